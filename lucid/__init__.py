@@ -1,0 +1,1 @@
+"""Lucid: PyTorch's words on MLX's engine."""
