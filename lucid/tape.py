@@ -1,0 +1,443 @@
+"""Record operations on arrays, then walk the record backwards. This one file is all of Lucid's automatic differentiation.
+
+An operation is a pure function of ``mx.array``s, its *body*. ``op`` lifts a body to tensors: it unwraps the
+tensors among the arguments, calls the body, wraps what comes out, and, when a gradient can be asked for later, hangs a
+``Node`` on the result::
+
+    @op
+    def multiply(x, other):          # x and other are mx.arrays (or plain numbers) here ...
+        return mx.multiply(x, other)
+
+    multiply(tensor, 2.0)            # ... and tensors here
+
+A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
+leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
+``mx.vjp`` of each body. No operation brings a derivative of its own, and two rules follow:
+
+* bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed);
+* arrays are rebound and never changed in place, because the record holds them.
+
+With ``create_graph=True`` the pullbacks are themselves operations that get recorded, so gradients of gradients need
+no code of their own.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+import mlx.core as mx
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+_FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
+_serial = itertools.count()
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+
+
+class TensorBase:
+    """The state of a tensor that the tape needs; ``lucid.Tensor`` adds what users call."""
+
+    __slots__ = ("__weakref__", "_array", "_hooks", "_index", "_node", "_requires_grad", "grad")
+
+    _facade: type[TensorBase]  # the class that operations return; lucid/_tensor.py sets it
+
+    _array: mx.array
+    _requires_grad: bool
+    _node: Node | None
+    _index: int
+    _hooks: dict[int, Callable[[Tensor], Any]] | None
+    grad: Tensor | None
+
+
+class Node:
+    """One recorded operation: how to call it again, and where its inputs came from."""
+
+    __slots__ = ("args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial")
+
+    def __init__(self, name: str, edges: list[Edge], outputs: list[tuple[tuple[int, ...], mx.Dtype]]) -> None:
+        self.name = name
+        self.edges: list[Edge] | None = edges
+        self.outputs = outputs  # shape and dtype of every output, for the cotangents nobody sent
+        self.serial = next(_serial)
+        self.hooks: dict[int, dict[int, Callable[[Tensor], Any]]] | None = None
+        self.retained: dict[int, weakref.ref[TensorBase]] | None = None
+        self.body: Callable[..., Any] | None = None
+        self.args: tuple[Any, ...] | None = None
+        self.kwargs: dict[str, Any] | None = None
+        self.places: list[_Place] | None = None
+
+    def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
+        """The gradients of the inputs that have an edge, given those of all outputs."""
+        assert self.edges is not None and self.args is not None and self.places is not None
+        assert self.body is not None and self.kwargs is not None
+        body, args, kwargs, places = self.body, self.args, self.kwargs, self.places
+        floating = [i for i, (_, dtype) in enumerate(self.outputs) if dtype in _FLOATING]
+        single = len(self.outputs) == 1
+
+        def forward(*primals: mx.array) -> Any:
+            out = body(*_put(args, kwargs, places, primals)[0], **_put(args, kwargs, places, primals)[1])
+            return out if isinstance(out, mx.array) else [out[i] for i in floating]
+
+        if kwargs or any(len(place) > 1 for place in places):
+            call = forward
+        elif single:  # the common case, without the general substitution
+
+            def call(*primals: mx.array) -> Any:
+                values = list(args)
+                for place, primal in zip(places, primals, strict=True):
+                    values[cast(int, place[0])] = primal
+                out = body(*values)
+                return out if isinstance(out, mx.array) else out[0]
+        else:
+            call = forward
+
+        count = len(floating)
+        primals = [_get(args, kwargs, place) for place in places]
+
+        def pull(*values: mx.array) -> Any:
+            return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
+
+        sent = [cotangents[i] for i in floating]
+        if not _mode.recording:
+            return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
+        inputs = [_at_edge(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
+        out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
+        return cast("Sequence[Tensor]", out)
+
+    def free(self) -> None:
+        """Forget the arrays, so that their memory can be used again."""
+        self.edges = self.args = self.kwargs = self.body = self.places = None
+
+
+# Where an input comes from: a leaf tensor, or output number ``index`` of a node.
+Edge = TensorBase | tuple[Node, int]
+# Where an input stands in a call: (position or keyword,), or that and the index inside a list or tuple.
+_Place = tuple[int | str] | tuple[int | str, int]
+
+
+def op_name(node: Node | None) -> str | None:
+    return None if node is None else node.name
+
+
+def is_recording() -> bool:
+    """Whether operations are recorded in this thread."""
+    return _mode.recording
+
+
+class set_recording:
+    """Turn recording on or off: at once, until the end of a ``with`` block, or inside a decorated function."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = bool(mode)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.recording)
+        _mode.recording = self._mode
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.recording = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        mode = self._mode
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with set_recording(mode):
+                return function(*args, **kwargs)
+
+        return cast(F, call)
+
+
+def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
+    """A tensor around an array: a constant, or output number ``index`` of ``node``."""
+    facade = TensorBase._facade
+    tensor = facade.__new__(facade)
+    tensor._array = array
+    tensor._node = node
+    tensor._index = index
+    tensor._requires_grad = False
+    tensor._hooks = None
+    tensor.grad = None
+    return cast("Tensor", tensor)
+
+
+def unwrap(value: Any) -> Any:
+    """The array of a tensor; anything else as it is."""
+    return value._array if isinstance(value, TensorBase) else value
+
+
+def edge_of(tensor: TensorBase) -> Edge:
+    return tensor if tensor._node is None else (tensor._node, tensor._index)
+
+
+@overload
+def op(body: Callable[P, mx.array]) -> Callable[P, Tensor]: ...
+@overload
+def op(body: Callable[P, tuple[mx.array, mx.array]]) -> Callable[P, tuple[Tensor, Tensor]]: ...
+@overload
+def op(body: Callable[P, tuple[mx.array, ...]]) -> Callable[P, tuple[Tensor, ...]]: ...
+@overload
+def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]]) -> Callable[P, Any]: ...
+def op(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Lift a pure function of arrays to tensors. Tensors may stand anywhere in its arguments, also in a list.
+
+    The body returns an array or a tuple of arrays; the lifted function returns tensors in their place.
+    """
+    name = body.__name__.rstrip("_")
+
+    @functools.wraps(body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return apply(body, args, kwargs, name)
+
+    return call
+
+
+def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    """Call ``body`` on the arrays of the tensors among its arguments; record the call where a gradient can be needed."""
+    arrays: list[Any] = []
+    places: list[_Place] = []
+    edges: list[Edge] = []
+    recording = _mode.recording
+    for i, value in enumerate(args):
+        if isinstance(value, TensorBase):
+            arrays.append(value._array)
+            if recording and (value._node is not None or value._requires_grad):
+                places.append((i,))
+                edges.append(value if value._node is None else (value._node, value._index))
+        elif isinstance(value, list | tuple):
+            arrays.append(_unwrap_sequence(value, i, places, edges) if recording else _plain(value))
+        else:
+            arrays.append(value)
+    if kwargs:
+        plain = {}
+        for key, value in kwargs.items():
+            if isinstance(value, TensorBase):
+                plain[key] = value._array
+                if recording and (value._node is not None or value._requires_grad):
+                    places.append((key,))
+                    edges.append(edge_of(value))
+            elif isinstance(value, list | tuple):
+                plain[key] = _unwrap_sequence(value, key, places, edges) if recording else _plain(value)
+            else:
+                plain[key] = value
+        kwargs = plain
+
+    out = body(*arrays, **kwargs)
+
+    if not edges:
+        return wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
+    if isinstance(out, mx.array):
+        if out.dtype not in _FLOATING:
+            return wrap(out)
+        node = Node(name, edges, [(out.shape, out.dtype)])
+        result: Any = wrap(out, node)
+    else:
+        node = Node(name, edges, [(a.shape, a.dtype) for a in out])
+        result = _wrap_all(out, node)
+    node.body, node.args, node.kwargs, node.places = body, tuple(arrays), kwargs, places
+    return result
+
+
+def _wrap_all(out: Any, node: Node | None) -> Any:
+    wrapped = (wrap(a, node if a.dtype in _FLOATING else None, i) for i, a in enumerate(out))
+    return type(out)(*wrapped) if hasattr(out, "_fields") else tuple(wrapped)
+
+
+def _plain(value: Any) -> Any:
+    if not any(isinstance(v, TensorBase) for v in value):
+        return value
+    return type(value)([unwrap(v) for v in value])
+
+
+def _unwrap_sequence(value: Any, key: int | str, places: list[_Place], edges: list[Edge]) -> Any:
+    if not any(isinstance(v, TensorBase) for v in value):
+        return value
+    for j, item in enumerate(value):
+        if isinstance(item, TensorBase) and (item._node is not None or item._requires_grad):
+            places.append((key, j))
+            edges.append(edge_of(item))
+    return type(value)([unwrap(v) for v in value])
+
+
+def _get(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
+    value = kwargs[place[0]] if isinstance(place[0], str) else args[place[0]]
+    return value if len(place) == 1 else value[place[1]]
+
+
+def _put(
+    args: tuple[Any, ...], kwargs: dict[str, Any], places: list[_Place], values: Sequence[mx.array]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments with ``values`` at ``places``; lists are copied, never changed."""
+    new_args, new_kwargs = list(args), dict(kwargs)
+    for place, value in zip(places, values, strict=True):
+        home: Any = new_kwargs if isinstance(place[0], str) else new_args
+        if len(place) == 1:
+            home[place[0]] = value
+        else:
+            items = list(home[place[0]])
+            items[place[1]] = value
+            home[place[0]] = type(home[place[0]])(items)
+    return new_args, new_kwargs
+
+
+def _at_edge(array: mx.array, edge: Edge) -> Tensor:
+    """A tensor with the recorded value of an input that is differentiated further through ``edge``."""
+    if isinstance(edge, TensorBase):
+        return cast("Tensor", edge) if edge._array is array else _alias(array, edge)
+    return wrap(array, *edge)
+
+
+def _alias(array: mx.array, leaf: TensorBase) -> Tensor:
+    # The leaf has been given a new value since (an optimizer step); the record keeps the old one.
+    node = Node("leaf", [leaf], [(array.shape, array.dtype)])
+    node.body, node.args, node.kwargs, node.places = (lambda x: x), (array,), {}, [(0,)]
+    return wrap(array, node)
+
+
+def backward(
+    roots: Sequence[TensorBase],
+    cotangents: Sequence[Tensor],
+    targets: Sequence[TensorBase] | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> list[Tensor | None]:
+    """Send ``cotangents`` from ``roots`` back through the record.
+
+    Without ``targets`` the gradients are added to ``.grad`` of every leaf that requires one. With them, the gradients
+    of just these tensors are returned (``None`` where a target was not used) and no ``.grad`` changes.
+
+    Raises:
+        RuntimeError: the record was freed by an earlier backward pass.
+    """
+    wanted: dict[object, int] | None = None
+    if targets is not None:
+        wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
+    useful = _useful_nodes([t._node for t in roots if t._node is not None], wanted)
+
+    # A heap, newest node first, not recursion: every consumer of a node is newer than the node, so a node is taken
+    # when all its cotangents have arrived, and a deep model cannot pass Python's recursion limit.
+    found: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
+    inbox: dict[Node, list[Tensor | None]] = {}
+    queue: list[tuple[int, Node]] = []
+    leaves: dict[int, tuple[TensorBase, Tensor]] = {}
+
+    def send(edge: Edge, gradient: Tensor) -> None:
+        if isinstance(edge, TensorBase):
+            before = leaves.get(id(edge))
+            leaves[id(edge)] = (edge, gradient if before is None else _add(before[1], gradient))
+            return
+        node, index = edge
+        if node not in useful and (wanted is None or _key(edge) not in wanted):
+            return
+        slots = inbox.get(node)
+        if slots is None:
+            slots = inbox[node] = [None] * len(node.outputs)
+            heapq.heappush(queue, (-node.serial, node))
+        seen = slots[index]
+        slots[index] = gradient if seen is None else _add(seen, gradient)
+
+    with set_recording(create_graph):
+        for root, cotangent in zip(roots, cotangents, strict=True):
+            send(edge_of(root), cotangent)
+        while queue:
+            node = heapq.heappop(queue)[1]
+            slots = inbox.pop(node)
+            for index, gradient in enumerate(slots):
+                if gradient is None:
+                    continue
+                if node.hooks and index in node.hooks:
+                    gradient = slots[index] = run_hooks(node.hooks[index], gradient)
+                if wanted is not None and (at := wanted.get((node, index))) is not None:
+                    found[at] = gradient
+                elif wanted is None and node.retained and (owner := node.retained.get(index, lambda: None)()):
+                    owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
+            if node not in useful:
+                continue
+            full = [
+                wrap(mx.zeros(*node.outputs[i])) if gradient is None else gradient for i, gradient in enumerate(slots)
+            ]
+            edges = node.edges
+            assert edges is not None
+            for edge, gradient in zip(edges, node.pullback(full), strict=True):
+                if gradient is not None:
+                    send(edge, gradient)
+            if not (retain_graph or create_graph):
+                node.free()
+        for leaf, gradient in leaves.values():
+            if leaf._hooks:
+                gradient = run_hooks(leaf._hooks, gradient)
+            if wanted is not None:
+                at = wanted.get(id(leaf))
+                if at is not None:
+                    found[at] = gradient
+            elif leaf._requires_grad:
+                leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
+    if wanted is not None and targets is not None:  # the same target may be named twice
+        found = [found[wanted[_key(edge_of(t))]] for t in targets]
+    return found
+
+
+def _useful_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
+    """The nodes below ``starts`` that lead to a wanted edge (all of them when nothing is named)."""
+    reached: set[Node] = set()
+    stack = list(starts)
+    while stack:
+        node = stack.pop()
+        if node in reached:
+            continue
+        reached.add(node)
+        if node.edges is None:
+            if wanted is not None and any(key[0] is node for key in wanted if isinstance(key, tuple)):
+                continue
+            raise RuntimeError(
+                f"backward: the graph through '{node.name}' was freed by an earlier backward pass; "
+                "call that one with retain_graph=True to go through the graph again"
+            )
+        stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
+    if wanted is None:
+        return reached
+    useful: set[Node] = set()
+    for node in sorted(reached, key=lambda n: n.serial):
+        for edge in node.edges or ():
+            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in useful):
+                useful.add(node)
+                break
+    return useful
+
+
+def _key(edge: Edge) -> object:
+    return id(edge) if isinstance(edge, TensorBase) else edge
+
+
+def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:
+    for hook in list(hooks.values()):
+        changed = hook(gradient)
+        if changed is not None:
+            if not isinstance(changed, TensorBase) or changed._array.shape != gradient._array.shape:
+                raise TypeError(
+                    f"register_hook: a hook must return None or a tensor of shape {gradient._array.shape}, "
+                    f"got {getattr(changed, 'shape', type(changed).__name__)}"
+                )
+            gradient = cast("Tensor", changed)
+    return gradient
+
+
+def _add(a: Tensor, b: Tensor) -> Tensor:
+    return cast("Tensor", apply(mx.add, (a, b), {}, "add"))
