@@ -1,0 +1,199 @@
+"""Checks of arguments that many functions share, with one wording for their errors.
+
+``where`` is the function or layer that the user called, ``name`` the argument:
+"Conv2d: stride must be at least 1, got 0".
+"""
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import mlx.core as mx
+
+_DTYPES: dict[str, mx.Dtype] = {
+    "float32": mx.float32,
+    "float16": mx.float16,
+    "bfloat16": mx.bfloat16,
+    "float64": mx.float64,
+    "int8": mx.int8,
+    "int16": mx.int16,
+    "int32": mx.int32,
+    "int64": mx.int64,
+    "uint8": mx.uint8,
+    "uint16": mx.uint16,
+    "uint32": mx.uint32,
+    "uint64": mx.uint64,
+    "bool": mx.bool_,
+    "complex64": mx.complex64,
+}
+# PyTorch's second names, and Python's own types with PyTorch's meaning.
+_DTYPE_ALIASES: dict[object, mx.Dtype] = {
+    "float": mx.float32,
+    "half": mx.float16,
+    "double": mx.float64,
+    "short": mx.int16,
+    "int": mx.int32,
+    "long": mx.int64,
+    "bool_": mx.bool_,
+    float: mx.float32,
+    int: mx.int64,
+    bool: mx.bool_,
+    complex: mx.complex64,
+}
+
+
+def integer(where: str, name: str, value: Any, minimum: int | None = None) -> int:
+    """``value`` as int. True and False are no integers here: they nearly always come from swapped arguments."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}: {name} must be an integer, got {value!r}") from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{where}: {name} must be at least {minimum}, got {number}")
+    return number
+
+
+def tuple_of(where: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
+    """``length`` integers, from as many or from one that stands for all (stride=2 means (2, 2))."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        values = tuple(value)
+        if len(values) != length:
+            raise ValueError(f"{where}: {name} must be one integer or {length} of them, got {value!r}")
+        return tuple(integer(where, name, one, minimum) for one in values)
+    return (integer(where, name, value, minimum),) * length
+
+
+def pair(where: str, name: str, value: Any, minimum: int | None = None) -> tuple[int, int]:
+    """Two integers (height, width), from two or from one that stands for both."""
+    first, second = tuple_of(where, name, value, 2, minimum)
+    return first, second
+
+
+def number(
+    where: str, name: str, value: Any, minimum: float | None = None, maximum: float | None = None, above: bool = False
+) -> float:
+    """``value`` as float in [minimum, maximum]; with ``above`` the minimum itself is refused. NaN is refused always."""
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{where}: {name} must be a number, got {value!r}") from None
+    low = minimum is None or (result > minimum if above else result >= minimum)
+    if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):
+        bounds = [] if minimum is None else [f"{'above' if above else 'at least'} {minimum:g}"]
+        bounds += [] if maximum is None else [f"at most {maximum:g}"]
+        raise ValueError(f"{where}: {name} must be {' and '.join(bounds) or 'a number'}, got {value!r}")
+    return result
+
+
+def probability(where: str, name: str, value: Any) -> float:
+    """``value`` as float in [0, 1]."""
+    return number(where, name, value, 0.0, 1.0)
+
+
+def one_of(where: str, name: str, value: Any, choices: Sequence[str]) -> str:
+    """``value`` when it is one of the words in ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{where}: {name} must be {_either(choices)}, got {value!r}")
+    return value
+
+
+def divisible(where: str, name: str, value: int, by_name: str, by: int) -> int:
+    """``value`` when ``by`` divides it: channels by groups."""
+    if value % by:
+        raise ValueError(f"{where}: {name} {value} must be divisible by {by_name} {by}")
+    return value
+
+
+def dim(where: str, value: Any, ndim: int, name: str = "dim") -> int:
+    """A dimension counted from the front, from one that may be negative. As in PyTorch, a scalar takes 0 and -1."""
+    index = integer(where, name, value)
+    size = max(ndim, 1)
+    if not -size <= index < size:
+        # PyTorch raises IndexError, and a plain ValueError handler of a caller should see it as a wrong value too.
+        raise DimError(f"{where}: {name} must be in [{-size}, {size - 1}] for {ndim} dimensions, got {index}")
+    return index % size
+
+
+def dims(where: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
+    """Distinct dimensions counted from the front, from one, several, or None for all of them."""
+    if value is None:
+        return tuple(range(ndim))
+    values = tuple(value) if isinstance(value, Iterable) else (value,)
+    result = tuple(dim(where, one, ndim, name) for one in values)
+    if len(set(result)) != len(result):
+        raise ValueError(f"{where}: {name} names a dimension twice, got {value!r} for {ndim} dimensions")
+    return result
+
+
+class DimError(IndexError, ValueError):
+    """A dimension that the tensor does not have: an IndexError as in PyTorch, a ValueError as elsewhere here."""
+
+
+def dtype(where: str, value: Any) -> mx.Dtype:
+    """MLX's dtype, from one of its own, a name ("float32", "half"), a NumPy dtype or a Python type.
+
+    Raises:
+        TypeError: it is none of these, or one that MLX has not.
+    """
+    if isinstance(value, mx.Dtype):
+        return value
+    if isinstance(value, str | type) and value in _DTYPE_ALIASES:
+        return _DTYPE_ALIASES[value]
+    # A NumPy dtype has .name, its scalar types have __name__; looked at by name, so NumPy need not be imported for it.
+    word = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", "")
+    word = str(word).rpartition(".")[2]
+    if word not in _DTYPES and word not in _DTYPE_ALIASES:
+        raise TypeError(f"{where}: dtype must be one of {', '.join(_DTYPES)}, got {value!r}")
+    return _DTYPES.get(word) or _DTYPE_ALIASES[word]
+
+
+def dtype_name(value: mx.Dtype) -> str:
+    """``"float32"`` for MLX's float32, and so on."""
+    word = str(value).rpartition(".")[2]
+    return "bool" if word == "bool_" else word
+
+
+def shape(where: str, value: Any, name: str = "size") -> tuple[int, ...]:
+    """Sizes from ``f(2, 3)`` or ``f((2, 3))``: ``value`` is the tuple of positional arguments. 0 is a size."""
+    sizes = tuple(value)
+    if len(sizes) == 1 and isinstance(sizes[0], Iterable):
+        sizes = tuple(sizes[0])
+    return tuple(integer(where, name, one, 0) for one in sizes)
+
+
+def rank(where: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:
+    """Refuse a shape with the wrong number of dimensions; ``layout`` says what they are, "(N, C, H, W)"."""
+    allowed = (wanted,) if isinstance(wanted, int) else tuple(wanted)
+    if len(got) not in allowed:
+        counts = " or ".join(str(one) for one in allowed)
+        raise ValueError(f"{where}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
+
+
+def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that ``shapes`` broadcast to.
+
+    Raises:
+        ValueError: some size differs and is not 1.
+    """
+    length = max((len(one) for one in shapes), default=0)
+    result = [1] * length
+    for one in shapes:
+        for position, size in enumerate(one, start=length - len(one)):
+            if size != 1 and result[position] not in (1, size):
+                listed = " and ".join(str(tuple(each)) for each in shapes)
+                raise ValueError(
+                    f"{where}: shapes {listed} do not broadcast: {result[position]} meets {size} in dim {position}"
+                )
+            if size != 1:
+                result[position] = size
+    return tuple(result)
+
+
+def _either(choices: Sequence[str]) -> str:
+    words = [repr(one) for one in choices]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,60 @@
+"""Values that change outside the graph and wait for the next evaluation.
+
+A running mean is rebound at every forward pass, and nothing that the user reads depends on it. Left alone, each new
+value would hang on to the whole chain of former ones. Whoever rebinds such a value calls ``note(owner)``; the
+optimizer's step calls ``drain()`` and evaluates what it gets together with the parameters. Where no optimizer runs, the
+second ``note`` of an owner evaluates the value before, so the chain never grows longer than two links.
+"""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mlx.core as mx
+
+_Entry = tuple["weakref.ref[Any]", mx.array]
+
+# By id, not by the owner itself: a Tensor's == is elementwise, so it cannot be a dictionary's key.
+_entries: dict[int, _Entry] = {}
+_evaluates = True
+
+
+def note(owner: Any) -> None:
+    """Remember, weakly, that ``owner._array`` was just rebound and is not evaluated yet."""
+    key, array = id(owner), owner._array
+    entry = _entries.get(key)
+    if entry is not None and entry[1] is not array and _evaluates:
+        mx.async_eval(entry[1])
+    _entries[key] = (weakref.ref(owner, lambda reference: _forget(key, reference)), array)
+
+
+def drain() -> list[mx.array]:
+    """The present arrays of all noted owners that still live, in the order of their first note; then none is noted."""
+    entries = list(_entries.values())
+    _entries.clear()
+    owners = (reference() for reference, _ in entries)
+    return [owner._array for owner in owners if owner is not None]
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.
+
+    Owners noted before come back afterwards; what is noted inside and not drained there is forgotten, since a traced
+    array has no value.
+    """
+    global _entries, _evaluates
+    former = _entries, _evaluates
+    _entries, _evaluates = {}, False
+    try:
+        yield
+    finally:
+        _entries, _evaluates = former
+
+
+def _forget(key: int, reference: "weakref.ref[Any]") -> None:
+    # Python reuses ids: a newer owner may stand under this one by now.
+    entry = _entries.get(key)
+    if entry is not None and entry[0] is reference:
+        del _entries[key]

@@ -1,0 +1,17 @@
+"""What all tests share: a deterministic start, and a header that says what they ran on."""
+
+from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
+
+import mlx.core as mx
+import pytest
+
+
+def pytest_report_header():
+    blas = f", {_device.openblas}" if _device.openblas else ""
+    return f"lucid: on {_device.backend()}{blas}, mlx {mx.__version__}"
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test starts from the same random state, alone or in any order."""
+    mx.random.seed(0)

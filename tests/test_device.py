@@ -1,0 +1,184 @@
+import os
+import subprocess
+import sys
+
+import mlx.core as mx
+import pytest
+
+from lucid import _device
+from lucid._device import backend, device, gpu_backend, is_available, resolve
+
+no_gpu = pytest.mark.skipif(gpu_backend() is not None, reason="this machine has a GPU")
+needs_gpu = pytest.mark.skipif(gpu_backend() is None, reason="needs a GPU: Metal or CUDA")
+
+
+@pytest.fixture(autouse=True)
+def former_device():
+    former = mx.default_device()
+    yield
+    mx.set_default_device(former)
+
+
+class FakeGpu:
+    """Stands for mx where the machine has no GPU: remembers which device was set."""
+
+    gpu, cpu, Device, DeviceType = mx.gpu, mx.cpu, mx.Device, mx.DeviceType
+
+    class metal:
+        @staticmethod
+        def is_available():
+            return True
+
+    def __init__(self):
+        self.present = mx.Device(mx.gpu, 0)
+
+    def default_device(self):
+        return self.present
+
+    def set_default_device(self, wanted):
+        self.present = wanted
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    fake = FakeGpu()
+    monkeypatch.setattr(_device, "mx", fake)
+    return fake
+
+
+def test_calling_sets_and_with_restores(fake):
+    assert backend() == "metal"
+    device("cpu")
+    assert backend() == "cpu"
+    device("gpu")
+    assert backend() == "metal"
+    with device("cpu") as inside:
+        assert (backend(), inside.type) == ("cpu", "cpu")
+        with device("metal"):
+            assert backend() == "metal"
+        assert backend() == "cpu"
+    assert backend() == "metal"
+
+
+def test_with_restores_after_an_error(fake):
+    with pytest.raises(KeyError), device("cpu"):
+        raise KeyError
+    assert backend() == "metal"
+
+
+def test_a_device_is_used_again_where_another_one_stands(fake):
+    cpu = device("cpu")
+    with cpu:
+        pass
+    assert backend() == "metal"  # what the call replaced
+    for _ in range(2):
+        with cpu, device("gpu"), cpu:
+            assert backend() == "cpu"
+        assert backend() == "metal"
+
+
+def test_device_without_a_name_tells_and_changes_nothing(fake):
+    device("cpu")
+    assert device().type == str(device()) == "cpu"
+    assert repr(device("gpu")) == "lucid.device('metal')"
+    assert device("gpu") == device("mps") != device("cpu")
+    assert len({device("gpu"), device("metal"), device("cpu")}) == 2
+
+
+def test_a_gpu_of_another_maker_is_not_here(fake):
+    assert [is_available(name) for name in ("cpu", "gpu", "metal", "mps", "cuda")] == [True, True, True, True, False]
+    with pytest.raises(
+        RuntimeError, match=r"lucid\.device: 'cuda' is not available here \(here are 'cpu' and 'gpu' \(m"
+    ):
+        device("cuda:0")
+    assert backend() == "metal"
+
+
+def test_resolve_takes_names_devices_and_mlx_devices(fake):
+    for cpu in ("cpu", "cpu:0", device("cpu"), mx.cpu, mx.Device(mx.cpu, 0)):
+        assert resolve("to", cpu) == mx.Device(mx.cpu, 0)
+    assert (
+        resolve("to", mx.gpu) == resolve("to", "cuda" if gpu_backend() == "cuda" else "metal") == mx.Device(mx.gpu, 0)
+    )
+
+
+@no_gpu
+def test_a_missing_gpu_is_named():
+    assert (gpu_backend(), backend(), is_available()) == (None, "cpu", False)
+    for name in ("gpu", "metal", "cuda"):
+        with pytest.raises(
+            RuntimeError, match=rf"lucid\.device: '{name}' is not available here \(here is 'cpu' only\)"
+        ):
+            device(name)
+    with pytest.raises(RuntimeError, match=r"Tensor\.to: 'gpu' is not available here"):
+        resolve("Tensor.to", mx.gpu)
+
+
+@needs_gpu
+def test_operations_run_where_the_device_says():
+    with device("cpu"):
+        assert backend() == "cpu"
+        on_cpu = mx.arange(4) * 2
+    with device("gpu"):
+        assert backend() == gpu_backend()
+        both = on_cpu + 1
+    assert both.tolist() == [1, 3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("tpu", ValueError), ("cuda:1", ValueError), ("", ValueError), (3, TypeError)]
+)
+def test_an_unknown_device_is_refused(name, error):
+    with pytest.raises(
+        error, match=r"lucid\.device: the device must be one of 'cpu', 'gpu', 'metal', 'mps', 'cuda', got "
+    ):
+        device(name)
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
+
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="OpenBLAS is loaded on Linux only")
+TELL = "import lucid._device as d, sys; print(d.openblas, any('openblas' in line for line in open('/proc/self/maps')))"
+
+
+@linux_only
+def test_openblas_is_mapped_exactly_when_it_is_said_to_be():
+    found = run_python(TELL, LUCID_OPENBLAS="").stdout.split()
+    assert found in (["None", "False"], ["libopenblas.so.0", "True"], ["libopenblasp.so.0", "True"])
+    if found[1] == "False":
+        pytest.skip("no OpenBLAS on this machine, or MLX's CUDA build")
+
+
+@linux_only
+def test_openblas_stays_out_when_turned_off_or_too_late():
+    assert run_python(TELL, LUCID_OPENBLAS="off").stdout.split() == ["None", "False"]
+    assert run_python("import mlx.core; " + TELL, LUCID_OPENBLAS="").stdout.split() == ["None", "False"]
+
+
+@linux_only
+def test_an_openblas_that_does_not_exist_is_named():
+    result = run_python(TELL, LUCID_OPENBLAS="/nowhere/libopenblas.so")
+    assert result.returncode == 1
+    assert "ImportError: lucid: LUCID_OPENBLAS names '/nowhere/libopenblas.so', which cannot be loaded" in result.stderr
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("quota", "cpus"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None)]
+)
+def test_the_cpu_quota_of_a_container_is_read(monkeypatch, quota, cpus):
+    monkeypatch.setattr(_device.Path, "read_text", lambda self: quota)
+    assert _device._cpu_quota() == cpus
+
+
+def test_matmul_and_linalg_agree_with_numpy_whichever_blas_serves():
+    np = pytest.importorskip("numpy")
+    a = np.random.default_rng(0).normal(size=(37, 53)).astype("float32")
+    with device("cpu"):
+        np.testing.assert_allclose(np.array(mx.array(a) @ mx.array(a).T), a @ a.T, rtol=1e-4, atol=1e-4)
+        singular = np.array(mx.linalg.svd(mx.array(a))[1])
+    np.testing.assert_allclose(singular, np.linalg.svd(a)[1], rtol=1e-4)

@@ -1,0 +1,43 @@
+import mlx.core as mx
+import pytest
+
+from lucid import memory
+
+
+def test_active_and_peak_follow_an_array():
+    memory.clear_cache()
+    before = memory.active()
+    array = mx.zeros((512, 512)) + 1.0
+    mx.eval(array)
+    assert memory.active() - before >= 512 * 512 * 4
+    assert memory.peak() >= memory.active()
+    del array
+    assert memory.active() - before < 512 * 512 * 4
+
+
+def test_reset_forgets_the_peak():
+    mx.eval(mx.zeros((1024, 1024)) + 1.0)
+    high = memory.peak()
+    memory.reset()
+    assert memory.peak() < high
+
+
+def test_clear_cache_empties_the_cache():
+    mx.eval(mx.zeros((1024, 1024)) + 1.0)
+    memory.clear_cache()
+    assert memory.cache() == 0
+
+
+def test_limits_give_the_former_value_back():
+    former = memory.limit()
+    assert memory.limit(1 << 30) == former
+    assert memory.limit() == 1 << 30
+    assert memory.limit(former) == 1 << 30
+    cached = memory.cache_limit(1 << 20)
+    assert memory.cache_limit(cached) == 1 << 20
+
+
+@pytest.mark.parametrize("name", ["limit", "cache_limit"])
+def test_a_negative_limit_is_refused(name):
+    with pytest.raises(ValueError, match=rf"memory\.{name}: max_bytes must be at least 0, got -1"):
+        getattr(memory, name)(-1)
