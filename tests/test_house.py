@@ -1,0 +1,115 @@
+"""The house's rules: imports go down only, no function hides a module, one stem per kernel."""
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import lucid
+
+ROOT = Path(__file__).parents[1]
+# Lowest first. A unit imports units of rows above its own, never its neighbours in the row.
+LEVELS = [
+    ["_version", "_checks", "_device", "memory", "_pending"],
+    ["kernels", "tape"],
+    ["ops"],
+    ["_tensor"],
+    ["random"],
+    ["autograd"],
+    ["linalg", "utils"],
+    ["nn", "optim", "data"],
+    ["models", "_compile", "checkpoint", "distributed", "metrics"],
+]
+LEVEL = {unit: level for level, row in enumerate(LEVELS) for unit in row}
+FILES = sorted(path for path in (ROOT / "lucid").rglob("*.py") if path != ROOT / "lucid" / "__init__.py")
+
+
+def unit_of(path):
+    return path.relative_to(ROOT / "lucid").parts[0].removesuffix(".py")
+
+
+def imports(tree, outermost=True):
+    """Every import as (dotted name, line, stands at the top of the file); those under `if TYPE_CHECKING:` left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno, outermost) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from ((f"{base}.{alias.name}", node.lineno, outermost) for alias in node.names)
+        else:
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda)
+            yield from imports(node, outermost and not inside)
+
+
+def faults(source, unit):
+    for name, line, outermost in imports(ast.parse(source)):
+        top, *rest = name.split(".")
+        if top == "":
+            yield f"line {line}: a relative import"
+        elif top != "lucid":
+            continue
+        elif not rest or rest[0] not in LEVEL:
+            yield f"line {line}: {name} is in no level of the table"
+        elif not outermost:
+            yield f"line {line}: {name} is imported inside a function"
+        elif rest[0] != unit and LEVEL[rest[0]] >= LEVEL[unit]:
+            yield f"line {line}: {unit} (level {LEVEL[unit]}) imports {name} (level {LEVEL[rest[0]]})"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_down_only(path):
+    assert unit_of(path) in LEVEL, f"{unit_of(path)} is in no level of the table"
+    assert list(faults(path.read_text(), unit_of(path))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("from lucid.nn import Linear", "optim (level 7) imports lucid.nn.Linear (level 7)"),
+        ("import lucid.models.convnext", "imports lucid.models.convnext (level 8)"),
+        ("from . import sgd", "a relative import"),
+        ("def f():\n    from lucid import tape", "line 2: lucid.tape is imported inside a function"),
+        ("from lucid import Tensor", "lucid.Tensor is in no level"),
+        ("try:\n    import lucid\nexcept ImportError:\n    pass", "lucid is in no level"),
+    ],
+)
+def test_the_import_rule_finds(source, fault):
+    [found] = faults(source, "optim")
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from lucid.optim.sgd import SGD",
+        "from lucid._tensor import Tensor",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lucid.models import ConvNeXt",
+        "def f():\n    import tqdm",
+    ],
+)
+def test_the_import_rule_allows(source):
+    assert list(faults(source, "optim")) == []
+
+
+def test_no_public_name_hides_a_module():
+    for info in pkgutil.walk_packages(lucid.__path__, "lucid."):
+        importlib.import_module(info.name)
+        package, _, stem = info.name.rpartition(".")
+        beside = getattr(importlib.import_module(package), stem)
+        assert isinstance(beside, ModuleType), f"{package}.{stem} is {beside!r}: it hides the file of that name"
+
+
+def test_one_stem_per_kernel():
+    def stems(folder, pattern, prefix=""):
+        return {path.stem.removeprefix(prefix) for path in (ROOT / folder).glob(pattern)}
+
+    shaders = stems("metal", "*.metal")
+    modules = stems("lucid/kernels", "*.py") - {"__init__", "library"}
+    tests = stems("tests/kernels", "test_*.py", "test_") - {"library"}
+    assert shaders <= modules, f"lucid/kernels lacks {sorted(shaders - modules)}"
+    assert modules <= tests, f"tests/kernels lacks tests of {sorted(modules - tests)}"
