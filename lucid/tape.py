@@ -28,7 +28,8 @@ import heapq
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 import mlx.core as mx
@@ -44,6 +45,7 @@ _serial = itertools.count()
 
 class _Mode(threading.local):
     recording = True
+    replaying = False  # a checkpointed function runs for the second time: it must not change anything outside itself
 
 
 _mode = _Mode()
@@ -90,7 +92,8 @@ class Node:
         single = len(self.outputs) == 1
 
         def forward(*primals: mx.array) -> Any:
-            out = body(*_put(args, kwargs, places, primals)[0], **_put(args, kwargs, places, primals)[1])
+            new_args, new_kwargs = _put(args, kwargs, places, primals)
+            out = body(*new_args, **new_kwargs)
             return out if isinstance(out, mx.array) else [out[i] for i in floating]
 
         if kwargs or any(len(place) > 1 for place in places):
@@ -119,6 +122,20 @@ class Node:
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
         return cast("Sequence[Tensor]", out)
 
+    def hooks_of(self, index: int) -> dict[int, Callable[[Tensor], Any]]:
+        if self.hooks is None:
+            self.hooks = {}
+        return self.hooks.setdefault(index, {})
+
+    def retain(self, tensor: TensorBase) -> None:
+        """Set ``tensor.grad`` when its gradient is known."""
+        if self.retained is None:
+            self.retained = {}
+        self.retained[tensor._index] = weakref.ref(tensor)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
     def free(self) -> None:
         """Forget the arrays, so that their memory can be used again."""
         self.edges = self.args = self.kwargs = self.body = self.places = None
@@ -130,13 +147,30 @@ Edge = TensorBase | tuple[Node, int]
 _Place = tuple[int | str] | tuple[int | str, int]
 
 
-def op_name(node: Node | None) -> str | None:
-    return None if node is None else node.name
-
-
 def is_recording() -> bool:
     """Whether operations are recorded in this thread."""
     return _mode.recording
+
+
+def is_replaying() -> bool:
+    """Whether a checkpointed function is being run again, for its gradient."""
+    return _mode.replaying
+
+
+@contextmanager
+def replaying() -> Iterator[None]:
+    """Run a recorded function again: nothing is recorded, and layers leave their running statistics alone."""
+    before = _mode.recording, _mode.replaying
+    _mode.recording, _mode.replaying = False, True
+    try:
+        yield
+    finally:
+        _mode.recording, _mode.replaying = before
+
+
+def newest() -> int:
+    """A number above those of all nodes so far: nodes recorded from here on have larger ones."""
+    return next(_serial)
 
 
 class set_recording:

@@ -1,0 +1,31 @@
+"""Data types: MLX's own objects under PyTorch's names."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+
+from lucid import _checks
+
+float32 = mx.float32
+float16 = mx.float16
+bfloat16 = mx.bfloat16
+int8 = mx.int8
+int16 = mx.int16
+int32 = mx.int32
+int64 = mx.int64
+uint8 = mx.uint8
+uint16 = mx.uint16
+uint32 = mx.uint32
+uint64 = mx.uint64
+bool_ = mx.bool_
+complex64 = mx.complex64
+float64 = mx.float64  # on the CPU only: GPUs do not have it
+double = float64
+half = float16
+short = int16
+long = int64
+
+
+def as_dtype(dtype: object) -> mx.Dtype:
+    """The data type named by an MLX or NumPy dtype, a name, or Python's float, int and bool."""
+    return dtype if isinstance(dtype, mx.Dtype) else _checks.dtype("dtype", dtype)

@@ -1,0 +1,314 @@
+"""Gradients on request: ``grad``, recording on and off, functions with their own derivative, and a check of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import tape
+from lucid._tensor import Tensor, cotangent_for
+from lucid.ops._types import TensorLike
+
+is_grad_enabled = tape.is_recording
+
+
+class _Toggle(tape.set_recording):
+    """A recording mode that is also a decorator with or without parentheses: ``@no_grad`` and ``@no_grad()``."""
+
+    _value: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else tape.set_recording(cls._value)(function)
+
+    def __init__(self, function: None = None) -> None:
+        super().__init__(self._value)
+
+
+class no_grad(_Toggle):
+    """Record nothing: a ``with`` block or a decorator. What is computed inside does not require gradients."""
+
+    _value = False
+
+
+class enable_grad(_Toggle):
+    """Record again inside ``no_grad``: a ``with`` block or a decorator."""
+
+    _value = True
+
+
+inference_mode = no_grad
+
+
+class set_grad_enabled(tape.set_recording):
+    """Recording on or off: at once as a call, until the end of the block with ``with``, and as a decorator."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self._outside = tape.is_recording()
+        tape._mode.recording = self._mode
+
+    def __enter__(self) -> None:
+        self._before.append(self._outside)
+        tape._mode.recording = self._mode
+
+    def __call__(self, function: tape.F) -> tape.F:
+        tape._mode.recording = self._outside
+        return super().__call__(function)
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: TensorLike | Sequence[TensorLike] = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of the sum of ``tensors`` to ``.grad`` of their leaves; see ``Tensor.backward``."""
+    roots, cotangents = _roots(tensors, grad_tensors, "backward")
+    keep = create_graph if retain_graph is None else retain_graph
+    tape.backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: TensorLike | Sequence[TensorLike] = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    *,
+    materialize_grads: bool = False,
+) -> tuple[Tensor, ...]:
+    """The gradients of the sum of ``outputs`` with respect to ``inputs``; no ``.grad`` changes.
+
+    ``allow_unused`` gives ``None`` for an input that ``outputs`` do not depend on, ``materialize_grads`` zeros.
+
+    Raises:
+        RuntimeError: an input does not require gradients or was not used, or the record was freed.
+        ValueError: an entry of ``grad_outputs`` has the wrong shape.
+    """
+    roots, cotangents = _roots(outputs, grad_outputs, "grad")
+    targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for i, target in enumerate(targets):
+        if not target.requires_grad:
+            raise RuntimeError(f"grad: input {i} does not require grad")
+    keep = create_graph if retain_graph is None else retain_graph
+    found: list[Any] = list(tape.backward(roots, cotangents, targets, retain_graph=keep, create_graph=create_graph))
+    for i, gradient in enumerate(found):
+        if gradient is not None:
+            continue
+        if materialize_grads:
+            found[i] = tape.wrap(mx.zeros(targets[i].shape, targets[i].dtype))
+        elif not allow_unused:
+            raise RuntimeError(f"grad: input {i} was not used to compute the outputs; allow_unused=True gives None for it")
+    return tuple(found)
+
+
+def _roots(outputs: Any, gradients: Any, where: str) -> tuple[list[Tensor], list[Tensor]]:
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    if gradients is None:
+        gradients = [None] * len(roots)
+    elif isinstance(outputs, Tensor) and not (isinstance(gradients, list | tuple) and len(gradients) == 1):
+        gradients = [gradients]
+    if len(gradients) != len(roots):
+        raise ValueError(f"{where}: {len(roots)} outputs but {len(gradients)} gradients")
+    for i, root in enumerate(roots):
+        if not root.requires_grad:
+            raise RuntimeError(f"{where}: output {i} does not require grad and was not computed from a tensor that does")
+    return roots, [cotangent_for(r, g, where) for r, g in zip(roots, gradients, strict=True)]
+
+
+class Context:
+    """What ``forward`` hands to ``backward`` in a ``Function``."""
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs_input_grad
+        self._saved: tuple[Any, ...] = ()
+        self._not_differentiable: tuple[Any, ...] = ()
+        self._materialize = True
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for ``backward``, which finds them in ``saved_tensors``."""
+        self._saved = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        return self._saved
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Outputs that never require gradients."""
+        self._not_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Accepted for PyTorch's sake: a missing gradient always arrives as zeros."""
+        self._materialize = value
+
+
+class _FunctionNode(tape.Node):
+    __slots__ = ("context", "count", "function", "slots")
+
+    def __init__(self, function: type[Function], context: Context, inputs: tuple[Any, ...], outputs: list[Any]) -> None:
+        self.slots = [i for i, t in enumerate(inputs) if isinstance(t, Tensor) and t.requires_grad]
+        super().__init__(
+            function.__name__, [tape.edge_of(inputs[i]) for i in self.slots], [(o.shape, o.dtype) for o in outputs]
+        )
+        self.function, self.context, self.count = function, context, len(inputs)
+
+    def pullback(self, cotangents: list[Tensor]) -> list[Tensor | None]:
+        out = self.function.backward(self.context, *cotangents)
+        grads = list(out) if isinstance(out, tuple | list) else [out]
+        if len(grads) != self.count:
+            raise RuntimeError(
+                f"{self.name}.backward: wanted one gradient for each of the {self.count} inputs of forward, got {len(grads)}"
+            )
+        return [grads[i] for i in self.slots]
+
+    def free(self) -> None:
+        super().free()
+        self.context._saved = ()
+
+
+class Function:
+    """A function with its own derivative, in PyTorch's protocol: subclass it, then call ``apply``.
+
+    ::
+
+        class Cube(lucid.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x**3
+
+            @staticmethod
+            def backward(ctx, gradient):
+                (x,) = ctx.saved_tensors
+                return 3 * x**2 * gradient
+
+        y = Cube.apply(x)
+
+    ``backward`` returns one gradient for each argument of ``forward`` (``None`` where there is none). Written with
+    lucid operations it can be differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("Function: define a static method forward(ctx, ...)")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        raise NotImplementedError("Function: define a static method backward(ctx, ...)")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Call ``forward`` and record that ``backward`` is its derivative."""
+        needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
+        context = Context(needs)
+        setup = getattr(cls, "setup_context", None)
+        with tape.set_recording(False):
+            out = cls.forward(*args, **kwargs) if setup else cls.forward(context, *args, **kwargs)
+            if setup:
+                setup(context, args, out)
+        outputs = list(out) if isinstance(out, tuple | list) else [out]
+        for i, output in enumerate(outputs):
+            if not isinstance(output, Tensor):
+                raise TypeError(f"{cls.__name__}.forward: output {i} must be a tensor, got {type(output).__name__}")
+        if any(needs) and tape.is_recording():
+            constant = [id(t) for t in context._not_differentiable]
+            node = _FunctionNode(cls, context, args, outputs)
+            wrapped = [
+                tape.wrap(o.mlx, node if o.is_floating_point() and id(o) not in constant else None, i)
+                for i, o in enumerate(outputs)
+            ]
+            # A saved output is replaced by its recorded twin, so that a second derivative sees where it came from.
+            twins = {id(o): w for o, w in zip(outputs, wrapped, strict=True)}
+            given = {id(a) for a in args}
+            context._saved = tuple(s if id(s) in given else twins.get(id(s), s) for s in context._saved)
+            outputs = wrapped
+        return tuple(outputs) if isinstance(out, tuple | list) else outputs[0]
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    *,
+    eps: float = 1e-2,
+    atol: float = 1e-2,
+    rtol: float = 1e-2,
+    raise_exception: bool = True,
+) -> bool:
+    """Whether the gradients of ``func`` agree with central differences of its values.
+
+    Every element of every floating-point input that requires gradients is moved by ``eps``. The step and the
+    tolerances suit float32, which is all a GPU has; they are wider than PyTorch's, which are for float64.
+
+    Raises:
+        ValueError: no input requires gradients.
+        RuntimeError: a gradient disagrees (with ``raise_exception``); the message names the input and the element.
+    """
+    args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+    if not chosen:
+        raise ValueError("gradcheck: at least one input must require grad")
+    leaves = [a.detach().requires_grad_() if i in chosen else a for i, a in enumerate(args)]
+    outputs = _floating_outputs(func(*leaves))
+    rng = np.random.default_rng(0)
+    cotangents = [rng.uniform(0.5, 1.5, o.shape).astype(np.float32) for o in outputs]
+    live = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
+    targets = [leaves[i] for i in chosen]
+    if live:
+        analytic = grad([o for o, _ in live], targets, [c for _, c in live], materialize_grads=True)
+    else:
+        analytic = tuple(tape.wrap(mx.zeros(t.shape, t.dtype)) for t in targets)
+
+    def weighted_sum(values: list[Any]) -> float:
+        with tape.set_recording(True):
+            results = _floating_outputs(func(*values))
+        pairs = zip(results, cotangents, strict=True)
+        return float(sum(np.sum(r.detach().numpy().astype(np.float64) * c) for r, c in pairs))
+
+    for slot, gradient in zip(chosen, analytic, strict=True):
+        base = leaves[slot].detach().numpy()
+        for index in np.ndindex(base.shape):
+            sides = []
+            for sign in (1, -1):
+                moved = base.copy()
+                moved[index] += sign * eps
+                sides.append((weighted_sum([*leaves[:slot], _leaf(moved), *leaves[slot + 1 :]]), float(moved[index])))
+            numeric = (sides[0][0] - sides[1][0]) / (sides[0][1] - sides[1][1])
+            ours = float(gradient.detach().numpy()[index])
+            if not abs(ours - numeric) <= atol + rtol * abs(numeric):
+                if raise_exception:
+                    raise RuntimeError(
+                        f"gradcheck: input {slot}, element {index}: the gradient is {ours:.6g}, "
+                        f"central differences give {numeric:.6g}"
+                    )
+                return False
+    return True
+
+
+def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], **kwargs: Any) -> bool:
+    """``gradcheck`` of the gradient of ``func``: whether its second derivatives are right."""
+    args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+    shapes = [o.shape for o in _floating_outputs(func(*args))]
+    rng = np.random.default_rng(1)
+    weights = [tape.wrap(mx.array(rng.uniform(0.5, 1.5, s).astype(np.float32))) for s in shapes]
+
+    def first(*values: Any) -> tuple[Tensor, ...]:
+        outputs = _floating_outputs(func(*values))
+        live = [(o, w) for o, w in zip(outputs, weights, strict=True) if o.requires_grad]
+        targets = [values[i] for i in chosen]
+        return grad([o for o, _ in live], targets, [w for _, w in live], create_graph=True, materialize_grads=True)
+
+    return gradcheck(first, args, **kwargs)
+
+
+def _leaf(values: np.ndarray) -> Tensor:
+    return Tensor(values).requires_grad_()
+
+
+def _floating_outputs(out: Any) -> list[Tensor]:
+    outputs = list(out) if isinstance(out, tuple | list) else [out]
+    return [o for o in outputs if isinstance(o, Tensor) and o.is_floating_point()]

@@ -1,0 +1,213 @@
+"""Random tensors and the one random key of the library.
+
+The state is an MLX key, split at every draw. Layers that need randomness take ``key()`` once per call and hand it to a
+pure operation, which the backward pass can then run again with the same outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _pending, tape
+from lucid._checks import dtype_name
+from lucid._dtypes import as_dtype
+from lucid._tensor import Tensor, as_array
+from lucid.ops._types import TensorLike
+
+Shape = int | Sequence[int]
+
+
+class _State:
+    """The key of the next draw. ``_array`` so that an optimizer step can schedule its evaluation like a tensor's."""
+
+    __slots__ = ("__weakref__", "_array", "seed")
+
+    def __init__(self) -> None:
+        self.seed = time.time_ns() & 0xFFFFFFFF
+        self._array: mx.array | None = None  # made on first use: importing must not touch the device
+
+
+_state = _State()
+
+
+def manual_seed(seed: int) -> None:
+    """Start the sequence of random numbers anew; equal seeds give equal numbers on one backend.
+
+    Raises:
+        TypeError: ``seed`` is not an integer.
+        ValueError: ``seed`` is outside [-2**63, 2**64).
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"manual_seed: seed must lie in [-2**63, 2**64), got {seed}")
+    _state.seed = seed
+    _state._array = mx.random.key(seed % 2**64)
+
+
+def initial_seed() -> int:
+    """The seed that the sequence was started with."""
+    return _state.seed
+
+
+def key() -> mx.array:
+    """A fresh key; the state moves on. Two calls never return the same key."""
+    pair = mx.random.split(_current())
+    _state._array = pair[0]
+    _pending.note(_state)
+    return pair[1]
+
+
+def get_state() -> Tensor:
+    """The state of the generator, a uint32 tensor of 2 elements."""
+    return tape.wrap(_current())
+
+
+def set_state(state: TensorLike) -> None:
+    """Continue from a state that ``get_state`` returned."""
+    array = as_array(state)
+    if array.shape != (2,):
+        raise ValueError(f"set_state: wanted the 2 elements of get_state(), got shape {array.shape}")
+    _state._array = array.astype(mx.uint32)
+
+
+@contextmanager
+def fork(state: TensorLike | None = None) -> Iterator[None]:
+    """Draw inside the block without moving the state outside; start from ``state`` when it is given."""
+    before = _current()
+    if state is not None:
+        set_state(state)
+    try:
+        yield
+    finally:
+        _state._array = before
+
+
+def _current() -> mx.array:
+    if _state._array is None:
+        _state._array = mx.random.key(_state.seed)
+    return _state._array
+
+
+def _shape(size: tuple[Any, ...], where: str) -> tuple[int, ...]:
+    """The shape in ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``."""
+    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], list | tuple) else size
+    for n in shape:
+        if not hasattr(n, "__index__"):
+            raise TypeError(f"{where}: sizes must be integers, got {n!r}")
+        if n.__index__() < 0:
+            raise ValueError(f"{where}: sizes must not be negative, got {tuple(shape)}")
+    return tuple(n.__index__() for n in shape)
+
+
+def _float(dtype: object, where: str) -> mx.Dtype:
+    found = mx.float32 if dtype is None else as_dtype(dtype)
+    if not mx.issubdtype(found, mx.floating):
+        raise TypeError(f"{where}: dtype must be floating point, got {dtype_name(found)}")
+    return found
+
+
+def _finish(array: mx.array, requires_grad: bool) -> Tensor:
+    tensor = tape.wrap(array)
+    return tensor.requires_grad_() if requires_grad else tensor
+
+
+def randn(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers of the given shape."""
+    array = mx.random.normal(_shape(size, "randn"), _float(dtype, "randn"), key=key())
+    return _finish(array, requires_grad)
+
+
+def rand(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1) of the given shape."""
+    array = mx.random.uniform(shape=_shape(size, "rand"), dtype=_float(dtype, "rand"), key=key())
+    return _finish(array, requires_grad)
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = None, device: object = None) -> Tensor:
+    """Integers in [low, high) of shape ``size``; ``randint(high, size)`` starts at 0.
+
+    Raises:
+        ValueError: the interval is empty.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None:
+        raise TypeError("randint: wanted randint(high, size) or randint(low, high, size)")
+    if low >= high:
+        raise ValueError(f"randint: wanted low < high, got [{low}, {high})")
+    found = mx.int64 if dtype is None else as_dtype(dtype)
+    shape = _shape((size,) if isinstance(size, int) else tuple(size), "randint")
+    return tape.wrap(mx.random.randint(low, high, shape, key=key()).astype(found))
+
+
+def normal(
+    mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None
+) -> Tensor:
+    """Normal numbers with a mean and a standard deviation, numbers or tensors; ``size`` is needed for two numbers."""
+    m, s = as_array(mean), as_array(std)
+    shape = mx.broadcast_shapes(m.shape, s.shape) if size is None else _shape((size,), "normal")
+    found = _float(dtype, "normal")
+    return tape.wrap(mx.random.normal(shape, found, key=key()) * s.astype(found) + m.astype(found))
+
+
+def uniform(
+    low: float = 0.0, high: float = 1.0, size: Shape = (), *, dtype: object = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform numbers in [low, high)."""
+    shape = _shape((size,), "uniform") if not isinstance(size, int) else (size,)
+    return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
+
+
+def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = None) -> Tensor:
+    """Zeros and ones: one with the probability that stands in ``input`` (or ``p`` everywhere, in its shape).
+
+    ``bernoulli(0.3, size=(2, 3))`` takes one number and a shape.
+    """
+    array = as_array(input)
+    dtype = array.dtype if mx.issubdtype(array.dtype, mx.floating) else mx.float32
+    shape = array.shape if size is None else _shape((size,) if not isinstance(size, int) else (size,), "bernoulli")
+    return tape.wrap(mx.random.bernoulli(array if p is None else p, shape, key=key()).astype(dtype))
+
+
+def permutation(n: int | TensorLike) -> Tensor:
+    """The integers 0 .. n-1 in random order; a tensor has its first dimension shuffled."""
+    if isinstance(n, int):
+        return tape.wrap(mx.random.permutation(n, key=key()).astype(mx.int64))
+    return tape.wrap(mx.random.permutation(as_array(n), key=key()))
+
+
+def randperm(n: int, *, dtype: object = None) -> Tensor:
+    """The integers 0 .. n-1 in random order."""
+    order = permutation(n)
+    return order if dtype is None else order.to(as_dtype(dtype))
+
+
+def randn_like(input: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal numbers in the shape and dtype of ``input``."""
+    return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def rand_like(input: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1) in the shape and dtype of ``input``."""
+    return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
+    """Indices drawn with the (unnormalized) probabilities along the last dimension.
+
+    Shapes: input (..., K), out (..., num_samples).
+    """
+    logits = mx.log(as_array(input).astype(mx.float32))
+    if replacement:
+        shape = (*logits.shape[:-1], num_samples)
+        return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))
+    if num_samples > logits.shape[-1]:
+        raise ValueError(f"multinomial: {num_samples} samples without replacement from {logits.shape[-1]} classes")
+    noisy = logits + mx.random.gumbel(logits.shape, key=key())
+    return tape.wrap(mx.argsort(-noisy, -1)[..., :num_samples].astype(mx.int64))
