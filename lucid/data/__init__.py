@@ -1,0 +1,41 @@
+"""Datasets, loaders and batched transforms. Everything here works on NumPy; ``DataLoader`` gives tensors."""
+
+from lucid.data import transforms
+from lucid.data.archive import ArchiveError
+from lucid.data.cifar import CIFAR10, CIFAR100
+from lucid.data.collate import default_collate
+from lucid.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from lucid.data.digits import Digits
+from lucid.data.images import ImageDataset
+from lucid.data.loader import DataLoader
+from lucid.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "ArchiveError",
+    "BatchSampler",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "ImageDataset",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "default_collate",
+    "random_split",
+    "transforms",
+]

@@ -1,0 +1,116 @@
+"""From samples to batches, and from the arrays of a batch to tensors."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+
+def default_collate(samples: Sequence[Any]) -> Any:
+    """One batch from a list of samples, as NumPy: fields are stacked, however deep they lie in dicts and tuples.
+
+    As in PyTorch, a tuple or list of fields gives a list of batches, a named tuple or dict one of its own type;
+    strings stay a list. Floats become float32 and ints int64; arrays keep their dtype.
+
+    Raises:
+        TypeError: samples of a kind that cannot be stacked.
+        ValueError: no samples, arrays of different shapes, or sequences of different lengths.
+    """
+    if not samples:
+        raise ValueError("default_collate: got no samples")
+    first = samples[0]
+    if isinstance(first, (str, bytes)):
+        return list(samples)
+    if isinstance(first, (bool, int, float, complex)) and not isinstance(first, np.generic):
+        return _numbers(samples)
+    if _is_array(first):
+        return _stack(samples)
+    if isinstance(first, Mapping):
+        fields = {key: default_collate([sample[key] for sample in samples]) for key in first}
+        return _like_mapping(first, fields)
+    if isinstance(first, Sequence):
+        lengths = {len(sample) for sample in samples}
+        if len(lengths) > 1:
+            raise ValueError(f"default_collate: samples must have equally many fields, got {sorted(lengths)}")
+        columns = [default_collate(column) for column in zip(*samples, strict=True)]
+        return type(first)(*columns) if hasattr(first, "_fields") else columns
+    raise TypeError(
+        "default_collate: samples must hold arrays, tensors, numbers, strings, dicts, tuples or lists, "
+        f"got {type(first).__name__}; give the loader a collate_fn"
+    )
+
+
+def to_numpy(batch: Any) -> Any:
+    """The same structure with every tensor and MLX array read into NumPy, in this thread; float64 becomes float32."""
+    return map_structure(_transferable, batch)
+
+
+def to_tensors(batch: Any) -> Any:
+    """The same structure with every NumPy array made a tensor; strings, numbers and arrays of text or objects stay."""
+    return map_structure(_tensor_leaf, batch)
+
+
+def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
+    """``function`` applied to every leaf of nested dicts, named tuples, tuples and lists, whose types are kept."""
+    if isinstance(value, Mapping):
+        return _like_mapping(value, {key: map_structure(function, item) for key, item in value.items()})
+    if isinstance(value, (tuple, list)):
+        items = [map_structure(function, item) for item in value]
+        if hasattr(value, "_fields"):
+            return type(value)(*items)
+        return tuple(items) if isinstance(value, tuple) else items
+    return function(value)
+
+
+def numpy_leaf(value: Any) -> Any:
+    """A tensor or MLX array as NumPy; anything else as it came."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value
+    if isinstance(value, mx.array):
+        return np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value)  # NumPy has no bfloat16
+    return np.asarray(value.numpy()) if callable(getattr(value, "numpy", None)) else value
+
+
+def _transferable(value: Any) -> Any:
+    value = numpy_leaf(value)
+    # MLX has no float64 on the GPU. Rounding here keeps the work in the loader's thread.
+    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
+
+
+def _tensor_leaf(value: Any) -> Any:
+    return _to_tensor(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" else value
+
+
+def _to_tensor(array: np.ndarray) -> Any:
+    return mx.array(array)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (np.ndarray, np.generic, mx.array)) or callable(getattr(value, "numpy", None))
+
+
+def _stack(samples: Sequence[Any]) -> np.ndarray:
+    arrays = [np.asarray(numpy_leaf(sample)) for sample in samples]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"default_collate: arrays of one batch must have one shape, got {sorted(shapes, key=str)}; "
+            "crop or pad the samples, or give the loader a collate_fn"
+        )
+    return np.stack(arrays)
+
+
+def _numbers(samples: Sequence[Any]) -> np.ndarray:
+    numbers = np.asarray(samples)
+    if numbers.dtype.kind not in "biufc":
+        raise TypeError(f"default_collate: numbers are mixed with {numbers.dtype} values in one field of the samples")
+    # Python's numbers have no width: take the ones that PyTorch users expect, float32 being the default of the library.
+    return numbers.astype({"b": np.bool_, "f": np.float32, "c": np.complex64}.get(numbers.dtype.kind, np.int64))
+
+
+def _like_mapping(original: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
+    try:
+        return type(original)(fields)  # type: ignore[call-arg]
+    except TypeError:  # a mapping whose constructor takes something else, a defaultdict for one
+        return fields

@@ -1,0 +1,172 @@
+"""Datasets: things with a length and samples, and ways to combine and split them.
+
+Samples are NumPy arrays, numbers, strings, or tuples, lists and dicts of these; ``DataLoader`` turns batches into
+tensors. (MLX computes lazily in the thread that asked, so what a loader's threads hand over must be plain memory.)
+
+A dataset that can fetch many samples at once says so with one of two methods:
+
+- ``get_batch(indices)``: the finished batch, arrays stacked along a new first axis. The fastest way.
+- ``__getitems__(indices)``: a list of samples, as in PyTorch; the loader stacks them.
+"""
+
+import bisect
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from lucid.data.collate import default_collate, numpy_leaf
+from lucid.data.seeds import SPLIT, derived_generator, resolve_seed
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Dataset(Generic[T_co]):
+    """A collection of samples with numbers. Subclasses define ``__getitem__`` and ``__len__``."""
+
+    def __getitem__(self, index: int) -> T_co:
+        raise NotImplementedError(f"{type(self).__name__}: define __getitem__(index)")
+
+    def __add__(self, other: "Dataset") -> "ConcatDataset":
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T_co]):
+    """A stream of samples without numbers. Subclasses define ``__iter__``; a loader reads the stream in one thread."""
+
+    def __iter__(self) -> Iterator[T_co]:
+        raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
+
+    def __getitem__(self, index: int) -> T_co:
+        raise TypeError(f"{type(self).__name__}: an IterableDataset has no numbered samples; iterate over it")
+
+
+class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
+    """Samples that are rows of arrays: sample i is the tuple of the i-th rows, as NumPy.
+
+    Takes lucid tensors, MLX or NumPy arrays of equal first dimension. They are read once, here.
+
+    Raises:
+        ValueError: no array, an array without dimensions, or first dimensions that differ.
+    """
+
+    def __init__(self, *tensors: Any) -> None:
+        if not tensors:
+            raise ValueError("TensorDataset: needs at least one tensor")
+        self.tensors = tensors
+        self._arrays = tuple(np.asarray(numpy_leaf(tensor)) for tensor in tensors)
+        shapes = [array.shape for array in self._arrays]
+        if any(len(shape) == 0 or shape[0] != shapes[0][0] for shape in shapes):
+            raise ValueError(f"TensorDataset: tensors must have equal first dimensions, got shapes {shapes}")
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        return tuple(array[index] for array in self._arrays)
+
+    def get_batch(self, indices: Sequence[int]) -> list[np.ndarray]:
+        return [array[np.asarray(indices, dtype=np.intp)] for array in self._arrays]
+
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
+
+class Subset(Dataset[T_co]):
+    """The samples of ``dataset`` at ``indices``, in that order."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+
+    def __getitem__(self, index: int) -> T_co:
+        return self.dataset[int(self.indices[index])]
+
+    def get_batch(self, indices: Sequence[int]) -> Any:
+        return batch_of(self.dataset, [int(self.indices[i]) for i in indices])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[T_co]:
+        return samples_of(self.dataset, [int(self.indices[i]) for i in indices])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset[T_co]):
+    """The samples of several datasets, one after the other.
+
+    Raises:
+        ValueError: there is no dataset.
+        TypeError: one of them is an ``IterableDataset``.
+    """
+
+    def __init__(self, datasets: Sequence[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: needs at least one dataset")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise TypeError("ConcatDataset: an IterableDataset has no numbered samples and cannot be concatenated")
+        self.cumulative_sizes = [int(size) for size in np.cumsum([len(dataset) for dataset in self.datasets])]
+
+    def __getitem__(self, index: int) -> T_co:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
+        index = index % len(self)
+        number = bisect.bisect_right(self.cumulative_sizes, index)
+        start = self.cumulative_sizes[number - 1] if number else 0
+        return self.datasets[number][index - start]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+
+def samples_of(dataset: Any, indices: Sequence[int]) -> list[Any]:
+    """The samples at ``indices`` as a list."""
+    if hasattr(dataset, "__getitems__"):
+        return dataset.__getitems__(indices)
+    return [dataset[index] for index in indices]
+
+
+def batch_of(dataset: Any, indices: Sequence[int]) -> Any:
+    """The collated batch of the samples at ``indices``, by the fastest way that ``dataset`` offers."""
+    if hasattr(dataset, "get_batch"):
+        return dataset.get_batch(indices)
+    if isinstance(dataset, np.ndarray):
+        return dataset[np.asarray(indices, dtype=np.intp)]
+    return default_collate(samples_of(dataset, indices))
+
+
+def random_split(
+    dataset: Any,
+    lengths: Sequence[int | float],
+    generator: int | np.random.Generator | None = None,
+    *,
+    seed: int | None = None,
+) -> list[Subset]:
+    """Non-overlapping random subsets of ``dataset``, one per length.
+
+    ``lengths`` are counts that add up to ``len(dataset)``, or fractions that add up to 1. Fractions are rounded down,
+    and the samples left over go to the subsets one each, from the first. The same seed gives the same split.
+
+    Raises:
+        ValueError: the lengths do not add up, or one is negative.
+    """
+    counts = _split_counts(len(dataset), list(lengths))
+    rng = derived_generator(resolve_seed("random_split", seed, generator), SPLIT)
+    order = rng.permutation(len(dataset)).tolist()
+    ends = np.cumsum(counts).tolist()
+    return [Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+
+
+def _split_counts(total: int, lengths: list[int | float]) -> list[int]:
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"random_split: lengths must not be negative, got {lengths}")
+    if math.isclose(sum(lengths), 1) and all(length <= 1 for length in lengths):
+        counts = [math.floor(total * length) for length in lengths]
+        for extra in range(total - sum(counts)):
+            counts[extra % len(counts)] += 1
+    else:
+        if any(int(length) != length for length in lengths):
+            raise ValueError(f"random_split: fractions must add up to 1, got {lengths} (sum {sum(lengths)})")
+        counts = [int(length) for length in lengths]
+    if sum(counts) != total:
+        raise ValueError(f"random_split: lengths must add up to the {total} samples, got {lengths} (sum {sum(counts)})")
+    return counts

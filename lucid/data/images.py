@@ -1,0 +1,73 @@
+"""What the image datasets share: all images and labels in two arrays."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lucid.data.collate import default_collate
+from lucid.data.dataset import Dataset
+
+
+class ImageDataset(Dataset[tuple[Any, Any]]):
+    """Images and class numbers in memory.
+
+    Sample i is ``(image, target)``: ``transform(data[i])`` and ``target_transform(int(targets[i]))``, or the plain
+    values. These two are called sample by sample in Python; ``DataLoader(batch_transform=...)`` works on whole
+    batches, many times faster.
+
+    Attributes:
+        data: (N, C, H, W), uint8, from 0 to ``max_value``.
+        targets: (N,), int64.
+        classes: the names of the classes, by number.
+        class_to_idx: the numbers of the classes, by name.
+        max_value: the brightest value that a pixel can have.
+        mean, std: per channel over the training images, on the scale from 0 to 1.
+    """
+
+    classes: ClassVar[tuple[str, ...]]
+    max_value: ClassVar[int]
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        targets: np.ndarray,
+        train: bool,
+        transform: Callable[[np.ndarray], Any] | None,
+        target_transform: Callable[[int], Any] | None,
+    ) -> None:
+        self.data = data
+        self.targets = targets
+        self.train = train
+        self.transform = transform
+        self.target_transform = target_transform
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.classes)}
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image, target = self.data[index], int(self.targets[index])
+        return (
+            image if self.transform is None else self.transform(image),
+            target if self.target_transform is None else self.target_transform(target),
+        )
+
+    def get_batch(self, indices: Sequence[int]) -> list[Any]:
+        rows = np.asarray(indices, dtype=np.intp)
+        images: Any = self.data[rows]
+        targets: Any = self.targets[rows]
+        if self.transform is not None:
+            images = default_collate([self.transform(image) for image in images])
+        if self.target_transform is not None:
+            targets = default_collate([self.target_transform(int(target)) for target in targets])
+        return [images, targets]
+
+    def __repr__(self) -> str:
+        part = "train" if self.train else "test"
+        return f"{type(self).__name__}({part}: {len(self)} images {self.data.shape[1:]}, {len(self.classes)} classes)"

@@ -1,0 +1,282 @@
+"""``DataLoader``: batches of tensors from a dataset.
+
+How a batch comes about: the sampler gives indices (in the consumer's thread); a job fetches the samples, collates
+them and runs ``batch_transform``, all in NumPy, in a background thread when ``num_workers`` is not 0; the consumer's
+thread makes tensors of the arrays. Nothing random is carried from batch to batch: the order comes from (seed, epoch),
+the transform's generator from (seed, epoch, batch). A position is therefore three numbers, and resuming at batch b
+means drawing the same order and skipping b lists of indices without reading a sample.
+"""
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lucid import _checks
+from lucid.data.collate import default_collate, to_numpy, to_tensors
+from lucid.data.dataset import IterableDataset, batch_of, samples_of
+from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
+from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
+from lucid.data.workers import run_ahead
+
+BatchTransform = Callable[[Any, np.random.Generator], Any]
+_END = object()
+
+
+@dataclass
+class _Position:
+    epoch: int
+    batch: int = 0  # batches handed over
+    finished: bool = False
+
+
+class DataLoader:
+    """Batches of ``dataset`` as tensors, pass after pass.
+
+    Every ``iter(loader)`` is the next epoch. With ``shuffle`` the order of epoch k depends on the seed and k only;
+    without a seed one is drawn from the system and kept in ``loader.seed``.
+
+    - ``dataset``: anything with ``__getitem__`` and ``__len__``, or an ``IterableDataset``. With ``get_batch``
+      (``TensorDataset``, ``CIFAR10``, ``Digits``, their subsets) or as a NumPy array, whole batches are indexed at
+      once.
+    - ``batch_size=None`` gives single samples, not batches.
+    - ``sampler`` and ``batch_sampler``: see ``lucid.data.sampler``; the loader calls their ``set_epoch``, if they
+      have one.
+    - ``num_workers``: background threads that load ahead, ``prefetch_factor`` batches each (2). 0 loads when asked.
+      Threads help where loading waits or runs outside Python (NumPy, image decoding, disks). An ``IterableDataset``
+      is read by one thread.
+    - ``collate_fn(samples)`` makes a batch of a list of samples; see ``default_collate``.
+    - ``batch_transform(batch, rng)`` changes the collated NumPy batch; ``rng`` depends on seed, epoch and batch
+      number only. See ``lucid.data.transforms``.
+    - ``generator`` (PyTorch's word) or ``seed``: an int, or for ``generator`` a NumPy generator.
+    - ``pin_memory`` and ``persistent_workers`` are accepted for PyTorch's sake and change nothing: memory is unified,
+      threads are cheap.
+
+    Datasets, samplers and functions given here run in the background threads and should work in NumPy: an MLX array
+    that one thread left unevaluated cannot be read in another.
+
+    Raises:
+        ValueError: options that contradict each other or are out of range.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = False,
+        *,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Sequence[int]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        generator: int | np.random.Generator | None = None,
+        seed: int | None = None,
+        batch_transform: BatchTransform | None = None,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.num_workers = _checks.integer("DataLoader", "num_workers", num_workers, 0)
+        if prefetch_factor is not None and not self.num_workers:
+            raise ValueError(f"DataLoader: prefetch_factor {prefetch_factor} needs num_workers of at least 1, got 0")
+        self.prefetch_factor = _checks.integer(
+            "DataLoader", "prefetch_factor", 2 if prefetch_factor is None else prefetch_factor, 1
+        )
+        self.collate_fn = collate_fn
+        self.batch_transform = batch_transform
+        self.seed = resolve_seed("DataLoader", seed, generator)
+        self._streams = isinstance(dataset, IterableDataset)
+        _check_choices(self._streams, batch_size, shuffle, sampler, batch_sampler, drop_last)
+        if sampler is None and not self._streams:
+            sampler = RandomSampler(dataset, seed=self.seed) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is None and batch_size is not None and not self._streams:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
+        self.batch_size = batch_size if batch_sampler is None else getattr(batch_sampler, "batch_size", None)
+        self.drop_last = drop_last
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self._position = _Position(epoch=0)
+        self._at_start = True  # the position is where the next pass begins, not where the last one stands
+
+    def __len__(self) -> int:
+        """Batches per epoch, resumed or not."""
+        if self._streams:
+            samples = len(self.dataset)
+            if self.batch_size is None:
+                return samples
+            return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
+        return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._at_start:
+            self._position = _Position(self._position.epoch + 1)
+        self._at_start = False
+        return self._run(self._position)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass epoch number ``epoch``, from its first batch."""
+        self._position = _Position(_checks.integer("DataLoader.set_epoch", "epoch", epoch, 0))
+        self._at_start = True
+
+    def state_dict(self) -> dict[str, int | None]:
+        """The position: numbers from which ``load_state_dict`` goes on with exactly the batches not yet handed over.
+
+        Inside a loop, and after a ``break``, that is the middle of the epoch; after a complete pass it is the start
+        of the next.
+        """
+        position = self._position
+        at = (position.epoch + 1, 0) if position.finished else (position.epoch, position.batch)
+        return {
+            "seed": self.seed,
+            "sampler_seed": getattr(self._order(), "seed", None),
+            "epoch": at[0],
+            "batch": at[1],
+            "batch_size": self.batch_size,
+            "num_samples": self._num_samples(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken: the next ``iter(loader)`` gives the rest of that epoch.
+
+        Takes over the seeds. A sampler of your own has to give the same indices again in the same epoch
+        (``set_epoch``). An ``IterableDataset`` is read from its start and the batches already seen are thrown away.
+
+        Raises:
+            ValueError: a missing key, or a position in a loader of another batch size or number of samples.
+        """
+        missing = {"seed", "sampler_seed", "epoch", "batch", "batch_size", "num_samples"} - set(state_dict)
+        if missing:
+            raise ValueError(f"DataLoader.load_state_dict: missing keys {sorted(missing)}")
+        for name, own in (("batch_size", self.batch_size), ("num_samples", self._num_samples())):
+            if state_dict[name] != own:
+                raise ValueError(
+                    f"DataLoader.load_state_dict: the position was taken with {name} {state_dict[name]}, "
+                    f"this loader has {own}"
+                )
+        self.seed = resolve_seed("DataLoader.load_state_dict", int(state_dict["seed"]), None)
+        if state_dict["sampler_seed"] is not None:
+            self._order().seed = int(state_dict["sampler_seed"])
+        epoch, batch = (
+            _checks.integer("DataLoader.load_state_dict", key, state_dict[key], 0) for key in ("epoch", "batch")
+        )
+        self._position = _Position(epoch, batch)
+        self._at_start = True
+
+    def _order(self) -> Any:
+        """What decides the order of the samples: the sampler, or the one inside a batch sampler."""
+        return getattr(self.batch_sampler, "sampler", None) if self.sampler is None else self.sampler
+
+    def _num_samples(self) -> int | None:
+        return len(self.dataset) if hasattr(self.dataset, "__len__") else None
+
+    def _run(self, position: _Position) -> Iterator[Any]:
+        if self._streams:
+            jobs, num_workers = self._stream_jobs(position), min(self.num_workers, 1)
+        else:
+            jobs, num_workers = self._indexed_jobs(position), self.num_workers
+        if num_workers:
+            batches: Iterator[Any] = run_ahead(jobs, num_workers, ahead=self.num_workers * self.prefetch_factor)
+        else:
+            batches = (job() for job in jobs)
+        with contextlib.closing(batches):  # type: ignore[type-var]
+            for batch in batches:
+                if batch is _END:
+                    break
+                tensors = to_tensors(batch)
+                del batch
+                position.batch += 1
+                yield tensors
+                del tensors
+        position.finished = True
+
+    def _indexed_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
+        source: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+        set_epoch(source, position.epoch)
+        first = position.batch
+        for number, indices in enumerate(itertools.islice(source, first, None), start=first):
+            yield partial(self._load, partial(self._fetch, indices), position.epoch, number)
+
+    def _fetch(self, indices: Any) -> Any:
+        if self.batch_sampler is None:
+            sample = self.dataset[indices]
+            return sample if self.collate_fn is None else self.collate_fn(sample)
+        if self.collate_fn is None:
+            return batch_of(self.dataset, indices)
+        return self.collate_fn(samples_of(self.dataset, indices))
+
+    def _stream_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
+        stream = _Stream(self.dataset, self.batch_size, self.drop_last, skip=position.batch)
+        for number in itertools.count(position.batch):
+            yield partial(self._load, partial(self._read, stream), position.epoch, number)
+
+    def _read(self, stream: "_Stream") -> Any:
+        samples = stream.next_samples()
+        if samples is _END:
+            return _END
+        if self.collate_fn is not None:
+            return self.collate_fn(samples)
+        return samples if self.batch_size is None else default_collate(samples)
+
+    def _load(self, fetch: Callable[[], Any], epoch: int, number: int) -> Any:
+        """The NumPy batch ``number`` of ``epoch``. Runs in a background thread when there are any."""
+        try:
+            batch = fetch()
+            if batch is _END:
+                return _END
+            if self.batch_transform is not None:
+                batch = self.batch_transform(to_numpy(batch), derived_generator(self.seed, TRANSFORM, epoch, number))
+            return to_numpy(batch)
+        except Exception as error:
+            if sys.version_info >= (3, 11):
+                error.add_note(f"DataLoader: raised while loading batch {number} of epoch {epoch}")
+            raise
+
+
+class _Stream:
+    """The samples of an iterable dataset in lists of ``batch_size``, opened and read in the thread that loads."""
+
+    def __init__(self, dataset: Iterable[Any], batch_size: int | None, drop_last: bool, skip: int) -> None:
+        self._dataset = dataset
+        self._batch_size = batch_size
+        self._drop_last = drop_last
+        self._skip = skip * (batch_size or 1)
+        self._samples: Iterator[Any] | None = None
+
+    def next_samples(self) -> Any:
+        if self._samples is None:
+            self._samples = itertools.islice(iter(self._dataset), self._skip, None)
+        if self._batch_size is None:
+            return next(self._samples, _END)
+        samples = list(itertools.islice(self._samples, self._batch_size))
+        if not samples or (self._drop_last and len(samples) < self._batch_size):
+            return _END
+        return samples
+
+
+def _check_choices(
+    streams: bool,
+    batch_size: int | None,
+    shuffle: bool | None,
+    sampler: Any,
+    batch_sampler: Any,
+    drop_last: bool,
+) -> None:
+    if streams and (shuffle or sampler is not None or batch_sampler is not None):
+        raise ValueError(
+            "DataLoader: an IterableDataset has its own order; shuffle, sampler and batch_sampler do not apply"
+        )
+    if shuffle and sampler is not None:
+        raise ValueError("DataLoader: shuffle and sampler both decide the order; give one of them")
+    if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+        raise ValueError("DataLoader: batch_sampler replaces batch_size, shuffle, sampler and drop_last; give it alone")
+    if batch_size is None and drop_last:
+        raise ValueError("DataLoader: drop_last needs a batch_size")
+    if batch_size is not None:
+        _checks.integer("DataLoader", "batch_size", batch_size, 1)

@@ -1,0 +1,188 @@
+"""Samplers: the order in which a loader asks for samples.
+
+A sampler is any iterable of indices with a length. One that also has ``set_epoch(epoch)`` is told the epoch by the
+loader before each pass, which is how a random order can depend on the seed and the epoch alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+import numpy as np
+
+from lucid import _checks
+from lucid.data.seeds import ORDER, derived_generator, resolve_seed
+
+
+class Sampler:
+    """An iterable of indices. Subclasses define ``__iter__`` and ``__len__``."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
+
+
+class SequentialSampler(Sampler):
+    """0, 1, 2, ... up to the length of ``data_source``."""
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class _Seeded(Sampler):
+    """A sampler whose pass number k depends on the seed and k only; iterating moves on to the next pass."""
+
+    def __init__(self, seed: int | None, generator: int | np.random.Generator | None) -> None:
+        self.seed = resolve_seed(type(self).__name__, seed, generator)
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next pass pass number ``epoch``."""
+        self.epoch = _checks.integer(type(self).__name__, "epoch", epoch, 0)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = derived_generator(self.seed, ORDER, self.epoch)
+        self.epoch += 1
+        return iter(self._draw(rng).tolist())
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+
+class RandomSampler(_Seeded):
+    """Every sample once, in a new random order each pass; or ``num_samples`` draws ``replacement`` included.
+
+    Raises:
+        ValueError: ``num_samples`` is not positive, or the seed is not valid.
+    """
+
+    def __init__(
+        self,
+        data_source: Sized,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: int | np.random.Generator | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed, generator)
+        if num_samples is not None:
+            _checks.integer("RandomSampler", "num_samples", num_samples, 1)
+        self.data_source = data_source
+        self.replacement = replacement
+        self.num_samples = num_samples
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        available, wanted = len(self.data_source), len(self)
+        if wanted and not available:
+            raise ValueError(f"RandomSampler: cannot draw {wanted} samples from an empty data_source")
+        if self.replacement:
+            return rng.integers(available, size=wanted)
+        if wanted <= available:
+            return rng.permutation(available)[:wanted]
+        rounds = -(-wanted // available)
+        return np.concatenate([rng.permutation(available) for _ in range(rounds)])[:wanted]
+
+    def __len__(self) -> int:
+        return len(self.data_source) if self.num_samples is None else self.num_samples
+
+
+class SubsetRandomSampler(_Seeded):
+    """The given indices, in a new random order each pass."""
+
+    def __init__(
+        self,
+        indices: Sequence[int],
+        generator: int | np.random.Generator | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed, generator)
+        self.indices = indices
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(np.asarray(self.indices, dtype=np.intp))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(_Seeded):
+    """``num_samples`` draws in which index i comes up in proportion to ``weights[i]``.
+
+    Raises:
+        ValueError: weights that are negative, not finite or all zero, ``num_samples`` that is not positive, or more
+            draws without replacement than there are weights above zero.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: int | np.random.Generator | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed, generator)
+        self.weights = np.asarray(weights, dtype=np.float64)
+        if self.weights.ndim != 1 or not np.isfinite(self.weights).all() or (self.weights < 0).any():
+            raise ValueError("WeightedRandomSampler: weights must be one row of finite numbers, none negative")
+        if not self.weights.any():
+            raise ValueError("WeightedRandomSampler: at least one weight must be above zero")
+        _checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
+        drawable = np.count_nonzero(self.weights)
+        if not replacement and num_samples > drawable:
+            raise ValueError(
+                f"WeightedRandomSampler: without replacement num_samples must be at most {drawable} "
+                f"(the weights above zero), got {num_samples}"
+            )
+        self.num_samples = num_samples
+        self.replacement = replacement
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        chances = self.weights / self.weights.sum()
+        return rng.choice(len(chances), size=self.num_samples, replace=self.replacement, p=chances)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler):
+    """Lists of ``batch_size`` indices from another sampler; the last one is shorter, or left out with ``drop_last``.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1.
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        self.sampler = sampler
+        self.batch_size = _checks.integer("BatchSampler", "batch_size", batch_size, 1)
+        self.drop_last = drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        set_epoch(self.sampler, epoch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for index in self.sampler:
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                yield batch
+                batch = []
+        if batch and not self.drop_last:
+            yield batch
+
+    def __len__(self) -> int:
+        count = len(self.sampler)  # type: ignore[arg-type]
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+def set_epoch(sampler: Any, epoch: int) -> None:
+    """Tell ``sampler`` the epoch, if it wants to know."""
+    if callable(getattr(sampler, "set_epoch", None)):
+        sampler.set_epoch(epoch)

@@ -1,0 +1,87 @@
+"""Background threads that run jobs ahead of a consumer, in order, and never outlive it.
+
+The consumer draws jobs, hands up to ``ahead`` of them to the threads and takes results in the order of the jobs. An
+error in a job is raised, with the traceback of the thread, when the consumer reaches that job's result and not
+before. The threads hold only the queue of jobs: when the consuming generator is closed (``break``, an exception,
+Ctrl-C, garbage collection) they are told to stop. They are daemons, so a job that blocks for ever cannot keep the
+interpreter from exiting.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+THREAD_NAME = "lucid-data-loader"
+JOIN_TIMEOUT_S = 5.0
+
+Job = Callable[[], Any]
+_Queue = queue.SimpleQueue  # of (future, job), or None: stop
+
+
+def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
+    """Results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` results in waiting."""
+    tasks: _Queue = _Queue()
+    threads = [
+        threading.Thread(target=_work, args=(tasks,), name=f"{THREAD_NAME}-{number}", daemon=True)
+        for number in range(num_workers)
+    ]
+    for thread in threads:
+        thread.start()
+    waiting: deque[Future] = deque()
+    interrupted = False
+    try:
+        more = _submit(jobs, tasks, waiting, ahead)
+        while waiting:
+            result = waiting.popleft().result()
+            more = more and _submit(jobs, tasks, waiting, ahead)
+            yield result
+    except KeyboardInterrupt:
+        interrupted = True
+        raise
+    finally:
+        _stop(tasks, threads, wait=not interrupted)
+
+
+def _submit(jobs: Iterator[Job], tasks: _Queue, waiting: deque[Future], ahead: int) -> bool:
+    """Hand out jobs until ``ahead`` results are in waiting; whether there may be more jobs."""
+    while len(waiting) < ahead:
+        future: Future = Future()
+        try:
+            job = next(jobs, None)
+        except Exception as error:
+            # The sampler failed while drawing ahead: the consumer learns of it where the missing batch would have come.
+            future.set_exception(error)
+            waiting.append(future)
+            return False
+        if job is None:
+            return False
+        waiting.append(future)
+        tasks.put((future, job))
+    return True
+
+
+def _work(tasks: _Queue) -> None:
+    while (task := tasks.get()) is not None:
+        future, job = task
+        try:
+            future.set_result(job())
+        except BaseException as error:  # handed to the consumer, whatever it is
+            future.set_exception(error)
+        del task, future, job  # an idle thread must not keep the last batch alive
+
+
+def _stop(tasks: _Queue, threads: list[threading.Thread], wait: bool) -> None:
+    try:
+        while True:
+            tasks.get_nowait()
+    except queue.Empty:
+        pass
+    for _ in threads:
+        tasks.put(None)
+    for thread in threads:
+        # Garbage collection may close the consumer from any thread, one of these included.
+        if wait and thread is not threading.current_thread():
+            thread.join(JOIN_TIMEOUT_S)

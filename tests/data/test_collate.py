@@ -1,0 +1,73 @@
+from collections import OrderedDict, defaultdict, namedtuple
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from lucid.data import default_collate
+from lucid.data.collate import to_numpy, to_tensors
+
+Point = namedtuple("Point", "image label")
+
+
+def test_nested_fields_are_stacked_in_their_containers():
+    samples = [
+        (np.full((2, 3), i, np.uint8), {"label": i, "name": f"n{i}", "box": [i, i + 0.5]}, Point(mx.array([i]), i > 0))
+        for i in range(3)
+    ]
+    image, fields, point = batch = default_collate(samples)
+    assert isinstance(batch, list) and isinstance(fields, dict) and isinstance(point, Point)
+    assert image.shape == (3, 2, 3) and image.dtype == np.uint8 and image[2, 0, 0] == 2
+    assert fields["label"].tolist() == [0, 1, 2] and fields["label"].dtype == np.int64
+    assert fields["name"] == ["n0", "n1", "n2"]
+    assert fields["box"][1].tolist() == [0.5, 1.5, 2.5] and fields["box"][1].dtype == np.float32
+    assert point.image.shape == (3, 1) and point.label.dtype == np.bool_
+
+
+@pytest.mark.parametrize(
+    ("samples", "dtype"),
+    [
+        ([1, 2], np.int64),
+        ([1, 2.5], np.float32),
+        ([True, False], np.bool_),
+        ([True, 2], np.int64),
+        ([1j, 2], np.complex64),
+        ([np.float16(1), np.float16(2)], np.float16),
+        ([np.float64(1), np.float64(2)], np.float64),
+    ],
+)
+def test_numbers_get_the_expected_dtype(samples, dtype):
+    batch = default_collate(samples)
+    assert batch.dtype == dtype
+    np.testing.assert_array_equal(batch, np.asarray(samples))
+
+
+def test_mapping_types_are_kept_where_they_can_be_built():
+    assert isinstance(default_collate([OrderedDict(a=1)]), OrderedDict)
+    assert default_collate([defaultdict(int, a=1)])["a"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([], ValueError, "no samples"),
+        ([np.zeros((3, 4)), np.zeros((3, 5))], ValueError, r"\(3, 4\), \(3, 5\)"),
+        ([(1, 2), (1,)], ValueError, r"equally many fields, got \[1, 2\]"),
+        ([None, None], TypeError, "NoneType"),
+        ([1, "x"], TypeError, "mixed"),
+    ],
+)
+def test_default_collate_refuses(samples, error, message):
+    with pytest.raises(error, match=message):
+        default_collate(samples)
+
+
+def test_to_numpy_and_back_keep_the_structure():
+    batch = {"a": (mx.array([1.0]), [np.zeros(2), "text"]), "p": Point(np.array(["x"]), 3)}
+    arrays = to_numpy(batch)
+    assert isinstance(arrays["a"], tuple) and isinstance(arrays["a"][0], np.ndarray)
+    assert arrays["a"][1][0].dtype == np.float32  # from float64
+    tensors = to_tensors(arrays)
+    assert not isinstance(tensors["a"][0], np.ndarray) and np.asarray(tensors["a"][0]).tolist() == [1.0]
+    assert tensors["a"][1][1] == "text" and isinstance(tensors["p"], Point)
+    assert isinstance(tensors["p"].image, np.ndarray) and tensors["p"].label == 3  # text has no tensor
