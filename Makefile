@@ -22,8 +22,8 @@ ifeq ($(filter $(BACKEND), cpu cuda metal),)
   $(error BACKEND must be cpu, cuda or metal, got "$(BACKEND)")
 endif
 
-# On macOS mlx brings Metal itself: no extra.
-EXTRA := $(if $(filter metal, $(BACKEND)),,$(BACKEND),)
+# On macOS mlx brings Metal itself, and the extra "cpu" nothing: it is marked for Linux.
+EXTRA := $(subst metal,cpu,$(BACKEND))
 
 .PHONY: help demo test lint format clean
 .SUFFIXES:
@@ -60,7 +60,7 @@ $(VENV)/.%-$(BACKEND): pyproject.toml $(BIN)/python
 	    fi; \
 	done
 	@touch $(VENV)/.backend-$(BACKEND)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA)$*]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRA),$*]"
 	@touch $@
 
 $(BIN)/python:

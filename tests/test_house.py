@@ -14,12 +14,13 @@ ROOT = Path(__file__).parents[1]
 # Lowest first. A unit imports units of rows above its own, never its neighbours in the row.
 LEVELS = [
     ["_version", "_checks", "_device", "memory", "_pending"],
+    ["_dtypes"],
     ["kernels", "tape"],
     ["ops"],
     ["_tensor"],
     ["random"],
-    ["autograd"],
-    ["linalg", "utils"],
+    ["_creation"],
+    ["autograd", "linalg", "utils"],
     ["nn", "optim", "data"],
     ["models", "_compile", "checkpoint", "distributed", "metrics"],
 ]
@@ -70,8 +71,8 @@ def test_imports_go_down_only(path):
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ("from lucid.nn import Linear", "optim (level 7) imports lucid.nn.Linear (level 7)"),
-        ("import lucid.models.convnext", "imports lucid.models.convnext (level 8)"),
+        ("from lucid.nn import Linear", "optim (level 8) imports lucid.nn.Linear (level 8)"),
+        ("import lucid.models.convnext", "imports lucid.models.convnext (level 9)"),
         ("from . import sgd", "a relative import"),
         ("def f():\n    from lucid import tape", "line 2: lucid.tape is imported inside a function"),
         ("from lucid import Tensor", "lucid.Tensor is in no level"),

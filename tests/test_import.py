@@ -1,0 +1,65 @@
+"""``import lucid`` by itself: quick, quiet, and clear about what is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_python(code, *options, **environment):
+    return subprocess.run(
+        [sys.executable, *options, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_import_is_silent_and_loads_nothing_heavy():
+    heavy = ["torch", "matplotlib", "sklearn", "scipy", "PIL", "tqdm", "pickle", "mlx.nn"]
+    result = run_python(f"import lucid; print(sorted(set({heavy}) & set(sys.modules)))", "-W", "error")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(eval_list(result.stdout)) <= {"pickle"}  # NumPy brings pickle in itself
+
+
+def eval_list(text):
+    return [word.strip(" '") for word in text.strip().strip("[]").split(",") if word.strip()]
+
+
+def broken_mlx(folder, error):
+    """A package mlx whose core fails to load the way the linker fails it."""
+    (folder / "mlx" / "core").mkdir(parents=True)
+    (folder / "mlx" / "core" / "__init__.py").write_text(f"raise ImportError({error!r})")
+    return str(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="on macOS MLX brings its backend by itself")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("libmlx.so: cannot open shared object file: No such file or directory", "MLX is installed without a backend"),
+        (
+            "libcuda.so.1: cannot open shared object file: No such file or directory",
+            "MLX's backend does not load: libcuda",
+        ),
+    ],
+)
+def test_a_missing_backend_is_answered_with_the_extra_to_install(tmp_path, error, said):
+    result = run_python(f"sys.path.insert(0, {broken_mlx(tmp_path, error)!r}); import lucid, lucid._device")
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 1
+    assert last.startswith(f"ImportError: lucid: {said}")
+    assert "pip install 'lucid-mlx[cpu]'" in last
+    assert "pip install 'lucid-mlx[cuda]'" in last
+
+
+def test_missing_mlx_is_named(tmp_path):
+    # -I -S: no site-packages, so no MLX.
+    result = run_python("import lucid._device", "-I", "-S")
+    assert result.returncode == 1
+    assert "ImportError: lucid needs MLX, which is not installed: pip install lucid-mlx brings it." in result.stderr
