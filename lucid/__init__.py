@@ -1,1 +1,56 @@
-"""Lucid: PyTorch's words on MLX's engine."""
+"""Lucid: PyTorch's words on MLX's engine.
+
+``import lucid`` gives ``lucid.Tensor`` and the functions on it, ``lucid.nn``, ``lucid.optim``, ``lucid.data`` and
+``lucid.models``. Start with ``examples/train_cifar10.py``.
+"""
+
+from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
+
+from lucid import autograd, data, linalg, memory, models, nn, optim, random, utils
+from lucid._creation import *  # noqa: F403
+from lucid._creation import __all__ as _created
+from lucid._device import device
+from lucid._dtypes import (
+    bfloat16,
+    bool_,
+    complex64,
+    double,
+    float16,
+    float32,
+    float64,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    short,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from lucid._tensor import Tensor
+from lucid._version import __version__
+from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from lucid.ops import *  # noqa: F403
+from lucid.ops import __all__ as _operations
+from lucid.random import (
+    bernoulli,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    permutation,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    uniform,
+)
+
+float = float32  # PyTorch's names for the two; the builtins of Python are not touched
+bool = bool_
+int = int32

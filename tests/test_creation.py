@@ -1,0 +1,65 @@
+"""Creation functions: shapes, dtypes, values, and wrong arguments."""
+
+import numpy as np
+import pytest
+
+import lucid
+
+
+def test_shapes_in_every_spelling():
+    for make in (lucid.zeros, lucid.ones, lucid.empty):
+        assert make(2, 3).shape == make((2, 3)).shape == make([2, 3]).shape == (2, 3)
+        assert make(()).shape == make().shape == ()
+        assert make(0, 2).shape == (0, 2)
+        assert make(2, dtype="int8").dtype == lucid.int8
+
+
+def test_values():
+    assert lucid.zeros(2).tolist() == [0, 0] and lucid.ones(2).tolist() == [1, 1]
+    assert lucid.full((2,), 7).dtype == lucid.int64 and lucid.full((2,), 7.0).dtype == lucid.float32
+    assert lucid.eye(2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
+    x = lucid.ones(2, dtype=lucid.int32)
+    assert lucid.zeros_like(x).dtype == lucid.int32 and lucid.full_like(x, 4).tolist() == [4, 4]
+    assert lucid.ones_like(x, dtype=lucid.float16, requires_grad=True).requires_grad
+
+
+@pytest.mark.parametrize("args", [(5,), (2, 9, 3), (0, 1, 0.1), (5, 0, -2), (3, 3), (0.5, 4), (-3, 3, 2), (1, 2, 0.25)])
+def test_arange_is_numpys(args):
+    expected = np.arange(*args)
+    got = lucid.arange(*args)
+    assert got.dtype == (lucid.int64 if expected.dtype.kind == "i" else lucid.float32)
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-6)
+
+
+def test_linspace_and_logspace():
+    np.testing.assert_allclose(lucid.linspace(0, 1, 5).numpy(), [0, 0.25, 0.5, 0.75, 1])
+    assert lucid.linspace(3, 4, 1).tolist() == [3] and lucid.linspace(3, 4, 0).shape == (0,)
+    np.testing.assert_allclose(lucid.logspace(0, 2, 3).numpy(), [1, 10, 100], rtol=1e-6)
+
+
+def test_from_numpy_copies():
+    source = np.zeros(3, np.float32)
+    t = lucid.from_numpy(source)
+    source[0] = 1
+    assert t.tolist() == [0, 0, 0]
+
+
+def test_as_tensor_keeps_tensors():
+    t = lucid.ones(2)
+    assert lucid.as_tensor(t) is t and lucid.as_tensor([1.0]).shape == (1,) and lucid.is_tensor(t)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: lucid.arange(0, 5, -1), ValueError, "a step of -1 does not lead from 0 to 5"),
+        (lambda: lucid.arange(0, 5, 0), ValueError, "a step of 0"),
+        (lambda: lucid.eye(-1), ValueError, "not be negative"),
+        (lambda: lucid.from_numpy([1]), TypeError, "wanted a NumPy array, got list"),
+        (lambda: lucid.zeros(2, dtype="float31"), TypeError, "dtype must be one of"),
+        (lambda: lucid.linspace(0, 1, -1), ValueError, "steps must not be negative"),
+    ],
+)
+def test_wrong_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

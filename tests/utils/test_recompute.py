@@ -1,0 +1,66 @@
+"""lucid.utils.checkpoint: the same values and gradients, from less memory."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.utils import checkpoint
+
+
+def setup():
+    rng = np.random.default_rng(0)
+    w = lucid.tensor(rng.normal(size=(4, 4)), requires_grad=True)
+    x = lucid.tensor(rng.normal(size=(3, 4)), requires_grad=True)
+    return w, x
+
+
+def test_gradients_are_those_of_the_plain_call_also_for_captured_parameters():
+    results = []
+    for run in (lambda f, *a: f(*a), checkpoint):
+        w, x = setup()
+        (run(lambda h, w=w: (h @ w).tanh() @ w, x * 2) ** 2).sum().backward()
+        results.append((w.grad.numpy(), x.grad.numpy()))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-6)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-6)
+
+
+def test_only_the_inputs_stay_in_the_record():
+    w, x = setup()
+    y = checkpoint(lambda h: ((h @ w).tanh() @ w).exp(), x)
+    assert y.grad_fn.name == "checkpoint" and len(y.grad_fn.args) == 2
+
+
+def test_second_derivatives():
+    x = lucid.tensor([1.0, 2.0], requires_grad=True)
+    first = lucid.autograd.grad(checkpoint(lambda v: v**3, x).sum(), x, create_graph=True)[0]
+    assert lucid.autograd.grad(first.sum(), x)[0].tolist() == [6.0, 12.0]
+
+
+def test_the_same_random_numbers_are_drawn_again():
+    x = lucid.ones(1000, requires_grad=True)
+    after = []
+    for run in (lambda f, *a: f(*a), checkpoint):
+        lucid.manual_seed(5)
+        y = run(lambda v: v * (lucid.rand(1000) > 0.5), x)
+        x.grad = None
+        y.sum().backward()
+        assert x.grad.tolist() == y.tolist()
+        after.append(lucid.rand(2).tolist())
+    assert after[0] == after[1]
+
+
+def test_tuples_keywords_and_nothing_to_record():
+    x = lucid.ones(2, requires_grad=True)
+    a, b = checkpoint(lambda v, scale: (v * scale, v + 1), x, scale=x * 3)
+    (a + b).sum().backward()
+    assert x.grad.tolist() == [7, 7]
+    assert not checkpoint(lambda v: v * 2, lucid.ones(2)).requires_grad
+
+
+def test_what_cannot_be_recomputed_is_refused():
+    x = lucid.ones(2, requires_grad=True)
+    outside = x * 2
+    with pytest.raises(RuntimeError, match="computed outside by 'mul'.*as an argument"):
+        checkpoint(lambda v: v * outside, x)
+    with pytest.raises(TypeError, match="must return tensors, got float"):
+        checkpoint(lambda v: 1.0, x)
