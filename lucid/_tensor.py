@@ -16,7 +16,8 @@ from lucid import _pending, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype
-from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, shape, sorting
+from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
 _PLACES = ("cpu", "gpu", "metal", "cuda", "mps")
@@ -406,7 +407,7 @@ class Tensor(tape.TensorBase):
     def __iter__(self) -> Iterator[Tensor]:
         if self._array.ndim == 0:
             raise TypeError("iter: a tensor without dimensions cannot be iterated over")
-        return iter(shape.unbind(self, 0))
+        return iter(shapes.unbind(self, 0))
 
     def __contains__(self, value: TensorLike) -> bool:
         return bool(reduction.any(comparison.eq(self, value)))
@@ -445,12 +446,12 @@ class Tensor(tape.TensorBase):
     @property
     def T(self) -> Tensor:
         """The dimensions in reverse order."""
-        return shape.permute(self, tuple(reversed(range(self.ndim))))
+        return shapes.permute(self, tuple(reversed(range(self.ndim))))
 
     @property
     def mT(self) -> Tensor:
         """The last two dimensions exchanged."""
-        return shape.transpose(self, -2, -1)
+        return shapes.transpose(self, -2, -1)
 
     H = mT
 
@@ -616,36 +617,36 @@ class Tensor(tape.TensorBase):
     count_nonzero = reduction.count_nonzero
     median = reduction.median
 
-    reshape = shape.reshape
-    view = shape.view
-    flatten = shape.flatten
-    unflatten = shape.unflatten
-    permute = shape.permute
-    transpose = shape.transpose
-    swapaxes = shape.swapaxes
-    movedim = shape.movedim
-    squeeze = shape.squeeze
-    unsqueeze = shape.unsqueeze
-    expand = shape.expand
-    expand_as = shape.expand_as
-    repeat = shape.repeat
-    tile = shape.tile
-    repeat_interleave = shape.repeat_interleave
-    split = shape.split
-    chunk = shape.chunk
-    unbind = shape.unbind
-    flip = shape.flip
-    roll = shape.roll
-    pad = shape.pad
-    broadcast_to = shape.broadcast_to
-    t = shape.t
-    tril = shape.tril
-    triu = shape.triu
-    diag = shape.diag
-    diagonal = shape.diagonal
-    reshape_as = shape.reshape_as
-    view_as = shape.view_as
-    narrow = shape.narrow
+    reshape = shapes.reshape
+    view = shapes.view
+    flatten = shapes.flatten
+    unflatten = shapes.unflatten
+    permute = shapes.permute
+    transpose = shapes.transpose
+    swapaxes = shapes.swapaxes
+    movedim = shapes.movedim
+    squeeze = shapes.squeeze
+    unsqueeze = shapes.unsqueeze
+    expand = shapes.expand
+    expand_as = shapes.expand_as
+    repeat = shapes.repeat
+    tile = shapes.tile
+    repeat_interleave = shapes.repeat_interleave
+    split = shapes.split
+    chunk = shapes.chunk
+    unbind = shapes.unbind
+    flip = shapes.flip
+    roll = shapes.roll
+    pad = shapes.pad
+    broadcast_to = shapes.broadcast_to
+    t = shapes.t
+    tril = shapes.tril
+    triu = shapes.triu
+    diag = shapes.diag
+    diagonal = shapes.diagonal
+    reshape_as = shapes.reshape_as
+    view_as = shapes.view_as
+    narrow = shapes.narrow
 
     where = indexing.where
     gather = indexing.gather

@@ -69,7 +69,9 @@ class TensorBase:
 class Node:
     """One recorded operation: how to call it again, and where its inputs came from."""
 
-    __slots__ = ("args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial")
+    __slots__ = (
+        "__weakref__", "args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial",
+    )  # fmt: skip
 
     def __init__(self, name: str, edges: list[Edge], outputs: list[tuple[tuple[int, ...], mx.Dtype]]) -> None:
         self.name = name
@@ -400,8 +402,10 @@ def backward(
                     gradient = slots[index] = run_hooks(node.hooks[index], gradient)
                 if wanted is not None and (at := wanted.get((node, index))) is not None:
                     found[at] = gradient
-                elif wanted is None and node.retained and (owner := node.retained.get(index, lambda: None)()):
-                    owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
+                elif wanted is None and node.retained and index in node.retained:
+                    owner = node.retained[index]()
+                    if owner is not None:
+                        owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
             if node not in useful:
                 continue
             full = [
