@@ -39,6 +39,7 @@ class Tensor(tape.TensorBase):
         self._array = as_array(data, dtype)
         self._node = None
         self._index = 0
+        self._base = None
         self._hooks = None
         self.grad = None
         self._requires_grad = False
@@ -165,8 +166,11 @@ class Tensor(tape.TensorBase):
         tape.backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same value, outside the record."""
-        return tape.wrap(self._array)
+        """The same value, outside the record. Writing to it writes to a leaf that it was taken from."""
+        value = tape.wrap(self._array)
+        if self._node is None:
+            tape.based_on(value, self, None)
+        return value
 
     def detach_(self) -> Tensor:
         """Take this tensor out of the record; returns it."""
@@ -175,8 +179,8 @@ class Tensor(tape.TensorBase):
 
     @property
     def data(self) -> Tensor:
-        """The same value, outside the record; assign to it to replace the value."""
-        return tape.wrap(self._array)
+        """``detach()``; assign to it to replace the value."""
+        return self.detach()
 
     @data.setter
     def data(self, value: TensorLike) -> None:
@@ -293,8 +297,31 @@ class Tensor(tape.TensorBase):
     def _become(self, result: Tensor, what: str) -> Tensor:
         """Take over the value and the record of ``result``: how every writing method ends.
 
-        Nothing recorded so far changes, because the record holds the former arrays.
+        Nothing recorded so far changes, because the record holds the former arrays. The tensor that a view was taken
+        from is written as well.
         """
+        base = self._base
+        owner: Any = None if base is None else base.owner()
+        self._check_writable(what)
+        if base is not None and base.steps and owner is not None:
+            owner._check_writable(what)
+        if result._array.shape != self._array.shape:
+            raise ValueError(f"{what}: a tensor of shape {self.shape} cannot hold a result of shape {result.shape}")
+        if result._array.dtype != self._array.dtype:
+            result = elementwise.astype(result, self._array.dtype)
+        self._array = result._array
+        if self._node is None and result._node is not None:
+            self._hooks = None
+        self._node, self._index = result._node, result._index
+        if base is not None and owner is not None:
+            if base.steps:
+                written = _write_at(owner, base.positions(owner.shape), self)
+                owner._array, owner._node, owner._index = written._array, written._node, written._index
+            else:
+                owner._array = self._array
+        return self
+
+    def _check_writable(self, what: str) -> None:
         if self._requires_grad and tape.is_recording():
             raise RuntimeError(
                 f"{what}: this tensor is a leaf that requires grad, and writing to it would cut it off from its "
@@ -303,20 +330,14 @@ class Tensor(tape.TensorBase):
         if self._node is not None and not tape.is_recording():
             raise RuntimeError(
                 f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to it "
-                "under no_grad would make its gradient wrong; write to tensor.detach() or tensor.clone()"
+                "under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
             )
-        if result._array.shape != self._array.shape:
-            raise ValueError(f"{what}: a tensor of shape {self.shape} cannot hold a result of shape {result.shape}")
-        if result._array.dtype != self._array.dtype:
-            result = elementwise.astype(result, self._array.dtype)
-        self._array = result._array
-        if self._node is None:
-            self._hooks = None if result._node is not None else self._hooks
-        self._node, self._index = result._node, result._index
-        return self
 
     def __getitem__(self, index: Any) -> Tensor:
-        return indexing.getitem(self, index)
+        item = indexing.getitem(self, index)
+        if _takes_a_view(index):
+            tape.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
+        return item
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:
         self._become(indexing.setitem(self, index, value), "tensor[index] = value")
@@ -429,7 +450,7 @@ class Tensor(tape.TensorBase):
     def _with_value_of(self, other: Tensor) -> Tensor:
         new = type(self).__new__(type(self))
         new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
-        new._requires_grad = other._requires_grad
+        new._requires_grad, new._base = other._requires_grad, None
         return new
 
     def __reduce__(self) -> Any:
@@ -680,7 +701,20 @@ class Tensor(tape.TensorBase):
 
 
 tape.TensorBase._facade = Tensor
-_Tensor = Tensor
+
+
+@tape.op
+def _write_at(x: TensorLike, positions: mx.array, values: TensorLike) -> mx.array:
+    """``x`` with ``values`` at flat ``positions``."""
+    flat = x.reshape(-1)
+    flat[positions.reshape(-1)] = values.reshape(-1)  # rebinds the name: the array that was passed in keeps its values
+    return flat.reshape(x.shape)
+
+
+def _takes_a_view(index: Any) -> bool:
+    """Whether indexing gives a view, as in NumPy: with integers, slices, None and ... alone."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)
 
 
 class HookHandle:

@@ -26,11 +26,12 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import mlx.core as mx
 
@@ -54,7 +55,7 @@ _mode = _Mode()
 class TensorBase:
     """The state of a tensor that the tape needs; ``lucid.Tensor`` adds what users call."""
 
-    __slots__ = ("__weakref__", "_array", "_hooks", "_index", "_node", "_requires_grad", "grad")
+    __slots__ = ("__weakref__", "_array", "_base", "_hooks", "_index", "_node", "_requires_grad", "grad")
 
     _facade: type[TensorBase]  # the class that operations return; lucid/_tensor.py sets it
 
@@ -62,6 +63,7 @@ class TensorBase:
     _requires_grad: bool
     _node: Node | None
     _index: int
+    _base: Base | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
     grad: Tensor | None
 
@@ -208,6 +210,7 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
     tensor._node = node
     tensor._index = index
     tensor._requires_grad = False
+    tensor._base = None
     tensor._hooks = None
     tensor.grad = None
     return cast("Tensor", tensor)
@@ -242,6 +245,52 @@ def op(body: Callable[..., Any]) -> Callable[..., Any]:
         return apply(body, args, kwargs, name)
 
     return call
+
+
+class Base(NamedTuple):
+    """What a view was taken from, and how: writing to the view writes there too."""
+
+    owner: weakref.ref[TensorBase]
+    steps: tuple[Callable[[mx.array], mx.array], ...]  # from the owner's array to the view's; none: the value itself
+
+    def positions(self, shape: tuple[int, ...]) -> mx.array:
+        """The flat positions in an owner of ``shape`` of the view's elements, in the view's shape."""
+        index = mx.arange(math.prod(shape)).reshape(shape)
+        for step in self.steps:
+            index = step(index)
+        return index
+
+
+def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
+    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value)."""
+    steps = () if step is None else (step,)
+    if source._base is not None and source._base.owner() is not None:
+        view._base = Base(source._base.owner, source._base.steps + steps)
+    else:
+        view._base = Base(weakref.ref(source), steps)
+
+
+def _view(body: Callable[..., Any]) -> Callable[..., Any]:
+    name = body.__name__
+
+    @functools.wraps(body)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        out = apply(body, (x, *args), kwargs, name)
+        if isinstance(out, tuple):
+            for i, part in enumerate(out):
+                based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]
+        elif out is not x:
+            based_on(out, x, lambda array: body(array, *args, **kwargs))
+        return out
+
+    return call
+
+
+if TYPE_CHECKING:
+    view_op = op
+else:
+    view_op = _view
+    view_op.__doc__ = """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
 
 
 def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:

@@ -245,3 +245,43 @@ def test_transposed_properties():
 def test_methods_are_the_functions():
     assert lucid.Tensor.sum is lucid.sum
     assert lucid.Tensor.softmax is lucid.softmax is lucid.nn.functional.softmax
+
+
+def test_writing_to_a_view_writes_to_what_it_was_taken_from():
+    t = lucid.zeros(3, 4)
+    t[0][1] = 1
+    t[:, 2:].T[1].fill_(2)
+    t.view(-1)[8] = 3
+    t.reshape(2, 6).transpose(0, 1)[-1] -= 5
+    for row in t:
+        row[0] += 10
+    expected = np.zeros((3, 4), np.float32)
+    expected[0, 1] = 1
+    expected[:, 3] = 2
+    expected[2, 0] = 3
+    expected.reshape(2, 6).T[-1] -= 5
+    expected[:, 0] += 10
+    assert t.tolist() == expected.tolist()
+    t[lucid.tensor([0, 1])].zero_()  # a copy, as in NumPy
+    assert t.tolist() == expected.tolist()
+
+
+def test_a_write_through_a_view_is_recorded():
+    x = lucid.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * 2
+    y[1:].mul_(x[0])
+    (y * lucid.tensor([1.0, 10.0, 100.0])).sum().backward()
+    assert x.grad.tolist() == [2 + 40 + 600, 20, 200]
+    with pytest.raises(RuntimeError, match="leaf that requires grad"):
+        x[0].zero_()
+    with lucid.no_grad():
+        x[0].fill_(7)
+        x.data[1] = 8
+        x.detach().view(3)[2:] = 9
+    assert x.tolist() == [7, 8, 9] and x.requires_grad and x.is_leaf
+
+
+def test_views_of_temporaries_can_be_written():
+    t = lucid.arange(6).reshape(2, 3)
+    t[0] = 9
+    assert t.tolist() == [[9, 9, 9], [3, 4, 5]]
