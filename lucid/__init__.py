@@ -50,6 +50,7 @@ from lucid.random import (
     randperm,
     uniform,
 )
+from lucid.serialization import load, save
 
 float = float32  # PyTorch's names for the two; the builtins of Python are not touched
 bool = bool_

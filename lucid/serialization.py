@@ -1,0 +1,64 @@
+"""Tensors on disk: safetensors, nothing pickled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import tape
+from lucid._tensor import Tensor, as_array
+
+
+def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+    """Write named tensors, a ``state_dict()`` for instance, to a safetensors file.
+
+    The file is complete or not there: it is written under a temporary name, synced and renamed.
+
+    Raises:
+        TypeError: a name is not a string or a value cannot become a tensor (nested dictionaries: flatten their names).
+        ValueError: the name of the file does not end with ``.safetensors``.
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ValueError(f"save: the file must be called *.safetensors, got {target.name!r}")
+    arrays = {}
+    for name, value in tensors.items():
+        if not isinstance(name, str):
+            raise TypeError(f"save: names must be strings, got {name!r}")
+        if isinstance(value, Mapping):
+            raise TypeError(f"save: {name!r} is a dictionary; a safetensors file holds tensors under flat names")
+        arrays[name] = as_array(value)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.safetensors")
+    try:
+        mx.save_safetensors(str(temporary), arrays, dict(metadata or {}))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The named tensors of a safetensors file, read when they are used.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not in the safetensors format, or cut off.
+    """
+    return load_with_metadata(path)[0]
+
+
+def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """``load``, and the strings that were saved beside the tensors."""
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"load: there is no file {source}")
+    try:
+        arrays, metadata = mx.load(str(source), format="safetensors", return_metadata=True)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"load: {source} is not a complete safetensors file ({error})") from None
+    return {name: tape.wrap(array) for name, array in arrays.items()}, metadata

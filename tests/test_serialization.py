@@ -1,0 +1,56 @@
+"""lucid.save and lucid.load: every dtype comes back, and half a file is never left or read."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.serialization import load_with_metadata
+
+
+def test_tensors_come_back(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    tensors = {
+        "w": lucid.randn(3, 4, requires_grad=True),
+        "half": lucid.randn(2, dtype=lucid.bfloat16),
+        "n": lucid.arange(3),
+        "scalar": lucid.tensor(2.5),
+        "numpy": np.ones((2, 2), np.float32),
+        "empty": lucid.zeros(0, 3),
+    }
+    lucid.save(tensors, path, {"epoch": "3"})
+    back, metadata = load_with_metadata(path)
+    assert metadata["epoch"] == "3" and list(tmp_path.iterdir()) == [path]
+    for name, value in tensors.items():
+        expected = lucid.as_tensor(value)
+        assert back[name].dtype == expected.dtype and back[name].shape == expected.shape
+        assert back[name].tolist() == expected.tolist()
+
+
+def test_a_file_can_be_overwritten_by_what_was_read_from_it(tmp_path):
+    path = tmp_path / "w.safetensors"
+    lucid.save({"w": lucid.arange(1000)}, path)
+    lucid.save({name: t + 1 for name, t in lucid.load(path).items()}, path)
+    assert lucid.load(path)["w"][:3].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("size", [0, 4, 20, 200])
+def test_a_cut_off_file_is_refused(tmp_path, size):
+    path = tmp_path / "w.safetensors"
+    lucid.save({"w": lucid.arange(1000)}, path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match="not a complete safetensors file"):
+        lucid.load(path)["w"].tolist()
+
+
+def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
+    path = tmp_path / "w.safetensors"
+    lucid.save({"w": lucid.ones(1)}, path)
+    with pytest.raises(TypeError, match="'model' is a dictionary"):
+        lucid.save({"model": {"w": lucid.ones(2)}}, path)
+    with pytest.raises(TypeError, match="names must be strings"):
+        lucid.save({1: lucid.ones(2)}, path)
+    with pytest.raises(ValueError, match=r"\*\.safetensors"):
+        lucid.save({"w": lucid.ones(2)}, tmp_path / "w.bin")
+    assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        lucid.load(tmp_path / "other.safetensors")
