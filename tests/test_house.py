@@ -20,7 +20,7 @@ LEVELS = [
     ["_tensor"],
     ["random"],
     ["_creation"],
-    ["autograd", "linalg", "utils"],
+    ["autograd", "linalg", "serialization", "utils"],
     ["nn", "optim", "data"],
     ["models", "_compile", "checkpoint", "distributed", "metrics"],
 ]
