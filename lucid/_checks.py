@@ -187,7 +187,7 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
             if size != 1 and result[position] not in (1, size):
                 listed = " and ".join(str(tuple(each)) for each in shapes)
                 raise ValueError(
-                    f"{where}: shapes {listed} do not broadcast: {result[position]} meets {size} in dim {position}"
+                    f"{where}: shapes {listed} cannot be broadcast together: {result[position]} meets {size} in dim {position}"
                 )
             if size != 1:
                 result[position] = size

@@ -1,0 +1,119 @@
+"""Norms of vectors and matrices, as in ``torch.linalg``."""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, LOW_PRECISION, array
+from lucid.ops._types import TensorLike
+from lucid.ops.reduction import power_norm
+from lucid.tape import op
+
+Dims = int | tuple[int, ...] | list[int] | None
+
+
+def _floating(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
+    """``x`` in the dtype to compute in, and that of the result."""
+    x = array(where, x)
+    if dtype is not None:
+        x = x.astype(_checks.dtype(where, dtype))
+    if x.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
+        )
+    return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
+
+
+@op
+def vector_norm(
+    x: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> mx.array:
+    """``sum(|x| ** ord) ** (1 / ord)`` over ``dim``, or over all values; ``ord`` may be 0, inf and -inf.
+
+    The gradient of the 2-norm at 0 is 0.
+    """
+    x, out = _floating("vector_norm", x, dtype)
+    order = _order_number("vector_norm", ord)
+    return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(out)
+
+
+def _dims(where: str, x: mx.array, dim: Any) -> tuple[int, ...]:
+    return _checks.dims(where, dim, x.ndim) if x.ndim else ()
+
+
+def _order_number(where: str, ord: Any) -> float:
+    if isinstance(ord, bool) or not isinstance(ord, int | float):
+        raise TypeError(f"{where}: ord must be a number, got {ord!r}")
+    return float(ord)
+
+
+@op
+def matrix_norm(
+    x: TensorLike, ord: float | str = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> mx.array:
+    """A norm of the matrices in the two dimensions ``dim``.
+
+    ``ord`` is "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 1 or inf (the largest sum
+    of absolute values of a column or a row), 2 (the largest singular value), or -1, -inf, -2 for the smallest.
+    """
+    x, out = _floating("matrix_norm", x, dtype)
+    return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
+
+
+def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
+    dims = _checks.dims(where, dim, x.ndim)
+    if x.ndim < 2 or len(dims) != 2:
+        raise ValueError(f"{where}: a matrix needs two dimensions, got dim {dim} of shape {x.shape}")
+    row, column = dims
+    if ord == "fro":
+        return power_norm(where, x, 2, dims, keep)
+    if ord in (1, -1, mx.inf, -mx.inf):
+        along, rest = (row, column) if ord in (1, -1) else (column, row)
+        if x.shape[rest] == 0:
+            raise ValueError(f"{where}: there is no value to choose from in shape {x.shape}")
+        sums = mx.sum(mx.abs(x), along, True)
+        found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
+        return found if keep else mx.squeeze(found, dims)
+    if ord in (2, -2, "nuc"):
+        others = [at for at in range(x.ndim) if at not in dims]
+        values = _singular_values(mx.transpose(x, [*others, row, column]))
+        found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+        if not keep:
+            return found
+        for at in sorted(dims):
+            found = mx.expand_dims(found, at)
+        return found
+    raise ValueError(f"{where}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
+
+
+def _singular_values(x: mx.array) -> mx.array:
+    """(..., m, n) to (..., min(m, n)), the largest first.
+
+    MLX has no derivative of its decomposition. With the singular vectors held fixed, u·x v has the value and the first
+    derivative of the singular value (the vectors are stationary points).
+    """
+    u, _, vt = mx.linalg.svd(mx.stop_gradient(x), stream=mx.cpu)
+    count = min(x.shape[-2:])
+    u, vt = mx.stop_gradient(u[..., :, :count]), mx.stop_gradient(vt[..., :count, :])
+    return mx.sum(u * (x @ mx.swapaxes(vt, -1, -2)), -2)
+
+
+@op
+def norm(
+    x: TensorLike, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> mx.array:
+    """The 2-norm of all values; with ``ord``, of vectors (one ``dim``) or matrices (two).
+
+    See ``vector_norm`` and ``matrix_norm`` for ``ord``.
+    """
+    x, out = _floating("norm", x, dtype)
+    if ord is None:
+        return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(out)
+    if dim is None:
+        if x.ndim not in (1, 2):
+            raise ValueError(f"norm: dim must be given with ord for other than 1 or 2 dimensions, got shape {x.shape}")
+        dim = tuple(range(x.ndim))
+    if isinstance(dim, int) or len(dim) == 1:
+        return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(out)
+    return _matrix_norm("norm", x, ord, dim, keepdim).astype(out)

@@ -1,0 +1,172 @@
+"""What the bodies of all families share: how operands become arrays, in which dtype, over which dimensions."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+
+LOW_PRECISION = frozenset((mx.float16, mx.bfloat16))
+FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
+# PyTorch's categories: a tensor without dimensions changes the dtype of one with dimensions only upwards in them.
+_CATEGORY = {mx.bool_: 0, mx.complex64: 3} | dict.fromkeys(FLOATING - {mx.complex64}, 2)
+_SCALARS = (bool, int, float, complex)
+
+
+class ValuesAndIndices(NamedTuple):
+    """Chosen elements, and where they were found (int64)."""
+
+    values: mx.array
+    indices: mx.array
+
+
+def array(where: str, value: Any, name: str = "input") -> mx.array:
+    """``value`` as an array: numbers and lists get PyTorch's dtypes (int64, float32).
+
+    Raises:
+        TypeError: it is nothing that holds numbers.
+    """
+    if isinstance(value, mx.array):
+        return value
+    if isinstance(value, list | tuple) and any(isinstance(one, mx.array | list | tuple) for one in value):
+        return mx.stack([array(where, one, name) for one in value])
+    try:
+        data = np.asarray(value)
+        if data.dtype == np.float64:
+            data = data.astype(np.float32)
+        elif data.dtype == np.complex128:
+            data = data.astype(np.complex64)
+        if data.dtype.kind not in "biufc":
+            raise TypeError
+        return mx.array(data)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{where}: {name} must be a tensor, a number, a list of numbers or a NumPy array, "
+            f"got {type(value).__name__} {value!r:.60}"
+        ) from None
+
+
+def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
+    """Both operands, such that MLX computes them in PyTorch's result dtype. One of them may stay a Python number."""
+    if type(x) is mx.array and type(other) is mx.array:
+        if x.dtype == other.dtype:
+            return x, other
+        return _same_dtype(x, other)
+    if isinstance(x, np.generic):
+        x = x.item()
+    if isinstance(other, np.generic):
+        other = other.item()
+    if isinstance(x, mx.array) and isinstance(other, _SCALARS):
+        if type(other) is int and x.dtype == mx.bool_:
+            x = x.astype(mx.int64)
+        return x, other
+    if isinstance(other, mx.array) and isinstance(x, _SCALARS):
+        if type(x) is int and other.dtype == mx.bool_:
+            other = other.astype(mx.int64)
+        return x, other
+    return _same_dtype(array(where, x), array(where, other, "other"))
+
+
+def arrays(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    """Both operands as arrays of one dtype."""
+    x, other = pair(where, x, other)
+    if not isinstance(x, mx.array):
+        x = scalar_like(x, other)
+    elif not isinstance(other, mx.array):
+        other = scalar_like(other, x)
+    if x.dtype != other.dtype:
+        dtype = mx.result_type(x, other)
+        x, other = x.astype(dtype), other.astype(dtype)
+    return x, other
+
+
+def scalar_like(value: Any, x: mx.array) -> mx.array:
+    """A Python number as an array that does not promote ``x`` within its category."""
+    if isinstance(value, bool | int) or x.dtype in FLOATING:
+        return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
+    return mx.array(value)
+
+
+def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    if x.ndim and not other.ndim:
+        if _CATEGORY.get(other.dtype, 1) <= _CATEGORY.get(x.dtype, 1):
+            return x, other.astype(x.dtype)
+    elif other.ndim and not x.ndim and _CATEGORY.get(x.dtype, 1) <= _CATEGORY.get(other.dtype, 1):
+        return x.astype(other.dtype), other
+    return x, other
+
+
+def binary(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
+    """``function`` of both operands, broadcast.
+
+    Raises:
+        ValueError: their shapes do not broadcast.
+    """
+    x, other = pair(where, x, other)
+    try:
+        return function(x, other)
+    except ValueError:
+        # MLX has looked at the shapes anyway; they are looked at again only to say in our words what is wrong.
+        _checks.broadcast_shapes(where, np.shape(x), np.shape(other))
+        raise
+
+
+def floating(where: str, x: Any) -> mx.array:
+    """``x`` as an array of floating point: whole numbers become float32."""
+    x = array(where, x)
+    return x if x.dtype in FLOATING else x.astype(mx.float32)
+
+
+def axes(where: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
+    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; None and () mean all."""
+    dim = either(where, "dim", dim, "axis", axis)
+    if dim is None:
+        return tuple(range(x.ndim))
+    if type(dim) is int and -x.ndim <= dim < x.ndim:
+        return (dim % x.ndim,)
+    found = _checks.dims(where, dim, x.ndim)
+    if x.ndim == 0:
+        return ()
+    return found or tuple(range(x.ndim))
+
+
+def either(where: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
+    """The argument that was given under one of its two names."""
+    if second is None:
+        return value
+    if value is not None and value != default:
+        raise TypeError(f"{where}: {name} and {second_name} are two names of one argument, got both")
+    return second
+
+
+def one_axis(where: str, x: mx.array, dim: Any, axis: Any = None) -> int:
+    """The one dimension that ``dim`` or ``axis`` names, counted from the front."""
+    return _checks.dim(where, either(where, "dim", dim, "axis", axis), x.ndim)
+
+
+def at_least_1d(x: mx.array) -> mx.array:
+    return x if x.ndim else x.reshape(1)
+
+
+def sizes(where: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
+    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; -1 is left for the caller to judge."""
+    listed: Iterable[Any] = values
+    if len(values) == 1 and isinstance(values[0], Iterable):
+        listed = values[0]
+    return tuple(_checks.integer(where, name, one) for one in listed)
+
+
+def index_array(where: str, value: Any, name: str = "index") -> mx.array:
+    """``value`` as an array of whole numbers.
+
+    Raises:
+        TypeError: it holds anything else.
+    """
+    found = array(where, value, name)
+    if found.dtype in FLOATING or found.dtype == mx.bool_:
+        if found.size == 0 and not isinstance(value, mx.array):  # an empty list has no dtype of its own
+            return found.astype(mx.int64)
+        raise TypeError(f"{where}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
+    return found

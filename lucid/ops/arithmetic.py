@@ -1,0 +1,257 @@
+"""Sums, products and their relatives, of two operands that broadcast.
+
+Either operand may be a tensor, a number, a list or a NumPy array. A number does not change the dtype of a tensor within
+its kind: float16 * 2.5 is float16, int32 + 1 is int32, int32 * 2.5 is float32.
+"""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array, arrays, binary, pair
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+@op
+def add(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``x + alpha * other``."""
+    return binary("add", mx.add, x, other if alpha == 1 else _scaled("add", x, other, alpha))
+
+
+@op
+def sub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``x - alpha * other``."""
+    return binary("sub", mx.subtract, x, other if alpha == 1 else _scaled("sub", x, other, alpha))
+
+
+@op
+def rsub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``other - alpha * x``."""
+    return binary("rsub", mx.subtract, other, x if alpha == 1 else _scaled("rsub", other, x, alpha))
+
+
+def _scaled(where: str, x: Any, other: Any, alpha: Any) -> mx.array:
+    other = array(where, other, "other")
+    if isinstance(alpha, float) and other.dtype not in FLOATING and array(where, x).dtype not in FLOATING:
+        raise TypeError(f"{where}: alpha must be an integer for tensors of integers, got {alpha!r}")
+    return other * alpha
+
+
+@op
+def mul(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x * other``."""
+    return binary("mul", mx.multiply, x, other)
+
+
+@op
+def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -> mx.array:
+    """``x / other``; whole numbers give float32.
+
+    ``rounding_mode`` "trunc" rounds the quotient towards zero, "floor" down; both keep whole numbers whole.
+    """
+    if rounding_mode is None:
+        return binary("div", mx.divide, x, other)
+    _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
+    if rounding_mode == "floor":
+        return binary("div", mx.floor_divide, x, other)
+    x, other = arrays("div", x, other)
+    if x.dtype in FLOATING:
+        return binary("div", lambda a, b: mx.trunc(a / b), x, other)
+    # Whole numbers: their quotient in floating point would be wrong beyond 2**24.
+    return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
+
+
+@op
+def floor_divide(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x // other``, rounded down."""
+    return binary("floor_divide", mx.floor_divide, x, other)
+
+
+@op
+def remainder(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x % other`` as in Python: the result has the sign of ``other``."""
+    return binary("remainder", mx.remainder, x, other)
+
+
+@op
+def fmod(x: TensorLike, other: TensorLike) -> mx.array:
+    """The remainder as in C: the result has the sign of ``x``."""
+    x, other = arrays("fmod", x, other)
+    size = mx.abs(other)
+    return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
+
+
+@op
+def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
+    """``x ** exponent``.
+
+    Raises:
+        ValueError: a whole number is raised to a negative whole number.
+    """
+    if isinstance(exponent, np.generic):
+        exponent = exponent.item()
+    if isinstance(exponent, int | float) and isinstance(x, mx.array):
+        if exponent == 2 and x.dtype != mx.bool_:
+            return mx.square(x)
+        if x.dtype in FLOATING:
+            # Products and roots are exact for negative x on every device, and cheaper than a logarithm.
+            if exponent == 1:
+                return x + 0  # a value of its own, with a gradient of its own
+            if exponent == 3:
+                return x * mx.square(x)
+            if exponent == 0.5:
+                return mx.sqrt(x)
+            if exponent == 0:
+                return mx.ones_like(x) + mx.where(mx.isnan(x), 0, x) * 0
+        elif isinstance(exponent, int) and exponent < 0:
+            raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
+    if isinstance(x, mx.array) and isinstance(exponent, mx.array) and exponent.dtype in FLOATING:
+        return _pow(x, exponent)
+    return binary("pow", mx.power, x, exponent)
+
+
+def _pow(x: Any, exponent: mx.array) -> mx.array:
+    return binary("pow", mx.power, x, exponent)
+
+
+@op
+def neg(x: TensorLike) -> mx.array:
+    """``-x``."""
+    x = array("neg", x)
+    if x.dtype == mx.bool_:
+        raise TypeError("neg: a bool tensor has no negative; use logical_not or ~")
+    return mx.negative(x)
+
+
+@op
+def positive(x: TensorLike) -> mx.array:
+    """``x`` itself."""
+    return array("positive", x)
+
+
+@op
+def maximum(x: TensorLike, other: TensorLike) -> mx.array:
+    """The larger of both; NaN where either is. Equal values share the gradient."""
+    return binary("maximum", _larger, x, other)
+
+
+@op
+def minimum(x: TensorLike, other: TensorLike) -> mx.array:
+    """The smaller of both; NaN where either is. Equal values share the gradient."""
+    return binary("minimum", _smaller, x, other)
+
+
+def _larger(x: Any, other: Any) -> mx.array:
+    larger = mx.maximum(x, other)
+    # mx.maximum sends the whole gradient to the second of two equal values.
+    return mx.where(x == other, x * 0.5 + other * 0.5, larger) if larger.dtype in FLOATING else larger
+
+
+def _smaller(x: Any, other: Any) -> mx.array:
+    smaller = mx.minimum(x, other)
+    return mx.where(x == other, x * 0.5 + other * 0.5, smaller) if smaller.dtype in FLOATING else smaller
+
+
+@op
+def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.array:
+    """``x`` kept within ``min`` and ``max``, numbers or tensors that broadcast; ``max`` wins where they cross.
+
+    The bounds themselves pass the gradient, as in PyTorch.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    x = array("clamp", x)
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    if min is not None:
+        x = binary("clamp", lambda a, low: mx.where(a < low, low, a), x, min)
+    if max is not None:
+        x = binary("clamp", lambda a, high: mx.where(a > high, high, a), x, max)
+    return x
+
+
+@op
+def lerp(x: TensorLike, end: TensorLike, weight: TensorLike) -> mx.array:
+    """``x + weight * (end - x)``: a part ``weight`` of the way from ``x`` to ``end``."""
+    step = binary("lerp", mx.subtract, end, x)
+    return binary("lerp", mx.add, x, binary("lerp", mx.multiply, step, weight))
+
+
+@op
+def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> mx.array:
+    """``x + value * tensor1 * tensor2``."""
+    product = binary("addcmul", mx.multiply, tensor1, tensor2)
+    return binary("addcmul", mx.add, x, product if value == 1 else product * value)
+
+
+@op
+def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> mx.array:
+    """``x + value * tensor1 / tensor2``."""
+    quotient = binary("addcdiv", mx.divide, tensor1, tensor2)
+    return binary("addcdiv", mx.add, x, quotient if value == 1 else quotient * value)
+
+
+@op
+def logaddexp(x: TensorLike, other: TensorLike) -> mx.array:
+    """``log(exp(x) + exp(other))`` without overflow."""
+    return binary("logaddexp", mx.logaddexp, x, other)
+
+
+@op
+def hypot(x: TensorLike, other: TensorLike) -> mx.array:
+    """``sqrt(x² + other²)``."""
+    return binary("hypot", lambda a, b: mx.sqrt(mx.square(a) + mx.square(b)), *pair("hypot", x, other))
+
+
+@op
+def bitwise_and(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x & other`` of whole numbers or bools."""
+    return binary("bitwise_and", mx.bitwise_and, *_whole("bitwise_and", x, other))
+
+
+@op
+def bitwise_or(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x | other`` of whole numbers or bools."""
+    return binary("bitwise_or", mx.bitwise_or, *_whole("bitwise_or", x, other))
+
+
+@op
+def bitwise_xor(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x ^ other`` of whole numbers or bools."""
+    return binary("bitwise_xor", mx.bitwise_xor, *_whole("bitwise_xor", x, other))
+
+
+@op
+def bitwise_not(x: TensorLike) -> mx.array:
+    """``~x`` of whole numbers or bools."""
+    return mx.bitwise_invert(_whole("bitwise_not", x, False)[0])
+
+
+@op
+def bitwise_left_shift(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x << other`` of whole numbers."""
+    return binary("bitwise_left_shift", mx.left_shift, *_whole("bitwise_left_shift", x, other))
+
+
+@op
+def bitwise_right_shift(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x >> other`` of whole numbers; the sign stays."""
+    return binary("bitwise_right_shift", mx.right_shift, *_whole("bitwise_right_shift", x, other))
+
+
+def _whole(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    x, other = arrays(where, x, other)
+    if x.dtype in FLOATING:
+        raise TypeError(f"{where}: integers or bools are needed, got {_checks.dtype_name(x.dtype)}")
+    return x, other
+
+
+subtract = sub
+multiply = mul
+divide = true_divide = div
+negative = neg
+clip = clamp

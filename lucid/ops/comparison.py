@@ -1,0 +1,101 @@
+"""Comparisons, element by element and of whole tensors. Nothing here has a gradient."""
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array, arrays, binary
+from lucid.ops._types import TensorLike
+from lucid.tape import op, unwrap
+
+
+@op
+def eq(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x == other``, element by element."""
+    return binary("eq", mx.equal, x, other)
+
+
+@op
+def ne(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x != other``, element by element."""
+    return binary("ne", mx.not_equal, x, other)
+
+
+@op
+def lt(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x < other``, element by element."""
+    return binary("lt", mx.less, x, other)
+
+
+@op
+def le(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x <= other``, element by element."""
+    return binary("le", mx.less_equal, x, other)
+
+
+@op
+def gt(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x > other``, element by element."""
+    return binary("gt", mx.greater, x, other)
+
+
+@op
+def ge(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x >= other``, element by element."""
+    return binary("ge", mx.greater_equal, x, other)
+
+
+@op
+def logical_and(x: TensorLike, other: TensorLike) -> mx.array:
+    """True where both are not 0."""
+    return binary("logical_and", mx.logical_and, x, other)
+
+
+@op
+def logical_or(x: TensorLike, other: TensorLike) -> mx.array:
+    """True where at least one is not 0."""
+    return binary("logical_or", mx.logical_or, x, other)
+
+
+@op
+def logical_xor(x: TensorLike, other: TensorLike) -> mx.array:
+    """True where exactly one is not 0."""
+    x, other = array("logical_xor", x), array("logical_xor", other, "other")
+    return binary("logical_xor", mx.not_equal, x.astype(mx.bool_), other.astype(mx.bool_))
+
+
+@op
+def logical_not(x: TensorLike) -> mx.array:
+    """True where ``x`` is 0."""
+    return mx.logical_not(array("logical_not", x))
+
+
+@op
+def isclose(
+    x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> mx.array:
+    """True where ``|x - other| <= atol + rtol * |other|``."""
+    x, other = arrays("isclose", x, other)
+    _checks.broadcast_shapes("isclose", x.shape, other.shape)
+    if x.dtype not in FLOATING and rtol == 0 and atol == 0:
+        return mx.equal(x, other)
+    return mx.isclose(x, other, rtol, atol, equal_nan=equal_nan)
+
+
+def allclose(
+    x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close, see ``isclose``. Reads the values."""
+    return bool(mx.all(unwrap(isclose(x, other, rtol, atol, equal_nan))).item())
+
+
+def equal(x: TensorLike, other: TensorLike) -> bool:
+    """Whether both have the same shape and the same values. Reads the values."""
+    x, other = arrays("equal", unwrap(x), unwrap(other))
+    return x.shape == other.shape and bool(mx.all(x == other).item())
+
+
+not_equal = ne
+less = lt
+less_equal = le
+greater = gt
+greater_equal = ge

@@ -1,0 +1,312 @@
+"""Functions of every element by itself. Whole numbers become float32 where the result is not whole."""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array, binary, floating
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+@op
+def exp(x: TensorLike) -> mx.array:
+    """``e ** x``."""
+    return mx.exp(floating("exp", x))
+
+
+@op
+def exp2(x: TensorLike) -> mx.array:
+    """``2 ** x``."""
+    return mx.power(2.0, floating("exp2", x))
+
+
+@op
+def expm1(x: TensorLike) -> mx.array:
+    """``exp(x) - 1``, exact for small ``x``."""
+    return mx.expm1(floating("expm1", x))
+
+
+@op
+def log(x: TensorLike) -> mx.array:
+    """The natural logarithm."""
+    return mx.log(floating("log", x))
+
+
+@op
+def log1p(x: TensorLike) -> mx.array:
+    """``log(1 + x)``, exact for small ``x``."""
+    return mx.log1p(floating("log1p", x))
+
+
+@op
+def log2(x: TensorLike) -> mx.array:
+    """The logarithm to base 2."""
+    return mx.log2(floating("log2", x))
+
+
+@op
+def log10(x: TensorLike) -> mx.array:
+    """The logarithm to base 10."""
+    return mx.log10(floating("log10", x))
+
+
+@op
+def sqrt(x: TensorLike) -> mx.array:
+    """The square root; NaN of negative numbers."""
+    return mx.sqrt(floating("sqrt", x))
+
+
+@op
+def rsqrt(x: TensorLike) -> mx.array:
+    """``1 / sqrt(x)``."""
+    return mx.rsqrt(floating("rsqrt", x))
+
+
+@op
+def square(x: TensorLike) -> mx.array:
+    """``x * x``."""
+    return mx.square(array("square", x))
+
+
+@op
+def abs(x: TensorLike) -> mx.array:
+    """The absolute value; its gradient at 0 is 0."""
+    return mx.abs(array("abs", x))
+
+
+@op
+def sign(x: TensorLike) -> mx.array:
+    """-1, 0 or 1."""
+    return mx.sign(array("sign", x))
+
+
+@op
+def sin(x: TensorLike) -> mx.array:
+    """The sine; ``x`` in radians."""
+    return mx.sin(floating("sin", x))
+
+
+@op
+def cos(x: TensorLike) -> mx.array:
+    """The cosine; ``x`` in radians."""
+    return mx.cos(floating("cos", x))
+
+
+@op
+def tan(x: TensorLike) -> mx.array:
+    """The tangent; ``x`` in radians."""
+    return mx.tan(floating("tan", x))
+
+
+@op
+def asin(x: TensorLike) -> mx.array:
+    """The angle, in radians, whose sine is ``x``."""
+    return mx.arcsin(floating("asin", x))
+
+
+@op
+def acos(x: TensorLike) -> mx.array:
+    """The angle, in radians, whose cosine is ``x``."""
+    return mx.arccos(floating("acos", x))
+
+
+@op
+def atan(x: TensorLike) -> mx.array:
+    """The angle, in radians, whose tangent is ``x``."""
+    return mx.arctan(floating("atan", x))
+
+
+@op
+def atan2(x: TensorLike, other: TensorLike) -> mx.array:
+    """The angle, in radians, of the point at height ``x`` and width ``other``."""
+    return binary("atan2", mx.arctan2, floating("atan2", x), floating("atan2", other))
+
+
+@op
+def sinh(x: TensorLike) -> mx.array:
+    """The hyperbolic sine."""
+    return mx.sinh(floating("sinh", x))
+
+
+@op
+def cosh(x: TensorLike) -> mx.array:
+    """The hyperbolic cosine."""
+    return mx.cosh(floating("cosh", x))
+
+
+@op
+def tanh(x: TensorLike) -> mx.array:
+    """The hyperbolic tangent."""
+    return mx.tanh(floating("tanh", x))
+
+
+@op
+def asinh(x: TensorLike) -> mx.array:
+    """The inverse of ``sinh``."""
+    return mx.arcsinh(floating("asinh", x))
+
+
+@op
+def acosh(x: TensorLike) -> mx.array:
+    """The inverse of ``cosh``; NaN below 1."""
+    return mx.arccosh(floating("acosh", x))
+
+
+@op
+def atanh(x: TensorLike) -> mx.array:
+    """The inverse of ``tanh``; NaN outside [-1, 1]."""
+    return mx.arctanh(floating("atanh", x))
+
+
+@op
+def erf(x: TensorLike) -> mx.array:
+    """The error function."""
+    return mx.erf(floating("erf", x))
+
+
+@op
+def erfc(x: TensorLike) -> mx.array:
+    """``1 - erf(x)``."""
+    return 1 - mx.erf(floating("erfc", x))
+
+
+@op
+def erfinv(x: TensorLike) -> mx.array:
+    """The inverse of ``erf``."""
+    return mx.erfinv(floating("erfinv", x))
+
+
+@op
+def floor(x: TensorLike) -> mx.array:
+    """Rounded down."""
+    return mx.floor(array("floor", x))
+
+
+@op
+def ceil(x: TensorLike) -> mx.array:
+    """Rounded up."""
+    return mx.ceil(array("ceil", x))
+
+
+@op
+def round(x: TensorLike, *, decimals: int = 0) -> mx.array:
+    """Rounded to ``decimals`` places; halves go to the even neighbour."""
+    x = array("round", x)
+    return mx.round(x, _checks.integer("round", "decimals", decimals)) if x.dtype in FLOATING else x
+
+
+@op
+def trunc(x: TensorLike) -> mx.array:
+    """Rounded towards zero."""
+    x = array("trunc", x)
+    return mx.trunc(x) if x.dtype in FLOATING else x
+
+
+@op
+def frac(x: TensorLike) -> mx.array:
+    """``x - trunc(x)``."""
+    x = array("frac", x)
+    return x - mx.trunc(x)
+
+
+@op
+def reciprocal(x: TensorLike) -> mx.array:
+    """``1 / x``."""
+    return mx.reciprocal(floating("reciprocal", x))
+
+
+@op
+def sigmoid(x: TensorLike) -> mx.array:
+    """``1 / (1 + exp(-x))``."""
+    return mx.sigmoid(floating("sigmoid", x))
+
+
+@op
+def isnan(x: TensorLike) -> mx.array:
+    """True where ``x`` is not a number."""
+    return mx.isnan(array("isnan", x))
+
+
+@op
+def isinf(x: TensorLike) -> mx.array:
+    """True where ``x`` is infinite, of either sign."""
+    return mx.isinf(array("isinf", x))
+
+
+@op
+def isfinite(x: TensorLike) -> mx.array:
+    """True where ``x`` is neither infinite nor NaN."""
+    return mx.isfinite(array("isfinite", x))
+
+
+@op
+def nan_to_num(
+    x: TensorLike, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> mx.array:
+    """``x`` with NaN and the infinities replaced; the latter by the largest finite numbers of the dtype."""
+    x = array("nan_to_num", x)
+    if x.dtype not in FLOATING:
+        return x
+    return mx.nan_to_num(x, 0.0 if nan is None else nan, posinf, neginf)
+
+
+@op
+def deg2rad(x: TensorLike) -> mx.array:
+    """Degrees as radians."""
+    return mx.radians(floating("deg2rad", x))
+
+
+@op
+def rad2deg(x: TensorLike) -> mx.array:
+    """Radians as degrees."""
+    return mx.degrees(floating("rad2deg", x))
+
+
+@op
+def astype(x: TensorLike, dtype: Any) -> mx.array:
+    """``x`` with its numbers in ``dtype``. The gradient comes back in the former one."""
+    return array("astype", x).astype(_checks.dtype("astype", dtype))
+
+
+@op
+def float(x: TensorLike) -> mx.array:
+    """``x`` in float32."""
+    return array("float", x).astype(mx.float32)
+
+
+@op
+def half(x: TensorLike) -> mx.array:
+    """``x`` in float16."""
+    return array("half", x).astype(mx.float16)
+
+
+@op
+def bfloat16(x: TensorLike) -> mx.array:
+    """``x`` in bfloat16."""
+    return array("bfloat16", x).astype(mx.bfloat16)
+
+
+@op
+def int(x: TensorLike) -> mx.array:
+    """``x`` in int32, rounded towards zero."""
+    return array("int", x).astype(mx.int32)
+
+
+@op
+def long(x: TensorLike) -> mx.array:
+    """``x`` in int64, rounded towards zero."""
+    return array("long", x).astype(mx.int64)
+
+
+@op
+def bool(x: TensorLike) -> mx.array:
+    """True where ``x`` is not 0."""
+    return array("bool", x).astype(mx.bool_)
+
+
+absolute = abs
+arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
+arcsinh, arccosh, arctanh = asinh, acosh, atanh
+fix = trunc

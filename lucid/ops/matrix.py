@@ -1,0 +1,325 @@
+"""Products of vectors and matrices."""
+
+import math
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array, binary
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    x, other = array(where, x), array(where, other, "other")
+    if x.dtype != other.dtype:
+        dtype = mx.result_type(x, other)
+        x, other = x.astype(dtype), other.astype(dtype)
+    return x, other
+
+
+def _product(where: str, x: Any, other: Any) -> mx.array:
+    x, other = _operands(where, x, other)
+    if not x.ndim or not other.ndim:
+        raise ValueError(f"{where}: both operands need at least 1 dimension, got shapes {x.shape} and {other.shape}")
+    if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
+        raise ValueError(
+            f"{where}: shapes {x.shape} and {other.shape} do not fit: {x.shape[-1]} columns meet "
+            f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
+        )
+    try:
+        return mx.matmul(x, other) if x.dtype in FLOATING else _whole_product(x, other)
+    except ValueError:
+        _checks.broadcast_shapes(where, x.shape[:-2], other.shape[:-2])
+        raise
+
+
+def _whole_product(x: mx.array, other: mx.array) -> mx.array:
+    """A product of whole numbers, exact, with the overflow of their dtype.
+
+    MLX multiplies matrices in floating point only. float64 holds whole numbers up to 2**53, so the operands are cut
+    into limbs of 16 bits, whose products fit for up to 2**21 columns. float64 exists on the CPU only.
+    """
+    dtype = x.dtype
+    if dtype == mx.bool_:
+        return mx.matmul(x.astype(mx.float32), other.astype(mx.float32)) > 0
+    limbs = max(dtype.size // 2, 1)
+    with mx.stream(mx.cpu):
+        left, right = _limbs(x, limbs), _limbs(other, limbs)
+        total = None
+        for i in range(limbs):
+            for j in range(limbs - i):  # the rest lies above the dtype's bits
+                part = mx.matmul(left[i], right[j]).astype(mx.int64)
+                part = mx.left_shift(part, mx.array(16 * (i + j), mx.int64)) if i + j else part
+                total = part if total is None else total + part
+        assert total is not None
+        return total.astype(dtype)
+
+
+def _limbs(x: mx.array, count: int) -> list[mx.array]:
+    if count == 1:
+        return [x.astype(mx.float64)]
+    x = x.astype(mx.int64)
+    low = [
+        mx.bitwise_and(mx.right_shift(x, mx.array(16 * i, mx.int64)), mx.array(0xFFFF, mx.int64)) for i in range(count)
+    ]
+    return [one.astype(mx.float64) for one in low]
+
+
+@op
+def matmul(x: TensorLike, other: TensorLike) -> mx.array:
+    """The matrix product over the last two dimensions, the others broadcast; vectors are rows left, columns right.
+
+    Shapes: x (..., n, k), other (..., k, m), out (..., n, m).
+    """
+    return _product("matmul", x, other)
+
+
+@op
+def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
+    """The product of two matrices. Shapes: x (n, k), mat2 (k, m), out (n, m)."""
+    x, mat2 = array("mm", x), array("mm", mat2, "mat2")
+    _checks.rank("mm", "input", x.shape, 2)
+    _checks.rank("mm", "mat2", mat2.shape, 2)
+    return _product("mm", x, mat2)
+
+
+@op
+def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
+    """The products of two batches of matrices. Shapes: x (b, n, k), mat2 (b, k, m), out (b, n, m)."""
+    x, mat2 = array("bmm", x), array("bmm", mat2, "mat2")
+    _checks.rank("bmm", "input", x.shape, 3)
+    _checks.rank("bmm", "mat2", mat2.shape, 3)
+    if x.shape[0] != mat2.shape[0]:
+        raise ValueError(f"bmm: both batches must be of one size, got shapes {x.shape} and {mat2.shape}")
+    return _product("bmm", x, mat2)
+
+
+@op
+def mv(x: TensorLike, vec: TensorLike) -> mx.array:
+    """The product of a matrix and a vector. Shapes: x (n, k), vec (k,), out (n,)."""
+    x, vec = array("mv", x), array("mv", vec, "vec")
+    _checks.rank("mv", "input", x.shape, 2)
+    _checks.rank("mv", "vec", vec.shape, 1)
+    return _product("mv", x, vec)
+
+
+@op
+def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
+    """The sum of the products of two vectors."""
+    x, tensor = array("dot", x), array("dot", tensor, "tensor")
+    _checks.rank("dot", "input", x.shape, 1)
+    _checks.rank("dot", "tensor", tensor.shape, 1)
+    return _product("dot", x, tensor)
+
+
+@op
+def inner(x: TensorLike, other: TensorLike) -> mx.array:
+    """The sums of products over the last dimension of both; a number multiplies."""
+    x, other = _operands("inner", x, other)
+    if not x.ndim or not other.ndim:
+        return x * other
+    if x.shape[-1] != other.shape[-1]:
+        raise ValueError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
+    return _contracted("inner", x, other, [x.ndim - 1], [other.ndim - 1])
+
+
+@op
+def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
+    """All products of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
+    x, vec2 = _operands("outer", x, vec2)
+    _checks.rank("outer", "input", x.shape, 1)
+    _checks.rank("outer", "vec2", vec2.shape, 1)
+    return mx.expand_dims(x, 1) * vec2
+
+
+def _sum_of(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
+    """``beta * x + alpha * product``; with ``beta`` 0, NaN in ``x`` does not count."""
+    product = product if alpha == 1 else product * alpha
+    x = array(where, x)
+    if _checks.broadcast_shapes(where, x.shape, product.shape) != product.shape:
+        raise ValueError(f"{where}: input of shape {x.shape} cannot be broadcast to {product.shape}")
+    return product if beta == 0 else binary(where, mx.add, x if beta == 1 else x * beta, product)
+
+
+@op
+def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
+    """``beta * x + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), x broadcasts to (n, m)."""
+    mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
+    _checks.rank("addmm", "mat1", mat1.shape, 2)
+    _checks.rank("addmm", "mat2", mat2.shape, 2)
+    return _sum_of("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
+
+
+@op
+def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
+    """``beta * x + alpha * (mat @ vec)``. Shapes: mat (n, k), vec (k,), x broadcasts to (n,)."""
+    mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
+    _checks.rank("addmv", "mat", mat.shape, 2)
+    _checks.rank("addmv", "vec", vec.shape, 1)
+    return _sum_of("addmv", x, _product("addmv", mat, vec), beta, alpha)
+
+
+@op
+def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
+    """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x broadcasts to (b, n, m)."""
+    batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
+    _checks.rank("baddbmm", "batch1", batch1.shape, 3)
+    _checks.rank("baddbmm", "batch2", batch2.shape, 3)
+    return _sum_of("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
+
+
+def _contracted(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
+    """Sums of products over the paired dimensions: one matrix product."""
+    rest = [at for at in range(x.ndim) if at not in dims]
+    rest_other = [at for at in range(other.ndim) if at not in dims_other]
+    shape = [x.shape[at] for at in rest] + [other.shape[at] for at in rest_other]
+    inner_size = math.prod(x.shape[at] for at in dims)
+    rows = math.prod(x.shape[at] for at in rest)
+    columns = math.prod(other.shape[at] for at in rest_other)
+    left = mx.transpose(x, rest + dims).reshape(rows, inner_size)
+    right = mx.transpose(other, dims_other + rest_other).reshape(inner_size, columns)
+    return _product(where, left, right).reshape(shape)
+
+
+@op
+def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
+    """Sums of products over ``dims``: the last so many of ``x`` with the first of ``other``, or two lists of them."""
+    x, other = _operands("tensordot", x, other)
+    if isinstance(dims, int):
+        if not 0 <= dims <= min(x.ndim, other.ndim):
+            raise ValueError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
+        first, second = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+    else:
+        left, right = dims
+        first = list(_checks.dims("tensordot", (left,) if isinstance(left, int) else left, x.ndim, "dims"))
+        second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
+    if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
+        raise ValueError(f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}")
+    return _contracted("tensordot", x, other, first, second)
+
+
+@op
+def einsum(equation: str, *operands: Any) -> mx.array:
+    """Products summed over the letters that the result does not name: ``einsum("nij,njk->nik", a, b)``.
+
+    ``...`` stands for dimensions that broadcast, a letter that appears twice in one operand for its diagonal.
+    """
+    listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    found = [array("einsum", one, "operand") for one in listed]
+    if not found:
+        raise ValueError("einsum: at least one operand is needed")
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(found):
+        raise ValueError(f"einsum: {equation!r} describes {len(terms)} operands, got {len(found)}")
+    dtype = found[0].dtype
+    for one in found[1:]:
+        dtype = mx.result_type(mx.array(0, dtype), mx.array(0, one.dtype))
+    spelled, extra = _spelled(equation, terms, found)
+    if arrow:
+        for letter in output.replace("...", ""):
+            if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
+                raise ValueError(
+                    f"einsum: {letter!r} in the result of {equation!r} must name one letter of the operands"
+                )
+        result = output.replace("...", extra)
+    else:
+        letters = "".join(terms).replace(".", "")
+        result = extra + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
+    return _einsum([(one.astype(dtype), term) for one, term in zip(found, spelled, strict=True)], result)
+
+
+def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
+    """The terms with a letter for every dimension, and the letters that stand for '...'."""
+    free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which no equation may use
+    widest = 0
+    for term, one in zip(terms, operands, strict=True):
+        named = term.replace("...", "")
+        if not all(letter.isascii() and letter.isalpha() for letter in named):
+            raise ValueError(f"einsum: {equation!r} may hold letters, ',', '...' and one '->' only")
+        if (one.ndim < len(named)) if "..." in term else (one.ndim != len(named)):
+            raise ValueError(f"einsum: {term!r} in {equation!r} does not fit an operand of shape {one.shape}")
+        if "..." in term:
+            widest = max(widest, one.ndim - len(named))
+    extra = "".join(free[:widest])
+    spelled, sizes = [], dict[str, int]()
+    for term, one in zip(terms, operands, strict=True):
+        width = one.ndim - len(term.replace("...", ""))
+        full = term.replace("...", extra[len(extra) - width :])
+        for letter, size in zip(full, one.shape, strict=True):
+            if size != 1 and sizes.get(letter, 1) not in (1, size):
+                raise ValueError(
+                    f"einsum: {letter!r} in {equation!r} is {sizes[letter]} in one operand and {size} in another"
+                )
+            sizes[letter] = max(sizes.get(letter, 1), size) if size else 0
+        spelled.append(full)
+    return spelled, extra
+
+
+def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
+    """Contract the operands from the left, two at a time, each pair by one (batched) matrix product."""
+    x, letters = _one_letter_each(*operands[0])
+    for i, operand in enumerate(operands[1:], start=1):
+        other, letters_other = _one_letter_each(*operand)
+        needed = set(result).union(*(term for _, term in operands[i + 1 :]))
+        x, letters = _contract(x, letters, other, letters_other, needed)
+    gone = [at for at, letter in enumerate(letters) if letter not in result]
+    if gone:
+        x = mx.sum(x, gone)
+        letters = "".join(letter for letter in letters if letter in result)
+    return mx.transpose(x, [letters.index(letter) for letter in result]) if result else x
+
+
+def _one_letter_each(x: mx.array, letters: str) -> tuple[mx.array, str]:
+    """Diagonals taken for letters that appear twice."""
+    while len(set(letters)) < len(letters):
+        letter = next(one for one in letters if letters.count(one) > 1)
+        first = letters.index(letter)
+        second = letters.index(letter, first + 1)
+        order = [at for at in range(x.ndim) if at not in (first, second)]
+        size = x.shape[first]
+        flat = mx.transpose(x, [*order, first, second]).reshape(*(x.shape[at] for at in order), size * size)
+        x = flat[..., :: size + 1] if size else flat.reshape(*flat.shape[:-1], 0)
+        letters = "".join(letters[at] for at in order) + letter
+    return x, letters
+
+
+def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, needed: set[str]) -> tuple[mx.array, str]:
+    # Letters that only one operand has and nobody needs are summed at once.
+    x, letters = _summed(x, letters, needed.union(letters_other))
+    other, letters_other = _summed(other, letters_other, needed.union(letters))
+    shared = [one for one in letters if one in letters_other]
+    batch = [one for one in shared if one in needed]
+    over = [one for one in shared if one not in needed]
+    left = [one for one in letters if one not in shared]
+    right = [one for one in letters_other if one not in shared]
+    size = {one: n for one, n in zip(letters, x.shape, strict=True)}
+    size_other = {one: n for one, n in zip(letters_other, other.shape, strict=True)}
+    for one in over:  # a size of 1 that meets a larger one broadcasts
+        if size[one] != size_other[one]:
+            if size[one] == 1:
+                x = mx.repeat(x, size_other[one], letters.index(one))
+                size[one] = size_other[one]
+            else:
+                other = mx.repeat(other, size[one], letters_other.index(one))
+                size_other[one] = size[one]
+    x = mx.transpose(x, [letters.index(one) for one in batch + left + over])
+    other = mx.transpose(other, [letters_other.index(one) for one in batch + over + right])
+    x = x.reshape(
+        *(size[one] for one in batch), math.prod(size[one] for one in left), math.prod(size[one] for one in over)
+    )
+    other = other.reshape(
+        *(size_other[one] for one in batch),
+        math.prod(size_other[one] for one in over),
+        math.prod(size_other[one] for one in right),
+    )
+    found = x * other if not over else _product("einsum", x, other)  # without a sum, (.., n, 1) times (.., 1, m)
+    shape = [*found.shape[: len(batch)], *(size[one] for one in left), *(size_other[one] for one in right)]
+    return found.reshape(shape), "".join(batch + left + right)
+
+
+def _summed(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
+    gone = [at for at, letter in enumerate(letters) if letter not in needed]
+    return (mx.sum(x, gone), "".join(one for one in letters if one in needed)) if gone else (x, letters)

@@ -1,0 +1,443 @@
+"""Sums, extremes and statistics over dimensions.
+
+``dim`` is one dimension, several, or None for all; ``keepdim`` leaves them with size 1. NumPy's ``axis`` and
+``keepdims`` are accepted as well. Half precision is summed in float32 and returned as it came.
+"""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import (
+    FLOATING,
+    LOW_PRECISION,
+    ValuesAndIndices,
+    array,
+    at_least_1d,
+    axes,
+    binary,
+    either,
+    one_axis,
+)
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+Dims = int | tuple[int, ...] | list[int] | None
+
+
+def _keep(where: str, keepdim: bool, keepdims: bool | None) -> bool:
+    return bool(either(where, "keepdim", keepdim, "keepdims", keepdims, False))
+
+
+def _summable(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
+    """``x`` in the dtype to sum in, and the dtype of the result: int64 for whole numbers."""
+    x = array(where, x)
+    if dtype is not None:
+        x = x.astype(_checks.dtype(where, dtype))
+    if x.dtype in LOW_PRECISION:
+        return x.astype(mx.float32), x.dtype
+    if x.dtype not in FLOATING and x.dtype != mx.uint64:
+        x = x.astype(mx.int64)
+    return x, x.dtype
+
+
+def _averageable(where: str, x: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
+    x = array(where, x)
+    if dtype is not None:
+        x = x.astype(_checks.dtype(where, dtype))
+    if x.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
+        )
+    return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
+
+
+def _count(x: mx.array, dims: tuple[int, ...]) -> int:
+    count = 1
+    for dim in dims:
+        count *= x.shape[dim]
+    return count
+
+
+@op
+def sum(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
+    keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The sum over ``dim``; whole numbers and bools give int64."""
+    x, out = _summable("sum", x, dtype)
+    return mx.sum(x, axes("sum", x, dim, axis), _keep("sum", keepdim, keepdims)).astype(out)
+
+
+@op
+def mean(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
+    keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The average over ``dim``; NaN of nothing.
+
+    Raises:
+        TypeError: ``x`` holds whole numbers and ``dtype`` is not given.
+    """
+    x, out = _averageable("mean", x, dtype)
+    return mx.mean(x, axes("mean", x, dim, axis), _keep("mean", keepdim, keepdims)).astype(out)
+
+
+@op
+def prod(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
+    keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The product over ``dim``; whole numbers and bools give int64. The gradient is right also where there are zeros."""
+    x, out = _summable("prod", x, dtype)
+    return mx.prod(x, axes("prod", x, dim, axis), _keep("prod", keepdim, keepdims)).astype(out)
+
+
+def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float) -> tuple[mx.array, mx.array]:
+    center = mx.mean(x, dims, True)
+    freedom = _count(x, dims) - correction
+    total = mx.sum(mx.square(x - center), dims, keep)
+    # As in PyTorch, too few values divide by zero: NaN, not a number that looks right.
+    variance = total / freedom if freedom > 0 else total * mx.nan if freedom < 0 or not total.size else total / 0
+    return variance, center if keep else mx.squeeze(center, dims)
+
+
+def _moments(
+    where: str, x: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, axis: Any, keepdims: Any
+) -> tuple[mx.array, mx.array, mx.Dtype]:
+    if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        raise TypeError(f"{where}: unbiased and correction cannot both be given")
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    x, out = _averageable(where, x)
+    dims = axes(where, x, dim, axis)
+    variance, center = _variance(x, dims, _keep(where, keepdim, keepdims), correction)
+    return variance, center, out
+
+
+def _root(x: mx.array) -> mx.array:
+    """The square root with the gradient 0 at 0, where it is infinite."""
+    zero = x == 0
+    return mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, x)))
+
+
+@op
+def var(
+    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The variance over ``dim``: squared distances from the mean, their sum divided by N - ``correction`` (1)."""
+    variance, _, out = _moments("var", x, dim, unbiased, keepdim, correction, axis, keepdims)
+    return variance.astype(out)
+
+
+@op
+def std(
+    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The root of ``var``. Its gradient is 0 where it is 0."""
+    variance, _, out = _moments("std", x, dim, unbiased, keepdim, correction, axis, keepdims)
+    return _root(variance).astype(out)
+
+
+@op
+def var_mean(
+    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    """The variance and the mean over ``dim``."""
+    variance, center, out = _moments("var_mean", x, dim, unbiased, keepdim, correction, axis, keepdims)
+    return variance.astype(out), center.astype(out)
+
+
+@op
+def std_mean(
+    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
+    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    """The standard deviation and the mean over ``dim``."""
+    variance, center, out = _moments("std_mean", x, dim, unbiased, keepdim, correction, axis, keepdims)
+    return _root(variance).astype(out), center.astype(out)
+
+
+def _filled(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
+    """Refuse to look for an extreme among no values."""
+    if x.size == 0 and _count(x, dims) == 0:
+        raise ValueError(f"{where}: there is no value to choose from, the reduced size of shape {x.shape} is 0")
+
+
+def _extreme(where: str, x: mx.array, dim: Any, keep: bool) -> mx.array:
+    dims = axes(where, x, dim, None)
+    _filled(where, x, dims)
+    return (mx.min if where.endswith("min") else mx.max)(x, dims, keep)
+
+
+def _picked(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
+    scalar, x = x.ndim == 0, at_least_1d(x)
+    at = _checks.dim(where, dim, x.ndim)
+    _filled(where, x, (at,))
+    index = _arg(where, x, at)
+    values = mx.take_along_axis(x, index, at)
+    index = index.astype(mx.int64)
+    if scalar:
+        return ValuesAndIndices(values.reshape(()), index.reshape(()))
+    return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(at), index.squeeze(at))
+
+
+def _arg(where: str, x: mx.array, dim: int) -> mx.array:
+    if x.size == 0:
+        return mx.zeros((*x.shape[:dim], 1, *x.shape[dim + 1 :]), mx.uint32)
+    return (mx.argmin if where.endswith("min") else mx.argmax)(x, dim, True)
+
+
+@op
+def max(
+    x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
+    keepdims: bool | None = None,
+) -> mx.array | ValuesAndIndices:  # fmt: skip
+    """The largest value; with ``dim`` the named tuple (values, indices); with a tensor the larger of both.
+
+    Several largest values share the gradient; with ``dim`` the one at ``indices`` has it all.
+    """
+    x = array("max", x)
+    if isinstance(dim, mx.array):
+        dim, other = None, dim
+    if other is not None:
+        return binary("max", _larger, x, other)
+    dim = either("max", "dim", dim, "axis", axis)
+    keep = _keep("max", keepdim, keepdims)
+    return _extreme("max", x, None, keep) if dim is None else _picked("max", x, dim, keep)
+
+
+@op
+def min(
+    x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
+    keepdims: bool | None = None,
+) -> mx.array | ValuesAndIndices:  # fmt: skip
+    """The smallest value; with ``dim`` the named tuple (values, indices); with a tensor the smaller of both.
+
+    Several smallest values share the gradient; with ``dim`` the one at ``indices`` has it all.
+    """
+    x = array("min", x)
+    if isinstance(dim, mx.array):
+        dim, other = None, dim
+    if other is not None:
+        return binary("min", _smaller, x, other)
+    dim = either("min", "dim", dim, "axis", axis)
+    keep = _keep("min", keepdim, keepdims)
+    return _extreme("min", x, None, keep) if dim is None else _picked("min", x, dim, keep)
+
+
+def _larger(x: Any, other: Any) -> mx.array:
+    larger = mx.maximum(x, other)
+    return mx.where(x == other, x * 0.5 + other * 0.5, larger) if larger.dtype in FLOATING else larger
+
+
+def _smaller(x: Any, other: Any) -> mx.array:
+    smaller = mx.minimum(x, other)
+    return mx.where(x == other, x * 0.5 + other * 0.5, smaller) if smaller.dtype in FLOATING else smaller
+
+
+@op
+def amax(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
+) -> mx.array:
+    """The largest value over ``dim``. Several largest values share the gradient."""
+    return _extreme(
+        "amax", array("amax", x), either("amax", "dim", dim, "axis", axis), _keep("amax", keepdim, keepdims)
+    )
+
+
+@op
+def amin(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
+) -> mx.array:
+    """The smallest value over ``dim``. Several smallest values share the gradient."""
+    return _extreme(
+        "amin", array("amin", x), either("amin", "dim", dim, "axis", axis), _keep("amin", keepdim, keepdims)
+    )
+
+
+@op
+def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
+    """The smallest and the largest value over ``dim``."""
+    x = array("aminmax", x)
+    return _extreme("aminmax: min", x, dim, keepdim), _extreme("aminmax", x, dim, keepdim)
+
+
+def _argument(where: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
+    x = array(where, x)
+    keep = _keep(where, keepdim, keepdims)
+    dim = either(where, "dim", dim, "axis", axis)
+    if dim is None:
+        _filled(where, x, tuple(range(x.ndim)))
+        index = _arg(where, x.reshape(-1), 0)
+        return index.astype(mx.int64).reshape((1,) * x.ndim if keep else ())
+    return _picked(where, x, dim, keep).indices
+
+
+@op
+def argmax(
+    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
+    keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """Where the largest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
+    return _argument("argmax", x, dim, keepdim, axis, keepdims)
+
+
+@op
+def argmin(
+    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
+    keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """Where the smallest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
+    return _argument("argmin", x, dim, keepdim, axis, keepdims)
+
+
+@op
+def any(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
+) -> mx.array:
+    """True where at least one value over ``dim`` is not 0."""
+    x = array("any", x)
+    return mx.any(x, axes("any", x, dim, axis), _keep("any", keepdim, keepdims))
+
+
+@op
+def all(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
+) -> mx.array:
+    """True where no value over ``dim`` is 0."""
+    x = array("all", x)
+    return mx.all(x, axes("all", x, dim, axis), _keep("all", keepdim, keepdims))
+
+
+@op
+def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
+    """How many values over ``dim`` are not 0 (int64)."""
+    x = array("count_nonzero", x)
+    return mx.sum((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
+
+
+@op
+def logsumexp(
+    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
+) -> mx.array:
+    """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf of nothing."""
+    x = array("logsumexp", x)
+    x, out = _averageable("logsumexp", x if x.dtype in FLOATING else x.astype(mx.float32))
+    dims = axes("logsumexp", x, dim, axis)
+    keep = _keep("logsumexp", keepdim, keepdims)
+    if _count(x, dims) == 0:
+        return mx.log(mx.sum(x, dims, keep)).astype(out)
+    # The largest value only scales; where it is infinite nothing is subtracted (inf - inf is NaN).
+    top = mx.stop_gradient(mx.max(x, dims, True))
+    top = mx.where(mx.isfinite(top), top, 0)
+    total = mx.sum(mx.exp(x - top), dims, keep)
+    zero = total == 0  # only -inf was there: the gradient is 0, not 0 * inf
+    log = mx.where(zero, -mx.inf, mx.log(mx.where(zero, 1, total)))
+    return (log + (top if keep else mx.squeeze(top, dims))).astype(out)
+
+
+@op
+def norm(
+    x: TensorLike, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None, *,
+    axis: Dims = None, keepdims: bool | None = None,
+) -> mx.array:  # fmt: skip
+    """The ``p``-norm of the values over ``dim``: ``sum(|x| ** p) ** (1 / p)``; "fro" and None are 2.
+
+    inf and -inf are the largest and the smallest absolute value, 0 counts the values that are not 0. The gradient of
+    the 2-norm at 0 is 0.
+    """
+    if isinstance(p, str):
+        _checks.one_of("norm", "p", p, ("fro",))
+    order = 2.0 if p is None or isinstance(p, str) else p
+    x, out = _averageable("norm", x, dtype)
+    dims = axes("norm", x, dim, axis)
+    return power_norm("norm", x, order, dims, _keep("norm", keepdim, keepdims)).astype(out)
+
+
+def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
+    """The norm of the values over ``dims``, of an array that is floating point."""
+    if order == 2:
+        return _root(mx.sum(mx.square(x), dims, keep))
+    size = mx.abs(x)
+    if order == 1:
+        return mx.sum(size, dims, keep)
+    if order == 0:
+        return mx.sum((x != 0).astype(x.dtype), dims, keep)
+    if order == mx.inf:
+        if x.size == 0:
+            _filled(where, x, dims)
+        return mx.max(size, dims, keep)
+    if order == -mx.inf:
+        _filled(where, x, dims)
+        return mx.min(size, dims, keep)
+    # Powers of 0 have no finite derivative for every order: zeros stay out of the record, their gradient is 0.
+    zero = size == 0
+    total = mx.sum(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)
+    none = (total == 0) | mx.isinf(total)
+    return mx.where(none, total if order > 0 else 0, mx.where(none, 1, total) ** (1 / order))
+
+
+@op
+def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
+    """The sums of the values up to each one along ``dim``; whole numbers give int64."""
+    x, out = _summable("cumsum", x, dtype)
+    at = one_axis("cumsum", x, dim, axis)
+    return mx.cumsum(x, at).astype(out) if x.ndim else (x + 0).astype(out)
+
+
+@op
+def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
+    """The products of the values up to each one along ``dim``; whole numbers give int64."""
+    x, out = _summable("cumprod", x, dtype)
+    at = one_axis("cumprod", x, dim, axis)
+    return mx.cumprod(x, at).astype(out) if x.ndim else (x + 0).astype(out)
+
+
+@op
+def median(
+    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
+    keepdims: bool | None = None,
+) -> mx.array | ValuesAndIndices:  # fmt: skip
+    """The middle value, the lower of two; with ``dim`` the named tuple (values, indices)."""
+    x = array("median", x)
+    dim = either("median", "dim", dim, "axis", axis)
+    keep = _keep("median", keepdim, keepdims)
+    if dim is None:
+        _filled("median", x, tuple(range(x.ndim)))
+        middle = _ranked(x.reshape(-1), (x.size - 1) // 2, 0).values
+        return middle.reshape((1,) * x.ndim if keep else ())
+    scalar, x = x.ndim == 0, at_least_1d(x)
+    at = _checks.dim("median", dim, x.ndim)
+    _filled("median", x, (at,))
+    values, index = _ranked(x, (x.shape[at] - 1) // 2, at)
+    if scalar:
+        return ValuesAndIndices(values.reshape(()), index.reshape(()))
+    return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(at), index.squeeze(at))
+
+
+def _ranked(x: mx.array, rank: int, dim: int) -> ValuesAndIndices:
+    """The value of the given rank, smallest first, along ``dim`` (kept with size 1)."""
+    order = mx.argsort(mx.stop_gradient(x), dim)
+    index = mx.take(order, mx.array([rank]), dim)
+    return ValuesAndIndices(mx.take_along_axis(x, index, dim), index.astype(mx.int64))
+
+
+@op
+def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
+    """The ``k``-th smallest value along ``dim`` (counted from 1): the named tuple (values, indices)."""
+    x = array("kthvalue", x)
+    scalar, x = x.ndim == 0, at_least_1d(x)
+    at = _checks.dim("kthvalue", dim, x.ndim)
+    if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[at]:
+        raise ValueError(f"kthvalue: k must be in [1, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
+    values, index = _ranked(x, k - 1, at)
+    if scalar:
+        return ValuesAndIndices(values.reshape(()), index.reshape(()))
+    return ValuesAndIndices(values, index) if keepdim else ValuesAndIndices(values.squeeze(at), index.squeeze(at))

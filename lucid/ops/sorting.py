@@ -1,0 +1,111 @@
+"""Order. Sorted values carry the gradient back to where they came from; equal values keep their order."""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
+    """Positions in sorted order along ``dim``; stable, and NaN counts as the largest."""
+    x = mx.stop_gradient(x)
+    if x.size == 0:
+        return mx.zeros(x.shape, mx.uint32)
+    if not descending:
+        return mx.argsort(x, dim)
+    # Sorted from behind and turned round: descending, with equal values in their first order.
+    turned = (slice(None),) * dim + (slice(None, None, -1),)
+    return (x.shape[dim] - 1 - mx.argsort(x[turned], dim).astype(mx.int32))[turned]
+
+
+@op
+def sort(
+    x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
+) -> ValuesAndIndices:
+    """The values in order along ``dim``: the named tuple (values, indices). Always stable."""
+    x = array("sort", x)
+    shape, x = x.shape, at_least_1d(x)
+    at = _checks.dim("sort", either("sort", "dim", dim, "axis", axis, -1), x.ndim)
+    order = _order(x, at, descending)
+    values = mx.take_along_axis(x, order, at) if x.size else x
+    return ValuesAndIndices(values.reshape(shape), order.astype(mx.int64).reshape(shape))
+
+
+@op
+def argsort(
+    x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
+) -> mx.array:
+    """The positions (int64) that put the values in order along ``dim``. Always stable."""
+    x = array("argsort", x)
+    shape, x = x.shape, at_least_1d(x)
+    at = _checks.dim("argsort", either("argsort", "dim", dim, "axis", axis, -1), x.ndim)
+    return _order(x, at, descending).astype(mx.int64).reshape(shape)
+
+
+@op
+def topk(
+    x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
+) -> ValuesAndIndices:
+    """The ``k`` largest (or smallest) values along ``dim``, in order: the named tuple (values, indices)."""
+    x = array("topk", x)
+    shape, x = x.shape, at_least_1d(x)
+    at = _checks.dim("topk", either("topk", "dim", dim, "axis", axis, -1), x.ndim)
+    if not 0 <= _checks.integer("topk", "k", k) <= x.shape[at]:
+        raise ValueError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
+    order = _order(x, at, largest)[(slice(None),) * at + (slice(0, k),)]
+    values = mx.take_along_axis(x, order, at) if order.size else mx.zeros(order.shape, x.dtype)
+    if not shape and k == 1:
+        values, order = values.reshape(()), order.reshape(())
+    return ValuesAndIndices(values, order.astype(mx.int64))
+
+
+@op
+def unique(
+    x: TensorLike,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct values in order; also, where asked for, which of them each value is, and how often each is there.
+
+    Reads the values. With ``dim``, distinct slices along it.
+    """
+    x = array("unique", x)
+    data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    at = None if dim is None else _checks.dim("unique", dim, x.ndim)
+    values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=at)
+    found = [mx.array(values).astype(x.dtype)]
+    if return_inverse:
+        shape = x.shape if at is None else (x.shape[at],)
+        found.append(mx.array(inverse.astype(np.int64).reshape(shape)))
+    if return_counts:
+        found.append(mx.array(counts.astype(np.int64)))
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@op
+def searchsorted(sorted_sequence: TensorLike, values: TensorLike, *, right: bool = False) -> mx.array:
+    """Where each value would stand in a sorted vector (int64); with ``right`` behind its equals."""
+    sequence = array("searchsorted", sorted_sequence, "sorted_sequence")
+    _checks.rank("searchsorted", "sorted_sequence", sequence.shape, 1)
+    values = array("searchsorted", values, "values")
+    return mx.searchsorted(sequence, values, side="right" if right else "left").astype(mx.int64)
+
+
+@op
+def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
+    """How often each whole number from 0 is there (int64), or the sums of their weights. Reads the largest number."""
+    x = array("bincount", x)
+    _checks.rank("bincount", "input", x.shape, 1)
+    size = max(int(mx.max(x).item()) + 1 if x.size else 0, _checks.integer("bincount", "minlength", minlength, 0))
+    amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
+    if amounts.shape != x.shape:
+        raise ValueError(f"bincount: weights must have the shape {x.shape} of the input, got {amounts.shape}")
+    counts = mx.zeros((size,), amounts.dtype)
+    return counts.at[x].add(amounts) if x.size else counts
