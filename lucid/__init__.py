@@ -6,9 +6,8 @@
 
 from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import autograd, data, linalg, memory, models, nn, optim, random, utils
-from lucid._creation import *  # noqa: F403
-from lucid._creation import __all__ as _created
+from lucid import autograd, data, linalg, memory, random, utils
+from lucid._creation import *
 from lucid._device import device
 from lucid._dtypes import (
     bfloat16,
@@ -33,8 +32,7 @@ from lucid._dtypes import (
 from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from lucid.ops import *  # noqa: F403
-from lucid.ops import __all__ as _operations
+from lucid.ops import *
 from lucid.random import (
     bernoulli,
     initial_seed,

@@ -46,9 +46,7 @@ def zeros_like(
     return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
 
 
-def ones_like(
-    input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
-) -> Tensor:
+def ones_like(input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and dtype of ``input``."""
     return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
 

@@ -7,7 +7,7 @@ What is written out here is what a tensor is: its value, its place in the record
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -16,7 +16,7 @@ from lucid import _pending, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype
-from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid.ops import arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
@@ -251,6 +251,10 @@ class Tensor(tape.TensorBase):
     def __mlx_array__(self) -> mx.array:
         return self._array
 
+    def type(self, dtype: object) -> Tensor:
+        """``to(dtype)``."""
+        return self.to(as_dtype(dtype))
+
     def cpu(self) -> Tensor:
         """The tensor itself: memory is unified."""
         return self
@@ -329,8 +333,8 @@ class Tensor(tape.TensorBase):
             )
         if self._node is not None and not tape.is_recording():
             raise RuntimeError(
-                f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to it "
-                "under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
+                f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to "
+                "it under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
             )
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -494,13 +498,13 @@ class Tensor(tape.TensorBase):
     __le__ = comparison.le
     __gt__ = comparison.gt
     __ge__ = comparison.ge
-    __and__ = comparison.bitwise_and
-    __or__ = comparison.bitwise_or
-    __xor__ = comparison.bitwise_xor
-    __invert__ = comparison.bitwise_not
-    __rand__ = comparison.bitwise_and
-    __ror__ = comparison.bitwise_or
-    __rxor__ = comparison.bitwise_xor
+    __and__ = arithmetic.bitwise_and
+    __or__ = arithmetic.bitwise_or
+    __xor__ = arithmetic.bitwise_xor
+    __invert__ = arithmetic.bitwise_not
+    __rand__ = arithmetic.bitwise_and
+    __ror__ = arithmetic.bitwise_or
+    __rxor__ = arithmetic.bitwise_xor
     __radd__ = arithmetic.add
     __rmul__ = arithmetic.mul
 
@@ -528,12 +532,12 @@ class Tensor(tape.TensorBase):
     # Methods that are functions of lucid.ops (lucid.x and Tensor.x are one object) -----------------------------------
     add = arithmetic.add
     sub = arithmetic.sub
+    true_divide = arithmetic.div
     subtract = arithmetic.subtract
     mul = arithmetic.mul
     multiply = arithmetic.multiply
     div = arithmetic.div
     divide = arithmetic.divide
-    true_divide = arithmetic.true_divide
     floor_divide = arithmetic.floor_divide
     remainder = arithmetic.remainder
     fmod = arithmetic.fmod
@@ -597,7 +601,6 @@ class Tensor(tape.TensorBase):
     long = elementwise.long
     short = elementwise.short
     bool = elementwise.bool
-    type = elementwise.type
     type_as = elementwise.type_as
 
     eq = comparison.eq
@@ -613,10 +616,10 @@ class Tensor(tape.TensorBase):
     isclose = comparison.isclose
     allclose = comparison.allclose
     equal = comparison.equal
-    bitwise_and = comparison.bitwise_and
-    bitwise_or = comparison.bitwise_or
-    bitwise_xor = comparison.bitwise_xor
-    bitwise_not = comparison.bitwise_not
+    bitwise_and = arithmetic.bitwise_and
+    bitwise_or = arithmetic.bitwise_or
+    bitwise_xor = arithmetic.bitwise_xor
+    bitwise_not = arithmetic.bitwise_not
 
     sum = reduction.sum
     mean = reduction.mean
@@ -680,7 +683,7 @@ class Tensor(tape.TensorBase):
     masked_select = indexing.masked_select
     index_add = indexing.index_add
     nonzero = indexing.nonzero
-    select = indexing.select
+    select = shapes.select
 
     matmul = matrix.matmul
     mm = matrix.mm
@@ -694,10 +697,6 @@ class Tensor(tape.TensorBase):
     sort = sorting.sort
     argsort = sorting.argsort
     topk = sorting.topk
-
-    softmax = activation.softmax
-    log_softmax = activation.log_softmax
-    relu = activation.relu
 
 
 tape.TensorBase._facade = Tensor
@@ -738,7 +737,7 @@ class HookHandle:
 def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
     """The ``mx.array`` of anything that ``lucid.tensor`` takes.
 
-    Python floats become float32 and Python integers int64, as in PyTorch; float64 data becomes float32, which GPUs have.
+    Python floats become float32 and Python integers int64, as in PyTorch; float64 data becomes float32.
 
     Raises:
         TypeError: the data is of another kind.
@@ -855,11 +854,18 @@ def _values(array: mx.array, indent: int) -> str:
     if values.ndim == 0:
         return np.array2string(values, precision=4)
     return np.array2string(
-        values, precision=4, suppress_small=False, separator=", ", prefix=" " * indent, threshold=_SHAPE_IS_SHOWN_FROM - 1
+        values,
+        precision=4,
+        suppress_small=False,
+        separator=", ",
+        prefix=" " * indent,
+        threshold=_SHAPE_IS_SHOWN_FROM - 1,
     )
 
 
-def tensor(data: TensorLike, dtype: mx.Dtype | str | None = None, device: object = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: TensorLike, dtype: mx.Dtype | str | None = None, device: object = None, requires_grad: bool = False
+) -> Tensor:
     """A new leaf tensor with the values of ``data``: numbers, nested lists, NumPy, MLX, DLPack arrays or tensors.
 
     Python integers become int64, floats and float64 arrays float32, unless ``dtype`` says otherwise. ``device`` is

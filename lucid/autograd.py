@@ -102,7 +102,9 @@ def grad(
         if materialize_grads:
             found[i] = tape.wrap(mx.zeros(targets[i].shape, targets[i].dtype))
         elif not allow_unused:
-            raise RuntimeError(f"grad: input {i} was not used to compute the outputs; allow_unused=True gives None for it")
+            raise RuntimeError(
+                f"grad: input {i} was not used to compute the outputs; allow_unused=True gives None for it"
+            )
     return tuple(found)
 
 
@@ -116,7 +118,9 @@ def _roots(outputs: Any, gradients: Any, where: str) -> tuple[list[Tensor], list
         raise ValueError(f"{where}: {len(roots)} outputs but {len(gradients)} gradients")
     for i, root in enumerate(roots):
         if not root.requires_grad:
-            raise RuntimeError(f"{where}: output {i} does not require grad and was not computed from a tensor that does")
+            raise RuntimeError(
+                f"{where}: output {i} does not require grad and was not computed from a tensor that does"
+            )
     return roots, [cotangent_for(r, g, where) for r, g in zip(roots, gradients, strict=True)]
 
 
@@ -161,7 +165,8 @@ class _FunctionNode(tape.Node):
         grads = list(out) if isinstance(out, tuple | list) else [out]
         if len(grads) != self.count:
             raise RuntimeError(
-                f"{self.name}.backward: wanted one gradient for each of the {self.count} inputs of forward, got {len(grads)}"
+                f"{self.name}.backward: wanted one gradient for each of the {self.count} inputs of forward, "
+                f"got {len(grads)}"
             )
         return [grads[i] for i in self.slots]
 

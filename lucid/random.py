@@ -146,9 +146,7 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = Non
     return tape.wrap(mx.random.randint(low, high, shape, key=key()).astype(found))
 
 
-def normal(
-    mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None
-) -> Tensor:
+def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None) -> Tensor:
     """Normal numbers with a mean and a standard deviation, numbers or tensors; ``size`` is needed for two numbers."""
     m, s = as_array(mean), as_array(std)
     shape = mx.broadcast_shapes(m.shape, s.shape) if size is None else _shape((size,), "normal")
@@ -160,7 +158,7 @@ def uniform(
     low: float = 0.0, high: float = 1.0, size: Shape = (), *, dtype: object = None, requires_grad: bool = False
 ) -> Tensor:
     """Uniform numbers in [low, high)."""
-    shape = _shape((size,), "uniform") if not isinstance(size, int) else (size,)
+    shape = _shape((size,), "uniform")
     return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
 
 
@@ -171,7 +169,7 @@ def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = No
     """
     array = as_array(input)
     dtype = array.dtype if mx.issubdtype(array.dtype, mx.floating) else mx.float32
-    shape = array.shape if size is None else _shape((size,) if not isinstance(size, int) else (size,), "bernoulli")
+    shape = array.shape if size is None else _shape((size,), "bernoulli")
     return tape.wrap(mx.random.bernoulli(array if p is None else p, shape, key=key()).astype(dtype))
 
 

@@ -1,4 +1,4 @@
-"""Record operations on arrays, then walk the record backwards. This one file is all of Lucid's automatic differentiation.
+"""Record operations on arrays, then walk the record backwards: all of Lucid's automatic differentiation.
 
 An operation is a pure function of ``mx.array``s, its *body*. ``op`` lifts a body to tensors: it unwraps the
 tensors among the arguments, calls the body, wraps what comes out, and, when a gradient can be asked for later, hangs a
@@ -290,11 +290,13 @@ if TYPE_CHECKING:
     view_op = op
 else:
     view_op = _view
-    view_op.__doc__ = """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
+    view_op.__doc__ = (
+        """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
+    )
 
 
 def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
-    """Call ``body`` on the arrays of the tensors among its arguments; record the call where a gradient can be needed."""
+    """Call ``body`` on the arrays of the tensors among its arguments; record it where a gradient can be needed."""
     arrays: list[Any] = []
     places: list[_Place] = []
     edges: list[Edge] = []

@@ -117,5 +117,7 @@ def test_broadcast_shapes_like_numpy(shapes):
 
 @pytest.mark.parametrize("shapes", [[(2,), (3,)], [(0,), (2,)], [(2, 3), (3, 2)]])
 def test_shapes_that_do_not_broadcast_are_listed(shapes):
-    with pytest.raises(ValueError, match=r"^add: shapes \(.*\) and \(.*\) cannot be broadcast together: \d meets \d in dim \d$"):
+    with pytest.raises(
+        ValueError, match=r"^add: shapes \(.*\) and \(.*\) cannot be broadcast together: \d meets \d in dim \d$"
+    ):
         checks.broadcast_shapes("add", *shapes)

@@ -271,6 +271,30 @@ def astype(x: TensorLike, dtype: Any) -> mx.array:
 
 
 @op
+def clone(x: TensorLike) -> mx.array:
+    """The same values in a tensor of its own: writing to it changes nothing else."""
+    return mx.array(array("clone", x))
+
+
+@op
+def type_as(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x`` in the dtype of ``other``."""
+    return array("type_as", x).astype(array("type_as", other, "other").dtype)
+
+
+@op
+def double(x: TensorLike) -> mx.array:
+    """In float64, which the CPU has and GPUs have not."""
+    return array("double", x).astype(mx.float64)
+
+
+@op
+def short(x: TensorLike) -> mx.array:
+    """In int16."""
+    return array("short", x).astype(mx.int16)
+
+
+@op
 def float(x: TensorLike) -> mx.array:
     """``x`` in float32."""
     return array("float", x).astype(mx.float32)

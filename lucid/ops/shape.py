@@ -8,12 +8,12 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.ops._common import array, at_least_1d, either, one_axis, sizes
 from lucid.ops._types import TensorLike
-from lucid.tape import op
+from lucid.tape import op, view_op
 
 Tensors = list[Any] | tuple[Any, ...]
 
 
-@op
+@view_op
 def reshape(x: TensorLike, *shape: Any) -> mx.array:
     """The values, in order, in another shape; one size may be -1, whatever is left."""
     x = array("reshape", x)
@@ -34,7 +34,7 @@ def _resolved(where: str, before: tuple[int, ...], count: int, wanted: tuple[int
     return wanted
 
 
-@op
+@view_op
 def view(x: TensorLike, *shape: Any) -> mx.array:
     """``reshape`` under PyTorch's other name; with one dtype, ``x`` in that dtype's bits."""
     x = array("view", x)
@@ -43,14 +43,42 @@ def view(x: TensorLike, *shape: Any) -> mx.array:
     return mx.reshape(x, _resolved("view", x.shape, x.size, sizes("view", shape, "shape")))
 
 
-@op
+@view_op
 def view_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` in the shape of ``other``."""
     x = array("view_as", x)
     return mx.reshape(x, _resolved("view_as", x.shape, x.size, array("view_as", other, "other").shape))
 
 
-@op
+@view_op
+def reshape_as(x: TensorLike, other: TensorLike) -> mx.array:
+    """``x`` in the shape of ``other``."""
+    x = array("reshape_as", x)
+    return mx.reshape(x, _resolved("reshape_as", x.shape, x.size, array("reshape_as", other, "other").shape))
+
+
+@view_op
+def narrow(x: TensorLike, dim: int, start: int, length: int) -> mx.array:
+    """``length`` elements along ``dim``, from ``start`` on."""
+    x = array("narrow", x)
+    axis = _checks.dim("narrow", dim, x.ndim)
+    first = start + x.shape[axis] if start < 0 else start
+    if length < 0 or not 0 <= first <= x.shape[axis] - length:
+        raise ValueError(f"narrow: start {start} and length {length} do not fit size {x.shape[axis]} of dim {dim}")
+    return x[(slice(None),) * axis + (slice(first, first + length),)]
+
+
+@view_op
+def select(x: TensorLike, dim: int, index: int) -> mx.array:
+    """Slice number ``index`` along ``dim``, without that dimension."""
+    x = array("select", x)
+    axis = _checks.dim("select", dim, x.ndim)
+    if not -x.shape[axis] <= index < x.shape[axis]:
+        raise IndexError(f"select: index {index} is out of range for size {x.shape[axis]} of dim {dim}")
+    return x[(slice(None),) * axis + (index,)]
+
+
+@view_op
 def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
     """The dimensions from ``start_dim`` to ``end_dim`` as one."""
     x = at_least_1d(array("flatten", x))
@@ -61,7 +89,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
     return x.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
-@op
+@view_op
 def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
     """Dimension ``dim`` as several of the given sizes, one of which may be -1."""
     x = array("unflatten", x)
@@ -71,7 +99,7 @@ def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
     return x.reshape(*x.shape[:at], *inner, *x.shape[at + 1 :])
 
 
-@op
+@view_op
 def permute(x: TensorLike, *dims: Any) -> mx.array:
     """The dimensions in the given order."""
     x = array("permute", x)
@@ -81,7 +109,7 @@ def permute(x: TensorLike, *dims: Any) -> mx.array:
     return mx.transpose(x, order)
 
 
-@op
+@view_op
 def transpose(x: TensorLike, dim0: int, dim1: int) -> mx.array:
     """Two dimensions exchanged."""
     x = array("transpose", x)
@@ -90,7 +118,7 @@ def transpose(x: TensorLike, dim0: int, dim1: int) -> mx.array:
     return mx.swapaxes(x, first, second) if x.ndim else x
 
 
-@op
+@view_op
 def t(x: TensorLike) -> mx.array:
     """The transpose of a matrix; a vector or a number as it is."""
     x = array("t", x)
@@ -99,7 +127,7 @@ def t(x: TensorLike) -> mx.array:
     return mx.transpose(x)
 
 
-@op
+@view_op
 def movedim(x: TensorLike, source: Any, destination: Any) -> mx.array:
     """Dimension(s) ``source`` moved to ``destination``, the others in their order."""
     x = array("movedim", x)
@@ -113,7 +141,7 @@ def movedim(x: TensorLike, source: Any, destination: Any) -> mx.array:
     return mx.transpose(x, [start[goal.index(one)] if one in goal else next(rest) for one in range(x.ndim)])
 
 
-@op
+@view_op
 def squeeze(x: TensorLike, dim: Any = None, *, axis: Any = None) -> mx.array:
     """Without the dimensions of size 1: all, or those that ``dim`` names (others of them stay)."""
     x = array("squeeze", x)
@@ -123,14 +151,14 @@ def squeeze(x: TensorLike, dim: Any = None, *, axis: Any = None) -> mx.array:
     return mx.squeeze(x, gone) if gone else x
 
 
-@op
+@view_op
 def unsqueeze(x: TensorLike, dim: int) -> mx.array:
     """With a new dimension of size 1 at ``dim``."""
     x = array("unsqueeze", x)
     return mx.expand_dims(x, _checks.dim("unsqueeze", dim, x.ndim + 1))
 
 
-@op
+@view_op
 def expand(x: TensorLike, *sizes_: Any) -> mx.array:
     """Dimensions of size 1 repeated without a copy; -1 keeps a size."""
     x = array("expand", x)
@@ -152,13 +180,13 @@ def _expanded(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
     return mx.broadcast_to(x, full)
 
 
-@op
+@view_op
 def expand_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` expanded to the shape of ``other``."""
     return _expanded("expand_as", array("expand_as", x), array("expand_as", other, "other").shape)
 
 
-@op
+@view_op
 def broadcast_to(x: TensorLike, size: Any) -> mx.array:
     """``x`` expanded to ``size``."""
     return _expanded("broadcast_to", array("broadcast_to", x), sizes("broadcast_to", (size,)))
@@ -276,7 +304,7 @@ def vstack(tensors: Tensors) -> mx.array:
     return mx.concatenate([one.reshape(1, -1) if one.ndim < 2 else one for one in _listed("vstack", tensors)], 0)
 
 
-@op
+@view_op
 def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
     """Pieces of ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
     x = array("split", x)
@@ -304,7 +332,7 @@ def _pieces(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]:
     return tuple(mx.split(x, stops, dim))
 
 
-@op
+@view_op
 def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
     x = array("chunk", x)
@@ -317,7 +345,7 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     return _pieces(x, [min(size, length - start) for start in range(0, length, size)], at)
 
 
-@op
+@view_op
 def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, without that dimension."""
     x = array("unbind", x)
@@ -506,7 +534,7 @@ def diag_embed(x: TensorLike, offset: int = 0) -> mx.array:
     return _embedded(x, _checks.integer("diag_embed", "offset", offset))
 
 
-@op
+@view_op
 def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> mx.array:
     """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
     return _diagonal("diagonal", array("diagonal", x), _checks.integer("diagonal", "offset", offset), dim1, dim2)

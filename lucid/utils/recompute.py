@@ -78,8 +78,8 @@ def _leaves_between(outputs: list[Tensor], inputs: list[Tensor], start: int) -> 
         elif edge not in borders and edge[0] not in seen:
             if edge[0].serial < start:
                 raise RuntimeError(
-                    f"checkpoint: the function uses a tensor that was computed outside by '{edge[0].name}' and requires "
-                    "grad; pass it as an argument, so that its gradient is found"
+                    f"checkpoint: the function uses a tensor that was computed outside by '{edge[0].name}' and "
+                    "requires grad; pass it as an argument, so that its gradient is found"
                 )
             seen.add(edge[0])
             stack.extend(edge[0].edges or ())
