@@ -102,7 +102,8 @@ def arange(
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     # Counted in Python's doubles and integers: MLX's own arange rounds int64 through double and adds in float32.
     count = max(0, -((start - end) // step) if whole else math.ceil((end - start) / step))
-    values = np.arange(int(count), dtype=np.int64 if whole else np.float64) * step + start
+    values: Any = np.arange(int(count), dtype=np.int64 if whole else np.float64)
+    values = values * step + start
     return _finish(as_array(values, found), requires_grad)
 
 

@@ -391,16 +391,16 @@ class Tensor(tape.TensorBase):
     def masked_fill_(self, mask: TensorLike, value: TensorLike) -> Tensor:
         return self._become(indexing.masked_fill(self, mask, value), "masked_fill_")
 
-    def __iadd__(self, other: TensorLike) -> Tensor:
+    def __iadd__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return self._become(arithmetic.add(self, other), "+=")
 
-    def __isub__(self, other: TensorLike) -> Tensor:
+    def __isub__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return self._become(arithmetic.sub(self, other), "-=")
 
-    def __imul__(self, other: TensorLike) -> Tensor:
+    def __imul__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return self._become(arithmetic.mul(self, other), "*=")
 
-    def __itruediv__(self, other: TensorLike) -> Tensor:
+    def __itruediv__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
         return self._become(arithmetic.div(self, other), "/=")
 
     # Python ----------------------------------------------------------------------------------------------------------

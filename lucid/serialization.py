@@ -58,7 +58,8 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor],
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
     try:
-        arrays, metadata = mx.load(str(source), format="safetensors", return_metadata=True)
+        found: Any = mx.load(str(source), format="safetensors", return_metadata=True)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"load: {source} is not a complete safetensors file ({error})") from None
+    arrays, metadata = found
     return {name: tape.wrap(array) for name, array in arrays.items()}, metadata
