@@ -186,9 +186,8 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
         for position, size in enumerate(one, start=length - len(one)):
             if size != 1 and result[position] not in (1, size):
                 listed = " and ".join(str(tuple(each)) for each in shapes)
-                raise ValueError(
-                    f"{where}: shapes {listed} cannot be broadcast together: {result[position]} meets {size} in dim {position}"
-                )
+                met = f"{result[position]} meets {size} in dim {position}"
+                raise ValueError(f"{where}: shapes {listed} cannot be broadcast together: {met}")
             if size != 1:
                 result[position] = size
     return tuple(result)

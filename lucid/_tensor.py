@@ -502,6 +502,8 @@ class Tensor(tape.TensorBase):
     __or__ = arithmetic.bitwise_or
     __xor__ = arithmetic.bitwise_xor
     __invert__ = arithmetic.bitwise_not
+    __lshift__ = arithmetic.bitwise_left_shift
+    __rshift__ = arithmetic.bitwise_right_shift
     __rand__ = arithmetic.bitwise_and
     __ror__ = arithmetic.bitwise_or
     __rxor__ = arithmetic.bitwise_xor
@@ -552,6 +554,8 @@ class Tensor(tape.TensorBase):
     addcmul = arithmetic.addcmul
     addcdiv = arithmetic.addcdiv
     logaddexp = arithmetic.logaddexp
+    hypot = arithmetic.hypot
+    positive = arithmetic.positive
 
     exp = elementwise.exp
     log = elementwise.log
@@ -559,6 +563,7 @@ class Tensor(tape.TensorBase):
     log2 = elementwise.log2
     log10 = elementwise.log10
     expm1 = elementwise.expm1
+    exp2 = elementwise.exp2
     sqrt = elementwise.sqrt
     rsqrt = elementwise.rsqrt
     square = elementwise.square
@@ -578,12 +583,23 @@ class Tensor(tape.TensorBase):
     asinh = elementwise.asinh
     acosh = elementwise.acosh
     atanh = elementwise.atanh
+    arcsin = elementwise.arcsin
+    arccos = elementwise.arccos
+    arctan = elementwise.arctan
+    arctan2 = elementwise.arctan2
+    arcsinh = elementwise.arcsinh
+    arccosh = elementwise.arccosh
+    arctanh = elementwise.arctanh
     erf = elementwise.erf
     erfinv = elementwise.erfinv
+    erfc = elementwise.erfc
+    deg2rad = elementwise.deg2rad
+    rad2deg = elementwise.rad2deg
     floor = elementwise.floor
     ceil = elementwise.ceil
     round = elementwise.round
     trunc = elementwise.trunc
+    fix = elementwise.fix
     frac = elementwise.frac
     reciprocal = elementwise.reciprocal
     sigmoid = elementwise.sigmoid
@@ -616,10 +632,17 @@ class Tensor(tape.TensorBase):
     isclose = comparison.isclose
     allclose = comparison.allclose
     equal = comparison.equal
+    not_equal = comparison.not_equal
+    less = comparison.less
+    less_equal = comparison.less_equal
+    greater = comparison.greater
+    greater_equal = comparison.greater_equal
     bitwise_and = arithmetic.bitwise_and
     bitwise_or = arithmetic.bitwise_or
     bitwise_xor = arithmetic.bitwise_xor
     bitwise_not = arithmetic.bitwise_not
+    bitwise_left_shift = arithmetic.bitwise_left_shift
+    bitwise_right_shift = arithmetic.bitwise_right_shift
 
     sum = reduction.sum
     mean = reduction.mean
@@ -629,6 +652,7 @@ class Tensor(tape.TensorBase):
     min = reduction.min
     amax = reduction.amax
     amin = reduction.amin
+    aminmax = reduction.aminmax
     argmax = reduction.argmax
     argmin = reduction.argmin
     prod = reduction.prod
@@ -640,6 +664,7 @@ class Tensor(tape.TensorBase):
     cumprod = reduction.cumprod
     count_nonzero = reduction.count_nonzero
     median = reduction.median
+    kthvalue = reduction.kthvalue
 
     reshape = shapes.reshape
     view = shapes.view
@@ -648,7 +673,9 @@ class Tensor(tape.TensorBase):
     permute = shapes.permute
     transpose = shapes.transpose
     swapaxes = shapes.swapaxes
+    swapdims = shapes.swapdims
     movedim = shapes.movedim
+    moveaxis = shapes.moveaxis
     squeeze = shapes.squeeze
     unsqueeze = shapes.unsqueeze
     expand = shapes.expand
@@ -660,6 +687,9 @@ class Tensor(tape.TensorBase):
     chunk = shapes.chunk
     unbind = shapes.unbind
     flip = shapes.flip
+    fliplr = shapes.fliplr
+    flipud = shapes.flipud
+    rot90 = shapes.rot90
     roll = shapes.roll
     pad = shapes.pad
     broadcast_to = shapes.broadcast_to
@@ -668,6 +698,8 @@ class Tensor(tape.TensorBase):
     triu = shapes.triu
     diag = shapes.diag
     diagonal = shapes.diagonal
+    diag_embed = shapes.diag_embed
+    trace = shapes.trace
     reshape_as = shapes.reshape_as
     view_as = shapes.view_as
     narrow = shapes.narrow
@@ -682,7 +714,10 @@ class Tensor(tape.TensorBase):
     masked_fill = indexing.masked_fill
     masked_select = indexing.masked_select
     index_add = indexing.index_add
+    index_copy = indexing.index_copy
+    index_fill = indexing.index_fill
     nonzero = indexing.nonzero
+    argwhere = indexing.argwhere
     select = shapes.select
 
     matmul = matrix.matmul
@@ -693,10 +728,14 @@ class Tensor(tape.TensorBase):
     inner = matrix.inner
     outer = matrix.outer
     addmm = matrix.addmm
+    addmv = matrix.addmv
+    baddbmm = matrix.baddbmm
 
     sort = sorting.sort
     argsort = sorting.argsort
     topk = sorting.topk
+    unique = sorting.unique
+    bincount = sorting.bincount
 
 
 tape.TensorBase._facade = Tensor

@@ -276,6 +276,8 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
         out = apply(body, (x, *args), kwargs, name)
+        if not isinstance(x, TensorBase):
+            return out  # of a list or a NumPy array
         if isinstance(out, tuple):
             for i, part in enumerate(out):
                 based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """Functions of every element by itself. Whole numbers become float32 where the result is not whole."""
 
+import builtins
 from typing import Any
 
 import mlx.core as mx
@@ -8,6 +9,8 @@ from lucid import _checks
 from lucid.ops._common import FLOATING, array, binary, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import op
+
+Real = builtins.float  # the names of some types are those of operations below
 
 
 @op
@@ -191,7 +194,7 @@ def ceil(x: TensorLike) -> mx.array:
 
 
 @op
-def round(x: TensorLike, *, decimals: int = 0) -> mx.array:
+def round(x: TensorLike, *, decimals: builtins.int = 0) -> mx.array:
     """Rounded to ``decimals`` places; halves go to the even neighbour."""
     x = array("round", x)
     return mx.round(x, _checks.integer("round", "decimals", decimals)) if x.dtype in FLOATING else x
@@ -243,7 +246,7 @@ def isfinite(x: TensorLike) -> mx.array:
 
 @op
 def nan_to_num(
-    x: TensorLike, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+    x: TensorLike, nan: Real | None = 0.0, posinf: Real | None = None, neginf: Real | None = None
 ) -> mx.array:
     """``x`` with NaN and the infinities replaced; the latter by the largest finite numbers of the dtype."""
     x = array("nan_to_num", x)

@@ -174,13 +174,6 @@ def _told(index: Any) -> str:
     return f"{index!r:.80}"
 
 
-def _gather_first(x: mx.array, plan: _Plan) -> tuple[mx.array, int, list[int]]:
-    """``x`` with its indexed dimensions in front and their number of dimensions after broadcasting; and that order."""
-    order = plan.places + [at for at in range(x.ndim) if at not in plan.places]
-    width = max(one.ndim for one in plan.arrays)
-    return (mx.transpose(x, order) if order != list(range(x.ndim)) else x), width, order
-
-
 @op
 def getitem(x: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
@@ -202,21 +195,24 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
         if x.shape[at] == 0 or one.size == 0:
             return mx.zeros((*x.shape[:at], *one.shape, *x.shape[at + 1 :]), x.dtype)
         return mx.take(x, one, at)
-    x, width, _ = _gather_first(x, plan)
-    taken = len(plan.arrays)
+    return _picked(x, plan)
+
+
+def _picked(x: mx.array, plan: _Plan) -> mx.array:
+    """The basic result ``x``, indexed by all arrays of the plan at once."""
     shape = np.broadcast_shapes(*(one.shape for one in plan.arrays))
+    rest = [at for at in range(x.ndim) if at not in plan.places]
     if 0 in shape or x.size == 0:
-        found = mx.zeros((*shape, *x.shape[taken:]), x.dtype)
+        found = mx.zeros((*shape, *(x.shape[at] for at in rest)), x.dtype)
     else:
-        found = x[tuple(plan.arrays)]
+        order = plan.places + rest
+        found = (x if order == list(range(x.ndim)) else mx.transpose(x, order))[tuple(plan.arrays)]
+    # NumPy's rule: the dimensions of arrays side by side stand where the arrays stood, of others in front.
     first = 0 if plan.spread else plan.places[0]
-    if first:
-        found = (
-            mx.moveaxis(found, list(range(width)), list(range(first, first + width)))
-            if width > 1
-            else (mx.moveaxis(found, 0, first) if width else found)
-        )
-    return found
+    width = len(shape)
+    if not first or not width:
+        return found
+    return mx.transpose(found, [*range(width, width + first), *range(width), *range(width + first, found.ndim)])
 
 
 def _basic(x: mx.array, steps: list[Any]) -> mx.array:
@@ -247,16 +243,7 @@ def _positions(shape: tuple[int, ...], plan: _Plan) -> mx.array:
     """For every element that the index picks, its position in the flattened array."""
     count = int(np.prod(shape))
     numbers = mx.arange(count, dtype=mx.uint32 if count < 2**32 else mx.int64).reshape(shape)
-    numbers = _basic(numbers, plan.basic)
-    numbers, width, _ = _gather_first(numbers, plan)
-    picked = np.broadcast_shapes(*(one.shape for one in plan.arrays))
-    taken = len(plan.arrays)
-    if 0 in picked or numbers.size == 0:
-        found = mx.zeros((*picked, *numbers.shape[taken:]), numbers.dtype)
-    else:
-        found = numbers[tuple(plan.arrays)]
-    first = 0 if plan.spread else plan.places[0]
-    return mx.moveaxis(found, list(range(width)), list(range(first, first + width))) if first and width else found
+    return _picked(_basic(numbers, plan.basic), plan)
 
 
 def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
@@ -362,7 +349,10 @@ def _along(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.
 
 @op
 def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and so on. In other dimensions ``index`` may be smaller than ``x``."""
+    """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and so on.
+
+    In the other dimensions ``index`` may be smaller than ``x``.
+    """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
     x, index, at = _along("gather", x, dim, index)
@@ -546,5 +536,6 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
     if count == -1:
         if x.size == 0:
             raise ValueError("one_hot: num_classes must be given where there is no class to see")
-        count = int(mx.max(x).item()) + 1
+        largest: Any = mx.max(x).item()
+        count = int(largest) + 1
     return (mx.expand_dims(x, -1) == mx.arange(count, dtype=x.dtype)).astype(mx.int64)

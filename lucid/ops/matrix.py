@@ -163,7 +163,9 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
 
 @op
 def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x broadcasts to (b, n, m)."""
+    """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x as the
+    result, (b, n, m), or broadcast to it.
+    """
     batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
@@ -295,8 +297,8 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
     over = [one for one in shared if one not in needed]
     left = [one for one in letters if one not in shared]
     right = [one for one in letters_other if one not in shared]
-    size = {one: n for one, n in zip(letters, x.shape, strict=True)}
-    size_other = {one: n for one, n in zip(letters_other, other.shape, strict=True)}
+    size = dict(zip(letters, x.shape, strict=True))
+    size_other = dict(zip(letters_other, other.shape, strict=True))
     for one in over:  # a size of 1 that meets a larger one broadcasts
         if size[one] != size_other[one]:
             if size[one] == 1:

@@ -89,7 +89,7 @@ def prod(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The product over ``dim``; whole numbers and bools give int64. The gradient is right also where there are zeros."""
+    """The product over ``dim``; whole numbers and bools give int64. The gradient is right at zeros too."""
     x, out = _summable("prod", x, dtype)
     return mx.prod(x, axes("prod", x, dim, axis), _keep("prod", keepdim, keepdims)).astype(out)
 

@@ -238,7 +238,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
         x, dim = x.reshape(-1), 0
     x = at_least_1d(x)
     at = _checks.dim("repeat_interleave", dim, x.ndim)
-    counts = repeats.tolist() if isinstance(repeats, mx.array) else repeats
+    counts: Any = repeats.tolist() if isinstance(repeats, mx.array) else repeats
     if isinstance(counts, int):
         counts = [counts]
     counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
@@ -408,15 +408,11 @@ def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     if first == second:
         raise ValueError(f"rot90: dims must be two different dimensions, got {dims}")
     turns = _checks.integer("rot90", "k", k) % 4
-
-    def reverse(x: mx.array, at: int) -> mx.array:
-        return x[(slice(None),) * at + (slice(None, None, -1),)]
-
     if turns == 2:
-        return reverse(reverse(x, first), second)
+        return _reversed(_reversed(x, first), second)
     if turns == 1:
-        return reverse(mx.swapaxes(x, first, second), first)
-    return reverse(mx.swapaxes(x, first, second), second) if turns == 3 else x
+        return _reversed(mx.swapaxes(x, first, second), first)
+    return _reversed(mx.swapaxes(x, first, second), second) if turns == 3 else x
 
 
 @op
@@ -461,28 +457,36 @@ def _copied_pad(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.arra
         raise ValueError(
             f"pad: mode {mode!r} can add at most {limit} to dim {at} of shape {x.shape}, got {(low, high)}"
         )
-    before = (slice(None),) * at
     if low < 0 or high < 0:
-        x = x[(*before, slice(max(-low, 0), size + min(high, 0)))]
+        x = _cut(x, at, max(-low, 0), size + min(high, 0))
         low, high, size = max(low, 0), max(high, 0), x.shape[at]
     parts = [x]
     if mode == "reflect":
         if low:
-            parts.insert(0, x[(*before, slice(low, 0, -1))])
+            parts.insert(0, _reversed(_cut(x, at, 1, low + 1), at))
         if high:
-            parts.append(x[(*before, slice(size - 2, size - 2 - high if size - 2 - high >= 0 else None, -1))])
+            parts.append(_reversed(_cut(x, at, size - 1 - high, size - 1), at))
     elif mode == "circular":
         if low:
-            parts.insert(0, x[(*before, slice(size - low, size))])
+            parts.insert(0, _cut(x, at, size - low, size))
         if high:
-            parts.append(x[(*before, slice(0, high))])
+            parts.append(_cut(x, at, 0, high))
     else:
-        edge = x.shape
+        before, after = x.shape[:at], x.shape[at + 1 :]
         if low:
-            parts.insert(0, mx.broadcast_to(x[(*before, slice(0, 1))], (*edge[:at], low, *edge[at + 1 :])))
+            parts.insert(0, mx.broadcast_to(_cut(x, at, 0, 1), (*before, low, *after)))
         if high:
-            parts.append(mx.broadcast_to(x[(*before, slice(size - 1, size))], (*edge[:at], high, *edge[at + 1 :])))
+            parts.append(mx.broadcast_to(_cut(x, at, size - 1, size), (*before, high, *after)))
     return mx.concatenate(parts, at) if len(parts) > 1 else x
+
+
+def _cut(x: mx.array, at: int, start: int, stop: int) -> mx.array:
+    """``x[start:stop]`` of dimension ``at``."""
+    return x[(slice(None),) * at + (slice(start, stop),)]
+
+
+def _reversed(x: mx.array, at: int) -> mx.array:
+    return x[(slice(None),) * at + (slice(None, None, -1),)]
 
 
 @op
@@ -567,7 +571,7 @@ def trace(x: TensorLike) -> mx.array:
 
 @op
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[mx.array, ...]:
-    """The coordinates of a grid: for each vector a tensor of the grid's shape. ``indexing`` "xy" swaps the first two."""
+    """The coordinates of a grid: for each vector a tensor of its shape; ``indexing`` "xy" swaps the first two."""
     _checks.one_of("meshgrid", "indexing", indexing, ("ij", "xy"))
     listed = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
     found = [array("meshgrid", one).reshape(-1) for one in listed]
@@ -586,8 +590,6 @@ def contiguous(x: TensorLike) -> mx.array:
     return mx.contiguous(array("contiguous", x))
 
 
-view_copy = None
 swapaxes = swapdims = transpose
 moveaxis = movedim
 concat = concatenate = cat
-del view_copy

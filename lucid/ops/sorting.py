@@ -103,7 +103,8 @@ def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> m
     """How often each whole number from 0 is there (int64), or the sums of their weights. Reads the largest number."""
     x = array("bincount", x)
     _checks.rank("bincount", "input", x.shape, 1)
-    size = max(int(mx.max(x).item()) + 1 if x.size else 0, _checks.integer("bincount", "minlength", minlength, 0))
+    largest: Any = mx.max(x).item() if x.size else -1
+    size = max(int(largest) + 1, _checks.integer("bincount", "minlength", minlength, 0))
     amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
     if amounts.shape != x.shape:
         raise ValueError(f"bincount: weights must have the shape {x.shape} of the input, got {amounts.shape}")
