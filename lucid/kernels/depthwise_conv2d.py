@@ -1,0 +1,190 @@
+"""Depthwise two-dimensional convolution, forward and all gradients, on NHWC arrays.
+
+Every channel is convolved with a kernel of its own. The function is linear in x and in the weight, so three maps are
+closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is an
+``mx.custom_function`` whose vjp calls the other two, hence derivatives of every order.
+
+        forward(x, taps, bias)        ->  input_gradient(dy, taps), weight_gradient(x, dy)
+        input_gradient(dy, taps)      ->  forward(v, taps), weight_gradient(v, dy)        v: its cotangent, like x
+        weight_gradient(x, dy)        ->  input_gradient(dy, v), forward(x, v, u)         (v, u): like (taps, bias)
+
+The gradient of the bias comes with the weight's: a GPU sums it in the same pass. Whatever a caller does not ask for is
+never computed: arrays are lazy.
+
+Inside, weights are tap-major, (KH, KW, C): neighbouring threads own neighbouring channels and read neighbouring bytes.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, _device
+from lucid.kernels import shifted_sums
+from lucid.kernels.choice import reference_is_forced
+from lucid.kernels.geometry import Geometry, Pair
+
+_WHERE = "depthwise_conv2d"
+_FLOATS = (mx.float32, mx.float16, mx.bfloat16, mx.float64)
+
+
+def depthwise_conv2d(
+    x: mx.array,
+    weight: mx.array,
+    bias: mx.array | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    dilation: int | Sequence[int] = 1,
+) -> mx.array:
+    """Convolution of every channel with its own kernel, computed with float32 sums, in the dtype of the input.
+
+    Shapes: x (N, H, W, C); weight (C, 1, KH, KW), PyTorch's; bias (C,); out (N, OH, OW, C). ``stride`` and
+    ``dilation`` are one integer or (along the height, along the width); ``padding`` also ((top, bottom), (left,
+    right)). Arrays of different float dtypes are promoted as MLX does. Differentiable any number of times.
+
+    Raises:
+        ValueError: shapes do not belong together, or the kernel is larger than the padded input.
+        TypeError: an array is no ``mx.array`` or holds no floating-point numbers.
+    """
+    geometry = _geometry(x, weight, bias, stride, padding, dilation)
+    dtype = mx.result_type(x, weight) if bias is None else mx.result_type(x, weight, bias)
+    x, weight, bias = x.astype(dtype), weight.astype(dtype), None if bias is None else bias.astype(dtype)
+    if implementation(x.shape, dtype, geometry) == "reference":
+        return reference(x, weight, bias, geometry)
+    taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
+    forward = _forward(geometry, bias is not None)
+    return forward(x, taps) if bias is None else forward(x, taps, bias)
+
+
+def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
+    """Which version serves an x of this shape on the present device: "shifted_sums" or "reference".
+
+    - "reference": ``use_reference()`` or ``LUCID_KERNELS=reference`` asks for it; and on a GPU as long as there is no
+      kernel for it.
+    - "shifted_sums": the CPU; and empty arrays, which leave a GPU nothing to launch.
+    """
+    if reference_is_forced():
+        return "reference"
+    if _device.backend() == "cpu" or 0 in shape:
+        return "shifted_sums"
+    return "reference"
+
+
+def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
+    """The same through MLX's own convolution, which also derives the gradients. Weight (C, 1, KH, KW)."""
+    low, high = zip(*geometry.padding, strict=True)
+    y = mx.conv_general(
+        x,
+        weight.transpose(0, 2, 3, 1),  # (C, KH, KW, 1)
+        stride=geometry.stride,
+        padding=(list(low), list(high)),
+        kernel_dilation=geometry.dilation,
+        groups=x.shape[3],
+    )
+    return y if bias is None else y + bias
+
+
+@lru_cache(maxsize=512)
+def _forward(geometry: Geometry, has_bias: bool) -> Callable[..., Any]:
+    """The convolution of x (N, H, W, C) with taps (KH, KW, C), and bias (C,) if there is one."""
+
+    @mx.custom_function
+    def forward(x: mx.array, taps: mx.array, *bias: mx.array) -> mx.array:
+        return shifted_sums.forward(x, taps, bias[0] if bias else None, geometry)
+
+    @forward.vjp
+    def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
+        x, taps = primals[:2]
+        d_taps, d_bias = _weight_gradient(geometry)(x, cotangent)
+        d_x = _input_gradient(geometry)(cotangent, taps)
+        return (d_x, d_taps, d_bias) if has_bias else (d_x, d_taps)
+
+    return forward
+
+
+@lru_cache(maxsize=512)
+def _input_gradient(geometry: Geometry) -> Callable[..., Any]:
+    """Gradient of x (N, H, W, C) from that of the output and the taps."""
+
+    @mx.custom_function
+    def input_gradient(gradient: mx.array, taps: mx.array) -> mx.array:
+        return shifted_sums.input_gradient(gradient, taps, geometry)
+
+    @input_gradient.vjp
+    def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
+        gradient, taps = primals
+        return _forward(geometry, False)(cotangent, taps), _weight_gradient(geometry)(cotangent, gradient)[0]
+
+    return input_gradient
+
+
+@lru_cache(maxsize=512)
+def _weight_gradient(geometry: Geometry) -> Callable[..., Any]:
+    """Gradients of taps (KH, KW, C) and bias (C,) from x and that of the output, rounded to the dtype of x."""
+
+    @mx.custom_function
+    def weight_gradient(x: mx.array, gradient: mx.array) -> tuple[mx.array, mx.array]:
+        d_taps = shifted_sums.weight_gradient(x, gradient, geometry)
+        d_bias = gradient.astype(d_taps.dtype).sum((0, 1, 2))
+        return d_taps.astype(x.dtype), d_bias.astype(x.dtype)
+
+    @weight_gradient.vjp
+    def backward(
+        primals: Sequence[mx.array], cotangents: Sequence[mx.array], _: Sequence[mx.array]
+    ) -> tuple[mx.array, ...]:
+        x, gradient = primals
+        v, u = cotangents
+        return _input_gradient(geometry)(gradient, v), _forward(geometry, True)(x, v, u)
+
+    return weight_gradient
+
+
+def _geometry(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
+    for name, array in (("x", x), ("weight", weight), ("bias", bias)):
+        if array is None and name == "bias":
+            continue
+        if not isinstance(array, mx.array):
+            raise TypeError(f"{_WHERE}: {name} must be an mx.array, got {type(array).__name__}")
+        if array.dtype not in _FLOATS:
+            raise TypeError(f"{_WHERE}: {name} must hold floating-point numbers, got {_checks.dtype_name(array.dtype)}")
+    _checks.rank(_WHERE, "x", x.shape, 4, "(N, H, W, C)")
+    _checks.rank(_WHERE, "weight", weight.shape, 4, "(C, 1, KH, KW)")
+    channels, filters = x.shape[3], weight.shape[0]
+    if channels != filters:
+        raise ValueError(f"{_WHERE}: x has {channels} channels but weight has {filters} filters")
+    if weight.shape[1] != 1:
+        raise ValueError(f"{_WHERE}: weight must have shape (C, 1, KH, KW), got {tuple(weight.shape)}")
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"{_WHERE}: weight must have at least one tap, got {tuple(weight.shape)}")
+    if bias is not None and tuple(bias.shape) != (channels,):
+        raise ValueError(f"{_WHERE}: bias must have shape ({channels},), got {tuple(bias.shape)}")
+    geometry = Geometry(
+        size=(x.shape[1], x.shape[2]),
+        kernel=(weight.shape[2], weight.shape[3]),
+        stride=_checks.pair(_WHERE, "stride", stride, 1),
+        padding=_padding(padding),
+        dilation=_checks.pair(_WHERE, "dilation", dilation, 1),
+    )
+    if min(geometry.output) < 1:
+        (kh, kw), (height, width) = geometry.extent, geometry.size
+        (top, bottom), (left, right) = geometry.padding
+        raise ValueError(
+            f"{_WHERE}: the kernel covers {kh}x{kw}, more than the padded input of "
+            f"{height + top + bottom}x{width + left + right}"
+        )
+    return geometry
+
+
+def _padding(padding: Any) -> tuple[Pair, Pair]:
+    if (
+        isinstance(padding, Sequence)
+        and not isinstance(padding, str)
+        and any(isinstance(one, Sequence) for one in padding)
+    ):
+        if len(padding) != 2:
+            raise ValueError(f"{_WHERE}: padding must be ((top, bottom), (left, right)), got {padding!r}")
+        rows, columns = (_checks.pair(_WHERE, "padding", one, 0) for one in padding)
+        return rows, columns
+    high, wide = _checks.pair(_WHERE, "padding", padding, 0)
+    return (high, high), (wide, wide)

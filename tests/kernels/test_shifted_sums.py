@@ -1,0 +1,39 @@
+"""The CPU's formulas beside MLX's own convolution; test_depthwise_conv2d.py has them against float64."""
+
+import mlx.core as mx
+import pytest
+
+from lucid.kernels import shifted_sums
+from lucid.kernels.depthwise_conv2d import reference
+from lucid.kernels.geometry import Geometry
+
+GEOMETRIES = [
+    Geometry((12, 11), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),
+    Geometry((12, 11), (5, 3), (2, 3), ((4, 0), (1, 2)), (1, 2)),
+    Geometry((6, 7), (3, 4), (3, 2), ((5, 7), (9, 8)), (2, 1)),  # padded beyond the kernel
+    Geometry((9, 9), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows that no tap meets
+]
+
+
+@pytest.mark.parametrize("images", [1, 3, 4])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_all_three_equal_mlx(geometry, images):
+    channels = 5
+    x = mx.random.normal((images, *geometry.size, channels))
+    weight = mx.random.normal((channels, 1, *geometry.kernel))
+    bias = mx.random.normal((channels,))
+    gradient = mx.random.normal((images, *geometry.output, channels))
+    taps = weight.squeeze(1).transpose(1, 2, 0)
+    [y], [d_x, d_weight] = mx.vjp(lambda x, weight: reference(x, weight, bias, geometry), [x, weight], [gradient])
+    assert mx.allclose(shifted_sums.forward(x, taps, bias, geometry), y, atol=1e-4)
+    assert mx.allclose(shifted_sums.input_gradient(gradient, taps, geometry), d_x, atol=1e-4)
+    ours = shifted_sums.weight_gradient(x, gradient, geometry).transpose(2, 0, 1)[:, None]
+    assert mx.allclose(ours, d_weight, atol=1e-3)
+
+
+def test_half_precision_is_rounded_once():
+    geometry = GEOMETRIES[0]
+    x = mx.random.normal((2, *geometry.size, 3)).astype(mx.float16)
+    taps = mx.random.normal((7, 7, 3)).astype(mx.float16)
+    exact = shifted_sums.forward(x.astype(mx.float32), taps.astype(mx.float32), None, geometry)
+    assert mx.array_equal(shifted_sums.forward(x, taps, None, geometry), exact.astype(mx.float16))
