@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _pending, tape
+from lucid import _checks, _pending, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype
@@ -93,6 +93,9 @@ class Tensor(tape.TensorBase):
     def numel(self) -> int:
         """The number of elements."""
         return self._array.size
+
+    nelement = numel
+    ndimension = dim
 
     def element_size(self) -> int:
         """Bytes of one element."""
@@ -284,6 +287,27 @@ class Tensor(tape.TensorBase):
         if unknown:
             raise TypeError(f"to: unknown argument {sorted(unknown)[0]!r}")
         return self if dtype is None or as_dtype(dtype) == self.dtype else elementwise.astype(self, as_dtype(dtype))
+
+    def new_tensor(self, data: TensorLike, dtype: object = None, requires_grad: bool = False) -> Tensor:
+        """A tensor with the values of ``data`` in this tensor's dtype."""
+        return Tensor(data, self.dtype if dtype is None else as_dtype(dtype), requires_grad)
+
+    def new_full(self, size: Any, fill_value: TensorLike, dtype: object = None) -> Tensor:
+        """``fill_value`` in shape ``size`` and this tensor's dtype."""
+        value = as_array(fill_value, self.dtype if dtype is None else as_dtype(dtype))
+        return tape.wrap(mx.full(_checks.shape("new_full", (size,)), value))
+
+    def new_zeros(self, *size: Any, dtype: object = None) -> Tensor:
+        """Zeros in shape ``size`` and this tensor's dtype."""
+        return self.new_full(_checks.shape("new_zeros", size), 0, dtype)
+
+    def new_ones(self, *size: Any, dtype: object = None) -> Tensor:
+        """Ones in shape ``size`` and this tensor's dtype."""
+        return self.new_full(_checks.shape("new_ones", size), 1, dtype)
+
+    def new_empty(self, *size: Any, dtype: object = None) -> Tensor:
+        """A tensor in shape ``size`` and this tensor's dtype whose values nobody should read; they are zeros."""
+        return self.new_full(_checks.shape("new_empty", size), 0, dtype)
 
     # Writing ---------------------------------------------------------------------------------------------------------
 

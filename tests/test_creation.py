@@ -63,3 +63,10 @@ def test_as_tensor_keeps_tensors():
 def test_wrong_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_new_tensors_take_the_dtype_of_another():
+    x = lucid.ones(2, dtype=lucid.float16)
+    assert x.new_zeros(2, 3).tolist() == [[0] * 3] * 2 and x.new_ones((2,)).dtype == lucid.float16
+    assert x.new_full((2,), 1.5).tolist() == [1.5, 1.5] and x.new_empty(0).shape == (0,)
+    assert x.new_tensor([1, 2]).dtype == lucid.float16 and x.new_ones(1, dtype=lucid.int32).dtype == lucid.int32
