@@ -142,7 +142,7 @@ def run_python(code, **environment):
 
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="OpenBLAS is loaded on Linux only")
-TELL = "import lucid._device as d, sys; print(d.openblas, any('libopenblas' in line for line in open('/proc/self/maps')))"
+TELL = "import lucid._device as d; print(d.openblas, any('libopenblas' in line for line in open('/proc/self/maps')))"
 
 
 @linux_only
