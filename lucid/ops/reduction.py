@@ -191,7 +191,7 @@ def _picked(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
 def _arg(where: str, x: mx.array, dim: int) -> mx.array:
     if x.size == 0:
         return mx.zeros((*x.shape[:dim], 1, *x.shape[dim + 1 :]), mx.uint32)
-    return (mx.argmin if where.endswith("min") else mx.argmax)(x, dim, True)
+    return (mx.argmin if where.endswith("min") else mx.argmax)(mx.stop_gradient(x), dim, True)
 
 
 @op
