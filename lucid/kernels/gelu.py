@@ -1,0 +1,91 @@
+"""GELU, x * Phi(x) with the normal distribution function Phi, and its derivatives.
+
+Source: Hendrycks and Gimpel 2016, arXiv:1606.08415. A GPU has a fast erf, and MLX derives the gradient. MLX's CPU
+backend takes 33 ns for one erf where a whole GELU from rational functions, compiled into one pass, takes 2 (2 cores,
+AMD EPYC, November 2026). So on the CPU
+
+    Phi(x)            = 0.5 + x P(x²) / Q(x²)     error below 2e-7, x held in [-5.3, 5.3]
+    (x Phi(x))'       = 0.5 + x R(x²) / S(x²)     error below 4e-7, x held in [-6, 6]
+
+with polynomials of degree 5, fitted to the float64 values by iteratively reweighted least squares: float32 itself is no
+better near 1. The second derivative, (2 - x²) times the normal density, is written out and differentiated by MLX.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import mlx.core as mx
+
+from lucid import _device
+from lucid.kernels.choice import reference_is_forced
+
+_CDF_LIMIT = 5.3
+_CDF_P = (0.398942256, 0.0329227651, 0.0046271894, 0.000160199799, 6.37798146e-06, 2.40599511e-08)
+_CDF_Q = (1.0, 0.249191378, 0.0281313511, 0.00183581824, 7.13080562e-05, 1.23736739e-06)
+_SLOPE_LIMIT = 6.0
+_SLOPE_P = (0.797884659, -0.030758892, 0.0142102294, 2.39007449e-05, 3.58495233e-05, 1.90939327e-07)
+_SLOPE_Q = (1.0, 0.294786967, 0.0410589392, 0.00352844547, 0.000193403251, 8.88893374e-06)
+
+
+def gelu(x: mx.array) -> mx.array:
+    """``x * Phi(x)`` of an array of floating point, in its dtype; half precision is computed in float32."""
+    if implementation(x.dtype) == "erf":
+        return reference(x)
+    return _gelu(x.astype(mx.float32)).astype(x.dtype)
+
+
+def implementation(dtype: mx.Dtype) -> str:
+    """Which version serves this dtype on the present device: "rational" on the CPU, "erf" elsewhere and for float64."""
+    if reference_is_forced() or dtype == mx.float64 or _device.backend() != "cpu":
+        return "erf"
+    return "rational"
+
+
+def reference(x: mx.array) -> mx.array:
+    """The same through MLX's erf, which also gives the derivatives."""
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    return (wide * (0.5 + 0.5 * mx.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
+
+
+@mx.custom_function
+def _gelu(x: mx.array) -> mx.array:
+    return _fast_gelu(x)
+
+
+@_gelu.vjp
+def _(x: mx.array, cotangent: mx.array, _: mx.array) -> mx.array:
+    return _scaled_slope(x, cotangent)
+
+
+@mx.custom_function
+def _scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
+    return _fast_scaled_slope(x, cotangent)
+
+
+@_scaled_slope.vjp
+def _(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, mx.array]:
+    x, sent = primals
+    density = mx.exp(-0.5 * mx.square(x)) * (1 / math.sqrt(2 * math.pi))
+    return cotangent * sent * (2 - mx.square(x)) * density, _scaled_slope(x, cotangent)
+
+
+def _odd_ratio(x: mx.array, above: Sequence[float], below: Sequence[float], limit: float) -> mx.array:
+    """``x above(x²) / below(x²)`` with x held in [-limit, limit]."""
+    x = mx.minimum(mx.maximum(x, -limit), limit)
+    square = x * x
+    numerator, denominator = mx.array(above[-1]), mx.array(below[-1])
+    for a, b in zip(above[-2::-1], below[-2::-1], strict=True):
+        numerator, denominator = numerator * square + a, denominator * square + b
+    return x * numerator / denominator
+
+
+@partial(mx.compile, shapeless=True)
+def _fast_gelu(x: mx.array) -> mx.array:
+    # Below the limit Phi is a rounding error, not 0: a large negative x must not multiply it.
+    return mx.maximum(x, -_CDF_LIMIT) * (0.5 + _odd_ratio(x, _CDF_P, _CDF_Q, _CDF_LIMIT))
+
+
+@partial(mx.compile, shapeless=True)
+def _fast_scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
+    return cotangent * (0.5 + _odd_ratio(x, _SLOPE_P, _SLOPE_Q, _SLOPE_LIMIT))

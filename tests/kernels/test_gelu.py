@@ -1,0 +1,84 @@
+"""GELU against the formula in float64, up to the second derivative, on both paths."""
+
+import math
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from lucid import _device
+from lucid.kernels import gelu as module
+from lucid.kernels import use_reference
+from lucid.kernels.gelu import gelu
+
+X = np.concatenate([np.linspace(-12, 12, 4801), [0.0, -0.0, 1e-30, -1e-30, 5.3, -5.3, 6.0, -6.0, 1e4, -1e4]])
+ERF = np.vectorize(math.erf)
+
+
+def wanted(x):
+    """Value, first and second derivative, in float64."""
+    phi = 0.5 * (1 + ERF(x / math.sqrt(2)))
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return x * phi, phi + x * density, (2 - x * x) * density
+
+
+def derivatives(x):
+    slope = mx.grad(lambda x: gelu(x).sum())
+    return gelu(x), slope(x), mx.grad(lambda x: slope(x).sum())(x)
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["chosen", "reference"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(mx.float32, 1e-6), (mx.float16, 2e-3), (mx.bfloat16, 1.6e-2)])
+def test_value_and_two_derivatives(dtype, tolerance, forced):
+    x = mx.array(X.astype(np.float32)).astype(dtype)
+    exact = wanted(np.array(x.astype(mx.float32)).astype(np.float64))
+    if forced:
+        with use_reference():
+            got = derivatives(x)
+    else:
+        got = derivatives(x)
+    for one, formula in zip(got, exact, strict=True):
+        assert one.dtype == dtype
+        error = np.abs(np.array(one.astype(mx.float32)) - formula) / np.maximum(1, np.abs(formula))
+        assert error.max() < tolerance
+
+
+def test_float64_is_computed_in_float64():
+    with mx.stream(mx.cpu):
+        x = mx.array(X, mx.float64)
+        np.testing.assert_allclose(np.array(gelu(x)), wanted(X)[0], rtol=1e-6, atol=1e-6)
+        assert gelu(x).dtype == mx.float64
+
+
+def test_the_cotangent_reaches_every_element():
+    rng = np.random.default_rng(0)
+    x, cotangent, direction = (rng.normal(size=(3, 1, 5)) for _ in range(3))
+    _, slope, bend = wanted(x)
+    as_mx = [mx.array(one.astype(np.float32)) for one in (x, cotangent, direction)]
+
+    def pulled(x, cotangent):
+        return mx.vjp(gelu, [x], [cotangent])[1][0]
+
+    [first], [by_x, by_cotangent] = mx.vjp(pulled, as_mx[:2], as_mx[2:])
+    np.testing.assert_allclose(np.array(first), cotangent * slope, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(by_x), direction * cotangent * bend, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(by_cotangent), direction * slope, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (2, 0, 3), ()])
+def test_small_and_empty_shapes(shape):
+    x = mx.zeros(shape)
+    assert gelu(x).shape == shape and mx.grad(lambda x: gelu(x).sum())(x).shape == shape
+
+
+@pytest.mark.parametrize(("backend", "version"), [("cpu", "rational"), ("metal", "erf"), ("cuda", "erf")])
+def test_the_device_chooses(backend, version, monkeypatch):
+    monkeypatch.setattr(_device, "backend", lambda: backend)
+    assert module.implementation(mx.float32) == version
+    assert module.implementation(mx.float64) == "erf"
+    with use_reference():
+        assert module.implementation(mx.float32) == "erf"
+
+
+def test_nan_stays_nan():
+    assert mx.isnan(gelu(mx.array([math.nan]))).item()
