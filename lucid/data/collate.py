@@ -6,6 +6,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from lucid import tape
+
 
 def default_collate(samples: Sequence[Any]) -> Any:
     """One batch from a list of samples, as NumPy: fields are stacked, however deep they lie in dicts and tuples.
@@ -42,7 +44,10 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
 
 def to_numpy(batch: Any) -> Any:
-    """The same structure with every tensor and MLX array read into NumPy, in this thread; float64 becomes float32."""
+    """The same structure with every tensor and MLX array read into NumPy, in this thread, in a form that MLX takes.
+
+    float64 becomes float32, complex128 complex64.
+    """
     return map_structure(_transferable, batch)
 
 
@@ -74,16 +79,20 @@ def numpy_leaf(value: Any) -> Any:
 
 def _transferable(value: Any) -> Any:
     value = numpy_leaf(value)
-    # MLX has no float64 on the GPU. Rounding here keeps the work in the loader's thread.
-    return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
+    if not _is_numeric(value):
+        return value
+    # MLX has no float64 on the GPU, and takes neither negative strides nor a foreign byte order. Copying here keeps the
+    # work in the loader's thread.
+    wide = {"f": np.float32, "c": np.complex64} if value.dtype.itemsize > 4 else {}
+    return np.asarray(value, dtype=wide.get(value.dtype.kind, value.dtype.newbyteorder("=")), order="C")
 
 
 def _tensor_leaf(value: Any) -> Any:
-    return _to_tensor(value) if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" else value
+    return tape.wrap(mx.array(value)) if _is_numeric(value) else value
 
 
-def _to_tensor(array: np.ndarray) -> Any:
-    return mx.array(array)
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biufc"
 
 
 def _is_array(value: Any) -> bool:

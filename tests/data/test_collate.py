@@ -4,6 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+import lucid
 from lucid.data import default_collate
 from lucid.data.collate import to_numpy, to_tensors
 
@@ -68,6 +69,39 @@ def test_to_numpy_and_back_keep_the_structure():
     assert isinstance(arrays["a"], tuple) and isinstance(arrays["a"][0], np.ndarray)
     assert arrays["a"][1][0].dtype == np.float32  # from float64
     tensors = to_tensors(arrays)
-    assert not isinstance(tensors["a"][0], np.ndarray) and np.asarray(tensors["a"][0]).tolist() == [1.0]
+    assert isinstance(tensors["a"][0], lucid.Tensor) and tensors["a"][0].tolist() == [1.0]
     assert tensors["a"][1][1] == "text" and isinstance(tensors["p"], Point)
     assert isinstance(tensors["p"].image, np.ndarray) and tensors["p"].label == 3  # text has no tensor
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (np.zeros((0, 3), np.uint8), lucid.uint8),
+        (np.array(3.0), lucid.float32),  # a scalar, float64
+        (np.array([1.5, 2], np.longdouble), lucid.float32),
+        (np.array([1 + 2j]), lucid.complex64),
+        (np.ones((2, 1), np.float16), lucid.float16),
+        (np.array([True, False]), lucid.bool_),
+        (np.arange(6).reshape(2, 3).T[::-1, ::-1], lucid.int64),  # negative strides
+        (np.arange(6, dtype=">i4")[::2], lucid.int32),  # the other byte order
+    ],
+)
+def test_any_layout_of_numbers_becomes_a_tensor(array, dtype):
+    tensor = to_tensors(to_numpy(array))
+    assert tensor.shape == array.shape and tensor.dtype == dtype
+    assert tensor.tolist() == array.tolist()
+
+
+def test_tensors_do_not_share_memory_with_the_arrays_that_they_were_made_of():
+    array = np.zeros(5, np.float32)
+    tensor = to_tensors(array)
+    array[:] = 1
+    assert tensor.tolist() == [0] * 5
+
+
+def test_tensors_are_collated_and_read():
+    samples = [(lucid.full((2,), i), lucid.ones((1,), dtype=lucid.bfloat16)) for i in range(2)]
+    first, second = default_collate(samples)
+    np.testing.assert_array_equal(first, [[0, 0], [1, 1]])
+    assert second.dtype == np.float32 and second.shape == (2, 1)
