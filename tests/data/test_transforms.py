@@ -89,9 +89,8 @@ def test_only_the_first_field_of_a_batch_changes(images):
 
 
 def test_reprs_show_the_options():
-    assert repr(T.Compose([T.RandomCrop(32, padding=4), T.ToFloat()])) == (
-        "Compose([RandomCrop(size=(32, 32), padding=(4, 4), fill=0, padding_mode='constant'), ToFloat(max_value=255.0)])"
-    )
+    crop = "RandomCrop(size=(32, 32), padding=(4, 4), fill=0, padding_mode='constant')"
+    assert repr(T.Compose([T.RandomCrop(32, padding=4), T.ToFloat()])) == f"Compose([{crop}, ToFloat(max_value=255.0)])"
 
 
 @pytest.mark.parametrize(
