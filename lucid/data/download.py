@@ -90,7 +90,9 @@ def _is_open_as(file: BinaryIO, path: Path) -> bool:
 
 
 def _transfer_patiently(url: str, file: BinaryIO, part: Path) -> None:
+    """``_transfer``, tried again while there is hope: after the first bytes came, or when the server asks to wait."""
     failures = 0
+    connected = False
     while True:
         before = file.seek(0, os.SEEK_END)
         try:
@@ -100,8 +102,14 @@ def _transfer_patiently(url: str, file: BinaryIO, part: Path) -> None:
             file.flush()
             have = file.seek(0, os.SEEK_END)
             failures = 1 if have > before else failures + 1
-            refused = isinstance(error, urllib.error.HTTPError) and error.code not in _RETRIED_STATUS
-            if refused or failures >= TRIES_WITHOUT_PROGRESS:
+            status = error.code if isinstance(error, urllib.error.HTTPError) else None
+            # urlopen's own error is one of connecting. Without a network nobody should wait for four of them.
+            unreachable = isinstance(error, urllib.error.URLError) and status is None and not connected
+            refused = status is not None and status not in _RETRIED_STATUS
+            connected = connected or not unreachable
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            if unreachable or refused or failures >= TRIES_WITHOUT_PROGRESS:
                 kept = f"; {have} bytes are kept in {part} and the next try goes on from there" if have else ""
                 if not have:
                     part.unlink(missing_ok=True)
@@ -123,6 +131,7 @@ def _transfer(url: str, file: BinaryIO) -> None:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing lies beyond what is here
+            error.close()
             if _total_of(error.headers) == have:
                 return
             file.truncate(0)

@@ -1,0 +1,241 @@
+"""fetch_file against a server on this machine: whole files, broken connections, wrong answers, two at once."""
+
+import hashlib
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from lucid.data import ArchiveError
+from lucid.data import download as module
+from lucid.data.download import fetch_file, md5_of
+
+pytestmark = pytest.mark.usefixtures("no_waiting")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "made" / "on the way" / "set.tar.gz"
+
+
+@pytest.fixture
+def md5(server):
+    return hashlib.md5(server.content, usedforsecurity=False).hexdigest()
+
+
+def files_beside(path):
+    return sorted(file.name for file in path.parent.iterdir())
+
+
+def leave_part(path, content):
+    path.parent.mkdir(parents=True)
+    path.with_name("set.tar.gz.part").write_bytes(content)
+
+
+def closed_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_md5_of_several_reads(tmp_path):
+    content = b"0123456789" * 210_000
+    (tmp_path / "file").write_bytes(content)
+    assert md5_of(tmp_path / "file") == hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("length", [None, "none"])
+def test_a_whole_file_arrives_with_progress(server, path, md5, capsys, length):
+    server.length = length
+    fetch_file(f"{server.url}/a/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
+    assert server.requests == [None]
+    assert "set.tar.gz" in capsys.readouterr().err
+
+
+def test_progress_needs_no_tqdm(server, path, md5, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    server.content = bytes(3 << 20)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 18)
+    fetch_file(f"{server.url}/set.tar.gz", path, None)
+    assert path.read_bytes() == server.content
+    assert capsys.readouterr().err == "set.tar.gz: 3 of 3 MiB\n"
+
+
+def test_a_redirect_is_followed(server, path, md5):
+    server.redirects = True
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and len(server.requests) == 2
+
+
+def test_a_file_that_is_right_already_is_not_fetched(server, path, md5):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(server.content)
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert server.requests == [] and files_beside(path) == ["set.tar.gz"]
+
+
+@pytest.mark.parametrize("before", [None, b"an older file"])
+def test_a_wrong_checksum_leaves_nothing_and_what_was_there(server, path, before):
+    path.parent.mkdir(parents=True)
+    if before:
+        path.write_bytes(before)
+    with pytest.raises(ArchiveError, match=r"sent 10243 bytes with md5 \w{32}, expected md5 0{32}; nothing was kept"):
+        fetch_file(f"{server.url}/set.tar.gz", path, "0" * 32)
+    assert files_beside(path) == (["set.tar.gz"] if before else [])
+    assert not before or path.read_bytes() == before
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server, path, md5):
+    server.cuts = [1500, 2000, 0]
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
+    assert server.requests == [None, "bytes=1500-", "bytes=3500-", "bytes=3500-"]
+
+
+def test_without_ranges_a_broken_transfer_starts_over(server, path, md5):
+    server.ranges = "no"
+    server.cuts = [4000, 4000, 9000]
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests[1] == "bytes=4000-" and len(server.requests) == 4
+
+
+def test_what_an_earlier_try_left_is_used(server, path, md5):
+    leave_part(path, server.content[:10_000])
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests == ["bytes=10000-"]
+
+
+def test_a_complete_left_over_is_kept(server, path, md5):
+    leave_part(path, server.content)
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)  # the server answers 416: nothing lies beyond
+    assert path.read_bytes() == server.content and server.requests == ["bytes=10243-"]
+
+
+@pytest.mark.parametrize("size", [10, 10_243, 20_000])
+def test_a_left_over_of_something_else_is_thrown_away(server, path, md5, size):
+    leave_part(path, b"x" * size)
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
+    assert server.requests == [f"bytes={size}-", None]
+
+
+def test_another_range_than_asked_for_is_not_appended(server, path, md5):
+    leave_part(path, server.content[:5000])
+    server.ranges = "other"
+    with pytest.raises(ArchiveError, match="another range than bytes 5000-; 5000 bytes are kept"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.with_name("set.tar.gz.part").read_bytes() == server.content[:5000] and not path.exists()
+
+
+def test_a_content_length_too_large_ends_with_an_error(server, path):
+    server.length, server.ranges = 20_000, "no"
+    with pytest.raises(ArchiveError, match="broke after 10243 of 20000 bytes"):
+        fetch_file(f"{server.url}/set.tar.gz", path, None)
+    assert not path.exists() and 1 < len(server.requests) < 10
+
+
+def test_a_content_length_too_small_fails_the_checksum(server, path, md5):
+    server.length = 9000
+    with pytest.raises(ArchiveError, match=f"sent 9000 bytes with md5 .* expected md5 {md5}"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert files_beside(path) == []
+
+
+def test_a_busy_server_is_asked_again(server, path, md5):
+    server.statuses = [503, 429, 500]
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and len(server.requests) == 4
+
+
+def test_patience_ends_and_keeps_what_came(server, path, md5):
+    server.cuts = [2000] + [0] * 10
+    with pytest.raises(ArchiveError, match=r"broke after 2000 of 10243 bytes; 2000 bytes are kept in .*gz.part"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert files_beside(path) == ["set.tar.gz.part"] and len(server.requests) == module.TRIES_WITHOUT_PROGRESS
+    server.cuts = []
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests[-1] == "bytes=2000-"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_is_reported_at_once(server, path, md5, status):
+    server.statuses = [status] * 5
+    with pytest.raises(ArchiveError, match=rf"cannot download {server.url}/set.tar.gz: (Not Found|Forbidden)$"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert len(server.requests) == 1 and files_beside(path) == []
+
+
+@pytest.mark.parametrize("missing", ["server", "name"])
+def test_without_a_network_the_first_try_says_so(path, monkeypatch, missing):
+    def no_names(*args, **kwargs):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    if missing == "name":
+        monkeypatch.setattr(socket, "getaddrinfo", no_names)
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: pytest.fail("waited for a network that is not there"))
+    url = f"http://127.0.0.1:{closed_port()}/set.tar.gz"
+    reason = "Connection refused" if missing == "server" else "Temporary failure in name resolution"
+    with pytest.raises(ArchiveError, match=f"cannot download {url}: .*{reason}"):
+        fetch_file(url, path, None)
+    assert files_beside(path) == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "set.tar.gz"])
+def test_other_protocols_are_refused(path, url):
+    with pytest.raises(ValueError, match=f"url must start with http:// or https://, got '{url}'"):
+        fetch_file(url, path, None)
+    assert not path.parent.exists()
+
+
+# A process of its own, so that Ctrl-C and the file lock are the real ones. It prints a line for every piece.
+FETCH = """
+import contextlib, sys
+from pathlib import Path
+from lucid.data import download
+
+@contextlib.contextmanager
+def tell(name, have, total):
+    yield lambda count: print(count, flush=True)
+
+download.CHUNK_BYTES = 1000
+download._progress = tell
+download.fetch_file(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+"""
+
+
+def start_fetch(url, path, md5):
+    arguments = [sys.executable, "-W", "error", "-c", FETCH, url, str(path), md5]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_keeps_the_part_and_no_half_file(server, path):
+    server.content = server.content * 30
+    md5 = hashlib.md5(server.content, usedforsecurity=False).hexdigest()
+    server.pause_s = 0.05
+    with start_fetch(f"{server.url}/set.tar.gz", path, md5) as process:
+        assert process.stdout.readline() and process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+    assert files_beside(path) == ["set.tar.gz.part"]
+    kept = path.with_name("set.tar.gz.part").read_bytes()
+    assert 2000 <= len(kept) < len(server.content) and server.content.startswith(kept)
+    server.pause_s = 0
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests == [None, f"bytes={len(kept)}-"]
+
+
+def test_processes_that_want_the_same_file_share_one_download(server, path, md5):
+    server.pause_s = 0.05
+    processes = [start_fetch(f"{server.url}/set.tar.gz", path, md5) for _ in range(3)]
+    pieces = []
+    for process in processes:
+        with process:
+            out, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+        pieces.append(len(out.splitlines()))
+    assert sorted(pieces) == [0, 0, 11]
+    assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
+    assert server.requests == [None]
