@@ -24,10 +24,12 @@ _INSTALL_HINT = (
 )
 
 
-def _mlx_folder() -> Path | None:
+def _has_cpu_wheel() -> bool:
+    """Whether MLX's CPU wheel is installed, which brings a BLAS of its own in a folder beside the package."""
+    # mlx is a namespace package: a folder of that name in the working directory is one of its places too.
     spec = find_spec("mlx")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(folders[0]) if folders else None
+    places = (spec.submodule_search_locations if spec else None) or ()
+    return any((Path(place).parent / "mlx_cpu.libs").is_dir() for place in places)
 
 
 def _cpu_quota() -> int | None:
@@ -47,9 +49,8 @@ def _load_openblas() -> str | None:
     wanted = os.environ.get("LUCID_OPENBLAS", "")
     if sys.platform != "linux" or wanted == "off" or "mlx.core" in sys.modules:
         return None
-    folder = _mlx_folder()
     # The CUDA wheel does its matmuls in cuBLAS: nothing to win there, so nothing is put in its way unless asked for.
-    if not wanted and (folder is None or not (folder.parent / "mlx_cpu.libs").is_dir()):
+    if not wanted and not _has_cpu_wheel():
         return None
     for name in (wanted,) if wanted else _OPENBLAS_NAMES:
         try:

@@ -154,6 +154,14 @@ def test_openblas_is_mapped_exactly_when_it_is_said_to_be():
 
 
 @linux_only
+def test_a_folder_called_mlx_beside_the_script_changes_nothing(tmp_path):
+    (tmp_path / "mlx").mkdir()  # a clone of MLX, say
+    (tmp_path / "script.py").write_text(TELL)
+    beside = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert beside.stdout == run_python(TELL, LUCID_OPENBLAS="").stdout
+
+
+@linux_only
 def test_openblas_stays_out_when_turned_off_or_too_late():
     assert run_python(TELL, LUCID_OPENBLAS="off").stdout.split() == ["None", "False"]
     assert run_python("import mlx.core; " + TELL, LUCID_OPENBLAS="").stdout.split() == ["None", "False"]
