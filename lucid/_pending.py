@@ -37,6 +37,13 @@ def drain() -> list[mx.array]:
     return [owner._array for owner in owners if owner is not None]
 
 
+def evaluate(arrays: list[mx.array]) -> None:
+    """Schedule the evaluation of ``arrays`` and of all that is noted. Inside ``collecting()`` nothing happens: what was
+    noted stays for whoever collects."""
+    if _evaluates:
+        mx.async_eval(*arrays, *drain())
+
+
 @contextmanager
 def collecting() -> Iterator[None]:
     """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.

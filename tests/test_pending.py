@@ -93,3 +93,15 @@ def test_collecting_keeps_former_notes_and_forgets_its_own():
     outside._array = outside._array + 1
     _pending.note(outside)
     assert [a.item() for a in _pending.drain()] == [3.0]
+
+
+def test_evaluate_schedules_what_is_noted_but_not_while_collecting():
+    owner = Owner(1.0)
+    _pending.note(owner)
+    with _pending.collecting():
+        inner = Owner(2.0)
+        _pending.note(inner)
+        _pending.evaluate([inner._array])
+        assert _pending.drain() == [inner._array]
+    _pending.evaluate([mx.array(3.0)])
+    assert _pending.drain() == []

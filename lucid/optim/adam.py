@@ -1,0 +1,143 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer, Rule, betas, flag, refuse_differentiable
+from lucid.optim.param_group import ParamGroup
+
+
+class Adam(Optimizer):
+    """Steps of about ``lr`` in every element: running mean of the gradient over the root of that of its square.
+
+    ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g**2``,
+    ``p = p - lr * m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps)`` at the parameter's step ``t``.
+
+    ``weight_decay`` is added to the gradient; with ``decoupled_weight_decay`` it shrinks the parameter instead, as
+    ``AdamW`` does. ``amsgrad`` divides by the largest ``v`` so far. ``maximize`` climbs. ``foreach``, ``capturable``
+    and ``fused`` are taken for code written for PyTorch and change nothing.
+
+    Source: Kingma and Ba 2015, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237.
+    """
+
+    state_names = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        refuse_differentiable(self._name, differentiable)
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: ParamGroup) -> None:
+        group["betas"] = betas(self._name, group["betas"])
+        for name in ("eps", "weight_decay"):
+            group[name] = _checks.number(self._name, name, group[name], 0.0)
+        for name in ("amsgrad", "maximize", "decoupled_weight_decay"):
+            flag(self._name, name, group[name])
+
+    def _rule(self, group: ParamGroup) -> Rule:
+        lr, (beta1, beta2), eps = group.learning_rate, group["betas"], group["eps"]
+        weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
+        keep = 1 - lr * weight_decay
+        mlx_rule: Any = mlx.optimizers.Adam(0.0, [beta1, beta2])
+        corrections: dict[int, tuple[mx.array, mx.array]] = {}
+
+        def correct(step: mx.array) -> tuple[mx.array, mx.array]:
+            """The learning rate and eps with which the rule without bias correction gives the corrected step.
+
+            MLX's own correction takes 1 - b2**t in float32 and loses four digits at the first steps; expm1 does not.
+            """
+            if id(step) not in corrections:
+                root = mx.sqrt(_one_minus_power(beta2, step))
+                corrections[id(step)] = lr * root / _one_minus_power(beta1, step), eps * root
+            return corrections[id(step)]
+
+        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            if weight_decay and decoupled:
+                parameter = parameter * keep
+            elif weight_decay:
+                gradient = gradient + weight_decay * parameter
+            rate, mlx_rule.eps = correct(state["step"])
+            mlx_rule.state["learning_rate"] = rate
+            own = {
+                "m": state["exp_avg"] if "exp_avg" in state else mx.zeros_like(parameter),
+                "v": state["exp_avg_sq"] if "exp_avg_sq" in state else mx.zeros_like(parameter),
+            }
+            updated = mlx_rule.apply_single(gradient, parameter, own)
+            state["exp_avg"], state["exp_avg_sq"] = mean, square = own["m"], own["v"]
+            if amsgrad:  # not in MLX; what its rule has returned is never computed then
+                largest = mx.maximum(state["max_exp_avg_sq"], square) if "max_exp_avg_sq" in state else square
+                state["max_exp_avg_sq"] = largest
+                return parameter - rate * mean / (mx.sqrt(largest) + mlx_rule.eps)
+            return updated
+
+        return rule
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameter, ``p = p * (1 - lr * weight_decay)``, before the step.
+
+    Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            differentiable=differentiable,
+            decoupled_weight_decay=True,
+        )
+
+
+def _one_minus_power(beta: float, step: mx.array) -> mx.array:
+    """``1 - beta**step``, to full precision where it is small."""
+    return -mx.expm1(step * (math.log(beta) if beta else -math.inf))

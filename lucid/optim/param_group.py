@@ -1,0 +1,70 @@
+"""Parameter groups: dictionaries of options whose learning rate is also an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, tape
+from lucid._tensor import Tensor
+
+
+class ParamGroup(dict[str, Any]):
+    """``{"params": [...], "lr": 0.1, ...}``, read and written like any dictionary.
+
+    ``group["lr"]`` is the number or the one-element Tensor that was set. ``group.rate`` is a Tensor with the same
+    value that lives as long as the group, so a schedule changes a value and not a constant of the step.
+    """
+
+    rate: Tensor
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.update(options)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key == "lr":
+            value = self._rate(value)
+        super().__setitem__(key, value)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    @property
+    def learning_rate(self) -> mx.array:
+        """The learning rate as an array without dimensions."""
+        array = self.rate._array
+        if array.dtype != mx.float32:
+            array = array.astype(mx.float32)
+        return array.reshape(()) if array.ndim else array
+
+    def set_rate(self, value: float) -> None:
+        """Change the learning rate; a Tensor that the user gave as ``lr`` stays the one to read."""
+        if isinstance(self["lr"], Tensor):
+            self.rate._rebind(mx.full(self.rate.shape, value, self.rate.dtype))
+        else:
+            self["lr"] = value
+
+    def _rate(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if value.numel() != 1:
+                raise ValueError(f"optimizer: lr must be a number or a tensor of one element, got shape {value.shape}")
+            self.rate = value
+            return value
+        number = _checks.number("optimizer", "lr", value)
+        if isinstance(self.get("lr"), float):
+            self.rate._rebind(mx.array(number))
+        else:  # the first value, or a Tensor before: that one is the user's and keeps its value
+            self.rate = tape.wrap(mx.array(number))
+        return number

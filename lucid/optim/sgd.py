@@ -1,0 +1,82 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer, Rule, flag, refuse_differentiable
+from lucid.optim.param_group import ParamGroup
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum when asked for.
+
+    ``g' = g + weight_decay * p``, ``v = momentum * v + (1 - dampening) * g'`` (the first time ``v = g'``),
+    ``p = p - lr * v``, and with ``nesterov`` ``p = p - lr * (g' + momentum * v)``.
+
+    ``maximize`` climbs. ``foreach`` and ``fused`` are taken for code written for PyTorch and change nothing.
+    """
+
+    state_names = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        refuse_differentiable(self._name, differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: ParamGroup) -> None:
+        for name in ("momentum", "weight_decay"):
+            group[name] = _checks.number(self._name, name, group[name], 0.0)
+        group["dampening"] = _checks.number(self._name, "dampening", group["dampening"])
+        for name in ("nesterov", "maximize"):
+            flag(self._name, name, group[name])
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise ValueError(
+                f"{self._name}: nesterov needs momentum above 0 and dampening 0, "
+                f"got momentum {group['momentum']:g} and dampening {group['dampening']:g}"
+            )
+
+    def _rule(self, group: ParamGroup) -> Rule:
+        momentum, dampening = group["momentum"], group["dampening"]
+        mlx_rule = mlx.optimizers.SGD(0.0, momentum, group["weight_decay"])
+        mlx_rule.state["learning_rate"] = group.learning_rate
+        mlx_rule.nesterov = group["nesterov"]
+
+        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            if momentum == 0:
+                return mlx_rule.apply_single(gradient, parameter, {})
+            before = state.get("momentum_buffer")
+            # PyTorch starts the buffer with the whole first gradient: dampening sets in with the second.
+            mlx_rule.dampening = 0.0 if before is None else dampening
+            own = {"v": mx.zeros_like(parameter) if before is None else before}
+            updated = mlx_rule.apply_single(gradient, parameter, own)
+            state["momentum_buffer"] = own["v"]
+            return updated
+
+        return rule
