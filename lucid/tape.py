@@ -98,7 +98,7 @@ class Node:
         def forward(*primals: mx.array) -> Any:
             new_args, new_kwargs = _put(args, kwargs, places, primals)
             out = body(*new_args, **new_kwargs)
-            return out if isinstance(out, mx.array) else [out[i] for i in floating]
+            return out if isinstance(out, mx.array) else _apart([out[i] for i in floating])
 
         if kwargs or any(len(place) > 1 for place in places):
             call = forward
@@ -383,6 +383,14 @@ def _put(
             items[place[1]] = value
             home[place[0]] = type(home[place[0]])(items)
     return new_args, new_kwargs
+
+
+def _apart(outputs: list[mx.array]) -> list[mx.array]:
+    """The outputs, none of them the same array as another: ``mx.vjp`` would use the cotangent of the first only.
+
+    The gradients of ``x + y`` are one array twice, for example.
+    """
+    return [outputs[0], *(mx.array(one) for one in outputs[1:])]
 
 
 def _at_edge(array: mx.array, edge: Edge) -> Tensor:

@@ -263,3 +263,22 @@ def test_random_graphs_agree_with_mlx_itself():
         for t, e in zip(tensors, expected, strict=True):
             got = np.zeros((2, 3)) if t.grad is None else t.grad.numpy()
             np.testing.assert_allclose(got, np.array(e), rtol=1e-5, atol=1e-6)
+
+
+def test_an_output_that_is_there_twice_sends_both_gradients():
+    @tape.op
+    def twice(x):
+        y = x * 3
+        return y, y
+
+    x, _ = leaf(4)
+    a, b = twice(x)
+    (a + 10 * b).sum().backward()
+    close(x.grad, np.full(4, 33))
+
+
+def test_a_gradient_that_two_inputs_share_is_differentiated_for_both():
+    a, b = leaf(3)[0], leaf(3, seed=1)[0]
+    g = lucid.ones(3).requires_grad_()
+    ga, gb = lucid.autograd.grad(a + b, [a, b], g, create_graph=True)
+    close(lucid.autograd.grad((ga + 10 * gb).sum(), g)[0], np.full(3, 11))
