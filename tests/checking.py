@@ -54,9 +54,12 @@ def check(case: Case, record: Record | None, lib: Any = lucid) -> None:
     if not again:
         return
     pairs = [(g, lucid.tensor(d)) for g, d in zip(gradients, record.directions, strict=True) if g.requires_grad]
-    second = lucid.autograd.grad(
-        [g for g, _ in pairs], [*leaves, *cotangents], [d for _, d in pairs], materialize_grads=True
-    )
+    variables = [*leaves, *cotangents]
+    if pairs:
+        targets, directions = zip(*pairs, strict=True)
+        second = lucid.autograd.grad(targets, variables, directions, materialize_grads=True)
+    else:
+        second = tuple(lucid.zeros_like(v) for v in variables)
     for at, (got, want) in enumerate(zip(second, record.second, strict=True)):
         of = f"input {at}" if at < len(leaves) else f"cotangent {at - len(leaves)}"
         compare(f"second derivative, {of}", got, want, case.rtol * 4)

@@ -113,6 +113,23 @@ def binary(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: 
         raise
 
 
+def larger(where: str, x: Any, other: Any) -> mx.array:
+    """The larger of both, element by element; equal values share the gradient."""
+    return _chosen(where, mx.maximum, x, other)
+
+
+def smaller(where: str, x: Any, other: Any) -> mx.array:
+    """The smaller of both, element by element; equal values share the gradient."""
+    return _chosen(where, mx.minimum, x, other)
+
+
+def _chosen(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
+    x, other = arrays(where, x, other)
+    chosen = binary(where, function, x, other)
+    # MLX's maximum and minimum send the whole gradient to the second of two equal values.
+    return mx.where(x == other, x * 0.5 + other * 0.5, chosen) if chosen.dtype in FLOATING else chosen
+
+
 def floating(where: str, x: Any) -> mx.array:
     """``x`` as an array of floating point: whole numbers become float32."""
     x = array(where, x)

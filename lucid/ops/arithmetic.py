@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, arrays, binary, pair
+from lucid.ops._common import FLOATING, array, arrays, binary, larger, pair, smaller
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -94,7 +94,7 @@ def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
     if isinstance(exponent, np.generic):
         exponent = exponent.item()
     if isinstance(exponent, int | float) and isinstance(x, mx.array):
-        if exponent == 2 and x.dtype != mx.bool_:
+        if exponent == 2 and (x.dtype in FLOATING or (isinstance(exponent, int) and x.dtype != mx.bool_)):
             return mx.square(x)
         if x.dtype in FLOATING:
             # Products and roots are exact for negative x on every device, and cheaper than a logarithm.
@@ -105,7 +105,7 @@ def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
             if exponent == 0.5:
                 return mx.sqrt(x)
             if exponent == 0:
-                return mx.ones_like(x) + mx.where(mx.isnan(x), 0, x) * 0
+                return mx.ones_like(x)  # of NaN too
         elif isinstance(exponent, int) and exponent < 0:
             raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
     if isinstance(x, mx.array) and isinstance(exponent, mx.array) and exponent.dtype in FLOATING:
@@ -135,24 +135,13 @@ def positive(x: TensorLike) -> mx.array:
 @op
 def maximum(x: TensorLike, other: TensorLike) -> mx.array:
     """The larger of both; NaN where either is. Equal values share the gradient."""
-    return binary("maximum", _larger, x, other)
+    return larger("maximum", x, other)
 
 
 @op
 def minimum(x: TensorLike, other: TensorLike) -> mx.array:
     """The smaller of both; NaN where either is. Equal values share the gradient."""
-    return binary("minimum", _smaller, x, other)
-
-
-def _larger(x: Any, other: Any) -> mx.array:
-    larger = mx.maximum(x, other)
-    # mx.maximum sends the whole gradient to the second of two equal values.
-    return mx.where(x == other, x * 0.5 + other * 0.5, larger) if larger.dtype in FLOATING else larger
-
-
-def _smaller(x: Any, other: Any) -> mx.array:
-    smaller = mx.minimum(x, other)
-    return mx.where(x == other, x * 0.5 + other * 0.5, smaller) if smaller.dtype in FLOATING else smaller
+    return smaller("minimum", x, other)
 
 
 @op

@@ -16,9 +16,10 @@ from lucid.ops._common import (
     array,
     at_least_1d,
     axes,
-    binary,
     either,
+    larger,
     one_axis,
+    smaller,
 )
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -207,7 +208,7 @@ def max(
     if isinstance(dim, mx.array):
         dim, other = None, dim
     if other is not None:
-        return binary("max", _larger, x, other)
+        return larger("max", x, other)
     dim = either("max", "dim", dim, "axis", axis)
     keep = _keep("max", keepdim, keepdims)
     return _extreme("max", x, None, keep) if dim is None else _picked("max", x, dim, keep)
@@ -226,20 +227,10 @@ def min(
     if isinstance(dim, mx.array):
         dim, other = None, dim
     if other is not None:
-        return binary("min", _smaller, x, other)
+        return smaller("min", x, other)
     dim = either("min", "dim", dim, "axis", axis)
     keep = _keep("min", keepdim, keepdims)
     return _extreme("min", x, None, keep) if dim is None else _picked("min", x, dim, keep)
-
-
-def _larger(x: Any, other: Any) -> mx.array:
-    larger = mx.maximum(x, other)
-    return mx.where(x == other, x * 0.5 + other * 0.5, larger) if larger.dtype in FLOATING else larger
-
-
-def _smaller(x: Any, other: Any) -> mx.array:
-    smaller = mx.minimum(x, other)
-    return mx.where(x == other, x * 0.5 + other * 0.5, smaller) if smaller.dtype in FLOATING else smaller
 
 
 @op

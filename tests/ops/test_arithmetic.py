@@ -1,0 +1,97 @@
+"""Arithmetic agrees with PyTorch, takes what is not a tensor, and says what is wrong with its operands."""
+
+import numpy as np
+import pytest
+
+import lucid
+from tests.checking import check, recorded
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("ops_arithmetic"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.array([1.0, 2.0, 4.0]), [1.0, 2.0, 4.0], (1, 2, 4), np.array([1, 2, 4], np.int8), [lucid.tensor(1.0), 2, 4]],
+)
+def test_lists_and_numpy_arrays_are_operands(other):
+    x = lucid.tensor([8.0, 8.0, 8.0], requires_grad=True)
+    for result, want in [
+        (lucid.add(x, other), [9, 10, 12]),
+        (lucid.sub(other, x), [-7, -6, -4]),
+        (lucid.div(x, other), [8, 4, 2]),
+        (lucid.maximum(other, x), [8, 8, 8]),
+        (lucid.pow(other, lucid.tensor([2, 1, 0])), [1, 2, 1]),
+    ]:
+        assert result.tolist() == want and result.shape == (3,)
+    x.mul(other).sum().backward()
+    assert x.grad.tolist() == [1, 2, 4]
+
+
+def test_numpy_numbers_are_like_pythons():
+    x = lucid.ones(2, dtype=lucid.float16)
+    assert (x * np.float64(2)).dtype == (np.float32(2) + x).dtype == lucid.float16
+    assert (lucid.arange(3) + np.int8(1)).dtype == lucid.int64
+    assert (x ** np.float64(2)).dtype == lucid.float16
+
+
+def test_a_list_of_tensors_carries_their_gradients():
+    a, b = lucid.tensor(2.0, requires_grad=True), lucid.tensor(3.0, requires_grad=True)
+    lucid.mul(lucid.tensor([5.0, 7.0]), [a, b]).sum().backward()
+    assert (a.grad.item(), b.grad.item()) == (5, 7)
+
+
+def test_integers_beyond_floating_point_are_exact():
+    big = 2**53 + 1
+    x = lucid.tensor([big, -big, 7])
+    assert (x + 1).tolist() == [big + 1, 1 - big, 8]
+    assert (x * 3).tolist() == [3 * big, -3 * big, 21]
+    assert (x // 2).tolist() == [big // 2, -big // 2, 3]
+    assert (x % 1000).tolist() == [big % 1000, -big % 1000, 7]
+    assert lucid.maximum(x, lucid.tensor(big - 1)).tolist() == [big, big - 1, big - 1]
+    assert lucid.div(x, 2, rounding_mode="trunc").tolist() == [big // 2, -(big // 2), 3]
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (
+            lambda x: x + lucid.ones(4),
+            ValueError,
+            r"add: shapes \(2, 3\) and \(4,\) cannot be broadcast together: 3 meets 4 in dim 1",
+        ),
+        (lambda x: lucid.ones(2, 1, 5) * x, ValueError, r"mul: shapes \(2, 1, 5\) and \(2, 3\) cannot be broadcast"),
+        (lambda x: lucid.maximum(x, [1.0, 2.0]), ValueError, r"maximum: shapes \(2, 3\) and \(2,\)"),
+        (lambda x: lucid.lerp(x, x, lucid.ones(2)), ValueError, r"lerp: shapes \(2, 3\) and \(2,\)"),
+        (lambda x: lucid.addcmul(x, x, lucid.ones(2)), ValueError, "addcmul: shapes"),
+        (lambda x: x.clamp(lucid.ones(2)), ValueError, r"clamp: shapes \(2, 3\) and \(2,\)"),
+        (lambda x: x.clamp(), ValueError, "clamp: at least one of min and max must be given"),
+        (
+            lambda x: x + "text",
+            TypeError,
+            "add: other must be a tensor, a number, a list of numbers or a NumPy array, got str 'text'",
+        ),
+        (lambda x: x * None, TypeError, "mul: other must be a tensor.*got NoneType None"),
+        (lambda x: {} - x, TypeError, "sub: input must be a tensor.*got dict"),
+        (
+            lambda x: lucid.add(lucid.arange(3), lucid.arange(3), alpha=0.5),
+            TypeError,
+            "add: alpha must be an integer for tensors of integers, got 0.5",
+        ),
+        (
+            lambda x: lucid.arange(3) ** -1,
+            ValueError,
+            "pow: integers cannot be raised to a negative integer power; convert with .float",
+        ),
+        (lambda x: -(x > 0), TypeError, "neg: a bool tensor has no negative; use logical_not or ~"),
+        (lambda x: x & 1, TypeError, "bitwise_and: integers or bools are needed, got float32"),
+        (lambda x: ~x, TypeError, "bitwise_not: integers or bools are needed, got float32"),
+        (lambda x: lucid.arange(3) << 0.5, TypeError, "bitwise_left_shift: integers or bools are needed, got float32"),
+        (lambda x: x.div(2, rounding_mode="up"), ValueError, "div: rounding_mode must be 'trunc' or 'floor', got 'up'"),
+    ],
+)
+def test_wrong_operands_are_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use(lucid.ones(2, 3))
