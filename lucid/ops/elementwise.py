@@ -142,7 +142,8 @@ def cosh(x: TensorLike) -> mx.array:
 @op
 def tanh(x: TensorLike) -> mx.array:
     """The hyperbolic tangent."""
-    return mx.tanh(floating("tanh", x))
+    # Beyond 10 it is 1 in float32; there MLX's second derivative would be 0 * inf.
+    return mx.tanh(mx.clip(floating("tanh", x), -10, 10))
 
 
 @op
