@@ -71,7 +71,9 @@ def flat(out: Any) -> list[Any]:
 
 
 def numpy(value: Any) -> np.ndarray:
-    array = np.asarray(value.detach().numpy() if isinstance(value, torch.Tensor) else value)
+    if isinstance(value, torch.Tensor):
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy(force=True)
+    array = np.asarray(value)
     return array.astype(np.float32) if array.dtype.kind == "f" else array.astype(np.int64)
 
 
