@@ -35,9 +35,9 @@ def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any
     try:
         more = _submit(jobs, tasks, waiting, ahead)
         while waiting:
-            result = waiting.popleft().result()
+            ready = [waiting.popleft().result()]
             more = more and _submit(jobs, tasks, waiting, ahead)
-            yield result
+            yield ready.pop()  # no variable here may keep the result while the consumer works on it
     except KeyboardInterrupt:
         interrupted = True
         raise

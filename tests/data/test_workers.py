@@ -1,0 +1,199 @@
+"""run_ahead: results in order, errors where they belong, and threads that never stay behind."""
+
+import gc
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from lucid.data.workers import THREAD_NAME, run_ahead
+
+
+def worker_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert worker_threads() == []
+
+
+def jobs_of(function, count):
+    return (partial(function, number) for number in range(count))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 5])
+@pytest.mark.parametrize("ahead", [1, 3, 100])
+@pytest.mark.parametrize("count", [0, 1, 31])
+def test_results_come_in_the_order_of_the_jobs(num_workers, ahead, count):
+    def job(number):
+        time.sleep(0.001 * (number % 3))
+        return number, threading.current_thread().name
+
+    results = list(run_ahead(jobs_of(job, count), num_workers, ahead))
+    assert [number for number, _ in results] == list(range(count))
+    assert {name.rpartition("-")[0] for _, name in results} <= {THREAD_NAME}
+    assert worker_threads() == []
+
+
+def test_jobs_run_at_the_same_time():
+    barrier = threading.Barrier(3, timeout=30)  # passes only when three jobs are at it together
+    assert len(list(run_ahead(jobs_of(lambda number: barrier.wait(), 6), 3, 3))) == 6
+
+
+def test_no_more_than_ahead_results_wait():
+    drawn = []
+
+    def jobs():
+        for number in range(20):
+            drawn.append(number)
+            yield lambda: None
+
+    results = run_ahead(jobs(), 2, 4)
+    assert drawn == []
+    next(results)
+    assert len(drawn) == 5  # the one handed over, and four
+    next(results)
+    assert len(drawn) == 6
+    results.close()
+
+
+def test_jobs_are_drawn_in_the_consumers_thread():
+    def jobs():
+        for _ in range(5):
+            drawer = threading.current_thread()
+            yield lambda drawer=drawer: drawer
+
+    assert set(run_ahead(jobs(), 2, 2)) == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyError, SystemExit])
+def test_an_error_is_raised_at_its_own_place(kind):
+    def job(number):
+        if number == 2:
+            raise kind("broken")
+        return number
+
+    results = run_ahead(jobs_of(job, 10), 3, 8)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(kind, match="broken") as caught:
+        next(results)
+    assert "job" in [entry.name for entry in caught.traceback]  # where it happened, not only where it was raised again
+    assert list(results) == []
+
+
+def test_stop_iteration_in_a_job_does_not_end_the_pass_silently():
+    def job(number):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        list(run_ahead(jobs_of(job, 3), 2, 2))
+
+
+def test_an_error_while_drawing_comes_after_the_results_before_it():
+    def jobs():
+        yield lambda: "first"
+        yield lambda: "second"
+        raise OSError("the sampler broke")
+
+    results = run_ahead(jobs(), 2, 8)
+    assert [next(results), next(results)] == ["first", "second"]
+    with pytest.raises(OSError, match="the sampler broke"):
+        next(results)
+
+
+def test_break_stops_the_threads():
+    for number in run_ahead(jobs_of(lambda number: number, 1000), 3, 6):
+        if number == 2:
+            break
+    assert number == 2 and worker_threads() == []
+
+
+def test_an_error_of_the_consumer_stops_the_threads():
+    def consume():
+        for number in run_ahead(jobs_of(lambda number: number, 1000), 3, 6):
+            raise LookupError(number)
+
+    with pytest.raises(LookupError):
+        consume()
+    gc.collect()
+    assert worker_threads() == []
+
+
+def test_garbage_collection_stops_the_threads():
+    holder = {}
+    holder["results"] = run_ahead(jobs_of(lambda number: number, 1000), 3, 6)
+    holder["self"] = holder  # a cycle: only the collector finds it
+    next(holder["results"])
+    assert len(worker_threads()) == 3
+    del holder
+    gc.collect()
+    assert worker_threads() == []
+
+
+def test_jobs_not_begun_are_dropped():
+    begun, go = [], threading.Event()
+
+    def job(number):
+        begun.append(number)
+        if number:
+            go.wait(30)
+        return number
+
+    results = run_ahead(jobs_of(job, 50), 1, 20)
+    assert next(results) == 0
+    while begun != [0, 1]:
+        time.sleep(0.001)
+    threading.Timer(0.05, go.set).start()
+    results.close()  # waits for the job that runs
+    assert begun == [0, 1]
+
+
+def test_a_stuck_job_does_not_hold_the_consumer_for_ever(monkeypatch):
+    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 0.05)
+    go = threading.Event()
+    results = run_ahead(jobs_of(lambda number: number and go.wait(30), 5), 1, 2)
+    next(results)
+    results.close()
+    [stuck] = worker_threads()
+    assert stuck.daemon
+    go.set()
+    stuck.join(30)
+    assert not stuck.is_alive()
+
+
+def test_a_keyboard_interrupt_does_not_wait_for_the_running_jobs(monkeypatch):
+    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 600)
+    go = threading.Event()
+    results = run_ahead(jobs_of(lambda number: number and go.wait(30), 5), 1, 2)
+    next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    threads = worker_threads()
+    go.set()
+    for thread in threads:
+        thread.join(30)
+
+
+def test_nothing_keeps_a_result_alive_but_the_consumer():
+    class Big:
+        alive = 0
+
+        def __init__(self):
+            Big.alive += 1
+
+        def __del__(self):
+            Big.alive -= 1
+
+    results = run_ahead(jobs_of(lambda number: Big(), 3), 2, 1)
+    for _ in range(3):
+        one = next(results)
+        del one
+    end = time.monotonic() + 5
+    while Big.alive and time.monotonic() < end:
+        time.sleep(0.001)
+    alive = Big.alive
+    results.close()
+    assert alive == 0
