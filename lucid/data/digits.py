@@ -58,7 +58,8 @@ def _read_table() -> np.ndarray:
             table = np.loadtxt(file, delimiter=",", dtype=np.float32)
     except (OSError, EOFError, ValueError) as error:
         raise ArchiveError(f"Digits: cannot read {path}: {error}") from error
-    if table.shape != (1797, 65) or table[:, :-1].max() > 16 or table[:, -1].max() > 9 or table.min() < 0:
+    pixels, digits = table[..., :-1], table[..., -1]
+    if table.shape != (1797, 65) or not np.isin(pixels, range(17)).all() or not np.isin(digits, range(10)).all():
         raise ArchiveError(f"Digits: {path} is not the table of 1797 digits that was expected")
     return table.astype(np.uint8)
 
