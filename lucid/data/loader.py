@@ -94,7 +94,7 @@ class DataLoader:
         self.seed = resolve_seed("DataLoader", seed, generator)
         self._streams = isinstance(dataset, IterableDataset)
         _check_choices(self._streams, batch_size, shuffle, sampler, batch_sampler, drop_last)
-        if sampler is None and not self._streams:
+        if sampler is None and batch_sampler is None and not self._streams:
             sampler = RandomSampler(dataset, seed=self.seed) if shuffle else SequentialSampler(dataset)
         if batch_sampler is None and batch_size is not None and not self._streams:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
@@ -160,12 +160,11 @@ class DataLoader:
                     f"DataLoader.load_state_dict: the position was taken with {name} {state_dict[name]}, "
                     f"this loader has {own}"
                 )
-        self.seed = resolve_seed("DataLoader.load_state_dict", int(state_dict["seed"]), None)
+        where = "DataLoader.load_state_dict"
+        epoch, batch, seed = (_checks.integer(where, key, state_dict[key], 0) for key in ("epoch", "batch", "seed"))
         if state_dict["sampler_seed"] is not None:
-            self._order().seed = int(state_dict["sampler_seed"])
-        epoch, batch = (
-            _checks.integer("DataLoader.load_state_dict", key, state_dict[key], 0) for key in ("epoch", "batch")
-        )
+            self._order().seed = _checks.integer(where, "sampler_seed", state_dict["sampler_seed"], 0)
+        self.seed = seed
         self._position = _Position(epoch, batch)
         self._at_start = True
 
