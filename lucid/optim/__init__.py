@@ -1,5 +1,10 @@
 """Optimizers with PyTorch's words on MLX's update rules, and ``lucid.optim.lr_scheduler``."""
 
+from lucid.optim.adafactor import Adafactor
+from lucid.optim.adagrad import Adagrad
 from lucid.optim.adam import Adam, AdamW
+from lucid.optim.lion import Lion
+from lucid.optim.muon import Muon
 from lucid.optim.optimizer import Optimizer
+from lucid.optim.rmsprop import RMSprop
 from lucid.optim.sgd import SGD

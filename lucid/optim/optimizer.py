@@ -182,7 +182,7 @@ class Optimizer:
                     f"{self._name}.step: the gradient of parameter {name} of group {number} must have its shape "
                     f"{p.shape}, got {got}"
                 )
-        return due
+        return [p for p in due if p.numel()]  # nothing to update in a parameter without elements
 
     def _count(self, due: list[Tensor]) -> None:
         """Make the missing states and add one to the step counts.

@@ -51,9 +51,8 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def _check(self, group: ParamGroup) -> None:
-        for name in ("momentum", "weight_decay"):
+        for name in ("momentum", "dampening", "weight_decay"):
             group[name] = _checks.number(self._name, name, group[name], 0.0)
-        group["dampening"] = _checks.number(self._name, "dampening", group["dampening"])
         for name in ("nesterov", "maximize"):
             flag(self._name, name, group[name])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):

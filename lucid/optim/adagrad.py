@@ -1,0 +1,83 @@
+"""Adagrad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer, Rule, flag, refuse_differentiable
+from lucid.optim.param_group import ParamGroup
+
+
+class Adagrad(Optimizer):
+    """Gradient over the root of the sum of all its squares so far, which starts at ``initial_accumulator_value``.
+
+    ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``.
+
+    ``weight_decay`` is added to the gradient. ``maximize`` climbs. ``foreach`` and ``fused`` are taken for code written
+    for PyTorch and change nothing.
+
+    Source: Duchi et al. 2011, JMLR 12.
+    """
+
+    state_names = ("step", "sum")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        refuse_differentiable(self._name, differentiable)
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: ParamGroup) -> None:
+        for name in ("lr_decay", "eps", "weight_decay", "initial_accumulator_value"):
+            group[name] = _checks.number(self._name, name, group[name], 0.0)
+        flag(self._name, "maximize", group["maximize"])
+
+    def _rule(self, group: ParamGroup) -> Rule:
+        lr, lr_decay, weight_decay = group.learning_rate, group["lr_decay"], group["weight_decay"]
+        start = group["initial_accumulator_value"]
+        mlx_rule: Any = mlx.optimizers.Adagrad(0.0)
+        mlx_rule.eps = group["eps"]  # set here because the constructor refuses 0
+        rates: dict[int, mx.array] = {}
+
+        def rate(step: mx.array) -> mx.array:
+            if not lr_decay:
+                return lr
+            if id(step) not in rates:
+                rates[id(step)] = lr / (1 + (step - 1) * lr_decay)
+            return rates[id(step)]
+
+        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            if weight_decay:
+                gradient = gradient + weight_decay * parameter
+            mlx_rule.state["learning_rate"] = rate(state["step"])
+            own = {"v": state["sum"] if "sum" in state else mx.full(parameter.shape, start, parameter.dtype)}
+            updated = mlx_rule.apply_single(gradient, parameter, own)
+            state["sum"] = own["v"]
+            return updated
+
+        return rule

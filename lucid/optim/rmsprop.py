@@ -1,0 +1,89 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer, Rule, flag, refuse_differentiable
+from lucid.optim.param_group import ParamGroup
+
+
+class RMSprop(Optimizer):
+    """Gradient over the root of the running mean of its square.
+
+    ``v = alpha * v + (1 - alpha) * g**2``, ``p = p - lr * g / (sqrt(v) + eps)``.
+
+    ``centered`` subtracts the square of the gradient's own running mean from ``v``. With ``momentum`` the quotient goes
+    into a buffer, ``buffer = momentum * buffer + g / (sqrt(v) + eps)``, and ``p = p - lr * buffer``. ``weight_decay``
+    is added to the gradient. ``maximize`` climbs. ``capturable`` and ``foreach`` are taken for code written for PyTorch
+    and change nothing.
+
+    Source: Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850.
+    """
+
+    state_names = ("step", "square_avg", "momentum_buffer", "grad_avg")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        refuse_differentiable(self._name, differentiable)
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, group: ParamGroup) -> None:
+        for name in ("alpha", "eps", "weight_decay", "momentum"):
+            group[name] = _checks.number(self._name, name, group[name], 0.0)
+        for name in ("centered", "maximize"):
+            flag(self._name, name, group[name])
+
+    def _rule(self, group: ParamGroup) -> Rule:
+        lr, alpha, eps = group.learning_rate, group["alpha"], group["eps"]
+        weight_decay, momentum, centered = group["weight_decay"], group["momentum"], group["centered"]
+        mlx_rule: Any = mlx.optimizers.RMSprop(0.0, alpha)
+        mlx_rule.state["learning_rate"] = lr
+        mlx_rule.eps = eps  # set here because the constructor refuses 0
+
+        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            if weight_decay:
+                gradient = gradient + weight_decay * parameter
+            zeros = mx.zeros_like(parameter)
+            own = {"v": state.get("square_avg", zeros)}
+            updated = mlx_rule.apply_single(gradient, parameter, own)
+            state["square_avg"] = square = own["v"]
+            if not (centered or momentum):
+                return updated
+            # MLX has neither; what its rule has returned is never computed then.
+            if centered:
+                state["grad_avg"] = mean = alpha * state.get("grad_avg", zeros) + (1 - alpha) * gradient
+                square = mx.maximum(square - mx.square(mean), 0)  # rounding can make a variance of 0 negative
+            direction = gradient / (mx.sqrt(square) + eps)
+            if momentum:
+                state["momentum_buffer"] = direction = momentum * state.get("momentum_buffer", zeros) + direction
+            return parameter - lr * direction
+
+        return rule
