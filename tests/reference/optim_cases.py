@@ -134,10 +134,10 @@ CASES = [
     _case("Adafactor", "quiet", lr=0.1, quiet=True),
     _case("Adafactor", "groups", groups=(((3, 4), {"lr": 0.1}), ((0, 1, 2), {"d": 3.0, "weight_decay": 0.2}))),
     _case("Muon"),
-    _case("Muon", "weight decay", lr=0.05, weight_decay=0.5, momentum=0.8),
-    _case("Muon", "no nesterov", lr=0.05, nesterov=False),
+    _case("Muon", "weight decay", lr=0.01, weight_decay=2.0, momentum=0.8),
+    _case("Muon", "no nesterov", lr=0.02, nesterov=False),
     _case("Muon", "match", lr=0.05, adjust_lr_fn="match_rms_adamw"),
-    _case("Muon", "original", lr=0.05, adjust_lr_fn="original", eps=0.5),
+    _case("Muon", "original", lr=0.02, adjust_lr_fn="original", eps=0.5),
     _case("Muon", "polynomial", lr=0.05, ns_coefficients=(2.0, -1.5, 0.5), ns_steps=3),
     _case("Muon", "missing", lr=0.05, missing=True),
 ]
