@@ -1,5 +1,6 @@
 """Optimizers with PyTorch's words on MLX's update rules, and ``lucid.optim.lr_scheduler``."""
 
+from lucid.optim import lr_scheduler
 from lucid.optim.adafactor import Adafactor
 from lucid.optim.adagrad import Adagrad
 from lucid.optim.adam import Adam, AdamW
@@ -8,3 +9,4 @@ from lucid.optim.muon import Muon
 from lucid.optim.optimizer import Optimizer
 from lucid.optim.rmsprop import RMSprop
 from lucid.optim.sgd import SGD
+from lucid.optim.state_file import flatten_state, unflatten_state

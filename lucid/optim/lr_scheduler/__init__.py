@@ -1,0 +1,11 @@
+"""Learning rate schedules in PyTorch's protocol.
+
+A warm-up is ``LinearLR``; what comes after it follows with ``SequentialLR``.
+"""
+
+from lucid.optim.lr_scheduler.base import LambdaLR, LRScheduler
+from lucid.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
+from lucid.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
+from lucid.optim.lr_scheduler.one_cycle import OneCycleLR
+from lucid.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from lucid.optim.lr_scheduler.stepwise import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, PolynomialLR, StepLR

@@ -1,0 +1,194 @@
+"""The protocol of all schedulers: one call of ``step()`` sets the learning rates of the next epoch.
+
+A scheduler starts with the optimizer, at epoch 0, and sets the first learning rates itself. ``get_lr()`` gives those of
+``last_epoch``, most often from the present ones, so that several schedulers can act on one optimizer in turn.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer
+
+
+class LRScheduler:
+    """Base class: a subclass sets its own attributes, calls ``super().__init__`` last, and defines ``get_lr()``.
+
+    ``last_epoch`` other than -1 goes on from there; the groups must have their "initial_lr" then.
+
+    Raises:
+        TypeError: ``optimizer`` is no ``lucid.optim.Optimizer``.
+    """
+
+    optimizer: Optimizer
+    base_lrs: list[float]
+    last_epoch: int
+    _is_initial = False  # while the scheduler starts
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.optimizer = check_optimizer(self._name, optimizer)
+        self.last_epoch = _checks.integer(self._name, "last_epoch", last_epoch, -1)
+        for number, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", rate_of(group))
+            elif "initial_lr" not in group:
+                raise ValueError(
+                    f"{self._name}: last_epoch {last_epoch} goes on with a schedule, but group {number} has no "
+                    "'initial_lr'; load the optimizer's state first"
+                )
+        self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
+        self._start()
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def get_lr(self) -> list[float]:
+        """The learning rates of epoch ``last_epoch``, one per group. For subclasses; users call ``get_last_lr()``."""
+        raise NotImplementedError(f"{self._name}: define get_lr()")
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rates that were set last, one per group."""
+        return list(self._last_lr)
+
+    def step(self) -> None:
+        """Go on to the next epoch and set its learning rates. Call it after ``optimizer.step()``."""
+        self._count_step()
+        self.last_epoch += 1
+        self._set(self.get_lr())
+
+    # For the schedulers of this package ------------------------------------------------------------------------------
+
+    def _rates(self) -> list[float]:
+        """The present learning rates."""
+        return [rate_of(group) for group in self.optimizer.param_groups]
+
+    def _set(self, rates: list[float]) -> None:
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group.set_rate(rate)
+        self._last_lr = self._rates()
+
+    def _count_step(self) -> None:
+        if self._step_count == 1 and not self.optimizer._step_calls:
+            warnings.warn(
+                f"{self._name}.step() was called before optimizer.step(): the first learning rate is skipped",
+                UserWarning,
+                stacklevel=3,
+            )
+        self._step_count += 1
+
+    def _start(self) -> None:
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            del self._is_initial
+
+    def _begin(self) -> None:
+        """Start again at epoch 0, from the present learning rates."""
+        self.last_epoch = -1
+        self._start()
+
+    def _restart(self) -> None:
+        """Start again at epoch 0, from the learning rates that the schedule began with."""
+        self._set(self.base_lrs)
+        self._begin()
+
+    # State -----------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a schedule needs to go on: numbers, strings and lists, fit for JSON."""
+        return {key: copy.deepcopy(value) for key, value in vars(self).items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict()`` was taken. The learning rates themselves are in the optimizer's state.
+
+        Raises:
+            ValueError: it is the state of another kind of scheduler, or of another number of groups.
+        """
+        own = set(self.state_dict())
+        if set(state_dict) != own:
+            raise ValueError(
+                f"{self._name}.load_state_dict: the state must have {', '.join(sorted(own))}; "
+                f"got {', '.join(sorted(map(str, state_dict)))}"
+            )
+        count = len(self.optimizer.param_groups)
+        if "base_lrs" in own and len(state_dict["base_lrs"]) != count:
+            raise ValueError(
+                f"{self._name}.load_state_dict: the state is of {len(state_dict['base_lrs'])} groups, "
+                f"the optimizer has {count}"
+            )
+        vars(self).update(copy.deepcopy(dict(state_dict)))
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in self._last_lr)
+        return f"{self._name}(last_epoch={self.last_epoch}, lr=[{rates}])"
+
+
+class LambdaLR(LRScheduler):
+    """The initial learning rate times a function of the epoch; one function for all groups, or a list of one for each.
+
+    ``state_dict()`` holds no functions; of an object that can be called it holds the attributes.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.lr_lambdas = per_group(self._name, "lr_lambda", optimizer, lr_lambda)
+        for one in self.lr_lambdas:
+            if not callable(one):
+                raise TypeError(f"{self._name}: lr_lambda must be a function of the epoch, got {one!r}")
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        return [base * one(self.last_epoch) for base, one in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {
+            key: copy.deepcopy(value) for key, value in vars(self).items() if key not in ("optimizer", "lr_lambdas")
+        }
+        state["lr_lambdas"] = [copy.deepcopy(getattr(one, "__dict__", {})) for one in self.lr_lambdas]
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        functions = self.lr_lambdas
+        super().load_state_dict(state_dict)
+        for function, attributes in zip(functions, state_dict["lr_lambdas"], strict=True):
+            if attributes:
+                vars(function).update(copy.deepcopy(attributes))
+        self.lr_lambdas = functions
+
+
+def check_optimizer(where: str, optimizer: Any) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{where}: optimizer must be a lucid.optim.Optimizer, got {type(optimizer).__name__}")
+    return optimizer
+
+
+def rate_of(group: Mapping[str, Any]) -> float:
+    """The present learning rate of a group as a number."""
+    rate = group["lr"]
+    return float(rate.item()) if isinstance(rate, Tensor) else rate
+
+
+def per_group(where: str, name: str, optimizer: Any, value: Any) -> list[Any]:
+    """One value per group, from as many or from one that stands for all."""
+    count = len(check_optimizer(where, optimizer).param_groups)
+    if not isinstance(value, list | tuple):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(f"{where}: {name} must be one value or one for each of the {count} groups, got {len(value)}")
+    return list(value)
+
+
+def numbers_per_group(where: str, name: str, optimizer: Any, value: Any, minimum: float | None = None) -> list[float]:
+    return [_checks.number(where, name, one, minimum) for one in per_group(where, name, optimizer, value)]

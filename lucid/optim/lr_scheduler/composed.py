@@ -1,0 +1,111 @@
+"""Schedulers made of schedulers: one after the other, or all at once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lucid import _checks
+from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer
+from lucid.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from lucid.optim.optimizer import Optimizer
+
+
+class _Composed(LRScheduler):
+    _schedulers: list[LRScheduler]
+
+    def _take(self, optimizer: Optimizer | None, schedulers: Sequence[LRScheduler]) -> None:
+        self._schedulers = list(schedulers)
+        if not self._schedulers:
+            raise ValueError(f"{self._name}: schedulers is empty")
+        for number, one in enumerate(self._schedulers):
+            if not isinstance(one, LRScheduler):
+                raise TypeError(f"{self._name}: scheduler {number} must be a scheduler, got {type(one).__name__}")
+            if isinstance(one, ReduceLROnPlateau):
+                raise ValueError(
+                    f"{self._name}: scheduler {number} is ReduceLROnPlateau, which wants a metric each step"
+                )
+        self.optimizer = check_optimizer(self._name, optimizer or self._schedulers[0].optimizer)
+        for number, one in enumerate(self._schedulers):
+            if one.optimizer is not self.optimizer:
+                raise ValueError(f"{self._name}: scheduler {number} belongs to another optimizer")
+        self.base_lrs = list(self._schedulers[0].base_lrs)
+
+    def state_dict(self) -> dict[str, Any]:
+        state = {key: list(v) if isinstance(v, list) else v for key, v in vars(self).items() if key != "optimizer"}
+        state["_schedulers"] = [one.state_dict() for one in self._schedulers]
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        states, own = state_dict.get("_schedulers", ()), self._schedulers
+        if len(states) != len(own):
+            raise ValueError(
+                f"{self._name}.load_state_dict: the state is of {len(states)} schedulers, this has {len(own)}"
+            )
+        super().load_state_dict(state_dict)
+        self._schedulers = own
+        for one, state in zip(own, states, strict=True):
+            one.load_state_dict(state)
+
+
+class SequentialLR(_Composed):
+    """One scheduler after the other: the next one takes over, at its epoch 0, at each of the ``milestones``.
+
+    ``last_epoch`` is there for PyTorch's order of arguments and must be -1: go on with ``load_state_dict``.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
+    ) -> None:
+        self._take(check_optimizer(self._name, optimizer), schedulers)
+        self._milestones = [_checks.integer(self._name, "milestones", one, 0) for one in milestones]
+        if len(self._milestones) != len(self._schedulers) - 1:
+            raise ValueError(
+                f"{self._name}: milestones must be one fewer than schedulers, "
+                f"got {len(self._milestones)} and {len(self._schedulers)}"
+            )
+        if sorted(set(self._milestones)) != self._milestones:
+            raise ValueError(f"{self._name}: milestones must increase, got {self._milestones}")
+        if last_epoch != -1:
+            raise ValueError(f"{self._name}: last_epoch must be -1, got {last_epoch}; go on with load_state_dict")
+        # The schedulers have started already, all of them; now only the first one does.
+        self._set([float(group["initial_lr"]) for group in optimizer.param_groups])
+        self._begin()
+
+    def step(self) -> None:
+        self.last_epoch += 1
+        index = bisect_right(self._milestones, self.last_epoch)
+        scheduler = self._schedulers[index]
+        if index and self._milestones[index - 1] == self.last_epoch:
+            scheduler._restart()
+        else:
+            scheduler.step()
+        self._last_lr = scheduler.get_last_lr()
+
+    def _begin(self) -> None:
+        self.last_epoch = 0
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._begin()
+        self._last_lr = first.get_last_lr()
+
+
+class ChainedScheduler(_Composed):
+    """All schedulers at once: each changes what the ones before it have set."""
+
+    def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        self._take(optimizer, schedulers)
+        self.last_epoch = 0
+        self._last_lr = self._rates()
+
+    def step(self) -> None:
+        self.last_epoch += 1
+        for one in self._schedulers:
+            one.step()
+        self._last_lr = self._rates()
+
+    def _begin(self) -> None:
+        self.last_epoch = 0
+        for one in self._schedulers:
+            one._begin()
+        self._last_lr = self._rates()

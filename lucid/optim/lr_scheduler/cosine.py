@@ -1,0 +1,82 @@
+"""Cosine schedules, with and without restarts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lucid import _checks
+from lucid.optim.lr_scheduler.base import LRScheduler
+from lucid.optim.optimizer import Optimizer
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from the initial learning rate down to ``eta_min`` at epoch ``T_max``, and up again after it.
+
+    Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without the restarts.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        self.T_max = _checks.integer(self._name, "T_max", T_max, 1)
+        self.eta_min = _checks.number(self._name, "eta_min", eta_min)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if self._is_initial:
+            return self._rates()
+        now, before = (1 + math.cos(math.pi * epoch / self.T_max) for epoch in (self.last_epoch, self.last_epoch - 1))
+        if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the bottom there is no quotient
+            rise = (1 - math.cos(math.pi / self.T_max)) / 2
+            return [
+                rate + (base - self.eta_min) * rise for rate, base in zip(self._rates(), self.base_lrs, strict=True)
+            ]
+        return [now / before * (rate - self.eta_min) + self.eta_min for rate in self._rates()]
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """A cosine down to ``eta_min`` in ``T_0`` epochs, then from the top again in ``T_mult`` times as many, and so on.
+
+    ``step(epoch)`` takes fractions of an epoch too. Source: Loshchilov and Hutter 2017, arXiv:1608.03983.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        self.T_0 = _checks.integer(self._name, "T_0", T_0, 1)
+        self.T_mult = _checks.integer(self._name, "T_mult", T_mult, 1)
+        self.eta_min = _checks.number(self._name, "eta_min", eta_min)
+        self.T_i = self.T_0
+        self.T_cur: float = last_epoch
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+        return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
+
+    def step(self, epoch: Any = None) -> None:
+        """The next epoch, or the given one, which may be a fraction: ``step(epoch + batch / batches)``.
+
+        Raises:
+            ValueError: ``epoch`` is negative.
+        """
+        self._count_step()
+        if epoch is None and self.last_epoch >= 0:
+            self.last_epoch += 1
+            self.T_cur += 1
+            if self.T_cur >= self.T_i:
+                self.T_cur -= self.T_i
+                self.T_i *= self.T_mult
+        else:
+            at = _checks.number(f"{self._name}.step", "epoch", 0 if epoch is None else epoch, 0.0)
+            self.last_epoch = math.floor(at)
+            self.T_cur, self.T_i = self._place(at)
+        self._set(self.get_lr())
+
+    def _place(self, epoch: float) -> tuple[float, int]:
+        """How far ``epoch`` is into its cycle, and how long that is."""
+        if self.T_mult == 1:
+            return epoch % self.T_0, self.T_0
+        start, length = 0, self.T_0
+        while epoch >= start + length:
+            start, length = start + length, length * self.T_mult
+        return epoch - start, length

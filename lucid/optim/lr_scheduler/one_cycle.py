@@ -1,0 +1,110 @@
+"""The one-cycle policy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lucid import _checks
+from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer, numbers_per_group
+from lucid.optim.optimizer import Optimizer
+
+
+class OneCycleLR(LRScheduler):
+    """Up from ``max_lr / div_factor`` to ``max_lr``, then down to ``1 / final_div_factor`` of the start.
+
+    The rise takes ``pct_start`` of the ``total_steps`` (or ``epochs * steps_per_epoch``); call ``step()`` after every
+    batch. With ``three_phase`` the way down to the start is as long as the rise, and the rest goes to the end.
+    Momentum, or the first of the betas, goes from ``max_momentum`` to ``base_momentum`` and back the other way round.
+
+    Source: Smith and Topin 2017, arXiv:1708.07120.
+
+    Raises:
+        ValueError: no number of steps is given, an option is out of range, or ``cycle_momentum`` meets an optimizer
+            that has no momentum. ``step()`` raises it after ``total_steps``.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
+        where = self._name
+        check_optimizer(where, optimizer)
+        if total_steps is not None:
+            self.total_steps = _checks.integer(where, "total_steps", total_steps, 1)
+        elif epochs is None or steps_per_epoch is None:
+            raise ValueError(f"{where}: give total_steps, or epochs and steps_per_epoch")
+        else:
+            self.total_steps = _checks.integer(where, "epochs", epochs, 1) * _checks.integer(
+                where, "steps_per_epoch", steps_per_epoch, 1
+            )
+        self.pct_start = _checks.probability(where, "pct_start", pct_start)
+        self.anneal_strategy = _checks.one_of(where, "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.three_phase = bool(three_phase)
+        self.cycle_momentum = bool(cycle_momentum)
+        div = _checks.number(where, "div_factor", div_factor, 0.0, above=True)
+        final_div = _checks.number(where, "final_div_factor", final_div_factor, 0.0, above=True)
+        max_lrs = numbers_per_group(where, "max_lr", optimizer, max_lr, 0.0)
+        high = numbers_per_group(where, "max_momentum", optimizer, max_momentum, 0.0)
+        low = numbers_per_group(where, "base_momentum", optimizer, base_momentum, 0.0)
+        if self.cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
+            raise ValueError(
+                f"{where}: {type(optimizer).__name__} has no momentum and no betas; say cycle_momentum=False"
+            )
+        if last_epoch == -1:
+            for group, top, most, least in zip(optimizer.param_groups, max_lrs, high, low, strict=True):
+                group.update(initial_lr=top / div, max_lr=top, min_lr=top / div / final_div)
+                if self.cycle_momentum:
+                    group.update(max_momentum=most, base_momentum=least)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        if self.last_epoch > self.total_steps:
+            raise ValueError(f"{self._name}: the schedule has {self.total_steps} steps, this is step {self.last_epoch}")
+        start, end, part = self._phase(self.last_epoch)
+        momenta = {"initial_lr": "max_momentum", "max_lr": "base_momentum", "min_lr": "max_momentum"}
+        rates = []
+        for group in self.optimizer.param_groups:
+            rates.append(self._between(group[start], group[end], part))
+            if self.cycle_momentum:
+                momentum = self._between(group[momenta[start]], group[momenta[end]], part)
+                if "betas" in group:
+                    group["betas"] = (momentum, *group["betas"][1:])
+                else:
+                    group["momentum"] = momentum
+        return rates
+
+    def _phase(self, step: int) -> tuple[str, str, float]:
+        """Which learning rates ``step`` lies between, and how far it is from one to the other."""
+        peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
+        phases: list[Any] = [(peak, "initial_lr", "max_lr"), (last, "max_lr", "min_lr")]
+        if self.three_phase:
+            back = 2 * self.pct_start * self.total_steps - 2
+            phases[1:] = [(back, "max_lr", "initial_lr"), (last, "initial_lr", "min_lr")]
+        begin = 0.0
+        finish, start, end = phases[0]
+        for following in phases[1:]:
+            if step <= finish:
+                break
+            begin = finish
+            finish, start, end = following
+        # A phase without length is over when it begins.
+        return start, end, (step - begin) / (finish - begin) if finish != begin else 1.0
+
+    def _between(self, start: float, end: float, part: float) -> float:
+        if self.anneal_strategy == "linear":
+            return start + (end - start) * part
+        return end + (start - end) / 2 * (1 + math.cos(math.pi * part))

@@ -1,0 +1,88 @@
+"""A lower learning rate when a metric stops getting better."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lucid import _checks
+from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer, numbers_per_group, rate_of
+from lucid.optim.optimizer import Optimizer
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """Times ``factor`` when the metric has not improved for more than ``patience`` calls of ``step(metric)``.
+
+    Better means below the best so far (``mode="min"``) or above it (``"max"``) by more than ``threshold``, a part of
+    the best (``threshold_mode="rel"``) or an amount (``"abs"``). After a reduction, ``cooldown`` calls are not counted.
+    The learning rate stays at or above ``min_lr``, and a change of ``eps`` or less is not made.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | list[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        where = self._name
+        self.optimizer = check_optimizer(where, optimizer)
+        self.mode = _checks.one_of(where, "mode", mode, ("min", "max"))
+        self.factor = _checks.number(where, "factor", factor, 0.0)
+        if self.factor >= 1:
+            raise ValueError(f"{where}: factor must be below 1, got {factor!r}")
+        self.patience = _checks.integer(where, "patience", patience, 0)
+        self.threshold = _checks.number(where, "threshold", threshold)
+        self.threshold_mode = _checks.one_of(where, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.cooldown = _checks.integer(where, "cooldown", cooldown, 0)
+        self.min_lrs = numbers_per_group(where, "min_lr", optimizer, min_lr, 0.0)
+        self.eps = _checks.number(where, "eps", eps, 0.0)
+        self.last_epoch = 0
+        self.best = math.inf if mode == "min" else -math.inf
+        self.cooldown_counter = 0
+        self.num_bad_epochs = 0
+        self._last_lr = self._rates()
+
+    def step(self, metrics: Any) -> None:  # type: ignore[override]
+        """Take the metric of an epoch, a number or a tensor of one element, which is evaluated for it."""
+        current = float(metrics)
+        self.last_epoch += 1
+        if self._is_better(current):
+            self.best = current
+            self.num_bad_epochs = 0
+        else:
+            self.num_bad_epochs += 1
+        if self.in_cooldown:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter = self.cooldown
+            self.num_bad_epochs = 0
+        self._last_lr = self._rates()
+
+    @property
+    def in_cooldown(self) -> bool:
+        """Whether a reduction is so recent that calls are not counted."""
+        return self.cooldown_counter > 0
+
+    def _is_better(self, metric: float) -> bool:
+        sign = 1 if self.mode == "max" else -1
+        if self.threshold_mode == "abs":
+            return sign * metric > sign * self.best + self.threshold
+        return sign * metric > sign * self.best * (1 + sign * self.threshold)
+
+    def _reduce(self) -> None:
+        for group, lowest in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+            before = rate_of(group)
+            after = max(before * self.factor, lowest)
+            if before - after > self.eps:
+                group.set_rate(after)
