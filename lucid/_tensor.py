@@ -16,7 +16,7 @@ from lucid import _checks, _pending, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype
-from lucid.ops import arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
@@ -727,6 +727,10 @@ class Tensor(tape.TensorBase):
     reshape_as = shapes.reshape_as
     view_as = shapes.view_as
     narrow = shapes.narrow
+
+    softmax = activation.softmax
+    log_softmax = activation.log_softmax
+    relu = activation.relu
 
     where = indexing.where
     gather = indexing.gather

@@ -14,6 +14,7 @@ better near 1. The second derivative, (2 - x²) times the normal density, is wri
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import mlx.core as mx
 
@@ -32,7 +33,8 @@ def gelu(x: mx.array) -> mx.array:
     """``x * Phi(x)`` of an array of floating point, in its dtype; half precision is computed in float32."""
     if implementation(x.dtype) == "erf":
         return reference(x)
-    return _gelu(x.astype(mx.float32)).astype(x.dtype)
+    y: Any = _gelu(x.astype(mx.float32))
+    return y.astype(x.dtype)
 
 
 def implementation(dtype: mx.Dtype) -> str:
@@ -54,7 +56,7 @@ def _gelu(x: mx.array) -> mx.array:
 
 
 @_gelu.vjp
-def _(x: mx.array, cotangent: mx.array, _: mx.array) -> mx.array:
+def _(x: mx.array, cotangent: mx.array, _: mx.array) -> Any:
     return _scaled_slope(x, cotangent)
 
 
@@ -64,7 +66,7 @@ def _scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
 
 
 @_scaled_slope.vjp
-def _(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, mx.array]:
+def _(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[Any, Any]:
     x, sent = primals
     density = mx.exp(-0.5 * mx.square(x)) * (1 / math.sqrt(2 * math.pi))
     return cotangent * sent * (2 - mx.square(x)) * density, _scaled_slope(x, cotangent)

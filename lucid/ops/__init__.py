@@ -1,5 +1,6 @@
 """Operations on tensors, by family. Each is one function: ``lucid.exp``, ``Tensor.exp`` and this one are the same."""
 
+from lucid.ops.activation import log_softmax, relu, softmax
 from lucid.ops.arithmetic import (
     add,
     addcdiv,
@@ -331,6 +332,7 @@ __all__ = [
     "log10",
     "log1p",
     "log2",
+    "log_softmax",
     "logaddexp",
     "logical_and",
     "logical_not",
@@ -371,6 +373,7 @@ __all__ = [
     "prod",
     "rad2deg",
     "reciprocal",
+    "relu",
     "remainder",
     "repeat",
     "repeat_interleave",
@@ -389,6 +392,7 @@ __all__ = [
     "sign",
     "sin",
     "sinh",
+    "softmax",
     "sort",
     "split",
     "sqrt",

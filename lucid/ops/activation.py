@@ -1,0 +1,170 @@
+"""Activation functions. Half precision is computed in float32 where a sum or an exponential would lose it."""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.kernels.gelu import gelu as gelu_of_arrays
+from lucid.ops._common import FLOATING, array, at_least_1d, either, floating
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+def _real(where: str, x: Any) -> mx.array:
+    x = array(where, x)
+    if x.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
+        )
+    return x
+
+
+@op
+def relu(x: TensorLike) -> mx.array:
+    """``x`` where it is above 0, else 0; the gradient at 0 is 0."""
+    x = array("relu", x)
+    return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: NaN stays NaN, and 0 passes no gradient
+
+
+@op
+def relu6(x: TensorLike) -> mx.array:
+    """``x`` kept within 0 and 6."""
+    x = array("relu6", x)
+    return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
+
+
+@op
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> mx.array:
+    """``x`` where it is above 0, else ``negative_slope * x``."""
+    x = _real("leaky_relu", x)
+    return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
+
+
+@op
+def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
+    """``x`` where it is above 0, else ``alpha * (exp(x) - 1)``."""
+    x = _real("elu", x)
+    above = x > 0
+    return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
+
+
+@op
+def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
+    """``x * Phi(x)`` with the distribution function of the normal distribution, exact to float32.
+
+    ``approximate="tanh"`` gives ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+    x = _real("gelu", x)
+    if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
+        return gelu_of_arrays(x)
+    return 0.5 * x * (1 + mx.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
+
+
+@op
+def silu(x: TensorLike) -> mx.array:
+    """``x * sigmoid(x)``, also called swish."""
+    x = _real("silu", x)
+    return x * mx.sigmoid(x)
+
+
+@op
+def mish(x: TensorLike) -> mx.array:
+    """``x * tanh(softplus(x))``."""
+    x = _real("mish", x)
+    return x * mx.tanh(mx.logaddexp(x, 0))
+
+
+@op
+def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
+    """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
+    x = _real("softplus", x)
+    scaled = x * _checks.number("softplus", "beta", beta)
+    large = scaled > threshold
+    return mx.where(large, x, mx.logaddexp(mx.where(large, 0, scaled), 0) / beta)
+
+
+@op
+def logsigmoid(x: TensorLike) -> mx.array:
+    """``log(sigmoid(x))`` without overflow."""
+    return -mx.logaddexp(-_real("logsigmoid", x), 0)
+
+
+@op
+def softsign(x: TensorLike) -> mx.array:
+    """``x / (1 + |x|)``."""
+    x = _real("softsign", x)
+    return x / (1 + mx.abs(x))
+
+
+@op
+def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.array:
+    """``x`` kept within ``min_val`` and ``max_val``; outside and at the bounds no gradient passes."""
+    x = array("hardtanh", x)
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}")
+    low, high = (mx.array(one, x.dtype) for one in (min_val, max_val))
+    return mx.where(x <= low, low, mx.where(x >= high, high, x))
+
+
+@op
+def hardsigmoid(x: TensorLike) -> mx.array:
+    """``x / 6 + 1/2`` kept within 0 and 1."""
+    x = _real("hardsigmoid", x)
+    return mx.where(x <= -3, 0, mx.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype)
+
+
+@op
+def hardswish(x: TensorLike) -> mx.array:
+    """``x * hardsigmoid(x)``. Source: Howard et al. 2019, arXiv:1905.02244."""
+    x = _real("hardswish", x)
+    return mx.where(x <= -3, 0, mx.where(x >= 3, x, x * (x + 3) / 6)).astype(x.dtype)
+
+
+@op
+def glu(x: TensorLike, dim: int = -1) -> mx.array:
+    """The first half along ``dim`` times the sigmoid of the second half."""
+    x = _real("glu", x)
+    at = _checks.dim("glu", dim, x.ndim)
+    if x.ndim == 0 or x.shape[at] % 2:
+        raise ValueError(f"glu: the size along dim {dim} must be even, got shape {x.shape}")
+    first, second = mx.split(x, 2, at)
+    return first * mx.sigmoid(second)
+
+
+@op
+def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
+    """``exp(x) / sum(exp(x))`` along ``dim``, which must be given (-1 for the classes of (N, C))."""
+    x, at = _along("softmax", x, dim, dtype, axis)
+    return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
+
+
+@op
+def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
+    """``log(softmax(x, dim))`` without overflow."""
+    x, at = _along("log_softmax", x, dim, dtype, axis)
+    return log_softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
+
+
+@op
+def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
+    """``softmax(-x, dim)``."""
+    x, at = _along("softmin", x, dim, dtype, None)
+    return mx.softmax(-at_least_1d(x), at, precise=True).reshape(x.shape)
+
+
+def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
+    """``x - log(sum(exp(x)))``, in float32 for half precision, returned as it came."""
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    if x.size == 0:
+        return x
+    return (wide - mx.logsumexp(wide, axis, keepdims=True)).astype(x.dtype)
+
+
+def _along(where: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
+    x = floating(where, x) if dtype is None else array(where, x).astype(_checks.dtype(where, dtype))
+    dim = either(where, "dim", dim, "axis", axis)
+    if dim is None:
+        raise TypeError(f"{where}: dim must be given, for example dim=-1")
+    return x, _checks.dim(where, dim, x.ndim)

@@ -1,0 +1,54 @@
+"""Linear maps and table look-ups."""
+
+import math
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import array, index_array
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+@op
+def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
+    """``x @ weight.T + bias``.
+
+    Shapes: x (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
+
+    Raises:
+        ValueError: shapes that do not belong together.
+    """
+    x, weight = array("linear", x), array("linear", weight, "weight")
+    _checks.rank("linear", "weight", weight.shape, 2, "(out_features, in_features)")
+    features, width = weight.shape
+    if x.ndim == 0 or x.shape[-1] != width:
+        raise ValueError(f"linear: weight {weight.shape} wants {width} features in the last dimension, got {x.shape}")
+    # One matrix product, whatever the number of dimensions: batches of small ones are slow, and so is their gradient.
+    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), width)
+    if bias is None:
+        y = rows @ weight.T
+    else:
+        bias = array("linear", bias, "bias")
+        if bias.shape != (features,):
+            raise ValueError(f"linear: bias must have shape ({features},), got {bias.shape}")
+        y = mx.addmm(bias, rows, weight.T)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], features)
+
+
+@op
+def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> mx.array:
+    """Rows of ``weight`` (num_embeddings, embedding_dim) at the integers ``x`` (...), out (..., embedding_dim).
+
+    The row ``padding_idx`` gets no gradient. An index outside of the table is not noticed: looking at it would wait
+    for its value.
+    """
+    index, weight = index_array("embedding", x, "input"), array("embedding", weight, "weight")
+    _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")
+    if padding_idx is not None:
+        row = _checks.dim("embedding", padding_idx, weight.shape[0], "padding_idx")
+        is_row = (mx.arange(weight.shape[0]) == row)[:, None]
+        weight = mx.where(is_row, mx.stop_gradient(weight), weight)
+    if index.size == 0:
+        return mx.zeros((*index.shape, weight.shape[1]), weight.dtype)
+    return mx.take(weight, index, 0)

@@ -1,0 +1,286 @@
+"""Losses. ``reduction`` is "mean", "sum" or "none"; half precision is computed in float32, returned as it came."""
+
+import math
+import warnings
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array
+from lucid.ops._types import TensorLike
+from lucid.ops.activation import log_softmax_of_arrays
+from lucid.tape import op
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def _wide(where: str, x: Any, name: str = "input") -> mx.array:
+    x = array(where, x, name)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
+    return x if x.dtype == mx.float64 else x.astype(mx.float32)
+
+
+def _pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+    """Both in the dtype to compute in, broadcast, and the dtype of the result."""
+    x, target = array(where, x), array(where, target, "target")
+    if x.shape != target.shape:
+        shape = _checks.broadcast_shapes(where, x.shape, target.shape)
+        warnings.warn(
+            f"{where}: input has shape {x.shape} but target has {target.shape}; both are broadcast to {shape}, "
+            "which is seldom meant",
+            stacklevel=5,
+        )
+    dtype = mx.result_type(x, target)
+    dtype = dtype if dtype in FLOATING else mx.float32
+    wide = dtype if dtype == mx.float64 else mx.float32
+    return x.astype(wide), target.astype(wide), dtype
+
+
+def _reduced(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+    _checks.one_of(where, "reduction", reduction, _REDUCTIONS)
+    if reduction == "mean":
+        loss = mx.mean(loss)
+    elif reduction == "sum":
+        loss = mx.sum(loss)
+    return loss.astype(dtype)
+
+
+@op
+def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
+    """``(x - target)²``."""
+    x, target, dtype = _pair("mse_loss", x, target)
+    return _reduced("mse_loss", mx.square(x - target), reduction, dtype)
+
+
+@op
+def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
+    """``|x - target|``."""
+    x, target, dtype = _pair("l1_loss", x, target)
+    return _reduced("l1_loss", mx.abs(x - target), reduction, dtype)
+
+
+@op
+def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> mx.array:
+    """``0.5 d²`` where ``d = |x - target|`` is at most ``delta``, else ``delta (d - 0.5 delta)``."""
+    delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
+    x, target, dtype = _pair("huber_loss", x, target)
+    return _reduced("huber_loss", _huber(x - target, delta), reduction, dtype)
+
+
+@op
+def smooth_l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> mx.array:
+    """``0.5 d² / beta`` where ``d = |x - target|`` is below ``beta``, else ``d - 0.5 beta``."""
+    beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
+    x, target, dtype = _pair("smooth_l1_loss", x, target)
+    loss = _huber(x - target, beta) / beta if beta else mx.abs(x - target)
+    return _reduced("smooth_l1_loss", loss, reduction, dtype)
+
+
+def _huber(difference: mx.array, delta: float) -> mx.array:
+    size = mx.abs(difference)
+    return mx.where(size <= delta, 0.5 * mx.square(difference), delta * (size - 0.5 * delta))
+
+
+@op
+def binary_cross_entropy(
+    x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean"
+) -> mx.array:
+    """``-(target log(x) + (1 - target) log(1 - x))`` of probabilities ``x``; logarithms are at least -100."""
+    x, target, dtype = _same("binary_cross_entropy", x, target)
+    loss = -(target * _bounded_log(x) + (1 - target) * _bounded_log(1 - x))
+    return _reduced("binary_cross_entropy", _weighted("binary_cross_entropy", loss, weight), reduction, dtype)
+
+
+def _bounded_log(x: mx.array) -> mx.array:
+    zero = x <= math.exp(-100)
+    return mx.where(zero, -100, mx.log(mx.where(zero, 1, x)))
+
+
+@op
+def binary_cross_entropy_with_logits(
+    x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean",
+    pos_weight: TensorLike = None,
+) -> mx.array:  # fmt: skip
+    """``binary_cross_entropy(sigmoid(x), target)`` without overflow; ``pos_weight`` multiplies the positive part."""
+    where = "binary_cross_entropy_with_logits"
+    x, target, dtype = _same(where, x, target)
+    miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)); that of 1 - sigmoid(x) is miss + x
+    if pos_weight is None:
+        loss = (1 - target) * x + miss
+    else:
+        pos_weight = array(where, pos_weight, "pos_weight")
+        _checks.broadcast_shapes(where, x.shape, pos_weight.shape)
+        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * miss
+    return _reduced(where, _weighted(where, loss, weight), reduction, dtype)
+
+
+def _same(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+    x, target = array(where, x), array(where, target, "target")
+    if x.shape != target.shape:
+        raise ValueError(f"{where}: target must have the shape {x.shape} of the input, got {target.shape}")
+    return _wide(where, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
+
+
+def _weighted(where: str, loss: mx.array, weight: Any) -> mx.array:
+    if weight is None:
+        return loss
+    weight = array(where, weight, "weight")
+    _checks.broadcast_shapes(where, loss.shape, weight.shape)
+    return loss * weight
+
+
+@op
+def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> mx.array:
+    """``target (log(target) - x)``: the divergence of logarithms of probabilities ``x`` from probabilities ``target``.
+
+    ``reduction="batchmean"``, the sum divided by the first size, is the divergence of its definition;
+    ``log_target`` says that ``target`` holds logarithms too.
+    """
+    _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
+    x, target, dtype = _pair("kl_div", x, target)
+    if log_target:
+        loss = mx.exp(target) * (target - x)
+    else:
+        positive = target > 0
+        loss = mx.where(positive, target * mx.log(mx.where(positive, target, 1)), 0) - target * x
+    if reduction == "batchmean":
+        return (mx.sum(loss) / max(x.shape[0], 1) if x.ndim else loss).astype(dtype)
+    return _reduced("kl_div", loss, reduction, dtype)
+
+
+@op
+def nll_loss(
+    x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean"
+) -> mx.array:
+    """``-weight[target] x[target]`` of logarithms of probabilities ``x`` (N, C, ...) or (C,), target (N, ...) or ().
+
+    "mean" divides by the sum of the weights of the targets. Targets equal to ``ignore_index`` do not count. A class
+    outside [0, C) gives NaN: looking at it would wait for its value.
+    """
+    x, dtype = _wide("nll_loss", x), array("nll_loss", x).dtype
+    target = _classes("nll_loss", x, target)
+    weight = _class_weight("nll_loss", x, weight)
+    loss, counts = _picked(-x, target, weight, ignore_index)
+    return _averaged("nll_loss", loss, counts, reduction, dtype)
+
+
+@op
+def cross_entropy(
+    x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> mx.array:  # fmt: skip
+    """The negative logarithm of the probability that logits ``x`` give to ``target``.
+
+    Shapes: x (N, C, ...) or (C,); target (N, ...) or () of class numbers, or of the shape of x with the probability of
+    every class; weight (C,). "mean" divides by the sum of the weights of the class numbers, or by N for probabilities.
+    Targets equal to ``ignore_index`` do not count. A class outside [0, C) gives NaN: looking at it would wait for its
+    value. With ``label_smoothing`` s the targets are mixed with s of the uniform distribution.
+    Source of the smoothing: Szegedy et al. 2016, arXiv:1512.00567.
+
+    Raises:
+        ValueError: shapes that do not belong together, or a smoothing outside [0, 1].
+        TypeError: logits that are no floating-point numbers.
+    """
+    where = "cross_entropy"
+    x, dtype = _wide(where, x), array(where, x).dtype
+    target = array(where, target, "target")
+    smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
+    weight = _class_weight(where, x, weight)
+    at = _class_axis(where, x)
+    if target.dtype in FLOATING:
+        return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
+    target = _classes(where, x, target)
+    losses = -log_softmax_of_arrays(x, at)
+    loss, counts = _picked(losses, target, weight, ignore_index)
+    if smoothing:
+        uniform = mx.sum(losses if weight is None else losses * _along(weight, x, at), at) / x.shape[at]
+        uniform = mx.where(target == ignore_index, 0, uniform)
+        loss = (1 - smoothing) * loss + smoothing * uniform
+    return _averaged(where, loss, counts, reduction, dtype)
+
+
+def _soft_cross_entropy(
+    where: str, x: mx.array, target: mx.array, weight: mx.array | None, smoothing: float, reduction: str,
+    dtype: mx.Dtype,
+) -> mx.array:  # fmt: skip
+    if target.shape != x.shape:
+        raise ValueError(
+            f"{where}: a target of probabilities must have the shape {x.shape} of the input, got {target.shape}; "
+            "class numbers must be integers"
+        )
+    at = _class_axis(where, x)
+    target = target.astype(x.dtype)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / x.shape[at]
+    losses = -log_softmax_of_arrays(x, at) * target
+    loss = mx.sum(losses if weight is None else losses * _along(weight, x, at), at)
+    return _reduced(where, loss, reduction, dtype)
+
+
+def _class_axis(where: str, x: mx.array) -> int:
+    if x.ndim == 0:
+        raise ValueError(f"{where}: input must be (N, C, ...) or (C,), got a tensor without dimensions")
+    return 0 if x.ndim == 1 else 1
+
+
+def _classes(where: str, x: mx.array, target: Any) -> mx.array:
+    """``target`` as class numbers with the shape of ``x`` without its classes."""
+    target = array(where, target, "target")
+    at = _class_axis(where, x)
+    wanted = x.shape[:at] + x.shape[at + 1 :]
+    if target.dtype in FLOATING or target.dtype == mx.bool_:
+        raise TypeError(f"{where}: target must hold class numbers, integers, got {_checks.dtype_name(target.dtype)}")
+    if target.shape != wanted:
+        raise ValueError(f"{where}: target must have shape {wanted} for an input of {x.shape}, got {target.shape}")
+    return target.astype(mx.int32) if target.dtype.size < 4 else target
+
+
+def _class_weight(where: str, x: mx.array, weight: Any) -> mx.array | None:
+    if weight is None:
+        return None
+    weight = array(where, weight, "weight")
+    classes = x.shape[_class_axis(where, x)]
+    if weight.shape != (classes,):
+        raise ValueError(f"{where}: weight must have shape ({classes},), one for each class, got {weight.shape}")
+    return weight.astype(x.dtype)
+
+
+def _along(weight: mx.array, x: mx.array, at: int) -> mx.array:
+    return weight.reshape([-1 if d == at else 1 for d in range(x.ndim)])
+
+
+def _picked(
+    losses: mx.array, target: mx.array, weight: mx.array | None, ignore_index: int
+) -> tuple[mx.array, mx.array]:
+    """The weighted loss of each target's class, and how much each target counts."""
+    at = 0 if losses.ndim == 1 else 1
+    classes = losses.shape[at]
+    ignored = target == ignore_index
+    inside = (target >= 0) & (target < classes)
+    safe = mx.where(inside, target, 0)
+    if losses.size:
+        picked = mx.squeeze(mx.take_along_axis(losses, mx.expand_dims(safe, at), at), at)
+    else:
+        picked = mx.zeros(target.shape, losses.dtype)
+    counts = mx.ones(target.shape, losses.dtype) if weight is None else mx.take(weight, safe)
+    counts = mx.where(ignored, 0, counts)
+    loss = picked if weight is None else picked * counts
+    return mx.where(ignored, 0, mx.where(inside, loss, mx.nan)), counts
+
+
+def _averaged(where: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+    if reduction == "mean":
+        return (mx.sum(loss) / mx.sum(counts)).astype(dtype)
+    return _reduced(where, loss, reduction, dtype)
+
+
+@op
+def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
+    """The cosine of the angle between the vectors of both along ``dim``; norms are at least ``eps``."""
+    x, other, dtype = _pair("cosine_similarity", x, other)
+    x, other = mx.broadcast_arrays(x, other)
+    at = _checks.dim("cosine_similarity", dim, x.ndim)
+    norms = [mx.sqrt(mx.maximum(mx.sum(mx.square(one), at, keepdims=True), eps * eps)) for one in (x, other)]
+    return mx.sum(x / norms[0] * (other / norms[1]), at).astype(dtype)

@@ -1,0 +1,211 @@
+"""Normalization: subtract a mean, divide by a spread. Half precision is computed in float32, returned as it came.
+
+Images are (N, C, ...) with ``data_format="channels_first"``, the default, and (N, ..., C) with ``"channels_last"``.
+"""
+
+import math
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+DATA_FORMATS = ("channels_first", "channels_last")
+
+
+def channel_axis(where: str, x: mx.array, data_format: str) -> int:
+    """Where the channels of (N, C, ...) or (N, ..., C) are."""
+    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+    if x.ndim < 2:
+        raise ValueError(f"{where}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
+    return 1 if data_format == "channels_first" else x.ndim - 1
+
+
+def _input(where: str, x: Any) -> tuple[mx.array, mx.array]:
+    """``x``, and ``x`` in the dtype to compute in."""
+    x = array(where, x)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}")
+    return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
+
+
+def _flat(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
+    if value is None:
+        return None
+    value = array(where, value, name)
+    if value.shape != sizes:
+        raise ValueError(f"{where}: {name} must have shape {sizes}, got {value.shape}")
+    return value.reshape(-1)
+
+
+def _scaled(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+    if weight is not None:
+        x = x * weight.reshape(shape)
+    return x if bias is None else x + bias.reshape(shape)
+
+
+@op
+def layer_norm(
+    x: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
+    *, data_format: str = "channels_last",
+) -> mx.array:  # fmt: skip
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, whose sizes are ``normalized_shape``.
+
+    The variance is the biased one. ``data_format="channels_first"`` normalizes the channels of (N, C, ...) instead;
+    ``normalized_shape`` is then their number. Source: Ba et al. 2016, arXiv:1607.06450.
+
+    Raises:
+        ValueError: shapes that do not belong together.
+    """
+    x = _input("layer_norm", x)[0]
+    _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    weight, bias = _flat("layer_norm", "weight", weight, sizes), _flat("layer_norm", "bias", bias, sizes)
+    if data_format == "channels_first":
+        if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
+            raise ValueError(f"layer_norm: input must be (N, C, ...) with C of normalized_shape {sizes}, got {x.shape}")
+        return mx.moveaxis(_layer_norm(mx.moveaxis(x, 1, -1), weight, bias, eps), -1, 1)
+    if not sizes or x.shape[-len(sizes) :] != sizes:
+        raise ValueError(f"layer_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
+    if len(sizes) == 1:
+        return _layer_norm(x, weight, bias, eps)
+    flat = x.reshape(*x.shape[: x.ndim - len(sizes)], math.prod(sizes))
+    return _layer_norm(flat, weight, bias, eps).reshape(x.shape)
+
+
+def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
+    if x.size == 0:
+        return x
+    return mx.fast.layer_norm(x, weight, bias, eps)
+
+
+@op
+def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
+    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions. Without ``eps``, the dtype's smallest step.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+    """
+    x, wide = _input("rms_norm", x)
+    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not sizes or x.shape[-len(sizes) :] != sizes:
+        raise ValueError(f"rms_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
+    if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
+        raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
+    dims = tuple(range(x.ndim - len(sizes), x.ndim))
+    spread = mx.mean(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
+    y = wide * mx.rsqrt(spread)
+    return (y if weight is None else y * weight).astype(x.dtype)
+
+
+@op
+def batch_norm_with_statistics(
+    x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
+    data_format: str,
+) -> mx.array:  # fmt: skip
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` with given statistics (C,) of the channels."""
+    x, wide = _input("batch_norm", x)
+    at = channel_axis("batch_norm", x, data_format)
+    c = x.shape[at]
+    mean, var, weight, bias = (
+        _flat("batch_norm", name, value, (c,))
+        for name, value in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias))
+    )
+    shape = _channels(x, at)
+    y = (wide - mean.reshape(shape)) * mx.rsqrt(var + eps).reshape(shape)
+    return _scaled(y, weight, bias, shape).astype(x.dtype)
+
+
+@op
+def batch_norm_of_batch(
+    x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
+) -> tuple[mx.array, mx.array, mx.array]:
+    """The batch normalized by its own mean and biased variance, and these two (C,) without gradients.
+
+    Raises:
+        ValueError: the batch has one value for each channel, which has no variance.
+    """
+    x, wide = _input("batch_norm", x)
+    at = channel_axis("batch_norm", x, data_format)
+    weight, bias = (
+        _flat("batch_norm", name, value, (x.shape[at],)) for name, value in (("weight", weight), ("bias", bias))
+    )
+    if x.size == x.shape[at] and x.size:
+        raise ValueError(f"batch_norm: training needs more than one value for each channel, got shape {x.shape}")
+    dims = tuple(d for d in range(x.ndim) if d != at)
+    shape = _channels(x, at)
+    mean = mx.mean(wide, dims, keepdims=True)
+    centered = wide - mean
+    var = mx.mean(mx.square(centered), dims, keepdims=True)
+    y = _scaled(centered * mx.rsqrt(var + eps), weight, bias, shape).astype(x.dtype)
+    return y, mx.stop_gradient(mean.reshape(-1)), mx.stop_gradient(var.reshape(-1))
+
+
+def _channels(x: mx.array, at: int) -> tuple[int, ...]:
+    return tuple(x.shape[at] if d == at else 1 for d in range(x.ndim))
+
+
+@op
+def group_norm(
+    x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
+    *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """Each of ``num_groups`` groups of neighbouring channels normalized by itself, sample by sample.
+
+    Shapes: x (N, C, ...), weight and bias (C,). Source: Wu and He 2018, arXiv:1803.08494.
+
+    Raises:
+        ValueError: the channels cannot be divided into the groups.
+    """
+    x, wide = _input("group_norm", x)
+    at = channel_axis("group_norm", x, data_format)
+    c = _checks.divisible(
+        "group_norm", "channels", x.shape[at], "num_groups", _checks.integer("group_norm", "num_groups", num_groups, 1)
+    )
+    weight, bias = (_flat("group_norm", name, value, (c,)) for name, value in (("weight", weight), ("bias", bias)))
+    if x.size == 0:
+        return x
+    grouped = wide.reshape(*x.shape[:at], num_groups, c // num_groups, *x.shape[at + 1 :])
+    dims = tuple(d for d in range(1, grouped.ndim) if d != at)
+    centered = grouped - mx.mean(grouped, dims, keepdims=True)
+    y = centered * mx.rsqrt(mx.mean(mx.square(centered), dims, keepdims=True) + eps)
+    return _scaled(y.reshape(x.shape), weight, bias, _channels(x, at)).astype(x.dtype)
+
+
+@op
+def global_response_norm(
+    x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
+) -> mx.array:
+    """``weight * (x * n) + bias + x``, n the 2-norm of a channel over the image divided by the mean of all channels'.
+
+    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,) or any shape
+    of C values, (1, 1, 1, C) for instance. Source: Woo et al. 2023, arXiv:2301.00808.
+    """
+    x, wide = _input("global_response_norm", x)
+    _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
+    at = channel_axis("global_response_norm", x, data_format)
+    shape = _channels(x, at)
+    for name, value in (("weight", weight), ("bias", bias)):
+        if array("global_response_norm", value, name).size != x.shape[at]:
+            raise ValueError(f"global_response_norm: {name} must hold {x.shape[at]} values, got shape {value.shape}")
+    squares = mx.sum(mx.square(wide), tuple(d for d in (1, 2, 3) if d != at), keepdims=True)
+    zero = squares == 0  # the root has no finite slope there; a channel of zeros gets the gradient 0, as in PyTorch
+    size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
+    response = size / (mx.mean(size, at, keepdims=True) + eps)
+    return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
+
+
+@op
+def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
+    """``x / max(norm(x, p), eps)`` along ``dim``."""
+    x, wide = _input("normalize", x)
+    at = _checks.dim("normalize", dim, x.ndim)
+    if p == 2:
+        squares = mx.sum(mx.square(wide), at, keepdims=True)
+        zero = squares == 0
+        size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
+    else:
+        size = mx.sum(mx.abs(wide) ** p, at, keepdims=True) ** (1 / p)
+    return (wide / mx.maximum(size, eps)).astype(x.dtype)

@@ -1,0 +1,192 @@
+"""Pooling over windows of images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``; N may be missing.
+
+A window is looked at one place at a time: the places are strided slices of the whole image, so nothing is copied into
+windows and the gradient is made of slices too.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+from lucid.tape import op
+
+Pair = int | tuple[int, int] | list[int]
+
+
+class _Windows:
+    """Where the windows of a pooling layer stand on an image: the slices of their places, and the padding needed."""
+
+    def __init__(
+        self, where: str, x: mx.array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+        data_format: str,
+    ) -> None:  # fmt: skip
+        _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+        layout = "(N, C, H, W)" if data_format == "channels_first" else "(N, H, W, C)"
+        _checks.rank(where, "input", x.shape, (3, 4), layout)
+        self.first = x.ndim - (2 if data_format == "channels_first" else 3)  # the dimension of the height
+        self.size = x.shape[self.first : self.first + 2]
+        self.kernel = _checks.pair(where, "kernel_size", kernel, 1)
+        self.stride = self.kernel if stride is None else _checks.pair(where, "stride", stride, 1)
+        self.padding = _checks.pair(where, "padding", padding, 0)
+        self.dilation = _checks.pair(where, "dilation", dilation, 1)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            raise ValueError(
+                f"{where}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
+            )
+        self.output = tuple(self._output(where, i, ceil_mode) for i in (0, 1))
+
+    def _output(self, where: str, i: int, ceil_mode: bool) -> int:
+        size, k, s, p, d = self.size[i], self.kernel[i], self.stride[i], self.padding[i], self.dilation[i]
+        room = size + 2 * p - d * (k - 1) - 1
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= size + p:
+            count -= 1  # a window must begin inside the image or its left padding
+        if count < 1:
+            raise ValueError(
+                f"{where}: kernel_size {self.kernel} does not fit the input of {self.size[0]}x{self.size[1]} "
+                f"with padding {self.padding}"
+            )
+        return count
+
+    def padded(self, x: mx.array, value: float) -> mx.array:
+        """``x`` with the margin that all windows need, filled with ``value``."""
+        widths = [(0, 0)] * x.ndim
+        for i in (0, 1):
+            reach = (self.output[i] - 1) * self.stride[i] + self.dilation[i] * (self.kernel[i] - 1) + 1
+            widths[self.first + i] = (self.padding[i], max(reach - self.size[i] - self.padding[i], 0))
+        return mx.pad(x, widths, constant_values=mx.array(value, x.dtype)) if any(map(any, widths)) else x
+
+    def places(self, x: mx.array) -> Iterator[mx.array]:
+        """For each place in the window, row by row, what stands there in every window of the padded ``x``."""
+        for i in range(self.kernel[0]):
+            for j in range(self.kernel[1]):
+                spans = [
+                    slice(at * d, at * d + (n - 1) * s + 1, s)
+                    for at, n, s, d in zip((i, j), self.output, self.stride, self.dilation, strict=True)
+                ]
+                yield x[(slice(None),) * self.first + tuple(spans)]
+
+    def shape(self, height: int, width: int, x: mx.array) -> tuple[int, ...]:
+        return (*x.shape[: self.first], height, width, *x.shape[self.first + 2 :])
+
+
+def _input(where: str, x: Any) -> mx.array:
+    x = array(where, x)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"{where}: input must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
+    return x
+
+
+@op
+def max_pool2d(
+    x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
+    ceil_mode: bool = False, *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """The largest value of each window; NaN where one is. Of equal values the first has the gradient.
+
+    ``stride`` is the kernel's size unless given; the padding never wins. ``ceil_mode`` keeps windows that stick out.
+
+    Raises:
+        ValueError: padding above half of the kernel, or a kernel larger than the padded input.
+    """
+    x = _input("max_pool2d", x)
+    windows = _Windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, data_format)
+    places = windows.places(windows.padded(x, -mx.inf))
+    largest = next(places)
+    for one in places:
+        largest = mx.where((one > largest) | (one != one), one, largest)
+    return largest
+
+
+@op
+def avg_pool2d(
+    x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None, *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """The average of each window, summed in float32.
+
+    The padding counts as zeros; with ``count_include_pad=False`` it does not count. ``divisor_override`` divides every
+    sum by itself instead.
+
+    Raises:
+        ValueError: padding above half of the kernel, or a kernel larger than the padded input.
+    """
+    x = _input("avg_pool2d", x)
+    windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)
+    wide = windows.padded(x if x.dtype == mx.float64 else x.astype(mx.float32), 0)
+    places = windows.places(wide)
+    total = next(places)
+    for one in places:
+        total = total + one
+    if divisor_override is not None:
+        if not divisor_override:
+            raise ValueError("avg_pool2d: divisor_override must not be 0")
+        return (total / divisor_override).astype(x.dtype)
+    rows, columns = (_counts(windows, i, count_include_pad) for i in (0, 1))
+    counts = mx.array([[r * c for c in columns] for r in rows], wide.dtype)
+    shape = [1] * x.ndim
+    shape[windows.first : windows.first + 2] = windows.output
+    return (total / counts.reshape(shape)).astype(x.dtype)
+
+
+def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
+    """How many rows (i = 0) or columns (1) of each window count; what sticks out behind the padding never does."""
+    size, k, s, p = windows.size[i], windows.kernel[i], windows.stride[i], windows.padding[i]
+    low, high = (-p, size + p) if include_pad else (0, size)
+    starts = [at * s - p for at in range(windows.output[i])]
+    return [min(start + k, high) - max(start, low) for start in starts]
+
+
+@op
+def adaptive_avg_pool2d(
+    x: TensorLike, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
+) -> mx.array:
+    """Averages that make any image ``output_size`` large; None keeps a size.
+
+    Row i of the result covers the input rows from floor(i H / OH) to ceil((i + 1) H / OH).
+    """
+    x = _input("adaptive_avg_pool2d", x)
+    wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise ValueError(f"adaptive_avg_pool2d: output_size must be one integer or (H, W), got {output_size!r}")
+    windows = _Windows("adaptive_avg_pool2d", x, 1, 1, 0, 1, False, data_format)
+    first, (height, width) = windows.first, windows.size
+    oh, ow = (
+        size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
+        for one, size in zip(wanted, (height, width), strict=True)
+    )
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    if oh == ow == 1:
+        return mx.mean(wide, (first, first + 1), keepdims=True).astype(x.dtype)
+    for axis, size, out in ((first, height, oh), (first + 1, width, ow)):
+        wide = along_axis(wide, axis, _averages(size, out, wide.dtype))
+    return wide.astype(x.dtype)
+
+
+def _averages(size: int, out: int, dtype: mx.Dtype) -> mx.array | None:
+    """The (out, size) matrix that averages; None where it is the identity."""
+    if size == out:
+        return None
+    rows = []
+    for i in range(out):
+        start, stop = i * size // out, -(-(i + 1) * size // out)
+        rows.append([1 / (stop - start) if start <= at < stop else 0.0 for at in range(size)])
+    return mx.array(rows, dtype).reshape(out, size)
+
+
+def along_axis(x: mx.array, axis: int, matrix: mx.array | None) -> mx.array:
+    """``matrix`` (out, size) applied to the vectors of ``x`` along ``axis``."""
+    if matrix is None:
+        return x
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    if after:
+        flat = matrix @ x.reshape(math.prod(before), x.shape[axis], math.prod(after))
+    else:
+        flat = x.reshape(math.prod(before), x.shape[axis]) @ matrix.T
+    return flat.reshape(*before, matrix.shape[0], *after)

@@ -1,0 +1,117 @@
+"""Images of another size. Every dimension is resized by itself, so one rule serves one, two and three of them."""
+
+import math
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+from lucid.ops.pooling import along_axis
+from lucid.tape import op
+
+_DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # the others serve all
+_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area")
+_CUBIC = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
+
+
+@op
+def interpolate(
+    x: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, antialias: bool = False, *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """``x`` (N, C, ...) with its one to three dimensions behind C in ``size``, or ``scale_factor`` times as large.
+
+    ``mode`` is "nearest" (as in PyTorch, the lower neighbour), "nearest-exact", "linear", "bilinear", "trilinear",
+    "bicubic" or "area" (averages). ``align_corners=True`` keeps the corner pixels in place.
+
+    Raises:
+        ValueError: neither or both of size and scale_factor, a mode for other dimensions, or an empty result.
+    """
+    where = "interpolate"
+    x = array(where, x)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"{where}: input must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
+    _checks.one_of(where, "mode", mode, _MODES)
+    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+    _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")
+    dims = x.ndim - 2
+    if dims not in _DIMS.get(mode, (1, 2, 3)):
+        raise ValueError(f"{where}: mode {mode!r} is not for {dims} dimensions behind the channels, got {x.shape}")
+    if align_corners is not None and mode not in _DIMS:
+        raise ValueError(f"{where}: align_corners is only for linear and bicubic modes, got it with {mode!r}")
+    if antialias:
+        raise ValueError(f"{where}: antialias is not supported")
+    first = 2 if data_format == "channels_first" else 1
+    before = x.shape[first : first + dims]
+    after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
+        if mode.startswith("nearest"):
+            wide = mx.take(wide, mx.array(_nearest(old, new, scale, mode == "nearest-exact")), first + i)
+        elif old != new or scale is not None:
+            wide = along_axis(
+                wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
+            )
+    return wide.astype(x.dtype)
+
+
+def _sizes(
+    where: str, before: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
+) -> tuple[tuple[int, ...], list[float | None]]:
+    """The new sizes, and for each dimension the factor that the coordinates are computed with, if one was given."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{where}: one of size and scale_factor must be given")
+    if size is not None:
+        return _checks.tuple_of(where, "size", size, len(before), 1), [None] * len(before)
+    factors = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * len(before)
+    if len(factors) != len(before):
+        raise ValueError(f"{where}: scale_factor must be one number or {len(before)}, got {scale_factor!r}")
+    numbers = [_checks.number(where, "scale_factor", one, 0, above=True) for one in factors]
+    after = tuple(math.floor(n * factor) for n, factor in zip(before, numbers, strict=True))
+    if min(after) < 1:
+        raise ValueError(f"{where}: scale_factor {scale_factor!r} leaves nothing of {before}")
+    return after, [None if recompute else factor for factor in numbers]
+
+
+def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray:
+    step = np.float32(old / new if scale is None else 1 / scale)
+    places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
+    return np.minimum(np.floor(places).astype(np.int32), old - 1)
+
+
+def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
+    """(new, old): how much every old value counts in each new one."""
+    matrix = np.zeros((new, old))
+    rows = np.arange(new)
+    if mode == "area":
+        for i in rows:
+            start, stop = i * old // new, -(-(i + 1) * old // new)
+            matrix[i, start:stop] = 1 / (stop - start)
+        return matrix
+    if align_corners:
+        centers = rows * ((old - 1) / (new - 1) if new > 1 else 0.0)
+    else:
+        centers = (rows + 0.5) * (old / new if scale is None else 1 / scale) - 0.5
+        centers = np.maximum(centers, 0) if mode != "bicubic" else centers
+    low = np.floor(centers).astype(np.int64)
+    part = centers - low
+    weights = _cubic(part) if mode == "bicubic" else {0: 1 - part, 1: part}
+    for offset, weight in weights.items():
+        np.add.at(matrix, (rows, np.clip(low + offset, 0, old - 1)), weight)
+    return matrix
+
+
+def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
+    """Keys' cubic convolution: the weights of the four neighbours at distances 1 + part, part, 1 - part, 2 - part."""
+
+    def near(d: np.ndarray) -> np.ndarray:
+        return ((_CUBIC + 2) * d - (_CUBIC + 3)) * d * d + 1
+
+    def far(d: np.ndarray) -> np.ndarray:
+        return ((_CUBIC * d - 5 * _CUBIC) * d + 8 * _CUBIC) * d - 4 * _CUBIC
+
+    return {-1: far(part + 1), 0: near(part), 1: near(1 - part), 2: far(2 - part)}
