@@ -1,0 +1,50 @@
+"""Layers and what they are made of, under PyTorch's names."""
+
+from lucid.nn import functional, init, utils
+from lucid.nn.activation import (
+    ELU,
+    GELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from lucid.nn.containers import ModuleDict, ModuleList, Sequential
+from lucid.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from lucid.nn.dropout import Dropout, Dropout2d, DropPath
+from lucid.nn.linear import Embedding, Identity, Linear
+from lucid.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from lucid.nn.module import Module
+from lucid.nn.normalization import BatchNorm1d, BatchNorm2d, GlobalResponseNorm, GroupNorm, LayerNorm, RMSNorm
+from lucid.nn.parameter import Parameter
+from lucid.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from lucid.nn.shaping import Flatten, Unflatten, Upsample
+
+__all__ = [
+    "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
+    "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "CrossEntropyLoss", "DropPath", "Dropout", "Dropout2d",
+    "Embedding", "Flatten", "GlobalResponseNorm", "GroupNorm", "Hardsigmoid", "Hardswish", "HuberLoss", "Identity",
+    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d",
+    "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "ReLU6", "Sequential",
+    "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "functional", "init",
+    "utils",
+]  # fmt: skip

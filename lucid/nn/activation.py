@@ -1,0 +1,155 @@
+"""Activation layers: each is its function, with the options kept. ``inplace`` is accepted and changes nothing."""
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+from lucid.ops import activation, elementwise
+from lucid.ops._types import TensorLike
+
+
+class _Activation(Module):
+    """An activation without options but ``inplace``."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
+
+class ReLU(_Activation):
+    """``max(x, 0)``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.relu(input)
+
+
+class ReLU6(_Activation):
+    """``min(max(x, 0), 6)``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.relu6(input)
+
+
+class SiLU(_Activation):
+    """``x * sigmoid(x)``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.silu(input)
+
+
+class Mish(_Activation):
+    """``x * tanh(softplus(x))``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.mish(input)
+
+
+class Hardswish(_Activation):
+    """``x * min(max(x + 3, 0), 6) / 6``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.hardswish(input)
+
+
+class Hardsigmoid(_Activation):
+    """``min(max(x + 3, 0), 6) / 6``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.hardsigmoid(input)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return elementwise.sigmoid(input)
+
+
+class LogSigmoid(Module):
+    """``log(sigmoid(x))``."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.logsigmoid(input)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return elementwise.tanh(input)
+
+
+class GELU(Module):
+    """``x * Phi(x)``, exact; ``approximate="tanh"`` for the approximation by a hyperbolic tangent."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = _checks.one_of("GELU", "approximate", approximate, ("none", "tanh"))
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class LeakyReLU(Module):
+    """``x`` above 0, ``negative_slope * x`` below."""
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()
+        self.negative_slope = _checks.number("LeakyReLU", "negative_slope", negative_slope)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class ELU(Module):
+    """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = _checks.number("ELU", "alpha", alpha)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta * x)) / beta``."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = _checks.number("Softplus", "beta", beta)
+        self.threshold = _checks.number("Softplus", "threshold", threshold)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softmax(Module):
+    """``exp(x) / sum(exp(x))`` along ``dim``, which must be given."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class LogSoftmax(Softmax):
+    """``log(softmax(x, dim))`` without overflow."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.log_softmax(input, self.dim)

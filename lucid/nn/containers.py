@@ -1,0 +1,164 @@
+"""Modules that hold other modules: ``Sequential``, ``ModuleList``, ``ModuleDict``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from lucid.nn.module import Module
+
+T = TypeVar("T", bound="_Row")
+
+
+class _Row(Module):
+    """Children under the names "0", "1", ... (or given ones), in order."""
+
+    def _at(self, index: Any) -> str:
+        position = operator.index(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"{type(self).__name__}: index {position} is out of range for {len(self)} modules")
+        return list(self._modules)[position]
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self: T, index: slice) -> T: ...
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            new = type(self).__new__(type(self))
+            Module.__init__(new)
+            for name, module in list(self._modules.items())[index]:
+                new.add_module(name, module)
+            new._renumber()
+            return new
+        return self._modules[self._at(index)]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, self._at(index), module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        names = list(self._modules)[index] if isinstance(index, slice) else [self._at(index)]
+        for name in names:
+            del self._modules[name]
+        self._renumber()
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def append(self: T, module: Module) -> T:
+        """Add ``module`` at the end. Returns the container."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self: T, modules: Iterable[Module]) -> T:
+        """Add ``modules`` at the end. Returns the container."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self: T, index: int, module: Module) -> T:
+        """Put ``module`` before the one at ``index``. Returns the container."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}.insert: a Module is needed, got {type(module).__name__}")
+        modules = list(self._modules.values())
+        modules.insert(operator.index(index), module)
+        self._modules.clear()
+        self._modules.update((str(i), one) for i, one in enumerate(modules))
+        return self
+
+    def pop(self, index: int = -1) -> Any:
+        """Take the module at ``index`` out and return it."""
+        module = self[index]
+        del self[index]
+        return module
+
+    def _renumber(self) -> None:
+        """Names that are numbers follow the positions again."""
+        if all(name.isdecimal() for name in self._modules):
+            modules = list(self._modules.values())
+            self._modules.clear()
+            self._modules.update((str(i), one) for i, one in enumerate(modules))
+
+
+class Sequential(_Row):
+    """Modules called one after the other: ``Sequential(Linear(2, 3), ReLU())``, or a dict of names to modules.
+
+    Slices are ``Sequential``s of the same modules.
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                self.add_module(name, module)
+        else:
+            for i, one in enumerate(modules):
+                self.add_module(str(i), one)  # type: ignore[arg-type]
+
+    def forward(self, input: Any) -> Any:
+        for module in self:
+            input = module(input)
+        return input
+
+
+class ModuleList(_Row):
+    """A list of modules whose parameters are found. It has no ``forward``: the owner says what to do with them."""
+
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        self.extend(modules or ())
+
+    def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
+        return self.extend(modules)
+
+
+class ModuleDict(Module):
+    """A dict of modules whose parameters are found. It has no ``forward``."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        self.update(modules or {})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._modules[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self.add_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def keys(self) -> Iterable[str]:
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Any]:
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return self._modules.items()
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace modules by name."""
+        for name, module in modules.items() if isinstance(modules, Mapping) else modules:
+            self.add_module(name, module)
+
+    def pop(self, name: str) -> Any:
+        """Take a module out and return it."""
+        return self._modules.pop(name)
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        self._modules.clear()

@@ -1,0 +1,182 @@
+"""Convolution layers. Weights have PyTorch's shapes in both data formats."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn.linear import empty_parameter, uniform_by_fan_in
+from lucid.nn.module import Module
+from lucid.ops import convolution
+from lucid.ops import shape as shapes
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+
+Ints = int | tuple[int, ...] | list[int]
+_PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+class _Conv(Module):
+    """What the convolution layers share: checked sizes, parameters, their start, the repr."""
+
+    dims: ClassVar[int]
+    transposed: ClassVar[bool] = False
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints, padding: Ints | str,
+        dilation: Ints, groups: int, bias: bool, data_format: str,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        where = type(self).__name__
+        self.in_channels = _checks.integer(where, "in_channels", in_channels, 1)
+        self.out_channels = _checks.integer(where, "out_channels", out_channels, 1)
+        self.groups = _checks.integer(where, "groups", groups, 1)
+        _checks.divisible(where, "in_channels", in_channels, "groups", groups)
+        _checks.divisible(where, "out_channels", out_channels, "groups", groups)
+        self.kernel_size = _checks.tuple_of(where, "kernel_size", kernel_size, self.dims, 1)
+        self.stride = _checks.tuple_of(where, "stride", stride, self.dims, 1)
+        self.dilation = _checks.tuple_of(where, "dilation", dilation, self.dims, 1)
+        if isinstance(padding, str) and not self.transposed:
+            self.padding: Any = _checks.one_of(where, "padding", padding, ("same", "valid"))
+            if padding == "same" and any(one != 1 for one in self.stride):
+                raise ValueError(f"{where}: padding 'same' needs stride 1, got {self.stride}")
+        else:
+            self.padding = _checks.tuple_of(where, "padding", padding, self.dims, 0)
+        self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+        outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        self.weight = empty_parameter(outer, inner // groups, *self.kernel_size)
+        self.register_parameter("bias", empty_parameter(out_channels) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values again: uniform in ±1 / sqrt(fan_in)."""
+        uniform_by_fan_in(self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        if self.padding != (0,) * self.dims:
+            parts.append(f"padding={self.padding!r}")
+        if set(self.dilation) != {1}:
+            parts.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            parts.append(f"groups={self.groups}")
+        if self.bias is None:
+            parts.append("bias=False")
+        if self.data_format != "channels_first":
+            parts.append(f"data_format={self.data_format!r}")
+        return ", ".join(parts)
+
+
+class _Forward(_Conv):
+    """Convolutions with ``padding_mode``: zeros are the kernel's affair, everything else is laid around the input."""
+
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0,
+        dilation: Ints = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        self_name = type(self).__name__
+        _checks.one_of(self_name, "padding_mode", padding_mode, _PADDING_MODES)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, data_format
+        )  # fmt: skip
+        self.padding_mode = padding_mode
+
+    def forward(self, input: TensorLike) -> Tensor:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = shapes.pad(input, self._margins(), mode=self.padding_mode), 0
+        return type(self).function(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
+            data_format=self.data_format,
+        )  # fmt: skip
+
+    def _margins(self) -> list[int]:
+        """For ``pad``, from the last dimension on."""
+        if self.padding == "valid":
+            pairs = [(0, 0)] * self.dims
+        elif self.padding == "same":
+            pairs = convolution.same_padding(self.kernel_size, self.dilation)
+        else:
+            pairs = [(one, one) for one in self.padding]
+        flat = [one for pair in reversed(pairs) for one in pair]
+        return flat if self.data_format == "channels_first" else [0, 0, *flat]
+
+    def extra_repr(self) -> str:
+        mode = "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode!r}"
+        return super().extra_repr() + mode
+
+
+class Conv1d(_Forward):
+    """Convolution of signals (N, C, L) with a bias: out (N, out_channels, L').
+
+    ``padding`` is a number, "same" or "valid"; ``padding_mode`` "zeros", "reflect", "replicate" or "circular".
+    ``data_format="channels_last"`` takes and gives (N, L, C). Weight (out_channels, in_channels / groups, K).
+
+    Raises:
+        ValueError: channels that ``groups`` does not divide, or options out of range.
+    """
+
+    dims = 1
+    function = staticmethod(convolution.conv1d)
+
+
+class Conv2d(_Forward):
+    """Convolution of images (N, C, H, W) with a bias: out (N, out_channels, H', W').
+
+    ``kernel_size``, ``stride``, ``padding`` and ``dilation`` are one integer or (along the height, along the width);
+    ``padding`` may be "same" or "valid", ``padding_mode`` "zeros", "reflect", "replicate" or "circular".
+    ``data_format="channels_last"`` takes and gives (N, H, W, C). Weight (out_channels, in_channels / groups, KH, KW) in
+    both. With ``groups == in_channels == out_channels`` it runs on the depthwise kernels.
+
+    Raises:
+        ValueError: channels that ``groups`` does not divide, or options out of range.
+    """
+
+    dims = 2
+    function = staticmethod(convolution.conv2d)
+
+
+class _Transposed(_Conv):
+    transposed = True
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0,
+        output_padding: Ints = 0, groups: int = 1, bias: bool = True, dilation: Ints = 1,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, data_format
+        )  # fmt: skip
+        self.output_padding = _checks.tuple_of(type(self).__name__, "output_padding", output_padding, self.dims, 0)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return type(self).function(
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation,
+            data_format=self.data_format,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        extra = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
+        return super().extra_repr() + extra
+
+
+class ConvTranspose1d(_Transposed):
+    """The transpose of ``Conv1d``. Weight (in_channels, out_channels / groups, K)."""
+
+    dims = 1
+    function = staticmethod(convolution.conv_transpose1d)
+
+
+class ConvTranspose2d(_Transposed):
+    """The transpose of ``Conv2d``: upsampling with a learned kernel.
+
+    Weight (in_channels, out_channels / groups, KH, KW). Shapes: x (N, C, H, W), out (N, out_channels, H', W') with
+    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    """
+
+    dims = 2
+    function = staticmethod(convolution.conv_transpose2d)

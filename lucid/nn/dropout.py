@@ -1,0 +1,51 @@
+"""Layers that leave something out at random in training, and nothing in evaluation."""
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn import functional
+from lucid.nn.module import Module
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+
+
+class Dropout(Module):
+    """In training, every value zeroed with probability ``p`` and the rest divided by ``1 - p``."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        self.p = _checks.probability(type(self).__name__, "p", p)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout(input, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class Dropout2d(Dropout):
+    """``Dropout`` of whole channels of images (N, C, H, W)."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
+        super().__init__(p)
+        self.data_format = _checks.one_of("Dropout2d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout2d(input, self.p, self.training, data_format=self.data_format)
+
+
+class DropPath(Module):
+    """In training, whole samples of (N, ...) zeroed with probability ``drop_prob``, the rest scaled to keep the mean.
+
+    Put it at the end of a residual branch: stochastic depth. Source: Huang et al. 2016, arXiv:1603.09382.
+    """
+
+    def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:
+        super().__init__()
+        self.drop_prob = _checks.probability("DropPath", "drop_prob", drop_prob)
+        self.scale_by_keep = scale_by_keep
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.drop_path(input, self.drop_prob, self.training, self.scale_by_keep)
+
+    def extra_repr(self) -> str:
+        return f"drop_prob={self.drop_prob:.3f}"

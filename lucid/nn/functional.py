@@ -1,0 +1,125 @@
+"""The functions behind the layers, under PyTorch's names. Most are operations of ``lucid.ops``, shown here as well.
+
+Written out here is what an operation, being pure, cannot do by itself: draw random numbers, keep running statistics.
+"""
+
+from lucid import random, tape
+from lucid._tensor import Tensor
+from lucid.ops import stochastic
+from lucid.ops._types import TensorLike
+from lucid.ops.activation import (
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    mish,
+    relu,
+    relu6,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softsign,
+)
+from lucid.ops.affine import embedding, linear
+from lucid.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from lucid.ops.elementwise import sigmoid, tanh
+from lucid.ops.indexing import one_hot
+from lucid.ops.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_similarity,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from lucid.ops.normalization import (
+    batch_norm_of_batch,
+    batch_norm_with_statistics,
+    global_response_norm,
+    group_norm,
+    layer_norm,
+    normalize,
+    rms_norm,
+)
+from lucid.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from lucid.ops.resize import interpolate
+from lucid.ops.shape import pad
+
+__all__ = [
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "drop_path",
+    "dropout", "dropout2d", "elu", "embedding", "gelu", "global_response_norm", "glu", "group_norm", "hardsigmoid",
+    "hardswish", "hardtanh", "huber_loss", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu",
+    "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+]  # fmt: skip
+
+
+def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
+    """In training, every value zeroed with probability ``p`` and the rest divided by ``1 - p``.
+
+    Raises:
+        ValueError: ``p`` is outside [0, 1].
+    """
+    return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)
+
+
+def dropout2d(
+    input: TensorLike, p: float = 0.5, training: bool = True, *, data_format: str = "channels_first"
+) -> Tensor:
+    """``dropout`` of whole channels of images (N, C, H, W)."""
+    key = random.key() if training and p else None
+    return stochastic.dropout_channels(input, p if training else 0.0, key, data_format)
+
+
+def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:
+    """In training, whole samples of ``input`` (N, ...) zeroed with probability ``drop_prob``, the rest divided by
+    ``1 - drop_prob``: stochastic depth. Source: Huang et al. 2016, arXiv:1603.09382.
+
+    Raises:
+        ValueError: ``drop_prob`` is outside [0, 1].
+    """
+    key = random.key() if training and drop_prob else None
+    return stochastic.drop_path(input, drop_prob if training else 0.0, key, scale_by_keep)
+
+
+def batch_norm(
+    input: TensorLike, running_mean: Tensor | None, running_var: Tensor | None, weight: TensorLike = None,
+    bias: TensorLike = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    *, data_format: str = "channels_first",
+) -> Tensor:  # fmt: skip
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
+
+    In training with the mean and biased variance of the batch; the running statistics (C,), if given, move towards
+    them (towards the unbiased variance) by ``momentum``. Otherwise with the running statistics.
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+
+    Raises:
+        ValueError: shapes that do not belong together, or one value for each channel in training.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: running_mean and running_var are needed when not training")
+        return batch_norm_with_statistics(input, running_mean, running_var, weight, bias, eps, data_format)
+    y, mean, var = batch_norm_of_batch(input, weight, bias, eps, data_format)
+    count = y.numel() // max(mean.numel(), 1)
+    for name, running, new in (
+        ("running_mean", running_mean, mean),
+        ("running_var", running_var, var * (count / max(count - 1, 1))),
+    ):
+        if running is not None:
+            if running.shape != mean.shape:
+                raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
+            old, new_array = tape.unwrap(running), tape.unwrap(new)
+            running._update((old + momentum * (new_array - old)).astype(old.dtype))
+    return y

@@ -1,0 +1,141 @@
+"""Initial values of parameters, under PyTorch's names. Each replaces the tensor's values in place and returns it.
+
+Random values come from ``lucid.random``'s key, so ``lucid.manual_seed`` makes a model's start reproducible.
+"""
+
+import math
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks, random, tape
+from lucid._tensor import Tensor
+
+_GAINS = {
+    "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv_transpose1d": 1.0, "conv_transpose2d": 1.0, "sigmoid": 1.0,
+    "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4,
+}  # fmt: skip
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By what a nonlinearity shrinks the standard deviation: the factor that makes up for it.
+
+    ``param`` is the slope of "leaky_relu", 0.01 unless given.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+    return _GAINS[_checks.one_of("calculate_gain", "nonlinearity", nonlinearity, tuple(_GAINS))]
+
+
+def _fill(where: str, tensor: Tensor, array: mx.array) -> Tensor:
+    with tape.set_recording(False):
+        return tensor._become(tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype)), where)
+
+
+def _checked(where: str, tensor: Any) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{where}: tensor must be a Tensor, got {type(tensor).__name__}")
+    return tensor
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """``val`` everywhere."""
+    return _fill("constant_", _checked("constant_", tensor), mx.array(val))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return constant_(tensor, 1.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix."""
+    _checks.rank("eye_", "tensor", tensor.shape, 2)
+    return _fill("eye_", tensor, mx.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution weight (O, I / groups, ...) that passes its input on: 1 in the middle of filter i, channel i."""
+    _checks.rank("dirac_", "tensor", tensor.shape, (3, 4, 5))
+    filters = _checks.divisible("dirac_", "filters", tensor.shape[0], "groups", groups) // groups
+    value = np.zeros(tensor.shape, np.float32)
+    middle = tuple(size // 2 for size in tensor.shape[2:])
+    for i in range(min(filters, tensor.shape[1])):
+        for group in range(groups):
+            value[group * filters + i, i][middle] = 1
+    return _fill("dirac_", tensor, mx.array(value))
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Uniform numbers in [a, b)."""
+    return _fill("uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=random.key()))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Normal numbers."""
+    shape = _checked("normal_", tensor).shape
+    return _fill("normal_", tensor, mx.random.normal(shape, loc=mean, scale=std, key=random.key()))
+
+
+def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+    """Normal numbers, those outside of [a, b] drawn again. ``a`` and ``b`` are values, not multiples of ``std``."""
+    shape = _checked("trunc_normal_", tensor).shape
+    if not a < b:
+        raise ValueError(f"trunc_normal_: a must be below b, got {a} and {b}")
+    low, high = (a - mean) / std, (b - mean) / std
+    drawn = mx.random.truncated_normal(low, high, shape, key=random.key())
+    return _fill("trunc_normal_", tensor, mx.clip(drawn * std + mean, a, b))
+
+
+def _fans(where: str, tensor: Tensor) -> tuple[int, int]:
+    shape = _checked(where, tensor).shape
+    if len(shape) < 2:
+        raise ValueError(f"{where}: fan in and fan out need at least 2 dimensions, got shape {shape}")
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Uniform, with the variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    bound = gain * math.sqrt(6.0 / max(sum(_fans("xavier_uniform_", tensor)), 1))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Normal, with the variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans("xavier_normal_", tensor)), 1)))
+
+
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Uniform, with the variance gain² / fan. ``a`` is the slope of "leaky_relu". Source: He et al. 2015."""
+    bound = math.sqrt(3.0) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Normal, with the variance gain² / fan. ``a`` is the slope of "leaky_relu". Source: He et al. 2015."""
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
+
+
+def _kaiming_std(where: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    _checks.one_of(where, "mode", mode, ("fan_in", "fan_out"))
+    fan = _fans(where, tensor)[0 if mode == "fan_in" else 1]
+    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """A matrix (the first dimension by all others) with orthogonal rows or columns. Source: Saxe et al. 2013."""
+    shape = _checked("orthogonal_", tensor).shape
+    if len(shape) < 2:
+        raise ValueError(f"orthogonal_: at least 2 dimensions are needed, got shape {shape}")
+    rows, columns = shape[0], math.prod(shape[1:])
+    drawn = mx.random.normal((max(rows, columns), min(rows, columns)), key=random.key())
+    q, r = mx.linalg.qr(drawn, stream=mx.cpu)
+    q = q * mx.sign(mx.diag(r))  # makes the distribution uniform
+    return _fill("orthogonal_", tensor, gain * (q.T if rows < columns else q).reshape(shape))

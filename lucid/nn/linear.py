@@ -1,0 +1,106 @@
+"""``Linear``, ``Embedding`` and ``Identity``."""
+
+import math
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, tape
+from lucid._tensor import Tensor
+from lucid.nn import init
+from lucid.nn.module import Module
+from lucid.nn.parameter import Parameter
+from lucid.ops import affine
+from lucid.ops._types import TensorLike
+
+
+def empty_parameter(*shape: int) -> Parameter:
+    """A parameter whose values are about to be drawn. Zeros, never computed when they are replaced."""
+    return Parameter(tape.wrap(mx.zeros(shape)))
+
+
+class Identity(Module):
+    """The input as it is. Arguments of the constructor are ignored, so that it can stand in for any layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        return input
+
+
+class Linear(Module):
+    """``x @ weight.T + bias`` along the last dimension.
+
+    Shapes: x (..., in_features), out (..., out_features); weight (out_features, in_features), bias (out_features,).
+    Both start uniform in ±1 / sqrt(in_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = _checks.integer("Linear", "in_features", in_features, 0)
+        self.out_features = _checks.integer("Linear", "out_features", out_features, 0)
+        self.weight = empty_parameter(out_features, in_features)
+        self.register_parameter("bias", empty_parameter(out_features) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values again."""
+        uniform_by_fan_in(self.weight, self.bias)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return affine.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:
+    """PyTorch's start of linear and convolution layers: uniform in ±1 / sqrt(fan_in), the bias too."""
+    fan_in = math.prod(weight.shape[1:])
+    bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+    init.uniform_(weight, -bound, bound)
+    if bias is not None:
+        init.uniform_(bias, -bound, bound)
+
+
+class Embedding(Module):
+    """A table (num_embeddings, embedding_dim) whose rows are looked up by integers (...), out (..., embedding_dim).
+
+    Rows start normal; the row ``padding_idx`` starts as zeros and gets no gradient.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
+        super().__init__()
+        self.num_embeddings = _checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
+        self.embedding_dim = _checks.integer("Embedding", "embedding_dim", embedding_dim, 0)
+        self.padding_idx = (
+            None if padding_idx is None else _checks.dim("Embedding", padding_idx, num_embeddings, "padding_idx")
+        )
+        self.weight = empty_parameter(num_embeddings, embedding_dim)
+        self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: TensorLike, freeze: bool = True, padding_idx: int | None = None
+    ) -> "Embedding":
+        """A layer with the table ``embeddings`` (num_embeddings, embedding_dim), not trained unless asked for."""
+        table = Parameter(embeddings, requires_grad=not freeze)
+        _checks.rank("Embedding.from_pretrained", "embeddings", table.shape, 2)
+        layer = cls(table.shape[0], table.shape[1], padding_idx)
+        layer.weight = table
+        return layer
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values again."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with tape.set_recording(False):
+                self.weight[self.padding_idx] = 0
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return affine.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -1,0 +1,131 @@
+"""Losses as modules: each is its function in ``lucid.nn.functional``, with the options kept."""
+
+from typing import Any
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+from lucid.ops import loss
+from lucid.ops._types import TensorLike
+
+
+class _Loss(Module):
+    reductions: tuple[str, ...] = ("mean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = _checks.one_of(type(self).__name__, "reduction", reduction, self.reductions)
+
+    def _keep(self, name: str, value: Any) -> None:
+        """Register a constant tensor as a buffer, as PyTorch does."""
+        tensor = value if value is None or isinstance(value, Tensor) else Tensor(value)
+        self.register_buffer(name, tensor)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
+class MSELoss(_Loss):
+    """``(x - target)²``."""
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.mse_loss(input, target, self.reduction)
+
+
+class L1Loss(_Loss):
+    """``|x - target|``."""
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.l1_loss(input, target, self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """Squared below ``beta``, linear above; see ``lucid.nn.functional.smooth_l1_loss``."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.smooth_l1_loss(input, target, self.reduction, self.beta)
+
+
+class HuberLoss(_Loss):
+    """Squared up to ``delta``, linear above; see ``lucid.nn.functional.huber_loss``."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.huber_loss(input, target, self.reduction, self.delta)
+
+
+class BCELoss(_Loss):
+    """Binary cross entropy of probabilities."""
+
+    def __init__(self, weight: TensorLike = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._keep("weight", weight)
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.binary_cross_entropy(input, target, self.weight, self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Binary cross entropy of logits, without overflow."""
+
+    def __init__(self, weight: TensorLike = None, reduction: str = "mean", pos_weight: TensorLike = None) -> None:
+        super().__init__(reduction)
+        self._keep("weight", weight)
+        self._keep("pos_weight", pos_weight)
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+
+
+class KLDivLoss(_Loss):
+    """The divergence of log-probabilities from probabilities; "batchmean" is that of the definition."""
+
+    reductions = ("mean", "sum", "none", "batchmean")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.kl_div(input, target, self.reduction, self.log_target)
+
+
+class NLLLoss(_Loss):
+    """The negative log-probability of the target's class; see ``lucid.nn.functional.nll_loss``."""
+
+    def __init__(self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._keep("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+
+
+class CrossEntropyLoss(_Loss):
+    """The negative log-probability that logits give to the target; see ``lucid.nn.functional.cross_entropy``.
+
+    ``weight`` (C,) weighs the classes; ``label_smoothing`` mixes the targets with the uniform distribution; targets
+    are class numbers or probabilities.
+    """
+
+    def __init__(
+        self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction)
+        self._keep("weight", weight)
+        self.ignore_index = ignore_index
+        self.label_smoothing = _checks.probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        return loss.cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )  # fmt: skip

@@ -1,0 +1,461 @@
+"""``Module``: the base of every layer and model, with PyTorch's contract.
+
+A module owns parameters (trained), buffers (kept, not trained) and child modules. Assigning one to an attribute
+registers it; everything else here walks over what is registered.
+
+Unlike PyTorch's, ``state_dict()`` is a snapshot: later training does not change the tensors in it, because arrays are
+replaced, never written to. ``load_state_dict`` checks everything first and changes nothing if something is wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import mlx.core as mx
+
+from lucid import tape
+from lucid._dtypes import as_dtype
+from lucid._tensor import Tensor
+from lucid.nn.hooks import BackwardHooks, RemovableHandle
+from lucid.nn.parameter import Parameter
+from lucid.nn.state import IncompatibleKeys, plan_loading
+
+Self = TypeVar("Self", bound="Module")
+
+
+class Module:
+    """Subclass it, create layers in ``__init__`` after ``super().__init__()``, compute in ``forward``.
+
+    Attributes:
+        training: True until ``eval()``; layers such as ``Dropout`` and ``BatchNorm2d`` look at it.
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    def __init__(self) -> None:
+        for name, value in (
+            ("training", True),
+            ("_parameters", {}),
+            ("_buffers", {}),
+            ("_modules", {}),
+            ("_not_saved", set()),
+            ("_forward_pre_hooks", {}),
+            ("_forward_hooks", {}),
+            ("_backward_hooks", {}),
+        ):
+            object.__setattr__(self, name, value)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses define it. Call the module itself, not this: that runs the hooks."""
+        raise NotImplementedError(f"{type(self).__name__}: define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
+            return self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if changed is None:
+                continue
+            if with_kwargs:
+                args, kwargs = changed
+            else:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        backward = BackwardHooks(self, self._backward_hooks.values()) if self._backward_hooks else None
+        if backward is not None:
+            args = backward.around_inputs(args)
+        result = self.forward(*args, **kwargs)
+        if backward is not None:
+            result = backward.around_outputs(result)
+        for hook, with_kwargs in list(self._forward_hooks.values()):
+            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+            if changed is not None:
+                result = changed
+        return result
+
+    # Registration ----------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        slots = self.__dict__
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self.register_module(name, value)
+        elif "_parameters" not in slots:
+            object.__setattr__(self, name, value)
+        elif name in slots["_parameters"]:
+            if value is not None:
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a parameter and can be set to a Parameter or None, "
+                    f"got {type(value).__name__}"
+                )
+            slots["_parameters"][name] = None
+        elif name in slots["_modules"]:
+            if value is not None:
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a module and can be set to a Module or None, "
+                    f"got {type(value).__name__}"
+                )
+            slots["_modules"][name] = None
+        elif name in slots["_buffers"]:
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a buffer and can be set to a Tensor or None, "
+                    f"got {type(value).__name__}"
+                )
+            slots["_buffers"][name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        slots = self.__dict__
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind in slots and name in slots[kind]:
+                return slots[kind][name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for kind in (self._parameters, self._buffers, self._modules):
+            if name in kind:
+                del kind[name]
+                self._not_saved.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        registered = [*self._parameters, *self._buffers, *self._modules]
+        return sorted({*super().__dir__(), *(name for name in registered if name.isidentifier())})
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Register ``param`` under ``name``; None keeps the name without a parameter.
+
+        Raises:
+            TypeError: it is not a Parameter.
+            KeyError: the name is taken or holds a dot.
+            AttributeError: ``super().__init__()`` has not run yet.
+        """
+        self._check_name("register_parameter", name, self.__dict__.get("_parameters"))
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"register_parameter: {name} must be a Parameter or None, got {type(param).__name__}")
+        if param is not None and not param.is_leaf:
+            raise ValueError(f"register_parameter: {name} was computed from other tensors; a parameter must be a leaf")
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a tensor that belongs to the module and is not trained, such as a running mean.
+
+        ``persistent=False`` keeps it out of ``state_dict``.
+        """
+        self._check_name("register_buffer", name, self.__dict__.get("_buffers"))
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"register_buffer: {name} must be a Tensor or None, got {type(tensor).__name__}")
+        self._buffers[name] = tensor
+        (self._not_saved.discard if persistent else self._not_saved.add)(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """``add_module`` under its other name."""
+        self._check_name("add_module", name, self.__dict__.get("_modules"))
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"add_module: {name} must be a Module or None, got {type(module).__name__}")
+        self._modules[name] = module
+
+    add_module = register_module
+
+    def _check_name(self, where: str, name: str, own: dict[str, Any] | None) -> None:
+        if own is None:
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers or modules"
+            )
+        if not isinstance(name, str) or not name or "." in name:
+            raise KeyError(f"{where}: the name must be a string without dots and not empty, got {name!r}")
+        if name in own:
+            return
+        for kind in (self._parameters, self._buffers, self._modules):
+            if kind is not own and kind.pop(name, None) is not None:
+                return
+        if name in self.__dict__:
+            del self.__dict__[name]  # a plain value is replaced
+        elif hasattr(type(self), name):  # the class's attribute would be found first
+            raise KeyError(f"{where}: {type(self).__name__} already has an attribute {name!r}")
+
+    # Walking ---------------------------------------------------------------------------------------------------------
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it with their dotted names, each once."""
+        memo = set() if memo is None else memo
+        if remove_duplicate and self in memo:
+            return
+        memo.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The child modules with their names, each once."""
+        seen = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The child modules, each once."""
+        return (child for _, child in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their dotted names; one that is used in two places once."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their dotted names."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        seen = set()
+        for path, module in modules:
+            for name, tensor in getattr(module, kind).items():
+                if tensor is None or (remove_duplicate and id(tensor) in seen):
+                    continue
+                seen.add(id(tensor))
+                yield (f"{path}.{name}" if path else name), tensor
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted name; this one for ``""``.
+
+        Raises:
+            AttributeError: there is none; the message names the part that is missing.
+        """
+        module: Module = self
+        for name in target.split(".") if target else ():
+            child = module._modules.get(name)
+            if child is None:
+                raise AttributeError(
+                    f"get_submodule: {target!r} has no module {name!r} in {type(module).__name__}; "
+                    f"there are {', '.join(module._modules) or 'none'}"
+                )
+            module = child
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted name."""
+        return self._get("get_parameter", "_parameters", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted name."""
+        return self._get("get_buffer", "_buffers", target)
+
+    def _get(self, where: str, kind: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        found = getattr(self.get_submodule(path), kind).get(name)
+        if found is None:
+            raise AttributeError(f"{where}: there is no {kind[1:-1]} {target!r}")
+        return found
+
+    def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
+        """Call ``fn`` on every module below and then on this one: ``model.apply(init_weights)``. Returns the module."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    # Modes and dtypes ------------------------------------------------------------------------------------------------
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Put this module and all below into training mode (or out of it). Returns the module.
+
+        Raises:
+            TypeError: ``mode`` is not a bool.
+        """
+        if not isinstance(mode, bool):
+            raise TypeError(f"train: mode must be True or False, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """``train(False)``: no dropout, running statistics. Gradients are ``lucid.no_grad``'s affair."""
+        return self.train(False)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Ask for gradients of all parameters, or freeze them. Returns the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with ``set_to_none=False`` set them to zeros."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad = None if set_to_none else tape.wrap(mx.zeros_like(parameter.grad._array))
+
+    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+        """Floating-point parameters and buffers in another dtype: ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``.
+
+        A device ("cpu", "gpu", "metal") is accepted and nothing is copied: memory is unified. Returns the module.
+
+        Raises:
+            TypeError: a dtype that is not floating point, or something that ``Tensor.to`` refuses.
+        """
+        dtype = tape.wrap(mx.array(0.0)).to(*args, **kwargs).dtype  # the same arguments, read by the same code
+        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or _names_dtype(a) for a in args)
+        return self._cast(dtype) if asked else self
+
+    def float(self: Self) -> Self:
+        """In float32. Returns the module."""
+        return self._cast(mx.float32)
+
+    def half(self: Self) -> Self:
+        """In float16. Returns the module."""
+        return self._cast(mx.float16)
+
+    def bfloat16(self: Self) -> Self:
+        """In bfloat16. Returns the module."""
+        return self._cast(mx.bfloat16)
+
+    def cpu(self: Self) -> Self:
+        """The module itself: memory is unified."""
+        return self
+
+    def cuda(self: Self, device: object = None) -> Self:
+        """The module itself: memory is unified."""
+        return self
+
+    def _cast(self: Self, dtype: mx.Dtype) -> Self:
+        if not mx.issubdtype(dtype, mx.floating):
+            raise TypeError(f"to: a module can be in a floating-point dtype only, got {dtype}")
+        for tensor in itertools.chain(self.parameters(), self.buffers()):
+            if tensor.is_floating_point() and tensor.dtype != dtype:
+                tensor._rebind(tensor._array.astype(dtype))
+                if tensor.grad is not None:
+                    tensor.grad = tape.wrap(tensor.grad._array.astype(dtype))
+        return self
+
+    # State -----------------------------------------------------------------------------------------------------------
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> OrderedDict[str, Tensor]:
+        """All parameters and persistent buffers by dotted name, as they are now: training on does not change them.
+
+        ``keep_vars`` gives the parameters themselves instead. ``lucid.save(model.state_dict(), "model.safetensors")``.
+        """
+        found: OrderedDict[str, Tensor] = OrderedDict()
+        for path, module in self.named_modules(remove_duplicate=False):
+            at = f"{prefix}{path}." if path else prefix
+            for name, tensor in module._parameters.items():
+                if tensor is not None:
+                    found[at + name] = tensor if keep_vars else tape.wrap(tensor._array)
+            for name, buffer in module._buffers.items():
+                if buffer is not None and name not in module._not_saved:
+                    found[at + name] = buffer if keep_vars else tape.wrap(buffer._array)
+        return found
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Take over the values of ``state_dict``: names to Tensors, NumPy or MLX arrays. All of them or none.
+
+        Values are converted to the dtypes of the module, or with ``assign`` keep theirs. With ``strict=False`` missing
+        and unexpected names are returned instead of refused; shapes must agree all the same.
+
+        Raises:
+            RuntimeError: missing or unexpected names or misshaped values; every one is listed and nothing is loaded.
+            TypeError: not a mapping, or a value that is no array.
+        """
+        own = self.state_dict(keep_vars=True)
+        plan, keys = plan_loading(type(self).__name__, own, state_dict, strict)
+        for tensor, array in plan:
+            tensor._rebind(array if assign or array.dtype == tensor.dtype else array.astype(tensor.dtype))
+        return keys
+
+    # Hooks -----------------------------------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the arguments.
+
+        ``with_kwargs``: ``hook(module, args, kwargs)``, which returns None or both.
+        """
+        return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the output.
+
+        ``with_kwargs``: ``hook(module, args, kwargs, output)``.
+        """
+        return RemovableHandle(self._forward_hooks, (hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in the backward pass.
+
+        Both are tuples, with None for what has no gradient; ``grad_input`` is of the positional tensor arguments. What
+        the hook returns replaces ``grad_input``.
+        """
+        return RemovableHandle(self._backward_hooks, hook, prepend)
+
+    # Text ------------------------------------------------------------------------------------------------------------
+
+    def num_parameters(self, trainable_only: bool = False) -> int:
+        """How many numbers the parameters hold. Nothing is computed for it."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
+
+    def extra_repr(self) -> str:
+        """What stands in the parentheses of this module's repr."""
+        return ""
+
+    def __repr__(self) -> str:
+        """The tree of modules, with the number of parameters of each; equal neighbours are shown once."""
+        return "\n".join(_described(self))
+
+
+def _names_dtype(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        as_dtype(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _described(module: Module) -> list[str]:
+    children = [(name, child) for name, child in module._modules.items() if child is not None]
+    count = module.num_parameters()
+    note = f"  # {count:,} parameters" if count else ""
+    head = f"{type(module).__name__}({module.extra_repr()}"
+    if not children:
+        return [f"{head}){note}"]
+    lines = [head + note]
+    texts = [(name, _described(child)) for name, child in children]
+    for text, run in itertools.groupby(texts, key=lambda one: one[1]):
+        names = [name for name, _ in run]
+        label = f"({names[0]})" if len(names) == 1 else f"({names[0]}-{names[-1]}): {len(names)} x"
+        first = f"  {label}: {text[0]}" if len(names) == 1 else f"  {label} {text[0]}"
+        lines += [first, *(f"  {line}" for line in text[1:])]
+    return [*lines, ")"]

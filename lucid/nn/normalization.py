@@ -1,0 +1,225 @@
+"""Normalization layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, tape
+from lucid._tensor import Tensor
+from lucid.nn import functional, init
+from lucid.nn.linear import empty_parameter
+from lucid.nn.module import Module
+from lucid.ops import normalization
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+
+
+class _Affine(Module):
+    """Layers with a scale that starts at 1 and a shift that starts at 0."""
+
+    def _register(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
+        for name, wanted in (("weight", weight), ("bias", bias)):
+            self.register_parameter(name, empty_parameter(*shape) if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the scale to 1 and the shift to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(_Affine):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, of sizes ``normalized_shape``.
+
+    With one size, ``data_format="channels_first"`` normalizes the channels of (N, C, H, W) instead.
+    Source: Ba et al. 2016, arXiv:1607.06450.
+    """
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
+        bias: bool = True, *, data_format: str = "channels_last",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = tuple(_checks.integer("LayerNorm", "normalized_shape", one, 0) for one in sizes)
+        self.eps = _checks.number("LayerNorm", "eps", eps, 0)
+        self.elementwise_affine = elementwise_affine
+        self.data_format = _checks.one_of("LayerNorm", "data_format", data_format, DATA_FORMATS)
+        if data_format == "channels_first" and len(sizes) != 1:
+            raise ValueError(
+                f"LayerNorm: data_format 'channels_first' normalizes the channels alone, got normalized_shape {sizes}"
+            )
+        self._register(self.normalized_shape, elementwise_affine, elementwise_affine and bias)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return normalization.layer_norm(
+            input, self.normalized_shape, self.weight, self.bias, self.eps, data_format=self.data_format
+        )
+
+    def extra_repr(self) -> str:
+        place = "" if self.data_format == "channels_last" else f", data_format={self.data_format!r}"
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}{place}"
+
+
+class _BatchNorm(_Affine):
+    ranks: tuple[int, ...]
+    layout: str
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        where = type(self).__name__
+        self.num_features = _checks.integer(where, "num_features", num_features, 1)
+        self.eps = _checks.number(where, "eps", eps, 0)
+        self.momentum = None if momentum is None else _checks.number(where, "momentum", momentum, 0, 1)
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, None)
+        self.reset_running_stats()
+        self._register((num_features,), affine, affine)
+
+    def reset_running_stats(self) -> None:
+        """Forget the batches seen so far."""
+        if self.track_running_stats:
+            self.running_mean = tape.wrap(mx.zeros((self.num_features,)))
+            self.running_var = tape.wrap(mx.ones((self.num_features,)))
+            self.num_batches_tracked = tape.wrap(mx.array(0, mx.int64))
+
+    def forward(self, input: TensorLike) -> Tensor:
+        where = type(self).__name__
+        shape = tape.unwrap(input).shape
+        _checks.rank(where, "input", shape, self.ranks, self.layout)
+        channels = shape[1 if self.data_format == "channels_first" else -1]
+        if channels != self.num_features:
+            raise ValueError(f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}")
+        tracks = self.training and self.track_running_stats
+        momentum: Any = self.momentum
+        if tracks:
+            self.num_batches_tracked._update(self.num_batches_tracked._array + 1)
+            if self.momentum is None:  # the average over all batches
+                momentum = 1.0 / self.num_batches_tracked._array.astype(mx.float32)
+        return functional.batch_norm(
+            input,
+            self.running_mean if tracks or not self.training else None,
+            self.running_var if tracks or not self.training else None,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            momentum,
+            self.eps,
+            data_format=self.data_format,
+        )
+
+    def extra_repr(self) -> str:
+        place = "" if self.data_format == "channels_first" else f", data_format={self.data_format!r}"
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}{place}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Every feature of (N, C) or (N, C, L) normalized over the batch; see ``lucid.nn.functional.batch_norm``.
+
+    In training the running statistics move towards the batch's by ``momentum`` (None: their average over all
+    batches); in evaluation they take its place. ``track_running_stats=False`` uses the batch always.
+    """
+
+    ranks = (2, 3)
+    layout = "(N, C) or (N, C, L)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Every channel of images (N, C, H, W) normalized over the batch; see ``lucid.nn.functional.batch_norm``.
+
+    In training the running statistics move towards the batch's by ``momentum`` (None: their average over all
+    batches); in evaluation they take its place. ``track_running_stats=False`` uses the batch always.
+    """
+
+    ranks = (4,)
+    layout = "(N, C, H, W)"
+
+
+class GroupNorm(_Affine):
+    """Each of ``num_groups`` groups of the channels of (N, C, ...) normalized by itself, sample by sample.
+
+    Source: Wu and He 2018, arXiv:1803.08494.
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.num_groups = _checks.integer("GroupNorm", "num_groups", num_groups, 1)
+        self.num_channels = _checks.divisible("GroupNorm", "num_channels", num_channels, "num_groups", num_groups)
+        self.eps = _checks.number("GroupNorm", "eps", eps, 0)
+        self.affine = affine
+        self.data_format = _checks.one_of("GroupNorm", "data_format", data_format, DATA_FORMATS)
+        self._register((num_channels,), affine, affine)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return normalization.group_norm(
+            input, self.num_groups, self.weight, self.bias, self.eps, data_format=self.data_format
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class RMSNorm(Module):
+    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions. Source: Zhang and Sennrich, arXiv:1910.07467."""
+
+    def __init__(
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
+    ) -> None:
+        super().__init__()
+        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = tuple(_checks.integer("RMSNorm", "normalized_shape", one, 0) for one in sizes)
+        self.eps = eps
+        self.register_parameter("weight", empty_parameter(*self.normalized_shape) if elementwise_affine else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the scale to 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return normalization.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+
+
+class GlobalResponseNorm(_Affine):
+    """``weight * (x * n) + bias + x`` with n, the response of a channel over the image by the mean of all channels'.
+
+    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), which start
+    at 0, so that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-6, *, data_format: str = "channels_last") -> None:
+        super().__init__()
+        self.num_channels = _checks.integer("GlobalResponseNorm", "num_channels", num_channels, 1)
+        self.eps = _checks.number("GlobalResponseNorm", "eps", eps, 0)
+        self.data_format = _checks.one_of("GlobalResponseNorm", "data_format", data_format, DATA_FORMATS)
+        self._register((num_channels,), True, True)
+
+    def reset_parameters(self) -> None:
+        """Set scale and shift to 0."""
+        init.zeros_(self.weight)
+        init.zeros_(self.bias)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return normalization.global_response_norm(input, self.weight, self.bias, self.eps, data_format=self.data_format)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_channels}, eps={self.eps}, data_format={self.data_format!r}"

@@ -1,0 +1,24 @@
+"""``Parameter``: a tensor that a module owns and an optimizer changes."""
+
+from __future__ import annotations
+
+from lucid._tensor import Tensor
+from lucid.ops._types import TensorLike
+
+
+class Parameter(Tensor):
+    """A leaf tensor that registers itself when it is assigned to an attribute of a module.
+
+    ``data`` is anything that ``lucid.tensor`` takes. Operations on parameters give plain tensors.
+
+    Raises:
+        RuntimeError: ``requires_grad`` for data that is not floating point.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: TensorLike = (), requires_grad: bool = True) -> None:
+        super().__init__(data, requires_grad=requires_grad)
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{super().__repr__()}"

@@ -1,0 +1,80 @@
+"""Pooling layers for images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``."""
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+from lucid.ops import pooling
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+from lucid.ops.pooling import Pair
+
+
+class MaxPool2d(Module):
+    """The largest value of each window; see ``lucid.nn.functional.max_pool2d``."""
+
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
+        ceil_mode: bool = False, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.dilation = dilation
+        self.ceil_mode = ceil_mode
+        self.data_format = _checks.one_of("MaxPool2d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return pooling.max_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            data_format=self.data_format,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        )
+
+
+class AvgPool2d(Module):
+    """The average of each window; see ``lucid.nn.functional.avg_pool2d``."""
+
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+        self.data_format = _checks.one_of("AvgPool2d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return pooling.avg_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override, data_format=self.data_format,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AdaptiveAvgPool2d(Module):
+    """Averages that make any image ``output_size`` (an int, or (H, W), None keeps a size) large."""
+
+    def __init__(
+        self, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
+    ) -> None:
+        super().__init__()
+        self.output_size = output_size
+        self.data_format = _checks.one_of("AdaptiveAvgPool2d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return pooling.adaptive_avg_pool2d(input, self.output_size, data_format=self.data_format)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"

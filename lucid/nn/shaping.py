@@ -1,0 +1,67 @@
+"""Layers that give their input another shape or size."""
+
+from typing import Any
+
+from lucid import _checks
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+from lucid.ops import resize
+from lucid.ops import shape as shapes
+from lucid.ops._types import TensorLike
+from lucid.ops.normalization import DATA_FORMATS
+
+
+class Flatten(Module):
+    """The dimensions from ``start_dim`` to ``end_dim`` as one; by default all but the first."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return shapes.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Dimension ``dim`` as several of sizes ``unflattened_size``, one of which may be -1."""
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unflattened_size = unflattened_size
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return shapes.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class Upsample(Module):
+    """(N, C, ...) in another ``size``, or ``scale_factor`` times as large; see ``lucid.nn.functional.interpolate``."""
+
+    def __init__(
+        self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.size = size
+        self.scale_factor = scale_factor
+        self.mode = mode
+        self.align_corners = align_corners
+        self.recompute_scale_factor = recompute_scale_factor
+        self.data_format = _checks.one_of("Upsample", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return resize.interpolate(
+            input, self.size, self.scale_factor, self.mode, self.align_corners, self.recompute_scale_factor,
+            data_format=self.data_format,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        goal = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
+        return f"{goal}, mode={self.mode!r}"
