@@ -8,7 +8,7 @@ computes. Everything else is here, the same for all.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -48,7 +48,7 @@ class Optimizer:
     state_names: tuple[str, ...] = ()  # of a parameter; "step" first where the rule reads the step count
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor | Mapping | set | frozenset):
+        if isinstance(params, Tensor | Mapping | set | frozenset | str) or not isinstance(params, Iterable):
             hint = " (its order would change from run to run)" if isinstance(params, set | frozenset) else ""
             raise TypeError(
                 f"{self._name}: params must be an iterable of tensors, (name, tensor) pairs or dictionaries, "
@@ -56,7 +56,7 @@ class Optimizer:
             )
         self.defaults = defaults
         self.param_groups: list[ParamGroup] = []
-        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
         self._step_calls = 0  # for the schedulers, which warn when they run ahead
         groups = list(params)
         if not groups:
@@ -97,11 +97,7 @@ class Optimizer:
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f'{self._name}: a group must be a dictionary with "params", got {param_group!r:.60}')
         params, names = self._parameters(param_group["params"], len(self.param_groups))
-        options = {key: value for key, value in param_group.items() if key not in _EXECUTION}
-        options["params"] = params
-        if names:
-            options["param_names"] = names
-        group = self._group(options, {key: value for key, value in param_group.items() if key in _EXECUTION})
+        group = self._group({**param_group, "params": params, **({"param_names": names} if names else {})})
         if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
             raise ValueError(f"{self._name}: the parameters of all groups must have names, or none of them")
         self.param_groups.append(group)
@@ -133,17 +129,19 @@ class Optimizer:
             seen[id(p)] = "this group"
         return found, names
 
-    def _group(self, options: dict[str, Any], execution: dict[str, Any]) -> ParamGroup:
-        """A checked group of ``options`` and, for what they leave out, the defaults."""
-        refuse_differentiable(self._name, execution.get("differentiable"))
+    def _group(self, given: Mapping[str, Any]) -> ParamGroup:
+        """A checked group of the options ``given`` and, for what they leave out, the defaults."""
+        refuse_differentiable(self._name, given.get("differentiable"))
+        options = {key: value for key, value in given.items() if key not in _EXECUTION}
         unknown = sorted(set(options) - set(self.defaults) - _NOTES)
         if unknown:
             known = ", ".join(self.defaults)
             raise ValueError(f"{self._name}: a group has no option {', '.join(map(repr, unknown))}; it has {known}")
         merged = {**self.defaults, **options}
-        lr = merged["lr"]
-        _checks.number(self._name, "lr", lr.item() if isinstance(lr, Tensor) and lr.numel() == 1 else lr, 0.0)
+        if not isinstance(merged["lr"], Tensor):
+            _checks.number(self._name, "lr", merged["lr"], 0.0)
         group = ParamGroup(merged)
+        _checks.number(self._name, "lr", group.rate.item(), 0.0)
         self._check(group)
         return group
 
@@ -185,19 +183,17 @@ class Optimizer:
         return [p for p in due if p.numel()]  # nothing to update in a parameter without elements
 
     def _count(self, due: list[Tensor]) -> None:
-        """Make the missing states and add one to the step counts.
+        """Add one to the step counts, where the rule has use for them.
 
         Parameters that have taken the same steps share one count, so that what a rule derives from it (a bias
         correction) is computed once for all of them. Where some are passed over, the others get a count of their own.
         """
-        counted = "step" in self.state_names
-        start = tape.wrap(mx.array(0.0)) if counted else None
-        for p in due:
-            if p not in self.state:
-                self.state[p] = {} if start is None else {"step": start}
-        if not counted:
+        if "step" not in self.state_names:
             return
-        users = Counter(id(state["step"]) for state in self.state.values())
+        start = tape.wrap(mx.array(0.0))
+        for p in due:
+            self.state[p].setdefault("step", start)
+        users = Counter(id(state["step"]) for state in self.state.values() if state)
         moving = Counter(id(self.state[p]["step"]) for p in due)
         moved: dict[int, Tensor] = {}
         for p in due:
@@ -256,8 +252,7 @@ class Optimizer:
         step on the list stays the same as long as the same parameters have gradients.
         """
         rates = [group.rate for group in self.param_groups]
-        ordered = (p for group in self.param_groups for p in group["params"] if p in self.state)
-        states = [tensor for p in ordered for tensor in self.state[p].values()]
+        states = [tensor for p in self._all() for tensor in self.state.get(p, {}).values()]
         return list({id(tensor): tensor for tensor in rates + states}.values())
 
     def state_dict(self) -> dict[str, Any]:
@@ -271,6 +266,7 @@ class Optimizer:
             "state": {
                 index[id(p)]: {name: tape.wrap(tensor._array) for name, tensor in state.items()}
                 for p, state in self.state.items()
+                if state
             },
             "param_groups": [
                 {
@@ -291,6 +287,8 @@ class Optimizer:
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError(f'{where}: the state must be a dictionary with "state" and "param_groups"')
         saved = state_dict["param_groups"]
+        if not all(isinstance(group, Mapping) and "params" in group for group in saved):
+            raise ValueError(f'{where}: every group of the state must be a dictionary with "params"')
         sizes, own_sizes = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
         if sizes != own_sizes:
             raise ValueError(f"{where}: the optimizer has groups of {own_sizes} parameters, the state of {sizes}")
@@ -307,12 +305,9 @@ class Optimizer:
             if loaded:
                 states[owners[index]] = loaded
         for group, new in zip(self.param_groups, groups, strict=True):
-            rate = new.pop("lr")
-            for key in set(group) - set(new) - {"params", "param_names", "lr"}:
-                del group[key]
+            group.set_rate(float(new.pop("lr")))
             group.update(new)
-            group.set_rate(float(rate))
-        self.state = states
+        self.state = defaultdict(dict, states)
 
     def _all(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -321,8 +316,7 @@ class Optimizer:
         missing = sorted(set(self.defaults) - set(saved))
         if missing:
             raise ValueError(f"{where}: group {number} of the state has no {', '.join(map(repr, missing))}")
-        options = {key: value for key, value in saved.items() if key not in _EXECUTION and key != "params"}
-        return self._group(options, {key: value for key, value in saved.items() if key in _EXECUTION})
+        return self._group({key: value for key, value in saved.items() if key != "params"})
 
     def _loaded_state(self, where: str, parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
         loaded = {}

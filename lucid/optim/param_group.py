@@ -58,8 +58,9 @@ class ParamGroup(dict[str, Any]):
 
     def _rate(self, value: Any) -> Any:
         if isinstance(value, Tensor):
-            if value.numel() != 1:
-                raise ValueError(f"optimizer: lr must be a number or a tensor of one element, got shape {value.shape}")
+            if value.numel() != 1 or not value.is_floating_point():
+                got = f"shape {value.shape} and {_checks.dtype_name(value.dtype)}"
+                raise ValueError(f"optimizer: lr must be a number or a floating-point tensor of one element, got {got}")
             self.rate = value
             return value
         number = _checks.number("optimizer", "lr", value)

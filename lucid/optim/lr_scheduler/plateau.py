@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from lucid import _checks
-from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer, numbers_per_group, rate_of
+from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer, numbers_per_group
 from lucid.optim.optimizer import Optimizer
 
 
@@ -81,8 +81,5 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * metric > sign * self.best * (1 + sign * self.threshold)
 
     def _reduce(self) -> None:
-        for group, lowest in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
-            before = rate_of(group)
-            after = max(before * self.factor, lowest)
-            if before - after > self.eps:
-                group.set_rate(after)
+        lower = [max(rate * self.factor, lowest) for rate, lowest in zip(self._rates(), self.min_lrs, strict=True)]
+        self._set([new if old - new > self.eps else old for old, new in zip(self._rates(), lower, strict=True)])
