@@ -1,0 +1,183 @@
+"""ConvNeXt against recorded logits and gradients of the reference implementation, the table of sizes, and its words."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import models, nn
+from tests.reference.convnext_cases import CASES, FILE, numbers, weight
+
+RECORDED = np.load(FILE)
+
+
+def build(case):
+    depths, dims, in_chans, patch_size, scaled, classes, shape = CASES[case]
+    model = models.ConvNeXt(
+        classes, depths, dims, layer_scale_init=1e-6 if scaled else 0.0, in_chans=in_chans, patch_size=patch_size
+    )
+    values = {name: weight(case, name, p.shape) for name, p in model.named_parameters()}
+    model.load_state_dict(values)
+    return model, lucid.tensor(numbers(f"{case}/images", shape), requires_grad=True)
+
+
+def relative_error(got, wanted):
+    assert got.shape == wanted.shape
+    return np.abs(got.numpy(force=True) - wanted).max() / np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits_and_all_gradients_agree_with_the_reference(case):
+    model, images = build(case)
+    logits = model(images)
+    assert relative_error(logits, RECORDED[f"{case}/logits"]) < 1e-5
+    logits.backward(lucid.tensor(numbers(f"{case}/cotangent", logits.shape)))
+    gradients = {f"{case}/{name}.grad": p.grad for name, p in [*model.named_parameters(), ("images", images)]}
+    assert set(gradients) == {key for key in RECORDED.files if key.startswith(f"{case}/") and key.endswith(".grad")}
+    for name, gradient in gradients.items():
+        assert relative_error(gradient, RECORDED[name]) < 1e-4, name
+
+
+def test_in_training_mode_without_drop_path_the_same():
+    model, images = build("three stages, 64x33 px, batch 3")
+    assert model.training
+    assert lucid.equal(model(images), model.eval()(images))
+
+
+# name, parameters with 1000 classes, with 10
+SIZES = [
+    ("convnext_tiny", 28_589_128, 27_827_818),
+    ("convnext_small", 50_223_688, 49_462_378),
+    ("convnext_base", 88_591_464, 87_576_714),
+    ("convnext_large", 197_767_336, 196_245_706),
+    ("convnext_xlarge", 350_196_968, 348_168_458),
+]
+
+
+@pytest.mark.parametrize(("name", "thousand", "ten"), SIZES)
+def test_parameter_counts(name, thousand, ten):
+    create = getattr(models, name)
+    lucid.memory.reset()
+    assert create().num_parameters() == thousand
+    assert sum(p.numel() for p in create(num_classes=10).parameters()) == ten
+    assert lucid.memory.peak() < 4 * thousand / 2  # nothing was computed for it
+
+
+def test_the_defaults_are_tiny():
+    model, tiny = models.ConvNeXt(), models.convnext_tiny()
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert shapes == {name: tensor.shape for name, tensor in tiny.state_dict().items()}
+    assert len(shapes) == 182
+    assert shapes["downsample_layers.0.0.weight"] == (96, 3, 4, 4)
+    assert shapes["stages.2.8.dwconv.weight"] == (384, 1, 7, 7)
+    assert shapes["stages.3.2.pwconv1.weight"] == (3072, 768)
+    assert shapes["stages.0.0.gamma"] == (96,)
+    assert shapes["head.weight"] == (1000, 768)
+
+
+def test_the_two_examples_of_the_documentation():
+    image = lucid.random.randn(1, 3, 224, 224)
+    with lucid.no_grad():
+        assert models.ConvNeXt(num_classes=1000)(image).shape == (1, 1000)
+        model = models.ConvNeXt(
+            num_classes=10, depths=[2, 2, 6, 2], dims=[64, 128, 256, 512], drop_path=0.1, layer_scale_init=1e-5
+        )
+        assert model(image).shape == (1, 10)
+
+
+def test_initial_values():
+    model = models.ConvNeXt(10, [1, 1], [64, 128], layer_scale_init=1e-5)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weights = module.weight.numpy(force=True)
+            assert abs(weights.std() - 0.02) < 0.004 and abs(weights.mean()) < 0.004, name
+            assert not module.bias.numpy(force=True).any()
+        if isinstance(module, nn.LayerNorm):
+            assert module.eps == 1e-6
+    assert np.allclose(model.stages[1][0].gamma.numpy(force=True), 1e-5)
+
+
+def test_equal_seeds_give_equal_models():
+    states = []
+    for _ in range(2):
+        lucid.manual_seed(3)
+        states.append(models.ConvNeXt(4, [1], [8]).state_dict())
+    assert all(lucid.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("scale", [0, -1.0])
+def test_no_layer_scale_means_no_gamma(scale):
+    model = models.ConvNeXt(4, [1], [8], layer_scale_init=scale)
+    assert not any("gamma" in name for name, _ in model.named_parameters())
+    assert model.stages[0][0].gamma is None
+
+
+def test_drop_path_rates_grow_from_block_to_block():
+    model = models.ConvNeXt(4, [1, 3, 1], [4, 4, 4], drop_path=0.4)
+    rates = [getattr(block.drop_path, "drop_prob", 0.0) for stage in model.stages for block in stage]
+    np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_drop_path_acts_in_training_only():
+    model = models.ConvNeXt(4, [2, 2], [8, 8], drop_path=0.9, layer_scale_init=1.0)
+    images = lucid.randn(4, 3, 16, 16)
+    assert not lucid.equal(model(images), model(images))
+    model.eval()
+    assert lucid.equal(model(images), model(images))
+
+
+def test_features():
+    model, images = build("four stages, 33 px, batch 3")
+    features = model.forward_features(images)
+    assert features.shape == (3, 20)
+    assert lucid.equal(model.head(features), model(images))
+    headless = models.ConvNeXt(0, *CASES["four stages, 33 px, batch 3"][:2])
+    headless.load_state_dict(model.state_dict(), strict=False)
+    assert lucid.equal(headless(images), features)
+
+
+def test_samples_do_not_touch_each_other():
+    model, images = build("four stages, 33 px, batch 3")
+    alone = model(images[1:2])
+    np.testing.assert_allclose(alone.numpy(force=True), model(images)[1:2].numpy(force=True), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"depths": [1, 2], "dims": [8]}, ValueError, r"one number for each stage, got \[1, 2\] and \[8\]"),
+        ({"depths": [], "dims": []}, ValueError, r"one number for each stage, got \[\] and \[\]"),
+        ({"depths": 3, "dims": [8]}, TypeError, "ConvNeXt: depths must be a sequence of integers, got 3"),
+        ({"depths": [1.5], "dims": [8]}, TypeError, r"ConvNeXt: depths must be an integer, got 1\.5"),
+        ({"depths": [1], "dims": [0]}, ValueError, "ConvNeXt: dims must be at least 1, got 0"),
+        ({"num_classes": -1}, ValueError, "ConvNeXt: num_classes must be at least 0, got -1"),
+        ({"drop_path": 1.5}, ValueError, r"ConvNeXt: drop_path must be at least 0 and at most 1, got 1\.5"),
+        ({"patch_size": 0}, ValueError, "ConvNeXt: patch_size must be at least 1, got 0"),
+        ({"in_chans": 0}, ValueError, "ConvNeXt: in_chans must be at least 1, got 0"),
+    ],
+)
+def test_wrong_options_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        models.ConvNeXt(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 32, 32), r"the images must have 4 dimensions \(N, C, H, W\), got \(3, 32, 32\)"),
+        ((1, 1, 32, 32), r"the images must have 3 channels \(N, C, H, W\), got \(1, 1, 32, 32\)"),
+        ((1, 32, 32, 3), "the images must have 3 channels"),
+        ((1, 3, 31, 40), "at least 32x32 px for 4 stages and patch_size 4, got 31x40; a smaller patch_size"),
+    ],
+)
+def test_images_that_do_not_fit_are_named(shape, message):
+    model = models.ConvNeXt(4, [1, 1, 1, 1], [4, 4, 4, 4])
+    with pytest.raises(ValueError, match=message):
+        model(lucid.zeros(shape))
+
+
+def test_it_takes_half_precision():
+    model, images = build("two stages, grey, patch 2")
+    wanted = model(images).numpy(force=True)
+    logits = model.to(lucid.bfloat16)(images.to(lucid.bfloat16))
+    assert logits.dtype == lucid.bfloat16
+    assert np.abs(logits.numpy(force=True) - wanted).max() < 0.05 * np.abs(wanted).max()
