@@ -59,6 +59,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         Raises:
             ValueError: ``epoch`` is negative.
         """
+        at = _checks.number(f"{self._name}.step", "epoch", 0 if epoch is None else epoch, 0.0)
         self._count_step()
         if epoch is None and self.last_epoch >= 0:
             self.last_epoch += 1
@@ -67,7 +68,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur -= self.T_i
                 self.T_i *= self.T_mult
         else:
-            at = _checks.number(f"{self._name}.step", "epoch", 0 if epoch is None else epoch, 0.0)
             self.last_epoch = math.floor(at)
             self.T_cur, self.T_i = self._place(at)
         self._set(self.get_lr())

@@ -1,0 +1,237 @@
+"""What the comparison with PyTorch does not show: protocol, state, errors."""
+
+import json
+import math
+import warnings
+
+import pytest
+
+import lucid
+from lucid.optim import SGD, Adagrad, AdamW
+from lucid.optim import lr_scheduler as s
+
+
+def optimizer(kind=SGD, groups=1, **options):
+    return kind([{"params": [lucid.zeros(1).requires_grad_()]} for _ in range(groups)], **{"lr": 0.5, **options})
+
+
+def test_the_first_rates_are_set_at_once():
+    one = optimizer()
+    scheduler = s.LinearLR(one, 0.1, total_iters=4)
+    assert one.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == pytest.approx(0.05)
+    assert one.param_groups[0].rate.item() == pytest.approx(0.05)
+    assert (one.param_groups[0]["initial_lr"], scheduler.last_epoch, scheduler.base_lrs) == (0.5, 0, [0.5])
+    assert repr(scheduler) == "LinearLR(last_epoch=0, lr=[0.05])"
+
+
+def test_a_schedule_moves_a_tensor_that_is_the_learning_rate():
+    lr = lucid.tensor(0.5)
+    one = optimizer(lr=lr)
+    scheduler = s.ExponentialLR(one, 0.5)
+    one.step()
+    scheduler.step()
+    assert one.param_groups[0]["lr"] is lr and lr.item() == 0.25 and scheduler.get_last_lr() == [0.25]
+    assert one.param_groups[0]["initial_lr"] == 0.5
+
+
+def test_a_subclass_needs_get_lr_only():
+    class Halving(s.LRScheduler):
+        def get_lr(self):
+            return [base / 2**self.last_epoch for base in self.base_lrs]
+
+    one = optimizer(groups=2)
+    scheduler = Halving(one)
+    one.step()
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.25, 0.25]
+    with pytest.raises(NotImplementedError, match="LRScheduler: define get_lr"):
+        s.LRScheduler(one)
+
+
+def test_a_scheduler_that_runs_ahead_is_warned_about_once():
+    one = optimizer()
+    scheduler = s.StepLR(one, 3)
+    with pytest.warns(UserWarning, match=r"StepLR.step\(\) was called before optimizer.step\(\)"):
+        scheduler.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scheduler.step()
+        one.step()
+        scheduler.step()
+
+
+def test_last_epoch_goes_on_where_the_groups_say():
+    one = optimizer()
+    one.param_groups[0].update(initial_lr=0.5, lr=0.05)
+    scheduler = s.StepLR(one, 10, last_epoch=14)
+    assert scheduler.last_epoch == 15 and scheduler.get_last_lr() == [0.05] and scheduler.base_lrs == [0.5]
+    one.step()
+    for _ in range(5):
+        scheduler.step()
+    assert scheduler.get_last_lr() == pytest.approx([0.005])
+
+
+def test_warm_restarts_take_fractions_of_an_epoch():
+    one = optimizer()
+    scheduler = s.CosineAnnealingWarmRestarts(one, T_0=4, T_mult=2)
+    one.step()
+    for epoch, part in [
+        (0.5, 0.5 / 4),
+        (3.75, 3.75 / 4),
+        (4, 0.0),
+        (7.5, 3.5 / 8),
+        (12, 0.0),
+        (20.0, 8 / 16),
+        (1, 0.25),
+    ]:
+        scheduler.step(epoch)
+        assert scheduler.get_last_lr()[0] == pytest.approx(0.25 * (1 + math.cos(math.pi * part)))
+        assert scheduler.last_epoch == int(epoch)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 10])
+@pytest.mark.parametrize("pct_start", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("three_phase", [False, True])
+def test_one_cycle_survives_phases_without_length(steps, pct_start, three_phase):
+    one = optimizer(AdamW)
+    scheduler = s.OneCycleLR(one, 1.0, steps, pct_start=pct_start, three_phase=three_phase)
+    one.step()
+    for _ in range(steps):
+        rates = scheduler.get_last_lr()
+        assert 0 < rates[0] <= 1.0 and 0.85 <= one.param_groups[0]["betas"][0] <= 0.95
+        scheduler.step()
+    with pytest.raises(ValueError, match=f"OneCycleLR: the schedule has {steps} steps, this is step {steps + 1}"):
+        scheduler.step()
+
+
+def test_schedules_nest():
+    """A warm-up inside a sequence inside a sequence: every part starts when its turn comes."""
+    one = optimizer()
+    inner = s.SequentialLR(one, [s.LinearLR(one, 0.5, total_iters=2), s.ExponentialLR(one, 0.5)], [2])
+    chained = s.ChainedScheduler([s.ConstantLR(one, 0.5, 2), s.StepLR(one, 2, 0.1)])
+    outer = s.SequentialLR(one, [s.ConstantLR(one, 0.2, 99), inner, chained], [2, 6])
+    found = []
+    for _ in range(9):
+        found += outer.get_last_lr()
+        one.step()
+        outer.step()
+    assert found == pytest.approx([0.1, 0.1, 0.25, 0.375, 0.5, 0.25, 0.25, 0.25, 0.05])
+
+
+def test_plateau_takes_a_tensor_and_a_metric_that_is_nan():
+    one = optimizer()
+    scheduler = s.ReduceLROnPlateau(one, factor=0.5, patience=1)
+    for metric in (lucid.tensor(1.0), 0.5, math.nan, lucid.tensor([math.nan])):
+        one.step()
+        scheduler.step(metric)
+    assert scheduler.get_last_lr() == [0.25] and scheduler.best == 0.5
+
+
+def test_a_state_is_no_view():
+    one = optimizer()
+    scheduler = s.MultiStepLR(one, [1, 2])
+    state = scheduler.state_dict()
+    text = json.dumps(state)
+    one.step()
+    scheduler.step()
+    assert json.dumps(state) == text
+    scheduler.load_state_dict(state)
+    state["milestones"].append(3)
+    assert scheduler.milestones == [1, 2] and scheduler.last_epoch == 0
+
+
+def test_an_object_as_lambda_keeps_its_attributes():
+    class Decay:
+        def __init__(self, power):
+            self.power = power
+
+        def __call__(self, epoch):
+            return 1 / (1 + epoch) ** self.power
+
+    one = optimizer(groups=2)
+    state = s.LambdaLR(one, [Decay(2), math.cos]).state_dict()
+    assert state["lr_lambdas"] == [{"power": 2}, {}]
+    other = s.LambdaLR(optimizer(groups=2), [Decay(1), math.cos])
+    other.load_state_dict(state)
+    assert other.lr_lambdas[0].power == 2 and callable(other.lr_lambdas[1])
+
+
+one = optimizer()
+other = optimizer()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: s.StepLR(None, 3), TypeError, "StepLR: optimizer must be a lucid.optim.Optimizer, got NoneType"),
+        (lambda: s.StepLR(one, 0), ValueError, "StepLR: step_size must be at least 1, got 0"),
+        (lambda: s.StepLR(one, 3, "a"), TypeError, "StepLR: gamma must be a number, got 'a'"),
+        (lambda: s.StepLR(one, 3, last_epoch=-2), ValueError, "StepLR: last_epoch must be at least -1"),
+        (lambda: s.StepLR(optimizer(), 3, last_epoch=4), ValueError, "group 0 has no 'initial_lr'; load the optimizer"),
+        (lambda: s.MultiStepLR(one, [1.5]), TypeError, "MultiStepLR: milestones must be an integer, got 1.5"),
+        (lambda: s.ConstantLR(one, 0.0), ValueError, "ConstantLR: factor must be above 0 and at most 1, got 0"),
+        (lambda: s.LinearLR(one, 0), ValueError, "LinearLR: start_factor must be above 0 and at most 1, got 0"),
+        (lambda: s.LinearLR(one, 0.1, 2), ValueError, "LinearLR: end_factor must be at least 0 and at most 1, got 2"),
+        (lambda: s.LinearLR(one, total_iters=0), ValueError, "LinearLR: total_iters must be at least 1, got 0"),
+        (lambda: s.PolynomialLR(one, 0), ValueError, "PolynomialLR: total_iters must be at least 1"),
+        (lambda: s.CosineAnnealingLR(one, 0), ValueError, "CosineAnnealingLR: T_max must be at least 1"),
+        (lambda: s.CosineAnnealingWarmRestarts(one, 0), ValueError, "T_0 must be at least 1"),
+        (lambda: s.CosineAnnealingWarmRestarts(one, 2, 0), ValueError, "T_mult must be at least 1"),
+        (lambda: s.CosineAnnealingWarmRestarts(one, 2).step(-1), ValueError, "epoch must be at least 0, got -1"),
+        (lambda: s.LambdaLR(one, 0.5), TypeError, "LambdaLR: lr_lambda must be a function of the epoch, got 0.5"),
+        (lambda: s.LambdaLR(one, [abs, abs]), ValueError, "one for each of the 1 groups, got 2"),
+        (lambda: s.OneCycleLR(one, 0.1), ValueError, "OneCycleLR: give total_steps, or epochs and steps_per_epoch"),
+        (lambda: s.OneCycleLR(one, 0.1, 0), ValueError, "OneCycleLR: total_steps must be at least 1"),
+        (lambda: s.OneCycleLR(one, 0.1, epochs=1, steps_per_epoch=0), ValueError, "steps_per_epoch must be at least 1"),
+        (lambda: s.OneCycleLR(one, [0.1, 0.2], 5), ValueError, "OneCycleLR: max_lr must be one value or one for each"),
+        (lambda: s.OneCycleLR(one, 0.1, 5, pct_start=2), ValueError, "OneCycleLR: pct_start must be at least 0 and"),
+        (
+            lambda: s.OneCycleLR(one, 0.1, 5, anneal_strategy="x"),
+            ValueError,
+            "anneal_strategy must be 'cos' or 'linear'",
+        ),
+        (
+            lambda: s.OneCycleLR(optimizer(Adagrad), 0.1, 5),
+            ValueError,
+            "Adagrad has no momentum and no betas; say cycle",
+        ),
+        (lambda: s.SequentialLR(one, [], []), ValueError, "SequentialLR: schedulers is empty"),
+        (lambda: s.SequentialLR(one, [3], []), TypeError, "SequentialLR: scheduler 0 must be a scheduler, got int"),
+        (lambda: s.SequentialLR(one, [s.StepLR(other, 1)], []), ValueError, "scheduler 0 belongs to another optimizer"),
+        (lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [3]), ValueError, "one fewer than schedulers, got 1 and 1"),
+        (
+            lambda: s.SequentialLR(one, [s.StepLR(one, 1)] * 3, [3, 3]),
+            ValueError,
+            r"milestones must increase, got \[3, 3",
+        ),
+        (lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [], 4), ValueError, "go on with load_state_dict"),
+        (lambda: s.SequentialLR(one, [s.ReduceLROnPlateau(one)], []), ValueError, "wants a metric each step"),
+        (lambda: s.ChainedScheduler([]), ValueError, "ChainedScheduler: schedulers is empty"),
+        (
+            lambda: s.ReduceLROnPlateau(one, "low"),
+            ValueError,
+            "ReduceLROnPlateau: mode must be 'min' or 'max', got 'low'",
+        ),
+        (lambda: s.ReduceLROnPlateau(one, factor=1.0), ValueError, "factor must be below 1, got 1.0"),
+        (lambda: s.ReduceLROnPlateau(one, threshold_mode="x"), ValueError, "threshold_mode must be 'rel' or 'abs'"),
+        (lambda: s.ReduceLROnPlateau(one, min_lr=[1, 2]), ValueError, "min_lr must be one value or one for each"),
+        (
+            lambda: s.StepLR(one, 3).load_state_dict({"gamma": 1}),
+            ValueError,
+            "StepLR.load_state_dict: the state must have",
+        ),
+        (
+            lambda: s.StepLR(one, 3).load_state_dict(s.StepLR(optimizer(groups=2), 3).state_dict()),
+            ValueError,
+            "the state is of 2 groups, the optimizer has 1",
+        ),
+        (
+            lambda: s.ChainedScheduler([s.StepLR(one, 3)]).load_state_dict({"_schedulers": []}),
+            ValueError,
+            "the state is of 0 schedulers, this has 1",
+        ),
+    ],
+)
+def test_wrong_schedules_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

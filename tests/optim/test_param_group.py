@@ -1,0 +1,63 @@
+import mlx.core as mx
+import pytest
+
+import lucid
+from lucid.optim import SGD
+from lucid.optim.param_group import ParamGroup
+
+
+def test_every_way_of_writing_changes_the_array():
+    group = ParamGroup({"lr": 1})
+    rate = group.rate
+    assert group["lr"] == 1.0 and isinstance(group["lr"], float) and rate.item() == 1
+    group["lr"] = 0.5
+    assert rate.item() == 0.5
+    group.update({"lr": 0.25}, momentum=0.9)
+    assert rate.item() == 0.25 and group["momentum"] == 0.9
+    group |= {"lr": 0.125}
+    assert rate.item() == 0.125
+    assert group.setdefault("lr", 3.0) == 0.125 and group.setdefault("eps", 1.0) == 1.0
+    group.set_rate(2.0)
+    assert group["lr"] == rate.item() == 2.0 and group.rate is rate
+
+
+def test_former_arrays_keep_their_value():
+    group = ParamGroup({"lr": 0.5})
+    array = group.learning_rate
+    group["lr"] = 0.25
+    assert array.item() == 0.5 and group.learning_rate.item() == 0.25
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_tensor_is_the_users(shape):
+    lr = lucid.full(shape, 0.5)
+    p = lucid.zeros(3).requires_grad_()
+    p.grad = lucid.ones(3)
+    optimizer = SGD([p], lr=lr)
+    group = optimizer.param_groups[0]
+    optimizer.step()
+    assert group["lr"] is lr and p.tolist() == [-0.5] * 3
+    lr.fill_(0.25)  # written by the user
+    optimizer.step()
+    assert p.tolist() == [-0.75] * 3
+    group.set_rate(1.0)  # written by a schedule
+    optimizer.step()
+    assert group["lr"] is lr and lr.shape == shape and lr.item() == 1.0 and p.tolist() == [-1.75] * 3
+    group["lr"] = 0.125  # replaced: the tensor keeps its value
+    optimizer.step()
+    assert lr.item() == 1.0 and p.tolist() == [-1.875] * 3
+
+
+def test_the_arrays_are_float32_without_dimensions():
+    assert ParamGroup({"lr": lucid.full((1,), 0.5, dtype=lucid.float16)}).learning_rate.dtype == mx.float32
+    assert ParamGroup({"lr": lucid.full((1,), 0.5)}).learning_rate.shape == ()
+    assert ParamGroup({"lr": 3}).learning_rate.dtype == mx.float32
+
+
+def test_what_is_no_learning_rate_is_refused():
+    group = ParamGroup({"lr": 0.5})
+    with pytest.raises(TypeError, match="optimizer: lr must be a number, got 'high'"):
+        group["lr"] = "high"
+    with pytest.raises(ValueError, match=r"one element, got shape \(2,\)"):
+        group["lr"] = lucid.zeros(2)
+    assert group["lr"] == group.rate.item() == 0.5
