@@ -34,6 +34,15 @@ def test_steps_agree_with_pytorch(case):
         assert_close(got, RECORDS[f"{case.name}|state"], "state", atol)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.optimizer == "Muon"], ids=lambda case: case.name)
+def test_muon_is_within_bfloat16_of_pytorch(case):
+    """PyTorch rounds inside each update, which has elements of up to about lr: 5 % of that is allowed for every step."""
+    found, _ = case.run(lucid, lucid.tensor)
+    for count, got, want in zip(RECORDED_STEPS, found, RECORDS[f"{case.name}|bfloat16"], strict=True):
+        lr = case.options.get("lr", 1e-3)
+        assert np.abs(got - want).max() < 0.05 * lr * count, f"after {count} steps"
+
+
 def test_every_optimizer_is_recorded():
     words = {name for name in vars(lucid.optim) if name[0].isupper()} - {"Optimizer", "Lion"}  # PyTorch has no Lion
     assert words == {case.optimizer for case in CASES}

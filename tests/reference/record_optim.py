@@ -21,9 +21,13 @@ def make(values: np.ndarray) -> torch.Tensor:
 
 
 def optimizers() -> dict[str, Any]:
-    # Muon rounds its Newton-Schulz iterations to bfloat16, which no other library repeats bit for bit.
-    torch.Tensor.bfloat16 = torch.Tensor.clone
     arrays: dict[str, Any] = {}
+    # Muon rounds its Newton-Schulz iterations to bfloat16, which no other library repeats bit for bit: recorded as it
+    # is, to show how far that goes, and then without.
+    for case in optim_cases.CASES:
+        if case.optimizer == "Muon":
+            arrays[f"{case.name}|bfloat16"] = np.stack(case.run(torch, make)[0]).astype(np.float32)
+    torch.Tensor.bfloat16 = torch.Tensor.clone
     for case in optim_cases.CASES:
         options = dict(case.options)
         if case.optimizer == "Adafactor" and "eps" not in options:
