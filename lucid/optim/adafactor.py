@@ -9,7 +9,8 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule, flag
+from lucid.optim.optimizer import Optimizer, Rule
+from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
 
 

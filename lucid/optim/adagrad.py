@@ -10,7 +10,8 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule, flag, refuse_differentiable
+from lucid.optim.optimizer import Optimizer, Rule
+from lucid.optim.options import flag, refuse_differentiable
 from lucid.optim.param_group import ParamGroup
 
 

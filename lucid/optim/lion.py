@@ -10,7 +10,8 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule, betas
+from lucid.optim.optimizer import Optimizer, Rule
+from lucid.optim.options import betas
 from lucid.optim.param_group import ParamGroup
 
 

@@ -11,7 +11,8 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule, flag
+from lucid.optim.optimizer import Optimizer, Rule
+from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
 
 _ADJUSTMENTS = ("original", "match_rms_adamw")

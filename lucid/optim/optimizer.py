@@ -18,16 +18,10 @@ from lucid import _checks, _pending, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
 from lucid.ops._common import LOW_PRECISION
+from lucid.optim.options import EXECUTION, NOTES, refuse_differentiable
 from lucid.optim.param_group import ParamGroup
 
 Rule = Callable[[mx.array, mx.array, dict[str, mx.array]], mx.array]
-
-# Options of PyTorch that say how a step is executed and not what it computes: taken, and of no effect.
-_EXECUTION = frozenset(("foreach", "fused", "capturable", "differentiable"))
-# What groups hold beside the options: labels, and what the learning rate schedulers keep there.
-_NOTES = frozenset(
-    ("params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
-)  # fmt: skip
 
 
 class Optimizer:
@@ -132,8 +126,8 @@ class Optimizer:
     def _group(self, given: Mapping[str, Any]) -> ParamGroup:
         """A checked group of the options ``given`` and, for what they leave out, the defaults."""
         refuse_differentiable(self._name, given.get("differentiable"))
-        options = {key: value for key, value in given.items() if key not in _EXECUTION}
-        unknown = sorted(set(options) - set(self.defaults) - _NOTES)
+        options = {key: value for key, value in given.items() if key not in EXECUTION}
+        unknown = sorted(set(options) - set(self.defaults) - NOTES)
         if unknown:
             known = ", ".join(self.defaults)
             raise ValueError(f"{self._name}: a group has no option {', '.join(map(repr, unknown))}; it has {known}")
@@ -193,7 +187,7 @@ class Optimizer:
         start = tape.wrap(mx.array(0.0))
         for p in due:
             self.state[p].setdefault("step", start)
-        users = Counter(id(state["step"]) for state in self.state.values() if state)
+        users = Counter(id(state["step"]) for state in self.state.values() if "step" in state)
         moving = Counter(id(self.state[p]["step"]) for p in due)
         moved: dict[int, Tensor] = {}
         for p in due:
@@ -350,32 +344,6 @@ class Optimizer:
 def working_dtype(dtype: mx.Dtype) -> mx.Dtype:
     """The dtype of the state and the arithmetic of a parameter of ``dtype``."""
     return mx.float32 if dtype in LOW_PRECISION else dtype
-
-
-def refuse_differentiable(where: str, differentiable: Any) -> None:
-    if differentiable:
-        raise ValueError(f"{where}: differentiable=True is not offered: a step is never recorded")
-
-
-def fraction(where: str, name: str, value: Any) -> float:
-    """``value`` as float in [0, 1): a decay rate."""
-    number = _checks.number(where, name, value, 0.0)
-    if number >= 1:
-        raise ValueError(f"{where}: {name} must be at least 0 and below 1, got {value!r}")
-    return number
-
-
-def betas(where: str, value: Any) -> tuple[float, float]:
-    """Two decay rates."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{where}: betas must be two numbers, got {value!r}")
-    return fraction(where, "betas[0]", value[0]), fraction(where, "betas[1]", value[1])
-
-
-def flag(where: str, name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{where}: {name} must be True or False, got {value!r}")
-    return value
 
 
 def _snapshot(value: Any) -> Any:

@@ -36,7 +36,7 @@ def test_steps_agree_with_pytorch(case):
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.optimizer == "Muon"], ids=lambda case: case.name)
 def test_muon_is_within_bfloat16_of_pytorch(case):
-    """PyTorch rounds inside each update, which has elements of up to about lr: 5 % of that is allowed for every step."""
+    """PyTorch rounds inside each update, whose elements go up to about lr: 5 % of that is allowed for each step."""
     found, _ = case.run(lucid, lucid.tensor)
     for count, got, want in zip(RECORDED_STEPS, found, RECORDS[f"{case.name}|bfloat16"], strict=True):
         lr = case.options.get("lr", 1e-3)

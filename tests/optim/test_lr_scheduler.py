@@ -34,6 +34,24 @@ def test_a_schedule_moves_a_tensor_that_is_the_learning_rate():
     assert one.param_groups[0]["initial_lr"] == 0.5
 
 
+@pytest.mark.parametrize(
+    "make", [lambda one: s.StepLR(one, 1, 0.5), lambda one: s.ReduceLROnPlateau(one, factor=0.5, patience=0)]
+)
+def test_groups_that_share_a_tensor_are_scheduled_once(make):
+    lr = lucid.tensor(0.5)
+    one = optimizer(groups=2, lr=lr)
+    scheduler = make(one)
+    arguments = (math.nan,) if isinstance(scheduler, s.ReduceLROnPlateau) else ()
+    one.step()
+    scheduler.step(*arguments)
+    assert lr.item() == 0.25 and scheduler.get_last_lr() == [0.25, 0.25]
+    one.add_param_group({"params": lucid.zeros(2).requires_grad_()})
+    with pytest.raises(
+        ValueError, match="the schedule began with 2 groups, the optimizer has 3 now; make the scheduler"
+    ):
+        scheduler.step(*arguments)
+
+
 def test_a_subclass_needs_get_lr_only():
     class Halving(s.LRScheduler):
         def get_lr(self):

@@ -74,6 +74,7 @@ class LRScheduler:
         self._last_lr = self._rates()
 
     def _count_step(self) -> None:
+        self._check_groups(len(self.base_lrs))
         if self._step_count == 1 and not self.optimizer._step_calls:
             warnings.warn(
                 f"{self._name}.step() was called before optimizer.step(): the first learning rate is skipped",
@@ -81,6 +82,14 @@ class LRScheduler:
                 stacklevel=3,
             )
         self._step_count += 1
+
+    def _check_groups(self, began_with: int) -> None:
+        count = len(self.optimizer.param_groups)
+        if count != began_with:
+            raise ValueError(
+                f"{self._name}: the schedule began with {began_with} groups, the optimizer has {count} now; "
+                "make the scheduler after adding groups"
+            )
 
     def _start(self) -> None:
         self._step_count = 0

@@ -53,6 +53,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Take the metric of an epoch, a number or a tensor of one element, which is evaluated for it."""
+        self._check_groups(len(self.min_lrs))
         current = float(metrics)
         self.last_epoch += 1
         if self._is_better(current):

@@ -1,0 +1,40 @@
+"""Checks of the options that optimizers share, and the words that groups may hold beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lucid import _checks
+
+# Options of PyTorch that say how a step is executed and not what it computes: taken, and of no effect.
+EXECUTION = frozenset(("foreach", "fused", "capturable", "differentiable"))
+# What groups hold beside the options: labels, and what the learning rate schedulers keep there.
+NOTES = frozenset(
+    ("params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+)  # fmt: skip
+
+
+def refuse_differentiable(where: str, differentiable: Any) -> None:
+    if differentiable:
+        raise ValueError(f"{where}: differentiable=True is not offered: a step is never recorded")
+
+
+def fraction(where: str, name: str, value: Any) -> float:
+    """``value`` as float in [0, 1): a decay rate."""
+    number = _checks.number(where, name, value, 0.0)
+    if number >= 1:
+        raise ValueError(f"{where}: {name} must be at least 0 and below 1, got {value!r}")
+    return number
+
+
+def betas(where: str, value: Any) -> tuple[float, float]:
+    """Two decay rates."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{where}: betas must be two numbers, got {value!r}")
+    return fraction(where, "betas[0]", value[0]), fraction(where, "betas[1]", value[1])
+
+
+def flag(where: str, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{where}: {name} must be True or False, got {value!r}")
+    return value
