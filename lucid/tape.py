@@ -115,6 +115,9 @@ class Node:
 
         count = len(floating)
         primals = [_get(args, kwargs, place) for place in places]
+        if all(0 in shape for shape, _ in self.outputs):
+            # Nothing came out, so nothing comes back. MLX's CPU backend leaves some sums over nothing unwritten.
+            return [wrap(mx.zeros_like(primal)) for primal in primals]
 
         def pull(*values: mx.array) -> Any:
             return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
