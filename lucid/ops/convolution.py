@@ -47,10 +47,12 @@ def _operands(
         if one is not None and one.dtype not in FLOATING:
             raise TypeError(f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(one.dtype)}")
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-    space = ", ".join("DHW"[-ndim:])
+    space = {1: "L", 2: "H, W"}[ndim]
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
     _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
     _checks.rank(where, "weight", weight.shape, ndim + 2)
+    if 0 in weight.shape[2:]:
+        raise ValueError(f"{where}: weight must have at least one tap, got shape {weight.shape}")
     alone = x.ndim == ndim + 1
     if alone:
         x = x[None]
@@ -84,20 +86,51 @@ def _conv(
     filters, kernel = weight.shape[0], weight.shape[2:]
     pads = _padding(where, padding, kernel, stride, dilation)
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
-    for size, k, d, (low, high) in zip(x.shape[1:-1], kernel, dilation, pads, strict=True):
-        if size + low + high < d * (k - 1) + 1:
+    space = x.shape[1:-1]
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    reach = []  # rows of the padded input under some window
+    for size, extent, step, (low, high) in zip(space, extents, stride, pads, strict=True):
+        if size + low + high < extent:
             raise ValueError(
-                f"{where}: the kernel covers {d * (k - 1) + 1}, more than the padded input of {size + low + high}, "
-                f"for kernel {kernel}, dilation {dilation} and input {x.shape[1:-1]}"
+                f"{where}: the kernel covers {extent}, more than the padded input of {size + low + high}, "
+                f"for kernel {kernel}, dilation {dilation} and input {space}"
             )
-    if ndim == 2 and groups == x.shape[-1] == filters:
-        return _result(depthwise_conv2d(x, weight, bias, stride, pads, dilation), alone, data_format)
-    if groups == 1 and stride == kernel and set(dilation) == {1} and not any(low or high for low, high in pads):
+        reach.append((size + low + high - extent) // step * step + extent)
+    if x.size == 0 or weight.size == 0:
+        counts = [(r - extent) // step + 1 for r, extent, step in zip(reach, extents, stride, strict=True)]
+        return _result(_nothing(x, weight, bias, (x.shape[0], *counts, filters)), alone, data_format)
+    if groups == x.shape[-1] == filters:
+        return _result(_depthwise(x, weight, bias, stride, pads, dilation), alone, data_format)
+    # Rows behind the last window are left out: MLX's derivatives of second order are wrong with them.
+    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, reach, pads, strict=True)]
+    if any(high < 0 for _, high in pads):
+        kept = (slice(None), *(slice(0, size + min(high, 0)) for size, (_, high) in zip(space, pads, strict=True)))
+        x = x[kept]
+        pads = [(low, max(high, 0)) for low, high in pads]
+    if groups == 1 and stride == kernel and set(dilation) == {1} and not any(map(any, pads)):
         return _result(_patches_conv(x, weight, bias), alone, data_format)
     margins = [low for low, _ in pads], [high for _, high in pads]
     taps = mx.moveaxis(weight, 1, -1)
     y = mx.conv_general(x, taps, list(stride), margins, kernel_dilation=list(dilation), groups=groups)
     return _result(y if bias is None else y + bias, alone, data_format)
+
+
+def _nothing(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+    """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
+    y = mx.zeros(shape, mx.result_type(x, weight))
+    return y if bias is None else y + bias
+
+
+def _depthwise(
+    x: mx.array, weight: mx.array, bias: mx.array | None, stride: tuple[int, ...], pads: list[tuple[int, int]],
+    dilation: tuple[int, ...],
+) -> mx.array:  # fmt: skip
+    if x.ndim == 4:
+        return depthwise_conv2d(x, weight, bias, stride, pads, dilation)
+    # A signal is an image of one row.
+    image, taps = mx.expand_dims(x, 1), mx.expand_dims(weight, 2)
+    y = depthwise_conv2d(image, taps, bias, (1, *stride), [(0, 0), *pads], (1, *dilation))
+    return mx.squeeze(y, 1)
 
 
 def _patches_conv(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.array:
@@ -107,18 +140,12 @@ def _patches_conv(x: mx.array, weight: mx.array, bias: mx.array | None) -> mx.ar
     convolution (2 cores, AMD EPYC, November 2026).
     """
     filters, channels, *kernel = weight.shape
-    counts = [size // k for size, k in zip(x.shape[1:-1], kernel, strict=True)]
-    whole = (slice(None), *(slice(0, n * k) for n, k in zip(counts, kernel, strict=True)))
-    x = x[whole]
     n = x.shape[0]
+    counts = [size // k for size, k in zip(x.shape[1:-1], kernel, strict=True)]
     split = [one for pair in zip(counts, kernel, strict=True) for one in pair]
     axes = [0, *range(1, len(split) + 1, 2), *range(2, len(split) + 2, 2), len(split) + 1]
-    patches = x.reshape(n, *split, channels).transpose(axes)  # (N, OH, OW, KH, KW, C)
-    rows = n
-    for count in counts:
-        rows *= count
     width = weight[0].size
-    flat = patches.reshape(rows, width)
+    flat = x.reshape(n, *split, channels).transpose(axes).reshape(-1, width)  # (N OH OW, KH KW C)
     taps = mx.moveaxis(weight, 1, -1).reshape(filters, width).T
     y = flat @ taps if bias is None else mx.addmm(bias, flat, taps)
     return y.reshape(n, *counts, filters)
@@ -172,28 +199,48 @@ def _conv_transpose(
         raise ValueError(
             f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
         )
-    # A convolution of the input spread out by the stride, with the kernel flipped.
-    extents = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    low = [extent - p for extent, p in zip(extents, padding, strict=True)]
-    high = [extent - p + e for extent, p, e in zip(extents, padding, extra, strict=True)]
-    # Negative padding, rows of the result that are cut off, is left to a slice at the end.
-    sizes = [
-        (n - 1) * s + 1 + a + b for n, s, a, b in zip(x.shape[1:-1], stride, low, high, strict=True)
-    ]  # out + extent
-    if any(size < extent + 1 for size, extent in zip(sizes, extents, strict=True)):
-        raise ValueError(f"{where}: padding {padding} leaves nothing of the output")
-    cut_low = [max(-one, 0) for one in low]
-    cut_high = [max(-one, 0) for one in high]
-    taps = weight.reshape(groups, channels // groups, per_group, *kernel)
-    taps = mx.moveaxis(taps, 1, -1).reshape(filters, *kernel, channels // groups)
-    y = mx.conv_general(
-        x, taps, stride=1,
-        padding=([max(one, 0) for one in low], [max(one, 0) for one in high]),
+    # The whole result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
+    whole = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
+    after = [e - p for e, p in zip(extra, padding, strict=True)]
+    sizes = [size - p + more for size, p, more in zip(whole, padding, after, strict=True)]
+    if min(sizes) < 1:
+        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(whole)}")
+    if x.size == 0 or weight.size == 0:
+        return _result(_nothing(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
+    if groups == 1 and stride == tuple(kernel) and set(dilation) == {1}:
+        y = _patches_transposed(x, weight)
+    else:
+        y = _spread_conv(x, weight, stride, dilation, groups)
+    rows = [slice(p, size + min(more, 0)) for p, size, more in zip(padding, whole, after, strict=True)]
+    kept = (slice(None), *rows)
+    y = y[kept]
+    if max(after) > 0:
+        y = mx.pad(y, [(0, 0), *((0, max(more, 0)) for more in after), (0, 0)])
+    return _result(y if bias is None else y + bias, alone, data_format)
+
+
+def _spread_conv(
+    x: mx.array, weight: mx.array, stride: tuple[int, ...], dilation: tuple[int, ...], groups: int
+) -> mx.array:
+    """A convolution of the input spread out by the stride, with the kernel flipped."""
+    channels, per_group, *kernel = weight.shape
+    taps = mx.moveaxis(weight.reshape(groups, channels // groups, per_group, *kernel), 1, -1)
+    margins = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    return mx.conv_general(
+        x, taps.reshape(groups * per_group, *kernel, channels // groups), stride=1, padding=(margins, margins),
         kernel_dilation=list(dilation), input_dilation=list(stride), groups=groups, flip=True,
     )  # fmt: skip
-    kept = (slice(None), *(slice(a, n - b) for n, a, b in zip(y.shape[1:-1], cut_low, cut_high, strict=True)))
-    y = y[kept]
-    return _result(y if bias is None else y + bias, alone, data_format)
+
+
+def _patches_transposed(x: mx.array, weight: mx.array) -> mx.array:
+    """Every pixel becomes a patch of its own: one matrix product, the transpose of ``_patches_conv``."""
+    channels, filters, *kernel = weight.shape
+    n, *space, _ = x.shape
+    taps = mx.moveaxis(weight, 1, -1).reshape(channels, -1)  # (C, KH KW O)
+    patches = (x.reshape(-1, channels) @ taps).reshape(n, *space, *kernel, filters)
+    dims = len(space)
+    axes = [0, *(one for at in range(1, dims + 1) for one in (at, at + dims)), 2 * dims + 1]
+    return patches.transpose(axes).reshape(n, *(size * k for size, k in zip(space, kernel, strict=True)), filters)
 
 
 @op

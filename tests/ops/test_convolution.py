@@ -1,0 +1,162 @@
+"""Convolutions agree with PyTorch in both layouts and say which sizes do not fit."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.nn import functional as F
+from tests.checking import check, recorded
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("ops_convolution"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
+
+
+LAYOUTS = [
+    (F.conv1d, (2, 4, 9), (6, 2, 3), {"stride": 2, "padding": 1, "groups": 2}),
+    (F.conv1d, (2, 4, 9), (4, 1, 3), {"padding": "same", "groups": 4}),
+    (F.conv1d, (4, 9), (6, 4, 3), {}),
+    (F.conv2d, (2, 4, 7, 5), (6, 2, 3, 2), {"stride": (2, 1), "padding": (0, 1), "groups": 2}),
+    (F.conv2d, (2, 4, 7, 5), (4, 1, 3, 3), {"padding": 1, "groups": 4}),
+    (F.conv2d, (2, 4, 7, 5), (6, 4, 2, 2), {"stride": 2}),
+    (F.conv2d, (4, 7, 5), (6, 4, 3, 3), {"padding": "same"}),
+    (F.conv_transpose1d, (2, 4, 5), (4, 3, 3), {"stride": 2, "output_padding": 1, "groups": 2}),
+    (F.conv_transpose1d, (4, 5), (4, 3, 3), {}),
+    (F.conv_transpose2d, (2, 4, 3, 5), (4, 3, 3, 2), {"stride": 2, "padding": 1}),
+    (F.conv_transpose2d, (2, 4, 3, 5), (4, 3, 2, 2), {"stride": 2}),
+    (F.conv_transpose2d, (4, 3, 5), (4, 3, 3, 3), {}),
+]
+
+
+@pytest.mark.parametrize(("op", "shape", "weight", "options"), LAYOUTS)
+def test_channels_last_is_the_same_with_other_axes(op, shape, weight, options):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(weight).astype(np.float32)
+    channels = len(shape) - len(weight) + 1
+    first = [lucid.tensor(one, requires_grad=True) for one in (x, w)]
+    last = [lucid.tensor(one, requires_grad=True) for one in (np.moveaxis(x, channels, -1), w)]
+    y, z = op(*first, **options), op(*last, **options, data_format="channels_last")
+    np.testing.assert_allclose(np.moveaxis(z.detach().numpy(), -1, channels), y.detach().numpy(), rtol=1e-5, atol=1e-5)
+    cotangent = rng.standard_normal(y.shape).astype(np.float32)
+    y.backward(cotangent)
+    z.backward(np.moveaxis(cotangent, channels, -1))
+    np.testing.assert_allclose(
+        np.moveaxis(last[0].grad.numpy(), -1, channels), first[0].grad.numpy(), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(last[1].grad.numpy(), first[1].grad.numpy(), rtol=1e-5, atol=1e-5)
+
+
+def ones(*shape):
+    return lucid.ones(*shape)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (
+            lambda: F.conv2d(ones(1, 3, 4, 4), ones(2, 4, 3, 3)),
+            ValueError,
+            "conv2d: input has 3 channels but weight and groups 1 want 4",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 4, 4, 4), ones(3, 2, 3, 3), groups=2),
+            ValueError,
+            "conv2d: out_channels 3 must be divisible by groups 2",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 2, 4, 4), ones(3, 2, 3, 3), ones(2)),
+            ValueError,
+            r"conv2d: bias must have shape \(3,\), got \(2,\)",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 2, 2, 8), ones(3, 2, 3, 3)),
+            ValueError,
+            "conv2d: the kernel covers 3, more than the padded input of 2, for kernel .3, 3.",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 5, 5), ones(1, 1, 3, 3), dilation=3),
+            ValueError,
+            "conv2d: the kernel covers 7, more than the padded input of 5",
+        ),
+        (
+            lambda: F.conv2d(ones(4, 4), ones(1, 1, 3, 3)),
+            ValueError,
+            r"conv2d: input must have 3 or 4 dimensions \(N, C, H, W\), got \(4, 4\)",
+        ),
+        (
+            lambda: F.conv1d(ones(1, 1, 3, 3), ones(1, 1, 3), data_format="channels_last"),
+            ValueError,
+            r"conv1d: input must have 2 or 3 dimensions \(N, L, C\)",
+        ),
+        (lambda: F.conv2d(ones(1, 1, 3, 3), ones(1, 1, 3)), ValueError, "conv2d: weight must have 4 dimensions"),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=2, padding="same"),
+            ValueError,
+            r"conv2d: padding 'same' needs stride 1, got \(2, 2\)",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), padding="full"),
+            ValueError,
+            "conv2d: padding must be 'same' or 'valid', got 'full'",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), padding=-1),
+            ValueError,
+            "conv2d: padding must be at least 0, got -1",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=0),
+            ValueError,
+            "conv2d: stride must be at least 1, got 0",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=(1, 2, 3)),
+            ValueError,
+            "conv2d: stride must be one integer or 2 of them",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), dilation=1.5),
+            TypeError,
+            "conv2d: dilation must be an integer, got 1.5",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4).long(), ones(1, 1, 3, 3)),
+            TypeError,
+            "conv2d: input must hold floating-point numbers, got int64",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), data_format="NHWC"),
+            ValueError,
+            "conv2d: data_format must be 'channels_first' or 'channels_last', got 'NHWC'",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 0, 3)),
+            ValueError,
+            r"conv2d: weight must have at least one tap, got shape \(1, 1, 0, 3\)",
+        ),
+        (
+            lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(3, 2, 3, 3)),
+            ValueError,
+            "conv_transpose2d: input has 2 channels but weight and groups 1 want 3",
+        ),
+        (
+            lambda: F.conv_transpose2d(ones(1, 3, 4, 4), ones(3, 2, 3, 3), groups=2),
+            ValueError,
+            "conv_transpose2d: in_channels 3 must be divisible by groups 2",
+        ),
+        (
+            lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(2, 2, 3, 3), output_padding=1),
+            ValueError,
+            "conv_transpose2d: output_padding must be below stride or dilation, got .1, 1. with .1, 1., .1, 1.",
+        ),
+        (
+            lambda: F.conv_transpose1d(ones(1, 2, 2), ones(2, 2, 2), padding=2),
+            ValueError,
+            r"conv_transpose1d: padding \(2,\) leaves nothing of an output of \(3,\)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use()
