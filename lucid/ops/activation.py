@@ -80,7 +80,9 @@ def mish(x: TensorLike) -> mx.array:
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
     """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
     x = _real("softplus", x)
-    scaled = x * _checks.number("softplus", "beta", beta)
+    if not _checks.number("softplus", "beta", beta):
+        raise ValueError("softplus: beta must not be 0")
+    scaled = x * beta
     large = scaled > threshold
     return mx.where(large, x, mx.logaddexp(mx.where(large, 0, scaled), 0) / beta)
 

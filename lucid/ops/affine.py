@@ -49,6 +49,6 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
         row = _checks.dim("embedding", padding_idx, weight.shape[0], "padding_idx")
         is_row = (mx.arange(weight.shape[0]) == row)[:, None]
         weight = mx.where(is_row, mx.stop_gradient(weight), weight)
-    if index.size == 0:
+    if index.size == 0 or weight.shape[1] == 0:
         return mx.zeros((*index.shape, weight.shape[1]), weight.dtype)
     return mx.take(weight, index, 0)

@@ -1,0 +1,109 @@
+"""Activation functions: at their kinks, far out, in half precision."""
+
+from tests.reference.case import Case, given, real, whole
+
+INF, NAN = float("inf"), float("nan")
+KINKS = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 6.0, -6.0, 0.5, -2.5]
+FAR = [30.0, -30.0, 100.0, -100.0]
+LIMITS = [INF, -INF, NAN]
+
+
+def call(op, **arguments):
+    return lambda lib, x: getattr(lib.nn.functional, op)(x, **arguments)
+
+
+# The function, its options, and where it is smooth enough to be differentiated twice and compared.
+VARIANTS = [
+    ("relu", {}),
+    ("relu6", {}),
+    ("leaky_relu", {}),
+    ("leaky_relu", {"negative_slope": 0.3}),
+    ("leaky_relu", {"negative_slope": -0.5}),
+    ("elu", {}),
+    ("elu", {"alpha": 0.5}),
+    ("gelu", {}),
+    ("gelu", {"approximate": "none"}),
+    ("gelu", {"approximate": "tanh"}),
+    ("silu", {}),
+    ("mish", {}),
+    ("softplus", {}),
+    ("softplus", {"beta": 3.0}),
+    ("softplus", {"beta": 0.5, "threshold": 1.0}),
+    ("logsigmoid", {}),
+    ("softsign", {}),
+    ("hardtanh", {}),
+    ("hardtanh", {"min_val": -3.0, "max_val": 0.5}),
+    ("hardsigmoid", {}),
+    ("hardswish", {}),
+    ("sigmoid", {}),
+    ("tanh", {}),
+]
+# PyTorch gives NaN where the limit exists, or its formula is 0 * inf; ours may give the limit.
+NO_LIMIT = {"gelu", "silu", "mish", "softsign", "hardswish"}
+ONCE = {"hardsigmoid"}  # PyTorch differentiates it no further
+
+CASES = []
+for op, options in VARIANTS:
+    title = ", ".join([op, *(f"{key} {value}" for key, value in options.items())])
+    run = call(op, **options)
+    order = 1 if op in ONCE else None
+    order_far_out = 0 if op == "sigmoid" else 1  # in float32 1 - sigmoid(30) is 0
+    CASES += [
+        Case(f"{title}: smooth", run, real(3, 7, low=-8, high=8, away=0.05), order=order),
+        Case(f"{title}: transposed", lambda lib, x, run=run: run(lib, x.t()), real(3, 2, away=0.05), order=order),
+        Case(f"{title}: a number", run, real(away=0.05), order=order),
+        Case(f"{title}: nothing", run, real(0, 3), order=order),
+        Case(f"{title}: kinks", run, given(KINKS), order=1),
+        Case(f"{title}: far out", run, given(FAR), order=order_far_out),
+        Case(f"{title}: float16", run, real(3, 7, low=-5, high=5, away=0.1, dtype="float16")),
+        Case(f"{title}: bfloat16", run, real(3, 7, low=-5, high=5, away=0.1, dtype="bfloat16")),
+    ]
+    if op not in NO_LIMIT:
+        CASES.append(Case(f"{title}: inf and nan", run, given(LIMITS, grad=False)))
+CASES += [Case(f"{op}: inf and nan", call(op), given([INF, NAN], grad=False)) for op in ("gelu", "silu", "mish")] + [
+    Case("relu: gradient of inf and nan", call("relu"), given(LIMITS), order=1),
+    Case("relu6: gradient of inf and nan", call("relu6"), given(LIMITS), order=1),
+    Case("relu: integers", call("relu"), whole(7)),
+    Case("relu: method", lambda lib, x: (x.relu(), lib.relu(x)), real(7, away=0.1)),
+    Case("softplus: at its threshold", call("softplus"), given([19.5, 20.0, 20.5]), order=1),
+    Case("hardtanh: at its bounds", call("hardtanh", min_val=-2.0, max_val=2.0), given([-2.0, 2.0, 1.0]), order=1),
+]
+
+for dim in (0, 1, -1):
+    CASES.append(Case(f"glu: dim {dim}", call("glu", dim=dim), real(4, 2, 6)))
+CASES += [
+    Case("glu: default", call("glu"), real(3, 4)),
+    Case("glu: half", call("glu"), real(3, 4, dtype="float16")),
+    Case("glu: far out", call("glu"), given([[5.0, 1.0, 100.0, -100.0]]), order=1),
+    Case("glu: nothing", call("glu"), real(0, 4)),
+]
+
+for op in ("softmax", "log_softmax", "softmin"):
+    for dim in (0, 1, -1):
+        CASES.append(Case(f"{op}: dim {dim}", call(op, dim=dim), real(3, 5, 7)))
+    CASES += [
+        Case(f"{op}: of one", call(op, dim=1), real(3, 1)),
+        Case(f"{op}: of none", call(op, dim=1), real(3, 0)),
+        Case(f"{op}: nothing left", call(op, dim=1), real(0, 3)),
+        Case(f"{op}: a number", call(op, dim=0), real()),
+        Case(f"{op}: large", call(op, dim=-1), given([[1000.0, 999.0, -1000.0], [88.0, 89.0, -104.0]])),
+        Case(f"{op}: far apart", call(op, dim=-1), given([[0.0, 200.0, 0.0], [-200.0, 0.0, 1.0]]), order=1),
+        Case(f"{op}: float16", call(op, dim=-1), real(3, 7, low=-5, high=5, dtype="float16")),
+        Case(f"{op}: bfloat16", call(op, dim=-1), real(3, 7, low=-5, high=5, dtype="bfloat16")),
+        Case(f"{op}: a long row of half", call(op, dim=-1), real(1, 4099, dtype="float16"), order=0),
+        Case(f"{op}: dtype", lambda lib, x, op=op: call(op, dim=-1, dtype=lib.float32)(lib, x), whole(3, 4), order=0),
+        Case(f"{op}: nan", call(op, dim=-1), given([[NAN, 1.0], [1.0, 2.0]], grad=False)),
+    ]
+masked = [[-INF, 1.0, 2.0], [-INF, -INF, 0.5]]
+CASES += [
+    Case("softmax: -inf", call("softmax", dim=-1), given(masked)),
+    Case("log_softmax: -inf", call("log_softmax", dim=-1), given(masked, grad=False)),
+    Case("softmax: all -inf", call("softmax", dim=-1), given([[-INF, -INF]], grad=False)),
+    Case("log_softmax: all -inf", call("log_softmax", dim=-1), given([[-INF, -INF]], grad=False)),
+    Case("softmin: inf", call("softmin", dim=-1), given([[INF, 1.0, 2.0]])),
+    Case(
+        "softmax: function and method",
+        lambda lib, x: (lib.softmax(x, dim=1), x.softmax(1), x.softmax(dim=-1), x.log_softmax(dim=0)),
+        real(3, 5),
+    ),
+]
