@@ -112,14 +112,12 @@ def batch_norm(
             raise ValueError("batch_norm: running_mean and running_var are needed when not training")
         return batch_norm_with_statistics(input, running_mean, running_var, weight, bias, eps, data_format)
     y, mean, var = batch_norm_of_batch(input, weight, bias, eps, data_format)
+    for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if running is not None and running.shape != mean.shape:
+            raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
     count = y.numel() // max(mean.numel(), 1)
-    for name, running, new in (
-        ("running_mean", running_mean, mean),
-        ("running_var", running_var, var * (count / max(count - 1, 1))),
-    ):
+    for running, new in ((running_mean, mean), (running_var, var * (count / max(count - 1, 1)))):
         if running is not None:
-            if running.shape != mean.shape:
-                raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
             old, new_array = tape.unwrap(running), tape.unwrap(new)
             running._update((old + momentum * (new_array - old)).astype(old.dtype))
     return y

@@ -32,6 +32,10 @@ def _pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype
             "which is seldom meant",
             stacklevel=5,
         )
+    return _in_one_dtype(x, target)
+
+
+def _in_one_dtype(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
     dtype = mx.result_type(x, target)
     dtype = dtype if dtype in FLOATING else mx.float32
     wide = dtype if dtype == mx.float64 else mx.float32
@@ -160,6 +164,7 @@ def nll_loss(
     outside [0, C) gives NaN: looking at it would wait for its value.
     """
     x, dtype = _wide("nll_loss", x), array("nll_loss", x).dtype
+    ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
     target = _classes("nll_loss", x, target)
     weight = _class_weight("nll_loss", x, weight)
     loss, counts = _picked(-x, target, weight, ignore_index)
@@ -187,6 +192,7 @@ def cross_entropy(
     x, dtype = _wide(where, x), array(where, x).dtype
     target = array(where, target, "target")
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
+    ignore_index = _checks.integer(where, "ignore_index", ignore_index)
     weight = _class_weight(where, x, weight)
     at = _class_axis(where, x)
     if target.dtype in FLOATING:
@@ -278,9 +284,11 @@ def _averaged(where: str, loss: mx.array, counts: mx.array, reduction: str, dtyp
 
 @op
 def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
-    """The cosine of the angle between the vectors of both along ``dim``; norms are at least ``eps``."""
-    x, other, dtype = _pair("cosine_similarity", x, other)
+    """The cosine of the angle between the vectors of both along ``dim``, broadcast; norms are at least ``eps``."""
+    where = "cosine_similarity"
+    x, other, dtype = _in_one_dtype(array(where, x), array(where, other, "other"))
+    _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
-    at = _checks.dim("cosine_similarity", dim, x.ndim)
+    at = _checks.dim(where, dim, x.ndim)
     norms = [mx.sqrt(mx.maximum(mx.sum(mx.square(one), at, keepdims=True), eps * eps)) for one in (x, other)]
     return mx.sum(x / norms[0] * (other / norms[1]), at).astype(dtype)

@@ -11,6 +11,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
+from lucid.ops.reduction import power_norm
 from lucid.tape import op
 
 DATA_FORMATS = ("channels_first", "channels_last")
@@ -79,7 +80,7 @@ def layer_norm(
 def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
     if x.size == 0:
         return x
-    return mx.fast.layer_norm(x, weight, bias, eps)
+    return mx.fast.layer_norm(x, weight, bias, eps).astype(x.dtype)
 
 
 @op
@@ -202,10 +203,5 @@ def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     """``x / max(norm(x, p), eps)`` along ``dim``."""
     x, wide = _input("normalize", x)
     at = _checks.dim("normalize", dim, x.ndim)
-    if p == 2:
-        squares = mx.sum(mx.square(wide), at, keepdims=True)
-        zero = squares == 0
-        size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
-    else:
-        size = mx.sum(mx.abs(wide) ** p, at, keepdims=True) ** (1 / p)
+    size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (at,), True)
     return (wide / mx.maximum(size, eps)).astype(x.dtype)

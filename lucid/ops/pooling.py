@@ -26,10 +26,7 @@ class _Windows:
         self, where: str, x: mx.array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
         data_format: str,
     ) -> None:  # fmt: skip
-        _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-        layout = "(N, C, H, W)" if data_format == "channels_first" else "(N, H, W, C)"
-        _checks.rank(where, "input", x.shape, (3, 4), layout)
-        self.first = x.ndim - (2 if data_format == "channels_first" else 3)  # the dimension of the height
+        self.first = _height_axis(where, x, data_format)
         self.size = x.shape[self.first : self.first + 2]
         self.kernel = _checks.pair(where, "kernel_size", kernel, 1)
         self.stride = self.kernel if stride is None else _checks.pair(where, "stride", stride, 1)
@@ -49,8 +46,8 @@ class _Windows:
             count -= 1  # a window must begin inside the image or its left padding
         if count < 1:
             raise ValueError(
-                f"{where}: kernel_size {self.kernel} does not fit the input of {self.size[0]}x{self.size[1]} "
-                f"with padding {self.padding}"
+                f"{where}: kernel_size {self.kernel} with dilation {self.dilation} does not fit the input of "
+                f"{self.size[0]}x{self.size[1]} with padding {self.padding}"
             )
         return count
 
@@ -72,8 +69,12 @@ class _Windows:
                 ]
                 yield x[(slice(None),) * self.first + tuple(spans)]
 
-    def shape(self, height: int, width: int, x: mx.array) -> tuple[int, ...]:
-        return (*x.shape[: self.first], height, width, *x.shape[self.first + 2 :])
+
+def _height_axis(where: str, x: mx.array, data_format: str) -> int:
+    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+    layout = "(N, C, H, W)" if data_format == "channels_first" else "(N, H, W, C)"
+    _checks.rank(where, "input", x.shape, (3, 4), layout)
+    return x.ndim - (2 if data_format == "channels_first" else 3)
 
 
 def _input(where: str, x: Any) -> mx.array:
@@ -125,7 +126,7 @@ def avg_pool2d(
     for one in places:
         total = total + one
     if divisor_override is not None:
-        if not divisor_override:
+        if not _checks.integer("avg_pool2d", "divisor_override", divisor_override):
             raise ValueError("avg_pool2d: divisor_override must not be 0")
         return (total / divisor_override).astype(x.dtype)
     rows, columns = (_counts(windows, i, count_include_pad) for i in (0, 1))
@@ -155,8 +156,10 @@ def adaptive_avg_pool2d(
     wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(wanted) != 2:
         raise ValueError(f"adaptive_avg_pool2d: output_size must be one integer or (H, W), got {output_size!r}")
-    windows = _Windows("adaptive_avg_pool2d", x, 1, 1, 0, 1, False, data_format)
-    first, (height, width) = windows.first, windows.size
+    first = _height_axis("adaptive_avg_pool2d", x, data_format)
+    height, width = x.shape[first : first + 2]
+    if not height or not width:
+        raise ValueError(f"adaptive_avg_pool2d: the image must have pixels, got {height}x{width}")
     oh, ow = (
         size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
         for one, size in zip(wanted, (height, width), strict=True)

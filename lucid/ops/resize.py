@@ -47,6 +47,8 @@ def interpolate(
         raise ValueError(f"{where}: antialias is not supported")
     first = 2 if data_format == "channels_first" else 1
     before = x.shape[first : first + dims]
+    if 0 in before:
+        raise ValueError(f"{where}: the image must have pixels, got {before}")
     after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
@@ -64,7 +66,10 @@ def _sizes(
 ) -> tuple[tuple[int, ...], list[float | None]]:
     """The new sizes, and for each dimension the factor that the coordinates are computed with, if one was given."""
     if (size is None) == (scale_factor is None):
-        raise ValueError(f"{where}: one of size and scale_factor must be given")
+        both = "" if size is None else ", not both"
+        raise ValueError(f"{where}: one of size and scale_factor must be given{both}")
+    if size is not None and recompute:
+        raise ValueError(f"{where}: recompute_scale_factor is only for scale_factor")
     if size is not None:
         return _checks.tuple_of(where, "size", size, len(before), 1), [None] * len(before)
     factors = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * len(before)

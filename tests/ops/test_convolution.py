@@ -1,11 +1,13 @@
 """Convolutions agree with PyTorch in both layouts and say which sizes do not fit."""
 
-import numpy as np
+import functools
+
 import pytest
 
 import lucid
 from lucid.nn import functional as F
 from tests.checking import check, recorded
+from tests.ops.layouts import same_in_both
 
 
 @pytest.mark.parametrize(("case", "record"), recorded("ops_convolution"))
@@ -31,20 +33,7 @@ LAYOUTS = [
 
 @pytest.mark.parametrize(("op", "shape", "weight", "options"), LAYOUTS)
 def test_channels_last_is_the_same_with_other_axes(op, shape, weight, options):
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(weight).astype(np.float32)
-    channels = len(shape) - len(weight) + 1
-    first = [lucid.tensor(one, requires_grad=True) for one in (x, w)]
-    last = [lucid.tensor(one, requires_grad=True) for one in (np.moveaxis(x, channels, -1), w)]
-    y, z = op(*first, **options), op(*last, **options, data_format="channels_last")
-    np.testing.assert_allclose(np.moveaxis(z.detach().numpy(), -1, channels), y.detach().numpy(), rtol=1e-5, atol=1e-5)
-    cotangent = rng.standard_normal(y.shape).astype(np.float32)
-    y.backward(cotangent)
-    z.backward(np.moveaxis(cotangent, channels, -1))
-    np.testing.assert_allclose(
-        np.moveaxis(last[0].grad.numpy(), -1, channels), first[0].grad.numpy(), rtol=1e-5, atol=1e-5
-    )
-    np.testing.assert_allclose(last[1].grad.numpy(), first[1].grad.numpy(), rtol=1e-5, atol=1e-5)
+    same_in_both(functools.partial(op, **options), shape, weight, batch=len(shape) == len(weight))
 
 
 def ones(*shape):

@@ -1,0 +1,113 @@
+"""Resizing agrees with PyTorch in both layouts and refuses goals that it cannot reach."""
+
+import functools
+
+import pytest
+
+import lucid
+from lucid.nn import functional as F
+from tests.checking import check, recorded
+from tests.ops.layouts import same_in_both
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("ops_resize"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((2, 3, 5, 7), {"size": (3, 9)}),
+        ((2, 3, 5, 7), {"size": (8, 9), "mode": "bilinear"}),
+        ((2, 3, 5, 7), {"scale_factor": 1.7, "mode": "bicubic", "align_corners": True}),
+        ((2, 3, 5, 7), {"scale_factor": (0.5, 2.0), "mode": "area"}),
+        ((2, 3, 7), {"scale_factor": 2, "mode": "linear"}),
+        ((2, 3, 4, 3, 2), {"size": (2, 3, 4), "mode": "trilinear"}),
+    ],
+)
+def test_channels_last_is_the_same_with_other_axes(shape, options):
+    same_in_both(functools.partial(F.interpolate, **options), shape)
+
+
+def image(*shape):
+    return lucid.ones(*(shape or (1, 1, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda: F.interpolate(image()), ValueError, "interpolate: one of size and scale_factor must be given"),
+        (
+            lambda: F.interpolate(image(), 3, 2.0),
+            ValueError,
+            "interpolate: one of size and scale_factor must be given, not both",
+        ),
+        (lambda: F.interpolate(image(), 0), ValueError, "interpolate: size must be at least 1, got 0"),
+        (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be one integer or 2 of them"),
+        (lambda: F.interpolate(image(), 2.5), TypeError, "interpolate: size must be an integer, got 2.5"),
+        (
+            lambda: F.interpolate(image(), scale_factor=(1, 2, 3)),
+            ValueError,
+            r"interpolate: scale_factor must be one number or 2, got \(1, 2, 3\)",
+        ),
+        (
+            lambda: F.interpolate(image(), scale_factor=0.1),
+            ValueError,
+            r"interpolate: scale_factor 0.1 leaves nothing of \(4, 4\)",
+        ),
+        (
+            lambda: F.interpolate(image(), scale_factor=-1),
+            ValueError,
+            "interpolate: scale_factor must be above 0, got -1",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, mode="cubic"),
+            ValueError,
+            "interpolate: mode must be 'nearest', .* or 'area', got 'cubic'",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, mode="linear"),
+            ValueError,
+            r"interpolate: mode 'linear' is not for 2 dimensions behind the channels, got \(1, 1, 4, 4\)",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, align_corners=True),
+            ValueError,
+            "interpolate: align_corners is only for linear and bicubic modes, got it with 'nearest'",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, mode="bilinear", antialias=True),
+            ValueError,
+            "interpolate: antialias is not supported",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, recompute_scale_factor=True),
+            ValueError,
+            "interpolate: recompute_scale_factor is only for scale_factor",
+        ),
+        (
+            lambda: F.interpolate(image(2, 3), 3),
+            ValueError,
+            r"interpolate: input must have 3 or 4 or 5 dimensions \(N, C, ...\), got \(2, 3\)",
+        ),
+        (
+            lambda: F.interpolate(image(1, 1, 0, 4), 3),
+            ValueError,
+            r"interpolate: the image must have pixels, got \(0, 4\)",
+        ),
+        (
+            lambda: F.interpolate(image().long(), 3),
+            TypeError,
+            "interpolate: input must hold floating-point numbers, got int64",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, data_format="NHWC"),
+            ValueError,
+            "interpolate: data_format must be 'channels_first' or 'channels_last', got 'NHWC'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use()
