@@ -282,3 +282,11 @@ def test_a_gradient_that_two_inputs_share_is_differentiated_for_both():
     g = lucid.ones(3).requires_grad_()
     ga, gb = lucid.autograd.grad(a + b, [a, b], g, create_graph=True)
     close(lucid.autograd.grad((ga + 10 * gb).sum(), g)[0], np.full(3, 11))
+
+
+def test_nothing_has_the_gradient_zero():
+    x = lucid.zeros(3, 0).requires_grad_()
+    b = lucid.ones(3, requires_grad=True)
+    y = x.t() + b
+    (y * 2).sum().backward()
+    assert x.grad.shape == (3, 0) and b.grad.tolist() == [0, 0, 0]
