@@ -48,6 +48,11 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
         ) from None
 
 
+def solid(x: mx.array) -> mx.array:
+    """``x``, laid out anew if it is empty: MLX's sums over an empty array that was transposed may never end."""
+    return x if x.size else mx.zeros(x.shape, x.dtype)
+
+
 def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
     """Both operands, such that MLX computes them in PyTorch's result dtype. One of them may stay a Python number."""
     if type(x) is mx.array and type(other) is mx.array:

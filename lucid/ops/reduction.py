@@ -4,7 +4,8 @@
 ``keepdims`` are accepted as well. Half precision is summed in float32 and returned as it came.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 
@@ -17,9 +18,11 @@ from lucid.ops._common import (
     at_least_1d,
     axes,
     either,
+    floating,
     larger,
     one_axis,
     smaller,
+    solid,
 )
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -27,24 +30,30 @@ from lucid.tape import op
 Dims = int | tuple[int, ...] | list[int] | None
 
 
+class MinAndMax(NamedTuple):
+    """The smallest and the largest value."""
+
+    min: mx.array
+    max: mx.array
+
+
 def _keep(where: str, keepdim: bool, keepdims: bool | None) -> bool:
     return bool(either(where, "keepdim", keepdim, "keepdims", keepdims, False))
 
 
 def _summable(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
-    """``x`` in the dtype to sum in, and the dtype of the result: int64 for whole numbers."""
-    x = array(where, x)
+    """``x`` in the dtype to sum in, and the dtype of the result: int64 for whole numbers, or ``dtype``."""
+    x = solid(array(where, x))
     if dtype is not None:
         x = x.astype(_checks.dtype(where, dtype))
     if x.dtype in LOW_PRECISION:
         return x.astype(mx.float32), x.dtype
-    if x.dtype not in FLOATING and x.dtype != mx.uint64:
-        x = x.astype(mx.int64)
-    return x, x.dtype
+    wide = x if x.dtype in FLOATING or x.dtype == mx.uint64 else x.astype(mx.int64)
+    return wide, wide.dtype if dtype is None else x.dtype
 
 
 def _averageable(where: str, x: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
-    x = array(where, x)
+    x = solid(array(where, x))
     if dtype is not None:
         x = x.astype(_checks.dtype(where, dtype))
     if x.dtype not in FLOATING:
@@ -171,22 +180,25 @@ def _filled(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
         raise ValueError(f"{where}: there is no value to choose from, the reduced size of shape {x.shape} is 0")
 
 
-def _extreme(where: str, x: mx.array, dim: Any, keep: bool) -> mx.array:
+def _extreme(where: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
     dims = axes(where, x, dim, None)
     _filled(where, x, dims)
-    return (mx.min if where.endswith("min") else mx.max)(x, dims, keep)
+    return choose(x, dims, keep)
 
 
 def _picked(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim(where, dim, x.ndim)
     _filled(where, x, (at,))
-    index = _arg(where, x, at)
-    values = mx.take_along_axis(x, index, at)
-    index = index.astype(mx.int64)
+    return _taken(x, _arg(where, x, at), at, scalar, keep)
+
+
+def _taken(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
+    """The values at ``index``, one along ``dim``, which is left only with ``keep``."""
+    values, index = mx.take_along_axis(x, index, dim), index.astype(mx.int64)
     if scalar:
         return ValuesAndIndices(values.reshape(()), index.reshape(()))
-    return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(at), index.squeeze(at))
+    return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(dim), index.squeeze(dim))
 
 
 def _arg(where: str, x: mx.array, dim: int) -> mx.array:
@@ -211,7 +223,7 @@ def max(
         return larger("max", x, other)
     dim = either("max", "dim", dim, "axis", axis)
     keep = _keep("max", keepdim, keepdims)
-    return _extreme("max", x, None, keep) if dim is None else _picked("max", x, dim, keep)
+    return _extreme("max", x, None, keep, mx.max) if dim is None else _picked("max", x, dim, keep)
 
 
 @op
@@ -230,7 +242,7 @@ def min(
         return smaller("min", x, other)
     dim = either("min", "dim", dim, "axis", axis)
     keep = _keep("min", keepdim, keepdims)
-    return _extreme("min", x, None, keep) if dim is None else _picked("min", x, dim, keep)
+    return _extreme("min", x, None, keep, mx.min) if dim is None else _picked("min", x, dim, keep)
 
 
 @op
@@ -238,9 +250,8 @@ def amax(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """The largest value over ``dim``. Several largest values share the gradient."""
-    return _extreme(
-        "amax", array("amax", x), either("amax", "dim", dim, "axis", axis), _keep("amax", keepdim, keepdims)
-    )
+    dim = either("amax", "dim", dim, "axis", axis)
+    return _extreme("amax", solid(array("amax", x)), dim, _keep("amax", keepdim, keepdims), mx.max)
 
 
 @op
@@ -248,16 +259,16 @@ def amin(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """The smallest value over ``dim``. Several smallest values share the gradient."""
-    return _extreme(
-        "amin", array("amin", x), either("amin", "dim", dim, "axis", axis), _keep("amin", keepdim, keepdims)
-    )
+    dim = either("amin", "dim", dim, "axis", axis)
+    return _extreme("amin", solid(array("amin", x)), dim, _keep("amin", keepdim, keepdims), mx.min)
 
 
 @op
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
-    """The smallest and the largest value over ``dim``."""
-    x = array("aminmax", x)
-    return _extreme("aminmax: min", x, dim, keepdim), _extreme("aminmax", x, dim, keepdim)
+    """The smallest and the largest value over ``dim``: the named tuple (min, max)."""
+    x = solid(array("aminmax", x))
+    smallest = _extreme("aminmax", x, dim, keepdim, mx.min)
+    return MinAndMax(smallest, _extreme("aminmax", x, dim, keepdim, mx.max))
 
 
 def _argument(where: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
@@ -294,7 +305,7 @@ def any(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """True where at least one value over ``dim`` is not 0."""
-    x = array("any", x)
+    x = solid(array("any", x))
     return mx.any(x, axes("any", x, dim, axis), _keep("any", keepdim, keepdims))
 
 
@@ -303,14 +314,14 @@ def all(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """True where no value over ``dim`` is 0."""
-    x = array("all", x)
+    x = solid(array("all", x))
     return mx.all(x, axes("all", x, dim, axis), _keep("all", keepdim, keepdims))
 
 
 @op
 def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
     """How many values over ``dim`` are not 0 (int64)."""
-    x = array("count_nonzero", x)
+    x = solid(array("count_nonzero", x))
     return mx.sum((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
 
 
@@ -319,8 +330,7 @@ def logsumexp(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf of nothing."""
-    x = array("logsumexp", x)
-    x, out = _averageable("logsumexp", x if x.dtype in FLOATING else x.astype(mx.float32))
+    x, out = _averageable("logsumexp", floating("logsumexp", x))
     dims = axes("logsumexp", x, dim, axis)
     keep = _keep("logsumexp", keepdim, keepdims)
     if _count(x, dims) == 0:
@@ -388,7 +398,14 @@ def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: i
     """The products of the values up to each one along ``dim``; whole numbers give int64."""
     x, out = _summable("cumprod", x, dtype)
     at = one_axis("cumprod", x, dim, axis)
-    return mx.cumprod(x, at).astype(out) if x.ndim else (x + 0).astype(out)
+    x, shape = at_least_1d(x), x.shape
+    # Products of 1, 2, 4, ... neighbours: products alone, so that all derivatives are right at zeros too.
+    step = 1
+    while step < x.shape[at]:
+        width = [(step if one == at else 0, 0) for one in range(x.ndim)]
+        x = x * mx.pad(x[(slice(None),) * at + (slice(0, -step),)], width, constant_values=mx.array(1, x.dtype))
+        step *= 2
+    return x.reshape(shape).astype(out)
 
 
 @op
@@ -396,28 +413,31 @@ def median(
     x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array | ValuesAndIndices:  # fmt: skip
-    """The middle value, the lower of two; with ``dim`` the named tuple (values, indices)."""
+    """The middle value, the lower of two; NaN where one is. With ``dim`` the named tuple (values, indices)."""
     x = array("median", x)
     dim = either("median", "dim", dim, "axis", axis)
     keep = _keep("median", keepdim, keepdims)
     if dim is None:
         _filled("median", x, tuple(range(x.ndim)))
-        middle = _ranked(x.reshape(-1), (x.size - 1) // 2, 0).values
+        middle = _taken(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
         return middle.reshape((1,) * x.ndim if keep else ())
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("median", dim, x.ndim)
     _filled("median", x, (at,))
-    values, index = _ranked(x, (x.shape[at] - 1) // 2, at)
-    if scalar:
-        return ValuesAndIndices(values.reshape(()), index.reshape(()))
-    return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(at), index.squeeze(at))
+    return _taken(x, _middle(x, at), at, scalar, keep)
 
 
-def _ranked(x: mx.array, rank: int, dim: int) -> ValuesAndIndices:
-    """The value of the given rank, smallest first, along ``dim`` (kept with size 1)."""
-    order = mx.argsort(mx.stop_gradient(x), dim)
-    index = mx.take(order, mx.array([rank]), dim)
-    return ValuesAndIndices(mx.take_along_axis(x, index, dim), index.astype(mx.int64))
+def _middle(x: mx.array, dim: int) -> mx.array:
+    """Where the lower middle value stands along ``dim``, or a NaN where there is one."""
+    x, middle = mx.stop_gradient(x), (x.shape[dim] - 1) // 2
+    numbers = mx.sum(~mx.isnan(x), dim, keepdims=True)  # sorted first, all NaN behind them
+    rank = mx.where(numbers == x.shape[dim], middle, numbers)
+    return mx.take_along_axis(_order(x, dim), rank, dim)
+
+
+def _order(x: mx.array, dim: int) -> mx.array:
+    """Positions in ascending order along ``dim``."""
+    return mx.argsort(mx.stop_gradient(x), dim) if x.size else mx.zeros(x.shape, mx.uint32)
 
 
 @op
@@ -428,7 +448,5 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Val
     at = _checks.dim("kthvalue", dim, x.ndim)
     if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[at]:
         raise ValueError(f"kthvalue: k must be in [1, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
-    values, index = _ranked(x, k - 1, at)
-    if scalar:
-        return ValuesAndIndices(values.reshape(()), index.reshape(()))
-    return ValuesAndIndices(values, index) if keepdim else ValuesAndIndices(values.squeeze(at), index.squeeze(at))
+    index = _order(x, at)[(slice(None),) * at + (slice(k - 1, k),)]
+    return _taken(x, index, at, scalar, keepdim)

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array, at_least_1d, either, one_axis, sizes
+from lucid.ops._common import array, at_least_1d, either, one_axis, sizes, solid
 from lucid.ops._types import TensorLike
 from lucid.tape import op, view_op
 
@@ -565,7 +565,7 @@ def trace(x: TensorLike) -> mx.array:
     """The sum of the diagonal of a matrix."""
     x = array("trace", x)
     _checks.rank("trace", "input", x.shape, 2)
-    found = _diagonal("trace", x, 0, 0, 1)
+    found = solid(_diagonal("trace", x, 0, 0, 1))
     return mx.sum(found if mx.issubdtype(x.dtype, mx.inexact) else found.astype(mx.int64))
 
 
