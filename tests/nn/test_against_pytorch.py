@@ -1,0 +1,42 @@
+"""Every layer is PyTorch's: names and shapes of its state, values, gradients, and the state afterwards."""
+
+import numpy as np
+import pytest
+
+import lucid
+from tests.checking import compare
+from tests.reference import nn_cases
+from tests.reference.nn_cases import CASES
+
+RECORDS = np.load(nn_cases.FILE)
+# PyTorch has none of these; the first three are what modules are made of.
+UNRECORDED = {"Module", "Parameter", "ModuleList", "ModuleDict", "DropPath", "GlobalResponseNorm"}
+
+
+def test_no_case_has_the_name_of_another():
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_modules_agree_with_pytorch(case):
+    module = case.build(lucid)
+    names = [f"{name} {one.shape}" for name, one in module.state_dict().items()]
+    assert names == RECORDS[f"{case.name}|names"].tolist()
+
+    found = case.run(module, lucid.tensor)
+    wanted = {key.partition("|")[2]: key for key in RECORDS.files if key.startswith(f"{case.name}|")}
+    assert found.keys() == wanted.keys() - {"names"}
+    for key, value in found.items():
+        compare(key, value, RECORDS[wanted[key]], 2e-5)
+
+
+def test_twenty_steps_of_a_convnet_agree_with_pytorch():
+    losses = nn_cases.train(lucid, nn_cases.convnet(lucid), lucid.tensor)
+    assert losses[-1] < losses[0] * 0.8
+    np.testing.assert_allclose(losses, RECORDS["losses"], atol=1e-4)
+
+
+def test_every_layer_is_recorded():
+    layers = {name for name in lucid.nn.__all__ if name[0].isupper()}
+    recorded = {type(module).__name__ for case in CASES for module in case.build(lucid).modules()}
+    assert layers == recorded | UNRECORDED
