@@ -3,7 +3,7 @@
 Written out here is what an operation, being pure, cannot do by itself: draw random numbers, keep running statistics.
 """
 
-from lucid import random, tape
+from lucid import _checks, random, tape
 from lucid._tensor import Tensor
 from lucid.ops import stochastic
 from lucid.ops._types import TensorLike
@@ -71,6 +71,7 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
     Raises:
         ValueError: ``p`` is outside [0, 1].
     """
+    _checks.probability("dropout", "p", p)
     return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)
 
 
@@ -78,6 +79,7 @@ def dropout2d(
     input: TensorLike, p: float = 0.5, training: bool = True, *, data_format: str = "channels_first"
 ) -> Tensor:
     """``dropout`` of whole channels of images (N, C, H, W)."""
+    _checks.probability("dropout2d", "p", p)
     key = random.key() if training and p else None
     return stochastic.dropout_channels(input, p if training else 0.0, key, data_format)
 
@@ -89,6 +91,7 @@ def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False,
     Raises:
         ValueError: ``drop_prob`` is outside [0, 1].
     """
+    _checks.probability("drop_path", "drop_prob", drop_prob)
     key = random.key() if training and drop_prob else None
     return stochastic.drop_path(input, drop_prob if training else 0.0, key, scale_by_keep)
 
