@@ -267,16 +267,18 @@ def _listed(where: str, tensors: Any) -> list[mx.array]:
 def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     """The tensors one behind the other along ``dim``; all other sizes must agree."""
     found = _listed("cat", tensors)
-    legacy = [one for one in found if one.shape != (0,)]  # as in PyTorch, an empty vector fits anything
-    found = legacy or found
-    first = found[0]
-    at = one_axis("cat", first, axis if axis is not None else dim)
-    if first.ndim == 0:
+    found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, an empty vector fits anything
+    if found[0].ndim == 0:
         raise ValueError("cat: tensors without dimensions cannot be joined; use stack")
+    return _joined("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
+
+
+def _joined(where: str, found: list[mx.array], at: int) -> mx.array:
+    first = found[0].shape
     for i, one in enumerate(found):
-        if one.ndim != first.ndim or one.shape[:at] + one.shape[at + 1 :] != first.shape[:at] + first.shape[at + 1 :]:
+        if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
             raise ValueError(
-                f"cat: all shapes must agree except in dim {at}, got {first.shape} and {one.shape} (tensor {i})"
+                f"{where}: all shapes must agree except in dim {at}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, at)
 
@@ -295,13 +297,13 @@ def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.arra
 def hstack(tensors: Tensors) -> mx.array:
     """``cat`` along the second dimension, of vectors along the first."""
     found = [at_least_1d(one) for one in _listed("hstack", tensors)]
-    return mx.concatenate(found, 0 if found[0].ndim == 1 else 1)
+    return _joined("hstack", found, 0 if found[0].ndim == 1 else 1)
 
 
 @op
 def vstack(tensors: Tensors) -> mx.array:
     """``cat`` along the first dimension; vectors are rows."""
-    return mx.concatenate([one.reshape(1, -1) if one.ndim < 2 else one for one in _listed("vstack", tensors)], 0)
+    return _joined("vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _listed("vstack", tensors)], 0)
 
 
 @view_op
@@ -404,9 +406,10 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
 def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     """Turned by 90 degrees ``k`` times, from the first of ``dims`` towards the second."""
     x = array("rot90", x)
-    first, second = (_checks.dim("rot90", one, x.ndim, "dims") for one in dims)
-    if first == second:
+    found = _checks.dims("rot90", dims, x.ndim, "dims")
+    if len(found) != 2:
         raise ValueError(f"rot90: dims must be two different dimensions, got {dims}")
+    first, second = found
     turns = _checks.integer("rot90", "k", k) % 4
     if turns == 2:
         return _reversed(_reversed(x, first), second)
@@ -440,8 +443,7 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
     cut, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for i in range(0, len(amounts), 2):
         at, low, high = x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]
-        if x.shape[at] + low + high < 0:
-            raise ValueError(f"pad: ({low}, {high}) cuts off more than there is in dim {at} of shape {x.shape}")
+        _left_over(x, at, low, high)
         widths[at] = (max(low, 0), max(high, 0))
         cut[at] = slice(max(-low, 0), x.shape[at] + min(high, 0))
     if min(amounts, default=0) < 0:
@@ -451,24 +453,26 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
 
 def _copied_pad(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.array:
     """Padding by slices of ``x`` itself, so that the gradient is made of slices too."""
-    size = x.shape[at]
-    limit = {"reflect": size - 1, "circular": size, "replicate": low + high if size else 0}[mode]
+    whole, size = x, x.shape[at]
+    left = size + min(low, 0) + min(high, 0)
+    limit = {"reflect": size - 1, "circular": left, "replicate": max(low, high) if size else 0}[mode]
     if max(low, high) > limit:
         raise ValueError(
             f"pad: mode {mode!r} can add at most {limit} to dim {at} of shape {x.shape}, got {(low, high)}"
         )
     if low < 0 or high < 0:
+        _left_over(x, at, low, high)
         x = _cut(x, at, max(-low, 0), size + min(high, 0))
-        low, high, size = max(low, 0), max(high, 0), x.shape[at]
+        low, high = max(low, 0), max(high, 0)
     parts = [x]
-    if mode == "reflect":
+    if mode == "reflect":  # the mirror shows what was cut off, too
         if low:
-            parts.insert(0, _reversed(_cut(x, at, 1, low + 1), at))
+            parts.insert(0, _reversed(_cut(whole, at, 1, low + 1), at))
         if high:
-            parts.append(_reversed(_cut(x, at, size - 1 - high, size - 1), at))
+            parts.append(_reversed(_cut(whole, at, size - 1 - high, size - 1), at))
     elif mode == "circular":
         if low:
-            parts.insert(0, _cut(x, at, size - low, size))
+            parts.insert(0, _cut(x, at, left - low, left))
         if high:
             parts.append(_cut(x, at, 0, high))
     else:
@@ -476,8 +480,13 @@ def _copied_pad(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.arra
         if low:
             parts.insert(0, mx.broadcast_to(_cut(x, at, 0, 1), (*before, low, *after)))
         if high:
-            parts.append(mx.broadcast_to(_cut(x, at, size - 1, size), (*before, high, *after)))
+            parts.append(mx.broadcast_to(_cut(x, at, left - 1, left), (*before, high, *after)))
     return mx.concatenate(parts, at) if len(parts) > 1 else x
+
+
+def _left_over(x: mx.array, at: int, low: int, high: int) -> None:
+    if x.shape[at] + low + high < 0:
+        raise ValueError(f"pad: ({low}, {high}) cuts off more than there is in dim {at} of shape {x.shape}")
 
 
 def _cut(x: mx.array, at: int, start: int, stop: int) -> mx.array:
