@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either
+from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -100,11 +100,13 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, *, right: bool
 
 @op
 def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
-    """How often each whole number from 0 is there (int64), or the sums of their weights. Reads the largest number."""
-    x = array("bincount", x)
+    """How often each whole number from 0 is there (int64), or the sums of their weights. Reads the numbers."""
+    x = index_array("bincount", x, "input")
     _checks.rank("bincount", "input", x.shape, 1)
-    largest: Any = mx.max(x).item() if x.size else -1
-    size = max(int(largest) + 1, _checks.integer("bincount", "minlength", minlength, 0))
+    smallest, largest = (int(mx.min(x).item()), int(mx.max(x).item())) if x.size else (0, -1)  # type: ignore[arg-type]
+    if smallest < 0:
+        raise ValueError(f"bincount: numbers must be at least 0, got {smallest}")
+    size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))
     amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
     if amounts.shape != x.shape:
         raise ValueError(f"bincount: weights must have the shape {x.shape} of the input, got {amounts.shape}")
