@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import mlx.core as mx
 
 from lucid import tape
+from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor
 from lucid.nn.hooks import BackwardHooks, RemovableHandle
@@ -83,8 +84,10 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         slots = self.__dict__
         if isinstance(value, Parameter):
+            self._give_way(name, slots.get("_parameters"))
             self.register_parameter(name, value)
         elif isinstance(value, Module):
+            self._give_way(name, slots.get("_modules"))
             self.register_module(name, value)
         elif "_parameters" not in slots:
             object.__setattr__(self, name, value)
@@ -173,15 +176,16 @@ class Module:
             )
         if not isinstance(name, str) or not name or "." in name:
             raise KeyError(f"{where}: the name must be a string without dots and not empty, got {name!r}")
-        if name in own:
-            return
-        for kind in (self._parameters, self._buffers, self._modules):
-            if kind is not own and kind.pop(name, None) is not None:
-                return
-        if name in self.__dict__:
-            del self.__dict__[name]  # a plain value is replaced
-        elif hasattr(type(self), name):  # the class's attribute would be found first
+        if name not in own and hasattr(self, name):
             raise KeyError(f"{where}: {type(self).__name__} already has an attribute {name!r}")
+
+    def _give_way(self, name: str, own: dict[str, Any] | None) -> None:
+        """Forget what else has this name: an assignment replaces it."""
+        if own is None or name in own:
+            return
+        for kind in (self.__dict__, self._parameters, self._buffers, self._modules):
+            kind.pop(name, None)
+        self._not_saved.discard(name)
 
     # Walking ---------------------------------------------------------------------------------------------------------
 
@@ -347,7 +351,7 @@ class Module:
 
     def _cast(self: Self, dtype: mx.Dtype) -> Self:
         if not mx.issubdtype(dtype, mx.floating):
-            raise TypeError(f"to: a module can be in a floating-point dtype only, got {dtype}")
+            raise TypeError(f"to: a module can be in a floating-point dtype only, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._rebind(tensor._array.astype(dtype))
