@@ -212,6 +212,8 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     found = [array("einsum", one, "operand") for one in listed]
     if not found:
         raise ValueError("einsum: at least one operand is needed")
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(found):
@@ -251,6 +253,10 @@ def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple
         width = one.ndim - len(term.replace("...", ""))
         full = term.replace("...", extra[len(extra) - width :])
         for letter, size in zip(full, one.shape, strict=True):
+            if one.shape[full.index(letter)] != size:
+                raise ValueError(
+                    f"einsum: {letter!r} in {equation!r} is {one.shape[full.index(letter)]} and {size} in one operand"
+                )
             if size != 1 and sizes.get(letter, 1) not in (1, size):
                 raise ValueError(
                     f"einsum: {letter!r} in {equation!r} is {sizes[letter]} in one operand and {size} in another"
