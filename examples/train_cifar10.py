@@ -4,6 +4,7 @@
     python examples/train_cifar10.py --dataset digits   # needs no download, takes a minute or two on two CPU cores
     python examples/train_cifar10.py --resume           # goes on after the last complete epoch under --out
 
+CIFAR wants a GPU: with the default model two CPU cores need the better part of an hour for an epoch.
 Needs pip install "lucid-mlx[examples]". After every epoch there lie under --out:
 
 - history.csv and curves.png: loss (in training, that of the smoothed labels) and accuracy, epoch by epoch;
@@ -403,7 +404,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error}{advice}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted: --resume goes on after the last complete epoch.", file=sys.stderr)
+        print("\nInterrupted: --resume goes on after the last complete epoch, if there is one.", file=sys.stderr)
         return 130
 
 
