@@ -14,11 +14,19 @@ T = TypeVar("T", bound="_Row")
 class _Row(Module):
     """Children under the names "0", "1", ... (or given ones), in order."""
 
+    def _position(self, index: Any, end: int) -> int:
+        """``index`` counted from the front; below ``end``."""
+        where = type(self).__name__
+        try:
+            position = operator.index(index)
+        except TypeError:
+            raise TypeError(f"{where}: index must be an integer or a slice, got {index!r}") from None
+        if not -len(self) <= position < end:
+            raise IndexError(f"{where}: index {position} is out of range for {len(self)} modules")
+        return position % len(self) if position < 0 else position
+
     def _at(self, index: Any) -> str:
-        position = operator.index(index)
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"{type(self).__name__}: index {position} is out of range for {len(self)} modules")
-        return list(self._modules)[position]
+        return list(self._modules)[self._position(index, len(self))]
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -51,23 +59,31 @@ class _Row(Module):
 
     def append(self: T, module: Module) -> T:
         """Add ``module`` at the end. Returns the container."""
-        self.add_module(str(len(self)), module)
+        name = len(self)
+        while str(name) in self._modules:  # after the deletion of a module with a name that is no number
+            name += 1
+        self.add_module(str(name), module)
         return self
 
     def extend(self: T, modules: Iterable[Module]) -> T:
         """Add ``modules`` at the end. Returns the container."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{type(self).__name__}.extend: modules must be iterable, got {type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
 
     def insert(self: T, index: int, module: Module) -> T:
-        """Put ``module`` before the one at ``index``. Returns the container."""
+        """Put ``module`` before the one at ``index``; the length is an index too. Returns the container."""
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}.insert: a Module is needed, got {type(module).__name__}")
-        modules = list(self._modules.values())
-        modules.insert(operator.index(index), module)
+        position = self._position(index, len(self) + 1)
+        self.append(module)
+        entries = list(self._modules.items())
+        entries.insert(position, entries.pop())
         self._modules.clear()
-        self._modules.update((str(i), one) for i, one in enumerate(modules))
+        self._modules.update(entries)
+        self._renumber()
         return self
 
     def pop(self, index: int = -1) -> Any:
@@ -119,18 +135,23 @@ class ModuleList(_Row):
 class ModuleDict(Module):
     """A dict of modules whose parameters are found. It has no ``forward``."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
         self.update(modules or {})
 
     def __getitem__(self, name: str) -> Any:
-        return self._modules[name]
+        return self._modules[self._known(name)]
+
+    def _known(self, name: str) -> str:
+        if name not in self._modules:
+            raise KeyError(f"ModuleDict: there is no module {name!r}; there are {', '.join(self._modules) or 'none'}")
+        return name
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
 
     def __delitem__(self, name: str) -> None:
-        del self._modules[name]
+        del self._modules[self._known(name)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._modules
@@ -150,14 +171,16 @@ class ModuleDict(Module):
     def items(self) -> Iterable[tuple[str, Any]]:
         return self._modules.items()
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Add or replace modules by name."""
-        for name, module in modules.items() if isinstance(modules, Mapping) else modules:
+    def update(self, modules: Mapping[str, Module] | ModuleDict | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace modules by name: from a mapping, a ``ModuleDict`` or pairs."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleDict.update: modules must be a mapping or pairs, got {type(modules).__name__}")
+        for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
             self.add_module(name, module)
 
     def pop(self, name: str) -> Any:
         """Take a module out and return it."""
-        return self._modules.pop(name)
+        return self._modules.pop(self._known(name))
 
     def clear(self) -> None:
         """Take all modules out."""

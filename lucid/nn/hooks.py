@@ -36,6 +36,21 @@ class RemovableHandle:
         self.remove()
 
 
+def checked_arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that a hook returned in place of those of a call."""
+    if (
+        isinstance(changed, tuple)
+        and len(changed) == 2
+        and isinstance(changed[0], tuple)
+        and isinstance(changed[1], dict)
+    ):
+        return changed
+    raise RuntimeError(
+        "register_forward_pre_hook: a hook with_kwargs must return None or (args, kwargs), a tuple and a dict, "
+        f"got {type(changed).__name__}"
+    )
+
+
 class BackwardHooks:
     """One call of a module with backward hooks: its inputs and outputs pass through nodes that watch the gradients."""
 
@@ -84,8 +99,18 @@ class BackwardHooks:
                     raise RuntimeError(
                         f"register_full_backward_hook: the hook must return {self._count} gradients, got {len(changed)}"
                     )
+                self._check(grad_input, changed)
                 grad_input = changed
         return [grad_input[i] for i in self._inputs]  # type: ignore[misc]
+
+    @staticmethod
+    def _check(former: tuple[Tensor | None, ...], changed: tuple[Any, ...]) -> None:
+        for old, new in zip(former, changed, strict=True):
+            if old is not None and getattr(new, "shape", None) != old.shape:
+                raise TypeError(
+                    "register_full_backward_hook: a hook must return tensors of the shape of grad_input, "
+                    f"{old.shape}, got {getattr(new, 'shape', type(new).__name__)}"
+                )
 
     @staticmethod
     def _through(tensors: list[Tensor], watch: Callable[[list[Tensor]], list[Tensor]]) -> list[Tensor]:

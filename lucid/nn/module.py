@@ -20,7 +20,7 @@ from lucid import tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor
-from lucid.nn.hooks import BackwardHooks, RemovableHandle
+from lucid.nn.hooks import BackwardHooks, RemovableHandle, checked_arguments
 from lucid.nn.parameter import Parameter
 from lucid.nn.state import IncompatibleKeys, plan_loading
 
@@ -64,7 +64,7 @@ class Module:
             if changed is None:
                 continue
             if with_kwargs:
-                args, kwargs = changed
+                args, kwargs = checked_arguments(changed)
             else:
                 args = changed if isinstance(changed, tuple) else (changed,)
         backward = BackwardHooks(self, self._backward_hooks.values()) if self._backward_hooks else None

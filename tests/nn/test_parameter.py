@@ -1,0 +1,42 @@
+"""A parameter is a leaf tensor that asks for its gradient."""
+
+import copy
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn
+
+
+@pytest.mark.parametrize("data", [[1.0, 2.0], np.array([1.0, 2.0]), mx.array([1.0, 2.0]), lucid.tensor([1.0, 2.0])])
+def test_takes_what_a_tensor_takes(data):
+    parameter = nn.Parameter(data)
+    assert isinstance(parameter, lucid.Tensor) and parameter.is_leaf and parameter.requires_grad
+    assert parameter.tolist() == [1, 2] and parameter.dtype == lucid.float32
+
+
+def test_a_computed_tensor_becomes_a_leaf():
+    x = lucid.ones(2, requires_grad=True)
+    parameter = nn.Parameter(x * 2)
+    (parameter * 3).sum().backward()
+    assert parameter.grad.tolist() == [3, 3] and x.grad is None
+
+
+def test_results_are_plain_tensors():
+    parameter = nn.Parameter([1.0])
+    for result in (parameter * 2, parameter.detach(), parameter.reshape(1, 1), parameter[0]):
+        assert type(result) is lucid.Tensor
+    assert type(copy.deepcopy(parameter)) is nn.Parameter
+
+
+def test_a_frozen_parameter_and_an_empty_one():
+    assert not nn.Parameter([1.0], requires_grad=False).requires_grad
+    assert nn.Parameter().shape == (0,)
+
+
+def test_integers_have_no_gradient():
+    with pytest.raises(RuntimeError, match="only floating-point tensors have gradients, this one is int64"):
+        nn.Parameter([1, 2])
+    assert nn.Parameter([1, 2], requires_grad=False).dtype == lucid.int64
