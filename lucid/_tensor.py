@@ -254,6 +254,10 @@ class Tensor(tape.TensorBase):
     def __mlx_array__(self) -> mx.array:
         return self._array
 
+    def where(self, condition: TensorLike, other: TensorLike) -> Tensor:
+        """This tensor where ``condition`` is True, else ``other``: ``lucid.where(condition, self, other)``."""
+        return indexing.where(condition, self, other)
+
     def type(self, dtype: object) -> Tensor:
         """``to(dtype)``."""
         return self.to(as_dtype(dtype))
@@ -732,7 +736,6 @@ class Tensor(tape.TensorBase):
     log_softmax = activation.log_softmax
     relu = activation.relu
 
-    where = indexing.where
     gather = indexing.gather
     scatter = indexing.scatter
     scatter_add = indexing.scatter_add

@@ -332,7 +332,7 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     x = array("nonzero", x)
     if as_tuple:
         return _nonzero(x)
-    return mx.array(np.argwhere(_numpy(x)).astype(np.int64).reshape(-1, x.ndim))
+    return mx.array(np.argwhere(_numpy(x)).astype(np.int64))
 
 
 argwhere = nonzero
@@ -481,7 +481,10 @@ def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -
 
 @op
 def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` that ``index`` names filled with ``value``."""
+    """``x`` with the slices along ``dim`` that ``index`` names filled with ``value``, one number."""
+    value = array("index_fill", value, "value")
+    if value.ndim:
+        raise ValueError(f"index_fill: value must be one number, got shape {value.shape}")
     return _indexed("index_fill", x, dim, index, value, "fill")
 
 
@@ -527,7 +530,7 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
 
 @op
 def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
-    """A new last dimension with 1 at the class and 0 elsewhere (int64).
+    """A new last dimension with 1 at the class and 0 elsewhere (int64); a class outside has a row of zeros.
 
     ``num_classes`` -1 is one more than the largest class, which is read for it.
     """
