@@ -8,6 +8,7 @@ import pytest
 
 import lucid
 from lucid._version import __version__
+from lucid.kernels import library
 
 ROOT = Path(__file__).parents[1]
 # Tests of an installed sdist or wheel have no project around them.
@@ -47,10 +48,9 @@ def test_the_wheel_asks_for_mlx_and_numpy_only(wheel):
 
 
 def test_the_wheel_imports_by_itself_and_finds_its_own_shaders(wheel, tmp_path):
-    pytest.importorskip("lucid.kernels.library")
     code = (
         f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
-        "import lucid.kernels.library as library, lucid._version as version\n"
+        "import lucid, lucid.kernels.library as library, lucid._version as version\n"
         "print(lucid.__file__, version.__version__, library.METAL_FOLDER, sep='\\n')"
     )
     result = subprocess.run(
@@ -62,6 +62,5 @@ def test_the_wheel_imports_by_itself_and_finds_its_own_shaders(wheel, tmp_path):
 
 
 def test_the_checkout_finds_the_shaders_beside_the_package():
-    library = pytest.importorskip("lucid.kernels.library")
     assert Path(lucid.__file__).parent == ROOT / "lucid"
     assert Path(library.METAL_FOLDER) == ROOT / "metal"

@@ -21,11 +21,16 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, _device
-from lucid.kernels import shifted_sums
+from lucid.kernels import launch, shifted_sums
 from lucid.kernels.choice import reference_is_forced
 from lucid.kernels.geometry import Geometry, Pair
 
 _WHERE = "depthwise_conv2d"
+_MAPS: dict[str, Any] = {
+    "shifted_sums": shifted_sums,
+    "metal": launch.Launcher("metal"),
+    "cuda": launch.Launcher("cuda"),
+}
 _FLOATS = (mx.float32, mx.float16, mx.bfloat16, mx.float64)
 
 
@@ -50,25 +55,35 @@ def depthwise_conv2d(
     geometry = _geometry(x, weight, bias, stride, padding, dilation)
     dtype = mx.result_type(x, weight) if bias is None else mx.result_type(x, weight, bias)
     x, weight, bias = x.astype(dtype), weight.astype(dtype), None if bias is None else bias.astype(dtype)
-    if implementation(x.shape, dtype, geometry) == "reference":
+    version = implementation(x.shape, dtype, geometry)
+    if version == "reference":
         return reference(x, weight, bias, geometry)
     taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
-    forward = _forward(geometry, bias is not None)
+    forward = _forward(geometry, bias is not None, version)
     return forward(x, taps) if bias is None else forward(x, taps, bias)
 
 
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
-    """Which version serves an x of this shape on the present device: "shifted_sums" or "reference".
+    """Which version serves an x of this shape on the present device.
 
-    - "reference": ``use_reference()`` or ``LUCID_KERNELS=reference`` asks for it; and on a GPU as long as there is no
-      kernel for it.
+    - "reference": ``use_reference()`` or ``LUCID_KERNELS=reference`` asks for it; and on a GPU what its kernels do not
+      take: float64, or images of 2^31 elements and more (their offsets inside an image are 32-bit integers).
     - "shifted_sums": the CPU; and empty arrays, which leave a GPU nothing to launch.
+    - "metal", "cuda": the GPU of that kind.
     """
     if reference_is_forced():
         return "reference"
-    if _device.backend() == "cpu" or 0 in shape:
+    backend = _device.backend()
+    if backend == "cpu" or 0 in shape:
         return "shifted_sums"
-    return "reference"
+    images, _, _, channels = shape
+    (oh, ow), (height, width) = geometry.output, geometry.size
+    largest = max(height * width, oh * ow) * channels
+    # CUDA's grids take fewer than 2^16 blocks along the second and third dimension.
+    too_many = backend == "cuda" and max(images, height, oh) >= 2**16
+    if dtype not in launch.DTYPES or largest >= 2**31 or images * oh >= 2**31 or too_many:
+        return "reference"
+    return backend
 
 
 def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
@@ -86,47 +101,50 @@ def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Ge
 
 
 @lru_cache(maxsize=512)
-def _forward(geometry: Geometry, has_bias: bool) -> Callable[..., Any]:
+def _forward(geometry: Geometry, has_bias: bool, version: str) -> Callable[..., Any]:
     """The convolution of x (N, H, W, C) with taps (KH, KW, C), and bias (C,) if there is one."""
+    maps = _MAPS[version]
 
     @mx.custom_function
     def forward(x: mx.array, taps: mx.array, *bias: mx.array) -> mx.array:
-        return shifted_sums.forward(x, taps, bias[0] if bias else None, geometry)
+        return maps.forward(x, taps, bias[0] if bias else None, geometry)
 
     @forward.vjp
     def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
         x, taps = primals[:2]
-        d_taps, d_bias = _weight_gradient(geometry)(x, cotangent)
-        d_x = _input_gradient(geometry)(cotangent, taps)
+        d_taps, d_bias = _weight_gradient(geometry, version)(x, cotangent)
+        d_x = _input_gradient(geometry, version)(cotangent, taps)
         return (d_x, d_taps, d_bias) if has_bias else (d_x, d_taps)
 
     return forward
 
 
 @lru_cache(maxsize=512)
-def _input_gradient(geometry: Geometry) -> Callable[..., Any]:
+def _input_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """Gradient of x (N, H, W, C) from that of the output and the taps."""
+    maps = _MAPS[version]
 
     @mx.custom_function
     def input_gradient(gradient: mx.array, taps: mx.array) -> mx.array:
-        return shifted_sums.input_gradient(gradient, taps, geometry)
+        return maps.input_gradient(gradient, taps, geometry)
 
     @input_gradient.vjp
     def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
         gradient, taps = primals
-        return _forward(geometry, False)(cotangent, taps), _weight_gradient(geometry)(cotangent, gradient)[0]
+        d_taps = _weight_gradient(geometry, version)(cotangent, gradient)[0]
+        return _forward(geometry, False, version)(cotangent, taps), d_taps
 
     return input_gradient
 
 
 @lru_cache(maxsize=512)
-def _weight_gradient(geometry: Geometry) -> Callable[..., Any]:
+def _weight_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """Gradients of taps (KH, KW, C) and bias (C,) from x and that of the output, rounded to the dtype of x."""
+    maps = _MAPS[version]
 
     @mx.custom_function
     def weight_gradient(x: mx.array, gradient: mx.array) -> tuple[mx.array, mx.array]:
-        d_taps = shifted_sums.weight_gradient(x, gradient, geometry)
-        d_bias = gradient.astype(d_taps.dtype).sum((0, 1, 2))
+        d_taps, d_bias = maps.weight_gradient(x, gradient, geometry)
         return d_taps.astype(x.dtype), d_bias.astype(x.dtype)
 
     @weight_gradient.vjp
@@ -135,7 +153,7 @@ def _weight_gradient(geometry: Geometry) -> Callable[..., Any]:
     ) -> tuple[mx.array, ...]:
         x, gradient = primals
         v, u = cotangents
-        return _input_gradient(geometry)(gradient, v), _forward(geometry, True)(x, v, u)
+        return _input_gradient(geometry, version)(gradient, v), _forward(geometry, True, version)(x, v, u)
 
     return weight_gradient
 

@@ -71,8 +71,10 @@ def input_gradient(gradient: mx.array, taps: mx.array, geometry: Geometry) -> mx
     return laid[:, up : up + height, before : before + width].astype(gradient.dtype)
 
 
-def weight_gradient(x: mx.array, gradient: mx.array, geometry: Geometry) -> mx.array:
-    """What ``gradient`` (N, OH, OW, C) of the output means for the taps, out (KH, KW, C) in float32 at least.
+def weight_gradient(x: mx.array, gradient: mx.array, geometry: Geometry) -> tuple[mx.array, mx.array]:
+    """What ``gradient`` (N, OH, OW, C) of the output means for the taps, out (KH, KW, C), and for the bias, out (C,).
+
+    Both in float32 at least.
 
     One fused pass a tap multiplies and adds the parts into which the images (or their rows) are cut; only the short
     rest is left to a reduction, so the products never lie in memory.
@@ -101,7 +103,7 @@ def weight_gradient(x: mx.array, gradient: mx.array, geometry: Geometry) -> mx.a
             shift = padded[:, row, column]
             products = _product_sum([cut(shift, part) for part in range(parts)], against_parts)
             sums.append(products.sum((0, 1, 2)))
-    return mx.stack(sums).reshape(kh, kw, x.shape[3])
+    return mx.stack(sums).reshape(kh, kw, x.shape[3]), gradient.astype(wide.dtype).sum((0, 1, 2))
 
 
 def _accumulator(array: mx.array) -> mx.Dtype:

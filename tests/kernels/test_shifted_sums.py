@@ -24,11 +24,12 @@ def test_all_three_equal_mlx(geometry, images):
     bias = mx.random.normal((channels,))
     gradient = mx.random.normal((images, *geometry.output, channels))
     taps = weight.squeeze(1).transpose(1, 2, 0)
-    [y], [d_x, d_weight] = mx.vjp(lambda x, weight: reference(x, weight, bias, geometry), [x, weight], [gradient])
+    [y], [d_x, d_weight, d_bias] = mx.vjp(lambda *values: reference(*values, geometry), [x, weight, bias], [gradient])
     assert mx.allclose(shifted_sums.forward(x, taps, bias, geometry), y, atol=1e-4)
     assert mx.allclose(shifted_sums.input_gradient(gradient, taps, geometry), d_x, atol=1e-4)
-    ours = shifted_sums.weight_gradient(x, gradient, geometry).transpose(2, 0, 1)[:, None]
-    assert mx.allclose(ours, d_weight, atol=1e-3)
+    d_taps, sums = shifted_sums.weight_gradient(x, gradient, geometry)
+    assert mx.allclose(d_taps.transpose(2, 0, 1)[:, None], d_weight, atol=1e-3)
+    assert mx.allclose(sums, d_bias, atol=1e-3)
 
 
 def test_half_precision_is_rounded_once():

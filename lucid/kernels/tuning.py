@@ -1,0 +1,129 @@
+"""The cuts that were fastest on this machine's own GPU, from a file in the user's cache folder.
+
+``python examples/benchmark_depthwise.py --tune`` times the candidates and writes the file; the launch looks in it. A
+result never depends on it: outputs are bit for bit the same for every cut. ``LUCID_TUNING=off`` leaves it alone. A file
+that is damaged, of another GPU or of other versions counts as empty.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from lucid._checks import dtype_name
+from lucid._version import __version__
+from lucid.kernels import split
+from lucid.kernels.split import STRIPS, Split
+
+_FORMAT = 1
+_THREADS = (32, 64, 128, 256)
+
+Shape = tuple[int, int, int, int]  # images, channels, height, width of the output
+
+
+def forward_split(language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape) -> Split:
+    """How to cut the rolling forward: as tuned for such a shape, else as ``split.forward_split`` says."""
+    found = _table().get(key(language, dtype, kernel, shape)) if _is_on() else None
+    return found if found is not None and found.chunks <= shape[2] else split.forward_split(*shape)
+
+
+def key(language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape) -> str:
+    """The class of shapes that share a cut: batches up to the next power of two are one."""
+    images, channels, height, width = shape
+    batch = 1 << max(images - 1, 0).bit_length()
+    return f"{language} {dtype_name(dtype)} {kernel[0]}x{kernel[1]} {batch}x{height}x{width}x{channels}"
+
+
+def candidates(shape: Shape) -> Iterator[Split]:
+    """The cuts worth timing for an output of this shape; the one of ``split.forward_split`` is the first."""
+    images, channels, height, width = shape
+    first = split.forward_split(*shape)
+    yield first
+    chunks = sorted({1, *(-(-height // rows) for rows in (4, 7, 14, 28))})
+    for strip in STRIPS:
+        for count in chunks:
+            for threads in _THREADS:
+                one = Split(strip, count, threads)
+                if one != first and channels * -(-width // strip) * count * images >= threads:
+                    yield one
+
+
+def tune(
+    language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape, seconds_of: Callable[[Split], float]
+) -> tuple[Split, float]:
+    """The fastest cut by ``seconds_of``, and its seconds; it is in force from now on, and stored by ``save``."""
+    timed = [(seconds_of(one), number, one) for number, one in enumerate(candidates(shape))]
+    seconds, _, best = min(timed)
+    _table()[key(language, dtype, kernel, shape)] = best
+    return best, seconds
+
+
+def path() -> Path:
+    """The file: ``LUCID_CACHE``, else the system's folder for caches, and in it ``lucid/tuning.json``."""
+    folder = os.environ.get("LUCID_CACHE")
+    if folder:
+        return Path(folder) / "tuning.json"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "lucid" / "tuning.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid" / "tuning.json"
+
+
+def save() -> Path:
+    """Write what was tuned, under a temporary name first; the file's path."""
+    cuts = {name: [one.strip, one.chunks, one.threads] for name, one in sorted(_table().items())}
+    target = path()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps({**_identity(), "cuts": cuts}, indent=1), encoding="utf-8")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def forget() -> None:
+    """Read the file again on the next launch."""
+    _table.cache_clear()
+
+
+def _is_on() -> bool:
+    word = os.environ.get("LUCID_TUNING", "on") or "on"
+    if word not in ("on", "off"):
+        raise ValueError(f"LUCID_TUNING must be 'on' or 'off', got {word!r}")
+    return word == "on"
+
+
+def _identity() -> dict[str, Any]:
+    """What a file must agree in to be believed."""
+    device = mx.device_info()
+    return {
+        "format": _FORMAT,
+        "gpu": f"{device.get('device_name', '')} {device.get('architecture', '')}",
+        "mlx": mx.__version__,  # type: ignore[attr-defined]
+        "lucid": __version__,
+    }
+
+
+@cache
+def _table() -> dict[str, Split]:
+    """The stored cuts by key; empty where there is no file, or none to be believed."""
+    try:
+        stored = json.loads(path().read_text(encoding="utf-8"))
+        if any(stored[name] != value for name, value in _identity().items()):
+            return {}
+        return {name: _split(values) for name, values in stored["cuts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _split(values: Any) -> Split:
+    strip, chunks, threads = values
+    if strip not in STRIPS or threads not in _THREADS or type(chunks) is not int or chunks < 1:
+        raise ValueError
+    return Split(strip, chunks, threads)

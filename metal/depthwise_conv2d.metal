@@ -1,0 +1,461 @@
+// Depthwise two-dimensional convolution: output, input gradient, weight gradient.
+//
+// Images are (N, height, width, channels), row-contiguous; taps are the weight as (KH, KW, channels). Neighbouring
+// threads own neighbouring channels, so a simdgroup reads neighbouring bytes, and every thread works for one channel.
+// All sums are float; T is the type of images and taps. Nothing is shared between threads, nothing is atomic.
+//
+// The order of every sum is fixed: kernel rows from the top, taps of a row from the left, starting at the bias. Outputs
+// and input gradients are therefore bit for bit the same for every S, every cut into rows, and for the rolling and the
+// general function.
+//
+// The text is the header of a kernel that mx.fast.metal_kernel generates; the kernel is one call of a function below.
+// Pointer types are template parameters because MLX puts inputs of fewer than 8 elements into the address space
+// `constant` and all others into `device`. `cut` is such a short input:
+//
+//   cut = (top, left, out_height, out_width)     padding before the first row and column (negative: left out), output
+//
+// The general functions also take
+//
+//   kernel = (KH, KW, stride_h, stride_w, dilation_h, dilation_w)
+//
+// Offsets inside one image are int: an image has fewer than 2^31 elements. Between images they are size_t.
+
+// ---------------------------------------------------------------------------------------------------------------------
+// values[j] = row[first + j], 0 outside of the image
+//
+// `row` points at this thread's channel in the first column.
+// ---------------------------------------------------------------------------------------------------------------------
+template <int COUNT, typename Row>
+inline void load_row(Row row, int first, int width, int channels, thread float (&values)[COUNT]) {
+  if (first >= 0 && first + COUNT <= width) {
+#pragma unroll
+    for (int j = 0; j < COUNT; ++j) {
+      values[j] = float(row[(first + j) * channels]);
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < COUNT; ++j) {
+      const int column = first + j;
+      values[j] = (column >= 0 && column < width) ? float(row[column * channels]) : 0.0f;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * taps[i,j,c]      stride 1, dilation 1
+//
+// thread: one channel, a strip of S output columns, the rows of one chunk. It walks down the input rows; each row is
+//   loaded once and added into the KH output rows that it meets. Their KH * S sums and the KH * KW taps stay in
+//   registers. sums[r] belongs to output row `lowest + r`; after each input row the first is complete and the others
+//   move up.
+// grid: (channels * ceil(out_width / S), chunks of rows, N)
+// border: columns outside are zeros in load_row, rows outside are passed over.
+// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads, KH*KW multiply-adds, 1 store. For 7x7, S 4, 14 rows: 3.6 loads.
+// ---------------------------------------------------------------------------------------------------------------------
+template <typename T, int KH, int KW, int S, bool BIAS, typename X, typename Taps, typename B, typename Cut, typename Y>
+inline void rolling_forward(
+    X x, Taps taps, B bias, Cut cut, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
+  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int c = int(at.x) % channels;
+  const int column = int(at.x) / channels * S;
+  const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
+  const int begin = int(at.y) * rows;
+  const int end = min(begin + rows, out_height);
+  if (column >= out_width || begin >= end) {
+    return;
+  }
+  x += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
+  y += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+
+  float tap[KH][KW];
+#pragma unroll
+  for (int i = 0; i < KH; ++i) {
+#pragma unroll
+    for (int j = 0; j < KW; ++j) {
+      tap[i][j] = float(taps[(i * KW + j) * channels + c]);
+    }
+  }
+  const float start = BIAS ? float(bias[c]) : 0.0f;
+  float sums[KH][S];
+#pragma unroll
+  for (int r = 0; r < KH; ++r) {
+#pragma unroll
+    for (int s = 0; s < S; ++s) {
+      sums[r][s] = start;
+    }
+  }
+
+#pragma unroll 1
+  for (int lowest = begin - (KH - 1); lowest < end; ++lowest) {
+    const int row = lowest + (KH - 1) - top;  // the last input row that output row `lowest` needs
+    if (row >= 0 && row < height) {
+      float values[S + KW - 1];
+      load_row(x + row * width * channels, column - left, width, channels, values);
+#pragma unroll
+      for (int r = 0; r < KH; ++r) {
+        if (lowest + r >= begin && lowest + r < end) {
+#pragma unroll
+          for (int s = 0; s < S; ++s) {
+#pragma unroll
+            for (int j = 0; j < KW; ++j) {
+              sums[r][s] = fma(values[s + j], tap[KH - 1 - r][j], sums[r][s]);
+            }
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int s = 0; s < S; ++s) {
+      if (lowest >= begin && column + s < out_width) {
+        y[(lowest * out_width + column + s) * channels] = T(sums[0][s]);
+      }
+#pragma unroll
+      for (int r = 0; r + 1 < KH; ++r) {
+        sums[r][s] = sums[r + 1][s];
+      }
+      sums[KH - 1][s] = start;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,a,b,c] * taps[i,j,c]
+//              with a = h * stride_h + i * dilation_h - top, b = w * stride_w + j * dilation_w - left
+//
+// thread: one channel, S output columns of one row. DENSE promises stride_w = dilation_w = 1: then the S columns share
+//   a window of values that slides along the row, STEP taps at a time.
+// grid: (channels * ceil(out_width / S), out_height, N)
+// border: what lies outside is not loaded.
+// cost per output: KH*KW loads (DENSE: KH * (S+KW-1)/S), KH*KW/S loads of taps, KH*KW multiply-adds, 1 store.
+// ---------------------------------------------------------------------------------------------------------------------
+template <
+    typename T, int S, bool DENSE, bool BIAS, typename X, typename Taps, typename B, typename Kernel, typename Cut,
+    typename Y>
+inline void general_forward(
+    X x, Taps taps, B bias, Kernel kernel, Cut cut, Y y, int height, int width, int channels, uint3 at) {
+  constexpr int STEP = 4;
+  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
+  const int dilation_h = kernel[4], dilation_w = kernel[5];
+  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int c = int(at.x) % channels;
+  const int column = int(at.x) / channels * S;
+  const int out_row = int(at.y);
+  if (column >= out_width || out_row >= out_height) {
+    return;
+  }
+  x += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
+  y += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+
+  float sums[S];
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    sums[s] = BIAS ? float(bias[c]) : 0.0f;
+  }
+  const int first = column * stride_w - left;
+#pragma unroll 1
+  for (int i = 0; i < kh; ++i) {
+    const int row = out_row * stride_h + i * dilation_h - top;
+    if (row < 0 || row >= height) {
+      continue;
+    }
+    X line = x + row * width * channels;
+    if (DENSE) {
+      float window[S + STEP - 1];  // window[s] = line[first + j0 + s]
+#pragma unroll
+      for (int s = 0; s < S - 1; ++s) {
+        const int w = first + s;
+        window[s] = (w >= 0 && w < width) ? float(line[w * channels]) : 0.0f;
+      }
+#pragma unroll 1
+      for (int j0 = 0; j0 < kw; j0 += STEP) {
+        float tap[STEP];
+#pragma unroll
+        for (int j = 0; j < STEP; ++j) {
+          const bool real = j0 + j < kw;
+          const int w = first + j0 + j + S - 1;
+          window[S - 1 + j] = (real && w >= 0 && w < width) ? float(line[w * channels]) : 0.0f;
+          tap[j] = real ? float(taps[(i * kw + j0 + j) * channels + c]) : 0.0f;
+        }
+#pragma unroll
+        for (int j = 0; j < STEP; ++j) {
+#pragma unroll
+          for (int s = 0; s < S; ++s) {
+            if (j0 + j < kw) {
+              sums[s] = fma(window[s + j], tap[j], sums[s]);
+            }
+          }
+        }
+#pragma unroll
+        for (int s = 0; s < S - 1; ++s) {
+          window[s] = window[s + STEP];
+        }
+      }
+    } else {
+#pragma unroll 1
+      for (int j = 0; j < kw; ++j) {
+        const float tap = float(taps[(i * kw + j) * channels + c]);
+#pragma unroll
+        for (int s = 0; s < S; ++s) {
+          const int w = first + s * stride_w + j * dilation_w;
+          const float value = (w >= 0 && w < width) ? float(line[w * channels]) : 0.0f;
+          sums[s] = fma(value, tap, sums[s]);
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    if (column + s < out_width) {
+      y[(out_row * out_width + column + s) * channels] = T(sums[s]);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// dx[n,h,w,c] = sum over (i,j) of dy[n,a,b,c] * taps[i,j,c]
+//               with a = (h + top - i * dilation_h) / stride_h, b = (w + left - j * dilation_w) / stride_w,
+//               where both divisions leave no rest
+//
+// For stride 1 the functions above serve, with the taps turned round; this one is for the others.
+// `size` = (height, width) of dx; out_height and out_width of `cut` are those of dy.
+//
+// thread: one channel, S columns of one row of dx.
+// grid: (channels * ceil(width / S), height, N)
+// border: what lies outside of dy is not loaded.
+// cost per value: about KH*KW/(stride_h*stride_w) loads and multiply-adds, KH*KW/(S*stride_h) loads of taps, 1 store.
+// ---------------------------------------------------------------------------------------------------------------------
+template <typename T, int S, typename Dy, typename Taps, typename Kernel, typename Cut, typename Size, typename Dx>
+inline void strided_input_gradient(
+    Dy dy, Taps taps, Kernel kernel, Cut cut, Size size, Dx dx, int channels, uint3 at) {
+  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
+  const int dilation_h = kernel[4], dilation_w = kernel[5];
+  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int height = size[0], width = size[1];
+  const int c = int(at.x) % channels;
+  const int column = int(at.x) / channels * S;
+  const int row = int(at.y);
+  if (column >= width || row >= height) {
+    return;
+  }
+  dy += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+  dx += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
+
+  float sums[S];
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    sums[s] = 0.0f;
+  }
+#pragma unroll 1
+  for (int i = 0; i < kh; ++i) {
+    const int from = row + top - i * dilation_h;
+    const int out_row = from / stride_h;
+    if (from < 0 || out_row >= out_height || out_row * stride_h != from) {
+      continue;
+    }
+    Dy line = dy + out_row * out_width * channels;
+#pragma unroll 1
+    for (int j = 0; j < kw; ++j) {
+      const float tap = float(taps[(i * kw + j) * channels + c]);
+#pragma unroll
+      for (int s = 0; s < S; ++s) {
+        const int across = column + s + left - j * dilation_w;
+        const int w = across / stride_w;
+        if (across >= 0 && w < out_width && w * stride_w == across) {
+          sums[s] = fma(float(line[w * channels]), tap, sums[s]);
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int s = 0; s < S; ++s) {
+    if (column + s < width) {
+      dx[(row * width + column + s) * channels] = T(sums[s]);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// partial[chunk, i*KW+j, c] = sum over (n,h,w) of the chunk of x[n, h+i-top, w+j-left, c] * dy[n,h,w,c]
+// partial[chunk, KH*KW, c]  = sum over (n,h,w) of the chunk of dy[n,h,w,c]               stride 1, dilation 1
+//
+// The caller sums over the chunks: the gradients of the taps, and of the bias in the last line.
+//
+// thread: one channel, a strip of S output columns, the rows of one chunk, the images of one chunk. It walks down the
+//   input rows; each row is loaded once and meets the last KH rows of dy, which stay in registers with the KH*KW sums.
+//   dys[i] is dy in row `out_row - i`, the one that input row `row` meets through tap row i.
+// grid: (channels * ceil(out_width / S), chunks of rows, chunks of images)
+// border: zeros of load_row; rows of dy outside of the chunk count as zeros.
+// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 of dy, KH*KW multiply-adds, few stores.
+// ---------------------------------------------------------------------------------------------------------------------
+template <int KH, int KW, int S, typename X, typename Dy, typename Cut, typename Partial>
+inline void rolling_weight_gradient(
+    X x, Dy dy, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at, uint3 grid) {
+  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int strips = (out_width + S - 1) / S;
+  const int c = int(at.x) % channels;
+  const int strip = int(at.x) / channels;
+  if (strip >= strips) {
+    return;
+  }
+  const int column = strip * S;
+  const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
+  const int begin = min(int(at.y) * rows, out_height);
+  const int end = min(begin + rows, out_height);
+  const int batch = (images + int(grid.z) - 1) / int(grid.z);
+  const int first_image = min(int(at.z) * batch, images);
+  const int last_image = min(first_image + batch, images);
+
+  float sums[KH][KW];
+#pragma unroll
+  for (int i = 0; i < KH; ++i) {
+#pragma unroll
+    for (int j = 0; j < KW; ++j) {
+      sums[i][j] = 0.0f;
+    }
+  }
+  float total = 0.0f;
+
+#pragma unroll 1
+  for (int n = first_image; n < last_image; ++n) {
+    X image = x + (size_t(n) * size_t(height) * size_t(width * channels) + size_t(c));
+    Dy gradient = dy + (size_t(n) * size_t(out_height) * size_t(out_width * channels) + size_t(c));
+    float dys[KH][S];
+#pragma unroll
+    for (int i = 0; i < KH; ++i) {
+#pragma unroll
+      for (int s = 0; s < S; ++s) {
+        dys[i][s] = 0.0f;
+      }
+    }
+#pragma unroll 1
+    for (int out_row = begin; out_row < end + (KH - 1); ++out_row) {
+#pragma unroll
+      for (int i = KH - 1; i > 0; --i) {
+#pragma unroll
+        for (int s = 0; s < S; ++s) {
+          dys[i][s] = dys[i - 1][s];
+        }
+      }
+#pragma unroll
+      for (int s = 0; s < S; ++s) {
+        const bool real = out_row < end && column + s < out_width;
+        dys[0][s] = real ? float(gradient[(out_row * out_width + column + s) * channels]) : 0.0f;
+        total += dys[0][s];
+      }
+      const int row = out_row - top;
+      if (row >= 0 && row < height) {
+        float values[S + KW - 1];
+        load_row(image + row * width * channels, column - left, width, channels, values);
+#pragma unroll
+        for (int i = 0; i < KH; ++i) {
+#pragma unroll
+          for (int j = 0; j < KW; ++j) {
+#pragma unroll
+            for (int s = 0; s < S; ++s) {
+              sums[i][j] = fma(dys[i][s], values[s + j], sums[i][j]);
+            }
+          }
+        }
+      }
+    }
+  }
+  const int chunk = (int(at.z) * int(grid.y) + int(at.y)) * strips + strip;
+  partial += size_t(chunk) * size_t(KH * KW + 1) * size_t(channels) + size_t(c);
+#pragma unroll
+  for (int i = 0; i < KH; ++i) {
+#pragma unroll
+    for (int j = 0; j < KW; ++j) {
+      partial[(i * KW + j) * channels] = sums[i][j];
+    }
+  }
+  partial[KH * KW * channels] = total;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// partial[chunk, i*KW+j, c] = sum over the (n,h) of the chunk and all w of
+//                             x[n, h*stride_h+i*dilation_h-top, w*stride_w+j*dilation_w-left, c] * dy[n,h,w,c]
+// partial[chunk, KH*KW, c]  = sum of dy over the same
+//
+// thread: one channel, TAPS neighbouring taps of one kernel row, a chunk of the N * out_height rows of dy. DENSE
+//   promises stride_w = dilation_w = 1: then the taps share a window of values that slides along the row.
+// grid: (channels, KH * ceil(KW / TAPS), chunks of rows)
+// border: what lies outside is not loaded.
+// cost per output and thread: 1 load of dy, 1 (DENSE) or TAPS of x, TAPS multiply-adds.
+// ---------------------------------------------------------------------------------------------------------------------
+template <int TAPS, bool DENSE, typename X, typename Dy, typename Kernel, typename Cut, typename Partial>
+inline void general_weight_gradient(
+    X x, Dy dy, Kernel kernel, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at,
+    uint3 grid) {
+  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
+  const int dilation_h = kernel[4], dilation_w = kernel[5];
+  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int blocks = (kw + TAPS - 1) / TAPS;
+  const int c = int(at.x);
+  const int i = int(at.y) / blocks;
+  const int j0 = int(at.y) % blocks * TAPS;
+  if (c >= channels || i >= kh) {
+    return;
+  }
+  const int lines = images * out_height;
+  const int count = (lines + int(grid.z) - 1) / int(grid.z);
+  const int begin = min(int(at.z) * count, lines);
+  const int end = min(begin + count, lines);
+
+  float sums[TAPS];
+#pragma unroll
+  for (int j = 0; j < TAPS; ++j) {
+    sums[j] = 0.0f;
+  }
+  float total = 0.0f;
+#pragma unroll 1
+  for (int line = begin; line < end; ++line) {
+    const int n = line / out_height;
+    const int row = (line - n * out_height) * stride_h + i * dilation_h - top;
+    const bool inside = row >= 0 && row < height;
+    if (!inside && at.y != 0) {
+      continue;  // the first block of taps goes on: it also sums dy for the bias
+    }
+    Dy gradient = dy + (size_t(line) * size_t(out_width * channels) + size_t(c));
+    X values = x + (size_t(n) * size_t(height) * size_t(width * channels) + size_t(c));
+    values += inside ? row * width * channels : 0;
+    float window[TAPS];  // window[j] = values[w + j0 + j - left] for DENSE
+#pragma unroll
+    for (int j = 0; j < TAPS; ++j) {
+      const int v = j0 + j - 1 - left;
+      window[j] = (DENSE && inside && j > 0 && v >= 0 && v < width) ? float(values[v * channels]) : 0.0f;
+    }
+#pragma unroll 1
+    for (int w = 0; w < out_width; ++w) {
+      const float slope = float(gradient[w * channels]);
+      total += slope;
+      if (DENSE) {
+#pragma unroll
+        for (int j = 0; j + 1 < TAPS; ++j) {
+          window[j] = window[j + 1];
+        }
+        const int v = w + j0 + TAPS - 1 - left;
+        window[TAPS - 1] = (inside && v >= 0 && v < width) ? float(values[v * channels]) : 0.0f;
+      } else {
+#pragma unroll
+        for (int j = 0; j < TAPS; ++j) {
+          const int v = w * stride_w + (j0 + j) * dilation_w - left;
+          window[j] = (inside && v >= 0 && v < width) ? float(values[v * channels]) : 0.0f;
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < TAPS; ++j) {
+        sums[j] = fma(slope, window[j], sums[j]);
+      }
+    }
+  }
+  partial += size_t(at.z) * size_t(kh * kw + 1) * size_t(channels) + size_t(c);
+#pragma unroll
+  for (int j = 0; j < TAPS; ++j) {
+    if (j0 + j < kw) {
+      partial[(i * kw + j0 + j) * channels] = sums[j];
+    }
+  }
+  if (at.y == 0) {
+    partial[kh * kw * channels] = total;
+  }
+}

@@ -1,0 +1,128 @@
+"""Which function a launch picks, and on which grid; test_depthwise_conv2d.py runs the shaders themselves."""
+
+import mlx.core as mx
+import pytest
+
+from lucid import _device
+from lucid.kernels import depthwise_conv2d as module
+from lucid.kernels import library, tuning, use_reference
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d
+
+ROLLING = ["rolling_forward", "rolling_weight_gradient", "rolling_forward"]
+GENERAL = ["general_forward", "general_weight_gradient", "general_forward"]
+STRIDED = ["general_forward", "general_weight_gradient", "strided_input_gradient"]
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """What was launched; the kernels compute nothing."""
+    listed = []
+
+    def kernel(language, stem, name, inputs, outputs, call):
+        def launch(**arguments):
+            assert len(arguments["inputs"]) == len(inputs) and call.startswith(f"{name}<") and stem in module.__file__
+            listed.append({"language": language, "name": name, **arguments})
+            pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
+            return [mx.zeros(shape, dtype) for shape, dtype in pairs]
+
+        return launch
+
+    monkeypatch.setattr(library, "kernel", kernel)
+    monkeypatch.setattr(_device, "backend", lambda: "metal")
+    monkeypatch.setenv("LUCID_TUNING", "off")
+    return listed
+
+
+def run(x, weight, bias=None, **options):
+    """Forward and all gradients, evaluated."""
+    arrays = [x, weight] if bias is None else [x, weight, bias]
+    shape = depthwise_conv2d(*arrays, **options).shape
+    outputs, gradients = mx.vjp(lambda *values: depthwise_conv2d(*values, **options), arrays, [mx.zeros(shape)])
+    mx.eval(outputs, gradients)
+    assert [one.shape for one in gradients] == [one.shape for one in arrays]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "names"),
+    [
+        ((7, 7), {"padding": 3}, ROLLING),
+        ((1, 7), {}, ROLLING),
+        ((8, 7), {"padding": 3}, GENERAL),
+        ((7, 9), {"padding": 4}, GENERAL),
+        ((3, 3), {"dilation": 2}, GENERAL),
+        ((3, 3), {"dilation": (1, 2)}, GENERAL),
+        ((3, 3), {"stride": 2}, STRIDED),
+        ((3, 3), {"stride": (1, 2)}, STRIDED),
+    ],
+)
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_the_geometry_chooses_the_function(launches, kernel, options, names, has_bias):
+    x, weight = mx.zeros((2, 20, 19, 5)), mx.zeros((5, 1, *kernel))
+    run(x, weight, mx.zeros((5,)) if has_bias else None, **options)
+    assert {one["name"] for one in launches} == set(names)
+    assert {dict(one["template"]).get("BIAS") for one in launches} >= {has_bias}
+
+
+def test_every_constant_is_short_enough_for_constant_memory(launches):
+    for options in ({"padding": 3}, {"stride": 2}, {"dilation": 2}):
+        run(mx.zeros((2, 20, 19, 5)), mx.zeros((5, 1, 7, 7)), **options)
+    whole = [array for one in launches for array in one["inputs"] if array.dtype == mx.int32]
+    assert whole and all(array.size < 8 for array in whole)
+
+
+def test_grids_cover_every_output(launches):
+    run(mx.zeros((3, 56, 56, 96)), mx.zeros((96, 1, 7, 7)), padding=3)
+    for one in launches:
+        strip = dict(one["template"])["S"]
+        assert one["grid"][0] == 96 * -(-56 // strip)
+        assert one["threadgroup"] == (128, 1, 1)
+    forward, weights = (next(one for one in launches if one["name"] == name) for name in ROLLING[:2])
+    assert forward["grid"][2] == 3
+    assert weights["output_shapes"] == [(weights["grid"][1] * weights["grid"][2] * 14, 50, 96)]
+    assert weights["output_dtypes"] == [mx.float32]
+
+
+def test_equal_shapes_of_other_sizes_compile_nothing_new(launches):
+    for size in (20, 33, 50):
+        run(mx.zeros((2, size, size + 3, 5)), mx.zeros((5, 1, 3, 3)), stride=2, padding=1)
+    compiled = {(one["name"], str(one["template"])) for one in launches}
+    assert len(compiled) == 3
+
+
+def test_a_tuned_cut_is_used(launches, monkeypatch):
+    monkeypatch.setattr(tuning, "forward_split", lambda *_: tuning.Split(2, 5, 64))
+    run(mx.zeros((3, 20, 20, 8)), mx.zeros((8, 1, 3, 3)), padding=1)
+    forward = next(one for one in launches if one["name"] == "rolling_forward")
+    assert forward["grid"] == (80, 5, 3) and forward["threadgroup"] == (64, 1, 1)
+
+
+@pytest.mark.parametrize("language", ["metal", "cuda"])
+def test_the_gpu_chooses_the_language(launches, monkeypatch, language):
+    monkeypatch.setattr(_device, "backend", lambda: language)
+    run(mx.zeros((1, 5, 5, 2)), mx.zeros((2, 1, 3, 3)))
+    assert {one["language"] for one in launches} == {language}
+
+
+@pytest.mark.parametrize(
+    ("backend", "shape", "dtype", "version"),
+    [
+        ("cpu", (1, 8, 8, 4), mx.float32, "shifted_sums"),
+        ("metal", (1, 8, 8, 4), mx.float32, "metal"),
+        ("metal", (1, 8, 8, 4), mx.bfloat16, "metal"),
+        ("cuda", (1, 8, 8, 4), mx.float16, "cuda"),
+        ("metal", (0, 8, 8, 4), mx.float32, "shifted_sums"),
+        ("metal", (1, 8, 8, 4), mx.float64, "reference"),
+        ("metal", (1, 2**15, 2**15, 2), mx.float32, "reference"),
+        ("metal", (1, 2**15, 2**15, 1), mx.float32, "metal"),
+        ("metal", (2**16, 8, 8, 4), mx.float32, "metal"),
+        ("metal", (2**28, 8, 8, 1), mx.float32, "reference"),
+        ("cuda", (2**16, 8, 8, 4), mx.float32, "reference"),
+        ("cuda", (1, 2**16, 8, 4), mx.float32, "reference"),
+    ],
+)
+def test_a_stated_condition_chooses(monkeypatch, backend, shape, dtype, version):
+    monkeypatch.setattr(_device, "backend", lambda: backend)
+    geometry = module.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert module.implementation(shape, dtype, geometry) == version
+    with use_reference():
+        assert module.implementation(shape, dtype, geometry) == "reference"
