@@ -5,24 +5,12 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, LOW_PRECISION, array
+from lucid.ops._common import averageable
 from lucid.ops._types import TensorLike
 from lucid.ops.reduction import power_norm
 from lucid.tape import op
 
 Dims = int | tuple[int, ...] | list[int] | None
-
-
-def _floating(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
-    """``x`` in the dtype to compute in, and that of the result."""
-    x = array(where, x)
-    if dtype is not None:
-        x = x.astype(_checks.dtype(where, dtype))
-    if x.dtype not in FLOATING:
-        raise TypeError(
-            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
-        )
-    return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
 @op
@@ -33,7 +21,7 @@ def vector_norm(
 
     The gradient of the 2-norm at 0 is 0.
     """
-    x, out = _floating("vector_norm", x, dtype)
+    x, out = averageable("vector_norm", x, dtype)
     order = _order_number("vector_norm", ord)
     return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(out)
 
@@ -57,13 +45,13 @@ def matrix_norm(
     ``ord`` is "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 1 or inf (the largest sum
     of absolute values of a column or a row), 2 (the largest singular value), or -1, -inf, -2 for the smallest.
     """
-    x, out = _floating("matrix_norm", x, dtype)
+    x, out = averageable("matrix_norm", x, dtype)
     return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
 
 
 def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
-    dims = _checks.dims(where, dim, x.ndim)
-    if x.ndim < 2 or len(dims) != 2:
+    dims = _checks.dims(where, dim, x.ndim) if x.ndim > 1 else ()
+    if len(dims) != 2:
         raise ValueError(f"{where}: a matrix needs two dimensions, got dim {dim} of shape {x.shape}")
     row, column = dims
     if ord == "fro":
@@ -76,6 +64,8 @@ def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
         found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
         return found if keep else mx.squeeze(found, dims)
     if ord in (2, -2, "nuc"):
+        if ord != "nuc" and not (x.shape[row] and x.shape[column]):
+            raise ValueError(f"{where}: there is no value to choose from in shape {x.shape}")
         others = [at for at in range(x.ndim) if at not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -88,15 +78,37 @@ def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
 
 
 def _singular_values(x: mx.array) -> mx.array:
-    """(..., m, n) to (..., min(m, n)), the largest first.
+    """(..., m, n) to (..., k) with k = min(m, n), the largest first.
 
-    MLX has no derivative of its decomposition. With the singular vectors held fixed, u·x v has the value and the first
-    derivative of the singular value (the vectors are stationary points).
+    MLX has no derivative of its decomposition. With the singular vectors held fixed, M = Uᵀ x V has the singular
+    values on its diagonal, and around x they are, up to third order in the change D of M,
+
+        s_i = M_ii + sum over j of (D_ij + D_ji)² / 4(s_i - s_j) + (D_ij - D_ji)² / 4(s_i + s_j)
+                   + sum over the rows or columns r beyond k of D_ri² / 2 s_i
+
+    which has the right first and second derivatives. Equal singular values have no second derivative of their own;
+    their sum has one, and in it the quotients that are left out here cancel.
     """
-    u, _, vt = mx.linalg.svd(mx.stop_gradient(x), stream=mx.cpu)
-    count = min(x.shape[-2:])
-    u, vt = mx.stop_gradient(u[..., :, :count]), mx.stop_gradient(vt[..., :count, :])
-    return mx.sum(u * (x @ mx.swapaxes(vt, -1, -2)), -2)
+    k = min(x.shape[-2:])
+    u, s, vt = (mx.stop_gradient(one) for one in mx.linalg.svd(mx.stop_gradient(x), stream=mx.cpu))
+    if not x.size:
+        return mx.zeros((*x.shape[:-2], k), x.dtype)
+    m = mx.swapaxes(u, -1, -2) @ x @ mx.swapaxes(vt, -1, -2)
+    change = m - mx.stop_gradient(m)
+    square = change[..., :k, :k]
+    there, back = mx.expand_dims(s, -1), mx.expand_dims(s, -2)  # s_i and s_j
+    both, other = square + mx.swapaxes(square, -1, -2), square - mx.swapaxes(square, -1, -2)
+    small = 1e-6 * s[..., :1, None]
+    values = mx.diagonal(m[..., :k, :k], axis1=-2, axis2=-1)
+    values = values + mx.sum(_quotient(both, there - back, small) + _quotient(other, there + back, small), -1) / 4
+    rest = mx.swapaxes(change[..., k:, :k], -1, -2) if x.shape[-2] > k else change[..., :k, k:]  # (..., k, beyond)
+    return values + mx.sum(_quotient(rest, there, small), -1) / 2
+
+
+def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
+    """``change² / by``, 0 where ``by`` is."""
+    none = mx.abs(by) <= small
+    return mx.where(none, 0, mx.square(change) / mx.where(none, 1, by))
 
 
 @op
@@ -107,7 +119,7 @@ def norm(
 
     See ``vector_norm`` and ``matrix_norm`` for ``ord``.
     """
-    x, out = _floating("norm", x, dtype)
+    x, out = averageable("norm", x, dtype)
     if ord is None:
         return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(out)
     if dim is None:
