@@ -141,6 +141,22 @@ def floating(where: str, x: Any) -> mx.array:
     return x if x.dtype in FLOATING else x.astype(mx.float32)
 
 
+def averageable(where: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
+    """``value`` in the dtype to average in, float32 for half precision, and the dtype of the result.
+
+    Raises:
+        TypeError: it holds whole numbers and ``dtype`` does not make them others.
+    """
+    x = solid(array(where, value))
+    if dtype is not None:
+        x = x.astype(_checks.dtype(where, dtype))
+    if x.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
+        )
+    return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
+
+
 def axes(where: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
     """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; None and () mean all."""
     dim = either(where, "dim", dim, "axis", axis)

@@ -16,6 +16,7 @@ from lucid.ops._common import (
     ValuesAndIndices,
     array,
     at_least_1d,
+    averageable,
     axes,
     either,
     floating,
@@ -52,17 +53,6 @@ def _summable(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
     return wide, wide.dtype if dtype is None else x.dtype
 
 
-def _averageable(where: str, x: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
-    x = solid(array(where, x))
-    if dtype is not None:
-        x = x.astype(_checks.dtype(where, dtype))
-    if x.dtype not in FLOATING:
-        raise TypeError(
-            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
-        )
-    return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
-
-
 def _count(x: mx.array, dims: tuple[int, ...]) -> int:
     count = 1
     for dim in dims:
@@ -90,7 +80,7 @@ def mean(
     Raises:
         TypeError: ``x`` holds whole numbers and ``dtype`` is not given.
     """
-    x, out = _averageable("mean", x, dtype)
+    x, out = averageable("mean", x, dtype)
     return mx.mean(x, axes("mean", x, dim, axis), _keep("mean", keepdim, keepdims)).astype(out)
 
 
@@ -122,7 +112,7 @@ def _moments(
         raise TypeError(f"{where}: unbiased and correction cannot both be given")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
-    x, out = _averageable(where, x)
+    x, out = averageable(where, x)
     dims = axes(where, x, dim, axis)
     variance, center = _variance(x, dims, _keep(where, keepdim, keepdims), correction)
     return variance, center, out
@@ -330,7 +320,7 @@ def logsumexp(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf of nothing."""
-    x, out = _averageable("logsumexp", floating("logsumexp", x))
+    x, out = averageable("logsumexp", floating("logsumexp", x))
     dims = axes("logsumexp", x, dim, axis)
     keep = _keep("logsumexp", keepdim, keepdims)
     if _count(x, dims) == 0:
@@ -357,7 +347,7 @@ def norm(
     if isinstance(p, str):
         _checks.one_of("norm", "p", p, ("fro",))
     order = 2.0 if p is None or isinstance(p, str) else p
-    x, out = _averageable("norm", x, dtype)
+    x, out = averageable("norm", x, dtype)
     dims = axes("norm", x, dim, axis)
     return power_norm("norm", x, order, dims, _keep("norm", keepdim, keepdims)).astype(out)
 
