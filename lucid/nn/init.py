@@ -25,12 +25,23 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
-    return _GAINS[_checks.one_of("calculate_gain", "nonlinearity", nonlinearity, tuple(_GAINS))]
+    _checks.one_of("calculate_gain", "nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))
+    return _GAINS[nonlinearity]
 
 
 def _fill(where: str, tensor: Tensor, array: mx.array) -> Tensor:
+    value = tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype))
+    base = tensor._base
+    owner = None if base is None else base.owner()
     with tape.set_recording(False):
-        return tensor._become(tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype)), where)
+        if tensor._node is None or owner is None or owner._node is not None:
+            return tensor._become(value, where)
+        # A part of a parameter, ``weight[0]``: it stays that part, and the parameter is written.
+        part = tape.wrap(tensor._array)
+        part._base = base
+        part._become(value, where)
+        tensor._rebind(value._array)
+    return tensor
 
 
 def _checked(where: str, tensor: Any) -> Tensor:
@@ -41,7 +52,8 @@ def _checked(where: str, tensor: Any) -> Tensor:
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """``val`` everywhere."""
-    return _fill("constant_", _checked("constant_", tensor), mx.array(val))
+    value = _checks.number("constant_", "val", val)
+    return _fill("constant_", _checked("constant_", tensor), mx.array(value))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -56,13 +68,13 @@ def ones_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
-    _checks.rank("eye_", "tensor", tensor.shape, 2)
+    _checks.rank("eye_", "tensor", _checked("eye_", tensor).shape, 2)
     return _fill("eye_", tensor, mx.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """A convolution weight (O, I / groups, ...) that passes its input on: 1 in the middle of filter i, channel i."""
-    _checks.rank("dirac_", "tensor", tensor.shape, (3, 4, 5))
+    _checks.rank("dirac_", "tensor", _checked("dirac_", tensor).shape, (3, 4, 5))
     filters = _checks.divisible("dirac_", "filters", tensor.shape[0], "groups", groups) // groups
     value = np.zeros(tensor.shape, np.float32)
     middle = tuple(size // 2 for size in tensor.shape[2:])
@@ -74,11 +86,14 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform numbers in [a, b)."""
+    if not a <= b:
+        raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
     return _fill("uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=random.key()))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal numbers."""
+    _checks.number("normal_", "std", std, 0)
     shape = _checked("normal_", tensor).shape
     return _fill("normal_", tensor, mx.random.normal(shape, loc=mean, scale=std, key=random.key()))
 
@@ -88,6 +103,7 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     shape = _checked("trunc_normal_", tensor).shape
     if not a < b:
         raise ValueError(f"trunc_normal_: a must be below b, got {a} and {b}")
+    _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
     drawn = mx.random.truncated_normal(low, high, shape, key=random.key())
     return _fill("trunc_normal_", tensor, mx.clip(drawn * std + mean, a, b))

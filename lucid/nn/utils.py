@@ -12,11 +12,17 @@ from lucid.ops.reduction import power_norm
 
 def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The tensors that have a gradient."""
+    return [one for one in _listed(where, parameters) if one.grad is not None]
+
+
+def _listed(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    if not isinstance(parameters, Iterable):
+        raise TypeError(f"{where}: parameters must be a tensor or several, got {type(parameters).__name__}")
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
         if not isinstance(one, Tensor):
             raise TypeError(f"{where}: parameters must be tensors, got {type(one).__name__}")
-    return [one for one in listed if one.grad is not None]
+    return listed
 
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
@@ -71,7 +77,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All values one after the other, (numel,), differentiable."""
-    flat = [one.reshape(-1) for one in parameters]
+    flat = [one.reshape(-1) for one in _listed("parameters_to_vector", parameters)]
     if not flat:
         raise ValueError("parameters_to_vector: there are no parameters")
     return _joined(flat)
@@ -88,7 +94,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     Raises:
         ValueError: ``vec`` is of another length.
     """
-    listed = list(parameters)
+    listed = _listed("vector_to_parameters", parameters)
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {type(vec).__name__}")
     count = sum(one.numel() for one in listed)
     if vec.shape != (count,):
         raise ValueError(f"vector_to_parameters: vec must have shape ({count},), got {vec.shape}")
