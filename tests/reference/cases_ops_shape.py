@@ -184,6 +184,12 @@ CASES = [
         real(3),
     ),
     Case("atleast_1d: a number", lambda lib, x, y: (lib.atleast_1d(x), lib.atleast_1d(y)), real(), real(2, 3)),
+    Case(
+        "contiguous: function",
+        lambda lib, x: lib.contiguous(x.t()) * 2,
+        real(2, 3),
+        recorded=lambda lib, x: x.t().contiguous() * 2,
+    ),
     Case("contiguous: transposed", lambda lib, x: x.t().contiguous() * 2, real(2, 3)),
     Case(
         "a chain", lambda lib, x: x.permute(2, 0, 1).reshape(4, -1).unsqueeze(1).expand(4, 2, 6).flip(0).flatten(1), X

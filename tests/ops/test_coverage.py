@@ -1,0 +1,75 @@
+"""Nothing public is forgotten: every operation of these families is called by a case that PyTorch was asked too."""
+
+import importlib
+import inspect
+
+import pytest
+
+import lucid
+from lucid import ops, tape
+from tests.checking import flat
+from tests.reference.case import load
+
+FAMILIES = ["arithmetic", "comparison", "elementwise", "indexing", "matrix", "reduction", "shape", "sorting"]
+
+
+class Noting:
+    """A module that notes the names that are looked up in it."""
+
+    def __init__(self, module, seen):
+        self._module, self._seen = module, seen
+
+    def __getattr__(self, name):
+        self._seen.add(name)
+        found = getattr(self._module, name)
+        return Noting(found, self._seen) if inspect.ismodule(found) else found
+
+
+def called_by_the_cases(monkeypatch):
+    """The names looked up in the library, and the bodies that ran, which methods share with functions."""
+    seen, apply = set(), tape.apply
+
+    def noting(body, *rest):
+        seen.add(body)
+        return apply(body, *rest)
+
+    monkeypatch.setattr(tape, "apply", noting)
+    for family in FAMILIES:
+        records = load(f"ops_{family}")
+        for case in importlib.import_module(f"tests.reference.cases_ops_{family}").CASES:
+            inputs = [
+                lucid.tensor(a, dtype=i.dtype) for a, i in zip(records[case.name].inputs, case.inputs, strict=True)
+            ]
+            flat(case.run(Noting(lucid, seen), *inputs))
+    return seen
+
+
+def names_of(family):
+    module = importlib.import_module(f"lucid.ops.{family}")
+    return {name for name in ops.__all__ if getattr(module, name, None) is getattr(ops, name)}
+
+
+@pytest.fixture(scope="module")
+def seen():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return called_by_the_cases(monkeypatch)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_operation_has_a_case(family, seen):
+    assert names_of(family), f"lucid.ops offers nothing of {family}"
+    called = {name for name in names_of(family) if {name, getattr(getattr(ops, name), "__wrapped__", None)} & seen}
+    assert sorted(names_of(family) - called) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_method_is_the_function(family):
+    for name in names_of(family) & set(vars(lucid.Tensor)):
+        if name not in ("contiguous", "where"):  # the tensor itself; and the condition comes second there
+            assert vars(lucid.Tensor)[name] is getattr(ops, name), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_record_belongs_to_a_case(family):
+    cases = importlib.import_module(f"tests.reference.cases_ops_{family}").CASES
+    assert list(load(f"ops_{family}")) == [case.name for case in cases]
