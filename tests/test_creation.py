@@ -4,6 +4,12 @@ import numpy as np
 import pytest
 
 import lucid
+from tests.checking import check, recorded
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("creation"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
 
 
 def test_shapes_in_every_spelling():
