@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
-from lucid import _pending, tape
+from lucid import _checks, _pending, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, as_array
@@ -139,17 +140,33 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = Non
         low, high, size = 0, low, high
     if size is None:
         raise TypeError("randint: wanted randint(high, size) or randint(low, high, size)")
+    low, high = _checks.integer("randint", "low", low), _checks.integer("randint", "high", high)
     if low >= high:
         raise ValueError(f"randint: wanted low < high, got [{low}, {high})")
+    if low < -(2**63) or high > 2**63:
+        raise ValueError(f"randint: wanted an interval within int64, got [{low}, {high})")
     found = mx.int64 if dtype is None else as_dtype(dtype)
-    shape = _shape((size,) if isinstance(size, int) else tuple(size), "randint")
-    return tape.wrap(mx.random.randint(low, high, shape, key=key()).astype(found))
+    return tape.wrap((_below(high - low, _shape((size,), "randint")) + low).astype(found))
+
+
+def _below(count: int, shape: tuple[int, ...]) -> mx.array:
+    """Integers (int64) in [0, count)."""
+    if count <= 2**24:  # MLX rounds float32 numbers, which would leave out integers beyond
+        return mx.random.randint(0, count, shape, key=key()).astype(mx.int64)
+    words = mx.random.randint(0, 2**16, (4, *shape), key=key()).astype(mx.uint64)
+    bits = words[0] + words[1] * 2**16 + words[2] * 2**32 + words[3] * mx.array(2**48, mx.uint64)
+    return (bits % mx.array(np.uint64(count)) if count < 2**64 else bits).astype(mx.int64)
 
 
 def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None) -> Tensor:
     """Normal numbers with a mean and a standard deviation, numbers or tensors; ``size`` is needed for two numbers."""
     m, s = as_array(mean), as_array(std)
-    shape = mx.broadcast_shapes(m.shape, s.shape) if size is None else _shape((size,), "normal")
+    if isinstance(std, int | float):
+        _checks.number("normal", "std", std, 0.0)
+    common = _checks.broadcast_shapes("normal", m.shape, s.shape)
+    shape = common if size is None else _shape((size,), "normal")
+    if _checks.broadcast_shapes("normal", shape, common) != shape:
+        raise ValueError(f"normal: mean and std of shape {common} do not fit size {shape}")
     found = _float(dtype, "normal")
     return tape.wrap(mx.random.normal(shape, found, key=key()) * s.astype(found) + m.astype(found))
 
@@ -157,7 +174,13 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = N
 def uniform(
     low: float = 0.0, high: float = 1.0, size: Shape = (), *, dtype: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform numbers in [low, high)."""
+    """Uniform numbers in [low, high).
+
+    Raises:
+        ValueError: ``low`` is above ``high``.
+    """
+    if low > high:
+        raise ValueError(f"uniform: wanted low <= high, got [{low}, {high})")
     shape = _shape((size,), "uniform")
     return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
 
@@ -167,33 +190,44 @@ def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = No
 
     ``bernoulli(0.3, size=(2, 3))`` takes one number and a shape.
     """
+    for name, value in (("input", input), ("p", p)):
+        if value is not None and isinstance(value, int | float) and (p is None or name == "p"):
+            _checks.probability("bernoulli", name, value)
     array = as_array(input)
     dtype = array.dtype if mx.issubdtype(array.dtype, mx.floating) else mx.float32
     shape = array.shape if size is None else _shape((size,), "bernoulli")
-    return tape.wrap(mx.random.bernoulli(array if p is None else p, shape, key=key()).astype(dtype))
+    return tape.wrap(mx.random.bernoulli(array.astype(dtype) if p is None else p, shape, key=key()).astype(dtype))
 
 
 def permutation(n: int | TensorLike) -> Tensor:
     """The integers 0 .. n-1 in random order; a tensor has its first dimension shuffled."""
     if isinstance(n, int):
-        return tape.wrap(mx.random.permutation(n, key=key()).astype(mx.int64))
-    return tape.wrap(mx.random.permutation(as_array(n), key=key()))
+        return randperm(n)
+    array = as_array(n)
+    if array.ndim == 0:
+        raise ValueError(
+            "permutation: a tensor without dimensions cannot be shuffled; wanted an integer or more of them"
+        )
+    return tape.wrap(mx.random.permutation(array, key=key()))
 
 
 def randperm(n: int, *, dtype: object = None) -> Tensor:
     """The integers 0 .. n-1 in random order."""
-    order = permutation(n)
-    return order if dtype is None else order.to(as_dtype(dtype))
+    count = _checks.integer("randperm", "n", n, 0)
+    found = mx.int64 if dtype is None else as_dtype(dtype)
+    return tape.wrap(mx.random.permutation(count, key=key()).astype(found))
 
 
-def randn_like(input: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def randn_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers in the shape and dtype of ``input``."""
-    return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    array = as_array(input)
+    return randn(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def rand_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1) in the shape and dtype of ``input``."""
-    return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    array = as_array(input)
+    return rand(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
 
 
 def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
@@ -202,6 +236,8 @@ def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) 
     Shapes: input (..., K), out (..., num_samples).
     """
     logits = mx.log(as_array(input).astype(mx.float32))
+    _checks.rank("multinomial", "input", logits.shape, (1, 2), "(..., K)")
+    _checks.integer("multinomial", "num_samples", num_samples, 1)
     if replacement:
         shape = (*logits.shape[:-1], num_samples)
         return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))

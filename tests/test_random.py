@@ -30,7 +30,7 @@ def test_moments():
     n = lucid.randn(100_000).numpy()
     assert abs(n.mean()) < 0.02 and abs(n.std() - 1) < 0.02
     u = lucid.rand(100_000).numpy()
-    assert 0 <= u.min() and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
+    assert u.min() >= 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
     v = lucid.random.uniform(-2.0, 6.0, (100_000,)).numpy()
     assert v.min() >= -2 and v.max() < 6 and abs(v.mean() - 2) < 0.05
     w = lucid.normal(lucid.tensor([0.0, 100.0]), lucid.tensor([1.0, 2.0])).numpy()
@@ -66,6 +66,49 @@ def test_shapes_dtypes_and_gradients():
     assert lucid.randn_like(lucid.zeros(2, dtype=lucid.bfloat16)).dtype == lucid.bfloat16
 
 
+def test_large_integers_are_drawn_from_all_of_them():
+    for low, high in [(0, 2**40), (-(2**62), 2**62), (2**40, 2**40 + 3), (0, 2**30), (-(2**63), 2**63)]:
+        drawn = np.array(lucid.randint(low, high, (4000,)).tolist(), dtype=object)
+        assert low <= drawn.min() and drawn.max() < high
+        assert 0.4 < np.mean([int(d) % 2 for d in drawn]) < 0.6 or high - low == 3
+        spread = (drawn - low) / (high - low)
+        assert abs(np.mean(spread.astype(float)) - (1 / 3 if high - low == 3 else 0.5)) < 0.03
+    assert set(lucid.randint(2**40, 2**40 + 3, (200,)).tolist()) == {2**40, 2**40 + 1, 2**40 + 2}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_moments_and_ranges_in_every_dtype(dtype):
+    u = lucid.rand(100_000, dtype=dtype).float().numpy()
+    assert u.min() >= 0 and u.max() < 1
+    np.testing.assert_allclose([u.mean(), u.var()], [1 / 2, 1 / 12], atol=0.01)
+    n = lucid.randn(100_000, dtype=dtype).float().numpy()
+    np.testing.assert_allclose([n.mean(), n.var(), (n**3).mean(), (n**4).mean()], [0, 1, 0, 3], atol=0.15)
+    v = lucid.random.uniform(-3, 5, (100_000,), dtype=dtype).float().numpy()
+    assert v.min() >= -3 and v.max() < 5
+    np.testing.assert_allclose([v.mean(), v.var()], [1, 64 / 12], atol=0.1)
+    w = lucid.normal(2.0, 0.5, (100_000,), dtype=dtype).float().numpy()
+    np.testing.assert_allclose([w.mean(), w.std()], [2, 0.5], atol=0.02)
+
+
+def test_probabilities_of_draws():
+    drawn = lucid.multinomial(lucid.tensor([1.0, 2.0, 5.0]), 40_000, replacement=True).numpy()
+    np.testing.assert_allclose(np.bincount(drawn) / 40_000, [1 / 8, 2 / 8, 5 / 8], atol=0.01)
+    first = lucid.multinomial(lucid.tensor([[1.0, 2.0, 5.0]] * 20_000), 2).numpy()
+    assert (first[:, 0] != first[:, 1]).all()
+    np.testing.assert_allclose(np.bincount(first[:, 0]) / 20_000, [1 / 8, 2 / 8, 5 / 8], atol=0.015)
+    ones = lucid.bernoulli(lucid.tensor([0.0, 0.2, 1.0]).expand(20_000, 3)).mean(0).numpy()
+    np.testing.assert_allclose(ones, [0, 0.2, 1], atol=0.015)
+    assert lucid.bernoulli(lucid.tensor([0, 1])).tolist() == [0, 1]
+    places = np.array([lucid.randperm(4).tolist() for _ in range(2000)])
+    np.testing.assert_allclose([np.bincount(places[:, i]) / 2000 for i in range(4)], np.full((4, 4), 0.25), atol=0.05)
+
+
+def test_likes_take_arrays():
+    assert lucid.randn_like([1.0, 2.0]).shape == (2,)
+    assert lucid.rand_like(np.zeros((2, 3), np.float16)).dtype == lucid.float16
+    assert lucid.randperm(3, dtype=lucid.int32).dtype == lucid.int32 and lucid.randperm(0).shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -75,6 +118,37 @@ def test_shapes_dtypes_and_gradients():
         (lambda: lucid.randn(2, dtype=lucid.int32), TypeError, "floating point, got int32"),
         (lambda: lucid.randint(5, 5, (2,)), ValueError, r"low < high, got \[5, 5\)"),
         (lambda: lucid.random.set_state([1, 2, 3]), ValueError, "get_state"),
+        (lambda: lucid.randint(0.5, 3, (2,)), TypeError, "randint: low must be an integer, got 0.5"),
+        (lambda: lucid.randint(3), TypeError, r"randint: wanted randint\(high, size\)"),
+        (lambda: lucid.randint(0, 2**64, (2,)), ValueError, "randint: wanted an interval within int64"),
+        (lambda: lucid.random.uniform(3, 1, (2,)), ValueError, r"uniform: wanted low <= high, got \[3, 1\)"),
+        (lambda: lucid.normal(0.0, -1.0, (2,)), ValueError, "normal: std must be at least 0, got -1.0"),
+        (
+            lambda: lucid.normal(lucid.zeros(2), lucid.ones(3)),
+            ValueError,
+            r"normal: shapes \(2,\) and \(3,\) cannot be",
+        ),
+        (
+            lambda: lucid.normal(lucid.zeros(3), 1.0, (3, 1)),
+            ValueError,
+            r"normal: mean and std of shape \(3,\) do not fit size \(3, 1\)",
+        ),
+        (
+            lambda: lucid.bernoulli(2.0, size=(3,)),
+            ValueError,
+            "bernoulli: input must be at least 0 and at most 1, got 2.0",
+        ),
+        (lambda: lucid.bernoulli(lucid.ones(2), -0.5), ValueError, "bernoulli: p must be at least 0 and at most 1"),
+        (lambda: lucid.permutation(-1), ValueError, "randperm: n must be at least 0, got -1"),
+        (lambda: lucid.randperm(2.5), TypeError, "randperm: n must be an integer, got 2.5"),
+        (lambda: lucid.permutation(lucid.tensor(1.0)), ValueError, "permutation: a tensor without dimensions"),
+        (lambda: lucid.multinomial(lucid.ones(3), 0), ValueError, "multinomial: num_samples must be at least 1, got 0"),
+        (
+            lambda: lucid.multinomial(lucid.tensor(1.0), 1),
+            ValueError,
+            r"multinomial: input must have 1 or 2 dimensions \(..., K\)",
+        ),
+        (lambda: lucid.rand_like(lucid.arange(3)), TypeError, "floating point, got int64"),
     ],
 )
 def test_wrong_arguments(call, error, message):
