@@ -7,6 +7,7 @@ from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn.linear import empty_parameter, uniform_by_fan_in
 from lucid.nn.module import Module
+from lucid.nn.text import layout
 from lucid.ops import convolution
 from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike
@@ -62,9 +63,7 @@ class _Conv(Module):
             parts.append(f"groups={self.groups}")
         if self.bias is None:
             parts.append("bias=False")
-        if self.data_format != "channels_first":
-            parts.append(f"data_format={self.data_format!r}")
-        return ", ".join(parts)
+        return ", ".join(parts) + layout(self.data_format)
 
 
 class _Forward(_Conv):
@@ -151,7 +150,9 @@ class _Transposed(_Conv):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, data_format
         )  # fmt: skip
-        self.output_padding = _checks.tuple_of(type(self).__name__, "output_padding", output_padding, self.dims, 0)
+        where = type(self).__name__
+        self.output_padding = _checks.tuple_of(where, "output_padding", output_padding, self.dims, 0)
+        convolution.check_output_padding(where, self.output_padding, self.stride, self.dilation)
 
     def forward(self, input: TensorLike) -> Tensor:
         return type(self).function(

@@ -4,6 +4,7 @@ from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn import functional
 from lucid.nn.module import Module
+from lucid.nn.text import layout
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 
@@ -31,6 +32,9 @@ class Dropout2d(Dropout):
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.dropout2d(input, self.p, self.training, data_format=self.data_format)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + layout(self.data_format)
 
 
 class DropPath(Module):

@@ -5,7 +5,7 @@ Written out here is what an operation, being pure, cannot do by itself: draw ran
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
-from lucid.ops import stochastic
+from lucid.ops import normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import (
     elu,
@@ -42,15 +42,7 @@ from lucid.ops.loss import (
     nll_loss,
     smooth_l1_loss,
 )
-from lucid.ops.normalization import (
-    batch_norm_of_batch,
-    batch_norm_with_statistics,
-    global_response_norm,
-    group_norm,
-    layer_norm,
-    normalize,
-    rms_norm,
-)
+from lucid.ops.normalization import global_response_norm, group_norm, layer_norm, normalize, rms_norm
 from lucid.ops.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from lucid.ops.resize import interpolate
 from lucid.ops.shape import pad
@@ -113,8 +105,8 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are needed when not training")
-        return batch_norm_with_statistics(input, running_mean, running_var, weight, bias, eps, data_format)
-    y, mean, var = batch_norm_of_batch(input, weight, bias, eps, data_format)
+        return normalization.batch_norm_with_statistics(input, running_mean, running_var, weight, bias, eps, data_format)
+    y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if running is not None and running.shape != mean.shape:
             raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")

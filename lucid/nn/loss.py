@@ -1,6 +1,6 @@
 """Losses as modules: each is its function in ``lucid.nn.functional``, with the options kept."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor
@@ -10,7 +10,8 @@ from lucid.ops._types import TensorLike
 
 
 class _Loss(Module):
-    reductions: tuple[str, ...] = ("mean", "sum", "none")
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+    shown: ClassVar[tuple[str, ...]] = ("reduction",)  # the options in the repr
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -22,7 +23,7 @@ class _Loss(Module):
         self.register_buffer(name, tensor)
 
     def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}"
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)
 
 
 class MSELoss(_Loss):
@@ -42,9 +43,11 @@ class L1Loss(_Loss):
 class SmoothL1Loss(_Loss):
     """Squared below ``beta``, linear above; see ``lucid.nn.functional.smooth_l1_loss``."""
 
+    shown = ("reduction", "beta")
+
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = beta
+        self.beta = _checks.number("SmoothL1Loss", "beta", beta, 0)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.smooth_l1_loss(input, target, self.reduction, self.beta)
@@ -53,9 +56,11 @@ class SmoothL1Loss(_Loss):
 class HuberLoss(_Loss):
     """Squared up to ``delta``, linear above; see ``lucid.nn.functional.huber_loss``."""
 
+    shown = ("reduction", "delta")
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = delta
+        self.delta = _checks.number("HuberLoss", "delta", delta, 0, above=True)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.huber_loss(input, target, self.reduction, self.delta)
@@ -88,6 +93,7 @@ class KLDivLoss(_Loss):
     """The divergence of log-probabilities from probabilities; "batchmean" is that of the definition."""
 
     reductions = ("mean", "sum", "none", "batchmean")
+    shown = ("reduction", "log_target")
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
@@ -100,10 +106,12 @@ class KLDivLoss(_Loss):
 class NLLLoss(_Loss):
     """The negative log-probability of the target's class; see ``lucid.nn.functional.nll_loss``."""
 
+    shown = ("reduction", "ignore_index")
+
     def __init__(self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self._keep("weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
@@ -116,13 +124,15 @@ class CrossEntropyLoss(_Loss):
     are class numbers or probabilities.
     """
 
+    shown = ("reduction", "ignore_index", "label_smoothing")
+
     def __init__(
         self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(reduction)
         self._keep("weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
         self.label_smoothing = _checks.probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:

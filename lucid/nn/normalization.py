@@ -6,10 +6,11 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, tape
-from lucid._tensor import Tensor
+from lucid._tensor import Tensor, as_array
 from lucid.nn import functional, init
 from lucid.nn.linear import empty_parameter
 from lucid.nn.module import Module
+from lucid.nn.text import layout
 from lucid.ops import normalization
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
@@ -43,14 +44,14 @@ class LayerNorm(_Affine):
         bias: bool = True, *, data_format: str = "channels_last",
     ) -> None:  # fmt: skip
         super().__init__()
-        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.normalized_shape = tuple(_checks.integer("LayerNorm", "normalized_shape", one, 0) for one in sizes)
+        self.normalized_shape = normalization.normalized_sizes("LayerNorm", normalized_shape)
         self.eps = _checks.number("LayerNorm", "eps", eps, 0)
         self.elementwise_affine = elementwise_affine
         self.data_format = _checks.one_of("LayerNorm", "data_format", data_format, DATA_FORMATS)
-        if data_format == "channels_first" and len(sizes) != 1:
+        if data_format == "channels_first" and len(self.normalized_shape) != 1:
             raise ValueError(
-                f"LayerNorm: data_format 'channels_first' normalizes the channels alone, got normalized_shape {sizes}"
+                "LayerNorm: data_format 'channels_first' normalizes the channels alone, "
+                f"got normalized_shape {self.normalized_shape}"
             )
         self._register(self.normalized_shape, elementwise_affine, elementwise_affine and bias)
 
@@ -60,8 +61,8 @@ class LayerNorm(_Affine):
         )
 
     def extra_repr(self) -> str:
-        place = "" if self.data_format == "channels_last" else f", data_format={self.data_format!r}"
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}{place}"
+        shown = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return shown + layout(self.data_format, "channels_last")
 
 
 class _BatchNorm(_Affine):
@@ -80,21 +81,21 @@ class _BatchNorm(_Affine):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            self.register_buffer(name, None)
-        self.reset_running_stats()
+        tracked = mx.zeros((num_features,)), mx.ones((num_features,)), mx.array(0, mx.int64)
+        for name, start in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
+            self.register_buffer(name, tape.wrap(start) if track_running_stats else None)
         self._register((num_features,), affine, affine)
 
     def reset_running_stats(self) -> None:
         """Forget the batches seen so far."""
         if self.track_running_stats:
-            self.running_mean = tape.wrap(mx.zeros((self.num_features,)))
-            self.running_var = tape.wrap(mx.ones((self.num_features,)))
-            self.num_batches_tracked = tape.wrap(mx.array(0, mx.int64))
+            init.zeros_(self.running_mean)
+            init.ones_(self.running_var)
+            init.zeros_(self.num_batches_tracked)
 
     def forward(self, input: TensorLike) -> Tensor:
         where = type(self).__name__
-        shape = tape.unwrap(input).shape
+        shape = as_array(input).shape
         _checks.rank(where, "input", shape, self.ranks, self.layout)
         channels = shape[1 if self.data_format == "channels_first" else -1]
         if channels != self.num_features:
@@ -102,10 +103,10 @@ class _BatchNorm(_Affine):
         tracks = self.training and self.track_running_stats
         momentum: Any = self.momentum
         if tracks:
-            self.num_batches_tracked._update(self.num_batches_tracked._array + 1)
-            if self.momentum is None:  # the average over all batches
-                momentum = 1.0 / self.num_batches_tracked._array.astype(mx.float32)
-        return functional.batch_norm(
+            count = self.num_batches_tracked._array + 1
+            if momentum is None:  # the average over all batches
+                momentum = 1.0 / count.astype(mx.float32)
+        y = functional.batch_norm(
             input,
             self.running_mean if tracks or not self.training else None,
             self.running_var if tracks or not self.training else None,
@@ -116,12 +117,14 @@ class _BatchNorm(_Affine):
             self.eps,
             data_format=self.data_format,
         )
+        if tracks:
+            self.num_batches_tracked._update(count)
+        return y
 
     def extra_repr(self) -> str:
-        place = "" if self.data_format == "channels_first" else f", data_format={self.data_format!r}"
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}{place}"
+            f"track_running_stats={self.track_running_stats}{layout(self.data_format)}"
         )
 
 
@@ -171,7 +174,8 @@ class GroupNorm(_Affine):
         )
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        shown = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return shown + layout(self.data_format)
 
 
 class RMSNorm(Module):
@@ -181,8 +185,7 @@ class RMSNorm(Module):
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
     ) -> None:
         super().__init__()
-        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.normalized_shape = tuple(_checks.integer("RMSNorm", "normalized_shape", one, 0) for one in sizes)
+        self.normalized_shape = normalization.normalized_sizes("RMSNorm", normalized_shape)
         self.eps = eps
         self.register_parameter("weight", empty_parameter(*self.normalized_shape) if elementwise_affine else None)
         self.reset_parameters()

@@ -3,10 +3,22 @@
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
+from lucid.nn.text import layout
 from lucid.ops import pooling
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import Pair
+
+
+def _check_windows(where: str, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    """Options are kept as they were given, and shown so, but wrong ones are refused at once."""
+    for name, value, minimum in (
+        ("kernel_size", kernel_size, 1),
+        ("stride", stride, 1),
+        ("padding", padding, 0),
+        ("dilation", dilation, 1),
+    ):
+        _checks.pair(where, name, value, minimum)
 
 
 class MaxPool2d(Module):
@@ -23,6 +35,7 @@ class MaxPool2d(Module):
         self.dilation = dilation
         self.ceil_mode = ceil_mode
         self.data_format = _checks.one_of("MaxPool2d", "data_format", data_format, DATA_FORMATS)
+        _check_windows("MaxPool2d", self.kernel_size, self.stride, padding, dilation)
 
     def forward(self, input: TensorLike) -> Tensor:
         return pooling.max_pool2d(
@@ -33,7 +46,7 @@ class MaxPool2d(Module):
     def extra_repr(self) -> str:
         return (
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}{layout(self.data_format)}"
         )
 
 
@@ -52,6 +65,7 @@ class AvgPool2d(Module):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
         self.data_format = _checks.one_of("AvgPool2d", "data_format", data_format, DATA_FORMATS)
+        _check_windows("AvgPool2d", self.kernel_size, self.stride, padding, 1)
 
     def forward(self, input: TensorLike) -> Tensor:
         return pooling.avg_pool2d(
@@ -60,7 +74,8 @@ class AvgPool2d(Module):
         )  # fmt: skip
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        shown = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return shown + layout(self.data_format)
 
 
 class AdaptiveAvgPool2d(Module):
@@ -77,4 +92,4 @@ class AdaptiveAvgPool2d(Module):
         return pooling.adaptive_avg_pool2d(input, self.output_size, data_format=self.data_format)
 
     def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+        return f"output_size={self.output_size}{layout(self.data_format)}"

@@ -5,6 +5,7 @@ from typing import Any
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
+from lucid.nn.text import layout
 from lucid.ops import resize
 from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike
@@ -64,4 +65,4 @@ class Upsample(Module):
 
     def extra_repr(self) -> str:
         goal = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
-        return f"{goal}, mode={self.mode!r}"
+        return f"{goal}, mode={self.mode!r}{layout(self.data_format)}"

@@ -181,6 +181,16 @@ def conv2d(
     return _conv("conv2d", x, weight, bias, stride, padding, dilation, groups, data_format, 2)
 
 
+def check_output_padding(
+    where: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> None:
+    """Refuse more rows than the stride or the dilation leaves undecided."""
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ValueError(
+            f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
+        )
+
+
 def _conv_transpose(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
@@ -195,10 +205,7 @@ def _conv_transpose(
     filters = per_group * groups
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
-    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(
-            f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
-        )
+    check_output_padding(where, extra, stride, dilation)
     # The whole result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
     whole = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]

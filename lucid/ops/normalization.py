@@ -4,6 +4,7 @@ Images are (N, C, ...) with ``data_format="channels_first"``, the default, and (
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import mlx.core as mx
@@ -31,6 +32,12 @@ def _input(where: str, x: Any) -> tuple[mx.array, mx.array]:
     if x.dtype not in FLOATING:
         raise TypeError(f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}")
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
+
+
+def normalized_sizes(where: str, normalized_shape: Any) -> tuple[int, ...]:
+    """``normalized_shape``, one size or several, as a tuple."""
+    sizes = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
+    return tuple(_checks.integer(where, "normalized_shape", one, 0) for one in sizes)
 
 
 def _flat(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
@@ -63,7 +70,7 @@ def layer_norm(
     """
     x = _input("layer_norm", x)[0]
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
-    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    sizes = normalized_sizes("layer_norm", normalized_shape)
     weight, bias = _flat("layer_norm", "weight", weight, sizes), _flat("layer_norm", "bias", bias, sizes)
     if data_format == "channels_first":
         if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
@@ -90,7 +97,7 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
     Source: Zhang and Sennrich 2019, arXiv:1910.07467.
     """
     x, wide = _input("rms_norm", x)
-    sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise ValueError(f"rms_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:

@@ -1,0 +1,62 @@
+"""Layers with chance: active in training, the identity in evaluation. The masks are proved in tests/ops."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn
+
+LAYERS = [lambda: nn.Dropout(0.4), lambda: nn.Dropout2d(0.4), lambda: nn.DropPath(0.4)]
+
+
+@pytest.mark.parametrize("build", LAYERS)
+def test_active_in_training_alone(build):
+    layer, x = build(), lucid.ones(64, 9, 2, 2)
+    y = layer(x).numpy()
+    assert np.unique(y).tolist() == pytest.approx([0, 1 / 0.6]) and (layer(x).numpy() != y).any()
+    assert layer.eval()(x).tolist() == x.tolist()
+
+
+def test_what_is_dropped_together():
+    x = lucid.ones(64, 9, 2, 2)
+    images = nn.Dropout2d(0.5)(x).numpy()
+    assert (images == images[:, :, :1, :1]).all() and not (images == images[:, :1]).all()
+    last = nn.Dropout2d(0.5, data_format="channels_last")(x.permute(0, 2, 3, 1)).numpy()
+    assert (last == last[:, :1, :1]).all()
+    samples = nn.DropPath(0.5)(x).numpy()
+    assert (samples == samples[:, :1, :1, :1]).all()
+    assert set(np.unique(nn.DropPath(0.5, scale_by_keep=False)(x).numpy())) == {0, 1}
+
+
+def test_drop_path_of_nothing_by_default():
+    x = lucid.ones(3, 2)
+    assert nn.DropPath()(x).tolist() == x.tolist()
+
+
+def test_a_checkpoint_draws_the_same_mask_again():
+    layer, x = nn.Dropout(0.5), lucid.ones(257, requires_grad=True)
+    y = lucid.utils.checkpoint(layer, x)
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
+
+
+def test_reprs():
+    assert repr(nn.Dropout()) == "Dropout(p=0.5)"
+    assert repr(nn.Dropout2d(0.25, inplace=True)) == "Dropout2d(p=0.25)"
+    assert repr(nn.Dropout2d(data_format="channels_last")) == "Dropout2d(p=0.5, data_format='channels_last')"
+    assert repr(nn.DropPath(0.1)) == "DropPath(drop_prob=0.100)"
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda: nn.Dropout(1.1), ValueError, "Dropout: p must be at least 0 and at most 1, got 1.1"),
+        (lambda: nn.Dropout2d(-1), ValueError, "Dropout2d: p must be at least 0 and at most 1, got -1"),
+        (lambda: nn.Dropout(True), TypeError, "Dropout: p must be a number, got True"),
+        (lambda: nn.DropPath(2), ValueError, "DropPath: drop_prob must be at least 0 and at most 1, got 2"),
+        (lambda: nn.Dropout2d(data_format="x"), ValueError, "Dropout2d: data_format must be 'channels_first' or"),
+    ],
+)
+def test_wrong_rates_are_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use()

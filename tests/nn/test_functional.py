@@ -1,0 +1,80 @@
+"""``lucid.nn.functional`` offers the operations under PyTorch's names, and every one of them is compared somewhere."""
+
+import importlib
+import inspect
+from types import SimpleNamespace
+
+import pytest
+
+import lucid
+from lucid.nn import functional as F
+
+FAMILIES = ["activation", "affine", "convolution", "normalization", "pooling", "resize", "loss"]
+# Proved without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
+UNRECORDED = {"dropout", "dropout2d", "drop_path", "global_response_norm", "one_hot", "pad"}
+
+
+class Noted:
+    """``lucid.nn.functional``, with the names that were asked for."""
+
+    def __init__(self):
+        self.names = set()
+
+    def __getattr__(self, name):
+        self.names.add(name)
+        return getattr(F, name)
+
+
+class Library:
+    """``lucid`` with a noted ``nn.functional``."""
+
+    def __init__(self):
+        self.noted = Noted()
+        self.nn = SimpleNamespace(functional=self.noted)
+
+    def __getattr__(self, name):
+        return getattr(lucid, name)
+
+
+def test_every_function_is_compared_with_pytorch_or_its_formula():
+    library = Library()
+    for family in FAMILIES:
+        for case in importlib.import_module(f"tests.reference.cases_ops_{family}").CASES:
+            inputs = [lucid.tensor(one.values(case.rng()), dtype=one.dtype) for one in case.inputs]
+            assert case.run(library, *inputs) is not None  # not evaluated: the comparison is in tests/ops
+    assert library.noted.names | UNRECORDED == set(F.__all__)
+    assert not library.noted.names & UNRECORDED
+
+
+def test_names_are_sorted_and_complete():
+    public = {name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_")}
+    assert public == set(F.__all__) and F.__all__ == sorted(F.__all__)
+
+
+@pytest.mark.parametrize("name", ["relu", "softmax", "log_softmax", "sigmoid", "tanh", "pad"])
+def test_functions_are_the_very_operations(name):
+    assert getattr(F, name) is getattr(lucid, name)
+
+
+@pytest.mark.parametrize("name", F.__all__)
+def test_every_function_says_what_it_gives(name):
+    assert getattr(F, name).__doc__
+
+
+def test_one_hot():
+    assert F.one_hot(lucid.tensor([[0, 2], [1, 0]])).tolist() == [[[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0]]]
+    found = F.one_hot(lucid.tensor([3, 9]), num_classes=5)
+    assert found.dtype == lucid.int64 and found.tolist() == [[0, 0, 0, 1, 0], [0] * 5]
+
+
+def test_pad():
+    x = lucid.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    assert F.pad(x, (1, 2), value=9.0).tolist() == [[9, 1, 2, 3, 9, 9]]
+    assert F.pad(x, (2, 1), mode="reflect").tolist() == [[3, 2, 1, 2, 3, 2]]
+    F.pad(x, (1, 1), mode="replicate").backward(lucid.tensor([[1.0, 10.0, 100.0, 1000.0, 10000.0]]))
+    assert x.grad.tolist() == [[11, 100, 11000]]
+
+
+@pytest.mark.parametrize("name", lucid.nn.__all__)
+def test_everything_that_nn_offers_is_there_and_described(name):
+    assert getattr(lucid.nn, name).__doc__

@@ -1,0 +1,71 @@
+"""Losses as modules are their functions; values are compared with PyTorch in tests/ops and test_against_pytorch.py."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn
+from lucid.nn import functional as F
+
+
+def test_options_reach_the_function():
+    x, y = lucid.randn(4, 3), lucid.rand(4, 3)
+    target, weight = lucid.tensor([0, 2, 1, 2]), lucid.tensor([0.5, 1.0, 2.0])
+    p = lucid.sigmoid(x)
+    for layer, want in [
+        (nn.MSELoss("sum")(x, y), F.mse_loss(x, y, "sum")),
+        (nn.L1Loss("none")(x, y), F.l1_loss(x, y, "none")),
+        (nn.SmoothL1Loss("sum", 0.1)(x, y), F.smooth_l1_loss(x, y, "sum", 0.1)),
+        (nn.HuberLoss("sum", 0.1)(x, y), F.huber_loss(x, y, "sum", 0.1)),
+        (nn.BCELoss(weight, "sum")(p, y), F.binary_cross_entropy(p, y, weight, "sum")),
+        (
+            nn.BCEWithLogitsLoss(weight, "sum", weight * 2)(x, y),
+            F.binary_cross_entropy_with_logits(x, y, weight, "sum", weight * 2),
+        ),
+        (nn.KLDivLoss("batchmean", True)(x, y), F.kl_div(x, y, "batchmean", True)),
+        (nn.NLLLoss(weight, 2, "sum")(x, target), F.nll_loss(x, target, weight, 2, "sum")),
+        (nn.CrossEntropyLoss(weight, 2, "none", 0.3)(x, target), F.cross_entropy(x, target, weight, 2, "none", 0.3)),
+    ]:
+        assert layer.tolist() == want.tolist()
+
+
+def test_weights_are_buffers_and_saved():
+    loss = nn.CrossEntropyLoss(weight=[1.0, 2.0])
+    assert [name for name, _ in loss.named_buffers()] == ["weight"] and list(loss.parameters()) == []
+    assert list(loss.state_dict()) == ["weight"] and list(nn.CrossEntropyLoss().state_dict()) == []
+    loss.half()
+    assert loss.weight.dtype == lucid.float16
+    assert list(nn.BCEWithLogitsLoss(pos_weight=np.ones(3)).state_dict()) == ["pos_weight"]
+
+
+def test_reprs():
+    assert repr(nn.MSELoss()) == "MSELoss(reduction='mean')"
+    assert repr(nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=3)) == (
+        "CrossEntropyLoss(reduction='mean', ignore_index=3, label_smoothing=0.1)"
+    )
+    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction='batchmean', log_target=False)"
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (
+            lambda: nn.MSELoss("batchmean"),
+            ValueError,
+            "MSELoss: reduction must be 'mean', 'sum' or 'none', got 'batchm",
+        ),
+        (lambda: nn.KLDivLoss("all"), ValueError, "KLDivLoss: reduction must be .* or 'batchmean', got 'all'"),
+        (
+            lambda: nn.CrossEntropyLoss(label_smoothing=2),
+            ValueError,
+            "CrossEntropyLoss: label_smoothing must be at least 0 and at most 1, got 2",
+        ),
+        (lambda: nn.CrossEntropyLoss(weight="a"), TypeError, "tensor: data of type str cannot become a tensor"),
+        (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss: delta must be above 0, got 0"),
+        (lambda: nn.SmoothL1Loss(beta=-1), ValueError, "SmoothL1Loss: beta must be at least 0, got -1"),
+        (lambda: nn.NLLLoss(ignore_index="a"), TypeError, "NLLLoss: ignore_index must be an integer, got 'a'"),
+    ],
+)
+def test_wrong_options_are_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use()

@@ -1,0 +1,59 @@
+"""Pooling layers: reprs and layouts; their values are compared in test_against_pytorch.py."""
+
+import pytest
+
+import lucid
+from lucid import nn
+from tests.ops.layouts import same_in_both
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (lambda: nn.MaxPool2d(2), "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"),
+        (
+            lambda: nn.MaxPool2d((3, 2), 1, data_format="channels_last"),
+            "MaxPool2d(kernel_size=(3, 2), stride=1, padding=0, dilation=1, ceil_mode=False, "
+            "data_format='channels_last')",
+        ),
+        (lambda: nn.AvgPool2d(3, 2, 1), "AvgPool2d(kernel_size=3, stride=2, padding=1)"),
+        (lambda: nn.AdaptiveAvgPool2d((1, None)), "AdaptiveAvgPool2d(output_size=(1, None))"),
+        (
+            lambda: nn.AdaptiveAvgPool2d(1, data_format="channels_last"),
+            "AdaptiveAvgPool2d(output_size=1, data_format='channels_last')",
+        ),
+    ],
+)
+def test_reprs(layer, text):
+    assert repr(layer()) == text
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda f: nn.MaxPool2d(3, 2, 1, data_format=f),
+        lambda f: nn.AvgPool2d((2, 3), 2, (1, 0), True, data_format=f),
+        lambda f: nn.AdaptiveAvgPool2d((2, 3), data_format=f),
+    ],
+)
+def test_channels_last_is_the_same_with_other_axes(build):
+    same_in_both(lambda x, *, data_format: build(data_format)(x), (2, 3, 5, 7))
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: kernel_size must be at least 1, got 0"),
+        (lambda: nn.AvgPool2d((1, 2, 3)), ValueError, "AvgPool2d: kernel_size must be one integer or 2 of them"),
+        (lambda: nn.MaxPool2d(2, "a"), TypeError, "MaxPool2d: stride must be an integer, got 'a'"),
+        (lambda: nn.MaxPool2d(2, data_format="x"), ValueError, "MaxPool2d: data_format must be 'channels_first' or"),
+        (
+            lambda: nn.AdaptiveAvgPool2d((1, 2, 3))(lucid.ones(1, 1, 2, 2)),
+            ValueError,
+            "output_size must be one integer",
+        ),
+    ],
+)
+def test_wrong_options_are_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use()
