@@ -105,7 +105,9 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are needed when not training")
-        return normalization.batch_norm_with_statistics(input, running_mean, running_var, weight, bias, eps, data_format)
+        return normalization.batch_norm_with_statistics(
+            input, running_mean, running_var, weight, bias, eps, data_format
+        )
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if running is not None and running.shape != mean.shape:
