@@ -151,10 +151,11 @@ class Context:
 
 
 class _FunctionNode(tape.Node):
-    __slots__ = ("context", "count", "function", "slots")
+    __slots__ = ("context", "count", "function", "shapes", "slots")
 
     def __init__(self, function: type[Function], context: Context, inputs: tuple[Any, ...], outputs: list[Any]) -> None:
         self.slots = [i for i, t in enumerate(inputs) if isinstance(t, Tensor) and t.requires_grad]
+        self.shapes = [inputs[i].shape for i in self.slots]
         super().__init__(
             function.__name__, [tape.edge_of(inputs[i]) for i in self.slots], [(o.shape, o.dtype) for o in outputs]
         )
@@ -168,6 +169,13 @@ class _FunctionNode(tape.Node):
                 f"{self.name}.backward: wanted one gradient for each of the {self.count} inputs of forward, "
                 f"got {len(grads)}"
             )
+        for i, shape in zip(self.slots, self.shapes, strict=True):
+            if grads[i] is not None and (not isinstance(grads[i], Tensor) or grads[i].shape != shape):
+                got = grads[i].shape if isinstance(grads[i], Tensor) else type(grads[i]).__name__
+                raise RuntimeError(
+                    f"{self.name}.backward: the gradient of input {i} must be None or a tensor of shape {shape}, "
+                    f"got {got}"
+                )
         return [grads[i] for i in self.slots]
 
     def free(self) -> None:

@@ -141,3 +141,169 @@ def test_gradcheck_accepts_right_and_names_wrong_gradients():
     assert not gradcheck(Lies.apply, x, raise_exception=False)
     with pytest.raises(ValueError, match="at least one input"):
         gradcheck(Lies.apply, x.detach())
+
+
+def test_function_returns_gradients_of_the_shapes_of_its_inputs():
+    class Sum(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    with pytest.raises(RuntimeError, match=r"Sum.backward: the gradient of input 0 must be .* shape \(2,\), got \(\)"):
+        Sum.apply(x_of(1.0, 2.0)).backward()
+    Sum.backward = staticmethod(lambda ctx, gradient: 1.0)
+    with pytest.raises(RuntimeError, match=r"input 0 must be None or a tensor of shape \(2,\), got float"):
+        Sum.apply(x_of(1.0, 2.0)).backward()
+
+
+def test_function_with_a_separate_setup_and_arguments_that_are_no_tensors():
+    class Power(Function):
+        @staticmethod
+        def forward(x, exponent, name):
+            return x**exponent
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            x, ctx.exponent, ctx.name = inputs
+            ctx.save_for_backward(x)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_tensors
+            return gradient * ctx.exponent * x ** (ctx.exponent - 1), None, None
+
+    x = x_of(2.0, 3.0)
+    Power.apply(x, 3, "cube").sum().backward()
+    assert x.grad.tolist() == [12.0, 27.0]
+    assert gradcheck(lambda v: Power.apply(v, 3, "cube"), x) and gradgradcheck(lambda v: Power.apply(v, 3, ""), x)
+
+
+def test_function_knows_which_gradients_are_needed_and_gets_zeros_for_unused_outputs():
+    seen = []
+
+    class Twice(Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            return x * y, x + y
+
+        @staticmethod
+        def backward(ctx, product, total):
+            seen.append((ctx.needs_input_grad, product.tolist(), total.tolist()))
+            return product + total, None
+
+    x, constant = x_of(1.0, 2.0), lucid.ones(2)
+    Twice.apply(x, constant)[1].sum().backward()
+    assert seen == [((True, False), [0.0, 0.0], [1.0, 1.0])]
+    assert x.grad.tolist() == [1.0, 1.0]
+
+
+def test_function_records_nothing_where_nothing_is_asked_for():
+    assert not Exp.apply(lucid.ones(2)).requires_grad
+    with lucid.no_grad():
+        assert not Exp.apply(x_of(1.0)).requires_grad
+    with pytest.raises(NotImplementedError, match="forward"):
+        Function.apply(x_of(1.0))
+    with pytest.raises(TypeError, match="Number.forward: output 0 must be a tensor, got float"):
+        type("Number", (Function,), {"forward": staticmethod(lambda ctx, x: 1.0)}).apply(x_of(1.0))
+
+
+def test_gradgradcheck_finds_a_derivative_that_is_right_once():
+    class Cut(Function):
+        """The gradient of x**2, but cut off from x: its own derivative is lost."""
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 2 * ctx.saved_tensors[0].detach() * gradient
+
+    x = x_of(0.5, -1.5)
+    assert gradcheck(Cut.apply, x)
+    assert not gradgradcheck(Cut.apply, x, raise_exception=False)
+    with pytest.raises(
+        RuntimeError, match=r"gradcheck: input 0, element \(0,\): the gradient is 0, central differences"
+    ):
+        gradgradcheck(Cut.apply, x)
+
+
+def test_gradcheck_takes_several_inputs_outputs_and_constants():
+    x, y, n = lucid.randn(2, 3, requires_grad=True), lucid.randn(3, requires_grad=True), lucid.tensor([1, 2, 3])
+    assert gradcheck(lambda a, b, c, k: ((a * b).sin(), (a.sum(0) * c) ** k, c * 2), (x, y, n, 2))
+    assert gradgradcheck(lambda a, b, c, k: ((a * b).sin(), (a.sum(0) * c) ** k, c * 2), (x, y, n, 2))
+    assert gradcheck(lambda a: a.detach() * 0 + 1, x)  # a constant has the gradient 0
+    assert not gradcheck(lambda a: a.detach() * 2, x, raise_exception=False)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_set_grad_enabled_decorates(mode):
+    @lucid.set_grad_enabled(mode)
+    def function(x):
+        return x * 2
+
+    assert lucid.is_grad_enabled()
+    assert function(x_of(1.0)).requires_grad is mode
+    with lucid.no_grad():
+        assert function(x_of(1.0)).requires_grad is mode
+    assert lucid.is_grad_enabled()
+
+
+def test_enable_grad_and_inference_mode_decorate():
+    @lucid.enable_grad
+    def recorded(x):
+        return x * 2
+
+    @lucid.inference_mode()
+    def plain(x):
+        return x * 2
+
+    with lucid.no_grad():
+        assert recorded(x_of(1.0)).requires_grad
+    assert not plain(x_of(1.0)).requires_grad
+    assert recorded.__name__ == "recorded"
+
+
+def test_hooks_run_in_order_and_see_what_the_former_returned():
+    x = x_of(1.0, 2.0)
+    seen = []
+    y = x * 3
+    y.register_hook(lambda g: g * 2)
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    with y.register_hook(lambda g: g + 1):
+        y.sum().backward(retain_graph=True)
+    assert seen == [[2.0, 2.0]] and x.grad.tolist() == [9.0, 9.0]
+    x.grad = None
+    y.sum().backward()  # the last hook is gone
+    assert x.grad.tolist() == [6.0, 6.0]
+
+
+def test_a_hook_sees_the_sum_of_all_gradients_once():
+    x, seen = x_of(1.0), []
+    x.register_hook(lambda g: seen.append(g.item()))
+    (x * 2 + x * 3 + x * x).backward()
+    assert seen == [7.0]
+
+
+def test_a_hook_takes_part_in_second_derivatives():
+    x = x_of(2.0)
+    y = x * x
+    y.register_hook(lambda g: g * x)
+    (first,) = grad(y.sum(), x, create_graph=True)
+    assert first.item() == 8.0  # 2x * x
+    assert grad(first.sum(), x)[0].item() == 8.0  # 4x
+
+
+def test_grad_outputs_of_several_outputs():
+    x = x_of(1.0, 2.0)
+    (found,) = grad([x * 2, x * x], x, [lucid.tensor([1.0, 10.0]), lucid.tensor([5.0, 7.0])])
+    assert found.tolist() == [12.0, 48.0]
+    with pytest.raises(ValueError, match=r"grad: gradient has shape \(3,\), the tensor has \(2,\)"):
+        grad(x * 2, x, lucid.ones(3))
+    with pytest.raises(RuntimeError, match="grad: output 1 does not require grad"):
+        grad([x.sum(), lucid.ones(1)], x)
