@@ -1,0 +1,186 @@
+"""From a kernel's signature to a library that the machine loads: C++ text, compiler, a cache by content."""
+
+import fcntl
+import functools
+import getpass
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.metal_simulator.signature import ATTRIBUTES, Signature
+from tests.metal_simulator.source_text import with_shared_variables
+
+HERE = Path(__file__).parent
+SHIM = sorted(HERE.glob("shim*.h")) + [HERE / "runtime.h"]
+MACHINE_SOURCES = sorted(HERE.glob("*.cpp"))
+MACHINE_FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-rdynamic"]
+KERNEL_FLAGS = [
+    "-std=c++14",  # Metal's C++
+    "-O1",
+    "-fPIC",
+    "-shared",
+    "-nostdlib",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-ffp-contract=off",  # a * b + c rounds twice; only fma rounds once
+    "-w",  # attributes and pragmas are Metal's; the text's own warnings are strict mode's affair
+    # An uninitialised register holds a number nobody would miss (-1.7e38). Value numbering would take it for whatever
+    # the other branch assigns.
+    "-ftrivial-auto-var-init=pattern",
+    "-fno-tree-fre",
+    # Handlers of our own answer (hooks.cpp); libubsan is not linked.
+    "-fsanitize=bounds,shift,signed-integer-overflow,integer-divide-by-zero,return",
+    "-fno-sanitize-recover=all",
+]
+# Announces every access to memory; libtsan is not linked, hooks.cpp takes its place. -g1 gives faults their lines.
+CHECK_FLAGS = ["-fsanitize=thread", "-DSIMULATOR_CHECK", "-g1"]
+COMPILE_TIMEOUT_S = 300
+
+
+class BuildError(RuntimeError):
+    """The compiler refused the kernel's text; its words are the message."""
+
+
+def compiler() -> str | None:
+    """g++, or what the environment variable CXX names; None where there is none."""
+    return shutil.which(os.environ.get("CXX", "g++"))
+
+
+def missing() -> str | None:
+    """Why kernels cannot be simulated here, or None if they can."""
+    if platform.system() != "Linux":
+        return f"the simulator runs on Linux, this is {platform.system()}"
+    return None if compiler() else "the simulator needs g++"
+
+
+def cache_folder() -> Path:
+    """$LUCID_SIMULATOR_CACHE, or a folder of this user's under the system's temporary one."""
+    named = os.environ.get("LUCID_SIMULATOR_CACHE")
+    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"lucid-metal-simulator-{getpass.getuser()}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+@functools.cache
+def _machine_dependent_flags() -> list[str]:
+    """An fma instruction where there is one: without it each fma is a call of libm."""
+    try:
+        has_fma = " fma " in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        has_fma = False
+    return ["-mfma"] if has_fma and platform.machine() == "x86_64" else []
+
+
+@functools.cache
+def _contents(paths: tuple[Path, ...]) -> str:
+    return "".join(path.read_text() for path in paths)
+
+
+@functools.cache
+def _compiler_version(path: str) -> str:
+    return subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _built(target: Path, command: list[str]) -> Path:
+    """``target``, made by ``command`` plus ``-o`` if it is not there: once, whatever number of processes asks.
+
+    The file appears by renaming, so one that exists is complete; the lock spares the others the work.
+    """
+    if target.exists():
+        return target
+    with open(target.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return target
+        partial = target.with_suffix(f".{os.getpid()}.partial")
+        done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
+        if done.returncode != 0:
+            raise BuildError(done.stderr.strip() or f"the compiler ended with {done.returncode}")
+        os.replace(partial, target)
+    return target
+
+
+def machine() -> Path:
+    """The program that loads a kernel's library and runs it; built on first use."""
+    path = _required_compiler()
+    key = _digest(_contents((*MACHINE_SOURCES, *SHIM, HERE / "machine.h")), _compiler_version(path), *MACHINE_FLAGS)
+    command = [path, *MACHINE_FLAGS, *map(str, MACHINE_SOURCES), "-ldl", "-lm"]
+    return _built(cache_folder() / f"machine-{key}", command)
+
+
+def kernel_text(signature: Signature) -> str:
+    """The C++ of a kernel: the shim, the header and the body as they stand, and an entry without parameters."""
+    arguments = []
+    for index, parameter in enumerate((*signature.inputs, *signature.outputs)):
+        const = "const " if index < len(signature.inputs) else ""
+        dereferenced = "*" if parameter.by_reference else ""
+        arguments.append(f"{dereferenced}static_cast<{const}{parameter.type}*>(simulator::buffer({index}))")
+    for name in signature.attributes:
+        value = f"simulator::this_thread().{name}"
+        arguments.append(f"uint3({value}.x, {value}.y, {value}.z)" if ATTRIBUTES[name] == "uint3" else value)
+    separator = ",\n    "
+    return "\n".join(
+        [
+            '#include "shim.h"',
+            '#line 1 "header"',
+            signature.header,
+            # The signature's lines count as negative ones would; line 1 is the body's first.
+            '#line 1 "signature"',
+            signature.text(f'#line 1 "source"\n{with_shared_variables(signature.source)}'),
+            '#line 1 "entry"',
+            'extern "C" void simulator_kernel_entry() {',
+            f"  {signature.name}{signature.template_values}(\n    {separator.join(arguments)});",
+            "}\n",
+        ]
+    )
+
+
+def kernel_library(signature: Signature, check: bool) -> Path:
+    """The kernel as a shared library: instrumented for ``check``, plain otherwise."""
+    text = kernel_text(signature)
+    path = _required_compiler()
+    flags = [*KERNEL_FLAGS, *(CHECK_FLAGS if check else []), *_machine_dependent_flags(), f"-I{HERE}"]
+    key = _digest(text, _contents(tuple(SHIM)), _compiler_version(path), *flags)
+    target = cache_folder() / f"kernel-{key}.so"
+    if target.exists():
+        return target
+    source = target.with_suffix(f".{os.getpid()}.cpp")
+    source.write_text(text)
+    try:
+        return _built(target, [path, *flags, str(source), "-lm"])
+    finally:
+        source.unlink()
+
+
+def lines_of(library: Path, offsets: list[int]) -> list[str]:
+    """The line of the shader for each offset in the library, ``""`` where nothing is known."""
+    tool = shutil.which("addr2line")
+    if tool is None or not any(offsets):
+        return ["" for _ in offsets]
+    # A return address stands behind its call: one byte back is inside it.
+    addresses = [hex(max(offset - 1, 0)) for offset in offsets]
+    done = subprocess.run([tool, "-e", str(library), *addresses], capture_output=True, text=True)
+    lines = done.stdout.splitlines() if done.returncode == 0 else ["" for _ in offsets]
+    return [_readable(line) if offset else "" for line, offset in zip(lines, offsets, strict=True)]
+
+
+def _readable(line: str) -> str:
+    """``header line 12`` from addr2line's ``/folder/header:12 (discriminator 3)``."""
+    name, _, number = line.split(" ")[0].rpartition(":")
+    name = Path(name).name
+    return f"{name} line {number}" if name in ("header", "source") else ""
+
+
+def _required_compiler() -> str:
+    reason = missing()
+    if reason:
+        raise BuildError(reason)
+    return compiler() or ""

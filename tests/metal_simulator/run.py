@@ -1,0 +1,189 @@
+"""One run of a built kernel: the job, the process, the report."""
+
+import contextlib
+import json
+import signal
+import struct
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tests.metal_simulator.build import lines_of, machine
+
+RUN_TIMEOUT_S = 600
+ORDERS = ("forward", "reverse", "random")
+
+
+class SimulationError(AssertionError):
+    """The kernel did what no kernel may do, or did not compile. The message holds every complaint.
+
+    An AssertionError, so that a test that fails by it reads as failed and not as broken.
+    """
+
+
+@dataclass(frozen=True)
+class Options:
+    """How kernels are run.
+
+    ``check``: exact bounds, races, unwritten outputs and counters; without it only pages around each buffer are
+    guarded, and the run is several times faster. ``order``: of the threads between two barriers. ``low_guard``: without
+    ``check``, guard the start of each buffer instead of its end. ``round_up_grid``: launch whole threadgroups, as CUDA
+    does. ``raises``: a fault raises; otherwise it only stands in the report.
+    """
+
+    check: bool = True
+    order: str = "forward"
+    seed: int = 0
+    low_guard: bool = False
+    round_up_grid: bool = False
+    raises: bool = True
+
+    def __post_init__(self):
+        if self.order not in ORDERS:
+            raise ValueError(f"simulation: order wanted one of {ORDERS}, got {self.order!r}")
+        if self.check and self.low_guard:
+            raise ValueError("simulation: low_guard needs check=False; with check=True bounds are exact at both ends")
+
+    @property
+    def flags(self) -> int:
+        """As main.cpp reads them."""
+        bits = (self.check, self.low_guard, self.round_up_grid, self.order == "reverse", self.order == "random")
+        return sum(1 << place for place, on in enumerate(bits) if on)
+
+
+_options: ContextVar[Options] = ContextVar("metal_simulator_options", default=Options())  # noqa: B039 (frozen)
+
+
+def current_options() -> Options:
+    return _options.get()
+
+
+@contextlib.contextmanager
+def simulation(**changes) -> Iterator[Options]:
+    """Inside the block every kernel runs with these options; those not named stay as they were."""
+    token = _options.set(replace(_options.get(), **changes))
+    try:
+        yield _options.get()
+    finally:
+        _options.reset(token)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """What goes into a run for one buffer. ``contents`` is None for an output that starts unwritten."""
+
+    name: str
+    is_output: bool
+    element_bytes: int
+    size_bytes: int
+    contents: bytes | None
+
+    def packed(self) -> bytes:
+        name = self.name.encode()
+        head = struct.pack("<I", len(name)) + name
+        head += struct.pack("<3IQ", self.is_output, self.contents is not None, self.element_bytes, self.size_bytes)
+        return head + (self.contents or b"")
+
+
+@dataclass(frozen=True)
+class BufferReport:
+    """Accesses to one buffer. ``rewritten``: stores of a thread to an element that it had written before."""
+
+    is_output: bool
+    loads: int
+    loaded_bytes: int
+    stores: int
+    stored_bytes: int
+    rewritten: int
+    unwritten: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run did. Without ``check`` only threads, threadgroups, barriers and simdgroup operations are counted.
+
+    Loads are those that remain in optimised code: of two loads of one address with no store between them the compiler
+    keeps one, on a GPU as here. Multiply-adds are calls of ``fma``.
+    """
+
+    completed: bool
+    fault_count: int
+    faults: list[str]
+    threads: int
+    threadgroups: int
+    partial_threadgroups: int
+    barriers: int
+    simd_operations: int
+    multiply_adds: int
+    threadgroup_bytes: int
+    threadgroup_loads: int
+    threadgroup_loaded_bytes: int
+    threadgroup_stores: int
+    threadgroup_stored_bytes: int
+    buffers: dict[str, BufferReport] = field(default_factory=dict)
+    companions: frozenset[str] = frozenset()  # names of the shapes, strides and numbers of axes among the buffers
+
+    @property
+    def loaded_bytes(self) -> int:
+        """From all buffers but the shapes and strides, which every thread of a GPU reads from registers."""
+        return sum(buffer.loaded_bytes for name, buffer in self.buffers.items() if name not in self.companions)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(buffer.stored_bytes for buffer in self.buffers.values())
+
+    @property
+    def rewritten(self) -> int:
+        return sum(buffer.rewritten for buffer in self.buffers.values())
+
+
+_COUNTERS = {counter.name for counter in fields(Report)} - {"faults", "buffers", "companions"}
+
+
+def _report(line: bytes, library: Path, companions: frozenset[str]) -> Report:
+    values: dict[str, Any] = json.loads(line)
+    lines = lines_of(library, [instruction for _, instruction in values["faults"]])
+    faults = [
+        message + (f" ({line})" if line else "") for (message, _), line in zip(values["faults"], lines, strict=True)
+    ]
+    return Report(
+        **{name: values[name] for name in _COUNTERS},
+        faults=faults,
+        buffers={name: BufferReport(**counts) for name, counts in values["buffers"].items()},
+        companions=companions,
+    )
+
+
+def run(
+    library: Path,
+    grid: Sequence[int],
+    threadgroup: Sequence[int],
+    buffers: Sequence[Buffer],
+    options: Options,
+    companions: frozenset[str] = frozenset(),
+) -> tuple[Report, list[bytes]]:
+    """Run a kernel's library; the report, and the contents of the outputs if it came to its end.
+
+    Each run is a process of its own: whatever the kernel does, the caller lives. It costs a few milliseconds.
+    """
+    job = struct.pack("<3I3I3I", *grid, *threadgroup, options.flags, options.seed, len(buffers))
+    job += b"".join(buffer.packed() for buffer in buffers)
+    try:
+        done = subprocess.run([machine(), library], input=job, capture_output=True, timeout=RUN_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise SimulationError(f"the kernel did not end in {RUN_TIMEOUT_S} s") from None
+    if done.returncode != 0:
+        ended = signal.Signals(-done.returncode).name if done.returncode < 0 else f"code {done.returncode}"
+        raise SimulationError(f"the run ended with {ended}: {done.stderr.decode(errors='replace').strip()}")
+    line, _, contents = done.stdout.partition(b"\n")
+    report = _report(line, library, companions)
+    outputs, start = [], 0
+    if report.completed:
+        for buffer in buffers:
+            if buffer.is_output:
+                outputs.append(contents[start : start + buffer.size_bytes])
+                start += buffer.size_bytes
+    return report, outputs
