@@ -55,6 +55,7 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     if rounding_mode is None:
         return binary("div", mx.divide, x, other)
     _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
+    _divisible("div", x, other)
     if rounding_mode == "floor":
         return binary("div", mx.floor_divide, x, other)
     x, other = arrays("div", x, other)
@@ -64,21 +65,30 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
 
 
+def _divisible(where: str, x: Any, other: Any) -> None:
+    """Refuse to divide whole numbers by the number 0. The values of a tensor are not read for this."""
+    if type(other) is int and other == 0 and array(where, x).dtype not in FLOATING:
+        raise ZeroDivisionError(f"{where}: integers cannot be divided by 0; convert with .float() first")
+
+
 @op
 def floor_divide(x: TensorLike, other: TensorLike) -> mx.array:
     """``x // other``, rounded down."""
+    _divisible("floor_divide", x, other)
     return binary("floor_divide", mx.floor_divide, x, other)
 
 
 @op
 def remainder(x: TensorLike, other: TensorLike) -> mx.array:
     """``x % other`` as in Python: the result has the sign of ``other``."""
+    _divisible("remainder", x, other)
     return binary("remainder", mx.remainder, x, other)
 
 
 @op
 def fmod(x: TensorLike, other: TensorLike) -> mx.array:
     """The remainder as in C: the result has the sign of ``x``."""
+    _divisible("fmod", x, other)
     x, other = arrays("fmod", x, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
@@ -108,12 +118,6 @@ def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
                 return mx.ones_like(x)  # of NaN too
         elif isinstance(exponent, int) and exponent < 0:
             raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
-    if isinstance(x, mx.array) and isinstance(exponent, mx.array) and exponent.dtype in FLOATING:
-        return _pow(x, exponent)
-    return binary("pow", mx.power, x, exponent)
-
-
-def _pow(x: Any, exponent: mx.array) -> mx.array:
     return binary("pow", mx.power, x, exponent)
 
 

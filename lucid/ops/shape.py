@@ -39,7 +39,13 @@ def view(x: TensorLike, *shape: Any) -> mx.array:
     """``reshape`` under PyTorch's other name; with one dtype, ``x`` in that dtype's bits."""
     x = array("view", x)
     if len(shape) == 1 and isinstance(shape[0], mx.Dtype | type):
-        return x.view(_checks.dtype("view", shape[0]))
+        dtype = _checks.dtype("view", shape[0])
+        if dtype.size != x.itemsize and (x.ndim == 0 or x.shape[-1] * x.itemsize % dtype.size):
+            raise ValueError(
+                f"view: the bits of shape {x.shape} and {_checks.dtype_name(x.dtype)} cannot be seen as "
+                f"{_checks.dtype_name(dtype)}: its size does not divide the last dimension"
+            )
+        return x.view(dtype)
     return mx.reshape(x, _resolved("view", x.shape, x.size, sizes("view", shape, "shape")))
 
 

@@ -54,6 +54,16 @@ def test_integers_beyond_floating_point_are_exact():
     assert lucid.div(x, 2, rounding_mode="trunc").tolist() == [big // 2, -(big // 2), 3]
 
 
+@pytest.mark.parametrize("op", ["floor_divide", "remainder", "fmod"])
+def test_integers_are_not_divided_by_the_number_0(op):
+    with pytest.raises(ZeroDivisionError, match=f"{op}: integers cannot be divided by 0; convert with .float"):
+        getattr(lucid, op)(lucid.arange(3), 0)
+    with pytest.raises(ZeroDivisionError, match="div: integers cannot be divided by 0"):
+        lucid.div(lucid.arange(3), 0, rounding_mode="floor")
+    assert lucid.isnan(getattr(lucid, op)(lucid.zeros(2), 0)).all()
+    assert lucid.div(lucid.tensor([1, -1]), 0).tolist() == [float("inf"), float("-inf")]
+
+
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [

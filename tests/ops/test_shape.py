@@ -47,6 +47,12 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
         ),
         (lambda x: x.view(2.5), TypeError, "view: shape must be an integer, got 2.5"),
         (lambda x: lucid.zeros(0).reshape(0, -1), ValueError, r"reshape: shape \(0,\)"),
+        (
+            lambda x: x.view(lucid.int64),
+            ValueError,
+            r"view: the bits of shape \(2, 3\) and float32 cannot be seen as int64",
+        ),
+        (lambda x: x[0, 0].view(lucid.int8), ValueError, r"view: the bits of shape \(\) and float32"),
         (lambda x: x.flatten(1, 0), ValueError, r"flatten: start_dim 1 lies behind end_dim 0 for shape \(2, 3\)"),
         (lambda x: x.flatten(2), IndexError, r"flatten: start_dim must be in \[-2, 1\]"),
         (lambda x: x.unflatten(1, (2, 2)), ValueError, r"unflatten: shape \(3,\) \(3 values\) cannot become \(2, 2\)"),
