@@ -81,10 +81,14 @@ def arrays(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
         x = scalar_like(x, other)
     elif not isinstance(other, mx.array):
         other = scalar_like(other, x)
-    if x.dtype != other.dtype:
-        dtype = mx.result_type(x, other)
-        x, other = x.astype(dtype), other.astype(dtype)
+    x, other = promoted(x, other)
     return x, other
+
+
+def promoted(*found: mx.array) -> list[mx.array]:
+    """The arrays in their common dtype."""
+    dtype = mx.result_type(*found)
+    return [one if one.dtype == dtype else one.astype(dtype) for one in found]
 
 
 def scalar_like(value: Any, x: mx.array) -> mx.array:

@@ -6,16 +6,13 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, binary, solid
+from lucid.ops._common import FLOATING, array, binary, promoted, solid
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 
 def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
-    x, other = array(where, x), array(where, other, "other")
-    if x.dtype != other.dtype:
-        dtype = mx.result_type(x, other)
-        x, other = x.astype(dtype), other.astype(dtype)
+    x, other = promoted(array(where, x), array(where, other, "other"))
     return x, other
 
 
@@ -218,9 +215,6 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     terms = inputs.split(",")
     if len(terms) != len(found):
         raise ValueError(f"einsum: {equation!r} describes {len(terms)} operands, got {len(found)}")
-    dtype = found[0].dtype
-    for one in found[1:]:
-        dtype = mx.result_type(mx.array(0, dtype), mx.array(0, one.dtype))
     spelled, extra = _spelled(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
@@ -232,7 +226,7 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     else:
         letters = "".join(terms).replace(".", "")
         result = extra + "".join(sorted(letter for letter in set(letters) if letters.count(letter) == 1))
-    return _einsum([(one.astype(dtype), term) for one, term in zip(found, spelled, strict=True)], result)
+    return _einsum(list(zip(promoted(*found), spelled, strict=True)), result)
 
 
 def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array, at_least_1d, either, one_axis, sizes, solid
+from lucid.ops._common import array, at_least_1d, either, one_axis, promoted, sizes, solid
 from lucid.ops._types import TensorLike
 from lucid.tape import op, view_op
 
@@ -261,12 +261,7 @@ def _listed(where: str, tensors: Any) -> list[mx.array]:
     found = [array(where, one, "tensors") for one in tensors]
     if not found:
         raise ValueError(f"{where}: at least one tensor is needed")
-    dtype = found[0].dtype
-    if all(one.dtype == dtype for one in found):
-        return found
-    for one in found[1:]:
-        dtype = mx.result_type(mx.array(0, dtype), mx.array(0, one.dtype))
-    return [one.astype(dtype) for one in found]
+    return promoted(*found)
 
 
 @op
