@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _checks, tape
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, as_array, tensor
 from lucid.ops._types import TensorLike
@@ -36,7 +36,13 @@ def full(
 ) -> Tensor:
     """``fill_value`` in the given shape; the dtype is that of the value (int64 for an integer)."""
     value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
-    return _finish(mx.full(_shape((size,) if isinstance(size, int) else tuple(size), "full"), value), requires_grad)
+    return _finish(_filled("full", _shape((size,), "full"), value), requires_grad)
+
+
+def _filled(where: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
+    if _checks.broadcast_shapes(where, shape, value.shape) != shape:
+        raise ValueError(f"{where}: a fill_value of shape {value.shape} does not fit size {shape}")
+    return mx.full(shape, value)
 
 
 def zeros_like(
@@ -68,14 +74,15 @@ def full_like(
 ) -> Tensor:
     """``fill_value`` in the shape and dtype of ``input``."""
     array = as_array(input)
-    return _finish(mx.full(array.shape, as_array(fill_value, as_dtype(dtype or array.dtype))), requires_grad)
+    value = as_array(fill_value, as_dtype(dtype or array.dtype))
+    return _finish(_filled("full_like", array.shape, value), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on its diagonal."""
-    if n < 0 or (m is not None and m < 0):
-        raise ValueError(f"eye: sizes must not be negative, got {n}, {m}")
-    return _finish(mx.eye(n, m, dtype=_dtype(dtype)), requires_grad)
+    rows = _checks.integer("eye", "n", n, 0)
+    columns = rows if m is None else _checks.integer("eye", "m", m, 0)
+    return _finish(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
 
 
 def arange(
@@ -95,10 +102,10 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
-    whole = builtins.all(isinstance(v, int | np.integer) for v in (start, end, step))
+    whole = builtins.all(isinstance(v, int) for v in (start, end, step))
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     # Counted in Python's doubles and integers: MLX's own arange rounds int64 through double and adds in float32.
     count = max(0, -((start - end) // step) if whole else math.ceil((end - start) / step))
@@ -109,14 +116,30 @@ def arange(
 
 def linspace(start: float, end: float, steps: int, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
     """``steps`` equally spaced numbers from ``start`` to ``end``, both included."""
-    if steps < 0:
-        raise ValueError(f"linspace: steps must not be negative, got {steps}")
-    return _finish(as_array(np.linspace(start, end, steps), _dtype(dtype)), requires_grad)
+    values = np.linspace(_end("linspace", "start", start), _end("linspace", "end", end), _steps("linspace", steps))
+    return _finish(as_array(values, _dtype(dtype)), requires_grad)
 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: object = None) -> Tensor:
     """``steps`` numbers from ``base**start`` to ``base**end``, equally spaced on a logarithmic scale."""
-    return tape.wrap(as_array(np.logspace(start, end, steps, base=base), _dtype(dtype)))
+    start, end = _end("logspace", "start", start), _end("logspace", "end", end)
+    values = np.logspace(start, end, _steps("logspace", steps), base=_checks.number("logspace", "base", base))
+    return tape.wrap(as_array(values, _dtype(dtype)))
+
+
+def _end(where: str, name: str, value: Any) -> Any:
+    """A finite number, an int where it is whole; a tensor of one element counts."""
+    value = value.item() if isinstance(value, Tensor | np.generic) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = _checks.number(where, name, value)
+    if math.isinf(number):
+        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
+    return number
+
+
+def _steps(where: str, value: Any) -> int:
+    return _checks.integer(where, "steps", value, 0)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

@@ -819,6 +819,8 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
     elif isinstance(data, mx.array):
         array = data
     elif isinstance(data, bool | int | float | complex):
+        if isinstance(data, int) and not -(2**63) <= data < 2**64:
+            raise ValueError(f"tensor: {data} does not fit in 64 bits")
         array = mx.array(data, wanted or _default_dtype(data))
     elif isinstance(data, np.ndarray | np.generic):
         array = _from_numpy(np.asarray(data))

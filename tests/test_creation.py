@@ -60,10 +60,26 @@ def test_as_tensor_keeps_tensors():
     [
         (lambda: lucid.arange(0, 5, -1), ValueError, "a step of -1 does not lead from 0 to 5"),
         (lambda: lucid.arange(0, 5, 0), ValueError, "a step of 0"),
-        (lambda: lucid.eye(-1), ValueError, "not be negative"),
+        (lambda: lucid.eye(-1), ValueError, "eye: n must be at least 0, got -1"),
+        (lambda: lucid.eye(2, 0.5), TypeError, "eye: m must be an integer, got 0.5"),
+        (lambda: lucid.arange("a"), TypeError, "arange: end must be a number, got 'a'"),
+        (lambda: lucid.arange(float("nan")), ValueError, "arange: end must be a number, got nan"),
+        (lambda: lucid.arange(0, float("inf")), ValueError, "arange: end must be finite, got inf"),
+        (lambda: lucid.linspace(0, 1, 2.5), TypeError, "linspace: steps must be an integer, got 2.5"),
+        (lambda: lucid.linspace("a", 1, 3), TypeError, "linspace: start must be a number, got 'a'"),
+        (lambda: lucid.logspace(0, 1, -1), ValueError, "logspace: steps must be at least 0, got -1"),
+        (lambda: lucid.full(2.5, 1), TypeError, "full: sizes must be integers, got 2.5"),
+        (lambda: lucid.full((2,), [1, 2, 3]), ValueError, r"full: shapes \(2,\) and \(3,\) cannot be broadcast"),
+        (
+            lambda: lucid.full((2,), [[1], [2]]),
+            ValueError,
+            r"full: a fill_value of shape \(2, 1\) does not fit size \(2,\)",
+        ),
+        (lambda: lucid.full_like(lucid.ones(2), [1, 2, 3]), ValueError, "full_like: shapes"),
+        (lambda: lucid.tensor(2**70), ValueError, f"tensor: {2**70} does not fit in 64 bits"),
         (lambda: lucid.from_numpy([1]), TypeError, "wanted a NumPy array, got list"),
         (lambda: lucid.zeros(2, dtype="float31"), TypeError, "dtype must be one of"),
-        (lambda: lucid.linspace(0, 1, -1), ValueError, "steps must not be negative"),
+        (lambda: lucid.linspace(0, 1, -1), ValueError, "linspace: steps must be at least 0, got -1"),
     ],
 )
 def test_wrong_arguments(call, error, message):
