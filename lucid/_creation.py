@@ -13,22 +13,22 @@ from lucid import _checks, tape
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, as_array, tensor
 from lucid.ops._types import TensorLike
-from lucid.random import _finish, _shape
+from lucid.random import _finish
 
 
 def zeros(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the given shape, float32 unless told otherwise."""
-    return _finish(mx.zeros(_shape(size, "zeros"), _dtype(dtype)), requires_grad)
+    return _finish(mx.zeros(_checks.shape("zeros", size), _dtype(dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """Ones of the given shape, float32 unless told otherwise."""
-    return _finish(mx.ones(_shape(size, "ones"), _dtype(dtype)), requires_grad)
+    return _finish(mx.ones(_checks.shape("ones", size), _dtype(dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """A tensor whose values nobody should read; they are zeros."""
-    return _finish(mx.zeros(_shape(size, "empty"), _dtype(dtype)), requires_grad)
+    return _finish(mx.zeros(_checks.shape("empty", size), _dtype(dtype)), requires_grad)
 
 
 def full(
@@ -36,7 +36,7 @@ def full(
 ) -> Tensor:
     """``fill_value`` in the given shape; the dtype is that of the value (int64 for an integer)."""
     value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
-    return _finish(_filled("full", _shape((size,), "full"), value), requires_grad)
+    return _finish(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
 
 
 def _filled(where: str, shape: tuple[int, ...], value: mx.array) -> mx.array:

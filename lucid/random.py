@@ -95,17 +95,6 @@ def _current() -> mx.array:
     return _state._array
 
 
-def _shape(size: tuple[Any, ...], where: str) -> tuple[int, ...]:
-    """The shape in ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``."""
-    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], list | tuple) else size
-    for n in shape:
-        if not hasattr(n, "__index__"):
-            raise TypeError(f"{where}: sizes must be integers, got {n!r}")
-        if n.__index__() < 0:
-            raise ValueError(f"{where}: sizes must not be negative, got {tuple(shape)}")
-    return tuple(n.__index__() for n in shape)
-
-
 def _float(dtype: object, where: str) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
     if not mx.issubdtype(found, mx.floating):
@@ -120,13 +109,13 @@ def _finish(array: mx.array, requires_grad: bool) -> Tensor:
 
 def randn(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers of the given shape."""
-    array = mx.random.normal(_shape(size, "randn"), _float(dtype, "randn"), key=key())
+    array = mx.random.normal(_checks.shape("randn", size), _float(dtype, "randn"), key=key())
     return _finish(array, requires_grad)
 
 
 def rand(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
     """Uniform numbers in [0, 1) of the given shape."""
-    array = mx.random.uniform(shape=_shape(size, "rand"), dtype=_float(dtype, "rand"), key=key())
+    array = mx.random.uniform(shape=_checks.shape("rand", size), dtype=_float(dtype, "rand"), key=key())
     return _finish(array, requires_grad)
 
 
@@ -146,7 +135,7 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = Non
     if low < -(2**63) or high > 2**63:
         raise ValueError(f"randint: wanted an interval within int64, got [{low}, {high})")
     found = mx.int64 if dtype is None else as_dtype(dtype)
-    return tape.wrap((_below(high - low, _shape((size,), "randint")) + low).astype(found))
+    return tape.wrap((_below(high - low, _checks.shape("randint", (size,))) + low).astype(found))
 
 
 def _below(count: int, shape: tuple[int, ...]) -> mx.array:
@@ -164,7 +153,7 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = N
     if isinstance(std, int | float):
         _checks.number("normal", "std", std, 0.0)
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
-    shape = common if size is None else _shape((size,), "normal")
+    shape = common if size is None else _checks.shape("normal", (size,))
     if _checks.broadcast_shapes("normal", shape, common) != shape:
         raise ValueError(f"normal: mean and std of shape {common} do not fit size {shape}")
     found = _float(dtype, "normal")
@@ -181,7 +170,7 @@ def uniform(
     """
     if low > high:
         raise ValueError(f"uniform: wanted low <= high, got [{low}, {high})")
-    shape = _shape((size,), "uniform")
+    shape = _checks.shape("uniform", (size,))
     return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
 
 
@@ -195,7 +184,7 @@ def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = No
             _checks.probability("bernoulli", name, value)
     array = as_array(input)
     dtype = array.dtype if mx.issubdtype(array.dtype, mx.floating) else mx.float32
-    shape = array.shape if size is None else _shape((size,), "bernoulli")
+    shape = array.shape if size is None else _checks.shape("bernoulli", (size,))
     return tape.wrap(mx.random.bernoulli(array.astype(dtype) if p is None else p, shape, key=key()).astype(dtype))
 
 

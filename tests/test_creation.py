@@ -68,7 +68,7 @@ def test_as_tensor_keeps_tensors():
         (lambda: lucid.linspace(0, 1, 2.5), TypeError, "linspace: steps must be an integer, got 2.5"),
         (lambda: lucid.linspace("a", 1, 3), TypeError, "linspace: start must be a number, got 'a'"),
         (lambda: lucid.logspace(0, 1, -1), ValueError, "logspace: steps must be at least 0, got -1"),
-        (lambda: lucid.full(2.5, 1), TypeError, "full: sizes must be integers, got 2.5"),
+        (lambda: lucid.full(2.5, 1), TypeError, "full: size must be an integer, got 2.5"),
         (lambda: lucid.full((2,), [1, 2, 3]), ValueError, r"full: shapes \(2,\) and \(3,\) cannot be broadcast"),
         (
             lambda: lucid.full((2,), [[1], [2]]),
