@@ -1,5 +1,6 @@
 """Reductions agree with PyTorch, follow Lucid's own rules where these differ, and say what is wrong."""
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -47,6 +48,12 @@ def test_reductions_of_an_empty_transposed_tensor_end(op):
         found = getattr(lucid, op)(lucid.zeros(0, 3).t(), dim=1)
         assert found.shape == (3,)
         np.testing.assert_array_equal(found.numpy(), getattr(lucid, op)(lucid.zeros(3, 0), dim=1).numpy())
+
+
+def test_sums_over_an_empty_slice_of_numpy_end():
+    for _ in range(200):
+        x = lucid.tensor(np.zeros(7, np.float32)[3:3].reshape(3, 0))
+        assert mx.sum(x.mlx, 1).tolist() == [0, 0, 0]
 
 
 def test_extremes_of_infinite_values():
