@@ -1,17 +1,34 @@
 """Convolutions agree with PyTorch in both layouts and say which sizes do not fit."""
 
 import functools
+import re
+from types import SimpleNamespace
 
 import pytest
 
 import lucid
 from lucid.nn import functional as F
+from lucid.ops import _convolve
 from tests.checking import check, recorded
 from tests.ops.layouts import same_in_both
 
 
 @pytest.mark.parametrize(("case", "record"), recorded("ops_convolution"))
 def test_agrees_with_pytorch(case, record):
+    check(case, record)
+
+
+@pytest.mark.parametrize(
+    ("case", "record"),
+    [
+        one
+        for one in recorded("ops_convolution")
+        if re.match(r"conv[12]d, stride [(23].*(groups [123],|patches)", one.id)
+    ],
+)
+def test_what_a_gpu_runs_agrees_too(case, record, monkeypatch):
+    # A GPU leaves strides and groups to MLX.
+    monkeypatch.setattr(_convolve, "_device", SimpleNamespace(backend=lambda: "metal"))
     check(case, record)
 
 
