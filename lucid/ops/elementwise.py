@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, binary, floating
+from lucid.ops._common import FLOATING, array, arrays, binary, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -70,7 +70,8 @@ def rsqrt(x: TensorLike) -> mx.array:
 @op
 def square(x: TensorLike) -> mx.array:
     """``x * x``."""
-    return mx.square(array("square", x))
+    x = array("square", x)
+    return mx.square(x.astype(mx.int64) if x.dtype == mx.bool_ else x)
 
 
 @op
@@ -124,6 +125,7 @@ def atan(x: TensorLike) -> mx.array:
 @op
 def atan2(x: TensorLike, other: TensorLike) -> mx.array:
     """The angle, in radians, of the point at height ``x`` and width ``other``."""
+    x, other = arrays("atan2", x, other)
     return binary("atan2", mx.arctan2, floating("atan2", x), floating("atan2", other))
 
 

@@ -153,6 +153,13 @@ CASES += [
         given([0.0, 0.0, 1.0, -1.0, 0.0], grad=False),
         given([1.0, -1.0, 0.0, 0.0, 0.0], grad=False),
     ),
+    Case(
+        "atan2: integers and half",
+        lambda lib, y, x: (lib.atan2(y, x), lib.atan2(x, y)),
+        whole(5, low=1),
+        positive(5, dtype="float16"),
+    ),
+    Case("square: bools", lambda lib, x: lib.square(x), truth(5)),
     Case("atan2: integers", lambda lib, y, x: lib.atan2(y, x), whole(5, low=1), whole(5, low=1)),
     Case("clone: floats", lambda lib, x: (lib.clone(x), x.clone()), real(2, 3)),
     Case("clone: integers", lambda lib, x: lib.clone(x), whole(3)),
