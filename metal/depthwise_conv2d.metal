@@ -16,7 +16,7 @@
 //
 // The general functions also take
 //
-//   kernel = (KH, KW, stride_h, stride_w, dilation_h, dilation_w)
+//   pattern = (KH, KW, stride_h, stride_w, dilation_h, dilation_w)
 //
 // Offsets inside one image are int: an image has fewer than 2^31 elements. Between images they are size_t.
 
@@ -129,13 +129,13 @@ inline void rolling_forward(
 // cost per output: KH*KW loads (DENSE: KH * (S+KW-1)/S), KH*KW/S loads of taps, KH*KW multiply-adds, 1 store.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
-    typename T, int S, bool DENSE, bool BIAS, typename X, typename Taps, typename B, typename Kernel, typename Cut,
+    typename T, int S, bool DENSE, bool BIAS, typename X, typename Taps, typename B, typename Pattern, typename Cut,
     typename Y>
 inline void general_forward(
-    X x, Taps taps, B bias, Kernel kernel, Cut cut, Y y, int height, int width, int channels, uint3 at) {
+    X x, Taps taps, B bias, Pattern pattern, Cut cut, Y y, int height, int width, int channels, uint3 at) {
   constexpr int STEP = 4;
-  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
-  const int dilation_h = kernel[4], dilation_w = kernel[5];
+  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
+  const int dilation_h = pattern[4], dilation_w = pattern[5];
   const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
@@ -224,11 +224,11 @@ inline void general_forward(
 // border: what lies outside of dy is not loaded.
 // cost per value: about KH*KW/(stride_h*stride_w) loads and multiply-adds, KH*KW/(S*stride_h) loads of taps, 1 store.
 // ---------------------------------------------------------------------------------------------------------------------
-template <typename T, int S, typename Dy, typename Taps, typename Kernel, typename Cut, typename Size, typename Dx>
+template <typename T, int S, typename Dy, typename Taps, typename Pattern, typename Cut, typename Size, typename Dx>
 inline void strided_input_gradient(
-    Dy dy, Taps taps, Kernel kernel, Cut cut, Size size, Dx dx, int channels, uint3 at) {
-  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
-  const int dilation_h = kernel[4], dilation_w = kernel[5];
+    Dy dy, Taps taps, Pattern pattern, Cut cut, Size size, Dx dx, int channels, uint3 at) {
+  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
+  const int dilation_h = pattern[4], dilation_w = pattern[5];
   const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
   const int height = size[0], width = size[1];
   const int c = int(at.x) % channels;
@@ -284,7 +284,7 @@ inline void strided_input_gradient(
 //   input rows; each row is loaded once and meets the last KH rows of dy, which stay in registers with the KH*KW sums.
 //   dys[i] is dy in row `out_row - i`, the one that input row `row` meets through tap row i.
 // grid: (channels * ceil(out_width / S), chunks of rows, chunks of images)
-// border: zeros of load_row; rows of dy outside of the chunk count as zeros.
+// border: zeros of load_row; rows of dy outside of the chunk are passed over.
 // cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 of dy, KH*KW multiply-adds, few stores.
 // ---------------------------------------------------------------------------------------------------------------------
 template <int KH, int KW, int S, typename X, typename Dy, typename Cut, typename Partial>
@@ -348,11 +348,13 @@ inline void rolling_weight_gradient(
         load_row(image + row * width * channels, column - left, width, channels, values);
 #pragma unroll
         for (int i = 0; i < KH; ++i) {
+          if (out_row - i >= begin && out_row - i < end) {
 #pragma unroll
-          for (int j = 0; j < KW; ++j) {
+            for (int j = 0; j < KW; ++j) {
 #pragma unroll
-            for (int s = 0; s < S; ++s) {
-              sums[i][j] = fma(dys[i][s], values[s + j], sums[i][j]);
+              for (int s = 0; s < S; ++s) {
+                sums[i][j] = fma(dys[i][s], values[s + j], sums[i][j]);
+              }
             }
           }
         }
@@ -382,12 +384,12 @@ inline void rolling_weight_gradient(
 // border: what lies outside is not loaded.
 // cost per output and thread: 1 load of dy, 1 (DENSE) or TAPS of x, TAPS multiply-adds.
 // ---------------------------------------------------------------------------------------------------------------------
-template <int TAPS, bool DENSE, typename X, typename Dy, typename Kernel, typename Cut, typename Partial>
+template <int TAPS, bool DENSE, typename X, typename Dy, typename Pattern, typename Cut, typename Partial>
 inline void general_weight_gradient(
-    X x, Dy dy, Kernel kernel, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at,
+    X x, Dy dy, Pattern pattern, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at,
     uint3 grid) {
-  const int kh = kernel[0], kw = kernel[1], stride_h = kernel[2], stride_w = kernel[3];
-  const int dilation_h = kernel[4], dilation_w = kernel[5];
+  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
+  const int dilation_h = pattern[4], dilation_w = pattern[5];
   const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
   const int blocks = (kw + TAPS - 1) / TAPS;
   const int c = int(at.x);

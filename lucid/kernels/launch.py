@@ -32,14 +32,19 @@ class Launcher:
     def __init__(self, language: str) -> None:
         self.language = language
 
-    def forward(self, x: mx.array, taps: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
-        """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x."""
+    def forward(
+        self, x: mx.array, taps: mx.array, bias: mx.array | None, geometry: Geometry, cut: split.Split | None = None
+    ) -> mx.array:
+        """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
+
+        ``cut`` is for who times the ways to cut a rolling convolution; otherwise the shape, or its tuning, decides.
+        """
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
         n, c = x.shape[0], x.shape[3]
         has_bias = bias is not None
         operands = [x, taps, taps if bias is None else bias]  # without a bias its place is not looked at
         if _is_rolling(geometry):
-            cut = tuning.forward_split(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
+            cut = cut or tuning.forward_split(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
             return self._run(
                 "rolling_forward",
                 ("x", "taps", "bias", "cut"),
@@ -55,9 +60,9 @@ class Launcher:
         strip = 8 if dense else 4
         return self._run(
             "general_forward",
-            ("x", "taps", "bias", "kernel", "cut"),
-            f"general_forward<T, S, DENSE, BIAS>(x, taps, bias, kernel, cut, y, {_SIZES}, {_AT});",
-            [*operands, _kernel(geometry), _cut(geometry)],
+            ("x", "taps", "bias", "pattern", "cut"),
+            f"general_forward<T, S, DENSE, BIAS>(x, taps, bias, pattern, cut, y, {_SIZES}, {_AT});",
+            [*operands, _pattern(geometry), _cut(geometry)],
             (n, oh, ow, c),
             x.dtype,
             grid=(c * -(-ow // strip), oh, n),
@@ -73,9 +78,9 @@ class Launcher:
         strip = 4
         return self._run(
             "strided_input_gradient",
-            ("x", "taps", "kernel", "cut", "size"),
-            f"strided_input_gradient<T, S>(x, taps, kernel, cut, size, y, x_shape[3], {_AT});",
-            [gradient, taps, _kernel(geometry), _cut(geometry), _constants(geometry.size)],
+            ("x", "taps", "pattern", "cut", "size"),
+            f"strided_input_gradient<T, S>(x, taps, pattern, cut, size, y, x_shape[3], {_AT});",
+            [gradient, taps, _pattern(geometry), _cut(geometry), _constants(geometry.size)],
             (n, height, width, c),
             gradient.dtype,
             grid=(c * -(-width // strip), height, n),
@@ -107,9 +112,9 @@ class Launcher:
             dense = geometry.stride[1] == geometry.dilation[1] == 1
             partial = self._run(
                 "general_weight_gradient",
-                ("x", "dy", "kernel", "cut"),
-                f"general_weight_gradient<TAPS, DENSE>(x, dy, kernel, cut, y, {sizes});",
-                [x, gradient, _kernel(geometry), _cut(geometry)],
+                ("x", "dy", "pattern", "cut"),
+                f"general_weight_gradient<TAPS, DENSE>(x, dy, pattern, cut, y, {sizes});",
+                [x, gradient, _pattern(geometry), _cut(geometry)],
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c, blocks, chunks),
@@ -151,7 +156,7 @@ def _cut(geometry: Geometry) -> mx.array:
     return _constants((top, left, *geometry.output))
 
 
-def _kernel(geometry: Geometry) -> mx.array:
+def _pattern(geometry: Geometry) -> mx.array:
     return _constants((*geometry.kernel, *geometry.stride, *geometry.dilation))
 
 

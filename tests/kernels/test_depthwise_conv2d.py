@@ -4,10 +4,21 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from lucid.kernels import use_reference
+from lucid.kernels import launch, library, tuning, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
+from lucid.kernels.split import Split
+from tests.kernels.formulas import (
+    TOLERANCE,
+    arrays,
+    expected,
+    expected_gradients,
+    float64,
+    pairs,
+    relative_error,
+    taps_of,
+)
+from tests.metal_simulator import simulation
 
-TOLERANCE = {mx.float32: 2e-5, mx.float16: 2e-3, mx.bfloat16: 1.6e-2}
 # x (N, H, W, C), kernel, stride, padding, dilation
 SHAPES = [
     ((1, 14, 14, 96), (7, 7), 1, 3, 1),
@@ -27,60 +38,6 @@ SHAPES = [
     ((1, 15, 33, 2), (1, 31), (1, 3), (0, 15), 1),
     ((8, 4, 4, 3), (3, 3), 3, 0, 1),
 ]
-
-
-def pairs(value):
-    return value if isinstance(value, tuple) else (value, value)
-
-
-def float64(array):
-    return np.array(array.astype(mx.float32)).astype(np.float64)
-
-
-def taps_of(x, weight, stride, padding, dilation):
-    """Padded x, and for every tap (i, j) the slice of it that the tap meets; all in float64."""
-    (sh, sw), (dh, dw) = pairs(stride), pairs(dilation)
-    rows, columns = (pairs(one) for one in pairs(padding))
-    padded = np.pad(x, ((0, 0), rows, columns, (0, 0)))
-    kh, kw = weight.shape[2:]
-    oh, ow = (padded.shape[1] - dh * (kh - 1) - 1) // sh + 1, (padded.shape[2] - dw * (kw - 1) - 1) // sw + 1
-    spans = {
-        (i, j): (
-            slice(None),
-            slice(i * dh, i * dh + sh * (oh - 1) + 1, sh),
-            slice(j * dw, j * dw + sw * (ow - 1) + 1, sw),
-        )
-        for i in range(kh)
-        for j in range(kw)
-    }
-    return padded, spans, (x.shape[0], oh, ow, x.shape[3])
-
-
-def expected(x, weight, bias, stride, padding, dilation):
-    padded, spans, _ = taps_of(x, weight, stride, padding, dilation)
-    return sum(padded[spans[i, j]] * weight[:, 0, i, j] for i, j in spans) + bias
-
-
-def expected_gradients(x, weight, gradient, stride, padding, dilation):
-    padded, spans, _ = taps_of(x, weight, stride, padding, dilation)
-    (top, _), (left, _) = (pairs(one) for one in pairs(padding))
-    d_padded, d_weight = np.zeros_like(padded), np.zeros_like(weight)
-    for (i, j), span in spans.items():
-        d_padded[span] += gradient * weight[:, 0, i, j]
-        d_weight[:, 0, i, j] = (padded[span] * gradient).sum((0, 1, 2))
-    return d_padded[:, top : top + x.shape[1], left : left + x.shape[2]], d_weight, gradient.sum((0, 1, 2))
-
-
-def relative_error(got, wanted):
-    assert tuple(got.shape) == wanted.shape
-    return np.abs(float64(got) - wanted).max() / np.abs(wanted).max()
-
-
-def arrays(shape, kernel, dtype, stride=1, padding=0, dilation=1):
-    channels = shape[3]
-    x, weight, bias = (mx.random.normal(s).astype(dtype) for s in (shape, (channels, 1, *kernel), (channels,)))
-    out = taps_of(float64(x), float64(weight), stride, padding, dilation)[2]
-    return x, weight, bias, mx.random.normal(out).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -218,3 +175,193 @@ def test_errors(change, error, message):
     arguments = {"x": mx.zeros((1, 5, 5, 8)), "weight": mx.zeros((8, 1, 3, 3)), **change}
     with pytest.raises(error, match=message):
         depthwise_conv2d(**arguments)
+
+
+# The shaders: on a Mac's GPU, in the simulator elsewhere --------------------------------------------------------------
+
+STAGES = [(56, 96), (28, 192), (14, 384), (7, 768)]
+# The rolling kernels are compiled for each of these sizes; the general ones take any size as they are.
+ROLLING_KERNELS = [(7, 7), (3, 3), (5, 2), (1, 7), (6, 1)]
+
+
+def check_all(shape, kernel, stride, padding, dilation, dtype):
+    """The output and all gradients against float64."""
+    x, weight, bias, cotangent = arrays(shape, kernel, dtype, stride, padding, dilation)
+    [y], gradients = mx.vjp(
+        lambda *values: depthwise_conv2d(*values, stride, padding, dilation), [x, weight, bias], [cotangent]
+    )
+    exact = [float64(one) for one in (x, weight, bias)]
+    wanted = [expected(*exact, stride, padding, dilation)]
+    wanted += expected_gradients(*exact[:2], float64(cotangent), stride, padding, dilation)
+    for name, got, one in zip(("y", "d_x", "d_weight", "d_bias"), (y, *gradients), wanted, strict=True):
+        assert got.dtype == dtype
+        assert relative_error(got, one) < TOLERANCE[dtype], name
+
+
+def random_case(number):
+    """A shape that hurts: odd, prime, 1x1, any stride, dilation and uneven padding that fit."""
+    rng = np.random.default_rng([number, 3])
+
+    def one_of(*values):
+        return values[rng.integers(len(values))]
+
+    while True:
+        n, c = (
+            int(rng.integers(1, 4)),
+            int(one_of(1, 2, 3, 7, 8, 31, 32, 33, 64, 97, 127, 128, 133, rng.integers(1, 134))),
+        )
+        size = [int(one_of(1, 2, 5, 7, 11, 13, 17, 23, rng.integers(1, 40))) for _ in range(2)]
+        padding = tuple(tuple(int(one) for one in rng.integers(0, one_of(1, 4, 16), 2)) for _ in range(2))
+        if number % 3 == 0:
+            kernel, stride, dilation = one_of(*ROLLING_KERNELS), (1, 1), (1, 1)
+        else:
+            kernel = tuple(int(one_of(1, 2, 3, 5, 7, 9, 31, rng.integers(1, 32))) for _ in range(2))
+            stride = tuple(int(one) for one in rng.integers(1, 5, 2))
+            dilation = tuple(int(one) for one in rng.integers(1, 5, 2))
+        extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+        fits = all(s + sum(p) >= e for s, p, e in zip(size, padding, extents, strict=True))
+        if fits and n * c * size[0] * size[1] * kernel[0] * kernel[1] < 20_000_000:
+            return (n, *size, c), kernel, stride, padding, dilation
+
+
+@pytest.mark.parametrize("number", range(300))
+def test_random_shapes_on_the_gpu(gpu, number):
+    case = random_case(number)
+    for dtype in TOLERANCE:
+        check_all(*case, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("size", "channels"), STAGES)
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_the_stages_of_convnext_tiny_on_the_gpu(gpu, images, size, channels, dtype):
+    check_all((images, size, size, channels), (7, 7), 1, 3, 1, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("shape", "kernel", "stride", "padding", "dilation"), SHAPES, ids=str)
+def test_the_shapes_above_on_the_gpu(gpu, shape, kernel, stride, padding, dilation, dtype):
+    check_all(shape, kernel, stride, padding, dilation, dtype)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 1, 1), (2, ((0, 2), (1, 0)), 1), (1, 2, (2, 1))])
+def test_second_derivatives_on_the_gpu(gpu, stride, padding, dilation):
+    test_second_derivatives(stride, padding, dilation)
+
+
+@pytest.mark.parametrize("low_guard", [False, True])
+def test_nothing_outside_of_a_buffer_is_touched_at_either_end(simulator, low_guard):
+    """Without the simulator's own checks: a page that cannot be read lies right before or behind each buffer."""
+    with simulation(check=False, low_guard=low_guard):
+        for case in (SHAPES[2], SHAPES[6], SHAPES[10], SHAPES[11], SHAPES[13]):
+            check_all(*case, mx.float32)
+
+
+def test_whole_blocks_as_cuda_launches_them(simulator):
+    with simulation(round_up_grid=True):
+        for case in SHAPES:
+            check_all(*case, mx.float32)
+
+
+# y[n,h,w,c] is the same sum in the same order, whoever computes it.
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("shape", "kernel", "padding"), [((2, 30, 13, 5), (7, 7), 3), ((1, 9, 8, 33), (3, 3), (0, 2))])
+def test_results_do_not_depend_on_the_split(gpu, monkeypatch, shape, kernel, padding, dtype):
+    x, weight, bias, _ = arrays(shape, kernel, dtype, 1, padding, 1)
+    plain = depthwise_conv2d(x, weight, bias, padding=padding)
+    out = (shape[0], shape[3], plain.shape[1], plain.shape[2])
+    splits = [one for one in tuning.candidates(out) if one.threads == 32]
+    assert {one.strip for one in splits} == {1, 2, 4} and max(one.chunks for one in splits) > 1
+    for split in splits:
+        monkeypatch.setattr(tuning, "forward_split", lambda *_, split=split: split)
+        assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
+    monkeypatch.setattr(launch, "_is_rolling", lambda geometry: False)
+    assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
+
+
+@pytest.mark.parametrize("threads", [32, 64, 256])
+def test_gradients_do_not_depend_on_the_threadgroup(gpu, monkeypatch, threads):
+    x, weight, bias, cotangent = arrays((3, 15, 14, 20), (7, 7), mx.float32, 1, 3, 1)
+
+    def gradients():
+        return mx.vjp(lambda *values: depthwise_conv2d(*values, padding=3), [x, weight, bias], [cotangent])[1]
+
+    before = gradients()
+    run = launch.Launcher._run
+    monkeypatch.setattr(launch.Launcher, "_run", lambda *args, **kwargs: run(*args, **{**kwargs, "threads": threads}))
+    assert all(mx.array_equal(a, b) for a, b in zip(gradients(), before, strict=True))
+
+
+def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
+    """The forward of MLX loads 212 bytes an output here, and 49 values from threadgroup memory."""
+    x, weight, bias, cotangent = arrays((1, 56, 56, 96), (7, 7), mx.float32, 1, 3, 1)
+    mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, padding=3), [x, weight, bias], [cotangent]))
+    outputs = 56 * 56 * 96
+    assert set(simulator.names) == {"lucid_rolling_forward", "lucid_rolling_weight_gradient"}
+    for _, report in simulator:
+        assert report.loaded_bytes / outputs <= 17
+        assert report.threadgroup_loads == report.threadgroup_stores == 0
+        assert report.rewritten == 0
+        assert report.multiply_adds <= 49 * outputs
+
+
+# What a slip in the shader would be, and that the tests above would not let it pass.
+SLIPS = {
+    "bound off by one": ("first + COUNT <= width", "first + COUNT <= width + 1"),
+    "missing border check": ("(column >= 0 && column < width) ?", "true ?"),
+    "border check off by one": ("(column >= 0 && column < width)", "(column >= 0 && column < width - 1)"),
+    "shifted centre": ("lowest + (KH - 1) - top;", "lowest + (KH - 1) - top + 1;"),
+    "shifted columns": ("column - left, width, channels, values);", "column - left + 1, width, channels, values);"),
+    "transposed weight": ("taps[(i * KW + j) * channels + c]", "taps[(j * KH + i) * channels + c]"),
+    "turned weight": ("tap[KH - 1 - r][j]", "tap[r][j]"),
+    "lost bias": ("BIAS ? float(bias[c]) : 0.0f;", "0.0f;"),
+    "bias of another channel": ("BIAS ? float(bias[c])", "BIAS ? float(bias[0])"),
+    "missing row check": ("if (row >= 0 && row < height) {", "if (row < height) {"),
+    "stores behind the last column": ("lowest >= begin && column + s < out_width", "lowest >= begin"),
+    "stores of rows of the chunk before": ("lowest >= begin && column", "lowest >= 0 && column"),
+    "chunks that overlap": ("const int end = min(begin + rows,", "const int end = min(begin + rows + 1,"),
+    "a chunk too short": ("const int end = min(begin + rows,", "const int end = min(begin + rows - 1,"),
+    "every image the first": ("y += size_t(at.z)", "y += size_t(0)"),
+    "sums that are not started anew": ("sums[KH - 1][s] = start;", ""),
+    "uninitialised sums": ("sums[r][s] = start;\n", ";\n"),
+    "channels that wrap late": ("const int c = int(at.x) % channels;", "const int c = int(at.x) % (channels + 1);"),
+    "dy of the next chunk counted": ("out_row < end && column", "out_row < out_height && column"),
+    "partial sums in one place": ("(int(at.z) * int(grid.y) + int(at.y)) * strips", "(int(at.z) + int(at.y)) * strips"),
+    "rows of dy that do not move": ("dys[i][s] = dys[i - 1][s];", "dys[i][s] = dys[i][s];"),
+    "lost sum of dy": ("total += dys[0][s];", ""),
+    "stride and dilation exchanged": ("* stride_h + i * dilation_h - top", "* dilation_h + i * stride_h - top"),
+    "window that does not slide": ("window[s] = window[s + STEP];", "window[s] = window[s];"),
+    "rest of the division forgotten": ("w < out_width && w * stride_w == across", "w < out_width"),
+    "taps behind the kernel": ("if (j0 + j < kw) {\n      partial", "if (true) {\n      partial"),
+    "lines counted twice": ("min(begin + count, lines);", "min(begin + count + 1, lines);"),
+}
+SLIP_CASES = [
+    ((2, 30, 9, 40), (7, 7), 1, 3, 1),
+    ((2, 9, 11, 40), (3, 9), (2, 1), ((2, 1), (4, 4)), (1, 1)),
+    ((1, 9, 11, 3), (3, 3), (2, 3), 1, (1, 2)),
+    ((1, 8, 9, 5), (7, 7), 1, 0, 1),
+]
+
+
+def check_slip_cases(monkeypatch):
+    """Cases that meet every function and cut the work into several chunks."""
+    monkeypatch.setattr(tuning, "forward_split", lambda *_: Split(4, 3))
+    monkeypatch.setattr(launch.split, "weight_split", lambda *_: (2, 2))
+    for case in SLIP_CASES:
+        check_all(*case, mx.float32)
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_the_shader_is_caught(simulator, monkeypatch, tmp_path, slip):
+    right, wrong = SLIPS[slip]
+    shader = library.text("depthwise_conv2d.metal")
+    assert right in shader
+    (tmp_path / "depthwise_conv2d.metal").write_text(shader.replace(right, wrong))
+    monkeypatch.setattr(library, "METAL_FOLDER", tmp_path)
+    library.forget()
+    with pytest.raises(AssertionError):  # SimulationError is one, and so is a wrong result
+        check_slip_cases(monkeypatch)
+
+
+def test_without_a_slip_the_same_cases_pass(simulator, monkeypatch):
+    check_slip_cases(monkeypatch)
