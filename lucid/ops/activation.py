@@ -73,7 +73,13 @@ def silu(x: TensorLike) -> mx.array:
 def mish(x: TensorLike) -> mx.array:
     """``x * tanh(softplus(x))``."""
     x = _real("mish", x)
-    return x * mx.tanh(mx.logaddexp(x, 0))
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    # tanh(log(1 + e)) is n / (n + 2) with n = e (e + 2): one exponential. Above 20 it is 1 to the last digit.
+    large = wide > 20
+    held = mx.where(large, 0, wide)
+    e = mx.exp(held)
+    n = e * (e + 2)
+    return mx.where(large, wide, held * (n / (n + 2))).astype(x.dtype)
 
 
 @op

@@ -53,7 +53,7 @@ def interpolate(
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
         if mode.startswith("nearest"):
-            wide = mx.take(wide, mx.array(_nearest(old, new, scale, mode == "nearest-exact")), first + i)
+            wide = _picked(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
         elif old != new or scale is not None:
             wide = along_axis(
                 wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
@@ -80,6 +80,14 @@ def _sizes(
     if min(after) < 1:
         raise ValueError(f"{where}: scale_factor {scale_factor!r} leaves nothing of {before}")
     return after, [None if recompute else factor for factor in numbers]
+
+
+def _picked(x: mx.array, axis: int, places: np.ndarray) -> mx.array:
+    times, rest = divmod(len(places), x.shape[axis])
+    if not rest and np.array_equal(places, np.repeat(np.arange(x.shape[axis]), times)):
+        # Copies laid side by side: their gradient is a sum of slices, several times as fast as that of an index.
+        return mx.stack([x] * times, axis + 1).reshape(*x.shape[:axis], len(places), *x.shape[axis + 1 :])
+    return mx.take(x, mx.array(places), axis)
 
 
 def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray:
