@@ -1,6 +1,7 @@
 """The comparison with recorded values finds what is wrong, and the files keep what was recorded."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -85,3 +86,10 @@ def test_files_keep_what_was_recorded(tmp_path, monkeypatch):
 def test_parameters_are_the_cases_of_the_family():
     found = recorded("ops_reduction")
     assert all(isinstance(one.values[0], Case) and one.id == one.values[0].name for one in found)
+
+
+@pytest.mark.parametrize("family", sorted(p.stem.removeprefix("cases_") for p in cases.HERE.glob("cases_*.py")))
+def test_every_case_has_a_record_and_every_record_a_case(family):
+    found = importlib.import_module(f"tests.reference.cases_{family}").CASES
+    assert list(cases.load(family)) == [case.name for case in found]
+    assert (cases.HERE / f"{family}.npz").stat().st_size < 1_000_000  # a repository keeps every version
