@@ -4,6 +4,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+import lucid
+from lucid import nn
 from lucid.kernels import launch, library, tuning, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.split import Split
@@ -365,3 +367,63 @@ def test_a_slip_in_the_shader_is_caught(simulator, monkeypatch, tmp_path, slip):
 
 def test_without_a_slip_the_same_cases_pass(simulator, monkeypatch):
     check_slip_cases(monkeypatch)
+
+
+def test_inside_checkpoint_on_the_gpu(gpu):
+    x, weight, bias, cotangent = arrays((2, 9, 8, 5), (5, 2), mx.bfloat16, padding=2)
+
+    def loss(x, weight, bias):
+        return (mx.tanh(depthwise_conv2d(x, weight, bias, padding=2)) * cotangent).sum()
+
+    plain = mx.grad(loss, argnums=(0, 1, 2))(x, weight, bias)
+    for got, wanted in zip(mx.grad(mx.checkpoint(loss), argnums=(0, 1, 2))(x, weight, bias), plain, strict=True):
+        assert mx.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_conv2d_goes_here_in_both_data_formats(gpu, data_format):
+    layer = nn.Conv2d(6, 6, (5, 2), padding=1, groups=6, data_format=data_format)
+    images = lucid.randn(2, 6, 7, 8) if data_format == "channels_first" else lucid.randn(2, 7, 8, 6)
+    layer(images).square().sum().backward()
+    if gpu is not None:
+        assert set(gpu.names) == {"lucid_rolling_forward", "lucid_rolling_weight_gradient"}
+    x = images.mlx.transpose(0, 2, 3, 1) if data_format == "channels_first" else images.mlx
+    weight, bias = layer.weight.mlx, layer.bias.mlx
+    wanted = mx.grad(lambda w, b: slices_formula(x, w, b, 1, 1, 1).square().sum(), argnums=(0, 1))(weight, bias)
+    for got, one in zip((layer.weight.grad.mlx, layer.bias.grad.mlx), wanted, strict=True):
+        assert relative_error(got, float64(one)) < 2e-5
+
+
+# The formulas that everything here is compared with, by finite differences in float64 ---------------------------------
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 1, 1), ((2, 3), ((0, 2), (1, 0)), (1, 2))])
+def test_gradients_and_their_gradients_by_finite_differences(stride, padding, dilation):
+    rng = np.random.default_rng(0)
+    step, shape, kernel = 1e-5, (2, 6, 7, 3), (3, 2)
+    start = [rng.normal(size=size) for size in (shape, (3, 1, *kernel), (3,))]
+    cotangent = rng.normal(size=taps_of(start[0], start[1], stride, padding, dilation)[2])
+    directions = [rng.normal(size=one.shape) for one in start]
+
+    def loss(*values):
+        """The tanh makes every second derivative matter."""
+        return (mx.tanh(depthwise_conv2d(*values, stride, padding, dilation)) * mx.array(cotangent, mx.float64)).sum()
+
+    def slopes(*values):
+        return mx.grad(loss, argnums=(0, 1, 2))(*values)
+
+    def along(gradients):
+        return sum((one * mx.array(d, mx.float64)).sum() for one, d in zip(gradients, directions, strict=True))
+
+    def at(distance, function):
+        moved = [mx.array(one + distance * d, mx.float64) for one, d in zip(start, directions, strict=True)]
+        return function(*moved)
+
+    with mx.stream(mx.cpu):
+        first = along(at(0, slopes)).item()
+        assert first == pytest.approx((at(step, loss) - at(-step, loss)).item() / (2 * step), rel=1e-7)
+        bends = at(0, lambda *values: mx.grad(lambda *v: along(slopes(*v)), argnums=(0, 1, 2))(*values))
+        second = along(bends).item()
+        assert second == pytest.approx(
+            (along(at(step, slopes)) - along(at(-step, slopes))).item() / (2 * step), rel=1e-6
+        )

@@ -7,6 +7,8 @@ from lucid import _device
 from lucid.kernels import depthwise_conv2d as module
 from lucid.kernels import library, tuning, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
+from lucid.kernels.geometry import Geometry
+from lucid.kernels.launch import Launcher
 
 ROLLING = ["rolling_forward", "rolling_weight_gradient", "rolling_forward"]
 GENERAL = ["general_forward", "general_weight_gradient", "general_forward"]
@@ -122,7 +124,31 @@ def test_the_gpu_chooses_the_language(launches, monkeypatch, language):
 )
 def test_a_stated_condition_chooses(monkeypatch, backend, shape, dtype, version):
     monkeypatch.setattr(_device, "backend", lambda: backend)
-    geometry = module.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    geometry = Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     assert module.implementation(shape, dtype, geometry) == version
     with use_reference():
         assert module.implementation(shape, dtype, geometry) == "reference"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "names"), [((7, 7), (1, 1), ROLLING), ((9, 9), (1, 1), GENERAL), ((3, 3), (2, 2), STRIDED)]
+)
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
+def test_mlx_itself_takes_every_launch(tmp_path, kernel, stride, names, dtype):
+    """MLX builds the graph with the kernels in it, which needs no GPU: names, templates, grids and dtypes are right."""
+    geometry = Geometry((20, 19), kernel, stride, ((3, 2), (3, 3)), (1, 1))
+    launcher = Launcher("metal")
+    x, taps, bias = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
+    gradient = mx.zeros((2, *geometry.output, 5), dtype)
+
+    def all_three(x, taps, bias, gradient):
+        return (
+            launcher.forward(x, taps, bias, geometry),
+            launcher.input_gradient(gradient, taps, geometry),
+            *launcher.weight_gradient(x, gradient, geometry),
+        )
+
+    library.forget()
+    mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, taps, bias, gradient)
+    exported = (tmp_path / "all.mlxfn").read_bytes()
+    assert all(f"custom_kernel_lucid_{name}".encode() in exported for name in names)
