@@ -27,6 +27,7 @@ KERNEL_FLAGS = [
     "-fno-exceptions",
     "-fno-rtti",
     "-ffp-contract=off",  # a * b + c rounds twice; only fma rounds once
+    "-fsingle-precision-constant",  # 2.0 is a float in Metal
     "-w",  # attributes and pragmas are Metal's; the text's own warnings are strict mode's affair
     # An uninitialised register holds a number nobody would miss (-1.7e38). Value numbering would take it for whatever
     # the other branch assigns.
@@ -38,6 +39,7 @@ KERNEL_FLAGS = [
 ]
 # Announces every access to memory; libtsan is not linked, hooks.cpp takes its place. -g1 gives faults their lines.
 CHECK_FLAGS = ["-fsanitize=thread", "-DSIMULATOR_CHECK", "-g1"]
+KERNEL_INCLUDES = [f"-I{HERE}", f"-I{HERE / 'include'}"]  # the second holds an empty <metal_stdlib>
 COMPILE_TIMEOUT_S = 300
 
 
@@ -147,7 +149,7 @@ def kernel_library(signature: Signature, check: bool) -> Path:
     """The kernel as a shared library: instrumented for ``check``, plain otherwise."""
     text = kernel_text(signature)
     path = _required_compiler()
-    flags = [*KERNEL_FLAGS, *(CHECK_FLAGS if check else []), *_machine_dependent_flags(), f"-I{HERE}"]
+    flags = [*KERNEL_FLAGS, *(CHECK_FLAGS if check else []), *_machine_dependent_flags(), *KERNEL_INCLUDES]
     key = _digest(text, _contents(tuple(SHIM)), _compiler_version(path), *flags)
     target = cache_folder() / f"kernel-{key}.so"
     if target.exists():

@@ -154,5 +154,5 @@ def _input_buffers(text: Signature, arrays: dict[str, mx.array]) -> list[Buffer]
 
 def _output_buffer(name: str, shape: Sequence[int], dtype: mx.Dtype, init_value: float | None) -> Buffer:
     size = math.prod(shape)
-    contents = None if init_value is None else _bytes_of(mx.full((size,), init_value, dtype))
+    contents = None if init_value is None else _bytes_of(mx.full((size,), init_value).astype(dtype))
     return Buffer(name, True, dtype.size, dtype.size * size, contents)

@@ -1,0 +1,73 @@
+"""What clang's syntax tree shows beyond errors: pointers without an address space, recursion."""
+
+from collections.abc import Iterator
+
+# In C++ for OpenCL a pointer or reference without an address space gets this one, which Metal does not have.
+_UNNAMED_SPACE = "__generic"
+_DECLARATIONS = {"ParmVarDecl", "VarDecl", "FieldDecl"}
+_CASTS = {"CStyleCastExpr", "CXXReinterpretCastExpr", "CXXStaticCastExpr", "CXXConstCastExpr", "CXXFunctionalCastExpr"}
+_FUNCTIONS = {"FunctionDecl", "CXXMethodDecl", "CXXConstructorDecl", "CXXConversionDecl"}
+
+
+def nodes(tree: dict) -> Iterator[tuple[dict, str, int, str | None]]:
+    """Every node with its file, its line and the id of the function around it, parents first.
+
+    clang writes a file and a line only where they differ from those it wrote last, in this order: a node's place,
+    where it begins, where it ends, then its children. A loop, not recursion: expressions nest deeply.
+    """
+    file, line = "", 0
+    stack: list[tuple[dict, str | None]] = [(tree, None)]
+    while stack:
+        node, function = stack.pop()
+        own_line = None
+        places = (node.get("loc", {}), node.get("range", {}).get("begin", {}), node.get("range", {}).get("end", {}))
+        for place in places:
+            for written in (place.get("spellingLoc"), place.get("expansionLoc"), place):
+                if written:
+                    file, line = written.get("file", file), written.get("line", line)
+                    if own_line is None and "offset" in written:
+                        own_file, own_line = file, line
+        yield node, file if own_line is None else own_file, line if own_line is None else own_line, function
+        if node.get("kind") in _FUNCTIONS:
+            function = node["id"]
+        stack.extend((child, function) for child in reversed(node.get("inner", [])) if child)
+
+
+def pointers_without_space(tree: dict, files: set[str]) -> list[str]:
+    found = []
+    for node, file, line, _ in nodes(tree):
+        kind, written_type = node.get("kind"), node.get("type", {}).get("qualType", "")
+        if kind not in _DECLARATIONS | _CASTS or node.get("isImplicit") or _UNNAMED_SPACE not in written_type:
+            continue
+        name = file.rpartition("/")[2]
+        if name in files:
+            what = f"'{node['name']}'" if node.get("name") else "a cast"
+            found.append(f"{name} line {line}: {what} is a pointer or reference without an address space")
+    return sorted(set(found))
+
+
+def recursive_functions(tree: dict) -> list[str]:
+    """Functions that come back to themselves. Templates count where they are used with given arguments."""
+    names: dict[str, str] = {}
+    first: dict[str, str] = {}  # the first declaration of each: a call may name that one or the definition
+    calls: dict[str, set[str]] = {}
+    for node, _, _, function in nodes(tree):
+        if node.get("kind") in _FUNCTIONS:
+            previous = node.get("previousDecl", node["id"])
+            first[node["id"]] = first.get(previous, previous)
+            names[first[node["id"]]] = node.get("name", "?")
+        called = node.get("referencedDecl", {}).get("id") or node.get("referencedMemberDecl")
+        if function and called:
+            calls.setdefault(first[function], set()).add(first.get(called, called))
+
+    def reached_from(start: str) -> set[str]:
+        reached: set[str] = set()
+        waiting = [start]
+        while waiting:
+            for called in calls.get(waiting.pop(), ()):
+                if called in names and called not in reached:
+                    reached.add(called)
+                    waiting.append(called)
+        return reached
+
+    return sorted({names[function] for function in calls if function in reached_from(function)})
