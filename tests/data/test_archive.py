@@ -84,7 +84,9 @@ def test_a_wanted_member_must_be_there_in_its_size(path, write_archive, members,
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not an archive", gzip.compress(b""), gzip.compress(b"no tar" * 300), b"\x1f\x8b\x08"]
+    "content",
+    [b"", b"not an archive", gzip.compress(b""), gzip.compress(b"no tar" * 300), b"\x1f\x8b\x08"],
+    ids=["nothing", "text", "gzip of nothing", "gzip of text", "a cut gzip"],
 )
 def test_other_files_are_refused(path, content):
     path.write_bytes(content)
