@@ -15,8 +15,8 @@ from tests.metal_simulator.signature import ATTRIBUTES, Signature
 from tests.metal_simulator.source_text import with_shared_variables
 
 HERE = Path(__file__).parent
-SHIM = sorted(HERE.glob("shim*.h")) + [HERE / "runtime.h"]
-MACHINE_SOURCES = sorted(HERE.glob("*.cpp"))
+MACHINE = HERE / "machine"  # the program that runs kernels
+SHIM = HERE / "shim"  # what kernels are compiled against
 MACHINE_FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-rdynamic"]
 KERNEL_FLAGS = [
     "-std=c++14",  # Metal's C++
@@ -39,24 +39,34 @@ KERNEL_FLAGS = [
 ]
 # Announces every access to memory; libtsan is not linked, hooks.cpp takes its place. -g1 gives faults their lines.
 CHECK_FLAGS = ["-fsanitize=thread", "-DSIMULATOR_CHECK", "-g1"]
-KERNEL_INCLUDES = [f"-I{HERE}", f"-I{HERE / 'include'}"]  # the second holds an empty <metal_stdlib>
+KERNEL_INCLUDES = [f"-I{SHIM}", f"-I{MACHINE}"]
 COMPILE_TIMEOUT_S = 300
+MIN_GCC = 12  # has -ftrivial-auto-var-init
+MAX_ERROR_LINES = 60
 
 
 class BuildError(RuntimeError):
     """The compiler refused the kernel's text; its words are the message."""
 
 
+@functools.cache
 def compiler() -> str | None:
-    """g++, or what the environment variable CXX names; None where there is none."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+    """The path of a g++ that is new enough, or None."""
+    for name in ("g++", *(f"g++-{version}" for version in range(MIN_GCC + 8, MIN_GCC - 1, -1))):
+        path = shutil.which(name)
+        if path:
+            done = subprocess.run([path, "-dumpversion"], capture_output=True, text=True)
+            major = done.stdout.strip().split(".")[0]
+            if major.isdigit() and int(major) >= MIN_GCC:
+                return path
+    return None
 
 
 def missing() -> str | None:
     """Why kernels cannot be simulated here, or None if they can."""
     if platform.system() != "Linux":
         return f"the simulator runs on Linux, this is {platform.system()}"
-    return None if compiler() else "the simulator needs g++"
+    return None if compiler() else f"the simulator needs g++ {MIN_GCC} or later"
 
 
 def cache_folder() -> Path:
@@ -78,8 +88,9 @@ def _machine_dependent_flags() -> list[str]:
 
 
 @functools.cache
-def _contents(paths: tuple[Path, ...]) -> str:
-    return "".join(path.read_text() for path in paths)
+def _contents(*folders: Path) -> str:
+    """The text of all files in the folders, which decide what is built as much as a kernel does."""
+    return "".join(path.read_text() for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
 
 
 @functools.cache
@@ -105,7 +116,8 @@ def _built(target: Path, command: list[str]) -> Path:
         partial = target.with_suffix(f".{os.getpid()}.partial")
         done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
         if done.returncode != 0:
-            raise BuildError(done.stderr.strip() or f"the compiler ended with {done.returncode}")
+            lines = done.stderr.strip().splitlines()[:MAX_ERROR_LINES]
+            raise BuildError("\n".join(lines) or f"the compiler ended with {done.returncode}")
         os.replace(partial, target)
     return target
 
@@ -113,8 +125,8 @@ def _built(target: Path, command: list[str]) -> Path:
 def machine() -> Path:
     """The program that loads a kernel's library and runs it; built on first use."""
     path = _required_compiler()
-    key = _digest(_contents((*MACHINE_SOURCES, *SHIM, HERE / "machine.h")), _compiler_version(path), *MACHINE_FLAGS)
-    command = [path, *MACHINE_FLAGS, *map(str, MACHINE_SOURCES), "-ldl", "-lm"]
+    key = _digest(_contents(MACHINE), _compiler_version(path), *MACHINE_FLAGS)
+    command = [path, *MACHINE_FLAGS, *map(str, sorted(MACHINE.glob("*.cpp"))), "-ldl", "-lm"]
     return _built(cache_folder() / f"machine-{key}", command)
 
 
@@ -131,12 +143,10 @@ def kernel_text(signature: Signature) -> str:
     separator = ",\n    "
     return "\n".join(
         [
-            '#include "shim.h"',
+            '#include "metal.h"',
             '#line 1 "header"',
-            signature.header,
-            # The signature's lines count as negative ones would; line 1 is the body's first.
-            '#line 1 "signature"',
-            signature.text(f'#line 1 "source"\n{with_shared_variables(signature.source)}'),
+            # Nothing between them, as MLX has it: a header that ends in a comment swallows the signature.
+            signature.header + signature.text(f'#line 1 "source"\n{with_shared_variables(signature.source)}'),
             '#line 1 "entry"',
             'extern "C" void simulator_kernel_entry() {',
             f"  {signature.name}{signature.template_values}(\n    {separator.join(arguments)});",
@@ -150,7 +160,7 @@ def kernel_library(signature: Signature, check: bool) -> Path:
     text = kernel_text(signature)
     path = _required_compiler()
     flags = [*KERNEL_FLAGS, *(CHECK_FLAGS if check else []), *_machine_dependent_flags(), *KERNEL_INCLUDES]
-    key = _digest(text, _contents(tuple(SHIM)), _compiler_version(path), *flags)
+    key = _digest(text, _contents(SHIM, MACHINE), _compiler_version(path), *flags)
     target = cache_folder() / f"kernel-{key}.so"
     if target.exists():
         return target

@@ -89,6 +89,18 @@ def test_the_names_of_types_are_mlx_s_own(dtype):
     )
 
 
+def test_nothing_comes_between_header_and_signature():
+    definition = {
+        "name": "t",
+        "input_names": ["x"],
+        "output_names": ["y"],
+        "source": "y[0] = x[0];",
+        "header": "// end",
+    }
+    ours = generated_source(**definition, inputs=[mx.zeros(9)], output_dtypes=[mx.float32])
+    assert ours == printed_by_mlx([mx.zeros(9)], [mx.float32], [], False, **definition)
+
+
 def test_other_template_arguments_are_refused():
     with pytest.raises(TypeError, match=r"metal_kernel: template wanted bool, int or mx.Dtype, got 1.5"):
         generated_source("t", ["x"], ["y"], "", "", [mx.zeros(1)], [mx.float32], [("F", 1.5)])

@@ -1,6 +1,6 @@
 // Metal's vectors of two, three and four: members x y z w, indexing, arithmetic by component. No swizzles.
 #pragma once
-#include "shim_numbers.h"
+#include "numbers.h"
 
 namespace metal {
 

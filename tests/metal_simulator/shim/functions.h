@@ -1,7 +1,7 @@
 // Metal's functions on numbers. Each exists once for float; half comes in by conversion, as its functions would round
 // once as well.
 #pragma once
-#include "shim_vectors.h"
+#include "vectors.h"
 
 namespace metal {
 

@@ -1,8 +1,8 @@
 // One run: `machine kernel.so`, a job on standard input, a report and the outputs on standard output.
 //
-// The job is little-endian: grid (3 x u32), threadgroup (3 x u32), flags and seed (u32 each), the number of buffers (u32),
-// then for each buffer: length and text of its name, is_output, has_contents, element_bytes (u32 each), bytes (u64),
-// and the contents if there are any. The answer is one line of JSON, then the contents of the outputs in order.
+// The job is little-endian: grid (3 x u32), threadgroup (3 x u32), flags, seed, the number of buffers (u32 each); then
+// for each buffer: length and text of its name, is_output, has_contents, element_bytes (u32 each), bytes (u64), and the
+// contents if there are any. The answer is one line of JSON, then the contents of the outputs in order.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -60,7 +60,9 @@ static std::string quoted(const std::string& plain) {
   return result + '"';
 }
 
-static void print_number(const char* name, uint64_t value) { printf(", \"%s\": %llu", name, (unsigned long long)value); }
+static void print_number(const char* name, uint64_t value) {
+  printf(", \"%s\": %llu", name, (unsigned long long)value);
+}
 
 void print_report(bool completed) {
   printf("{\"completed\": %s", completed ? "true" : "false");

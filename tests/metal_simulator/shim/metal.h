@@ -4,10 +4,10 @@
 // names and meanings; what differs is said beside it.
 #pragma once
 #include "runtime.h"
-#include "shim_numbers.h"
-#include "shim_vectors.h"
-#include "shim_functions.h"
-#include "shim_threads.h"
+#include "numbers.h"
+#include "vectors.h"
+#include "functions.h"
+#include "thread_functions.h"
 
 using namespace metal;
 typedef metal::half float16_t;

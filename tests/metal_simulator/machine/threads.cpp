@@ -73,7 +73,8 @@ static Fiber* idle_fiber() {
   if (idle_fibers.empty()) {
     all_fibers.push_back(std::make_unique<Fiber>());
     Fiber* fiber = all_fibers.back().get();
-    void* stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void* stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, kind, -1, 0);
     if (stack == MAP_FAILED || mprotect(stack, STACK_GUARD_BYTES, PROT_NONE) != 0) {
       perror("mmap of a thread's stack");
       exit(1);
@@ -171,7 +172,7 @@ static bool release_simdgroups() {
     if (found.elsewhere)
       fatal_fault("lanes of one simdgroup wait in different simdgroup functions: " + describe(found.one->site) +
                   " and " + describe(found.elsewhere->site));
-    // Where the others have ended, the function means something: the rest go on. Where they wait elsewhere, nothing can.
+    // Where the others have ended, the function still means something and the rest go on.
     const std::string missing = "a simdgroup function is not reached by every lane: " + describe(found.one->site);
     if (found.waiting != found.alive) fatal_fault(missing);
     if (found.alive != last - first) fault(missing);

@@ -1,6 +1,6 @@
 // What threads of a threadgroup do together: barriers, simdgroup functions, atomics.
 #pragma once
-#include "shim_functions.h"
+#include "functions.h"
 
 namespace metal {
 

@@ -30,7 +30,7 @@ static size_t arena_bytes = 0;
 
 static size_t rounded_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-// Slot i begins in the middle of the nothing that follows slot i - 1. Returns where `bytes` of payload go.
+// Where in its slot a payload goes: a quarter of the slot in, so that nothing stands before it and behind it.
 static uint8_t* place(uint8_t* slot, size_t bytes) {
   uint8_t* start = slot + SLOT / 4;
   const size_t mapped = std::max(rounded_up(bytes, PAGE), PAGE);
@@ -294,8 +294,9 @@ static void note(bool is_store, const void* address, size_t bytes, const void* i
   ThreadgroupVariable* variable = variable_near(at);
   if (!variable) return fault("access to " + describe_address(address), instruction);
   if (!inside(variable->data, variable->bytes, at, bytes))
-    return fault(outside(is_store ? "store" : "load", bytes, variable->name, (long long)(at - uintptr_t(variable->data)),
-                         variable->element_bytes, variable->bytes), instruction);
+    return fault(outside(is_store ? "store" : "load", bytes, variable->name,
+                         (long long)(at - uintptr_t(variable->data)), variable->element_bytes, variable->bytes),
+                 instruction);
   (is_store ? store_threadgroup : load_threadgroup)(*variable, at - uintptr_t(variable->data), bytes, instruction);
 }
 
