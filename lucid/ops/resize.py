@@ -54,7 +54,7 @@ def interpolate(
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
         if mode.startswith("nearest"):
             wide = _picked(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
-        elif old != new or scale is not None:
+        elif old != new or mode == "bicubic":  # as in PyTorch, a factor that changes no size moves bicubic ones alone
             wide = along_axis(
                 wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
             )
@@ -91,6 +91,8 @@ def _picked(x: mx.array, axis: int, places: np.ndarray) -> mx.array:
 
 
 def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray:
+    if not exact and new in (old, 2 * old):  # PyTorch looks at the sizes first and at the factor, 2.1 say, after that
+        return np.arange(new, dtype=np.int32) // (new // old)
     step = np.float32(old / new if scale is None else 1 / scale)
     places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
     return np.minimum(np.floor(places).astype(np.int32), old - 1)

@@ -40,6 +40,14 @@ def test_the_first_of_equal_values_has_the_gradient():
     assert x.grad.tolist() == [[[[1, 0, 2, 0], [0, 0, 0, 0]]]]
 
 
+def test_a_window_of_padding_alone_has_no_gradient():
+    x = lucid.ones(1, 1, 1, 1, requires_grad=True)
+    y = F.max_pool2d(x, 2, stride=1, padding=1, dilation=2)
+    assert y.tolist() == [[[[-float("inf")]]]]
+    y.sum().backward()
+    assert x.grad.tolist() == [[[[0]]]]
+
+
 def test_none_keeps_both_sizes():
     x = lucid.randn(1, 2, 3, 4)
     assert F.adaptive_avg_pool2d(x, None).tolist() == x.tolist()

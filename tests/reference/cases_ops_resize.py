@@ -50,5 +50,16 @@ CASES += [
         for mode in ("nearest", "bilinear", "bicubic", "area")
         for dtype in ("float16", "bfloat16")
     ),
+    # Factors that change no size, or double it nearly.
+    *(
+        Case(
+            f"interpolate: {mode} by {factor} of 2x2",
+            call(scale_factor=factor, mode=mode),
+            real(1, 2, 2, 2),
+            order=order,
+        )
+        for mode, order in (("nearest", 1), ("nearest-exact", 1), ("bilinear", 1), ("area", 1), ("bicubic", 0))
+        for factor in ((1.0, 1.3), (2.1, 1.4), (1.0, 2.4))
+    ),
     Case("interpolate: steps of nearest", call(size=(1, 10)), given([[[list(range(7))]]])),
 ]
