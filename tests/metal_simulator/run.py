@@ -81,11 +81,11 @@ class Buffer:
     size_bytes: int
     contents: bytes | None
 
-    def packed(self) -> bytes:
+    def description(self) -> bytes:
+        """As main.cpp reads it."""
         name = self.name.encode()
-        head = struct.pack("<I", len(name)) + name
-        head += struct.pack("<3IQ", self.is_output, self.contents is not None, self.element_bytes, self.size_bytes)
-        return head + (self.contents or b"")
+        numbers = struct.pack("<3IQ", self.is_output, self.contents is not None, self.element_bytes, self.size_bytes)
+        return struct.pack("<I", len(name)) + name + numbers
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class BufferReport:
 class Report:
     """What one run did. Without ``check`` only threads, threadgroups, barriers and simdgroup operations are counted.
 
-    Loads are those that remain in optimised code: of two loads of one address with no store between them the compiler
-    keeps one, on a GPU as here. Multiply-adds are calls of ``fma``.
+    Loads and stores are those that remain in optimised code: of two loads of one address in a row the compiler keeps
+    one, on a GPU as here; what a loop repeats counts every time. Multiply-adds are calls of ``fma``.
     """
 
     completed: bool
@@ -170,7 +170,8 @@ def run(
     Each run is a process of its own: whatever the kernel does, the caller lives. It costs a few milliseconds.
     """
     job = struct.pack("<3I3I3I", *grid, *threadgroup, options.flags, options.seed, len(buffers))
-    job += b"".join(buffer.packed() for buffer in buffers)
+    job += b"".join(buffer.description() for buffer in buffers)
+    job += b"".join(buffer.contents or b"" for buffer in buffers)
     try:
         done = subprocess.run([machine(), library], input=job, capture_output=True, timeout=RUN_TIMEOUT_S)
     except subprocess.TimeoutExpired:

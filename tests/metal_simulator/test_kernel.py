@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tests.metal_simulator import Kernel, Options, simulation
+from tests.metal_simulator import Kernel, Options, SimulationError, simulation
 
 INDEX = "uint i = thread_position_in_grid.x; "
 DTYPES = [
@@ -119,6 +119,35 @@ def test_counters_are_exact(run_kernel):
     assert report.loaded_bytes == 2 * 96 * 5 * 4
     assert report.buffers["y"].stores == 96 and report.stored_bytes == 96 * 4
     assert report.rewritten == 0 and report.threadgroup_loads == 0 and report.barriers == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "loads", "multiply_adds"),
+    [
+        ("y[i] = fma(x[i], x[i], x[i]);", 1, 1),
+        ("float a = x[i]; y[i] = a; y[i] = a + x[i];", 2, 0),  # y might be x, for all the compiler knows
+        ("float s = 0.0f; for (int j = 0; j < 4; ++j) { s = fma(x[i], x[j], s); } y[i] = s;", 8, 4),
+        ("float r[4]; for (int j = 0; j < 4; ++j) { r[j] = x[j]; } y[i] = r[int(x[i]) & 3];", 5, 0),
+    ],
+)
+def test_loads_are_those_of_optimised_code(run_kernel, body, loads, multiply_adds):
+    _, report = run_kernel(INDEX + body)
+    assert report.buffers["x"].loads == 64 * loads
+    assert report.multiply_adds == 64 * multiply_adds
+
+
+def test_atomic_operations_are_checked_for_bounds(simulator):
+    source = INDEX + "atomic_fetch_add_explicit(&y[i], x[i], memory_order_relaxed);"
+    kernel = Kernel("total", ["x"], ["y"], source, atomic_outputs=True)
+    with pytest.raises(SimulationError, match="atomic operation of 4 bytes outside 'y': element 2 of 2"):
+        kernel(
+            inputs=[mx.zeros(3)],
+            output_shapes=[(2,)],
+            output_dtypes=[mx.float32],
+            grid=(3, 1, 1),
+            threadgroup=(3, 1, 1),
+            init_value=0,
+        )
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16])

@@ -1,8 +1,8 @@
 // One run: `machine kernel.so`, a job on standard input, a report and the outputs on standard output.
 //
 // The job is little-endian: grid (3 x u32), threadgroup (3 x u32), flags, seed, the number of buffers (u32 each); then
-// for each buffer: length and text of its name, is_output, has_contents, element_bytes (u32 each), bytes (u64), and the
-// contents if there are any. The answer is one line of JSON, then the contents of the outputs in order.
+// for each buffer: length and text of its name, is_output, has_contents, element_bytes (u32 each), bytes (u64); then
+// the contents of those that have any. The answer is one line of JSON, then the contents of the outputs in order.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -34,7 +34,6 @@ static Size3 read_size() {
 }
 
 static void read_buffers() {
-  std::vector<std::vector<uint8_t>> contents;
   buffers.resize(read<uint32_t>());
   for (Buffer& buffer : buffers) {
     buffer.name.resize(read<uint32_t>());
@@ -43,12 +42,10 @@ static void read_buffers() {
     buffer.initialised = read<uint32_t>() != 0;
     buffer.element_bytes = read<uint32_t>();
     buffer.bytes = read<uint64_t>();
-    contents.emplace_back(buffer.initialised ? buffer.bytes : 0);
-    read_bytes(contents.back().data(), contents.back().size());
   }
   place_buffers();
-  for (size_t i = 0; i < buffers.size(); ++i)
-    std::copy(contents[i].begin(), contents[i].end(), buffers[i].data);
+  for (Buffer& buffer : buffers)
+    if (buffer.initialised) read_bytes(buffer.data, buffer.bytes);
 }
 
 static std::string quoted(const std::string& plain) {
