@@ -2,7 +2,6 @@
 
 import fcntl
 import functools
-import getpass
 import hashlib
 import os
 import platform
@@ -70,10 +69,16 @@ def missing() -> str | None:
 
 
 def cache_folder() -> Path:
-    """$LUCID_SIMULATOR_CACHE, or a folder of this user's under the system's temporary one."""
+    """$LUCID_SIMULATOR_CACHE, or a folder of this user's under the system's temporary one.
+
+    Raises:
+        BuildError: the latter belongs to somebody else, whose libraries would be loaded.
+    """
     named = os.environ.get("LUCID_SIMULATOR_CACHE")
-    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"lucid-metal-simulator-{getpass.getuser()}"
+    folder = Path(named) if named else Path(tempfile.gettempdir()) / f"lucid-metal-simulator-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not named and folder.stat().st_uid != os.getuid():
+        raise BuildError(f"the cache folder {folder} belongs to another user; set LUCID_SIMULATOR_CACHE")
     return folder
 
 

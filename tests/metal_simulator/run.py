@@ -106,7 +106,7 @@ class Report:
     """What one run did. Without ``check`` only threads, threadgroups, barriers and simdgroup operations are counted.
 
     Loads and stores are those that remain in optimised code: of two loads of one address in a row the compiler keeps
-    one, on a GPU as here; what a loop repeats counts every time. Multiply-adds are calls of ``fma``.
+    one, on a GPU as here. Multiply-adds are calls of ``fma``.
     """
 
     completed: bool

@@ -19,31 +19,38 @@ def nodes(tree: dict) -> Iterator[tuple[dict, str, int, str | None]]:
     stack: list[tuple[dict, str | None]] = [(tree, None)]
     while stack:
         node, function = stack.pop()
-        own_line = None
+        own = None  # its place, or where it begins if it has none
         places = (node.get("loc", {}), node.get("range", {}).get("begin", {}), node.get("range", {}).get("end", {}))
         for place in places:
             for written in (place.get("spellingLoc"), place.get("expansionLoc"), place):
                 if written:
                     file, line = written.get("file", file), written.get("line", line)
-                    if own_line is None and "offset" in written:
-                        own_file, own_line = file, line
-        yield node, file if own_line is None else own_file, line if own_line is None else own_line, function
+                    if own is None and "offset" in written:
+                        own = file, line
+        yield node, *(own or (file, line)), function
         if node.get("kind") in _FUNCTIONS:
             function = node["id"]
         stack.extend((child, function) for child in reversed(node.get("inner", [])) if child)
 
 
 def pointers_without_space(tree: dict, files: set[str]) -> list[str]:
-    found = []
+    """One complaint for each pointer or reference in ``files`` whose address space is not named."""
+    found = set()
     for node, file, line, _ in nodes(tree):
-        kind, written_type = node.get("kind"), node.get("type", {}).get("qualType", "")
-        if kind not in _DECLARATIONS | _CASTS or node.get("isImplicit") or _UNNAMED_SPACE not in written_type:
-            continue
         name = file.rpartition("/")[2]
-        if name in files:
+        if name in files and not node.get("isImplicit") and _UNNAMED_SPACE in _declared_type(node):
             what = f"'{node['name']}'" if node.get("name") else "a cast"
-            found.append(f"{name} line {line}: {what} is a pointer or reference without an address space")
-    return sorted(set(found))
+            found.add(f"{name} line {line}: {what} is a pointer or reference without an address space")
+    return sorted(found)
+
+
+def _declared_type(node: dict) -> str:
+    """The type that the text gives here, with what a typedef stands for; "" for nodes that give none."""
+    types = node.get("type", {})
+    kind, text = node.get("kind"), f"{types.get('qualType', '')} {types.get('desugaredQualType', '')}"
+    if kind in _FUNCTIONS:
+        return text.partition("(")[0]  # what it returns; parameters are nodes of their own
+    return text if kind in _DECLARATIONS | _CASTS else ""
 
 
 def recursive_functions(tree: dict) -> list[str]:

@@ -70,6 +70,16 @@ def test_the_cache_folder_is_this_user_s_alone(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "a" / "b" and cache_folder().is_dir()
 
 
+def test_a_cache_folder_of_another_user_is_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv("LUCID_SIMULATOR_CACHE", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = os.getuid()
+    (tmp_path / f"lucid-metal-simulator-{mine + 1}").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    with pytest.raises(build.BuildError, match="belongs to another user; set LUCID_SIMULATOR_CACHE"):
+        cache_folder()
+
+
 @pytest.mark.parametrize(
     ("system", "compiler", "reason"),
     [

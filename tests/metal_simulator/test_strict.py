@@ -34,6 +34,16 @@ ILLEGAL = {
         CALL,
         "'q'",
     ),
+    "return of a pointer without address space": (
+        "inline const float* g(const device float* p);\n" + F + "{ return p[0]; }",
+        CALL,
+        "header line 1: 'g' is a pointer or reference without an address space",
+    ),
+    "typedef of a pointer without address space": (
+        "typedef const float* P;\ninline float g(P q) { return q[0]; }\n" + F + "{ return p[0]; }",
+        CALL,
+        "header line 2: 'q' is a pointer or reference without an address space",
+    ),
     "device pointer for a thread parameter": (
         "inline float h(thread const float* p) { return p[0]; }\n" + F + "{ return h(p); }",
         CALL,
@@ -169,6 +179,11 @@ LEGAL = {
     ),
     "functions by their full names": (
         F + "{ return metal::fma(p[0], 2.0f, metal::precise::exp(fast::exp(p[1]))); }",
+        CALL,
+    ),
+    "structs with functions and typedefs": (
+        "typedef const device float* P;\nstruct S {\n float a;\n float twice() const thread { return 2.0f * a; }\n};\n"
+        "inline P next(P p) { return p + 1; }\n" + F + "{ S s = {next(p)[0]}; return s.twice(); }",
         CALL,
     ),
     "overloads that call each other": (
