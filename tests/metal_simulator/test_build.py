@@ -36,7 +36,7 @@ def test_two_processes_share_a_cold_cache(simulator, tmp_path):
         for _ in range(2)
     ]
     for process in processes:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
         assert output == "done\n"
     assert len(list(tmp_path.glob("machine-*"))) == 2  # the program and its lock

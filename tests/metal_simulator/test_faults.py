@@ -55,6 +55,16 @@ CHECKED = [
         "race on threadgroup memory",
     ),
     (
+        "a race behind a simdgroup barrier",
+        SHARED + "simdgroup_barrier(mem_flags::mem_threadgroup); s[i] = 2.0f; y[i] = s[i ^ 1];",
+        "is loaded after another thread's store without a barrier",
+    ),
+    (
+        "simd_sum, which is no barrier",
+        SHARED + "float sum = simd_sum(x[i]); y[i] = sum + s[i ^ 1];",
+        "is loaded after another thread's store without a barrier",
+    ),
+    (
         "uninitialised threadgroup memory",
         INDEX + "threadgroup float s[64]; s[i / 2] = 1.0f; y[i] = s[i];",
         "load of uninitialised threadgroup memory: 's', element 1",

@@ -31,6 +31,7 @@ struct RunningThread {
   uint32_t number;  // in the grid
   State state;
   CallSite site;    // where it waits
+  bool at_simdgroup_barrier;  // which orders memory, as the other simdgroup functions do not
   Fiber* fiber;
   // What it brought to its last two exchanges: a quick lane may bring the next value while a slow one still reads.
   uint8_t brought[2][MAX_EXCHANGED_BYTES];
@@ -108,13 +109,14 @@ static void wait(State state, CallSite site) {
 void threadgroup_barrier(CallSite site) { wait(State::AT_BARRIER, site); }
 
 void simdgroup_barrier(CallSite site) {
+  running->at_simdgroup_barrier = true;
   wait(State::AT_SIMDGROUP, site);
-  order_simdgroup_memory(running->attributes.simdgroup_index_in_threadgroup);
 }
 
 void exchange(CallSite site, const void* value, size_t bytes) {
   memcpy(running->brought[running->exchanges % 2], value, bytes);
   ++running->exchanges;
+  running->at_simdgroup_barrier = false;
   wait(State::AT_SIMDGROUP, site);
 }
 
@@ -178,6 +180,7 @@ static bool release_simdgroups() {
     if (found.alive != last - first) fault(missing);
     running = nullptr;
     ++counters.simd_operations;
+    if (found.one->at_simdgroup_barrier) order_simdgroup_memory(found.one->attributes.simdgroup_index_in_threadgroup);
     for (size_t i = first; i < last; ++i)
       if (threads[i].state == State::AT_SIMDGROUP) threads[i].state = State::READY;
     released = true;
