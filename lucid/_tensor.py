@@ -326,8 +326,18 @@ class Tensor(tape.TensorBase):
             self._array = array
             _pending.note(self)
 
+    def _write(self, what: str, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Become ``function(self, ...)``: what every writing method does."""
+        base = self._base
+        owner = None if base is None else base.owner()
+        if base is not None and owner is not None:  # a view is written as its owner stands now
+            fresh = base.view_of(owner)
+            if fresh._array.shape == self._array.shape and fresh._array.dtype == self._array.dtype:
+                self._array, self._node, self._index = fresh._array, fresh._node, fresh._index
+        return self._become(function(self, *args, **kwargs), what)
+
     def _become(self, result: Tensor, what: str) -> Tensor:
-        """Take over the value and the record of ``result``: how every writing method ends.
+        """Take over the value and the record of ``result``.
 
         Nothing recorded so far changes, because the record holds the former arrays. The tensor that a view was taken
         from is written as well.
@@ -335,7 +345,7 @@ class Tensor(tape.TensorBase):
         base = self._base
         owner: Any = None if base is None else base.owner()
         self._check_writable(what)
-        if base is not None and base.steps and owner is not None:
+        if base is not None and owner is not None and not base.detached:
             owner._check_writable(what)
         if result._array.shape != self._array.shape:
             raise ValueError(f"{what}: a tensor of shape {self.shape} cannot hold a result of shape {result.shape}")
@@ -345,12 +355,14 @@ class Tensor(tape.TensorBase):
         if self._node is None and result._node is not None:
             self._hooks = None
         self._node, self._index = result._node, result._index
-        if base is not None and owner is not None:
-            if base.steps:
-                written = _write_at(owner, base.positions(owner.shape), self)
-                owner._array, owner._node, owner._index = written._array, written._node, written._index
-            else:
-                owner._array = self._array
+        if base is None or owner is None:
+            return self
+        if base.detached:  # as in PyTorch, the owner has the new value and its record does not know
+            with tape.set_recording(False):
+                owner._array = _write_at(owner, base.positions(owner.shape), self)._array if base.steps else self._array
+        else:
+            written = _write_at(owner, base.positions(owner.shape), self)
+            owner._array, owner._node, owner._index = written._array, written._node, written._index
         return self
 
     def _check_writable(self, what: str) -> None:
@@ -372,64 +384,64 @@ class Tensor(tape.TensorBase):
         return item
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:
-        self._become(indexing.setitem(self, index, value), "tensor[index] = value")
+        self._write("tensor[index] = value", indexing.setitem, index, value)
 
     def copy_(self, other: TensorLike, non_blocking: bool = False) -> Tensor:
         """Write the values of ``other``, broadcast to this shape."""
-        return self._become(indexing.setitem(self, ..., other), "copy_")
+        return self._write("copy_", indexing.setitem, ..., other)
 
     def fill_(self, value: TensorLike) -> Tensor:
         """Write one value everywhere."""
-        return self._become(indexing.setitem(self, ..., value), "fill_")
+        return self._write("fill_", indexing.setitem, ..., value)
 
     def zero_(self) -> Tensor:
         """Write zeros."""
         return self.fill_(0)
 
     def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._become(arithmetic.add(self, other, alpha=alpha), "add_")
+        return self._write("add_", arithmetic.add, other, alpha=alpha)
 
     def sub_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._become(arithmetic.sub(self, other, alpha=alpha), "sub_")
+        return self._write("sub_", arithmetic.sub, other, alpha=alpha)
 
     def mul_(self, other: TensorLike) -> Tensor:
-        return self._become(arithmetic.mul(self, other), "mul_")
+        return self._write("mul_", arithmetic.mul, other)
 
     def div_(self, other: TensorLike) -> Tensor:
-        return self._become(arithmetic.div(self, other), "div_")
+        return self._write("div_", arithmetic.div, other)
 
     def pow_(self, exponent: TensorLike) -> Tensor:
-        return self._become(arithmetic.pow(self, exponent), "pow_")
+        return self._write("pow_", arithmetic.pow, exponent)
 
     def neg_(self) -> Tensor:
-        return self._become(arithmetic.neg(self), "neg_")
+        return self._write("neg_", arithmetic.neg)
 
     def lerp_(self, end: TensorLike, weight: TensorLike) -> Tensor:
-        return self._become(arithmetic.lerp(self, end, weight), "lerp_")
+        return self._write("lerp_", arithmetic.lerp, end, weight)
 
     def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
-        return self._become(arithmetic.clamp(self, min, max), "clamp_")
+        return self._write("clamp_", arithmetic.clamp, min, max)
 
     def sqrt_(self) -> Tensor:
-        return self._become(elementwise.sqrt(self), "sqrt_")
+        return self._write("sqrt_", elementwise.sqrt)
 
     def exp_(self) -> Tensor:
-        return self._become(elementwise.exp(self), "exp_")
+        return self._write("exp_", elementwise.exp)
 
     def masked_fill_(self, mask: TensorLike, value: TensorLike) -> Tensor:
-        return self._become(indexing.masked_fill(self, mask, value), "masked_fill_")
+        return self._write("masked_fill_", indexing.masked_fill, mask, value)
 
     def __iadd__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._become(arithmetic.add(self, other), "+=")
+        return self._write("+=", arithmetic.add, other)
 
     def __isub__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._become(arithmetic.sub(self, other), "-=")
+        return self._write("-=", arithmetic.sub, other)
 
     def __imul__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._become(arithmetic.mul(self, other), "*=")
+        return self._write("*=", arithmetic.mul, other)
 
     def __itruediv__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._become(arithmetic.div(self, other), "/=")
+        return self._write("/=", arithmetic.div, other)
 
     # Python ----------------------------------------------------------------------------------------------------------
 

@@ -258,22 +258,32 @@ class Base(NamedTuple):
 
     owner: weakref.ref[TensorBase]
     steps: tuple[Callable[[mx.array], mx.array], ...]  # from the owner's array to the view's; none: the value itself
+    detached: bool  # the view is outside of the owner's record
+
+    def view_of(self, owner: TensorBase) -> Tensor:
+        """The view as it would be taken from ``owner`` now."""
+        if self.detached:
+            return wrap(self._stepped(owner._array))
+        return cast("Tensor", apply(self._stepped, (owner,), {}, "view") if self.steps else owner)
+
+    def _stepped(self, array: mx.array) -> mx.array:
+        for step in self.steps:
+            array = step(array)
+        return array
 
     def positions(self, shape: tuple[int, ...]) -> mx.array:
         """The flat positions in an owner of ``shape`` of the view's elements, in the view's shape."""
-        index = mx.arange(math.prod(shape)).reshape(shape)
-        for step in self.steps:
-            index = step(index)
-        return index
+        return self._stepped(mx.arange(math.prod(shape)).reshape(shape))
 
 
 def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
-    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value)."""
-    steps = () if step is None else (step,)
-    if source._base is not None and source._base.owner() is not None:
-        view._base = Base(source._base.owner, source._base.steps + steps)
-    else:
-        view._base = Base(weakref.ref(source), steps)
+    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value, detached)."""
+    base = source._base
+    owner = None if base is None else base.owner()
+    if base is None or owner is None:
+        base = Base(weakref.ref(source), (), False)
+    steps = base.steps if step is None else (*base.steps, step)
+    view._base = Base(base.owner, steps, base.detached or step is None)
 
 
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -285,3 +285,28 @@ def test_views_of_temporaries_can_be_written():
     t = lucid.arange(6).reshape(2, 3)
     t[0] = 9
     assert t.tolist() == [[9, 9, 9], [3, 4, 5]]
+
+
+def test_a_view_is_written_as_its_owner_stands_now():
+    t = lucid.arange(6).reshape(2, 3)
+    view = t[0]
+    t.zero_()
+    view.add_(1)
+    assert t.tolist() == [[1, 1, 1], [0, 0, 0]] and view.tolist() == [1, 1, 1]
+    w = lucid.tensor([2.0], requires_grad=True)
+    t = lucid.zeros(3)
+    view = t[:2]
+    t[0] = w * 3
+    view.add_(1)  # keeps the record of what was written before
+    t.sum().backward()
+    assert t.tolist() == [7, 1, 0] and w.grad.tolist() == [3]
+
+
+def test_a_detached_view_writes_past_the_record():
+    p = lucid.ones(3, requires_grad=True)
+    value = p.detach()
+    with lucid.no_grad():
+        p.add_(1)
+    value.view(3)[2:] = 9
+    value.mul_(2)
+    assert p.tolist() == [4, 4, 18] and p.is_leaf and p.requires_grad and not value.requires_grad
