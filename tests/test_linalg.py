@@ -34,7 +34,7 @@ def test_singular_values_agree_with_numpy(order):
         (
             lambda n, x: n.vector_norm(lucid.arange(3)),
             TypeError,
-            "vector_norm: floating-point values are needed, got int64",
+            "vector_norm: input must hold floating-point numbers, got int64",
         ),
         (
             lambda n, x: n.vector_norm(lucid.zeros(0), float("inf")),

@@ -145,19 +145,28 @@ def floating(where: str, x: Any) -> mx.array:
     return x if x.dtype in FLOATING else x.astype(mx.float32)
 
 
+def real(where: str, value: Any, name: str = "input") -> mx.array:
+    """``value`` as an array of floating point, safe to sum.
+
+    Raises:
+        TypeError: it holds whole numbers or bools.
+    """
+    x = solid(array(where, value, name))
+    if x.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
+            "convert with .float()"
+        )
+    return x
+
+
 def averageable(where: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
     """``value`` in the dtype to average in, float32 for half precision, and the dtype of the result.
 
     Raises:
         TypeError: it holds whole numbers and ``dtype`` does not make them others.
     """
-    x = solid(array(where, value))
-    if dtype is not None:
-        x = x.astype(_checks.dtype(where, dtype))
-    if x.dtype not in FLOATING:
-        raise TypeError(
-            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
-        )
+    x = real(where, value if dtype is None else array(where, value).astype(_checks.dtype(where, dtype)))
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 

@@ -6,18 +6,9 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.gelu import gelu as gelu_of_arrays
-from lucid.ops._common import FLOATING, array, at_least_1d, either, floating
+from lucid.ops._common import array, at_least_1d, either, floating, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op
-
-
-def _real(where: str, x: Any) -> mx.array:
-    x = array(where, x)
-    if x.dtype not in FLOATING:
-        raise TypeError(
-            f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}; convert with .float()"
-        )
-    return x
 
 
 @op
@@ -37,14 +28,14 @@ def relu6(x: TensorLike) -> mx.array:
 @op
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> mx.array:
     """``x`` where it is above 0, else ``negative_slope * x``."""
-    x = _real("leaky_relu", x)
+    x = real("leaky_relu", x)
     return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
 def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
     """``x`` where it is above 0, else ``alpha * (exp(x) - 1)``."""
-    x = _real("elu", x)
+    x = real("elu", x)
     above = x > 0
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
@@ -56,7 +47,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
     ``approximate="tanh"`` gives ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
-    x = _real("gelu", x)
+    x = real("gelu", x)
     if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
         return gelu_of_arrays(x)
     return 0.5 * x * (1 + mx.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
@@ -65,14 +56,14 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
 @op
 def silu(x: TensorLike) -> mx.array:
     """``x * sigmoid(x)``, also called swish."""
-    x = _real("silu", x)
+    x = real("silu", x)
     return x * mx.sigmoid(x)
 
 
 @op
 def mish(x: TensorLike) -> mx.array:
     """``x * tanh(softplus(x))``."""
-    x = _real("mish", x)
+    x = real("mish", x)
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     # tanh(log(1 + e)) is n / (n + 2) with n = e (e + 2): one exponential. Above 20 it is 1 to the last digit.
     large = wide > 20
@@ -85,7 +76,7 @@ def mish(x: TensorLike) -> mx.array:
 @op
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
     """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
-    x = _real("softplus", x)
+    x = real("softplus", x)
     if not _checks.number("softplus", "beta", beta):
         raise ValueError("softplus: beta must not be 0")
     scaled = x * beta
@@ -96,13 +87,13 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.ar
 @op
 def logsigmoid(x: TensorLike) -> mx.array:
     """``log(sigmoid(x))`` without overflow."""
-    return -mx.logaddexp(-_real("logsigmoid", x), 0)
+    return -mx.logaddexp(-real("logsigmoid", x), 0)
 
 
 @op
 def softsign(x: TensorLike) -> mx.array:
     """``x / (1 + |x|)``."""
-    x = _real("softsign", x)
+    x = real("softsign", x)
     return x / (1 + mx.abs(x))
 
 
@@ -119,21 +110,21 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.a
 @op
 def hardsigmoid(x: TensorLike) -> mx.array:
     """``x / 6 + 1/2`` kept within 0 and 1."""
-    x = _real("hardsigmoid", x)
+    x = real("hardsigmoid", x)
     return mx.where(x <= -3, 0, mx.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype)
 
 
 @op
 def hardswish(x: TensorLike) -> mx.array:
     """``x * hardsigmoid(x)``. Source: Howard et al. 2019, arXiv:1905.02244."""
-    x = _real("hardswish", x)
+    x = real("hardswish", x)
     return mx.where(x <= -3, 0, mx.where(x >= 3, x, x * (x + 3) / 6)).astype(x.dtype)
 
 
 @op
 def glu(x: TensorLike, dim: int = -1) -> mx.array:
     """The first half along ``dim`` times the sigmoid of the second half."""
-    x = _real("glu", x)
+    x = real("glu", x)
     at = _checks.dim("glu", dim, x.ndim)
     if x.ndim == 0 or x.shape[at] % 2:
         raise ValueError(f"glu: the size along dim {dim} must be even, got shape {x.shape}")

@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import FLOATING, array, real, solid
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
@@ -16,15 +16,13 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 
 def _wide(where: str, x: Any, name: str = "input") -> mx.array:
-    x = array(where, x, name)
-    if x.dtype not in FLOATING:
-        raise TypeError(f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
+    x = real(where, x, name)
     return x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 
 def _pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     """Both in the dtype to compute in, broadcast, and the dtype of the result."""
-    x, target = array(where, x), array(where, target, "target")
+    x, target = solid(array(where, x)), solid(array(where, target, "target"))
     if x.shape != target.shape:
         shape = _checks.broadcast_shapes(where, x.shape, target.shape)
         warnings.warn(

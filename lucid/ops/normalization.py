@@ -10,7 +10,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import array, real
 from lucid.ops._types import TensorLike
 from lucid.ops.reduction import power_norm
 from lucid.tape import op
@@ -28,9 +28,7 @@ def channel_axis(where: str, x: mx.array, data_format: str) -> int:
 
 def _input(where: str, x: Any) -> tuple[mx.array, mx.array]:
     """``x``, and ``x`` in the dtype to compute in."""
-    x = array(where, x)
-    if x.dtype not in FLOATING:
-        raise TypeError(f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}")
+    x = real(where, x)
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 

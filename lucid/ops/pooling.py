@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import real
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -77,13 +77,6 @@ def _height_axis(where: str, x: mx.array, data_format: str) -> int:
     return x.ndim - (2 if data_format == "channels_first" else 3)
 
 
-def _input(where: str, x: Any) -> mx.array:
-    x = array(where, x)
-    if x.dtype not in FLOATING:
-        raise TypeError(f"{where}: input must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
-    return x
-
-
 @op
 def max_pool2d(
     x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
@@ -96,7 +89,7 @@ def max_pool2d(
     Raises:
         ValueError: padding above half of the kernel, or a kernel larger than the padded input.
     """
-    x = _input("max_pool2d", x)
+    x = real("max_pool2d", x)
     windows = _Windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, data_format)
     places = windows.places(windows.padded(x, -mx.inf))
     largest = next(places)
@@ -118,7 +111,7 @@ def avg_pool2d(
     Raises:
         ValueError: padding above half of the kernel, or a kernel larger than the padded input.
     """
-    x = _input("avg_pool2d", x)
+    x = real("avg_pool2d", x)
     windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)
     wide = windows.padded(x if x.dtype == mx.float64 else x.astype(mx.float32), 0)
     places = windows.places(wide)
@@ -152,7 +145,7 @@ def adaptive_avg_pool2d(
 
     Row i of the result covers the input rows from floor(i H / OH) to ceil((i + 1) H / OH).
     """
-    x = _input("adaptive_avg_pool2d", x)
+    x = real("adaptive_avg_pool2d", x)
     wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(wanted) != 2:
         raise ValueError(f"adaptive_avg_pool2d: output_size must be one integer or (H, W), got {output_size!r}")

@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import real
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import along_axis
@@ -32,9 +32,7 @@ def interpolate(
         ValueError: neither or both of size and scale_factor, a mode for other dimensions, or an empty result.
     """
     where = "interpolate"
-    x = array(where, x)
-    if x.dtype not in FLOATING:
-        raise TypeError(f"{where}: input must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}")
+    x = real(where, x)
     _checks.one_of(where, "mode", mode, _MODES)
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")

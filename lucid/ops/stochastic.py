@@ -3,12 +3,10 @@
 Their callers in ``lucid.nn.functional`` draw the key and have checked that the rate lies in [0, 1].
 """
 
-from typing import Any
-
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import real
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -20,14 +18,14 @@ def dropout(x: TensorLike, rate: float, key: mx.array | None) -> mx.array:
 
     Source: Srivastava et al. 2014, Dropout.
     """
-    x = _input("dropout", x)
+    x = real("dropout", x)
     return _thinned(x, rate, x.shape, key, True)
 
 
 @op
 def dropout_channels(x: TensorLike, rate: float, key: mx.array | None, data_format: str) -> mx.array:
     """Zero whole channels of (N, C, ...) with probability ``rate``; scale the rest to keep the mean."""
-    x = _input("dropout2d", x)
+    x = real("dropout2d", x)
     _checks.one_of("dropout2d", "data_format", data_format, DATA_FORMATS)
     _checks.rank("dropout2d", "input", x.shape, (3, 4), "(N, C, H, W)")
     space = range(x.ndim - 2, x.ndim) if data_format == "channels_first" else range(x.ndim - 3, x.ndim - 1)
@@ -41,17 +39,10 @@ def drop_path(x: TensorLike, rate: float, key: mx.array | None, scale_by_keep: b
 
     Shapes: x (N, ...), out the same. Source: Huang et al. 2016, arXiv:1603.09382.
     """
-    x = _input("drop_path", x)
+    x = real("drop_path", x)
     if x.ndim == 0:
         raise ValueError("drop_path: input must have samples, (N, ...), got a tensor without dimensions")
     return _thinned(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
-
-
-def _input(where: str, x: Any) -> mx.array:
-    x = array(where, x)
-    if x.dtype not in FLOATING:
-        raise TypeError(f"{where}: floating-point values are needed, got {_checks.dtype_name(x.dtype)}")
-    return x
 
 
 def _thinned(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array | None, scale: bool) -> mx.array:

@@ -153,7 +153,7 @@ def ones(*shape):
         (
             lambda: F.layer_norm(ones(2, 3).long(), (3,)),
             TypeError,
-            "layer_norm: floating-point values are needed, got int64",
+            "layer_norm: input must hold floating-point numbers, got int64",
         ),
         (lambda: F.rms_norm(ones(2, 3), (2,)), ValueError, "rms_norm: the last sizes of the input must be"),
         (lambda: F.rms_norm(ones(2, 3), (3,), ones(4)), ValueError, r"rms_norm: weight must have shape \(3,\)"),

@@ -82,10 +82,10 @@ def test_half_precision_is_summed_in_float32():
         (
             lambda x: lucid.arange(3).mean(),
             TypeError,
-            "mean: floating-point values are needed, got int64; convert with .float",
+            "mean: input must hold floating-point numbers, got int64; convert with .float",
         ),
-        (lambda x: lucid.arange(3).std(), TypeError, "std: floating-point values are needed, got int64"),
-        (lambda x: lucid.arange(3).norm(), TypeError, "norm: floating-point values are needed, got int64"),
+        (lambda x: lucid.arange(3).std(), TypeError, "std: input must hold floating-point numbers, got int64"),
+        (lambda x: lucid.arange(3).norm(), TypeError, "norm: input must hold floating-point numbers, got int64"),
         (lambda x: x.var(unbiased=True, correction=1), TypeError, "var: unbiased and correction cannot both be given"),
         (lambda x: x.norm("nuc"), ValueError, "norm: p must be 'fro', got 'nuc'"),
         (

@@ -162,7 +162,7 @@ def test_second_derivatives_have_the_mask_too():
             r"drop_path: input must have samples, \(N, ...\), got a tensor without dimensions",
         ),
         (lambda x: F.dropout(None), TypeError, "dropout: input must be a tensor.*got NoneType"),
-        (lambda x: F.dropout(x.long()), TypeError, "dropout: floating-point values are needed, got int64"),
+        (lambda x: F.dropout(x.long()), TypeError, "dropout: input must hold floating-point numbers, got int64"),
     ],
 )
 def test_wrong_arguments_are_refused_in_our_words(use, error, message):
