@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import nn
+from lucid import _device, nn
 from lucid.kernels import launch, library, tuning, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.split import Split
@@ -19,7 +19,7 @@ from tests.kernels.formulas import (
     relative_error,
     taps_of,
 )
-from tests.metal_simulator import simulation
+from tests.metal_simulator import simulation, strict
 
 # x (N, H, W, C), kernel, stride, padding, dilation
 SHAPES = [
@@ -392,6 +392,41 @@ def test_conv2d_goes_here_in_both_data_formats(gpu, data_format):
     wanted = mx.grad(lambda w, b: slices_formula(x, w, b, 1, 1, 1).square().sum(), argnums=(0, 1))(weight, bias)
     for got, one in zip((layer.weight.grad.mlx, layer.bias.grad.mlx), wanted, strict=True):
         assert relative_error(got, float64(one)) < 2e-5
+
+
+# Shapes, and kernels with them, that launch every function, with inputs in both of Metal's address spaces: MLX puts
+# those of fewer than 8 elements into `constant`, others into `device`.
+LEGAL_CASES = [SHAPES[0], SHAPES[7], SHAPES[8], SHAPES[11], SHAPES[13], ((1, 2, 3, 1), (1, 2), (2, 1), 0, 1)]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("case", LEGAL_CASES, ids=str)
+def test_the_shader_is_legal_metal(monkeypatch, case, dtype):
+    if reason := strict.missing():
+        pytest.skip(reason)
+    texts = {}
+
+    def metal_kernel(name, input_names, output_names, source, header):
+        def launch(*, inputs, output_shapes, output_dtypes, template, **_):
+            spaces = tuple(one.size < 8 for one in inputs)
+            texts[name, str(template), spaces] = (
+                header, source, input_names, inputs, output_names, output_dtypes, template,
+            )  # fmt: skip
+            return [mx.zeros(shape, dtype) for shape, dtype in zip(output_shapes, output_dtypes, strict=True)]
+
+        return launch
+
+    monkeypatch.setattr(mx.fast, "metal_kernel", metal_kernel)
+    monkeypatch.setattr(_device, "backend", lambda: "metal")
+    library.forget()
+    shape, kernel, *options = case
+    x, weight, bias, cotangent = arrays(shape, kernel, dtype, *options)
+    mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, *options), [x, weight, bias], [cotangent]))
+    mx.eval(depthwise_conv2d(x, weight, None, *options))
+    library.forget()
+    assert len(texts) >= 3
+    for text in texts.values():
+        assert strict.check(*text) == []
 
 
 # The formulas that everything here is compared with, by finite differences in float64 ---------------------------------
