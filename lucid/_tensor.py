@@ -6,6 +6,7 @@ What is written out here is what a tensor is: its value, its place in the record
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -194,7 +195,7 @@ class Tensor(tape.TensorBase):
         if self._node is not None:
             self._node.retain(self)
 
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> HookHandle:
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
         """Call ``hook(gradient)`` when the gradient of this tensor is known; what it returns replaces it.
 
         Raises:
@@ -203,10 +204,10 @@ class Tensor(tape.TensorBase):
         if not self.requires_grad:
             raise RuntimeError("register_hook: this tensor does not require grad, so the hook would never be called")
         if self._node is not None:
-            return HookHandle(self._node.hooks_of(self._index), hook)
+            return RemovableHandle(self._node.hooks_of(self._index), hook)
         if self._hooks is None:
             self._hooks = {}
-        return HookHandle(self._hooks, hook)
+        return RemovableHandle(self._hooks, hook)
 
     # Values in and out -----------------------------------------------------------------------------------------------
 
@@ -798,18 +799,24 @@ def _takes_a_view(index: Any) -> bool:
     return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)
 
 
-class HookHandle:
-    """What ``register_hook`` returns: ``remove()`` takes the hook off again."""
+class RemovableHandle:
+    """What registering a hook returns: ``remove()``, or the end of a ``with`` block, takes the hook off again."""
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+    _ids = itertools.count()  # never the same one again: removing twice must not hit another hook
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self._hooks = hooks
-        self._id = max(hooks, default=-1) + 1
-        hooks[self._id] = hook
+        self.id = next(self._ids)
+        others = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks[self.id] = hook
+        hooks.update(others)
 
     def remove(self) -> None:
-        self._hooks.pop(self._id, None)
+        self._hooks.pop(self.id, None)
 
-    def __enter__(self) -> HookHandle:
+    def __enter__(self) -> RemovableHandle:
         return self
 
     def __exit__(self, *exc: object) -> None:

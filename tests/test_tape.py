@@ -290,3 +290,14 @@ def test_nothing_has_the_gradient_zero():
     y = x.t() + b
     (y * 2).sum().backward()
     assert x.grad.shape == (3, 0) and b.grad.tolist() == [0, 0, 0]
+
+
+def test_removing_a_hook_twice_removes_no_other():
+    x, _ = leaf(2)
+    first = x.register_hook(lambda gradient: None)
+    first.remove()
+    seen = []
+    x.register_hook(seen.append)
+    first.remove()
+    x.sum().backward()
+    assert len(seen) == 1

@@ -1,4 +1,4 @@
-"""Hooks of modules: how one is taken off again, and how a backward hook gets its place on the tape."""
+"""Hooks of modules: what they may return, and how a backward hook gets its place on the tape."""
 
 from __future__ import annotations
 
@@ -10,30 +10,6 @@ from lucid._tensor import Tensor
 
 if TYPE_CHECKING:
     from lucid.nn.module import Module
-
-
-class RemovableHandle:
-    """What registering a hook returns: ``remove()``, or the end of a ``with`` block, takes the hook off."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self._hooks = hooks
-        self.id = max(hooks, default=-1) + 1
-        if prepend:
-            others = dict(hooks)
-            hooks.clear()
-            hooks[self.id] = hook
-            hooks.update(others)
-        else:
-            hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def checked_arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

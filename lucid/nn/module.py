@@ -19,8 +19,8 @@ import mlx.core as mx
 from lucid import tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
-from lucid._tensor import Tensor
-from lucid.nn.hooks import BackwardHooks, RemovableHandle, checked_arguments
+from lucid._tensor import RemovableHandle, Tensor
+from lucid.nn.hooks import BackwardHooks, checked_arguments
 from lucid.nn.parameter import Parameter
 from lucid.nn.state import IncompatibleKeys, plan_loading
 
