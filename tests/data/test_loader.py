@@ -25,6 +25,7 @@ from lucid.data import (
     transforms,
 )
 from lucid.data.workers import THREAD_NAME
+from tests.data.threads import no_thread_is_left, worker_threads  # noqa: F401 (a fixture for every test)
 
 WORKERS = pytest.mark.parametrize("num_workers", [0, 3])
 
@@ -68,16 +69,6 @@ def collect(loader, into):
     """``lists`` that keeps what came before an error."""
     for batch in loader:
         into.append(batch.tolist())
-
-
-def worker_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left():
-    yield
-    assert worker_threads() == []
 
 
 # Batches --------------------------------------------------------------------------------------------------------------

@@ -8,16 +8,7 @@ from functools import partial
 import pytest
 
 from lucid.data.workers import THREAD_NAME, run_ahead
-
-
-def worker_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left():
-    yield
-    assert worker_threads() == []
+from tests.data.threads import no_thread_is_left, worker_threads  # noqa: F401 (a fixture for every test)
 
 
 def jobs_of(function, count):

@@ -1,0 +1,17 @@
+"""The loader's background threads that are alive, and a fixture that wants none of them left."""
+
+import threading
+
+import pytest
+
+from lucid.data.workers import THREAD_NAME
+
+
+def worker_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert worker_threads() == []
