@@ -1,0 +1,205 @@
+"""The benchmark from end to end on small shapes: table, JSON, tuning on a GPU that is made up, wrong options."""
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+
+from lucid import _device
+from lucid.kernels import library, tuning
+from lucid.kernels.split import Split, forward_split
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "benchmark_depthwise.py"
+DIRECTIONS = ["forward", "input gradient", "weight gradient"]
+TINY = ["--device", "cpu", "--stages", "6x5x3", "1x1x1", "--kernel", "3", "--seconds", "0", "--beside", "mlx"]
+
+
+def run(*arguments):
+    command = [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def example(monkeypatch):
+    spec = importlib.util.spec_from_file_location("benchmark_depthwise", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("mode", ["compiled", "eager"])
+def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
+    options = [*TINY, "--batch", "1", "3", "--dtype", "float32", "bfloat16", "--memory", "2x6x6x4"]
+    options += ["--eager"] if mode == "eager" else []
+    done = run(*options, "--json", tmp_path / "out.json")
+    assert done.returncode == 0 and done.stderr == ""
+    assert [one.name for one in tmp_path.iterdir()] == ["out.json"]
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["format"] == 1 and found["mode"] == mode and found["machine"]["backend"] == "cpu"
+    assert found["command"].startswith("python examples/benchmark_depthwise.py --device cpu")
+    assert found["machine"]["versions"]["mlx"] == mx.__version__
+    assert str(SCRIPT.parents[1]) not in json.dumps({**found, "command": ""})
+
+    shapes = [[n, *size] for size in ([6, 5, 3], [1, 1, 1]) for n in (1, 3)]
+    wanted = [(shape, dtype, what) for shape in shapes for dtype in ("float32", "bfloat16") for what in DIRECTIONS]
+    assert [(line["shape"], line["dtype"], line["what"]) for line in found["lines"]] == wanted
+    for line in found["lines"]:
+        moved = 2 * math.prod(line["shape"]) * (4 if line["dtype"] == "float32" else 2)
+        for name in ("ours", "mlx"):
+            one = line[name]
+            assert one["gigabytes_per_second"] == pytest.approx(moved / one["seconds"] / 1e9)
+            assert one["of_a_copy"] == pytest.approx(line["copy_seconds"] / one["seconds"])
+            assert one["peak_bytes"] >= moved
+        assert line["is_right"] and 0 <= line["difference"] <= 1.6e-2
+        [printed] = [
+            row for row in done.stdout.splitlines()
+            if row.split()[:2] == ["x".join(map(str, line["shape"])), line["dtype"]] and line["what"] in row
+        ]  # fmt: skip
+        assert (
+            f"{line['ours']['seconds'] * 1e3:.3f} ms" in printed and f"{line['mlx']['seconds'] * 1e3:.3f} ms" in printed
+        )
+    memory = found["peak_memory"]
+    assert memory["input_bytes"] == 2 * 6 * 6 * 4 * 4
+    assert all(memory[name] >= 4 * memory["input_bytes"] for name in ("ours", "mlx"))  # x, y and their gradients
+    assert f"ours {memory['ours'] / memory['input_bytes']:.1f}" in done.stdout
+
+
+def test_nobody_beside(tmp_path):
+    done = run("--device", "cpu", "--stages", "4x4x2", "--seconds", "0", "--beside", "--memory", "off", "--batch", "1")
+    assert done.returncode == 0 and "mx.conv2d" not in done.stdout and "Peak memory" not in done.stdout
+    assert sum("float32" in row for row in done.stdout.splitlines()) == 3
+
+
+def test_a_wrong_result_is_told(example, monkeypatch, capsys):
+    monkeypatch.setitem(
+        example.CONVOLUTIONS, "ours", lambda x, weight, case: example.mlx_convolution(x, weight * 1.01, case)
+    )
+    assert example.main([*TINY, "--batch", "1", "--memory", "off"]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("WRONG: differs by 1.0e-02") == 6
+    assert "6 of 6 results are WRONG" in err
+
+
+def test_contestants_take_turns_and_medians_count(example, monkeypatch):
+    turns = []
+    clock = {"a": iter([9, 9, 1, 2, 3, 4, 100]), "b": iter([9, 9, 5, 5, 5, 5, 5])}
+    monkeypatch.setattr(example, "seconds_of", lambda name, calls: turns.append(name) or next(clock[name]))
+    assert example.interleaved_medians({"a": "a", "b": "b"}, 0, 256) == {"a": 3, "b": 5}
+    assert turns == ["a"] * 2 + ["b"] * 2 + ["a", "b"] * 5
+
+
+def test_short_calls_are_repeated(example, monkeypatch):
+    counts = []
+    monkeypatch.setattr(example, "seconds_of", lambda prepare, calls: counts.append(calls) or 1e-3)
+    example.interleaved_medians({"a": None}, 0, 256)
+    assert counts == [1, 1, 4, 16] + [16] * 5
+    counts.clear()
+    example.interleaved_medians({"a": None}, 0, 6)
+    assert max(counts) == 4
+
+
+def test_calls_are_chained(example):
+    case = example.Case(2, 5, 4, 3, 3, "float32")
+    x, weight, _ = arrays = case.arrays()
+    ours = example.OnMlx("ours", example.our_convolution, case, arrays, eager=True)
+    [found] = [
+        cell.cell_contents for cell in ours.prepare("forward", 3).__closure__ if isinstance(cell.cell_contents, list)
+    ]
+    wanted = x
+    for _ in range(3):
+        wanted = example.mlx_convolution(wanted, weight, case)
+    assert mx.allclose(found[0], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_tuning_needs_a_gpu():
+    done = run("--device", "cpu", "--tune")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.strip() == "--tune needs a GPU, and here the CPU computes: it has no cuts to choose from."
+
+
+@pytest.fixture
+def made_up_gpu(tmp_path, monkeypatch):
+    """A Metal device whose kernels give zeros; what was launched is listed."""
+    launched = []
+
+    def kernel(language, stem, name, inputs, outputs, call):
+        def launch(**arguments):
+            strip = dict(arguments["template"])["S"]
+            launched.append(Split(strip, arguments["grid"][1], arguments["threadgroup"][0]))
+            pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
+            return [mx.zeros(shape, dtype) for shape, dtype in pairs]
+
+        return launch
+
+    monkeypatch.setattr(library, "kernel", kernel)
+    monkeypatch.setattr(_device, "backend", lambda: "metal")
+    monkeypatch.setenv("LUCID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LUCID_TUNING", raising=False)
+    tuning.forget()
+    yield launched
+    tuning.forget()
+
+
+def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, made_up_gpu):
+    shape = (2, 96, 28, 28)
+    fastest = list(tuning.candidates(shape))[5]
+
+    def seconds_of(prepare, calls):
+        made_up_gpu.clear()
+        prepare(1)()
+        return 1.0 if made_up_gpu[0] == fastest else 2.0
+
+    monkeypatch.setattr(example, "seconds_of", seconds_of)
+    options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
+    assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
+    tuning.forget()  # the next process
+    assert tuning.forward_split("metal", mx.float16, (7, 7), shape) == fastest != forward_split(*shape)
+    assert tuning.forward_split("metal", mx.float32, (7, 7), shape) == forward_split(*shape)
+    [line] = json.loads((tmp_path / "out.json").read_text())["tuning"]
+    usual = forward_split(*shape)
+    assert line["before"] == {"seconds": 2.0, "cut": [usual.strip, usual.chunks, usual.threads]}
+    assert line["after"] == {"seconds": 1.0, "cut": [fastest.strip, fastest.chunks, fastest.threads]}
+    assert line["cuts"] == len(list(tuning.candidates(shape)))
+    out = capsys.readouterr().out
+    assert f"{line['before']['cut']} -> {line['after']['cut']}" in out and str(tuning.path()) in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stages", "5"], "wanted 3 sizes above 0 like 5x6x7, got '5'"),
+        (["--stages", "0x4x4"], "wanted 3 sizes above 0"),
+        (["--memory", "4x4x4"], "wanted 4 sizes above 0 like 5x6x7x8, got '4x4x4'"),
+        (["--batch", "0"], "wanted a whole number above 0, got '0'"),
+        (["--kernel", "4"], "wanted an odd number up to 31, got '4'"),
+        (["--kernel", "33"], "wanted an odd number up to 31, got '33'"),
+        (["--dtype", "float64"], "invalid choice: 'float64'"),
+        (["--seconds", "nan"], "wanted seconds, 0 or more, got 'nan'"),
+        (["--seconds", "long"], "wanted seconds, 0 or more, got 'long'"),
+        (["--json", "no/such/folder/x.json"], "--json: there is no folder no/such/folder"),
+        (["--tune", "--kernel", "9"], "only kernels up to 7x7 have cuts to choose from, got --kernel 9"),
+        (["--beside", "jax"], "invalid choice: 'jax'"),
+    ],
+)
+def test_wrong_options(example, capsys, options, message):
+    with pytest.raises(SystemExit) as end:
+        example.main(options)
+    assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_missing_pytorch_and_tuning_turned_off_are_wrong_options(example, monkeypatch, capsys):
+    monkeypatch.setattr(example, "torch_beside", lambda backend: None)
+    monkeypatch.setenv("LUCID_TUNING", "off")
+    for options, message in (
+        (["--beside", "torch"], "PyTorch is not installed"),
+        (["--tune"], "LUCID_TUNING=off is set"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            example.main(options)
+        assert end.value.code == 2 and message in capsys.readouterr().err
