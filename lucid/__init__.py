@@ -6,7 +6,7 @@
 
 from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import autograd, data, linalg, memory, models, nn, optim, random, utils
+from lucid import amp, autograd, data, linalg, memory, models, nn, optim, random, utils
 from lucid._creation import *
 from lucid._device import device
 from lucid._dtypes import (
@@ -31,6 +31,7 @@ from lucid._dtypes import (
 )
 from lucid._tensor import Tensor
 from lucid._version import __version__
+from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from lucid.ops import *
 from lucid.random import (

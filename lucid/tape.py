@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, ove
 
 import mlx.core as mx
 
+from lucid import _precision
+
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
 
@@ -47,6 +49,7 @@ _serial = itertools.count()
 class _Mode(threading.local):
     recording = True
     replaying = False  # a checkpointed function runs for the second time: it must not change anything outside itself
+    low: mx.Dtype | None = None  # the half precision of autocast, where it is on
 
 
 _mode = _Mode()
@@ -176,6 +179,36 @@ def replaying() -> Iterator[None]:
         yield
     finally:
         _mode.recording, _mode.replaying = before
+
+
+def autocast_dtype() -> mx.Dtype | None:
+    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
+    return _mode.low
+
+
+class autocasting:
+    """Compute what ``_precision`` lists in ``low``, or turn autocast off with ``None``: in a block or a function."""
+
+    def __init__(self, low: mx.Dtype | None) -> None:
+        self._low = low
+        self._before: list[mx.Dtype | None] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_mode.low)
+        _mode.low = self._low
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.low = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        low = self._low
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with autocasting(low):  # a new one: threads may be inside at the same time
+                return function(*args, **kwargs)
+
+        return cast(F, call)
 
 
 def newest() -> int:
@@ -343,6 +376,8 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
                 plain[key] = value
         kwargs = plain
 
+    if _mode.low is not None:
+        body = _precision.adapted(body, name, _mode.low)
     out = body(*arrays, **kwargs)
 
     if not edges:
@@ -466,7 +501,8 @@ def backward(
         seen = slots[index]
         slots[index] = gradient if seen is None else _add(seen, gradient)
 
-    with set_recording(create_graph):
+    # Without autocast: the record has its casts, and what hooks compute must not depend on where backward was called.
+    with set_recording(create_graph), autocasting(None):
         for root, cotangent in zip(roots, cotangents, strict=True):
             send(edge_of(root), cotangent)
         while queue:

@@ -13,7 +13,7 @@ import lucid
 ROOT = Path(__file__).parents[1]
 # Lowest first. A unit imports units of rows above its own, never its neighbours in the row.
 LEVELS = [
-    ["_version", "_checks", "_device", "memory", "_pending"],
+    ["_version", "_checks", "_device", "_precision", "memory", "_pending"],
     ["_dtypes"],
     ["kernels", "tape"],
     ["ops"],
@@ -22,7 +22,7 @@ LEVELS = [
     ["_creation"],
     ["autograd", "linalg", "serialization", "utils"],
     ["nn", "optim", "data"],
-    ["models", "_compile", "checkpoint", "distributed", "metrics"],
+    ["amp", "models", "_compile", "checkpoint", "distributed", "metrics"],
 ]
 LEVEL = {unit: level for level, row in enumerate(LEVELS) for unit in row}
 FILES = sorted(path for path in (ROOT / "lucid").rglob("*.py") if path != ROOT / "lucid" / "__init__.py")

@@ -26,7 +26,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     Raises:
         TypeError: the function returns something else.
     """
-    state, start = random.get_state(), tape.newest()
+    state, start, low = random.get_state(), tape.newest(), tape.autocast_dtype()
     out = function(*args, **kwargs)
     outputs = out if isinstance(out, tuple | list) else (out,)
     for output in outputs:
@@ -47,7 +47,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
         try:
             for leaf, array in zip(leaves, arrays[len(inputs) :], strict=True):
                 leaf._array = array
-            with tape.replaying(), _pending.collecting(), random.fork(state):
+            with tape.replaying(), tape.autocasting(low), _pending.collecting(), random.fork(state):
                 again = function(*new_args, **new_kwargs)
         finally:
             for leaf, array in zip(leaves, before, strict=True):

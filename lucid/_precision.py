@@ -1,0 +1,73 @@
+"""Which operations autocast computes in half precision, which in float32, and how it makes them.
+
+An operation in neither list follows its inputs; where they differ, the wider dtype wins. The casts happen inside the
+recorded operation. A float32 operand is therefore recorded as it is, its gradient comes back in float32, and a backward
+pass does the same whether it is asked for inside or outside of the context. ``lucid.amp`` is what users call,
+``lucid.tape`` asks here.
+
+float64 and whole numbers are left alone, as in PyTorch.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(name for line in lines for name in line.split())
+
+
+# Products summed over many terms: nearly all of the time goes here, and hardware sums them in float32.
+LOW = _names(
+    "linear matmul mm bmm mv dot inner addmm addmv baddbmm tensordot einsum",
+    "conv1d conv2d conv_transpose1d conv_transpose2d",
+)
+
+# What overflows in float16 or loses its digits in both: exponentials, logarithms, powers, sums over many values. The
+# result is float32 too.
+HIGH = _names(
+    # normalization
+    "layer_norm rms_norm group_norm batch_norm_with_statistics batch_norm_of_batch global_response_norm normalize",
+    # probabilities and losses
+    "softmax log_softmax softmin logsigmoid softplus cross_entropy nll_loss kl_div mse_loss l1_loss smooth_l1_loss",
+    "huber_loss binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity",
+    # reductions
+    "sum mean prod var std var_mean std_mean norm vector_norm matrix_norm logsumexp cumsum cumprod trace",
+    # exponentials, logarithms, powers, and functions that are steep somewhere
+    "exp exp2 expm1 log log1p log2 log10 logaddexp pow square rsqrt reciprocal tan sinh cosh asin acos erfinv",
+)
+
+_HALF = frozenset((mx.float16, mx.bfloat16))
+_CAST_DOWN = _HALF | {mx.float32}
+
+
+def adapted(body: Callable[..., Any], name: str, low: mx.Dtype) -> Callable[..., Any]:
+    """The body of operation ``name`` as autocast to ``low`` computes it."""
+    if name in LOW:
+        return partial(_cast_and_call, body, _CAST_DOWN, low)
+    if name in HIGH:
+        return partial(_cast_and_call, body, _HALF, mx.float32)
+    return body
+
+
+def _cast_and_call(body: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype, /, *args: Any, **kw: Any) -> Any:
+    named = dict(zip(kw, _cast(tuple(kw.values()), which, to), strict=True))
+    return body(*_cast(args, which, to), **named)
+
+
+def _cast(values: Any, which: frozenset[mx.Dtype], to: mx.Dtype) -> Any:
+    """``values``, a tuple or a list, with the arrays of the dtypes ``which`` in the dtype ``to``."""
+    found = []
+    for value in values:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            value = mx.array(value.astype(np.float32))  # what the operation would make of it
+        if isinstance(value, mx.array):
+            found.append(value.astype(to) if value.dtype in which else value)
+        elif type(value) in (list, tuple) and any(isinstance(one, mx.array | np.ndarray) for one in value):
+            found.append(_cast(value, which, to))
+        else:
+            found.append(value)
+    return type(values)(found)

@@ -1,0 +1,260 @@
+"""lucid.amp.autocast: which operation gives which dtype, and that gradients arrive as if nothing had happened."""
+
+import importlib
+import json
+import pkgutil
+import threading
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import _precision, nn, ops
+from lucid._checks import dtype_name
+from lucid.nn import functional as F
+from lucid.utils import checkpoint
+from tests.reference import amp_cases
+
+RECORDED = json.loads(amp_cases.FILE.read_text())
+# PyTorch's CPU leaves these in bfloat16 and sums in float32 inside; its CUDA gives most of them in float32. In Lucid
+# the same rule holds on every device: norms, probabilities, reductions, exponentials and powers are float32.
+HIGHER = {
+    "layer_norm", "layer_norm with float32 weight", "group_norm", "softmax", "log_softmax", "sum", "mean", "var",
+    "cumsum", "cumprod", "norm", "logsumexp", "exp", "log", "pow", "rsqrt", "softplus",
+}  # fmt: skip
+# PyTorch's CPU forgets these two; they are matrix products like the others.
+LOWER = {"mv", "dot"}
+
+
+@pytest.mark.parametrize("case", amp_cases.CASES)
+def test_dtypes_are_those_of_pytorch_but_for_the_stated_ones(case):
+    got = amp_cases.run(lucid, case, lucid.tensor)
+    if case in HIGHER:
+        assert (got, RECORDED[case]) == ("float32", "bfloat16")
+    elif case in LOWER:
+        assert (got, RECORDED[case]) == ("bfloat16", "float32")
+    else:
+        assert got == RECORDED[case]
+
+
+def operations():
+    """The names of all operations, by the module that has them."""
+    modules = [importlib.import_module(f"lucid.ops.{info.name}") for info in pkgutil.iter_modules(ops.__path__)]
+    return {
+        module.__name__.rpartition(".")[2]: {
+            function.__wrapped__.__name__.rstrip("_")
+            for function in vars(module).values()
+            if hasattr(function, "__wrapped__") and function.__module__ == module.__name__
+        }
+        for module in [*modules, lucid.linalg]
+    }
+
+
+def test_the_lists_name_operations_and_every_operation_of_their_families():
+    found = operations()
+    assert set().union(*found.values()) >= _precision.LOW | _precision.HIGH
+    assert not _precision.LOW & _precision.HIGH
+    assert found["convolution"] | found["matrix"] - {"outer"} | {"linear"} == _precision.LOW
+    for family in ("normalization", "loss", "linalg"):
+        assert found[family] - {"multiply"} <= _precision.HIGH, family
+    chosen = {"max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any", "all", "count_nonzero", "median",
+              "kthvalue"}  # fmt: skip  # they round nothing
+    assert found["reduction"] - chosen <= _precision.HIGH
+
+
+def network():
+    lucid.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.GELU(), nn.Conv2d(8, 8, 5, padding=2, groups=8),
+        nn.Flatten(), nn.LayerNorm(8 * 25), nn.Linear(8 * 25, 7),
+    )  # fmt: skip
+
+
+IMAGES = np.random.default_rng(0).normal(size=(4, 3, 5, 5)).astype(np.float32)
+CLASSES = np.array([0, 3, 6, 2])
+
+
+def gradients(inside, **options):
+    model = network()
+    with lucid.amp.autocast(**options):
+        loss = F.cross_entropy(model(lucid.tensor(IMAGES)), lucid.tensor(CLASSES))
+        if inside:
+            loss.backward()
+    if not inside:
+        loss.backward()
+    return loss, {name: p.grad for name, p in model.named_parameters()}, model
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(lucid.bfloat16, 3e-2), (lucid.float16, 4e-3)])
+def test_loss_gradients_and_buffers_stay_float32_and_near_those_without(dtype, rtol):
+    plain_loss, plain, _ = gradients(False, enabled=False)
+    loss, found, model = gradients(False, dtype=dtype)
+    assert loss.dtype == lucid.float32 and abs(loss.item() - plain_loss.item()) < rtol * plain_loss.item()
+    for name, gradient in found.items():
+        assert gradient.dtype == lucid.float32
+        # The first bias moves nothing: batch norm takes it away, and what is left is rounding.
+        scale = max(plain[name].abs().max().item(), 1e-3 if name == "0.bias" else 0.0)
+        assert (gradient - plain[name]).abs().max().item() < 4 * rtol * scale + (5e-3 if name == "0.bias" else 0), name
+    assert {tensor.dtype for tensor in model.state_dict().values()} <= {lucid.float32, lucid.int64}
+
+
+@pytest.mark.parametrize("dtype", [lucid.bfloat16, lucid.float16])
+def test_the_cast_is_a_rounding_of_both_operands(dtype):
+    x, w = lucid.randn(3, 5, requires_grad=True), lucid.randn(7, 5, requires_grad=True)
+    with lucid.autocast(dtype=dtype):
+        y = F.linear(x, w)
+    rounded = [t.detach().to(dtype).to(lucid.float32).numpy().astype(np.float64) for t in (x, w)]
+    np.testing.assert_allclose(y.float().numpy(force=True), rounded[0] @ rounded[1].T, rtol=2e-2, atol=2e-2)
+    y.backward(lucid.ones(3, 7))
+    np.testing.assert_allclose(x.grad.numpy(), np.ones((3, 7)) @ rounded[1], rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(w.grad.numpy(), np.ones((7, 3)) @ rounded[0], rtol=2e-2, atol=2e-2)
+
+
+def test_backward_does_the_same_inside_and_outside():
+    inside, outside = gradients(True)[1], gradients(False)[1]
+    assert all(lucid.equal(inside[name], outside[name]) for name in inside)
+
+
+def test_hooks_and_functions_run_backward_without_autocast():
+    seen = []
+
+    class Double(lucid.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            seen.append(lucid.is_autocast_enabled())
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            seen.append(lucid.is_autocast_enabled())
+            return gradient * 2
+
+    x = lucid.ones(2, 2, requires_grad=True)
+    with lucid.autocast():
+        y = Double.apply(x)
+        y.register_hook(lambda gradient: seen.append((gradient @ gradient).dtype))
+        y.sum().backward()
+    assert seen == [True, lucid.float32, False]
+
+
+def test_operands_that_are_no_tensors_are_cast_as_well():
+    x = lucid.randn(2, 3)
+    with lucid.autocast():
+        assert (x @ np.ones((3, 2))).dtype == lucid.bfloat16
+        assert lucid.einsum("ij,jk", [x, lucid.ones(3, 2)]).dtype == lucid.bfloat16
+        assert F.linear(x, weight=lucid.ones(2, 3), bias=lucid.ones(2)).dtype == lucid.bfloat16
+
+
+def test_float64_and_whole_numbers_are_left_alone():
+    with lucid.device("cpu"), lucid.autocast():
+        double = lucid.ones(2, 2, dtype=lucid.float64)
+        assert (double @ double).dtype == lucid.float64
+        assert double.exp().dtype == lucid.float64
+        whole = lucid.ones(2, 2, dtype=lucid.int64)
+        assert (whole @ whole).dtype == lucid.int64
+        assert whole.sum().dtype == lucid.int64
+
+
+def test_it_nests_and_can_be_turned_off_inside():
+    x = lucid.ones(2, 2)
+    with lucid.autocast():
+        with lucid.autocast(enabled=False):
+            assert (x @ x).dtype == lucid.float32 and not lucid.is_autocast_enabled()
+        with lucid.autocast("cuda", lucid.float16):
+            assert (x @ x).dtype == lucid.float16
+        assert (x @ x).dtype == lucid.bfloat16 and lucid.is_autocast_enabled("cuda")
+    assert (x @ x).dtype == lucid.float32
+
+
+def test_an_error_inside_turns_it_off():
+    with pytest.raises(ZeroDivisionError), lucid.autocast():
+        raise ZeroDivisionError
+    assert not lucid.is_autocast_enabled()
+
+
+def test_as_a_decorator():
+    @lucid.amp.autocast("cpu", dtype="float16")
+    def product(x, depth=2):
+        """The product."""
+        return product(x, depth - 1) if depth else x @ x
+
+    assert product.__doc__ == "The product."
+    assert product(lucid.ones(2, 2)).dtype == lucid.float16
+    assert not lucid.is_autocast_enabled()
+
+
+def test_other_threads_are_not_touched():
+    seen = []
+    with lucid.autocast():
+        thread = threading.Thread(target=lambda: seen.append(lucid.is_autocast_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [False]
+
+
+def test_a_checkpoint_is_computed_again_in_the_same_precision():
+    results, dtypes = [], []
+    for run in (lambda f, *a: f(*a), checkpoint):
+        lucid.manual_seed(2)
+        x, w = lucid.randn(5, 5, requires_grad=True), lucid.randn(5, 5, requires_grad=True)
+
+        def function(x, w=w):
+            y = x @ w
+            dtypes.append(y.dtype)
+            return y.tanh() @ w
+
+        with lucid.autocast():
+            y = run(function, x)
+        y.sum().backward()
+        results.append((x.grad, w.grad))
+    assert len(dtypes) >= 3 and set(dtypes) == {lucid.bfloat16}
+    assert all(lucid.equal(plain, again) for plain, again in zip(*results, strict=True))
+
+
+def test_second_derivatives():
+    x, w = lucid.randn(3, 4, requires_grad=True), lucid.randn(4, 2, requires_grad=True)
+
+    def penalty(low):
+        with lucid.autocast(enabled=low):
+            y = (x @ w).exp().sum()
+        (first,) = lucid.autograd.grad(y, x, create_graph=True)
+        assert first.dtype == lucid.float32
+        return lucid.autograd.grad((first**2).sum(), [x, w])
+
+    for low, plain in zip(penalty(True), penalty(False), strict=True):
+        assert low.dtype == lucid.float32
+        assert (low - plain).abs().max().item() < 0.05 * plain.abs().max().item()
+
+
+def test_without_recording():
+    with lucid.no_grad(), lucid.autocast():
+        logits = network()(lucid.tensor(IMAGES))
+    assert logits.dtype == lucid.bfloat16 and not logits.requires_grad
+
+
+def test_writing_keeps_the_dtype_of_what_is_written():
+    x = lucid.ones(2, 2)
+    half = lucid.ones(2, dtype=lucid.bfloat16)
+    with lucid.autocast():
+        x += x @ x
+        half.exp_()
+    assert x.dtype == lucid.float32 and half.dtype == lucid.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"dtype": lucid.float32}, ValueError, "autocast: dtype must be float16 or bfloat16, got float32"),
+        ({"dtype": "fp16"}, TypeError, "autocast: dtype must be one of .*, got 'fp16'"),
+        ({"device_type": lucid.float16}, TypeError, "autocast: device_type must be a string, got .*a dtype is dtype="),
+        ({"device_type": "tpu"}, ValueError, "autocast: device_type must be 'cpu', .* or 'mps', got 'tpu'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        lucid.amp.autocast(**arguments)
+
+
+def test_the_dtypes_have_names_that_the_record_uses():
+    assert set(RECORDED.values()) <= {dtype_name(lucid.float32), dtype_name(lucid.bfloat16)}
+    assert set(RECORDED) == set(amp_cases.CASES)
