@@ -5,7 +5,8 @@ general ones serve the rest. Where the stride is 1, the input gradient is the fo
 round; the strided one has a function of its own.
 
 Sizes that would otherwise be compiled in go along as short arrays, so that new shapes compile nothing: the function,
-the dtype, the strip and, for the rolling kernels, the kernel's size are all that a compiled kernel depends on.
+the dtype, the strip and, for the rolling kernels, the kernel's size are all that a compiled kernel depends on. Each of
+them is a template argument, used or not: MLX tells the compiled kernels of a function apart by these alone on CUDA.
 """
 
 from functools import lru_cache
@@ -104,7 +105,7 @@ class Launcher:
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c * -(-ow // strip), row_chunks, image_chunks),
-                template=[("KH", kh), ("KW", kw), ("S", strip)],
+                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", strip)],
             )
         else:
             blocks = kh * -(-kw // _TAPS)
@@ -118,7 +119,7 @@ class Launcher:
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c, blocks, chunks),
-                template=[("TAPS", _TAPS), ("DENSE", dense)],
+                template=[("T", x.dtype), ("TAPS", _TAPS), ("DENSE", dense)],
             )
         sums = partial.sum(0)
         return sums[:-1].reshape(kh, kw, c), sums[-1]

@@ -4,6 +4,7 @@ A ``.metal`` file is the header of every kernel that calls into it; a kernel's o
 the very same text is compiled as CUDA, behind ``metal/cuda_words.h``, which maps Metal's words.
 """
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -44,7 +45,10 @@ def kernel(
     shader = text(f"{stem}.metal")
     if language == "cuda":
         header = text("cuda_words.h") + shader + _CUDA_END
-        return _callable(mx.fast.cuda_kernel(f"lucid_{name}", inputs, outputs, call, header))
+        # MLX finds a compiled CUDA kernel by its name and template arguments alone, also on disk, from earlier
+        # processes: the name tells one text from another.
+        digest = hashlib.sha256((header + call).encode()).hexdigest()[:12]
+        return _callable(mx.fast.cuda_kernel(f"lucid_{name}_{digest}", inputs, outputs, call, header))
     return _callable(mx.fast.metal_kernel(f"lucid_{name}", inputs, outputs, call, shader))
 
 

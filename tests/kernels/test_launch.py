@@ -91,6 +91,16 @@ def test_equal_shapes_of_other_sizes_compile_nothing_new(launches):
     assert len(compiled) == 3
 
 
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
+def test_template_arguments_tell_the_dtype(launches, dtype):
+    for kernel, options in ((7, {"padding": 3}), (9, {"padding": 4}), (3, {"stride": 2})):
+        x, weight = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((5, 1, kernel, kernel), dtype)
+        mx.eval(mx.vjp(lambda *a, o=options: depthwise_conv2d(*a, **o), [x, weight],
+                       [mx.zeros(depthwise_conv2d(x, weight, **options).shape, dtype)]))  # fmt: skip
+    assert {one["name"] for one in launches} == {*ROLLING, *STRIDED}
+    assert all(dict(one["template"])["T"] == dtype for one in launches)
+
+
 def test_a_tuned_cut_is_used(launches, monkeypatch):
     monkeypatch.setattr(tuning, "forward_split", lambda *_: tuning.Split(2, 5, 64))
     run(mx.zeros((3, 20, 20, 8)), mx.zeros((8, 1, 3, 3)), padding=1)

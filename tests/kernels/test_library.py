@@ -1,0 +1,100 @@
+"""Finding the shaders and building kernels; on CUDA: the same text compiles, though no GPU runs it here."""
+
+import mlx.core as mx
+import pytest
+
+from lucid.kernels import library
+from tests.kernels import cuda_compiler
+from tests.kernels.cuda_compiler import ARCHITECTURES, DTYPES, compile_cuda, launch_everything, one_text, recorded
+
+FUNCTIONS = {
+    "rolling_forward",
+    "general_forward",
+    "strided_input_gradient",
+    "rolling_weight_gradient",
+    "general_weight_gradient",
+}
+needs_nvrtc = pytest.mark.skipif(
+    cuda_compiler.folder() is None, reason="NVRTC or CUDA's headers are missing, see tests/kernels/cuda_compiler.py"
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    library.forget()
+    yield
+    library.forget()
+
+
+def build(language="metal", call="f(x);", name="f"):
+    return library.kernel(language, "depthwise_conv2d", name, ("x",), ("y",), call)
+
+
+def test_a_kernel_is_built_once():
+    assert build() is build() and build() is not build(call="g(x);")
+
+
+def test_a_missing_shader_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, "METAL_FOLDER", tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"the shader .*depthwise_conv2d\.metal is missing; the installation is"
+    ):
+        build()
+
+
+@pytest.fixture
+def cuda_kernels(monkeypatch):
+    """The arguments of every CUDA kernel that is built."""
+    built = []
+    monkeypatch.setattr(mx.fast, "cuda_kernel", lambda *arguments: built.append(arguments) or (lambda: None))
+    return built
+
+
+def test_cuda_gets_the_words_and_the_very_text_of_the_shader(cuda_kernels):
+    build("cuda")
+    [(_, inputs, outputs, call, header)] = cuda_kernels
+    assert (inputs, outputs, call) == (("x",), ("y",), "f(x);")
+    assert header.startswith(library.text("cuda_words.h") + library.text("depthwise_conv2d.metal"))
+
+
+def test_the_name_of_a_cuda_kernel_tells_its_text(cuda_kernels, monkeypatch):
+    build("cuda")
+    build("cuda", call="g(x);")
+    library.forget()
+    build("cuda")
+    text = library.text
+    monkeypatch.setattr(library, "text", lambda file: text(file) + "// changed\n")
+    library.kernel.cache_clear()
+    build("cuda")
+    first, other_call, again, other_text = (one[0] for one in cuda_kernels)
+    assert first == again and len({first, other_call, other_text}) == 3
+    assert all(name.startswith("lucid_f_") and name.isidentifier() for name in (first, other_call, other_text))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_function_is_among_the_launches_to_compile(dtype):
+    with recorded() as functions:
+        launch_everything(dtype)
+    assert {one for one in FUNCTIONS for name in functions if name.startswith(f"lucid_{one}_")} == FUNCTIONS
+    assert all(str(dtype).removeprefix("mlx.core.") in name for name in functions)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_launch_compiles_as_cuda_without_spills(dtype, architecture):
+    with recorded() as functions:
+        launch_everything(dtype, kernels=((7, 7),))
+    log, size = compile_cuda(one_text(functions), architecture)
+    assert size > 0, log
+    found = cuda_compiler.registers_and_spills(log, functions)
+    assert found.keys() == functions.keys()
+    assert all(0 < registers <= 255 and spilled == 0 for registers, spilled in found.values()), found
+
+
+@needs_nvrtc
+def test_a_wrong_text_does_not_compile():
+    with recorded() as functions:
+        launch_everything(mx.float32, kernels=((1, 1),))
+    log, size = compile_cuda(one_text(functions) + "wrong", "sm_80")
+    assert size == 0 and "error" in log
