@@ -1,5 +1,6 @@
 """Mixed precision: ``autocast`` computes in half precision where that is safe, ``GradScaler`` serves float16."""
 
 from lucid.amp.casting import autocast, is_autocast_enabled
+from lucid.amp.scaler import GradScaler
 
-__all__ = ["autocast", "is_autocast_enabled"]
+__all__ = ["GradScaler", "autocast", "is_autocast_enabled"]

@@ -58,6 +58,10 @@ class Adagrad(Optimizer):
             group[name] = _checks.number(self._name, name, group[name], 0.0)
         flag(self._name, "maximize", group["maximize"])
 
+    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+        zeros = super()._first_state(group, name, parameter)
+        return mx.full(zeros.shape, group["initial_accumulator_value"], zeros.dtype) if name == "sum" else zeros
+
     def _rule(self, group: ParamGroup) -> Rule:
         lr, lr_decay, weight_decay = group.learning_rate, group["lr_decay"], group["weight_decay"]
         start = group["initial_accumulator_value"]

@@ -77,6 +77,14 @@ class Optimizer:
         """The shape of a piece of state of a parameter of the given shape."""
         return () if name == "step" else shape
 
+    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+        """A piece of state before the first step: what the rule takes the absence of this state for.
+
+        ``None`` where no value stands for that.
+        """
+        dtype = mx.float32 if name == "step" else working_dtype(parameter.dtype)
+        return mx.zeros(self._state_shape(name, parameter.shape), dtype)
+
     # Groups ----------------------------------------------------------------------------------------------------------
 
     @property

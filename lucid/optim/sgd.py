@@ -62,6 +62,10 @@ class SGD(Optimizer):
                 f"got momentum {group['momentum']:g} and dampening {group['dampening']:g}"
             )
 
+    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+        # No buffer takes in a whole gradient when dampening is on, as the missing one does.
+        return None if group["dampening"] else super()._first_state(group, name, parameter)
+
     def _rule(self, group: ParamGroup) -> Rule:
         momentum, dampening = group["momentum"], group["dampening"]
         mlx_rule = mlx.optimizers.SGD(0.0, momentum, group["weight_decay"])

@@ -1,0 +1,291 @@
+"""``GradScaler``: keeps float16 gradients from vanishing, and skips the steps in which they overflow.
+
+Nothing here waits for a value. Whether a gradient overflowed is an array on the device; the optimizer takes its step in
+any case, and then every parameter and every piece of its state is selected: the former value or the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, _pending, tape
+from lucid._tensor import Tensor
+from lucid.optim.optimizer import Optimizer
+from lucid.optim.param_group import ParamGroup
+
+
+@dataclass
+class _Progress:
+    """How far an optimizer is since the last ``update()``."""
+
+    optimizer: Optimizer
+    overflow: mx.array  # whether one of its gradients is infinite or NaN
+    stepped: bool = False
+
+
+class GradScaler:
+    """Multiplies the loss by a scale, divides the gradients by it, and adapts it::
+
+        scaler = lucid.amp.GradScaler()
+        with lucid.autocast(dtype=lucid.float16):
+            loss = criterion(model(images), classes)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    float16 has no numbers between 0 and 6e-8, where many gradients lie; a loss ``2**16`` times as large lifts them.
+    When a gradient becomes infinite or NaN, the step is skipped: parameters, the optimizer's state and step counts stay
+    as they were, and the scale is multiplied by ``backoff_factor``. After ``growth_interval`` steps without that it
+    is multiplied by ``growth_factor``. bfloat16 needs none of this. A learning-rate schedule goes on after a skipped
+    step, as in PyTorch.
+
+    ``device`` is PyTorch's first argument and changes nothing. With ``enabled=False`` ``step`` is the optimizer's
+    and nothing is scaled.
+
+    Raises:
+        TypeError: an argument is of the wrong type.
+        ValueError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        device: str | None = None,
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        if device is not None and not isinstance(device, str):
+            raise TypeError(f"GradScaler: device must be a string, got {device!r}; a scale is init_scale=...")
+        self._enabled = bool(enabled)
+        start = _checks.number("GradScaler", "init_scale", init_scale, 0.0, above=True)
+        self._growth_factor = _checks.number("GradScaler", "growth_factor", growth_factor, 1.0, above=True)
+        self._backoff_factor = _backoff("GradScaler", backoff_factor)
+        self._growth_interval = _checks.integer("GradScaler", "growth_interval", growth_interval, 1)
+        self._scale = tape.wrap(mx.array(start, mx.float32))
+        self._growth_tracker = tape.wrap(mx.array(0, mx.int32))  # steps without overflow since the last change
+        self._progress: dict[int, _Progress] = {}
+
+    def scale(self, outputs: Any) -> Any:
+        """A loss, or a list or tuple of losses, times the scale.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        if not self._enabled:
+            return outputs
+        if isinstance(outputs, Tensor):
+            return outputs * self._scale
+        if isinstance(outputs, list | tuple):
+            return type(outputs)([self.scale(one) for one in outputs])
+        raise TypeError(f"GradScaler.scale: wanted a tensor or a list or tuple of them, got {type(outputs).__name__}")
+
+    def unscale_(self, optimizer: Optimizer) -> None:
+        """Divide the gradients of the optimizer's parameters by the scale, to clip them for instance, before ``step``.
+
+        Raises:
+            RuntimeError: they were divided already since the last ``update()``, or there is no gradient.
+            ValueError: a gradient is float16.
+        """
+        if not self._enabled:
+            return
+        _check_optimizer("unscale_", optimizer)
+        if id(optimizer) in self._progress:
+            past = "step() was" if self._progress[id(optimizer)].stepped else "unscale_() was"
+            raise RuntimeError(f"GradScaler.unscale_: {past} called for this optimizer already; update() comes first")
+        self._progress[id(optimizer)] = _Progress(optimizer, self._unscale(optimizer))
+
+    def _unscale(self, optimizer: Optimizer) -> mx.array:
+        graded = [(number, p) for number, p in enumerate(_parameters(optimizer)) if p.grad is not None]
+        if not graded:
+            raise RuntimeError("GradScaler: no parameter of the optimizer has a gradient; call scale(loss).backward()")
+        for number, p in graded:
+            if p.grad is not None and p.grad.dtype == mx.float16:
+                raise ValueError(
+                    f"GradScaler: the gradient of parameter {number} is float16 and would vanish when divided; "
+                    "keep the parameters float32, autocast casts them where they are used"
+                )
+        inverse, finite = 1 / self._scale._array, []
+        for _, p in graded:
+            assert p.grad is not None
+            gradient = p.grad._array
+            if gradient.size:
+                finite.append(mx.all(mx.isfinite(gradient)))
+            p.grad = tape.wrap(gradient * inverse.astype(gradient.dtype))
+        return ~mx.all(mx.stack(finite)) if finite else mx.array(False)
+
+    def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        """``optimizer.step(*args, **kwargs)`` where all gradients are finite, after ``unscale_`` unless you called it.
+
+        Raises:
+            RuntimeError: called twice without ``update()``, with a closure, or without gradients.
+        """
+        if not self._enabled:
+            return optimizer.step(*args, **kwargs)
+        _check_optimizer("step", optimizer)
+        if args or kwargs.get("closure") is not None:
+            raise RuntimeError("GradScaler.step: a closure would compute its gradients without the scale; leave it out")
+        if id(optimizer) not in self._progress:
+            self.unscale_(optimizer)
+        progress = self._progress[id(optimizer)]
+        if progress.stepped:
+            raise RuntimeError("GradScaler.step: step() was called for this optimizer already; update() comes first")
+        before = [
+            (group, p, p._array, {name: tensor._array for name, tensor in optimizer.state.get(p, {}).items()})
+            for group in optimizer.param_groups
+            for p in group["params"]
+        ]
+        with _pending.collecting():  # what the step computed is evaluated once it has been selected
+            result = optimizer.step(**kwargs)
+        _pending.evaluate(_selected(optimizer, before, progress.overflow))
+        progress.stepped = True
+        return result
+
+    def update(self, new_scale: float | Tensor | None = None) -> None:
+        """Adapt the scale to what the steps since the last ``update()`` met, or set it to ``new_scale``.
+
+        Raises:
+            RuntimeError: no gradients were divided by the scale since then.
+        """
+        if not self._enabled:
+            return
+        if new_scale is not None:
+            self._set(self._scale, _new_scale(new_scale))
+        elif not self._progress:
+            raise RuntimeError("GradScaler.update: call step(optimizer) first; no gradients were looked at")
+        else:
+            found = mx.any(mx.stack([one.overflow for one in self._progress.values()]))
+            scale, count = self._scale._array, self._growth_tracker._array + 1
+            due, grown = count == self._growth_interval, scale * self._growth_factor
+            kept = mx.where(due & mx.isfinite(grown), grown, scale)
+            self._set(self._scale, mx.where(found, scale * self._backoff_factor, kept))
+            self._set(self._growth_tracker, mx.where(found | due, 0, count))
+        self._progress.clear()
+
+    def _set(self, tensor: Tensor, array: mx.array) -> None:
+        tensor._rebind(array)
+        _pending.note(tensor)  # the next step evaluates it
+
+    def get_scale(self) -> float:
+        """The scale as a number (waits for its value); 1.0 when not enabled."""
+        return float(self._scale.item()) if self._enabled else 1.0
+
+    def get_growth_factor(self) -> float:
+        return self._growth_factor
+
+    def get_backoff_factor(self) -> float:
+        return self._backoff_factor
+
+    def get_growth_interval(self) -> int:
+        return self._growth_interval
+
+    def is_enabled(self) -> bool:
+        return self._enabled
+
+    def state_tensors(self) -> list[Tensor]:
+        """Every tensor that ``update()`` rebinds: what a compiled training step has to know of."""
+        return [self._scale, self._growth_tracker] if self._enabled else []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers, fit for JSON (waits for their values); empty when not enabled."""
+        if not self._enabled:
+            return {}
+        return {
+            "scale": self.get_scale(),
+            "growth_factor": self._growth_factor,
+            "backoff_factor": self._backoff_factor,
+            "growth_interval": self._growth_interval,
+            "_growth_tracker": int(self._growth_tracker.item()),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict()``, Lucid's or PyTorch's, was taken. Nothing happens when not enabled.
+
+        Raises:
+            ValueError: something is missing, or out of range. Nothing has changed then.
+        """
+        if not self._enabled:
+            return
+        where = "GradScaler.load_state_dict"
+        wanted = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
+        if not isinstance(state_dict, Mapping) or not wanted <= set(state_dict):
+            got = ", ".join(sorted(map(str, state_dict))) if isinstance(state_dict, Mapping) else repr(state_dict)
+            hint = "; that of a scaler that is not enabled is empty" if not state_dict else ""
+            raise ValueError(f"{where}: the state must have {', '.join(sorted(wanted))}; got {got or 'nothing'}{hint}")
+        scale = _checks.number(where, "scale", state_dict["scale"], 0.0, above=True)
+        growth_factor = _checks.number(where, "growth_factor", state_dict["growth_factor"], 1.0, above=True)
+        backoff_factor = _backoff(where, state_dict["backoff_factor"])
+        growth_interval = _checks.integer(where, "growth_interval", state_dict["growth_interval"], 1)
+        count = _checks.integer(where, "_growth_tracker", state_dict["_growth_tracker"], 0)
+        self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
+        self._growth_interval = growth_interval
+        self._set(self._scale, mx.array(scale, mx.float32))
+        self._set(self._growth_tracker, mx.array(count, mx.int32))
+
+    def __repr__(self) -> str:
+        if not self._enabled:
+            return "GradScaler(enabled=False)"
+        return (
+            f"GradScaler(growth_factor={self._growth_factor:g}, backoff_factor={self._backoff_factor:g}, "
+            f"growth_interval={self._growth_interval})"
+        )
+
+
+_Before = tuple[ParamGroup, Tensor, mx.array, dict[str, mx.array]]
+
+
+def _selected(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
+    """Take back, where ``overflow`` is true, what the optimizer changed; all arrays that were rebound."""
+    rebound: list[mx.array] = []
+    done: set[int] = set()  # parameters share step counts
+
+    def select(tensor: Tensor, former: mx.array) -> None:
+        done.add(id(tensor))
+        if tensor._array is not former:
+            tensor._rebind(mx.where(overflow, former, tensor._array))
+            rebound.append(tensor._array)
+
+    for group, p, array, state in before:
+        select(p, array)
+        own = optimizer.state.get(p, {})
+        for name, tensor in list(own.items()):
+            former = state[name] if name in state else optimizer._first_state(group, name, p)
+            if id(tensor) in done:
+                continue
+            if former is not None:
+                select(tensor, former)
+            elif overflow.item():  # the one case that has to look, and at a first step only
+                del own[name]
+            else:
+                rebound.append(tensor._array)
+    return rebound
+
+
+def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
+    return (p for group in optimizer.param_groups for p in group["params"])
+
+
+def _check_optimizer(where: str, optimizer: Any) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"GradScaler.{where}: wanted a lucid.optim.Optimizer, got {type(optimizer).__name__}")
+
+
+def _backoff(where: str, value: Any) -> float:
+    number = _checks.number(where, "backoff_factor", value, 0.0, above=True)
+    if number >= 1:
+        raise ValueError(f"{where}: backoff_factor must be below 1, got {value!r}")
+    return number
+
+
+def _new_scale(value: Any) -> mx.array:
+    if isinstance(value, Tensor):
+        if value.numel() != 1 or not value.is_floating_point():
+            got = f"shape {value.shape} and {_checks.dtype_name(value.dtype)}"
+            raise ValueError(f"GradScaler.update: new_scale must be a number or a tensor of one, got {got}")
+        return value._array.reshape(()).astype(mx.float32)
+    return mx.array(_checks.number("GradScaler.update", "new_scale", value, 0.0, above=True), mx.float32)
