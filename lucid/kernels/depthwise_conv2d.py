@@ -14,6 +14,7 @@ never computed: arrays are lazy.
 Inside, weights are tap-major, (KH, KW, C): neighbouring threads own neighbouring channels and read neighbouring bytes.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,13 +22,14 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, _device
-from lucid.kernels import launch, shifted_sums
+from lucid.kernels import launch, position_matrices, shifted_sums
 from lucid.kernels.choice import reference_is_forced
 from lucid.kernels.geometry import Geometry, Pair
 
 _WHERE = "depthwise_conv2d"
 _MAPS: dict[str, Any] = {
     "shifted_sums": shifted_sums,
+    "position_matrices": position_matrices,
     "metal": launch.Launcher("metal"),
     "cuda": launch.Launcher("cuda"),
 }
@@ -68,14 +70,17 @@ def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) ->
 
     - "reference": ``use_reference()`` or ``LUCID_KERNELS=reference`` asks for it; and on a GPU what its kernels do not
       take: float64, or images of 2^31 elements and more (their offsets inside an image are 32-bit integers).
-    - "shifted_sums": the CPU; and empty arrays, which leave a GPU nothing to launch.
+    - "position_matrices": the CPU with a fast BLAS (OpenBLAS, or macOS's own), for four images and more of up to 8x8.
+    - "shifted_sums": the CPU otherwise; and empty arrays, which leave a GPU nothing to launch.
     - "metal", "cuda": the GPU of that kind.
     """
     if reference_is_forced():
         return "reference"
     backend = _device.backend()
     if backend == "cpu" or 0 in shape:
-        return "shifted_sums"
+        has_fast_blas = _device.openblas is not None or sys.platform == "darwin"
+        small = 0 not in shape and position_matrices.serves(shape[0], geometry)
+        return "position_matrices" if backend == "cpu" and has_fast_blas and small else "shifted_sums"
     images, _, _, channels = shape
     (oh, ow), (height, width) = geometry.output, geometry.size
     largest = max(height * width, oh * ow) * channels

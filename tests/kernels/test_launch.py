@@ -116,6 +116,26 @@ def test_the_gpu_chooses_the_language(launches, monkeypatch, language):
 
 
 @pytest.mark.parametrize(
+    ("platform", "openblas", "shape", "version"),
+    [
+        ("linux", "libopenblas.so.0", (4, 8, 8, 5), "position_matrices"),
+        ("linux", None, (4, 8, 8, 5), "shifted_sums"),
+        ("darwin", None, (4, 8, 8, 5), "position_matrices"),
+        ("linux", "libopenblas.so.0", (3, 8, 8, 5), "shifted_sums"),
+        ("linux", "libopenblas.so.0", (4, 8, 9, 5), "shifted_sums"),
+        ("linux", "libopenblas.so.0", (4, 8, 8, 0), "shifted_sums"),
+        ("linux", "libopenblas.so.0", (0, 8, 8, 5), "shifted_sums"),
+    ],
+)
+def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas, shape, version):
+    monkeypatch.setattr(_device, "backend", lambda: "cpu")
+    monkeypatch.setattr(_device, "openblas", openblas)
+    monkeypatch.setattr("sys.platform", platform)
+    geometry = module.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert module.implementation(shape, mx.float32, geometry) == version
+
+
+@pytest.mark.parametrize(
     ("backend", "shape", "dtype", "version"),
     [
         ("cpu", (1, 8, 8, 4), mx.float32, "shifted_sums"),
