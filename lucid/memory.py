@@ -45,6 +45,8 @@ def limit(max_bytes: int | None = None) -> int:
 def cache_limit(max_bytes: int) -> int:
     """Keep at most ``max_bytes`` of freed buffers (0 keeps none); the former limit.
 
+    Where there is only a CPU, ``import lucid`` sets it to a quarter of ``limit()``, unless it was set before.
+
     Raises:
         ValueError: ``max_bytes`` is negative.
     """

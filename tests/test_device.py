@@ -190,3 +190,12 @@ def test_matmul_and_linalg_agree_with_numpy_whichever_blas_serves():
         np.testing.assert_allclose(np.array(mx.array(a) @ mx.array(a).T), a @ a.T, rtol=1e-4, atol=1e-4)
         singular = np.array(mx.linalg.svd(mx.array(a))[1])
     np.testing.assert_allclose(singular, np.linalg.svd(a)[1], rtol=1e-4)
+
+
+def test_the_cpu_backend_keeps_what_a_step_frees_unless_a_limit_was_set():
+    tell = "import mlx.core as mx; former = mx.set_cache_limit(0); print(former, mx.get_memory_limit() // 4)"
+    kept, quarter = run_python(f"import lucid; {tell}").stdout.split()
+    if _device.gpu_backend() is None:
+        assert kept == quarter
+    chosen = run_python(f"import mlx.core; mlx.core.set_cache_limit(5_000_000); import lucid; {tell}").stdout.split()
+    assert chosen[0] == "5000000"
