@@ -44,6 +44,11 @@ def evaluate(arrays: list[mx.array]) -> None:
         mx.async_eval(*arrays, *drain())
 
 
+def evaluating() -> bool:
+    """Whether values can be evaluated: not inside ``collecting()``."""
+    return _evaluates
+
+
 @contextmanager
 def collecting() -> Iterator[None]:
     """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.

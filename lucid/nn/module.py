@@ -27,6 +27,18 @@ from lucid.nn.state import IncompatibleKeys, plan_loading
 Self = TypeVar("Self", bound="Module")
 
 
+class _Registered:
+    """Counts whatever is set or registered on any module, so that compiled functions know when to look again."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+registered = _Registered()
+
+
 class Module:
     """Subclass it, create layers in ``__init__`` after ``super().__init__()``, compute in ``forward``.
 
@@ -82,6 +94,7 @@ class Module:
     # Registration ----------------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        registered.count += 1
         slots = self.__dict__
         if isinstance(value, Parameter):
             self._give_way(name, slots.get("_parameters"))
@@ -123,6 +136,7 @@ class Module:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
+        registered.count += 1
         for kind in (self._parameters, self._buffers, self._modules):
             if name in kind:
                 del kind[name]
@@ -170,6 +184,7 @@ class Module:
     add_module = register_module
 
     def _check_name(self, where: str, name: str, own: dict[str, Any] | None) -> None:
+        registered.count += 1
         if own is None:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers or modules"

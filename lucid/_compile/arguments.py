@@ -1,0 +1,163 @@
+"""Nested arguments as a flat list of tensors and arrays, with a key that says what a graph was traced for.
+
+Tensors, ``mx.array``s and NumPy arrays (which the function sees as tensors) are inputs of the graph: only their shapes
+and dtypes are in the key. All other values are built into the graph, and stand in the key themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import tape
+from lucid._checks import dtype_name
+from lucid._tensor import Tensor, as_array
+from lucid.nn.module import Module
+from lucid.optim.optimizer import Optimizer
+
+
+class Arguments:
+    """What one call brings. ``key`` is equal for calls that one graph can serve.
+
+    Raises:
+        TypeError: a value that cannot be compared (it has no hash), or a module or an optimizer that is not state.
+    """
+
+    __slots__ = ("_known", "_places", "_where", "arrays", "key", "leaves", "tensors")
+
+    def __init__(self, where: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> None:
+        self._where, self._known = where, known  # places of the state's tensors, by id
+        self.tensors: list[Tensor] = []
+        self.leaves: list[Tensor] = []  # those of the tensors that collect gradients
+        self.arrays: list[mx.array] = []
+        self._places: dict[int, int] = {}
+        self.key = tuple([self._take(value) for value in args])
+        if kwargs:
+            self.key += tuple([(name, self._take(kwargs[name])) for name in sorted(kwargs)])
+
+    def _take(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            place = self._known.get(id(value))
+            if place is not None:
+                return "state", place
+            place = self._places.get(id(value))
+            if place is not None:
+                return "again", place
+            self._places[id(value)] = len(self.tensors)
+            self.tensors.append(value)
+            if value._requires_grad:
+                self.leaves.append(value)
+            return value._array.shape, value._array.dtype, value._requires_grad, value._node is None
+        if isinstance(value, mx.array):
+            self.arrays.append(value)
+            return "array", value.shape, value.dtype
+        if isinstance(value, np.ndarray):
+            return self._take(tape.wrap(as_array(value)))
+        if isinstance(value, list | tuple):
+            return type(value), tuple([self._take(item) for item in value])
+        if isinstance(value, dict):
+            return dict, tuple([(name, self._take(item)) for name, item in value.items()])
+        return self._static(value)
+
+    def _static(self, value: Any) -> Any:
+        if isinstance(value, Module | Optimizer) and id(value) not in self._known:
+            raise TypeError(
+                f"{self._where}: an argument is a {type(value).__name__} that is not in state, and its tensors would "
+                "be frozen; list it: lucid.compile(function, state=[...])"
+            )
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"{self._where}: arguments must be tensors, arrays, (nested) tuples, lists and dictionaries of them, "
+                f"or Python values with a hash, got {type(value).__name__}"
+            ) from None
+        return type(value), value
+
+
+class Place(NamedTuple):
+    """Stands for a tensor or an array in the arguments or the result of a graph."""
+
+    kind: str  # "state", "tensor" or "array"
+    at: int
+
+
+class Shape(NamedTuple):
+    """Arguments without their arrays: they can be kept, and filled again."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Shape:
+        """The same walk as that of ``Arguments``, with a ``Place`` for each array."""
+        places: dict[int, int] = {}
+        counts = {"tensor": 0, "array": 0}
+
+        def empty(value: Any) -> Any:
+            kind = "array" if isinstance(value, mx.array) else "tensor"
+            if isinstance(value, Tensor):
+                if id(value) in known:
+                    return Place("state", known[id(value)])
+                if id(value) in places:
+                    return Place("tensor", places[id(value)])
+                places[id(value)] = counts["tensor"]
+            elif not isinstance(value, mx.array | np.ndarray):
+                return rebuilt(value, empty)
+            counts[kind] += 1
+            return Place(kind, counts[kind] - 1)
+
+        new_args = tuple([empty(value) for value in args])
+        return cls(new_args, {name: empty(kwargs[name]) for name in sorted(kwargs)})
+
+    def filled(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with the tensors and arrays of ``values`` in their places."""
+
+        def fill(value: Any) -> Any:
+            return values[value.kind][value.at] if isinstance(value, Place) else rebuilt(value, fill)
+
+        return tuple([fill(value) for value in self.args]), {name: fill(one) for name, one in self.kwargs.items()}
+
+
+def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A list, tuple or dictionary with ``change`` of every item; anything else as it is."""
+    if isinstance(value, list):
+        return [change(item) for item in value]
+    if isinstance(value, tuple):
+        items = [change(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, dict):
+        return {name: change(item) for name, item in value.items()}
+    return value
+
+
+def described(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
+    """Every leaf of the arguments by name, and in words what of it is in the key."""
+    found: dict[str, str] = {}
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, list | tuple):
+            found[f"the length of {name}"] = str(len(value))
+            for i, item in enumerate(value):
+                walk(f"{name}[{i}]", item)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{name}[{key!r}]", item)
+        elif isinstance(value, Tensor):
+            gradients = " with gradients" if value.requires_grad else ""
+            found[name] = f"{dtype_name(value.dtype)} {value.shape}{gradients}"
+        elif isinstance(value, mx.array):
+            found[name] = f"{dtype_name(value.dtype)} {value.shape}"
+        elif isinstance(value, np.ndarray):
+            found[name] = f"{value.dtype} {value.shape}"
+        else:
+            found[name] = f"{value!r:.60}"
+
+    for i, value in enumerate(args):
+        walk(names[i] if i < len(names) else f"argument {i}", value)
+    for name, value in kwargs.items():
+        walk(name, value)
+    return found

@@ -1,0 +1,281 @@
+"""``lucid.compile``: a function, most often a whole training step, as one graph."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+
+from lucid import _pending, random, tape
+from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
+from lucid._compile.differentiable import CompiledNode
+from lucid._compile.messages import reading_inside
+from lucid._compile.recipe import Outgrown, Recipe, check_reached
+from lucid._compile.state import EMPTY, Plan, State
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+
+_KEPT = 32  # graphs; the one that was not used for longest gives way
+_WARN_AFTER = 4  # retraces, and again after twice as many
+
+
+@dataclass
+class Retraces:
+    """How often a function was traced again, and for each time why."""
+
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.reasons)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.count} retraces", *(f"  {one}" for one in self.reasons)])
+
+
+class _Graph(NamedTuple):
+    call: Callable[[list[mx.array]], list[mx.array]]
+    recipe: Recipe
+
+
+class Compiled:
+    """What ``lucid.compile`` returns: called like the function. ``retraces`` tells how often it was traced again."""
+
+    def __init__(self, function: Callable[..., Any], state: Any) -> None:
+        name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
+        self._where = f"compile({name})"
+        self._function = function
+        self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
+        self._graphs: dict[Any, _Graph] = {}
+        self._facts: dict[str, str] = {}
+        self._next_warning = _WARN_AFTER
+        self.retraces = Retraces()
+        functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not _pending.evaluating():  # inside another compiled function: part of its graph
+            return self._function(*args, **kwargs)
+        plan = self._state.plan()
+        arguments = Arguments(self._where, args, kwargs, plan.places)
+        leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
+        grads = [leaf.grad for leaf in leaves]
+        mode = tape._mode
+        key = (
+            arguments.key,
+            plan.number,
+            tuple([grad is None for grad in grads]),
+            tuple([leaf._requires_grad for leaf in plan.leaves]),
+            mode.recording,
+            mode.low,
+        )
+        inputs = [tensor._array for tensor in plan.tensors]
+        inputs += [grad._array for grad in grads if grad is not None]
+        inputs += [tensor._array for tensor in arguments.tensors]
+        inputs += arguments.arrays
+        inputs.append(random._current())
+        graph = self._graphs.get(key)
+        if graph is None:
+            graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
+        else:
+            try:
+                outputs = graph.call(inputs)
+            except Outgrown:
+                del self._graphs[key]
+                graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
+        recipe = graph.recipe
+        tensors = plan.tensors + arguments.tensors
+        track = recipe.tracked and mode.recording
+        node = CompiledNode(recipe, plan, tensors, inputs, outputs) if track else None
+        del inputs, grads  # so that MLX can use their memory for the outputs
+        self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
+        result = _built(recipe.result, outputs, tensors, node, recipe.tracked)
+        if recipe.changes:
+            _pending.evaluate(outputs)
+        return result
+
+    def _put_back(
+        self, recipe: Recipe, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
+    ) -> None:
+        for i, at in recipe.writes:
+            if i < listed:
+                tensors[i]._array = outputs[at]
+            else:  # an argument that was written to, and perhaps is a view
+                with tape.set_recording(tensors[i]._node is not None):
+                    tensors[i]._become(tape.wrap(outputs[at]), self._where)
+        for i, at, in_place in recipe.gradients:
+            grad = leaves[i].grad
+            if at < 0:
+                leaves[i].grad = None
+            elif in_place and grad is not None:
+                grad._array = outputs[at]
+            else:
+                leaves[i].grad = tape.wrap(outputs[at])
+        for tensor, at in recipe.made:
+            tensor._array = outputs[at]
+        if recipe.key >= 0:
+            random._state._array = outputs[recipe.key]
+        for module, training in recipe.modes:
+            if module.training != training:
+                module.training = training
+
+    # Tracing ---------------------------------------------------------------------------------------------------------
+
+    def _trace(
+        self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
+        inputs: list[mx.array],
+    ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
+        check_reached(self._where, self._function, self._state)
+        facts = self._facts_of(plan, args, kwargs, grads)
+        shape = Shape.of(args, kwargs, plan.places)
+        places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
+        requires = [tensor.requires_grad for tensor in arguments.tensors]
+        recipe = Recipe(self._where, self._function, self._state, plan, shape, grads, requires, places)
+        call = mx.compile(recipe.run)
+        try:
+            outputs = call(inputs)
+        except Exception as error:
+            explained = reading_inside(self._where, error)
+            if explained is None:
+                raise
+            raise explained from None
+        recipe.plan = EMPTY
+        self._note(facts)
+        graph = _Graph(call, recipe)
+        # A graph that has made state serves this one call: from now on the state is there.
+        if not recipe.made:
+            self._graphs[key] = graph
+            if len(self._graphs) > _KEPT:
+                del self._graphs[next(iter(self._graphs))]
+        return graph, outputs
+
+    def _facts_of(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
+        mode = tape._mode
+        facts = described(args, kwargs, _parameter_names(self._function))
+        facts |= plan.facts
+        facts |= dict.fromkeys(plan.names, "state")
+        names = plan.leaf_names
+        facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
+        facts |= {f"{n}.requires_grad": str(p._requires_grad) for n, p in zip(names, plan.leaves, strict=True)}
+        return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
+
+    def _note(self, facts: dict[str, str]) -> None:
+        """Count a retrace and say why, unless the function itself made the difference with its first calls."""
+        before, self._facts = self._facts, facts
+        if not before:
+            return
+        changes = []
+        settling = True
+        for name in [*before, *(name for name in facts if name not in before)]:
+            was, now = before.get(name), facts.get(name)
+            if was != now:
+                appeared = (was is None and now == "state") or (name.startswith("the gradient of ") and now == "there")
+                settling = settling and appeared
+                changes.append(f"{name}: {was or 'nothing'} -> {now or 'nothing'}")
+        if settling and changes and not self.retraces.count:
+            return
+        reason = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
+        self.retraces.reasons.append(reason or "the shape or the dtype of state")
+        if self.retraces.count >= self._next_warning:
+            self._next_warning *= 2
+            self._warn(self.retraces.reasons[-1])
+
+    def _warn(self, reason: str) -> None:
+        warnings.warn(
+            f"{self._where}: traced again for the {self.retraces.count}th time ({reason}); every trace costs time and "
+            "memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), and "
+            "see .retraces for all reasons",
+            UserWarning,
+            stacklevel=5,
+        )
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self._where[8:-1]}: {len(self._graphs)} graphs, {self.retraces.count} retraces>"
+
+
+class CompiledModule(Compiled):
+    """A module whose calls are compiled. Its attributes and methods are the module's."""
+
+    def train(self, mode: bool = True) -> CompiledModule:
+        self._function.train(mode)  # type: ignore[attr-defined]
+        return self
+
+    def eval(self) -> CompiledModule:
+        return self.train(False)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_function" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._function, name)
+
+
+def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> Any:
+    """``function`` as one graph: traced at the first call, then run without its Python.
+
+    ::
+
+        @lucid.compile(state=[model, optimizer])
+        def step(images, labels):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        for images, labels in loader:
+            loss = step(images, labels)
+            scheduler.step()
+
+    ``state`` lists what the function changes or reads beside its arguments: modules, optimizers, tensors, and objects
+    with ``state_tensors()``; parameters, buffers, gradients, moments and learning rates belong to them. The random key
+    always is state, so dropout draws new masks. Whatever else is changed inside raises an error that names it.
+    ``lucid.compile(model)`` compiles the calls of a module, with the module as its state.
+
+    Tensors and arrays among the arguments, in any nesting, are inputs. Other Python values are built into the graph:
+    one that changes traces again, and so does another shape, such as that of a smaller last batch (once, after that
+    its graph is there). The learning rate is a tensor: a schedule never traces again. ``retraces`` counts and gives
+    the reasons; the first two calls of a step trace for themselves, since the first one makes gradients and moments.
+
+    Inside, tensors have no values: ``item()``, ``print`` and a branch on a tensor raise an error with the line. A
+    failed trace leaves all state as it was. The result is computed with the state, nothing waits for it.
+
+    What is returned can be differentiated further: backward computes the function once more. Put ``backward()`` inside
+    to save that.
+    """
+    if function is None:
+        return lambda decorated: compile(decorated, state=state)
+    if isinstance(function, Compiled):
+        raise TypeError(f"compile: {function!r} is compiled already")
+    if not callable(function):
+        raise TypeError(f"compile: wanted a function or a module, got {type(function).__name__}")
+    return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
+
+
+def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
+    """The result of this call: ``result`` with tensors and arrays in its places."""
+    if isinstance(result, Place):
+        if result.kind == "state":
+            return tensors[result.at]
+        if result.kind == "array":
+            return outputs[result.at]
+        if node is not None and result.at in tracked:
+            return tape.wrap(outputs[result.at], node, tracked.index(result.at))
+        return tape.wrap(outputs[result.at])
+    return rebuilt(result, lambda one: _built(one, outputs, tensors, node, tracked))
+
+
+def _parameter_names(function: Callable[..., Any]) -> list[str]:
+    target = function.forward if isinstance(function, Module) else function
+    try:
+        kinds = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [one.name for one in kinds if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]

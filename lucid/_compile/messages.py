@@ -1,0 +1,67 @@
+"""What users read when something does not fit into a compiled function: where it stands, and the way out."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parents[1])
+_FORBIDDEN = ("during function transformations", "inside a graph transformation", "without a primitive")
+_READS = {
+    "item": "item()",
+    "tolist": "tolist()",
+    "numpy": "numpy()",
+    "__array__": "a conversion to NumPy",
+    "__dlpack__": "a conversion by DLPack",
+    "__repr__": "print or repr()",
+    "__format__": "formatting",
+    "__float__": "float()",
+    "__int__": "int()",
+    "__index__": "the use as an index",
+    "__contains__": "in",
+}
+_RETURN_IT = "return the tensor and read it from what the compiled function returns"
+_BRANCH = (
+    "choose with lucid.where(condition, a, b), or pass what the branch depends on as a Python argument, "
+    "for which the function is traced again"
+)
+
+
+def reading_inside(where: str, error: BaseException) -> RuntimeError | None:
+    """The error that says where a value was read; ``None`` if ``error`` is about something else."""
+    for one in _chain(error):
+        if any(text in str(one) for text in _FORBIDDEN):
+            return RuntimeError(_explained(where, one))
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _explained(where: str, error: BaseException) -> str:
+    frames = [
+        (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_PACKAGE)]
+    last = own[-1] if own else len(frames) - 1
+    called = frames[last + 1][2] if last + 1 < len(frames) else ""
+    file, line, _ = frames[last]
+    if called == "__bool__":
+        what, fix = "a Python branch (if, while, and, or, not) asks for the value of a tensor", _BRANCH
+    elif called in _READS or not called:
+        what, fix = f"{_READS.get(called, 'this line')} reads the value of a tensor", _RETURN_IT
+    else:
+        what = f"{called}() needs the values of a tensor, for the shape of its result or a check"
+        fix = "call it outside, on what the compiled function returns"
+    text = linecache.getline(file, line).strip()
+    return (
+        f"{where}: {file}, line {line}: {what}, and while a function is compiled there are none\n"
+        f"    {text}\n{fix[0].upper()}{fix[1:]}."
+    )

@@ -1,0 +1,312 @@
+"""One graph of a compiled function: how its inputs are put in place, and what becomes of its outputs.
+
+``Recipe.run`` is what ``mx.compile`` traces, once. It takes arrays and gives arrays: the state, the gradients, the
+arguments and the random key go in; whatever of them has changed, and the result, come out. While it runs, the tensors
+of the state hold the tracer's arrays; before it returns they hold again what they held.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _pending, random, tape
+from lucid._compile.arguments import Place, Shape, rebuilt
+from lucid._compile.closure import name_of, variables
+from lucid._compile.state import Plan, State
+from lucid._compile.watch import Snapshot
+from lucid._tensor import Tensor
+from lucid.nn.module import Module
+from lucid.optim.optimizer import Optimizer
+
+
+class Outgrown(Exception):
+    """The state has taken another shape or dtype: this graph does not fit any more."""
+
+
+class Recipe:
+    """``writes``, ``gradients``, ``made``, ``key`` and ``result`` say which output goes where."""
+
+    def __init__(
+        self, where: str, function: Callable[..., Any], state: State, plan: Plan, shape: Shape, grads: list[Any],
+        requires: list[bool], leaves: list[int],
+    ) -> None:  # fmt: skip
+        self.where, self.function, self.state = where, function, state
+        self.plan = plan  # emptied after the trace, so that tensors which are replaced later are not held
+        self.shape = shape
+        self.present = [grad is not None for grad in grads]  # which leaves come with a gradient
+        self.requires = requires  # which argument tensors require one
+        self.argument_leaves = leaves  # which of them collect one
+        self.low = tape._mode.low
+        self.done = False
+        self.writes: list[tuple[int, int]] = []  # tensor, output
+        self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for none, whether in place
+        self.made: list[tuple[Tensor, int]] = []  # state that the function made, such as moments
+        self.modes: list[tuple[Module, bool]] = []  # what the function set with train() and eval()
+        self.key = -1
+        self.result: Any = None
+        self.tracked: list[int] = []  # outputs that can be differentiated further ...
+        self.sources: list[int] = []  # ... with respect to these tensors, state first
+        self.count_of_last = 0  # inputs behind those of state and gradients: the arguments and the key
+        self.pull: Callable[..., list[mx.array]] | None = None
+        self.changes = False
+
+    def run(self, inputs: list[mx.array]) -> list[mx.array]:
+        """Call the function on ``inputs``, and note what has changed.
+
+        Raises:
+            RuntimeError: something changed that is not state, or cannot be part of a graph.
+        """
+        if self.done:
+            raise Outgrown
+        slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
+        modes = [(module, module.training) for module in self.state.all_modules()]
+        rates = self._rates()
+        before = Snapshot(self.state.containers())
+        try:
+            try:
+                outputs, fresh = self._outputs(inputs, before, slots, rates)
+                self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
+                self._warn_of_counters()
+            finally:
+                before.restore()
+            self._check_kept(before, fresh)
+        except BaseException:
+            before.restore_containers()
+            raise
+        self.done = True
+        return outputs
+
+    def _outputs(
+        self, inputs: list[mx.array], before: Snapshot, slots: Any, rates: Any
+    ) -> tuple[list[mx.array], set[int]]:
+        given, leaves, grads, arrays = self._put(inputs)
+        args, kwargs = self.shape.filled(state=self.plan.tensors, tensor=given, array=arrays)
+        with _pending.collecting():
+            result = self.function(*args, **kwargs)
+        outputs: list[mx.array] = []
+        places: dict[int, int] = {}
+
+        def out(array: mx.array) -> int:
+            if id(array) not in places:
+                places[id(array)] = len(outputs)
+                outputs.append(array)
+            return places[id(array)]
+
+        replaced = self._replaced(slots)
+        self._check_changes(before, rates)
+        tensors = [*self.plan.tensors, *given]
+        self.count_of_last = len(given) + len(arrays) + 1
+        starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.count_of_last :]
+        for i, tensor in enumerate(tensors):
+            array = replaced.get(i, tensor)._array
+            if array is not starts[i]:
+                self.writes.append((i, out(array)))
+        for i, (leaf, grad) in enumerate(zip(leaves, grads, strict=True)):
+            now = leaf.grad
+            if now is None:
+                if grad is not None:
+                    self.gradients.append((i, -1, False))
+            elif grad is None or now is not grad[0] or now._array is not grad[1]:
+                self.gradients.append((i, out(now._array), grad is not None and now is grad[0]))
+        for tensor, requires in zip(given, self.requires, strict=True):
+            if requires and tensor.grad is not None and not any(tensor is leaf for leaf in leaves):
+                raise RuntimeError(
+                    f"{self.where}: backward() reached an argument that was computed outside of the function, and "
+                    "its graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
+                )
+        self.made = [(tensor, out(tensor._array)) for tensor in self._made]
+        if random._state._array is not inputs[-1]:
+            assert random._state._array is not None
+            self.key = out(random._state._array)
+        self.changes = bool(self.writes or self.gradients or self.made or self.key >= 0)
+        identities = {id(t): Place("state", i) for i, t in enumerate(tensors)}
+
+        def emptied(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                if id(value) in identities:
+                    return identities[id(value)]
+                at = out(value._array)
+                if value._node is not None and value._node.edges is not None and at not in self.tracked:
+                    self.tracked.append(at)
+                    roots.append(value._node)
+                return Place("tensor", at)
+            if isinstance(value, mx.array):
+                return Place("array", out(value))
+            return rebuilt(value, emptied)
+
+        roots: list[tape.Node] = []
+        self.result = emptied(result)
+        if roots:
+            reached = _leaves_below(roots)
+            self.sources = [i for i, tensor in enumerate(tensors) if id(tensor) in reached]
+        return outputs, {id(tensor) for tensor, _ in self.made}
+
+    def _put(self, inputs: list[mx.array]) -> tuple[list[Tensor], list[Tensor], list[Any], list[mx.array]]:
+        """Give the tensors their inputs: stand-ins of the arguments, all leaves, their gradients, the arrays."""
+        source = iter(inputs)
+        for tensor in self.plan.tensors:
+            tensor._array = next(source)
+        found = [next(source) if present else None for present in self.present]
+        given = []
+        for requires in self.requires:
+            tensor = tape.wrap(next(source))
+            tensor._requires_grad = requires
+            given.append(tensor)
+        *arrays, random._state._array = source
+        leaves = [*self.plan.leaves, *(given[i] for i in self.argument_leaves)]
+        grads: list[Any] = []
+        for leaf, array in zip(leaves, found, strict=True):
+            leaf.grad = None if array is None else tape.wrap(array)
+            grads.append(None if array is None else (leaf.grad, array))
+        return given, leaves, grads, arrays
+
+    # What has changed beside the state -------------------------------------------------------------------------------
+
+    _made: tuple[Tensor, ...] = ()
+
+    def _replaced(self, slots: dict[Any, Tensor]) -> dict[int, Tensor]:
+        """Tensors that took the place of others: these get their value and keep their place. The rest is new state."""
+        now = list(self.state.slots())
+        present = {id(tensor) for _, tensor, _, _ in now}
+        replaced: dict[int, Tensor] = {}
+        made: list[Tensor] = []
+        for _, tensor, home, key in now:
+            if id(tensor) in self.plan.places:
+                continue
+            former = slots.get((id(home), key))
+            if home is not None and former is not None and id(former) not in present:
+                replaced[self.plan.places[id(former)]] = tensor
+                home[key] = former
+            elif not any(tensor is one for one in made):
+                made.append(tensor)
+        self._made = tuple(made)
+        return replaced
+
+    def _rates(self) -> list[tuple[str, Any, Any]]:
+        return [
+            (name, group["lr"], group.rate) for name, one in self.state.optimizers.items() for group in one.param_groups
+        ]
+
+    def _check_changes(self, before: Snapshot, rates: list[tuple[str, Any, Any]]) -> None:
+        listed = list(self.state.optimizers.values())
+        for one in before.stepped():
+            if not isinstance(one, Optimizer):
+                raise RuntimeError(
+                    f"{self.where}: {type(one).__name__}.step() was called inside, and the learning rate would stand "
+                    "still; call it after the compiled function: the new rate is taken without another trace"
+                )
+            if not any(one is other for other in listed):
+                raise RuntimeError(
+                    f"{self.where}: the optimizer {_called(one, self.function)} took a step inside but is not in "
+                    "state, so its state would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
+                )
+        for (name, was, rate), (_, now, tensor) in zip(rates, self._rates(), strict=False):
+            if tensor is not rate or (isinstance(was, float) and now != was):
+                raise RuntimeError(
+                    f"{self.where}: the learning rate of {name} was set inside, from {was} to {now}, and would stand "
+                    "still; set it after the compiled function: the new rate is taken without another trace"
+                )
+        for tensor, what in before.changed(set(self.plan.places)):
+            raise RuntimeError(
+                f"{self.where}: the {what} of {_called(tensor, self.function)} was changed inside but is not in "
+                f"state, so it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), "
+                "or return the new value"
+            )
+
+    def _check_kept(self, before: Snapshot, fresh: set[int]) -> None:
+        for tensor in before.kept(fresh):
+            raise RuntimeError(
+                f"{self.where}: {_called(tensor, self.function)} was computed inside and kept, and has no value "
+                "outside; return it instead"
+            )
+
+    def _warn_of_counters(self) -> None:
+        after = self.state.facts()
+        for name, was in self.plan.facts.items():
+            now = after.get(name, was)
+            if now != was and _is_number(was) and _is_number(now):
+                warnings.warn(
+                    f"{self.where}: {name} changed from {was} to {now} inside; the Python of a compiled function runs "
+                    "only when it is traced, so it will stand still: make it a buffer, or count outside",
+                    UserWarning,
+                    stacklevel=2,
+                )
+
+    # Differentiating further -----------------------------------------------------------------------------------------
+
+    def values(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
+        """The outputs in ``tracked`` once more, for ``mx.vjp``; nothing else changes."""
+        before = Snapshot([])
+        self.plan = plan
+        try:
+            given, _, _, arrays = self._put(inputs)
+            args, kwargs = self.shape.filled(state=plan.tensors, tensor=given, array=arrays)
+            with tape.replaying(), tape.autocasting(self.low), _pending.collecting():
+                result = self.function(*args, **kwargs)
+            found: dict[int, mx.array] = {}
+            _match(self.result, result, found)
+            return [found[at] for at in self.tracked]
+        finally:
+            before.restore()
+
+
+def check_reached(where: str, function: Callable[..., Any], state: State) -> None:
+    """Refuse modules and optimizers that the function uses by name and that are not state.
+
+    Raises:
+        RuntimeError: there is one; the message has its name.
+    """
+    known = {id(one) for one in state.all_modules()} | {id(one) for one in state.optimizers.values()}
+    known |= {id(one) for one in state.others.values()}
+    for name, value in variables(function):
+        if isinstance(value, Module | Optimizer) and id(value) not in known:
+            what = "its parameters" if isinstance(value, Module) else "its state"
+            raise RuntimeError(
+                f"{where}: the function uses {name!r} (a {type(value).__name__}), which is not in state, so {what} "
+                f"would be frozen; list it: lucid.compile(function, state=[{name}])"
+            )
+
+
+def _called(thing: Any, function: Callable[..., Any]) -> str:
+    name = name_of(thing, function)
+    if isinstance(thing, Tensor):
+        return f"{name or 'a tensor'} (shape {thing.shape})"
+    return f"{name} ({type(thing).__name__})" if name else type(thing).__name__
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdigit()
+
+
+def _leaves_below(nodes: list[tape.Node]) -> set[int]:
+    seen: set[tape.Node] = set()
+    found = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        for edge in node.edges or ():
+            if isinstance(edge, tuple):
+                stack.append(edge[0])
+            else:
+                found.add(id(edge))
+    return found
+
+
+def _match(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
+    """The arrays of a result by their outputs, given the result of the trace with its places."""
+    if isinstance(shape, Place):
+        if shape.kind == "tensor":
+            found[shape.at] = value._array
+    elif isinstance(shape, list | tuple):
+        for one, item in zip(shape, value, strict=True):
+            _match(one, item, found)
+    elif isinstance(shape, dict):
+        for name, one in shape.items():
+            _match(one, value[name], found)

@@ -1,0 +1,227 @@
+"""What a compiled function finds and leaves behind: the tensors of modules, optimizers and the like, as one flat list.
+
+``State.plan()`` is asked at every call, so it looks at a few marks (a counter of ``Module``, lengths of dictionaries,
+identities of optimizer state) and lists everything anew only when one has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+from lucid import tape
+from lucid._tensor import Tensor
+from lucid.nn.module import Module, registered
+from lucid.optim.lr_scheduler import LRScheduler
+from lucid.optim.optimizer import Optimizer
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class Plan(NamedTuple):
+    """The state as it is registered now."""
+
+    names: list[str]  # "model.stages.0.bn.running_mean", one for each tensor
+    tensors: list[Tensor]
+    places: dict[int, int]  # the place of a tensor, by its id
+    leaves: list[Tensor]  # those whose .grad is state too: parameters and tensors that were given themselves
+    leaf_names: list[str]
+    facts: dict[str, str]  # Python values that the graph has built in: training flags, momentum, dropout rates
+    number: int  # equal for equal names and facts
+
+
+EMPTY = Plan([], [], {}, [], [], {}, -1)
+
+
+class State:
+    """The objects listed as ``state=``, flattened.
+
+    Raises:
+        TypeError: one has no tensors that can be state.
+    """
+
+    def __init__(self, where: str, items: Any) -> None:
+        self.modules: dict[str, Module] = {}
+        self.optimizers: dict[str, Optimizer] = {}
+        self.others: dict[str, Any] = {}  # what has state_tensors()
+        self.given: dict[str, Tensor] = {}
+        for name, item in _flat(items, ""):
+            self._take(where, name, item)
+        self._numbers: dict[Any, int] = {}
+        self._plan: Plan | None = None
+        self._marks: Any = None
+        self._dicts: list[dict[Any, Any]] = []
+
+    def _take(self, where: str, name: str, item: Any) -> None:
+        kinds: list[tuple[type, dict[str, Any]]] = [
+            (Module, self.modules), (Optimizer, self.optimizers), (tape.TensorBase, self.given),
+        ]  # fmt: skip
+        for kind, home in kinds:
+            if isinstance(item, kind):
+                home[_unused(home, name or type(item).__name__.lower())] = item
+                return
+        if callable(getattr(item, "state_tensors", None)):
+            self.others[_unused(self.others, name or type(item).__name__.lower())] = item
+            return
+        hint = ""
+        if isinstance(item, LRScheduler):
+            hint = "; a scheduler stays outside: call its step() after the compiled function"
+        raise TypeError(
+            f"{where}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
+            f"got {type(item).__name__}{hint}"
+        )
+
+    # At every call ---------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """The plan of now: the former one as long as the marks stand still."""
+        marks = self._look()
+        if self._plan is None or marks != self._marks:
+            self._plan = self._list()
+            self._marks = self._look()
+        return self._plan
+
+    def _look(self) -> Any:
+        return (
+            registered.count if self.modules else 0,
+            list(map(len, self._dicts)),
+            [
+                (
+                    id(one.state),
+                    [*map(id, chain.from_iterable(map(dict.values, one.state.values())))],
+                    [(id(group.rate), len(group["params"])) for group in one.param_groups],
+                    _options(one),
+                )
+                for one in self.optimizers.values()
+            ],
+            [[*map(id, one.state_tensors())] for one in self.others.values()],
+            [_plain_values(one) for one in self.others.values()],
+        )
+
+    # When something has moved ----------------------------------------------------------------------------------------
+
+    def _list(self) -> Plan:
+        slots = list(self.slots())
+        names: list[str] = []
+        tensors: list[Tensor] = []
+        places: dict[int, int] = {}
+        for name, tensor, _, _ in slots:
+            if id(tensor) not in places:
+                places[id(tensor)] = len(tensors)
+                names.append(name)
+                tensors.append(tensor)
+        ids = self._leaf_ids()
+        leaves = [i for i, tensor in enumerate(tensors) if id(tensor) in ids]
+        self._dicts = [
+            d
+            for m in self.all_modules()
+            for d in (m._parameters, m._buffers, m._modules, m._forward_pre_hooks, m._forward_hooks, m._backward_hooks)
+        ]
+        facts = self.facts()
+        identity = tuple(names), tuple(facts.items())
+        number = self._numbers.setdefault(identity, len(self._numbers))
+        leaf_tensors, leaf_names = [tensors[i] for i in leaves], [names[i] for i in leaves]
+        return Plan(names, tensors, places, leaf_tensors, leaf_names, facts, number)
+
+    def _leaf_ids(self) -> set[int]:
+        found = {id(p) for module in self.modules.values() for p in module.parameters()}
+        found |= {id(p) for one in self.optimizers.values() for p in one._all()}
+        return found | {id(tensor) for tensor in self.given.values()}
+
+    def slots(self) -> Iterator[tuple[str, Tensor, dict[Any, Any] | None, Any]]:
+        """Every tensor with its name, and the dictionary and key where it stands when it can be replaced there."""
+        for root, module in self.modules.items():
+            for path, one in module.named_modules():
+                for home in (one._parameters, one._buffers):
+                    for key, tensor in home.items():
+                        if tensor is not None:
+                            yield ".".join(filter(None, (root, path, key))), tensor, home, key
+        for root, optimizer in self.optimizers.items():
+            for number, group in enumerate(optimizer.param_groups):
+                yield f"{root}.param_groups[{number}].lr", group.rate, None, None
+                for place, p in enumerate(group["params"]):
+                    name = (
+                        f"{root}.param_groups[{number}].{group['param_names'][place]}"
+                        if "param_names" in group
+                        else (f"{root}.param_groups[{number}].params[{place}]")
+                    )
+                    yield name, p, None, None
+                    for key, tensor in optimizer.state.get(p, {}).items():
+                        yield f"{name}.{key}", tensor, optimizer.state[p], key
+        for root, other in self.others.items():
+            for place, tensor in enumerate(other.state_tensors()):
+                yield f"{root}.state_tensors()[{place}]", tensor, None, None
+        for root, tensor in self.given.items():
+            yield root, tensor, None, None
+
+    def all_modules(self) -> list[Module]:
+        return [one for module in self.modules.values() for one in module.modules()]
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        for root, module in self.modules.items():
+            for path, one in module.named_modules():
+                yield f"{root}.{path}" if path else root, one
+
+    def facts(self) -> dict[str, str]:
+        """The Python values that a graph has built in, by name."""
+        found = {}
+        for name, module in self.named_modules():
+            found[name] = type(module).__name__
+            for key, value in vars(module).items():
+                if _is_plain(value):
+                    found[f"{name}.{key}"] = repr(value)
+            hooks = [*module._forward_pre_hooks, *module._forward_hooks, *module._backward_hooks]
+            if hooks:
+                found[f"the hooks of {name}"] = str(hooks)
+        for name, optimizer in self.optimizers.items():
+            for number, options in enumerate(_options(optimizer)):
+                for key, value in options:
+                    found[f"{name}.param_groups[{number}].{key}"] = repr(value)
+        for name, other in self.others.items():
+            for key, value in _plain_values(other):
+                found[f"{name}.{key}"] = repr(value)
+        return found
+
+    def containers(self) -> list[Any]:
+        """Every dictionary or list that a failed trace may have changed."""
+        found: list[Any] = []
+        for module in self.all_modules():
+            found += [vars(module), module._parameters, module._buffers, module._modules]
+        for optimizer in self.optimizers.values():
+            found += [vars(optimizer), optimizer.param_groups, optimizer.state, *optimizer.state.values()]
+            found += optimizer.param_groups
+        return found + [vars(one) for one in self.others.values() if hasattr(one, "__dict__")]
+
+
+def _flat(items: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(items, Mapping):
+        for key, item in items.items():
+            yield from _flat(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(items, list | tuple):
+        for item in items:
+            yield from _flat(item, name)
+    else:
+        yield name, items
+
+
+def _unused(taken: Mapping[str, Any], name: str) -> str:
+    return (
+        name
+        if name not in taken
+        else next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
+    )
+
+
+def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
+    """What a step of each group has built in: all options but the learning rate, which is a tensor."""
+    names = [name for name in optimizer.defaults if name != "lr"]
+    return [tuple((name, group[name]) for name in names) for group in optimizer.param_groups]
+
+
+def _plain_values(thing: Any) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in getattr(thing, "__dict__", {}).items() if _is_plain(value)]
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(one, _PLAIN) for one in value))
