@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -69,8 +71,8 @@ class Adam(Optimizer):
     def _rule(self, group: ParamGroup) -> Rule:
         lr, (beta1, beta2), eps = group.learning_rate, group["betas"], group["eps"]
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
-        keep = 1 - lr * weight_decay
-        mlx_rule: Any = mlx.optimizers.Adam(0.0, [beta1, beta2])
+        keep = 1 - lr * weight_decay if decoupled else None
+        update = _update(beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
@@ -84,22 +86,10 @@ class Adam(Optimizer):
             return corrections[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            if weight_decay and decoupled:
-                parameter = parameter * keep
-            elif weight_decay:
-                gradient = gradient + weight_decay * parameter
-            rate, mlx_rule.eps = correct(state["step"])
-            mlx_rule.state["learning_rate"] = rate
-            own = {
-                "m": state["exp_avg"] if "exp_avg" in state else mx.zeros_like(parameter),
-                "v": state["exp_avg_sq"] if "exp_avg_sq" in state else mx.zeros_like(parameter),
-            }
-            updated = mlx_rule.apply_single(gradient, parameter, own)
-            state["exp_avg"], state["exp_avg_sq"] = mean, square = own["m"], own["v"]
-            if amsgrad:  # not in MLX; what its rule has returned is never computed then
-                largest = mx.maximum(state["max_exp_avg_sq"], square) if "max_exp_avg_sq" in state else square
-                state["max_exp_avg_sq"] = largest
-                return parameter - rate * mean / (mx.sqrt(largest) + mlx_rule.eps)
+            names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
+            former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]
+            updated, *after = update(gradient, parameter, former, *correct(state["step"]), keep)
+            state.update(zip(names, after, strict=True))
             return updated
 
         return rule
@@ -142,3 +132,31 @@ class AdamW(Adam):
 def _one_minus_power(beta: float, step: mx.array) -> mx.array:
     """``1 - beta**step``, to full precision where it is small."""
     return -mx.expm1(step * (math.log(beta) if beta else -math.inf))
+
+
+@functools.lru_cache(maxsize=32)
+def _update(beta1: float, beta2: float, weight_decay: float, amsgrad: bool) -> Callable[..., Sequence[mx.array]]:
+    """The update of one array in one pass over it, for arrays of every shape: new parameter and new state.
+
+    ``rate`` and ``eps`` are corrected for the step already; ``keep`` is what decoupled weight decay leaves.
+    """
+
+    @partial(mx.compile, shapeless=True)
+    def update(
+        gradient: mx.array, parameter: mx.array, state: list[mx.array], rate: mx.array, eps: mx.array,
+        keep: mx.array | None,
+    ) -> Sequence[mx.array]:  # fmt: skip
+        if keep is not None:
+            parameter = parameter * keep
+        if weight_decay:
+            gradient = gradient + weight_decay * parameter
+        rule: Any = mlx.optimizers.Adam(0.0, [beta1, beta2])
+        rule.state["learning_rate"], rule.eps = rate, eps
+        own = {"m": state[0], "v": state[1]}
+        updated = rule.apply_single(gradient, parameter, own)
+        if not amsgrad:
+            return updated, own["m"], own["v"]
+        largest = mx.maximum(state[2], own["v"])  # not in MLX; what its rule has returned is never computed
+        return parameter - rate * own["m"] / (mx.sqrt(largest) + eps), own["m"], own["v"], largest
+
+    return update
