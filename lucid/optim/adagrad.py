@@ -59,8 +59,10 @@ class Adagrad(Optimizer):
         flag(self._name, "maximize", group["maximize"])
 
     def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
-        zeros = super()._first_state(group, name, parameter)
-        return mx.full(zeros.shape, group["initial_accumulator_value"], zeros.dtype) if name == "sum" else zeros
+        start = super()._first_state(group, name, parameter)
+        if name != "sum" or start is None:
+            return start
+        return mx.full(start.shape, group["initial_accumulator_value"], start.dtype)
 
     def _rule(self, group: ParamGroup) -> Rule:
         lr, lr_decay, weight_decay = group.learning_rate, group["lr_decay"], group["weight_decay"]
