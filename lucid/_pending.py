@@ -49,6 +49,12 @@ def evaluating() -> bool:
     return _evaluates
 
 
+def start(arrays: list[mx.array]) -> None:
+    """Schedule the evaluation of ``arrays`` alone; inside ``collecting()`` nothing happens."""
+    if _evaluates and arrays:
+        mx.async_eval(*arrays)
+
+
 @contextmanager
 def collecting() -> Iterator[None]:
     """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.

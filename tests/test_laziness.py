@@ -1,5 +1,6 @@
 """Laziness never leaks: a training loop that reads nothing runs in constant memory, whatever the model keeps."""
 
+import mlx.core as mx
 import numpy as np
 
 import lucid
@@ -62,3 +63,31 @@ def test_training_without_an_optimizer_does_not_let_running_statistics_grow():
         model(lucid.randn(8, 3, 16, 16))
         active.append(lucid.memory.active())
     assert max(active[50:]) < max(active[:50]) + 100_000
+
+
+def peak_of_a_step(micro_batches):
+    """Bytes above what was there before, for a step whose gradients are added up over so many micro-batches."""
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(5, [6], [16], patch_size=1)
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    images = [lucid.randn(8, 3, 8, 8) for _ in range(micro_batches)]
+    mx.eval([p.mlx for p in model.parameters()], [x.mlx for x in images])
+    peaks = []
+    for _ in range(2):  # the first one also compiles
+        mx.synchronize()
+        lucid.memory.clear_cache()
+        lucid.memory.reset()
+        before = lucid.memory.active()
+        optimizer.zero_grad()
+        for x in images:
+            (model(x).square().mean() / micro_batches).backward()
+        optimizer.step()
+        mx.synchronize()
+        peaks.append(lucid.memory.peak() - before)
+    return peaks[-1]
+
+
+def test_adding_up_micro_batches_needs_the_memory_of_one():
+    one = peak_of_a_step(1)
+    assert peak_of_a_step(4) < 1.25 * one
+    assert peak_of_a_step(12) < 1.25 * one
