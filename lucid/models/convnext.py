@@ -21,6 +21,7 @@ import numpy as np
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
 from lucid.nn.parameter import Parameter
+from lucid.utils import checkpoint
 
 _EPS = 1e-6  # of every LayerNorm; the default of LayerNorm, 1e-5, moves the logits by 5 %
 _WEIGHT_STD = 0.02
@@ -106,17 +107,38 @@ class ConvNeXt(nn.Module):
         self.norm = nn.LayerNorm(self.dims[-1], eps=_EPS)
         self.head = nn.Linear(self.dims[-1], num_classes) if num_classes else nn.Identity()
         self.apply(_init_weights)
+        self._recomputed: str | None = None
+
+    def set_grad_checkpointing(self, enable: bool = True, every: str = "block") -> None:
+        """In training, keep only the input of each block for the backward pass, which computes the block again.
+
+        The gradients are the same, drop path included, for less memory and one more forward pass of time.
+        ``every="stage"`` keeps only the input of each stage: while a stage is gone through backwards, all of its blocks
+        are in memory, so this saves most where there are many stages. The name is timm's.
+
+        Raises:
+            ValueError: ``every`` is another word.
+        """
+        _checks.one_of("set_grad_checkpointing", "every", every, ("block", "stage"))
+        self._recomputed = every if enable else None
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Features (N, dims[-1]), averaged over the image and normalized, from images (N, in_chans, H, W)."""
         self._check_images(x)
         x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
         for down, stage in zip(self.downsample_layers, self.stages, strict=True):
-            x = stage(down(x))
+            x = self._through(stage, down(x))
         return self.norm(x.mean(dim=(1, 2)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.forward_features(x))
+
+    def _through(self, stage: nn.Module, x: Tensor) -> Tensor:
+        if self._recomputed is None or not (self.training and tape.is_recording()):
+            return stage(x)
+        for part in [stage] if self._recomputed == "stage" else stage.children():
+            x = checkpoint(part, x)
+        return x
 
     def _check_images(self, x: Tensor) -> None:
         _checks.rank("ConvNeXt", "the images", x.shape, 4, "(N, C, H, W)")

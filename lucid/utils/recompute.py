@@ -7,7 +7,7 @@ makes MLX hold the recomputation back until the cotangents are there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import mlx.core as mx
@@ -16,12 +16,29 @@ from lucid import _pending, random, tape
 from lucid._tensor import Tensor
 
 
+class _Recomputed(tape.Node):
+    """A node whose gradients are all there before any of them is used.
+
+    Without that MLX goes on with the gradient of the input, back through the network, and leaves the gradients of the
+    parameters for later: what was computed again for them would pile up, and nothing would be saved.
+    """
+
+    __slots__ = ()
+
+    def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
+        gradients = super().pullback(cotangents)
+        if tape.is_recording():  # they have records of their own
+            return gradients
+        arrays = [gradient._array for gradient in gradients if gradient is not None]
+        return [tape.wrap(array) for array in mx.depends(arrays, arrays)]
+
+
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)``, keeping only its inputs for the backward pass, which computes the rest again.
 
     The gradients are those of the plain call, also for parameters that the function reaches without taking them as
-    arguments, and can be differentiated again. Random numbers are drawn once more from the same key. The function must
-    return a tensor or a tuple of tensors. ``use_reentrant`` is accepted for PyTorch's sake.
+    arguments, and can be differentiated again. Random numbers are drawn once more from the same key, and autocast is as
+    it was. The function must return a tensor or a tuple of tensors. ``use_reentrant`` is accepted for PyTorch's sake.
 
     Raises:
         TypeError: the function returns something else.
@@ -55,7 +72,8 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
         return tuple(t._array for t in (again if isinstance(again, tuple | list) else (again,)))
 
     values = tuple(t._array for t in (*inputs, *leaves))
-    node = tape.Node("checkpoint", [tape.edge_of(t) for t in (*inputs, *leaves)], [(o.shape, o.dtype) for o in outputs])
+    edges = [tape.edge_of(t) for t in (*inputs, *leaves)]
+    node = _Recomputed("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
     node.body, node.args, node.kwargs = mx.checkpoint(run), values, {}
     node.places = [(i,) for i in range(len(values))]
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]

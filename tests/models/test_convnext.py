@@ -1,5 +1,6 @@
 """ConvNeXt against recorded logits and gradients of the reference implementation, the table of sizes, and its words."""
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -123,6 +124,86 @@ def test_drop_path_acts_in_training_only():
     assert not lucid.equal(model(images), model(images))
     model.eval()
     assert lucid.equal(model(images), model(images))
+
+
+def training_step(every, autocast=False):
+    """The loss and all gradients of a step in training, and the random numbers that come next."""
+    lucid.manual_seed(3)
+    model = models.ConvNeXt(5, [3, 4], [8, 12], drop_path=0.6, layer_scale_init=0.5, patch_size=2)
+    images = lucid.randn(3, 3, 10, 12, requires_grad=True)
+    if every:
+        model.set_grad_checkpointing(every=every)
+    lucid.manual_seed(4)
+    with lucid.autocast(enabled=autocast):
+        loss = (model(images) ** 2).sum()
+    loss.backward()
+    return loss, {name: p.grad for name, p in [*model.named_parameters(), ("images", images)]}, lucid.rand(3)
+
+
+@pytest.mark.parametrize("every", ["block", "stage"])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_grad_checkpointing_changes_no_loss_gradient_or_random_number(every, autocast):
+    plain_loss, plain, plain_next = training_step(None, autocast)
+    loss, gradients, next_numbers = training_step(every, autocast)
+    assert lucid.equal(loss, plain_loss) and lucid.equal(next_numbers, plain_next)
+    assert gradients.keys() == plain.keys()
+    # Bit for bit where the same operations are added up in the same order, as here.
+    assert [name for name in plain if not lucid.equal(gradients[name], plain[name])] == []
+
+
+def test_grad_checkpointing_records_one_node_for_a_block_or_a_stage():
+    model = models.ConvNeXt(4, [2, 3], [4, 4], patch_size=1)
+    images = lucid.randn(1, 3, 4, 4)
+
+    def checkpoints():
+        found, stack = set(), [model(images).grad_fn]
+        while stack:
+            node = stack.pop()
+            if node not in found:
+                found.add(node)
+                stack += [edge[0] for edge in node.edges if isinstance(edge, tuple)]
+        return sum(node.name == "checkpoint" for node in found)
+
+    counts = [checkpoints()]
+    for arguments in ({}, {"every": "stage"}, {"enable": False}):
+        model.set_grad_checkpointing(**arguments)
+        counts.append(checkpoints())
+    model.set_grad_checkpointing()
+    model.eval()
+    counts.append(checkpoints())
+    assert counts == [0, 5, 2, 0, 0]
+    with lucid.no_grad():
+        assert not model.train()(images).requires_grad
+
+
+def peak_of_a_step(every):
+    """Bytes above what was there before, for forward and backward of a deep model."""
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(4, [16], [16], patch_size=1)
+    model.set_grad_checkpointing(every is not None, every or "block")
+    images = lucid.randn(8, 3, 8, 8)
+    peaks = []
+    for _ in range(2):  # the first one also compiles
+        model.zero_grad()
+        mx.eval([p.mlx for p in model.parameters()], images.mlx)
+        lucid.memory.clear_cache()
+        lucid.memory.reset()
+        before = lucid.memory.active()
+        model(images).sum().backward()
+        mx.eval([p.grad.mlx for p in model.parameters()])
+        mx.synchronize()
+        peaks.append(lucid.memory.peak() - before)
+    return peaks[-1]
+
+
+def test_grad_checkpointing_needs_at_most_60_percent_of_the_memory():
+    assert peak_of_a_step("block") < 0.6 * peak_of_a_step(None)
+
+
+def test_grad_checkpointing_refuses_other_words():
+    message = "set_grad_checkpointing: every must be 'block' or 'stage', got 'layer'"
+    with pytest.raises(ValueError, match=message):
+        models.ConvNeXt(4, [1], [4]).set_grad_checkpointing(every="layer")
 
 
 def test_features():
