@@ -8,7 +8,7 @@ makes MLX hold the recomputation back until the cotangents are there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 
@@ -43,7 +43,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     Raises:
         TypeError: the function returns something else.
     """
-    state, start, low = random.get_state(), tape.newest(), tape.autocast_dtype()
+    key, start, low = random.get_state()._array, tape.newest(), tape.autocast_dtype()
     out = function(*args, **kwargs)
     outputs = out if isinstance(out, tuple | list) else (out,)
     for output in outputs:
@@ -56,15 +56,19 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     if not inputs and not leaves:
         return out
 
+    # The recorded closure holds arrays: a tensor would bring its own record, and live as long as the graph.
+    count, places = len(inputs), {id(t): i for i, t in enumerate(inputs)}
+    held = [_held(a, places) for a in args]
+    held_kwargs = {name: _held(a, places) for name, a in kwargs.items()}
+
     def run(*arrays: mx.array) -> tuple[mx.array, ...]:
-        fresh = {id(t): tape.wrap(a) for t, a in zip(inputs, arrays, strict=False)}
-        new_args = [fresh.get(id(a), a) for a in args]
-        new_kwargs = {key: fresh.get(id(a), a) for key, a in kwargs.items()}
+        new_args = [_given(a, arrays) for a in held]
+        new_kwargs = {name: _given(a, arrays) for name, a in held_kwargs.items()}
         before = [leaf._array for leaf in leaves]
         try:
-            for leaf, array in zip(leaves, arrays[len(inputs) :], strict=True):
+            for leaf, array in zip(leaves, arrays[count:], strict=True):
                 leaf._array = array
-            with tape.replaying(), tape.autocasting(low), _pending.collecting(), random.fork(state):
+            with tape.replaying(), tape.autocasting(low), _pending.collecting(), random.fork(key):
                 again = function(*new_args, **new_kwargs)
         finally:
             for leaf, array in zip(leaves, before, strict=True):
@@ -78,6 +82,23 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     node.places = [(i,) for i in range(len(values))]
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]
     return wrapped[0] if isinstance(out, Tensor) else type(out)(cast(Any, wrapped))
+
+
+class _Held(NamedTuple):
+    """A tensor among the arguments: its place among the inputs that need a gradient (-1: none), and its value."""
+
+    place: int
+    array: mx.array
+
+
+def _held(value: Any, places: dict[int, int]) -> Any:
+    return _Held(places.get(id(value), -1), value._array) if isinstance(value, Tensor) else value
+
+
+def _given(value: Any, arrays: Sequence[mx.array]) -> Any:
+    if not isinstance(value, _Held):
+        return value
+    return tape.wrap(value.array if value.place < 0 else arrays[value.place])
 
 
 def _leaves_between(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:
