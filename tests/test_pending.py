@@ -105,3 +105,10 @@ def test_evaluate_schedules_what_is_noted_but_not_while_collecting():
         assert _pending.drain() == [inner._array]
     _pending.evaluate([mx.array(3.0)])
     assert _pending.drain() == []
+
+
+def test_evaluating_says_whether_values_can_be_computed():
+    assert _pending.evaluating()
+    with _pending.collecting():
+        assert not _pending.evaluating()
+    assert _pending.evaluating()

@@ -147,8 +147,9 @@ def described(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]
             for key, item in value.items():
                 walk(f"{name}[{key!r}]", item)
         elif isinstance(value, Tensor):
-            gradients = " with gradients" if value.requires_grad else ""
-            found[name] = f"{dtype_name(value.dtype)} {value.shape}{gradients}"
+            gradient = ", requires grad" if value.requires_grad else ""
+            gradient += ", has one" if value.grad is not None else ""
+            found[name] = f"{dtype_name(value.dtype)} {value.shape}{gradient}"
         elif isinstance(value, mx.array):
             found[name] = f"{dtype_name(value.dtype)} {value.shape}"
         elif isinstance(value, np.ndarray):

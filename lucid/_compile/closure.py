@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dis
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lucid.nn.module import Module
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _DEPTH = 4  # functions that call functions
 
 
@@ -58,14 +59,17 @@ def name_of(thing: Any, function: Callable[..., Any]) -> str:
             return f"an item of {name!r}"
         if isinstance(value, dict) and any(one is thing for one in value.values()):
             return f"an item of {name!r}"
+    for holder in gc.get_objects():
+        if issubclass(type(holder), Module):
+            for key, value in (*holder._parameters.items(), *holder._buffers.items()):
+                if value is thing:
+                    return f"{key!r} of a {type(holder).__name__}"
     for holder in gc.get_referrers(thing):
-        if isinstance(holder, dict):
-            keys = [key for key, value in holder.items() if value is thing]
-            for owner in gc.get_referrers(holder) if keys else ():
-                if isinstance(owner, Module) or getattr(owner, "__dict__", None) is holder:
-                    return f"{keys[0]!r} of a {type(owner).__name__}"
-        elif hasattr(holder, "__dict__") and not isinstance(holder, type | FunctionType):
-            keys = [key for key, value in vars(holder).items() if value is thing]
-            if keys:
-                return f"{keys[0]!r} of a {type(holder).__name__}"
+        owners = gc.get_referrers(holder) if isinstance(holder, dict) else [holder]
+        for owner in owners:
+            held = getattr(owner, "__dict__", None)
+            if isinstance(held, dict) and not isinstance(owner, type | ModuleType | FunctionType):
+                key = next((key for key, value in held.items() if value is thing), None)
+                if key is not None:
+                    return f"{key!r} of a {type(owner).__name__}"
     return ""

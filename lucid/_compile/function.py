@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 from lucid import _pending, random, tape
+from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
 from lucid._compile.differentiable import CompiledNode
 from lucid._compile.messages import reading_inside
@@ -36,7 +37,9 @@ class Retraces:
         return len(self.reasons)
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.count} retraces", *(f"  {one}" for one in self.reasons)])
+        return "\n".join(
+            ["1 retrace" if self.count == 1 else f"{self.count} retraces", *(f"  {one}" for one in self.reasons)]
+        )
 
 
 class _Graph(NamedTuple):
@@ -147,6 +150,8 @@ class Compiled:
         recipe.plan = EMPTY
         self._note(facts)
         graph = _Graph(call, recipe)
+        if recipe.ignored:  # the plan has another number without these facts
+            key = (key[0], self._state.plan().number, *key[2:])
         # A graph that has made state serves this one call: from now on the state is there.
         if not recipe.made:
             self._graphs[key] = graph
@@ -158,32 +163,27 @@ class Compiled:
         mode = tape._mode
         facts = described(args, kwargs, _parameter_names(self._function))
         facts |= plan.facts
-        facts |= dict.fromkeys(plan.names, "state")
+        facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
         facts |= {f"{n}.requires_grad": str(p._requires_grad) for n, p in zip(names, plan.leaves, strict=True)}
         return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
 
     def _note(self, facts: dict[str, str]) -> None:
-        """Count a retrace and say why, unless the function itself made the difference with its first calls."""
+        """Count a retrace and say why, unless the function itself made the difference: gradients and moments."""
         before, self._facts = self._facts, facts
         if not before:
             return
-        changes = []
-        settling = True
-        for name in [*before, *(name for name in facts if name not in before)]:
-            was, now = before.get(name), facts.get(name)
-            if was != now:
-                appeared = (was is None and now == "state") or (name.startswith("the gradient of ") and now == "there")
-                settling = settling and appeared
-                changes.append(f"{name}: {was or 'nothing'} -> {now or 'nothing'}")
-        if settling and changes and not self.retraces.count:
+        names = [*before, *(name for name in facts if name not in before)]
+        differing = [name for name in names if before.get(name) != facts.get(name) and name not in self._state.ignored]
+        if all(_settles(name, before.get(name), facts.get(name)) for name in differing):
             return
+        changes = [f"{name}: {before.get(name, 'nothing')} -> {facts.get(name, 'nothing')}" for name in differing]
         reason = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
-        self.retraces.reasons.append(reason or "the shape or the dtype of state")
+        self.retraces.reasons.append(reason)
         if self.retraces.count >= self._next_warning:
             self._next_warning *= 2
-            self._warn(self.retraces.reasons[-1])
+            self._warn(reason)
 
     def _warn(self, reason: str) -> None:
         warnings.warn(
@@ -270,6 +270,11 @@ def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: An
             return tape.wrap(outputs[result.at], node, tracked.index(result.at))
         return tape.wrap(outputs[result.at])
     return rebuilt(result, lambda one: _built(one, outputs, tensors, node, tracked))
+
+
+def _settles(name: str, was: str | None, now: str | None) -> bool:
+    """Whether the calls of a function make this difference by themselves: a gradient, or state that appears."""
+    return name.startswith("the gradient of ") or (was is None and str(now).startswith("state "))
 
 
 def _parameter_names(function: Callable[..., Any]) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import linecache
+import os
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _FORBIDDEN = ("during function transformations", "inside a graph transformation", "without a primitive")
 _READS = {
     "item": "item()",
@@ -22,6 +24,7 @@ _READS = {
     "__index__": "the use as an index",
     "__contains__": "in",
 }
+_LONGEST = 100  # characters of the line that is shown
 _RETURN_IT = "return the tensor and read it from what the compiled function returns"
 _BRANCH = (
     "choose with lucid.where(condition, a, b), or pass what the branch depends on as a Python argument, "
@@ -46,12 +49,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _explained(where: str, error: BaseException) -> str:
-    frames = [
-        (frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
+    frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_PACKAGE)]
     last = own[-1] if own else len(frames) - 1
-    called = frames[last + 1][2] if last + 1 < len(frames) else ""
+    called = _called([frame for _, _, frame in frames[last + 1 :]])
     file, line, _ = frames[last]
     if called == "__bool__":
         what, fix = "a Python branch (if, while, and, or, not) asks for the value of a tensor", _BRANCH
@@ -60,8 +61,20 @@ def _explained(where: str, error: BaseException) -> str:
     else:
         what = f"{called}() needs the values of a tensor, for the shape of its result or a check"
         fix = "call it outside, on what the compiled function returns"
-    text = linecache.getline(file, line).strip()
+    text = linecache.getline(file, line).strip()[:_LONGEST]
     return (
         f"{where}: {file}, line {line}: {what}, and while a function is compiled there are none\n"
         f"    {text}\n{fix[0].upper()}{fix[1:]}."
+    )
+
+
+def _called(frames: list[FrameType]) -> str:
+    """The name of what the user called, from the frames below the user's line."""
+    if not frames:
+        return ""
+    if frames[0].f_code.co_name != "call":
+        return frames[0].f_code.co_name
+    # An operation: ``tape.op`` has lifted it, and ``tape.apply`` knows its name.
+    return next(
+        (str(f.f_locals["name"]) for f in frames if f.f_code.co_name == "apply" and "name" in f.f_locals), "call"
     )

@@ -53,6 +53,7 @@ class Recipe:
         self.count_of_last = 0  # inputs behind those of state and gradients: the arguments and the key
         self.pull: Callable[..., list[mx.array]] | None = None
         self.changes = False
+        self.ignored = False  # whether the function has changed Python numbers
 
     def run(self, inputs: list[mx.array]) -> list[mx.array]:
         """Call the function on ``inputs``, and note what has changed.
@@ -65,7 +66,7 @@ class Recipe:
         slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
         modes = [(module, module.training) for module in self.state.all_modules()]
         rates = self._rates()
-        before = Snapshot(self.state.containers())
+        before = Snapshot(self.state.others.values())
         try:
             try:
                 outputs, fresh = self._outputs(inputs, before, slots, rates)
@@ -201,7 +202,7 @@ class Recipe:
                 )
             if not any(one is other for other in listed):
                 raise RuntimeError(
-                    f"{self.where}: the optimizer {_called(one, self.function)} took a step inside but is not in "
+                    f"{self.where}: {_called(one, self.function)} took a step inside but is not in "
                     "state, so its state would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
                 )
         for (name, was, rate), (_, now, tensor) in zip(rates, self._rates(), strict=False):
@@ -229,6 +230,8 @@ class Recipe:
         for name, was in self.plan.facts.items():
             now = after.get(name, was)
             if now != was and _is_number(was) and _is_number(now):
+                self.ignored = True
+                self.state.ignore(name)
                 warnings.warn(
                     f"{self.where}: {name} changed from {was} to {now} inside; the Python of a compiled function runs "
                     "only when it is traced, so it will stand still: make it a buffer, or count outside",
@@ -266,7 +269,7 @@ def check_reached(where: str, function: Callable[..., Any], state: State) -> Non
         if isinstance(value, Module | Optimizer) and id(value) not in known:
             what = "its parameters" if isinstance(value, Module) else "its state"
             raise RuntimeError(
-                f"{where}: the function uses {name!r} (a {type(value).__name__}), which is not in state, so {what} "
+                f"{where}: the function uses {name!r} ({type(value).__name__}), which is not in state, so {what} "
                 f"would be frozen; list it: lucid.compile(function, state=[{name}])"
             )
 

@@ -48,6 +48,7 @@ class State:
         self.given: dict[str, Tensor] = {}
         for name, item in _flat(items, ""):
             self._take(where, name, item)
+        self.ignored: set[str] = set()  # Python numbers that the function itself changes: no reason to trace again
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
         self._marks: Any = None
@@ -96,7 +97,7 @@ class State:
                 for one in self.optimizers.values()
             ],
             [[*map(id, one.state_tensors())] for one in self.others.values()],
-            [_plain_values(one) for one in self.others.values()],
+            [self._plain_values(name, one) for name, one in self.others.items()],
         )
 
     # When something has moved ----------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class State:
         for name, module in self.named_modules():
             found[name] = type(module).__name__
             for key, value in vars(module).items():
-                if _is_plain(value):
+                if _is_plain(value) and f"{name}.{key}" not in self.ignored:
                     found[f"{name}.{key}"] = repr(value)
             hooks = [*module._forward_pre_hooks, *module._forward_hooks, *module._backward_hooks]
             if hooks:
@@ -179,19 +180,18 @@ class State:
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
         for name, other in self.others.items():
-            for key, value in _plain_values(other):
+            for key, value in self._plain_values(name, other):
                 found[f"{name}.{key}"] = repr(value)
         return found
 
-    def containers(self) -> list[Any]:
-        """Every dictionary or list that a failed trace may have changed."""
-        found: list[Any] = []
-        for module in self.all_modules():
-            found += [vars(module), module._parameters, module._buffers, module._modules]
-        for optimizer in self.optimizers.values():
-            found += [vars(optimizer), optimizer.param_groups, optimizer.state, *optimizer.state.values()]
-            found += optimizer.param_groups
-        return found + [vars(one) for one in self.others.values() if hasattr(one, "__dict__")]
+    def _plain_values(self, name: str, thing: Any) -> list[tuple[str, Any]]:
+        values = getattr(thing, "__dict__", {}).items()
+        return [(key, value) for key, value in values if _is_plain(value) and f"{name}.{key}" not in self.ignored]
+
+    def ignore(self, name: str) -> None:
+        """Leave a Python value out of the facts."""
+        self.ignored.add(name)
+        self._plan = None
 
 
 def _flat(items: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -217,10 +217,6 @@ def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
     """What a step of each group has built in: all options but the learning rate, which is a tensor."""
     names = [name for name in optimizer.defaults if name != "lr"]
     return [tuple((name, group[name]) for name in names) for group in optimizer.param_groups]
-
-
-def _plain_values(thing: Any) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in getattr(thing, "__dict__", {}).items() if _is_plain(value)]
 
 
 def _is_plain(value: Any) -> bool:

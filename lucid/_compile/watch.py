@@ -7,31 +7,37 @@ nothing at all in the code that is watched.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import random, tape
+from lucid.nn.module import Module
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
 
 class Snapshot:
-    """The state of every tensor, optimizer and scheduler that lives now, and the contents of ``containers``."""
+    """What every tensor, module, optimizer and scheduler that lives now holds, and the attributes of ``others``."""
 
-    def __init__(self, containers: list[Any]) -> None:
+    def __init__(self, others: Iterable[Any]) -> None:
         self._tensors: list[tuple[Any, ...]] = []
         self._optimizers: list[tuple[Optimizer, int]] = []
         self._schedulers: list[tuple[LRScheduler, int]] = []
+        containers: list[Any] = [vars(one) for one in others if hasattr(one, "__dict__")]
         for thing in gc.get_objects():
             kind = type(thing)
             if issubclass(kind, tape.TensorBase):
                 self._tensors.append((thing, *_fields(thing)))
             elif issubclass(kind, Optimizer):
                 self._optimizers.append((thing, thing._step_calls))
+                containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
             elif issubclass(kind, LRScheduler):
                 self._schedulers.append((thing, thing.last_epoch))
+                containers.append(vars(thing))
+            elif issubclass(kind, Module) and "_modules" in vars(thing):
+                containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
         self._known = {id(entry[0]) for entry in self._tensors}
         self._containers = [(one, dict(one) if isinstance(one, dict) else list(one)) for one in containers]
         self._key, self._seed = random._state._array, random._state.seed
@@ -58,10 +64,6 @@ class Snapshot:
             elif len(one) != len(content):
                 one[:] = content
         random._state.seed = self._seed
-        for optimizer, calls in self._optimizers:
-            optimizer._step_calls = calls
-        for scheduler, epoch in self._schedulers:
-            scheduler.last_epoch = epoch
 
     def changed(self, expected: set[int]) -> Iterator[tuple[Any, str]]:
         """The tensors that are not ``expected`` to change and have changed, and what of them did."""

@@ -1,0 +1,514 @@
+"""Compiled training steps and eager ones agree; nothing but a new shape or Python value traces again."""
+
+import warnings
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid import data, models, nn, optim
+from tests._compile.steps import batches, everything, small_model, small_step
+
+
+def close(a, b, tolerance):
+    """Compare two nested results; ``tolerance`` 0 wants the same bits."""
+    if isinstance(a, dict):
+        assert list(a) == list(b)
+        for name in a:
+            close(a[name], b[name], tolerance)
+    elif a is None or b is None:
+        assert a is b
+    elif isinstance(a, list | tuple) and any(one is None or isinstance(one, list) for one in a):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            close(one, other, tolerance)
+    else:
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def train(make, compiled, count=12, **kwargs):
+    """Losses, all state, and how often Python ran, of ``count`` steps with a schedule."""
+    lucid.manual_seed(5)
+    model, optimizer, step = make()
+    calls = []
+
+    def counted(*args):
+        calls.append(1)
+        return step(*args)
+
+    scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, count)
+    run = lucid.compile(counted, state=[model, optimizer]) if compiled else counted
+    losses = []
+    for x, y in batches(count, **kwargs):
+        losses.append(run(x, y).item())
+        scheduler.step()
+    if compiled:
+        assert run.retraces.count == 0, str(run.retraces)
+    return losses, everything(model, optimizer), len(calls)
+
+
+def agree(make, tolerance=0.0, **kwargs):
+    eager, eager_state, _ = train(make, False, **kwargs)
+    compiled, compiled_state, traces = train(make, True, **kwargs)
+    close(eager, compiled, tolerance)
+    close(eager_state, compiled_state, tolerance)
+    assert traces == 2, "the first call, which makes the state, and one trace for all others"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (optim.SGD, {"lr": 0.1}),
+        (optim.SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
+        (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (optim.AdamW, {"lr": 0.1, "weight_decay": 0.1}),
+        (optim.Adam, {"lr": 0.1, "amsgrad": True}),
+        (optim.Lion, {"lr": 0.01}),
+        (optim.RMSprop, {"lr": 0.01, "momentum": 0.9, "centered": True}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else ",".join(value),
+)
+def test_optimizers_with_a_schedule(kind, options):
+    """Bit for bit: a linear layer's products are the same calls, and the CPU backend contracts no multiply and add."""
+
+    def make():
+        model = small_model()
+        return small_step(model, kind(model.parameters(), **options))
+
+    agree(make)
+
+
+def test_batch_norm_and_dropout():
+    """Running statistics move and every call draws the masks that the eager run draws from the same seed."""
+
+    def make():
+        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 3))
+        return small_step(model, optim.AdamW(model.parameters(), lr=0.05))
+
+    agree(make, tolerance=1e-5, features=6)
+
+
+def test_convnext_with_drop_path_and_clipping():
+    """To rounding only: fused kernels sum in another order, and the depthwise convolution too."""
+
+    def make():
+        model = models.ConvNeXt(3, [1, 1], [4, 6], drop_path=0.5, layer_scale_init=0.1, patch_size=2)
+        optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x.reshape(-1, 3, 8, 8)), y)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            return loss
+
+        return model, optimizer, step
+
+    agree(make, tolerance=1e-4, count=10, features=192)
+
+
+def test_masks_differ_from_call_to_call_and_follow_the_seed():
+    dropout = lucid.compile(lambda x: F.dropout(x, 0.5))
+    x = lucid.ones(64)
+    lucid.manual_seed(1)
+    first, second = dropout(x).tolist(), dropout(x).tolist()
+    after = lucid.random.get_state().tolist()
+    assert first != second
+    lucid.manual_seed(1)
+    assert [F.dropout(x, 0.5).tolist(), F.dropout(x, 0.5).tolist()] == [first, second]
+    assert lucid.random.get_state().tolist() == after
+
+
+def test_gradient_accumulation_over_calls():
+    def run(compiled):
+        model = small_model()
+        optimizer = optim.AdamW(model.parameters(), lr=0.1)
+
+        def accumulate(x, y):
+            loss = F.cross_entropy(model(x), y) / 3
+            loss.backward()
+            return loss
+
+        if compiled:
+            accumulate = lucid.compile(accumulate, state=model)
+        losses = []
+        for i, (x, y) in enumerate(batches(9)):
+            losses.append(accumulate(x, y).item())
+            if i % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        if compiled:
+            assert accumulate.retraces.count == 0
+        return losses, everything(model, optimizer)
+
+    assert run(True) == run(False)
+
+
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_gradient_accumulation_inside(set_to_none):
+    def make():
+        model = small_model()
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+
+        def step(x, y):
+            optimizer.zero_grad(set_to_none)
+            total = 0
+            for part, label in zip(x.chunk(2), y.chunk(2), strict=True):
+                loss = F.cross_entropy(model(part), label) / 2
+                loss.backward()
+                total = total + loss.detach()
+            optimizer.step()
+            return total
+
+        return model, optimizer, step
+
+    agree(make)
+
+
+def test_other_tensors_are_state_too():
+    """An average of the weights, a metric and a counter, with objects of their own or as tensors."""
+
+    class Average:
+        def __init__(self, model):
+            self.pairs = [(p.detach().clone(), p) for p in model.parameters()]
+
+        def update(self):
+            for average, p in self.pairs:
+                average.copy_(0.9 * average + 0.1 * p.detach())
+
+        def state_tensors(self):
+            return [average for average, _ in self.pairs]
+
+    def run(compiled):
+        model, optimizer, step = small_step()
+        average, metric, count = Average(model), lucid.tensor(0.0), lucid.tensor(0)
+
+        def whole(x, y):
+            loss = step(x, y)
+            average.update()
+            metric.mul_(0.5).add_(loss.detach() * 0.5)
+            count.add_(1)
+
+        if compiled:
+            whole = lucid.compile(
+                whole, state={"model": model, "optimizer": optimizer, "rest": [average, metric, count]}
+            )
+        for x, y in batches(10):
+            assert whole(x, y) is None
+        if compiled:
+            assert whole.retraces.count == 0
+        return [t.tolist() for t in (*average.state_tensors(), metric, count)]
+
+    assert run(True) == run(False)
+    assert run(True)[-1] == 10
+
+
+def test_500_steps_that_nobody_reads_keep_memory_flat():
+    lucid.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 5))
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)
+    averages = [p.detach().clone() for p in model.parameters()]
+    metric, calls, active = lucid.tensor(0.0), [], []
+
+    @lucid.compile(state=[model, optimizer, averages, metric])
+    def step(x, y):
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        for average, p in zip(averages, model.parameters(), strict=True):
+            average.copy_(0.99 * average + 0.01 * p.detach())
+        metric.add_(loss.detach())
+        return loss
+
+    rng = np.random.default_rng(0)
+    for i in range(500):
+        x = lucid.tensor(rng.standard_normal((32, 64)).astype(np.float32))
+        step(x, (x[:, 0] > 0).long())
+        scheduler.step()
+        if i >= 20:
+            active.append(lucid.memory.active())
+    assert len(calls) == 2 and step.retraces.count == 0
+    # 480 batches that are held would be 3.9 MB, their graphs many times that.
+    assert max(active) < min(active[:40]) + 1_000_000
+    assert abs(np.median(active[-50:]) - np.median(active[:50])) < 200_000
+    assert 0 < metric.item() / 500 < 1 and optimizer.param_groups[0]["lr"] == pytest.approx(0)
+
+
+def test_what_a_call_leaves_is_scheduled_and_the_rest_is_lazy():
+    model, optimizer, step = small_step()
+    compiled = lucid.compile(step, state=[model, optimizer])
+    for x, y in batches(3):
+        compiled(x, y)
+    scheduled = []
+    original = mx.async_eval
+    try:
+        mx.async_eval = lambda *arrays: scheduled.append(arrays) or original(*arrays)
+        loss = compiled(x, y)
+        lucid.compile(lambda t: t * 2)(x)
+    finally:
+        mx.async_eval = original
+    assert len(scheduled) == 1
+    ids = {id(one) for one in scheduled[0]}
+    left = [*model.parameters(), *(p.grad for p in model.parameters()), *optimizer.state[model.weight].values(), loss]
+    assert {id(t.mlx) for t in left} <= ids
+
+
+# What traces again ---------------------------------------------------------------------------------------------------
+
+
+def test_the_last_batch_traces_once_and_says_why():
+    model, optimizer, step = small_step()
+    compiled = lucid.compile(step, state=[model, optimizer])
+    rng = np.random.default_rng(0)
+    dataset = data.TensorDataset(rng.standard_normal((11, 3)).astype(np.float32), rng.integers(0, 3, 11))
+    for _ in range(3):
+        for x, y in data.DataLoader(dataset, batch_size=4):
+            compiled(x, y)
+    assert compiled.retraces.reasons == ["x: float32 (4, 3) -> float32 (3, 3); y: int64 (4,) -> int64 (3,)"]
+    assert str(compiled.retraces).startswith("1 retrace\n  x: float32 (4, 3) -> float32 (3, 3)")
+
+
+def test_a_python_argument_traces_again_and_is_built_in():
+    scaled = lucid.compile(lambda x, factor, flag=False: x * factor + flag)
+    x = lucid.tensor([1.0, 2.0])
+    assert scaled(x, 2).tolist() == [2, 4] and scaled(x, 3).tolist() == [3, 6]
+    assert scaled(x, 3, flag=True).tolist() == [4, 7] and scaled(x, 2).tolist() == [2, 4]
+    assert scaled.retraces.reasons == ["factor: 2 -> 3", "flag: nothing -> True"]
+    assert scaled(x, True).tolist() == [1, 2], "True is not 1: the types are compared too"
+    assert scaled.retraces.count == 3
+
+
+def test_several_retraces_warn_once_with_the_reason_and_the_fix():
+    scaled = lucid.compile(lambda x, factor: x * factor)
+    x = lucid.ones(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for factor in range(4):
+            scaled(x, factor)
+    with pytest.warns(
+        UserWarning, match=r"compile\(<lambda>\): traced again for the 4th time \(factor: 3 -> 4\)"
+    ) as found:
+        scaled(x, 4)
+    assert "drop_last=True" in str(found[0].message) and "as tensors" in str(found[0].message)
+    assert found[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for factor in range(5, 8):
+            scaled(x, factor)
+    with pytest.warns(UserWarning, match="for the 8th time"):
+        scaled(x, 8)
+
+
+def test_old_graphs_give_way(monkeypatch):
+    monkeypatch.setattr(lucid._compile.function, "_KEPT", 3)
+    scaled = lucid.compile(lambda x, factor: x * factor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for factor in range(6):
+            assert scaled(lucid.ones(1), factor).item() == factor
+        assert len(scaled._graphs) == 3
+        assert scaled(lucid.ones(1), 0).item() == 0 and scaled.retraces.count == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda m, o: m.eval(), "sequential.training: True -> False"),
+        (lambda m, o: setattr(m[1], "p", 0.0), "sequential.1.p: 0.5 -> 0.0"),
+        (lambda m, o: m[0].weight.requires_grad_(False), "sequential.0.weight.requires_grad: True -> False"),
+        (lambda m, o: o.param_groups[0].update(weight_decay=0.5), "sgd.param_groups[0].weight_decay: 0.0 -> 0.5"),
+        (lambda m, o: m.append(nn.ReLU()), "sequential.2: nothing -> ReLU"),
+        (lambda m, o: m.bfloat16(), "sequential.0.weight: state float32 (3, 3) -> state bfloat16 (3, 3)"),
+    ],
+    ids=["eval", "rate", "freeze", "option", "layer", "dtype"],
+)
+def test_what_is_built_in_traces_again_when_it_changes(change, reason):
+    def run(compiled):
+        lucid.manual_seed(0)
+        model = nn.Sequential(small_model(), nn.Dropout(0.5))
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        _, _, step = small_step(model, optimizer)
+        if compiled:
+            step = lucid.compile(step, state=[model, optimizer])
+        losses = [step(x, y).item() for x, y in batches(4)]
+        change(model, optimizer)
+        losses += [step(x, y).item() for x, y in batches(4)]
+        if compiled:
+            assert step.retraces.count == 1 and reason in step.retraces.reasons[0]
+        return losses
+
+    close(run(False), run(True), 1e-2 if "bfloat16" in reason else 1e-6)
+
+
+def test_a_replaced_layer_is_taken():
+    model = nn.Sequential(small_model(), nn.ReLU())
+    compiled = lucid.compile(model)
+    x = batches(1)[0][0]
+    compiled(x)
+    former, model[0] = model[0], nn.Linear(3, 3)
+    assert compiled(x).tolist() == model(x).tolist() != model[1](former(x)).tolist()
+    assert compiled.retraces.count == 0, "a layer of the same kind fits into the same graph"
+
+
+def test_loaded_states_are_taken():
+    model, optimizer, step = small_step()
+    compiled = lucid.compile(step, state=[model, optimizer])
+    for x, y in batches(3):
+        compiled(x, y)
+    saved = {k: v.numpy() for k, v in model.state_dict().items()}, optimizer.state_dict()
+    expected = [compiled(x, y).item() for x, y in batches(3)]
+    model.load_state_dict(saved[0])
+    optimizer.load_state_dict(saved[1])
+    assert [compiled(x, y).item() for x, y in batches(3)] == expected
+    assert compiled.retraces.count == 0
+
+
+# What can be compiled ------------------------------------------------------------------------------------------------
+
+
+def test_a_module_under_no_grad():
+    model = nn.Sequential(small_model(), nn.BatchNorm1d(3))
+    for x, _ in batches(3):
+        model(x)
+    compiled = lucid.compile(model)
+    assert compiled.eval() is compiled and not model.training
+    with lucid.no_grad():
+        for x, _ in batches(2):
+            out = compiled(x)
+            np.testing.assert_allclose(out.tolist(), model(x).tolist(), rtol=1e-6)
+            assert not out.requires_grad
+    assert compiled.retraces.count == 0
+    assert list(compiled.state_dict()) == list(model.state_dict())
+    assert compiled.training is False and compiled.forward == model.forward
+
+
+def test_running_statistics_of_a_compiled_module():
+    def run(compiled):
+        model = nn.BatchNorm1d(3, momentum=None)
+        call = lucid.compile(model) if compiled else model
+        for x, _ in batches(5):
+            call(x)
+        assert model.num_batches_tracked.item() == 5
+        return [b.tolist() for b in model.buffers()]
+
+    close(run(True), run(False), 1e-6)
+
+
+def test_buffers_that_are_assigned_keep_their_place():
+    class Follower(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", lucid.zeros(3))
+
+        def forward(self, x):
+            self.mean = 0.5 * self.mean + 0.5 * x.mean(dim=0)
+            return x - self.mean
+
+    eager, model = Follower(), Follower()
+    compiled, buffer = lucid.compile(model), model.mean
+    for x, _ in batches(4):
+        assert compiled(x).tolist() == eager(x).tolist()
+    assert model.mean is buffer and buffer.tolist() == eager.mean.tolist() and compiled.retraces.count == 0
+
+
+def test_the_function_can_set_the_mode():
+    model = nn.Sequential(nn.Dropout(0.5))
+
+    @lucid.compile(state=model)
+    def evaluate(x):
+        model.eval()
+        return model(x)
+
+    x = lucid.ones(16)
+    for _ in range(3):
+        model.train()
+        assert evaluate(x).tolist() == [1.0] * 16
+        assert not model.training and not model[0].training
+    assert evaluate.retraces.count <= 1
+
+
+def test_nested_arguments_and_results():
+    @lucid.compile
+    def mixed(pair, *, options):
+        (a, b), scale = pair, options["scale"]
+        return {"sum": a + b * scale, "list": [a, (b, options["name"], None)], "raw": options["raw"] + 1}
+
+    a, b = lucid.ones(2), np.full(2, 3.0)
+    for _ in range(2):
+        out = mixed((a, b), options={"scale": lucid.tensor(2.0), "name": "x", "raw": mx.array([1, 2])})
+        assert out["sum"].tolist() == [7, 7] and out["list"][0] is a
+        assert out["list"][1][0].tolist() == [3, 3] and out["list"][1][1:] == ("x", None)
+        assert isinstance(out["raw"], mx.array) and out["raw"].tolist() == [2, 3]
+    assert mixed.retraces.count == 0
+
+
+def test_functions_keep_their_name_and_methods_bind():
+    class Doubler:
+        @lucid.compile
+        def twice(self, x):
+            """Two times."""
+            return 2 * x
+
+    assert Doubler.twice.__name__ == "twice" and Doubler.twice.__doc__ == "Two times."
+    assert Doubler().twice(lucid.ones(2)).tolist() == [2, 2]
+    assert repr(Doubler.twice) == "<compiled twice: 1 graphs, 0 retraces>"
+
+
+def test_compiled_functions_inside_compiled_functions():
+    inner = lucid.compile(lambda x: x.exp() + 1)
+    outer = lucid.compile(lambda x: inner(x) * 2)
+    x = lucid.tensor([0.0, 1.0])
+    for _ in range(2):
+        np.testing.assert_allclose(outer(x).tolist(), [4, 2 * (np.e + 1)], rtol=1e-6)
+
+
+def test_arguments_that_are_written_or_collect_gradients():
+    def function(x, y):
+        (x.exp() * 2).sum().backward()
+        y.mul_(3.0)
+        return x.grad
+
+    def run(call):
+        x, owner = lucid.tensor([0.0, 1.0], requires_grad=True), lucid.ones(4)
+        grads = [call(x, owner[1:3]).tolist() for _ in range(3)]
+        return grads, x.grad.tolist(), owner.tolist()
+
+    compiled = lucid.compile(function)
+    close(run(compiled), run(function), 1e-6)
+    assert run(compiled)[2] == [1, 27, 27, 1]
+
+
+def test_empty_arrays_and_scalars():
+    total = lucid.compile(lambda x: (x.sum(), x * 2))
+    for shape in [(0, 3), (), (1,), (7,)]:
+        x = lucid.ones(*shape) if shape else lucid.tensor(1.0)
+        assert total(x)[0].item() == x.numel() and total(x)[1].shape == shape
+
+
+def test_a_user_error_comes_through_as_it_is():
+    def broken(x):
+        raise KeyError("the user's own")
+
+    with pytest.raises(KeyError, match="the user's own") as found:
+        lucid.compile(broken)(lucid.ones(1))
+    assert any(entry.name == "broken" for entry in found.traceback)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "compile: wanted a function or a module, got int"),
+        ((lucid.compile(abs),), "compile: <compiled abs: 0 graphs, 0 retraces> is compiled already"),
+    ],
+)
+def test_what_cannot_be_compiled(arguments, message):
+    with pytest.raises(TypeError) as found:
+        lucid.compile(*arguments)
+    assert str(found.value) == message
