@@ -15,6 +15,7 @@ import mlx.core as mx
 from lucid import _pending, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
+from lucid._compile.closure import Outside
 from lucid._compile.differentiable import CompiledNode
 from lucid._compile.messages import reading_inside
 from lucid._compile.recipe import Outgrown, Recipe, check_reached
@@ -22,7 +23,7 @@ from lucid._compile.state import EMPTY, Plan, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_KEPT = 32  # graphs; the one that was not used for longest gives way
+_KEPT = 32  # graphs; the oldest gives way
 _WARN_AFTER = 4  # retraces, and again after twice as many
 
 
@@ -55,6 +56,7 @@ class Compiled:
         self._where = f"compile({name})"
         self._function = function
         self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
+        self._outside: Outside | None = None  # looked up at the first call, when all variables are there
         self._graphs: dict[Any, _Graph] = {}
         self._facts: dict[str, str] = {}
         self._next_warning = _WARN_AFTER
@@ -68,10 +70,13 @@ class Compiled:
         arguments = Arguments(self._where, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
+        if self._outside is None:
+            self._outside = Outside(self._function, plan.places)
         mode = tape._mode
         key = (
-            arguments.key,
             plan.number,
+            self._outside.key(plan.places),
+            arguments.key,
             tuple([grad is None for grad in grads]),
             tuple([leaf._requires_grad for leaf in plan.leaves]),
             mode.recording,
@@ -133,12 +138,13 @@ class Compiled:
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
         inputs: list[mx.array],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
+        assert self._outside is not None
         check_reached(self._where, self._function, self._state)
         facts = self._facts_of(plan, args, kwargs, grads)
         shape = Shape.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        recipe = Recipe(self._where, self._function, self._state, plan, shape, grads, requires, places)
+        recipe = Recipe(self._where, self._function, self._state, self._outside, plan, shape, grads, requires, places)
         call = mx.compile(recipe.run)
         try:
             outputs = call(inputs)
@@ -150,8 +156,8 @@ class Compiled:
         recipe.plan = EMPTY
         self._note(facts)
         graph = _Graph(call, recipe)
-        if recipe.ignored:  # the plan has another number without these facts
-            key = (key[0], self._state.plan().number, *key[2:])
+        if recipe.ignored:  # the key has fewer entries now
+            key = (self._state.plan().number, self._outside.key(plan.places), *key[2:])
         # A graph that has made state serves this one call: from now on the state is there.
         if not recipe.made:
             self._graphs[key] = graph
@@ -162,7 +168,7 @@ class Compiled:
     def _facts_of(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
         mode = tape._mode
         facts = described(args, kwargs, _parameter_names(self._function))
-        facts |= plan.facts
+        facts |= plan.facts | (self._outside.described(plan.places) if self._outside else {})
         facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}

@@ -15,7 +15,7 @@ import mlx.core as mx
 
 from lucid import _pending, random, tape
 from lucid._compile.arguments import Place, Shape, rebuilt
-from lucid._compile.closure import name_of, variables
+from lucid._compile.closure import Outside, name_of, variables
 from lucid._compile.state import Plan, State
 from lucid._compile.watch import Snapshot
 from lucid._tensor import Tensor
@@ -31,10 +31,10 @@ class Recipe:
     """``writes``, ``gradients``, ``made``, ``key`` and ``result`` say which output goes where."""
 
     def __init__(
-        self, where: str, function: Callable[..., Any], state: State, plan: Plan, shape: Shape, grads: list[Any],
-        requires: list[bool], leaves: list[int],
+        self, where: str, function: Callable[..., Any], state: State, outside: Outside, plan: Plan, shape: Shape,
+        grads: list[Any], requires: list[bool], leaves: list[int],
     ) -> None:  # fmt: skip
-        self.where, self.function, self.state = where, function, state
+        self.where, self.function, self.state, self.outside = where, function, state, outside
         self.plan = plan  # emptied after the trace, so that tensors which are replaced later are not held
         self.shape = shape
         self.present = [grad is not None for grad in grads]  # which leaves come with a gradient
@@ -66,12 +66,13 @@ class Recipe:
         slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
         modes = [(module, module.training) for module in self.state.all_modules()]
         rates = self._rates()
+        variables = self.outside.described(self.plan.places)
         before = Snapshot(self.state.others.values())
         try:
             try:
                 outputs, fresh = self._outputs(inputs, before, slots, rates)
                 self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
-                self._warn_of_counters()
+                self._warn_of_counters(variables)
             finally:
                 before.restore()
             self._check_kept(before, fresh)
@@ -225,16 +226,18 @@ class Recipe:
                 "outside; return it instead"
             )
 
-    def _warn_of_counters(self) -> None:
-        after = self.state.facts()
-        for name, was in self.plan.facts.items():
+    def _warn_of_counters(self, variables: dict[str, str]) -> None:
+        after = self.state.facts() | self.outside.described(self.plan.places)
+        for name, was in (self.plan.facts | variables).items():
             now = after.get(name, was)
             if now != was and _is_number(was) and _is_number(now):
                 self.ignored = True
                 self.state.ignore(name)
+                self.outside.ignore(name)
                 warnings.warn(
-                    f"{self.where}: {name} changed from {was} to {now} inside; the Python of a compiled function runs "
-                    "only when it is traced, so it will stand still: make it a buffer, or count outside",
+                    f"{self.where}: {name} changed from {was} to {now} inside; the Python of a compiled function "
+                    "runs only when it is traced, so it will stand still: make it a buffer or a tensor in state, or "
+                    "count outside",
                     UserWarning,
                     stacklevel=2,
                 )

@@ -11,12 +11,11 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from lucid import tape
+from lucid._compile.closure import PLAIN
 from lucid._tensor import Tensor
 from lucid.nn.module import Module, registered
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
-
-_PLAIN = (bool, int, float, str, type(None))
 
 
 class Plan(NamedTuple):
@@ -220,4 +219,4 @@ def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(isinstance(one, _PLAIN) for one in value))
+    return isinstance(value, PLAIN) or (isinstance(value, tuple) and all(isinstance(one, PLAIN) for one in value))

@@ -169,7 +169,7 @@ def test_a_counter_of_a_module_is_named():
         warnings.simplefilter("always")
         assert [compiled(lucid.ones(1)).item() for _ in range(3)] == [2, 2, 2]
     assert "compile(Counting): counting.calls changed from 0 to 1 inside" in str(found[0].message)
-    assert len(found) == 1 and "make it a buffer, or count outside" in str(found[0].message)
+    assert len(found) == 1 and "make it a buffer or a tensor in state, or count outside" in str(found[0].message)
     assert model.calls == 1 and compiled.retraces.count == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import lucid
 from lucid import nn
+from lucid.nn.module import registered
 
 
 class Block(nn.Module):
@@ -29,6 +30,27 @@ def names(pairs):
 
 
 # Registration --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.eval(),
+        lambda m: setattr(m.first, "bias", None),
+        lambda m: setattr(m, "mean", lucid.ones(2)),
+        lambda m: delattr(m, "scratch"),
+        lambda m: m.second.append(nn.ReLU()),
+        lambda m: m.register_parameter("more", nn.Parameter(lucid.ones(1))),
+    ],
+    ids=["mode", "parameter", "buffer", "deletion", "child", "registration"],
+)
+def test_whatever_is_set_or_registered_is_counted(change):
+    model = Block()
+    before = registered.count
+    model(lucid.ones(1, 2))
+    assert registered.count == before, "a call sets nothing"
+    change(model)
+    assert registered.count > before
 
 
 def test_assignment_registers_in_order():
