@@ -130,9 +130,10 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         slots = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if kind in slots and name in slots[kind]:
-                return slots[kind][name]
+        for kind in ("_modules", "_parameters", "_buffers"):
+            found = slots.get(kind)
+            if found is not None and name in found:
+                return found[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

@@ -20,12 +20,15 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
         ValueError: shapes that do not belong together.
     """
     x, weight = array("linear", x), array("linear", weight, "weight")
-    _checks.rank("linear", "weight", weight.shape, 2, "(out_features, in_features)")
-    features, width = weight.shape
-    if x.ndim == 0 or x.shape[-1] != width:
-        raise ValueError(f"linear: weight {weight.shape} wants {width} features in the last dimension, got {x.shape}")
+    shape, sizes = x.shape, weight.shape
+    if len(sizes) != 2:
+        _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
+    features, width = sizes
+    if not shape or shape[-1] != width:
+        raise ValueError(f"linear: weight {sizes} wants {width} features in the last dimension, got {shape}")
     # One matrix product, whatever the number of dimensions: batches of small ones are slow, and so is their gradient.
-    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), width)
+    is_flat = len(shape) == 2
+    rows = x if is_flat else x.reshape(math.prod(shape[:-1]), width)
     if bias is None:
         y = rows @ weight.T
     else:
@@ -33,7 +36,7 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
         if bias.shape != (features,):
             raise ValueError(f"linear: bias must have shape ({features},), got {bias.shape}")
         y = mx.addmm(bias, rows, weight.T)
-    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], features)
+    return y if is_flat else y.reshape(*shape[:-1], features)
 
 
 @op
