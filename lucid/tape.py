@@ -526,7 +526,10 @@ def backward(
             ]
             edges = node.edges
             assert edges is not None
-            for edge, gradient in zip(edges, node.pullback(full), strict=True):
+            gradients = node.pullback(full)
+            if wanted is None and not create_graph:  # otherwise some of them may never be computed
+                gradients = _together(edges, gradients)
+            for edge, gradient in zip(edges, gradients, strict=True):
                 if gradient is not None:
                     send(edge, gradient)
             if not (retain_graph or create_graph):
@@ -547,6 +550,19 @@ def backward(
     if wanted is not None and targets is not None:  # the same target may be named twice
         found = [found[wanted[_key(edge_of(t))]] for t in targets]
     return found
+
+
+def _together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The gradients of a node's inputs, such that those of leaves are computed before the others are used.
+
+    MLX goes back through the whole network first and leaves the gradients of the parameters to the end. Everything that
+    they are computed from would be kept that long.
+    """
+    leaves = sum(isinstance(edge, TensorBase) for edge in edges)
+    if not 0 < leaves < len(edges) or any(gradient is None for gradient in gradients):
+        return gradients
+    arrays = [gradient._array for gradient in gradients if gradient is not None]
+    return [wrap(array) for array in mx.depends(arrays, arrays)]
 
 
 def _useful_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:

@@ -1,5 +1,7 @@
 """Laziness never leaks: a training loop that reads nothing runs in constant memory, whatever the model keeps."""
 
+import io
+
 import mlx.core as mx
 import numpy as np
 
@@ -63,6 +65,23 @@ def test_training_without_an_optimizer_does_not_let_running_statistics_grow():
         model(lucid.randn(8, 3, 16, 16))
         active.append(lucid.memory.active())
     assert max(active[50:]) < max(active[:50]) + 100_000
+
+
+def operations_for(gradient):
+    text = io.StringIO()
+    mx.export_to_dot(text, gradient.mlx)
+    return text.getvalue()
+
+
+def test_gradients_of_parameters_are_computed_on_the_way_back():
+    """And not at the end, with all that they need kept until then; where nobody asked for them, not at all."""
+    w, x = (lucid.randn(4, 4, requires_grad=True) for _ in range(2))
+    hidden = x.exp()
+    (hidden @ w).sum().backward(retain_graph=True)
+    assert "Depends" in operations_for(x.grad)
+    (alone,) = lucid.autograd.grad((hidden @ w).sum(), x)
+    assert "Depends" not in operations_for(alone)
+    assert lucid.equal(alone, x.grad)
 
 
 def peak_of_a_step(micro_batches):

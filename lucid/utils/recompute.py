@@ -16,23 +16,6 @@ from lucid import _pending, random, tape
 from lucid._tensor import Tensor
 
 
-class _Recomputed(tape.Node):
-    """A node whose gradients are all there before any of them is used.
-
-    Without that MLX goes on with the gradient of the input, back through the network, and leaves the gradients of the
-    parameters for later: what was computed again for them would pile up, and nothing would be saved.
-    """
-
-    __slots__ = ()
-
-    def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
-        gradients = super().pullback(cotangents)
-        if tape.is_recording():  # they have records of their own
-            return gradients
-        arrays = [gradient._array for gradient in gradients if gradient is not None]
-        return [tape.wrap(array) for array in mx.depends(arrays, arrays)]
-
-
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)``, keeping only its inputs for the backward pass, which computes the rest again.
 
@@ -77,7 +60,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
 
     values = tuple(t._array for t in (*inputs, *leaves))
     edges = [tape.edge_of(t) for t in (*inputs, *leaves)]
-    node = _Recomputed("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
+    node = tape.Node("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
     node.body, node.args, node.kwargs = mx.checkpoint(run), values, {}
     node.places = [(i,) for i in range(len(values))]
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]
