@@ -432,12 +432,12 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
     return {"machine": machine, "tuning": lines}, 0
 
 
-def write_json(path: Path, results: dict[str, Any], argv: list[str]) -> None:
+def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str = Path(__file__).name) -> None:
     """Under another name first: the file is complete or not there."""
     head = {
         "format": 1,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"examples/{Path(__file__).name}", *argv]),
+        "command": " ".join(["python", f"examples/{script}", *argv]),
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -1,0 +1,436 @@
+"""Time ConvNeXt on this machine: training and inference, beside plain mlx.nn and PyTorch.
+
+    python examples/benchmark.py                                  # a small model on a CPU, ConvNeXt-T on a GPU
+    python examples/benchmark.py --out mine                       # and keep mine.json and mine.png
+    python examples/benchmark.py --model tiny --batch 1 --image-size 224 --mode inference
+    python examples/benchmark.py --facade                         # beside the same step by hand on mx.arrays
+    python examples/benchmark.py --profile                        # the most expensive operations of a training step
+
+- Everybody starts from the same weights and sees the same images (``contestants.py`` beside this file has the models).
+  Logits and the losses of the first three steps are compared with Lucid's, eager in float32. If one is wrong, the last
+  line says so and the exit code is 1.
+- The contestants take turns, round after round, so that whatever else the machine does meets all of them; the table
+  shows medians. A round also times the loss alone, and loss and gradients: "backward" is the difference of these two,
+  "optimizer" that of the whole step and the second.
+- "first call" is what the first step takes beyond the median: tracing, compiling, first touches of memory. Kernels that
+  somebody has compiled before in this process are there already.
+- "peak" is MLX's count of one step, weights, moments and images included; PyTorch's is known on CUDA only.
+- On the CPU all MLX contestants have the same BLAS and keep freed buffers as ``import lucid`` sets it up.
+  ``LUCID_OPENBLAS=off`` in the environment takes the BLAS away from them.
+
+The story is in compare() and profile(); main() reads the options.
+"""
+
+import argparse
+import gc
+import math
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmark_depthwise import describe_machine, duration, headline, whole, write_json
+from contestants import (
+    DTYPES,
+    MAKERS,
+    Contestant,
+    Setup,
+    count_parameters,
+    lucid_inputs,
+    lucid_loss,
+    make_setup,
+    torch_beside,
+)
+
+import lucid
+from lucid import _device, tape
+
+import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+
+MODELS = {  # depths, dims, the stem's patch, the usual size of an image in px
+    "mini": ((2, 2, 2, 2), (40, 80, 160, 320), 2, 32),
+    "atto": ((2, 2, 6, 2), (40, 80, 160, 320), 4, 224),
+    "tiny": ((3, 3, 9, 3), (96, 192, 384, 768), 4, 224),
+    "small": ((3, 3, 27, 3), (96, 192, 384, 768), 4, 224),
+    "base": ((3, 3, 27, 3), (128, 256, 512, 1024), 4, 224),
+    "large": ((3, 3, 27, 3), (192, 384, 768, 1536), 4, 224),
+    "xlarge": ((3, 3, 27, 3), (256, 512, 1024, 2048), 4, 224),
+}
+CLASSES = {"mini": 10}  # 1000 for the others
+TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}  # of the largest value
+CHECKED_STEPS = 3
+ROUNDS = 5  # at least
+PARTS = ("forward", "backward", "optimizer")
+
+
+def values_of(contestant: Contestant, mode: str) -> np.ndarray:
+    """The losses of the first training steps, or the logits."""
+    steps = CHECKED_STEPS if mode == "training" else 1
+    found = [contestant.programs["step"]() for _ in range(steps)]
+    arrays = [one.astype(mx.float32) if isinstance(one, mx.array) else one.numpy() for one in found]
+    return np.stack([np.array(one) for one in arrays])
+
+
+def wanted_values(setup: Setup) -> np.ndarray:
+    exact = Setup(**{**vars(setup), "dtype": "float32"})
+    return values_of(Contestant("lucid-eager", exact, None), setup.mode)
+
+
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest one, as a part of the largest value; nan counts as infinite."""
+    error = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    return error if math.isfinite(error) else math.inf
+
+
+def seconds_of(program: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    program()
+    return time.perf_counter() - start
+
+
+def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, float]:
+    """Seconds of each program, by medians over rounds in which every one has its turn."""
+    for program in programs.values():
+        program()
+    rounds: dict[Any, list[float]] = {name: [] for name in programs}
+    end, count = time.perf_counter() + seconds, 0
+    while count < ROUNDS or time.perf_counter() < end:
+        for name, program in programs.items():
+            rounds[name].append(seconds_of(program))
+        count += 1
+    return {name: statistics.median(times) for name, times in rounds.items()}
+
+
+def build(name: str, setup: Setup, torch: tuple[Any, str] | None, wanted: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    """A contestant that has taken its first steps, and what is known of it by then. None if it cannot run."""
+    line: dict[str, Any] = {"contestant": name, "title": MAKERS[name][0], "mode": setup.mode}
+    try:
+        contestant = Contestant(name, setup, torch)
+        line["first_seconds"] = seconds_of(contestant.programs["step"])  # of a copy: its steps must not count
+        contestant = Contestant(name, setup, torch)
+        line["difference"] = difference(values_of(contestant, setup.mode), wanted)
+        line["peak_bytes"] = contestant.peak_bytes()
+    except RuntimeError as error:  # a dtype that PyTorch lacks on this device, or memory
+        if name.startswith("lucid"):
+            raise
+        return None, {**line, "error": str(error).splitlines()[0]}
+    line["is_right"] = line["difference"] <= TOLERANCES[setup.dtype]
+    return contestant, line
+
+
+def compare_mode(setup: Setup, names: list[str], torch: tuple[Any, str] | None, seconds: float) -> list[dict[str, Any]]:
+    """A line for each contestant."""
+    wanted = wanted_values(setup)
+    contestants, lines = {}, {}
+    for name in names if setup.trains else [one for one in names if one != "lucid-checkpointing"]:
+        contestant, lines[name] = build(name, setup, torch, wanted)
+        if contestant is not None:
+            contestants[name] = contestant
+    programs = {(name, what): program for name, one in contestants.items() for what, program in one.programs.items()}
+    medians = interleaved_medians(programs, seconds)
+    for name in contestants:
+        line, step = lines[name], medians[name, "step"]
+        line["seconds"] = step
+        line["images_per_second"] = setup.batch / step
+        line["first_seconds"] = max(line["first_seconds"] - step, 0.0)
+        if setup.trains:
+            forward, backward = medians[name, "forward"], medians[name, "backward"]
+            parts = (forward, max(backward - forward, 0.0), max(step - backward, 0.0))
+            line.update(zip((f"{part}_seconds" for part in PARTS), parts, strict=True))
+    contestants.clear()
+    programs.clear()
+    gc.collect()
+    mx.clear_cache()
+    return list(lines.values())
+
+
+def title_of(setup: Setup) -> str:
+    depths, dims = "-".join(map(str, setup.depths)), "-".join(map(str, setup.dims))
+    size, patch = setup.image_size_px, setup.patch_size
+    return (
+        f"ConvNeXt {depths}, {dims}, {patch}x{patch} stem ({count_parameters(setup) / 1e6:.1f} M parameters), "
+        f"{size}x{size} px, batch {setup.batch}, {setup.dtype}"
+    )
+
+
+def table(lines: list[dict[str, Any]], mode: str) -> str:
+    """Markdown, padded."""
+    parts = list(PARTS) if mode == "training" else []
+    head = [mode, "ms", *parts, "img/s", "beside the first", "peak MiB", "first call s"]
+    first = next((line["seconds"] for line in lines if "seconds" in line), math.nan)
+    rows = [head, ["---"] * len(head)]
+    for line in lines:
+        if "error" in line:
+            rows.append([line["title"], line["error"], *[""] * (len(head) - 2)])
+            continue
+        peak = "-" if line["peak_bytes"] is None else f"{line['peak_bytes'] / 2**20:.0f}"
+        wrong = "" if line["is_right"] else f" WRONG: differs by {line['difference']:.1e}"
+        rows.append([
+            line["title"] + wrong,
+            f"{line['seconds'] * 1e3:.1f}",
+            *(f"{line[f'{part}_seconds'] * 1e3:.1f}" for part in parts),
+            f"{line['images_per_second']:.1f}",
+            f"{line['seconds'] / first:.2f}x",
+            peak,
+            f"{line['first_seconds']:.1f}",
+        ])  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    text = []
+    for number, row in enumerate(rows):
+        if number == 1:
+            cells = ["-" * width if i == 0 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+        else:
+            cells = [one.ljust(width) if i == 0 else one.rjust(width) for i, (one, width) in
+                     enumerate(zip(row, widths, strict=True))]  # fmt: skip
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def compare(
+    setups: list[Setup], names: list[str], torch: tuple[Any, str] | None, seconds: float
+) -> tuple[dict[str, Any], int]:
+    """Print the tables. Gives what belongs into the JSON, and the exit code: 1 if a result is wrong."""
+    machine = describe_machine(torch)
+    print(headline(machine))
+    lines = []
+    for setup in setups:
+        print(title_of(setup) + "\n", flush=True)
+        found = compare_mode(setup, names, torch, seconds)
+        print(table(found, setup.mode) + "\n", flush=True)
+        lines += found
+    wrong = sum(not line.get("is_right", True) for line in lines)
+    if wrong:
+        print(f"{wrong} of {len(lines)} results are WRONG: please report it, with this table.", file=sys.stderr)
+    first = setups[0]
+    model = {name: getattr(first, name) for name in ("depths", "dims", "patch_size", "classes", "batch",
+                                                     "image_size_px", "dtype")}  # fmt: skip
+    return {"machine": machine, "title": title_of(first), "model": model, "lines": lines}, int(wrong > 0)
+
+
+# Profile -------------------------------------------------------------------------------------------------------------
+
+
+def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], int]:
+    """Print the most expensive operations of a training step of Lucid.
+
+    The step is recorded once. Then every operation is evaluated by itself: forward on its recorded inputs, backward on
+    a random gradient. What runs side by side or fused in a compiled step does not do so here; the sum is therefore
+    no step's time, but it shows where the time goes.
+    """
+    machine = describe_machine(None)
+    print(headline(machine))
+    print(title_of(setup) + "\n")
+    contestant = Contestant("lucid-eager", setup, None)
+    contestant.programs["step"]()
+    loss = lucid_loss(*lucid_inputs(setup), setup.mlx_dtype)
+    groups: dict[Any, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    for node in recorded_nodes(loss):
+        forward, backward = isolated(node)
+        medians = interleaved_medians({"forward": forward, "backward": backward}, 0)
+        group = groups[node.name, node.outputs[0][0]]
+        group[0] += 1
+        group[1] += medians["forward"]
+        group[2] += medians["backward"]
+    medians = interleaved_medians({name: contestant.programs[name] for name in ("backward", "step")}, seconds)
+    update = max(medians["step"] - medians["backward"], 0.0)
+    lines = [
+        {"operation": name, "shape": shape, "calls": int(calls), "forward_seconds": forward,
+         "backward_seconds": backward}
+        for (name, shape), (calls, forward, backward) in groups.items()
+    ]  # fmt: skip
+    lines.append({"operation": "AdamW", "shape": (), "calls": 1, "forward_seconds": update, "backward_seconds": 0.0})
+    lines.sort(key=lambda line: -line["forward_seconds"] - line["backward_seconds"])
+    total = sum(line["forward_seconds"] + line["backward_seconds"] for line in lines)
+    print(f"{'operation':<20} {'output':<20} {'calls':>5} {'forward ms':>11} {'backward ms':>12} {'share':>7}")
+    for line in lines[:count]:
+        both = line["forward_seconds"] + line["backward_seconds"]
+        print(
+            f"{line['operation']:<20} {'x'.join(map(str, line['shape'])):<20} {line['calls']:5} "
+            f"{line['forward_seconds'] * 1e3:11.2f} {line['backward_seconds'] * 1e3:12.2f} {both / total:7.1%}"
+        )
+    print(f"\nall {len(lines)} lines: {total * 1e3:.1f} ms, each operation alone; the eager step: "
+          f"{medians['step'] * 1e3:.1f} ms")  # fmt: skip
+    return {"machine": machine, "title": title_of(setup), "profile": lines, "step_seconds": medians["step"]}, 0
+
+
+def recorded_nodes(loss: lucid.Tensor) -> list[tape.Node]:
+    """Every operation that ``loss`` was computed by."""
+    found: dict[int, tape.Node] = {}
+    stack = [loss.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is not None and id(node) not in found:
+            found[id(node)] = node
+            stack += [edge[0] for edge in node.edges or () if isinstance(edge, tuple)]
+    return list(found.values())
+
+
+def isolated(node: tape.Node) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The operation and its gradient, each to be evaluated by a call."""
+    assert node.body is not None and node.args is not None and node.kwargs is not None
+    body, args, kwargs = node.body, node.args, node.kwargs
+    cotangents = [tape.wrap(mx.random.normal(shape).astype(dtype)) for shape, dtype in node.outputs]
+    mx.eval([one for one in args if isinstance(one, mx.array)], [one.mlx for one in cotangents])
+
+    def forward() -> None:
+        mx.eval(body(*args, **kwargs))
+
+    def backward() -> None:
+        with lucid.no_grad():
+            mx.eval([one.mlx for one in node.pullback(cotangents) if one is not None])
+
+    return forward, backward
+
+
+# Picture -------------------------------------------------------------------------------------------------------------
+
+
+def draw(path: Path, results: dict[str, Any]) -> None:
+    """A bar for each contestant and mode; training bars show forward, backward and optimizer."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    modes = list(dict.fromkeys(line["mode"] for line in results["lines"] if "seconds" in line))
+    lines = {mode: [one for one in results["lines"] if one["mode"] == mode and "seconds" in one] for mode in modes}
+    rows = max(len(one) for one in lines.values())
+    figure, axes = pyplot.subplots(
+        1, len(modes), figsize=(6.2 * len(modes), 1.5 + 0.46 * rows), squeeze=False, layout="constrained"
+    )
+    shades = {"forward": "#9ecae9", "backward": "#4c78a8", "optimizer": "#f58518", "seconds": "#4c78a8"}
+    for axis, mode in zip(axes[0], modes, strict=True):
+        longest = max(line["seconds"] for line in lines[mode])
+        for row, line in enumerate(lines[mode]):
+            start = 0.0
+            parts = [f"{part}_seconds" for part in PARTS] if mode == "training" else ["seconds"]
+            for part in parts:
+                width = line[part] * 1e3
+                shade = shades[part.removesuffix("_seconds")]
+                label = part.removesuffix("_seconds") if row == 0 and mode == "training" else None
+                axis.barh(row, width, left=start, height=0.66, color=shade, label=label)
+                start += width
+            text = f" {line['seconds'] * 1e3:,.0f} ms, {line['images_per_second']:,.0f} img/s"
+            axis.text(start, row, text if line["seconds"] >= 0.01 else text.replace(" 0 ms", " <1 ms"), va="center",
+                      fontsize=9)  # fmt: skip
+        axis.set_yticks(range(len(lines[mode])), [line["title"] for line in lines[mode]])
+        axis.invert_yaxis()
+        axis.set_xlim(0, longest * 1e3 * 1.42)
+        axis.set_xlabel("ms per batch, less is better")
+        axis.set_title(mode, loc="left", fontweight="bold")
+        axis.spines[["top", "right"]].set_visible(False)
+        if mode == "training":
+            axis.legend(frameon=False, fontsize=9, loc="lower right")
+    machine = results["machine"]
+    where = f"{machine['device'] or 'CPU'} ({machine['backend']}), {machine['cpus']} CPUs"
+    figure.suptitle(f"{results['title']}\n{where}", fontsize=10, x=0.01, ha="left")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+# Options -------------------------------------------------------------------------------------------------------------
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Time training and inference of ConvNeXt beside plain mlx.nn and PyTorch, and compare the results."
+    )
+    parser.add_argument("--model", choices=list(MODELS), help="default: mini on a CPU, tiny on a GPU")
+    parser.add_argument("--depths", type=whole, nargs="+", metavar="N", help="instead of the model's")
+    parser.add_argument("--dims", type=whole, nargs="+", metavar="C", help="instead of the model's")
+    parser.add_argument("--patch-size", type=whole, metavar="P", help="of the stem, in px, instead of the model's")
+    parser.add_argument("--classes", type=whole, metavar="K", help="default: 10 for mini, 1000 for the others")
+    parser.add_argument("--batch", type=whole, default=32, metavar="N", help="images (default: 32)")
+    parser.add_argument("--image-size", type=whole, metavar="PX", help="default: 32 for mini, 224 for the others")
+    parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: float32")
+    parser.add_argument("--mode", choices=["training", "inference"], nargs="+", default=["training", "inference"])
+    parser.add_argument(
+        "--contestants",
+        choices=list(MAKERS),
+        nargs="+",
+        metavar="WHO",
+        help=f"of {', '.join(MAKERS)}; the table compares with the first (default: lucid, lucid-eager, mlx, mlx-eager, "
+        "and torch where it is installed)",
+    )
+    parser.add_argument(
+        "--facade", action="store_true", help="shorthand for --contestants hand lucid hand-eager lucid-eager"
+    )
+    parser.add_argument(
+        "--profile",
+        type=whole,
+        nargs="?",
+        const=20,
+        metavar="N",
+        help="instead of comparing: list the N most expensive operations of a training step (default: 20)",
+    )
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
+    parser.add_argument(
+        "--seconds",
+        type=duration,
+        default=20.0,
+        metavar="T",
+        help=f"of rounds for each mode, {ROUNDS} at least (default: 20)",
+    )
+    parser.add_argument("--out", type=Path, metavar="STEM", help="write STEM.json and, when comparing, STEM.png")
+    return parser
+
+
+def model_of(args: argparse.Namespace, on_cpu: bool) -> tuple[dict[str, Any], int]:
+    """depths, dims, patch_size and classes, and the size of the images in px."""
+    name = args.model or ("mini" if on_cpu else "tiny")
+    depths, dims, patch_size, size = MODELS[name]
+    model = {
+        "depths": tuple(args.depths or depths),
+        "dims": tuple(args.dims or dims),
+        "patch_size": args.patch_size or patch_size,
+        "classes": args.classes or CLASSES.get(name, 1000),
+    }
+    return model, args.image_size or size
+
+
+def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    try:
+        if args.device:
+            lucid.device(args.device)
+    except RuntimeError as error:  # there is no such device
+        parser.error(str(error))
+    if args.out and not args.out.absolute().parent.is_dir():
+        parser.error(f"--out: there is no folder {args.out.parent}")
+    torch = torch_beside(_device.backend())
+    names = args.contestants
+    if args.facade:
+        names = ["hand", "lucid", "hand-eager", "lucid-eager"]
+    if names is None:
+        names = ["lucid", "lucid-eager", "mlx", "mlx-eager", *(["torch"] if torch else [])]
+    if torch is None and any(name.startswith("torch") for name in names):
+        parser.error("--contestants: PyTorch is not installed, or has no such device")
+    model, size = model_of(args, _device.backend() == "cpu")
+    try:
+        modes = ["training"] if args.profile else args.mode
+        setups = [make_setup(model, args.batch, size, args.dtype, mode) for mode in modes]
+        smallest = model["patch_size"] * 2 ** (len(model["dims"]) - 1)
+        if size < smallest:
+            raise ValueError(f"--image-size {size} is too small for this model, which needs at least {smallest} px")
+    except ValueError as error:  # depths and dims that do not belong together
+        parser.error(str(error))
+    if args.profile:
+        results, code = profile(setups[0], args.seconds, args.profile)
+    else:
+        results, code = compare(setups, names, torch if any(n.startswith("torch") for n in names) else None,
+                                args.seconds)  # fmt: skip
+    if args.out:
+        write_json(args.out.with_suffix(".json"), results, argv, Path(__file__).name)
+        if not args.profile:
+            draw(args.out.with_suffix(".png"), results)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The benchmark from end to end on a tiny model: table, JSON, chart, profile, wrong results, wrong options."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPT = EXAMPLES / "benchmark.py"
+TINY = ["--depths", "1", "1", "--dims", "4", "8", "--patch-size", "2", "--classes", "3", "--batch", "4"]
+TINY += ["--image-size", "9", "--device", "cpu", "--seconds", "0"]
+MODEL = {"depths": (1, 2), "dims": (4, 8), "patch_size": 2, "classes": 3}
+
+
+def run(*arguments):
+    command = [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    yield importlib.import_module("benchmark")
+    for name in ("benchmark", "benchmark_depthwise", "contestants"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def contestants(example):
+    return sys.modules["contestants"]
+
+
+def test_the_table_the_json_and_the_chart_tell_the_same(tmp_path):
+    names = ["lucid", "lucid-eager", "mlx", "mlx-eager", "hand", "lucid-checkpointing"]
+    done = run(*TINY, "--contestants", *names, "--out", tmp_path / "out")
+    assert done.returncode == 0 and done.stderr == ""
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["out.json", "out.png"]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["command"].startswith("python examples/benchmark.py --depths 1 1")
+    assert found["machine"]["versions"]["mlx"] == mx.__version__ and found["machine"]["backend"] == "cpu"
+    assert found["model"] == {
+        "depths": [1, 1], "dims": [4, 8], "patch_size": 2, "classes": 3, "batch": 4, "image_size_px": 9,
+        "dtype": "float32",
+    }  # fmt: skip
+    wanted = [("training", name) for name in names] + [("inference", name) for name in names[:-1]]
+    assert [(line["mode"], line["contestant"]) for line in found["lines"]] == wanted
+    for line in found["lines"]:
+        assert line["is_right"] and 0 <= line["difference"] <= 1e-3
+        assert line["images_per_second"] == pytest.approx(4 / line["seconds"])
+        assert line["peak_bytes"] > 4 * 4 * 9 * 9 * 3  # more than the images
+        if line["mode"] == "training":
+            parts = [line[f"{part}_seconds"] for part in ("forward", "backward", "optimizer")]
+            assert min(parts) >= 0 and sum(parts) >= line["seconds"] * 0.999
+        [*_, row] = [
+            row for row in done.stdout.split("| inference")[line["mode"] == "inference"].splitlines()
+            if row.startswith(f"| {line['title']} ")
+        ]  # fmt: skip
+        assert f" {line['seconds'] * 1e3:.1f} |" in row and f" {line['images_per_second']:.1f} |" in row
+
+
+def test_the_profile_lists_the_operations_of_the_step(tmp_path):
+    done = run(*TINY, "--profile", 3, "--out", tmp_path / "out")
+    assert done.returncode == 0 and done.stderr == ""
+    assert [one.name for one in tmp_path.iterdir()] == ["out.json"]
+    lines = json.loads((tmp_path / "out.json").read_text())["profile"]
+    calls = {}
+    for line in lines:
+        calls[line["operation"]] = calls.get(line["operation"], 0) + line["calls"]
+    # Stem, halving and two blocks: what the model's definition says.
+    assert {name: calls[name] for name in ("conv2d", "linear", "gelu", "layer_norm", "cross_entropy", "AdamW")} == {
+        "conv2d": 4, "linear": 5, "gelu": 2, "layer_norm": 5, "cross_entropy": 1, "AdamW": 1,
+    }  # fmt: skip
+    costs = [line["forward_seconds"] + line["backward_seconds"] for line in lines]
+    assert costs == sorted(costs, reverse=True)
+    shown = [row for row in done.stdout.splitlines() if row.endswith("%")]
+    assert [row.split()[0] for row in shown] == [line["operation"] for line in lines[:3]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("mode", ["training", "inference"])
+def test_everybody_computes_the_same(example, contestants, mode, dtype):
+    setup = contestants.make_setup(MODEL, 3, 8, dtype, mode)
+    wanted = example.wanted_values(setup)
+    for name in ("lucid", "lucid-eager", "hand", "hand-eager", "mlx", "mlx-eager"):
+        found = example.values_of(contestants.Contestant(name, setup, None), mode)
+        assert found.shape == wanted.shape == ((3,) if mode == "training" else (1, 3, 3))
+        assert example.difference(found, wanted) < example.TOLERANCES[dtype]
+
+
+def test_the_gradients_of_all_contestants_agree(contestants):
+    setup = contestants.make_setup(MODEL, 3, 8, "float32", "training")
+    weights = {name: mx.array(value) for name, value in setup.weights.items()}
+    images, labels = mx.array(setup.images), mx.array(setup.labels)
+    by_hand = mx.grad(contestants.loss_by_hand)(weights, images, labels, setup)
+    model = lucid.models.ConvNeXt(3, (1, 2), (4, 8), patch_size=2)
+    model.load_state_dict(setup.weights)
+    nchw = lucid.tensor(images).permute(0, 3, 1, 2)
+    lucid.nn.functional.cross_entropy(model(nchw), lucid.tensor(labels)).backward()
+    for name, parameter in model.named_parameters():
+        largest = np.abs(np.array(by_hand[name])).max()
+        np.testing.assert_allclose(parameter.grad.numpy(), np.array(by_hand[name]), rtol=1e-3, atol=1e-4 * largest)
+
+
+def test_a_wrong_result_is_told(example, contestants, monkeypatch, capsys):
+    right = contestants.logits_by_hand
+    monkeypatch.setattr(contestants, "logits_by_hand", lambda *args: right(*args) * 1.01)
+    assert example.main([*TINY, "--mode", "inference", "--contestants", "lucid-eager", "hand-eager"]) == 1
+    out, err = capsys.readouterr()
+    assert "by hand, eager WRONG: differs by 1.0e-02" in out and "1 of 2 results are WRONG" in err
+
+
+def test_what_cannot_run_here_is_told_and_left_out(example, monkeypatch, capsys):
+    def no_memory(setup, **options):
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setitem(example.MAKERS, "mlx-eager", ("mlx.nn, eager", no_memory))
+    assert example.main([*TINY, "--mode", "inference", "--contestants", "lucid-eager", "mlx-eager"]) == 0
+    assert "| out of memory |" in " ".join(capsys.readouterr().out.split())
+
+
+def test_contestants_take_turns_and_medians_count(example, monkeypatch):
+    turns = []
+    clock = {"a": iter([1, 2, 3, 4, 100]), "b": iter([5, 5, 5, 5, 5])}
+    monkeypatch.setattr(example, "seconds_of", lambda program: turns.append(program()) or next(clock[program()]))
+    assert example.interleaved_medians({"a": lambda: "a", "b": lambda: "b"}, 0) == {"a": 3, "b": 5}
+    assert turns == ["a", "b"] * 5
+
+
+def test_the_whole_model_can_be_named(example):
+    args = example.make_parser().parse_args(["--model", "atto"])
+    model, size = example.model_of(args, on_cpu=True)
+    assert (model["depths"], model["dims"], model["patch_size"]) == ((2, 2, 6, 2), (40, 80, 160, 320), 4)
+    assert (model["classes"], size) == (1000, 224)
+    usual = [example.model_of(example.make_parser().parse_args([]), on_cpu)[0]["dims"] for on_cpu in (True, False)]
+    assert usual == [(40, 80, 160, 320), (96, 192, 384, 768)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "huge"], "invalid choice: 'huge'"),
+        (["--batch", "0"], "wanted a whole number above 0, got '0'"),
+        (["--depths", "1"], "depths and dims must have one number for each stage, got [1] and [40, 80, 160, 320]"),
+        (["--image-size", "15"], "--image-size 15 is too small for this model, which needs at least 16 px"),
+        (["--dtype", "float64"], "invalid choice: 'float64'"),
+        (["--contestants", "jax"], "invalid choice: 'jax'"),
+        (["--seconds", "-1"], "wanted seconds, 0 or more, got '-1'"),
+        (["--out", "no/such/folder/x"], "--out: there is no folder no/such/folder"),
+    ],
+)
+def test_wrong_options(example, capsys, options, message):
+    with pytest.raises(SystemExit) as end:
+        example.main(["--device", "cpu", *options])
+    assert end.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_missing_pytorch_is_a_wrong_option(example, monkeypatch, capsys):
+    monkeypatch.setattr(example, "torch_beside", lambda backend: None)
+    with pytest.raises(SystemExit) as end:
+        example.main([*TINY, "--contestants", "torch"])
+    assert end.value.code == 2 and "PyTorch is not installed" in capsys.readouterr().err
