@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import _precision, nn, ops
+from lucid import _precision, models, nn, ops
 from lucid._checks import dtype_name
+from lucid.data.digits import Digits
 from lucid.nn import functional as F
 from lucid.utils import checkpoint
 from tests.reference import amp_cases
@@ -209,6 +210,46 @@ def test_a_checkpoint_is_computed_again_in_the_same_precision():
         results.append((x.grad, w.grad))
     assert len(dtypes) >= 3 and set(dtypes) == {lucid.bfloat16}
     assert all(lucid.equal(plain, again) for plain, again in zip(*results, strict=True))
+
+
+def train_on_digits(low):
+    """The loss of the last epoch, and the dtypes of what training keeps."""
+    images = [Digits()[i] for i in range(256)]
+    x = lucid.tensor(np.stack([one for one, _ in images]).astype(np.float32) / Digits.max_value)
+    y = lucid.tensor(np.array([target for _, target in images]))
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(10, [1, 1], [12, 24], in_chans=1, patch_size=2, layer_scale_init=1.0)
+    optimizer = lucid.optim.AdamW(model.parameters(), lr=6e-3)
+    losses = []
+    for step in range(40):
+        batch = slice(step % 4 * 64, step % 4 * 64 + 64)
+        optimizer.zero_grad()
+        with lucid.autocast(enabled=low):
+            loss = F.cross_entropy(model(x[batch]), y[batch])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    kept = [*model.state_dict().values(), *optimizer.state_tensors(), *(p.grad for p in model.parameters())]
+    return losses[0], np.mean(losses[-4:]), {tensor.dtype for tensor in kept}
+
+
+def test_convnext_in_bfloat16_trains_to_the_loss_of_float32():
+    first, plain, _ = train_on_digits(False)
+    _, low, dtypes = train_on_digits(True)
+    assert plain < 0.4 * first
+    assert abs(low - plain) < 0.02 * plain
+    assert dtypes == {lucid.float32}
+
+
+def test_a_compiled_function_computes_in_the_precision_of_its_caller():
+    w = lucid.randn(4, 3)
+    product = lucid.compile(lambda x: x @ w)
+    x = lucid.randn(2, 4)
+    plain = product(x)
+    with lucid.autocast():
+        low = product(x)
+        assert low.dtype == lucid.bfloat16 and lucid.equal(low, x @ w)
+    assert plain.dtype == product(x).dtype == lucid.float32
 
 
 def test_second_derivatives():

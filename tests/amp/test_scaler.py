@@ -1,5 +1,6 @@
 """lucid.amp.GradScaler: PyTorch's steps, scales and schedules, and skipped steps that leave no trace."""
 
+import itertools
 import json
 
 import numpy as np
@@ -318,3 +319,36 @@ def test_float16_training_skips_the_overflow_and_recovers():
     parameters = optimizer.param_groups[0]["params"]
     assert optimizer.state[parameters[0]]["step"].item() == sum(moved)
     assert {p.dtype for p in parameters} == {tensor.dtype for tensor in optimizer.state_tensors()} == {lucid.float32}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_overflows_inside_a_compiled_step_skip_it_too(compiled):
+    """One trace serves steps that are taken and steps that are skipped: which one it is, is decided on the device."""
+    lucid.manual_seed(0)
+    model = nn.Linear(3, 2)
+    optimizer, scaler = lucid.optim.Adam(model.parameters(), lr=0.1), GradScaler(init_scale=64.0, growth_interval=3)
+
+    def step(x, factor):
+        optimizer.zero_grad()
+        with lucid.autocast(dtype=lucid.float16):
+            loss = (model(x) ** 2).sum() * factor
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
+
+    run = lucid.compile(step, state=[model, optimizer, scaler]) if compiled else step
+    scales, counts, weights = [], [], []
+    x = lucid.ones(4, 3)
+    for factor in (np.inf, 1.0, 1.0, np.nan, 1.0, 1.0, 1.0, 1.0):
+        loss = run(x, lucid.tensor(factor))
+        assert np.isfinite(loss.item()) == np.isfinite(factor)
+        scales.append(scaler.get_scale())
+        counts.append(int(optimizer.state[model.weight]["step"].item()))
+        weights.append(model.weight.numpy(force=True))
+    assert scales == [32.0, 32.0, 32.0, 16.0, 16.0, 16.0, 32.0, 32.0]
+    assert counts == [0, 1, 2, 2, 3, 4, 5, 6]
+    moved = [not np.array_equal(a, b) for a, b in itertools.pairwise(weights)]
+    assert moved == [True, True, False, True, True, True, True]
+    if compiled:
+        assert run.retraces.count <= 1  # the optimizer's state comes to be in the first step
