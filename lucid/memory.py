@@ -1,4 +1,22 @@
-"""Memory that MLX holds, in bytes: what is in use, the peak, and the cache of freed buffers it keeps for reuse."""
+"""Memory that MLX holds, in bytes: what is in use, the peak, and the cache of freed buffers it keeps for reuse.
+
+- ``active()``: the buffers of arrays that live, and of those that running work still needs. What a model, its
+  gradients and its optimizer take is what this shows between steps.
+- ``peak()``: the most that ``active()`` has been. It decides whether a batch fits. MLX asks for memory ahead of the
+  work that frees it, up to a hundred operations on the CPU, so it is somewhat above what the arithmetic needs.
+- ``cache()``: buffers that nothing uses and that MLX did not give back, because the next step asks for the same sizes.
+
+What the system shows is more than ``active()``. In Activity Monitor (macOS) the Memory column and Real Memory of the
+Python process count the cache as well as what is in use: ``active() + cache()``, and what Python and the libraries
+take besides. So they stay near their highest value after a step, and fall after ``clear_cache()``, or with a
+``cache_limit()``. Memory is unified: what the GPU uses is in the same number, there is no second one for it. On Linux
+the same holds for RES in ``top`` when the CPU computes; with CUDA ``nvidia-smi`` shows it.
+
+``limit()`` is no wall: beyond it MLX waits and empties its cache, and then asks for more all the same. On macOS it is
+1.5 times the working set that Metal recommends. A wired limit is another thing: so many bytes stay resident and are
+never swapped, at the cost of all other programs. ``mlx.core.set_wired_limit`` sets it (macOS 15, 0 unless set), up to
+the system's own, ``sysctl iogpu.wired_limit_mb``; it serves models that nearly fill the memory.
+"""
 
 import mlx.core as mx
 

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import mlx.core as mx
 import pytest
 
-from lucid import memory
+from lucid import _device, memory
 
 
 def test_active_and_peak_follow_an_array():
@@ -41,3 +43,25 @@ def test_limits_give_the_former_value_back():
 def test_a_negative_limit_is_refused(name):
     with pytest.raises(ValueError, match=rf"memory\.{name}: max_bytes must be at least 0, got -1"):
         getattr(memory, name)(-1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists() or _device.backend() != "cpu", reason="needs Linux's RES")
+def test_what_the_system_shows_is_active_and_cache():
+    def resident():
+        line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024
+
+    size = 64 * 2**20
+    former = memory.cache_limit(4 * size)
+    try:
+        memory.clear_cache()
+        before = resident()
+        array = mx.zeros(size // 4) + 1.0
+        mx.eval(array)
+        del array
+        assert memory.cache() >= size
+        assert resident() - before > 0.9 * size
+        memory.clear_cache()
+        assert resident() - before < 0.2 * size
+    finally:
+        memory.cache_limit(former)
