@@ -7,8 +7,7 @@ any case, and then every parameter and every piece of its state is selected: the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 
@@ -18,13 +17,12 @@ from lucid.optim.optimizer import Optimizer
 from lucid.optim.param_group import ParamGroup
 
 
-@dataclass
-class _Progress:
+class _Progress(NamedTuple):
     """How far an optimizer is since the last ``update()``."""
 
     optimizer: Optimizer
     overflow: mx.array  # whether one of its gradients is infinite or NaN
-    stepped: bool = False
+    stepped: bool
 
 
 class GradScaler:
@@ -69,6 +67,7 @@ class GradScaler:
         self._growth_interval = _checks.integer("GradScaler", "growth_interval", growth_interval, 1)
         self._scale = tape.wrap(mx.array(start, mx.float32))
         self._growth_tracker = tape.wrap(mx.array(0, mx.int32))  # steps without overflow since the last change
+        # Rebound and never changed, so that whoever puts back the attribute puts back everything.
         self._progress: dict[int, _Progress] = {}
 
     def scale(self, outputs: Any) -> Any:
@@ -98,7 +97,10 @@ class GradScaler:
         if id(optimizer) in self._progress:
             past = "step() was" if self._progress[id(optimizer)].stepped else "unscale_() was"
             raise RuntimeError(f"GradScaler.unscale_: {past} called for this optimizer already; update() comes first")
-        self._progress[id(optimizer)] = _Progress(optimizer, self._unscale(optimizer))
+        self._went(_Progress(optimizer, self._unscale(optimizer), False))
+
+    def _went(self, progress: _Progress) -> None:
+        self._progress = {**self._progress, id(progress.optimizer): progress}
 
     def _unscale(self, optimizer: Optimizer) -> mx.array:
         graded = [(number, p) for number, p in enumerate(_parameters(optimizer)) if p.grad is not None]
@@ -143,7 +145,7 @@ class GradScaler:
         with _pending.collecting():  # what the step computed is evaluated once it has been selected
             result = optimizer.step(**kwargs)
         _pending.evaluate(_selected(optimizer, before, progress.overflow))
-        progress.stepped = True
+        self._went(progress._replace(stepped=True))
         return result
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
@@ -165,7 +167,7 @@ class GradScaler:
             kept = mx.where(due & mx.isfinite(grown), grown, scale)
             self._set(self._scale, mx.where(found, scale * self._backoff_factor, kept))
             self._set(self._growth_tracker, mx.where(found | due, 0, count))
-        self._progress.clear()
+        self._progress = {}
 
     def _set(self, tensor: Tensor, array: mx.array) -> None:
         tensor._rebind(array)

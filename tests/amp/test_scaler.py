@@ -352,3 +352,25 @@ def test_overflows_inside_a_compiled_step_skip_it_too(compiled):
     assert moved == [True, True, False, True, True, True, True]
     if compiled:
         assert run.retraces.count <= 1  # the optimizer's state comes to be in the first step
+
+
+def test_a_trace_that_failed_leaves_the_scaler_as_it_was():
+    p = lucid.ones(2, requires_grad=True)
+    optimizer, scaler = lucid.optim.SGD([p], lr=0.5), GradScaler(init_scale=4.0)
+    failing = True
+
+    def step():
+        optimizer.zero_grad()
+        scaler.scale(p.sum()).backward()
+        scaler.unscale_(optimizer)
+        if failing:
+            raise ZeroDivisionError
+        scaler.step(optimizer)
+        scaler.update()
+
+    compiled = lucid.compile(step, state=[p, optimizer, scaler])
+    with pytest.raises(ZeroDivisionError):
+        compiled()
+    failing = False
+    compiled()
+    assert p.tolist() == [0.5, 0.5] and scaler.get_scale() == 4.0
