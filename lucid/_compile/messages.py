@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+import mlx.core as mx
+
+_NOT_THE_USERS = tuple(str(path) + os.sep for path in (Path(__file__).parents[1], Path(mx.__file__).parent))
 _FORBIDDEN = ("during function transformations", "inside a graph transformation", "without a primitive")
 _READS = {
     "item": "item()",
@@ -50,7 +52,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _explained(where: str, error: BaseException) -> str:
     frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_PACKAGE)]
+    own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_NOT_THE_USERS)]
     last = own[-1] if own else len(frames) - 1
     called = _called([frame for _, _, frame in frames[last + 1 :]])
     file, line, _ = frames[last]

@@ -90,7 +90,7 @@ class State:
                 (
                     id(one.state),
                     [*map(id, chain.from_iterable(map(dict.values, one.state.values())))],
-                    [(id(group.rate), len(group["params"])) for group in one.param_groups],
+                    [(id(group.rate), id(group.cycled), len(group["params"])) for group in one.param_groups],
                     _options(one),
                 )
                 for one in self.optimizers.values()
@@ -140,6 +140,8 @@ class State:
         for root, optimizer in self.optimizers.items():
             for number, group in enumerate(optimizer.param_groups):
                 yield f"{root}.param_groups[{number}].lr", group.rate, None, None
+                if group.cycled is not None:
+                    yield f"{root}.param_groups[{number}].momentum", group.cycled, None, None
                 for place, p in enumerate(group["params"]):
                     name = (
                         f"{root}.param_groups[{number}].{group['param_names'][place]}"
@@ -213,9 +215,18 @@ def _unused(taken: Mapping[str, Any], name: str) -> str:
 
 
 def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
-    """What a step of each group has built in: all options but the learning rate, which is a tensor."""
+    """What a step of each group has built in: all options but the learning rate and a momentum that are tensors."""
     names = [name for name in optimizer.defaults if name != "lr"]
-    return [tuple((name, group[name]) for name in names) for group in optimizer.param_groups]
+    found = []
+    for group in optimizer.param_groups:
+        if group.cycled is None:
+            found.append(tuple([(name, group[name]) for name in names]))
+        else:
+            options = {name: group[name] for name in names if name != "momentum"}
+            if "betas" in options:
+                options["betas"] = options["betas"][1:]
+            found.append(tuple(options.items()))
+    return found
 
 
 def _is_plain(value: Any) -> bool:

@@ -69,10 +69,11 @@ class Adam(Optimizer):
             flag(self._name, name, group[name])
 
     def _rule(self, group: ParamGroup) -> Rule:
-        lr, (beta1, beta2), eps = group.learning_rate, group["betas"], group["eps"]
+        lr, beta1, beta2, eps = group.learning_rate, group.momentum, group["betas"][1], group["eps"]
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
         keep = 1 - lr * weight_decay if decoupled else None
-        update = _update(beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
+        scheduled = group.cycled is not None  # beta1 is an array then, and no constant of the update
+        update = _update(None if scheduled else beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
@@ -88,7 +89,9 @@ class Adam(Optimizer):
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
             former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]
-            updated, *after = update(gradient, parameter, former, *correct(state["step"]), keep)
+            updated, *after = update(
+                gradient, parameter, former, *correct(state["step"]), keep, beta1 if scheduled else None
+            )
             state.update(zip(names, after, strict=True))
             return updated
 
@@ -129,28 +132,32 @@ class AdamW(Adam):
         )
 
 
-def _one_minus_power(beta: float, step: mx.array) -> mx.array:
+def _one_minus_power(beta: float | mx.array, step: mx.array) -> mx.array:
     """``1 - beta**step``, to full precision where it is small."""
+    if isinstance(beta, mx.array):
+        return -mx.expm1(step * mx.log(beta))
     return -mx.expm1(step * (math.log(beta) if beta else -math.inf))
 
 
 @functools.lru_cache(maxsize=32)
-def _update(beta1: float, beta2: float, weight_decay: float, amsgrad: bool) -> Callable[..., Sequence[mx.array]]:
+def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: bool) -> Callable[..., Sequence[mx.array]]:
     """The update of one array in one pass over it, for arrays of every shape: new parameter and new state.
 
-    ``rate`` and ``eps`` are corrected for the step already; ``keep`` is what decoupled weight decay leaves.
+    ``rate`` and ``eps`` are corrected for the step already; ``keep`` is what decoupled weight decay leaves. With
+    ``beta1`` None the update takes it as its last argument.
     """
 
     @partial(mx.compile, shapeless=True)
     def update(
         gradient: mx.array, parameter: mx.array, state: list[mx.array], rate: mx.array, eps: mx.array,
-        keep: mx.array | None,
+        keep: mx.array | None, scheduled_beta1: mx.array | None,
     ) -> Sequence[mx.array]:  # fmt: skip
         if keep is not None:
             parameter = parameter * keep
         if weight_decay:
             gradient = gradient + weight_decay * parameter
-        rule: Any = mlx.optimizers.Adam(0.0, [beta1, beta2])
+        rule: Any = mlx.optimizers.Adam(0.0)
+        rule.betas = scheduled_beta1 if beta1 is None else beta1, beta2
         rule.state["learning_rate"], rule.eps = rate, eps
         own = {"m": state[0], "v": state[1]}
         updated = rule.apply_single(gradient, parameter, own)

@@ -41,7 +41,8 @@ class Lion(Optimizer):
         group["weight_decay"] = _checks.number(self._name, "weight_decay", group["weight_decay"], 0.0)
 
     def _rule(self, group: ParamGroup) -> Rule:
-        mlx_rule = mlx.optimizers.Lion(0.0, list(group["betas"]), group["weight_decay"])
+        mlx_rule: Any = mlx.optimizers.Lion(0.0, list(group["betas"]), group["weight_decay"])
+        mlx_rule.betas = group.momentum, group["betas"][1]
         mlx_rule.state["learning_rate"] = group.learning_rate
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:

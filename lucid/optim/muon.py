@@ -79,7 +79,7 @@ class Muon(Optimizer):
         lr, weight_decay, match = group.learning_rate, group["weight_decay"], group["adjust_lr_fn"] == "match_rms_adamw"
         keep = 1 - lr * weight_decay
         # MLX's rule adds weight decay to the gradient, PyTorch's shrinks the parameter: done below.
-        mlx_rule = _Rule(0.0, group["momentum"], 0.0, group["nesterov"], group["ns_steps"])
+        mlx_rule = _Rule(0.0, group.momentum, 0.0, group["nesterov"], group["ns_steps"])
         mlx_rule.coefficients, mlx_rule.eps = group["ns_coefficients"], group["eps"]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:

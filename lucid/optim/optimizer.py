@@ -250,10 +250,12 @@ class Optimizer:
     def state_tensors(self) -> list[Tensor]:
         """Every tensor that a step reads or rebinds beside parameters and gradients, each once.
 
-        They are the learning rates of the groups and the states of the parameters, in a fixed order. From the second
-        step on the list stays the same as long as the same parameters have gradients.
+        They are the learning rates (and momenta, where a schedule changes them) of the groups and the states of the
+        parameters, in a fixed order. From the second step on the list stays the same as long as the same parameters
+        have gradients.
         """
         rates = [group.rate for group in self.param_groups]
+        rates += [group.cycled for group in self.param_groups if group.cycled is not None]
         states = [tensor for p in self._all() for tensor in self.state.get(p, {}).values()]
         return list({id(tensor): tensor for tensor in rates + states}.values())
 

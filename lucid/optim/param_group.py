@@ -14,10 +14,12 @@ class ParamGroup(dict[str, Any]):
     """``{"params": [...], "lr": 0.1, ...}``, read and written like any dictionary.
 
     ``group["lr"]`` is the number or the one-element Tensor that was set. ``group.rate`` is a Tensor with the same
-    value that lives as long as the group, so a schedule changes a value and not a constant of the step.
+    value that lives as long as the group, so a schedule changes a value and not a constant of the step. So is
+    ``group.momentum`` once a schedule has changed the momentum.
     """
 
     rate: Tensor
+    cycled: Tensor | None = None  # the momentum or the first of the betas, when a schedule changes it
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__()
@@ -27,6 +29,8 @@ class ParamGroup(dict[str, Any]):
         if key == "lr":
             value = self._rate(value)
         super().__setitem__(key, value)
+        if self.cycled is not None and key in ("momentum", "betas"):
+            self.cycled._rebind(mx.array(value[0] if key == "betas" else value))
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         if key not in self:
@@ -55,6 +59,22 @@ class ParamGroup(dict[str, Any]):
             self.rate._rebind(mx.full(self.rate.shape, value, self.rate.dtype))
         else:
             self["lr"] = value
+
+    @property
+    def momentum(self) -> Any:
+        """The momentum or the first of the betas: a number, or an array from the first ``set_momentum`` on."""
+        if self.cycled is not None:
+            return self.cycled._array
+        return self["betas"][0] if "betas" in self else self["momentum"]
+
+    def set_momentum(self, value: float) -> None:
+        """Change the momentum or the first of the betas, as schedules do again and again."""
+        if self.cycled is None:
+            self.cycled = tape.wrap(mx.array(value))
+        if "betas" in self:
+            self["betas"] = (value, *self["betas"][1:])
+        else:
+            self["momentum"] = value
 
     def _rate(self, value: Any) -> Any:
         if isinstance(value, Tensor):

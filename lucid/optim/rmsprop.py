@@ -64,7 +64,8 @@ class RMSprop(Optimizer):
 
     def _rule(self, group: ParamGroup) -> Rule:
         lr, alpha, eps = group.learning_rate, group["alpha"], group["eps"]
-        weight_decay, momentum, centered = group["weight_decay"], group["momentum"], group["centered"]
+        weight_decay, momentum, centered = group["weight_decay"], group.momentum, group["centered"]
+        has_momentum = group.cycled is not None or bool(momentum)
         mlx_rule: Any = mlx.optimizers.RMSprop(0.0, alpha)
         mlx_rule.state["learning_rate"] = lr
         mlx_rule.eps = eps  # set here because the constructor refuses 0
@@ -76,14 +77,14 @@ class RMSprop(Optimizer):
             own = {"v": state.get("square_avg", zeros)}
             updated = mlx_rule.apply_single(gradient, parameter, own)
             state["square_avg"] = square = own["v"]
-            if not (centered or momentum):
+            if not (centered or has_momentum):
                 return updated
             # MLX has neither; what its rule has returned is never computed then.
             if centered:
                 state["grad_avg"] = mean = alpha * state.get("grad_avg", zeros) + (1 - alpha) * gradient
                 square = mx.maximum(square - mx.square(mean), 0)  # rounding can make a variance of 0 negative
             direction = gradient / (mx.sqrt(square) + eps)
-            if momentum:
+            if has_momentum:
                 state["momentum_buffer"] = direction = momentum * state.get("momentum_buffer", zeros) + direction
             return parameter - lr * direction
 

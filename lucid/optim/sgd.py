@@ -67,10 +67,19 @@ class SGD(Optimizer):
         return None if group["dampening"] else super()._first_state(group, name, parameter)
 
     def _rule(self, group: ParamGroup) -> Rule:
-        momentum, dampening = group["momentum"], group["dampening"]
-        mlx_rule = mlx.optimizers.SGD(0.0, momentum, group["weight_decay"])
-        mlx_rule.state["learning_rate"] = group.learning_rate
-        mlx_rule.nesterov = group["nesterov"]
+        momentum, dampening, weight_decay = group["momentum"], group["dampening"], group["weight_decay"]
+        nesterov, lr = group["nesterov"], group.learning_rate
+        mlx_rule = mlx.optimizers.SGD(0.0, momentum, weight_decay)
+        mlx_rule.state["learning_rate"] = lr
+        mlx_rule.nesterov = nesterov
+
+        def scheduled(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            # MLX's rule branches on the momentum, which is an array here.
+            gradient = gradient + weight_decay * parameter if weight_decay else gradient
+            before = state.get("momentum_buffer")
+            buffer = gradient if before is None else group.momentum * before + (1 - dampening) * gradient
+            state["momentum_buffer"] = buffer
+            return parameter - lr * (gradient + group.momentum * buffer if nesterov else buffer)
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             if momentum == 0:
@@ -83,4 +92,4 @@ class SGD(Optimizer):
             state["momentum_buffer"] = own["v"]
             return updated
 
-        return rule
+        return rule if group.cycled is None else scheduled

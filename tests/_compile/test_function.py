@@ -14,13 +14,15 @@ from tests._compile.steps import batches, everything, small_model, small_step
 
 def close(a, b, tolerance):
     """Compare two nested results; ``tolerance`` 0 wants the same bits."""
+    if isinstance(a, tuple):
+        a, b = list(a), list(b)
     if isinstance(a, dict):
         assert list(a) == list(b)
         for name in a:
             close(a[name], b[name], tolerance)
     elif a is None or b is None:
         assert a is b
-    elif isinstance(a, list | tuple) and any(one is None or isinstance(one, list) for one in a):
+    elif isinstance(a, list) and any(one is None or isinstance(one, list | dict) for one in a):
         assert len(a) == len(b)
         for one, other in zip(a, b, strict=True):
             close(one, other, tolerance)
@@ -78,6 +80,40 @@ def test_optimizers_with_a_schedule(kind, options):
         return small_step(model, kind(model.parameters(), **options))
 
     agree(make)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (optim.SGD, {"momentum": 0.9}),
+        (optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+        (optim.AdamW, {}),
+        (optim.RMSprop, {"momentum": 0.9}),
+        (optim.Lion, {}),
+        (optim.Muon, {}),
+    ],
+    ids=["sgd", "nesterov", "adamw", "rmsprop", "lion", "muon"],
+)
+def test_a_schedule_of_the_momentum_traces_no_more_than_one_of_the_rate(kind, options):
+    def run(compiled):
+        model = small_model()
+        parameters = [p for p in model.parameters() if p.ndim == 2]
+        optimizer = kind(parameters, lr=0.01, **options)
+        scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=12)
+        _, _, step = small_step(model, optimizer)
+        if compiled:
+            step = lucid.compile(step, state=[model, optimizer])
+        losses, momenta = [], set()
+        for x, y in batches(10):
+            losses.append(step(x, y).item())
+            scheduler.step()
+            momenta.add(optimizer.param_groups[0].momentum.item())
+        if compiled:
+            assert step.retraces.count == 0, str(step.retraces)
+        assert len(momenta) == 10
+        return losses, everything(model, optimizer)
+
+    close(run(True), run(False), 1e-6)
 
 
 def test_batch_norm_and_dropout():

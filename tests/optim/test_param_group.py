@@ -61,3 +61,17 @@ def test_what_is_no_learning_rate_is_refused():
     with pytest.raises(ValueError, match=r"one element, got shape \(2,\)"):
         group["lr"] = lucid.zeros(2)
     assert group["lr"] == group.rate.item() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "now"), [({"momentum": 0.9}, {"momentum": 0.5}), ({"betas": (0.9, 0.99)}, {"betas": (0.5, 0.99)})]
+)
+def test_a_momentum_that_is_scheduled_is_a_tensor_that_follows(options, now):
+    group = ParamGroup({"lr": 0.1, **options})
+    assert group.momentum == 0.9 and group.cycled is None
+    group.set_momentum(0.5)
+    tensor = group.cycled
+    assert {name: group[name] for name in now} == now and group.momentum.item() == 0.5
+    group.update({"betas": (0.25, 0.99)} if "betas" in options else {"momentum": 0.25})
+    assert group.cycled is tensor and tensor.item() == 0.25
+    assert "cycled" not in group, "what is saved is the number"

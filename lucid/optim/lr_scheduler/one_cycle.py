@@ -80,11 +80,7 @@ class OneCycleLR(LRScheduler):
         for group in self.optimizer.param_groups:
             rates.append(self._between(group[start], group[end], part))
             if self.cycle_momentum:
-                momentum = self._between(group[momenta[start]], group[momenta[end]], part)
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
+                group.set_momentum(self._between(group[momenta[start]], group[momenta[end]], part))
         return rates
 
     def _phase(self, step: int) -> tuple[str, str, float]:
