@@ -92,8 +92,8 @@ def seconds_of(program: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, float]:
-    """Seconds of each program, by medians over rounds in which every one has its turn."""
+def interleaved_rounds(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, list[float]]:
+    """Seconds of each program in each of the rounds in which every one has its turn."""
     for program in programs.values():
         program()
     rounds: dict[Any, list[float]] = {name: [] for name in programs}
@@ -102,15 +102,19 @@ def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) 
         for name, program in programs.items():
             rounds[name].append(seconds_of(program))
         count += 1
-    return {name: statistics.median(times) for name, times in rounds.items()}
+    return rounds
+
+
+def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, float]:
+    return {name: statistics.median(times) for name, times in interleaved_rounds(programs, seconds).items()}
 
 
 def build(name: str, setup: Setup, torch: tuple[Any, str] | None, wanted: np.ndarray) -> tuple[Any, dict[str, Any]]:
     """A contestant that has taken its first steps, and what is known of it by then. None if it cannot run."""
     line: dict[str, Any] = {"contestant": name, "title": MAKERS[name][0], "mode": setup.mode}
     try:
-        contestant = Contestant(name, setup, torch)
-        line["first_seconds"] = seconds_of(contestant.programs["step"])  # of a copy: its steps must not count
+        # Of one that is gone before the next is built: its step must not count, nor its memory.
+        line["first_seconds"] = seconds_of(Contestant(name, setup, torch).programs["step"])
         contestant = Contestant(name, setup, torch)
         line["difference"] = difference(values_of(contestant, setup.mode), wanted)
         line["peak_bytes"] = contestant.peak_bytes()
@@ -131,10 +135,15 @@ def compare_mode(setup: Setup, names: list[str], torch: tuple[Any, str] | None, 
         if contestant is not None:
             contestants[name] = contestant
     programs = {(name, what): program for name, one in contestants.items() for what, program in one.programs.items()}
-    medians = interleaved_medians(programs, seconds)
+    rounds = interleaved_rounds(programs, seconds)
+    medians = {key: statistics.median(times) for key, times in rounds.items()}
     for name in contestants:
         line, step = lines[name], medians[name, "step"]
-        line["seconds"] = step
+        line["seconds"], line["least_seconds"], line["rounds"] = (
+            step,
+            min(rounds[name, "step"]),
+            len(rounds[name, "step"]),
+        )
         line["images_per_second"] = setup.batch / step
         line["first_seconds"] = max(line["first_seconds"] - step, 0.0)
         if setup.trains:

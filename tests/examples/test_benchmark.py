@@ -126,6 +126,18 @@ def test_what_cannot_run_here_is_told_and_left_out(example, monkeypatch, capsys)
     assert "| out of memory |" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("mode", ["training", "inference"])
+def test_the_peak_counts_weights_moments_and_images(example, contestants, mode):
+    model = {"depths": (1,), "dims": (160,), "patch_size": 4, "classes": 3}
+    setup = contestants.make_setup(model, 2, 4, "float32", mode)
+    weights = 4 * contestants.count_parameters(setup)  # bytes
+    wanted = example.wanted_values(setup)
+    for name in ("lucid", "lucid-eager", "hand-eager", "mlx-eager"):
+        peak = example.build(name, setup, None, wanted)[1]["peak_bytes"]
+        least = (4 if mode == "training" else 1) * weights  # and gradients; the rest of this small image is little
+        assert 0.95 * least <= peak <= 3 * least
+
+
 def test_contestants_take_turns_and_medians_count(example, monkeypatch):
     turns = []
     clock = {"a": iter([1, 2, 3, 4, 100]), "b": iter([5, 5, 5, 5, 5])}
