@@ -12,7 +12,8 @@ tensors among the arguments, calls the body, wraps what comes out, and, when a g
 
 A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
 leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
-``mx.vjp`` of each body. No operation brings a derivative of its own, and two rules follow:
+``mx.vjp`` of each body. No operation brings a derivative of its own (kernels do, see ``pullback``), and two rules
+follow:
 
 * bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed);
 * arrays are rebound and never changed in place, because the record holds them.
@@ -130,6 +131,9 @@ class Node:
             # Nothing was computed, so nothing changes the result. MLX's sums over empty arrays may never end.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not _mode.recording:
+            own = getattr(body, "pullback", None)
+            if own is not None and (found := own(sent[0]._array, *args, **kwargs)) is not None:
+                return [wrap(found[place[0]]) for place in places]
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
         inputs = [_at_edge(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
@@ -284,6 +288,21 @@ def op(body: Callable[..., Any]) -> Callable[..., Any]:
         return apply(body, args, kwargs, name)
 
     return call
+
+
+def pullback(lifted: Callable[..., Any]) -> Callable[[F], F]:
+    """Give an operation on top of a kernel the kernel's own gradient, for backward passes that are not recorded.
+
+    Decorates ``pull(cotangent, *args, **kwargs)`` with the arguments of the body, which has one output. It returns the
+    gradients by position and by name of the argument, or None where the kernel does not serve. They are what
+    ``mx.vjp`` of the body gives. But inside of ``mx.vjp`` MLX fuses nothing, and so keeps every intermediate result.
+    """
+
+    def attach(pull: F) -> F:
+        lifted.__wrapped__.pullback = pull  # type: ignore[attr-defined]
+        return pull
+
+    return attach
 
 
 class Base(NamedTuple):

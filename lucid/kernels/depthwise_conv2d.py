@@ -65,6 +65,23 @@ def depthwise_conv2d(
     return forward(x, taps) if bias is None else forward(x, taps, bias)
 
 
+def gradients(
+    x: mx.array, weight: mx.array, cotangent: mx.array, stride: Any, padding: Any, dilation: Any
+) -> tuple[mx.array, mx.array, mx.array] | None:
+    """The gradients of x, weight and bias from that of the output, all of one dtype; None where MLX derives them.
+
+    The arguments are those of ``depthwise_conv2d``, which has checked them.
+    """
+    geometry = _geometry(x, weight, None, stride, padding, dilation)
+    version = implementation(x.shape, x.dtype, geometry)
+    if version == "reference":
+        return None
+    maps = _MAPS[version]
+    d_x = maps.input_gradient(cotangent, weight.squeeze(1).transpose(1, 2, 0), geometry)
+    d_taps, d_bias = maps.weight_gradient(x, cotangent, geometry)
+    return d_x, mx.expand_dims(d_taps.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
+
+
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
     """Which version serves an x of this shape on the present device.
 

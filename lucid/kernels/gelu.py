@@ -37,6 +37,13 @@ def gelu(x: mx.array) -> mx.array:
     return y.astype(x.dtype)
 
 
+def gradient(x: mx.array, cotangent: mx.array) -> mx.array | None:
+    """``cotangent`` times the derivative, in the dtype of x; None where MLX derives it."""
+    if implementation(x.dtype) == "erf":
+        return None
+    return _fast_scaled_slope(x.astype(mx.float32), cotangent.astype(mx.float32)).astype(x.dtype)
+
+
 def implementation(dtype: mx.Dtype) -> str:
     """Which version serves this dtype on the present device: "rational" on the CPU, "erf" elsewhere and for float64."""
     if reference_is_forced() or dtype == mx.float64 or _device.backend() != "cpu":
