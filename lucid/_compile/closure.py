@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ _DEPTH = 4  # functions that call functions
 
 class _Variable(NamedTuple):
     name: str
-    home: Any  # a cell of a closure, or the globals of a module
+    home: Any  # a cell of a closure, the globals of a module, or the attributes of the object of a method
 
     def value(self) -> Any:
         """What it holds now, or ``_Variable`` where it has not been assigned."""
@@ -84,14 +85,23 @@ def variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _walk(function: Callable[..., Any]) -> Iterator[Any]:
-    """Variables, and the objects that methods are bound to."""
+    """Variables, and the objects that methods and partial functions are bound to."""
     seen: set[int] = set()
     stack: list[tuple[Any, int]] = [(function, _DEPTH)]
     while stack:
         one, left = stack.pop()
+        if isinstance(one, functools.partial):
+            yield from (*one.args, *one.keywords.values())
+            stack.append((one.func, left))
+            continue
+        if not isinstance(one, FunctionType | MethodType | Module):
+            one = one.__call__  # an object that is called, for its method
         if isinstance(one, MethodType):
             yield one.__self__
+            attributes = getattr(one.__self__, "__dict__", {})
             one = one.__func__
+            names = getattr(getattr(one, "__code__", None), "co_names", ())
+            yield from (_Variable(name, attributes) for name in names if name in attributes)
         if isinstance(one, Module):
             stack += [(kind.forward, left) for kind in {type(module) for module in one.modules()}]
             continue

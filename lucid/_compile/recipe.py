@@ -269,12 +269,14 @@ def check_reached(where: str, function: Callable[..., Any], state: State) -> Non
     known = {id(one) for one in state.all_modules()} | {id(one) for one in state.optimizers.values()}
     known |= {id(one) for one in state.others.values()}
     for name, value in variables(function):
-        if isinstance(value, Module | Optimizer) and id(value) not in known:
-            what = "its parameters" if isinstance(value, Module) else "its state"
-            raise RuntimeError(
-                f"{where}: the function uses {name!r} ({type(value).__name__}), which is not in state, so {what} "
-                f"would be frozen; list it: lucid.compile(function, state=[{name}])"
-            )
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        for one in (value, *inside):
+            if isinstance(one, Module | Optimizer) and id(one) not in known:
+                what = "its parameters" if isinstance(one, Module) else "its state"
+                raise RuntimeError(
+                    f"{where}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
+                    f"would be frozen; list it: lucid.compile(function, state=[{name}])"
+                )
 
 
 def _called(thing: Any, function: Callable[..., Any]) -> str:

@@ -1,6 +1,7 @@
 """What a function changes beside its state is found, named, and put back."""
 
 import warnings
+from functools import partial
 
 import pytest
 
@@ -31,42 +32,65 @@ def test_an_optimizer_or_a_model_that_is_not_listed():
     assert everything(model, optimizer) == before
 
 
+def test_objects_of_methods_partials_and_containers_are_looked_through():
+    class Trainer:
+        def __init__(self):
+            self.net, self.models = small_model(), [small_model()]
+
+        def predict(self, x):
+            return self.net(x)
+
+        def __call__(self, x):
+            return self.models[0](x)
+
+    trainer, x = Trainer(), batches(1)[0][0]
+    frozen = "which is not in state, so its parameters would be frozen"
+    assert f"compile(predict): the function uses 'net' (Linear), {frozen}" in refused(trainer.predict, [], x)
+    assert f"compile(function): the function uses 'models' (Linear), {frozen}" in refused(trainer, [], x)
+    assert f"the function uses 'self' (Linear), {frozen}" in refused(partial(lambda net, x: net(x), trainer.net), [], x)
+    bound = lucid.compile(trainer.predict, state=trainer.net)
+    for _ in range(2):
+        trainer.net.weight.detach().mul_(2.0)
+        assert bound(x).tolist() == trainer.predict(x).tolist()
+    assert bound.retraces.count == 0
+
+
 def test_a_hidden_optimizer():
     model = small_model()
-    hidden = {"optimizer": optim.AdamW(model.parameters(), lr=0.1)}
+    hidden = [{"optimizer": optim.AdamW(model.parameters(), lr=0.1)}]
 
     def step(x, y):
         F.cross_entropy(model(x), y).backward()
-        hidden["optimizer"].step()
+        hidden[0]["optimizer"].step()
 
-    before = everything(model, hidden["optimizer"])
+    before = everything(model, hidden[0]["optimizer"])
     assert refused(step, model, *batches(1)[0]) == (
-        "compile(step): an item of 'hidden' (AdamW) took a step inside but is not in state, so its state "
+        "compile(step): AdamW took a step inside but is not in state, so its state "
         "would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
     )
-    assert everything(model, hidden["optimizer"]) == before and hidden["optimizer"]._step_calls == 0
+    assert everything(model, hidden[0]["optimizer"]) == before and hidden[0]["optimizer"]._step_calls == 0
 
 
 def test_a_hidden_parameter_collects_a_gradient():
-    holder = [small_model()]
+    holder = [[small_model()]]
 
     def step(x, y):
-        F.cross_entropy(holder[0](x), y).backward()
+        F.cross_entropy(holder[0][0](x), y).backward()
 
     message = refused(step, [], *batches(1)[0])
     assert message.startswith("compile(step): the gradient of 'weight' of a Linear (shape (3, 3)) was changed inside")
-    assert holder[0].weight.grad is None and holder[0].bias.grad is None
+    assert holder[0][0].weight.grad is None and holder[0][0].bias.grad is None
 
 
 def test_a_hidden_buffer_is_updated():
-    holder = [nn.BatchNorm1d(3)]
-    message = refused(lambda x: holder[0](x), [], batches(1)[0][0])
+    holder = [[nn.BatchNorm1d(3)]]
+    message = refused(lambda x: holder[0][0](x), [], batches(1)[0][0])
     assert message == (
         "compile(<lambda>): the value of 'running_mean' of a BatchNorm1d (shape (3,)) was changed inside but is not in "
         "state, so it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the "
         "new value"
     )
-    assert holder[0].running_mean.tolist() == [0, 0, 0] and holder[0].num_batches_tracked.item() == 0
+    assert holder[0][0].running_mean.tolist() == [0, 0, 0] and holder[0][0].num_batches_tracked.item() == 0
 
 
 @pytest.mark.parametrize(
