@@ -1,19 +1,39 @@
 """Trade time for memory: forget what a function computed inside and compute it again when its gradient is due.
 
 Forward, the function runs as always and its graph is recorded, but only to learn which parameters it reached; then the
-graph is dropped and one node takes its place, whose body runs the function again. ``mx.checkpoint`` around that body
-makes MLX hold the recomputation back until the cotangents are there.
+graph is dropped and one node takes its place. Backward, the function runs again on the same values, is recorded, and is
+gone through at once. ``mx.depends`` makes MLX hold that back until the cotangents are there.
+
+A gradient that is to be differentiated further (``create_graph``) comes from ``mx.vjp`` of the function, as for any
+other operation, with ``mx.checkpoint`` around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 
 from lucid import _pending, random, tape
 from lucid._tensor import Tensor
+
+
+class _Checkpoint(tape.Node):
+    __slots__ = ("again",)
+    again: Callable[[Sequence[mx.array], list[Tensor]], list[Tensor | None]]
+
+    def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
+        assert self.args is not None
+        if tape.is_recording() or any(0 in shape for shape, _ in self.outputs):
+            return super().pullback(cotangents)
+        sent = [one._array for one in cotangents]
+        return self.again(mx.depends(list(self.args), sent), cotangents)
+
+    def free(self) -> None:
+        super().free()
+        del self.again
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
@@ -44,23 +64,29 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     held = [_held(a, places) for a in args]
     held_kwargs = {name: _held(a, places) for name, a in kwargs.items()}
 
+    def call(given: list[Tensor]) -> list[Tensor]:
+        with tape.autocasting(low), _pending.collecting(), random.fork(key):
+            again = function(
+                *(_given(a, given) for a in held), **{name: _given(a, given) for name, a in held_kwargs.items()}
+            )
+        return list(again) if isinstance(again, tuple | list) else [again]
+
     def run(*arrays: mx.array) -> tuple[mx.array, ...]:
-        new_args = [_given(a, arrays) for a in held]
-        new_kwargs = {name: _given(a, arrays) for name, a in held_kwargs.items()}
-        before = [leaf._array for leaf in leaves]
-        try:
-            for leaf, array in zip(leaves, arrays[count:], strict=True):
-                leaf._array = array
-            with tape.replaying(), tape.autocasting(low), _pending.collecting(), random.fork(key):
-                again = function(*new_args, **new_kwargs)
-        finally:
-            for leaf, array in zip(leaves, before, strict=True):
-                leaf._array = array
-        return tuple(t._array for t in (again if isinstance(again, tuple | list) else (again,)))
+        with tape.replaying(), _standing_in(leaves, arrays[count:]):
+            return tuple(t._array for t in call([tape.wrap(a) for a in arrays[:count]]))
+
+    def gradients(arrays: Sequence[mx.array], cotangents: list[Tensor]) -> list[Tensor | None]:
+        given = [tape.wrap(a) for a in arrays[:count]]
+        for tensor in given:
+            tensor._requires_grad = True
+        with tape.replaying(), tape.set_recording(True), _standing_in(leaves, arrays[count:]):
+            pairs = [(t, c) for t, c in zip(call(given), cotangents, strict=True) if t.requires_grad]
+            return tape.backward([t for t, _ in pairs], [c for _, c in pairs], [*given, *leaves])
 
     values = tuple(t._array for t in (*inputs, *leaves))
     edges = [tape.edge_of(t) for t in (*inputs, *leaves)]
-    node = tape.Node("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
+    node = _Checkpoint("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
+    node.again = gradients
     node.body, node.args, node.kwargs = mx.checkpoint(run), values, {}
     node.places = [(i,) for i in range(len(values))]
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]
@@ -78,10 +104,23 @@ def _held(value: Any, places: dict[int, int]) -> Any:
     return _Held(places.get(id(value), -1), value._array) if isinstance(value, Tensor) else value
 
 
-def _given(value: Any, arrays: Sequence[mx.array]) -> Any:
+def _given(value: Any, inputs: Sequence[Tensor]) -> Any:
     if not isinstance(value, _Held):
         return value
-    return tape.wrap(value.array if value.place < 0 else arrays[value.place])
+    return tape.wrap(value.array) if value.place < 0 else inputs[value.place]
+
+
+@contextmanager
+def _standing_in(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> Iterator[None]:
+    """Give the leaves the values that they had, and no hooks: these run when the gradient is complete."""
+    before = [(leaf._array, leaf._hooks) for leaf in leaves]
+    try:
+        for leaf, array in zip(leaves, arrays, strict=True):
+            leaf._array, leaf._hooks = array, None
+        yield
+    finally:
+        for leaf, (array, hooks) in zip(leaves, before, strict=True):
+            leaf._array, leaf._hooks = array, hooks
 
 
 def _leaves_between(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:

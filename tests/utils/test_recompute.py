@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid import nn
 from lucid.utils import checkpoint
 
 
@@ -55,6 +56,69 @@ def test_tuples_keywords_and_nothing_to_record():
     (a + b).sum().backward()
     assert x.grad.tolist() == [7, 7]
     assert not checkpoint(lambda v: v * 2, lucid.ones(2)).requires_grad
+
+
+def test_hooks_of_parameters_see_the_whole_gradient_once():
+    w, x = setup()
+    seen = []
+    w.register_hook(lambda gradient: seen.append(gradient))
+    (checkpoint(lambda h: h @ w, x) + x @ w).sum().backward()
+    assert len(seen) == 1 and lucid.equal(seen[0], w.grad)
+    np.testing.assert_allclose(w.grad.numpy(), 2 * x.numpy(force=True).sum(0)[:, None] * np.ones((1, 4)), rtol=1e-5)
+
+
+def test_a_kept_graph_can_be_gone_through_twice_and_a_freed_one_cannot():
+    w, x = setup()
+    y = checkpoint(lambda h: (h @ w).tanh(), x).sum()
+    y.backward(retain_graph=True)
+    once = w.grad
+    y.backward()
+    assert lucid.equal(w.grad, 2 * once)
+    with pytest.raises(RuntimeError, match="the graph through '.*' was freed"):
+        y.backward()
+
+
+def test_the_recorded_value_of_a_parameter_counts_not_the_present_one():
+    w, x = setup()
+    y = checkpoint(lambda h: (h @ w) ** 2, x).sum()
+    recorded = w.numpy(force=True).astype(np.float64)
+    with lucid.no_grad():
+        w.mul_(3)
+    y.backward()
+    given = x.numpy(force=True).astype(np.float64)
+    np.testing.assert_allclose(x.grad.numpy(), 2 * (given @ recorded) @ recorded.T, rtol=1e-5)
+    np.testing.assert_allclose(w.numpy(force=True), 3 * recorded, rtol=1e-6)
+
+
+def test_only_the_gradients_that_are_asked_for():
+    w, x = setup()
+    y = checkpoint(lambda h: (h @ w).tanh(), x).sum()
+    (alone,) = lucid.autograd.grad(y, x, retain_graph=True)
+    y.backward()
+    assert lucid.equal(alone, x.grad) and w.grad is not None
+
+
+def test_checkpoints_inside_checkpoints_outputs_without_gradient_and_running_statistics():
+    lucid.manual_seed(0)
+    norm = nn.BatchNorm1d(4)
+    w, x = setup()
+
+    def inner(h):
+        return norm(h) @ w
+
+    def outer(h):
+        y = checkpoint(inner, h)
+        return y.tanh(), y.argmax(dim=1), h.detach()
+
+    y, index, constant = checkpoint(outer, x)
+    assert not index.requires_grad and not constant.requires_grad
+    y.sum().backward()
+    assert norm.num_batches_tracked.item() == 1
+    found = x.grad, w.grad, norm.weight.grad
+    x.grad = w.grad = norm.weight.grad = None
+    inner(x).tanh().sum().backward()
+    for got, plain in zip(found, (x.grad, w.grad, norm.weight.grad), strict=True):
+        np.testing.assert_allclose(got.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_what_cannot_be_recomputed_is_refused():
