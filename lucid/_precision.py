@@ -47,15 +47,38 @@ _CAST_DOWN = _HALF | {mx.float32}
 def adapted(body: Callable[..., Any], name: str, low: mx.Dtype) -> Callable[..., Any]:
     """The body of operation ``name`` as autocast to ``low`` computes it."""
     if name in LOW:
-        return partial(_cast_and_call, body, _CAST_DOWN, low)
+        return _casting(body, _CAST_DOWN, low)
     if name in HIGH:
-        return partial(_cast_and_call, body, _HALF, mx.float32)
+        return _casting(body, _HALF, mx.float32)
     return body
 
 
+def _casting(body: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype) -> Callable[..., Any]:
+    found = partial(_cast_and_call, body, which, to)
+    own = getattr(body, "pullback", None)  # a kernel's gradient, see tape.pullback
+    if own is not None:
+        found.pullback = partial(_cast_and_pull, own, which, to)  # type: ignore[attr-defined]
+    return found
+
+
 def _cast_and_call(body: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype, /, *args: Any, **kw: Any) -> Any:
-    named = dict(zip(kw, _cast(tuple(kw.values()), which, to), strict=True))
-    return body(*_cast(args, which, to), **named)
+    return body(*_cast(args, which, to), **_cast_named(kw, which, to))
+
+
+def _cast_and_pull(
+    own: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype, cotangent: mx.array, /, *args: Any, **kw: Any
+) -> dict[int | str, mx.array] | None:
+    """The gradients in the dtypes of the operands as they were before the cast."""
+    found = own(cotangent, *_cast(args, which, to), **_cast_named(kw, which, to))
+    if found is None:
+        return None
+    given: dict[int | str, Any] = dict(enumerate(args))
+    given.update(kw)
+    return {at: found[at].astype(one.dtype) for at, one in given.items() if at in found and isinstance(one, mx.array)}
+
+
+def _cast_named(named: dict[str, Any], which: frozenset[mx.Dtype], to: mx.Dtype) -> dict[str, Any]:
+    return dict(zip(named, _cast(tuple(named.values()), which, to), strict=True))
 
 
 def _cast(values: Any, which: frozenset[mx.Dtype], to: mx.Dtype) -> Any:

@@ -111,6 +111,21 @@ def test_the_cast_is_a_rounding_of_both_operands(dtype):
     np.testing.assert_allclose(w.grad.numpy(), np.ones((7, 3)) @ rounded[0], rtol=2e-2, atol=2e-2)
 
 
+def test_kernels_keep_their_own_gradients():
+    """Those of the kernels, which an ordinary backward pass asks for, and those of mx.vjp, for a second derivative."""
+    x, w = lucid.randn(2, 5, 6, 3, requires_grad=True), lucid.randn(3, 1, 3, 3, requires_grad=True)
+    bias = lucid.randn(3, requires_grad=True)
+    with lucid.autocast():
+        y = F.conv2d(x, w, bias=bias, padding=1, groups=3, data_format="channels_last")
+    assert y.dtype == lucid.bfloat16 and hasattr(y.grad_fn.body, "pullback")
+    cotangent = lucid.randn(y.shape)
+    own = lucid.autograd.grad(y, [x, w, bias], cotangent, retain_graph=True)
+    plain = lucid.autograd.grad(y, [x, w, bias], cotangent, create_graph=True)
+    for got, want in zip(own, plain, strict=True):
+        assert got.dtype == lucid.float32
+        np.testing.assert_allclose(got.numpy(), want.numpy(force=True), rtol=2e-2, atol=2e-2)
+
+
 def test_backward_does_the_same_inside_and_outside():
     inside, outside = gradients(True)[1], gradients(False)[1]
     assert all(lucid.equal(inside[name], outside[name]) for name in inside)
@@ -214,7 +229,8 @@ def test_a_checkpoint_is_computed_again_in_the_same_precision():
 
 def train_on_digits(low):
     """The loss of the last epoch, and the dtypes of what training keeps."""
-    images = [Digits()[i] for i in range(256)]
+    digits = Digits()
+    images = [digits[i] for i in range(256)]
     x = lucid.tensor(np.stack([one for one, _ in images]).astype(np.float32) / Digits.max_value)
     y = lucid.tensor(np.array([target for _, target in images]))
     lucid.manual_seed(0)
