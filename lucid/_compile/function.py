@@ -18,7 +18,8 @@ from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
 from lucid._compile.closure import Outside
 from lucid._compile.differentiable import CompiledNode
 from lucid._compile.messages import reading_inside
-from lucid._compile.recipe import Outgrown, Recipe, check_reached
+from lucid._compile.recipe import Outgrown, Recipe
+from lucid._compile.refusals import check_reached
 from lucid._compile.state import EMPTY, Plan, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module

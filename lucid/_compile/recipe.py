@@ -7,7 +7,6 @@ of the state hold the tracer's arrays; before it returns they hold again what th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +14,12 @@ import mlx.core as mx
 
 from lucid import _pending, random, tape
 from lucid._compile.arguments import Place, Shape, rebuilt
-from lucid._compile.closure import Outside, name_of, variables
+from lucid._compile.closure import Outside
+from lucid._compile.refusals import check_changes, check_kept, counters, rates_of
 from lucid._compile.state import Plan, State
 from lucid._compile.watch import Snapshot
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
-from lucid.optim.optimizer import Optimizer
 
 
 class Outgrown(Exception):
@@ -65,17 +64,21 @@ class Recipe:
             raise Outgrown
         slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
         modes = [(module, module.training) for module in self.state.all_modules()]
-        rates = self._rates()
+        rates = rates_of(self.state)
         variables = self.outside.described(self.plan.places)
-        before = Snapshot(self.state.others.values())
+        before = Snapshot([*self.plan.tensors, *self.state.objects()])
         try:
             try:
                 outputs, fresh = self._outputs(inputs, before, slots, rates)
                 self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
-                self._warn_of_counters(variables)
+                after = self.state.facts() | self.outside.described(self.plan.places)
+                for name in counters(self.where, self.plan.facts | variables, after):
+                    self.ignored = True
+                    self.state.ignore(name)
+                    self.outside.ignore(name)
             finally:
                 before.restore()
-            self._check_kept(before, fresh)
+            check_kept(self.where, self.function, before, fresh)
         except BaseException:
             before.restore_containers()
             raise
@@ -99,7 +102,7 @@ class Recipe:
             return places[id(array)]
 
         replaced = self._replaced(slots)
-        self._check_changes(before, rates)
+        check_changes(self.where, self.function, self.state, before, rates, set(self.plan.places))
         tensors = [*self.plan.tensors, *given]
         self.count_of_last = len(given) + len(arrays) + 1
         starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.count_of_last :]
@@ -166,8 +169,6 @@ class Recipe:
             grads.append(None if array is None else (leaf.grad, array))
         return given, leaves, grads, arrays
 
-    # What has changed beside the state -------------------------------------------------------------------------------
-
     _made: tuple[Tensor, ...] = ()
 
     def _replaced(self, slots: dict[Any, Tensor]) -> dict[int, Tensor]:
@@ -188,65 +189,11 @@ class Recipe:
         self._made = tuple(made)
         return replaced
 
-    def _rates(self) -> list[tuple[str, Any, Any]]:
-        return [
-            (name, group["lr"], group.rate) for name, one in self.state.optimizers.items() for group in one.param_groups
-        ]
-
-    def _check_changes(self, before: Snapshot, rates: list[tuple[str, Any, Any]]) -> None:
-        listed = list(self.state.optimizers.values())
-        for one in before.stepped():
-            if not isinstance(one, Optimizer):
-                raise RuntimeError(
-                    f"{self.where}: {type(one).__name__}.step() was called inside, and the learning rate would stand "
-                    "still; call it after the compiled function: the new rate is taken without another trace"
-                )
-            if not any(one is other for other in listed):
-                raise RuntimeError(
-                    f"{self.where}: {_called(one, self.function)} took a step inside but is not in "
-                    "state, so its state would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
-                )
-        for (name, was, rate), (_, now, tensor) in zip(rates, self._rates(), strict=False):
-            if tensor is not rate or (isinstance(was, float) and now != was):
-                raise RuntimeError(
-                    f"{self.where}: the learning rate of {name} was set inside, from {was} to {now}, and would stand "
-                    "still; set it after the compiled function: the new rate is taken without another trace"
-                )
-        for tensor, what in before.changed(set(self.plan.places)):
-            raise RuntimeError(
-                f"{self.where}: the {what} of {_called(tensor, self.function)} was changed inside but is not in "
-                f"state, so it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), "
-                "or return the new value"
-            )
-
-    def _check_kept(self, before: Snapshot, fresh: set[int]) -> None:
-        for tensor in before.kept(fresh):
-            raise RuntimeError(
-                f"{self.where}: {_called(tensor, self.function)} was computed inside and kept, and has no value "
-                "outside; return it instead"
-            )
-
-    def _warn_of_counters(self, variables: dict[str, str]) -> None:
-        after = self.state.facts() | self.outside.described(self.plan.places)
-        for name, was in (self.plan.facts | variables).items():
-            now = after.get(name, was)
-            if now != was and _is_number(was) and _is_number(now):
-                self.ignored = True
-                self.state.ignore(name)
-                self.outside.ignore(name)
-                warnings.warn(
-                    f"{self.where}: {name} changed from {was} to {now} inside; the Python of a compiled function "
-                    "runs only when it is traced, so it will stand still: make it a buffer or a tensor in state, or "
-                    "count outside",
-                    UserWarning,
-                    stacklevel=2,
-                )
-
     # Differentiating further -----------------------------------------------------------------------------------------
 
     def values(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
         """The outputs in ``tracked`` once more, for ``mx.vjp``; nothing else changes."""
-        before = Snapshot([])
+        before = Snapshot(plan.tensors)
         self.plan = plan
         try:
             given, _, _, arrays = self._put(inputs)
@@ -258,36 +205,6 @@ class Recipe:
             return [found[at] for at in self.tracked]
         finally:
             before.restore()
-
-
-def check_reached(where: str, function: Callable[..., Any], state: State) -> None:
-    """Refuse modules and optimizers that the function uses by name and that are not state.
-
-    Raises:
-        RuntimeError: there is one; the message has its name.
-    """
-    known = {id(one) for one in state.all_modules()} | {id(one) for one in state.optimizers.values()}
-    known |= {id(one) for one in state.others.values()}
-    for name, value in variables(function):
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        for one in (value, *inside):
-            if isinstance(one, Module | Optimizer) and id(one) not in known:
-                what = "its parameters" if isinstance(one, Module) else "its state"
-                raise RuntimeError(
-                    f"{where}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
-                    f"would be frozen; list it: lucid.compile(function, state=[{name}])"
-                )
-
-
-def _called(thing: Any, function: Callable[..., Any]) -> str:
-    name = name_of(thing, function)
-    if isinstance(thing, Tensor):
-        return f"{name or 'a tensor'} (shape {thing.shape})"
-    return f"{name} ({type(thing).__name__})" if name else type(thing).__name__
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _leaves_below(nodes: list[tape.Node]) -> set[int]:

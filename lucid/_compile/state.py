@@ -157,6 +157,10 @@ class State:
         for root, tensor in self.given.items():
             yield root, tensor, None, None
 
+    def objects(self) -> list[Any]:
+        """Everything that has tensors: all modules, the optimizers, and the rest."""
+        return [*self.all_modules(), *self.optimizers.values(), *self.others.values()]
+
     def all_modules(self) -> list[Module]:
         return [one for module in self.modules.values() for one in module.modules()]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import mlx.core as mx
@@ -19,25 +20,33 @@ from lucid.optim.optimizer import Optimizer
 
 
 class Snapshot:
-    """What every tensor, module, optimizer and scheduler that lives now holds, and the attributes of ``others``."""
+    """What every tensor, module, optimizer and scheduler that lives now holds, and the attributes of ``things``.
 
-    def __init__(self, others: Iterable[Any]) -> None:
+    ``things`` are looked at in any case: ``gc.freeze()`` hides objects from the collector.
+    """
+
+    def __init__(self, things: Iterable[Any]) -> None:
         self._tensors: list[tuple[Any, ...]] = []
         self._optimizers: list[tuple[Optimizer, int]] = []
         self._schedulers: list[tuple[LRScheduler, int]] = []
-        containers: list[Any] = [vars(one) for one in others if hasattr(one, "__dict__")]
-        for thing in gc.get_objects():
-            kind = type(thing)
+        containers: list[Any] = []
+        things = list(things)
+        listed = {id(one) for one in things}
+        for thing in chain(things, (one for one in gc.get_objects() if id(one) not in listed)):
+            kind = type(thing)  # not isinstance(): that asks the object, and proxies of other libraries answer
             if issubclass(kind, tape.TensorBase):
-                self._tensors.append((thing, *_fields(thing)))
-            elif issubclass(kind, Optimizer):
+                if hasattr(thing, "_requires_grad"):  # one whose constructor has failed has no fields
+                    self._tensors.append((thing, *_fields(thing)))
+            elif issubclass(kind, Optimizer) and "_step_calls" in vars(thing):
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
-            elif issubclass(kind, LRScheduler):
+            elif issubclass(kind, LRScheduler) and "last_epoch" in vars(thing):
                 self._schedulers.append((thing, thing.last_epoch))
                 containers.append(vars(thing))
             elif issubclass(kind, Module) and "_modules" in vars(thing):
                 containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
+            elif id(thing) in listed and hasattr(thing, "__dict__"):
+                containers.append(vars(thing))
         self._known = {id(entry[0]) for entry in self._tensors}
         self._containers = [(one, dict(one) if isinstance(one, dict) else list(one)) for one in containers]
         self._key, self._seed = random._state._array, random._state.seed

@@ -1,6 +1,9 @@
 """A snapshot finds what has changed since, and puts it back."""
 
 import copy
+import gc
+
+import pytest
 
 import lucid
 from lucid import nn, optim
@@ -62,3 +65,20 @@ def test_values_that_are_kept_and_can_be_computed_are_no_fault():
     before = Snapshot([])
     kept = [lucid.ones(2) * 3]
     assert list(before.kept(set())) == [] and kept[0].tolist() == [3, 3]
+
+
+def test_objects_that_the_collector_does_not_see():
+    model, optimizer, step = small_step()
+    compiled = lucid.compile(step, state=[model, optimizer])
+    gc.collect()
+    gc.freeze()
+    try:
+        before = everything(model, optimizer)
+        with pytest.raises(RuntimeError, match="item"):
+            lucid.compile(lambda x, y: step(x, y).item(), state=[model, optimizer])(*batches(1)[0])
+        assert everything(model, optimizer) == before
+        losses = [compiled(x, y).item() for x, y in batches(3)]
+    finally:
+        gc.unfreeze()
+    _, _, again = small_step()
+    assert losses == [again(x, y).item() for x, y in batches(3)]
