@@ -13,7 +13,6 @@ better near 1. The second derivative, (2 - x²) times the normal density, is wri
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -79,22 +78,43 @@ def _(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[An
     return cotangent * sent * (2 - mx.square(x)) * density, _scaled_slope(x, cotangent)
 
 
-def _odd_ratio(x: mx.array, above: Sequence[float], below: Sequence[float], limit: float) -> mx.array:
-    """``x above(x²) / below(x²)`` with x held in [-limit, limit]."""
-    x = mx.minimum(mx.maximum(x, -limit), limit)
+def _held(x: mx.array, low: float, high: float | None) -> mx.array:
+    """``x`` within the limits, by a pass of its own.
+
+    Within a fused pass a minimum or a maximum is a jump, because of NaN, and then the compiler computes one value after
+    the other: 6 ns each instead of 2. MLX fuses nothing across the adding and dropping of a dimension.
+    """
+    held = mx.maximum(x, low) if high is None else mx.clip(x, low, high)
+    return mx.expand_dims(held, 0).squeeze(0)
+
+
+def _half_plus_odd_ratio(x: mx.array, above: Sequence[float], below: Sequence[float]) -> mx.array:
+    """``0.5 + x above(x²) / below(x²)``. MLX fuses at most 11 operations in a row; Horner's rule alone would take 10."""
     square = x * x
-    numerator, denominator = mx.array(above[-1]), mx.array(below[-1])
-    for a, b in zip(above[-2::-1], below[-2::-1], strict=True):
-        numerator, denominator = numerator * square + a, denominator * square + b
-    return x * numerator / denominator
+    fourth = square * square
+    eighth = fourth * fourth
+
+    def polynomial(p: Sequence[float]) -> mx.array:
+        return ((p[0] + p[1] * square) + (p[2] + p[3] * square) * fourth) + (p[4] + p[5] * square) * eighth
+
+    return 0.5 + x * polynomial(above) / polynomial(below)
 
 
-@partial(mx.compile, shapeless=True)
 def _fast_gelu(x: mx.array) -> mx.array:
     # Below the limit Phi is a rounding error, not 0: a large negative x must not multiply it.
-    return mx.maximum(x, -_CDF_LIMIT) * (0.5 + _odd_ratio(x, _CDF_P, _CDF_Q, _CDF_LIMIT))
+    above = _held(x, -_CDF_LIMIT, None)
+    return _times_cdf(above, _held(above, -_CDF_LIMIT, _CDF_LIMIT))
 
 
-@partial(mx.compile, shapeless=True)
 def _fast_scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
-    return cotangent * (0.5 + _odd_ratio(x, _SLOPE_P, _SLOPE_Q, _SLOPE_LIMIT))
+    return _times_slope(cotangent, _held(x, -_SLOPE_LIMIT, _SLOPE_LIMIT))
+
+
+@mx.compile
+def _times_cdf(factor: mx.array, x: mx.array) -> mx.array:
+    return factor * _half_plus_odd_ratio(x, _CDF_P, _CDF_Q)
+
+
+@mx.compile
+def _times_slope(factor: mx.array, x: mx.array) -> mx.array:
+    return factor * _half_plus_odd_ratio(x, _SLOPE_P, _SLOPE_Q)
