@@ -89,7 +89,7 @@ def _held(x: mx.array, low: float, high: float | None) -> mx.array:
 
 
 def _half_plus_odd_ratio(x: mx.array, above: Sequence[float], below: Sequence[float]) -> mx.array:
-    """``0.5 + x above(x²) / below(x²)``. MLX fuses at most 11 operations in a row; Horner's rule alone would take 10."""
+    """``0.5 + x above(x²) / below(x²)``. MLX fuses 11 operations in a row; Horner's rule alone would take 10."""
     square = x * x
     fourth = square * square
     eighth = fourth * fourth
