@@ -107,7 +107,7 @@ class ConvNeXt(nn.Module):
         self.norm = nn.LayerNorm(self.dims[-1], eps=_EPS)
         self.head = nn.Linear(self.dims[-1], num_classes) if num_classes else nn.Identity()
         self.apply(_init_weights)
-        self._recomputed: str | None = None
+        self.grad_checkpointing: str | None = None  # "block" or "stage"
 
     def set_grad_checkpointing(self, enable: bool = True, every: str = "block") -> None:
         """In training, keep only the input of each block for the backward pass, which computes the block again.
@@ -120,7 +120,7 @@ class ConvNeXt(nn.Module):
             ValueError: ``every`` is another word.
         """
         _checks.one_of("set_grad_checkpointing", "every", every, ("block", "stage"))
-        self._recomputed = every if enable else None
+        self.grad_checkpointing = every if enable else None
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Features (N, dims[-1]), averaged over the image and normalized, from images (N, in_chans, H, W)."""
@@ -134,9 +134,9 @@ class ConvNeXt(nn.Module):
         return self.head(self.forward_features(x))
 
     def _through(self, stage: nn.Module, x: Tensor) -> Tensor:
-        if self._recomputed is None or not (self.training and tape.is_recording()):
+        if self.grad_checkpointing is None or not (self.training and tape.is_recording()):
             return stage(x)
-        for part in [stage] if self._recomputed == "stage" else stage.children():
+        for part in [stage] if self.grad_checkpointing == "stage" else stage.children():
             x = checkpoint(part, x)
         return x
 

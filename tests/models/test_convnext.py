@@ -151,6 +151,29 @@ def test_grad_checkpointing_changes_no_loss_gradient_or_random_number(every, aut
     assert [name for name in plain if not lucid.equal(gradients[name], plain[name])] == []
 
 
+def test_grad_checkpointing_inside_a_compiled_step():
+    results = []
+    for compiled in (False, True):
+        lucid.manual_seed(5)
+        model = models.ConvNeXt(4, [1, 2], [4, 6], drop_path=0.5, layer_scale_init=0.5, patch_size=2)
+        model.set_grad_checkpointing()
+        optimizer = lucid.optim.SGD(model.parameters(), lr=0.1)
+
+        def step(images, model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (model(images) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = lucid.compile(step, state=[model, optimizer]) if compiled else step
+        losses = [run(lucid.ones(3, 3, 6, 6)).item() for _ in range(3)]
+        results.append((losses, [p.numpy(force=True) for p in model.parameters()]))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    for eager, traced in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(traced, eager, rtol=1e-4, atol=1e-6)
+
+
 def test_grad_checkpointing_records_one_node_for_a_block_or_a_stage():
     model = models.ConvNeXt(4, [2, 3], [4, 4], patch_size=1)
     images = lucid.randn(1, 3, 4, 4)
