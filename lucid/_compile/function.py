@@ -242,20 +242,25 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
             scheduler.step()
 
     ``state`` lists what the function changes or reads beside its arguments: modules, optimizers, tensors, and objects
-    with ``state_tensors()``; parameters, buffers, gradients, moments and learning rates belong to them. The random key
-    always is state, so dropout draws new masks. Whatever else is changed inside raises an error that names it.
-    ``lucid.compile(model)`` compiles the calls of a module, with the module as its state.
+    with ``state_tensors()`` (a ``GradScaler``), also nested. Parameters, buffers, gradients, moments and learning rates
+    belong to them, and the random key always is state: dropout draws new masks. What else is changed or kept inside
+    raises an error that names it. ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
 
-    Tensors and arrays among the arguments, in any nesting, are inputs. Other Python values are built into the graph:
-    one that changes traces again, and so does another shape, such as that of a smaller last batch (once, after that
-    its graph is there). The learning rate is a tensor: a schedule never traces again. ``retraces`` counts and gives
-    the reasons; the first two calls of a step trace for themselves, since the first one makes gradients and moments.
+    Tensors and arrays among the arguments, in any nesting, are inputs; NumPy arrays arrive as tensors. All other values
+    are built into the graph: arguments, variables that the function uses, attributes of modules, options of
+    optimizers. When one changes, the function is traced again, and so it is for another shape: the last batch costs
+    one more trace, after which its graph is there, or none with ``DataLoader(..., drop_last=True)``. A schedule of the
+    learning rate never traces again. ``retraces`` has the count and the reasons; what the first calls of a step trace
+    for themselves, since they make gradients and moments, is not in it.
 
-    Inside, tensors have no values: ``item()``, ``print`` and a branch on a tensor raise an error with the line. A
-    failed trace leaves all state as it was. The result is computed with the state, nothing waits for it.
+    Inside, tensors have no values: ``item()``, ``print`` and a branch on a tensor raise an error with the line and the
+    way out. A trace that fails leaves all state as it was. Nothing waits for a result: it is scheduled with the state.
 
-    What is returned can be differentiated further: backward computes the function once more. Put ``backward()`` inside
-    to save that.
+    What is returned can be differentiated further, at the price of a second forward pass; put ``backward()`` inside to
+    save it.
+
+    Raises:
+        TypeError: ``function`` cannot be called or is compiled already, or ``state`` holds something else.
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)

@@ -1,5 +1,6 @@
 """Compiled training steps and eager ones agree; nothing but a new shape or Python value traces again."""
 
+import platform
 import warnings
 
 import mlx.core as mx
@@ -10,6 +11,10 @@ import lucid
 import lucid.nn.functional as F
 from lucid import data, models, nn, optim
 from tests._compile.steps import batches, everything, small_model, small_step
+
+# On the CPU of a PC, compiled kernels round as eager ones do: plain x86-64 has no fused multiply-add. Elsewhere a
+# compiler may contract a * b + c in one of the two.
+ROUNDING = 0.0 if lucid.ones(1).device == "cpu" and platform.machine() in ("x86_64", "AMD64") else 1e-5
 
 
 def close(a, b, tolerance):
@@ -51,7 +56,7 @@ def train(make, compiled, count=12, **kwargs):
     return losses, everything(model, optimizer), len(calls)
 
 
-def agree(make, tolerance=0.0, **kwargs):
+def agree(make, tolerance=ROUNDING, **kwargs):
     eager, eager_state, _ = train(make, False, **kwargs)
     compiled, compiled_state, traces = train(make, True, **kwargs)
     close(eager, compiled, tolerance)
@@ -73,8 +78,6 @@ def agree(make, tolerance=0.0, **kwargs):
     ids=lambda value: value.__name__ if isinstance(value, type) else ",".join(value),
 )
 def test_optimizers_with_a_schedule(kind, options):
-    """Bit for bit: a linear layer's products are the same calls, and the CPU backend contracts no multiply and add."""
-
     def make():
         model = small_model()
         return small_step(model, kind(model.parameters(), **options))
@@ -113,7 +116,7 @@ def test_a_schedule_of_the_momentum_traces_no_more_than_one_of_the_rate(kind, op
         assert len(momenta) == 10
         return losses, everything(model, optimizer)
 
-    close(run(True), run(False), 1e-6)
+    close(run(True), run(False), ROUNDING)
 
 
 def test_batch_norm_and_dropout():
@@ -123,12 +126,10 @@ def test_batch_norm_and_dropout():
         model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 3))
         return small_step(model, optim.AdamW(model.parameters(), lr=0.05))
 
-    agree(make, tolerance=1e-5, features=6)
+    agree(make, features=6)
 
 
 def test_convnext_with_drop_path_and_clipping():
-    """To rounding only: fused kernels sum in another order, and the depthwise convolution too."""
-
     def make():
         model = models.ConvNeXt(3, [1, 1], [4, 6], drop_path=0.5, layer_scale_init=0.1, patch_size=2)
         optimizer = optim.AdamW(model.parameters(), lr=1e-3)
@@ -143,7 +144,7 @@ def test_convnext_with_drop_path_and_clipping():
 
         return model, optimizer, step
 
-    agree(make, tolerance=1e-4, count=10, features=192)
+    agree(make, tolerance=10 * ROUNDING, count=10, features=192)
 
 
 def test_masks_differ_from_call_to_call_and_follow_the_seed():
@@ -180,7 +181,7 @@ def test_gradient_accumulation_over_calls():
             assert accumulate.retraces.count == 0
         return losses, everything(model, optimizer)
 
-    assert run(True) == run(False)
+    close(run(True), run(False), ROUNDING)
 
 
 @pytest.mark.parametrize("set_to_none", [True, False])
@@ -238,7 +239,7 @@ def test_other_tensors_are_state_too():
             assert whole.retraces.count == 0
         return [t.tolist() for t in (*average.state_tensors(), metric, count)]
 
-    assert run(True) == run(False)
+    close(run(True), run(False), ROUNDING)
     assert run(True)[-1] == 10
 
 
@@ -450,8 +451,9 @@ def test_buffers_that_are_assigned_keep_their_place():
     eager, model = Follower(), Follower()
     compiled, buffer = lucid.compile(model), model.mean
     for x, _ in batches(4):
-        assert compiled(x).tolist() == eager(x).tolist()
-    assert model.mean is buffer and buffer.tolist() == eager.mean.tolist() and compiled.retraces.count == 0
+        close(compiled(x).tolist(), eager(x).tolist(), ROUNDING)
+    close(buffer.tolist(), eager.mean.tolist(), ROUNDING)
+    assert model.mean is buffer and compiled.retraces.count == 0
 
 
 def test_the_function_can_set_the_mode():
