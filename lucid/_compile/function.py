@@ -205,7 +205,7 @@ class Compiled:
         return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
-        return f"<compiled {self._where[8:-1]}: {len(self._graphs)} graphs, {self.retraces.count} retraces>"
+        return f"<compiled {self._where[8:-1]}; graphs: {len(self._graphs)}, retraces: {self.retraces.count}>"
 
 
 class CompiledModule(Compiled):

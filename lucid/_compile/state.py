@@ -203,7 +203,7 @@ def _flat(items: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(items, Mapping):
         for key, item in items.items():
             yield from _flat(item, f"{name}.{key}" if name else str(key))
-    elif isinstance(items, list | tuple):
+    elif isinstance(items, list | tuple | Iterator):
         for item in items:
             yield from _flat(item, name)
     else:

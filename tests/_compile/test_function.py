@@ -496,7 +496,7 @@ def test_functions_keep_their_name_and_methods_bind():
 
     assert Doubler.twice.__name__ == "twice" and Doubler.twice.__doc__ == "Two times."
     assert Doubler().twice(lucid.ones(2)).tolist() == [2, 2]
-    assert repr(Doubler.twice) == "<compiled twice: 1 graphs, 0 retraces>"
+    assert repr(Doubler.twice) == "<compiled twice; graphs: 1, retraces: 0>"
 
 
 def test_compiled_functions_inside_compiled_functions():
@@ -543,7 +543,7 @@ def test_a_user_error_comes_through_as_it_is():
     ("arguments", "message"),
     [
         ((3,), "compile: wanted a function or a module, got int"),
-        ((lucid.compile(abs),), "compile: <compiled abs: 0 graphs, 0 retraces> is compiled already"),
+        ((lucid.compile(abs),), "compile: <compiled abs; graphs: 0, retraces: 0> is compiled already"),
     ],
 )
 def test_what_cannot_be_compiled(arguments, message):

@@ -43,3 +43,8 @@ def test_several_objects_of_a_kind_have_different_names():
 def test_what_cannot_be_state(thing):
     with pytest.raises(TypeError, match=r"compile\(<lambda>\): state must hold modules, optimizers, tensors"):
         lucid.compile(lambda x: x, state=[thing])
+
+
+def test_a_generator_of_parameters_is_state():
+    model = small_model()
+    assert [id(t) for t in State("here", model.parameters()).plan().tensors] == [id(model.weight), id(model.bias)]
