@@ -1,5 +1,6 @@
 """What the bodies of all families share: how operands become arrays, in which dtype, over which dimensions."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,23 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
 def solid(x: mx.array) -> mx.array:
     """``x``, laid out anew if it is empty: MLX's sums over an empty array that was transposed may never end."""
     return x if x.size else mx.zeros(x.shape, x.dtype)
+
+
+def of_nothing(x: mx.array, axis: Any, keepdims: bool, value: float) -> mx.array:
+    """What a reduction of an empty ``x`` gives: ``value`` in the shape that is left."""
+    dims = range(x.ndim) if axis is None else [d % x.ndim for d in ((axis,) if isinstance(axis, int) else axis)]
+    shape = [1 if d in dims else size for d, size in enumerate(x.shape) if keepdims or d not in dims]
+    return mx.full(shape, mx.array(value, x.dtype))
+
+
+def total(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
+    """``mx.sum``, which on the CPU may never end for an empty array."""
+    return mx.sum(x, axis, keepdims) if x.size else of_nothing(x, axis, keepdims, 0)
+
+
+def average(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
+    """``mx.mean``, which on the CPU may never end for an empty array; NaN of nothing."""
+    return mx.mean(x, axis, keepdims) if x.size else of_nothing(x, axis, keepdims, math.nan)
 
 
 def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:

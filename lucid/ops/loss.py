@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, real, solid
+from lucid.ops._common import FLOATING, array, average, real, solid, total
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
@@ -43,9 +43,9 @@ def _in_one_dtype(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx
 def _reduced(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     _checks.one_of(where, "reduction", reduction, _REDUCTIONS)
     if reduction == "mean":
-        loss = mx.mean(loss)
+        loss = average(loss)
     elif reduction == "sum":
-        loss = mx.sum(loss)
+        loss = total(loss)
     return loss.astype(dtype)
 
 
@@ -148,7 +148,7 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
         positive = target > 0
         loss = mx.where(positive, target * mx.log(mx.where(positive, target, 1)), 0) - target * x
     if reduction == "batchmean":
-        return (mx.sum(loss) / max(x.shape[0], 1) if x.ndim else loss).astype(dtype)
+        return (total(loss) / max(x.shape[0], 1) if x.ndim else loss).astype(dtype)
     return _reduced("kl_div", loss, reduction, dtype)
 
 
@@ -199,7 +199,7 @@ def cross_entropy(
     losses = -log_softmax_of_arrays(x, at)
     loss, counts = _picked(losses, target, weight, ignore_index)
     if smoothing:
-        uniform = mx.sum(losses if weight is None else losses * _along(weight, x, at), at) / x.shape[at]
+        uniform = total(losses if weight is None else losses * _along(weight, x, at), at) / x.shape[at]
         uniform = mx.where(target == ignore_index, 0, uniform)
         loss = (1 - smoothing) * loss + smoothing * uniform
     return _averaged(where, loss, counts, reduction, dtype)
@@ -219,7 +219,7 @@ def _soft_cross_entropy(
     if smoothing:
         target = target * (1 - smoothing) + smoothing / x.shape[at]
     losses = -log_softmax_of_arrays(x, at) * target
-    loss = mx.sum(losses if weight is None else losses * _along(weight, x, at), at)
+    loss = total(losses if weight is None else losses * _along(weight, x, at), at)
     return _reduced(where, loss, reduction, dtype)
 
 
@@ -276,7 +276,7 @@ def _picked(
 
 def _averaged(where: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     if reduction == "mean":
-        return (mx.sum(loss) / mx.sum(counts)).astype(dtype)
+        return (total(loss) / total(counts)).astype(dtype)
     return _reduced(where, loss, reduction, dtype)
 
 
@@ -288,5 +288,5 @@ def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
     at = _checks.dim(where, dim, x.ndim)
-    norms = [mx.sqrt(mx.maximum(mx.sum(mx.square(one), at, keepdims=True), eps * eps)) for one in (x, other)]
-    return mx.sum(x / norms[0] * (other / norms[1]), at).astype(dtype)
+    norms = [mx.sqrt(mx.maximum(total(mx.square(one), at, keepdims=True), eps * eps)) for one in (x, other)]
+    return total(x / norms[0] * (other / norms[1]), at).astype(dtype)

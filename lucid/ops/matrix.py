@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, binary, promoted, solid
+from lucid.ops._common import FLOATING, array, binary, promoted, total
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -269,7 +269,7 @@ def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
         x, letters = _contract(x, letters, other, letters_other, needed)
     gone = [at for at, letter in enumerate(letters) if letter not in result]
     if gone:
-        x = mx.sum(solid(x), gone)
+        x = total(x, gone)
         letters = "".join(letter for letter in letters if letter in result)
     return mx.transpose(x, [letters.index(letter) for letter in result]) if result else x
 
@@ -324,4 +324,4 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
 
 def _summed(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
     gone = [at for at, letter in enumerate(letters) if letter not in needed]
-    return (mx.sum(solid(x), gone), "".join(one for one in letters if one in needed)) if gone else (x, letters)
+    return (total(x, gone), "".join(one for one in letters if one in needed)) if gone else (x, letters)

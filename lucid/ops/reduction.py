@@ -16,15 +16,18 @@ from lucid.ops._common import (
     ValuesAndIndices,
     array,
     at_least_1d,
+    average,
     averageable,
     axes,
     either,
     floating,
     larger,
+    of_nothing,
     one_axis,
     smaller,
     solid,
 )
+from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -67,7 +70,7 @@ def sum(
 ) -> mx.array:  # fmt: skip
     """The sum over ``dim``; whole numbers and bools give int64."""
     x, out = _summable("sum", x, dtype)
-    return mx.sum(x, axes("sum", x, dim, axis), _keep("sum", keepdim, keepdims)).astype(out)
+    return total_of(x, axes("sum", x, dim, axis), _keep("sum", keepdim, keepdims)).astype(out)
 
 
 @op
@@ -81,7 +84,7 @@ def mean(
         TypeError: ``x`` holds whole numbers and ``dtype`` is not given.
     """
     x, out = averageable("mean", x, dtype)
-    return mx.mean(x, axes("mean", x, dim, axis), _keep("mean", keepdim, keepdims)).astype(out)
+    return average(x, axes("mean", x, dim, axis), _keep("mean", keepdim, keepdims)).astype(out)
 
 
 @op
@@ -91,13 +94,14 @@ def prod(
 ) -> mx.array:  # fmt: skip
     """The product over ``dim``; whole numbers and bools give int64. The gradient is right at zeros too."""
     x, out = _summable("prod", x, dtype)
-    return mx.prod(x, axes("prod", x, dim, axis), _keep("prod", keepdim, keepdims)).astype(out)
+    dims, keep = axes("prod", x, dim, axis), _keep("prod", keepdim, keepdims)
+    return (mx.prod(x, dims, keep) if x.size else of_nothing(x, dims, keep, 1)).astype(out)
 
 
 def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float) -> tuple[mx.array, mx.array]:
-    center = mx.mean(x, dims, True)
+    center = average(x, dims, True)
     freedom = _count(x, dims) - correction
-    total = mx.sum(mx.square(x - center), dims, keep)
+    total = total_of(mx.square(x - center), dims, keep)
     # As in PyTorch, too few values divide by zero: NaN, not a number that looks right.
     variance = total / freedom if freedom > 0 else total * mx.nan if freedom < 0 or not total.size else total / 0
     return variance, center if keep else mx.squeeze(center, dims)
@@ -296,7 +300,8 @@ def any(
 ) -> mx.array:
     """True where at least one value over ``dim`` is not 0."""
     x = solid(array("any", x))
-    return mx.any(x, axes("any", x, dim, axis), _keep("any", keepdim, keepdims))
+    dims, keep = axes("any", x, dim, axis), _keep("any", keepdim, keepdims)
+    return mx.any(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, False)
 
 
 @op
@@ -305,14 +310,15 @@ def all(
 ) -> mx.array:
     """True where no value over ``dim`` is 0."""
     x = solid(array("all", x))
-    return mx.all(x, axes("all", x, dim, axis), _keep("all", keepdim, keepdims))
+    dims, keep = axes("all", x, dim, axis), _keep("all", keepdim, keepdims)
+    return mx.all(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, True)
 
 
 @op
 def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
     """How many values over ``dim`` are not 0 (int64)."""
     x = solid(array("count_nonzero", x))
-    return mx.sum((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
+    return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
 
 
 @op
@@ -324,11 +330,11 @@ def logsumexp(
     dims = axes("logsumexp", x, dim, axis)
     keep = _keep("logsumexp", keepdim, keepdims)
     if _count(x, dims) == 0:
-        return mx.log(mx.sum(x, dims, keep)).astype(out)
+        return mx.log(total_of(x, dims, keep)).astype(out)
     # The largest value only scales; where it is infinite nothing is subtracted (inf - inf is NaN).
     top = mx.stop_gradient(mx.max(x, dims, True))
     top = mx.where(mx.isfinite(top), top, 0)
-    total = mx.sum(mx.exp(x - top), dims, keep)
+    total = total_of(mx.exp(x - top), dims, keep)
     zero = total == 0  # only -inf was there: the gradient is 0, not 0 * inf
     log = mx.where(zero, -mx.inf, mx.log(mx.where(zero, 1, total)))
     return (log + (top if keep else mx.squeeze(top, dims))).astype(out)
@@ -355,12 +361,12 @@ def norm(
 def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
     """The norm of the values over ``dims``, of an array that is floating point."""
     if order == 2:
-        return _root(mx.sum(mx.square(x), dims, keep))
+        return _root(total_of(mx.square(x), dims, keep))
     size = mx.abs(x)
     if order == 1:
-        return mx.sum(size, dims, keep)
+        return total_of(size, dims, keep)
     if order == 0:
-        return mx.sum((x != 0).astype(x.dtype), dims, keep)
+        return total_of((x != 0).astype(x.dtype), dims, keep)
     if order == mx.inf:
         if x.size == 0:
             _filled(where, x, dims)
@@ -370,7 +376,7 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
         return mx.min(size, dims, keep)
     # Powers of 0 have no finite derivative for every order: zeros stay out of the record, their gradient is 0.
     zero = size == 0
-    total = mx.sum(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)
+    total = total_of(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)
     none = (total == 0) | mx.isinf(total)
     return mx.where(none, total if order > 0 else 0, mx.where(none, 1, total) ** (1 / order))
 
@@ -420,7 +426,7 @@ def median(
 def _middle(x: mx.array, dim: int) -> mx.array:
     """Where the lower middle value stands along ``dim``, or a NaN where there is one."""
     x, middle = mx.stop_gradient(x), (x.shape[dim] - 1) // 2
-    numbers = mx.sum(~mx.isnan(x), dim, keepdims=True)  # sorted first, all NaN behind them
+    numbers = total_of(~mx.isnan(x), dim, keepdims=True)  # sorted first, all NaN behind them
     rank = mx.where(numbers == x.shape[dim], middle, numbers)
     return mx.take_along_axis(_order(x, dim), rank, dim)
 

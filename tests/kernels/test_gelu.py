@@ -68,7 +68,8 @@ def test_the_cotangent_reaches_every_element():
 @pytest.mark.parametrize("shape", [(0,), (1,), (2, 0, 3), ()])
 def test_small_and_empty_shapes(shape):
     x = mx.zeros(shape)
-    assert gelu(x).shape == shape and mx.grad(lambda x: gelu(x).sum())(x).shape == shape
+    [y], [d_x] = mx.vjp(gelu, [x], [mx.ones(shape)])
+    assert y.shape == d_x.shape == shape
 
 
 @pytest.mark.parametrize(("backend", "version"), [("cpu", "rational"), ("metal", "erf"), ("cuda", "erf")])
