@@ -10,7 +10,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array, real
+from lucid.ops._common import array, average, real, total
 from lucid.ops._types import TensorLike
 from lucid.ops.reduction import power_norm
 from lucid.tape import op
@@ -101,7 +101,7 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
         raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
-    spread = mx.mean(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
+    spread = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
     y = wide * mx.rsqrt(spread)
     return (y if weight is None else y * weight).astype(x.dtype)
 
@@ -142,9 +142,9 @@ def batch_norm_of_batch(
         raise ValueError(f"batch_norm: training needs more than one value for each channel, got shape {x.shape}")
     dims = tuple(d for d in range(x.ndim) if d != at)
     shape = _channels(x, at)
-    mean = mx.mean(wide, dims, keepdims=True)
+    mean = average(wide, dims, keepdims=True)
     centered = wide - mean
-    var = mx.mean(mx.square(centered), dims, keepdims=True)
+    var = average(mx.square(centered), dims, keepdims=True)
     y = _scaled(centered * mx.rsqrt(var + eps), weight, bias, shape).astype(x.dtype)
     return y, mx.stop_gradient(mean.reshape(-1)), mx.stop_gradient(var.reshape(-1))
 
@@ -175,8 +175,8 @@ def group_norm(
         return x
     grouped = wide.reshape(*x.shape[:at], num_groups, c // num_groups, *x.shape[at + 1 :])
     dims = tuple(d for d in range(1, grouped.ndim) if d != at)
-    centered = grouped - mx.mean(grouped, dims, keepdims=True)
-    y = centered * mx.rsqrt(mx.mean(mx.square(centered), dims, keepdims=True) + eps)
+    centered = grouped - average(grouped, dims, keepdims=True)
+    y = centered * mx.rsqrt(average(mx.square(centered), dims, keepdims=True) + eps)
     return _scaled(y.reshape(x.shape), weight, bias, _channels(x, at)).astype(x.dtype)
 
 
@@ -196,10 +196,10 @@ def global_response_norm(
     for name, value in (("weight", weight), ("bias", bias)):
         if array("global_response_norm", value, name).size != x.shape[at]:
             raise ValueError(f"global_response_norm: {name} must hold {x.shape[at]} values, got shape {value.shape}")
-    squares = mx.sum(mx.square(wide), tuple(d for d in (1, 2, 3) if d != at), keepdims=True)
+    squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != at), keepdims=True)
     zero = squares == 0  # the root has no finite slope there; a channel of zeros gets the gradient 0, as in PyTorch
     size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
-    response = size / (mx.mean(size, at, keepdims=True) + eps)
+    response = size / (average(size, at, keepdims=True) + eps)
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import real
+from lucid.ops._common import average, real
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -159,7 +159,7 @@ def adaptive_avg_pool2d(
     )
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     if oh == ow == 1:
-        return mx.mean(wide, (first, first + 1), keepdims=True).astype(x.dtype)
+        return average(wide, (first, first + 1), keepdims=True).astype(x.dtype)
     for axis, size, out in ((first, height, oh), (first + 1, width, ow)):
         wide = along_axis(wide, axis, _averages(size, out, wide.dtype))
     return wide.astype(x.dtype)
