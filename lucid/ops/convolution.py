@@ -11,7 +11,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.depthwise_conv2d import gradients as depthwise_gradients
-from lucid.ops._common import FLOATING, array
+from lucid.ops._common import real
 from lucid.ops._convolve import convolve, convolve_whole, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
@@ -43,11 +43,8 @@ def _operands(
     where: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array | None, bool]:
     """Input channels last with its batch, weight, bias, and whether the batch was added."""
-    x, weight = array(where, x), array(where, weight, "weight")
-    bias = None if bias is None else array(where, bias, "bias")
-    for name, one in (("input", x), ("weight", weight), ("bias", bias)):
-        if one is not None and one.dtype not in FLOATING:
-            raise TypeError(f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(one.dtype)}")
+    x, weight = real(where, x), real(where, weight, "weight")
+    bias = None if bias is None else real(where, bias, "bias")
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     space = {1: "L", 2: "H, W"}[ndim]
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"

@@ -299,7 +299,7 @@ def any(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """True where at least one value over ``dim`` is not 0."""
-    x = solid(array("any", x))
+    x = array("any", x)
     dims, keep = axes("any", x, dim, axis), _keep("any", keepdim, keepdims)
     return mx.any(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, False)
 
@@ -309,7 +309,7 @@ def all(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
     """True where no value over ``dim`` is 0."""
-    x = solid(array("all", x))
+    x = array("all", x)
     dims, keep = axes("all", x, dim, axis), _keep("all", keepdim, keepdims)
     return mx.all(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, True)
 
@@ -317,7 +317,7 @@ def all(
 @op
 def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
     """How many values over ``dim`` are not 0 (int64)."""
-    x = solid(array("count_nonzero", x))
+    x = array("count_nonzero", x)
     return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
 
 
