@@ -2,6 +2,8 @@
 
 from lucid.models.convnext import (
     ConvNeXt,
+    ConvNeXtIsotropic,
+    ConvNeXtV2,
     convnext_base,
     convnext_large,
     convnext_small,
@@ -9,4 +11,7 @@ from lucid.models.convnext import (
     convnext_xlarge,
 )
 
-__all__ = ["ConvNeXt", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny", "convnext_xlarge"]
+__all__ = [
+    "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "convnext_base", "convnext_large", "convnext_small",
+    "convnext_tiny", "convnext_xlarge",
+]  # fmt: skip

@@ -232,11 +232,15 @@ def test_grad_checkpointing_refuses_other_words():
 def test_features():
     model, images = build("four stages, 33 px, batch 3")
     features = model.forward_features(images)
-    assert features.shape == (3, 20)
-    assert lucid.equal(model.head(features), model(images))
+    assert features.shape == (3, 20, 1, 1)
+    logits = model(images)
+    assert lucid.equal(model.forward_head(features), logits)
+    pooled = model.forward_head(features, pre_logits=True)
+    assert pooled.shape == (3, 20)
+    assert lucid.equal(model.get_classifier()(pooled), logits)
     headless = models.ConvNeXt(0, *CASES["four stages, 33 px, batch 3"][:2])
     headless.load_state_dict(model.state_dict(), strict=False)
-    assert lucid.equal(headless(images), features)
+    assert lucid.equal(headless(images), pooled)
 
 
 def test_samples_do_not_touch_each_other():
