@@ -1,0 +1,103 @@
+"""Accuracy: the share of samples whose class is the likeliest, or among the k likeliest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, tape
+from lucid._tensor import Tensor
+from lucid.metrics.classes import Samples, checked_ignore_index, samples_of
+from lucid.metrics.metric import Metric, Sums
+from lucid.ops._common import total
+from lucid.ops._types import TensorLike
+
+
+def accuracy(
+    preds: TensorLike, target: TensorLike, topk: int | Sequence[int] = 1, *, ignore_index: int | None = None
+) -> Any:
+    """The share of samples, in [0, 1], whose class is among the ``topk`` largest predictions; NaN of no samples.
+
+    One tensor for one number, and for several a list of as many: ``top1, top5 = accuracy(logits, labels, (1, 5))``.
+    What ``preds`` and ``target`` may be: see ``Accuracy.update``. Of fewer classes than k, each is among the k largest.
+
+    Raises:
+        ValueError: shapes that do not belong together, or a k below 1.
+        TypeError: class numbers that are no integers.
+    """
+    ks = [topk] if isinstance(topk, int) else list(topk)
+    for k in ks:
+        _checks.integer("accuracy", "topk", k, 1)
+    ignored = checked_ignore_index("accuracy", ignore_index)
+    samples = samples_of("accuracy", tape.unwrap(preds), tape.unwrap(target), ignored)
+    found: list[Tensor] = [tape.wrap(_share(_counts("accuracy", samples, k))) for k in ks]
+    return found[0] if isinstance(topk, int) else found
+
+
+def _counts(where: str, samples: Samples, k: int) -> Sums:
+    right = _within(where, samples, k) & samples.counted
+    return {"correct": total(right.astype(mx.int64)), "total": total(samples.counted.astype(mx.int64))}
+
+
+def _share(sums: Sums) -> mx.array:
+    return sums["correct"].astype(mx.float32) / sums["total"].astype(mx.float32)
+
+
+def _within(where: str, samples: Samples, k: int) -> mx.array:
+    """Whether each sample's class is among the k largest: fewer than k classes stand before it.
+
+    Counting them needs no sort, and settles ties as ``argmax`` does: the class with the lower number comes first.
+    """
+    logits, target = samples.logits, samples.target
+    if k == 1 or logits is None:
+        if k > 1:
+            raise ValueError(
+                f"{where}: the {k} likeliest classes need logits or probabilities, preds are class numbers"
+            )
+        return samples.classes == target
+    number = mx.arange(logits.shape[1])[None]  # (1, C)
+    label = target[:, None]  # (M, 1)
+    exists = (target >= 0) & (target < logits.shape[1])
+    own = mx.take_along_axis(logits, mx.where(exists, target, 0)[:, None], 1) if target.size else logits[:, :1]
+    before = (logits > own) | ((logits == own) & (number < label))
+    return (total(before.astype(mx.int32), 1) < k) & exists
+
+
+class Accuracy(Metric):
+    """The share of samples, in [0, 1], whose class is among the ``top_k`` largest predictions; NaN of no samples.
+
+    It counts samples, exactly, whatever the sizes of the batches. Samples whose target is ``ignore_index`` do not
+    count; those whose target is no class at all count as wrong.
+
+    Raises:
+        ValueError: ``top_k`` is below 1.
+    """
+
+    def __init__(self, top_k: int = 1, *, ignore_index: int | None = None) -> None:
+        self.top_k = _checks.integer("Accuracy", "top_k", top_k, 1)
+        self.ignore_index = checked_ignore_index("Accuracy", ignore_index)
+        super().__init__({"correct": ((), mx.int64), "total": ((), mx.int64)})
+
+    def update(self, preds: TensorLike, target: TensorLike) -> None:
+        """Add a batch.
+
+        Shapes: preds (N, C, ...) or (C,), logits or probabilities; target (N, ...) or () of class numbers, or soft
+        labels in the shape of preds, whose largest class counts. Predictions may also be class numbers in the target's
+        shape. Of equal values the first is the largest, and NaN is larger than any number, as in PyTorch.
+
+        Raises:
+            ValueError: shapes that do not belong together.
+            TypeError: class numbers that are no integers.
+        """
+        super().update(preds, target)
+
+    def _of_batch(self, preds: mx.array, target: mx.array) -> Sums:
+        return _counts("Accuracy", samples_of("Accuracy", preds, target, self.ignore_index), self.top_k)
+
+    def _value(self, sums: Sums) -> mx.array:
+        return _share(sums)
+
+    def __repr__(self) -> str:
+        return f"Accuracy(top_k={self.top_k})"

@@ -1,0 +1,56 @@
+"""Weighted means: exact where float32 sums would stand still."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import metrics
+
+
+def test_batches_weigh_their_sizes():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=37)
+    metric = metrics.MeanMetric()
+    for at in (0, 10, 20, 30):
+        part = values[at : at + 10]
+        metric.update(lucid.tensor(part.mean()), len(part))
+    assert metric.compute().item() == pytest.approx(values.mean(), rel=1e-6)
+
+
+def test_weights_broadcast_to_the_values():
+    metric = metrics.MeanMetric()
+    metric.update([[1.0, 2.0], [3.0, 4.0]], [1.0, 3.0])
+    assert metric.compute().item() == pytest.approx((1 + 6 + 3 + 12) / 8)
+    assert metric(lucid.tensor(5, dtype="float16"), weight=lucid.tensor(2)).item() == 5.0
+    assert metric.compute().item() == pytest.approx(32 / 10)
+
+
+def test_small_terms_are_not_lost_in_a_large_sum():
+    metric = metrics.MeanMetric()
+    metric.update(2.0**24, 1)
+    metric.update(0.0, 2**24 - 1)  # a float32 sum stands still here: 2**24 + 1 == 2**24
+    for _ in range(1000):
+        metric.update(1.0)
+    state = {name: tensor.numpy().astype(np.float64) for name, tensor in metric.state_dict().items()}
+    assert state["value_sum"] + state["value_rest"] == 2**24 + 1000
+    assert state["weight_sum"] + state["weight_rest"] == 2**24 + 1000
+    assert metric.compute().item() == 1.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_shows(value):
+    metric = metrics.MeanMetric()
+    for one in (1.0, value, 2.0):
+        metric.update(one)
+    assert not np.isfinite(metric.compute().item())
+    assert np.isnan(metrics.MeanMetric().compute().item())
+    metric.reset()
+    metric.update(3.0)
+    assert metric.compute().item() == 3.0
+
+
+def test_wrong_weights_are_explained():
+    with pytest.raises(ValueError, match=r"a weight of \(2, 2\) does not broadcast to a value of \(2,\)"):
+        metrics.MeanMetric().update([1.0, 2.0], [[1.0, 1.0], [1.0, 1.0]])
+    with pytest.raises(TypeError, match="value must be a tensor"):
+        metrics.MeanMetric().update("much")
