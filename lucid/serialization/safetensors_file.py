@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors, nothing pickled."""
+"""Named tensors and strings in a safetensors file."""
 
 from __future__ import annotations
 
@@ -42,18 +42,13 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
         temporary.unlink(missing_ok=True)
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The named tensors of a safetensors file, read when they are used.
+def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The named tensors of a safetensors file, read when they are used, and the strings that were saved beside them.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is not in the safetensors format, or cut off.
     """
-    return load_with_metadata(path)[0]
-
-
-def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """``load``, and the strings that were saved beside the tensors."""
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")

@@ -1,0 +1,281 @@
+"""Pickles read as data. Nothing is imported, called or executed.
+
+A pickle is a program for a small stack machine. Most of its instructions build numbers, strings and containers; a few
+name something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these make ``Name`` and
+``Call`` nodes, inert descriptions for the caller to interpret, and a name that is not on the caller's list is refused
+where it stands.
+
+    b"\\x80\\x02}X\\x01\\x00\\x00\\x00wctorch\\nSize\\nK\\x03\\x85\\x85Rs."   gives   {"w": Call("torch.Size", ((3,),))}
+
+Known are the instructions that Python writes for such data in the protocols 2 (PyTorch's) to 5. Whatever the bytes,
+``read_pickle`` returns or raises ValueError, in time and memory proportional to their number.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+# Of one pickle. PyTorch keeps the values of tensors elsewhere; what is left of 1000 tensors has some 100 kB.
+_MOST_BYTES = 1 << 25
+_LONGEST_NAME = 256
+_ORDERED_DICT = "collections.OrderedDict"
+
+
+@dataclass(frozen=True, eq=False)
+class Name:
+    """Something that the pickle would import, such as "torch.FloatStorage"."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call that the pickle would make."""
+
+    name: str
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Persistent:
+    """What stands outside of the pickle under this identifier: a storage."""
+
+    identifier: Any
+
+
+def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Persistent]]:
+    """The object that the pickle at the stream's position describes, and what it refers to outside of itself.
+
+    The stream is left behind the pickle's end. Containers may still be shared or contain themselves, as in the pickle.
+    ``names`` are those that it may mention beside OrderedDict.
+
+    Raises:
+        ValueError: it mentions another name, needs an instruction that plain data does not, breaks off, or makes no
+            sense.
+    """
+    machine = _Machine(stream, names)
+    while True:
+        code = machine.take(1)
+        if code == _STOP:
+            break
+        instruction = _INSTRUCTIONS.get(code)
+        if instruction is None:
+            raise ValueError(f"its pickle uses {_REFUSED.get(code, f'the unknown instruction {code!r}')}")
+        instruction(machine)
+    value = machine.pop()
+    if machine.stack or machine.outer:
+        raise ValueError("its pickle ends with values left over")
+    return value, machine.persistent
+
+
+class _Machine:
+    """The stack, the stacks below each mark, and the memo of values that are used again."""
+
+    def __init__(self, stream: BinaryIO, names: Collection[str]) -> None:
+        self.stream = stream
+        self.names = names
+        self.left = _MOST_BYTES
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.persistent: list[Persistent] = []
+
+    def take(self, size: int) -> bytes:
+        self.left -= size
+        if self.left < 0:
+            raise ValueError(f"its pickle, or something in it, is larger than {_MOST_BYTES >> 20} MiB")
+        data = self.stream.read(size)
+        if len(data) != size:
+            raise ValueError("its pickle breaks off")
+        return data
+
+    def unsigned(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    def text(self, size_of_length: int) -> str:
+        return self.take(self.unsigned(size_of_length)).decode()
+
+    def line(self) -> str:
+        found = self.stream.readline(_LONGEST_NAME)
+        self.left -= len(found)
+        if not found.endswith(b"\n"):
+            raise ValueError("its pickle has a name without end")
+        return found[:-1].decode()
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        if not self.stack:
+            raise ValueError("its pickle takes a value from an empty stack")
+        return self.stack.pop()
+
+    def pop_to_mark(self) -> list[Any]:
+        if not self.outer:
+            raise ValueError("its pickle goes back to a mark that it has not set")
+        found = self.stack
+        self.stack = self.outer.pop()
+        return found
+
+    def top(self, kind: type) -> Any:
+        if not self.stack or not isinstance(self.stack[-1], kind):
+            raise ValueError(f"its pickle adds values to something that is no {kind.__name__}")
+        return self.stack[-1]
+
+    def name(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("its pickle names something by other than strings")
+        full = f"{module}.{name}"
+        if full != _ORDERED_DICT and full not in self.names:
+            raise ValueError(
+                f"its pickle asks for {full[:_LONGEST_NAME]!r}, which is not imported: only tensors and plain "
+                "containers are read; in PyTorch, torch.save(model.state_dict(), ...) writes a file of these alone"
+            )
+        self.push(Name(full))
+
+    def remember(self, index: int) -> None:
+        if not self.stack:
+            raise ValueError("its pickle remembers a value from an empty stack")
+        self.memo[index] = self.stack[-1]
+
+    def recall(self, index: int) -> None:
+        if index not in self.memo:
+            raise ValueError(f"its pickle recalls value {index}, which it has not made")
+        self.push(self.memo[index])
+
+    def append(self, items: list[Any]) -> None:
+        self.top(list).extend(items)
+
+    def add(self, items: list[Any]) -> None:
+        self.top(set).update(hashable(one) for one in items)
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self.top(dict)
+        if len(items) % 2:
+            raise ValueError("its pickle has a key without value")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[hashable(key)] = value
+
+    def call(self) -> None:
+        arguments, function = self.pop(), self.pop()
+        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+            raise ValueError("its pickle calls something that is no function")
+        if function.name != _ORDERED_DICT:
+            self.push(Call(function.name, arguments))
+        elif not arguments:
+            self.push(OrderedDict())
+        else:
+            raise ValueError(
+                "its pickle makes an OrderedDict in the way of Python 2; save it again with a newer PyTorch"
+            )
+
+    def set_attributes(self) -> None:
+        """Drop the versions of modules that PyTorch hangs on a state dict as ``_metadata``; refuse all else."""
+        attributes = self.pop()
+        self.top(OrderedDict)
+        if not isinstance(attributes, dict) or set(attributes) != {"_metadata"}:
+            raise ValueError("its pickle sets attributes of an object (instruction BUILD)")
+
+    def refer(self) -> None:
+        self.persistent.append(Persistent(self.pop()))
+        self.push(self.persistent[-1])
+
+    def begin(self) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def announce(self) -> None:
+        version = self.unsigned(1)
+        if not 2 <= version <= 5:
+            raise ValueError(f"its pickle is of protocol {version}; 2 to 5 are read")
+
+    def last(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
+
+
+def hashable(key: Any) -> Any:
+    # Flat keys only: the hash of a tuple in a tuple, a million deep, would overflow C's stack.
+    plain = str, int, float, type(None)
+    if isinstance(key, plain) or (isinstance(key, tuple) and all(isinstance(one, plain) for one in key)):
+        return key
+    raise ValueError(
+        f"its pickle uses a {type(key).__name__} as a key; strings, numbers and flat tuples of them will do"
+    )
+
+
+def _unpack(code: str, machine: _Machine) -> Any:
+    return struct.unpack(code, machine.take(struct.calcsize(code)))[0]
+
+
+def _integer(machine: _Machine, size: int) -> int:
+    if size > _LONGEST_NAME:
+        raise ValueError(f"its pickle has an integer of {size} bytes")
+    return int.from_bytes(machine.take(size), "little", signed=True)
+
+
+_STOP = b"."
+_INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
+    b"\x80": _Machine.announce,
+    b"\x95": lambda m: m.take(8),  # the length of what follows, for readers that fetch it at once
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"K": lambda m: m.push(m.unsigned(1)),
+    b"M": lambda m: m.push(m.unsigned(2)),
+    b"J": lambda m: m.push(_integer(m, 4)),
+    b"\x8a": lambda m: m.push(_integer(m, m.unsigned(1))),
+    b"\x8b": lambda m: m.push(_integer(m, m.unsigned(4))),
+    b"G": lambda m: m.push(_unpack(">d", m)),
+    b"\x8c": lambda m: m.push(m.text(1)),
+    b"X": lambda m: m.push(m.text(4)),
+    b"\x8d": lambda m: m.push(m.text(8)),
+    b")": lambda m: m.push(()),
+    b"\x85": lambda m: m.push(tuple(m.last(1))),
+    b"\x86": lambda m: m.push(tuple(m.last(2))),
+    b"\x87": lambda m: m.push(tuple(m.last(3))),
+    b"(": _Machine.begin,
+    b"t": lambda m: m.push(tuple(m.pop_to_mark())),
+    b"]": lambda m: m.push([]),
+    b"a": lambda m: m.append(m.last(1)),
+    b"e": lambda m: m.append(m.pop_to_mark()),
+    b"}": lambda m: m.push({}),
+    b"s": lambda m: m.set_items(m.last(2)),
+    b"u": lambda m: m.set_items(m.pop_to_mark()),
+    b"\x8f": lambda m: m.push(set()),
+    b"\x90": lambda m: m.add(m.pop_to_mark()),
+    b"q": lambda m: m.remember(m.unsigned(1)),
+    b"r": lambda m: m.remember(m.unsigned(4)),
+    b"\x94": lambda m: m.remember(len(m.memo)),
+    b"h": lambda m: m.recall(m.unsigned(1)),
+    b"j": lambda m: m.recall(m.unsigned(4)),
+    b"c": lambda m: m.name(m.line(), m.line()),
+    b"\x93": lambda m: m.name(*m.last(2)),
+    b"Q": _Machine.refer,
+    b"R": _Machine.call,
+    b"b": _Machine.set_attributes,
+}
+# What other pickles have. Named in the error, since a file that needs them holds something else than it should.
+_REFUSED = {
+    b"\x81": "instruction NEWOBJ, which makes an object of a class",
+    b"\x92": "instruction NEWOBJ_EX, which makes an object of a class",
+    b"i": "instruction INST, which makes an object of a class",
+    b"o": "instruction OBJ, which makes an object of a class",
+    b"\x82": "instruction EXT1, which imports by number",
+    b"\x83": "instruction EXT2, which imports by number",
+    b"\x84": "instruction EXT4, which imports by number",
+    b"0": "instruction POP, as a tuple that contains itself does",
+    b"1": "instruction POP_MARK, as a tuple that contains itself does",
+    b"B": "instruction BINBYTES; bytes are not read",
+    b"C": "instruction SHORT_BINBYTES; bytes are not read",
+    b"\x8e": "instruction BINBYTES8; bytes are not read",
+    b"\x96": "instruction BYTEARRAY8; bytes are not read",
+    b"\x91": "instruction FROZENSET; frozen sets are not read",
+    **{
+        bytes([one]): f"instruction {chr(one)!r} of protocol 0 or 1, which torch.save does not use"
+        for one in b"2FILPSTUVdglp"
+    },
+}

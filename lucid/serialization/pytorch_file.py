@@ -1,0 +1,135 @@
+"""Files that ``torch.save`` wrote, read without PyTorch and without running anything in them.
+
+Two layouts. Since PyTorch 1.6 the file is a zip archive with ``NAME/data.pkl``, a pickle in which tensors refer to
+storages, and ``NAME/data/KEY``, the bytes of each storage. Before, it is a row of pickles (a magic number, the format's
+version, facts about the machine, the object, the keys of the storages) and then the storages, each after its length.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from lucid.serialization.pickle_reader import read_pickle
+from lucid.serialization.pytorch_objects import NAMES, Objects
+from lucid.serialization.pytorch_tensors import Allowance, Storages, storage_of
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_VERSION = 1001
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, OverflowError)
+
+
+def read_pytorch(path: str | os.PathLike[str]) -> Any:
+    """What a ``.pth``, ``.pt`` or ``.bin`` file of PyTorch holds: tensors in plain containers.
+
+    The containers are dict, OrderedDict, Counter, list, tuple and set; the rest is str, numbers, bool and None. A dtype
+    becomes Lucid's, a device its name, a size a tuple, a parameter a tensor that needs no gradient. Tensors keep their
+    dtype (float64 is for the CPU only), and those that share memory in the file share it here. Nothing in the file is
+    imported, called or executed.
+
+    Raises:
+        FileNotFoundError: there is no such file. IsADirectoryError: it is a folder.
+        ValueError: the file holds anything else, which is named (a module, a NumPy array, an argparse.Namespace); or it
+            is damaged, or made to harm: cut off, cyclic, larger than it could honestly be.
+    """
+    source = Path(path)
+    if source.is_dir():
+        raise IsADirectoryError(f"load: {source} is a folder; name a file in it")
+    if not source.is_file():
+        raise FileNotFoundError(f"load: there is no file {source}")
+    with source.open("rb") as file:
+        size = source.stat().st_size
+        try:
+            return _read_zip(file, size) if file.read(4) == b"PK\x03\x04" else _read_legacy(file, size)
+        except _DAMAGED as error:
+            raise ValueError(f"load: {source} is a damaged zip archive: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"load: {source} cannot be read as a file of PyTorch: {error}") from None
+
+
+def _read_zip(file: BinaryIO, file_size: int) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        members = _members(archive)
+        folders = [name.removesuffix("/data.pkl") for name in members if PurePosixPath(name).match("*/data.pkl")]
+        folders = [name for name in folders if "/" not in name]
+        if len(folders) != 1:
+            raise ValueError(f"of the members NAME/data.pkl that torch.save writes, the zip archive has {len(folders)}")
+        [folder] = folders
+        allowed = Allowance(file_size)
+
+        def read(name: str) -> bytes:
+            full = f"{folder}/{name}"
+            if full not in members:
+                raise ValueError(f"the zip archive has no member {full!r}")
+            return _content(archive, members[full], allowed)
+
+        order = read("byteorder") if f"{folder}/byteorder" in members else b"little"
+        if order not in (b"little", b"big"):
+            raise ValueError(f"its byteorder must be little or big, got {order[:20]!r}")
+        root, _ = read_pickle(io.BytesIO(read("data.pkl")), NAMES)
+        storages = Storages(lambda key: read(f"data/{key}"), file_size, swapped=order == b"big")
+        return Objects(storages).make(root)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The members by name. One odd name and the whole archive is refused: PyTorch did not write it."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in archive.infolist():
+        name = member.orig_filename
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name:
+            raise ValueError(f"the zip archive has a member whose name leads out of it: {name!r}")
+        if name in members:
+            raise ValueError(f"the zip archive has two members {name!r}")
+        members[name] = member
+    return members
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: Allowance) -> bytes:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"the member {member.filename!r} is compressed in a way that PyTorch does not use")
+    allowed.spend(member.file_size, f"member {member.filename!r}")
+    with archive.open(member) as content:
+        # The size is given: read() alone would unpack all there is, whatever size the archive claims.
+        data = content.read(member.file_size)
+    if len(data) != member.file_size:
+        raise ValueError(f"the member {member.filename!r} breaks off after {len(data)} of {member.file_size} bytes")
+    return data
+
+
+def _read_legacy(file: BinaryIO, file_size: int) -> Any:
+    file.seek(0)
+    if file.read(1) != b"\x80":
+        raise ValueError("it is neither a zip archive nor a pickle")
+    file.seek(0)
+    if read_pickle(file, NAMES)[0] != _LEGACY_MAGIC:
+        raise ValueError("it is a pickle, but not one of torch.save")
+    version, facts = read_pickle(file, ())[0], read_pickle(file, ())[0]
+    if version != _LEGACY_VERSION or not isinstance(facts, dict):
+        raise ValueError(f"its format is of version {version!r}, {_LEGACY_VERSION} is read")
+    root, references = read_pickle(file, NAMES)
+    keys, _ = read_pickle(file, ())
+    try:
+        item_sizes = {key: dtype.size for key, dtype, _ in map(storage_of, references)}
+    except TypeError:
+        raise ValueError("its pickle refers to something that is no storage") from None
+    if not isinstance(keys, list) or set(map(str, keys)) != set(item_sizes):
+        raise ValueError("the storages in the file are not those that its tensors refer to")
+    places = {}
+    for key in map(str, keys):
+        size = int.from_bytes(file.read(8), "little") * item_sizes[key]
+        places[key] = file.tell(), size
+        if size > file_size - file.tell():
+            raise ValueError(f"it breaks off in storage {key!r}")
+        file.seek(size, os.SEEK_CUR)
+
+    def read(key: str) -> bytes:
+        file.seek(places[key][0])
+        return file.read(places[key][1])
+
+    return Objects(Storages(read, file_size, swapped=facts.get("little_endian") is False)).make(root)

@@ -1,0 +1,106 @@
+"""From the nodes of a pickle that PyTorch wrote to tensors and plain containers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from lucid._tensor import Tensor
+from lucid.serialization.pickle_reader import Call, Name, Persistent, hashable
+from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
+
+_DEEPEST = 100  # containers in containers
+_MOST_VALUES = 10_000_000  # counted as often as they are reached: some forty lists of two lists stand for a trillion
+
+NAMES = frozenset(
+    {
+        *STORAGES,
+        *DTYPES,
+        *(f"torch._utils._rebuild_{what}" for what in ("tensor_v2", "tensor_v3", "parameter")),
+        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "complex")),
+        "collections.Counter",
+        "torch.Size",
+        "torch.device",
+    }
+)
+"""What the pickle may mention; ``Objects`` knows what each means."""
+
+
+class Objects:
+    """Makes tensors with ``storages``, and the containers around them."""
+
+    def __init__(self, storages: Storages) -> None:
+        self._storages = storages
+        self._made: dict[int, tuple[Any, int]] = {}  # by the node's id: the object, and how many values it stands for
+        self._open: set[int] = set()  # nodes that are being made, each inside the one before
+
+    def make(self, node: Any) -> Any:
+        """The object that ``node`` describes; what is shared there is shared here.
+
+        Raises:
+            ValueError: a container contains itself, is too deep or stands for too many values; a tensor does not lie
+                within its storage; a call has other arguments than PyTorch gives it.
+        """
+        return self._make(node)[0]
+
+    def _make(self, node: Any) -> tuple[Any, int]:
+        if node is None or isinstance(node, str | int | float):
+            return node, 1
+        if isinstance(node, Name) and node.name in DTYPES:
+            return DTYPES[node.name], 1
+        if isinstance(node, Name | Persistent):
+            what = node.name if isinstance(node, Name) else "a storage by itself"
+            raise ValueError(f"it holds {what}, which is neither a tensor nor a plain container")
+        if id(node) in self._made:
+            return self._made[id(node)]
+        if id(node) in self._open:
+            raise ValueError(f"it holds a {type(node).__name__} that contains itself")
+        if len(self._open) >= _DEEPEST:
+            raise ValueError(f"its containers are nested deeper than {_DEEPEST}")
+        self._open.add(id(node))
+        value, count = self._call(node) if isinstance(node, Call) else self._container(node)
+        if count > _MOST_VALUES:
+            raise ValueError(f"its containers stand for more than {_MOST_VALUES:,} values")
+        self._open.remove(id(node))
+        self._made[id(node)] = value, count
+        return value, count
+
+    def _container(self, node: Any) -> tuple[Any, int]:
+        if isinstance(node, set):
+            return set(node), 1 + len(node)
+        if isinstance(node, dict):
+            values, count = self._all(node.values())
+            return type(node)(zip(node, values, strict=True)), count + len(node)
+        values, count = self._all(node)
+        return type(node)(values), count
+
+    def _all(self, nodes: Iterable[Any]) -> tuple[list[Any], int]:
+        made = [self._make(node) for node in nodes]
+        return [value for value, _ in made], 1 + sum(count for _, count in made)
+
+    def _call(self, node: Call) -> tuple[Any, int]:
+        try:
+            if node.name.startswith("torch._utils._rebuild_tensor"):
+                return self._storages.tensor(node.arguments, typed=node.name.endswith("v3")), 1
+            arguments, count = self._all(node.arguments)
+            return _value(node.name.rpartition(".")[2], *arguments), count
+        except TypeError:
+            raise ValueError(f"it calls {node.name} with other arguments than PyTorch does") from None
+
+
+def _value(name: str, first: Any, *rest: Any) -> Any:
+    """What a call means that needs no storage. Raises TypeError if the arguments do not suit."""
+    if name == "_rebuild_parameter" and isinstance(first, Tensor):
+        return first
+    if name == "device" and all(isinstance(one, str | int) for one in (first, *rest)):
+        return ":".join(str(one) for one in (first, *rest))
+    if name == "complex":
+        return complex(first, *rest)
+    if name == "set" and isinstance(first, list) and not rest:
+        return {hashable(one) for one in first}
+    if name == "Size" and isinstance(first, tuple) and not rest:
+        return first
+    if name == "Counter" and isinstance(first, dict) and not rest:
+        return Counter(first)
+    raise TypeError

@@ -1,0 +1,154 @@
+"""Tensors of a file that PyTorch wrote: views of storages, checked before MLX sees them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks, tape
+from lucid._tensor import Tensor
+from lucid.serialization.pickle_reader import Name, Persistent
+
+_MOST_DIMS = 32
+_LARGEST_SIZE = 2**31 - 1  # of a dimension, in MLX
+# Views may overlap and a stride may be 0, so tensors can be larger than the file. Not without bounds: whoever computes
+# with such a tensor pays for its size.
+_SPARE_BYTES = 1 << 26
+_MOST_TIMES_THE_FILE = 8
+
+STORAGES = {
+    "torch.DoubleStorage": mx.float64,
+    "torch.FloatStorage": mx.float32,
+    "torch.HalfStorage": mx.float16,
+    "torch.BFloat16Storage": mx.bfloat16,
+    "torch.LongStorage": mx.int64,
+    "torch.IntStorage": mx.int32,
+    "torch.ShortStorage": mx.int16,
+    "torch.CharStorage": mx.int8,
+    "torch.ByteStorage": mx.uint8,
+    "torch.BoolStorage": mx.bool_,
+    "torch.ComplexFloatStorage": mx.complex64,
+    "torch.storage.UntypedStorage": mx.uint8,  # its tensors say their dtypes themselves
+}
+_NAMED_ALIKE = (
+    *("float64", "float32", "float16", "bfloat16", "complex64", "bool"),
+    *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+)
+DTYPES = {f"torch.{name}": _checks.dtype("load", name) for name in _NAMED_ALIKE}
+
+
+class Allowance:
+    """How many bytes a file of a given size may unfold to. Honest files need about as many as they have."""
+
+    def __init__(self, file_size: int) -> None:
+        self._left = _SPARE_BYTES + _MOST_TIMES_THE_FILE * file_size
+
+    def spend(self, size: int, what: str) -> None:
+        """Take ``size`` bytes off. Raises ValueError when there are not that many."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError(f"it unfolds to far more bytes than it has: {what} would be {size:,} bytes")
+
+
+class Storages:
+    """Makes tensors. ``read(key)`` gives a storage's bytes; ``swapped`` says that they are big-endian."""
+
+    def __init__(self, read: Callable[[str], bytes], file_size: int, swapped: bool = False) -> None:
+        self._read = read
+        self._allowed = Allowance(file_size)
+        self._swapped = swapped
+        self._rows: dict[tuple[str, mx.Dtype], mx.array] = {}
+
+    def tensor(self, arguments: Sequence[Any], typed: bool) -> Tensor:
+        """The tensor of PyTorch's ``_rebuild_tensor_v2``, or ``_v3`` which is ``typed``. Views share their storage.
+
+        Raises:
+            TypeError: PyTorch would not call it like this.
+            ValueError: the view leaves its storage, the storage is not there, or both are larger than the file allows.
+        """
+        if not 6 <= len(arguments) - typed <= 7:
+            raise TypeError
+        storage, offset, size, stride, _requires_grad, _hooks, *rest = arguments
+        dtype = rest.pop(0) if typed else None
+        if any(rest):  # PyTorch notes there that the values are still to be negated or conjugated
+            raise ValueError("it holds a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
+        sizes, strides = _naturals(size), _naturals(stride)
+        [start] = _naturals((offset,))
+        if len(sizes) != len(strides) or len(sizes) > _MOST_DIMS:
+            raise ValueError(f"it holds a tensor with {len(sizes)} sizes and {len(strides)} strides")
+        if max(sizes, default=0) > _LARGEST_SIZE:
+            raise ValueError(f"it holds a tensor of size {sizes}; a dimension has at most {_LARGEST_SIZE} values")
+        row = self._row(storage, dtype)
+        self._allowed.spend(math.prod(max(one, 1) for one in sizes) * row.dtype.size, f"a tensor of size {sizes}")
+        if 0 in sizes:
+            return tape.wrap(mx.zeros(sizes, row.dtype))
+        end = start + sum((one - 1) * step for one, step in zip(sizes, strides, strict=True)) + 1
+        if end > row.size:
+            raise ValueError(
+                f"it holds a tensor of size {sizes} with strides {strides} from value {start} on, which needs "
+                f"{end} values of a storage that has {row.size}"
+            )
+        # A dimension of size 1 may have any stride, even one that is no 64-bit integer.
+        steps = [step if one > 1 else 0 for one, step in zip(sizes, strides, strict=True)]
+        # GPUs have no float64, not even for a view of it.
+        stream = mx.cpu if row.dtype == mx.float64 else None
+        return tape.wrap(mx.as_strided(row, sizes, steps, start, stream=stream))
+
+    def _row(self, storage: Any, dtype: Any) -> mx.array:
+        """The values of a storage, one after the other."""
+        if not isinstance(storage, Persistent) or not isinstance(storage.identifier, tuple):
+            raise TypeError
+        key, own, count = storage_of(storage)
+        wanted = own
+        if dtype is not None:
+            if not isinstance(dtype, Name) or dtype.name not in DTYPES:
+                raise TypeError
+            wanted = DTYPES[dtype.name]
+        if (key, wanted) not in self._rows:
+            data = self._read(key)
+            if len(data) != count * own.size or len(data) % wanted.size:
+                raise ValueError(
+                    f"storage {key!r} has {len(data)} bytes; {count} values of {own} are {count * own.size}"
+                )
+            self._rows[key, wanted] = _values(data, wanted, self._swapped)
+        return self._rows[key, wanted]
+
+
+def storage_of(node: Persistent) -> tuple[str, mx.Dtype, int]:
+    """Key, dtype and number of values of the storage that ``node`` refers to.
+
+    Raises:
+        TypeError: it refers to something else.
+    """
+    match node.identifier:
+        # The sixth is of PyTorch before 0.4: one storage as a part of another.
+        case ("storage", Name(name=kind), str(key), str(), int(count)) | (
+            "storage", Name(name=kind), str(key), str(), int(count), None
+        ) if kind in STORAGES and count >= 0:  # fmt: skip
+            return key, STORAGES[kind], count
+    raise TypeError
+
+
+def _naturals(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or not all(type(one) is int for one in values):
+        raise TypeError
+    if any(one < 0 for one in values):
+        raise ValueError(f"it holds a tensor with a negative size, stride or offset: {tuple(values)}")
+    return tuple(values)
+
+
+def _values(data: bytes, dtype: mx.Dtype, swapped: bool) -> mx.array:
+    # NumPy has no bfloat16. A byte of a bool may be any number in a damaged file, and only 0 and 1 in an array.
+    stand_in = {mx.bfloat16: "uint16", mx.bool_: "uint8"}.get(dtype) or _checks.dtype_name(dtype)
+    row = np.frombuffer(data, stand_in)
+    if swapped:
+        row = row.byteswap()
+    if dtype == mx.bool_:
+        return mx.array(row != 0)
+    if dtype == mx.bfloat16:
+        return mx.array(row).view(mx.bfloat16)
+    return mx.array(row, dtype)
