@@ -1,6 +1,6 @@
 """Datasets, loaders and batched transforms. Everything here works on NumPy; ``DataLoader`` gives tensors."""
 
-from lucid.data import transforms
+from lucid.data import augment, transforms
 from lucid.data.archive import ArchiveError
 from lucid.data.cifar import CIFAR10, CIFAR100
 from lucid.data.collate import default_collate
@@ -35,6 +35,7 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "augment",
     "default_collate",
     "random_split",
     "transforms",

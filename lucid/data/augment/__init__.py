@@ -1,0 +1,62 @@
+"""Augmentation of whole batches on the device, from one random key, also inside of a compiled step.
+
+Images are (N, C, H, W); every image of a batch draws its own numbers, without a loop over images. ::
+
+    from lucid.data import augment
+
+    train = augment.DeviceDataset(CIFAR10("data"))  # one uint8 array
+    prepare = augment.Compose([
+        augment.RandomCrop(32, padding=4),
+        augment.RandomHorizontalFlip(),
+        augment.Normalize(CIFAR10.mean, CIFAR10.std),  # floats from here on
+        augment.RandomErasing(0.25, mode="pixel"),
+        augment.Mixup(0.8, 1.0, num_classes=10),  # labels become probabilities, smoothed
+    ])
+
+    @lucid.compile(state=[model, optimizer])
+    def step(index):
+        images, targets = prepare(*train[index])
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), targets)
+        ...
+
+Each class is a thin cover of a pure function of images, options and ``key=``: same key, same result, eager or compiled.
+Images before ``Normalize`` are uint8 from 0 to 255 (``DeviceDataset`` brings ``Digits`` there).
+"""
+
+from lucid.data.augment.device import DeviceDataset
+from lucid.data.augment.erasing import erase, random_erasing
+from lucid.data.augment.mixing import cutmix, mix_images, mixup, mixup_or_cutmix, soft_targets
+from lucid.data.augment.placing import crop_at, random_crop, random_horizontal_flip
+from lucid.data.augment.scaling import normalize
+from lucid.data.augment.transforms import (
+    Augmentation,
+    Compose,
+    Mixup,
+    Normalize,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+)
+
+__all__ = [
+    "Augmentation",
+    "Compose",
+    "DeviceDataset",
+    "Mixup",
+    "Normalize",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "crop_at",
+    "cutmix",
+    "erase",
+    "mix_images",
+    "mixup",
+    "mixup_or_cutmix",
+    "normalize",
+    "random_crop",
+    "random_erasing",
+    "random_horizontal_flip",
+    "soft_targets",
+]

@@ -1,0 +1,54 @@
+"""What all augmentations ask of their images and keys, in one wording."""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.ops._common import FLOATING, array
+
+
+def batch_of(where: str, images: Any) -> mx.array:
+    """``images`` as an array (N, C, H, W)."""
+    images = array(where, images, "images")
+    _checks.rank(where, "images", images.shape, 4, "(N, C, H, W)")
+    return images
+
+
+def bytes_of(where: str, images: Any) -> mx.array:
+    """``images`` as an array (N, C, H, W) of uint8, grey or red, green and blue."""
+    images = batch_of(where, images)
+    if images.dtype != mx.uint8:
+        raise TypeError(
+            f"{where}: images must be uint8 from 0 to 255, got {_checks.dtype_name(images.dtype)}; "
+            "put it before Normalize"
+        )
+    if images.shape[1] not in (1, 3):
+        raise ValueError(f"{where}: images must have 1 or 3 channels, got shape {images.shape}")
+    return images
+
+
+def floats_of(where: str, images: Any) -> mx.array:
+    """``images`` as an array (N, C, H, W) of floating point."""
+    images = batch_of(where, images)
+    if images.dtype not in FLOATING:
+        raise TypeError(
+            f"{where}: images must be floats, got {_checks.dtype_name(images.dtype)}; put Normalize before it"
+        )
+    return images
+
+
+def keys_from(where: str, key: Any, count: int) -> list[mx.array]:
+    """``count`` independent keys from one."""
+    if not isinstance(key, mx.array) or key.shape != (2,):
+        found = f"shape {key.shape}" if isinstance(key, mx.array) else repr(key)
+        raise TypeError(f"{where}: key must be a random key, as lucid.random.key() gives, got {found}")
+    return list(mx.random.split(key.astype(mx.uint32), count))
+
+
+def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtype) -> mx.array:
+    """A number, or one for each channel, in a shape that broadcasts with (N, C, H, W)."""
+    values = mx.array(value, mx.float32)
+    if values.shape not in ((), (1,), (channels,)):
+        raise ValueError(f"{where}: {name} must be a number or one for each of {channels} channels, got {value!r}")
+    return values.reshape(1, -1, 1, 1).astype(dtype)

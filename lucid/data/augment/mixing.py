@@ -1,0 +1,168 @@
+"""Mixup and cutmix: every image mixed with another one of the batch, and their targets in the same proportion.
+
+Image i is mixed with image N - 1 - i, as in timm. Sources: Zhang et al. 2017, arXiv:1710.09412; Yun et al. 2019,
+arXiv:1905.04899.
+"""
+
+from typing import NamedTuple
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid.data.augment._batch import floats_of, keys_from
+from lucid.data.augment._beta import beta
+from lucid.data.augment.erasing import inside_box
+from lucid.ops._common import FLOATING, array
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+MODES = ("batch", "pair", "elem")
+
+
+class Box(NamedTuple):
+    """A rectangle in each image, or (with one entry) the same in all: arrays (N,) or (1,) of integers."""
+
+    top: mx.array
+    left: mx.array
+    height: mx.array
+    width: mx.array
+
+
+@op
+def soft_targets(labels: TensorLike, num_classes: int, label_smoothing: float = 0.0) -> mx.array:
+    """Probabilities of classes: 1 at the label, mixed with ``label_smoothing`` of the uniform distribution.
+
+    Shapes: labels (N,) of class numbers, or (N, num_classes) of probabilities, which are mixed likewise; out
+    (N, num_classes) float32. A label outside [0, num_classes) has no class: looking at it would wait for its value.
+    """
+    where = "soft_targets"
+    labels = array(where, labels, "labels")
+    count = _checks.integer(where, "num_classes", num_classes, 1)
+    smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
+    if labels.ndim == 2 and labels.dtype in FLOATING:
+        if labels.shape[1] != count:
+            raise ValueError(f"{where}: labels of shape {labels.shape} do not fit num_classes {count}")
+        return labels.astype(mx.float32) * (1 - smoothing) + smoothing / count
+    _checks.rank(where, "labels", labels.shape, 1, "(N,)")
+    if labels.dtype in FLOATING:
+        raise TypeError(f"{where}: labels must be integers, got {_checks.dtype_name(labels.dtype)}")
+    low = smoothing / count
+    return mx.where(labels[:, None] == mx.arange(count), 1 - smoothing + low, low)
+
+
+@op
+def mix_images(images: TensorLike, lam: TensorLike, box: Box | None = None) -> mx.array:
+    """``lam`` of each image and ``1 - lam`` of image N - 1 - i; where a box has pixels, those of the other alone.
+
+    Shapes: images (N, C, H, W) of floats, lam (N,) or (1,), out as images. What mixup (without a box) and cutmix
+    (with lam 1) compute once their numbers are drawn.
+    """
+    images = floats_of("mix_images", images)
+    share = lam[:, None, None, None]
+    if box is not None:
+        share = mx.where(inside_box(images, *box), 0, share)
+    share = share.astype(images.dtype)
+    return images * share + images[::-1] * (1 - share)
+
+
+@op
+def mixup(
+    images: TensorLike, labels: TensorLike, num_classes: int, alpha: float = 1.0, mode: str = "batch",
+    label_smoothing: float = 0.0, *, key: TensorLike,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    """``mixup_or_cutmix``, always mixup: blended images (N, C, H, W) and their targets (N, num_classes)."""
+    options = {"mixup_alpha": _checks.number("mixup", "alpha", alpha, 0, above=True), "cutmix_alpha": 0.0}
+    return _mixed("mixup", images, labels, num_classes, **options, mode=mode, label_smoothing=label_smoothing, key=key)
+
+
+@op
+def cutmix(
+    images: TensorLike, labels: TensorLike, num_classes: int, alpha: float = 1.0, mode: str = "batch",
+    label_smoothing: float = 0.0, *, key: TensorLike,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    """``mixup_or_cutmix``, always cutmix: patched images (N, C, H, W) and their targets (N, num_classes)."""
+    options = {"mixup_alpha": 0.0, "cutmix_alpha": _checks.number("cutmix", "alpha", alpha, 0, above=True)}
+    return _mixed("cutmix", images, labels, num_classes, **options, mode=mode, label_smoothing=label_smoothing, key=key)
+
+
+@op
+def mixup_or_cutmix(
+    images: TensorLike, labels: TensorLike, num_classes: int, mixup_alpha: float = 0.8, cutmix_alpha: float = 1.0,
+    prob: float = 1.0, switch_prob: float = 0.5, mode: str = "batch", label_smoothing: float = 0.1, *, key: TensorLike,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    """Mixed images (N, C, H, W), and their targets: probabilities (N, num_classes).
+
+    With probability ``prob`` images are mixed. Then, if both alphas are above 0, cutmix is taken with probability
+    ``switch_prob`` and mixup otherwise; if one is, that one. The share that an image keeps has the distribution
+    Beta(alpha, alpha). In cutmix a rectangle of the other image is pasted, its middle anywhere; targets are mixed by
+    the area that lies inside. ``mode`` says what draws its own numbers: "batch", the batch as a whole; "elem", every
+    image; "pair", two images that are mixed with each other. As timm's ``Mixup``; the middle image of an odd batch
+    mixes with itself.
+
+    Raises:
+        ValueError: both alphas are 0, options out of range, or shapes that do not fit each other.
+        TypeError: images of integers.
+    """
+    return _mixed(
+        "mixup_or_cutmix", images, labels, num_classes, mixup_alpha, cutmix_alpha, prob, switch_prob, mode,
+        label_smoothing, key=key,
+    )  # fmt: skip
+
+
+def _mixed(
+    where: str, images: TensorLike, labels: TensorLike, num_classes: int, mixup_alpha: float, cutmix_alpha: float,
+    prob: float = 1.0, switch_prob: float = 0.5, mode: str = "batch", label_smoothing: float = 0.0, *, key: TensorLike,
+) -> tuple[mx.array, mx.array]:  # fmt: skip
+    images = floats_of(where, images)
+    mixup_alpha, cutmix_alpha = checked_alphas(where, mixup_alpha, cutmix_alpha)
+    prob, switch_prob = _checks.probability(where, "prob", prob), _checks.probability(where, "switch_prob", switch_prob)
+    _checks.one_of(where, "mode", mode, MODES)
+    targets = soft_targets.__wrapped__(labels, num_classes, label_smoothing)  # type: ignore[attr-defined]
+    n = images.shape[0]
+    if targets.shape[0] != n:
+        raise ValueError(f"{where}: {n} images but {targets.shape[0]} labels")
+    if images.size == 0:
+        return images, targets
+
+    count = {"batch": 1, "pair": (n + 1) // 2, "elem": n}[mode]
+    mixed, switched, of_mixup, of_cutmix, of_place = keys_from(where, key, 5)
+    active = mx.random.bernoulli(prob, (count,), key=mixed)
+    share = switch_prob if mixup_alpha and cutmix_alpha else float(cutmix_alpha > 0)
+    use_cutmix = mx.random.bernoulli(share, (count,), key=switched)
+    lam, box = mx.ones((count,)), None
+    if mixup_alpha:
+        lam = mx.where(active & ~use_cutmix, beta(mixup_alpha, (count,), of_mixup), lam)
+    if cutmix_alpha:
+        kept = mx.where(active & use_cutmix, beta(cutmix_alpha, (count,), of_cutmix), 1)
+        box = _boxes(kept, images.shape[2], images.shape[3], of_place)
+    if mode == "pair":  # images i and N - 1 - i share their numbers
+        at = mx.minimum(mx.arange(n), n - 1 - mx.arange(n))
+        lam = lam[at]
+        box = None if box is None else Box(*(one[at] for one in box))
+    images = mix_images.__wrapped__(images, lam, box)  # type: ignore[attr-defined]
+    if box is not None:
+        lam = lam - box.height * box.width / (images.shape[2] * images.shape[3])  # a box has pixels only where lam is 1
+    lam = lam[:, None]
+    return images, targets * lam + targets[::-1] * (1 - lam)
+
+
+def _boxes(lam: mx.array, height: int, width: int, key: mx.array) -> Box:
+    """Rectangles of the share ``1 - lam`` of an image around a random pixel, without what lies outside."""
+    down, right = mx.random.split(key)
+    ratio = mx.sqrt(1 - lam)
+    spans = []
+    for size, one in ((height, down), (width, right)):
+        cut = (size * ratio).astype(mx.int32)
+        middle = mx.random.randint(0, size, lam.shape, key=one)
+        start, stop = mx.maximum(middle - cut // 2, 0), mx.minimum(middle + (cut + 1) // 2, size)
+        spans.append((start, stop - start))
+    (top, h), (left, w) = spans
+    return Box(top, left, h, w)
+
+
+def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
+    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0)
+    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0)
+    if not mixup_alpha and not cutmix_alpha:
+        raise ValueError(f"{where}: mixup_alpha or cutmix_alpha must be above 0, got 0 and 0")
+    return mixup_alpha, cutmix_alpha
