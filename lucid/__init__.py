@@ -30,6 +30,7 @@ from lucid._dtypes import (
     uint32,
     uint64,
 )
+from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled

@@ -22,6 +22,7 @@ LEVELS = [
     ["_creation"],
     ["autograd", "linalg", "serialization", "utils"],
     ["nn", "optim", "data"],
+    ["_summary"],
     ["amp", "models", "_compile", "checkpoint", "distributed", "metrics"],
 ]
 LEVEL = {unit: level for level, row in enumerate(LEVELS) for unit in row}
@@ -72,7 +73,7 @@ def test_imports_go_down_only(path):
     ("source", "fault"),
     [
         ("from lucid.nn import Linear", "optim (level 8) imports lucid.nn.Linear (level 8)"),
-        ("import lucid.models.convnext", "imports lucid.models.convnext (level 9)"),
+        ("import lucid.models.convnext", "imports lucid.models.convnext (level 10)"),
         ("from . import sgd", "a relative import"),
         ("def f():\n    from lucid import tape", "line 2: lucid.tape is imported inside a function"),
         ("from lucid import Tensor", "lucid.Tensor is in no level"),

@@ -1,0 +1,268 @@
+"""``lucid.summary``: the layers of a model with what they give, hold and cost, without computing anything.
+
+The model is called once, lazily: shapes are known before values are, so even a model that does not fit into memory can
+be summed up. Names of the totals are torchinfo's.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, _pending, nn, random, tape
+from lucid._dtypes import as_dtype
+from lucid._tensor import Tensor
+
+Sizes = Sequence[int] | Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of the table: a module at its place in the tree.
+
+    ``output_shapes`` are those of its last call, none if it was not called. ``parameters`` and ``mult_adds`` are those
+    of the module and all below it, of all its calls. ``same_as`` names the first place of a module that has several.
+    """
+
+    name: str
+    class_name: str
+    depth: int
+    calls: int
+    output_shapes: tuple[tuple[int, ...], ...]
+    parameters: int
+    mult_adds: int
+    same_as: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``lucid.summary`` found: a table as text, in a notebook as HTML, and its numbers as attributes.
+
+    ``layers`` has the whole tree, of which the table shows ``depth`` levels. Bytes are those of the inputs, of the
+    outputs of the innermost layers (what a forward pass writes), and of the parameters.
+    """
+
+    model_name: str
+    input_size: tuple[tuple[int, ...], ...]
+    layers: tuple[Layer, ...]
+    total_params: int
+    trainable_params: int
+    total_mult_adds: int
+    total_input: int
+    total_output_bytes: int
+    total_param_bytes: int
+    depth: int | None = 3
+
+    _HEAD = ("Layer", "Output shape", "Parameters", "Multiply-adds")
+
+    def __str__(self) -> str:
+        rows = [self._HEAD, *self._rows()]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        texts = ["  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]) for row in rows]
+        rule = "─" * (sum(widths) + 6)
+        return "\n".join([texts[0], rule, *texts[1:], rule, *self._totals()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        def row(cells: Sequence[str], tag: str) -> str:
+            left = 'style="text-align: left; white-space: pre"'
+            return "".join(
+                f"<{tag} {left if i < 2 else ''}>{html.escape(cell)}</{tag}>" for i, cell in enumerate(cells)
+            )
+
+        body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in self._rows())
+        totals = "<br>".join(html.escape(line) for line in self._totals())
+        return f"<table><tr>{row(self._HEAD, 'th')}</tr>{body}</table><p>{totals}</p>"
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        shown = [one for one in self.layers if self.depth is None or one.depth <= self.depth]
+        rows = []
+        for branch, layer in zip(_branches([one.depth for one in shown]), shown, strict=True):
+            word = layer.name.rpartition(".")[2]
+            label = f"{branch}{word}: {layer.class_name}" if word else layer.class_name
+            if layer.same_as is not None:
+                rows.append((label, f"the same as {layer.same_as}", "", ""))
+                continue
+            shape = ", ".join(map(str, layer.output_shapes[:3])) + (", ..." if len(layer.output_shapes) > 3 else "")
+            shape += f" × {layer.calls}" if layer.calls > 1 else ""
+            cost = f"{layer.mult_adds:,}" if layer.mult_adds else ""
+            rows.append((label, shape or "-", f"{layer.parameters:,}" if layer.parameters else "", cost))
+        return rows
+
+    def _totals(self) -> list[str]:
+        frozen = self.total_params - self.trainable_params
+        sizes = ", ".join(map(str, self.input_size))
+        return [
+            f"Parameters: {self.total_params:,}" + (f", of which {frozen:,} are frozen" if frozen else ""),
+            f"Multiply-adds of convolutions and linear layers: {_readable(self.total_mult_adds)}, for inputs {sizes}",
+            f"Inputs {self.total_input / 1e6:,.2f} MB, outputs of layers {self.total_output_bytes / 1e6:,.2f} MB, "
+            f"parameters {self.total_param_bytes / 1e6:,.2f} MB",
+        ]
+
+
+def summary(
+    model: nn.Module,
+    input_size: Sizes | None = None,
+    *,
+    input_data: Any = None,
+    dtypes: Sequence[Any] | None = None,
+    depth: int | None = 3,
+    **kwargs: Any,
+) -> Summary:
+    """A table of the layers of ``model`` with output shapes, parameters and multiply-adds; print it or look at it.
+
+    ``input_size`` is the shape of the input, (N, C, H, W), or a list of shapes where the model takes several. Where it
+    has a Conv2d, (C, H, W) stands for a batch of one. ``input_data``, a tensor or several, takes its place; ``dtypes``
+    are those of the inputs, by default the model's own; ``kwargs`` go to the model. ``depth`` levels of the tree are
+    shown, None for all.
+
+    Counted are the multiply-adds of convolution and linear layers, as the literature does: a convolution costs its
+    weights per filter for each output value. Biases, norms, activations, pooling and what a ``forward`` computes
+    without a layer are left out.
+
+    The model is called in evaluation mode, without gradients. Nothing is evaluated, and the model, its modes, its
+    running statistics and the random state are afterwards as they were.
+
+    Raises:
+        ValueError: neither a size nor data, or both. What the model raises is passed on.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"summary: model must be a Module, got {type(model).__name__}")
+    if depth is not None:
+        _checks.integer("summary", "depth", depth, 0)
+    inputs = _inputs(model, input_size, input_data, dtypes)
+    seen = _Seen()
+    with ExitStack() as stack:
+        for context in (tape.replaying(), tape.set_recording(False), _pending.collecting(), random.fork()):
+            stack.enter_context(context)
+        stack.enter_context(_evaluation_mode(model))
+        for module in model.modules():
+            handle = module.register_forward_hook(seen.note, with_kwargs=True)
+            stack.callback(handle.remove)
+        model(*inputs, **kwargs)
+
+    parameters = list(model.parameters())
+    return Summary(
+        model_name=type(model).__name__,
+        input_size=tuple(one.shape for one in inputs),
+        layers=tuple(_layers(model, seen)),
+        total_params=model.num_parameters(),
+        trainable_params=model.num_parameters(trainable_only=True),
+        total_mult_adds=sum(seen.mult_adds.values()),
+        total_input=sum(one._array.nbytes for one in inputs),
+        total_output_bytes=seen.output_bytes,
+        total_param_bytes=sum(p._array.nbytes for p in parameters),
+        depth=depth,
+    )
+
+
+class _Seen:
+    """What the calls of modules left behind, by module."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[nn.Module] = Counter()
+        self.mult_adds: Counter[nn.Module] = Counter()
+        self.shapes: dict[nn.Module, tuple[tuple[int, ...], ...]] = {}
+        self.output_bytes = 0
+
+    def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        tensors = list(_tensors(output))
+        self.calls[module] += 1
+        self.shapes[module] = tuple(one.shape for one in tensors)
+        if next(module.children(), None) is None:
+            self.output_bytes += sum(one._array.nbytes for one in tensors)
+        cost = next((cost for kind, cost in _COSTS.items() if isinstance(module, kind)), None)
+        if cost is not None:
+            given = next(_tensors([*args, *kwargs.values()]))
+            self.mult_adds[module] += cost(module, given, tensors[0])
+
+
+_COSTS: dict[type[nn.Module], Callable[..., int]] = {
+    nn.Linear: lambda layer, given, output: output.numel() * layer.in_features,
+    nn.Conv1d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
+    nn.Conv2d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
+    # transposed: every input value meets all weights of its channel
+    nn.ConvTranspose1d: lambda layer, given, output: given.numel() * math.prod(layer.weight.shape[1:]),
+    nn.ConvTranspose2d: lambda layer, given, output: given.numel() * math.prod(layer.weight.shape[1:]),
+}
+
+
+def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Sequence[Any] | None) -> list[Tensor]:
+    if (size is None) == (data is None):
+        raise ValueError("summary: give input_size, the shape of the input, or input_data")
+    if data is not None:
+        return list(data) if isinstance(data, tuple | list) else [data]
+    several = not all(hasattr(one, "__index__") for one in size)
+    shapes = [_checks.shape("summary", (one,), "input_size") for one in (size if several else [size])]
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        shapes = [(1, *shape) if len(shape) == 3 else shape for shape in shapes]
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), mx.float32)
+    wanted = [own] * len(shapes) if dtypes is None else [as_dtype(one) for one in dtypes]
+    if len(wanted) != len(shapes):
+        raise ValueError(f"summary: dtypes must have one dtype for each of {len(shapes)} inputs, got {len(wanted)}")
+    return [tape.wrap(mx.zeros(shape, dtype)) for shape, dtype in zip(shapes, wanted, strict=True)]
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _tensors(one)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+
+
+def _layers(model: nn.Module, seen: _Seen) -> Iterator[Layer]:
+    first: dict[nn.Module, str] = {}
+
+    def walk(name: str, module: nn.Module, depth: int) -> Iterator[Layer]:
+        row = partial(Layer, name, type(module).__name__, depth, seen.calls[module], seen.shapes.get(module, ()))
+        if module in first:
+            yield row(0, 0, same_as=first[module])
+            return
+        first[module] = name
+        yield row(module.num_parameters(), sum(seen.mult_adds[one] for one in module.modules()))
+        for word, child in module._modules.items():
+            if child is not None:
+                yield from walk(f"{name}.{word}" if name else word, child, depth + 1)
+
+    return walk("", model, 0)
+
+
+def _branches(depths: list[int]) -> list[str]:
+    """The lines that draw a tree in front of its rows, from the depth of each row."""
+    found = []
+    open_levels: set[int] = set()  # levels at which a row below the present one follows
+    for depth in reversed(depths):
+        corner = "" if not depth else "├─ " if depth in open_levels else "└─ "
+        found.append("".join("│  " if level in open_levels else "   " for level in range(1, depth)) + corner)
+        open_levels = {level for level in open_levels if level < depth} | {depth}
+    return found[::-1]
+
+
+def _readable(count: int) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if count >= size:
+            return f"{count / size:.3f} {unit}"
+    return f"{count:,}"
