@@ -1,9 +1,10 @@
-"""Optimizers with PyTorch's words on MLX's update rules, and ``lucid.optim.lr_scheduler``."""
+"""Optimizers with PyTorch's words on MLX's update rules; ``lucid.optim.lr_scheduler`` and ``lucid.optim.EMA``."""
 
 from lucid.optim import lr_scheduler
 from lucid.optim.adafactor import Adafactor
 from lucid.optim.adagrad import Adagrad
 from lucid.optim.adam import Adam, AdamW
+from lucid.optim.ema import EMA
 from lucid.optim.lion import Lion
 from lucid.optim.muon import Muon
 from lucid.optim.optimizer import Optimizer
