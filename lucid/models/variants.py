@@ -1,0 +1,37 @@
+"""The table of variants: the class and the options behind each name."""
+
+from typing import Any
+
+from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
+
+Kind = type[ConvNeXt] | type[ConvNeXtIsotropic]
+
+
+def _stages(depths: tuple[int, ...], width: int) -> dict[str, Any]:
+    """Each stage is twice as wide as the one before."""
+    return {"depths": depths, "dims": tuple(width * 2**i for i in range(len(depths)))}
+
+
+# atto to nano and all V2: Woo et al. 2023 and timm; tiny to xlarge and the isotropic ones: Liu et al. 2022.
+VARIANTS: dict[str, tuple[Kind, dict[str, Any]]] = {
+    "convnext_atto": (ConvNeXt, _stages((2, 2, 6, 2), 40)),
+    "convnext_femto": (ConvNeXt, _stages((2, 2, 6, 2), 48)),
+    "convnext_pico": (ConvNeXt, _stages((2, 2, 6, 2), 64)),
+    "convnext_nano": (ConvNeXt, _stages((2, 2, 8, 2), 80)),
+    "convnext_tiny": (ConvNeXt, _stages((3, 3, 9, 3), 96)),
+    "convnext_small": (ConvNeXt, _stages((3, 3, 27, 3), 96)),
+    "convnext_base": (ConvNeXt, _stages((3, 3, 27, 3), 128)),
+    "convnext_large": (ConvNeXt, _stages((3, 3, 27, 3), 192)),
+    "convnext_xlarge": (ConvNeXt, _stages((3, 3, 27, 3), 256)),
+    "convnextv2_atto": (ConvNeXtV2, _stages((2, 2, 6, 2), 40)),
+    "convnextv2_femto": (ConvNeXtV2, _stages((2, 2, 6, 2), 48)),
+    "convnextv2_pico": (ConvNeXtV2, _stages((2, 2, 6, 2), 64)),
+    "convnextv2_nano": (ConvNeXtV2, _stages((2, 2, 8, 2), 80)),
+    "convnextv2_tiny": (ConvNeXtV2, _stages((3, 3, 9, 3), 96)),
+    "convnextv2_base": (ConvNeXtV2, _stages((3, 3, 27, 3), 128)),
+    "convnextv2_large": (ConvNeXtV2, _stages((3, 3, 27, 3), 192)),
+    "convnextv2_huge": (ConvNeXtV2, _stages((3, 3, 27, 3), 352)),
+    "convnext_isotropic_small": (ConvNeXtIsotropic, {"depth": 18, "dim": 384}),
+    "convnext_isotropic_base": (ConvNeXtIsotropic, {"depth": 18, "dim": 768}),
+    "convnext_isotropic_large": (ConvNeXtIsotropic, {"depth": 36, "dim": 1024}),
+}
