@@ -1,0 +1,52 @@
+"""The checkpoints that ``create_model(pretrained=...)`` knows, by name.
+
+A tag is named after its source:
+
+- ``timm/convnext_tiny.fb_in1k``, also without ``timm/`` and with ``hf-hub:`` in front: a repository on the hub;
+- ``torchvision/convnext_tiny.tv_in1k``, also without ``torchvision/``, and ``convnext_tiny.IMAGENET1K_V1``;
+- ``facebook/convnext-tiny-224``: a repository of Hugging Face's transformers on the hub;
+- ``official/convnext_tiny_1k_224_ema``: the authors' file of that name, also by its URL.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+from lucid.models.tag import Tag
+from lucid.models.tag_table import all_tags
+
+TAGS = {tag.name: tag for tag in all_tags()}
+
+
+def _other_names(tag: Tag) -> Iterable[str]:
+    if tag.source in ("timm", "torchvision"):
+        yield tag.name.partition("/")[2]
+    if tag.source == "torchvision":
+        yield f"{tag.variant}.IMAGENET1K_V1"
+    if tag.location.startswith("https://"):
+        yield tag.location
+
+
+_OTHER_NAMES = {name: tag for tag in TAGS.values() for name in _other_names(tag)}
+
+
+def find_tag(name: str) -> Tag:
+    """The tag of that name.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    wanted = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
+    tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
+    if tag is None:
+        raise ValueError(f"pretrained: there is no tag {name!r}; {_nearest(wanted, [*TAGS, *_OTHER_NAMES])}")
+    return tag
+
+
+def tags_of(variant: str) -> list[Tag]:
+    """All tags of an architecture; the first is the one that ``pretrained=True`` takes."""
+    return [tag for tag in TAGS.values() if tag.variant == variant]
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    found = difflib.get_close_matches(name, names, 3, cutoff=0.5) or names[:3]
+    return f"the nearest are {', '.join(found)}"
