@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-# Of one pickle. PyTorch keeps the values of tensors elsewhere; what is left of 1000 tensors has some 100 kB.
+# Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB.
 _MOST_BYTES = 1 << 25
 _LONGEST_NAME = 256
 _ORDERED_DICT = "collections.OrderedDict"

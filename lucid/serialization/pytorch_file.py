@@ -7,6 +7,7 @@ version, facts about the machine, the object, the keys of the storages) and then
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -48,6 +49,10 @@ def read_pytorch(path: str | os.PathLike[str]) -> Any:
             return _read_zip(file, size) if file.read(4) == b"PK\x03\x04" else _read_legacy(file, size)
         except _DAMAGED as error:
             raise ValueError(f"load: {source} is a damaged zip archive: {error}") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the beginning, to which the archive refers
+                raise
+            raise ValueError(f"load: {source} is a damaged zip archive, or cut off at its beginning") from None
         except ValueError as error:
             raise ValueError(f"load: {source} cannot be read as a file of PyTorch: {error}") from None
 

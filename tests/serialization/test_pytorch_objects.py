@@ -1,0 +1,61 @@
+"""Containers: shared ones stay shared, endless ones and those too large to walk through are refused."""
+
+import pytest
+
+import lucid
+from tests.serialization.writing import ORDERED_DICT, archive, storage, text
+
+
+def load(tmp_path, body):
+    return lucid.load(archive(tmp_path / "x.pth", body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"]q\x00h\x00a",
+        b"}q\x00" + text("self") + b"h\x00s",
+        ORDERED_DICT + b"q\x00" + text("self") + b"h\x00s",
+        b"]q\x00h\x00\x85a",
+        b"]q\x00ctorch\nSize\nh\x00\x85\x85Ra",
+        b"]q\x00]h\x00aa",
+    ],
+)
+def test_what_contains_itself_is_refused(tmp_path, body):
+    with pytest.raises(ValueError, match="contains itself"):
+        load(tmp_path, body)
+
+
+def test_depth_is_bounded(tmp_path):
+    assert load(tmp_path, b")" + b"\x85" * 99) is not None
+    for deep in (b")" + b"\x85" * 100, b")" + b"\x85" * 300_000, b"]" + b"]" * 200 + b"a" * 200):
+        with pytest.raises(ValueError, match="nested deeper than 100"):
+            load(tmp_path, deep)
+
+
+def test_a_few_lists_that_stand_for_billions_are_refused(tmp_path):
+    doubled = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60))
+    with pytest.raises(ValueError, match="more than 10,000,000 values"):
+        load(tmp_path, b")" + doubled)
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"ctorch\nSize\n", "holds torch.Size"),
+        (b"ctorch\nFloatStorage\n", "holds torch.FloatStorage"),
+        (storage(), "a storage by itself"),
+        (b"ctorch\nSize\nK\x01\x85R", "torch.Size with other arguments"),
+        (b"ctorch\nSize\n)R", "torch.Size with other arguments"),
+        (b"ctorch\nfloat32\n)R", "torch.float32 with other arguments"),
+        (b"ctorch\ndevice\n]\x85R", "torch.device with other arguments"),
+        (b"cbuiltins\ncomplex\n]\x85R", "builtins.complex with other arguments"),
+        (b"cbuiltins\nset\nK\x01\x85R", "builtins.set with other arguments"),
+        (b"cbuiltins\nset\n]]a\x85R", "a list as a key"),
+        (b"ccollections\nCounter\n]\x85R", "collections.Counter with other arguments"),
+        (b"ctorch._utils\n_rebuild_parameter\nK\x01\x88" + ORDERED_DICT + b"\x87R", "_rebuild_parameter with other"),
+    ],
+)
+def test_what_is_no_plain_value_is_named(tmp_path, body, fault):
+    with pytest.raises(ValueError, match=fault):
+        load(tmp_path, body)
