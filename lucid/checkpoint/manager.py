@@ -1,0 +1,244 @@
+"""``Manager``: the checkpoints of one run in one folder. The newest and the best stay, older ones go."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import math
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lucid import _checks
+from lucid.checkpoint.folder import (
+    Checkpoint,
+    CheckpointError,
+    DamagedError,
+    read_about,
+    read_folder,
+    sync_folder,
+    write_folder,
+)
+from lucid.checkpoint.parts import check_parts, load_parts, pack_parts
+
+_NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")  # ".2": saved again at the same step
+_TEMPORARY = ".temporary-"
+
+
+class Manager:
+    """Saves and restores the state of a training run in ``folder``, see ``lucid.checkpoint`` for an example.
+
+    The ``keep`` newest checkpoints stay, and with ``best`` the one whose metric of that name is the largest (or with
+    ``mode="min"`` the smallest). ``keep=None`` keeps all. A save needs room for one more than stay.
+
+    One process writes: with several, rank 0 saves, and all of them restore.
+
+    Raises:
+        ValueError: ``keep`` is below 1, or ``mode`` is another word.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], keep: int | None = 3, *, best: str | None = None, mode: str = "max"
+    ) -> None:
+        self.folder = Path(folder)
+        self._keep = None if keep is None else _checks.integer("Manager", "keep", keep, 1)
+        self._metric = best
+        self._mode = _checks.one_of("Manager", "mode", mode, ("max", "min"))
+
+    # What is there ---------------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """All checkpoints, oldest first, by what their manifests say. Files are not looked through for damage."""
+        found = []
+        for path in self._paths():
+            with contextlib.suppress(CheckpointError):
+                found.append(read_about(path)[0])
+        return found
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint."""
+        return next(reversed(self.checkpoints()), None)
+
+    def best(self) -> Checkpoint | None:
+        """The checkpoint with the best metric, of equal ones the first. None where no checkpoint has the metric.
+
+        Raises:
+            ValueError: the manager was made without ``best``.
+        """
+        if self._metric is None:
+            raise ValueError('Manager.best: which metric? Manager(folder, best="accuracy")')
+        return self._best_of(self.checkpoints())
+
+    def _best_of(self, found: list[Checkpoint]) -> Checkpoint | None:
+        name, sign = self._metric, 1 if self._mode == "max" else -1
+        rated = [one for one in found if name in one.metrics and not math.isnan(one.metrics[name])]
+        return max(rated, key=lambda one: sign * one.metrics[str(name)], default=None)
+
+    def _paths(self) -> list[Path]:
+        """The folders of checkpoints, oldest first."""
+        names = os.listdir(self.folder) if self.folder.is_dir() else []
+        matches = [match for name in names if (match := _NAME.fullmatch(name))]
+        ordered = sorted(matches, key=lambda match: (int(match[1]), int(match[2] or 1)))
+        return [self.folder / match[0] for match in ordered]
+
+    # Saving ----------------------------------------------------------------------------------------------------------
+
+    def save(
+        self,
+        state: Mapping[str, Any],
+        *,
+        step: int,
+        epoch: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write a checkpoint, then remove those that need not stay. Gives its folder.
+
+        ``state`` names the parts: objects with ``state_dict()`` and ``load_state_dict()``, ``lucid.random``, or plain
+        values: numbers, strings, lists, tuples, dictionaries, tensors, NumPy arrays. Call it between steps: gradients
+        are not saved. It waits for the values.
+
+        Raises:
+            TypeError: a part holds something that cannot be saved. Nothing is written then.
+            ValueError: the folder holds a later step, or ``metrics`` lacks the one that decides which is best.
+            OSError: the disk is full, or the like. What was there before still is, and nothing else.
+        """
+        where = "Manager.save"
+        step = _checks.integer(where, "step", step, 0)
+        epoch = None if epoch is None else _checks.integer(where, "epoch", epoch, 0)
+        numbers = {name: float(value) for name, value in (metrics or {}).items()}
+        if numbers and self._metric is not None and self._metric not in numbers:
+            raise ValueError(f"{where}: metrics must have {self._metric!r}, got {', '.join(numbers)}")
+        parts = pack_parts(where, check_parts(where, state))
+        try:
+            with self._writing():
+                target = self._target(step)
+                temporary = self.folder / f"{_TEMPORARY}{target.name}"
+                try:
+                    write_folder(temporary, target, parts, {"step": step, "epoch": epoch, "metrics": numbers})
+                except BaseException:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                    raise
+                self._remove_old()
+        except OSError as error:
+            latest = self.latest()
+            rest = "there is no checkpoint" if latest is None else f"the newest checkpoint is {latest.path.name}"
+            raise OSError(
+                error.errno, f"{where}: step {step} could not be saved in {self.folder} ({error.strerror}); {rest}"
+            ) from error
+        return target
+
+    def _target(self, step: int) -> Path:
+        """A folder that is not there yet: a name that is taken could not be replaced in one go."""
+        latest = next(reversed(self._paths()), None)
+        match = _NAME.fullmatch(latest.name) if latest else None
+        if match is None or int(match[1]) < step:
+            return self.folder / f"step-{step:08}"
+        if int(match[1]) > step:
+            raise ValueError(
+                f"Manager.save: {self.folder} holds step {int(match[1])}, and step {step} would not be the newest; "
+                "restore() first to go on with that run, or choose another folder"
+            )
+        return self.folder / f"step-{step:08}.{int(match[2] or 1) + 1}"
+
+    def _remove_old(self) -> None:
+        if self._keep is None:
+            return
+        found = self.checkpoints()
+        last_of_steps = list({one.step: one.path for one in found}.values())
+        staying = last_of_steps[-self._keep :]
+        best = self._best_of(found) if self._metric is not None else None
+        for one in found:
+            if one.path not in staying and one != best:
+                # Renamed first: a process that is killed here leaves no checkpoint with half of its files.
+                doomed = self.folder / f"{_TEMPORARY}{one.path.name}"
+                os.rename(one.path, doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The folder is there, no other process writes into it, and nothing is left over from one that was killed."""
+        if not self.folder.is_dir():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(self.folder.parent)
+        with open(self.folder / ".lock", "wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+                    raise
+            # Whoever has the lock is the only one who writes, so these belong to nobody.
+            for path in self.folder.glob(f"{_TEMPORARY}*"):
+                shutil.rmtree(path, ignore_errors=True)
+            yield
+
+    # Restoring -------------------------------------------------------------------------------------------------------
+
+    def restore(
+        self, state: Mapping[str, Any], checkpoint: Checkpoint | str | os.PathLike[str] | None = None, *,
+        strict: bool = True,
+    ) -> Checkpoint | None:  # fmt: skip
+        """Bring all parts to where the newest checkpoint was saved; None where there is no checkpoint.
+
+        Every byte is compared with its checksum first. If the newest checkpoint is damaged, a warning says so, it is
+        renamed to "damaged-...", and the one before it is used. ``checkpoint`` names another one, ``manager.best()``
+        for instance; it is used or refused.
+
+        Plain values, which cannot take anything back, are in ``values`` of what is returned. With ``strict=False``
+        parts that are missing on either side are passed over.
+
+        Raises:
+            CheckpointError: the parts do not fit the checkpoint, or there are checkpoints and all are damaged. Nothing
+                has changed then.
+        """
+        parts = check_parts("Manager.restore", state)
+        if checkpoint is not None:
+            path = checkpoint.path if isinstance(checkpoint, Checkpoint) else Path(checkpoint)
+            try:
+                about, saved = read_folder(path)
+            except DamagedError as error:
+                raise DamagedError(f"{path} is damaged: {error}") from None
+        else:
+            with contextlib.suppress(OSError):  # a folder that can only be read is fine here
+                if self.folder.is_dir():
+                    with self._writing():
+                        pass
+            found = self._newest_whole()
+            if found is None:
+                return None
+            about, saved = found
+        return replace(about, values=load_parts(str(about.path), parts, saved, strict))
+
+    def _newest_whole(self) -> tuple[Checkpoint, dict[str, Any]] | None:
+        """The newest checkpoint without damage; newer ones that are damaged are put aside."""
+        faults: list[tuple[Path, DamagedError]] = []
+        for path in reversed(self._paths()):
+            try:
+                found = read_folder(path)
+            except DamagedError as error:
+                faults.append((path, error))
+                continue
+            for damaged, fault in faults:
+                now = self._put_aside(damaged)
+                warnings.warn(f"{damaged} is damaged ({fault}){now}; {path.name} is used", UserWarning, stacklevel=3)
+            return found
+        if faults:
+            raise CheckpointError(
+                f"Manager.restore: all checkpoints in {self.folder} are damaged; start anew in another folder:\n  "
+                + "\n  ".join(f"{path.name}: {fault}" for path, fault in faults)
+            )
+        return None
+
+    def _put_aside(self, path: Path) -> str:
+        names = (f"damaged-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
+        target = next(one for name in names if not (one := self.folder / name).exists())
+        try:
+            os.rename(path, target)
+        except OSError as error:  # it was another process, or the folder can only be read
+            return f", and could not be renamed: {error.strerror}"
+        return f" and was renamed to {target.name}"

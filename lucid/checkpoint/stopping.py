@@ -1,0 +1,64 @@
+"""``StopSignals``: Ctrl-C and SIGTERM become a wish that the training loop can grant at a good moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Inside, the first Ctrl-C or SIGTERM only sets ``requested``; the second one acts as if this were not here::
+
+        with lucid.checkpoint.StopSignals() as stop:
+            for images, labels in loader:
+                step(images, labels)
+                if stop.requested:
+                    manager.save(state, step=...)
+                    sys.exit(stop.exit_code)
+
+    ``message`` is written to standard error at the first signal; None is silent. Enter it in the main thread, the one
+    that Python hands signals to.
+
+    Attributes:
+        requested: whether a signal came.
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM, 0 without a signal: what a shell expects of the program.
+
+    Raises:
+        RuntimeError: entered in another thread than the main one.
+    """
+
+    def __init__(self, message: str | None = "Stopping after this step; once more stops at once.") -> None:
+        self._message = message
+        self._former: dict[int, Any] = {}
+        self.requested = False
+        self.exit_code = 0
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("StopSignals: signals come to the main thread only; enter it there")
+        self.requested, self.exit_code = False, 0
+        self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._put_back()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            self._put_back()
+            os.kill(os.getpid(), number)
+            return
+        self.requested, self.exit_code = True, 128 + number
+        if self._message is not None:
+            os.write(2, f"\n{self._message}\n".encode())  # print() is not safe in a signal handler
+
+    def _put_back(self) -> None:
+        for number, handler in self._former.items():
+            # None: it was not installed from Python, and cannot be put back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._former = {}

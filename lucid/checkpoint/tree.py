@@ -1,0 +1,104 @@
+"""Nested Python values as JSON and flat tensors, and back. Nothing is pickled.
+
+JSON has no tensors, tuples, keys that are numbers, NaN or infinity, so these become dictionaries with one key that
+starts with "$": ``{"$tuple": [0.9, 0.999]}``, ``{"$tensor": "state.0.exp_avg"}``. Dictionaries, lists, tuples, strings,
+numbers, None, tensors and NumPy arrays come back as what they were.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import tape
+from lucid._tensor import Tensor
+
+Tensors = dict[str, mx.array]
+
+
+def pack(value: Any, where: str) -> tuple[Any, Tensors]:
+    """``value`` as what JSON has words for, and its tensors by dotted name.
+
+    Raises:
+        TypeError: there is something else in it; the message says where, starting with ``where``.
+    """
+    tensors: Tensors = {}
+    return _packed(value, (), where, tensors), tensors
+
+
+def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
+    if isinstance(value, Tensor | mx.array | np.ndarray):
+        return _packed_array(value, path, where, tensors)
+    if isinstance(value, list | tuple):
+        items = [_packed(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
+        return items if isinstance(value, list) else {"$tuple": items}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _packed(one, (*path, key), where, tensors) for key, one in value.items()}
+        return {
+            "$dict": [
+                [_packed(key, path, where, tensors), _packed(one, (*path, str(key)), where, tensors)]
+                for key, one in value.items()
+            ]
+        }
+    raise TypeError(
+        f"{where}: cannot save {'.'.join(path) or 'it'}, a {type(value).__name__}; wanted tensors, NumPy arrays, "
+        "numbers, strings, None, and lists, tuples and dictionaries of them"
+    )
+
+
+def _packed_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+    name = first = ".".join(path) or "value"
+    number = 1
+    while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors keeps one word to itself
+        number += 1
+        name = f"{first}~{number}"
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufc" or value.dtype.itemsize > 8:
+            raise TypeError(f"{where}: cannot save {first}, a NumPy array of {value.dtype}")
+        native = value.astype(value.dtype.newbyteorder("="))
+        # float64 as its bits: MLX would round it, and does not write it to files.
+        tensors[name] = mx.array(native.view(np.int64) if native.dtype == np.float64 else native)
+        return {"$array": name, "dtype": native.dtype.name}
+    array = value._array if isinstance(value, Tensor) else value
+    if array.dtype == mx.float64:
+        tensors[name] = array.view(mx.int64)
+        return {"$tensor": name, "dtype": "float64"}
+    tensors[name] = array
+    return {"$tensor": name}
+
+
+def unpack(packed: Any, tensors: Mapping[str, mx.array]) -> Any:
+    """The value from which ``pack`` made ``packed`` and ``tensors``; MLX arrays come back as tensors.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are not what ``pack`` makes.
+    """
+    if isinstance(packed, list):
+        return [unpack(one, tensors) for one in packed]
+    if not isinstance(packed, dict):
+        return packed
+    if "$float" in packed:
+        return float(packed["$float"])
+    if "$tuple" in packed:
+        return tuple(unpack(one, tensors) for one in packed["$tuple"])
+    if "$dict" in packed:
+        return {unpack(key, tensors): unpack(one, tensors) for key, one in packed["$dict"]}
+    if "$array" in packed:
+        return np.array(tensors[packed["$array"]]).view(packed["dtype"])
+    if "$tensor" in packed:
+        array = tensors[packed["$tensor"]]
+        return tape.wrap(array.view(mx.float64) if packed.get("dtype") == "float64" else array)
+    return {key: unpack(one, tensors) for key, one in packed.items()}
