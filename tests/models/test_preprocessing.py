@@ -1,0 +1,183 @@
+"""Preprocessing beside what timm, torchvision and transformers give (tests/reference/record_preprocessing.py)."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from lucid import nn
+from lucid.models.preprocessing import ImageTransform, transforms_for
+from lucid.models.tags import find_tag
+
+Image = pytest.importorskip("PIL.Image", reason="needs Pillow to resize images")
+
+from tests.reference import preprocessing_cases as cases  # noqa: E402 - it needs Pillow too
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    with np.load(cases.FILE) as file:
+        return dict(file)
+
+
+def transform_of(tag, size):
+    if size == "test":
+        return transforms_for(tag, use_test_size=True)
+    return transforms_for(tag, image_size=size)
+
+
+@pytest.mark.parametrize(("tag", "size", "name"), cases.CASES)
+def test_pixels_are_those_of_the_library(recorded, tag, size, name):
+    transform = transform_of(tag, size)
+    out = transform(cases.image(name)).numpy()
+    assert out.dtype == np.float32 and out.shape == (3, transform.image_size, transform.image_size)
+    pixels = (out.transpose(1, 2, 0) * np.array(transform.std) + np.array(transform.mean)) * 255
+    wanted = recorded[cases.key(tag, size, name)]
+    assert np.abs(pixels[:: cases.STEP, :: cases.STEP] - wanted).max() <= 1
+    height, width, *sums = recorded[cases.key(tag, size, name) + " sum"]
+    assert pixels.shape[:2] == (height, width)
+    assert np.abs(pixels.mean((0, 1)) - np.array(sums) / (height * width)).max() < 0.05
+
+
+def test_mean_and_std_are_the_tags():
+    """Black and white images, so that no resizing plays a part."""
+    for name in ("timm/convnext_base.clip_laion2b", "torchvision/convnext_tiny.tv_in1k", "facebook/convnext-tiny-224"):
+        tag = find_tag(name)
+        transform = transforms_for(tag)
+        for value in (0, 255):
+            out = transform(np.full((50, 40, 3), value, np.uint8)).numpy()
+            wanted = (value / 255 - np.array(tag.mean)) / np.array(tag.std)
+            np.testing.assert_allclose(out, np.broadcast_to(wanted[:, None, None], out.shape), rtol=1e-6, atol=1e-6)
+
+
+def test_arrays_give_what_pillow_images_give():
+    transform = ImageTransform(32, 36)
+    rgb, grey, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
+    for array, image in [
+        (rgb, Image.fromarray(rgb)),
+        (grey, Image.fromarray(grey[..., 0])),
+        (grey[..., 0], Image.fromarray(grey[..., 0])),
+        (rgba, Image.fromarray(rgba)),
+    ]:
+        np.testing.assert_array_equal(transform(array).numpy(), transform(image).numpy())
+
+
+def test_batches_of_images_of_any_size():
+    transform = ImageTransform(32, 36)
+    images = [Image.fromarray(cases.pattern(50, 70)), cases.pattern(33, 20), cases.pattern(40, 40, 1)]
+    out = transform(images)
+    assert out.shape == (3, 3, 32, 32)
+    for one, image in zip(out.numpy(), images, strict=True):
+        np.testing.assert_array_equal(one, transform(image).numpy())
+    stacked = np.stack([cases.pattern(40, 50), cases.pattern(40, 50)[::-1]])
+    np.testing.assert_array_equal(transform(stacked).numpy(), transform(list(stacked)).numpy())
+
+
+def test_the_image_itself_is_not_changed():
+    image = Image.fromarray(cases.pattern(50, 70))
+    before = np.array(image)
+    ImageTransform(32, 36)(image)
+    np.testing.assert_array_equal(np.array(image), before)
+
+
+def test_crop_shows_what_the_model_sees():
+    image = Image.fromarray(cases.pattern(50, 70))
+    transform = transforms_for("convnext_tiny.fb_in1k")
+    crop = transform.crop(image)
+    assert crop.mode == "RGB" and crop.size == (224, 224)
+    np.testing.assert_array_equal(transform(crop.resize((256, 256))).numpy().shape, (3, 224, 224))
+
+
+@pytest.mark.parametrize(
+    ("name", "image_size", "resize_size", "crop_mode"),
+    [
+        ("convnext_tiny", 224, 235, "center"),  # timm's default tag, in12k_ft_in1k
+        ("convnext_isotropic_base", 224, 256, "center"),
+        ("official/convnext_base_1k_384", 384, 384, "squash"),
+        ("convnext_tiny.tv_in1k", 224, 236, "center"),
+        ("convnextv2_huge.fcmae_ft_in22k_in1k_512", 512, 512, "squash"),
+    ],
+)
+def test_a_name_or_an_architecture(name, image_size, resize_size, crop_mode):
+    transform = transforms_for(name)
+    assert (transform.image_size, transform.resize_size, transform.crop_mode) == (image_size, resize_size, crop_mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "resize_size", "crop_mode"),
+    [
+        ("timm/convnext_tiny.fb_in1k", 384, 438, "center"),
+        ("facebook/convnext-tiny-224", 384, 384, "squash"),
+        ("facebook/convnext-base-384", 224, 256, "center"),
+        ("official/convnext_tiny_1k_224_ema", 512, 512, "squash"),
+        ("torchvision/convnext_tiny.tv_in1k", 448, 472, "center"),
+    ],
+)
+def test_another_size_follows_the_rule_of_the_source(name, size, resize_size, crop_mode):
+    transform = transforms_for(name, image_size=size)
+    assert (transform.image_size, transform.resize_size, transform.crop_mode) == (size, resize_size, crop_mode)
+
+
+def test_a_model_carries_its_tag():
+    model = nn.Identity()
+    with pytest.raises(ValueError, match="this Identity was made without pretrained weights; name a tag"):
+        transforms_for(model)
+    for tag in ("timm/convnext_tiny.fb_in1k", find_tag("timm/convnext_tiny.fb_in1k")):
+        model.pretrained_tag = tag
+        assert transforms_for(model) == transforms_for("timm/convnext_tiny.fb_in1k")
+
+
+def test_the_repr_reads_as_steps():
+    assert repr(transforms_for("convnext_tiny.fb_in1k")) == (
+        "ImageTransform(the short side to 256 px (bicubic), the middle 224x224 px, "
+        "minus (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225))"
+    )
+    assert repr(transforms_for("facebook/convnext-base-384")).startswith(
+        "ImageTransform(both sides to 384 px (bicubic), m"
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((4, 4, 3)), TypeError, "array of uint8, got float64; scale it to 0..255 and convert it"),
+        (np.array(["a"]), TypeError, "array of uint8, got <U1$"),
+        (np.zeros((3, 9, 8), np.uint8), ValueError, r"got \(3, 9, 8\); channels come last: transpose\(1, 2, 0\)"),
+        (np.zeros((9, 8, 2), np.uint8), ValueError, r"must have the shape \(H, W\), .*got \(9, 8, 2\)$"),
+        (np.zeros((0, 8, 3), np.uint8), ValueError, r"got \(0, 8, 3\)"),
+        ([], ValueError, "ImageTransform: got no images"),
+        ("cat.jpg", TypeError, "must be a Pillow image or an array of uint8, got <U7"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, error, message):
+    with pytest.raises(error, match=message):
+        ImageTransform()(image)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, "image_size must be at least 1, got 0"),
+        ({"resize_size": 100}, "resize_size must be at least 224, got 100"),
+        ({"crop_mode": "border"}, "crop_mode must be 'center' or 'squash', got 'border'"),
+        ({"interpolation": "nearest"}, "interpolation must be 'bicubic' or 'bilinear', got 'nearest'"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=f"ImageTransform: {message}"):
+        ImageTransform(**options)
+
+
+def test_sources_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="there is no tag 'convnext_tiney'; the nearest are"):
+        transforms_for("convnext_tiney")
+    with pytest.raises(TypeError, match="source must be a name, a tag or a model, got 3"):
+        transforms_for(3)
+    with pytest.raises(ValueError, match="transforms_for: image_size must be at least 1, got 0"):
+        transforms_for("convnext_tiny", image_size=0)
+
+
+def test_without_pillow_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match=r'images are resized by Pillow; pip install "lucid-mlx\[vision\]"'):
+        ImageTransform()(np.zeros((8, 8, 3), np.uint8))
