@@ -10,7 +10,7 @@ from lucid import _checks
 EXECUTION = frozenset(("foreach", "fused", "capturable", "differentiable"))
 # What groups hold beside the options: labels, and what the learning rate schedulers keep there.
 NOTES = frozenset(
-    ("params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+    ("params", "param_names", "name", "lr_scale", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 )  # fmt: skip
 
 
