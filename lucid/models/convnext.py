@@ -474,7 +474,10 @@ def take_indices(where: str, count: int, indices: int | Sequence[int] | None) ->
         return list(range(count - last, count))
     if not indices:
         raise ValueError(f"{where}: at least one layer is needed, got {indices!r}")
-    return [_checks.dim(where, i, count, "layer") for i in indices]
+    found = [_checks.integer(where, "a layer", i) for i in indices]
+    if min(found) < -count or max(found) >= count:
+        raise ValueError(f"{where}: layers must be in [{-count}, {count - 1}] of {count} layers, got {list(indices)}")
+    return [i % count for i in found]
 
 
 def _integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:

@@ -1,14 +1,25 @@
 """ConvNeXt against recorded logits and gradients of the reference implementation, the table of sizes, and its words."""
 
+import json
+
 import mlx.core as mx
 import numpy as np
 import pytest
 
 import lucid
 from lucid import models, nn
+from tests.reference import timm_calls
 from tests.reference.convnext_cases import CASES, FILE, numbers, weight
+from tests.reference.timm_calls import HEADS, LOGITS, SMALL
 
 RECORDED = np.load(FILE)
+TIMM = json.loads(timm_calls.FILE.read_text())
+FAMILY = [
+    lambda **options: models.ConvNeXt(5, [1, 2], [4, 8], layer_scale_init=0.5, patch_size=2, **options),
+    lambda **options: models.ConvNeXtV2(5, [1, 2], [4, 8], patch_size=2, **options),
+    lambda **options: models.ConvNeXtIsotropic(5, 3, 8, patch_size=4, **options),
+]
+family = pytest.mark.parametrize("make", FAMILY, ids=["V1", "V2", "isotropic"])
 
 
 def build(case):
@@ -36,6 +47,36 @@ def test_logits_and_all_gradients_agree_with_the_reference(case):
     assert set(gradients) == {key for key in RECORDED.files if key.startswith(f"{case}/") and key.endswith(".grad")}
     for name, gradient in gradients.items():
         assert relative_error(gradient, RECORDED[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize("case", LOGITS)
+def test_logits_agree_with_timm(case):
+    kind, arguments, shape = LOGITS[case]
+    model = (models.ConvNeXtV2 if kind == "V2" else models.ConvNeXt)(7, **SMALL, **arguments).eval()
+    values = {}
+    for name, p in model.named_parameters():
+        flat = (p.numel(),) if ".grn." in name else p.shape  # timm's have one dimension
+        values[name] = weight(case, name, flat).reshape(p.shape)
+    model.load_state_dict(values)
+    logits = model(lucid.tensor(numbers(f"{case}/images", shape)))
+    wanted = np.array(TIMM["logits"][case]["values"]).reshape(TIMM["logits"][case]["shape"])
+    assert relative_error(logits, wanted) < 1e-5
+
+
+@pytest.mark.parametrize(("call", "wanted"), list(zip(HEADS, TIMM["heads"], strict=True)), ids=map(str, HEADS))
+def test_heads_are_those_of_timm(call, wanted):
+    arguments, reset = call
+    model = models.ConvNeXt(**SMALL, **arguments).eval()
+    if reset is not None:
+        model.reset_classifier(**reset)
+    assert (model.num_classes, model.num_features) == (wanted["num_classes"], wanted["num_features"])
+    assert isinstance(model.get_classifier(), nn.Linear) == wanted["classifier"]
+    assert model.num_parameters() == wanted["parameters"]
+    images = lucid.randn(1, model.in_chans, 64, 96)
+    features = model.forward_features(images)
+    assert list(features.shape) == wanted["features"]
+    assert list(model(images).shape) == wanted["output"]
+    assert list(model.forward_head(features, pre_logits=True).shape) == wanted["pre_logits"]
 
 
 def test_in_training_mode_without_drop_path_the_same():
@@ -151,6 +192,20 @@ def test_grad_checkpointing_changes_no_loss_gradient_or_random_number(every, aut
     assert [name for name in plain if not lucid.equal(gradients[name], plain[name])] == []
 
 
+@family
+def test_grad_checkpointing_of_all_three(make):
+    images, gradients = lucid.randn(2, 3, 8, 8), []
+    for every in (None, "block", "stage"):
+        lucid.manual_seed(3)
+        model = make(drop_path=0.5)
+        model.set_grad_checkpointing(every is not None, every or "block")
+        lucid.manual_seed(4)
+        (model(images) ** 2).sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for plain, *others in zip(*gradients, strict=True):
+        assert all(lucid.equal(plain, one) for one in others)
+
+
 def test_grad_checkpointing_inside_a_compiled_step():
     results = []
     for compiled in (False, True):
@@ -243,6 +298,140 @@ def test_features():
     assert lucid.equal(headless(images), pooled)
 
 
+@family
+def test_a_new_classifier_starts_as_in_a_new_model(make):
+    model = make(head_init_scale=0.5).to(lucid.bfloat16).eval()
+    model.requires_grad_(False)
+    model.reset_classifier(3000)
+    head = model.get_classifier()
+    weights = head.weight.to(lucid.float32).numpy(force=True)
+    assert weights.shape == (3000, 8) and abs(weights.std() - 0.01) < 0.001
+    assert not head.bias.any().item()
+    assert head.weight.dtype == lucid.bfloat16 and not head.training
+    assert [name for name, p in model.named_parameters() if p.requires_grad] == ["head.weight", "head.bias"]
+
+
+@family
+def test_classes_without_pooling_are_those_of_every_place(make):
+    model, images = make(), lucid.randn(2, 3, 12, 16)
+    averaged = model(images)
+    model.global_pool = ""
+    logits = model(images)
+    assert logits.shape == (2, 5, 3, 4)
+    place = model.forward_features(images)[:, :, 1:2, 2:3]
+    model.global_pool = "avg"
+    np.testing.assert_allclose(
+        model.forward_head(place).numpy(force=True), logits[:, :, 1, 2].numpy(force=True), rtol=1e-4, atol=1e-6
+    )
+    assert lucid.equal(model(images), averaged)
+
+
+@family
+def test_head_dropout_acts_in_training_only(make):
+    model, images = make(drop_rate=0.9), lucid.randn(4, 3, 8, 8)
+    assert not lucid.equal(model(images), model(images))
+    model.eval()
+    assert lucid.equal(model(images), model(images))
+
+
+@family
+def test_intermediate_layers(make):
+    model, images = make(), lucid.randn(2, 3, 12, 20)
+    last, maps = model.forward_intermediates(images)
+    layers = len(model.feature_info)
+    assert lucid.equal(last, model.forward_features(images))
+    assert [y.shape[1] for y in maps] == [one["num_chs"] for one in model.feature_info]
+    assert [12 // y.shape[2] for y in maps] == [one["reduction"] for one in model.feature_info]
+    for name, y in zip((one["module"] for one in model.feature_info), maps, strict=True):
+        seen = []
+        handle = model.get_submodule(name).register_forward_hook(lambda m, a, out, seen=seen: seen.append(out))
+        model(images)
+        handle.remove()
+        assert lucid.equal(seen[0].permute(0, 3, 1, 2), y)
+
+    nhwc = model.forward_intermediates(images, 1, norm=True, output_fmt="NHWC", intermediates_only=True)
+    assert len(nhwc) == 1 and lucid.equal(nhwc[0], model.norm(last.permute(0, 2, 3, 1)))
+    early = model.forward_intermediates(images, [0], stop_early=True)
+    assert lucid.equal(early[0], maps[0]) and lucid.equal(early[1][0], maps[0])
+
+    [tokens] = model.get_intermediate_layers(images)
+    assert lucid.equal(tokens, nhwc[0].flatten(1, 2))
+    [(first, mean), (final, _)] = model.get_intermediate_layers(
+        images, [0, -1], reshape=True, return_class_token=True, norm=False
+    )
+    assert lucid.equal(first, maps[0]) and lucid.equal(final, last)
+    np.testing.assert_allclose(mean.numpy(force=True), maps[0].mean(dim=(2, 3)).numpy(force=True), atol=1e-6)
+    assert len(model.get_intermediate_layers(images, layers)) == layers
+
+
+def test_the_final_norm_is_that_of_the_last_stage_or_of_every_block():
+    images = lucid.randn(1, 3, 8, 8)
+    for make, normed in zip(FAMILY, (False, False, True), strict=True):
+        model = make()
+        plain, scaled = (model.get_intermediate_layers(images, [0], norm=norm)[0] for norm in (False, True))
+        assert lucid.equal(scaled, model.norm(plain) if normed else plain)
+
+
+@family
+def test_frozen_stages_get_no_gradient(make):
+    model, layers = make(), len(make().feature_info)
+    for n in range(layers + 1):
+        model.requires_grad_(True)
+        model.freeze_stages(n)
+        frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        stages = {name.rpartition(".")[0] for name in frozen if name.startswith(("stages.", "blocks."))}
+        assert len({name.split(".")[1] for name in stages}) == n
+        assert any("downsample_layers.0" in name or "stem" in name for name in frozen)
+        assert not any(name.startswith(("norm", "head", f"downsample_layers.{max(n, 1)}")) for name in frozen)
+    model.zero_grad()
+    model(lucid.randn(1, 3, 8, 8)).sum().backward()
+    assert {name for name, p in model.named_parameters() if p.grad is None} == frozen
+    with pytest.raises(ValueError, match=f"freeze_stages: n must be at most {layers}, the number of stages, got 9"):
+        model.freeze_stages(9)
+
+
+@family
+def test_pruned_networks_keep_what_the_maps_need(make):
+    model, images = make(), lucid.randn(1, 3, 8, 8)
+    [wanted] = model.forward_intermediates(images, [0], intermediates_only=True)
+    assert model.prune_intermediate_layers([0]) == [0]
+    assert lucid.equal(model(images), wanted)
+    assert (model.num_features, model.num_classes) == (wanted.shape[1], 0)
+    assert len(model.feature_info) == 1
+    whole = make()
+    whole.prune_intermediate_layers(1, prune_head=False)
+    assert whole(images).shape == (1, 5)
+
+
+@family
+def test_gradients_of_black_images_are_finite(make):
+    """In V2 whole channels may be zero, where the norm of the response has no slope."""
+    model = make()
+    if isinstance(model, models.ConvNeXtV2):
+        for name, p in model.named_parameters():
+            nn.init.ones_(p) if name.endswith("grn.gamma") else nn.init.zeros_(p)
+    images = lucid.zeros(2, 3, 8, 8, requires_grad=True)
+    model(images).square().sum().backward()
+    for tensor in (images, *model.parameters()):
+        assert np.isfinite(tensor.grad.numpy()).all()
+
+
+@family
+def test_autocast_computes_in_half_precision(make):
+    model, images = make(), lucid.randn(2, 3, 12, 12)
+    wanted = model(images).numpy(force=True)
+    with lucid.autocast(dtype=lucid.bfloat16):
+        logits = model(images)
+    assert logits.dtype == lucid.bfloat16
+    assert np.abs(logits.to(lucid.float32).numpy(force=True) - wanted).max() < 0.05 * np.abs(wanted).max() + 1e-3
+
+
+def test_norm_eps():
+    model = models.ConvNeXtV2(5, [1, 1], [4, 8], norm_eps=1e-5, head_norm_eps=1e-12)
+    found = {name: one.eps for name, one in model.named_modules() if isinstance(one, nn.LayerNorm)}
+    assert found.pop("norm") == 1e-12 and set(found.values()) == {1e-5}
+
+
 def test_samples_do_not_touch_each_other():
     model, images = build("four stages, 33 px, batch 3")
     alone = model(images[1:2])
@@ -261,6 +450,9 @@ def test_samples_do_not_touch_each_other():
         ({"drop_path": 1.5}, ValueError, r"ConvNeXt: drop_path must be at least 0 and at most 1, got 1\.5"),
         ({"patch_size": 0}, ValueError, "ConvNeXt: patch_size must be at least 1, got 0"),
         ({"in_chans": 0}, ValueError, "ConvNeXt: in_chans must be at least 1, got 0"),
+        ({"output_stride": 4}, ValueError, "ConvNeXt: output_stride must be 8, 16, 32 or None, got 4"),
+        ({"global_pool": "mean"}, ValueError, "ConvNeXt: global_pool must be 'avg', 'max', 'avgmax' or '', got 'mean'"),
+        ({"drop_rate": -1}, ValueError, "ConvNeXt: drop_rate must be at least 0 and at most 1, got -1"),
     ],
 )
 def test_wrong_options_are_named(arguments, error, message):
@@ -281,6 +473,15 @@ def test_images_that_do_not_fit_are_named(shape, message):
     model = models.ConvNeXt(4, [1, 1, 1, 1], [4, 4, 4, 4])
     with pytest.raises(ValueError, match=message):
         model(lucid.zeros(shape))
+
+
+def test_the_others_name_themselves():
+    with pytest.raises(ValueError, match="ConvNeXtV2: depths must be at least 0, got -1"):
+        models.ConvNeXtV2(depths=[-1], dims=[4])
+    with pytest.raises(ValueError, match="ConvNeXtIsotropic: depth must be at least 1, got 0"):
+        models.ConvNeXtIsotropic(depth=0)
+    with pytest.raises(ValueError, match="ConvNeXtIsotropic: the images must be at least 16x16 px for patch_size 16"):
+        models.ConvNeXtIsotropic(depth=1, dim=4)(lucid.zeros(1, 3, 15, 16))
 
 
 def test_it_takes_half_precision():

@@ -1,0 +1,92 @@
+"""Parameter groups for fine-tuning: lower learning rates for earlier layers, weight decay for weights alone."""
+
+import re
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+from typing import Any
+
+from lucid import _checks, nn
+
+_BLOCK = re.compile(r"(?:.+\.)?(?:stages\.(\d+)|blocks)\.(\d+)\.")
+_BEFORE = re.compile(r"(?:.+\.)?(?:downsample_layers\.(\d+)|stem)\.")
+
+
+def param_groups_layer_decay(
+    model: nn.Module,
+    lr: float,
+    *,
+    weight_decay: float = 0.05,
+    layer_decay: float = 0.75,
+    no_weight_decay_list: Collection[str] = (),
+    blocks_per_layer: int = 3,
+    min_scale: float = 0.0,
+) -> list[dict[str, Any]]:
+    """Groups for an optimizer whose learning rates fall by ``layer_decay`` from each layer to the one before it.
+
+        optimizer = lucid.optim.AdamW(lucid.models.param_groups_layer_decay(model, lr=5e-5, layer_decay=0.8))
+
+    The final norm and the classifier have ``lr`` itself, the layer before them ``lr * layer_decay``, and so on down to
+    the stem; no scale falls below ``min_scale``. A layer is ``blocks_per_layer`` consecutive blocks of a stage, the
+    first of them with the downsampling in front of it. 3 gives the layers of ConvNeXt's authors for depths 3, 3, 27, 3
+    (13 besides the head), 1 those of timm. Biases, norms, gamma and GRN have no weight decay, nor have parameters whose
+    names match a pattern of ``no_weight_decay_list``. Frozen parameters are left out.
+
+    Each group has ``params``, ``param_names``, ``lr``, ``lr_scale`` and ``weight_decay``; schedulers start from its
+    ``lr``. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254.
+
+    Raises:
+        ValueError: the model has no blocks of a ConvNeXt, or an option is out of range.
+    """
+    where = "param_groups_layer_decay"
+    _checks.number(where, "lr", lr, 0)
+    _checks.number(where, "weight_decay", weight_decay, 0)
+    _checks.number(where, "layer_decay", layer_decay, 0, above=True)
+    _checks.number(where, "min_scale", min_scale, 0, 1)
+    _checks.integer(where, "blocks_per_layer", blocks_per_layer, 1)
+    named = list(model.named_parameters())
+    layers = _layers([name for name, _ in named], blocks_per_layer)
+    last = max(layers.values(), default=0) + 1
+    if not any(_BLOCK.match(name) for name in layers):
+        raise ValueError(f"{where}: {type(model).__name__} has no blocks of a ConvNeXt (stages.S.B or blocks.B)")
+
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in named:
+        if not parameter.requires_grad:
+            continue
+        layer = layers.get(name, last)
+        decays = not _has_no_decay(name, parameter.ndim, no_weight_decay_list)
+        scale = max(layer_decay ** (last - layer), min_scale)
+        group = groups.setdefault(
+            (layer, decays),
+            {
+                "params": [],
+                "param_names": [],
+                "lr": lr * scale,
+                "lr_scale": scale,
+                "weight_decay": weight_decay if decays else 0.0,
+            },
+        )
+        group["params"].append(parameter)
+        group["param_names"].append(name)
+    return list(groups.values())
+
+
+def _layers(names: list[str], blocks_per_layer: int) -> dict[str, int]:
+    """The layer of each name that is not the head's, the stem's first."""
+    places: dict[str, tuple[int, int]] = {}  # stage and part of it
+    for name in names:
+        if block := _BLOCK.match(name):
+            places[name] = int(block[1] or 0), int(block[2]) // blocks_per_layer
+        elif before := _BEFORE.match(name):
+            stage = int(before[1] or 0)
+            places[name] = (stage, 0) if stage else (-1, 0)
+    order = {place: i for i, place in enumerate(sorted(set(places.values())))}
+    return {name: order[place] for name, place in places.items()}
+
+
+def _has_no_decay(name: str, ndim: int, patterns: Collection[str]) -> bool:
+    return (
+        ndim <= 1
+        or name.endswith((".bias", ".gamma", ".beta"))
+        or any(fnmatchcase(name, pattern) for pattern in patterns)
+    )
