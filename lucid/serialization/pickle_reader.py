@@ -22,6 +22,9 @@ from typing import Any, BinaryIO
 # Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB.
 _MOST_BYTES = 1 << 25
 _LONGEST_NAME = 256
+_LONGEST_KEY = 4096
+_LONGEST_INTEGER = 256  # bytes
+_LONGEST_TUPLE_AS_KEY = 32
 _ORDERED_DICT = "collections.OrderedDict"
 
 
@@ -97,14 +100,14 @@ class _Machine:
         return int.from_bytes(self.take(size), "little")
 
     def text(self, size_of_length: int) -> str:
-        return self.take(self.unsigned(size_of_length)).decode()
+        return _decoded(self.take(self.unsigned(size_of_length)))
 
     def line(self) -> str:
         found = self.stream.readline(_LONGEST_NAME)
         self.left -= len(found)
         if not found.endswith(b"\n"):
             raise ValueError("its pickle has a name without end")
-        return found[:-1].decode()
+        return _decoded(found[:-1])
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -177,7 +180,7 @@ class _Machine:
         """Drop the versions of modules that PyTorch hangs on a state dict as ``_metadata``; refuse all else."""
         attributes = self.pop()
         self.top(OrderedDict)
-        if not isinstance(attributes, dict) or set(attributes) != {"_metadata"}:
+        if not isinstance(attributes, dict) or attributes.keys() != {"_metadata"}:
             raise ValueError("its pickle sets attributes of an object (instruction BUILD)")
 
     def refer(self) -> None:
@@ -198,13 +201,28 @@ class _Machine:
 
 
 def hashable(key: Any) -> Any:
-    # Flat keys only: the hash of a tuple in a tuple, a million deep, would overflow C's stack.
-    plain = str, int, float, type(None)
-    if isinstance(key, plain) or (isinstance(key, tuple) and all(isinstance(one, plain) for one in key)):
-        return key
-    raise ValueError(
-        f"its pickle uses a {type(key).__name__} as a key; strings, numbers and flat tuples of them will do"
-    )
+    """``key`` if it can be one: a number, a string or a tuple of some. Raises ValueError if not.
+
+    Short and flat, because the pickle may use one key a million times, and because the hash of a tuple in a tuple, a
+    million deep, would overflow C's stack.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if len(parts) > _LONGEST_TUPLE_AS_KEY or not all(
+        one is None or isinstance(one, str | int | float) for one in parts
+    ):
+        raise ValueError(
+            f"its pickle uses a {type(key).__name__} as a key; wanted numbers, strings or short tuples of them"
+        )
+    if any(isinstance(one, str) and len(one) > _LONGEST_KEY for one in parts):
+        raise ValueError(f"its pickle uses a key of more than {_LONGEST_KEY} letters")
+    return key
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its pickle has a text that is no UTF-8 ({error.reason})") from None
 
 
 def _unpack(code: str, machine: _Machine) -> Any:
@@ -212,7 +230,7 @@ def _unpack(code: str, machine: _Machine) -> Any:
 
 
 def _integer(machine: _Machine, size: int) -> int:
-    if size > _LONGEST_NAME:
+    if size > _LONGEST_INTEGER:
         raise ValueError(f"its pickle has an integer of {size} bytes")
     return int.from_bytes(machine.take(size), "little", signed=True)
 

@@ -116,17 +116,18 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         raise ValueError("it is a pickle, but not one of torch.save")
     version, facts = read_pickle(file, ())[0], read_pickle(file, ())[0]
     if version != _LEGACY_VERSION or not isinstance(facts, dict):
-        raise ValueError(f"its format is of version {version!r}, {_LEGACY_VERSION} is read")
+        found = version if isinstance(version, int) else type(version).__name__
+        raise ValueError(f"its format is of version {found}, {_LEGACY_VERSION} is read")
     root, references = read_pickle(file, NAMES)
     keys, _ = read_pickle(file, ())
     try:
         item_sizes = {key: dtype.size for key, dtype, _ in map(storage_of, references)}
     except TypeError:
         raise ValueError("its pickle refers to something that is no storage") from None
-    if not isinstance(keys, list) or set(map(str, keys)) != set(item_sizes):
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(item_sizes):
         raise ValueError("the storages in the file are not those that its tensors refer to")
     places = {}
-    for key in map(str, keys):
+    for key in keys:
         size = int.from_bytes(file.read(8), "little") * item_sizes[key]
         places[key] = file.tell(), size
         if size > file_size - file.tell():

@@ -12,6 +12,8 @@ from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
 
 _DEEPEST = 100  # containers in containers
 _MOST_VALUES = 10_000_000  # counted as often as they are reached: some forty lists of two lists stand for a trillion
+_MOST_ARGUMENTS = 4  # of a call that makes no tensor
+_MOST_COPIED = 1_000_000  # values in all such calls together
 
 NAMES = frozenset(
     {
@@ -34,6 +36,7 @@ class Objects:
         self._storages = storages
         self._made: dict[int, tuple[Any, int]] = {}  # by the node's id: the object, and how many values it stands for
         self._open: set[int] = set()  # nodes that are being made, each inside the one before
+        self._copied = 0  # values that calls were given, which may be the same every time
 
     def make(self, node: Any) -> Any:
         """The object that ``node`` describes; what is shared there is shared here.
@@ -83,7 +86,10 @@ class Objects:
         try:
             if node.name.startswith("torch._utils._rebuild_tensor"):
                 return self._storages.tensor(node.arguments, typed=node.name.endswith("v3")), 1
-            arguments, count = self._all(node.arguments)
+            arguments, count = self._all(node.arguments[: _MOST_ARGUMENTS + 1])
+            self._copied += count
+            if self._copied > _MOST_COPIED:
+                raise ValueError(f"it makes sets, sizes and counters of more than {_MOST_COPIED:,} values")
             return _value(node.name.rpartition(".")[2], *arguments), count
         except TypeError:
             raise ValueError(f"it calls {node.name} with other arguments than PyTorch does") from None

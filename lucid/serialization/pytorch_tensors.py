@@ -78,7 +78,7 @@ class Storages:
             raise ValueError("it holds a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
         sizes, strides = _naturals(size), _naturals(stride)
         [start] = _naturals((offset,))
-        if len(sizes) != len(strides) or len(sizes) > _MOST_DIMS:
+        if len(sizes) != len(strides):
             raise ValueError(f"it holds a tensor with {len(sizes)} sizes and {len(strides)} strides")
         if max(sizes, default=0) > _LARGEST_SIZE:
             raise ValueError(f"it holds a tensor of size {sizes}; a dimension has at most {_LARGEST_SIZE} values")
@@ -134,8 +134,10 @@ def storage_of(node: Persistent) -> tuple[str, mx.Dtype, int]:
 
 
 def _naturals(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or not all(type(one) is int for one in values):
+    if not isinstance(values, tuple | list) or not all(type(one) is int for one in values[:_MOST_DIMS]):
         raise TypeError
+    if len(values) > _MOST_DIMS:
+        raise ValueError(f"it holds a tensor of {len(values)} dimensions; {_MOST_DIMS} are read")
     if any(one < 0 for one in values):
         raise ValueError(f"it holds a tensor with a negative size, stride or offset: {tuple(values)}")
     return tuple(values)

@@ -132,7 +132,9 @@ def test_code_is_refused_by_name(body, culprit):
         (pickled(b"\x8b\x00\x00\x00\xff"), "integer of 4278190080 bytes"),
         (pickled(b"X\xff\xff\xff\xff"), "larger than 32 MiB"),
         (pickled(b"\x8d" + b"\xff" * 8), "larger than 32 MiB"),
-        (pickled(b"\x8c\x01\xff"), "can't decode"),
+        (pickled(b"\x8c\x01\xff"), "no UTF-8"),
+        (pickled(b"}" + text("x" * 5000) + b"Ns"), "more than 4096 letters"),
+        (pickled(b"}(" + b"N" * 33 + b"tNs"), "a tuple as a key"),
     ],
 )
 def test_nonsense_is_refused(body, fault):

@@ -3,7 +3,7 @@
 import pytest
 
 import lucid
-from tests.serialization.writing import ORDERED_DICT, archive, storage, text
+from tests.serialization.writing import ORDERED_DICT, archive, integer, storage, text
 
 
 def load(tmp_path, body):
@@ -37,6 +37,20 @@ def test_a_few_lists_that_stand_for_billions_are_refused(tmp_path):
     doubled = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60))
     with pytest.raises(ValueError, match="more than 10,000,000 values"):
         load(tmp_path, b")" + doubled)
+
+
+@pytest.mark.parametrize(
+    ("function", "values"),
+    [
+        (b"cbuiltins\nset\n", b"](" + b"K\x01" * 20_000 + b"e"),
+        (b"ctorch\nSize\n", b"(" + b"K\x01" * 20_000 + b"t"),
+        (b"ccollections\nCounter\n", b"}(" + b"".join(integer(i) + b"N" for i in range(20_000)) + b"u"),
+    ],
+)
+def test_what_is_copied_again_and_again_is_refused(tmp_path, function, values):
+    calls = (function + b"h\x00\x85R") * 60
+    with pytest.raises(ValueError, match="of more than 1,000,000 values"):
+        load(tmp_path, b"(" + values + b"q\x00" + calls + b"t")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_view(tmp_path, size, stride, offset, values):
         (tensor((4,), (-1,), 3), "negative size, stride or offset: .-1,"),
         (tensor((4,), offset=-1), "negative"),
         (tensor((2, 2), (1,)), "2 sizes and 1 strides"),
-        (tensor((1,) * 33, (1,) * 33), "33 sizes"),
+        (tensor((1,) * 33, (1,) * 33), "33 dimensions"),
         (tensor((2**31, 0), (0, 1)), "at most 2147483647"),
         (tensor((2**30, 2**30), (0, 0)), "far more bytes than it has"),
         (tensor((2**30,) * 32, (0,) * 32), "far more bytes than it has"),
