@@ -32,15 +32,25 @@ _RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 def md5_of(path: Path) -> str:
     """The MD5 checksum of a file, in hexadecimal. It finds damage; it is no proof against forgery."""
-    digest = hashlib.md5(usedforsecurity=False)
+    return _digest(path, hashlib.md5(usedforsecurity=False))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 checksum of a file, in hexadecimal."""
+    return _digest(path, hashlib.sha256())
+
+
+def _digest(path: Path, digest: Any) -> str:
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def fetch_file(url: str, path: Path, md5: str | None) -> None:
+def fetch_file(url: str, path: Path, md5: str | None = None, sha256: str | None = None) -> None:
     """Download ``url`` to ``path``, whole and checked, going on with what an earlier try left.
+
+    ``sha256`` may be its beginning only.
 
     Raises:
         ArchiveError: the server cannot be reached, refuses, keeps breaking off, or sends bytes with another checksum.
@@ -50,25 +60,35 @@ def fetch_file(url: str, path: Path, md5: str | None) -> None:
         raise ValueError(f"download: url must start with http:// or https://, got {url!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    with _locked(part) as file:
-        if path.exists() and (md5 is None or md5_of(path) == md5):  # another process was faster
+    with locked(part) as file:
+        if path.exists() and _difference(path, md5, sha256) is None:  # another process was faster
             part.unlink()
             return
         left_over = file.seek(0, os.SEEK_END) > 0
         _transfer_patiently(url, file, part)
-        if left_over and md5 is not None and md5_of(part) != md5:
+        difference = _difference(part, md5, sha256)
+        if left_over and difference:
             file.truncate(0)  # the left-over was no beginning of this file
             _transfer_patiently(url, file, part)
-        if md5 is not None and (received := md5_of(part)) != md5:
+            difference = _difference(part, md5, sha256)
+        if difference:
             size = part.stat().st_size
             part.unlink()
-            raise ArchiveError(f"{url} sent {size} bytes with md5 {received}, expected md5 {md5}; nothing was kept")
+            raise ArchiveError(f"{url} sent {size} bytes with {difference}; nothing was kept")
         os.fsync(file.fileno())
         os.replace(part, path)
 
 
+def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
+    """In what the file's checksum differs from the one expected."""
+    for name, expected, checksum in (("md5", md5, md5_of), ("sha256", sha256, sha256_of)):
+        if expected is not None and not (received := checksum(path)).startswith(expected):
+            return f"{name} {received}, expected {name} {expected}"
+    return None
+
+
 @contextlib.contextmanager
-def _locked(part: Path) -> Iterator[BinaryIO]:
+def locked(part: Path) -> Iterator[BinaryIO]:
     """``part`` opened for appending, by this process alone."""
     while True:
         file = open(part, "ab")  # noqa: SIM115 - closed below, after the lock was tried

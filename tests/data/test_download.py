@@ -46,6 +46,17 @@ def test_md5_of_several_reads(tmp_path):
     assert md5_of(tmp_path / "file") == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def test_a_sha256_may_be_its_beginning(server, path):
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    for given in (sha256, sha256[:8]):
+        fetch_file(f"{server.url}/set.tar.gz", path, sha256=given)
+        assert path.read_bytes() == server.content
+        path.unlink()
+    with pytest.raises(ArchiveError, match=f"with sha256 {sha256}, expected sha256 00000000; nothing was kept"):
+        fetch_file(f"{server.url}/set.tar.gz", path, sha256="0" * 8)
+    assert files_beside(path) == []
+
+
 @pytest.mark.parametrize("length", [None, "none"])
 def test_a_whole_file_arrives_with_progress(server, path, md5, capsys, length):
     server.length = length
