@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid import _checks, random
-from lucid.data.augment import erasing, mixing, placing
+from lucid.data.augment import erasing, jitter, mixing, placing, policies, warping
 from lucid.data.augment._batch import keys_from
 from lucid.data.augment.scaling import check_statistics, normalize
 from lucid.ops._types import TensorLike
@@ -88,6 +88,62 @@ class RandomHorizontalFlip(Augmentation):
 
     def apply(self, images: Any, key: Any) -> Any:
         return placing.random_horizontal_flip(images, self.p, key=key)
+
+
+class ColorJitter(Augmentation):
+    """``color_jitter``: brightness, contrast, saturation and hue changed by random amounts, in random order."""
+
+    def __init__(
+        self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
+        saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0,
+    ) -> None:  # fmt: skip
+        jitter.checked_ranges("ColorJitter", brightness, contrast, saturation, hue)
+        self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
+
+    def apply(self, images: Any, key: Any) -> Any:
+        return jitter.color_jitter(images, **vars(self), key=key)
+
+
+class RandAugment(Augmentation):
+    """``rand_augment``: ``num_ops`` of timm's 15 operations for each image. The defaults are "rand-m9-mstd0.5-inc1"."""
+
+    def __init__(
+        self, num_ops: int = 2, magnitude: float = 9, magnitude_std: float = 0.5, prob: float = 0.5,
+        increasing: bool = True, magnitude_max: float = 10, interpolation: str = "bilinear",
+        fill: float | Sequence[float] = 128,
+    ) -> None:  # fmt: skip
+        config = policies.RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing)
+        config = policies.checked_rand_config("RandAugment", config)
+        self.num_ops, self.magnitude, self.magnitude_std = config.num_ops, config.magnitude, config.magnitude_std
+        self.prob, self.increasing, self.magnitude_max = config.prob, config.increasing, config.magnitude_max
+        self.interpolation = _checks.one_of("RandAugment", "interpolation", interpolation, warping.INTERPOLATIONS)
+        self.fill = fill
+
+    @classmethod
+    def from_config(
+        cls, config: str, interpolation: str = "bilinear", fill: float | Sequence[float] = 128
+    ) -> "RandAugment":
+        """From timm's way to write one, "rand-m9-mstd0.5-inc1"; see ``parse_rand_config``."""
+        return cls(**policies.parse_rand_config(config)._asdict(), interpolation=interpolation, fill=fill)
+
+    def apply(self, images: Any, key: Any) -> Any:
+        return policies.rand_augment(images, **vars(self), key=key)
+
+
+class TrivialAugmentWide(Augmentation):
+    """``trivial_augment_wide``: one of torchvision's 14 operations, of a random strength, for each image."""
+
+    def __init__(
+        self, num_magnitude_bins: int = 31, interpolation: str = "nearest", fill: float | Sequence[float] = 0
+    ) -> None:
+        self.num_magnitude_bins = _checks.integer("TrivialAugmentWide", "num_magnitude_bins", num_magnitude_bins, 2)
+        self.interpolation = _checks.one_of(
+            "TrivialAugmentWide", "interpolation", interpolation, warping.INTERPOLATIONS
+        )
+        self.fill = fill
+
+    def apply(self, images: Any, key: Any) -> Any:
+        return policies.trivial_augment_wide(images, **vars(self), key=key)
 
 
 class RandomErasing(Augmentation):

@@ -1,0 +1,141 @@
+"""Colours of uint8 images (N, C, H, W), C being 1 or 3, in the arithmetic of Pillow, with other numbers for each image.
+
+What maps a value to a value, whatever its neighbours are, is a table of 256 entries for each image and channel, and one
+look-up for all of them. Only saturation and sharpness look at more than one value.
+"""
+
+import functools
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid.data.augment._batch import bytes_of
+from lucid.ops._common import array
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+_RED, _GREEN, _BLUE = 19595, 38470, 7471  # ITU-R 601-2 luma in 1 / 65536
+
+
+@op
+def adjust_brightness(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` blended with black: 0 gives black, 2 doubles every value. ``factor`` is a number or (N,)."""
+    images = bytes_of("adjust_brightness", images)
+    return blend(mx.array(0, mx.uint8), images, of_each("adjust_brightness", images, factor))
+
+
+@op
+def adjust_contrast(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` blended with their mean grey. ``factor`` is a number or (N,)."""
+    images = bytes_of("adjust_contrast", images)
+    return blend(mean_of(grey(images)), images, of_each("adjust_contrast", images, factor))
+
+
+@op
+def adjust_saturation(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` blended with themselves in grey. ``factor`` is a number or (N,)."""
+    images = bytes_of("adjust_saturation", images)
+    return blend(grey(images), images, of_each("adjust_saturation", images, factor))
+
+
+@op
+def adjust_sharpness(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` blended with themselves smoothed: 0 smooths, 1 gives the image, 2 sharpens. ``factor`` as above."""
+    images = bytes_of("adjust_sharpness", images)
+    return blend(smooth(images), images, of_each("adjust_sharpness", images, factor))
+
+
+def blend(degenerate: mx.array, images: mx.array, factor: mx.array) -> mx.array:
+    """``degenerate`` where factor is 0, ``images`` where it is 1, on the line through both elsewhere; cut off to uint8.
+
+    ``factor`` broadcasts with images.
+    """
+    start = degenerate.astype(mx.float32)
+    out = start + factor * (images.astype(mx.float32) - start)
+    return mx.clip(out, 0, 255).astype(mx.uint8)
+
+
+def grey(images: mx.array) -> mx.array:
+    """(N, 1, H, W) uint8: the luma."""
+    if images.shape[1] == 1:
+        return images
+    wide = images.astype(mx.int32)
+    luma = wide[:, 0:1] * _RED + wide[:, 1:2] * _GREEN + wide[:, 2:3] * _BLUE + 0x8000
+    return mx.right_shift(luma, mx.array(16, mx.int32)).astype(mx.uint8)
+
+
+def mean_of(luma: mx.array) -> mx.array:
+    """(N, 1, 1, 1) uint8: the mean of (N, 1, H, W), rounded half up."""
+    count = luma.shape[2] * luma.shape[3]
+    total = mx.sum(luma.astype(mx.int32), axis=(2, 3), keepdims=True)  # 8 million white pixels fit
+    # As halves: 2 * total would not fit for images half as large.
+    return ((total + count // 2) // count).astype(mx.uint8)
+
+
+def smooth(images: mx.array) -> mx.array:
+    """The mean of 3 x 3 pixels of which the middle counts five times, rounded; the border stays."""
+    if images.shape[2] < 3 or images.shape[3] < 3:
+        return images
+    wide = images.astype(mx.float32)
+    rows = wide[:, :, :-2] + wide[:, :, 1:-1] + wide[:, :, 2:]
+    around = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * wide[:, :, 1:-1, 1:-1]
+    inner = mx.floor(around * (1 / 13) + 0.5).astype(mx.uint8)  # never near a whole number and a half: 13 is odd
+    middle = mx.concatenate([images[:, :, 1:-1, :1], inner, images[:, :, 1:-1, -1:]], axis=3)
+    return mx.concatenate([images[:, :, :1], middle, images[:, :, -1:]], axis=2)
+
+
+def looked_up(images: mx.array, tables: mx.array) -> mx.array:
+    """``out[n, c, i, j] = tables[n, c, images[n, c, i, j]]`` for tables (N, C, 256)."""
+    n, c, height, width = images.shape
+    at = images.reshape(n, c, height * width).astype(mx.uint32)
+    return mx.take_along_axis(tables, at, axis=2).reshape(images.shape)
+
+
+def contrast_tables(images: mx.array, factor: mx.array) -> mx.array:
+    """(N, 1, 256): what ``adjust_contrast`` makes of every value. factor (N, 1, 1)."""
+    return blend(mean_of(grey(images))[..., 0], mx.arange(256), factor)
+
+
+def autocontrast_tables(images: mx.array) -> mx.array:
+    """(N, C, 256): the darkest value to 0, the brightest to 255, linear between them."""
+    low, high = mx.min(images, axis=(2, 3)).astype(mx.int32), mx.max(images, axis=(2, 3)).astype(mx.int32)
+    row = mx.where(low < high, high * (high - 1) // 2 + low + 1, 0)
+    return mx.array(_stretched())[row]
+
+
+@functools.lru_cache(maxsize=1)
+def _stretched() -> np.ndarray:
+    """uint8: row 0 changes nothing; row 1 + high * (high - 1) / 2 + low maps low ... high to 0 ... 255.
+
+    A table, since Pillow computes in float64: 1 in 230 of its values is one below what whole numbers give.
+    """
+    values = np.arange(256, dtype=np.float64)
+    rows = [values[None]]
+    for high in range(1, 256):
+        low = np.arange(high, dtype=np.float64)[:, None]
+        scale = 255.0 / (high - low)
+        rows.append(np.clip(np.trunc(values * scale - low * scale), 0, 255))
+    return np.concatenate(rows).astype(np.uint8)
+
+
+def equalize_tables(images: mx.array) -> mx.array:
+    """(N, C, 256): values spread so that each is about equally frequent, channel by channel."""
+    n, c, height, width = images.shape
+    at = images.reshape(n, c, height * width).astype(mx.uint32)
+    # How often each value is there: the gradient of looking them up, 40 times as fast as adding at indices on a CPU.
+    pull = mx.vjp(lambda table: mx.take_along_axis(table, at, axis=2), [mx.zeros((n, c, 256))], [mx.ones(at.shape)])
+    counts = pull[1][0].astype(mx.int32)
+    brightest = mx.max(images, axis=(2, 3))[:, :, None].astype(mx.uint32)
+    step = (height * width - mx.take_along_axis(counts, brightest, axis=2)) // 255  # (N, C, 1)
+    below = mx.cumsum(counts, axis=2) - counts
+    spread = mx.minimum((step // 2 + below) // mx.maximum(step, 1), 255)
+    return mx.where(step == 0, mx.arange(256), spread).astype(mx.uint8)
+
+
+def of_each(where: str, images: mx.array, factor: Any) -> mx.array:
+    """(N or 1, 1, 1, 1) float32."""
+    factor = array(where, factor, "factor").astype(mx.float32)
+    if factor.shape not in ((), (images.shape[0],)):
+        raise ValueError(f"{where}: factor must be a number or ({images.shape[0]},), got shape {factor.shape}")
+    return factor.reshape(-1, 1, 1, 1)

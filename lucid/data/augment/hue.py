@@ -1,0 +1,63 @@
+"""Hue turned around the colour circle, in whole numbers from 0 to 255 as Pillow's HSV images have them."""
+
+import mlx.core as mx
+
+from lucid.data.augment._batch import bytes_of
+from lucid.data.augment.color import of_each
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+@op
+def adjust_hue(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` (N, C, H, W) uint8 with their hue turned by ``factor``, from -0.5 to 0.5: the opposite colour.
+
+    ``factor`` is a number or (N,). Grey images have no hue and stay.
+    """
+    images = bytes_of("adjust_hue", images)
+    return turned(images, of_each("adjust_hue", images, factor)[:, 0] * 255)
+
+
+def turned(images: mx.array, turn: mx.array) -> mx.array:
+    """``images`` with ``turn`` (N or 1, 1, 1), in 255ths and without its fraction, added to their hue."""
+    if images.shape[1] == 1:
+        return images
+    hue, saturation, value = _to_hsv(images)
+    hue = mx.bitwise_and(hue + turn.astype(mx.int32), 255)  # 256 steps of 255ths, as in torchvision
+    return _from_hsv(hue, saturation, value)
+
+
+def _to_hsv(images: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+    """Hue, saturation and value, each (N, H, W) int32 from 0 to 255."""
+    red, green, blue = (images[:, i].astype(mx.int32) for i in range(3))
+    value = mx.maximum(mx.maximum(red, green), blue)
+    span = value - mx.minimum(mx.minimum(red, green), blue)
+    # The position on the circle in units of 1 / 6 of span: red at 0, green at 2, blue at 4 spans.
+    place = mx.where(
+        red == value,
+        green - blue + mx.where(green < blue, 6 * span, 0),
+        mx.where(green == value, 2 * span + blue - red, 4 * span + red - green),
+    )
+    hue = 85 * place // mx.maximum(2 * span, 1)
+    return hue, 255 * span // mx.maximum(value, 1), value
+
+
+def _from_hsv(hue: mx.array, saturation: mx.array, value: mx.array) -> mx.array:
+    """(N, 3, H, W) uint8."""
+    sixth = 6 * hue // 255
+    part = 6 * hue - 255 * sixth  # from 0 to 254, in 255ths of the sixth
+    low = (2 * value * (255 - saturation) + 255) // 510
+    falling = (2 * value * (255 * 255 - saturation * part) + 65025) // 130050
+    rising = (2 * value * (255 * 255 - saturation * (255 - part)) + 65025) // 130050
+    sixth = mx.where(sixth == 6, 0, sixth)
+
+    def channel(*each: mx.array) -> mx.array:
+        out = each[5]
+        for i in range(5):
+            out = mx.where(sixth == i, each[i], out)
+        return out
+
+    red = channel(value, falling, low, low, rising, value)
+    green = channel(rising, value, value, falling, low, low)
+    blue = channel(low, low, rising, value, value, falling)
+    return mx.stack([red, green, blue], axis=1).astype(mx.uint8)

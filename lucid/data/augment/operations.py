@@ -1,0 +1,162 @@
+"""The operations of RandAugment and TrivialAugment: one of each, with its own argument, for every image of a batch.
+
+What an operation with a certain argument does is a row of a table, computed on the host in float64: a kind, a factor, a
+look-up table for values, a matrix for positions. An image takes a row by its number. So a policy draws a number for
+each image, and every image goes the same way: through a look-up, a blend and a gather, of which at most one changes it.
+
+=============  ====================================  =========================================================
+operation      argument                              what it does
+=============  ====================================  =========================================================
+Identity       any                                   nothing
+ShearX         s                                     takes pixel (x, y) from (x + s y, y)
+ShearY         s                                     takes pixel (x, y) from (x, y + s x)
+TranslateX     pixels                                takes pixel (x, y) from (x + pixels, y)
+TranslateY     pixels                                takes pixel (x, y) from (x, y + pixels)
+Rotate         degrees                               turns around the middle, against the clock
+Brightness     factor                                see ``adjust_brightness``; 1 changes nothing
+Color          factor                                see ``adjust_saturation``
+Contrast       factor                                see ``adjust_contrast``
+Sharpness      factor                                see ``adjust_sharpness``
+Posterize      bits                                  keeps the highest bits of every value
+Solarize       threshold                             takes values from the threshold on from 255
+SolarizeAdd    amount                                adds to values below 128
+Invert         any                                   takes values from 255
+AutoContrast   any                                   stretches the values of each channel to 0 ... 255
+Equalize       any                                   makes the values of each channel equally frequent
+=============  ====================================  =========================================================
+
+Sources: Cubuk et al. 2019, arXiv:1909.13719; Pillow's arithmetic, as torchvision and timm use it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.data.augment import color, warping
+from lucid.data.augment._batch import bytes_of
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+OPERATIONS = (
+    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
+    "Sharpness", "Posterize", "Solarize", "SolarizeAdd", "Invert", "AutoContrast", "Equalize",
+)  # fmt: skip
+# Kinds: what the operations need that cannot be in a table made before the image is seen.
+_PLAIN, _COLOR, _CONTRAST, _SHARPNESS, _AUTOCONTRAST, _EQUALIZE = range(6)
+_KINDS = {"Color": _COLOR, "Contrast": _CONTRAST, "Sharpness": _SHARPNESS, "AutoContrast": _AUTOCONTRAST,
+          "Equalize": _EQUALIZE}  # fmt: skip
+_VALUES = np.arange(256)
+_STILL = np.array([1.0, 0, 0, 0, 1, 0])
+
+
+class Rows(NamedTuple):
+    """What R rows do, in NumPy."""
+
+    kinds: np.ndarray  # (R,) int32
+    lookups: np.ndarray  # (R,) int32, rows of ``tables``
+    factors: np.ndarray  # (R,) float32
+    matrices: np.ndarray  # (R, 6) float64
+    tables: np.ndarray  # (T, 256) uint8
+
+
+def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
+    """The rows of operations with their arguments, for images of height x width."""
+    tables, found = {_VALUES.astype(np.uint8).tobytes(): 0}, []
+    for name, argument in zip(operations, arguments, strict=True):
+        table = _table(name, argument).tobytes()
+        found.append(tables.setdefault(table, len(tables)))
+    return Rows(
+        np.array([_KINDS.get(name, _PLAIN) for name in operations], np.int32),
+        np.array(found, np.int32),
+        np.array(arguments, np.float32),
+        np.array(
+            [_matrix(name, argument, height, width) for name, argument in zip(operations, arguments, strict=True)]
+        ),
+        np.frombuffer(b"".join(tables), np.uint8).reshape(-1, 256),
+    )
+
+
+@op
+def apply_operation(
+    images: TensorLike, operation: str | Sequence[str], argument: float | Sequence[float] = 0.0,
+    interpolation: str = "nearest", fill: float | Sequence[float] = 0,
+) -> mx.array:  # fmt: skip
+    """``images`` (N, C, H, W) uint8 after an operation with an argument: one pair for all images, or one for each.
+
+    ``interpolation`` ("nearest" or "bilinear") and ``fill`` (a number, or one for each channel) are for the operations
+    that move pixels.
+
+    Raises:
+        ValueError: an unknown operation, or another number of them than of images.
+    """
+    images = bytes_of("apply_operation", images)
+    n, _, height, width = images.shape
+    names = [operation] * n if isinstance(operation, str) else list(operation)
+    values: list[float] = np.broadcast_to(np.asarray(argument, np.float64), (n,)).tolist()
+    for name in names:
+        _checks.one_of("apply_operation", "operation", name, OPERATIONS)
+    if len(names) != n:
+        raise ValueError(f"apply_operation: {n} images but {len(names)} operations")
+    return applied(images, rows_of(names, values, height, width), mx.arange(n), interpolation, fill)
+
+
+def applied(
+    images: mx.array, rows: Rows, chosen: mx.array, interpolation: str, fill: float | Sequence[float]
+) -> mx.array:
+    """``images`` with what row ``chosen[n]`` does to image n."""
+    if images.size == 0:
+        return images
+    kind, factor = mx.array(rows.kinds)[chosen], mx.array(rows.factors)[chosen]
+    values = mx.array(rows.tables)[mx.array(rows.lookups)[chosen]][:, None]  # (N, 1, 256)
+    present = set(rows.kinds.tolist())
+    made: dict[int, Any] = {
+        _CONTRAST: lambda: color.contrast_tables(images, factor[:, None, None]),
+        _AUTOCONTRAST: lambda: color.autocontrast_tables(images),
+        _EQUALIZE: lambda: color.equalize_tables(images),
+    }
+    for one in sorted(present & set(made)):
+        values = mx.where((kind == one)[:, None, None], made[one](), values)
+    out = color.looked_up(images, mx.broadcast_to(values, (*images.shape[:2], 256)))
+
+    degenerate = {_COLOR: color.grey, _SHARPNESS: color.smooth}
+    each = kind[:, None, None, None]
+    for one in sorted(present & set(degenerate)):
+        blended = color.blend(degenerate[one](images), images, factor[:, None, None, None])
+        out = mx.where(each == one, blended, out)
+
+    if (rows.matrices == _STILL).all():
+        return out
+    matrices = warping.fixed_point(rows.matrices) if interpolation == "nearest" else rows.matrices.astype(np.float32)
+    return warping.affine.__wrapped__(out, mx.array(matrices)[chosen], interpolation, fill)  # type: ignore[attr-defined]
+
+
+def _table(name: str, argument: float) -> np.ndarray:
+    """(256,) uint8: what becomes of each value."""
+    values: np.ndarray = _VALUES
+    if name == "Brightness":
+        values = np.clip(_VALUES.astype(np.float32) * np.float32(argument), 0, 255)
+    elif name == "Posterize" and argument < 8:
+        values = _VALUES & ~(2 ** (8 - int(argument)) - 1)
+    elif name == "Solarize":
+        values = np.where(argument > _VALUES, _VALUES, 255 - _VALUES)
+    elif name == "SolarizeAdd":
+        values = np.where(_VALUES < 128, np.minimum(255, _VALUES + int(argument)), _VALUES)
+    elif name == "Invert":
+        values = 255 - _VALUES
+    return values.astype(np.uint8)
+
+
+def _matrix(name: str, argument: float, height: int, width: int) -> np.ndarray:
+    """(6,): where each pixel is taken from; see ``warping.affine``."""
+    matrix = _STILL.copy()
+    if name == "Rotate":
+        angle = -np.radians(argument % 360)
+        cos, sin = round(float(np.cos(angle)), 15), round(float(np.sin(angle)), 15)
+        x, y = width / 2, height / 2
+        return np.array([cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y])
+    if (at := {"ShearX": 1, "TranslateX": 2, "ShearY": 3, "TranslateY": 5}.get(name)) is not None:
+        matrix[at] = argument
+    return matrix

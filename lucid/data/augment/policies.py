@@ -1,0 +1,204 @@
+"""RandAugment as timm defines it, and TrivialAugment as torchvision does: which operations are drawn, how strong."""
+
+import functools
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.data.augment import warping
+from lucid.data.augment._batch import bytes_of, keys_from
+from lucid.data.augment.operations import Rows, applied, rows_of
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+# timm's magnitudes go from 0 to 10. They are rounded to these steps, which are far below what can be seen.
+_STEPS_PER_MAGNITUDE = 50
+_RAND_OPERATIONS = (
+    "AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd", "Color", "Contrast",
+    "Brightness", "Sharpness", "ShearX", "ShearY", "TranslateX", "TranslateY",
+)  # fmt: skip
+_WIDE_OPERATIONS = (
+    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
+    "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
+)  # fmt: skip
+
+
+class RandConfig(NamedTuple):
+    """The numbers of a RandAugment; those that ``"rand-m9-mstd0.5-inc1"`` names."""
+
+    magnitude: float = 10.0
+    num_ops: int = 2
+    magnitude_std: float = 0.0  # inf: uniform from 0 to the magnitude
+    magnitude_max: float = 10.0
+    prob: float = 0.5
+    increasing: bool = False
+
+
+def parse_rand_config(config: str) -> RandConfig:
+    """timm's way to write a RandAugment: "rand", then parts joined by "-".
+
+    "m9" is the magnitude (10 if not given), "n2" the number of operations, "mstd0.5" the standard deviation of the
+    magnitude (above 100: uniform from 0 to the magnitude), "mmax10" its highest value, "p0.5" the probability of each
+    operation, "inc1" chooses the operations that grow stronger with the magnitude throughout.
+
+    Raises:
+        ValueError: another beginning, or a part that is none of these.
+    """
+    head, *parts = config.split("-")
+    names = {"m": "magnitude", "n": "num_ops", "mstd": "magnitude_std", "mmax": "magnitude_max", "p": "prob",
+             "inc": "increasing"}  # fmt: skip
+    found: dict[str, float] = {}
+    for part in parts:
+        match = re.fullmatch(r"(m|n|mstd|mmax|p|inc)(\d+(?:\.\d+)?|\.\d+|inf)", part)
+        if match is None:
+            raise ValueError(
+                f"RandAugment: {part!r} in {config!r} must be m, n, mstd, mmax, p or inc and a number, as in "
+                "'rand-m9-mstd0.5-inc1'"
+            )
+        found[names[match[1]]] = float(match[2])
+    if head != "rand":
+        raise ValueError(f"RandAugment: config must begin with 'rand', got {config!r}")
+    result = RandConfig(**found)  # type: ignore[arg-type]
+    return checked_rand_config("RandAugment", result._replace(num_ops=int(result.num_ops)))
+
+
+def checked_rand_config(where: str, config: RandConfig) -> RandConfig:
+    highest = _checks.number(where, "magnitude_max", config.magnitude_max, 0, above=True)
+    std = _checks.number(where, "magnitude_std", config.magnitude_std, 0)
+    return RandConfig(
+        min(_checks.number(where, "magnitude", config.magnitude, 0), highest),
+        _checks.integer(where, "num_ops", config.num_ops, 0),
+        math.inf if std > 100 else std,
+        highest,
+        _checks.probability(where, "prob", config.prob),
+        bool(config.increasing),
+    )
+
+
+@op
+def rand_augment(
+    images: TensorLike, num_ops: int = 2, magnitude: float = 9, magnitude_std: float = 0.5, prob: float = 0.5,
+    increasing: bool = True, magnitude_max: float = 10, interpolation: str = "bilinear",
+    fill: float | Sequence[float] = 128, *, key: TensorLike,
+) -> mx.array:  # fmt: skip
+    """Each image (N, C, H, W) uint8 after ``num_ops`` of timm's 15 operations, every one with probability ``prob``.
+
+    The magnitude of each is normal with ``magnitude`` and ``magnitude_std``, cut off to [0, ``magnitude_max``] (with a
+    deviation above 100 uniform from 0 to ``magnitude``), and means 30 degrees, a shear of 0.3, 0.45 of the size or a
+    factor of 0.1 or 1.9 at 10; directions are drawn too. ``increasing`` takes the forms that grow stronger throughout:
+    without it a magnitude of 10 leaves posterized and solarized images as they are, and factors begin at 0.1. The
+    defaults are "rand-m9-mstd0.5-inc1". timm draws bilinear or bicubic interpolation for each; here it is the same for
+    all. Source: Cubuk et al. 2019, arXiv:1909.13719.
+
+    Raises:
+        TypeError: images that are not uint8.
+        ValueError: options out of range.
+    """
+    where = "rand_augment"
+    images = bytes_of(where, images)
+    _checks.one_of(where, "interpolation", interpolation, warping.INTERPOLATIONS)
+    config = checked_rand_config(where, RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing))
+    n, _, height, width = images.shape
+    levels, rows = _rand_rows(config, height, width)
+    for one in keys_from(where, key, max(config.num_ops, 1))[: config.num_ops]:
+        chosen = _drawn_rand_rows(config, n, levels, one)
+        images = applied(images, rows, chosen, interpolation, fill)
+    return images
+
+
+def _drawn_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> mx.array:
+    """(N,): numbers of rows; the last one changes nothing."""
+    of_choice, of_level = mx.random.split(key)
+    u = mx.random.uniform(shape=(3, n), key=of_choice)
+    place = mx.floor(u[0] * (2 * len(_RAND_OPERATIONS))).astype(mx.int32)  # the operation and the direction
+    if levels == 1:
+        level = mx.array(0)
+    elif config.magnitude_std == math.inf:
+        level = mx.round(u[2] * config.magnitude * _STEPS_PER_MAGNITUDE).astype(mx.int32)
+    else:
+        drawn = mx.random.normal((n,), loc=config.magnitude, scale=config.magnitude_std, key=of_level)
+        level = mx.round(mx.clip(drawn, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(mx.int32)
+    return mx.where(u[1] < config.prob, place * levels + level, 2 * len(_RAND_OPERATIONS) * levels)
+
+
+@functools.lru_cache(maxsize=16)
+def _rand_rows(config: RandConfig, height: int, width: int) -> tuple[int, Rows]:
+    """How many levels there are, and rows (operation, direction, level), and one that changes nothing."""
+    if config.magnitude_std:
+        levels = np.arange(round(config.magnitude_max * _STEPS_PER_MAGNITUDE) + 1) / _STEPS_PER_MAGNITUDE
+    else:
+        levels = np.array([config.magnitude])
+    names, arguments = [], []
+    for name in _RAND_OPERATIONS:
+        for sign in (1, -1):
+            for level in levels.tolist():
+                names.append(name)
+                arguments.append(rand_argument(name, level, sign, config.increasing, height, width))
+    return len(levels), rows_of([*names, "Identity"], [*arguments, 0.0], height, width)
+
+
+def rand_argument(name: str, magnitude: float, sign: int, increasing: bool, height: int, width: int) -> float:
+    """What a magnitude from 0 to 10 means for an operation, in timm."""
+    part = magnitude / 10
+    if name in ("Color", "Contrast", "Brightness", "Sharpness"):
+        return max(0.1, 1.0 + sign * part * 0.9) if increasing else part * 1.8 + 0.1
+    if name == "Posterize":
+        return 4 - int(part * 4) if increasing else int(part * 4)
+    if name == "Solarize":
+        threshold = min(256, int(part * 256))
+        return 256 - threshold if increasing else threshold
+    if name == "SolarizeAdd":
+        return min(128, int(part * 110))
+    most = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}.get(name, 0.0)
+    return sign * part * most * {"TranslateX": width, "TranslateY": height}.get(name, 1)
+
+
+@op
+def trivial_augment_wide(
+    images: TensorLike, num_magnitude_bins: int = 31, interpolation: str = "nearest",
+    fill: float | Sequence[float] = 0, *, key: TensorLike,
+) -> mx.array:  # fmt: skip
+    """Each image (N, C, H, W) uint8 after one of torchvision's 14 operations, of a strength that is drawn too.
+
+    All operations, all ``num_magnitude_bins`` strengths and both directions are equally likely. At most 135 degrees, a
+    shear of 0.99, 32 pixels, factors from 0.01 to 1.99. Source: Müller and Hutter 2021, arXiv:2103.10158.
+
+    Raises:
+        TypeError: images that are not uint8.
+        ValueError: options out of range.
+    """
+    where = "trivial_augment_wide"
+    images = bytes_of(where, images)
+    _checks.one_of(where, "interpolation", interpolation, warping.INTERPOLATIONS)
+    bins = _checks.integer(where, "num_magnitude_bins", num_magnitude_bins, 2)
+    n, _, height, width = images.shape
+    rows = _wide_rows(bins, height, width)
+    (key,) = keys_from(where, key, 1)
+    return applied(images, rows, mx.random.randint(0, len(rows.kinds), (n,), key=key), interpolation, fill)
+
+
+@functools.lru_cache(maxsize=16)
+def _wide_rows(bins: int, height: int, width: int) -> Rows:
+    """Rows (operation, direction, strength)."""
+    places = [(name, sign, strength) for name in _WIDE_OPERATIONS for sign in (1, -1) for strength in range(bins)]
+    arguments = [wide_argument(name, strength, sign, bins) for name, sign, strength in places]
+    return rows_of([name for name, _, _ in places], arguments, height, width)
+
+
+def wide_argument(name: str, strength: int, sign: int, bins: int) -> float:
+    """What strength number 0 ... bins - 1 means for an operation, in torchvision."""
+    part = strength / (bins - 1)
+    if name == "Posterize":
+        return round(8 - part * 6)
+    if name == "Solarize":
+        return 255 * (1 - part)
+    if name in ("TranslateX", "TranslateY"):
+        return sign * int(part * 32)
+    if name in ("Color", "Contrast", "Brightness", "Sharpness"):
+        return 1 + sign * part * 0.99
+    return sign * part * {"Rotate": 135.0, "ShearX": 0.99, "ShearY": 0.99}.get(name, 0.0)
