@@ -18,6 +18,7 @@ _Entry = tuple["weakref.ref[Any]", mx.array]
 # By id, not by the owner itself: a Tensor's == is elementwise, so it cannot be a dictionary's key.
 _entries: dict[int, _Entry] = {}
 _evaluates = True
+_memo: dict[str, Any] | None = None
 
 
 def note(owner: Any) -> None:
@@ -55,6 +56,11 @@ def start(arrays: list[mx.array]) -> None:
         mx.async_eval(*arrays)
 
 
+def memo() -> dict[str, Any] | None:
+    """A dictionary that lives as long as the present ``collecting()`` block; None outside of one."""
+    return _memo
+
+
 @contextmanager
 def collecting() -> Iterator[None]:
     """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.
@@ -62,13 +68,13 @@ def collecting() -> Iterator[None]:
     Owners noted before come back afterwards; what is noted inside and not drained there is forgotten, since a traced
     array has no value.
     """
-    global _entries, _evaluates
-    former = _entries, _evaluates
-    _entries, _evaluates = {}, False
+    global _entries, _evaluates, _memo
+    former = _entries, _evaluates, _memo
+    _entries, _evaluates, _memo = {}, False, {}
     try:
         yield
     finally:
-        _entries, _evaluates = former
+        _entries, _evaluates, _memo = former
 
 
 def _forget(key: int, reference: "weakref.ref[Any]") -> None:

@@ -112,3 +112,13 @@ def test_evaluating_says_whether_values_can_be_computed():
     with _pending.collecting():
         assert not _pending.evaluating()
     assert _pending.evaluating()
+
+
+def test_memo_lives_as_long_as_the_collecting_block():
+    assert _pending.memo() is None
+    with _pending.collecting():
+        _pending.memo()["last"] = 1
+        with _pending.collecting():
+            assert _pending.memo() == {}
+        assert _pending.memo() == {"last": 1}
+    assert _pending.memo() is None
