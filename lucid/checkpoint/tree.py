@@ -31,10 +31,10 @@ def pack(value: Any, where: str) -> tuple[Any, Tensors]:
 
 
 def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
-    if value is None or isinstance(value, bool | str):
-        return value
     if isinstance(value, np.generic):
         value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):

@@ -1,0 +1,136 @@
+"""Training that is killed and resumed ends with the very bits of training that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lucid import checkpoint
+from lucid.checkpoint.folder import read_folder
+from tests.checkpoint.training import Run
+
+ROOT = Path(__file__).parents[2]
+STEPS = 120
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The checksum of STEPS steps in one go."""
+    return Run(tmp_path_factory.mktemp("uninterrupted")).go_on(STEPS).checksum()
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_run_goes_on_from_every_position_in_an_epoch(tmp_path, num_workers):
+    want = Run(tmp_path / "whole", num_workers).go_on(18).checksum()
+    for stop in range(1, 18):  # 7 batches an epoch: the middle, the last one, the first of the next
+        folder = tmp_path / str(stop)
+        Run(folder, num_workers).go_on(stop, every=stop)
+        resumed = Run(folder, num_workers)
+        assert resumed.steps_done == stop
+        assert resumed.go_on(18, every=100).checksum() == want
+
+
+def test_compiled_steps_go_on_exactly(tmp_path):
+    want = Run(tmp_path / "whole", compiled=True).go_on(9).checksum()
+    Run(tmp_path / "parts", compiled=True).go_on(5, every=4)
+    resumed = Run(tmp_path / "parts", compiled=True)
+    assert resumed.steps_done == 4
+    assert resumed.go_on(9).checksum() == want
+
+
+def killed_and_resumed(folder, kills, seed):
+    """Run to the end with so many SIGKILLs at random moments on the way; the checksum, and what went wrong."""
+    rng, faults = random.Random(seed), []
+    command = [sys.executable, "-m", "tests.checkpoint.training", str(folder), str(STEPS)]
+    for _ in range(kills):
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            for _ in range(rng.randrange(1, 9)):  # "ready" and some steps
+                process.stdout.readline()
+            time.sleep(rng.random() * 0.02)  # a step with its checkpoint takes about as long
+            process.send_signal(signal.SIGKILL)
+            faults.append(process.stderr.read())
+        newest = max(folder.glob("step-*"), default=None)
+        if newest is not None:
+            read_folder(newest)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1], [*filter(None, faults), *filter(None, [done.stderr])]
+
+
+def test_20_kills_at_random_moments_leave_no_trace(tmp_path, uninterrupted):
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda seed: killed_and_resumed(tmp_path / str(seed), 10, seed), range(2)))
+    for seed, (checksum, faults) in enumerate(runs):
+        assert faults == []
+        assert checksum == uninterrupted
+        names = sorted(path.name for path in (tmp_path / str(seed)).iterdir())
+        assert len(names) <= 4 and not any("damaged" in name or "temporary" in name for name in names)
+
+
+KILLED_AT_EVERY_LINE = """
+import os, sys, warnings
+from pathlib import Path
+import lucid
+from lucid import checkpoint
+
+warnings.simplefilter("error")
+folder, own = Path(sys.argv[1]), str(Path(checkpoint.__file__).parent)
+names = {os.path.join(own, name) for name in ("folder.py", "manager.py")}
+
+def work(at, last):
+    def count(frame, event, argument):
+        nonlocal at
+        if frame.f_code.co_filename not in names:
+            return None
+        if event == "line":
+            at -= 1
+            if at == 0:
+                os._exit(9)
+        return count
+    manager = checkpoint.Manager(at_folder, keep=1)
+    if last == 2:
+        sys.settrace(count)
+    manager.save({"x": lucid.full((5,), float(last)), "n": last}, step=last)
+    sys.settrace(None)
+
+at = 0
+while True:
+    at += 1
+    at_folder = folder / str(at)
+    for last in (1, 2):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                work(at, last)
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code not in ((0,) if last == 1 else (0, 9)):
+            sys.exit(f"line {at}: exit code {code}")
+    if code == 0:
+        break
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has loaded MLX, which Metal does not allow")
+def test_a_save_that_is_killed_at_any_line_leaves_the_last_or_the_new_checkpoint(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_LINE, str(tmp_path)], cwd=ROOT, check=True, timeout=300)
+    folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
+    assert len(folders) > 80
+    steps = []
+    for folder in folders:
+        values = {"x": None, "n": None}
+        found = checkpoint.Manager(folder).restore(values)  # a warning would fail the test
+        assert found.values["x"].tolist() == [float(found.step)] * 5 and found.values["n"] == found.step
+        assert {path.name for path in folder.iterdir()} <= {".lock", "step-00000001", "step-00000002"}
+        steps.append(found.step)
+    assert steps == sorted(steps) and set(steps) == {1, 2}
+    assert os.listdir(folders[-1]).count("step-00000001") == 0

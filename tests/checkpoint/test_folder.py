@@ -1,0 +1,92 @@
+"""One folder: written completely or not at all, and every damage to it is found."""
+
+import json
+import os
+
+import pytest
+
+import lucid
+from lucid.checkpoint import CheckpointError, DamagedError
+from lucid.checkpoint.folder import check_part_name, read_about, read_folder, write_folder
+from lucid.checkpoint.tree import pack
+
+PARTS = {"model": {"weight": lucid.tensor([1.0, 2.0, 3.0])}, "history": [1, 2]}
+ABOUT = {"step": 7, "epoch": None, "metrics": {"loss": float("nan")}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    parts = {name: pack(value, name) for name, value in PARTS.items()}
+    write_folder(tmp_path / "temporary", tmp_path / "step", parts, ABOUT)
+    assert os.listdir(tmp_path) == ["step"]
+    return tmp_path / "step"
+
+
+def test_what_was_written_is_read(folder):
+    about, parts = read_folder(folder)
+    assert (about.path, about.step, about.epoch, list(about.metrics)) == (folder, 7, None, ["loss"])
+    assert parts["model"]["weight"].tolist() == [1.0, 2.0, 3.0] and parts["history"] == [1, 2]
+    assert sorted(os.listdir(folder)) == ["manifest.json", "model.safetensors", "state.json"]
+    assert lucid.load(folder / "model.safetensors")["weight"].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_every_changed_bit_is_found(folder):
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        for at in range(len(content)):
+            path.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
+            try:
+                about, _ = read_folder(folder)
+            except DamagedError:
+                continue
+            # White space in the manifest carries nothing.
+            assert path.name == "manifest.json" and about == read_about(folder)[0]
+            assert json.loads(path.read_bytes()) == json.loads(content)
+        path.write_bytes(content)
+    read_folder(folder)
+
+
+def test_every_missing_end_is_found(folder):
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        for size in (0, 1, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:size])
+            with pytest.raises(DamagedError, match=path.name):
+                read_folder(folder)
+        path.write_bytes(content + b" " if path.name != "manifest.json" else content)
+        if path.name != "manifest.json":
+            with pytest.raises(DamagedError, match="were written"):
+                read_folder(folder)
+        path.write_bytes(content)
+
+
+def test_missing_files_are_found(folder):
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DamagedError, match=f"{path.name} (is missing|cannot be read)"):
+            read_folder(folder)
+        path.mkdir()
+        with pytest.raises(DamagedError, match=f"{path.name} cannot be read"):
+            read_folder(folder)
+        path.rmdir()
+        path.write_bytes(content)
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(DamagedError, match=r"manifest.json is missing"):
+        read_folder(folder)
+
+
+def test_another_format_is_no_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr("lucid.checkpoint.folder.FORMAT", "lucid.checkpoint 99")
+    write_folder(tmp_path / "temporary", tmp_path / "step", {"a": pack(1, "a")}, ABOUT)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="is of the format 'lucid.checkpoint 99'") as error:
+        read_folder(tmp_path / "step")
+    assert not isinstance(error.value, DamagedError)
+
+
+@pytest.mark.parametrize("name", ["", "../model", "a/b", ".hidden", "a b", 3])
+def test_names_that_are_no_files_are_refused(name):
+    with pytest.raises(ValueError, match="here: the name of a part must be"):
+        check_part_name("here", name)

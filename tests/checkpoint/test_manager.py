@@ -1,0 +1,256 @@
+"""Manager: what stays and what goes, damage, full disks, several writers, and mistakes."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+
+import lucid
+from lucid import nn
+from lucid.checkpoint import CheckpointError, DamagedError, Manager
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def save(manager, *steps, **metrics):
+    for step in steps:
+        manager.save({"n": step}, step=step, metrics=metrics)
+
+
+def restored(manager):
+    return manager.restore({"n": None}).values["n"]
+
+
+def test_an_empty_or_missing_folder_restores_nothing(tmp_path):
+    manager = Manager(tmp_path / "a" / "b")
+    model = nn.Linear(2, 2)
+    before = model.weight.tolist()
+    assert manager.restore({"model": model}) is None and model.weight.tolist() == before
+    assert manager.latest() is None and manager.checkpoints() == []
+    assert not manager.folder.exists()
+    manager.folder.mkdir(parents=True)
+    assert manager.restore({"model": model}) is None
+
+
+def test_what_is_saved_is_restored(tmp_path):
+    manager = Manager(tmp_path / "runs" / "first")
+    model = nn.Linear(2, 2)
+    path = manager.save({"model": model, "n": [1, (2,)]}, step=12, epoch=3, metrics={"loss": lucid.tensor(0.5)})
+    assert path == tmp_path / "runs" / "first" / "step-00000012"
+    other = nn.Linear(2, 2)
+    found = manager.restore({"model": other, "n": None})
+    assert other.weight.tolist() == model.weight.tolist()
+    assert (found.path, found.step, found.epoch, found.metrics) == (path, 12, 3, {"loss": 0.5})
+    assert found.values == {"n": [1, (2,)]}
+    assert lucid.load(path / "model.safetensors").keys() == {"weight", "bias"}
+
+
+def test_the_newest_and_the_best_stay(tmp_path):
+    manager = Manager(tmp_path, keep=2, best="accuracy")
+    for step, accuracy in enumerate([0.1, 0.7, 0.3, 0.7, float("nan"), 0.2], start=1):
+        save(manager, step, accuracy=accuracy)
+    assert names(tmp_path) == ["step-00000002", "step-00000005", "step-00000006"]
+    assert manager.best().step == 2 and manager.latest().step == 6
+    assert manager.restore({"n": None}, manager.best()).values == {"n": 2}
+    manager.save({"n": 7}, step=7)  # in the middle of an epoch: no metrics
+    assert names(tmp_path) == ["step-00000002", "step-00000006", "step-00000007"]
+    save(Manager(tmp_path, keep=1, best="loss", mode="min"), 8, loss=3.0)
+    assert names(tmp_path) == ["step-00000008"]
+    assert Manager(tmp_path, best="other").best() is None
+    assert Manager(tmp_path, best="loss", mode="min").best().step == 8
+
+
+def test_all_stay_when_asked(tmp_path):
+    save(Manager(tmp_path, keep=None), *range(5))
+    assert [one.step for one in Manager(tmp_path).checkpoints()] == [0, 1, 2, 3, 4]
+
+
+def test_a_step_can_be_saved_again(tmp_path):
+    manager = Manager(tmp_path, keep=2)
+    save(manager, 1, 2)
+    for value in ("a", "b", "c"):
+        manager.save({"n": value}, step=2)
+        assert restored(manager) == value
+    assert names(tmp_path) == ["step-00000001", "step-00000002.4"]
+    manager.save({"n": "large"}, step=123456789012)
+    assert restored(manager) == "large"
+
+
+def damage(path, how):
+    file = path / "state.json"
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif how == "changed":
+        file.write_bytes(file.read_bytes().replace(b"n", b"m"))
+    elif how == "file missing":
+        file.unlink()
+    elif how == "manifest missing":
+        (path / "manifest.json").unlink()
+    elif how == "empty":
+        shutil.rmtree(path)
+        path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["cut off", "changed", "file missing", "manifest missing", "empty"])
+def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path, how):
+    manager = Manager(tmp_path, keep=3)
+    save(manager, 1, 2, 3)
+    damage(tmp_path / "step-00000003", how)
+    with pytest.warns(UserWarning, match=r"step-00000003 is damaged \(.*\) and was renamed to damaged-.*00002 is used"):
+        assert restored(manager) == 2
+    assert names(tmp_path) == ["damaged-step-00000003", "step-00000001", "step-00000002"]
+    assert restored(manager) == 2  # and no second warning
+    save(manager, 3, 4, 5)  # the run goes on
+    assert restored(manager) == 5
+    damage(tmp_path / "step-00000005", how)
+    damage(tmp_path / "step-00000004", how)
+    with pytest.warns(UserWarning, match="damaged") as caught:
+        assert restored(manager) == 3
+    assert len(caught) == 2
+
+
+def test_when_all_are_damaged_training_does_not_start_anew_silently(tmp_path):
+    manager = Manager(tmp_path)
+    save(manager, 1, 2)
+    for path in tmp_path.glob("step-*"):
+        damage(path, "changed" if path.name.endswith("1") else "cut off")
+        damage(path, "empty")
+    with pytest.raises(
+        CheckpointError, match="(?s)all checkpoints in .* are damaged.*00002: manifest.*00001: manifest"
+    ):
+        restored(manager)
+    assert names(tmp_path) == ["step-00000001", "step-00000002"]
+
+
+def test_a_damaged_checkpoint_that_was_asked_for_is_refused(tmp_path):
+    manager = Manager(tmp_path, best="a")
+    save(manager, 1, a=2)
+    save(manager, 2, a=1)
+    damage(tmp_path / "step-00000001", "cut off")
+    with pytest.raises(DamagedError, match=r"step-00000001 is damaged: state.json has \d+ bytes"):
+        manager.restore({"n": None}, manager.best())
+    assert manager.restore({"n": None}, tmp_path / "step-00000002").values == {"n": 2}
+
+
+def test_a_folder_that_can_only_be_read_restores(tmp_path, monkeypatch):
+    save(Manager(tmp_path), 1, 2)
+    damage(tmp_path / "step-00000002", "cut off")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("lucid.checkpoint.manager.open", refuse, raising=False)  # the lock
+    monkeypatch.setattr("os.rename", refuse)
+    with pytest.warns(UserWarning, match="and could not be renamed: Permission denied; step-00000001 is used"):
+        assert restored(Manager(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, call):
+    manager = Manager(tmp_path, keep=1)
+    state = {"a": lucid.zeros(5), "b": lucid.zeros(7), "n": 1}
+    manager.save(state, step=1)
+    before = {path: path.read_bytes() for path in (tmp_path / "step-00000001").iterdir()}
+    count, fsync = 0, os.fsync
+
+    def full(descriptor):
+        nonlocal count
+        count += 1
+        if count == call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    message = "step 2 could not be saved in .*No space left on device.*; the newest checkpoint is step-00000001"
+    with pytest.raises(OSError, match=message) as error:
+        manager.save(state, step=2)
+    assert error.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    assert names(tmp_path) == ["step-00000001"]
+    assert {path: path.read_bytes() for path in (tmp_path / "step-00000001").iterdir()} == before
+    manager.save(state, step=2)
+    assert names(tmp_path) == ["step-00000002"]
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    manager = Manager(tmp_path)
+    for leave in ("saving", "restoring"):
+        (tmp_path / ".temporary-step-00000009").mkdir(parents=True)
+        (tmp_path / ".temporary-step-00000009" / "model.safetensors").write_bytes(b"half")
+        (tmp_path / "notes.txt").write_text("the user's")
+        save(manager, 1) if leave == "saving" else restored(manager)
+        assert not list(tmp_path.glob(".temporary*")) and (tmp_path / "notes.txt").exists()
+
+
+def test_several_writers_take_turns(tmp_path):
+    program = (
+        "import sys; from lucid.checkpoint import Manager\n"
+        "for step in range(5):\n"
+        "    Manager(sys.argv[1], keep=None).save({'n': sys.argv[2]}, step=7)"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, tmp_path, name], cwd=ROOT) for name in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    manager = Manager(tmp_path)
+    found = [manager.restore({"n": None}, one).values["n"] for one in manager.checkpoints()]
+    assert len(found) == 10 and sorted(found) == ["a"] * 5 + ["b"] * 5
+
+
+def test_threads_of_one_process_take_turns(tmp_path):
+    threads = [threading.Thread(target=lambda: save(Manager(tmp_path, keep=None), 3)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Manager(tmp_path).checkpoints()) == 4
+
+
+def test_another_run_does_not_write_over_this_one(tmp_path):
+    save(Manager(tmp_path), 10)
+    with pytest.raises(ValueError, match="holds step 10, and step 5 would not be the newest; restore"):
+        save(Manager(tmp_path), 5)
+    assert names(tmp_path) == ["step-00000010"]
+
+
+def test_mistakes_are_explained_before_anything_is_written(tmp_path):
+    manager = Manager(tmp_path / "runs", best="accuracy")
+    with pytest.raises(ValueError, match="metrics must have 'accuracy', got loss"):
+        manager.save({"n": 1}, step=1, metrics={"loss": 1.0})
+    with pytest.raises(TypeError, match="Manager.save: 'n': cannot save it, a set"):
+        manager.save({"n": {1}}, step=1)
+    with pytest.raises(TypeError, match="step must be an integer"):
+        manager.save({"n": 1}, step=1.5)
+    with pytest.raises(ValueError, match="name of a part must be letters"):
+        manager.save({"../n": 1}, step=1)
+    assert not manager.folder.exists()
+    with pytest.raises(ValueError, match="keep must be at least 1"):
+        Manager(tmp_path, keep=0)
+    with pytest.raises(ValueError, match="mode must be 'max' or 'min'"):
+        Manager(tmp_path, mode="largest")
+    with pytest.raises(ValueError, match="which metric"):
+        Manager(tmp_path).best()
+
+
+def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
+    manager = Manager(tmp_path)
+    manager.save({"model": nn.Linear(2, 2), "n": 1}, step=1)
+    model = nn.Linear(3, 2)
+    before = model.weight.tolist()
+    with warnings.catch_warnings():
+        with pytest.raises(
+            CheckpointError, match="(?s)step-00000001: 'model' does not fit, nothing was loaded.*weight"
+        ):
+            manager.restore({"model": model, "n": None})
+        with pytest.raises(CheckpointError, match="missing in the checkpoint: ema"):
+            manager.restore({"model": model, "n": None, "ema": 1})
+    assert model.weight.tolist() == before
+    assert names(tmp_path) == ["step-00000001"]  # it is whole: nothing is renamed
