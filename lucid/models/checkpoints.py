@@ -1,0 +1,242 @@
+"""Checkpoints of ConvNeXt in any of the four dialects, into a model and back to a file.
+
+model = lucid.models.create_model("convnext_tiny")
+print(lucid.models.load_checkpoint(model, "convnext_tiny_1k_224_ema.pth"))
+lucid.models.save_checkpoint(model, "model.safetensors", dialect="timm")
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks, nn, serialization
+from lucid._tensor import Tensor
+from lucid.models.architecture import Architecture, architecture_of, nearest_variant, variant_of
+from lucid.models.contents import CheckpointError, Network, choose, networks
+from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
+from lucid.models.dialects import DIALECTS, shape_in, translate
+from lucid.models.features import FeatureListNet
+from lucid.models.fitting import CLASSIFIER, LoadReport, plan_fitting
+
+_HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
+_XXLARGE = Architecture("ConvNeXt", (3, 4, 30, 3), (384, 768, 1536, 3072), True)  # timm's
+# timm has forms of ConvNeXt that this library has not; names that start so give them away.
+_UNSUPPORTED = {
+    "norm_pre.": "that normalizes before pooling (tags with _hnf)",
+    "stem.2.": "with a stem of overlapping convolutions (tags with _ols)",
+    "stem.3.": "with a stem of overlapping convolutions (tags with _ols)",
+    "head.pre_logits.": "with a hidden layer in the head (some tags of CLIP)",
+    "stages.0.downsample.": "with patch_size=2, which is halved again before the first stage",
+}
+_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano")
+_Body = ConvNeXt | ConvNeXtIsotropic
+
+
+def load_checkpoint(
+    model: nn.Module,
+    source: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    dialect: str | None = None,
+    strict: bool = True,
+    use_ema: bool = True,
+) -> LoadReport:
+    """Take over the weights of a checkpoint in any dialect: a file (safetensors, ``.pth``) or a mapping.
+
+    The dialect, wrappers such as ``["model"]``, prefixes such as ``module.`` and EMA copies are recognized. The report
+    says what was found, what was left out and why; it stays in ``model.load_report``. Values are converted to the
+    dtypes of the model.
+
+    - A classifier of another size, or none in the checkpoint: the model keeps its own, with a warning.
+    - A stem for 3 channels in a model for another number: see ``adapt_input_conv``.
+    - Names not behind the network's prefix (a segmentation head, an optimizer) are left out.
+    - ``dialect``: look for this one only. ``use_ema``: of two networks take the average; False takes the other.
+    - ``strict=False`` lets names be missing or unknown. Architecture and shapes have to agree all the same.
+
+    Hugging Face's final norm has another eps, 1e-12 or what a ``config.json`` beside the file says; the model's is set
+    to it. All is checked first: on an error the model is as it was. Then tensors are read one by one, so that a
+    safetensors file is never in memory twice.
+
+    Raises:
+        CheckpointError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
+        TypeError: ``model`` is no ConvNeXt.
+        FileNotFoundError: there is no such file. ValueError: it is damaged or not a file of tensors.
+    """
+    body = _body("load_checkpoint", model)
+    own = body.state_dict(keep_vars=True)
+    if dialect is not None:
+        _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
+    name = "the mapping" if isinstance(source, Mapping) else str(source)
+    where = f"load_checkpoint: {name}"
+    network = _network(where, source, dialect, use_ema)
+    found = _checked_architecture(where, network, body, own)
+    report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
+    plan = plan_fitting(where, network, own, report, strict)
+    _set_final_eps(body, source, report, model.__dict__.get("load_report"))
+    network.tensors.clear()  # now the plan alone holds the arrays, and each is let go once it is read and converted
+    plan.reverse()
+    while plan:
+        tensor, array = plan.pop()
+        mx.eval(array)
+        tensor._rebind(array)
+    model.load_report = report
+    if report.kept:
+        reasons = "; ".join(dict.fromkeys(report.kept.values()))
+        warnings.warn(f"{where}: {reasons}; the model keeps its own {', '.join(report.kept)}", stacklevel=2)
+    return report
+
+
+def save_checkpoint(
+    model: nn.Module,
+    path: str | os.PathLike[str],
+    dialect: str = "official",
+    *,
+    pointwise_convolutions: bool | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the weights to a safetensors file under the names and in the shapes of ``dialect``.
+
+    What came from a dialect and is saved in it again has the same bytes under the same names. The file is complete or
+    not there. ``metadata`` goes in beside ``{"format": "pt"}``, without which transformers does not read the file.
+
+    - torchvision has no V2, and only the official dialect has isotropic networks.
+    - ``pointwise_convolutions``: 1x1 convolutions for Linear layers, timm's ``conv_mlp=True``. By default as in the
+      checkpoint of timm that the weights came from, else for atto, femto, pico and nano, for which timm has them.
+    - Hugging Face's final norm has eps 1e-12; a config that says ``layer_norm_eps=1e-6`` gives it the one of this
+      library. Without classifier the names are those of ``ConvNextModel``.
+
+    Raises:
+        ValueError: the dialect has no such network, or the file is not called ``*.safetensors``.
+        TypeError: ``model`` is no ConvNeXt.
+    """
+    own = _body("save_checkpoint", model).state_dict()
+    _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
+    architecture = architecture_of(_shapes(own))
+    if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
+        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
+    report: LoadReport | None = model.__dict__.get("load_report")
+    if pointwise_convolutions is None and report is not None and report.dialect == "timm":
+        pointwise_convolutions = report.pointwise_convolutions
+    elif pointwise_convolutions is None:
+        pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
+    base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
+    arrays = {}
+    for official, tensor in own.items():
+        name = translate(official, "official", dialect)
+        if name is None:
+            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}; dialect='official' has it")
+        shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions)
+        arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
+    serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
+
+
+def _body(where: str, model: nn.Module) -> _Body:
+    """The network itself."""
+    if isinstance(model, FeatureListNet):
+        model = model.body
+    if isinstance(model, _Body):
+        return model
+    modules = model.named_modules() if isinstance(model, nn.Module) else ()
+    inside = next((name for name, one in modules if isinstance(one, _Body)), None)
+    hint = f"; its {inside!r} is one" if inside else ""
+    raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
+
+
+def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
+    """The one network to load."""
+    tree = source if isinstance(source, Mapping) else serialization.load(source)
+    names = [str(name) for name in tree] if isinstance(tree, Mapping) else []
+    found = list(networks(tree)) if isinstance(tree, Mapping) else []
+    wanted = [one for one in found if dialect in (None, one.dialect)]
+    if wanted:
+        return choose(where, wanted, use_ema)
+    if found:
+        raise CheckpointError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
+    start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise CheckpointError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
+
+
+def _checked_architecture(where: str, network: Network, body: _Body, own: Mapping[str, Tensor]) -> Architecture:
+    """The architecture of the checkpoint, if the model can take it.
+
+    Raises:
+        CheckpointError: it is another, with both named and what to do.
+    """
+    if network.dialect == "timm":
+        _refuse_unsupported(where, network)
+    found, wanted = architecture_of(_shapes(network.tensors)), architecture_of(_shapes(own))
+    if not _fits(found, wanted, pruned="norm.weight" not in own):
+        variant = variant_of(found)
+        taker = f"create_model({variant!r})" if variant else str(found)
+        nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
+        raise CheckpointError(
+            f"{where} holds {_described(found)}, the model is {_described(wanted)}. Nothing was loaded; "
+            f"lucid.models.{taker} takes it{nearest}"
+        )
+    if found == _XXLARGE and not any(isinstance(one, nn.LayerNorm) and one.eps == 1e-5 for one in body.modules()):
+        raise CheckpointError(f"{where} is timm's convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5")
+    return found
+
+
+def _described(one: Architecture) -> str:
+    name = variant_of(one)
+    return f"{name} = {one}" if name else str(one)
+
+
+def _refuse_unsupported(where: str, network: Network) -> None:
+    for name in network.unknown:
+        for start, form in _UNSUPPORTED.items():
+            if name.removeprefix(network.prefix).startswith(start):
+                raise CheckpointError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
+    if not any(name.endswith("norm.bias") for name in network.tensors):
+        raise CheckpointError(f"{where} has norms without bias: timm's form with RMSNorm (_rms) is not supported")
+
+
+def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
+    """Whether they are the same, or ``wanted`` the first stages of ``found``: what ``features_only`` may leave."""
+    stages = len(wanted.dims)
+    same = (found.family, found.layer_scale) == (wanted.family, wanted.layer_scale)
+    same = same and found.dims[:stages] == wanted.dims and (pruned or len(found.dims) == stages)
+    if pruned and wanted.family == "ConvNeXtIsotropic":
+        return same and found.depths >= wanted.depths
+    return same and found.depths[:stages] == wanted.depths
+
+
+def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadReport | None) -> None:
+    """Give the final norm the eps that it has in the checkpoint's library, unless the model was built with another."""
+    if not isinstance(body.norm, nn.LayerNorm):
+        return
+    others = next(one.eps for one in body.modules() if isinstance(one, nn.LayerNorm))
+    if body.norm.eps != others and (former is None or former.dialect != "huggingface"):
+        return
+    eps = _configured_eps(source) if report.dialect == "huggingface" else others
+    if eps != body.norm.eps:
+        report.changes.append(f"eps of the model's final norm from {body.norm.eps:g} to {eps:g}")
+        body.norm.eps = eps
+
+
+def _configured_eps(source: Any) -> float:
+    """``layer_norm_eps`` of the ``config.json`` that transformers keeps beside its files."""
+    if isinstance(source, Mapping):
+        return _HUGGINGFACE_EPS
+    try:
+        config = json.loads((Path(source).parent / "config.json").read_text("utf-8"))
+        return float(config["layer_norm_eps"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return _HUGGINGFACE_EPS
+
+
+def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
+    """What Hugging Face puts before the names of the network where it stands beside a classifier."""
+    loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
+    if "head.weight" not in own and not loaded:
+        return ""
+    return "convnextv2." if architecture.family == "ConvNeXtV2" else "convnext."
+
+
+def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
