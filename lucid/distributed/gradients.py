@@ -1,0 +1,70 @@
+"""Gradients averaged over the ranks, in buckets, while the backward pass is still on its way."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+import mlx.core as mx
+
+from lucid import _checks, tape
+from lucid._checks import dtype_name
+from lucid._tensor import Tensor
+from lucid.distributed.buckets import buckets, through
+from lucid.distributed.collectives import note, reduced
+from lucid.distributed.group import ProcessGroup, current
+
+
+def average_gradients(
+    parameters: Iterable[Tensor], num_samples: int | Tensor | None = None, *, bucket_mb: float = 32.0
+) -> None:
+    """Make every ``.grad`` its mean over the ranks, so that all of them take the same step.
+
+    Call it after ``backward()`` and before clipping and ``optimizer.step()``, on all ranks with the same parameters;
+    it also works inside ``lucid.compile``.
+
+    - ``num_samples``: samples in this rank's batch, over which its loss is a mean. Given, ranks count by their samples,
+      and the result is the gradient of the mean over all of them. Without it every rank counts the same: right
+      only while all batches are equally large.
+    - ``bucket_mb``: gradients are sent together in messages of about this size, last layers first, each as soon as
+      the backward pass has computed it.
+
+    Raises:
+        TypeError: ``parameters`` are not tensors.
+        ValueError: ``num_samples`` is negative, or ``bucket_mb`` is not positive.
+    """
+    where = "average_gradients"
+    bucket_bytes = _checks.number(where, "bucket_mb", bucket_mb, 0, above=True) * 2**20
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for one in listed:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{where}: parameters must be tensors, got {type(one).__name__}")
+    if num_samples is not None and not isinstance(num_samples, Tensor):
+        num_samples = _checks.integer(where, "num_samples", num_samples, 0)
+    group = current()
+    found = [(one, one.grad._array) for one in reversed(listed) if one.grad is not None]
+    if group.size == 1 or not found:
+        return
+    described = ", ".join(f"{dtype_name(array.dtype)} {array.shape}" for _, array in found)
+    note(group, f"average_gradients({len(found)} gradients, checksum {zlib.crc32(described.encode()):08x})")
+    weight = None if num_samples is None else _share(group, num_samples)
+
+    def averaged(vector: mx.array) -> mx.array:
+        if weight is None:
+            return reduced(group, vector, "mean")
+        # In float32: one rank's share of a batch has no exact value in half precision.
+        low = vector.dtype in (mx.float16, mx.bfloat16)
+        weighted = (vector.astype(mx.float32) * weight).astype(vector.dtype) if low else vector * weight
+        return reduced(group, weighted, "sum")
+
+    for positions in buckets([array for _, array in found], bucket_bytes):
+        results = through(averaged, [found[i][1] for i in positions])
+        for i, array in zip(positions, results, strict=True):
+            found[i][0].grad = tape.wrap(array)
+
+
+def _share(group: ProcessGroup, num_samples: int | Tensor) -> mx.array:
+    """This rank's part of all samples of the step."""
+    own = num_samples._array if isinstance(num_samples, Tensor) else mx.array(num_samples)
+    own = own.astype(mx.float32)
+    return own / mx.maximum(reduced(group, own, "sum"), 1)

@@ -1,0 +1,74 @@
+"""What the launcher's environment variables say about this process, read without starting anything.
+
+``mlx.launch`` and a hand-written start set MLX's own variables; ``mpirun`` sets those of its MPI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_MPI_RANKS = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+_MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process of several. ``addresses`` are this rank's, as far as the launcher names them."""
+
+    backend: str
+    rank: int
+    size: int | None  # None: only the backend knows
+    addresses: tuple[str, ...] = ()
+
+
+def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
+    """The launch that this process is part of; None when it was started alone, or as the only one.
+
+    Raises:
+        RuntimeError: the variables contradict each other or name a file that is no host file.
+    """
+    rank = environment.get("MLX_RANK", "")
+    launch = None
+    if rank and environment.get("MLX_JACCL_COORDINATOR"):
+        launch = Launch("jaccl", _whole("MLX_RANK", rank), None)
+    elif rank and environment.get("NCCL_HOST_IP"):
+        size = environment.get("MLX_WORLD_SIZE", "")
+        launch = Launch("nccl", _whole("MLX_RANK", rank), _whole("MLX_WORLD_SIZE", size))
+    elif rank and environment.get("MLX_HOSTFILE"):
+        launch = _ring(_whole("MLX_RANK", rank), Path(environment["MLX_HOSTFILE"]))
+    elif rank:
+        raise RuntimeError(
+            f"init_process_group: MLX_RANK is {rank} but MLX_HOSTFILE is not set; start with mlx.launch, or name a "
+            "JSON file with every rank's addresses there"
+        )
+    else:
+        found = next((environment[name] for name in _MPI_RANKS if environment.get(name)), None)
+        total = next((environment[name] for name in _MPI_SIZES if environment.get(name)), None)
+        if found is not None:
+            launch = Launch("mpi", _whole("the rank", found), None if total is None else _whole("the size", total))
+    return None if launch is None or launch.size == 1 else launch
+
+
+def _ring(rank: int, path: Path) -> Launch:
+    try:
+        text = path.read_text()
+        hosts = json.loads(text) if text.strip() else [[""]]  # mlx.launch -n 1 leaves the file empty
+        addresses = [[str(one) for one in host] for host in hosts]
+    except (OSError, ValueError, TypeError) as error:
+        raise RuntimeError(
+            f'init_process_group: MLX_HOSTFILE {path} must be a JSON list like [["10.0.0.1:32323"], '
+            f'["10.0.0.2:32323"]], one list of addresses a rank: {error}'
+        ) from None
+    if rank >= len(addresses):
+        raise RuntimeError(f"init_process_group: MLX_RANK is {rank} but {path} has {len(addresses)} ranks")
+    return Launch("ring", rank, len(addresses), tuple(one.rpartition(":")[0] for one in addresses[rank]))
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise RuntimeError(f"init_process_group: {name} must be a whole number, got {text!r}")
+    return int(text)

@@ -1,0 +1,136 @@
+"""Connections of this process to its neighbours beside MLX's own: rank r to r + 1, and the last one to rank 0.
+
+The addresses are exchanged through MLX, once, when the group starts. Between machines the neighbours are reached the
+way the ring backend reaches them; on one machine everything stays on the loopback interface.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+import uuid
+from dataclasses import dataclass
+
+import mlx.core as mx
+import numpy as np
+
+HANDSHAKE_S = 10.0
+_RECORD_BYTES = 2048
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another rank, as people look for it."""
+
+    rank: int
+    pid: int
+    host: str
+
+    def __str__(self) -> str:
+        return f"rank {self.rank} (pid {self.pid} on {self.host})"
+
+
+@dataclass(frozen=True)
+class Links:
+    """The two connections, to the next rank and from the one before, and all ranks."""
+
+    next: socket.socket
+    previous: socket.socket
+    peers: list[Peer]
+
+
+def connect(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Links | None:
+    """Both connections of this rank; None, on all ranks, where some rank could not reach the next one.
+
+    ``addresses`` are those at which the launcher says the others find this rank; without any, it is asked what this
+    machine is called.
+    """
+    rank, size = group.rank(), group.size()
+    machine = f"{socket.gethostname()}-{uuid.getnode():x}"
+    alone = all(one == machine for one in gather(group, machine))
+    token = secrets.token_hex(16)
+    with socket.create_server(("127.0.0.1" if alone else "", 0)) as server:
+        mine = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "machine": machine,
+            "port": server.getsockname()[1],
+            "addresses": [*addresses, *own_addresses()][:8],
+            "token": token,
+        }
+        records = gather(group, mine)
+        target = records[(rank + 1) % size]
+        hosts = ["127.0.0.1"] if target["machine"] == machine else target["addresses"]
+        deadline = time.monotonic() + HANDSHAKE_S
+        following = _reach(hosts, target["port"], target["token"], deadline)
+        previous = None if following is None else _accept(server, token, deadline)
+    complete = all(gather(group, previous is not None))
+    if following is None or previous is None or not complete:
+        for one in (following, previous):
+            if one is not None:
+                one.close()
+        return None
+    for one in (following, previous):
+        _keep_alive(one)
+    return Links(following, previous, [Peer(i, one["pid"], one["host"]) for i, one in enumerate(records)])
+
+
+def gather(group: mx.distributed.Group, record: object) -> list:
+    """What every rank gave, in the order of ranks. It has to fit in two kilobytes of JSON."""
+    text = json.dumps(record).encode()
+    padded = np.frombuffer(text.ljust(_RECORD_BYTES), dtype=np.uint8)
+    rows = np.array(mx.distributed.all_gather(mx.array(padded)[None], group=group))
+    return [json.loads(row.tobytes()) for row in rows]
+
+
+def own_addresses() -> list[str]:
+    """Where other machines may find this one, the likeliest first."""
+    found = []
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: the system only chooses the interface that leads outside
+        found.append(probe.getsockname()[0])
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        found += socket.gethostbyname_ex(name)[2]
+    found += [name, f"{name}.local"]
+    return [one for one in dict.fromkeys(found) if not one.startswith("127.")]
+
+
+def _reach(hosts: list[str], port: int, token: str, deadline: float) -> socket.socket | None:
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            link = socket.create_connection((host, port), timeout=max(0.1, min(3.0, deadline - time.monotonic())))
+            link.sendall(token.encode())
+            return link
+    return None
+
+
+def _accept(server: socket.socket, token: str, deadline: float) -> socket.socket | None:
+    """The connection that knows the token; anybody else who calls is turned away."""
+    while (left := deadline - time.monotonic()) > 0:
+        server.settimeout(left)
+        try:
+            link, _ = server.accept()
+            link.settimeout(left)
+            said = link.recv(len(token), socket.MSG_WAITALL)
+        except OSError:
+            continue
+        if secrets.compare_digest(said, token.encode()):
+            return link
+        link.close()
+    return None
+
+
+def _keep_alive(link: socket.socket) -> None:
+    """Let the system notice a machine that vanishes without a word, in half a minute, also while Python is busy."""
+    link.settimeout(None)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():  # Linux says TCP_KEEPIDLE where macOS says TCP_KEEPALIVE
+        if hasattr(socket, name):
+            link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,238 @@
+"""A watch over the neighbours: nobody waits for ever for a rank that is gone.
+
+MLX's backends do not agree on what happens when a process dies: an evaluation in the ring may raise an error or wait
+for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``links``), and a thread
+that listens to both. Four kinds of messages travel there, as lines of JSON:
+
+- ``call``, to the next rank only: the number and the words of a collective that this rank has called. Both ranks
+  compare; different calls would wait for each other for ever, or mix up their data.
+- ``bye``, both ways around: a rank has finished its work, after so many calls. It stays until all others have, too.
+- ``fail``, both ways around: why a rank ends.
+- nothing, the end of the connection: the process was killed, or its machine has vanished.
+
+A process that hears of a failure says so and ends at once with exit code 1, since its main thread is likely to be
+stuck inside MLX, where no exception reaches it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import socket
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+import mlx.core as mx
+
+from lucid.distributed.links import Links, connect
+
+PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
+_FLUSH_S = 1.0
+
+
+class Watch:
+    """The thread that listens, and what the main thread tells the others."""
+
+    def __init__(self, rank: int, links: Links) -> None:
+        self._me = links.peers[rank]
+        self._peers = links.peers
+        size = len(links.peers)
+        self._neighbours = {links.next: links.peers[(rank + 1) % size], links.previous: links.peers[(rank - 1) % size]}
+        self._next = links.next
+        self._lock = threading.RLock()  # for what follows, and for whole lines on the connections
+        self._calls = 0
+        self._own: deque[str] = deque()  # calls that the rank before has not made yet,
+        self._theirs: deque[str] = deque()  # or its calls that this rank has not made yet
+        self._left: dict[int, int] = {}  # rank: how many calls it had made when it finished
+        self._leaving = False
+        self._failed = False
+        self._all_left = threading.Event()
+        self._deadline: float | None = None
+        self._thread = threading.Thread(target=self._listen, name="lucid-distributed-watch", daemon=True)
+
+    @classmethod
+    def over(cls, group: mx.distributed.Group, addresses: tuple[str, ...]) -> Watch | None:
+        """A watch that has begun; None, with a warning, where the neighbours cannot be reached."""
+        links = connect(group, addresses)
+        if links is None:
+            warnings.warn(
+                "init_process_group: a rank cannot reach the next one beside MLX's own connections, so a rank that "
+                "dies may leave the others waiting; let the machines reach each other on any port, or pass watch=False",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return None
+        watch = cls(group.rank(), links)
+        watch._begin()
+        return watch
+
+    def _begin(self) -> None:
+        self._thread.start()
+        self._former_hook = sys.excepthook
+        sys.excepthook = self._on_exception
+        atexit.register(self._at_exit)
+
+    # What the main thread says ---------------------------------------------------------------------------------------
+
+    def called(self, what: str) -> None:
+        """Note that this rank calls the collective ``what``.
+
+        Raises:
+            RuntimeError: another rank calls something else, or has finished after fewer calls.
+        """
+        with self._lock:
+            self._calls += 1
+            self._own.append(what)
+            self._send(self._next, {"kind": "call", "what": what})
+            fault = self._difference() or self._shortfall()
+        if fault:
+            raise RuntimeError(f"{what}: {fault}")
+
+    def leave(self) -> None:
+        """Wait until all ranks have finished, then close the connections."""
+        with self._lock:
+            self._leaving = True
+            self._note_left(self._me.rank, self._calls, None)
+        self._all_left.wait()
+        self._thread.join()
+        atexit.unregister(self._at_exit)
+        if sys.excepthook == self._on_exception:
+            sys.excepthook = self._former_hook
+
+    def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        self._former_hook(kind, error, trace)
+        self._failed = True
+        reason = "".join(traceback.format_exception_only(kind, error)).strip().splitlines()[-1][:500]
+        self._fail(f"{self._me} has stopped: {reason}")
+
+    def _at_exit(self) -> None:
+        if self._failed:
+            # MPI would wait for the others in its own clean-up.
+            _flush()
+            os._exit(1)
+        self.leave()
+
+    # What the thread hears -------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        unread = dict.fromkeys(self._neighbours, b"")
+        with selectors.DefaultSelector() as selector:
+            for link in self._neighbours:
+                selector.register(link, selectors.EVENT_READ, link)
+            while not self._all_left.is_set():
+                for key, _ in selector.select(timeout=1.0):
+                    link = key.data
+                    *lines, unread[link] = (unread[link] + self._received(link)).split(b"\n")
+                    for line in lines:
+                        self._on_message(link, json.loads(line))
+                self._check_patience()
+        for link in self._neighbours:
+            link.close()
+
+    def _received(self, link: socket.socket) -> bytes:
+        data = b""
+        with contextlib.suppress(OSError):
+            data = link.recv(65536)
+        if not data and not self._all_left.is_set():
+            # Whoever leaves in order has passed on, on this very connection, that all others have left.
+            self._end(f"{self._neighbours[link]} is gone", heard_on=link)
+        return data
+
+    def _on_message(self, link: socket.socket, message: dict[str, Any]) -> None:
+        if message["kind"] == "fail":
+            self._end(message["text"], heard_on=link)
+        with self._lock:
+            if message["kind"] == "call":
+                self._theirs.append(message["what"])
+            elif message["rank"] not in self._left:
+                self._note_left(message["rank"], message["calls"], link)
+            fault = self._difference() or self._shortfall()
+        if fault:
+            self._end(fault)
+
+    # What both see; all of this needs the lock -----------------------------------------------------------------------
+
+    def _difference(self) -> str | None:
+        """What is wrong with the calls of the rank before and this one's, as far as both have made them."""
+        while self._own and self._theirs:
+            own, theirs = self._own.popleft(), self._theirs.popleft()
+            if own != theirs:
+                number, before = self._calls - len(self._own), self._peers[self._me.rank - 1]
+                return (
+                    f"collective call {number} is {theirs} on {before} and {own} on {self._me}; all ranks must make "
+                    "the same calls in the same order"
+                )
+        return None
+
+    def _shortfall(self) -> str | None:
+        """Which rank has finished although this one has more to share."""
+        for rank, calls in self._left.items():
+            if calls < self._calls:
+                return (
+                    f"{self._peers[rank]} has finished after {calls} collective calls and {self._me} has made "
+                    f"{self._calls}; all ranks must take equally many steps"
+                )
+        return None
+
+    def _note_left(self, rank: int, calls: int, heard_on: socket.socket | None) -> None:
+        self._left[rank] = calls
+        self._send_around({"kind": "bye", "rank": rank, "calls": calls}, heard_on)
+        if len(self._left) == len(self._peers):
+            self._all_left.set()
+        elif self._deadline is None:
+            self._deadline = time.monotonic() + PATIENCE_S
+
+    def _check_patience(self) -> None:
+        if self._deadline is not None and not self._leaving and time.monotonic() > self._deadline:
+            ready = self._peers[next(iter(self._left))]
+            self._end(
+                f"{ready} finished {PATIENCE_S:g} s ago and {self._me} has not; if it was not stuck, call "
+                "destroy_process_group() before long work of one rank"
+            )
+
+    # Sending ---------------------------------------------------------------------------------------------------------
+
+    def _send(self, link: socket.socket, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a neighbour that is gone is the listener's affair
+            link.sendall(json.dumps(message).encode() + b"\n")
+
+    def _send_around(self, message: dict[str, Any], heard_on: socket.socket | None = None) -> None:
+        for link in self._neighbours:
+            if link is not heard_on:
+                self._send(link, message)
+
+    def _fail(self, text: str, heard_on: socket.socket | None = None) -> None:
+        held = self._lock.acquire(timeout=_FLUSH_S)  # without it if need be: this process is about to end
+        self._send_around({"kind": "fail", "text": text}, heard_on)
+        if held:
+            self._lock.release()
+
+    def _end(self, text: str, heard_on: socket.socket | None = None) -> None:
+        if not self._failed:  # else it is on its way out already, with a traceback
+            self._fail(text, heard_on)
+            _flush()
+            os.write(2, f"lucid.distributed: {text}; rank {self._me.rank} of {len(self._peers)} ends.\n".encode())
+        os._exit(1)
+
+
+def _flush() -> None:
+    """Write out what was printed, but do not wait for a main thread that holds the stream."""
+
+    def flush() -> None:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=flush, daemon=True)
+    thread.start()
+    thread.join(_FLUSH_S)
