@@ -514,28 +514,3 @@ def _init_weights(module: nn.Module, scale: float = 1.0) -> None:
         nn.init.zeros_(module.bias)
         if scale != 1:
             module.weight._rebind(module.weight._array * scale)
-
-
-def convnext_tiny(num_classes: int = 1000, **kwargs: Any) -> ConvNeXt:
-    """28.6 million parameters, 4.5 GMACs at 224 px."""
-    return ConvNeXt(num_classes, **{"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768), **kwargs})
-
-
-def convnext_small(num_classes: int = 1000, **kwargs: Any) -> ConvNeXt:
-    """50.2 million parameters, 8.7 GMACs at 224 px."""
-    return ConvNeXt(num_classes, **{"depths": (3, 3, 27, 3), "dims": (96, 192, 384, 768), **kwargs})
-
-
-def convnext_base(num_classes: int = 1000, **kwargs: Any) -> ConvNeXt:
-    """88.6 million parameters, 15.4 GMACs at 224 px."""
-    return ConvNeXt(num_classes, **{"depths": (3, 3, 27, 3), "dims": (128, 256, 512, 1024), **kwargs})
-
-
-def convnext_large(num_classes: int = 1000, **kwargs: Any) -> ConvNeXt:
-    """197.8 million parameters, 34.4 GMACs at 224 px."""
-    return ConvNeXt(num_classes, **{"depths": (3, 3, 27, 3), "dims": (192, 384, 768, 1536), **kwargs})
-
-
-def convnext_xlarge(num_classes: int = 1000, **kwargs: Any) -> ConvNeXt:
-    """350.2 million parameters, 60.9 GMACs at 224 px."""
-    return ConvNeXt(num_classes, **{"depths": (3, 3, 27, 3), "dims": (256, 512, 1024, 2048), **kwargs})

@@ -1,0 +1,120 @@
+"""What is known about a model without building or downloading it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lucid import _checks
+from lucid._summary import summary
+from lucid.models.registry import parse, short_name
+from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Accuracy
+from lucid.models.tags import tags_of
+from lucid.models.variants import VARIANTS
+
+_PAPERS = {
+    "ConvNeXt": "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",
+    "ConvNeXtIsotropic": "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",
+    "ConvNeXtV2": "Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808",
+}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What ``model_info`` knows. Printed, a line for each.
+
+    Attributes:
+        name: the variant.
+        tag: the checkpoint that the rest is about, what ``pretrained=True`` takes; None where there is none.
+        num_classes: of its classifier, which the numbers below include; 0 for none.
+        parameters: how many numbers the model has.
+        macs: multiply-adds of its convolutions and linear layers for one image of ``image_size`` px.
+        image_size: in px, of the images that the checkpoint expects.
+        mean, std: per channel, on the scale from 0 to 1.
+        interpolation, crop_pct: how images are resized, and which share of the side a crop keeps afterwards.
+        source, location: who published the checkpoint, and where.
+        licence: of the weights; ``non_commercial`` where it forbids commercial use.
+        reported: top-1 accuracies on ImageNet-1k with the image size and who reports them.
+        paper: where the architecture comes from.
+    """
+
+    name: str
+    tag: str | None
+    num_classes: int
+    parameters: int
+    macs: int
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float
+    source: str | None
+    location: str | None
+    licence: str | None
+    non_commercial: bool
+    reported: tuple[Accuracy, ...]
+    paper: str
+
+    @property
+    def top1(self) -> float | None:
+        """The first reported accuracy in percent, None where nobody reports one."""
+        return self.reported[0].top1 if self.reported else None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.name}: {self.parameters:,} parameters with {self.num_classes:,} classes, "
+            f"{self.macs / 1e9:.3f} GMACs at {self.image_size} px",
+            f"  paper: {self.paper}",
+        ]
+        if self.tag is None:
+            return "\n".join([*lines, "  no trained weights are known"])
+        licence = f"{self.licence} (not for commercial use)" if self.non_commercial else self.licence
+        lines += [
+            f"  weights: {self.tag} of {self.source}, {self.location}",
+            f"  licence: {licence}",
+            f"  images: {self.image_size} px, {self.interpolation}, crop_pct {self.crop_pct}, "
+            f"mean {self.mean}, std {self.std}",
+        ]
+        return "\n".join(
+            [*lines, *(f"  top-1: {one.top1} % at {one.image_size} px ({one.source})" for one in self.reported)]
+        )
+
+
+def model_info(name: str, image_size: int | None = None) -> ModelInfo:
+    """Size, cost, origin and preprocessing of a model: ``print(lucid.models.model_info("convnext_tiny"))``.
+
+    ``name``: as ``create_model`` takes it; a variant stands for its default checkpoint. ``image_size`` in px is another
+    size to count multiply-adds for. Nothing is downloaded or computed.
+
+    Raises:
+        ValueError: there is no such model; the message names the nearest. Or ``image_size`` is too small for it.
+    """
+    variant, tag = parse("model_info", name)
+    tag = tag or next(iter(tags_of(variant)), None)
+    classes = 1000 if tag is None else tag.num_classes
+    size = (224 if tag is None else tag.image_size) if image_size is None else image_size
+    parameters, macs = _cost(variant, classes, _checks.integer("model_info", "image_size", size, 1))
+    return ModelInfo(
+        name=variant,
+        tag=None if tag is None else short_name(tag),
+        num_classes=classes,
+        parameters=parameters,
+        macs=macs,
+        image_size=size,
+        mean=IMAGENET_MEAN if tag is None else tag.mean,
+        std=IMAGENET_STD if tag is None else tag.std,
+        interpolation="bicubic" if tag is None else tag.interpolation,
+        crop_pct=0.875 if tag is None else tag.crop_pct,
+        source=None if tag is None else tag.source,
+        location=None if tag is None else tag.location,
+        licence=None if tag is None else tag.licence,
+        non_commercial=tag is not None and tag.non_commercial,
+        reported=() if tag is None else tag.reported,
+        paper=_PAPERS[VARIANTS[variant][0].__name__],
+    )
+
+
+@lru_cache(maxsize=256)
+def _cost(variant: str, num_classes: int, image_size: int) -> tuple[int, int]:
+    """Parameters and multiply-adds."""
+    kind, options = VARIANTS[variant]
+    found = summary(kind(num_classes, **options), (1, 3, image_size, image_size))
+    return found.total_params, found.total_mult_adds
