@@ -41,12 +41,15 @@ class Manager:
 
     Raises:
         ValueError: ``keep`` is below 1, or ``mode`` is another word.
+        NotADirectoryError: ``folder`` is a file.
     """
 
     def __init__(
         self, folder: str | os.PathLike[str], keep: int | None = 3, *, best: str | None = None, mode: str = "max"
     ) -> None:
         self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"Manager: {self.folder} is not a folder")
         self._keep = None if keep is None else _checks.integer("Manager", "keep", keep, 1)
         self._metric = best
         self._mode = _checks.one_of("Manager", "mode", mode, ("max", "min"))
@@ -106,12 +109,12 @@ class Manager:
         Raises:
             TypeError: a part holds something that cannot be saved. Nothing is written then.
             ValueError: the folder holds a later step, or ``metrics`` lacks the one that decides which is best.
-            OSError: the disk is full, or the like. What was there before still is, and nothing else.
+            OSError: the disk is full, or the like. What was there before still is, and nothing half written.
         """
         where = "Manager.save"
         step = _checks.integer(where, "step", step, 0)
         epoch = None if epoch is None else _checks.integer(where, "epoch", epoch, 0)
-        numbers = {name: float(value) for name, value in (metrics or {}).items()}
+        numbers = {name: _number(where, name, value) for name, value in (metrics or {}).items()}
         if numbers and self._metric is not None and self._metric not in numbers:
             raise ValueError(f"{where}: metrics must have {self._metric!r}, got {', '.join(numbers)}")
         parts = pack_parts(where, check_parts(where, state))
@@ -121,9 +124,8 @@ class Manager:
                 temporary = self.folder / f"{_TEMPORARY}{target.name}"
                 try:
                     write_folder(temporary, target, parts, {"step": step, "epoch": epoch, "metrics": numbers})
-                except BaseException:
-                    shutil.rmtree(temporary, ignore_errors=True)
-                    raise
+                finally:
+                    shutil.rmtree(temporary, ignore_errors=True)  # renamed already if all went well
                 self._remove_old()
         except OSError as error:
             latest = self.latest()
@@ -155,10 +157,14 @@ class Manager:
         best = self._best_of(found) if self._metric is not None else None
         for one in found:
             if one.path not in staying and one != best:
-                # Renamed first: a process that is killed here leaves no checkpoint with half of its files.
                 doomed = self.folder / f"{_TEMPORARY}{one.path.name}"
-                os.rename(one.path, doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+                try:
+                    os.rename(
+                        one.path, doomed
+                    )  # first, so that being killed here leaves nothing with half of its files
+                    shutil.rmtree(doomed)
+                except OSError as error:
+                    warnings.warn(f"{one.path} could not be removed: {error.strerror}", UserWarning, stacklevel=3)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -242,3 +248,10 @@ class Manager:
         except OSError as error:  # it was another process, or the folder can only be read
             return f", and could not be renamed: {error.strerror}"
         return f" and was renamed to {target.name}"
+
+
+def _number(where: str, name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{where}: the metric {name!r} must be a number, got {value!r:.60}") from None

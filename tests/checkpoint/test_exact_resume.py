@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lucid import checkpoint
+import lucid
+from lucid import checkpoint, optim
 from lucid.checkpoint.folder import read_folder
 from tests.checkpoint.training import Run
 
@@ -34,6 +35,55 @@ def test_a_run_goes_on_from_every_position_in_an_epoch(tmp_path, num_workers):
         resumed = Run(folder, num_workers)
         assert resumed.steps_done == stop
         assert resumed.go_on(18, every=100).checksum() == want
+
+
+OPTIMIZERS = {
+    "SGD": {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+    "Adam": {"lr": 0.1, "amsgrad": True},
+    "Adagrad": {"lr": 0.1, "lr_decay": 0.1},
+    "Adafactor": {"lr": 0.1},
+    "RMSprop": {"lr": 0.1, "momentum": 0.5, "centered": True},
+    "Lion": {"lr": 0.1},
+    "Muon": {"lr": 0.1},
+}
+SCHEDULERS = {
+    "OneCycleLR": {"max_lr": 0.1, "total_steps": 8},  # moves the momentum too
+    "StepLR": {"step_size": 2},
+    "CosineAnnealingWarmRestarts": {"T_0": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler"),
+    [*((name, "StepLR") for name in OPTIMIZERS), ("SGD", "OneCycleLR"), ("Adam", "OneCycleLR")]
+    + [("SGD", "CosineAnnealingWarmRestarts")],
+)
+def test_every_optimizer_and_schedule_goes_on_exactly(tmp_path, optimizer, scheduler):
+    def start():
+        lucid.manual_seed(0)
+        p = lucid.randn(3, 4, requires_grad=True)
+        chosen = getattr(optim, optimizer)([p], **OPTIMIZERS[optimizer])
+        return p, {
+            "optimizer": chosen,
+            "scheduler": getattr(optim.lr_scheduler, scheduler)(chosen, **SCHEDULERS[scheduler]),
+            "random": lucid.random,
+        }
+
+    def go_on(p, parts, steps):
+        for _ in range(steps):
+            p.grad = lucid.randn(3, 4) + p.detach()
+            parts["optimizer"].step()
+            parts["scheduler"].step()
+        return p.tolist()
+
+    want = go_on(*start(), 7)
+    p, parts = start()
+    go_on(p, parts, 4)
+    manager = checkpoint.Manager(tmp_path)
+    manager.save({**parts, "p": p.detach()}, step=4)
+    p, parts = start()
+    p.data = manager.restore({**parts, "p": None}).values["p"]
+    assert go_on(p, parts, 3) == want
 
 
 def test_compiled_steps_go_on_exactly(tmp_path):

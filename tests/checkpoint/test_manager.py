@@ -182,6 +182,23 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, call):
     assert names(tmp_path) == ["step-00000002"]
 
 
+def test_an_old_checkpoint_that_cannot_be_removed_is_no_reason_to_stop(tmp_path, monkeypatch):
+    manager = Manager(tmp_path, keep=1)
+    save(manager, 1)
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    remove = shutil.rmtree
+    monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors=False: ignore_errors or refuse(path))
+    with pytest.warns(UserWarning, match="step-00000001 could not be removed: Permission denied"):
+        save(manager, 2)
+    assert restored(manager) == 2
+    monkeypatch.setattr("shutil.rmtree", remove)
+    save(manager, 3)
+    assert names(tmp_path) == ["step-00000003"]
+
+
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     manager = Manager(tmp_path)
     for leave in ("saving", "restoring"):
@@ -227,6 +244,8 @@ def test_mistakes_are_explained_before_anything_is_written(tmp_path):
         manager.save({"n": 1}, step=1, metrics={"loss": 1.0})
     with pytest.raises(TypeError, match="Manager.save: 'n': cannot save it, a set"):
         manager.save({"n": {1}}, step=1)
+    with pytest.raises(TypeError, match="the metric 'accuracy' must be a number, got 'high'"):
+        manager.save({"n": 1}, step=1, metrics={"accuracy": "high"})
     with pytest.raises(TypeError, match="step must be an integer"):
         manager.save({"n": 1}, step=1.5)
     with pytest.raises(ValueError, match="name of a part must be letters"):
@@ -238,6 +257,9 @@ def test_mistakes_are_explained_before_anything_is_written(tmp_path):
         Manager(tmp_path, mode="largest")
     with pytest.raises(ValueError, match="which metric"):
         Manager(tmp_path).best()
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is not a folder"):
+        Manager(tmp_path / "file")
 
 
 def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
