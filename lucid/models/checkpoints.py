@@ -52,7 +52,7 @@ def load_checkpoint(
     dtypes of the model.
 
     - A classifier of another size, or none in the checkpoint: the model keeps its own, with a warning.
-    - A stem for 3 channels in a model for another number: see ``adapt_input_conv``.
+    - A stem for 3 channels in a model for another number: see ``fitting.adapt_input_conv``.
     - Names not behind the network's prefix (a segmentation head, an optimizer) are left out.
     - ``dialect``: look for this one only. ``use_ema``: of two networks take the average; False takes the other.
     - ``strict=False`` lets names be missing or unknown. Architecture and shapes have to agree all the same.

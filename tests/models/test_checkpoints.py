@@ -13,9 +13,8 @@ import pytest
 
 import lucid
 from lucid import models, nn
-from lucid.models.checkpoints import load_checkpoint, save_checkpoint
-from lucid.models.contents import CheckpointError
-from lucid.models.features import FeatureListNet
+from lucid.models import CheckpointError, FeatureListNet, load_checkpoint, save_checkpoint
+from lucid.models.variants import VARIANTS
 from tests.reference.convnext_cases import numbers
 from tests.reference.dialect_cases import CASES, FILE, PYTORCH_FILE, value
 
@@ -107,7 +106,7 @@ def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
         shapes = {name: shape for name, (_, shape, _) in contents(path)[0].items()}
         return shapes["stages.0.blocks.0.mlp.fc1.weight"]
 
-    kind, options = models.variants.VARIANTS["convnext_atto"]
+    kind, options = VARIANTS["convnext_atto"]
     atto = kind(3, **options)
     assert saved_shape(atto) == [160, 40, 1, 1]
     assert saved_shape(atto, pointwise_convolutions=False) == [160, 40]
@@ -174,9 +173,7 @@ def test_half_precision_stays_bit_exact_in_a_model_of_half_precision(dtype, tmp_
 def test_a_classifier_of_another_size_is_replaced_loudly(case):
     model, whole = built(case, classes=4), built(case)
     head = model.head.weight.tolist()
-    with pytest.warns(
-        UserWarning, match="the mapping: the checkpoint's classifier has 7 classes, not 4; the model keeps"
-    ):
+    with pytest.warns(UserWarning, match="the mapping: the checkpoint's classifier has 7 classes, not 4; the model"):
         report = load_checkpoint(model, tensors(case))
     load_checkpoint(whole, tensors(case))
     assert model.head.weight.tolist() == head
@@ -195,18 +192,14 @@ def test_a_model_without_classifier_takes_the_rest_without_a_warning():
 
 def test_a_checkpoint_without_classifier_leaves_the_model_its_own_loudly():
     model = built("huggingface, no classifier", classes=4)
-    with pytest.warns(
-        UserWarning, match="the checkpoint has no classifier; the model keeps its own head.weight, head.b"
-    ):
+    with pytest.warns(UserWarning, match="the checkpoint has no classifier; the model keeps its own head.weight"):
         report = load_checkpoint(model, tensors("huggingface, no classifier"))
     assert report.loaded == 63
 
 
 def test_a_checkpoint_of_self_supervised_training_has_no_final_norm_either():
     given = {name: one for name, one in tensors("official V2").items() if not name.startswith(("norm.", "head."))}
-    with pytest.warns(
-        UserWarning, match="has no final norm and classifier; the model keeps its own norm.weight, norm.bi"
-    ):
+    with pytest.warns(UserWarning, match="has no final norm and classifier; the model keeps its own norm.weight"):
         load_checkpoint(built("official V2"), given)
     del given["stages.0.0.norm.bias"]
     with pytest.raises(CheckpointError, match="missing: stages.0.0.norm.bias"):
@@ -315,9 +308,7 @@ def test_what_holds_no_convnext_is_refused():
         load_checkpoint(built("timm"), {})
     with pytest.raises(CheckpointError, match="no network with torchvision names, but one with timm names"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="torchvision")
-    with pytest.raises(
-        ValueError, match="dialect must be 'official', 'torchvision', 'timm' or 'huggingface', got 'hf'"
-    ):
+    with pytest.raises(ValueError, match="dialect must be 'official', .* or 'huggingface', got 'hf'"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="hf")
 
 
@@ -342,9 +333,7 @@ def test_names_that_are_missing_or_unknown_need_strict_off():
     given = {**tensors("timm"), "stages.0.blocks.0.mlp.extra": np.ones(3)}
     del given["stages.2.blocks.0.gamma"]
     model = built("timm")
-    with pytest.raises(
-        CheckpointError, match=r"(?s)missing: stages.2.blocks.0.gamma.*unknown: stages.0.blocks.0.mlp.ex"
-    ):
+    with pytest.raises(CheckpointError, match=r"(?s)missing: stages.2.blocks.0.gamma.*unknown: stages.0.blocks.0.mlp"):
         load_checkpoint(model, given)
     with pytest.warns(UserWarning, match="missing from the checkpoint; the model keeps its own stages.2.0.gamma"):
         report = load_checkpoint(model, given, strict=False)
@@ -401,7 +390,6 @@ import sys
 import mlx.core as mx
 
 from lucid import memory, models
-from lucid.models.checkpoints import load_checkpoint
 
 path, used = sys.argv[1], sys.argv[2] == "used"
 model = models.ConvNeXt(10, [1, 1, 3, 1], [96, 192, 384, 768])
@@ -410,7 +398,7 @@ if used:
     mx.eval([p._array for p in model.parameters()])
 memory.reset()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-load_checkpoint(model, path)
+models.load_checkpoint(model, path)
 mx.eval([p._array for p in model.parameters()])
 assert model.head.bias._array[0].item() == 0.25
 resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
