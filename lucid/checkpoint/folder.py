@@ -69,7 +69,7 @@ def write_folder(
     """Write the packed ``parts`` to the folder ``temporary`` and rename it to ``target``, which must not be there.
 
     Raises:
-        OSError: the disk is full, or the like. ``target`` is not there then.
+        OSError: the disk is full, or the like.
     """
     temporary.mkdir()
     files = {}
@@ -89,7 +89,7 @@ def write_folder(
 class _Hashing:
     """A file to write to, whose checksum is taken of what was meant to be written, not of what came to be."""
 
-    closed = False
+    closed = False  # MLX asks for this, seek and tell, and then only writes
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -102,15 +102,11 @@ class _Hashing:
         self._file.write(data)
         return len(data)
 
-    # MLX asks for these before it writes.
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self.bytes
-
-    def read(self, size: int = -1) -> bytes:
-        raise OSError("this file is written only")
 
 
 def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
