@@ -384,38 +384,44 @@ def test_the_file_may_change_after_it_was_loaded(tmp_path):
 
 
 MEMORY = """
-import resource
 import sys
+from pathlib import Path
 
 import mlx.core as mx
 
 from lucid import memory, models
 
+
+def resident_peak():
+    status = Path("/proc/self/status")  # Linux; elsewhere only what MLX counts is looked at
+    lines = status.read_text().splitlines() if status.exists() else ["VmHWM: 0 kB"]
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
 path, used = sys.argv[1], sys.argv[2] == "used"
 model = models.ConvNeXt(10, [1, 1, 3, 1], [96, 192, 384, 768])
 size = 4 * model.num_parameters()
-if used:
-    mx.eval([p._array for p in model.parameters()])
+mx.eval([p._array for p in model.parameters()] if used else [])
 memory.reset()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = resident_peak()
 models.load_checkpoint(model, path)
 mx.eval([p._array for p in model.parameters()])
 assert model.head.bias._array[0].item() == 0.25
-resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-print(size, memory.peak() / size, resident / size)
+print(size, memory.peak() / size, (resident_peak() - before) / size)
 """
 
 
-@pytest.mark.parametrize(("used", "dtype"), [("fresh", "float32"), ("used", "half")])
-def test_a_checkpoint_is_in_memory_once(tmp_path, used, dtype):
+# beside: how many of the largest tensor may be there beside all others: the value it had, the one not yet converted
+@pytest.mark.parametrize(("used", "dtype", "beside"), [("fresh", "float32", 0), ("used", "float16", 2)])
+def test_a_checkpoint_is_in_memory_once(tmp_path, used, dtype, beside):
     model = models.ConvNeXt(10, [1, 1, 3, 1], [96, 192, 384, 768])
     path = tmp_path / "m.safetensors"
-    kind = mx.float16 if dtype == "half" else mx.float32
-    mx.save_safetensors(str(path), {k: mx.full(t.shape, 0.25, kind) for k, t in model.state_dict().items()})
+    given = {name: mx.full(tensor.shape, 0.25, getattr(mx, dtype)) for name, tensor in model.state_dict().items()}
+    mx.save_safetensors(str(path), given)
     command = [sys.executable, "-c", MEMORY, str(path), used]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
     size, peak, resident = (float(word) for word in done.stdout.split())
     assert size > 40e6
-    largest = 4 * 768 * 768 * 4 / size  # one tensor is read or converted while the others are there
-    assert peak < 1 + 2 * largest + 0.02, done.stdout
-    assert resident < 1 + 2 * largest + 0.3, done.stdout  # the reader's buffers and the allocator's rounding
+    largest = 4 * 4 * 768 * 768 / size
+    assert peak < 1 + beside * largest + 0.02, done.stdout
+    assert resident < 1 + beside * largest + 0.1, done.stdout
