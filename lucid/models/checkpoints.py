@@ -58,13 +58,14 @@ def load_checkpoint(
     - ``strict=False`` lets names be missing or unknown. Architecture and shapes have to agree all the same.
 
     Hugging Face's final norm has another eps, 1e-12 or what a ``config.json`` beside the file says; the model's is set
-    to it. All is checked first: on an error the model is as it was. Then tensors are read one by one, so that a
-    safetensors file is never in memory twice.
+    to it. All is checked first: on an error the model is as it was. Then tensors are read and replaced one by one, so
+    that neither a safetensors file nor the model is ever in memory twice.
 
     Raises:
         CheckpointError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
         TypeError: ``model`` is no ConvNeXt.
         FileNotFoundError: there is no such file. ValueError: it is damaged or not a file of tensors.
+        OSError: the file cannot be read to its end, for which only its length was checked; some tensors are replaced.
     """
     body = _body("load_checkpoint", model)
     own = body.state_dict(keep_vars=True)
@@ -81,7 +82,11 @@ def load_checkpoint(
     plan.reverse()
     while plan:
         tensor, array = plan.pop()
-        mx.eval(array)
+        try:
+            mx.eval(array)
+        except RuntimeError as error:  # nothing was kept with which to go back: that would be the model twice
+            done = f"{report.loaded - len(plan) - 1} of {report.loaded} tensors are replaced"
+            raise OSError(f"{where}: reading broke off, {done}: {error}") from error
         tensor._rebind(array)
     model.load_report = report
     if report.kept:

@@ -13,7 +13,7 @@ import pytest
 
 import lucid
 from lucid import models, nn
-from lucid.models import CheckpointError, FeatureListNet, load_checkpoint, save_checkpoint
+from lucid.models import CheckpointError, FeatureListNet, checkpoints, load_checkpoint, save_checkpoint
 from lucid.models.variants import VARIANTS
 from tests.reference.convnext_cases import numbers
 from tests.reference.dialect_cases import CASES, FILE, PYTORCH_FILE, value
@@ -381,6 +381,20 @@ def test_the_file_may_change_after_it_was_loaded(tmp_path):
     load_checkpoint(model, path)
     path.write_bytes(b"\0" * path.stat().st_size)
     np.testing.assert_array_equal(model.head.bias.numpy(force=True), tensors("timm")["head.fc.bias"])
+
+
+def test_a_file_that_breaks_off_while_it_is_read(tmp_path, monkeypatch):
+    path = written("timm", tmp_path / "m.safetensors")
+    checked = checkpoints.plan_fitting
+
+    def check_and_cut(*arguments):
+        plan = checked(*arguments)
+        os.truncate(path, path.stat().st_size // 2)
+        return plan
+
+    monkeypatch.setattr(checkpoints, "plan_fitting", check_and_cut)
+    with pytest.raises(OSError, match=r"m.safetensors: reading broke off, \d+ of 65 tensors are replaced: "):
+        load_checkpoint(built("timm"), path)
 
 
 MEMORY = """
