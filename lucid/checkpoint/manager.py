@@ -53,6 +53,7 @@ class Manager:
         self._keep = None if keep is None else _checks.integer("Manager", "keep", keep, 1)
         self._metric = best
         self._mode = _checks.one_of("Manager", "mode", mode, ("max", "min"))
+        self._back_at: int | None = None  # the step of an older checkpoint that was asked for
 
     # What is there ---------------------------------------------------------------------------------------------------
 
@@ -86,9 +87,7 @@ class Manager:
     def _paths(self) -> list[Path]:
         """The folders of checkpoints, oldest first."""
         names = os.listdir(self.folder) if self.folder.is_dir() else []
-        matches = [match for name in names if (match := _NAME.fullmatch(name))]
-        ordered = sorted(matches, key=lambda match: (int(match[1]), int(match[2] or 1)))
-        return [self.folder / match[0] for match in ordered]
+        return sorted((self.folder / name for name in names if _NAME.fullmatch(name)), key=_step_and_number)
 
     # Saving ----------------------------------------------------------------------------------------------------------
 
@@ -137,16 +136,20 @@ class Manager:
 
     def _target(self, step: int) -> Path:
         """A folder that is not there yet: a name that is taken could not be replaced in one go."""
-        latest = next(reversed(self._paths()), None)
-        match = _NAME.fullmatch(latest.name) if latest else None
-        if match is None or int(match[1]) < step:
-            return self.folder / f"step-{step:08}"
-        if int(match[1]) > step:
+        steps = {path: _step_and_number(path) for path in self._paths()}
+        newest, number = max(steps.values(), default=(-1, 0))
+        if newest > step and self._back_at is not None:
+            for path, (at, _) in steps.items():
+                if at > self._back_at:
+                    self._put_aside(path, "abandoned")
+            self._back_at = None
+            return self._target(step)
+        if newest > step:
             raise ValueError(
-                f"Manager.save: {self.folder} holds step {int(match[1])}, and step {step} would not be the newest; "
+                f"Manager.save: {self.folder} holds step {newest}, and step {step} would not be the newest; "
                 "restore() first to go on with that run, or choose another folder"
             )
-        return self.folder / f"step-{step:08}.{int(match[2] or 1) + 1}"
+        return self.folder / (f"step-{step:08}.{number + 1}" if newest == step else f"step-{step:08}")
 
     def _remove_old(self) -> None:
         if self._keep is None:
@@ -193,7 +196,8 @@ class Manager:
 
         Every byte is compared with its checksum first. If the newest checkpoint is damaged, a warning says so, it is
         renamed to "damaged-...", and the one before it is used. ``checkpoint`` names another one, ``manager.best()``
-        for instance; it is used or refused.
+        for instance; it is used or refused. When training goes on from there, the next ``save`` renames those that came
+        after it to "abandoned-...".
 
         Plain values, which cannot take anything back, are in ``values`` of what is returned. With ``strict=False``
         parts that are missing on either side are passed over.
@@ -209,6 +213,7 @@ class Manager:
                 about, saved = read_folder(path)
             except DamagedError as error:
                 raise DamagedError(f"{path} is damaged: {error}") from None
+            back_at = about.step
         else:
             with contextlib.suppress(OSError):  # a folder that can only be read is fine here
                 if self.folder.is_dir():
@@ -218,7 +223,10 @@ class Manager:
             if found is None:
                 return None
             about, saved = found
-        return replace(about, values=load_parts(str(about.path), parts, saved, strict))
+            back_at = None
+        values = load_parts(str(about.path), parts, saved, strict)
+        self._back_at = back_at
+        return replace(about, values=values)
 
     def _newest_whole(self) -> tuple[Checkpoint, dict[str, Any]] | None:
         """The newest checkpoint without damage; newer ones that are damaged are put aside."""
@@ -230,7 +238,7 @@ class Manager:
                 faults.append((path, error))
                 continue
             for damaged, fault in faults:
-                now = self._put_aside(damaged)
+                now = self._put_aside(damaged, "damaged")
                 warnings.warn(f"{damaged} is damaged ({fault}){now}; {path.name} is used", UserWarning, stacklevel=3)
             return found
         if faults:
@@ -240,14 +248,22 @@ class Manager:
             )
         return None
 
-    def _put_aside(self, path: Path) -> str:
-        names = (f"damaged-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 100))))
+    def _put_aside(self, path: Path, why: str) -> str:
+        """Rename a checkpoint so that it counts no longer; what became of it in words."""
+        names = (f"{why}-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         target = next(one for name in names if not (one := self.folder / name).exists())
         try:
             os.rename(path, target)
         except OSError as error:  # it was another process, or the folder can only be read
             return f", and could not be renamed: {error.strerror}"
         return f" and was renamed to {target.name}"
+
+
+def _step_and_number(path: Path) -> tuple[int, int]:
+    """The step of a checkpoint's folder, and how often it was saved at this step."""
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match[1]), int(match[2] or 1)
 
 
 def _number(where: str, name: str, value: Any) -> float:

@@ -238,6 +238,24 @@ def test_another_run_does_not_write_over_this_one(tmp_path):
     assert names(tmp_path) == ["step-00000010"]
 
 
+def test_training_that_goes_back_abandons_what_came_after(tmp_path):
+    manager = Manager(tmp_path, keep=None)
+    save(manager, 10, 20, 30)
+    manager.restore({"n": None}, tmp_path / "step-00000010")
+    save(manager, 15, 20)
+    assert names(tmp_path) == [
+        "abandoned-step-00000020",
+        "abandoned-step-00000030",
+        "step-00000010",
+        "step-00000015",
+        "step-00000020",
+    ]
+    assert restored(manager) == 20
+    manager.restore({"n": None}, tmp_path / "step-00000010")
+    save(manager, 25)  # nothing is in the way
+    assert restored(manager) == 25 and len(names(tmp_path)) == 6
+
+
 def test_mistakes_are_explained_before_anything_is_written(tmp_path):
     manager = Manager(tmp_path / "runs", best="accuracy")
     with pytest.raises(ValueError, match="metrics must have 'accuracy', got loss"):
