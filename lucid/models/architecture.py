@@ -55,8 +55,7 @@ def architecture_of(shapes: _Shapes) -> Architecture:
 def _width(shapes: _Shapes, convolution: str, block: str) -> int:
     """The channels that ``convolution`` gives; where it is missing, those of any depthwise weight behind ``block``."""
     depthwise = (shape for name, shape in shapes.items() if name.startswith(block) and name.endswith("dwconv.weight"))
-    shape = shapes.get(convolution) or next(depthwise, (0,))
-    return shape[0]
+    return next(iter(shapes.get(convolution) or next(depthwise, ())), 0)
 
 
 def variant_of(wanted: Architecture) -> str | None:

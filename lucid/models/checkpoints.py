@@ -1,8 +1,11 @@
 """Checkpoints of ConvNeXt in any of the four dialects, into a model and back to a file.
 
-model = lucid.models.create_model("convnext_tiny")
-print(lucid.models.load_checkpoint(model, "convnext_tiny_1k_224_ema.pth"))
-lucid.models.save_checkpoint(model, "model.safetensors", dialect="timm")
+    model = lucid.models.create_model("convnext_tiny")
+    print(lucid.models.load_checkpoint(model, "convnext_tiny_1k_224_ema.pth"))
+    lucid.models.save_checkpoint(model, "model.safetensors", dialect="timm")
+
+``contents`` finds the network, ``dialects`` translates its names, ``architecture`` says which one it is, ``fitting``
+decides what goes where.
 """
 
 import json

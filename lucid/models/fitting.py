@@ -118,7 +118,7 @@ def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) 
         left, reason = (NORM + CLASSIFIER, "final norm and classifier") if bare else (CLASSIFIER, "classifier")
         report.kept |= {name: f"the checkpoint has no {reason}" for name in left if name in own}
     elif "head.weight" in own and "head.weight" in tensors:
-        classes, wanted = (shapes["head.weight"].shape[0] for shapes in (tensors, own))
+        classes, wanted = (next(iter(some["head.weight"].shape), 1) for some in (tensors, own))
         if classes != wanted:
             report.skipped |= {
                 network.names[name]: f"a classifier of {classes} classes, the model has {wanted}"
@@ -146,7 +146,7 @@ def _fault(name: str, array: mx.array, tensor: Tensor) -> str | None:
 def _fitted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], report: LoadReport) -> mx.array:
     """``array`` in the shape and dtype of ``tensor``."""
     if array.shape != tensor.shape:
-        if name in STEM:
+        if name in STEM and array.ndim == tensor.ndim:
             report.changes.append(f"the stem from {array.shape[1]} to {tensor.shape[1]} channels")
             array = adapt_input_conv(tensor.shape[1], array)
         else:

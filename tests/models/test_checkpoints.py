@@ -329,6 +329,12 @@ def test_an_error_says_which_file_and_changes_nothing(tmp_path):
     assert values(model) == before and not hasattr(model, "load_report")
 
 
+def test_scalars_under_every_name_are_refused():
+    for case in ("official", "timm V2", "torchvision", "huggingface", "official isotropic"):
+        with pytest.raises(CheckpointError, match="Nothing was loaded"):
+            load_checkpoint(built(case), {name: np.float32(0) for name in tensors(case)})
+
+
 def test_names_that_are_missing_or_unknown_need_strict_off():
     given = {**tensors("timm"), "stages.0.blocks.0.mlp.extra": np.ones(3)}
     del given["stages.2.blocks.0.gamma"]

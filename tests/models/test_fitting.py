@@ -68,6 +68,14 @@ def test_patches_of_another_size_are_refused():
         fit(small(patch_size=2), checkpoint(small()))
 
 
+def test_shapes_may_differ_in_ones():
+    model = small(patch_size=1, in_chans=1)
+    given = {name: array.reshape([n for n in array.shape if n > 1]) for name, array in checkpoint(model).items()}
+    plan, report = fit(model, given)
+    assert [array.shape for _, array in plan] == [tensor.shape for tensor in model.state_dict().values()]
+    assert report.changes == ["3 tensors reshaped"]  # the stem's and the depthwise weights
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_values_take_the_dtype_of_the_model(dtype):
     model = small()
