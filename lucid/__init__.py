@@ -6,7 +6,21 @@
 
 from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import amp, autograd, checkpoint, data, distributed, linalg, memory, metrics, models, nn, optim, random, utils
+from lucid import (
+    amp,
+    autograd,
+    checkpoint,
+    data,
+    distributed,
+    linalg,
+    memory,
+    metrics,
+    models,
+    nn,
+    optim,
+    random,
+    utils,
+)
 from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device

@@ -7,7 +7,7 @@ second ``note`` of an owner evaluates the value before, so the chain never grows
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,6 +59,14 @@ def start(arrays: list[mx.array]) -> None:
 def memo() -> dict[str, Any] | None:
     """A dictionary that lives as long as the present ``collecting()`` block; None outside of one."""
     return _memo
+
+
+def on_call(callback: Callable[[], None]) -> None:
+    """Run ``callback`` now; or, where a function is being traced, at every call of the traced function."""
+    if _memo is None:
+        callback()
+    else:
+        _memo.setdefault("on call", []).append(callback)
 
 
 @contextmanager

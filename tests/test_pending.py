@@ -3,6 +3,7 @@ import gc
 import mlx.core as mx
 import pytest
 
+import lucid
 from lucid import _pending
 
 
@@ -122,3 +123,18 @@ def test_memo_lives_as_long_as_the_collecting_block():
             assert _pending.memo() == {}
         assert _pending.memo() == {"last": 1}
     assert _pending.memo() is None
+
+
+def test_on_call_runs_at_once_and_in_a_trace_at_every_call_of_the_function():
+    count = []
+    _pending.on_call(lambda: count.append("now"))
+    assert count == ["now"]
+
+    @lucid.compile
+    def doubled(x):
+        _pending.on_call(lambda: count.append("call"))
+        return x * 2
+
+    for number in range(1, 4):
+        assert doubled(lucid.tensor([1.0])).tolist() == [2.0]
+        assert count == ["now"] + ["call"] * number

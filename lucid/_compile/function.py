@@ -98,6 +98,8 @@ class Compiled:
                 del self._graphs[key]
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
         recipe = graph.recipe
+        for callback in recipe.on_call:
+            callback()
         tensors = plan.tensors + arguments.tensors
         track = recipe.tracked and mode.recording
         node = CompiledNode(recipe, plan, tensors, inputs, outputs) if track else None

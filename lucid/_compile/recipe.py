@@ -51,6 +51,7 @@ class Recipe:
         self.sources: list[int] = []  # ... with respect to these tensors, state first
         self.count_of_last = 0  # inputs behind those of state and gradients: the arguments and the key
         self.pull: Callable[..., list[mx.array]] | None = None
+        self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_pending.on_call``
         self.changes = False
         self.ignored = False  # whether the function has changed Python numbers
 
@@ -92,6 +93,7 @@ class Recipe:
         args, kwargs = self.shape.filled(state=self.plan.tensors, tensor=given, array=arrays)
         with _pending.collecting():
             result = self.function(*args, **kwargs)
+            self.on_call = (_pending.memo() or {}).get("on call", [])
         outputs: list[mx.array] = []
         places: dict[int, int] = {}
 

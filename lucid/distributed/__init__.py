@@ -34,8 +34,7 @@ Start it with ``mlx.launch -n 2 -- python train.py`` or ``mpirun -np 2 python tr
 at random takes another seed on every rank: ``DataLoader(..., seed=seed + dist.get_rank())``.
 
 Collectives must be called by all ranks, equally often and in the same order. A rank that dies, calls something else or
-stops early ends the others with a message; inside a compiled step only the first is noticed at once. Every file in
-here starts with what it does.
+stops early ends the others with a message.
 """
 
 from lucid.distributed.collectives import (

@@ -7,6 +7,7 @@ each collective is made to depend on the one before.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -181,9 +182,9 @@ def barrier() -> None:
 
 
 def note(group: ProcessGroup, what: str) -> None:
-    """Tell the watch of a call, unless it is being traced: a compiled function runs without its Python."""
-    if group.watch is not None and _pending.evaluating():
-        group.watch.called(what)
+    """Tell the watch of a call, now or at every call of the function that is being traced."""
+    if group.watch is not None:
+        _pending.on_call(functools.partial(group.watch.called, what))
 
 
 def in_order(array: mx.array) -> mx.array:
