@@ -1,0 +1,150 @@
+"""A trained model from the name of a checkpoint or from a file, with all that its use needs.
+
+A file of weights says about itself, in the metadata of safetensors:
+
+- ``model``: a name for people, or that of a variant;
+- ``classes``: the names of the classes, a JSON list;
+- ``preprocessing``: fields of ``lucid.models.preprocessing.ImageTransform`` as a JSON object: ``image_size``, ``mean``,
+  ``std`` and, where they are not its defaults, ``resize_size`` (default: ``image_size``), ``crop_mode``,
+  ``interpolation``, ``round_crop``; ``dataclasses.asdict(transform)`` is complete;
+- ``recipe``: how ``train_cifar10.py`` built the model.
+
+All may be missing, as in the files that others publish. The architecture is then read off the weights, the classes are
+ImageNet's if there are 1000, and images are prepared as for the first checkpoint of that variant and dialect.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from train_cifar10 import Settings, make_model
+
+import lucid
+from lucid import models, nn
+from lucid.models.architecture import architecture_of, variant_of
+from lucid.models.contents import choose, networks
+from lucid.models.preprocessing import ImageTransform, transforms_for
+from lucid.models.tags import tags_of
+from lucid.serialization import load_with_metadata
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_IMAGENET = Path(__file__).with_name("imagenet_classes.txt")
+
+
+@dataclass
+class Trained:
+    """``model`` in evaluation mode; ``classes`` by number; ``transform`` makes its input from images."""
+
+    name: str
+    model: nn.Module
+    classes: list[str]
+    transform: ImageTransform
+    metadata: dict[str, str]
+
+
+def open_trained(source: str, image_size: int | None = None) -> Trained:
+    """The model behind ``source``: a file if there is one or the name ends like one, else what ``create_model`` knows.
+
+    ``image_size``: other than the model's own, in px; the share that is cropped stays.
+
+    Raises:
+        ValueError: there is no such model, or the file does not hold one. OSError: it cannot be read.
+    """
+    path = Path(source)
+    if path.exists() or path.suffix in SUFFIXES:
+        return _from_file(path, image_size)
+    model = models.create_model(source, pretrained=True).eval()
+    transform = transforms_for(model, image_size=image_size)
+    return Trained(model.pretrained_tag, model, class_names(model.num_classes), transform, {})
+
+
+def class_names(count: int, metadata: Mapping[str, str] | None = None) -> list[str]:
+    """Those that the metadata has, ImageNet's if there are as many, or else numbers."""
+    if metadata and "classes" in metadata:
+        names = _parsed(metadata, "classes")
+        if not isinstance(names, list) or len(names) != count:
+            raise ValueError(f"the metadata must name {count} classes, as many as the model has")
+        return [str(name) for name in names]
+    imagenet = [line for line in _IMAGENET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return imagenet if count == len(imagenet) else [f"class {number}" for number in range(count)]
+
+
+def _from_file(path: Path, image_size: int | None) -> Trained:
+    content = lucid.load(path)
+    metadata = load_with_metadata(path)[1] if path.suffix == ".safetensors" else {}
+    try:
+        if "recipe" in metadata:
+            model, variant, dialect = _of_recipe(content, metadata), "", ""
+        else:
+            model, variant = _of_weights(str(path), content)
+            dialect = models.load_checkpoint(model, path).dialect
+        classes = class_names(model.num_classes, metadata)
+        transform = _transform(metadata, image_size) or _usual_transform(variant, dialect, image_size)
+        return Trained(metadata.get("model") or variant or path.stem, model.eval(), classes, transform, metadata)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _of_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
+    """A model of train_cifar10.py, whose stem may be another than ConvNeXt's."""
+    settings = Settings(**_parsed(metadata, "recipe"))
+    channels = weights["downsample_layers.0.0.weight"].shape[1]
+    model = make_model(settings, channels, weights["head.weight"].shape[0])
+    model.load_state_dict(weights)
+    return model
+
+
+def _of_weights(where: str, content: Any) -> tuple[nn.Module, str]:
+    """A model of the architecture that the weights have, with its own weights still, and the name of its variant."""
+    found = list(networks(content)) if isinstance(content, Mapping) else []
+    if not found:
+        raise ValueError("it holds no ConvNeXt in any dialect")
+    shapes = {name: tuple(tensor.shape) for name, tensor in choose(where, found, use_ema=True).tensors.items()}
+    if "head.weight" not in shapes:
+        raise ValueError("it holds a ConvNeXt without a classifier")
+    architecture = architecture_of(shapes)
+    _, in_chans, patch_size, _ = shapes.get("stem.weight") or shapes["downsample_layers.0.0.weight"]
+    options: dict[str, Any] = {"in_chans": in_chans, "patch_size": patch_size}
+    if architecture.family == "ConvNeXtIsotropic":
+        options |= {"depth": architecture.depths[0], "dim": architecture.dims[0]}
+    else:
+        options |= {"depths": architecture.depths, "dims": architecture.dims}
+    if architecture.family != "ConvNeXtV2":
+        options["layer_scale_init"] = 1e-6 if architecture.layer_scale else 0.0
+    return getattr(models, architecture.family)(shapes["head.weight"][0], **options), variant_of(architecture) or ""
+
+
+def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTransform | None:
+    """That of the metadata, if it has one."""
+    if "preprocessing" not in metadata:
+        return None
+    known = {one.name for one in dataclasses.fields(ImageTransform)}
+    given = {name: value for name, value in _parsed(metadata, "preprocessing").items() if name in known}
+    given |= {name: tuple(given[name]) for name in ("mean", "std") if name in given}
+    transform = ImageTransform(**{"resize_size": given.get("image_size", 224), **given})
+    if image_size is None:
+        return transform
+    return replace(
+        transform, image_size=image_size, resize_size=transform.resize_size * image_size // transform.image_size
+    )
+
+
+def _usual_transform(variant: str, dialect: str, image_size: int | None) -> ImageTransform:
+    """That of the first checkpoint of this variant from the home of this dialect."""
+    tags = tags_of(variant)
+    home = {"huggingface": "transformers"}.get(dialect, dialect)
+    tags = [tag for tag in tags if tag.source == home] or tags
+    if tags:
+        return transforms_for(tags[0], image_size=image_size)
+    size = image_size or 224
+    return ImageTransform(size, int(size / 0.875))
+
+
+def _parsed(metadata: Mapping[str, str], name: str) -> Any:
+    try:
+        return json.loads(metadata[name])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name!r} in the metadata is not JSON: {error}") from None

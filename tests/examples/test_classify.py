@@ -1,0 +1,233 @@
+"""The example that classifies pictures: any file of weights, every kind of picture, and what goes wrong."""
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import models
+from lucid.models.preprocessing import ImageTransform
+from tests.serialization.writing import archive, tensor, text
+
+pytest.importorskip("matplotlib", reason="the example draws with matplotlib's letters")
+pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+Image = pytest.importorskip("PIL.Image", reason="the example reads pictures with Pillow")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def load_module():
+    sys.path.insert(0, str(EXAMPLES))
+    yield importlib.import_module
+    sys.path.remove(str(EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def classify(load_module):
+    return load_module("classify")
+
+
+def network(classes=3, **options):
+    lucid.manual_seed(5)
+    model = models.ConvNeXt(classes, (1, 1, 1, 1), (4, 8, 12, 16), **options)
+    if classes:
+        model.head.weight._rebind(model.head.weight._array * 20)
+    return model.eval()
+
+
+def picture(seed=0, size=(50, 40)):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(["a.png", "b.jpg", "more/c.webp"]):
+        picture(number).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def run(classify, capsys, *arguments):
+    code = classify.main([str(one) for one in arguments])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+PREPARED = ImageTransform(32, 40, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), interpolation="bilinear")
+METADATA = {
+    "classes": json.dumps(["cat", "dog", "ant"]),
+    "preprocessing": json.dumps(asdict(PREPARED)),
+    "model": "mine",
+}
+
+
+@pytest.mark.parametrize("dialect", ["official", "timm", "huggingface", "torchvision"])
+def test_probabilities_are_those_of_the_model(classify, capsys, tmp_path, photos, dialect):
+    model = network()
+    weights = tmp_path / "w.safetensors"
+    models.save_checkpoint(model, weights, dialect, metadata=METADATA)
+    code, out, err = run(classify, capsys, photos, "--model", weights, "--json", "--batch-size", 2)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and "mine: 3 classes" in err
+    assert [Path(one["path"]).name for one in found] == ["a.png", "b.jpg", "c.webp"]
+    images = [Image.open(one["path"]).convert("RGB") for one in found]
+    expected = model(PREPARED(images)).softmax(dim=1).detach().numpy()
+    for one, row in zip(found, expected, strict=True):  # Hugging Face's final norm has another eps
+        assert [p["class"] for p in one["predictions"]] == [["cat", "dog", "ant"][i] for i in row.argsort()[::-1]]
+        np.testing.assert_allclose([p["probability"] for p in one["predictions"]], np.sort(row)[::-1], atol=2e-5)
+
+
+def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
+    """Its classes have numbers only, and the picture is prepared as for ImageNet."""
+    model = network(4)
+    body, storages = b"}(" + text("model") + b"}(", {}
+    for name, one in model.state_dict().items():
+        array = np.ascontiguousarray(one.numpy())
+        strides = [stride // 4 for stride in array.strides]
+        body += text(name) + tensor(array.shape, strides, key=str(len(storages)), count=array.size)
+        storages[str(len(storages))] = array.tobytes()
+    weights = archive(tmp_path / "w.pth", body + b"uu", storages)
+    code, out, _ = run(classify, capsys, photos / "a.png", "--model", weights, "--top", 2, "--image-size", 64)
+    row = model(ImageTransform(64, 73)([picture()])).softmax(dim=1).detach().numpy()[0]
+    best, second = row.argsort()[::-1][:2]
+    assert code == 0
+    assert out.splitlines()[1:] == [f"{row[n]:8.2%}  class {n}" for n in (best, second)]
+
+
+def test_a_thousand_classes_are_those_of_imagenet(classify, load_module, capsys, tmp_path, photos):
+    names = load_module("trained").class_names(1000)
+    assert len(names) == 1000 and names[:2] == ["tench", "goldfish"] and names[-1] == "toilet tissue"
+    assert names[207] == "golden retriever"
+    models.save_checkpoint(network(1000), tmp_path / "w.safetensors")
+    code, out, _ = run(classify, capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 6 and all(line.split(maxsplit=1)[1] in names for line in lines[1:])
+
+
+def test_what_train_cifar10_trained(classify, load_module, capsys, tmp_path):
+    """Grey digits, and a stem that only its recipe tells of."""
+    train, folder = load_module("train_cifar10"), load_module("run_folder")
+    settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
+    model = train.make_model(settings, 1, 10).eval()
+    digits = lucid.data.Digits
+    metadata = folder.weights_metadata(
+        "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
+    )
+    lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
+    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "digit.png")
+    code, out, _ = run(classify, capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
+    pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
+    row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
+    assert code == 0
+    assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
+
+
+def test_every_kind_of_picture_is_upright_and_rgb(load_module, tmp_path):
+    pictures = load_module("pictures")
+
+    def read(image, name, **options):
+        image.save(tmp_path / name, **options)
+        found = pictures.open_picture(tmp_path / name)
+        assert found.mode == "RGB"
+        return np.asarray(found).astype(int)
+
+    colors = picture(1)
+    pixels = np.asarray(colors).astype(int)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    assert (read(colors, "turned.png", exif=exif) == np.rot90(pixels, -1)).all()
+    grey = np.asarray(colors.convert("L"))
+    assert (read(Image.fromarray(grey), "grey.png") == grey[..., None]).all()
+    deep = grey.astype(np.uint16) * 257
+    assert (read(Image.fromarray(deep), "grey16.png") == grey[..., None]).all()
+    assert (read(Image.fromarray(deep.astype(np.int32)), "grey32.tif") == grey[..., None]).all()
+    palette = colors.convert("P")
+    assert (read(palette, "palette.png") == np.asarray(palette.convert("RGB"))).all()
+    clear = np.dstack([pixels, np.where(np.arange(50) < 25, 0, 255) * np.ones((40, 1))]).astype(np.uint8)
+    seen = read(Image.fromarray(clear), "clear.png")
+    assert (seen[:, :25] == 255).all() and (seen[:, 25:] == pixels[:, 25:]).all()
+    seen = read(palette, "clear_palette.png", transparency=int(np.asarray(palette)[0, 0]))
+    assert (seen[0, 0] == 255).all()
+    assert abs(read(colors.convert("CMYK"), "inks.tif") - pixels).max() <= 2
+    assert read(colors.convert("1"), "black_and_white.png").max() == 255
+
+
+def test_a_broken_picture_is_reported_and_skipped(classify, capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
+    (photos / "text.png").write_text("no picture")
+    code, out, err = run(classify, capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 2
+    assert f"{photos / 'b.jpg'}: skipped" in err and f"{photos / 'text.png'}: skipped" in err
+    sheet = tmp_path / "sheet.png"
+    code, out, err = run(classify, capsys, photos / "b.jpg", "--model", tmp_path / "w.safetensors", "--sheet", sheet)
+    assert (code, out) == (1, "") and "no picture could be read" in err and not sheet.exists()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_the_sheet_shows_pictures_and_bars(classify, capsys, tmp_path, photos, suffix):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    picture(3, (600, 300)).save(photos / "d_with_a_name_that_is_longer_than_the_picture_is_wide_on_the_sheet.png")
+    before = sorted(tmp_path.iterdir())
+    code, *_ = run(classify, capsys, photos, "--model", tmp_path / "w.safetensors", "--sheet", tmp_path / f"s{suffix}")
+    assert code == 0 and sorted({*tmp_path.iterdir()} - {*before}) == [tmp_path / f"s{suffix}"]
+    sheet = Image.open(tmp_path / f"s{suffix}").convert("RGB")
+    pixels = np.asarray(sheet).astype(int)
+    assert sheet.width == 3 * (256 + 20) + 20  # three pictures in the first row, one in the second
+    assert pixels[60:200, 20:276].std() > 30  # the noise of the first picture
+    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
+    assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
+    assert (pixels[:, :10] > 245).all()  # the margin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "required: pictures"),
+        (["nothing.png"], "there is no file or folder nothing.png"),
+        (["{empty}"], "there is no image in the folder"),
+        (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
+        (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
+        (["{photo}", "--model", "{photo}"], "a.png"),
+        (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
+        (["{photo}", "--model", "{headless}"], "without a classifier"),
+        (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
+        (["{photo}", "--model", "{five}"], "images of 5 channels"),
+        (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
+        (["{photo}", "--top", "0"], "at least 1"),
+        (["{photo}", "--batch-size", "many"], "invalid"),
+        (["{photo}", "--sheet", "sheet.txt"], "*.png"),
+        (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos, files, arguments, fault):
+    (tmp_path / "empty").mkdir()
+    places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
+    with pytest.raises(SystemExit) as caught:
+        classify.main([one.format(**places) for one in arguments])
+    output = capsys.readouterr()
+    assert caught.value.code == 2 and output.out == ""
+    last = output.err.splitlines()[-1]
+    assert "error: " in last and fault in last
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files of weights, most of which will not do."""
+    folder = tmp_path_factory.mktemp("files")
+    places = {name: folder / f"{name}.safetensors" for name in ("good", "headless", "misnamed", "five", "other")}
+    models.save_checkpoint(network(), places["good"], metadata=METADATA)
+    models.save_checkpoint(network(0), places["headless"])
+    models.save_checkpoint(network(), places["misnamed"], metadata={"classes": json.dumps(["cat"])})
+    models.save_checkpoint(network(in_chans=5), places["five"], metadata=METADATA)
+    lucid.save({"w": lucid.ones(2)}, places["other"])
+    return places
