@@ -35,6 +35,14 @@ def test_averages_follow_the_formula(decay, warmup):
     assert ema.num_updates == 199
 
 
+def test_a_decay_near_1_keeps_its_digits():
+    p = lucid.zeros(1, requires_grad=True)
+    ema = EMA([p], decay=0.9999, warmup=False)
+    p.data = [1.0]
+    ema.update()
+    assert ema.averages()["0"].item() == pytest.approx(1e-4, rel=1e-6)  # 1 - float32(0.9999) is 1.0002e-4
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
