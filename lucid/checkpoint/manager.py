@@ -120,7 +120,7 @@ class Manager:
         try:
             with self._writing():
                 target = self._target(step)
-                temporary = self.folder / f"{_TEMPORARY}{target.name}"
+                temporary = self._temporary(target)
                 try:
                     write_folder(temporary, target, parts, {"step": step, "epoch": epoch, "metrics": numbers})
                 finally:
@@ -160,7 +160,7 @@ class Manager:
         best = self._best_of(found) if self._metric is not None else None
         for one in found:
             if one.path not in staying and one != best:
-                doomed = self.folder / f"{_TEMPORARY}{one.path.name}"
+                doomed = self._temporary(one.path)
                 try:
                     os.rename(
                         one.path, doomed
@@ -168,6 +168,9 @@ class Manager:
                     shutil.rmtree(doomed)
                 except OSError as error:
                     warnings.warn(f"{one.path} could not be removed: {error.strerror}", UserWarning, stacklevel=3)
+
+    def _temporary(self, path: Path) -> Path:
+        return self.folder / f"{_TEMPORARY}{path.name}-{os.getpid()}"
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -178,12 +181,12 @@ class Manager:
         with open(self.folder / ".lock", "wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            except OSError as error:
+            except OSError as error:  # some network file systems have no locks
                 if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
                     raise
-            # Whoever has the lock is the only one who writes, so these belong to nobody.
-            for path in self.folder.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(path, ignore_errors=True)
+            else:  # whoever has the lock is the only one who writes, so these belong to nobody
+                for path in self.folder.glob(f"{_TEMPORARY}*"):
+                    shutil.rmtree(path, ignore_errors=True)
             yield
 
     # Restoring -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -55,7 +56,8 @@ class StopSignals:
             return
         self.requested, self.exit_code = True, 128 + number
         if self._message is not None:
-            os.write(2, f"\n{self._message}\n".encode())  # print() is not safe in a signal handler
+            with contextlib.suppress(OSError):  # a closed terminal
+                os.write(2, f"\n{self._message}\n".encode())  # print() is not safe here
 
     def _put_back(self) -> None:
         for number, handler in self._former.items():

@@ -123,50 +123,45 @@ def test_20_kills_at_random_moments_leave_no_trace(tmp_path, uninterrupted):
 
 
 KILLED_AT_EVERY_LINE = """
-import os, sys, warnings
+import os, shutil, sys, traceback
 from pathlib import Path
 import lucid
 from lucid import checkpoint
 
-warnings.simplefilter("error")
-folder, own = Path(sys.argv[1]), str(Path(checkpoint.__file__).parent)
-names = {os.path.join(own, name) for name in ("folder.py", "manager.py")}
+package = os.path.dirname(checkpoint.__file__)
+watched = {os.path.join(package, name) for name in ("folder.py", "manager.py")}
 
-def work(at, last):
-    def count(frame, event, argument):
-        nonlocal at
-        if frame.f_code.co_filename not in names:
+def save(folder, step, lines):
+    "Save in a process of its own, which ends at once after so many lines of the watched files. Its exit code."
+    def trace(frame, event, argument):
+        nonlocal lines
+        if frame.f_code.co_filename not in watched:
             return None
-        if event == "line":
-            at -= 1
-            if at == 0:
-                os._exit(9)
-        return count
-    manager = checkpoint.Manager(at_folder, keep=1)
-    if last == 2:
-        sys.settrace(count)
-    manager.save({"x": lucid.full((5,), float(last)), "n": last}, step=last)
-    sys.settrace(None)
+        lines -= event == "line"
+        if lines == 0:
+            os._exit(9)
+        return trace
 
-at = 0
-while True:
-    at += 1
-    at_folder = folder / str(at)
-    for last in (1, 2):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                work(at, last)
-            except BaseException:
-                import traceback
-                traceback.print_exc()
-                os._exit(1)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            manager = checkpoint.Manager(folder, keep=1)
+            sys.settrace(trace)
+            manager.save({"x": lucid.full((5,), float(step)), "n": step}, step=step)
             os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if code not in ((0,) if last == 1 else (0, 9)):
-            sys.exit(f"line {at}: exit code {code}")
-    if code == 0:
-        break
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+root, lines, code = Path(sys.argv[1]), 0, save(Path(sys.argv[1], "first"), 1, -1)
+assert code == 0
+while lines == 0 or code == 9:
+    lines += 1
+    shutil.copytree(root / "first", root / str(lines))
+    code = save(root / str(lines), 2, lines)
+shutil.rmtree(root / "first")
+sys.exit(code)
 """
 
 

@@ -209,6 +209,17 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
         assert not list(tmp_path.glob(".temporary*")) and (tmp_path / "notes.txt").exists()
 
 
+def test_without_locks_nothing_of_other_writers_is_cleared_away(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (tmp_path / ".temporary-step-00000001-1").mkdir()
+    save(Manager(tmp_path), 1)
+    assert restored(Manager(tmp_path)) == 1
+    assert names(tmp_path) == [".temporary-step-00000001-1", "step-00000001"]
+
+
 def test_several_writers_take_turns(tmp_path):
     program = (
         "import sys; from lucid.checkpoint import Manager\n"
