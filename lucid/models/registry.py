@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any
 
 from lucid import nn
+from lucid.models.checkpoints import load_checkpoint
 from lucid.models.features import FeatureListNet
 from lucid.models.tag import Tag
 from lucid.models.tags import TAGS, find_tag
@@ -53,24 +54,20 @@ def create_model(
     variant, tag = parse("create_model", name)
     if pretrained is not False:
         raise NotImplementedError("create_model: pretrained weights cannot be loaded yet")
-    kind, options = VARIANTS[variant]
-    options = {**options, **_options(kind, kwargs)}
-    if output_stride is not None:
-        options |= _options(kind, {"output_stride": output_stride})
+    if out_indices is not None and not features_only:
+        raise ValueError("create_model: out_indices are those of features_only=True")
     if features_only:
         num_classes = 0
     elif num_classes is None:
         num_classes = 1000 if tag is None else tag.num_classes
-    model = kind(num_classes, in_chans=in_chans, **options)
+    if output_stride is not None:
+        kwargs["output_stride"] = output_stride
+    kind, options = VARIANTS[variant]
+    network = kind(num_classes, in_chans=in_chans, **{**options, **_options(kind, kwargs)})
+    model = FeatureListNet(network, out_indices) if features_only else network
     model.pretrained_tag = tag and tag.name
     if checkpoint_path is not None:
-        raise NotImplementedError("create_model: checkpoints cannot be loaded yet")
-    if features_only:
-        backbone = FeatureListNet(model, out_indices)
-        backbone.pretrained_tag = model.pretrained_tag
-        return backbone
-    if out_indices is not None:
-        raise ValueError("create_model: out_indices are those of features_only=True")
+        load_checkpoint(model, checkpoint_path)
     return model
 
 

@@ -67,6 +67,21 @@ def test_features_of_a_checkpoint_remember_it():
     assert model.pretrained_tag == "timm/convnext_tiny.fb_in1k"
 
 
+def test_checkpoints_are_loaded_from_files(tmp_path):
+    path = tmp_path / "small.safetensors"
+    source = models.create_model("convnext_tiny", num_classes=7, **SMALL)
+    models.save_checkpoint(source, path, dialect="timm")
+    images = lucid.randn(1, 3, 40, 32)
+    model = models.create_model("convnext_tiny", num_classes=7, checkpoint_path=path, **SMALL)
+    assert lucid.equal(model(images), source(images))
+    options = {"features_only": True, "out_indices": (0, 2), "checkpoint_path": path}
+    maps = models.create_model("convnext_tiny", **options, **SMALL)(images)
+    for y, wanted in zip(maps, source.forward_intermediates(images, (0, 2))[1], strict=True):
+        assert lucid.equal(y, wanted)
+    dilated = models.create_model("convnext_tiny", num_classes=7, checkpoint_path=path, output_stride=8, **SMALL)
+    assert lucid.equal(dilated.head.weight, source.head.weight)
+
+
 def test_the_largest_are_built_at_once_and_take_no_memory():
     lucid.memory.reset()
     before = lucid.memory.active()
