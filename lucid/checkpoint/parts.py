@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lucid.checkpoint.folder import CheckpointError, check_part_name
 from lucid.checkpoint.tree import Tensors, pack
 
-
-def _has(part: Any, *names: str) -> bool:
-    return all(callable(getattr(part, name, None)) for name in names)
+_PROTOCOLS = (("state_dict", "load_state_dict"), ("get_state", "set_state"))  # the second is that of lucid.random
 
 
-def _state_of(part: Any) -> Any:
-    if _has(part, "state_dict", "load_state_dict"):
-        return part.state_dict()
-    if _has(part, "get_state", "set_state"):  # lucid.random
-        return part.get_state()
-    return part
-
-
-def _load(part: Any, state: Any) -> None:
-    if _has(part, "state_dict", "load_state_dict"):
-        part.load_state_dict(state)
-    else:
-        part.set_state(state)
-
-
-def _is_live(part: Any) -> bool:
-    return _has(part, "state_dict", "load_state_dict") or _has(part, "get_state", "set_state")
+def _access(part: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
+    """What gives the state of a part and what takes it back; None for a plain value."""
+    for names in _PROTOCOLS:
+        give, take = (getattr(part, name, None) for name in names)
+        if callable(give) and callable(take):
+            return give, take
+    return None
 
 
 def check_parts(where: str, parts: Any) -> Mapping[str, Any]:
@@ -47,7 +35,11 @@ def pack_parts(where: str, parts: Mapping[str, Any]) -> dict[str, tuple[Any, Ten
     Raises:
         TypeError: there is something in it that cannot be saved.
     """
-    return {name: pack(_state_of(part), f"{where}: {name!r}") for name, part in parts.items()}
+    packed = {}
+    for name, part in parts.items():
+        access = _access(part)
+        packed[name] = pack(part if access is None else access[0](), f"{where}: {name!r}")
+    return packed
 
 
 def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], strict: bool) -> dict[str, Any]:
@@ -66,16 +58,17 @@ def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], s
             f"{where} does not have the parts that were asked for, nothing was loaded; strict=False loads what is on "
             "both sides:\n  " + "\n  ".join(faults)
         )
-    shared = {name: part for name, part in parts.items() if name in saved}
-    live = {name: part for name, part in shared.items() if _is_live(part)}
-    before = {name: _state_of(part) for name, part in live.items()}
-    touched = []
+    shared = [name for name in parts if name in saved]
+    takers: list[tuple[Callable[[Any], Any], Any]] = []  # with the state before
     try:
-        for name, part in live.items():
-            touched.append(name)
-            _load(part, saved[name])
+        for name in shared:
+            access = _access(parts[name])
+            if access is not None:
+                give, take = access
+                takers.append((take, give()))
+                take(saved[name])
     except Exception as error:
-        for one in touched:
-            _load(parts[one], before[one])
+        for take, before in takers:
+            take(before)
         raise CheckpointError(f"{where}: {name!r} does not fit, nothing was loaded: {error}") from error
-    return {name: saved[name] for name in shared if name not in live}
+    return {name: saved[name] for name in shared if _access(parts[name]) is None}
