@@ -87,7 +87,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for member in archive.infolist():
         name = member.orig_filename
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name:
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
             raise ValueError(f"the zip archive has a member whose name leads out of it: {name!r}")
         if name in members:
             raise ValueError(f"the zip archive has two members {name!r}")

@@ -21,6 +21,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
     Raises:
         TypeError: a name is not a string or a value cannot become a tensor (nested dictionaries: flatten their names).
         ValueError: the name of the file does not end with ``.safetensors``.
+        OSError: the disk is full, the folder is missing, or the like.
     """
     target = Path(path)
     if target.suffix != ".safetensors":
@@ -34,10 +35,13 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
         arrays[name] = as_array(value)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.safetensors")
     try:
-        mx.save_safetensors(str(temporary), arrays, dict(metadata or {}))
-        with temporary.open("rb") as file:
+        with temporary.open("wb") as file:
+            mx.save_safetensors(file, arrays, dict(metadata or {}))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        raise OSError(error.errno, f"save: {target} could not be written ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,11 +3,14 @@
 pip install torch && python -m tests.reference.record_pth
 """
 
+import argparse
 import json
 import zipfile
 from collections import OrderedDict
+from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -95,6 +98,31 @@ def containers() -> dict[str, Any]:
     }
 
 
+def refused() -> dict[str, tuple[Any, str]]:
+    """What is no tensor in a plain container, and what the error has to name."""
+    cyclic: list[Any] = []
+    cyclic.append(cyclic)
+    inside = ([],)
+    inside[0].append(inside)
+    tagged = nn.Parameter(torch.zeros(2))
+    tagged.note = "by hand"
+    return {
+        "module": (nn.Linear(2, 2), "torch.nn.modules.linear.Linear"),
+        "arguments": ({"model": {}, "args": argparse.Namespace(lr=0.1)}, "argparse.Namespace"),
+        "numpy_scalar": ({"accuracy": np.float64(0.5)}, "multiarray.scalar"),
+        "numpy_array": ({"mean": np.zeros(3)}, "multiarray._reconstruct"),
+        "sparse": (torch.eye(2).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
+        "attributes": (tagged, "torch._utils._rebuild_parameter_with_state"),
+        "conjugated": (torch.zeros(2, dtype=torch.complex64).conj(), "conjugated"),
+        "storage": (torch.arange(3).untyped_storage(), "a storage by itself"),
+        "function": ({"activation": torch.relu}, "__builtin__.getattr"),
+        "path": ({"output": PurePosixPath("runs")}, "pathlib.PurePosixPath"),
+        "bytes": ({"key": b"abc"}, "_codecs.encode"),
+        "cyclic_list": (cyclic, "a list that contains itself"),
+        "cyclic_tuple": (inside, "POP"),
+    }
+
+
 def main() -> None:
     torch.manual_seed(0)
     plain = network().state_dict()
@@ -131,7 +159,12 @@ def main() -> None:
     expected = {name: described(value) for name, (value, _) in cases.items()}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in sorted(expected.items()))
     (FOLDER / "expected.json").write_text(f"{{\n{lines}\n}}\n")
-    size = sum(path.stat().st_size for path in FOLDER.iterdir())
+    (FOLDER / "refused").mkdir(exist_ok=True)
+    for name, (value, _) in refused().items():
+        torch.save(value, FOLDER / "refused" / f"{name}.pth")
+    culprits = {name: culprit for name, (_, culprit) in refused().items()}
+    (FOLDER / "refused" / "culprits.json").write_text(json.dumps(culprits, indent=1) + "\n")
+    size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
     print(f"{FOLDER.name}: {len(cases)} checkpoints, {size // 1000} kB, torch {torch.__version__}")
 
 

@@ -1,5 +1,8 @@
 """lucid.save and lucid.load: every dtype comes back, and half a file is never left or read."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -54,3 +57,15 @@ def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
     assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError, match="there is no file"):
         lucid.load(tmp_path / "other.safetensors")
+
+
+def test_a_missing_folder_and_a_full_disk_are_named(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"save: .*none/w.safetensors could not be written \(No such file"):
+        lucid.save({"w": lucid.ones(1)}, tmp_path / "none" / "w.safetensors")
+    lucid.save({"w": lucid.ones(1)}, path)
+    if Path("/dev/full").exists():  # Linux: a device on which there is never room
+        (tmp_path / f".w.safetensors.{os.getpid()}.safetensors").symlink_to("/dev/full")
+        with pytest.raises(OSError, match=r"save: .*w.safetensors could not be written \(No space left"):
+            lucid.save({"w": lucid.ones(10**5)}, path)
+    assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
