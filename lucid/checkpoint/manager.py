@@ -160,11 +160,10 @@ class Manager:
         best = self._best_of(found) if self._metric is not None else None
         for one in found:
             if one.path not in staying and one != best:
+                # Renamed first, so that a process that is killed here leaves nothing with half of its files.
                 doomed = self._temporary(one.path)
                 try:
-                    os.rename(
-                        one.path, doomed
-                    )  # first, so that being killed here leaves nothing with half of its files
+                    os.rename(one.path, doomed)
                     shutil.rmtree(doomed)
                 except OSError as error:
                     warnings.warn(f"{one.path} could not be removed: {error.strerror}", UserWarning, stacklevel=3)
