@@ -366,14 +366,11 @@ class ConvNeXt(_Network):
                 down = nn.Sequential(nn.LayerNorm(self.dims[i - 1], eps=norm_eps), halving)
             self.downsample_layers.append(down)
             first = sum(self.depths[:i])
-            self.stages.append(
-                nn.Sequential(
-                    *(
-                        Block(dim, rate, layer_scale_init, grn=self._grn, dilation=dilation, norm_eps=norm_eps)
-                        for rate in rates[first : first + depth]
-                    )
-                )
+            blocks = (
+                Block(dim, rate, layer_scale_init, grn=self._grn, dilation=dilation, norm_eps=norm_eps)
+                for rate in rates[first : first + depth]
             )
+            self.stages.append(nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
         self._finish(norm_eps if head_norm_eps is None else head_norm_eps)
 
@@ -504,7 +501,7 @@ def _patches(in_chans: int, dim: int, size: int) -> nn.Conv2d:
 
 
 def _dilated(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:
-    """What ``_patches`` of 2 becomes where the image is not to be halved: the weights of timm's, and its padding."""
+    """What patches of 2 become where the image is not halved: the same weights on pixels further apart, as in timm."""
     return nn.Conv2d(in_chans, dim, 2, padding="same", dilation=dilation, data_format="channels_last")
 
 

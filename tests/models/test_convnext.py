@@ -426,6 +426,17 @@ def test_autocast_computes_in_half_precision(make):
     assert np.abs(logits.to(lucid.float32).numpy(force=True) - wanted).max() < 0.05 * np.abs(wanted).max() + 1e-3
 
 
+def test_compiled_and_eager_agree():
+    model = models.ConvNeXtV2(5, [0, 1], [4, 6], patch_size=8, output_stride=8).eval()
+    for name, p in model.named_parameters():
+        if "grn" in name:
+            nn.init.normal_(p)
+    images = lucid.randn(2, 3, 20, 36)
+    run = lucid.compile(lambda x: model(x), state=[model])
+    wanted = model(images).numpy(force=True)
+    np.testing.assert_allclose(run(images).numpy(force=True), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
 def test_norm_eps():
     model = models.ConvNeXtV2(5, [1, 1], [4, 8], norm_eps=1e-5, head_norm_eps=1e-12)
     found = {name: one.eps for name, one in model.named_modules() if isinstance(one, nn.LayerNorm)}
