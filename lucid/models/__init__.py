@@ -5,6 +5,7 @@ from lucid.models.contents import CheckpointError
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.features import FeatureInfo, FeatureListNet
 from lucid.models.fitting import LoadReport
+from lucid.models.hub import DownloadError, NonCommercialLicenceWarning
 from lucid.models.info import ModelInfo, model_info
 from lucid.models.named import (
     convnext_atto,
@@ -29,10 +30,14 @@ from lucid.models.named import (
     convnextv2_tiny,
 )
 from lucid.models.param_groups import param_groups_layer_decay
+from lucid.models.preprocessing import ImageTransform, transforms_for
+from lucid.models.pretrained import load_pretrained
 from lucid.models.registry import create_model, list_models
+from lucid.models.tags import find_tag
 
 __all__ = [
-    "CheckpointError", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "FeatureInfo", "FeatureListNet", "LoadReport",
+    "CheckpointError", "DownloadError", "ImageTransform", "NonCommercialLicenceWarning", "find_tag", "load_pretrained",
+    "transforms_for", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "FeatureInfo", "FeatureListNet", "LoadReport",
     "ModelInfo", "convnext_atto", "convnext_base", "convnext_femto", "convnext_isotropic_base",
     "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large", "convnext_nano", "convnext_pico",
     "convnext_small", "convnext_tiny", "convnext_xlarge", "convnextv2_atto", "convnextv2_base", "convnextv2_femto",

@@ -11,6 +11,7 @@ from typing import Any
 from lucid import nn
 from lucid.models.checkpoints import load_checkpoint
 from lucid.models.features import FeatureListNet
+from lucid.models.pretrained import load_pretrained, resolve
 from lucid.models.tag import Tag
 from lucid.models.tags import TAGS, find_tag
 from lucid.models.variants import VARIANTS
@@ -50,10 +51,11 @@ def create_model(
     Raises:
         ValueError: there is no such model or checkpoint; the message names the nearest.
         TypeError: the class has no such option.
+        DownloadError: the checkpoint is neither in the cache nor to be had.
     """
     variant, tag = parse("create_model", name)
     if pretrained is not False:
-        raise NotImplementedError("create_model: pretrained weights cannot be loaded yet")
+        tag = resolve(variant, tag.name if tag and pretrained is True else pretrained)
     if out_indices is not None and not features_only:
         raise ValueError("create_model: out_indices are those of features_only=True")
     if features_only:
@@ -66,6 +68,8 @@ def create_model(
     network = kind(num_classes, in_chans=in_chans, **{**options, **_options(kind, kwargs)})
     model = FeatureListNet(network, out_indices) if features_only else network
     model.pretrained_tag = tag and tag.name
+    if tag and pretrained is not False:
+        load_pretrained(model, tag)
     if checkpoint_path is not None:
         load_checkpoint(model, checkpoint_path)
     return model

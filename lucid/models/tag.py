@@ -34,6 +34,7 @@ class Tag:
         test_image_size, test_crop_pct: those with which timm gets the best accuracy, where they are others.
         resize_size: to how many px the short side is resized, where the source states it instead of ``crop_pct``.
         reported: accuracies, the one at ``image_size`` first.
+        revision: a branch, tag or commit of the repository; None is its main branch.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Tag:
     test_crop_pct: float | None = None
     resize_size: int | None = None
     reported: tuple[Accuracy, ...] = ()
+    revision: str | None = None
 
     @property
     def top1(self) -> float | None:

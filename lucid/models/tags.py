@@ -6,10 +6,13 @@ A tag is named after its source:
 - ``torchvision/convnext_tiny.tv_in1k``, also without ``torchvision/``, and ``convnext_tiny.IMAGENET1K_V1``;
 - ``facebook/convnext-tiny-224``: a repository of Hugging Face's transformers on the hub;
 - ``official/convnext_tiny_1k_224_ema``: the authors' file of that name, also by its URL.
+
+``@`` and a branch, tag or commit behind the name of a repository pin it: ``timm/convnext_tiny.fb_in1k@main``.
 """
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lucid.models.tag import Tag
 from lucid.models.tag_table import all_tags
@@ -35,11 +38,15 @@ def find_tag(name: str) -> Tag:
     Raises:
         ValueError: there is none; the message names the nearest.
     """
-    wanted = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
+    wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
     if tag is None:
         raise ValueError(f"pretrained: there is no tag {name!r}; {_nearest(wanted, [*TAGS, *_OTHER_NAMES])}")
-    return tag
+    if not revision:
+        return tag
+    if tag.source not in ("timm", "transformers"):
+        raise ValueError(f"pretrained: {tag.name} lies in no repository, so it has no revision {revision!r}")
+    return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 
 def tags_of(variant: str) -> list[Tag]:

@@ -1,0 +1,25 @@
+"""A hub on this machine, and a huggingface_hub that asks it and keeps its cache in the test's folder."""
+
+import pytest
+
+from tests.models.hub_server import Hub
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs huggingface_hub to download weights")
+    server = Hub()
+    # Environment variables are read when huggingface_hub is imported; what it made of them is changed here.
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("lucid.models.hub_transfer.FIRST_WAIT_S", 0.0)
+    yield server
+    server.close()
