@@ -19,7 +19,7 @@ import mlx.core as mx
 
 from lucid import _checks, _pending, nn, random, tape
 from lucid._dtypes import as_dtype
-from lucid._tensor import Tensor
+from lucid._tensor import Tensor, as_array
 
 Sizes = Sequence[int] | Sequence[Sequence[int]]
 
@@ -150,7 +150,6 @@ def summary(
             stack.callback(handle.remove)
         model(*inputs, **kwargs)
 
-    parameters = list(model.parameters())
     return Summary(
         model_name=type(model).__name__,
         input_size=tuple(one.shape for one in inputs),
@@ -160,7 +159,7 @@ def summary(
         total_mult_adds=sum(seen.mult_adds.values()),
         total_input=sum(one._array.nbytes for one in inputs),
         total_output_bytes=seen.output_bytes,
-        total_param_bytes=sum(p._array.nbytes for p in parameters),
+        total_param_bytes=sum(p._array.nbytes for p in model.parameters()),
         depth=depth,
     )
 
@@ -181,8 +180,8 @@ class _Seen:
         if next(module.children(), None) is None:
             self.output_bytes += sum(one._array.nbytes for one in tensors)
         cost = next((cost for kind, cost in _COSTS.items() if isinstance(module, kind)), None)
-        if cost is not None:
-            given = next(_tensors([*args, *kwargs.values()]))
+        if cost is not None and tensors:
+            given = next(_tensors([*args, *kwargs.values()]), tensors[0])
             self.mult_adds[module] += cost(module, given, tensors[0])
 
 
@@ -200,7 +199,8 @@ def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Sequence[Any] | None
     if (size is None) == (data is None):
         raise ValueError("summary: give input_size, the shape of the input, or input_data")
     if data is not None:
-        return list(data) if isinstance(data, tuple | list) else [data]
+        given = data if isinstance(data, tuple | list) else [data]
+        return [one if isinstance(one, Tensor) else tape.wrap(as_array(one)) for one in given]
     several = not all(hasattr(one, "__index__") for one in size)
     shapes = [_checks.shape("summary", (one,), "input_size") for one in (size if several else [size])]
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
