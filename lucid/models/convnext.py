@@ -304,6 +304,7 @@ class ConvNeXt(_Network):
     - ``drop_path``: the rate of the last block; it grows linearly from 0 at the first.
     - ``layer_scale_init``: the start of gamma; 0 or less leaves it out.
     - ``patch_size``: the stem's kernel and stride in px. 4 suits photographs; 1 or 2 small images such as CIFAR's.
+      After a stem of 2 timm halves the image once more, in front of the first stage; transformers and this do not.
     - ``output_stride``: by how much the image shrinks at most, 8, 16 or 32 (None: without limit). Stages that would
       shrink it further look at every second or fourth pixel instead, as in timm: for dense prediction.
     - ``global_pool``: "avg", "max", "avgmax" (half the sum of both), or "" ("none") for a map of logits.

@@ -83,6 +83,8 @@ def list_models(
     ``filter``: wildcards as of ``fnmatch``, "convnext_*" or several; a name without a dot stands for all of its
     checkpoints. ``exclude_filters`` takes names out again.
     """
+    if not isinstance(pretrained, bool):  # timm's second argument is another one
+        raise TypeError(f"list_models: pretrained must be True or False, got {pretrained!r}")
     names = [short_name(tag) for tag in TAGS.values()] if pretrained else list(VARIANTS)
     include, exclude = _patterns(filter, pretrained), _patterns(exclude_filters, pretrained)
     found = [name for name in names if (not include or _matches(name, include)) and not _matches(name, exclude)]

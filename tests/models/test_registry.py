@@ -140,3 +140,5 @@ def test_unknown_options_are_named():
         models.create_model("convnext_tiny", out_indices=(1,), **SMALL)
     with pytest.raises(TypeError, match="list_models: a filter must be a string or several, got"):
         models.list_models(["a", 3])
+    with pytest.raises(TypeError, match="list_models: pretrained must be True or False, got 'convnext'"):
+        models.list_models("*", "convnext")
