@@ -25,6 +25,9 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 from lucid.models.dialects import DIALECTS, shape_in, translate
 from lucid.models.features import FeatureListNet
 from lucid.models.fitting import CLASSIFIER, LoadReport, plan_fitting
+from lucid.models.hub import download
+from lucid.models.tag import Tag
+from lucid.models.tags import find_tag
 
 _HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
 _XXLARGE = Architecture("ConvNeXt", (3, 4, 30, 3), (384, 768, 1536, 3072), True)  # timm's
@@ -36,6 +39,7 @@ _UNSUPPORTED = {
     "head.pre_logits.": "with a hidden layer in the head (some tags of CLIP)",
     "stages.0.downsample.": "with patch_size=2, which is halved again before the first stage",
 }
+_FILES = (".safetensors", ".pth", ".pt", ".bin")
 _CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano")
 _Body = ConvNeXt | ConvNeXtIsotropic
 
@@ -48,11 +52,12 @@ def load_checkpoint(
     strict: bool = True,
     use_ema: bool = True,
 ) -> LoadReport:
-    """Take over the weights of a checkpoint in any dialect: a file (safetensors, ``.pth``) or a mapping.
+    """Take over the weights of a checkpoint in any dialect.
 
-    The dialect, wrappers such as ``["model"]``, prefixes such as ``module.`` and EMA copies are recognized. The report
-    says what was found, what was left out and why; it stays in ``model.load_report``. Values are converted to the
-    dtypes of the model.
+    ``source``: a file (safetensors, ``.pth``), a mapping, or the name of a published checkpoint, which is downloaded,
+    "timm/convnext_tiny.fb_in1k" for instance. The dialect, wrappers such as ``["model"]``, prefixes such as ``module.``
+    and EMA copies are recognized. Values are converted to the dtypes of the model. The report says what was found, what
+    was left out and why; it stays in ``model.load_report``.
 
     - A classifier of another size, or none in the checkpoint: the model keeps its own, with a warning.
     - A stem for 3 channels in a model for another number: see ``fitting.adapt_input_conv``.
@@ -68,6 +73,7 @@ def load_checkpoint(
         CheckpointError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
         TypeError: ``model`` is no ConvNeXt.
         FileNotFoundError: there is no such file. ValueError: it is damaged or not a file of tensors.
+        DownloadError: a published checkpoint cannot be had.
         OSError: the file cannot be read to its end, for which only its length was checked; some tensors are replaced.
     """
     body = _body("load_checkpoint", model)
@@ -76,6 +82,9 @@ def load_checkpoint(
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     where = f"load_checkpoint: {name}"
+    tag = _published(source) if isinstance(source, str) and not Path(source).exists() else None
+    if tag is not None:
+        source = download(tag)
     network = _network(where, source, dialect, use_ema)
     found = _checked_architecture(where, network, body, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
@@ -92,6 +101,8 @@ def load_checkpoint(
             raise OSError(f"{where}: reading broke off, {done}: {error}") from error
         tensor._rebind(array)
     model.load_report = report
+    if tag is not None:
+        model.pretrained_tag = tag.name
     if report.kept:
         reasons = "; ".join(dict.fromkeys(report.kept.values()))
         warnings.warn(f"{where}: {reasons}; the model keeps its own {', '.join(report.kept)}", stacklevel=2)
@@ -152,6 +163,17 @@ def _body(where: str, model: nn.Module) -> _Body:
     inside = next((name for name, one in modules if isinstance(one, _Body)), None)
     hint = f"; its {inside!r} is one" if inside else ""
     raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
+
+
+def _published(name: str) -> Tag | None:
+    """The published checkpoint of that name; None if it looks like the name of a file."""
+    try:
+        return find_tag(name)
+    except ValueError as error:
+        if name.endswith(_FILES):
+            return None
+        reason = str(error).removeprefix("pretrained: ")
+        raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
 def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:

@@ -118,6 +118,16 @@ def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
     assert saved_shape(fine_tuned) == [24, 6, 1, 1]  # as it came
 
 
+@pytest.mark.parametrize(("given", "starts"), [("huggingface", {"convnext"}), ("timm", {"embeddings", "encoder"})])
+def test_names_of_hugging_face_without_a_classifier(given, starts, tmp_path):
+    model = built("timm", classes=0)
+    load_checkpoint(model, tensors(given))
+    save_checkpoint(model, tmp_path / "m.safetensors", "huggingface")
+    saved = contents(tmp_path / "m.safetensors")[0]
+    assert {name.partition(".")[0] for name in saved} - {"layernorm"} == starts
+    assert len(saved) == 63
+
+
 def wrap(names, *keys, **others):
     for key in reversed(keys):
         names = {key: names, **others}
@@ -366,7 +376,26 @@ def test_what_a_dialect_lacks_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# Files ---------------------------------------------------------------------------------------------------------------
+# Names and files ------------------------------------------------------------------------------------------------------
+
+
+def test_the_name_of_a_published_checkpoint_is_downloaded(tmp_path, monkeypatch):
+    asked = []
+
+    def download(tag):
+        asked.append(tag.name)
+        return written("timm", tmp_path / "m.safetensors")
+
+    monkeypatch.setattr(checkpoints, "download", download)
+    model = built("timm")
+    report = load_checkpoint(model, "convnext_tiny.fb_in1k")
+    assert asked == [model.pretrained_tag] == ["timm/convnext_tiny.fb_in1k"]
+    assert report.source == "convnext_tiny.fb_in1k" and report.loaded == 65
+    with pytest.raises(FileNotFoundError, match="no file convnext_tiny.fb_1k, and there is no tag .*the nearest are"):
+        load_checkpoint(model, "convnext_tiny.fb_1k")
+    with pytest.raises(FileNotFoundError, match="load: there is no file convnext_tiny.pth$"):
+        load_checkpoint(model, "convnext_tiny.pth")
+    assert len(asked) == 1
 
 
 def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
