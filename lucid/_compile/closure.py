@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import gc
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -100,7 +101,7 @@ def _walk(function: Callable[..., Any]) -> Iterator[Any]:
             yield one.__self__
             attributes = getattr(one.__self__, "__dict__", {})
             one = one.__func__
-            names = getattr(getattr(one, "__code__", None), "co_names", ())
+            names = _attributes_used(one.__code__) if isinstance(one, FunctionType) else ()
             yield from (_Variable(name, attributes) for name in names if name in attributes)
         if isinstance(one, Module):
             stack += [(kind.forward, left) for kind in {type(module) for module in one.modules()}]
@@ -114,6 +115,15 @@ def _walk(function: Callable[..., Any]) -> Iterator[Any]:
             value = variable.value()
             if left and isinstance(value, FunctionType | MethodType | Module):
                 stack.append((value, left - 1))
+
+
+def _attributes_used(code: CodeType) -> list[str]:
+    """Names after a dot, but for those of ``x.y.name`` and of globals: they are another object's, not those of self."""
+    pairs = itertools.pairwise(dis.get_instructions(code))
+    elsewhere = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL")
+    return sorted(
+        {i.argval for before, i in pairs if i.opname.endswith(("_ATTR", "_METHOD")) and before.opname not in elsewhere}
+    )
 
 
 def _used(function: FunctionType) -> Iterator[_Variable]:

@@ -119,3 +119,24 @@ def test_a_variable_that_the_function_changes_is_named():
         "only when it is traced, so it will stand still: make it a buffer or a tensor in state, or count outside"
     ]
     assert calls == 1 and counted.retraces.count == 0
+
+
+def test_a_method_of_something_else_is_no_attribute_of_self():
+    class Scaler:
+        def step(self, x):
+            return x * 2
+
+    class Trainer:
+        def __init__(self):
+            self.scaler, self.step, self.factor = Scaler(), 0, 3
+
+        def run(self, x):
+            return self.scaler.step(x) * self.factor
+
+    trainer = Trainer()
+    run = lucid.compile(trainer.run)
+    for trainer.step in range(3):
+        assert run(lucid.ones(1)).tolist() == [6]
+    assert run.retraces.count == 0
+    trainer.factor = 5
+    assert run(lucid.ones(1)).tolist() == [10] and run.retraces.count == 1
