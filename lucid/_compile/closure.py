@@ -120,9 +120,9 @@ def _walk(function: Callable[..., Any]) -> Iterator[Any]:
 def _attributes_used(code: CodeType) -> list[str]:
     """Names after a dot, but for those of ``x.y.name`` and of globals: they are another object's, not those of self."""
     pairs = itertools.pairwise(dis.get_instructions(code))
-    elsewhere = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL")
+    taken = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR")
     return sorted(
-        {i.argval for before, i in pairs if i.opname.endswith(("_ATTR", "_METHOD")) and before.opname not in elsewhere}
+        {i.argval for before, i in pairs if i.opname in taken and before.opname not in (*taken, "LOAD_GLOBAL")}
     )
 
 
