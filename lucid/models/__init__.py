@@ -1,7 +1,7 @@
 """Models: the ConvNeXt family by class, by name and by function."""
 
 from lucid.models.checkpoints import load_checkpoint, save_checkpoint
-from lucid.models.contents import CheckpointError
+from lucid.models.contents import MismatchError
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.features import FeatureInfo, FeatureListNet
 from lucid.models.fitting import LoadReport
@@ -33,10 +33,12 @@ from lucid.models.param_groups import param_groups_layer_decay
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.pretrained import load_pretrained
 from lucid.models.registry import create_model, list_models
+from lucid.models.tag import Accuracy, Tag
 from lucid.models.tags import find_tag
 
 __all__ = [
-    "CheckpointError", "DownloadError", "ImageTransform", "NonCommercialLicenceWarning", "find_tag", "load_pretrained",
+    "Accuracy", "DownloadError", "ImageTransform", "MismatchError", "NonCommercialLicenceWarning", "Tag", "find_tag",
+    "load_pretrained",
     "transforms_for", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "FeatureInfo", "FeatureListNet", "LoadReport",
     "ModelInfo", "convnext_atto", "convnext_base", "convnext_femto", "convnext_isotropic_base",
     "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large", "convnext_nano", "convnext_pico",

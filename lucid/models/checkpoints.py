@@ -20,7 +20,7 @@ import mlx.core as mx
 from lucid import _checks, nn, serialization
 from lucid._tensor import Tensor
 from lucid.models.architecture import Architecture, architecture_of, nearest_variant, variant_of
-from lucid.models.contents import CheckpointError, Network, choose, networks
+from lucid.models.contents import MismatchError, Network, choose, networks
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 from lucid.models.dialects import DIALECTS, shape_in, translate
 from lucid.models.features import FeatureListNet
@@ -70,7 +70,7 @@ def load_checkpoint(
     that neither a safetensors file nor the model is ever in memory twice.
 
     Raises:
-        CheckpointError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
+        MismatchError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
         TypeError: ``model`` is no ConvNeXt.
         FileNotFoundError: there is no such file. ValueError: it is damaged or not a file of tensors.
         DownloadError: a published checkpoint cannot be had.
@@ -185,16 +185,16 @@ def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Net
     if wanted:
         return choose(where, wanted, use_ema)
     if found:
-        raise CheckpointError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
+        raise MismatchError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise CheckpointError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
+    raise MismatchError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
 
 def _checked_architecture(where: str, network: Network, body: _Body, own: Mapping[str, Tensor]) -> Architecture:
     """The architecture of the checkpoint, if the model can take it.
 
     Raises:
-        CheckpointError: it is another, with both named and what to do.
+        MismatchError: it is another, with both named and what to do.
     """
     if network.dialect == "timm":
         _refuse_unsupported(where, network)
@@ -203,12 +203,12 @@ def _checked_architecture(where: str, network: Network, body: _Body, own: Mappin
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
-        raise CheckpointError(
+        raise MismatchError(
             f"{where} holds {_described(found)}, the model is {_described(wanted)}. Nothing was loaded; "
             f"lucid.models.{taker} takes it{nearest}"
         )
     if found == _XXLARGE and not any(isinstance(one, nn.LayerNorm) and one.eps == 1e-5 for one in body.modules()):
-        raise CheckpointError(f"{where} is timm's convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5")
+        raise MismatchError(f"{where} is timm's convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5")
     return found
 
 
@@ -221,9 +221,9 @@ def _refuse_unsupported(where: str, network: Network) -> None:
     for name in network.unknown:
         for start, form in _UNSUPPORTED.items():
             if name.removeprefix(network.prefix).startswith(start):
-                raise CheckpointError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
+                raise MismatchError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
     if not any(name.endswith("norm.bias") for name in network.tensors):
-        raise CheckpointError(f"{where} has norms without bias: timm's form with RMSNorm (_rms) is not supported")
+        raise MismatchError(f"{where} has norms without bias: timm's form with RMSNorm (_rms) is not supported")
 
 
 def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:

@@ -22,10 +22,11 @@ _DEPTHWISE = {
     }.items()
 }
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier stands beside the network
-_EMA = re.compile(r"(^|[._])ema($|[._])|averaged", re.IGNORECASE)
+_EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
+_OF_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # may repeat all names
 
 
-class CheckpointError(ValueError, RuntimeError):
+class MismatchError(ValueError, RuntimeError):
     """A checkpoint does not fit the model: a ValueError as elsewhere here, a RuntimeError as in PyTorch."""
 
 
@@ -68,14 +69,14 @@ def networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator
         (dialect, match["prefix"]): None
         for name in flat
         for dialect, pattern in _DEPTHWISE.items()
-        if (match := pattern.fullmatch(name))
+        if (match := pattern.fullmatch(name)) and not _OF_OPTIMIZER.search(match["prefix"])
     }
     prefixes = [prefix for _, prefix in found]
     for dialect, prefix in found:
         yield _network(flat, Network(dialect, wrapper, prefix), prefixes)
     if len(wrapper) < _DEEPEST:
         for key, value in tree.items():
-            if isinstance(value, Mapping):
+            if isinstance(value, Mapping) and not _OF_OPTIMIZER.search(str(key)):
                 yield from networks(value, (*wrapper, str(key)))
 
 
@@ -103,11 +104,11 @@ def choose(where: str, found: list[Network], use_ema: bool) -> Network:
     """The network to load: of several the average, or with ``use_ema`` off the plain one.
 
     Raises:
-        CheckpointError: more than one remains.
+        MismatchError: more than one remains.
     """
     wanted = [one for one in found if one.is_ema == use_ema] or found
     if len(wanted) > 1:
-        raise CheckpointError(
+        raise MismatchError(
             f"{where} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
             "Pass the mapping of the wanted one alone"
         )

@@ -9,7 +9,7 @@ import mlx.core as mx
 
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
-from lucid.models.contents import CheckpointError, Network, place_in_words
+from lucid.models.contents import MismatchError, Network, place_in_words
 from lucid.models.dialects import translate
 
 NORM = ("norm.weight", "norm.bias")
@@ -76,7 +76,7 @@ def plan_fitting(
     """Which parameter of ``own`` gets which array. ``report`` is filled in.
 
     Raises:
-        CheckpointError: names, shapes or dtypes that do not fit; with ``strict`` also missing and unknown names.
+        MismatchError: names, shapes or dtypes that do not fit; with ``strict`` also missing and unknown names.
     """
     _leave_out(network, own, report)
     plan, faults, changes = [], [], Counter[str]()
@@ -97,7 +97,7 @@ def plan_fitting(
         hint = "; strict=False loads what fits" if lenient == len(faults) else ""
         more = [f"... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
         listed = "\n  ".join(faults[:_LISTED] + more)
-        raise CheckpointError(f"{where} does not fit the model{hint}; nothing was loaded:\n  {listed}")
+        raise MismatchError(f"{where} does not fit the model{hint}; nothing was loaded:\n  {listed}")
     report.loaded = len(plan)
     report.changes += [f"{count} tensors {change}" for change, count in changes.items()]
     return plan

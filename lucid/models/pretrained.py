@@ -36,7 +36,7 @@ def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
 
     Raises:
         DownloadError: the weights cannot be had.
-        CheckpointError: they are of another architecture.
+        MismatchError: they are of another architecture.
     """
     tag = tag if isinstance(tag, Tag) else find_tag(tag)
     report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)

@@ -13,7 +13,7 @@ import pytest
 
 import lucid
 from lucid import models, nn
-from lucid.models import CheckpointError, FeatureListNet, checkpoints, load_checkpoint, save_checkpoint
+from lucid.models import FeatureListNet, MismatchError, checkpoints, load_checkpoint, save_checkpoint
 from lucid.models.variants import VARIANTS
 from tests.reference.convnext_cases import numbers
 from tests.reference.dialect_cases import CASES, FILE, PYTORCH_FILE, value
@@ -212,7 +212,7 @@ def test_a_checkpoint_of_self_supervised_training_has_no_final_norm_either():
     with pytest.warns(UserWarning, match="has no final norm and classifier; the model keeps its own norm.weight"):
         load_checkpoint(built("official V2"), given)
     del given["stages.0.0.norm.bias"]
-    with pytest.raises(CheckpointError, match="missing: stages.0.0.norm.bias"):
+    with pytest.raises(MismatchError, match="missing: stages.0.0.norm.bias"):
         load_checkpoint(built("official V2"), given)
 
 
@@ -282,7 +282,7 @@ def test_the_eps_of_hugging_faces_final_norm(tmp_path):
 def test_another_architecture_is_refused_by_name(made, model, message, strict):
     model = model()
     before = {name: tensor._array for name, tensor in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(MismatchError, match=message):
         load_checkpoint(model, made().state_dict(), strict=strict)
     assert all(tensor._array is before[name] for name, tensor in model.state_dict().items())
 
@@ -297,26 +297,26 @@ def test_another_architecture_is_refused_by_name(made, model, message, strict):
     ],
 )
 def test_forms_of_timm_that_are_not_supported_are_named(added, message):
-    with pytest.raises(CheckpointError, match=f"the mapping has module.{added}: timm's form .*{message}"):
+    with pytest.raises(MismatchError, match=f"the mapping has module.{added}: timm's form .*{message}"):
         load_checkpoint(built("timm"), {f"module.{name}": np.ones(3) for name in [*tensors("timm"), added]})
 
 
 def test_norms_without_shift_and_xxlarge_are_named():
     given = {name: one for name, one in tensors("timm").items() if not name.endswith("norm.bias")}
-    with pytest.raises(CheckpointError, match="_rms"):
+    with pytest.raises(MismatchError, match="_rms"):
         load_checkpoint(built("timm"), given)
     sizes = {"depths": (3, 4, 30, 3), "dims": (384, 768, 1536, 3072)}
     shapes = models.ConvNeXt(3, **sizes).state_dict()  # lazy: nothing of it is ever computed
-    with pytest.raises(CheckpointError, match="convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5"):
+    with pytest.raises(MismatchError, match="convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5"):
         load_checkpoint(models.ConvNeXt(3, **sizes), shapes)
 
 
 def test_what_holds_no_convnext_is_refused():
-    with pytest.raises(CheckpointError, match="holds no ConvNeXt in any dialect; its names are conv1.weight, fc.bias$"):
+    with pytest.raises(MismatchError, match="holds no ConvNeXt in any dialect; its names are conv1.weight, fc.bias$"):
         load_checkpoint(built("timm"), {"conv1.weight": np.ones(3), "fc.bias": np.ones(3)})
-    with pytest.raises(CheckpointError, match="its names are none"):
+    with pytest.raises(MismatchError, match="its names are none"):
         load_checkpoint(built("timm"), {})
-    with pytest.raises(CheckpointError, match="no network with torchvision names, but one with timm names"):
+    with pytest.raises(MismatchError, match="no network with torchvision names, but one with timm names"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="torchvision")
     with pytest.raises(ValueError, match="dialect must be 'official', .* or 'huggingface', got 'hf'"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="hf")
@@ -341,7 +341,7 @@ def test_an_error_says_which_file_and_changes_nothing(tmp_path):
 
 def test_scalars_under_every_name_are_refused():
     for case in ("official", "timm V2", "torchvision", "huggingface", "official isotropic"):
-        with pytest.raises(CheckpointError, match="Nothing was loaded"):
+        with pytest.raises(MismatchError, match="Nothing was loaded"):
             load_checkpoint(built(case), {name: np.float32(0) for name in tensors(case)})
 
 
@@ -349,7 +349,7 @@ def test_names_that_are_missing_or_unknown_need_strict_off():
     given = {**tensors("timm"), "stages.0.blocks.0.mlp.extra": np.ones(3)}
     del given["stages.2.blocks.0.gamma"]
     model = built("timm")
-    with pytest.raises(CheckpointError, match=r"(?s)missing: stages.2.blocks.0.gamma.*unknown: stages.0.blocks.0.mlp"):
+    with pytest.raises(MismatchError, match=r"(?s)missing: stages.2.blocks.0.gamma.*unknown: stages.0.blocks.0.mlp"):
         load_checkpoint(model, given)
     with pytest.warns(UserWarning, match="missing from the checkpoint; the model keeps its own stages.2.0.gamma"):
         report = load_checkpoint(model, given, strict=False)

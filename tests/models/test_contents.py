@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lucid.models.contents import CheckpointError, choose, networks
+from lucid.models.contents import MismatchError, choose, networks
 
 ONE = np.zeros(1)
 OFFICIAL = {"downsample_layers.0.0.weight": ONE, "stages.0.0.dwconv.weight": ONE, "head.bias": ONE}
@@ -74,6 +74,7 @@ def test_the_search_ends_in_mappings_that_hold_themselves():
         {"model": OFFICIAL, "ema": {"module": TIMM}},
         {**behind("model.", OFFICIAL), **behind("ema_model.", TIMM)},
         {**OFFICIAL, **behind("ema.", TIMM)},
+        {"model": OFFICIAL, "ema": {"decay": 0.9, "averages": TIMM}},
     ],
 )
 def test_of_two_networks_the_average_or_the_other(tree):
@@ -81,6 +82,16 @@ def test_of_two_networks_the_average_or_the_other(tree):
     assert choose("c", found, True).dialect == "timm"
     assert choose("c", found, False).dialect == "official"
     assert all(len(one.names) == 3 and not one.unknown for one in found)  # each has its own names alone
+
+
+def test_the_moments_of_an_optimizer_are_no_network():
+    state = {"exp_avg": OFFICIAL, "momentum_buffer": OFFICIAL}
+    [found] = networks({"model": OFFICIAL, "optimizer": {"state": OFFICIAL, **state}, "optim_state": OFFICIAL, **state})
+    assert found.wrapper == ("model",)
+    [found] = networks({**behind("model.", OFFICIAL), **behind("optimizer.exp_avg.", OFFICIAL)})
+    assert found.prefix == "model." and len(found.outside) == len(OFFICIAL)
+    [found] = networks({**OFFICIAL, **behind("optimizer.0.", OFFICIAL)})
+    assert len(found.unknown) == len(OFFICIAL)  # nothing says where the network ends
 
 
 def test_a_lone_network_is_taken_whatever_it_is_called():
@@ -91,7 +102,7 @@ def test_a_lone_network_is_taken_whatever_it_is_called():
 
 
 def test_two_networks_of_one_kind_are_refused():
-    with pytest.raises(CheckpointError, match=r"c holds 2 networks: official names in \['a'\]; timm names in \['b'\]"):
+    with pytest.raises(MismatchError, match=r"c holds 2 networks: official names in \['a'\]; timm names in \['b'\]"):
         choose("c", list(networks({"a": OFFICIAL, "b": TIMM})), True)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lucid import models
-from lucid.models.contents import CheckpointError, networks
+from lucid.models.contents import MismatchError, networks
 from lucid.models.fitting import LoadReport, adapt_input_conv, plan_fitting
 
 
@@ -59,12 +59,12 @@ def test_the_stem_is_adapted_in_a_plan():
     stem = next(array for tensor, array in plan if tensor.shape == (4, 1, 4, 4))
     assert mx.allclose(stem, given["downsample_layers.0.0.weight"].sum(axis=1, keepdims=True))
     assert report.changes == ["the stem from 3 to 1 channels"]
-    with pytest.raises(CheckpointError, match="takes 2 channels, the model 5; only 3 channels are turned into others"):
+    with pytest.raises(MismatchError, match="takes 2 channels, the model 5; only 3 channels are turned into others"):
         fit(small(in_chans=5), checkpoint(small(in_chans=2)))
 
 
 def test_patches_of_another_size_are_refused():
-    with pytest.raises(CheckpointError, match=r"has patches of \(4, 4\) px, the model of \(2, 2\): build it with"):
+    with pytest.raises(MismatchError, match=r"has patches of \(4, 4\) px, the model of \(2, 2\): build it with"):
         fit(small(patch_size=2), checkpoint(small()))
 
 
@@ -93,7 +93,7 @@ def test_all_faults_are_listed():
     given["stages.9.norm.bias"] = mx.zeros(3)
     given["stages.1.0.dwconv.weight"] = mx.zeros((6, 1, 5, 5))
     given["norm.weight"] = mx.zeros(6, mx.int8)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(MismatchError) as caught:
         fit(model, given)
     text = str(caught.value)
     assert "does not fit the model; nothing was loaded" in text
@@ -101,7 +101,7 @@ def test_all_faults_are_listed():
     assert "unknown: stages.9.norm.bias\n" in text
     assert "stages.1.0.dwconv.weight has shape (6, 1, 5, 5), the model wants (6, 1, 7, 7)" in text
     assert "norm.weight is int8, weights must be floating-point numbers" in text
-    with pytest.raises(CheckpointError, match="dwconv.weight has shape") as caught:
+    with pytest.raises(MismatchError, match="dwconv.weight has shape") as caught:
         fit(model, given, strict=False)
     assert "missing" not in str(caught.value)
 
@@ -109,7 +109,7 @@ def test_all_faults_are_listed():
 def test_missing_names_have_the_words_of_the_dialect_and_a_long_list_ends():
     [network] = networks({"features.0.0.weight": mx.zeros((4, 3, 4, 4)), "features.1.0.block.0.weight": mx.zeros(1)})
     report = LoadReport("c", "torchvision", (), "", "?")
-    with pytest.raises(CheckpointError, match="missing: features.0.0.bias") as caught:
+    with pytest.raises(MismatchError, match="missing: features.0.0.bias") as caught:
         plan_fitting("c", network, models.convnext_tiny().state_dict(keep_vars=True), report, True)
     assert "strict=False loads what fits" not in str(caught.value)  # it would not: a shape is wrong
     assert "... and 158 more" in str(caught.value)
@@ -120,7 +120,7 @@ def test_what_strict_refuses_is_reported_without_it():
     given = checkpoint(model)
     del given["stages.0.0.norm.bias"]
     given["stages.9.norm.bias"] = mx.zeros(3)
-    with pytest.raises(CheckpointError, match="strict=False loads what fits"):
+    with pytest.raises(MismatchError, match="strict=False loads what fits"):
         fit(model, given)
     plan, report = fit(model, given, strict=False)
     assert len(plan) == len(model.state_dict()) - 1
