@@ -3,9 +3,12 @@
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from lucid import _checks
 from lucid.ops._common import FLOATING, array
+
+STEPS = 1 << 16  # how finely a probability or a distribution is cut
 
 
 def batch_of(where: str, images: Any) -> mx.array:
@@ -52,3 +55,19 @@ def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtyp
     if values.shape not in ((), (1,), (channels,)):
         raise ValueError(f"{where}: {name} must be a number or one for each of {channels} channels, got {value!r}")
     return values.reshape(1, -1, 1, 1).astype(dtype)
+
+
+def integers(key: mx.array, n: int, *counts: int) -> mx.array:
+    """(len(counts), n) int32: row i holds numbers from 0 to ``counts[i] - 1``, all equally likely.
+
+    All that augmentations draw, they draw like this, once, and look up what it means in tables made on the host, where
+    arithmetic is float64. On a CPU a compiled step has a kernel, compiled in half a second, for every piece of
+    arithmetic that stands by itself; a look-up is none.
+    """
+    u = mx.random.uniform(shape=(len(counts), n), key=key)
+    return mx.contiguous(mx.floor(u * mx.array(counts, mx.float32)[:, None]).astype(mx.int32))
+
+
+def happens(p: float) -> mx.array:
+    """(STEPS,) bool, the share ``p`` of them true: whether something of probability p happens, by a number below STEPS."""
+    return mx.array(np.arange(STEPS) < round(p * STEPS))

@@ -1,38 +1,28 @@
-"""Numbers with the symmetric Beta distribution, which MLX cannot draw, from a table of its quantiles.
+"""The symmetric Beta distribution as a table of its quantiles: MLX cannot draw from it, and inside of a compiled step
+nothing can be drawn until it fits."""
 
-The table is exact at its points and linear between them, so the distribution function of the numbers is never further
-than 1 / CELLS from the true one. Drawing costs one uniform number and two reads, on the device, whatever alpha is.
-"""
-
-import functools
 import math
 
-import mlx.core as mx
 import numpy as np
 
-CELLS = 4096
+_CELLS = 4096
 
 
-def beta(alpha: float, shape: tuple[int, ...], key: mx.array) -> mx.array:
-    """float32 numbers from 0 to 1 with the density ``x**(alpha - 1) * (1 - x)**(alpha - 1)``, normalized."""
-    place = mx.random.uniform(0, CELLS, shape, key=key)
-    cell = mx.minimum(place.astype(mx.int32), CELLS - 1)
-    table = mx.array(quantiles(alpha))
-    low = table[cell]
-    return low + (table[cell + 1] - low) * (place - cell)
+def beta_quantiles(alpha: float, count: int) -> np.ndarray:
+    """(count,) float64, ascending: the quantiles (i + 0.5) / count of Beta(alpha, alpha).
 
-
-@functools.lru_cache(maxsize=32)
-def quantiles(alpha: float) -> np.ndarray:
-    """(CELLS + 1,) float32: where the distribution function of Beta(alpha, alpha) is 0, 1 / CELLS, ..., 1."""
-    wanted = np.arange(CELLS // 2 + 1) / CELLS  # the lower half; the upper one mirrors it
+    One of them at random has that distribution, its distribution function off by less than 1 / 4096: the quantiles
+    are exact at so many points and linear between them.
+    """
+    wanted = np.arange(_CELLS // 2 + 1) / _CELLS  # the lower half; the upper one mirrors it
     low, high = np.zeros(len(wanted)), np.full(len(wanted), 0.5)
     for _ in range(60):  # bisection, to the last bit of float64 near 0.5
         middle = (low + high) / 2
         below = _distribution(middle, alpha) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     half = np.where(wanted == 0, 0.0, high)
-    return np.concatenate([half, 1 - half[-2::-1]]).astype(np.float32)
+    points = np.concatenate([half, 1 - half[-2::-1]])
+    return np.interp((np.arange(count) + 0.5) / count, np.arange(_CELLS + 1) / _CELLS, points)
 
 
 def _distribution(x: np.ndarray, a: float) -> np.ndarray:

@@ -3,12 +3,14 @@
 Source: Zhong et al. 2017, arXiv:1708.04896, as timm defines it.
 """
 
+import functools
 import math
 
 import mlx.core as mx
+import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import batch_of, floats_of, keys_from
+from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -60,38 +62,48 @@ def random_erasing(
     if images.size == 0:
         return images
     n, c, height, width = images.shape
-    chosen, amount, *each = keys_from(where, key, 2 + counts[1])
-    erased = mx.random.bernoulli(probability, (n,), key=chosen)
-    count = mx.random.randint(counts[0], counts[1] + 1, (n,), key=amount)
+    amounts, sizes = _tables(probability, areas, aspects, counts, height, width)
+    for_count, *each = keys_from(where, key, 1 + counts[1])
+    count = mx.array(amounts)[integers(for_count, n, STEPS)[0]]
     for i, one in enumerate(each):
         place, noise = mx.random.split(one)
-        top, left, h, w = _rectangles(n, height, width, count, areas, aspects, place)
-        h = mx.where(erased & (i < count), h, 0)
+        numbers = integers(place, n, STEPS, STEPS, STEPS)
+        size = mx.array(sizes)[:, count, numbers[0]]  # (height and width, N)
+        if i >= counts[0]:
+            size = mx.where(i < count, size, 0)
+        corner = mx.right_shift(numbers[1:] * (mx.array([[height + 1], [width + 1]]) - size), mx.array(16, mx.int32))
         if mode == "const":
             value = mx.array(0, images.dtype)
         else:
             value = mx.random.normal((n, c, 1, 1) if mode == "rand" else images.shape, images.dtype, key=noise)
-        images = erase.__wrapped__(images, top, left, h, w, value)  # type: ignore[attr-defined]
+        images = erase.__wrapped__(images, *corner, *size, value)  # type: ignore[attr-defined]
     return images
 
 
-def _rectangles(
-    n: int, height: int, width: int, count: mx.array, areas: tuple[float, float], aspects: tuple[float, float],
-    key: mx.array,
-) -> tuple[mx.array, mx.array, mx.array, mx.array]:  # fmt: skip
-    """Top, left, height and width, (N,) each, of the first of ten rectangles that fits; height 0 where none does."""
-    of_area, of_aspect, of_place = mx.random.split(key, 3)
-    area = mx.random.uniform(*areas, (n, _TRIES), key=of_area) * (height * width) / count[:, None]
-    aspect = mx.exp(mx.random.uniform(math.log(aspects[0]), math.log(aspects[1]), (n, _TRIES), key=of_aspect))
-    heights = mx.round(mx.sqrt(area * aspect)).astype(mx.int32)
-    widths = mx.round(mx.sqrt(area / aspect)).astype(mx.int32)
-    fits = (heights < height) & (widths < width)
-    first = fits & (mx.cumsum(fits.astype(mx.int32), axis=1) == 1)
-    h, w = (heights * first).sum(axis=1), (widths * first).sum(axis=1)
-    u = mx.random.uniform(shape=(2, n), key=of_place)
-    top = mx.floor(u[0] * (height - h + 1)).astype(mx.int32)
-    left = mx.floor(u[1] * (width - w + 1)).astype(mx.int32)
-    return top, left, h, w
+@functools.lru_cache(maxsize=16)
+def _tables(
+    probability: float, areas: tuple[float, float], aspects: tuple[float, float], counts: tuple[int, int], height: int,
+    width: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """What numbers below STEPS mean: how many rectangles (STEPS,), and the size of each (2, 1 + most, STEPS), int32.
+
+    Area and aspect are cut into 256 steps each. timm draws a rectangle that does not fit anew, ten times at most.
+    """
+    erased = np.arange(STEPS) < round(probability * STEPS)
+    amounts = np.where(erased, counts[0] + np.arange(STEPS) % (counts[1] - counts[0] + 1), 0).astype(np.int32)
+    middles = (np.arange(256) + 0.5) / 256
+    low, high = math.log(aspects[0]), math.log(aspects[1])
+    aspect = np.exp(low + (high - low) * middles)
+    sizes = np.zeros((2, counts[1] + 1, STEPS), np.int32)
+    for count in range(1, counts[1] + 1):
+        area = ((areas[0] + (areas[1] - areas[0]) * middles) * height * width / count)[:, None]
+        pairs = np.stack([np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))]).reshape(2, -1)
+        fits = (pairs[0] < height) & (pairs[1] < width)
+        none = round(STEPS * (1 - fits.mean()) ** _TRIES)
+        found = pairs[:, fits]
+        if none < STEPS:
+            sizes[:, count, none:] = found[:, np.arange(STEPS - none) * found.shape[1] // (STEPS - none)]
+    return amounts, sizes
 
 
 def checked_options(

@@ -44,20 +44,8 @@ def _to_hsv(images: mx.array) -> tuple[mx.array, mx.array, mx.array]:
 
 def _from_hsv(hue: mx.array, saturation: mx.array, value: mx.array) -> mx.array:
     """(N, 3, H, W) uint8."""
-    sixth = 6 * hue // 255
-    part = 6 * hue - 255 * sixth  # from 0 to 254, in 255ths of the sixth
-    low = (2 * value * (255 - saturation) + 255) // 510
-    falling = (2 * value * (255 * 255 - saturation * part) + 65025) // 130050
-    rising = (2 * value * (255 * 255 - saturation * (255 - part)) + 65025) // 130050
-    sixth = mx.where(sixth == 6, 0, sixth)
-
-    def channel(*each: mx.array) -> mx.array:
-        out = each[5]
-        for i in range(5):
-            out = mx.where(sixth == i, each[i], out)
-        return out
-
-    red = channel(value, falling, low, low, rising, value)
-    green = channel(rising, value, value, falling, low, low)
-    blue = channel(low, low, rising, value, value, falling)
-    return mx.stack([red, green, blue], axis=1).astype(mx.uint8)
+    hue, saturation, value = (one[:, None] for one in (hue, saturation, value))
+    # How much of the saturation each channel lacks, in 255ths: a trapezium around the circle, moved by two sixths.
+    place = (6 * hue + mx.array([5 * 255, 3 * 255, 1 * 255])[:, None, None]) % (6 * 255)
+    lacking = mx.clip(mx.minimum(place, 4 * 255 - place), 0, 255)
+    return ((2 * value * (255 * 255 - saturation * lacking) + 65025) // 130050).astype(mx.uint8)

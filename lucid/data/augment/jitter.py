@@ -35,10 +35,11 @@ def color_jitter(
     if not active or images.size == 0:
         return images
     n = images.shape[0]
-    of_order, of_amount = keys_from("color_jitter", key, 2)
-    order = mx.argsort(mx.random.uniform(shape=(n, len(active)), key=of_order), axis=1)
+    (key,) = keys_from("color_jitter", key, 1)
+    u = mx.random.uniform(shape=(n, 2, len(active)), key=key)
+    order = mx.argsort(u[:, 0], axis=1)
     low, high = (mx.array([one[i] for one in ranges if one is not None]) for i in (0, 1))
-    amounts = low + (high - low) * mx.random.uniform(shape=(n, len(active)), key=of_amount)
+    amounts = low + (high - low) * u[:, 1]
     ordered = mx.take_along_axis(amounts, order, axis=1)
     which = mx.array(active, mx.int32)[order]
     for step in range(len(active)):
@@ -46,7 +47,7 @@ def color_jitter(
         out = _blended(images, one, amount)
         if ranges[_HUE] is not None:
             out = mx.where(one == _HUE, turned(images, amount[:, 0] * 255), out)
-        images = out
+        images = mx.contiguous(out)  # every step of a compiled chain is then made of the same kernels
     return images
 
 

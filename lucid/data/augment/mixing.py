@@ -4,13 +4,15 @@ Image i is mixed with image N - 1 - i, as in timm. Sources: Zhang et al. 2017, a
 arXiv:1905.04899.
 """
 
+import functools
 from typing import NamedTuple
 
 import mlx.core as mx
+import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import floats_of, keys_from
-from lucid.data.augment._beta import beta
+from lucid.data.augment._batch import STEPS, floats_of, integers, keys_from
+from lucid.data.augment._beta import beta_quantiles
 from lucid.data.augment.erasing import inside_box
 from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
@@ -125,16 +127,17 @@ def _mixed(
         return images, targets
 
     count = {"batch": 1, "pair": (n + 1) // 2, "elem": n}[mode]
-    mixed, switched, of_mixup, of_cutmix, of_place = keys_from(where, key, 5)
-    active = mx.random.bernoulli(prob, (count,), key=mixed)
-    share = switch_prob if mixup_alpha and cutmix_alpha else float(cutmix_alpha > 0)
-    use_cutmix = mx.random.bernoulli(share, (count,), key=switched)
-    lam, box = mx.ones((count,)), None
-    if mixup_alpha:
-        lam = mx.where(active & ~use_cutmix, beta(mixup_alpha, (count,), of_mixup), lam)
+    (key,) = keys_from(where, key, 1)
+    height, width = images.shape[2:]
+    kinds, lams, cuts = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
+    numbers = integers(key, count, STEPS, STEPS, height, width)
+    kind, quantile, middle = mx.array(kinds)[numbers[0]], numbers[1], numbers[2:]
+    lam, box = mx.array(lams)[kind, quantile], None
     if cutmix_alpha:
-        kept = mx.where(active & use_cutmix, beta(cutmix_alpha, (count,), of_cutmix), 1)
-        box = _boxes(kept, images.shape[2], images.shape[3], of_place)
+        below, above = mx.array(cuts)[:, :, kind, quantile]  # (height and width, count) each
+        corner = mx.maximum(middle - below, 0)
+        size = mx.minimum(middle + above, mx.array([[height], [width]])) - corner
+        box = Box(*corner, *size)
     if mode == "pair":  # images i and N - 1 - i share their numbers
         at = mx.minimum(mx.arange(n), n - 1 - mx.arange(n))
         lam = lam[at]
@@ -146,18 +149,26 @@ def _mixed(
     return images, targets * lam + targets[::-1] * (1 - lam)
 
 
-def _boxes(lam: mx.array, height: int, width: int, key: mx.array) -> Box:
-    """Rectangles of the share ``1 - lam`` of an image around a random pixel, without what lies outside."""
-    down, right = mx.random.split(key)
-    ratio = mx.sqrt(1 - lam)
-    spans = []
-    for size, one in ((height, down), (width, right)):
-        cut = (size * ratio).astype(mx.int32)
-        middle = mx.random.randint(0, size, lam.shape, key=one)
-        start, stop = mx.maximum(middle - cut // 2, 0), mx.minimum(middle + (cut + 1) // 2, size)
-        spans.append((start, stop - start))
-    (top, h), (left, w) = spans
-    return Box(top, left, h, w)
+@functools.lru_cache(maxsize=16)
+def _tables(
+    mixup_alpha: float, cutmix_alpha: float, prob: float, switch_prob: float, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What numbers below STEPS mean: a kind of mixing, and for each kind a share and the halves of a box.
+
+    Kinds (STEPS,) are 0 cutmix, 1 mixup, 2 nothing. Shares are (3, STEPS) float32; boxes (2, 2, 3, STEPS) int32: what
+    lies before their middle and after it, in height and width.
+    """
+    share = switch_prob if mixup_alpha and cutmix_alpha else float(cutmix_alpha > 0)
+    bounds = np.array([round(prob * share * STEPS), round(prob * STEPS)])
+    kinds = np.searchsorted(bounds, np.arange(STEPS), side="right").astype(np.int32)
+    lams, cuts = np.ones((3, STEPS), np.float32), np.zeros((2, 2, 3, STEPS), np.int32)
+    if cutmix_alpha:
+        ratio = np.sqrt(1 - beta_quantiles(cutmix_alpha, STEPS))
+        cut = (np.array([[height], [width]]) * ratio).astype(np.int32)
+        cuts[0, :, 0], cuts[1, :, 0] = cut // 2, (cut + 1) // 2
+    if mixup_alpha:
+        lams[1] = beta_quantiles(mixup_alpha, STEPS)
+    return kinds, lams, cuts
 
 
 def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:

@@ -109,7 +109,9 @@ def applied(
     """``images`` with what row ``chosen[n]`` does to image n."""
     if images.size == 0:
         return images
-    kind, factor = mx.array(rows.kinds)[chosen], mx.array(rows.factors)[chosen]
+    # (kinds, N, 1, 1, 1): looked up, not compared, which in a compiled step would be one more kernel for each kind.
+    flags = mx.array(rows.kinds == np.arange(len(_KINDS) + 1)[:, None])[:, chosen][..., None, None, None]
+    factor = mx.array(rows.factors)[chosen]
     values = mx.array(rows.tables)[mx.array(rows.lookups)[chosen]][:, None]  # (N, 1, 256)
     present = set(rows.kinds.tolist())
     made: dict[int, Any] = {
@@ -118,14 +120,13 @@ def applied(
         _EQUALIZE: lambda: color.equalize_tables(images),
     }
     for one in sorted(present & set(made)):
-        values = mx.where((kind == one)[:, None, None], made[one](), values)
+        values = mx.where(flags[one, ..., 0], made[one](), values)
     out = color.looked_up(images, mx.broadcast_to(values, (*images.shape[:2], 256)))
 
     degenerate = {_COLOR: color.grey, _SHARPNESS: color.smooth}
-    each = kind[:, None, None, None]
     for one in sorted(present & set(degenerate)):
         blended = color.blend(degenerate[one](images), images, factor[:, None, None, None])
-        out = mx.where(each == one, blended, out)
+        out = mx.where(flags[one], blended, out)
 
     if (rows.matrices == _STILL).all():
         return out

@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import batch_of, keys_from, per_channel
+from lucid.data.augment._batch import STEPS, batch_of, happens, integers, keys_from, per_channel
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -28,13 +28,10 @@ def crop_at(
     """
     images = batch_of("crop_at", images)
     size, padding = _window("crop_at", images, size, padding, padding_mode)
-    rows = _sources(images.shape[2], padding[1], padding_mode)[top[:, None] + mx.arange(size[0])]  # (N, h)
-    columns = _sources(images.shape[3], padding[0], padding_mode)[left[:, None] + mx.arange(size[1])]  # (N, w)
-    out = gathered(images, rows, columns)
-    if padding_mode != "constant" or padding == (0, 0):
-        return out
-    inside = (rows >= 0)[:, None, :, None] & (columns >= 0)[:, None, None, :]
-    return mx.where(inside, out, per_channel("crop_at", "fill", fill, images.shape[1], images.dtype))
+    if images.shape[0] == 0 or images.shape[1] == 0:
+        return mx.zeros((*images.shape[:2], *size), images.dtype)
+    width = images.shape[3] + 2 * padding[0]
+    return _windows(_padded(images, padding, fill, padding_mode), top * width + left, size)
 
 
 @op
@@ -45,11 +42,13 @@ def random_crop(
     """``crop_at`` a place of its own for each image, all places equally likely, as torchvision's ``RandomCrop``."""
     images = batch_of("random_crop", images)
     size, padding = _window("random_crop", images, size, padding, padding_mode)
+    if images.shape[0] == 0 or images.shape[1] == 0:
+        return mx.zeros((*images.shape[:2], *size), images.dtype)
+    images = _padded(images, padding, fill, padding_mode)
     n, _, height, width = images.shape
-    down, right = keys_from("random_crop", key, 2)
-    top = mx.random.randint(0, height + 2 * padding[1] - size[0] + 1, (n,), key=down)
-    left = mx.random.randint(0, width + 2 * padding[0] - size[1] + 1, (n,), key=right)
-    return crop_at.__wrapped__(images, top, left, size, padding, fill, padding_mode)  # type: ignore[attr-defined]
+    (key,) = keys_from("random_crop", key, 1)
+    starts = np.add.outer(np.arange(height - size[0] + 1) * width, np.arange(width - size[1] + 1)).astype(np.int32)
+    return _windows(images, mx.array(starts.reshape(-1))[integers(key, n, starts.size)[0]], size)
 
 
 @op
@@ -58,25 +57,31 @@ def random_horizontal_flip(images: TensorLike, p: float = 0.5, *, key: TensorLik
     images = batch_of("random_horizontal_flip", images)
     p = _checks.probability("random_horizontal_flip", "p", p)
     (key,) = keys_from("random_horizontal_flip", key, 1)
-    flipped = mx.random.bernoulli(p, (images.shape[0], 1, 1, 1), key=key)
-    return mx.where(flipped, images[..., ::-1], images)
+    flipped = happens(p)[integers(key, images.shape[0], STEPS)[0]]
+    return mx.where(flipped[:, None, None, None], images[..., ::-1], images)
 
 
-def gathered(images: mx.array, rows: mx.array, columns: mx.array) -> mx.array:
-    """``out[n, c, i, j] = images[n, c, rows[n, i], columns[n, j]]``; indices outside of the image give anything."""
+def _windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> mx.array:
+    """(N, C, *size): a window of each image, whose first pixel is number ``starts[n]`` of it, row by row."""
     n, c, height, width = images.shape
-    h, w = rows.shape[1], columns.shape[1]
-    if images.size == 0:
-        return mx.zeros((n, c, h, w), images.dtype)
-    at = mx.maximum(rows, 0)[:, :, None] * width + mx.maximum(columns, 0)[:, None, :]  # (N, h, w)
-    out = mx.take_along_axis(images.reshape(n, c, height * width), at.reshape(n, 1, h * w), axis=2)
-    return out.reshape(n, c, h, w)
+    inside = np.add.outer(np.arange(size[0]) * width, np.arange(size[1])).astype(np.int32).reshape(-1)
+    at = (starts[:, None] + mx.array(inside))[:, None]
+    return mx.take_along_axis(images.reshape(n, c, height * width), at, axis=2).reshape(n, c, *size)
 
 
-def _sources(size: int, padding: int, padding_mode: str) -> mx.array:
-    """The row (or column) of the image that each one of the padded image is a copy of; -1 where it is filled."""
-    options = {"constant_values": -1} if padding_mode == "constant" else {}
-    return mx.array(np.pad(np.arange(size, dtype=np.int32), padding, padding_mode, **options))  # type: ignore[call-overload]
+def _padded(images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str) -> mx.array:
+    n, c, height, width = images.shape
+    x_pad, y_pad = padding
+    if padding == (0, 0):
+        return images
+    if padding_mode == "constant":
+        frame = per_channel("crop_at", "fill", fill, c, images.dtype)
+        frame = mx.broadcast_to(frame, (n, c, height + 2 * y_pad, width + 2 * x_pad))
+        return mx.slice_update(frame, images, mx.array([y_pad, x_pad]), (2, 3))
+    for axis, pad in ((2, y_pad), (3, x_pad)):
+        sources = np.pad(np.arange(images.shape[axis], dtype=np.int32), pad, padding_mode)  # type: ignore[call-overload]
+        images = mx.take(images, mx.array(sources), axis)
+    return images
 
 
 def _window(

@@ -4,6 +4,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import mlx.core as mx
@@ -11,7 +12,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import warping
-from lucid.data.augment._batch import bytes_of, keys_from
+from lucid.data.augment._batch import STEPS, bytes_of, happens, integers, keys_from
 from lucid.data.augment.operations import Rows, applied, rows_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -107,23 +108,31 @@ def rand_augment(
     levels, rows = _rand_rows(config, height, width)
     for one in keys_from(where, key, max(config.num_ops, 1))[: config.num_ops]:
         chosen = _drawn_rand_rows(config, n, levels, one)
-        images = applied(images, rows, chosen, interpolation, fill)
+        # Laid out: in a compiled step the next operation is then made of the same kernels as this one.
+        images = mx.contiguous(applied(images, rows, chosen, interpolation, fill))
     return images
 
 
 def _drawn_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> mx.array:
     """(N,): numbers of rows; the last one changes nothing."""
-    of_choice, of_level = mx.random.split(key)
-    u = mx.random.uniform(shape=(3, n), key=of_choice)
-    place = mx.floor(u[0] * (2 * len(_RAND_OPERATIONS))).astype(mx.int32)  # the operation and the direction
-    if levels == 1:
-        level = mx.array(0)
-    elif config.magnitude_std == math.inf:
-        level = mx.round(u[2] * config.magnitude * _STEPS_PER_MAGNITUDE).astype(mx.int32)
+    place, level, active = integers(key, n, 2 * len(_RAND_OPERATIONS), STEPS, STEPS)  # place: operation and direction
+    level = mx.array(_level_numbers(config))[level]
+    last = 2 * len(_RAND_OPERATIONS) * levels
+    return mx.where(happens(config.prob)[active], place * levels + level, last)
+
+
+@functools.lru_cache(maxsize=16)
+def _level_numbers(config: RandConfig) -> np.ndarray:
+    """(STEPS,) int32: the level that a number below STEPS means."""
+    if not config.magnitude_std:
+        return np.zeros(STEPS, np.int32)
+    places = ((np.arange(STEPS) + 0.5) / STEPS).tolist()
+    if config.magnitude_std == math.inf:
+        magnitudes = config.magnitude * np.array(places)
     else:
-        drawn = mx.random.normal((n,), loc=config.magnitude, scale=config.magnitude_std, key=of_level)
-        level = mx.round(mx.clip(drawn, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(mx.int32)
-    return mx.where(u[1] < config.prob, place * levels + level, 2 * len(_RAND_OPERATIONS) * levels)
+        normal = NormalDist(config.magnitude, config.magnitude_std)
+        magnitudes = np.array([normal.inv_cdf(place) for place in places])
+    return np.rint(np.clip(magnitudes, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(np.int32)
 
 
 @functools.lru_cache(maxsize=16)
@@ -179,7 +188,7 @@ def trivial_augment_wide(
     n, _, height, width = images.shape
     rows = _wide_rows(bins, height, width)
     (key,) = keys_from(where, key, 1)
-    return applied(images, rows, mx.random.randint(0, len(rows.kinds), (n,), key=key), interpolation, fill)
+    return applied(images, rows, integers(key, n, len(rows.kinds))[0], interpolation, fill)
 
 
 @functools.lru_cache(maxsize=16)

@@ -79,7 +79,7 @@ def _bilinear(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     left, top = mx.floor(column - 0.5), mx.floor(row - 0.5)  # from -1
     # Four neighbours in one number, of an image with a border of copies, so that one gather takes them all.
-    wide = mx.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), "edge").astype(mx.uint32)
+    wide = mx.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)], "edge").astype(mx.uint32)
     four = wide[..., :-1, :-1] | (wide[..., :-1, 1:] << 8) | (wide[..., 1:, :-1] << 16) | (wide[..., 1:, 1:] << 24)
     at = mx.where(inside, (top.astype(mx.int32) + 1) * (width + 1) + left.astype(mx.int32) + 1, 0)
     four = four.reshape(n, c, (height + 1) * (width + 1))
