@@ -30,7 +30,7 @@ def fetch_blob(url: str, size: int | None, blob: Path, title: str) -> None:
         TransferError: the connection keeps breaking off, the server refuses, or the checksum is another one.
     """
     blob.parent.mkdir(parents=True, exist_ok=True)
-    part = blob.with_name(f"{blob.name}.incomplete")
+    part = blob.with_name(f"{blob.name}.lucid.incomplete")
     with locked(part) as file:
         if blob.exists():  # another process was faster
             part.unlink()

@@ -67,4 +67,4 @@ class Tag:
     @property
     def has_final_norm(self) -> bool:
         """Masked pretraining ends before the norm in front of the classifier."""
-        return not self.name.endswith(".fcmae")
+        return not self.location.endswith(".fcmae")

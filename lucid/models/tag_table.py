@@ -200,7 +200,8 @@ def _timm(
 def _torchvision(variant: str, file: str, resize: int, top1: float) -> Tag:
     return Tag(
         f"torchvision/{variant}.tv_in1k", variant, "torchvision", _TORCHVISION_URL + file, "bsd-3-clause", 1000,
-        224, 224 / resize, interpolation="bilinear", resize_size=resize, reported=(Accuracy(top1, 224, "torchvision"),),
+        224, round(224 / resize, 4), interpolation="bilinear", resize_size=resize,
+        reported=(Accuracy(top1, 224, "torchvision"),),
     )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ class Hub:
         ranges: whether the storage can send a part.
         errors: X-Error-Code by repository, answered with status 404 (401 for a gated one).
         status: of every answer, instead of the right one.
-        token: the Authorization headers that came to the hub and to the storage.
+        etag: what the hub says instead of a checksum.
+        tokens: the Authorization headers that came to the hub and to the storage.
     """
 
     def __init__(self):
@@ -31,6 +32,7 @@ class Hub:
         self.ranges = True
         self.errors = {}
         self.status = None
+        self.etag = None
         self.tokens = {"hub": set(), "storage": set()}
         hub = self
 
@@ -87,7 +89,8 @@ class Hub:
             sha256 = self.sha256(repository, file)
             headers = {
                 "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(self.files[repository, file])),
-                "X-Linked-Etag": f'"{sha256}"', "ETag": '"of-the-pointer"', "Location": f"{self.storage}/{sha256}",
+                "X-Linked-Etag": f'"{self.etag or sha256}"', "ETag": '"of-the-pointer"',
+                "Location": f"{self.storage}/{sha256}",
             }  # fmt: skip
             self._reply(request, 302, headers)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lucid import nn
+from lucid.data import DataLoader, Dataset
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.tags import find_tag
 
@@ -71,6 +72,21 @@ def test_batches_of_images_of_any_size():
         np.testing.assert_array_equal(one, transform(image).numpy())
     stacked = np.stack([cases.pattern(40, 50), cases.pattern(40, 50)[::-1]])
     np.testing.assert_array_equal(transform(stacked).numpy(), transform(list(stacked)).numpy())
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_dataset_may_transform_its_images(num_workers):
+    class Photographs(Dataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            return transform(cases.pattern(40 + index, 50)), index
+
+    transform = ImageTransform(32, 36)
+    for images, labels in DataLoader(Photographs(), batch_size=3, num_workers=num_workers):
+        wanted = transform([cases.pattern(40 + index, 50) for index in labels.tolist()])
+        np.testing.assert_array_equal(images.numpy(), wanted.numpy())
 
 
 def test_the_image_itself_is_not_changed():

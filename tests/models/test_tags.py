@@ -114,6 +114,14 @@ def test_a_tag_is_found_under_its_names(name, full):
     assert find_tag(full) is find_tag(name)
 
 
+def test_a_revision_belongs_to_a_repository():
+    pinned = find_tag("convnextv2_tiny.fcmae@abc")
+    assert (pinned.name, pinned.revision) == ("timm/convnextv2_tiny.fcmae@abc", "abc")
+    assert not pinned.has_final_norm and pinned.licence == "cc-by-nc-4.0"
+    with pytest.raises(ValueError, match="official/.* lies in no repository, so it has no revision 'abc'"):
+        find_tag("official/convnext_tiny_1k_224_ema@abc")
+
+
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; the nearest are .*tiny.fb_in1k"):
         find_tag("convnext_tiny.fb_in2k")
