@@ -37,12 +37,11 @@ from lucid.models.tag import Accuracy, Tag
 from lucid.models.tags import find_tag
 
 __all__ = [
-    "Accuracy", "DownloadError", "ImageTransform", "MismatchError", "NonCommercialLicenceWarning", "Tag", "find_tag",
-    "load_pretrained",
-    "transforms_for", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "FeatureInfo", "FeatureListNet", "LoadReport",
-    "ModelInfo", "convnext_atto", "convnext_base", "convnext_femto", "convnext_isotropic_base",
-    "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large", "convnext_nano", "convnext_pico",
-    "convnext_small", "convnext_tiny", "convnext_xlarge", "convnextv2_atto", "convnextv2_base", "convnextv2_femto",
-    "convnextv2_huge", "convnextv2_large", "convnextv2_nano", "convnextv2_pico", "convnextv2_tiny", "create_model",
-    "list_models", "load_checkpoint", "model_info", "param_groups_layer_decay", "save_checkpoint",
+    "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FeatureInfo", "FeatureListNet",
+    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenceWarning", "Tag", "convnext_atto",
+    "convnext_base", "convnext_femto", "convnext_isotropic_base", "convnext_isotropic_large",
+    "convnext_isotropic_small", "convnext_large", "convnext_nano", "convnext_pico", "convnext_small", "convnext_tiny",
+    "convnext_xlarge", "convnextv2_atto", "convnextv2_base", "convnextv2_femto", "convnextv2_huge", "convnextv2_large",
+    "convnextv2_nano", "convnextv2_pico", "convnextv2_tiny", "create_model", "find_tag", "list_models",
+    "load_checkpoint", "load_pretrained", "model_info", "param_groups_layer_decay", "save_checkpoint", "transforms_for",
 ]  # fmt: skip
