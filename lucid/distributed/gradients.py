@@ -47,15 +47,9 @@ def average_gradients(
         return
     described = ", ".join(f"{dtype_name(array.dtype)} {array.shape}" for _, array in found)
     note(group, f"average_gradients({len(found)} gradients, checksum {zlib.crc32(described.encode()):08x})")
-    weight = None if num_samples is None else _share(group, num_samples)
 
     def averaged(vector: mx.array) -> mx.array:
-        if weight is None:
-            return reduced(group, vector, "mean")
-        # In float32: one rank's share of a batch has no exact value in half precision.
-        low = vector.dtype in (mx.float16, mx.bfloat16)
-        weighted = (vector.astype(mx.float32) * weight).astype(vector.dtype) if low else vector * weight
-        return reduced(group, weighted, "sum")
+        return reduced(group, vector, "mean") if num_samples is None else _weighted(group, vector, num_samples)
 
     for positions in buckets([array for _, array in found], bucket_bytes):
         results = through(averaged, [found[i][1] for i in positions])
@@ -63,8 +57,15 @@ def average_gradients(
             found[i][0].grad = tape.wrap(array)
 
 
-def _share(group: ProcessGroup, num_samples: int | Tensor) -> mx.array:
-    """This rank's part of all samples of the step."""
-    own = num_samples._array if isinstance(num_samples, Tensor) else mx.array(num_samples)
-    own = own.astype(mx.float32)
-    return own / mx.maximum(reduced(group, own, "sum"), 1)
+def _weighted(group: ProcessGroup, vector: mx.array, num_samples: int | Tensor) -> mx.array:
+    """The mean over all ranks' samples. The count travels behind the vector: one message is faster than two.
+
+    Half precision is added up in float32, since sums of samples are neither small nor exact in it.
+    """
+    wide = vector.astype(mx.float32) if vector.dtype in (mx.float16, mx.bfloat16) else vector
+    count = mx.array(num_samples) if isinstance(num_samples, int) else num_samples._array
+    count = count.reshape(1).astype(wide.dtype)
+    # A rank without samples may have NaN for a gradient, the mean over nothing.
+    scaled = mx.where(count > 0, wide * count, 0)
+    sums = reduced(group, mx.concatenate([scaled, count]), "sum")
+    return (sums[:-1] / mx.maximum(sums[-1], 1)).astype(vector.dtype)

@@ -37,6 +37,7 @@ from lucid.distributed.links import Links, connect
 
 PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
 _FLUSH_S = 1.0
+_CLOSE_S = 5.0
 
 
 class Watch:
@@ -116,9 +117,9 @@ class Watch:
 
     def _at_exit(self) -> None:
         if self._failed:
-            # MPI would wait for the others in its own clean-up.
             _flush()
-            os._exit(1)
+            self._thread.join(_FLUSH_S)  # it ends the process when the others have heard and gone
+            os._exit(1)  # MPI would wait for the others in its own clean-up
         self.leave()
 
     # What the thread hears -------------------------------------------------------------------------------------------
@@ -135,15 +136,27 @@ class Watch:
                     for line in lines:
                         self._on_message(link, json.loads(line))
                 self._check_patience()
+        # Read to the end before closing: a connection that is closed with something unread is reset, and what was
+        # sent last would be lost on the other side.
         for link in self._neighbours:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_WR)
+        for link in self._neighbours:
+            link.settimeout(_CLOSE_S)
+            with contextlib.suppress(OSError):
+                while link.recv(65536):
+                    pass
             link.close()
 
     def _received(self, link: socket.socket) -> bytes:
         data = b""
         with contextlib.suppress(OSError):
             data = link.recv(65536)
-        if not data and not self._all_left.is_set():
-            # Whoever leaves in order has passed on, on this very connection, that all others have left.
+        if data:
+            return data
+        with self._lock:  # not between this rank's saying that it leaves and its noting that all have left
+            in_order = self._all_left.is_set()
+        if not in_order:  # whoever leaves in order has first passed on, on this connection, that all others have left
             self._end(f"{self._neighbours[link]} is gone", heard_on=link)
         return data
 
