@@ -19,8 +19,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-# Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB.
-_MOST_BYTES = 1 << 25
+# Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB and 13,000
+# instructions. An instruction of one byte can make a dictionary, which takes a hundred.
+_MOST_BYTES = 1 << 24
+_MOST_INSTRUCTIONS = 2_000_000
 _LONGEST_NAME = 256
 _LONGEST_KEY = 4096
 _LONGEST_INTEGER = 256  # bytes
@@ -61,7 +63,7 @@ def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Per
             sense.
     """
     machine = _Machine(stream, names)
-    while True:
+    for _ in range(_MOST_INSTRUCTIONS):
         code = machine.take(1)
         if code == _STOP:
             break
@@ -69,6 +71,8 @@ def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Per
         if instruction is None:
             raise ValueError(f"its pickle uses {_REFUSED.get(code, f'the unknown instruction {code!r}')}")
         instruction(machine)
+    else:
+        raise ValueError(f"its pickle has more than {_MOST_INSTRUCTIONS:,} instructions")
     value = machine.pop()
     if machine.stack or machine.outer:
         raise ValueError("its pickle ends with values left over")

@@ -22,7 +22,8 @@ from lucid.serialization.pytorch_tensors import Allowance, Storages, storage_of
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, OverflowError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError, OverflowError)
+_ENCRYPTED = 0x1  # of a member's flags
 
 
 def read_pytorch(path: str | os.PathLike[str]) -> Any:
@@ -98,6 +99,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: Allowance) -> bytes:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"the member {member.filename!r} is compressed in a way that PyTorch does not use")
+    if member.flag_bits & _ENCRYPTED:
+        raise ValueError(f"the member {member.filename!r} is encrypted")
     allowed.spend(member.file_size, f"member {member.filename!r}")
     with archive.open(member) as content:
         # The size is given: read() alone would unpack all there is, whatever size the archive claims.

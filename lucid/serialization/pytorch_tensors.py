@@ -15,6 +15,7 @@ from lucid.serialization.pickle_reader import Name, Persistent
 
 _MOST_DIMS = 32
 _LARGEST_SIZE = 2**31 - 1  # of a dimension, in MLX
+_LONGEST_KEY = 100  # of a storage; PyTorch's are numbers
 # Views may overlap and a stride may be 0, so tensors can be larger than the file. Not without bounds: whoever computes
 # with such a tensor pays for its size.
 _SPARE_BYTES = 1 << 26
@@ -100,7 +101,7 @@ class Storages:
 
     def _row(self, storage: Any, dtype: Any) -> mx.array:
         """The values of a storage, one after the other."""
-        if not isinstance(storage, Persistent) or not isinstance(storage.identifier, tuple):
+        if not isinstance(storage, Persistent):
             raise TypeError
         key, own, count = storage_of(storage)
         wanted = own
@@ -128,7 +129,7 @@ def storage_of(node: Persistent) -> tuple[str, mx.Dtype, int]:
         # The sixth is of PyTorch before 0.4: one storage as a part of another.
         case ("storage", Name(name=kind), str(key), str(), int(count)) | (
             "storage", Name(name=kind), str(key), str(), int(count), None
-        ) if kind in STORAGES and count >= 0:  # fmt: skip
+        ) if kind in STORAGES and count >= 0 and len(key) <= _LONGEST_KEY:  # fmt: skip
             return key, STORAGES[kind], count
     raise TypeError
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+from lucid.serialization import pickle_reader
 from lucid.serialization.pickle_reader import Call, Name, Persistent, read_pickle
 from tests.serialization.writing import ORDERED_DICT, integer, pickled, text
 
@@ -130,8 +131,8 @@ def test_code_is_refused_by_name(body, culprit):
         (pickled(b"c" + b"a" * 1000 + b"\nb\n"), "name without end"),
         (pickled(b"\x8b\xff\xff\xff\x7f"), "integer of 2147483647 bytes"),
         (pickled(b"\x8b\x00\x00\x00\xff"), "integer of 4278190080 bytes"),
-        (pickled(b"X\xff\xff\xff\xff"), "larger than 32 MiB"),
-        (pickled(b"\x8d" + b"\xff" * 8), "larger than 32 MiB"),
+        (pickled(b"X\xff\xff\xff\xff"), "larger than 16 MiB"),
+        (pickled(b"\x8d" + b"\xff" * 8), "larger than 16 MiB"),
         (pickled(b"\x8c\x01\xff"), "no UTF-8"),
         (pickled(b"}" + text("x" * 5000) + b"Ns"), "more than 4096 letters"),
         (pickled(b"}(" + b"N" * 33 + b"tNs"), "a tuple as a key"),
@@ -150,6 +151,13 @@ def test_depth_costs_no_stack():
     # Taking the hash of tuples in tuples would overflow C's stack.
     with pytest.raises(ValueError, match="a tuple as a key"):
         read(pickled(b"})" + b"\x85" * depth + b"Ns"))
+
+
+def test_the_number_of_instructions_is_bounded(monkeypatch):
+    monkeypatch.setattr(pickle_reader, "_MOST_INSTRUCTIONS", 1000)
+    assert read(pickled(b"N" + b"\x94" * 997)) is None
+    with pytest.raises(ValueError, match="more than 1,000 instructions"):
+        read(pickled(b"N" + b"\x94" * 998))
 
 
 def test_any_bytes_give_a_value_or_a_value_error():
