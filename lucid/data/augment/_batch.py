@@ -69,5 +69,5 @@ def integers(key: mx.array, n: int, *counts: int) -> mx.array:
 
 
 def happens(p: float) -> mx.array:
-    """(STEPS,) bool, the share ``p`` of them true: whether something of probability p happens, by a number below STEPS."""
+    """(STEPS,) bool, the share ``p`` of them true: whether what has this probability happens, by a number drawn."""
     return mx.array(np.arange(STEPS) < round(p * STEPS))

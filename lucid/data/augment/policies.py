@@ -201,13 +201,20 @@ def _wide_rows(bins: int, height: int, width: int) -> Rows:
 
 def wide_argument(name: str, strength: int, sign: int, bins: int) -> float:
     """What strength number 0 ... bins - 1 means for an operation, in torchvision."""
-    part = strength / (bins - 1)
     if name == "Posterize":
-        return round(8 - part * 6)
+        return float(np.round(np.float32(8) - np.float32(strength) / np.float32((bins - 1) / 6)))
     if name == "Solarize":
-        return 255 * (1 - part)
+        return 255 * _linspace(1.0, 0.0, bins, strength)
     if name in ("TranslateX", "TranslateY"):
-        return sign * int(part * 32)
+        return -sign * int(_linspace(0.0, 32.0, bins, strength))  # it is the image that moves, not where it is read
     if name in ("Color", "Contrast", "Brightness", "Sharpness"):
-        return 1 + sign * part * 0.99
-    return sign * part * {"Rotate": 135.0, "ShearX": 0.99, "ShearY": 0.99}.get(name, 0.0)
+        return 1 + sign * _linspace(0.0, 0.99, bins, strength)
+    most = {"Rotate": 135.0, "ShearX": 0.99, "ShearY": 0.99}.get(name, 0.0)
+    return sign * _linspace(0.0, most, bins, strength)
+
+
+def _linspace(start: float, end: float, count: int, at: int) -> float:
+    """``torch.linspace(start, end, count)[at]`` to the last bit: number 15 of 31 up to 32 is a little below 16."""
+    low, high = float(np.float32(start)), float(np.float32(end))
+    step = float(np.float32((high - low) / (count - 1)))
+    return float(np.float32(low + step * at if at < count // 2 else high - step * (count - 1 - at)))
