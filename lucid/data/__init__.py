@@ -5,7 +5,9 @@ from lucid.data.archive import ArchiveError
 from lucid.data.cifar import CIFAR10, CIFAR100
 from lucid.data.collate import default_collate
 from lucid.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from lucid.data.decoding import ImageError, open_image
 from lucid.data.digits import Digits
+from lucid.data.image_folder import ImageFolder, stratified_split
 from lucid.data.images import ImageDataset
 from lucid.data.loader import DataLoader
 from lucid.data.sampler import (
@@ -27,6 +29,8 @@ __all__ = [
     "Dataset",
     "Digits",
     "ImageDataset",
+    "ImageError",
+    "ImageFolder",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -37,6 +41,8 @@ __all__ = [
     "WeightedRandomSampler",
     "augment",
     "default_collate",
+    "open_image",
     "random_split",
+    "stratified_split",
     "transforms",
 ]

@@ -16,9 +16,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from lucid import _checks
+from lucid.data.cropping import DecodeImages, RandomResizedCrop
 
-__all__ = ["CenterCrop", "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "ToFloat", "Transform"]
-
+__all__ = [
+    "CenterCrop", "Compose", "DecodeImages", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop",
+    "ToFloat", "Transform",
+]  # fmt: skip
 
 _PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
 

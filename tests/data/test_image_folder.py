@@ -1,0 +1,158 @@
+"""Folders of images: which files and classes are found, what is checked, how it is split."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import data
+from tests.data.broken_images import broken_files, encoded
+
+Image = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+
+
+def draw(root, files):
+    """Small images of a colour of their own under these paths."""
+    for number, name in enumerate(files):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (6, 4), (number, 0, 0)).save(path, "PNG")
+
+
+@pytest.fixture
+def root(tmp_path):
+    draw(tmp_path, ["b/2.png", "b/1.PNG", "a/deep/er/x.jpeg", "a/y.webp", "c/z.png"])
+    return tmp_path
+
+
+def names_of(folder, root):
+    return [(os.path.relpath(path, root), number) for path, number in folder.samples]
+
+
+def test_images_are_found_by_class_and_path(root):
+    folder = data.ImageFolder(root)
+    assert folder.classes == ["a", "b", "c"] and folder.class_to_idx == {"a": 0, "b": 1, "c": 2}
+    assert names_of(folder, root) == [("a/deep/er/x.jpeg", 0), ("a/y.webp", 0), ("b/1.PNG", 1), ("b/2.png", 1),
+                                      ("c/z.png", 2)]  # fmt: skip
+    assert folder.targets == [0, 0, 1, 1, 2] and folder.imgs is folder.samples and len(folder) == 5
+    image, number = folder[3]
+    assert image.mode == "RGB" and image.size == (6, 4) and image.getpixel((0, 0)) == (0, 0, 0) and number == 1
+    assert repr(folder) == f"ImageFolder({root}: 5 images, 3 classes)"
+
+
+def test_transforms_and_loaders_are_used(root):
+    folder = data.ImageFolder(root, lambda image: np.asarray(image)[0, 0, 0], lambda number: 10 * number)
+    assert [folder[i] for i in range(5)] == [(2, 0), (3, 0), (1, 10), (0, 10), (4, 20)]
+    assert data.ImageFolder(root, loader=os.path.basename)[2] == ("1.PNG", 1)
+    images, labels = next(iter(data.DataLoader(folder, 5)))
+    assert images.tolist() == [2, 3, 1, 0, 4] and labels.tolist() == [0, 0, 10, 10, 20]
+
+
+def test_what_is_no_image_is_left_out_and_counted(root):
+    for name in ("a/notes.txt", "a/.hidden.png", "b/._1.png", "c/Thumbs.db", "b/labels.TXT", "README.md", "c/plain"):
+        (root / name).write_text("no image")
+    draw(root, [".ipynb_checkpoints/1.png", "a/.cache/1.png", "loose.png"])
+    folder = data.ImageFolder(root)
+    assert len(folder) == 5 and folder.classes == ["a", "b", "c"]
+    assert folder.ignored == {".txt": 2, ".db": 1, "": 1}
+    assert names_of(data.ImageFolder(root, extensions=[".PNG"], allow_empty=True), root) == [
+        ("b/1.PNG", 1), ("b/2.png", 1), ("c/z.png", 2),
+    ]  # fmt: skip
+    only = data.ImageFolder(root, is_valid_file=lambda path: path.endswith(("x.jpeg", "2.png", "plain")))
+    assert [os.path.basename(path) for path, _ in only.samples] == ["x.jpeg", "2.png", "plain"]
+
+
+def test_names_may_be_in_any_language(tmp_path):
+    files = ["кошки/мурка 1.png", "狗/🐕.png", "São Paulo/a b'c\"d.png", "a%s{}/x.png"]
+    draw(tmp_path, files)
+    folder = data.ImageFolder(tmp_path)
+    assert folder.classes == sorted(name.split("/")[0] for name in files)
+    assert list(folder.check()) == [None] * 4
+
+
+def test_links_are_followed_once(root, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    draw(elsewhere, ["p.png", "q/r.png"])
+    (root / "d").symlink_to(elsewhere)
+    (root / "b" / "link.png").symlink_to(elsewhere / "p.png")
+    (root / "b" / "dangling.png").symlink_to(elsewhere / "gone.png")
+    (root / "a" / "deep" / "round").symlink_to(root / "a")
+    folder = data.ImageFolder(root)
+    assert names_of(folder, root) == [
+        ("a/deep/er/x.jpeg", 0), ("a/y.webp", 0), ("b/1.PNG", 1), ("b/2.png", 1), ("b/dangling.png", 1),
+        ("b/link.png", 1), ("c/z.png", 2), ("d/p.png", 3), ("d/q/r.png", 3),
+    ]  # fmt: skip
+    assert [reason for reason in folder.check() if reason] == ["No such file or directory"]
+
+
+def test_missing_folders_and_empty_classes_are_answered(root):
+    with pytest.raises(FileNotFoundError, match="ImageFolder: there is no folder .*nowhere"):
+        data.ImageFolder(root / "nowhere")
+    with pytest.raises(FileNotFoundError, match="ImageFolder: there is no folder .*z.png"):
+        data.ImageFolder(root / "c" / "z.png")
+    with pytest.raises(FileNotFoundError, match="c has no folders with images in them, one for each class"):
+        data.ImageFolder(root / "c")
+    (root / "d").mkdir()
+    (root / "e").mkdir()
+    (root / "e" / "x.txt").touch()
+    with pytest.raises(FileNotFoundError, match="has no image of the class d, e; names of images end in .jpg"):
+        data.ImageFolder(root)
+    folder = data.ImageFolder(root, allow_empty=True)
+    assert folder.classes == ["a", "b", "c", "d", "e"] and len(folder) == 5
+
+
+def test_classes_can_be_given_numbers(root):
+    folder = data.ImageFolder(root, class_to_idx={"c": 0, "zebra": 1, "a": 2, "b": 3}, allow_empty=True)
+    assert folder.classes == ["c", "zebra", "a", "b"] and folder.targets == [0, 2, 2, 3, 3]
+    with pytest.raises(ValueError, match="has classes that class_to_idx has not: b, c"):
+        data.ImageFolder(root, class_to_idx={"a": 0})
+
+
+def test_broken_images_are_found_where_they_are(root):
+    noisy = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    broken = broken_files(noisy)
+    for name, (content, _) in broken.items():
+        (root / "b" / name).write_bytes(content)
+    (root / "b" / "whole.jpg").write_bytes(encoded(noisy, "JPEG"))
+    folder = data.ImageFolder(root)
+    before = threading.active_count()
+    for num_threads in (None, 1, 3):
+        reasons = list(folder.check(num_threads))
+        found = {os.path.basename(path) for (path, _), reason in zip(folder.samples, reasons, strict=True) if reason}
+        assert found == set(broken)
+    assert threading.active_count() == before
+
+
+# Splits ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [0.1, 0.25, 0.5, 0.9])
+def test_splits_take_the_part_of_each_class(part):
+    targets = np.random.default_rng(0).permutation([0] * 40 + [1] * 20 + [2] * 3 + [3] * 2 + [4])
+    first, second = data.stratified_split(targets, part, seed=1)
+    assert sorted(first + second) == list(range(len(targets))) and first == sorted(first) and second == sorted(second)
+    counts = np.bincount(targets[second], minlength=5).tolist()
+    assert counts[:2] == [round(40 * part), round(20 * part)]
+    assert counts[2] == min(2, max(1, round(3 * part))) and counts[3:] == [1, 0]
+
+
+def test_splits_depend_on_the_seed_alone():
+    targets = [0, 1] * 30
+    assert data.stratified_split(targets, 0.3, 5) == data.stratified_split(targets, 0.3, 5)
+    assert data.stratified_split(targets, 0.3, 5) != data.stratified_split(targets, 0.3, 6)
+    # A class of its own does not move the others.
+    more = data.stratified_split([*targets, *[2] * 10], 0.3, 5)[1]
+    assert [number for number in more if number < 60] == data.stratified_split(targets, 0.3, 5)[1]
+    for part in (0, 1, -0.5, 1.5):
+        with pytest.raises(ValueError, match="part must be above 0 and below 1"):
+            data.stratified_split(targets, part, 0)
+
+
+def test_a_folder_feeds_a_loader(root):
+    decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(8))
+    folder = data.ImageFolder(root, loader=str)
+    [(images, labels)] = data.DataLoader(folder, 5, num_workers=2, batch_transform=decode)
+    assert images.shape == (5, 3, 8, 8) and images.dtype == lucid.uint8 and labels.tolist() == folder.targets
+    assert images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
