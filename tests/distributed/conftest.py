@@ -1,0 +1,20 @@
+import pytest
+
+from lucid.distributed import group
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch):
+    """Every test starts outside of a group, also where the tests themselves run under a launcher."""
+    monkeypatch.setattr(group, "_group", None)
+    monkeypatch.setattr(group, "launch_of", lambda: None)
+
+
+@pytest.fixture
+def as_rank(monkeypatch):
+    """Make this process rank ``rank`` of ``size``, in name: nothing is sent."""
+
+    def become(rank, size):
+        monkeypatch.setattr(group, "_group", group.ProcessGroup(rank, size, "ring"))
+
+    return become

@@ -1,0 +1,58 @@
+"""What collectives do among several processes is in program.py, which test_program.py starts."""
+
+import pytest
+
+import lucid
+from lucid import distributed as dist
+from lucid import metrics, nn, optim
+
+
+def test_alone_collectives_change_nothing():
+    tensor = lucid.tensor([1.0, 2.0])
+    array = tensor.mlx
+    assert dist.all_reduce(tensor, "mean") is tensor
+    assert dist.broadcast(tensor) is tensor
+    assert tensor.mlx is array
+    [only] = dist.all_gather(tensor)
+    assert only.tolist() == [1, 2]
+    places = [lucid.zeros(2)]
+    assert dist.all_gather(places, tensor) is places and places[0].tolist() == [1, 2]
+    accuracy = metrics.Accuracy()
+    accuracy.update(lucid.tensor([[0.0, 1.0]]), lucid.tensor([1]))
+    dist.reduce_metrics(accuracy)
+    assert accuracy.compute().item() == 1
+    dist.barrier()
+
+
+def test_broadcast_parameters_takes_whatever_holds_tensors():
+    model = nn.Linear(2, 3)
+    dist.broadcast_parameters(
+        model, optim.AdamW(model.parameters()), model.state_dict(), [lucid.zeros(2)], lucid.zeros(1), metrics.Accuracy()
+    )
+    with pytest.raises(TypeError, match="broadcast_parameters: wanted modules, optimizers or tensors, got int"):
+        dist.broadcast_parameters(model, 3)
+    with pytest.raises(TypeError, match="wanted modules, optimizers or tensors, got str"):
+        dist.broadcast_parameters(["weight"])
+
+
+def test_collectives_refuse_what_they_cannot_send():
+    with pytest.raises(
+        TypeError, match=r"all_reduce: tensor must be a Tensor, got float; lucid.tensor\(...\) makes one"
+    ):
+        dist.all_reduce(1.0)
+    with pytest.raises(ValueError, match="all_reduce: op must be 'sum', 'mean', 'max' or 'min', got 'product'"):
+        dist.all_reduce(lucid.zeros(1), "product")
+    with pytest.raises(TypeError, match="all_reduce: the mean needs a floating-point tensor, got int32"):
+        dist.all_reduce(lucid.tensor([1, 2], dtype="int32"), dist.ReduceOp.AVG)
+    with pytest.raises(RuntimeError, match=r"all_reduce: no gradient passes between ranks; take tensor.detach\(\)"):
+        dist.all_reduce(lucid.zeros(1, requires_grad=True) * 2)
+    with pytest.raises(ValueError, match="broadcast: src must be a rank from 0 to 0, got 1"):
+        dist.broadcast(lucid.zeros(1), src=1)
+    with pytest.raises(ValueError, match="broadcast_parameters: src must be a rank from 0 to 0, got -1"):
+        dist.broadcast_parameters(lucid.zeros(1), src=-1)
+    with pytest.raises(ValueError, match="all_gather: tensor_list must have a tensor for each of 1 ranks, got 2"):
+        dist.all_gather([lucid.zeros(1), lucid.zeros(1)], lucid.zeros(1))
+    with pytest.raises(ValueError, match=r"must hold tensors like tensor, float32 \(1,\), got float32 \(2,\)"):
+        dist.all_gather([lucid.zeros(2)], lucid.zeros(1))
+    with pytest.raises(TypeError, match=r"reduce_metrics: a metric must have state_tensors\(\), got dict"):
+        dist.reduce_metrics({})

@@ -1,0 +1,31 @@
+"""What average_gradients does among several processes is in test_program.py."""
+
+import pytest
+
+import lucid
+from lucid import distributed as dist
+
+
+def parameter(*gradient):
+    tensor = lucid.zeros(len(gradient), requires_grad=True)
+    tensor.grad = lucid.tensor(list(gradient))
+    return tensor
+
+
+def test_alone_gradients_stay_as_they_are():
+    one = parameter(1.0, 2.0)
+    before = one.grad
+    dist.average_gradients([one, lucid.zeros(2, requires_grad=True)], num_samples=3)
+    dist.average_gradients(one)
+    assert one.grad is before
+
+
+def test_average_gradients_refuses_what_it_cannot_use():
+    with pytest.raises(TypeError, match="average_gradients: parameters must be tensors, got str"):
+        dist.average_gradients(["weight"])
+    with pytest.raises(ValueError, match="num_samples must be at least 0, got -1"):
+        dist.average_gradients([parameter(1.0)], num_samples=-1)
+    with pytest.raises(TypeError, match="num_samples must be an integer"):
+        dist.average_gradients([parameter(1.0)], num_samples=2.5)
+    with pytest.raises(ValueError, match="bucket_mb must be above 0, got 0"):
+        dist.average_gradients([parameter(1.0)], bucket_mb=0)

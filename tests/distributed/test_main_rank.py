@@ -1,0 +1,39 @@
+import mlx.core as mx
+
+import lucid
+from lucid import distributed as dist
+
+
+def test_rank_zero_alone_is_main_and_calls(as_rank):
+    @dist.rank_zero_only
+    def written(path):
+        """What a file says."""
+        return f"wrote {path}"
+
+    assert written.__doc__ == "What a file says."
+    assert dist.is_main() and written("a") == "wrote a"
+    as_rank(0, 2)
+    assert dist.is_main() and written("a") == "wrote a"
+    as_rank(1, 2)
+    assert not dist.is_main() and written("a") is None
+
+
+def test_fold_in_rank_gives_every_rank_another_key(as_rank):
+    key = mx.random.key(3)
+    assert dist.fold_in_rank(key) is key  # alone nothing changes
+    found = []
+    for rank in range(3):
+        as_rank(rank, 3)
+        found.append(tuple(dist.fold_in_rank(key).tolist()))
+        assert tuple(dist.fold_in_rank(lucid.Tensor(key)).tolist()) == found[-1]
+    assert len({*found, tuple(key.tolist())}) == 4
+
+
+def test_fold_in_rank_without_a_key_changes_the_random_state(as_rank):
+    drawn = []
+    for rank in range(2):
+        as_rank(rank, 2)
+        lucid.manual_seed(5)
+        assert dist.fold_in_rank() is None
+        drawn.append(lucid.rand(3).tolist())
+    assert drawn[0] != drawn[1]

@@ -1,0 +1,192 @@
+"""The watch in one process, between threads, and what real processes do when one of them dies."""
+
+import contextlib
+import socket
+import time
+
+import pytest
+
+from lucid.distributed import watch as watch_module
+from lucid.distributed.links import Links, Peer
+from lucid.distributed.watch import Watch
+from tests.distributed.launching import needs_launcher, needs_mpi, run_launcher, run_mpi, run_ring
+
+
+class Ended(BaseException):
+    """In the place of the end of a process."""
+
+
+class Watched(Watch):
+    """A watch that takes down why it would end its process, and only hangs up."""
+
+    def __init__(self, rank, links):
+        super().__init__(rank, links)
+        self.reason = None
+
+    def _begin(self):
+        self._thread.start()
+
+    def _end(self, text, heard_on=None):
+        self._fail(text, heard_on)
+        self.reason = text
+        for link in self._neighbours:
+            link.shutdown(socket.SHUT_RDWR)
+        raise Ended
+
+    def _listen(self):
+        with contextlib.suppress(Ended):
+            super()._listen()
+
+
+@pytest.fixture
+def ring():
+    """Makes the watches of a ring of ``size`` ranks, in one process."""
+    made = []
+
+    def make(size):
+        pairs = [socket.socketpair() for _ in range(size)]  # of rank r and r + 1
+        peers = [Peer(rank, 100 + rank, "here") for rank in range(size)]
+        watches = [Watched(rank, Links(pairs[rank][0], pairs[rank - 1][1], peers)) for rank in range(size)]
+        made.extend(watches)
+        for one in watches:
+            one._begin()
+        return watches
+
+    yield make
+    for one in made:
+        for link in one._neighbours:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+        one._thread.join(20)
+        for link in one._neighbours:
+            link.close()
+
+
+def reasons(watches):
+    for one in watches:
+        one._thread.join(20)
+    return [one.reason for one in watches]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_ranks_that_make_the_same_calls_leave_in_peace(ring, size):
+    watches = ring(size)
+    for number in range(20):
+        for one in watches:
+            one.called(f"all_reduce {number}")
+    for one in watches:
+        with one._lock:
+            one._note_left(one._me.rank, one._calls, None)
+    assert reasons(watches) == [None] * size
+    assert all(one._all_left.is_set() for one in watches)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_different_calls_end_all_ranks(ring, size):
+    watches = ring(size)
+    with contextlib.suppress(RuntimeError, Ended):
+        for rank, one in enumerate(watches):
+            one.called("barrier()")
+            one.called("broadcast()" if rank == 1 else "barrier()")
+    ended = [one for one in reasons(watches) if one]
+    assert ended and all("collective call 2 is " in one for one in ended)
+    assert all("broadcast()" in one and "rank 1 (pid 101 on here)" in one for one in ended)
+
+
+def test_the_caller_of_another_collective_is_told_where_it_calls(ring):
+    first, second = ring(2)
+    first.called("barrier()")
+    deadline = time.monotonic() + 20
+    while not second._theirs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(RuntimeError, match=r"^all_reduce\(\): collective call 1 is barrier\(\) on rank 0 \(pid 100"):
+        second.called("all_reduce()")
+
+
+@pytest.mark.parametrize("early", [0, 1])
+def test_a_rank_that_stops_early_is_named(ring, early):
+    watches = ring(3)
+    for one in watches:
+        one.called("barrier()")
+    with watches[early]._lock:
+        watches[early]._note_left(early, watches[early]._calls, None)
+    late = watches[2]
+    with contextlib.suppress(RuntimeError, Ended):
+        late.called("barrier()")
+        reasons([late])
+    wanted = f"rank {early} (pid {100 + early} on here) has finished after 1 collective calls and rank 2"
+    assert wanted in (late.reason or late._shortfall())
+
+
+def test_a_rank_that_is_gone_is_named_by_all_others(ring):
+    watches = ring(4)
+    for link in watches[2]._neighbours:
+        link.shutdown(socket.SHUT_RDWR)  # as the system does for a process that was killed
+    found = reasons(watches)
+    assert [found[rank] for rank in (0, 1, 3)] == ["rank 2 (pid 102 on here) is gone"] * 3
+
+
+def test_patience_with_a_rank_that_goes_on_alone_has_an_end(ring, monkeypatch):
+    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.1)
+    first, second = ring(2)
+    with first._lock:
+        first._leaving = True
+        first._note_left(0, 0, None)
+    assert "rank 0 (pid 100 on here) finished 0.1 s ago and rank 1" in reasons([second])[0]
+
+
+BODY = """
+import os, signal, sys, time
+import lucid
+from lucid import distributed as dist
+
+dist.init_process_group(timeout_s=60)
+weight = lucid.zeros(1000, requires_grad=True)
+optimizer = lucid.optim.SGD([weight], lr=0.1)
+print("ready", flush=True)
+for step in range(100000):
+    optimizer.zero_grad()
+    weight.sum().backward()
+    dist.average_gradients([weight])
+    optimizer.step()  # nothing is waited for: in MLX's ring alone, this would hang
+    if step == 5 and dist.get_rank() == dist.get_world_size() - 1:
+        HOW
+"""
+
+
+def dying(folder, how):
+    path = folder / "dying.py"
+    path.write_text(BODY.replace("HOW", how))
+    return path
+
+
+def test_a_killed_rank_ends_the_others_with_a_message(tmp_path):
+    start = time.monotonic()
+    results = run_ring(3, tmp_path, dying(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)"))
+    assert [code for code, _, _ in results] == [1, 1, -9]
+    for rank, (_, output, errors) in enumerate(results[:2]):
+        assert output == "ready\n"
+        assert "lucid.distributed: rank 2 (pid " in errors and f" is gone; rank {rank} of 3 ends.\n" in errors
+    assert time.monotonic() - start < 60
+
+
+@needs_launcher
+def test_a_failed_rank_under_mlx_launch_ends_the_other(tmp_path):
+    [(_, _, errors)] = run_launcher(2, tmp_path, dying(tmp_path, 'raise OSError("no space left")'))
+    assert "OSError: no space left" in errors
+    assert " has stopped: OSError: no space left; rank 0 of 2 ends.\n" in errors or "rank 0 exited" in errors
+
+
+@needs_mpi
+def test_a_failed_rank_under_mpirun_ends_the_other(tmp_path):
+    # Without a watch, MPI's clean-up waits for the other rank, and the other rank for a message.
+    [(code, _, errors)] = run_mpi(2, tmp_path, dying(tmp_path, 'raise OSError("no space left")'))
+    assert code == 1
+    assert "OSError: no space left" in errors
+
+
+def test_a_rank_that_leaves_early_is_named_by_the_others(tmp_path):
+    results = run_ring(2, tmp_path, dying(tmp_path, "sys.exit(0)"))
+    assert [code for code, _, _ in results] == [1, 1]
+    assert "has finished after 6 collective calls and rank 0" in results[0][2]
+    assert "all ranks must take equally many steps" in results[0][2]
