@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pictures import BROKEN, Caption, ContactSheet, find_pictures, open_picture
+from pictures import Caption, ContactSheet, find_pictures
 from PIL import Image
 from recipes import Parser
 from report import write_file
@@ -27,6 +27,7 @@ from tqdm import tqdm
 from trained import Trained, open_trained
 
 import lucid
+from lucid.data import ImageError, open_image
 from lucid.models.hub import DownloadError
 
 
@@ -53,9 +54,9 @@ def readable(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
     """The pictures that can be read; the others are reported."""
     for path in paths:
         try:
-            yield path, open_picture(path)
-        except BROKEN as error:
-            print(f"{path}: skipped, cannot be read: {error}", file=sys.stderr)
+            yield path, open_image(path)
+        except ImageError as error:
+            print(f"{error}; skipped", file=sys.stderr)
 
 
 def in_batches(pictures: Iterator[tuple[Path, Image.Image]], size: int) -> Iterator[list[tuple[Path, Image.Image]]]:

@@ -1,4 +1,4 @@
-"""Pictures from files, upright and in RGB, and many of them on one sheet with what they were taken for."""
+"""Where pictures lie, and many of them on one sheet with what they were taken for."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-# What Pillow may raise on a file that is no image, a broken one, or one that would unfold to gigabytes.
-BROKEN = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def find_pictures(places: Iterable[str]) -> list[Path]:
@@ -32,25 +28,6 @@ def find_pictures(places: Iterable[str]) -> list[Path]:
         else:
             raise ValueError(f"there is no file or folder {place}")
     return found
-
-
-def open_picture(path: Path) -> Image.Image:
-    """The picture in RGB, turned as the camera was held; 16 bits become 8, and what is transparent becomes white.
-
-    Raises:
-        one of ``BROKEN``: it cannot be read.
-    """
-    with Image.open(path) as file:
-        file.load()
-        image = ImageOps.exif_transpose(file)
-    if image.mode.startswith("I"):
-        # Pillow would cut off at 255. Files with more than 8 bits of grey have 16.
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
 
 
 @dataclass

@@ -4,7 +4,7 @@ A file of weights says about itself, in the metadata of safetensors:
 
 - ``model``: a name for people, or that of a variant;
 - ``classes``: the names of the classes, a JSON list;
-- ``preprocessing``: fields of ``lucid.models.preprocessing.ImageTransform`` as a JSON object: ``image_size``, ``mean``,
+- ``preprocessing``: fields of ``lucid.models.ImageTransform`` as a JSON object: ``image_size``, ``mean``,
   ``std`` and, where they are not its defaults, ``resize_size`` (default: ``image_size``), ``crop_mode``,
   ``interpolation``, ``round_crop``; ``dataclasses.asdict(transform)`` is complete;
 - ``recipe``: how ``train_cifar10.py`` built the model.
@@ -24,9 +24,9 @@ from train_cifar10 import Settings, make_model
 
 import lucid
 from lucid import models, nn
+from lucid.models import ImageTransform, transforms_for
 from lucid.models.architecture import architecture_of, variant_of
 from lucid.models.contents import choose, networks
-from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.tags import tags_of
 from lucid.serialization import load_with_metadata
 
