@@ -19,7 +19,8 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
     The file is complete or not there: it is written under a temporary name, synced and renamed.
 
     Raises:
-        TypeError: a name is not a string or a value cannot become a tensor (nested dictionaries: flatten their names).
+        TypeError: a name is not a string, or a value is of float64 or cannot become a tensor (nested dictionaries:
+            flatten their names).
         ValueError: the name of the file does not end with ``.safetensors``.
         OSError: the disk is full, the folder is missing, or the like.
     """
@@ -33,6 +34,10 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
         if isinstance(value, Mapping):
             raise TypeError(f"save: {name!r} is a dictionary; a safetensors file holds tensors under flat names")
         arrays[name] = as_array(value)
+        if arrays[name].dtype == mx.float64:
+            raise TypeError(
+                f"save: {name!r} is float64, which MLX does not write; convert it, with .float() for instance"
+            )
     temporary = target.with_name(f".{target.name}.{os.getpid()}.safetensors")
     try:
         with temporary.open("wb") as file:

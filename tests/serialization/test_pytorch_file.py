@@ -56,6 +56,13 @@ def test_a_state_dict_goes_into_a_model():
     ]
 
 
+@pytest.mark.parametrize("name", ["strided", "shared_legacy"])
+def test_views_can_be_saved_again(tmp_path, name, expected):
+    lucid.save(read_pytorch(FOLDER / f"{name}.pth"), tmp_path / "w.safetensors")
+    again = lucid.load(tmp_path / "w.safetensors")
+    assert {key: described(one) for key, one in again.items()} == dict(expected[name]["dict"])
+
+
 def repacked(source, target, change=lambda name, data: data, compression=zipfile.ZIP_STORED):
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
         for member in old.infolist():
