@@ -166,7 +166,7 @@ def read_about(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
         manifest, sha256 = content["manifest"], content["sha256"]
     except FileNotFoundError:
         raise DamagedError(f"{MANIFEST} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"{MANIFEST} cannot be read: {error}") from None
     if _digest(manifest) != sha256:
         raise DamagedError(f"{MANIFEST} has changed since it was written")

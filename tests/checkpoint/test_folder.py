@@ -60,6 +60,13 @@ def test_every_missing_end_is_found(folder):
         path.write_bytes(content)
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, "null", "[1]", '{"manifest": 1}', '{"manifest": {}, "sha256": 1}'])
+def test_a_manifest_of_other_json_is_damage(folder, content):
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(DamagedError, match=r"manifest.json (cannot be read|has changed)"):
+        read_folder(folder)
+
+
 def test_missing_files_are_found(folder):
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
