@@ -113,6 +113,8 @@ class Manager:
         where = "Manager.save"
         step = _checks.integer(where, "step", step, 0)
         epoch = None if epoch is None else _checks.integer(where, "epoch", epoch, 0)
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise TypeError(f'{where}: metrics must be a dictionary such as {{"accuracy": 0.9}}, got {metrics!r:.60}')
         numbers = {name: _number(where, name, value) for name, value in (metrics or {}).items()}
         if numbers and self._metric is not None and self._metric not in numbers:
             raise ValueError(f"{where}: metrics must have {self._metric!r}, got {', '.join(numbers)}")
@@ -205,17 +207,21 @@ class Manager:
         parts that are missing on either side are passed over.
 
         Raises:
-            CheckpointError: the parts do not fit the checkpoint, or there are checkpoints and all are damaged. Nothing
-                has changed then.
+            CheckpointError: the parts do not fit the checkpoint, it is not there, or there are checkpoints and all are
+                damaged. Nothing has changed then.
         """
         parts = check_parts("Manager.restore", state)
         if checkpoint is not None:
             path = checkpoint.path if isinstance(checkpoint, Checkpoint) else Path(checkpoint)
+            if not path.is_dir():
+                there = ", ".join(one.name for one in self._paths()) or "no checkpoints"
+                raise CheckpointError(f"Manager.restore: there is no checkpoint {path}; {self.folder} holds {there}")
             try:
                 about, saved = read_folder(path)
             except DamagedError as error:
                 raise DamagedError(f"{path} is damaged: {error}") from None
-            back_at = about.step
+            # Of another run, whose steps mean nothing here, it says nothing about what lies in this folder.
+            back_at = about.step if path.resolve().parent == self.folder.resolve() else None
         else:
             with contextlib.suppress(OSError):  # a folder that can only be read is fine here
                 if self.folder.is_dir():
@@ -237,6 +243,8 @@ class Manager:
             try:
                 found = read_folder(path)
             except DamagedError as error:
+                if not os.path.lexists(path):  # another process has saved, and it had to go: there are newer ones
+                    return self._newest_whole()
                 faults.append((path, error))
                 continue
             for damaged, fault in faults:

@@ -14,6 +14,7 @@ import pytest
 import lucid
 from lucid import nn
 from lucid.checkpoint import CheckpointError, DamagedError, Manager
+from lucid.checkpoint import manager as manager_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,6 +143,32 @@ def test_a_damaged_checkpoint_that_was_asked_for_is_refused(tmp_path):
     assert manager.restore({"n": None}, tmp_path / "step-00000002").values == {"n": 2}
 
 
+def test_a_checkpoint_that_is_not_there_is_not_called_damaged(tmp_path):
+    save(Manager(tmp_path), 1, 2)
+    for path in ("step-00000001", tmp_path / "step-00000009", tmp_path / "step-00000001" / "state.json"):
+        with pytest.raises(CheckpointError, match="no checkpoint .*; .* holds step-00000001, step-00000002") as error:
+            Manager(tmp_path).restore({"n": None}, path)
+        assert not isinstance(error.value, DamagedError)
+    with pytest.raises(CheckpointError, match="holds no checkpoints"):
+        Manager(tmp_path / "other").restore({"n": None}, tmp_path / "step-00000009")
+
+
+def test_a_checkpoint_that_gives_way_while_it_is_read_is_no_damage(tmp_path, monkeypatch):
+    manager = Manager(tmp_path, keep=1)
+    save(manager, 1)
+    read, later = manager_module.read_folder, iter([2, 3])
+
+    def slow(path):
+        for step in later:
+            save(manager, step)  # as the training would that this process only watches
+            break
+        return read(path)
+
+    monkeypatch.setattr(manager_module, "read_folder", slow)
+    assert restored(Manager(tmp_path)) == 3
+    assert names(tmp_path) == ["step-00000003"]
+
+
 def test_a_folder_that_can_only_be_read_restores(tmp_path, monkeypatch):
     save(Manager(tmp_path), 1, 2)
     damage(tmp_path / "step-00000002", "cut off")
@@ -267,6 +294,16 @@ def test_training_that_goes_back_abandons_what_came_after(tmp_path):
     assert restored(manager) == 25 and len(names(tmp_path)) == 6
 
 
+def test_going_on_from_another_run_abandons_nothing(tmp_path):
+    save(Manager(tmp_path / "first"), 10)
+    manager = Manager(tmp_path / "second")
+    save(manager, 50)
+    assert manager.restore({"n": None}, tmp_path / "first" / "step-00000010").step == 10
+    with pytest.raises(ValueError, match="second holds step 50, and step 11 would not be the newest"):
+        save(manager, 11)
+    assert names(tmp_path / "second") == ["step-00000050"]
+
+
 def test_mistakes_are_explained_before_anything_is_written(tmp_path):
     manager = Manager(tmp_path / "runs", best="accuracy")
     with pytest.raises(ValueError, match="metrics must have 'accuracy', got loss"):
@@ -275,6 +312,8 @@ def test_mistakes_are_explained_before_anything_is_written(tmp_path):
         manager.save({"n": {1}}, step=1)
     with pytest.raises(TypeError, match="the metric 'accuracy' must be a number, got 'high'"):
         manager.save({"n": 1}, step=1, metrics={"accuracy": "high"})
+    with pytest.raises(TypeError, match="metrics must be a dictionary such as .*, got 0.5"):
+        manager.save({"n": 1}, step=1, metrics=0.5)
     with pytest.raises(TypeError, match="step must be an integer"):
         manager.save({"n": 1}, step=1.5)
     with pytest.raises(ValueError, match="name of a part must be letters"):
