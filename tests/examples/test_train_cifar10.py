@@ -1,14 +1,18 @@
 """The example from end to end: what it writes, how it resumes, and what it says when something is wrong."""
 
 import csv
-import importlib.util
-import io
+import errno
+import functools
+import http.server
+import importlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-import tarfile
+import threading
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,13 +20,18 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import data, models
+from lucid import checkpoint, data, models
+from lucid.data.download import md5_of
 from lucid.serialization import load_with_metadata
+from tests.examples.drawn_cifar import SHAPES, write_archive
 
 image = pytest.importorskip("matplotlib.image", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "train_cifar10.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPT = EXAMPLES / "train_cifar10.py"
+MODULES = ("train_cifar10", "training", "recipes", "run_folder", "report", "charts", "benchmark_depthwise")
 COLUMNS = [
     "epoch",
     "lr",
@@ -31,34 +40,41 @@ COLUMNS = [
     "test_loss",
     "test_accuracy",
     "images_per_second",
+    "waiting",
     "seconds",
 ]
-RESULTS = ["best.safetensors", "checkpoint.safetensors", "curves.png", "history.csv", "last.safetensors"]
+TIMES = COLUMNS[-3:]
+RESULTS = ["best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html"]
 # A model that learns a little within a second: 5 steps an epoch.
-TINY = ["--depths", "1", "1", "--dims", "8", "16", "--patch-size", "2", "--drop-path", "0.2"]
-TINY += ["--batch-size", "256", "--lr", "0.01", "--warmup-epochs", "1"]
-DIGITS = ["--dataset", "digits", "--epochs", "3", *TINY]
+TINY = ["--depths", "1", "1", "--dims", "8", "16", "--patch-size", "2", "--batch-size", "256", "--warmup-epochs", "1"]
+# All that has a state: drop path, augmentation, mixed targets, averaged weights.
+RANDOM = ["--drop-path", "0.2", "--lr", "0.01", "--mixup", "0.2", "--ema", "0.8"]
+DIGITS = ["--dataset", "digits", "--epochs", "3", *TINY, *RANDOM]
+PLAIN = ["--dataset", "digits", *TINY, "--drop-path", "0", "--crop-padding", "0", "--epochs", "1"]  # nothing random
 
 
 def command(*arguments):
     return [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
 
 
+def run(*arguments, **options):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, **options)
+
+
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("train_cifar10", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    sys.path.insert(0, str(EXAMPLES))
+    yield importlib.import_module("train_cifar10")
+    sys.path.remove(str(EXAMPLES))
+    for name in MODULES:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing interrupted: its folder, and what it printed."""
     out = tmp_path_factory.mktemp("whole")
-    done = subprocess.run(command(*DIGITS, "--out", out), capture_output=True, text=True, timeout=300)
+    done = run(*DIGITS, "--out", out)
     assert done.returncode == 0, done.stderr
     return SimpleNamespace(out=out, stdout=done.stdout, stderr=done.stderr)
 
@@ -70,11 +86,18 @@ def history_of(out):
 
 
 def without_times(rows):
-    return [{name: row[name] for name in COLUMNS[:-2]} for row in rows]
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
 
 def files_in(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != "events")
+
+
+def assert_same_as(out, whole):
+    assert without_times(history_of(out)) == without_times(history_of(whole.out))
+    for name in ("best.safetensors", "last.safetensors"):
+        assert (out / name).read_bytes() == (whole.out / name).read_bytes()
+    assert files_in(out) == RESULTS
 
 
 # What a run writes ----------------------------------------------------------------------------------------------------
@@ -87,6 +110,7 @@ def test_a_run_writes_its_results(whole):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] and rows[-1]["test_accuracy"] > 0.2
     assert all(0 <= row["train_accuracy"] <= 1 and row["images_per_second"] > 0 for row in rows)
+    assert all(0 < row["waiting"] < 1 for row in rows)
     # The warm-up lasts one epoch of 5 steps; then half a cosine over the other 10.
     cosine = [0.01 * 0.5 * (1 + np.cos(np.pi * step / 10)) for step in (0, 5)]
     np.testing.assert_allclose([row["lr"] for row in rows], [0.01 / 5, *cosine], rtol=1e-5)
@@ -98,6 +122,7 @@ def test_a_run_says_what_it_does(whole):
     model = models.ConvNeXt(num_classes=10, depths=(1, 1), dims=(8, 16), in_chans=1, patch_size=2)
     assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in lines[1]
     assert [line.split(":")[0] for line in lines[2:5]] == [f"epoch {epoch}/3" for epoch in range(1, 4)]
+    assert all("images/s, " in line and line.endswith("of the time waiting for data") for line in lines[2:5])
     assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test images are right" in lines[5]
     assert len(lines) == 6 and whole.stderr == ""  # no progress bar where nobody watches
 
@@ -109,24 +134,46 @@ def test_the_curves_are_a_picture(whole):
         assert (abs(picture[..., :3] - np.array(color) / 255).max(axis=-1) < 0.01).sum() > 500
 
 
+def test_the_report_tells_the_run(whole):
+    text, last = (whole.out / "report.html").read_text(), history_of(whole.out)[-1]
+    right = round(last["test_accuracy"] * 355)
+    assert f"{right} of 355 test images are right." in text and "ConvNeXt on digits" in text
+    assert f"<dd>{last['test_accuracy']:.2%}" in text and f"<td>{last['train_loss']:.6g}</td>" in text
+    assert text.count("data:image/png;base64,") == min(24, 355 - right)
+    assert "<th>mixup</th><td>0.2</td>" in text and "train_cifar10.py --dataset digits" in text
+
+
+def test_tensorboard_shows_the_history(whole):
+    pytest.importorskip("tensorboardX", reason="events are written where tensorboardX is installed")
+    [path] = (whole.out / "events").iterdir()
+    content = path.read_bytes()
+    for tag in (b"train/loss", b"test/accuracy", b"lr", b"images_per_second"):
+        assert content.count(tag) == 3
+    for row in history_of(whole.out):
+        assert np.float32(row["test_loss"]).tobytes() in content
+
+
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_the_weights_classify_as_the_history_says(whole, name):
     rows = history_of(whole.out)
     row = rows[-1] if name == "last" else max(rows, key=lambda row: row["test_accuracy"])
     weights, metadata = load_with_metadata(whole.out / f"{name}.safetensors")
-    settings = json.loads(metadata["settings"])
+    recipe, preprocessing = json.loads(metadata["recipe"]), json.loads(metadata["preprocessing"])
+    assert json.loads(metadata["classes"]) == list("0123456789") and metadata["format"] == "pt"
     model = models.ConvNeXt(
         num_classes=10,
-        depths=settings["depths"],
-        dims=settings["dims"],
-        layer_scale_init=settings["layer_scale_init"],
+        depths=recipe["depths"],
+        dims=recipe["dims"],
+        layer_scale_init=recipe["layer_scale_init"],
         in_chans=1,
-        patch_size=settings["patch_size"],
+        patch_size=recipe["patch_size"],
     )
     model.load_state_dict(weights)
     model.eval()
     test_set = data.Digits(train=False)
-    logits = model(lucid.tensor((test_set.data / 16 - 0.3051) / 0.3762, dtype=lucid.float32)).detach().numpy()
+    images = np.rint(test_set.data * (255 / 16)) / 255
+    images = (images - preprocessing["mean"][0]) / preprocessing["std"][0]
+    logits = model(lucid.tensor(images, dtype=lucid.float32)).detach().numpy()
     accuracy = (logits.argmax(axis=1) == test_set.targets).mean()
     logits = logits.astype(np.float64)
     log_sum = np.log(np.exp(logits).sum(axis=1))
@@ -134,53 +181,157 @@ def test_the_weights_classify_as_the_history_says(whole, name):
     np.testing.assert_allclose([accuracy, loss], [row["test_accuracy"], row["test_loss"]], rtol=1e-4)
 
 
+def test_weights_are_tested_without_training(example, whole, capsys):
+    before = {name: (whole.out / name).read_bytes() for name in RESULTS if name != "checkpoints"}
+    assert example.main(["--dataset", "digits", "--out", str(whole.out), "--eval-only"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    best = max(history_of(whole.out), key=lambda row: row["test_accuracy"])
+    assert lines[-1].startswith(
+        f"{best['test_accuracy']:.2%} of the test images are right, loss {best['test_loss']:.4f}"
+    )
+    right = [int(line.split()[1]) for line in lines[:-1]]
+    assert len(right) == 10 and sum(right) == round(best["test_accuracy"] * 355)
+    assert example.main(["--out", str(whole.out), "--eval-only", "--weights", str(whole.out / "last.safetensors")]) == 0
+    assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test" in capsys.readouterr().out
+    assert {name: (whole.out / name).read_bytes() for name in before} == before
+
+
+# Recipes --------------------------------------------------------------------------------------------------------------
+
+
+def last_weights(out):
+    return {name: tensor.numpy() for name, tensor in lucid.load(out / "last.safetensors").items()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--augment", "rand-m9-mstd0.5-inc1", "--mixup", "0.8", "--cutmix", "1", "--erasing", "0.5", "--flip"],
+        ["--augment", "trivial", "--color-jitter", "0.4", "--accumulate", "4", "--layer-decay", "0.7", "--amp"],
+        ["--optimizer", "sgd", "--amp", "float16", "--clip-norm", "0", "--ema", "0.5", "--stem", "overlap"],
+    ],
+)
+def test_every_setting_trains(example, tmp_path, options):
+    assert example.main([*PLAIN, "--lr", "0.02", "--out", str(tmp_path), *options]) == 0
+    [row] = history_of(tmp_path)
+    assert np.isfinite(row["train_loss"]) and row["train_loss"] < 2.6
+    weights, metadata = load_with_metadata(tmp_path / "last.safetensors")
+    assert all(np.isfinite(tensor.numpy()).all() and tensor.dtype == lucid.float32 for tensor in weights.values())
+    assert json.loads(metadata["recipe"])["dataset"] == "digits"
+
+
+@pytest.mark.parametrize(("patch_size", "sizes"), [(1, [8]), (2, [4]), (4, [4, 2])])
+def test_an_overlapping_stem_has_the_patches_stride(example, patch_size, sizes):
+    settings = example.Settings(depths=(1,), dims=(6,), stem="overlap", patch_size=patch_size)
+    model = example.make_model(settings, 3, 10)
+    x, found = lucid.randn(2, 8, 8, 3), []
+    for layer in list(model.downsample_layers[0])[:-1]:
+        x = layer(x)
+        found.append(x.shape[1])
+        assert layer.weight.shape[2:] == (3, 3) and 0.01 < layer.weight.std().item() < 0.03
+    assert found == sizes and model(lucid.randn(2, 3, 8, 8)).shape == (2, 10)
+
+
+def test_parts_of_a_batch_add_up_to_it(example, tmp_path):
+    for parts in (1, 4):
+        arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--accumulate", str(parts), "--out"]
+        assert example.main([*arguments, str(tmp_path / str(parts))]) == 0
+    one, four = (last_weights(tmp_path / name) for name in ("1", "4"))
+    for name, array in one.items():
+        np.testing.assert_allclose(four[name], array, atol=2e-5, err_msg=name)
+
+
+def test_a_compiled_step_trains_the_same(example, tmp_path):
+    smaller = ["--depths", "1", "--dims", "4", "--patch-size", "4"]  # there is less to build
+    for name in ("--compile", "--no-compile"):
+        assert example.main([*DIGITS, *smaller, "--epochs", "1", "--out", str(tmp_path / name), name]) == 0
+    compiled, eager = (last_weights(tmp_path / name) for name in ("--compile", "--no-compile"))
+    for name, array in eager.items():
+        np.testing.assert_allclose(compiled[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_patience_ends_a_run(example, tmp_path, capsys):
+    still = [*PLAIN, "--epochs", "9", "--lr", "0", "--patience", "2", "--out", str(tmp_path)]
+    assert example.main(still) == 0
+    assert len(history_of(tmp_path)) == 3
+    assert example.main([*still, "--resume", "auto"]) == 0  # nothing is left to do
+    assert len(history_of(tmp_path)) == 3 and "the best)" in capsys.readouterr().out
+
+
+def test_settings_go_through_a_file(example, tmp_path, capsys):
+    assert example.main(["--dataset", "digits", "--recipe", "strong", "--lr", "0.5", "--print-config"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["lr"], shown["dataset"], shown["recipe"], shown["ema"]) == (0.5, "digits", "strong", 0.995)
+    (tmp_path / "mine.json").write_text(json.dumps({"dataset": "digits", "epochs": 77, "lr": 0.25}))
+    assert example.main(["--config", str(tmp_path / "mine.json"), "--lr", "0.125", "--print-config"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["lr"], shown["epochs"], shown["dims"]) == (0.125, 77, [32, 64])  # an option, the file, the preset
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "digits"])
+@pytest.mark.parametrize("recipe", ["quick", "strong", "paper"])
+def test_presets_make_models_and_augmentations(example, dataset, recipe):
+    args = example.make_parser().parse_args(["--dataset", dataset, "--recipe", recipe])
+    settings = example.choose_settings(args, None)
+    channels, size = (3, 32) if dataset == "cifar10" else (1, 8)
+    shape = (settings.batch_size, channels, size, size)
+    images = SimpleNamespace(
+        data=np.zeros(shape, np.uint8), targets=np.zeros(len(shape), np.int64), max_value=255, mean=(0.5,) * channels,
+        std=(0.2,) * channels, classes=list("0123456789"), __len__=None,
+    )  # fmt: skip
+    images = type("Images", (), {**vars(images), "__len__": lambda self: len(self.data)})()
+    trainer = example.make_trainer(settings, images, images, compiled=False)
+    assert (trainer.ema is None) == (recipe == "quick")
+    mixes = any(type(one).__name__ == "Mixup" for one in trainer.prepare.transforms)
+    assert mixes == (recipe != "quick") and trainer.scheduler.get_last_lr()[0] <= settings.lr
+
+
 # Interrupted and resumed ----------------------------------------------------------------------------------------------
 
+# The script, sending itself a signal at the beginning of step 8, in the middle of the second epoch.
+SIGNALLING = """
+import os, runpy, signal, sys
 
-def assert_same_as(out, whole):
-    assert without_times(history_of(out)) == without_times(history_of(whole.out))
-    for name in ("best.safetensors", "last.safetensors"):
-        assert (out / name).read_bytes() == (whole.out / name).read_bytes()
-    assert files_in(out) == RESULTS
-
-
-# The script, pressing Ctrl-C itself at the end of the second epoch, at a moment when Python surely sees it.
-PRESSING = """
-import os, runpy, signal, sys, time
-
-def press(frame, event, argument):
-    if event == "call" and frame.f_code.co_name == "write_results":
-        press.calls += 1
-        if press.calls == 2:
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("training.py"):
+        watch.calls += 1
+        if watch.calls == 8:
             sys.setprofile(None)
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(60)
+            os.kill(os.getpid(), getattr(signal, name))
 
-press.calls = 0
-sys.setprofile(press)
-sys.argv = sys.argv[1:]
+watch.calls = 0
+name, *sys.argv = sys.argv[1:]
+sys.setprofile(watch)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_ctrl_c_and_resume_end_as_the_whole_run_did(whole, tmp_path):
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
+def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, code):
     out = tmp_path / "run"
-    arguments = [sys.executable, "-c", PRESSING, *command(*DIGITS, "--out", out)[3:]]
+    arguments = [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *command(*DIGITS, "--out", out)[3:]]
     stopped = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
-    assert stopped.returncode == 130
-    assert stopped.stderr == "\nInterrupted: --resume goes on after the last complete epoch, if there is one.\n"
+    assert stopped.returncode == code
+    message = (
+        "\nStopping after this step; once more stops at once.\nStopped in epoch 2, all saved; --resume auto goes on.\n"
+    )
+    assert stopped.stderr == ("" if signal == "SIGKILL" else message)
     assert files_in(out) == RESULTS and without_times(history_of(out)) == without_times(history_of(whole.out)[:1])
+    newest = checkpoint.Manager(out / "checkpoints").latest()
+    assert (newest.step, newest.epoch) == (5 if signal == "SIGKILL" else 8, 1)
     # The options come back from the checkpoint; given ones may repeat it.
-    arguments = command("--resume", "--out", out, "--epochs", 3)
-    resumed = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    resumed = run("--resume", "auto", "--out", out, "--epochs", 3)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_as(out, whole)
 
 
-@pytest.mark.parametrize("place", ["evaluate", "save_checkpoint"])
+@pytest.mark.parametrize("place", ["evaluate", "save"])
 def test_an_epoch_counts_only_when_its_checkpoint_is_there(example, monkeypatch, whole, tmp_path, place):
     calls = []
-    function = getattr(example, place)
+    training = sys.modules["training"]
+    owner = training if place == "evaluate" else training.Saver
+    function = getattr(owner, place)
 
     def interrupted(*arguments):
         calls.append(place)
@@ -189,31 +340,81 @@ def test_an_epoch_counts_only_when_its_checkpoint_is_there(example, monkeypatch,
         return function(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(example, place, interrupted)
+        patch.setattr(owner, place, interrupted)
         assert example.main([*DIGITS, "--out", str(tmp_path)]) == 130
-    notes = load_with_metadata(tmp_path / "checkpoint.safetensors")[1]
-    assert [row["epoch"] for row in json.loads(notes["history"])] == [1]
-    assert example.main(["--resume", str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path)]) == 0
+    newest = checkpoint.Manager(tmp_path / "checkpoints").latest()
+    assert newest.epoch == 1
+    assert example.main(["--resume", str(newest.path), "--out", str(tmp_path)]) == 0
     assert_same_as(tmp_path, whole)
 
 
+def test_checkpoints_within_an_epoch_change_nothing(example, monkeypatch, whole, tmp_path):
+    saved = []
+    save = checkpoint.Manager.save
+    monkeypatch.setattr(checkpoint.Manager, "save", lambda *a, **k: saved.append(k["step"]) or save(*a, **k))
+    assert example.main([*DIGITS, "--out", str(tmp_path), "--save-minutes", "0"]) == 0
+    assert saved == list(range(1, 16)) and len(list((tmp_path / "checkpoints").glob("step-*"))) <= 4
+    assert_same_as(tmp_path, whole)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(example, whole, tmp_path):
+    shutil.copytree(whole.out, tmp_path / "run")
+    newest = checkpoint.Manager(tmp_path / "run" / "checkpoints").latest().path
+    (newest / "model.safetensors").write_bytes((newest / "model.safetensors").read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=f"{newest.name} is damaged"):
+        assert example.main(["--resume", "auto", "--out", str(tmp_path / "run")]) == 0
+    assert_same_as(tmp_path / "run", whole)
+
+
 def test_resuming_a_finished_run_changes_nothing(example, whole, capsys):
-    before = {name: (whole.out / name).read_bytes() for name in RESULTS}
+    before = {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()}
     assert example.main(["--resume", "--out", str(whole.out)]) == 0
     assert "of the test images are right" in capsys.readouterr().out
-    assert {name: (whole.out / name).read_bytes() for name in RESULTS} == before
+    assert {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()} == before
 
 
-def test_an_interrupted_write_leaves_the_former_files(example, monkeypatch, tmp_path):
-    def interrupted(source, target):
-        if Path(target).name == "history.csv" and Path(target).exists():
-            raise KeyboardInterrupt
-        return replace(source, target)
+def test_an_unfinished_run_is_not_overwritten_by_mistake(example, monkeypatch, whole, tmp_path, capsys):
+    shutil.copytree(whole.out, tmp_path / "run")
+    manager = checkpoint.Manager(tmp_path / "run" / "checkpoints")
+    shutil.rmtree(manager.latest().path)
+    again = [*DIGITS, "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as caught:
+        example.main(again)
+    assert caught.value.code == 2
+    assert "holds a run that stopped after 2 of 3 epochs; --resume auto goes on with it" in capsys.readouterr().err
+    assert manager.latest().epoch == 2
+    assert example.main([*again, "--overwrite"]) == 0
+    assert_same_as(tmp_path / "run", whole)
+    assert example.main([*again, "--seed", "1"]) == 0  # a finished one is
+    assert last_weights(tmp_path / "run")["head.weight"].tolist() != last_weights(whole.out)["head.weight"].tolist()
 
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", interrupted)
-    assert example.main([*DIGITS, "--out", str(tmp_path)]) == 130
-    assert files_in(tmp_path) == RESULTS and len(history_of(tmp_path)) == 1
+
+@pytest.mark.parametrize("name", ["history.csv", "report.html", "step-00000010", "last.safetensors"])
+def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch, whole, tmp_path, capsys, name):
+    """The disk is full when the second epoch writes its file or checkpoint."""
+    written = []
+
+    def on_a_full_disk(function):
+        def moved(source, target):
+            written.extend([target] if Path(target).name == name else [])
+            if len(written) == (1 if name.startswith("step") else 2):
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            return function(source, target)
+
+        return moved
+
+    with monkeypatch.context() as patch:
+        for function in ("replace", "rename"):
+            patch.setattr(os, function, on_a_full_disk(getattr(os, function)))
+        with pytest.raises(SystemExit) as caught:
+            example.main([*DIGITS, "--out", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and "No space left on device" in error and error.count("\n") == 1
+    assert files_in(tmp_path) == RESULTS
+    newest = checkpoint.Manager(tmp_path / "checkpoints").latest()
+    assert newest.epoch == 1
+    assert example.main(["--resume", "auto", "--out", str(tmp_path)]) == 0
+    assert_same_as(tmp_path, whole)
 
 
 # Mistakes -------------------------------------------------------------------------------------------------------------
@@ -223,6 +424,7 @@ def test_an_interrupted_write_leaves_the_former_files(example, monkeypatch, tmp_
     ("arguments", "message"),
     [
         (["--dataset", "mnist"], "argument --dataset: invalid choice: 'mnist'"),
+        (["--recipe", "best"], "argument --recipe: invalid choice: 'best'"),
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
         (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--lr", "-1"], "--lr must be at least 0, got -1.0"),
@@ -232,39 +434,56 @@ def test_an_interrupted_write_leaves_the_former_files(example, monkeypatch, tmp_
         (["--depths", "1", "1", "--dims", "8"], "--depths has 2 stages but --dims has 1"),
         (["--depths", "-1", "--dims", "8"], "depths must be at least 0, got -1"),
         (["--batch-size", "1443"], "--batch-size must be at most 1442, the number of images, got 1443"),
+        (["--accumulate", "5"], "--accumulate 5 does not divide --batch-size 64"),
         (["--patch-size", "5"], "--patch-size 5 and 2 stages leave nothing of 8 px"),
-        (["--workers", "-1"], "num_workers must be at least 0, got -1"),
-        (["--resume", "nothing.safetensors"], "there is no file nothing.safetensors"),
-        (["--resume"], "checkpoint.safetensors"),
+        (["--stem", "overlap", "--patch-size", "3"], "--stem overlap needs --patch-size 1, 2 or 4, got 3"),
+        (["--augment", "random"], "'random'"),
+        (["--augment", "rand-m9-x3"], "'x3' in 'rand-m9-x3'"),
+        (["--save-minutes", "-1"], "--save-minutes must be at least 0, got -1"),
+        (["--config", "nothing.json"], "nothing.json"),
+        (["--resume", "nothing"], "nothing"),
+        (["--eval-only"], "best.safetensors"),
+        (["--eval-only", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
+        (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
 )
 def test_wrong_options_are_named(example, tmp_path, capsys, arguments, message):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as caught:
         example.main(["--dataset", "digits", "--out", str(out), *arguments])
-    last_line = capsys.readouterr().err.splitlines()[-1]
-    assert caught.value.code == 2 and "error: " in last_line and message in last_line
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and "error: " in error and message in error and error.count("\n") == 1
     assert not out.exists()
 
 
 def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
-    (tmp_path / "broken.safetensors").write_bytes((whole.out / "checkpoint.safetensors").read_bytes()[:5000])
-    checkpoint = whole.out / "checkpoint.safetensors"
+    newest = checkpoint.Manager(whole.out / "checkpoints").latest().path
+    (tmp_path / "broken.safetensors").write_bytes((whole.out / "best.safetensors").read_bytes()[:5000])
+    lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
+    checkpoint.Manager(tmp_path / "other").save({"x": 1}, step=1)
+    weights = ["--eval-only", "--weights"]
     for arguments, message in (
-        ([whole.out / "last.safetensors"], "last.safetensors is not a checkpoint of this program"),
-        ([tmp_path / "broken.safetensors"], "is not a complete safetensors file"),
-        ([checkpoint, "--epochs", "5"], "--epochs 5 contradicts the checkpoint, which has 3"),
-        ([checkpoint, "--dims", "8", "8"], "--dims [8, 8] contradicts the checkpoint, which has [8, 16]"),
-        ([checkpoint, "--dataset", "cifar10"], "--dataset cifar10 contradicts the checkpoint, which has digits"),
+        (["--resume", whole.out / "last.safetensors"], "last.safetensors"),
+        (["--resume", tmp_path / "other" / "step-00000001"], "is no checkpoint of this program"),
+        (["--resume", newest, "--epochs", "5"], "--epochs 5 contradicts the checkpoint, which has 3"),
+        (["--resume", newest, "--dims", "8", "8"], "--dims 8 8 contradicts the checkpoint, which has 8 16"),
+        (
+            ["--resume", newest, "--dataset", "cifar10"],
+            "--dataset cifar10 contradicts the checkpoint, which has digits",
+        ),
+        ([*weights, tmp_path / "broken.safetensors"], "is not a complete safetensors file"),
+        ([*weights, tmp_path / "other.safetensors"], "is not a file of weights of this program"),
+        ([*weights, whole.out / "best.safetensors", "--dataset", "cifar10"], "--dataset cifar10 contradicts"),
     ):
         with pytest.raises(SystemExit) as caught:
-            example.main(["--out", str(tmp_path / "out"), "--resume", *map(str, arguments)])
-        assert caught.value.code == 2 and message in capsys.readouterr().err
+            example.main(["--out", str(tmp_path / "out"), *map(str, arguments)])
+        error = capsys.readouterr().err
+        assert caught.value.code == 2 and message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
 def test_a_loss_that_is_no_number_ends_the_run(example, tmp_path, capsys):
-    assert example.main(["--dataset", "digits", *TINY, "--lr", "1e30", "--out", str(tmp_path)]) == 1
+    assert example.main([*PLAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
     assert "in epoch 1: a smaller --lr may help" in capsys.readouterr().err
     assert files_in(tmp_path) == []
 
@@ -278,8 +497,7 @@ def test_without_a_network_one_sentence_says_what_to_do(tmp_path, name):
         listener.bind(("127.0.0.1", 0))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
     folder = tmp_path / "archives"
-    arguments = ["--dataset", name, "--mirror", mirror, "--data-dir", folder, "--out", tmp_path / "out"]
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    done = run("--dataset", name, "--mirror", mirror, "--data-dir", folder, "--out", tmp_path / "out")
     archive = "cifar-10-binary.tar.gz" if name == "cifar10" else "cifar-100-binary.tar.gz"
     assert done.returncode == 1 and done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -290,25 +508,69 @@ def test_without_a_network_one_sentence_says_what_to_do(tmp_path, name):
     assert not (tmp_path / "out").exists() and files_in(folder) == []
 
 
+def draw_archive(monkeypatch, folder, kind, train, test):
+    """An archive in the official format, with few records."""
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] if kind is data.CIFAR10 else ["train.bin"]
+    sizes = {name: train // len(names) for name in names}
+    tests = {"test_batch.bin" if kind is data.CIFAR10 else "test.bin": test}
+    monkeypatch.setattr(kind, "train_files", sizes)
+    monkeypatch.setattr(kind, "test_files", tests)
+    folder.mkdir(exist_ok=True)
+    path = folder / kind.filename
+    write_archive(path, {**sizes, **tests}, kind.base_folder, fine=kind is data.CIFAR100)
+    monkeypatch.setattr(kind, "md5", md5_of(path))
+
+
 @pytest.mark.parametrize(("name", "kind"), [("cifar10", data.CIFAR10), ("cifar100", data.CIFAR100)])
 def test_an_archive_in_place_is_trained_on(example, monkeypatch, tmp_path, capsys, name, kind):
-    # The official format, with few records: so many bytes of labels, then 32 x 32 pixels in three planes.
-    sizes = {f"data_batch_{i}.bin": 8 for i in range(1, 6)} if name == "cifar10" else {"train.bin": 40}
-    test = {"test_batch.bin" if name == "cifar10" else "test.bin": 13}
-    monkeypatch.setattr(kind, "train_files", sizes)
-    monkeypatch.setattr(kind, "test_files", test)
-    monkeypatch.setattr(kind, "md5", None)
-    rng = np.random.default_rng(0)
-    with tarfile.open(tmp_path / kind.filename, "w:gz") as archive:
-        for file, count in {**sizes, **test}.items():
-            records = rng.integers(0, 256, (count, len(kind.label_sizes) + 3072), dtype=np.uint8)
-            records[:, : len(kind.label_sizes)] %= np.array(kind.label_sizes, np.uint8)
-            info = tarfile.TarInfo(f"{kind.base_folder}/{file}")
-            info.size = records.nbytes
-            archive.addfile(info, io.BytesIO(records.tobytes()))
+    draw_archive(monkeypatch, tmp_path, kind, 40, 13)
     arguments = ["--dataset", name, "--data-dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "1"]
     assert example.main([*arguments, "--depths", "1", "--dims", "8", "--patch-size", "4", "--batch-size", "16"]) == 0
     shown = capsys.readouterr().out
     assert f"{kind.__name__}(train: 40 images (3, 32, 32), {len(kind.classes)} classes)" in shown
     assert files_in(tmp_path / "out") == RESULTS
     assert lucid.load(tmp_path / "out" / "last.safetensors")["head.weight"].shape == (len(kind.classes), 8)
+
+
+def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path):
+    """The whole path on a data set that the test has drawn: download, checksum, strong recipe in small, report."""
+    draw_archive(monkeypatch, tmp_path / "server", data.CIFAR10, 3000, 500)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "server")
+    monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mirror = f"http://127.0.0.1:{server.server_port}"
+        smaller = "--stem patch --patch-size 4 --depths 1 2 --dims 24 48 --batch-size 50 --epochs 7 --warmup-epochs 1"
+        milder = "--augment none --color-jitter 0.3 --mixup 0 --cutmix 0 --erasing 0 --crop-padding 2 --drop-path 0"
+        quicker = "--lr 8e-3 --layer-scale-init 1 --ema 0.95"
+        arguments = ["--recipe", "strong", *f"{smaller} {milder} {quicker}".split(), "--mirror", mirror]
+        out = tmp_path / "out"
+        assert example.main([*arguments, "--data-dir", str(tmp_path / "data"), "--out", str(out)]) == 0
+        server.shutdown()
+    assert (tmp_path / "data" / "cifar-10-binary.tar.gz").exists() and len(SHAPES) == 10
+    assert history_of(out)[-1]["test_accuracy"] > 0.95
+    assert "test images are right." in (out / "report.html").read_text()
+
+
+# Several processes ----------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_train_as_one_does(example, tmp_path):
+    launch = Path(sys.executable).with_name("mlx.launch")
+    if not launch.exists():
+        pytest.skip("mlx.launch is not installed beside this Python")
+    arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--epochs", "2", "--out"]
+    assert example.main([*arguments, str(tmp_path / "one")]) == 0
+    two = [str(launch), "-n", "2", "--", *command(*arguments, tmp_path / "two", "--distributed")]
+    done = subprocess.run(two, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("of the test images are right") == 1  # one of them speaks
+    one, two = (last_weights(tmp_path / name) for name in ("one", "two"))
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, atol=2e-5, err_msg=name)
+    rows = [history_of(tmp_path / name)[-1] for name in ("one", "two")]
+    for column in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert rows[0][column] == pytest.approx(rows[1][column], abs=1e-4)
+    # What one process saved is not what two go on from.
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+        example.main(["--resume", "auto", "--out", str(tmp_path / "two")])
