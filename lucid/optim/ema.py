@@ -38,7 +38,7 @@ class EMA:
 
     Raises:
         TypeError: ``params`` holds something else.
-        ValueError: there are none, a name comes twice, or ``decay`` is outside [0, 1].
+        ValueError: there are none, none requires gradients, a name comes twice, or ``decay`` is outside [0, 1].
     """
 
     def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = True) -> None:
@@ -66,8 +66,7 @@ class EMA:
         Raises:
             RuntimeError: the averages are applied: they would be averaged with themselves.
         """
-        if self._kept is not None:
-            raise RuntimeError("EMA.update: the averages are applied to the model now; update after the with block")
+        self._check_not_applied("update")
         self._updates._rebind(self._updates._array + 1)
         # 1 - decay, and not the decay, of which float32 would leave 3 digits: 1 - (1 + n) / (10 + n) is 9 / (10 + n).
         weight = mx.array(1.0 - self.decay, mx.float32)
@@ -77,6 +76,10 @@ class EMA:
             value, old = source._array.astype(average.dtype), average._array
             average._rebind(old + weight.astype(old.dtype) * (value - old) if source.requires_grad else value)
         _pending.evaluate([self._updates._array, *(average._array for _, average in self._pairs)])
+
+    def _check_not_applied(self, what: str) -> None:
+        if self._kept is not None:
+            raise RuntimeError(f"EMA.{what}: the averages are applied to the model now; call it after the with block")
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -117,7 +120,12 @@ class EMA:
         return [self._updates, *(tensor for pair in self._pairs for tensor in pair)]
 
     def state_dict(self) -> dict[str, Any]:
-        """``{"decay": ..., "warmup": ..., "num_updates": ..., "averages": {name: tensor}}``, a snapshot."""
+        """``{"decay": ..., "warmup": ..., "num_updates": ..., "averages": {name: tensor}}``, a snapshot.
+
+        Raises:
+            RuntimeError: the averages are applied: a model saved beside them would not have its own weights.
+        """
+        self._check_not_applied("state_dict")
         return {
             "decay": self.decay,
             "warmup": self.warmup,
@@ -130,8 +138,10 @@ class EMA:
 
         Raises:
             ValueError: something is missing, unknown, out of range or of another shape. Nothing has changed then.
+            RuntimeError: the averages are applied.
         """
         where = "EMA.load_state_dict"
+        self._check_not_applied("load_state_dict")
         wanted = ("decay", "warmup", "num_updates", "averages")
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(wanted):
             got = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else type(state_dict).__name__
@@ -177,6 +187,9 @@ def _named(params: Any) -> dict[str, Tensor]:
         if name in found:
             raise ValueError(f"EMA: the name {name!r} comes twice")
         found[name] = tensor
-    if not found:
-        raise ValueError("EMA: params is empty: there is nothing to average")
+    if not any(tensor.requires_grad for tensor in found.values()):
+        raise ValueError(
+            f"EMA: none of {len(found)} tensors requires gradients, there is nothing to average; "
+            "hand over the model itself: its state_dict() is a copy"
+        )
     return found

@@ -106,12 +106,14 @@ def test_applied_averages_give_way_to_the_very_weights():
     before = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     averaged = Net().eval()
     averaged.load_state_dict(ema.averages())
+    state = ema.state_dict()
     with ema.applied():
         np.testing.assert_array_equal(model(x).numpy(force=True), averaged(x).numpy(force=True))
         with pytest.raises(RuntimeError, match="applied already"), ema.applied():
             pass
-        with pytest.raises(RuntimeError, match="update after the with block"):
-            ema.update()
+        for call in (ema.update, ema.state_dict, lambda: ema.load_state_dict(state)):
+            with pytest.raises(RuntimeError, match="call it after the with block"):
+                call()
     with pytest.raises(KeyError), ema.applied():
         raise KeyError("the evaluation failed")
     for name, tensor in model.state_dict().items():
@@ -198,7 +200,8 @@ def test_updates_keep_memory_flat():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ([], ValueError, "nothing to average"),
+        ([], ValueError, "none of 0 tensors requires gradients"),
+        (nn.Linear(2, 2).state_dict(), ValueError, r"none of 2 tensors .* its state_dict\(\) is a copy"),
         ([1], TypeError, "wanted tensors or"),
         (3, TypeError, "params must be a module"),
         (lucid.zeros(2), TypeError, "got Tensor"),
