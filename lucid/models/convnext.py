@@ -22,6 +22,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, nn, tape
+from lucid._creation import as_tensor
 from lucid._tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn.parameter import Parameter
@@ -68,7 +69,7 @@ class Block(nn.Module):
         self.act = nn.GELU()
         self.grn = GRN(4 * dim) if grn else None
         self.pwconv2 = nn.Linear(4 * dim, dim)
-        if layer_scale_init > 0:
+        if _checks.number("Block", "layer_scale_init", layer_scale_init) > 0:
             self.gamma = Parameter(tape.wrap(mx.full((dim,), layer_scale_init)))
         else:
             self.register_parameter("gamma", None)
@@ -196,6 +197,7 @@ class _Network(nn.Module):
 
     def _maps(self, x: Tensor, count: int | None = None) -> Iterator[Tensor]:
         """The maps (N, H', W', C) after the first ``count`` layers, all by default."""
+        x = as_tensor(x)  # an array of NumPy or MLX is good enough for a Conv2d too
         self._check_images(x)
         x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
         for before, blocks in self._layers()[:count]:
@@ -216,9 +218,10 @@ class _Network(nn.Module):
             raise ValueError(f"{where}: the images must have {self.in_chans} channels (N, C, H, W), got {x.shape}")
         smallest = self.feature_info[-1]["reduction"]
         if min(x.shape[2:]) < smallest:
+            hint = "; a smaller patch_size takes smaller ones" if self.patch_size > 1 else ""
             raise ValueError(
                 f"{where}: the images must be at least {smallest}x{smallest} px for {self._shape_words()}"
-                f"patch_size {self.patch_size}, got {x.shape[2]}x{x.shape[3]}; a smaller patch_size takes smaller ones"
+                f"patch_size {self.patch_size}, got {x.shape[2]}x{x.shape[3]}{hint}"
             )
 
     def _shape_words(self) -> str:

@@ -464,6 +464,7 @@ def test_samples_do_not_touch_each_other():
         ({"output_stride": 4}, ValueError, "ConvNeXt: output_stride must be 8, 16, 32 or None, got 4"),
         ({"global_pool": "mean"}, ValueError, "ConvNeXt: global_pool must be 'avg', 'max', 'avgmax' or '', got 'mean'"),
         ({"drop_rate": -1}, ValueError, "ConvNeXt: drop_rate must be at least 0 and at most 1, got -1"),
+        ({"layer_scale_init": "1e-6"}, TypeError, "Block: layer_scale_init must be a number, got '1e-6'"),
     ],
 )
 def test_wrong_options_are_named(arguments, error, message):
@@ -484,6 +485,18 @@ def test_images_that_do_not_fit_are_named(shape, message):
     model = models.ConvNeXt(4, [1, 1, 1, 1], [4, 4, 4, 4])
     with pytest.raises(ValueError, match=message):
         model(lucid.zeros(shape))
+
+
+def test_no_smaller_patch_size_is_offered_where_there_is_none():
+    with pytest.raises(ValueError, match="at least 2x2 px for 2 stages and patch_size 1, got 1x4$"):
+        models.ConvNeXt(4, [1, 1], [4, 4], patch_size=1)(lucid.zeros(1, 3, 1, 4))
+
+
+@family
+def test_arrays_are_images_too(make):
+    model, images = make(), np.float32(np.random.default_rng(0).normal(size=(2, 3, 8, 12)))
+    wanted = model(lucid.tensor(images))
+    assert lucid.equal(model(images), wanted) and lucid.equal(model(mx.array(images)), wanted)
 
 
 def test_the_others_name_themselves():
