@@ -60,9 +60,9 @@ def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtyp
 def integers(key: mx.array, n: int, *counts: int) -> mx.array:
     """(len(counts), n) int32: row i holds numbers from 0 to ``counts[i] - 1``, all equally likely.
 
-    All that augmentations draw, they draw like this, once, and look up what it means in tables made on the host, where
-    arithmetic is float64. On a CPU a compiled step has a kernel, compiled in half a second, for every piece of
-    arithmetic that stands by itself; a look-up is none.
+    Most of what augmentations draw, they draw like this, and look up what it means in tables made on the host, where
+    arithmetic is float64. On a CPU a compiled step has a kernel, compiled in half a second, for every two pieces of
+    arithmetic that stand together; a look-up is none.
     """
     u = mx.random.uniform(shape=(len(counts), n), key=key)
     return mx.contiguous(mx.floor(u * mx.array(counts, mx.float32)[:, None]).astype(mx.int32))

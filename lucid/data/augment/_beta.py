@@ -12,17 +12,18 @@ def beta_quantiles(alpha: float, count: int) -> np.ndarray:
     """(count,) float64, ascending: the quantiles (i + 0.5) / count of Beta(alpha, alpha).
 
     One of them at random has that distribution, its distribution function off by less than 1 / 4096: the quantiles
-    are exact at so many points and linear between them.
+    are exact at so many points, and in the outermost cells everywhere, and linear between them.
     """
-    wanted = np.arange(_CELLS // 2 + 1) / _CELLS  # the lower half; the upper one mirrors it
+    places = (np.arange(count) + 0.5) / count
+    outermost = places[places < 4 / _CELLS]
+    wanted = np.union1d(outermost, np.arange(_CELLS // 2 + 1) / _CELLS)  # the lower half; the upper one mirrors it
     low, high = np.zeros(len(wanted)), np.full(len(wanted), 0.5)
     for _ in range(60):  # bisection, to the last bit of float64 near 0.5
         middle = (low + high) / 2
         below = _distribution(middle, alpha) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    half = np.where(wanted == 0, 0.0, high)
-    points = np.concatenate([half, 1 - half[-2::-1]])
-    return np.interp((np.arange(count) + 0.5) / count, np.arange(_CELLS + 1) / _CELLS, points)
+    lower = np.interp(np.minimum(places, 1 - places), wanted, np.where(wanted == 0, 0.0, high))
+    return np.where(places < 0.5, lower, 1 - lower)
 
 
 def _distribution(x: np.ndarray, a: float) -> np.ndarray:

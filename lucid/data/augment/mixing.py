@@ -129,12 +129,12 @@ def _mixed(
     count = {"batch": 1, "pair": (n + 1) // 2, "elem": n}[mode]
     (key,) = keys_from(where, key, 1)
     height, width = images.shape[2:]
-    kinds, lams, cuts = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
+    starts, lams, cuts = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
     numbers = integers(key, count, STEPS, STEPS, height, width)
-    kind, quantile, middle = mx.array(kinds)[numbers[0]], numbers[1], numbers[2:]
-    lam, box = mx.array(lams)[kind, quantile], None
+    at, middle = mx.array(starts)[numbers[0]] + numbers[1], numbers[2:]
+    lam, box = mx.array(lams)[at], None
     if cutmix_alpha:
-        below, above = mx.array(cuts)[:, :, kind, quantile]  # (height and width, count) each
+        below, above = mx.array(cuts)[..., at]  # (height and width, count) each
         corner = mx.maximum(middle - below, 0)
         size = mx.minimum(middle + above, mx.array([[height], [width]])) - corner
         box = Box(*corner, *size)
@@ -153,14 +153,14 @@ def _mixed(
 def _tables(
     mixup_alpha: float, cutmix_alpha: float, prob: float, switch_prob: float, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What numbers below STEPS mean: a kind of mixing, and for each kind a share and the halves of a box.
+    """What numbers below STEPS mean: where to start (STEPS,), and from there on a share and the halves of a box.
 
-    Kinds (STEPS,) are 0 cutmix, 1 mixup, 2 nothing. Shares are (3, STEPS) float32; boxes (2, 2, 3, STEPS) int32: what
+    Shares are (3 * STEPS,) float32: cutmix first, then mixup, then nothing. Boxes are (2, 2, 3 * STEPS) int32: what
     lies before their middle and after it, in height and width.
     """
     share = switch_prob if mixup_alpha and cutmix_alpha else float(cutmix_alpha > 0)
     bounds = np.array([round(prob * share * STEPS), round(prob * STEPS)])
-    kinds = np.searchsorted(bounds, np.arange(STEPS), side="right").astype(np.int32)
+    starts = (STEPS * np.searchsorted(bounds, np.arange(STEPS), side="right")).astype(np.int32)
     lams, cuts = np.ones((3, STEPS), np.float32), np.zeros((2, 2, 3, STEPS), np.int32)
     if cutmix_alpha:
         ratio = np.sqrt(1 - beta_quantiles(cutmix_alpha, STEPS))
@@ -168,7 +168,7 @@ def _tables(
         cuts[0, :, 0], cuts[1, :, 0] = cut // 2, (cut + 1) // 2
     if mixup_alpha:
         lams[1] = beta_quantiles(mixup_alpha, STEPS)
-    return kinds, lams, cuts
+    return starts, lams.reshape(-1), cuts.reshape(2, 2, -1)
 
 
 def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import warping
-from lucid.data.augment._batch import STEPS, bytes_of, happens, integers, keys_from
+from lucid.data.augment._batch import STEPS, bytes_of, integers, keys_from
 from lucid.data.augment.operations import Rows, applied, rows_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -72,7 +72,7 @@ def checked_rand_config(where: str, config: RandConfig) -> RandConfig:
     highest = _checks.number(where, "magnitude_max", config.magnitude_max, 0, above=True)
     std = _checks.number(where, "magnitude_std", config.magnitude_std, 0)
     return RandConfig(
-        min(_checks.number(where, "magnitude", config.magnitude, 0), highest),
+        _checks.number(where, "magnitude", config.magnitude, 0),
         _checks.integer(where, "num_ops", config.num_ops, 0),
         math.inf if std > 100 else std,
         highest,
@@ -92,9 +92,9 @@ def rand_augment(
     The magnitude of each is normal with ``magnitude`` and ``magnitude_std``, cut off to [0, ``magnitude_max``] (with a
     deviation above 100 uniform from 0 to ``magnitude``), and means 30 degrees, a shear of 0.3, 0.45 of the size or a
     factor of 0.1 or 1.9 at 10; directions are drawn too. ``increasing`` takes the forms that grow stronger throughout:
-    without it a magnitude of 10 leaves posterized and solarized images as they are, and factors begin at 0.1. The
-    defaults are "rand-m9-mstd0.5-inc1". timm draws bilinear or bicubic interpolation for each; here it is the same for
-    all. Source: Cubuk et al. 2019, arXiv:1909.13719.
+    without it posterizing and solarizing grow weaker, and factors go from 0.1 at 0 to 1.9 at 10. The defaults are
+    "rand-m9-mstd0.5-inc1". timm draws bilinear or bicubic interpolation for each; here it is the same for all.
+    Source: Cubuk et al. 2019, arXiv:1909.13719.
 
     Raises:
         TypeError: images that are not uint8.
@@ -114,11 +114,17 @@ def rand_augment(
 
 
 def _drawn_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> mx.array:
-    """(N,): numbers of rows; the last one changes nothing."""
-    place, level, active = integers(key, n, 2 * len(_RAND_OPERATIONS), STEPS, STEPS)  # place: operation and direction
-    level = mx.array(_level_numbers(config))[level]
-    last = 2 * len(_RAND_OPERATIONS) * levels
-    return mx.where(happens(config.prob)[active], place * levels + level, last)
+    """(N,): numbers of rows."""
+    starts = _starts(config.prob, levels)
+    place, level = integers(key, n, len(starts), STEPS)
+    return mx.array(starts)[place] + mx.array(_level_numbers(config))[level]
+
+
+def _starts(prob: float, levels: int) -> np.ndarray:
+    """int32: the first row of each operation and direction, all equally often, and, the rest, of changing nothing."""
+    places = 2 * len(_RAND_OPERATIONS)
+    active = np.arange(2000)[:, None] < round(prob * 2000)
+    return np.where(active, np.arange(places) * levels, places * levels).astype(np.int32).reshape(-1)
 
 
 @functools.lru_cache(maxsize=16)
@@ -137,18 +143,19 @@ def _level_numbers(config: RandConfig) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def _rand_rows(config: RandConfig, height: int, width: int) -> tuple[int, Rows]:
-    """How many levels there are, and rows (operation, direction, level), and one that changes nothing."""
+    """How many levels there are, and rows: (operation, direction, level), then as many that change nothing."""
     if config.magnitude_std:
         levels = np.arange(round(config.magnitude_max * _STEPS_PER_MAGNITUDE) + 1) / _STEPS_PER_MAGNITUDE
     else:
-        levels = np.array([config.magnitude])
+        levels = np.array([min(config.magnitude, config.magnitude_max)])
     names, arguments = [], []
     for name in _RAND_OPERATIONS:
         for sign in (1, -1):
             for level in levels.tolist():
                 names.append(name)
                 arguments.append(rand_argument(name, level, sign, config.increasing, height, width))
-    return len(levels), rows_of([*names, "Identity"], [*arguments, 0.0], height, width)
+    still = len(levels)
+    return len(levels), rows_of([*names, *["Identity"] * still], [*arguments, *[0.0] * still], height, width)
 
 
 def rand_argument(name: str, magnitude: float, sign: int, increasing: bool, height: int, width: int) -> float:

@@ -1,0 +1,167 @@
+"""Mixup and cutmix: timm's images and targets for given numbers (recorded), and the numbers in distribution."""
+
+import math
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid.data import augment
+from tests.reference import augment_cases as cases
+
+RECORDED = cases.load()
+KEY = mx.random.key(8)
+
+
+@pytest.mark.parametrize("lam", [0.3])
+def test_blended_images_are_those_of_timm(lam):
+    images, labels = map(lucid.tensor, cases.mixed())
+    out = augment.mix_images(images, lucid.tensor([lam]))
+    np.testing.assert_allclose(out.numpy(), RECORDED[f"mixup|{lam}|images"], atol=1e-6)
+    targets = augment.soft_targets(labels, 5, 0.1)
+    targets = lam * targets + (1 - lam) * targets.flip(0)
+    np.testing.assert_allclose(targets.numpy(), RECORDED[f"mixup|{lam}|targets"], atol=1e-6)
+
+
+@pytest.mark.parametrize("lam", [0.4, 0.9])
+def test_patched_images_are_those_of_timm(lam):
+    images, _ = cases.mixed()
+    size = [int(side * math.sqrt(1 - lam)) for side in (5, 6)]
+    middle = (3, 4)  # that of the recorded draw
+    start = [max(m - s // 2, 0) for m, s in zip(middle, size, strict=True)]
+    stop = [min(m + (s + 1) // 2, side) for m, s, side in zip(middle, size, (5, 6), strict=True)]
+    corner = [lucid.tensor([one]) for one in start]
+    extent = [lucid.tensor([b - a]) for a, b in zip(start, stop, strict=True)]
+    out = augment.mix_images(lucid.tensor(images), lucid.ones(1), [*corner, *extent])
+    np.testing.assert_allclose(out.numpy(), RECORDED[f"cutmix|{lam}|images"], atol=1e-6)
+
+
+def test_soft_targets_are_those_of_timm():
+    _, labels = map(lucid.tensor, cases.mixed())
+    targets = augment.soft_targets(labels, 5, 0.2)
+    np.testing.assert_allclose((0.3 * targets + 0.7 * targets.flip(0)).numpy(), RECORDED["targets|0.3"], atol=1e-6)
+    smooth = augment.soft_targets(augment.soft_targets(labels, 5), 5, 0.2)
+    np.testing.assert_allclose(smooth.numpy(), targets.numpy(), atol=1e-7)
+    logits = lucid.tensor(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32))
+    smoothed = F.cross_entropy(logits, labels, label_smoothing=0.2).item()
+    assert F.cross_entropy(logits, targets).item() == pytest.approx(smoothed, rel=1e-6)
+
+
+def ramps(n, size):
+    """Image i is i everywhere, so that a mixed pixel says how much of which image it has."""
+    return lucid.tensor(np.broadcast_to(np.arange(n, dtype=np.float32)[:, None, None, None], (n, 2, *size)).copy())
+
+
+def kept(images):
+    """(N, H, W): the share that each pixel of image i has of it, the rest being of N - 1 - i."""
+    n = len(images)
+    own, other = np.arange(n), n - 1 - np.arange(n)
+    return (images.numpy() - other[:, None, None, None])[:, 0] / (own - other)[:, None, None]
+
+
+def distance_to_beta(samples, alpha, rng):
+    drawn = np.sort(rng.beta(alpha, alpha, 100_000))
+    steps = np.searchsorted(drawn, np.sort(samples)) / len(drawn)
+    return np.abs(steps - (np.arange(len(samples)) + 0.5) / len(samples)).max()
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_shares_have_the_beta_distribution(alpha):
+    n = 2000
+    images, targets = augment.mixup(ramps(n, (1, 2)), lucid.arange(n) // (n // 2), 2, alpha, "elem", key=KEY)
+    lam = kept(images)
+    np.testing.assert_allclose(lam[:, 0, 0], lam[:, 0, 1], atol=1e-3)
+    own = targets.numpy()[np.arange(n), np.arange(n) // (n // 2)]
+    np.testing.assert_allclose(own, lam[:, 0, 0], atol=2e-3)
+    assert distance_to_beta(own, alpha, np.random.default_rng(0)) < 1.95 / math.sqrt(n) + 0.005
+    np.testing.assert_allclose(targets.numpy().sum(1), 1, atol=1e-6)
+
+
+def test_boxes_have_the_distribution_of_the_definition():
+    n, height, width, alpha = 3000, 9, 12, 1.0
+    images, targets = augment.cutmix(ramps(n, (height, width)), lucid.arange(n) // (n // 2), 2, alpha, "elem", key=KEY)
+    share = kept(images)
+    assert ((share < 1e-3) | (share > 1 - 1e-3)).all()
+    area = (share < 0.5).mean((1, 2))
+    np.testing.assert_allclose(targets.numpy()[np.arange(n), np.arange(n) // (n // 2)], 1 - area, atol=1e-5)
+    rng = np.random.default_rng(0)
+    wanted = np.zeros((n, 3))
+    for i in range(n):  # timm's rand_bbox
+        ratio = math.sqrt(1 - rng.beta(alpha, alpha))
+        sides = []
+        for size in (height, width):
+            cut, middle = int(size * ratio), rng.integers(0, size)
+            sides.append(min(middle + (cut + 1) // 2, size) - max(middle - cut // 2, 0))
+        wanted[i] = *sides, sides[0] * sides[1] / (height * width)
+    rows, columns = (share < 0.5).any(2).sum(1), (share < 0.5).any(1).sum(1)
+    empty = (wanted[:, :2] == 0).any(1)
+    wanted[empty] = 0
+    for found, column in zip((rows, columns, area), wanted.T, strict=True):
+        points = np.unique(column)
+        distance = np.abs([(found <= p).mean() - (column <= p).mean() for p in points]).max()
+        assert distance < 1.95 * math.sqrt(2 / n)
+
+
+@pytest.mark.parametrize(("prob", "switch_prob"), [(1.0, 0.5), (0.6, 0.25), (1.0, 1.0), (0.0, 0.5)])
+def test_kinds_are_switched_with_their_probabilities(prob, switch_prob):
+    n = 3000
+    images, _ = augment.mixup_or_cutmix(
+        ramps(n, (8, 8)), lucid.zeros(n).long(), 2, 1.0, 1.0, prob, switch_prob, "elem", key=KEY
+    )
+    share = kept(images).reshape(n, -1)
+    flat = np.ptp(share, axis=1) < 1e-3
+    blended = flat & (share[:, 0] < 0.99) & (share[:, 0] > 0.01)
+    patched = ~flat
+    sigma = lambda p: 4 * math.sqrt(p * (1 - p) / n)  # noqa: E731
+    # A few cannot be seen: shares next to 0 and 1 (2 %), boxes of no or all pixels.
+    assert abs(blended.mean() - prob * (1 - switch_prob) * 0.98) <= sigma(prob * (1 - switch_prob))
+    assert prob * switch_prob * 0.85 - 0.03 <= patched.mean() <= prob * switch_prob + sigma(prob * switch_prob)
+
+
+@pytest.mark.parametrize("n", [6, 7])
+@pytest.mark.parametrize("mode", ["batch", "pair", "elem"])
+def test_modes_say_what_shares_its_numbers(mode, n):
+    labels = lucid.arange(n)
+    images, targets = augment.mixup(ramps(n, (2, 2)), labels, n, 1.0, mode, key=KEY)
+    own, shares = targets.numpy()[np.arange(n), np.arange(n)], images.numpy()[:, 0, 0, 0]
+    lam = np.delete(own, n // 2) if n % 2 else own  # the middle one of an odd batch is mixed with itself
+    assert n % 2 == 0 or own[n // 2] == pytest.approx(1)
+    distinct = {"batch": 1, "pair": n // 2, "elem": len(lam)}[mode]
+    assert len(np.unique(lam.round(5))) == distinct
+    if mode == "pair":
+        np.testing.assert_allclose(lam, lam[::-1], atol=1e-6)
+    np.testing.assert_allclose(shares, own * np.arange(n) + (1 - own) * (n - 1 - np.arange(n)), atol=1e-4)
+
+
+def test_a_batch_of_one_or_none_stays():
+    one = lucid.randn(1, 3, 4, 4)
+    images, targets = augment.mixup_or_cutmix(one, lucid.tensor([2]), 4, label_smoothing=0.0, key=KEY)
+    np.testing.assert_allclose(images.numpy(), one.numpy(), atol=1e-6)
+    np.testing.assert_allclose(targets.numpy(), [[0, 0, 1, 0]], atol=1e-6)
+    images, targets = augment.mixup_or_cutmix(one[:0], lucid.zeros(0).long(), 4, key=KEY)
+    assert images.shape == (0, 3, 4, 4) and targets.shape == (0, 4)
+
+
+def test_half_precision_stays():
+    images, targets = augment.mixup(lucid.ones(4, 1, 2, 2).half(), lucid.zeros(4).long(), 2, key=KEY)
+    assert images.dtype == lucid.float16 and targets.dtype == lucid.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x, y: augment.mixup(x, y, 3, 0, key=KEY), ValueError, "mixup: alpha must be above 0, got 0"),
+        (lambda x, y: augment.mixup_or_cutmix(x, y, 3, 0, 0, key=KEY), ValueError, "or cutmix_alpha must be above 0"),
+        (lambda x, y: augment.mixup(x, y, 3, mode="half", key=KEY), ValueError, "mode must be 'batch', 'pair' or 'el"),
+        (lambda x, y: augment.cutmix(x, y[:2], 3, key=KEY), ValueError, "cutmix: 4 images but 2 labels"),
+        (lambda x, y: augment.mixup(x.long(), y, 3, key=KEY), TypeError, "images must be floats, got int64; put Norm"),
+        (lambda x, y: augment.mixup(x, y.float(), 3, key=KEY), TypeError, "labels must be integers, got float32"),
+        (lambda x, y: augment.soft_targets(lucid.ones(2, 4), 3), ValueError, r"labels of shape \(2, 4\) do not fit"),
+        (lambda x, y: augment.soft_targets(y, 0), ValueError, "num_classes must be at least 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call(lucid.zeros(4, 1, 2, 2), lucid.zeros(4).long())

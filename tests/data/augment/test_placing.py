@@ -1,0 +1,84 @@
+"""Crops and flips: torchvision's pixels at given places (recorded), and all places equally likely."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+from lucid.data import augment
+from tests.reference import augment_cases as cases
+
+RECORDED = cases.load()
+KEY = mx.random.key(5)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("number", range(len(cases.CROPS)))
+def test_windows_are_those_of_torchvision(number, channels):
+    images = cases.images(channels)
+    top, left, *options = cases.CROPS[number]
+    tops, lefts = (lucid.tensor(np.full(len(images), one)) for one in (top, left))
+    for dtype in (lucid.uint8, lucid.float32, lucid.float16):
+        out = augment.crop_at(lucid.tensor(images).to(dtype), tops, lefts, *options)
+        assert out.dtype == dtype
+        np.testing.assert_array_equal(out.numpy(), RECORDED[f"crop|{number}|{channels}"])
+
+
+def test_every_image_has_its_own_window():
+    images = lucid.tensor(cases.images(3))
+    tops, lefts = np.array([0, 3, 1, 2, 4]), np.array([5, 0, 2, 1, 4])
+    out = augment.crop_at(images, lucid.tensor(tops), lucid.tensor(lefts), (5, 8))
+    for i, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        np.testing.assert_array_equal(out[i].numpy(), images.numpy()[i, :, top : top + 5, left : left + 8])
+
+
+def test_random_crops_reach_every_place_equally_often():
+    image = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)
+    many = lucid.tensor(np.repeat(image, 9000, axis=0))
+    out = augment.random_crop(many, (3, 4), padding=(0, 1), fill=-1, key=KEY).numpy()
+    padded = np.pad(image[0, 0], ((1, 1), (0, 0)), constant_values=-1)
+    places = [padded[t : t + 3, f : f + 4].tobytes() for t in range(5) for f in range(2)]
+    counts = np.array([sum(one.tobytes() == place for one in out[:, 0]) for place in places])
+    assert counts.sum() == 9000
+    assert ((counts - 900) ** 2 / 900).sum() < 28  # chi-square of 9 degrees of freedom: 1 in 1000 is above
+
+
+def test_fill_may_differ_by_channel():
+    out = augment.random_crop(lucid.zeros(2, 3, 1, 1, dtype=lucid.uint8), 3, padding=1, fill=[1, 2, 3], key=KEY).numpy()
+    assert out.sum(axis=(2, 3)).tolist() == [[8, 16, 24]] * 2
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.5, 1.0])
+def test_flips_mirror_whole_images_with_probability_p(p):
+    images = lucid.tensor(np.random.default_rng(0).integers(0, 256, (4000, 1, 3, 5)).astype(np.uint8))
+    out = augment.random_horizontal_flip(images, p, key=KEY).numpy()
+    before = images.numpy()
+    flipped = (out == before[..., ::-1]).all((1, 2, 3))
+    kept = (out == before).all((1, 2, 3))
+    assert (flipped ^ kept).all()
+    assert abs(flipped.mean() - p) <= 4 * np.sqrt(p * (1 - p) / 4000)
+
+
+def test_batches_of_nothing_stay_so():
+    empty = lucid.zeros(0, 3, 8, 8, dtype=lucid.uint8)
+    assert augment.random_crop(empty, 6, 1, key=KEY).shape == (0, 3, 6, 6)
+    assert augment.random_horizontal_flip(empty, key=KEY).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: augment.random_crop(x, 9, key=KEY), ValueError, r"size \(9, 9\) does not fit .* images of 4 x 5"),
+        (lambda x: augment.random_crop(x, 0, key=KEY), ValueError, "size must be at least 1, got 0"),
+        (lambda x: augment.random_crop(x, 2, -1, key=KEY), ValueError, "padding must be at least 0, got -1"),
+        (lambda x: augment.random_crop(x, 2, 1, 0, "wrap", key=KEY), ValueError, "padding_mode must be 'constant', "),
+        (lambda x: augment.random_crop(x, 2, 1, [1, 2], key=KEY), ValueError, "fill must be a number or one for each"),
+        (lambda x: augment.random_crop(x[0], 2, key=KEY), ValueError, r"must have 4 dimensions \(N, C, H, W\)"),
+        (lambda x: augment.random_crop(x, 2, key=7), TypeError, "key must be a random key, .* got 7"),
+        (lambda x: augment.random_horizontal_flip(x, 1.5, key=KEY), ValueError, "p must be .*, got 1.5"),
+        (lambda x: augment.random_horizontal_flip(x, key=mx.zeros(3)), TypeError, r"key .* got shape \(3,\)"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call(lucid.zeros(2, 3, 4, 5))

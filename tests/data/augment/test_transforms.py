@@ -1,0 +1,124 @@
+"""The augmentations as objects: one key decides, eager and compiled agree, keys come from lucid.random otherwise."""
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+import lucid
+from lucid.data import augment
+from tests.reference import augment_cases as cases
+
+KEY = mx.random.key(4)
+BYTES = [
+    augment.RandomCrop((9, 13), padding=2),
+    augment.RandomCrop(7, padding=2, padding_mode="reflect"),
+    augment.RandomHorizontalFlip(),
+    augment.ColorJitter(0.4, 0.4, 0.4),
+    augment.RandAugment(prob=1.0),
+    augment.TrivialAugmentWide(),
+    augment.Normalize([0.5] * 3, [0.25] * 3),
+]
+FLOATS = [
+    augment.RandomErasing(1.0),
+    augment.RandomErasing(1.0, mode="rand", max_count=2),
+    augment.RandomErasing(1.0, mode="pixel"),
+    augment.Mixup(0.8, 1.0, mode="elem", num_classes=4),
+]
+ALL = [*BYTES, *FLOATS]
+NAMES = [type(one).__name__ for one in ALL]
+LABELS = np.array([3, 0, 1, 2, 0])
+
+
+def given(transform):
+    images = cases.images(3)
+    return lucid.tensor(images if transform in BYTES else (images / 255).astype(np.float32)), lucid.tensor(LABELS)
+
+
+def same(a, b):
+    return all(np.array_equal(x.numpy(), y.numpy()) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("transform", ALL, ids=NAMES)
+def test_a_key_decides_and_without_one_every_call_draws_anew(transform):
+    batch = given(transform)
+    before = [one.numpy().copy() for one in batch]
+    assert same(transform(*batch, key=KEY), transform(*batch, key=KEY))
+    lucid.manual_seed(1)
+    first, *others = (transform(*batch) for _ in range(4))
+    assert all(same(first, other) for other in others) == isinstance(transform, augment.Normalize)
+    lucid.manual_seed(1)
+    assert same(transform(*batch), first) and same(transform(*batch), others[0])
+    assert all(np.array_equal(x, y.numpy()) for x, y in zip(before, batch, strict=True))
+
+
+def test_eager_and_compiled_agree():
+    # One function, so that what the augmentations share is compiled once.
+    batches = [given(transform) for transform in ALL]
+
+    def run(batches, key):
+        return [transform(*batch, key=key) for transform, batch in zip(ALL, batches, strict=True)]
+
+    for name, eager, compiled in zip(NAMES, run(batches, KEY), lucid.compile(run)(batches, KEY), strict=True):
+        for a, b in zip(eager, compiled, strict=True):
+            assert a.dtype == b.dtype, name
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=2e-6, err_msg=name)
+
+
+def test_a_compiled_chain_draws_anew_at_every_call():
+    chain = augment.Compose([augment.RandomCrop(9, padding=3), augment.RandomHorizontalFlip()])
+    run = lucid.compile(lambda images: chain(images))
+    images = lucid.tensor(cases.images(3))
+    lucid.manual_seed(5)
+    eager = [chain(images).numpy() for _ in range(3)]
+    lucid.manual_seed(5)
+    for wanted in eager:
+        np.testing.assert_array_equal(run(images).numpy(), wanted)
+    assert (eager[0] != eager[1]).any() and run.retraces.count == 0
+
+
+def test_compose_passes_images_and_labels_on():
+    chain = augment.Compose([BYTES[0], BYTES[4], BYTES[6], FLOATS[3]])
+    images, targets = chain(*given(BYTES[0]), key=KEY)
+    assert images.shape == (5, 3, 9, 13) and images.dtype == lucid.float32 and targets.shape == (5, 4)
+    keys = mx.random.split(KEY, 4)
+    wanted = given(BYTES[0])
+    for transform, key in zip(chain.transforms, keys, strict=True):
+        wanted = transform(*wanted, key=key)
+    assert same((images, targets), wanted)
+    only = augment.Compose([BYTES[0], BYTES[2]])
+    assert isinstance(only(given(BYTES[0])[0], key=KEY), lucid.Tensor)
+    x = given(BYTES[0])[0]
+    assert augment.Compose([])(x) is x
+
+
+def test_normalize_draws_no_number():
+    state = lucid.random.get_state().tolist()
+    BYTES[6](*given(BYTES[6]))
+    assert lucid.random.get_state().tolist() == state
+
+
+def test_reprs_show_the_options():
+    shown = "RandomCrop(size=(32, 32), padding=(4, 4), fill=0, padding_mode='constant')"
+    assert repr(augment.Compose([augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip()])) == (
+        f"Compose([{shown}, RandomHorizontalFlip(p=0.5)])"
+    )
+    assert repr(augment.Mixup(0.8, num_classes=3)).startswith("Mixup(mixup_alpha=0.8, cutmix_alpha=0.0, prob=1.0,")
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: augment.RandomCrop(0), ValueError, "RandomCrop: size must be at least 1"),
+        (lambda: augment.RandomCrop(2, padding_mode="wrap"), ValueError, "RandomCrop: padding_mode must be"),
+        (lambda: augment.RandomHorizontalFlip(2), ValueError, "RandomHorizontalFlip: p must be"),
+        (lambda: augment.Mixup(0, 0, num_classes=2), ValueError, "Mixup: mixup_alpha or cutmix_alpha must be above 0"),
+        (lambda: augment.Mixup(num_classes=2, mode="all"), ValueError, "Mixup: mode must be 'batch', 'pair' or 'elem'"),
+        (lambda: augment.Normalize([1], [0]), ValueError, "Normalize: std must be positive"),
+        (lambda: augment.TrivialAugmentWide(1), ValueError, "TrivialAugmentWide: num_magnitude_bins must be at least"),
+        (lambda: augment.Augmentation()(lucid.ones(1)), NotImplementedError, "define apply"),
+        (lambda: BYTES[0](lucid.ones(2, 3, 9, 13), key=3), TypeError, "random_crop: key must be a random key"),
+    ],
+)
+def test_wrong_options_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,58 @@
+"""Affine maps; the operations' tests compare them with Pillow."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid.data import augment
+from lucid.data.augment import warping
+from tests.reference import augment_cases as cases
+
+STILL = [1, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("shape", [(2, 3, 1, 1), (1, 1, 2, 7), (3, 2, 5, 4), (0, 3, 4, 4)])
+def test_the_identity_changes_nothing(interpolation, shape):
+    images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    matrix = np.tile(np.array(STILL, np.float32), (len(images), 1)).reshape(-1, 6)
+    np.testing.assert_array_equal(augment.affine(lucid.tensor(images), matrix, interpolation).numpy(), images)
+
+
+def test_every_image_has_its_own_matrix_and_fill_covers_the_rest():
+    images = cases.images(3)[:3]
+    matrix = np.array([STILL, [1, 0, 2, 0, 1, -1], [-1, 0, 13, 0, 1, 0]], np.float32)
+    out = augment.affine(lucid.tensor(images), lucid.tensor(matrix), "nearest", [7, 8, 9]).numpy()
+    np.testing.assert_array_equal(out[0], images[0])
+    np.testing.assert_array_equal(out[1, :, 1:, :-2], images[1, :, :-1, 2:])
+    assert (out[1, :, 0] == np.array([[7], [8], [9]])).all() and (out[1, 0, :, -2:] == 7).all()
+    np.testing.assert_array_equal(out[2], images[2, :, :, ::-1])
+
+
+def test_half_a_pixel_is_the_mean_of_two():
+    row = np.array([10, 20, 40, 80], np.uint8).reshape(1, 1, 1, 4)
+    out = augment.affine(lucid.tensor(row), np.array([[1, 0, 0.5, 0, 1, 0]], np.float32), "bilinear", 5).numpy()
+    assert out.ravel().tolist() == [15, 30, 60, 5]  # the middle of the last one is on the edge, so outside
+
+
+def test_fixed_point_matrices_take_the_same_pixels():
+    images = lucid.tensor(cases.images(3))
+    matrix = np.random.default_rng(1).uniform(-0.4, 0.4, (5, 6)) + STILL
+    np.testing.assert_array_equal(
+        augment.affine(images, warping.fixed_point(matrix)).numpy(),
+        augment.affine(images, matrix.astype(np.float32)).numpy(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x, m: augment.affine(x, m, "cubic"), ValueError, "interpolation must be 'nearest' or 'bilinear'"),
+        (lambda x, m: augment.affine(x, m[:, :4]), ValueError, r"matrix must have shape \(2, 6\), got \(2, 4\)"),
+        (lambda x, m: augment.affine(x.float(), m), TypeError, "images must be uint8, got float32"),
+        (lambda x, m: augment.affine(x, warping.fixed_point(m), "bilinear"), TypeError, "give it as floats"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, error, message):
+    with pytest.raises(error, match=f"affine: .*{message}"):
+        call(lucid.zeros(2, 1, 3, 3, dtype=lucid.uint8), np.tile(np.array(STILL, np.float32), (2, 1)))
