@@ -125,6 +125,7 @@ def save_checkpoint(
     - torchvision has no V2, and only the official dialect has isotropic networks.
     - ``pointwise_convolutions``: 1x1 convolutions for Linear layers, timm's ``conv_mlp=True``. By default as in the
       checkpoint of timm that the weights came from, else for atto, femto, pico and nano, for which timm has them.
+      timm's classifier of a model without pooling is always one.
     - Hugging Face's final norm has eps 1e-12; a config that says ``layer_norm_eps=1e-6`` gives it the one of this
       library. Without classifier the names are those of ``ConvNextModel``.
 
@@ -132,7 +133,8 @@ def save_checkpoint(
         ValueError: the dialect has no such network, or the file is not called ``*.safetensors``.
         TypeError: ``model`` is no ConvNeXt.
     """
-    own = _body("save_checkpoint", model).state_dict()
+    body = _body("save_checkpoint", model)
+    own = body.state_dict()
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
     architecture = architecture_of(_shapes(own))
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
@@ -148,7 +150,7 @@ def save_checkpoint(
         name = translate(official, "official", dialect)
         if name is None:
             raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}; dialect='official' has it")
-        shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions)
+        shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
     serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
 

@@ -82,15 +82,20 @@ def translate(name: str, source: str, target: str) -> str | None:
     return None
 
 
-def shape_in(dialect: str, name: str, shape: tuple[int, ...], pointwise_convolutions: bool = False) -> tuple[int, ...]:
+def shape_in(
+    dialect: str, name: str, shape: tuple[int, ...], pointwise_convolutions: bool = False, pooled: bool = True
+) -> tuple[int, ...]:
     """The shape that the parameter of the official ``name`` and ``shape`` has in ``dialect``.
 
-    ``pointwise_convolutions``: timm's models with ``conv_mlp=True`` have 1x1 convolutions for Linear layers.
+    timm's models have 1x1 convolutions for Linear layers in the blocks with ``conv_mlp=True``, the
+    ``pointwise_convolutions``, and for the classifier where nothing is ``pooled``.
     """
     if dialect == "torchvision" and name.endswith(".gamma"):
         return (*shape, 1, 1)
     if dialect == "timm" and ".grn." in name:
         return shape[-1:]
     if dialect == "timm" and pointwise_convolutions and ".pwconv" in name and name.endswith(".weight"):
+        return (*shape, 1, 1)
+    if dialect == "timm" and not pooled and name == "head.weight":
         return (*shape, 1, 1)
     return shape

@@ -118,6 +118,21 @@ def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
     assert saved_shape(fine_tuned) == [24, 6, 1, 1]  # as it came
 
 
+def test_the_classifier_of_maps_is_a_convolution_in_timm(tmp_path):
+    """As timm 1.0 builds it with ``global_pool=""``."""
+    given = tensors("timm")
+    given["head.fc.weight"] = given["head.fc.weight"].reshape(7, 22, 1, 1)
+    mx.save_safetensors(str(tmp_path / "given.safetensors"), {name: mx.array(one) for name, one in given.items()})
+    model = built("timm", global_pool="")
+    load_checkpoint(model, tmp_path / "given.safetensors")
+    assert model.head.weight.shape == (7, 22)
+    for dialect, shape in [("timm", [7, 22, 1, 1]), ("torchvision", [7, 22])]:
+        save_checkpoint(model, tmp_path / f"{dialect}.safetensors", dialect)
+        saved = contents(tmp_path / f"{dialect}.safetensors")[0]
+        assert next(one[1] for name, one in saved.items() if name in ("head.fc.weight", "classifier.2.weight")) == shape
+    assert contents(tmp_path / "timm.safetensors")[0] == contents(tmp_path / "given.safetensors")[0]
+
+
 @pytest.mark.parametrize(("given", "starts"), [("huggingface", {"convnext"}), ("timm", {"embeddings", "encoder"})])
 def test_names_of_hugging_face_without_a_classifier(given, starts, tmp_path):
     model = built("timm", classes=0)
