@@ -78,6 +78,9 @@ def load_checkpoint(
     """
     body = _body("load_checkpoint", model)
     own = body.state_dict(keep_vars=True)
+    if not isinstance(source, str | os.PathLike | Mapping):
+        kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
+        raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
     if dialect is not None:
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)

@@ -19,8 +19,8 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
     The file is complete or not there: it is written under a temporary name, synced and renamed.
 
     Raises:
-        TypeError: a name is not a string, or a value is of float64 or cannot become a tensor (nested dictionaries:
-            flatten their names).
+        TypeError: a name or a value of ``metadata`` is not a string, or a tensor is of float64 or cannot become one
+            (nested dictionaries: flatten their names).
         ValueError: the name of the file does not end with ``.safetensors``.
         OSError: the disk is full, the folder is missing, or the like.
     """
@@ -38,10 +38,14 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
             raise TypeError(
                 f"save: {name!r} is float64, which MLX does not write; convert it, with .float() for instance"
             )
+    metadata = dict(metadata or {})
+    for key, text in metadata.items():
+        if not (isinstance(key, str) and isinstance(text, str)):
+            raise TypeError(f"save: metadata must hold strings alone, got {key!r}: {text!r}; json.dumps makes one")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.safetensors")
     try:
         with temporary.open("wb") as file:
-            mx.save_safetensors(file, arrays, dict(metadata or {}))
+            mx.save_safetensors(file, arrays, metadata)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)

@@ -371,6 +371,11 @@ def test_names_that_are_missing_or_unknown_need_strict_off():
     assert report.kept and report.skipped == {"stages.0.blocks.0.mlp.extra": "no parameter of timm's ConvNeXt"}
 
 
+def test_what_is_no_source_is_refused():
+    with pytest.raises(TypeError, match=r"source must be a file, .* or a mapping such as .*, got ConvNeXt"):
+        load_checkpoint(built("timm"), built("timm"))
+
+
 def test_what_is_no_convnext_is_refused():
     with pytest.raises(TypeError, match="load_checkpoint: model must be a ConvNeXt, got Linear$"):
         load_checkpoint(nn.Linear(2, 2), tensors("timm"))

@@ -54,6 +54,8 @@ def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
         lucid.save({1: lucid.ones(2)}, path)
     with pytest.raises(TypeError, match="'w' is float64"):
         lucid.save({"w": lucid.ones(2, dtype=lucid.float64)}, path)
+    with pytest.raises(TypeError, match="save: metadata must hold strings alone, got 'epoch': 3; json.dumps makes one"):
+        lucid.save({"w": lucid.ones(2)}, path, {"epoch": 3})
     with pytest.raises(ValueError, match=r"\*\.safetensors"):
         lucid.save({"w": lucid.ones(2)}, tmp_path / "w.bin")
     assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
