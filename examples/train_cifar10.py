@@ -37,16 +37,8 @@ from typing import Any
 import numpy as np
 from recipes import Parser, Recipe, choose, knob, options, read_config, shown
 from run_folder import RunFolder, best_row, weights_metadata
-from training import (
-    DeviceLoader,
-    Diverged,
-    Saver,
-    Trainer,
-    augmentation,
-    evaluate,
-    fit,
-    make_groups,
-)
+from running import Diverged, Saver, fit
+from training import DeviceLoader, Trainer, augmentation, evaluate, make_groups
 
 import lucid
 from lucid import checkpoint, data, models, nn

@@ -31,7 +31,7 @@ pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "train_cifar10.py"
-MODULES = ("train_cifar10", "training", "recipes", "run_folder", "report", "charts", "benchmark_depthwise")
+MODULES = ("train_cifar10", "running", "training", "recipes", "run_folder", "report", "charts", "benchmark_depthwise")
 COLUMNS = [
     "epoch",
     "lr",
@@ -329,8 +329,8 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, c
 @pytest.mark.parametrize("place", ["evaluate", "save"])
 def test_an_epoch_counts_only_when_its_checkpoint_is_there(example, monkeypatch, whole, tmp_path, place):
     calls = []
-    training = sys.modules["training"]
-    owner = training if place == "evaluate" else training.Saver
+    running = sys.modules["running"]
+    owner = running if place == "evaluate" else running.Saver
     function = getattr(owner, place)
 
     def interrupted(*arguments):

@@ -13,9 +13,6 @@ import lucid
 from lucid import data, models, nn
 from lucid.data import augment
 
-pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
-pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -24,7 +21,7 @@ def training():
     sys.path.insert(0, str(EXAMPLES))
     yield importlib.import_module("training")
     sys.path.remove(str(EXAMPLES))
-    for name in ("training", "recipes", "report", "charts", "run_folder", "benchmark_depthwise"):
+    for name in ("training", "recipes"):
         sys.modules.pop(name, None)
 
 
@@ -98,31 +95,6 @@ def test_the_augmentation_is_what_the_recipe_says(training):
     assert made.transforms[1].magnitude == 7 and made.transforms[1].fill == [128]
     with pytest.raises(ValueError, match="'random'"):
         training.augmentation(training.Recipe(augment="random"), [], (0.5,), (0.2,), 3)
-
-
-def test_patience_ends_a_run_whose_accuracy_stands_still(training):
-    def finished(patience, *accuracies):
-        history = [{"epoch": n, "test_accuracy": one} for n, one in enumerate(accuracies, start=1)]
-        recipe = training.Recipe(epochs=5, patience=patience)
-        return training.is_finished(SimpleNamespace(recipe=recipe, history=history, part="test"))
-
-    assert [finished(0, *[0.5] * n) for n in (0, 4, 5)] == [False, False, True]
-    assert not finished(2) and not finished(2, 0.5, 0.4) and finished(2, 0.5, 0.4, 0.5)
-    assert not finished(2, 0.5, 0.4, 0.6, 0.5)
-
-
-def test_waiting_is_measured(training):
-    clock, moments = training.Clock(), []
-
-    def slow():
-        for number in range(3):
-            moments.append(training.time.perf_counter())
-            while training.time.perf_counter() < moments[-1] + 0.01:
-                pass
-            yield number
-
-    assert list(training.timed(slow(), clock)) == [0, 1, 2]
-    assert clock.waiting >= 0.03
 
 
 def test_a_test_finds_counts_and_the_surest_mistakes(training, images):

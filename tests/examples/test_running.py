@@ -1,0 +1,52 @@
+"""The loop around training: when it ends, and what it measures."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def running():
+    sys.path.insert(0, str(EXAMPLES))
+    yield importlib.import_module("running")
+    sys.path.remove(str(EXAMPLES))
+    for name in ("running", "training", "recipes", "report", "charts", "run_folder", "benchmark_depthwise"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def training(running):
+    return sys.modules["training"]
+
+
+def test_patience_ends_a_run_whose_accuracy_stands_still(running, training):
+    def finished(patience, *accuracies):
+        history = [{"epoch": n, "test_accuracy": one} for n, one in enumerate(accuracies, start=1)]
+        recipe = training.Recipe(epochs=5, patience=patience)
+        return running.is_finished(SimpleNamespace(recipe=recipe, history=history, part="test"))
+
+    assert [finished(0, *[0.5] * n) for n in (0, 4, 5)] == [False, False, True]
+    assert not finished(2) and not finished(2, 0.5, 0.4) and finished(2, 0.5, 0.4, 0.5)
+    assert not finished(2, 0.5, 0.4, 0.6, 0.5)
+
+
+def test_waiting_is_measured(running):
+    clock, moments = running.Clock(), []
+
+    def slow():
+        for number in range(3):
+            moments.append(running.time.perf_counter())
+            while running.time.perf_counter() < moments[-1] + 0.01:
+                pass
+            yield number
+
+    assert list(running.timed(slow(), clock)) == [0, 1, 2]
+    assert clock.waiting >= 0.03
