@@ -1,0 +1,45 @@
+"""The benchmark of several processes from end to end on a tiny model, alone and by two."""
+
+import importlib
+import json
+import sys
+
+import pytest
+
+from tests.distributed.launching import ROOT, run_ring
+
+SCRIPT = ROOT / "examples" / "benchmark_distributed.py"
+TINY = ["--depths", "1", "--dims", "4", "--image-size", "4", "--batch-size", "2", "--rounds", "2", "--steps", "1"]
+
+
+def test_two_processes_are_timed_in_three_ways(tmp_path):
+    results = run_ring(2, tmp_path, SCRIPT, *TINY, "--json")
+    assert [code for code, _, _ in results] == [0, 0], results
+    output = results[0][1]
+    assert results[1][1] == ""  # rank 0 alone prints
+    assert "2 processes (ring)" in output and "2 images of 4 px a process" in output
+    found = json.loads(output.splitlines()[-1])
+    assert found["processes"] == 2
+    assert {way: len(times) for way, times in found["seconds"].items()} == dict.fromkeys(found["seconds"], 2)
+    assert all(seconds > 0 for times in found["seconds"].values() for seconds in times)
+    assert set(found["efficiencies"]) == {"alone", "side by side", "together"}
+    assert found["efficiencies"]["alone"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--depths", "1", "2"], "--depths has 2 stages but --dims has 4"),
+        (["--bucket-mb", "0"], "--bucket-mb must be above 0, got 0.0"),
+        (["--rounds", "0"], "wanted a whole number above 0, got '0'"),
+    ],
+)
+def test_wrong_options_are_answered_in_a_sentence(monkeypatch, capsys, options, message):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the script would set for good
+    example = importlib.import_module("benchmark_distributed")
+    with pytest.raises(SystemExit, match="2"):
+        example.main(options)
+    assert message in capsys.readouterr().err
+    for name in ("benchmark_distributed", "benchmark_depthwise"):
+        sys.modules.pop(name, None)
