@@ -17,7 +17,7 @@ from lucid.checkpoint.folder import read_folder
 from tests.checkpoint.training import Run
 
 ROOT = Path(__file__).parents[2]
-STEPS = 120
+STEPS = 60
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_run_goes_on_from_every_position_in_an_epoch(tmp_path, num_workers):
     want = Run(tmp_path / "whole", num_workers).go_on(18).checksum()
-    for stop in range(1, 18):  # 7 batches an epoch: the middle, the last one, the first of the next
+    for stop in (1, 4, 6, 7, 8, 14, 17):  # 7 batches an epoch: the middle, the last one, the first of the next
         folder = tmp_path / str(stop)
         Run(folder, num_workers).go_on(stop, every=stop)
         resumed = Run(folder, num_workers)
@@ -130,12 +130,13 @@ from lucid import checkpoint
 
 package = os.path.dirname(checkpoint.__file__)
 watched = {os.path.join(package, name) for name in ("folder.py", "manager.py")}
+writing = {"save", "write_folder", "write", "_write", "_sync", "sync_folder", "_remove_old", "_writing"}
 
 def save(folder, step, lines):
-    "Save in a process of its own, which ends at once after so many lines of the watched files. Its exit code."
+    "Save in a process of its own, which ends at once after so many lines of what writes. Its exit code."
     def trace(frame, event, argument):
         nonlocal lines
-        if frame.f_code.co_filename not in watched:
+        if frame.f_code.co_filename not in watched or frame.f_code.co_name not in writing:
             return None
         lines -= event == "line"
         if lines == 0:
@@ -169,7 +170,7 @@ sys.exit(code)
 def test_a_save_that_is_killed_at_any_line_leaves_the_last_or_the_new_checkpoint(tmp_path):
     subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_LINE, str(tmp_path)], cwd=ROOT, check=True, timeout=300)
     folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
-    assert len(folders) > 80
+    assert len(folders) > 100
     steps = []
     for folder in folders:
         values = {"x": None, "n": None}

@@ -250,14 +250,14 @@ def test_without_locks_nothing_of_other_writers_is_cleared_away(tmp_path, monkey
 def test_several_writers_take_turns(tmp_path):
     program = (
         "import sys; from lucid.checkpoint import Manager\n"
-        "for step in range(5):\n"
+        "for _ in range(3):\n"
         "    Manager(sys.argv[1], keep=None).save({'n': sys.argv[2]}, step=7)"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, tmp_path, name], cwd=ROOT) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
     manager = Manager(tmp_path)
     found = [manager.restore({"n": None}, one).values["n"] for one in manager.checkpoints()]
-    assert len(found) == 10 and sorted(found) == ["a"] * 5 + ["b"] * 5
+    assert sorted(found) == ["a"] * 3 + ["b"] * 3
 
 
 def test_threads_of_one_process_take_turns(tmp_path):

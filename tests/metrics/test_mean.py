@@ -29,11 +29,11 @@ def test_small_terms_are_not_lost_in_a_large_sum():
     metric = metrics.MeanMetric()
     metric.update(2.0**24, 1)
     metric.update(0.0, 2**24 - 1)  # a float32 sum stands still here: 2**24 + 1 == 2**24
-    for _ in range(1000):
+    for _ in range(100):
         metric.update(1.0)
     state = {name: tensor.numpy().astype(np.float64) for name, tensor in metric.state_dict().items()}
-    assert state["value_sum"] + state["value_rest"] == 2**24 + 1000
-    assert state["weight_sum"] + state["weight_rest"] == 2**24 + 1000
+    assert state["value_sum"] + state["value_rest"] == 2**24 + 100
+    assert state["weight_sum"] + state["weight_rest"] == 2**24 + 100
     assert metric.compute().item() == 1.0
 
 
