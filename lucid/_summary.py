@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -114,7 +114,7 @@ def summary(
     input_size: Sizes | None = None,
     *,
     input_data: Any = None,
-    dtypes: Sequence[Any] | None = None,
+    dtypes: Any = None,
     depth: int | None = 3,
     **kwargs: Any,
 ) -> Summary:
@@ -122,7 +122,7 @@ def summary(
 
     ``input_size`` is the shape of the input, (N, C, H, W), or a list of shapes where the model takes several. Where it
     has a Conv2d, (C, H, W) stands for a batch of one. ``input_data``, a tensor or several, takes its place; ``dtypes``
-    are those of the inputs, by default the model's own; ``kwargs`` go to the model. ``depth`` levels of the tree are
+    are those of the inputs, one for all or one for each, by default the model's own; ``kwargs`` go to the model. ``depth`` levels of the tree are
     shown, None for all.
 
     Counted are the multiply-adds of convolution and linear layers, as the literature does: a convolution costs its
@@ -135,6 +135,8 @@ def summary(
     Raises:
         ValueError: neither a size nor data, or both. What the model raises is passed on.
     """
+    if not isinstance(model, nn.Module) and hasattr(model, "modules"):
+        model = next(model.modules(), model)  # what lucid.compile(module) was made of, whose methods it has
     if not isinstance(model, nn.Module):
         raise TypeError(f"summary: model must be a Module, got {type(model).__name__}")
     if depth is not None:
@@ -195,18 +197,21 @@ _COSTS: dict[type[nn.Module], Callable[..., int]] = {
 }
 
 
-def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Sequence[Any] | None) -> list[Tensor]:
+def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]:
     if (size is None) == (data is None):
         raise ValueError("summary: give input_size, the shape of the input, or input_data")
     if data is not None:
         given = data if isinstance(data, tuple | list) else [data]
         return [one if isinstance(one, Tensor) else tape.wrap(as_array(one)) for one in given]
+    if not isinstance(size, Iterable) or isinstance(size, str):
+        raise TypeError(f"summary: input_size must be a shape such as (1, 3, 224, 224), or several, got {size!r}")
     several = not all(hasattr(one, "__index__") for one in size)
     shapes = [_checks.shape("summary", (one,), "input_size") for one in (size if several else [size])]
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         shapes = [(1, *shape) if len(shape) == 3 else shape for shape in shapes]
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), mx.float32)
-    wanted = [own] * len(shapes) if dtypes is None else [as_dtype(one) for one in dtypes]
+    given = dtypes if isinstance(dtypes, tuple | list) else [own if dtypes is None else dtypes] * len(shapes)
+    wanted = [as_dtype(one) for one in given]
     if len(wanted) != len(shapes):
         raise ValueError(f"summary: dtypes must have one dtype for each of {len(shapes)} inputs, got {len(wanted)}")
     return [tape.wrap(mx.zeros(shape, dtype)) for shape, dtype in zip(shapes, wanted, strict=True)]

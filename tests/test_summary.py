@@ -96,6 +96,8 @@ def test_several_inputs_data_and_dtypes():
     assert lucid.summary(Two(), input_data=data).layers[0].output_shapes == ((2, 5, 4),)
     half = nn.Linear(4, 2).half()
     assert lucid.summary(half, (1, 4)).total_output_bytes == 2 * 2
+    assert lucid.summary(half, [(1, 4)], dtypes=lucid.float32).layers[0].output_shapes == ((1, 2),)
+    assert lucid.summary(nn.Embedding(9, 2), (3,), dtypes="int32").total_input == 3 * 4
     assert lucid.summary(half, input_data=np.zeros((1, 4), np.float16)).total_param_bytes == 2 * 10
 
 
@@ -180,6 +182,8 @@ def test_also_when_the_model_fails():
         ({"input_size": (1, 4), "input_data": np.zeros((1, 4))}, ValueError, "summary: give input_size"),
         ({"input_size": (1, -4)}, ValueError, "summary: input_size must be at least 0, got -4"),
         ({"input_size": (1, 4), "dtypes": ["half", "half"]}, ValueError, "one dtype for each of 1 inputs, got 2"),
+        ({"input_size": 4}, TypeError, r"input_size must be a shape such as \(1, 3, 224, 224\), or several, got 4"),
+        ({"input_size": "1x4"}, TypeError, "input_size must be a shape such as .*, got '1x4'"),
         ({"input_size": (1, 4), "depth": -1}, ValueError, "summary: depth must be at least 0, got -1"),
     ],
 )
@@ -191,6 +195,11 @@ def test_wrong_arguments_are_named(arguments, error, message):
 def test_only_modules_are_summed_up():
     with pytest.raises(TypeError, match="summary: model must be a Module, got function"):
         lucid.summary(lambda x: x, (1,))
+
+
+def test_a_compiled_module_is_the_module():
+    model = nn.Sequential(nn.Linear(4, 2))
+    assert str(lucid.summary(lucid.compile(model), (1, 4))) == str(lucid.summary(model, (1, 4)))
 
 
 def test_it_does_not_disturb_a_compiled_step():
