@@ -76,6 +76,7 @@ def load_checkpoint(
         DownloadError: a published checkpoint cannot be had.
         OSError: the file cannot be read to its end, for which only its length was checked; some tensors are replaced.
     """
+    model = _module_itself(model)
     body = _body("load_checkpoint", model)
     own = body.state_dict(keep_vars=True)
     if not isinstance(source, str | os.PathLike | Mapping):
@@ -136,6 +137,7 @@ def save_checkpoint(
         ValueError: the dialect has no such network, or the file is not called ``*.safetensors``.
         TypeError: ``model`` is no ConvNeXt.
     """
+    model = _module_itself(model)
     body = _body("save_checkpoint", model)
     own = body.state_dict()
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
@@ -156,6 +158,11 @@ def save_checkpoint(
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
     serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
+
+
+def _module_itself(model: nn.Module) -> nn.Module:
+    """What ``lucid.compile(module)`` was made of, whose methods the compiled module has."""
+    return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
 
 
 def _body(where: str, model: nn.Module) -> _Body:

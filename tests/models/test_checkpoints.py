@@ -98,6 +98,17 @@ def test_from_dialect_to_dialect_and_back(dialect, tmp_path):
     assert contents(tmp_path / "back.safetensors")[0] == contents(source)[0]
 
 
+def test_a_compiled_module_takes_and_gives_the_weights_of_the_module(tmp_path):
+    source, model = (models.ConvNeXt(3, [1], [2], patch_size=4) for _ in range(2))
+    images = lucid.randn(1, 3, 4, 4)
+    run = lucid.compile(model)
+    assert not lucid.equal(run(images), source(images))
+    save_checkpoint(lucid.compile(source), tmp_path / "m.safetensors")
+    report = load_checkpoint(run, tmp_path / "m.safetensors")
+    assert report.loaded == len(model.state_dict()) and model.load_report is report
+    assert lucid.allclose(run(images), source(images), rtol=1e-5)
+
+
 def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
     path = tmp_path / "m.safetensors"
 
