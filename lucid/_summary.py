@@ -122,8 +122,8 @@ def summary(
 
     ``input_size`` is the shape of the input, (N, C, H, W), or a list of shapes where the model takes several. Where it
     has a Conv2d, (C, H, W) stands for a batch of one. ``input_data``, a tensor or several, takes its place; ``dtypes``
-    are those of the inputs, one for all or one for each, by default the model's own; ``kwargs`` go to the model. ``depth`` levels of the tree are
-    shown, None for all.
+    are those of the inputs, one for all or one for each, by default the model's own; ``kwargs`` go to the model.
+    ``depth`` levels of the tree are shown, None for all.
 
     Counted are the multiply-adds of convolution and linear layers, as the literature does: a convolution costs its
     weights per filter for each output value. Biases, norms, activations, pooling and what a ``forward`` computes
