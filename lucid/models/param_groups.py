@@ -17,7 +17,7 @@ def param_groups_layer_decay(
     *,
     weight_decay: float = 0.05,
     layer_decay: float = 0.75,
-    no_weight_decay_list: Collection[str] = (),
+    no_weight_decay_list: str | Collection[str] = (),
     blocks_per_layer: int = 3,
     min_scale: float = 0.0,
 ) -> list[dict[str, Any]]:
@@ -29,13 +29,14 @@ def param_groups_layer_decay(
     the stem; no scale falls below ``min_scale``. A layer is ``blocks_per_layer`` consecutive blocks of a stage, the
     first of them with the downsampling in front of it. 3 gives the layers of ConvNeXt's authors for depths 3, 3, 27, 3
     (13 besides the head), 1 those of timm. Biases, norms, gamma and GRN have no weight decay, nor have parameters whose
-    names match a pattern of ``no_weight_decay_list``. Frozen parameters are left out.
+    names match ``no_weight_decay_list``, a pattern as of ``fnmatch`` or several. Frozen parameters are left out.
 
     Each group has ``params``, ``param_names``, ``lr``, ``lr_scale`` and ``weight_decay``; schedulers start from its
     ``lr``. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254.
 
     Raises:
         ValueError: the model has no blocks of a ConvNeXt, or an option is out of range.
+        TypeError: ``model`` is no module.
     """
     where = "param_groups_layer_decay"
     _checks.number(where, "lr", lr, 0)
@@ -43,6 +44,9 @@ def param_groups_layer_decay(
     _checks.number(where, "layer_decay", layer_decay, 0, above=True)
     _checks.number(where, "min_scale", min_scale, 0, 1)
     _checks.integer(where, "blocks_per_layer", blocks_per_layer, 1)
+    if not hasattr(model, "named_parameters"):  # a compiled module has it
+        raise TypeError(f"{where}: model must be a Module, whose parameters have names, got {type(model).__name__}")
+    patterns = [no_weight_decay_list] if isinstance(no_weight_decay_list, str) else no_weight_decay_list
     named = list(model.named_parameters())
     layers = _layers([name for name, _ in named], blocks_per_layer)
     last = max(layers.values(), default=0) + 1
@@ -54,7 +58,7 @@ def param_groups_layer_decay(
         if not parameter.requires_grad:
             continue
         layer = layers.get(name, last)
-        decays = not _has_no_decay(name, parameter.ndim, no_weight_decay_list)
+        decays = not _has_no_decay(name, parameter.ndim, patterns)
         scale = max(layer_decay ** (last - layer), min_scale)
         group = groups.setdefault(
             (layer, decays),

@@ -57,6 +57,9 @@ def test_what_decays():
         if p.ndim > 1 and not re.search(r"grn|head", name)
     }  # fmt: skip
 
+    alone = param_groups_layer_decay(model, lr=1e-3, weight_decay=0.1, no_weight_decay_list="head.*")
+    assert [group["param_names"] for group in alone] == [group["param_names"] for group in groups]
+
 
 def test_the_isotropic_network_counts_its_blocks():
     model = models.ConvNeXtIsotropic(3, 4, 4)
@@ -114,3 +117,5 @@ def test_wrong_options_are_named(options, message):
 def test_other_models_are_refused():
     with pytest.raises(ValueError, match=r"Linear has no blocks of a ConvNeXt \(stages.S.B or blocks.B\)"):
         param_groups_layer_decay(nn.Linear(3, 2), lr=1.0)
+    with pytest.raises(TypeError, match="model must be a Module, whose parameters have names, got list"):
+        param_groups_layer_decay(list(nn.Linear(3, 2).parameters()), lr=1.0)
