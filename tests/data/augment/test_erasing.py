@@ -90,8 +90,8 @@ def test_noise_is_normal_and_of_its_mode():
         assert (erased == erased[:, :1]).all()  # the same pixels in all channels
         values = out[erased]
         assert abs(values.mean()) < 0.06 and abs(values.std() - 1) < 0.05
-        one = out[0][erased[0]].reshape(3, -1)
-        assert len(np.unique(one)) == (3 if mode == "rand" else one.size)
+        distinct = len(np.unique(out[0][erased[0]]))  # 65536 numbers are there to be drawn: few come twice
+        assert distinct == 3 if mode == "rand" else distinct > 0.95 * erased[0].sum()
 
 
 def test_uint8_images_can_be_erased_to_zero_only():
