@@ -28,7 +28,7 @@ class RunFolder:
     """Writes the results of a run into ``folder``, after every epoch anew.
 
     ``metadata`` goes into the files of weights, so that others can build the model and name the classes;
-    ``picture(number)`` is image ``number`` of the test data as bytes (H, W) or (H, W, 3).
+    ``picture(number)`` is image ``number`` of the test data as bytes (H, W) or (H, W, 3), ``name(number)`` its name.
     """
 
     folder: Path
@@ -38,6 +38,7 @@ class RunFolder:
     picture: Callable[[int], np.ndarray]
     figures: Sequence[tuple[str, str, str]] = ()
     command: Sequence[str] = ()
+    name: Callable[[int], str] = lambda number: ""
     events: Any = field(default=None, init=False)
 
     def write(self, trainer: Any) -> None:
@@ -61,7 +62,7 @@ class RunFolder:
     def _write_report(self, trainer: Any) -> None:
         names, last = trainer.classes, trainer.history[-1]
         mistakes = [
-            Mistake(self.picture(number), names[truth], names[taken], sure, sure_of_truth)
+            Mistake(self.picture(number), names[truth], names[taken], sure, sure_of_truth, self.name(number))
             for number, truth, taken, sure, sure_of_truth in trainer.evaluation.mistakes
         ]
         report = Report(
