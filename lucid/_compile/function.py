@@ -19,7 +19,7 @@ from lucid._compile.closure import Outside
 from lucid._compile.differentiable import CompiledNode
 from lucid._compile.messages import reading_inside
 from lucid._compile.recipe import Outgrown, Recipe
-from lucid._compile.refusals import check_reached
+from lucid._compile.refusals import bare_modules, check_reached
 from lucid._compile.state import EMPTY, Plan, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
@@ -67,12 +67,13 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not _pending.evaluating():  # inside another compiled function: part of its graph
             return self._function(*args, **kwargs)
+        if self._outside is None:
+            self._state.adopt(bare_modules(self._function))
+            self._outside = Outside(self._function, self._state.plan().places)
         plan = self._state.plan()
         arguments = Arguments(self._where, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
-        if self._outside is None:
-            self._outside = Outside(self._function, plan.places)
         mode = tape._mode
         key = (
             plan.number,
@@ -244,9 +245,10 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
             scheduler.step()
 
     ``state`` lists what the function changes or reads beside its arguments: modules, optimizers, tensors, and objects
-    with ``state_tensors()`` (a ``GradScaler``), also nested. Parameters, buffers, gradients, moments and learning rates
-    belong to them, and the random key always is state: dropout draws new masks. What else is changed or kept inside
-    raises an error that names it. ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
+    with ``state_tensors()`` (a ``GradScaler``, an ``EMA``, metrics), also nested. Parameters, buffers, gradients,
+    moments and learning rates belong to them, and the random key always is state: dropout draws new masks. A module
+    without tensors, a loss for instance, need not be listed. What else is changed or kept inside raises an error that
+    names it. ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
 
     Tensors and arrays among the arguments, in any nesting, are inputs; NumPy arrays arrive as tensors. All other values
     are built into the graph: arguments, variables that the function uses, attributes of modules, options of

@@ -17,22 +17,40 @@ Rates = list[tuple[str, Any, Tensor]]  # of each parameter group: the optimizer,
 
 
 def check_reached(where: str, function: Callable[..., Any], state: State) -> None:
-    """Refuse modules and optimizers that the function uses by name and that are not state.
+    """Refuse modules, optimizers, metrics and the like that the function uses by name and that are not state.
 
     Raises:
         RuntimeError: there is one; the message has its name.
     """
-    known = {id(one) for one in state.all_modules()} | {id(one) for one in state.optimizers.values()}
-    known |= {id(one) for one in state.others.values()}
+    known = {id(one) for one in state.objects()}
+    for name, one in _reached(function):
+        stateful = isinstance(one, Module | Optimizer) or _has_state_tensors(one)
+        if stateful and id(one) not in known:
+            what = "its parameters" if isinstance(one, Module) else "its state"
+            raise RuntimeError(
+                f"{where}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
+                f"would be frozen; list it: lucid.compile(function, state=[{name}])"
+            )
+
+
+def bare_modules(function: Callable[..., Any]) -> Iterator[tuple[str, Module]]:
+    """Modules without tensors that the function uses by name, losses for instance: nobody has to list them."""
+    for name, one in _reached(function):
+        if isinstance(one, Module) and next(one.parameters(), None) is None and next(one.buffers(), None) is None:
+            yield name, one
+
+
+def _reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """The variables that the function uses, and what the containers among them hold."""
     for name, value in variables(function):
         inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
         for one in (value, *inside):
-            if isinstance(one, Module | Optimizer) and id(one) not in known:
-                what = "its parameters" if isinstance(one, Module) else "its state"
-                raise RuntimeError(
-                    f"{where}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
-                    f"would be frozen; list it: lucid.compile(function, state=[{name}])"
-                )
+            yield name, one
+
+
+def _has_state_tensors(thing: Any) -> bool:
+    # A class has the method too, and no state.
+    return not isinstance(thing, type) and callable(getattr(thing, "state_tensors", None)) and thing.state_tensors()
 
 
 def _called(thing: Any, function: Callable[..., Any]) -> str:

@@ -6,7 +6,7 @@ identities of optimizer state) and lists everything anew only when one has moved
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -71,6 +71,15 @@ class State:
             f"{where}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
             f"got {type(item).__name__}{hint}"
         )
+
+    def adopt(self, found: Iterable[tuple[str, Module]]) -> None:
+        """Take in named modules that nobody listed."""
+        known = {id(one) for one in self.all_modules()}
+        for name, module in found:
+            if id(module) not in known:
+                known |= {id(one) for one in module.modules()}
+                self.modules[_unused(self.modules, name)] = module
+                self._plan = None
 
     # At every call ---------------------------------------------------------------------------------------------------
 

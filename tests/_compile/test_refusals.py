@@ -7,7 +7,7 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
-from lucid import nn, optim
+from lucid import metrics, nn, optim
 from tests._compile.steps import batches, everything, small_model, small_step
 
 
@@ -30,6 +30,31 @@ def test_an_optimizer_or_a_model_that_is_not_listed():
         "list it: lucid.compile(function, state=[model])"
     )
     assert everything(model, optimizer) == before
+
+
+@pytest.mark.parametrize("make", [metrics.Accuracy, lucid.amp.GradScaler, lambda: optim.EMA(small_model())])
+def test_a_metric_a_scaler_or_an_average_that_is_not_listed(make):
+    used = make()
+    message = refused(lambda x: (used.state_tensors(), x), [], lucid.ones(2))
+    assert f"uses 'used' ({type(used).__name__}), which is not in state, so its state would be frozen" in message
+
+
+def test_a_loss_need_not_be_listed_and_is_watched():
+    model, criterion, kinds = small_model(), nn.CrossEntropyLoss(), {"drop": nn.Dropout(0.5)}
+    x, y = batches(1)[0]
+
+    def loss(x, y):
+        return criterion(kinds["drop"](model(x)), y)
+
+    compiled = lucid.compile(loss, state=model)
+    kinds["drop"].eval()
+    assert compiled(x, y).item() == pytest.approx(loss(x, y).item(), rel=1e-6) and compiled.retraces.count == 0
+    criterion.label_smoothing = 0.3
+    assert compiled(x, y).item() == pytest.approx(loss(x, y).item(), rel=1e-6) and compiled.retraces.count == 1
+    kinds["drop"].train()
+    assert compiled(x, y).item() != compiled(x, y).item() and compiled.retraces.count == 2
+    weighted = nn.CrossEntropyLoss(weight=lucid.ones(3))
+    assert "uses 'weighted' (CrossEntropyLoss), which is not in state" in refused(lambda: weighted(x, y), [])
 
 
 def test_objects_of_methods_partials_and_containers_are_looked_through():
