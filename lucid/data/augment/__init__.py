@@ -22,7 +22,9 @@ Images are (N, C, H, W); every image of a batch draws its own numbers, without a
         ...
 
 Each class is a thin cover of a pure function of images, options and ``key=``: same key, same result, eager or compiled.
-Images before ``Normalize`` are uint8 from 0 to 255 (``DeviceDataset`` brings ``Digits`` there).
+Images before ``Normalize`` are uint8 from 0 to 255 (``DeviceDataset`` brings ``Digits`` there), and colours and
+positions are computed as Pillow does it, value for value. Distributions and probabilities are those of torchvision and
+timm, cut into 65536 steps (RandAugment's probability into 2000).
 """
 
 from lucid.data.augment.color import adjust_brightness, adjust_contrast, adjust_saturation, adjust_sharpness

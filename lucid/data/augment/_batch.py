@@ -60,6 +60,14 @@ def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtyp
     return values.reshape(1, -1, 1, 1).astype(dtype)
 
 
+def one_each(where: str, name: str, value: Any, n: int) -> mx.array:
+    """A number as (1,), or one for each image as (N,)."""
+    values = array(where, value, name)
+    if values.shape not in ((), (1,), (n,)):
+        raise ValueError(f"{where}: {name} must be a number or one for each of {n} images, got shape {values.shape}")
+    return values.reshape(-1)
+
+
 def integers(key: mx.array, n: int, *counts: int) -> mx.array:
     """(len(counts), n) int32: row i holds numbers from 0 to ``counts[i] - 1``, all equally likely.
 

@@ -10,8 +10,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid.data.augment._batch import bytes_of
-from lucid.ops._common import array
+from lucid.data.augment._batch import bytes_of, one_each
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -69,7 +68,6 @@ def mean_of(luma: mx.array) -> mx.array:
     """(N, 1, 1, 1) uint8: the mean of (N, 1, H, W), rounded half up."""
     count = luma.shape[2] * luma.shape[3]
     total = mx.sum(luma.astype(mx.int32), axis=(2, 3), keepdims=True)  # 8 million white pixels fit
-    # As halves: 2 * total would not fit for images half as large.
     return ((total + count // 2) // count).astype(mx.uint8)
 
 
@@ -135,7 +133,4 @@ def equalize_tables(images: mx.array) -> mx.array:
 
 def of_each(where: str, images: mx.array, factor: Any) -> mx.array:
     """(N or 1, 1, 1, 1) float32."""
-    factor = array(where, factor, "factor").astype(mx.float32)
-    if factor.shape not in ((), (images.shape[0],)):
-        raise ValueError(f"{where}: factor must be a number or ({images.shape[0]},), got shape {factor.shape}")
-    return factor.reshape(-1, 1, 1, 1)
+    return one_each(where, "factor", factor, len(images)).astype(mx.float32)[:, None, None, None]

@@ -10,7 +10,8 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from, normals
+from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from, normals, one_each
+from lucid.ops._common import array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -31,10 +32,15 @@ def erase(
     images: TensorLike, top: TensorLike, left: TensorLike, height: TensorLike, width: TensorLike,
     value: TensorLike = 0.0,
 ) -> mx.array:  # fmt: skip
-    """``images`` (N, C, H, W) with a rectangle of each, its corner and size (N,), overwritten by ``value``."""
+    """``images`` (N, C, H, W) with a rectangle of each overwritten by ``value``, which broadcasts with them.
+
+    The corner and the size are numbers, or (N,): one for each image.
+    """
     images = batch_of("erase", images)
-    value = mx.array(value, images.dtype) if isinstance(value, int | float) else value
-    return mx.where(inside_box(images, top, left, height, width), value.astype(images.dtype), images)
+    value = array("erase", value, "value").astype(images.dtype)
+    box = {"top": top, "left": left, "height": height, "width": width}
+    inside = inside_box(images, *(one_each("erase", name, one, len(images)) for name, one in box.items()))
+    return mx.where(inside, value, images)
 
 
 @op
@@ -88,9 +94,8 @@ def _tables(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """What numbers below STEPS mean, int32: how many rectangles (STEPS,), and, for 0, 1, ... of them, a size.
 
-    Sizes are (2, (1 + most) * STEPS). The first STEPS, where nothing is erased, are 0.
-
-    Area and aspect are cut into 256 steps each. timm draws a rectangle that does not fit anew, ten times at most.
+    Sizes are (2, (1 + most) * STEPS); the first STEPS, where nothing is erased, are 0. Area and aspect are cut into 256
+    steps each. timm draws a rectangle that does not fit anew, ten times at most.
     """
     erased = np.arange(STEPS) < round(probability * STEPS)
     amounts = np.where(erased, counts[0] + np.arange(STEPS) % (counts[1] - counts[0] + 1), 0).astype(np.int32)

@@ -5,13 +5,14 @@ arXiv:1905.04899.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, floats_of, integers, keys_from
+from lucid.data.augment._batch import STEPS, floats_of, integers, keys_from, one_each
 from lucid.data.augment._beta import beta_quantiles
 from lucid.data.augment.erasing import inside_box
 from lucid.ops._common import FLOATING, array
@@ -53,16 +54,17 @@ def soft_targets(labels: TensorLike, num_classes: int, label_smoothing: float = 
 
 
 @op
-def mix_images(images: TensorLike, lam: TensorLike, box: Box | None = None) -> mx.array:
+def mix_images(images: TensorLike, lam: TensorLike, box: Sequence[TensorLike] | None = None) -> mx.array:
     """``lam`` of each image and ``1 - lam`` of image N - 1 - i; where a box has pixels, those of the other alone.
 
-    Shapes: images (N, C, H, W) of floats, lam (N,) or (1,), out as images. What mixup (without a box) and cutmix
-    (with lam 1) compute once their numbers are drawn.
+    Shapes: images (N, C, H, W) of floats, lam a number or (N,), the top, left, height and width of the box too; out as
+    images. What mixup (without a box) and cutmix (with lam 1) compute once their numbers are drawn.
     """
-    images = floats_of("mix_images", images)
-    share = lam[:, None, None, None]
+    where = "mix_images"
+    images = floats_of(where, images)
+    share = one_each(where, "lam", lam, len(images))[:, None, None, None]
     if box is not None:
-        share = mx.where(inside_box(images, *box), 0, share)
+        share = mx.where(inside_box(images, *(one_each(where, "box", one, len(images)) for one in box)), 0, share)
     share = share.astype(images.dtype)
     return images * share + images[::-1] * (1 - share)
 

@@ -75,9 +75,7 @@ def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, 
         np.array(found, np.int32),
         np.array(arguments, np.float32),
         np.array([arguments[i] if name in _BLENDS else 1.0 for i, name in enumerate(operations)], np.float32),
-        np.array(
-            [_matrix(name, argument, height, width) for name, argument in zip(operations, arguments, strict=True)]
-        ),
+        np.array([_matrix(*pair, height, width) for pair in zip(operations, arguments, strict=True)]).reshape(-1, 6),
         np.frombuffer(b"".join(tables), np.uint8).reshape(-1, 256),
     )
 
@@ -103,6 +101,7 @@ def apply_operation(
         _checks.one_of("apply_operation", "operation", name, OPERATIONS)
     if len(names) != n:
         raise ValueError(f"apply_operation: {n} images but {len(names)} operations")
+    warping.check_options("apply_operation", images, interpolation, fill)
     return applied(images, rows_of(names, values, height, width), mx.arange(n), interpolation, fill)
 
 

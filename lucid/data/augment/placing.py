@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, batch_of, happens, integers, keys_from, per_channel
+from lucid.data.augment._batch import STEPS, batch_of, happens, integers, keys_from, one_each, per_channel
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -30,8 +30,9 @@ def crop_at(
     size, padding = _window("crop_at", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
         return mx.zeros((*images.shape[:2], *size), images.dtype)
+    top, left = (one_each("crop_at", name, one, len(images)) for name, one in (("top", top), ("left", left)))
     width = images.shape[3] + 2 * padding[0]
-    return _windows(_padded(images, padding, fill, padding_mode), top * width + left, size)
+    return _windows(_padded("crop_at", images, padding, fill, padding_mode), top * width + left, size)
 
 
 @op
@@ -44,11 +45,11 @@ def random_crop(
     size, padding = _window("random_crop", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
         return mx.zeros((*images.shape[:2], *size), images.dtype)
-    images = _padded(images, padding, fill, padding_mode)
+    images = _padded("random_crop", images, padding, fill, padding_mode)
     n, _, height, width = images.shape
     (key,) = keys_from("random_crop", key, 1)
-    starts = np.add.outer(np.arange(height - size[0] + 1) * width, np.arange(width - size[1] + 1)).astype(np.int32)
-    return _windows(images, mx.array(starts.reshape(-1))[integers(key, n, starts.size)[0]], size)
+    top, left = integers(key, n, height - size[0] + 1, width - size[1] + 1)
+    return _windows(images, (mx.arange(height) * width)[top] + left, size)
 
 
 @op
@@ -69,13 +70,15 @@ def _windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> mx.ar
     return mx.take_along_axis(images.reshape(n, c, height * width), at, axis=2).reshape(n, c, *size)
 
 
-def _padded(images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str) -> mx.array:
+def _padded(
+    where: str, images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str
+) -> mx.array:
     n, c, height, width = images.shape
     x_pad, y_pad = padding
     if padding == (0, 0):
         return images
     if padding_mode == "constant":
-        frame = per_channel("crop_at", "fill", fill, c, images.dtype)
+        frame = per_channel(where, "fill", fill, c, images.dtype)
         frame = mx.broadcast_to(frame, (n, c, height + 2 * y_pad, width + 2 * x_pad))
         return mx.slice_update(frame, images, mx.array([y_pad, x_pad]), (2, 3))
     for axis, pad in ((2, y_pad), (3, x_pad)):

@@ -101,7 +101,7 @@ def rand_augment(
     """
     where = "rand_augment"
     images = bytes_of(where, images)
-    _checks.one_of(where, "interpolation", interpolation, warping.INTERPOLATIONS)
+    warping.check_options(where, images, interpolation, fill)
     config = checked_rand_config(where, RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing))
     n, _, height, width = images.shape
     levels, rows = _rand_rows(config, height, width)
@@ -187,7 +187,7 @@ def trivial_augment_wide(
     """
     where = "trivial_augment_wide"
     images = bytes_of(where, images)
-    _checks.one_of(where, "interpolation", interpolation, warping.INTERPOLATIONS)
+    warping.check_options(where, images, interpolation, fill)
     bins = _checks.integer(where, "num_magnitude_bins", num_magnitude_bins, 2)
     n, _, height, width = images.shape
     rows = _wide_rows(bins, height, width)

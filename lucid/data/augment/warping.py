@@ -29,7 +29,7 @@ def affine(
         TypeError: images that are not uint8.
     """
     images = batch_of("affine", images)
-    _checks.one_of("affine", "interpolation", interpolation, INTERPOLATIONS)
+    check_options("affine", images, interpolation, fill)
     if images.dtype != mx.uint8:
         raise TypeError(f"affine: images must be uint8, got {_checks.dtype_name(images.dtype)}")
     matrix = mx.array(matrix)
@@ -40,6 +40,11 @@ def affine(
         return images
     out, inside = (_nearest if interpolation == "nearest" else _bilinear)(images, matrix)
     return mx.where(inside, out, per_channel("affine", "fill", fill, c, images.dtype))
+
+
+def check_options(where: str, images: mx.array, interpolation: str, fill: float | Sequence[float]) -> None:
+    _checks.one_of(where, "interpolation", interpolation, INTERPOLATIONS)
+    per_channel(where, "fill", fill, images.shape[1], images.dtype)
 
 
 def fixed_point(matrix: np.ndarray) -> np.ndarray:
