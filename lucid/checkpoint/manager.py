@@ -101,9 +101,9 @@ class Manager:
     ) -> Path:
         """Write a checkpoint, then remove those that need not stay. Gives its folder.
 
-        ``state`` names the parts: objects with ``state_dict()`` and ``load_state_dict()``, ``lucid.random``, or plain
-        values: numbers, strings, lists, tuples, dictionaries, tensors, NumPy arrays. Call it between steps: gradients
-        are not saved. It waits for the values.
+        ``state`` names the parts: objects with ``state_dict()`` and ``load_state_dict()``, ``lucid.random`` (also
+        ``numpy.random`` and Python's ``random``), or plain values: numbers, strings, lists, tuples, dictionaries,
+        tensors, NumPy arrays. Call it between steps: gradients are not saved. It waits for the values.
 
         Raises:
             TypeError: a part holds something that cannot be saved. Nothing is written then.

@@ -8,7 +8,8 @@ from typing import Any
 from lucid.checkpoint.folder import CheckpointError, check_part_name
 from lucid.checkpoint.tree import Tensors, pack
 
-_PROTOCOLS = (("state_dict", "load_state_dict"), ("get_state", "set_state"))  # the second is that of lucid.random
+# The second is that of lucid.random and numpy.random, the third that of Python's random.
+_PROTOCOLS = (("state_dict", "load_state_dict"), ("get_state", "set_state"), ("getstate", "setstate"))
 
 
 def _access(part: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:

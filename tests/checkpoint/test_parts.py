@@ -1,5 +1,7 @@
 """Handing states back: every part gets its own, or none changes."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -36,12 +38,12 @@ def test_parts_come_back_and_plain_values_are_returned():
     assert values(other) == want
 
 
-def test_numpy_generators_of_the_old_kind_are_parts_too():
-    np.random.seed(3)  # noqa: NPY002
-    saved = states({"numpy": np.random})
-    first = np.random.random(5)  # noqa: NPY002
-    load_parts("here", {"numpy": np.random}, saved, True)
-    np.testing.assert_array_equal(np.random.random(5), first)  # noqa: NPY002
+@pytest.mark.parametrize("generator", [np.random, np.random.RandomState(1), random, random.Random(1)])
+def test_generators_of_numpy_and_python_are_parts_too(generator):
+    saved = states({"generator": generator})
+    first = [generator.random() for _ in range(5)]
+    load_parts("here", {"generator": generator}, saved, True)
+    assert [generator.random() for _ in range(5)] == first
 
 
 def test_a_part_that_does_not_fit_leaves_all_as_they_were():
