@@ -46,7 +46,10 @@ def samples_of(where: str, preds: Any, target: Any, ignore_index: int | None) ->
     else:
         wanted = preds.shape[:1] * (preds.ndim > 1) + preds.shape[2:]
         if target.shape != wanted:
-            raise ValueError(f"{where}: target must have shape {wanted} for preds of {preds.shape}, got {target.shape}")
+            hint = "; preds (C,) are one sample, those of several are (N, C)" if preds.ndim == 1 else ""
+            raise ValueError(
+                f"{where}: target must have shape {wanted} for preds of {preds.shape}, got {target.shape}{hint}"
+            )
         labels = _numbers(where, "target", target)
     return _counted(logits, _largest(logits), labels, ignore_index)
 

@@ -85,6 +85,13 @@ def test_counts_stay_exact_beyond_float32():
     ("preds", "target", "k", "error", "message"),
     [
         (np.zeros((2, 3), np.float32), [0], 1, ValueError, r"target must have shape \(2,\) for preds of \(2, 3\)"),
+        (
+            [0.9, 0.2],
+            [1, 0],
+            1,
+            ValueError,
+            r"target must have shape \(\) .* got \(2,\); .* those of several are \(N, C\)",
+        ),
         (np.zeros((2, 3), np.float32), [0.0, 1.0], 1, ValueError, r"soft labels must have the shape \(2, 3\)"),
         (np.zeros((2, 3), np.float32), [True, False], 1, TypeError, "target must hold class numbers"),
         (np.zeros((2, 0), np.float32), [0, 0], 1, ValueError, "at least one class"),
