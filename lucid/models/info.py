@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lucid import _checks
+from lucid import _checks, random
 from lucid._summary import summary
 from lucid.models.registry import parse, short_name
 from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Accuracy
@@ -116,5 +116,6 @@ def model_info(name: str, image_size: int | None = None) -> ModelInfo:
 def _cost(variant: str, num_classes: int, image_size: int) -> tuple[int, int]:
     """Parameters and multiply-adds."""
     kind, options = VARIANTS[variant]
-    found = summary(kind(num_classes, **options), (1, 3, image_size, image_size))
+    with random.fork():  # the new model's weights are drawn, if never computed
+        found = summary(kind(num_classes, **options), (1, 3, image_size, image_size))
     return found.total_params, found.total_mult_adds
