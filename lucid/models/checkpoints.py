@@ -134,7 +134,7 @@ def save_checkpoint(
       library. Without classifier the names are those of ``ConvNextModel``.
 
     Raises:
-        ValueError: the dialect has no such network, or the file is not called ``*.safetensors``.
+        ValueError: the dialect has no such network or no such parameter, or the file is not called ``*.safetensors``.
         TypeError: ``model`` is no ConvNeXt.
     """
     model = _module_itself(model)
@@ -152,6 +152,11 @@ def save_checkpoint(
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
     for official, tensor in own.items():
+        if translate(official, "official", "official") is None:
+            raise ValueError(
+                f"save_checkpoint: no ConvNeXt has the model's {official!r}; "
+                "lucid.save(model.state_dict(), path) writes it under its own names"
+            )
         name = translate(official, "official", dialect)
         if name is None:
             raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}; dialect='official' has it")

@@ -407,6 +407,14 @@ def test_what_a_dialect_lacks_is_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("dialect", ["official", "timm"])
+def test_what_was_added_to_a_model_is_named(dialect, tmp_path):
+    model = built("timm")
+    model.head = nn.Sequential(nn.Linear(22, 5), nn.Linear(5, 4))
+    with pytest.raises(ValueError, match=r"no ConvNeXt has the model's 'head.0.weight'; lucid.save\(model.state_dict"):
+        save_checkpoint(model, tmp_path / "x.safetensors", dialect)
+
+
 # Names and files ------------------------------------------------------------------------------------------------------
 
 
