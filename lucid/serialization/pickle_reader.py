@@ -27,6 +27,7 @@ _LONGEST_NAME = 256
 _LONGEST_KEY = 4096
 _LONGEST_INTEGER = 256  # bytes
 _LONGEST_TUPLE_AS_KEY = 32
+_MOST_TUPLES_AS_KEYS = 1000
 _ORDERED_DICT = "collections.OrderedDict"
 
 
@@ -90,6 +91,7 @@ class _Machine:
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.persistent: list[Persistent] = []
+        self.keys = Keys()
 
     def take(self, size: int) -> bytes:
         self.left -= size
@@ -139,8 +141,9 @@ class _Machine:
         full = f"{module}.{name}"
         if full != _ORDERED_DICT and full not in self.names:
             raise ValueError(
-                f"its pickle asks for {full[:_LONGEST_NAME]!r}, which is not imported: only tensors and plain "
-                "containers are read; in PyTorch, torch.save(model.state_dict(), ...) writes a file of these alone"
+                f"its pickle asks for {full[:_LONGEST_NAME]!r}, which is not imported: only tensors of MLX's dtypes "
+                "and plain containers are read; "
+                "in PyTorch, torch.save(model.state_dict(), ...) writes a file of these alone"
             )
         self.push(Name(full))
 
@@ -158,14 +161,14 @@ class _Machine:
         self.top(list).extend(items)
 
     def add(self, items: list[Any]) -> None:
-        self.top(set).update(hashable(one) for one in items)
+        self.top(set).update(map(self.keys.checked, items))
 
     def set_items(self, items: list[Any]) -> None:
         target = self.top(dict)
         if len(items) % 2:
             raise ValueError("its pickle has a key without value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[hashable(key)] = value
+            target[self.keys.checked(key)] = value
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
@@ -204,22 +207,35 @@ class _Machine:
         return [self.pop() for _ in range(count)][::-1]
 
 
-def hashable(key: Any) -> Any:
-    """``key`` if it can be one: a number, a string or a tuple of some. Raises ValueError if not.
+class Keys:
+    """Checks the keys of dictionaries and the members of sets, so that no choice of them makes hashing slow."""
 
-    Short and flat, because the pickle may use one key a million times, and because the hash of a tuple in a tuple, a
-    million deep, would overflow C's stack.
-    """
-    parts = key if isinstance(key, tuple) else (key,)
-    if len(parts) > _LONGEST_TUPLE_AS_KEY or not all(
-        one is None or isinstance(one, str | int | float) for one in parts
-    ):
-        raise ValueError(
-            f"its pickle uses a {type(key).__name__} as a key; wanted numbers, strings or short tuples of them"
-        )
-    if any(isinstance(one, str) and len(one) > _LONGEST_KEY for one in parts):
-        raise ValueError(f"its pickle uses a key of more than {_LONGEST_KEY} letters")
-    return key
+    def __init__(self) -> None:
+        self._tuples = 0
+
+    def checked(self, key: Any) -> Any:
+        """``key`` if it can be one: a number, a string or a tuple of some. Raises ValueError if not.
+
+        Strings are hashed with a secret. Whoever writes the file can choose integers and tuples that all have one
+        hash, among which every look-up walks through all: of integers in 64 bits eight have one, tuples are counted.
+        They are short, because the pickle may use one a million times, and flat, because the hash of a tuple in a
+        tuple, a million deep, would overflow C's stack.
+        """
+        parts = key if isinstance(key, tuple) else (key,)
+        if len(parts) > _LONGEST_TUPLE_AS_KEY or not all(
+            one is None or isinstance(one, str | int | float) for one in parts
+        ):
+            raise ValueError(
+                f"its pickle uses a {type(key).__name__} as a key; wanted numbers, strings or short tuples of them"
+            )
+        if any(isinstance(one, str) and len(one) > _LONGEST_KEY for one in parts):
+            raise ValueError(f"its pickle uses a key of more than {_LONGEST_KEY} letters")
+        if any(isinstance(one, int) and not -(2**63) <= one < 2**64 for one in parts):
+            raise ValueError("its pickle uses an integer of more than 64 bits as a key")
+        self._tuples += isinstance(key, tuple)
+        if self._tuples > _MOST_TUPLES_AS_KEYS:
+            raise ValueError(f"its pickle uses tuples as keys more than {_MOST_TUPLES_AS_KEYS:,} times")
+        return key
 
 
 def _decoded(data: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lucid._tensor import Tensor
-from lucid.serialization.pickle_reader import Call, Name, Persistent, hashable
+from lucid.serialization.pickle_reader import Call, Keys, Name, Persistent
 from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
 
 _DEEPEST = 100  # containers in containers
@@ -36,6 +36,7 @@ class Objects:
         self._storages = storages
         self._made: dict[int, tuple[Any, int]] = {}  # by the node's id: the object, and how many values it stands for
         self._open: set[int] = set()  # nodes that are being made, each inside the one before
+        self._keys = Keys()
         self._copied = 0  # values that calls were given, which may be the same every time
 
     def make(self, node: Any) -> Any:
@@ -90,23 +91,22 @@ class Objects:
             self._copied += count
             if self._copied > _MOST_COPIED:
                 raise ValueError(f"it makes sets, sizes and counters of more than {_MOST_COPIED:,} values")
-            return _value(node.name.rpartition(".")[2], *arguments), count
+            return self._value(node.name.rpartition(".")[2], *arguments), count
         except TypeError:
             raise ValueError(f"it calls {node.name} with other arguments than PyTorch does") from None
 
-
-def _value(name: str, first: Any, *rest: Any) -> Any:
-    """What a call means that needs no storage. Raises TypeError if the arguments do not suit."""
-    if name == "_rebuild_parameter" and isinstance(first, Tensor):
-        return first
-    if name == "device" and all(isinstance(one, str | int) for one in (first, *rest)):
-        return ":".join(str(one) for one in (first, *rest))
-    if name == "complex":
-        return complex(first, *rest)
-    if name == "set" and isinstance(first, list) and not rest:
-        return {hashable(one) for one in first}
-    if name == "Size" and isinstance(first, tuple) and not rest:
-        return first
-    if name == "Counter" and isinstance(first, dict) and not rest:
-        return Counter(first)
-    raise TypeError
+    def _value(self, name: str, first: Any, *rest: Any) -> Any:
+        """What a call means that needs no storage. Raises TypeError if the arguments do not suit."""
+        if name == "_rebuild_parameter" and isinstance(first, Tensor):
+            return first
+        if name == "device" and all(isinstance(one, str | int) for one in (first, *rest)):
+            return ":".join(str(one) for one in (first, *rest))
+        if name == "complex" and [type(one) for one in (first, *rest)] == [float, float]:
+            return complex(first, *rest)
+        if name == "set" and isinstance(first, list) and not rest:
+            return set(map(self._keys.checked, first))
+        if name == "Size" and isinstance(first, tuple) and not rest:
+            return first
+        if name == "Counter" and isinstance(first, dict) and not rest:
+            return Counter(first)
+        raise TypeError

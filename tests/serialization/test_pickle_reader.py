@@ -37,6 +37,7 @@ def read(body, names=()):
         (b"]K\x01a", [1]),
         (b"}(" + text("a") + b"K\x01" + text("b") + b"K\x02u", {"a": 1, "b": 2}),
         (b"}K\x01K\x02\x86K\x03s", {(1, 2): 3}),
+        (b"}" + integer(2**64 - 1) + b"K\x03s", {2**64 - 1: 3}),
         (ORDERED_DICT + text("a") + b"K\x01s", OrderedDict(a=1)),
         (ORDERED_DICT + b"}" + text("_metadata") + b"}sb", OrderedDict()),
         (b"\x8f(K\x01K\x01\x90", {1}),
@@ -136,6 +137,10 @@ def test_code_is_refused_by_name(body, culprit):
         (pickled(b"\x8c\x01\xff"), "no UTF-8"),
         (pickled(b"}" + text("x" * 5000) + b"Ns"), "more than 4096 letters"),
         (pickled(b"}(" + b"N" * 33 + b"tNs"), "a tuple as a key"),
+        # Keys chosen to have one hash would make a dictionary of thirty thousand take a minute.
+        (pickled(b"}" + integer((2**61 - 1) * 8 + 9) + b"Ns"), "an integer of more than 64 bits as a key"),
+        (pickled(b"\x8f(" + integer(-(2**64)) + b"\x90"), "an integer of more than 64 bits as a key"),
+        (pickled(b"}" + b"K\x01\x85Ns" * 1001), "tuples as keys more than 1,000 times"),
     ],
 )
 def test_nonsense_is_refused(body, fault):

@@ -53,6 +53,12 @@ def test_what_is_copied_again_and_again_is_refused(tmp_path, function, values):
         load(tmp_path, b"(" + values + b"q\x00" + calls + b"t")
 
 
+def test_tuples_in_sets_are_few(tmp_path):
+    members = b"](" + b"".join(integer(i) + b"\x85" for i in range(1001)) + b"e"
+    with pytest.raises(ValueError, match="tuples as keys more than 1,000 times"):
+        load(tmp_path, b"cbuiltins\nset\n" + members + b"\x85R")
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -64,6 +70,7 @@ def test_what_is_copied_again_and_again_is_refused(tmp_path, function, values):
         (b"ctorch\nfloat32\n)R", "torch.float32 with other arguments"),
         (b"ctorch\ndevice\n]\x85R", "torch.device with other arguments"),
         (b"cbuiltins\ncomplex\n]\x85R", "builtins.complex with other arguments"),
+        (b"cbuiltins\ncomplex\n\x8a\xff" + b"\x7f" * 255 + b"\x85R", "builtins.complex with other arguments"),
         (b"cbuiltins\nset\nK\x01\x85R", "builtins.set with other arguments"),
         (b"cbuiltins\nset\n]]a\x85R", "a list as a key"),
         (b"ccollections\nCounter\n]\x85R", "collections.Counter with other arguments"),
