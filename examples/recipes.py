@@ -134,8 +134,7 @@ def read_config(path: Path, kind: type[Recipe]) -> dict[str, Any]:
 
 def shown(recipe: Recipe) -> str:
     """The recipe as JSON, a line for each field: what ``--print-config`` prints and ``--config`` reads."""
-    values = ((one.name, getattr(recipe, one.name)) for one in in_order(type(recipe)))
-    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in values)
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in settings_of(recipe).items())
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
@@ -143,6 +142,11 @@ def in_order(kind: type[Recipe]) -> list["dataclasses.Field[Any]"]:
     """The fields, a program's own ones first."""
     common = {one.name for one in fields(Recipe)}
     return sorted(fields(kind), key=lambda one: one.name in common)
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The values by name, a program's own ones first."""
+    return {one.name: getattr(recipe, one.name) for one in in_order(type(recipe))}
 
 
 def option(name: str) -> str:

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +68,8 @@ class RunFolder:
         ]
         report = Report(
             self.title, trainer.history, names, trainer.evaluation.confusion, mistakes, self.configuration,
-            self.figures, f"Classes and mistakes are those of epoch {last['epoch']}.", shlex.join(self.command),
-            trainer.part,
+            self.figures, f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {last['epoch']}.",
+            shlex.join(self.command), trainer.part,
         )  # fmt: skip
         write_report(self.folder / "report.html", report)
 
