@@ -74,6 +74,10 @@ class FeatureListNet(nn.Module):
         maps = dict(zip(indices, self.body.forward_intermediates(x, indices, intermediates_only=True), strict=True))
         return [maps[i] for i in self._wanted]
 
+    def freeze_stages(self, n: int) -> None:
+        """As of the network: train no longer the stem and the first ``n`` stages (isotropic: blocks)."""
+        self.body.freeze_stages(n)
+
     def set_grad_checkpointing(self, enable: bool = True, every: str = "block") -> None:
         """As of the network: in training, compute each block again for the backward pass instead of keeping it."""
         self.body.set_grad_checkpointing(enable, every)

@@ -76,6 +76,17 @@ def test_the_isotropic_network_gives_its_blocks():
     assert [y.shape for y in model(lucid.zeros(1, 3, 24, 17))] == [(1, 6, 3, 2)] * 2
 
 
+def test_frozen_stages_get_no_gradient():
+    model = backbone(out_indices=(1, 2))
+    model.freeze_stages(1)
+    trained(model)
+    with_gradient = {name for name, p in model.named_parameters() if p.grad is not None}
+    frozen = ("body.downsample_layers.0.", "body.stages.0.")
+    assert with_gradient == {name for name, _ in model.named_parameters() if not name.startswith(frozen)}
+    with pytest.raises(ValueError, match="freeze_stages: n must be at most 3, the number of stages, got 4"):
+        model.freeze_stages(4)
+
+
 def test_grad_checkpointing_gives_the_same_gradients():
     gradients = []
     for enable in (False, True):
