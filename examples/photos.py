@@ -1,0 +1,119 @@
+"""Photos in folders: which can be read, and which are trained and tested with."""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lucid import data
+
+VAL_NAMES = ("val", "valid", "validation", "test")
+SHOWN_CLASSES, SHOWN_PROBLEMS = 20, 50
+
+
+@dataclass
+class Photos:
+    """What is trained and what is tested with: (path, class number), and (path, reason) of what cannot be read."""
+
+    root: Path
+    classes: list[str]
+    train: list[tuple[str, int]]
+    val: list[tuple[str, int]]
+    skipped: list[tuple[str, str]]
+    ignored: int  # files that are no pictures
+
+    def split_table(self) -> str:
+        """CSV of path, class and part."""
+        parts = (("train", self.train), ("val", self.val))
+        rows = [(self.name(path), self.classes[number], part) for part, samples in parts for path, number in samples]
+        return as_csv(("path", "class", "part"), rows)
+
+    def skipped_table(self) -> str:
+        return as_csv(("path", "reason"), [(self.name(path), reason) for path, reason in self.skipped])
+
+    def name(self, path: str) -> str:
+        """``path`` below the folder, printable whatever bytes it has."""
+        return printable(os.path.relpath(path, self.root))
+
+
+def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
+
+
+def printable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def find_photos(root: Path, val_part: float, seed: int) -> Photos:
+    """All pictures that can be read, in two parts.
+
+    Raises:
+        ValueError, FileNotFoundError: no folder, fewer than two classes, a class that has no picture in it.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    train_folder, val_folder = find_parts(root)
+    train = data.ImageFolder(train_folder)
+    if len(train.classes) < 2:
+        raise ValueError(
+            f"{train_folder} has one class only, {train.classes[0]}; it takes a folder for each of several"
+        )
+    val = None
+    if val_folder is not None:
+        val = data.ImageFolder(val_folder, allow_empty=True, class_to_idx=train.class_to_idx)
+    skipped: list[tuple[str, str]] = []
+    kept = [checked(folder, skipped) for folder in (train, val) if folder is not None]
+    for number, name in enumerate(train.classes):
+        if not any(target == number for _, target in kept[0]):
+            raise ValueError(f"no picture of the class {printable(name)} in {train_folder} can be read")
+    if val is None:
+        first, second = data.stratified_split([number for _, number in kept[0]], val_part, seed)
+        kept = [[kept[0][i] for i in numbers] for numbers in (first, second)]
+    if not kept[1]:
+        raise ValueError(f"there is nothing to test with: {'one picture a class' if val is None else val_folder}")
+    ignored = sum(folder.ignored.total() for folder in (train, val) if folder is not None)
+    return Photos(root, [printable(name) for name in train.classes], kept[0], kept[1], skipped, ignored)
+
+
+def find_parts(root: Path) -> tuple[Path, Path | None]:
+    """The folders with the classes to train and to test with: ``root`` itself and None, where these are all in one."""
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    train = parts.pop("train", None)
+    # With other folders beside it, or none inside, "train" is a class of vehicles.
+    if train is None or not set(parts) <= set(VAL_NAMES) or not any(one.is_dir() for one in train.iterdir()):
+        return root, None
+    return train, next((parts[name] for name in VAL_NAMES if name in parts), None)
+
+
+def checked(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[tuple[str, int]]:
+    """The samples that can be read; the others, and why, go to ``skipped``."""
+    kept = []
+    reasons = tqdm(folder.check(), f"checking {folder.root}", len(folder), leave=False, unit=" img", disable=None)
+    for (path, number), reason in zip(folder.samples, reasons, strict=True):
+        if reason is None:
+            kept.append((path, number))
+        else:
+            skipped.append((path, reason))
+    return kept
+
+
+def tell(photos: Photos, out: Path) -> None:
+    """What was found, and what was not used."""
+    names = ", ".join(photos.classes[:SHOWN_CLASSES]) + (", ..." if len(photos.classes) > SHOWN_CLASSES else "")
+    print(
+        f"{photos.root}: {len(photos.train)} pictures to train and {len(photos.val)} to test with, "
+        f"{len(photos.classes)} classes: {names}"
+    )
+    for path, reason in photos.skipped[:SHOWN_PROBLEMS]:
+        print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
+    if count := len(photos.skipped):
+        print(f"{count} pictures cannot be read, all of them are listed in {out / 'skipped.csv'}", file=sys.stderr)
+    if photos.ignored:
+        print(f"{photos.ignored} other {'file is no picture' if photos.ignored == 1 else 'files are no pictures'}")

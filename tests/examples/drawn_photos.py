@@ -1,0 +1,73 @@
+"""A folder of photos that nobody has to take: three subjects in any colours, sizes, places and kinds of files."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from tests.data.broken_images import broken_files
+
+CLASSES = ["balls", "fences", "stairs"]
+ORIENTATION = 0x0112
+
+
+def draw(rng, label, size):
+    """A picture of ``size``: a ball, or bars that stand or lie, bright before a dark ground, with noise over it."""
+    width, height = size
+    y, x = np.mgrid[:height, :width] / min(size)  # the short side is 1
+    place, period, phase = rng.uniform(0.3, 0.7, 2), rng.uniform(0.25, 0.5), rng.uniform(0, 2 * np.pi)
+    if label == "balls":
+        distance = np.hypot(x - place[0] * width / min(size), y - place[1] * height / min(size))
+        pattern = distance < rng.uniform(0.2, 0.4)
+    else:
+        pattern = np.sin(2 * np.pi * (x if label == "fences" else y) / period + phase) > rng.uniform(-0.3, 0.3)
+    ground, color = rng.uniform(0, 110, 3), rng.uniform(140, 255, 3)
+    pixels = np.where(pattern[..., None], color, ground) + rng.uniform(-30, 30) * x[..., None]
+    return Image.fromarray((pixels + rng.normal(0, 10, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def files(rng, count):
+    """(name, content) of ``count`` pictures and of 20 broken ones among them, of as many classes, kinds and sizes."""
+    for number in range(count):
+        label = CLASSES[number % 3]
+        size = tuple(int(side) for side in rng.integers(40, 160, 2))
+        name, content = encode(draw(rng, label, size), number // 3)
+        yield f"{label}/{number:03}{name}", content
+    broken = broken_files(draw(rng, "balls", (90, 90)))
+    for number, (name, (content, _)) in enumerate(broken.items()):
+        yield f"{CLASSES[number % 3]}/broken {name}", content
+
+
+def encode(image, number):
+    """The end of a name, and a file of one of the many kinds that people have."""
+    file, options = io.BytesIO(), {}
+    kind, end = [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("JPEG", ".JPEG")][number % 4]
+    if number % 10 == 3:
+        image = image.convert("L")
+    elif number % 10 == 5:
+        kind, end, image = "PNG", "_transparent.png", image.convert("RGBA")
+    elif number % 10 == 6:
+        kind, end, image = "JPEG", "_cmyk.jpg", image.convert("CMYK")
+    elif number % 10 == 7:
+        kind, end, image = "PNG", "_palette.png", image.convert("P")
+    elif number % 10 == 8:
+        kind, end = "PNG", "_16bit.png"
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    elif number % 10 == 9:
+        kind, end, exif = "JPEG", "_turned.jpg", Image.Exif()
+        image = image.transpose(Image.Transpose.ROTATE_90)
+        exif[ORIENTATION] = 6  # turn it back
+        options["exif"] = exif
+    image.save(file, kind, **options)
+    return end, file.getvalue()
+
+
+def write_photos(root, count=280, seed=0):
+    """``count`` pictures in folders of three classes, and 20 broken ones among them; hidden files and others, too."""
+    rng = np.random.default_rng(seed)
+    for name, content in files(rng, count):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (root / "balls" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (root / "stairs" / "notes.txt").write_text("no picture")
