@@ -130,7 +130,7 @@ def applied(
     if (rows.matrices == _STILL).all():
         return out
     matrices = warping.fixed_point(rows.matrices) if interpolation == "nearest" else rows.matrices.astype(np.float32)
-    return warping.affine.__wrapped__(out, mx.array(matrices)[chosen], interpolation, fill)  # type: ignore[attr-defined]
+    return warping.warped(out, mx.array(matrices)[chosen], interpolation, fill)
 
 
 def _table(name: str, argument: float) -> np.ndarray:

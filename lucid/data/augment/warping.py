@@ -1,13 +1,14 @@
 """Affine maps of images, each its own, in the arithmetic of Pillow: a matrix says where each pixel is taken from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
 from lucid.data.augment._batch import batch_of, per_channel
-from lucid.ops._common import FLOATING
+from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -21,8 +22,8 @@ def affine(
     """Images whose pixel (x, y) comes from (a x + b y + c, d x + e y + f) of the input; ``fill`` where that is outside.
 
     Shapes: images (N, C, H, W) uint8, matrix (N, 6) of a, b, c, d, e, f, out as images. Coordinates are those of
-    Pillow: x to the right, y down, the middle of the first pixel at (0.5, 0.5). For "nearest" the matrix may be
-    what ``fixed_point`` makes of one: then every pixel is Pillow's, also where a coordinate falls between two.
+    Pillow: x to the right, y down, the middle of the first pixel at (0.5, 0.5). With "nearest" and a matrix in NumPy
+    every pixel is Pillow's; a matrix on the device is float32, so a pixel on the border of two may be the other one.
 
     Raises:
         ValueError: another interpolation, or shapes that do not fit each other.
@@ -32,14 +33,21 @@ def affine(
     check_options("affine", images, interpolation, fill)
     if images.dtype != mx.uint8:
         raise TypeError(f"affine: images must be uint8, got {_checks.dtype_name(images.dtype)}")
-    matrix = mx.array(matrix)
-    n, c = images.shape[:2]
-    if matrix.shape != (n, 6):
-        raise ValueError(f"affine: matrix must have shape ({n}, 6), got {matrix.shape}")
+    if np.shape(matrix) != (len(images), 6):
+        raise ValueError(f"affine: matrix must have shape ({len(images)}, 6), got {np.shape(matrix)}")
+    if interpolation == "nearest" and not isinstance(matrix, mx.array):
+        matrix = mx.array(fixed_point(matrix))
+    else:
+        matrix = array("affine", matrix, "matrix").astype(mx.float32)
+    return warped(images, matrix, interpolation, fill)
+
+
+def warped(images: mx.array, matrix: mx.array, interpolation: str, fill: float | Sequence[float]) -> mx.array:
+    """``affine`` for a matrix of floats or, with "nearest", of ``fixed_point``."""
     if images.size == 0:
         return images
     out, inside = (_nearest if interpolation == "nearest" else _bilinear)(images, matrix)
-    return mx.where(inside, out, per_channel("affine", "fill", fill, c, images.dtype))
+    return mx.where(inside, out, per_channel("affine", "fill", fill, images.shape[1], images.dtype))
 
 
 def check_options(where: str, images: mx.array, interpolation: str, fill: float | Sequence[float]) -> None:
@@ -47,7 +55,7 @@ def check_options(where: str, images: mx.array, interpolation: str, fill: float 
     per_channel(where, "fill", fill, images.shape[1], images.dtype)
 
 
-def fixed_point(matrix: np.ndarray) -> np.ndarray:
+def fixed_point(matrix: Any) -> np.ndarray:
     """(..., 6) int32: a matrix in units of 1 / 65536, its shift that of the middle of the first pixel.
 
     Coordinates must stay below 32768, as in Pillow.
@@ -76,8 +84,6 @@ def _nearest(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
 
 def _bilinear(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     n, c, height, width = images.shape
-    if matrix.dtype not in FLOATING:
-        raise TypeError("affine: a matrix of fixed_point is for interpolation 'nearest'; give it as floats")
     x, y = mx.arange(width) + 0.5, mx.arange(height)[:, None] + 0.5
     a, b, shift_x, d, e, shift_y = (matrix[:, i, None, None] for i in range(6))
     column, row = shift_x + x * a + y * b, shift_y + x * d + y * e  # (N, H, W)

@@ -5,7 +5,6 @@ import pytest
 
 import lucid
 from lucid.data import augment
-from lucid.data.augment import warping
 from tests.reference import augment_cases as cases
 
 STILL = [1, 0, 0, 0, 1, 0]
@@ -35,13 +34,16 @@ def test_half_a_pixel_is_the_mean_of_two():
     assert out.ravel().tolist() == [15, 30, 60, 5]  # the middle of the last one is on the edge, so outside
 
 
-def test_fixed_point_matrices_take_the_same_pixels():
+def test_matrices_from_the_host_and_from_the_device_take_the_same_pixels():
     images = lucid.tensor(cases.images(3))
     matrix = np.random.default_rng(1).uniform(-0.4, 0.4, (5, 6)) + STILL
-    np.testing.assert_array_equal(
-        augment.affine(images, warping.fixed_point(matrix)).numpy(),
-        augment.affine(images, matrix.astype(np.float32)).numpy(),
-    )
+    host = augment.affine(images, matrix).numpy()
+    np.testing.assert_array_equal(host, augment.affine(images, lucid.tensor(matrix)).numpy())
+    whole = [STILL, [1, 0, 1, 0, 1, 0], STILL, STILL, STILL]
+    for one in (whole, lucid.tensor(whole)):  # of integers
+        out = augment.affine(images, one).numpy()
+        np.testing.assert_array_equal(out[0], images.numpy()[0])
+        np.testing.assert_array_equal(out[1, :, :, :-1], images.numpy()[1, :, :, 1:])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,6 @@ def test_fixed_point_matrices_take_the_same_pixels():
         (lambda x, m: augment.affine(x, m, "cubic"), ValueError, "interpolation must be 'nearest' or 'bilinear'"),
         (lambda x, m: augment.affine(x, m[:, :4]), ValueError, r"matrix must have shape \(2, 6\), got \(2, 4\)"),
         (lambda x, m: augment.affine(x.float(), m), TypeError, "images must be uint8, got float32"),
-        (lambda x, m: augment.affine(x, warping.fixed_point(m), "bilinear"), TypeError, "give it as floats"),
     ],
 )
 def test_wrong_arguments_are_refused(call, error, message):
