@@ -128,7 +128,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
                 )  # fmt: skip
                 if numbered:
                     parts.append(label(f"{value}", x + cell / 2, y + cell / 2 + 4, "count mid"))
-    style = f"font-size:{font:.1f}px;min-width:{min(side, 480):.0f}px;max-width:{1.3 * side:.0f}px"
+    style = f"font-size:{font:.1f}px;min-width:{min(side, 420):.0f}px;max-width:{1.3 * side:.0f}px"
     content, box = "".join(parts), f"0 0 {side:.0f} {side:.0f}"
     return element(
         "svg", content, class_="confusion", viewBox=box, style=style, role="img", aria_label="confusion matrix"

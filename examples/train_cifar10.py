@@ -48,6 +48,7 @@ from lucid.data import augment
 from lucid.serialization import load_with_metadata
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
+TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +219,7 @@ def make_folder(out: Path, settings: Settings, trainer: Trainer, test_set: Any) 
     pictures = np.rint(test_set.data * (255 / test_set.max_value)).astype(np.uint8).transpose(0, 2, 3, 1)
     return RunFolder(
         out,
-        f"ConvNeXt on {settings.dataset}",
+        f"ConvNeXt on {TITLES[settings.dataset]}",
         {**settings_of(settings), "compiled": trainer.is_compiled},
         weights_metadata("convnext", test_set.classes, preprocessing, recipe=settings_of(settings)),
         pictures.__getitem__,

@@ -137,7 +137,7 @@ def test_the_curves_are_a_picture(whole):
 def test_the_report_tells_the_run(whole):
     text, last = (whole.out / "report.html").read_text(), history_of(whole.out)[-1]
     right = round(last["test_accuracy"] * 355)
-    assert f"{right} of 355 test images are right." in text and "ConvNeXt on digits" in text
+    assert f"{right} of 355 test images are right." in text and "ConvNeXt on handwritten digits" in text
     assert f"<dd>{last['test_accuracy']:.2%}" in text and f"<td>{last['train_loss']:.6g}</td>" in text
     assert text.count("data:image/png;base64,") == min(24, 355 - right)
     assert "<th>mixup</th><td>0.2</td>" in text and "train_cifar10.py --dataset digits" in text
