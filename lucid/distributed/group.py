@@ -17,7 +17,7 @@ from lucid.distributed import init_guard
 from lucid.distributed.launcher import Launch, launch_of
 from lucid.distributed.watch import Watch
 
-BACKENDS = ("any", "ring", "mpi", "jaccl", "jaccl-ring", "nccl")
+BACKENDS = ("any", "ring", "mpi", "jaccl", "nccl")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ _group: ProcessGroup | None = None
 def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: bool = True) -> None:
     """Join the processes that the launcher started with this one; alone, be a group of one where nothing needs sending.
 
-    - ``backend``: "ring", "mpi", "jaccl", "jaccl-ring", "nccl", or "any": the one that the launcher has prepared.
+    - ``backend``: "ring", "mpi", "jaccl", "nccl", or "any": the one that the launcher has prepared.
     - ``timeout_s``: seconds until all ranks have to be there. When one is missing this process ends with a message.
     - ``watch``: keep a connection to the neighbours, so that a rank that dies ends the others with a message, and ranks
       that call different collectives learn of it. Without it they may wait for ever.

@@ -36,6 +36,7 @@ import mlx.core as mx
 from lucid.distributed.links import Links, connect
 
 PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
+_LOOK_S = 0.2
 _FLUSH_S = 1.0
 _CLOSE_S = 5.0
 
@@ -100,10 +101,11 @@ class Watch:
 
     def leave(self) -> None:
         """Wait until all ranks have finished, then close the connections."""
+        for device in {mx.cpu, mx.default_device().type}:  # what is still under way may be what others wait for
+            mx.synchronize(mx.default_stream(device))
         with self._lock:
             self._leaving = True
             self._note_left(self._me.rank, self._calls, None)
-        self._all_left.wait()
         self._thread.join()
         atexit.unregister(self._at_exit)
         if sys.excepthook == self._on_exception:
@@ -130,7 +132,7 @@ class Watch:
             for link in self._neighbours:
                 selector.register(link, selectors.EVENT_READ, link)
             while not self._all_left.is_set():
-                for key, _ in selector.select(timeout=1.0):
+                for key, _ in selector.select(timeout=_LOOK_S):
                     link = key.data
                     *lines, unread[link] = (unread[link] + self._received(link)).split(b"\n")
                     for line in lines:

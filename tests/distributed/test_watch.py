@@ -120,6 +120,7 @@ def test_a_rank_that_stops_early_is_named(ring, early):
 
 def test_a_rank_that_is_gone_is_named_by_all_others(ring):
     watches = ring(4)
+    watches[2]._fail = lambda *_: None  # the dead say nothing
     for link in watches[2]._neighbours:
         link.shutdown(socket.SHUT_RDWR)  # as the system does for a process that was killed
     found = reasons(watches)
