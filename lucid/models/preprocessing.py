@@ -24,6 +24,7 @@ from lucid.models.tags import find_tag, tags_of
 if TYPE_CHECKING:
     from PIL import Image
 
+_LONGEST = 256  # times the short side; the crop leaves nearly all of it out
 _SQUASHED_FROM = 384  # px; the authors and transformers crop smaller images and squash larger ones
 
 
@@ -69,6 +70,8 @@ class ImageTransform:
     def crop(self, image: Any) -> Image.Image:
         """The part of the image that the model sees, resized, before its pixels are normalized."""
         image = _rgb(type(self).__name__, image)
+        if self.crop_mode == "center":
+            image = _without_ends(image)
         width, height = image.size
         if self.crop_mode == "squash":
             size = (self.resize_size, self.resize_size)
@@ -150,6 +153,15 @@ def _pillow() -> ModuleType:
     except ImportError:
         raise ImportError('transforms_for: images are resized by Pillow; pip install "lucid-mlx[vision]"') from None
     return Image
+
+
+def _without_ends(image: Image.Image) -> Image.Image:
+    """The middle of an image that is very long for its width: all of it, resized, could fill the memory."""
+    width, height = image.size
+    margin_x, margin_y = (max(0, long - _LONGEST * short) // 2 for long, short in ((width, height), (height, width)))
+    if not margin_x and not margin_y:
+        return image
+    return image.crop((margin_x, margin_y, width - margin_x, height - margin_y))
 
 
 def _rgb(where: str, image: Any) -> Image.Image:

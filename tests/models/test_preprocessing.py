@@ -104,6 +104,19 @@ def test_crop_shows_what_the_model_sees():
     np.testing.assert_array_equal(transform(crop.resize((256, 256))).numpy().shape, (3, 224, 224))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_very_long_image_only_the_middle_is_resized(turned):
+    transform = ImageTransform(8, 10)
+    image = Image.fromarray((np.arange(1001) % 256).astype(np.uint8)[None].repeat(3, 0))  # 334 times as long as wide
+    whole = image.resize((int(10 * 1001 / 3), 10), Image.Resampling.BICUBIC)
+    left = round((whole.width - 8) / 2)
+    wanted = np.asarray(whole.crop((left, 1, left + 8, 9)).convert("RGB"), dtype=int)
+    found = np.asarray(transform.crop(image.transpose(Image.Transpose.TRANSPOSE) if turned else image), dtype=int)
+    assert abs((found.transpose(1, 0, 2) if turned else found) - wanted).max() <= 1
+    # All of this one, resized, would be 12 GB.
+    assert ImageTransform(224, 256).crop(Image.new("RGB", (60_000, 1))).size == (224, 224)
+
+
 @pytest.mark.parametrize(
     ("name", "image_size", "resize_size", "crop_mode"),
     [
