@@ -92,7 +92,9 @@ def plan_fitting(
         if fault:
             faults.append(f"{network.names[name]} {fault}")
         else:
-            plan.append((tensor, _fitted(name, array, tensor, changes, report)))
+            # GPUs have no float64, not even to convert it.
+            with mx.stream(mx.cpu if array.dtype == mx.float64 else mx.default_device()):
+                plan.append((tensor, _fitted(name, array, tensor, changes, report)))
     if faults:
         hint = "; strict=False loads what fits" if lenient == len(faults) else ""
         more = [f"... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []

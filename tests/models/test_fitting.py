@@ -86,6 +86,22 @@ def test_values_take_the_dtype_of_the_model(dtype):
     assert {array.dtype for _, array in plan} == {mx.float16}
 
 
+def test_float64_is_converted_on_the_cpu(monkeypatch):
+    devices = []
+    stream = mx.stream
+    monkeypatch.setattr(mx, "stream", lambda device: devices.append(device) or stream(mx.cpu))
+    monkeypatch.setattr(mx, "default_device", lambda: mx.gpu)  # as on a machine that has one
+    model = small(in_chans=1)
+    given = checkpoint(small())
+    for name, array in given.items():
+        if name != "norm.bias":
+            given[name] = array.astype(mx.float64)
+    plan, report = fit(model, given)
+    assert devices == [mx.gpu if name == "norm.bias" else mx.cpu for name in model.state_dict()]
+    assert {array.dtype for _, array in plan} == {mx.float32}
+    assert report.changes == ["the stem from 3 to 1 channels", f"{len(plan) - 1} tensors from float64 to float32"]
+
+
 def test_all_faults_are_listed():
     model = small()
     given = checkpoint(model)
