@@ -93,7 +93,7 @@ class Trainer:
         self.lr_factor = warmup_cosine(recipe.warmup_epochs * steps, recipe.epochs * steps, floor)
         self.scheduler = optim.lr_scheduler.LambdaLR(self.optimizer, self.lr_factor)
         self.scaler = lucid.amp.GradScaler(enabled=recipe.amp == "float16")
-        self.ema = optim.EMA(self.model, recipe.ema) if recipe.ema else None
+        self.ema = optim.EMA(self.model, recipe.ema, warmup=True) if recipe.ema else None
         self.loss, self.accuracy = metrics.MeanMetric(), metrics.Accuracy()
         self.step = make_step(self)
         self.evaluation: Evaluation | None = None

@@ -29,8 +29,9 @@ class EMA:
         lucid.save(ema.averages(), "model.safetensors")  # under the names of the model
 
     ``update()`` computes ``average = decay * average + (1 - decay) * parameter``. An average over 1 / (1 - decay)
-    steps would be mostly the first random weights in a short run, so with ``warmup`` the decay of update number n is
-    ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow and torch_ema. Buffers (running statistics) are copied.
+    steps is mostly the first random weights in a run that is not much longer: ``warmup=True`` makes the decay of update
+    number n ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow and torch_ema. Buffers (running statistics) are
+    copied.
 
     ``params``: a module (its ``state_dict``), a dictionary of names to tensors, (name, tensor) pairs, or tensors alone,
     which are called "0", "1", ... What does not require gradients when ``update()`` is called is copied. Averages of
@@ -41,7 +42,7 @@ class EMA:
         ValueError: there are none, none requires gradients, a name comes twice, or ``decay`` is outside [0, 1].
     """
 
-    def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = True) -> None:
+    def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = False) -> None:
         self.decay = _checks.probability("EMA", "decay", decay)
         self.warmup = bool(warmup)
         self._sources = _named(params)

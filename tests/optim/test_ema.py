@@ -37,7 +37,7 @@ def test_averages_follow_the_formula(decay, warmup):
 
 def test_a_decay_near_1_keeps_its_digits():
     p = lucid.zeros(1, requires_grad=True)
-    ema = EMA([p], decay=0.9999, warmup=False)
+    ema = EMA([p], decay=0.9999)
     p.data = [1.0]
     ema.update()
     assert ema.averages()["0"].item() == pytest.approx(1e-4, rel=1e-6)  # 1 - float32(0.9999) is 1.0002e-4
@@ -58,7 +58,7 @@ def run(compiled, steps=6):
     lucid.manual_seed(0)
     model = Net()
     optimizer = optim.AdamW(model.parameters(), lr=0.05)
-    ema = EMA(model, decay=0.8)
+    ema = EMA(model, decay=0.8, warmup=True)
 
     def step(x, y):
         optimizer.zero_grad()
@@ -125,7 +125,7 @@ def test_applied_averages_give_way_to_the_very_weights():
 @pytest.mark.parametrize("dtype", [lucid.float16, lucid.bfloat16])
 def test_half_precision_parameters_have_float32_averages(dtype):
     p = lucid.tensor([1.0], dtype=dtype, requires_grad=True)
-    ema = EMA([("p", p)], decay=0.999, warmup=False)
+    ema = EMA([("p", p)], decay=0.999)
     p.data = lucid.tensor([1.5], dtype=dtype)
     for _ in range(2):  # in half precision 1 + 0.0005 would be 1
         ema.update()
@@ -139,7 +139,7 @@ def test_half_precision_parameters_have_float32_averages(dtype):
 def test_frozen_parameters_are_copied_and_tied_ones_averaged_once():
     frozen = lucid.ones(2)
     tied = lucid.ones(2, requires_grad=True)
-    ema = EMA({"frozen": frozen, "a": tied, "b": tied}, decay=0.5, warmup=False)
+    ema = EMA({"frozen": frozen, "a": tied, "b": tied}, decay=0.5)
     frozen.fill_(3.0)
     tied.data = [3.0, 3.0]
     ema.update()
@@ -152,7 +152,7 @@ def test_frozen_parameters_are_copied_and_tied_ones_averaged_once():
 
 def test_state_goes_on_in_another_average():
     p, q = (lucid.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
-    ema, other = EMA([p], 0.9), EMA([q], 0.5, warmup=False)
+    ema, other = EMA([p], 0.9, warmup=True), EMA([q], 0.5)
     p.data = [3.0, 5.0]
     ema.update()
     saved = ema.state_dict()
