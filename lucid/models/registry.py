@@ -70,7 +70,7 @@ def create_model(
     model.pretrained_tag = tag and tag.name
     if tag and pretrained is not False:
         load_pretrained(model, tag)
-    if checkpoint_path is not None:
+    if checkpoint_path:  # timm's "" is none
         load_checkpoint(model, checkpoint_path)
     return model
 
@@ -115,7 +115,11 @@ def short_name(tag: Tag) -> str:
 
 
 def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
-    found = {_OTHER_WORDS.get(word, word): value for word, value in given.items() if value is not None}
+    given = {word: value for word, value in given.items() if value is not None}
+    found = {_OTHER_WORDS.get(word, word): value for word, value in given.items()}
+    if len(found) < len(given):
+        twice = [word for word in given if word in _OTHER_WORDS]
+        raise TypeError(f"create_model: {', '.join(twice)} is another word for an option that is given too")
     known = list(inspect.signature(kind).parameters)[1:]  # without num_classes
     unknown = [word for word in found if word not in known]
     if unknown:

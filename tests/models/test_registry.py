@@ -32,6 +32,7 @@ def test_the_words_of_timm_and_the_authors():
     assert model.stages[3][1].drop_path.drop_prob == pytest.approx(0.3)
     assert model.stages[0][0].gamma[0].item() == 0.5
     assert models.create_model("convnext_atto", layer_scale_init_value=0).stages[0][0].gamma is None
+    assert models.create_model("convnext_tiny", drop_path_rate=None, checkpoint_path="", **SMALL).num_classes == 1000
 
 
 def test_a_checkpoint_names_its_variant_and_its_classes():
@@ -132,6 +133,8 @@ def test_unknown_options_are_named():
         TypeError, match="create_model: ConvNeXtV2 has no option 'layer_scale_init'; it has depths, dims,"
     ):
         models.create_model("convnextv2_tiny", layer_scale_init=1.0)
+    with pytest.raises(TypeError, match="create_model: drop_path_rate is another word for an option that is given too"):
+        models.create_model("convnext_tiny", drop_path_rate=0.1, drop_path=0.2, **SMALL)
     with pytest.raises(TypeError, match="create_model: ConvNeXtIsotropic has no option 'output_stride'"):
         models.create_model("convnext_isotropic_small", output_stride=16)
     with pytest.raises(TypeError, match="create_model: name must be a string, got ConvNeXt"):
