@@ -149,6 +149,13 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return {one.name: getattr(recipe, one.name) for one in in_order(type(recipe))}
 
 
+def sentence(error: Exception) -> str:
+    """What an error says to a user: without the number of one of the system's."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
+
+
 def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 

@@ -42,6 +42,17 @@ class RunFolder:
     name: Callable[[int], str] = lambda number: ""
     events: Any = field(default=None, init=False)
 
+    def prepare(self) -> None:
+        """Make the folder, and write a byte into it: better than to learn after an hour that it cannot be done.
+
+        Raises:
+            OSError: it cannot.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        probe = self.folder / ".probe"
+        write_file(probe, b" ")
+        probe.unlink()
+
     def write(self, trainer: Any) -> None:
         """The state of things after an epoch; an interruption leaves whole files.
 
@@ -49,7 +60,6 @@ class RunFolder:
             OSError: a file cannot be written.
         """
         history, part, weights = trainer.history, trainer.part, trainer.weights()
-        self.folder.mkdir(parents=True, exist_ok=True)
         best = best_row(history, part)
         if best is history[-1]:
             lucid.save(weights, self.folder / "best.safetensors", self.metadata)

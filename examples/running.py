@@ -122,6 +122,8 @@ def fit(trainer: Trainer, folder: RunFolder, saver: Saver, stop: checkpoint.Stop
         OSError: something cannot be written.
     """
     recipe = trainer.recipe
+    if dist.is_main() and not is_finished(trainer):
+        folder.prepare()
     while not is_finished(trainer):
         if agreed(0, stop.requested)[0]:
             return False

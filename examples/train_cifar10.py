@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recipes import Parser, Recipe, choose, knob, options, read_config, settings_of, shown
+from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, best_row, weights_metadata
 from running import Diverged, Saver, fit
 from training import DeviceLoader, Trainer, augmentation, evaluate, make_groups
@@ -383,7 +383,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         if has_begun and not isinstance(error, OSError):  # but for a full disk, a fault of the program itself
             raise
-        parser.error(str(error))  # ends the program with code 2
+        parser.error(sentence(error))  # ends the program with code 2
 
 
 if __name__ == "__main__":

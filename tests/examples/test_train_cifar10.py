@@ -439,7 +439,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch
         (["--augment", "random"], "'random'"),
         (["--augment", "rand-m9-x3"], "'x3' in 'rand-m9-x3'"),
         (["--save-minutes", "-1"], "--save-minutes must be at least 0, got -1"),
-        (["--config", "nothing.json"], "nothing.json"),
+        (["--config", "nothing.json"], "error: No such file or directory: nothing.json"),
         (["--resume", "nothing"], "nothing"),
         (["--eval-only"], "best.safetensors"),
         (["--eval-only", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
@@ -453,6 +453,16 @@ def test_wrong_options_are_named(example, tmp_path, capsys, arguments, message):
     error = capsys.readouterr().err
     assert caught.value.code == 2 and "error: " in error and message in error and error.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_training(example, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for out, message in (("file", "File exists: "), ("file/run", "Not a directory: ")):
+        with pytest.raises(SystemExit) as caught:
+            example.main([*PLAIN, "--out", str(tmp_path / out)])
+        error = capsys.readouterr().err
+        assert caught.value.code == 2 and f"error: {message}{tmp_path}" in error and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
