@@ -6,11 +6,14 @@
 
 import math
 import operator
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mlx.core as mx
 
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
 _DTYPES: dict[str, mx.Dtype] = {
     "float32": mx.float32,
     "float16": mx.float16,
@@ -196,3 +199,11 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
 def _either(choices: Sequence[str]) -> str:
     words = [repr(one) for one in choices]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def level_of_user() -> int:
+    """The ``stacklevel`` with which a warning of the function that asks points to the user's line, outside of Lucid."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    return level

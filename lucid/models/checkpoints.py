@@ -109,7 +109,10 @@ def load_checkpoint(
         model.pretrained_tag = tag.name
     if report.kept:
         reasons = "; ".join(dict.fromkeys(report.kept.values()))
-        warnings.warn(f"{where}: {reasons}; the model keeps its own {', '.join(report.kept)}", stacklevel=2)
+        warnings.warn(
+            f"{where}: {reasons}; the model keeps its own {', '.join(report.kept)}",
+            stacklevel=_checks.level_of_user(),
+        )
     return report
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lucid import _checks
 from lucid.data.archive import ArchiveError
 from lucid.data.download import fetch_file
 from lucid.models.hub_transfer import TransferError, fetch_blob
@@ -126,7 +127,7 @@ def _tell_licence(tag: Tag) -> None:
         warnings.warn(
             f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",
             NonCommercialLicenceWarning,
-            stacklevel=6,  # the caller of create_model
+            stacklevel=_checks.level_of_user(),
         )
 
 

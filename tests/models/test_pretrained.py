@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.models.checkpoints import save_checkpoint
+from lucid.models.checkpoints import load_checkpoint, save_checkpoint
 from lucid.models.convnext import ConvNeXt, ConvNeXtV2
 from lucid.models.hub import DownloadError, NonCommercialLicenceWarning
 from lucid.models.preprocessing import transforms_for
@@ -96,11 +96,22 @@ def test_masked_pretraining_has_neither_classifier_nor_final_norm(hub, tmp_path)
     np.testing.assert_allclose(logits(model), logits(source), rtol=1e-4, atol=1e-6)
 
 
-def test_a_non_commercial_licence_is_stated_where_the_model_is_made(hub, tmp_path):
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda tag: create_model(tag, pretrained=True, num_classes=3, **SMALL),
+        lambda tag: load_checkpoint(ConvNeXtV2(3, **SMALL), tag),
+        lambda tag: load_pretrained(ConvNeXtV2(3, **SMALL), tag),
+    ],
+)
+def test_warnings_point_to_the_users_line(hub, tmp_path, load):
     upload(hub, trained(ConvNeXtV2), "timm/convnextv2_tiny.fcmae_ft_in1k", tmp_path, "timm")
-    with pytest.warns(NonCommercialLicenceWarning, match="cc-by-nc-4.0") as caught:
-        create_model("convnextv2_tiny.fcmae_ft_in1k", pretrained=True, **SMALL)
-    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns() as caught:
+        load("convnextv2_tiny.fcmae_ft_in1k")
+    assert [warning.category for warning in caught] == [NonCommercialLicenceWarning, UserWarning]
+    assert "cc-by-nc-4.0" in str(caught[0].message) and "the model keeps its own head.weight" in str(caught[1].message)
+    place = {(warning.filename, warning.lineno) for warning in caught}
+    assert place == {(__file__, load.__code__.co_firstlineno)}
 
 
 def test_offline_without_the_file_leaves_an_error_and_no_request(hub, monkeypatch):
