@@ -144,7 +144,7 @@ def _tag(source: Any) -> Tag:
     if not isinstance(source, str):
         raise TypeError(f"transforms_for: source must be a name, a tag or a model, got {source!r}")
     own = tags_of(source)
-    return own[0] if own else find_tag(source)
+    return own[0] if own else find_tag(source, "transforms_for")
 
 
 def _pillow() -> ModuleType:

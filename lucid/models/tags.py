@@ -32,20 +32,20 @@ def _other_names(tag: Tag) -> Iterable[str]:
 _OTHER_NAMES = {name: tag for tag in TAGS.values() for name in _other_names(tag)}
 
 
-def find_tag(name: str) -> Tag:
+def find_tag(name: str, where: str = "pretrained") -> Tag:
     """The tag of that name.
 
     Raises:
-        ValueError: there is none; the message names the nearest.
+        ValueError: there is none; the message begins with ``where`` and names the nearest.
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
     if tag is None:
-        raise ValueError(f"pretrained: there is no tag {name!r}; {_nearest(wanted, [*TAGS, *_OTHER_NAMES])}")
+        raise ValueError(f"{where}: there is no tag {name!r}; {_nearest(wanted)}")
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
-        raise ValueError(f"pretrained: {tag.name} lies in no repository, so it has no revision {revision!r}")
+        raise ValueError(f"{where}: {tag.name} lies in no repository, so it has no revision {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 
@@ -54,6 +54,10 @@ def tags_of(variant: str) -> list[Tag]:
     return [tag for tag in TAGS.values() if tag.variant == variant]
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    found = difflib.get_close_matches(name, names, 3, cutoff=0.5) or names[:3]
-    return f"the nearest are {', '.join(found)}"
+def _nearest(name: str) -> str:
+    """Tags of the same variant if there are any, else names that look alike."""
+    known = [*TAGS, *_OTHER_NAMES]
+    of_variant = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+    found = difflib.get_close_matches(name, of_variant or known, 3, cutoff=0.3 if of_variant else 0.6)
+    found = found or of_variant[:3]
+    return f"the nearest are {', '.join(found)}" if found else "list_models(pretrained=True) has all names"

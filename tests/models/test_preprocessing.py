@@ -198,7 +198,7 @@ def test_options_out_of_range_are_refused(options, message):
 
 
 def test_sources_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="there is no tag 'convnext_tiney'; the nearest are"):
+    with pytest.raises(ValueError, match="transforms_for: there is no tag 'convnext_tiney'; the nearest are"):
         transforms_for("convnext_tiney")
     with pytest.raises(TypeError, match="source must be a name, a tag or a model, got 3"):
         transforms_for(3)

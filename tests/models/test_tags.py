@@ -123,6 +123,11 @@ def test_a_revision_belongs_to_a_repository():
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
+    for name in ("convnext_tiny.zzz", "convnext_tiny."):
+        with pytest.raises(ValueError, match=r"nearest are (convnext_tiny\.\w+(, )?){3}$"):
+            find_tag(name)
+    with pytest.raises(ValueError, match=r"there is no tag 'resnet50'; list_models\(pretrained=True\) has all names"):
+        find_tag("resnet50")
     with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; the nearest are .*tiny.fb_in1k"):
         find_tag("convnext_tiny.fb_in2k")
 
