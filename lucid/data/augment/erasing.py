@@ -68,14 +68,14 @@ def random_erasing(
     if images.size == 0:
         return images
     n, c, height, width = images.shape
-    amounts, sizes = _tables(probability, areas, aspects, counts, height, width)
+    amounts, starts, sizes = _tables(probability, areas, aspects, counts, height, width)
     for_count, *each = keys_from(where, key, 1 + counts[1])
     drawn = integers(for_count, n, STEPS)[0]
-    count, start = mx.array(amounts)[drawn], mx.array(amounts * STEPS)[drawn]
+    count, start = amounts[drawn], starts[drawn]
     for i, one in enumerate(each):
         place, noise = mx.random.split(one)
         numbers = integers(place, n, STEPS, STEPS, STEPS)
-        size = mx.array(sizes)[:, start + numbers[0]]  # (height and width, N)
+        size = sizes[:, start + numbers[0]]  # (height and width, N)
         if i >= counts[0]:
             size = mx.where(i < count, size, 0)
         corner = mx.right_shift(numbers[1:] * (mx.array([[height + 1], [width + 1]]) - size), mx.array(16, mx.int32))
@@ -91,10 +91,10 @@ def random_erasing(
 def _tables(
     probability: float, areas: tuple[float, float], aspects: tuple[float, float], counts: tuple[int, int], height: int,
     width: int,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """What numbers below STEPS mean, int32: how many rectangles (STEPS,), and, for 0, 1, ... of them, a size.
+) -> tuple[mx.array, mx.array, mx.array]:  # fmt: skip
+    """What numbers below STEPS mean, int32: how many rectangles (STEPS,), where to start, and from there on a size.
 
-    Sizes are (2, (1 + most) * STEPS); the first STEPS, where nothing is erased, are 0. Area and aspect are cut into 256
+    Sizes are (2, (1 + most) * STEPS), for 0, 1, ... rectangles; the first STEPS are 0. Area and aspect are cut into 256
     steps each. timm draws a rectangle that does not fit anew, ten times at most.
     """
     erased = np.arange(STEPS) < round(probability * STEPS)
@@ -111,7 +111,7 @@ def _tables(
         found = pairs[:, fits]
         if none < STEPS:
             sizes[:, count, none:] = found[:, np.arange(STEPS - none) * found.shape[1] // (STEPS - none)]
-    return amounts, sizes.reshape(2, -1)
+    return mx.array(amounts), mx.array(amounts * STEPS), mx.array(sizes.reshape(2, -1))
 
 
 def checked_options(

@@ -133,10 +133,10 @@ def _mixed(
     height, width = images.shape[2:]
     starts, lams, cuts = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
     numbers = integers(key, count, STEPS, STEPS, height, width)
-    at, middle = mx.array(starts)[numbers[0]] + numbers[1], numbers[2:]
-    lam, box = mx.array(lams)[at], None
+    at, middle = starts[numbers[0]] + numbers[1], numbers[2:]
+    lam, box = lams[at], None
     if cutmix_alpha:
-        below, above = mx.array(cuts)[..., at]  # (height and width, count) each
+        below, above = cuts[..., at]  # (height and width, count) each
         corner = mx.maximum(middle - below, 0)
         size = mx.minimum(middle + above, mx.array([[height], [width]])) - corner
         box = Box(*corner, *size)
@@ -154,7 +154,7 @@ def _mixed(
 @functools.lru_cache(maxsize=16)
 def _tables(
     mixup_alpha: float, cutmix_alpha: float, prob: float, switch_prob: float, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[mx.array, mx.array, mx.array]:
     """What numbers below STEPS mean: where to start (STEPS,), and from there on a share and the halves of a box.
 
     Shares are (3 * STEPS,) float32: cutmix first, then mixup, then nothing. Boxes are (2, 2, 3 * STEPS) int32: what
@@ -170,7 +170,7 @@ def _tables(
         cuts[0, :, 0], cuts[1, :, 0] = cut // 2, (cut + 1) // 2
     if mixup_alpha:
         lams[1] = beta_quantiles(mixup_alpha, STEPS)
-    return starts, lams.reshape(-1), cuts.reshape(2, 2, -1)
+    return mx.array(starts), mx.array(lams.reshape(-1)), mx.array(cuts.reshape(2, 2, -1))
 
 
 def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:

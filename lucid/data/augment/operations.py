@@ -54,29 +54,36 @@ _STILL = np.array([1.0, 0, 0, 0, 1, 0])
 
 
 class Rows(NamedTuple):
-    """What R rows do, in NumPy."""
+    """What R rows do, on the device."""
 
-    kinds: np.ndarray  # (R,) int32
-    lookups: np.ndarray  # (R,) int32, rows of ``tables``
-    contrasts: np.ndarray  # (R,) float32
-    blends: np.ndarray  # (R,) float32: the factor of Color or Sharpness; 1 of the others
-    matrices: np.ndarray  # (R, 6) float64
-    tables: np.ndarray  # (T, 256) uint8
+    flags: mx.array  # (kinds, R) bool: looked up, not compared, which would be one more kernel for each kind
+    lookups: mx.array  # (R,) int32, rows of ``tables``
+    tables: mx.array  # (T, 256) uint8
+    contrasts: mx.array  # (R,) float32
+    blends: mx.array  # (R,) float32: the factor of Color or Sharpness; 1 of the others
+    matrices: dict[str, mx.array]  # (R, 6) for each interpolation
+    moves: bool  # some matrix is not the identity
 
 
 def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
     """The rows of operations with their arguments, for images of height x width."""
-    tables, found = {_VALUES.astype(np.uint8).tobytes(): 0}, []
-    for name, argument in zip(operations, arguments, strict=True):
-        table = _table(name, argument).tobytes()
-        found.append(tables.setdefault(table, len(tables)))
+    tables, lookups = {_VALUES.astype(np.uint8).tobytes(): 0}, []
+    pairs = list(zip(operations, arguments, strict=True))
+    for pair in pairs:
+        lookups.append(tables.setdefault(_table(*pair).tobytes(), len(tables)))
+    kinds = np.array([_KINDS.get(name, _PLAIN) for name in operations])
+    matrices = np.array([_matrix(*pair, height, width) for pair in pairs]).reshape(-1, 6)
     return Rows(
-        np.array([_KINDS.get(name, _PLAIN) for name in operations], np.int32),
-        np.array(found, np.int32),
-        np.array(arguments, np.float32),
-        np.array([arguments[i] if name in _BLENDS else 1.0 for i, name in enumerate(operations)], np.float32),
-        np.array([_matrix(*pair, height, width) for pair in zip(operations, arguments, strict=True)]).reshape(-1, 6),
-        np.frombuffer(b"".join(tables), np.uint8).reshape(-1, 256),
+        mx.array(kinds == np.arange(len(_KINDS) + 1)[:, None]),
+        mx.array(np.array(lookups, np.int32)),
+        mx.array(np.frombuffer(b"".join(tables), np.uint8).reshape(-1, 256)),
+        mx.array(np.array(arguments, np.float32)),
+        mx.array(np.array([argument if name in _BLENDS else 1 for name, argument in pairs], np.float32)),
+        {
+            "nearest": mx.array(warping.fixed_point(matrices)),
+            "bilinear": mx.array(matrices.astype(np.float32)),
+        },
+        bool((matrices != _STILL).any()),
     )
 
 
@@ -111,26 +118,18 @@ def applied(
     """``images`` with what row ``chosen[n]`` does to image n."""
     if images.size == 0:
         return images
-    # (kinds, N, 1, 1, 1): looked up, not compared, which in a compiled step would be one more kernel for each kind.
-    flags = mx.array(rows.kinds == np.arange(len(_KINDS) + 1)[:, None])[:, chosen][..., None, None, None]
-    values = mx.array(rows.tables)[mx.array(rows.lookups)[chosen]][:, None]  # (N, 1, 256)
-    values = mx.where(
-        flags[_CONTRAST, ..., 0],
-        color.contrast_tables(images, mx.array(rows.contrasts)[chosen][:, None, None]),
-        values,
-    )
+    flags = rows.flags[:, chosen][..., None, None, None]  # (kinds, N, 1, 1, 1)
+    values = rows.tables[rows.lookups[chosen]][:, None]  # (N, 1, 256)
+    contrasts = color.contrast_tables(images, rows.contrasts[chosen][:, None, None])
+    values = mx.where(flags[_CONTRAST, ..., 0], contrasts, values)
     values = mx.where(flags[_AUTOCONTRAST, ..., 0], color.autocontrast_tables(images), values)
     values = mx.where(flags[_EQUALIZE, ..., 0], color.equalize_tables(images), values)  # (N, C, 256)
     out = color.looked_up(images, values)
 
     # The tables of Color and Sharpness change nothing, and a blend by 1 does not either.
     degenerate = mx.where(flags[_COLOR], color.grey(images), color.smooth(images))
-    out = color.blend(degenerate, out, mx.array(rows.blends)[chosen][:, None, None, None])
-
-    if (rows.matrices == _STILL).all():
-        return out
-    matrices = warping.fixed_point(rows.matrices) if interpolation == "nearest" else rows.matrices.astype(np.float32)
-    return warping.warped(out, mx.array(matrices)[chosen], interpolation, fill)
+    out = color.blend(degenerate, out, rows.blends[chosen][:, None, None, None])
+    return warping.warped(out, rows.matrices[interpolation][chosen], interpolation, fill) if rows.moves else out
 
 
 def _table(name: str, argument: float) -> np.ndarray:

@@ -116,26 +116,27 @@ def _drawn_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> 
     """(N,): numbers of rows."""
     starts = _starts(config.prob, levels)
     place, level = integers(key, n, len(starts), STEPS)
-    return mx.array(starts)[place] + mx.array(_level_numbers(config))[level]
-
-
-def _starts(prob: float, levels: int) -> np.ndarray:
-    """int32: the first row of each operation and direction, all equally often, and, the rest, of changing nothing."""
-    places = 2 * len(_RAND_OPERATIONS)
-    active = np.arange(2000)[:, None] < round(prob * 2000)
-    return np.where(active, np.arange(places) * levels, places * levels).astype(np.int32).reshape(-1)
+    return starts[place] + _level_numbers(config)[level]
 
 
 @functools.lru_cache(maxsize=16)
-def _level_numbers(config: RandConfig) -> np.ndarray:
+def _starts(prob: float, levels: int) -> mx.array:
+    """int32: the first row of each operation and direction, all equally often, and, the rest, of changing nothing."""
+    places = 2 * len(_RAND_OPERATIONS)
+    active = np.arange(2000)[:, None] < round(prob * 2000)
+    return mx.array(np.where(active, np.arange(places) * levels, places * levels).astype(np.int32).reshape(-1))
+
+
+@functools.lru_cache(maxsize=16)
+def _level_numbers(config: RandConfig) -> mx.array:
     """(STEPS,) int32: the level that a number below STEPS means."""
     if not config.magnitude_std:
-        return np.zeros(STEPS, np.int32)
+        return mx.array(np.zeros(STEPS, np.int32))
     if config.magnitude_std == math.inf:
         magnitudes = config.magnitude * (np.arange(STEPS) + 0.5) / STEPS
     else:
         magnitudes = config.magnitude + config.magnitude_std * normal_quantiles()
-    return np.rint(np.clip(magnitudes, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(np.int32)
+    return mx.array(np.rint(np.clip(magnitudes, 0, config.magnitude_max) * _STEPS_PER_MAGNITUDE).astype(np.int32))
 
 
 @functools.lru_cache(maxsize=16)
@@ -192,7 +193,7 @@ def trivial_augment_wide(
     n, _, height, width = images.shape
     rows = _wide_rows(bins, height, width)
     (key,) = keys_from(where, key, 1)
-    return applied(images, rows, integers(key, n, len(rows.kinds))[0], interpolation, fill)
+    return applied(images, rows, integers(key, n, len(rows.lookups))[0], interpolation, fill)
 
 
 @functools.lru_cache(maxsize=16)

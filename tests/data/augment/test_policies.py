@@ -19,7 +19,7 @@ def drawn(config, n, key=KEY):
     """(operation, direction, level in steps) of n images; operation -1 where none is applied."""
     levels, rows = policies._rand_rows(config, 8, 8)
     chosen = np.array(policies._drawn_rand_rows(config, n, levels, key))
-    assert chosen.min() >= 0 and chosen.max() < len(rows.kinds)
+    assert chosen.min() >= 0 and chosen.max() < len(rows.lookups)
     place, level = np.divmod(chosen, levels)
     none = place == 2 * len(policies._RAND_OPERATIONS)
     return np.where(none, -1, place // 2), place % 2, level
@@ -52,7 +52,7 @@ def test_magnitudes_have_their_distribution(std, highest):
 def test_without_a_deviation_the_magnitude_stands():
     levels, rows = policies._rand_rows(CONFIG._replace(magnitude_std=0.0), 8, 8)
     at = list(policies._RAND_OPERATIONS).index("Rotate")
-    assert levels == 1 and rows.matrices[2 * at][0] == pytest.approx(math.cos(math.radians(27)))
+    assert levels == 1 and rows.matrices["bilinear"][2 * at, 0].item() == pytest.approx(math.cos(math.radians(27)))
 
 
 def test_an_image_gets_as_many_operations_as_asked_for():
@@ -101,7 +101,7 @@ def test_the_default_is_the_recipe_of_the_paper():
 
 def test_trivial_augment_draws_every_row_equally_often():
     rows = policies._wide_rows(31, 8, 8)
-    assert len(rows.kinds) == 14 * 2 * 31
+    assert len(rows.lookups) == 14 * 2 * 31
     # Of one value, 100, so that what comes out shows which operation it was; rotations and shears are filled with 7.
     out = augment.trivial_augment_wide(lucid.full((20_000, 1, 8, 8), 100, dtype=lucid.uint8), fill=7, key=KEY).numpy()
     constant = (out == out[:, :, :1, :1]).all((1, 2, 3))
