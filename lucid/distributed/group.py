@@ -32,6 +32,7 @@ class ProcessGroup:
 
 
 _group: ProcessGroup | None = None
+_alone: ProcessGroup | None = None  # after the group was left: only the rank remains
 
 
 def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: bool = True) -> None:
@@ -73,15 +74,17 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
 
 
 def destroy_process_group() -> None:
-    """Leave the group once all ranks want to. Afterwards this process is on its own, and may take its time.
+    """Leave the group once all ranks want to. Afterwards this process is on its own, and keeps its rank's number.
 
     A program that ends without it leaves by itself. Long work of one rank after the last collective belongs after it:
     a rank that has not left ten minutes after another is taken for stuck.
     """
-    global _group
-    if _group is not None and _group.watch is not None:
+    global _group, _alone
+    if _group is None:
+        return
+    if _group.watch is not None:
         _group.watch.leave()
-    _group = None
+    _group, _alone = None, ProcessGroup(rank=_group.rank)
 
 
 def is_available() -> bool:
@@ -95,13 +98,15 @@ def is_initialized() -> bool:
 
 
 def current() -> ProcessGroup:
-    """The group; before ``init_process_group`` a group of one.
+    """The group; before ``init_process_group`` and after ``destroy_process_group`` a group of one.
 
     Raises:
         RuntimeError: the process was launched as one of several and has not joined them.
     """
     if _group is not None:
         return _group
+    if _alone is not None:
+        return _alone
     if launch_of() is not None:
         raise RuntimeError(
             "lucid.distributed: this process was launched as one of several; call "
@@ -120,7 +125,7 @@ def get_rank() -> int:
 
 
 def get_world_size() -> int:
-    """How many processes are in the group; 1 before ``init_process_group``.
+    """How many processes are in the group; 1 outside of one.
 
     Raises:
         RuntimeError: the process was launched as one of several and has not joined them.

@@ -7,6 +7,7 @@ from lucid.distributed import group
 def outside(monkeypatch):
     """Every test starts outside of a group, also where the tests themselves run under a launcher."""
     monkeypatch.setattr(group, "_group", None)
+    monkeypatch.setattr(group, "_alone", None)
     monkeypatch.setattr(group, "launch_of", lambda: None)
 
 

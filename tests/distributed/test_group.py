@@ -22,6 +22,15 @@ def test_a_process_on_its_own_is_a_group_of_one():
     assert not dist.is_initialized()
 
 
+def test_a_process_that_has_left_knows_its_rank(monkeypatch, as_rank):
+    as_rank(1, 2)
+    monkeypatch.setattr(group, "launch_of", lambda: Launch("ring", 1, 2))
+    dist.destroy_process_group()
+    dist.destroy_process_group()  # again
+    assert (dist.get_rank(), dist.get_world_size(), dist.is_initialized()) == (1, 1, False)
+    assert not dist.is_main()
+
+
 def test_a_launched_process_that_has_not_joined_is_told(monkeypatch):
     monkeypatch.setattr(group, "launch_of", lambda: Launch("ring", 1, 2))
     with pytest.raises(RuntimeError, match=r"launched as one of several; call .*init_process_group\(\) first"):
