@@ -84,7 +84,8 @@ def destroy_process_group() -> None:
         return
     if _group.watch is not None:
         _group.watch.leave()
-    _group, _alone = None, ProcessGroup(rank=_group.rank)
+    _alone = ProcessGroup(rank=_group.rank)
+    _group = None
 
 
 def is_available() -> bool:
