@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -76,19 +77,26 @@ class DecodeImages:
 
     ``short_side``: JPEGs are decoded smaller if their short side keeps so many px, see ``open_image``; None decodes
     all of them whole. The work is shared by ``num_threads`` threads (default: as many as there are cores), which all
-    batches have in common: two workers of the loader keep them busy.
+    batches have in common: two workers of the loader keep them busy. Decoded images are kept for the next epoch until
+    they take ``cache_bytes``; that changes nothing but the time.
 
     Raises:
         ImageError: a file cannot be read.
     """
 
-    def __init__(self, crop: Crop, short_side: int | None = None, num_threads: int | None = None) -> None:
+    def __init__(
+        self, crop: Crop, short_side: int | None = None, num_threads: int | None = None, cache_bytes: int = 0
+    ) -> None:
         self.crop = crop
         self.short_side = None if short_side is None else _checks.integer("DecodeImages", "short_side", short_side, 1)
         self.num_threads = _checks.integer(
             "DecodeImages", "num_threads", num_cores() if num_threads is None else num_threads, 1
         )
+        self.cache_bytes = _checks.integer("DecodeImages", "cache_bytes", cache_bytes, 0)
         self._pool = ThreadPoolExecutor(self.num_threads, "lucid-decode-images")
+        self._lock = threading.Lock()
+        self._cache: dict[str, Image.Image] = {}
+        self._cached_bytes = 0
 
     def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
         if isinstance(batch, (list, tuple)) and batch and not isinstance(batch[0], (str, os.PathLike)):
@@ -98,11 +106,24 @@ class DecodeImages:
 
     def _pixels(self, path: str, seed: int) -> np.ndarray:
         """(3, H, W) uint8."""
-        image = self.crop(open_image(path, self.short_side), np.random.default_rng(seed))
+        image = self.crop(self._image(path), np.random.default_rng(seed))
         return np.asarray(image).transpose(2, 0, 1)
 
+    def _image(self, path: str) -> Image.Image:
+        """What is in the file, out of the cache if it is there."""
+        image = self._cache.get(path)
+        if image is None:
+            image = open_image(path, self.short_side)
+            size = 4 * image.width * image.height  # Pillow's pixels have 4 bytes
+            with self._lock:
+                if path not in self._cache and self._cached_bytes + size <= self.cache_bytes:
+                    self._cache[path] = image
+                    self._cached_bytes += size
+        return image
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.crop!r}, short_side={self.short_side}, num_threads={self.num_threads})"
+        names = ("short_side", "num_threads", "cache_bytes")
+        return f"{type(self).__name__}({self.crop!r}, {', '.join(f'{name}={getattr(self, name)}' for name in names)})"
 
 
 def _range(name: str, values: Sequence[float]) -> tuple[float, float]:

@@ -15,6 +15,8 @@ from lucid import _checks
 if TYPE_CHECKING:
     from PIL import Image
 
+_ORIENTATION = 0x0112  # a tag of EXIF
+
 
 class ImageError(OSError):
     """A file is no image that can be read.
@@ -58,7 +60,7 @@ def open_image(path: str | os.PathLike[str], short_side: int | None = None) -> I
 def _upright(pillow: Any, image: Image.Image) -> Image.Image:
     """Turned as its EXIF says; where that is damaged the image stays as it lies in the file."""
     try:
-        return pillow.ImageOps.exif_transpose(image)
+        return image if image.getexif().get(_ORIENTATION, 1) == 1 else pillow.ImageOps.exif_transpose(image)
     except Exception:  # see open_image
         return image
 
@@ -72,7 +74,7 @@ def _plain_rgb(pillow: Any, image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = pillow.Image.alpha_composite(pillow.Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(pillow: Any, path: str, error: Exception) -> str:

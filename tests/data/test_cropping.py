@@ -119,6 +119,24 @@ def test_the_same_epoch_is_the_same_again(files):
         np.testing.assert_array_equal(other[1], second)
 
 
+def test_the_cache_changes_nothing_and_keeps_to_its_size(files, monkeypatch):
+    opened, sizes = [], [4 * image.width * image.height for image in map(data.open_image, files)]
+
+    def counted(path, short_side):
+        opened.append(path)
+        return data.open_image(path, short_side)
+
+    monkeypatch.setattr("lucid.data.cropping.open_image", counted)
+    wanted = [DecodeImages(RandomResizedCrop(8))(files, np.random.default_rng(seed)) for seed in (1, 2)]
+    for cache_bytes, again in ((sum(sizes), 0), (sum(sizes[:5]), 7), (min(sizes) - 1, 12)):
+        decode = DecodeImages(RandomResizedCrop(8), num_threads=1, cache_bytes=cache_bytes)
+        opened.clear()
+        for seed in (1, 2):
+            np.testing.assert_array_equal(decode(files, np.random.default_rng(seed)), wanted[seed - 1])
+        assert len(opened) <= 12 + again and len(opened) >= 12 + (0 if again == 0 else 1)
+    assert len(opened) == 24  # nothing fits into the last one
+
+
 def test_an_unreadable_file_is_named(files, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     decode = DecodeImages(RandomResizedCrop(8))
