@@ -41,7 +41,7 @@ from typing import Any
 
 import numpy as np
 from photos import Photos, find_photos, tell
-from recipes import Parser, Recipe, choose, knob, options, read_config, shown
+from recipes import Parser, Recipe, choose, knob, option, options, read_config, shown
 from report import write_file
 from run_folder import RunFolder, best_row, weights_metadata
 from running import Diverged, Saver, fit
@@ -165,15 +165,9 @@ def freeze(model: nn.Module, what: str) -> None:
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-def make_loader(
-    samples: list[tuple[str, int]], crop: Any, short_side: int, batch_size: int, **options: Any
-) -> data.DataLoader:
-    """Batches of uint8 images and class numbers. Two threads collect batches, as many as there are cores read files."""
-    decode = DecodeImages(crop, short_side)
-    return data.DataLoader(samples, batch_size, num_workers=2, batch_transform=decode, **options)
-
-
-def make_trainer(settings: Settings, photos: Photos, resumed: bool, compiled: bool) -> tuple[Trainer, dict]:
+def make_trainer(
+    settings: Settings, photos: Photos, resumed: bool, compiled: bool, cache_bytes: int
+) -> tuple[Trainer, dict]:
     """Everything that it takes to train, and what the files of weights say about themselves."""
     if settings.batch_size > len(photos.train):
         raise ValueError(
@@ -182,15 +176,15 @@ def make_trainer(settings: Settings, photos: Photos, resumed: bool, compiled: bo
         )
     lucid.manual_seed(settings.seed)
     model, name, transform = make_model(settings, photos.classes, trained=not resumed)
-    size, scale = transform.image_size, (settings.min_crop, 1.0)
-    train_loader = make_loader(
-        photos.train, RandomResizedCrop(size, scale, interpolation=transform.interpolation), 2 * size,
-        settings.batch_size, shuffle=True, seed=settings.seed, drop_last=True,
+    size = transform.image_size
+    # JPEGs twice as large as needed are as good as whole: Pillow's thumbnails are made so.
+    crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
+    train_loader = data.DataLoader(
+        photos.train, settings.batch_size, shuffle=True, seed=settings.seed, drop_last=True, num_workers=2,
+        batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
-    # Twice as large is as good as whole: Pillow's own reducing_gap for its best quality is 3, for thumbnails 2.
-    val_loader: Any = make_loader(
-        photos.val, lambda image, rng: transform.crop(image), 2 * transform.resize_size, settings.batch_size
-    )
+    middle = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
+    val_loader: Any = data.DataLoader(photos.val, settings.batch_size, num_workers=2, batch_transform=middle)
     if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)
     trainer = Trainer(
@@ -247,6 +241,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="the step as one graph: faster on a GPU (there the default), long to build on a CPU",
     )  # fmt: skip
     group.add_argument(
+        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for pictures that need not be read again (1)"
+    )
+    group.add_argument(
         "--save-minutes", type=float, default=10.0, metavar="X", help="save so often within an epoch, too (10)"
     )
     decisive = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
@@ -274,8 +271,9 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    if not args.save_minutes >= 0:
-        raise ValueError(f"--save-minutes must be at least 0, got {args.save_minutes:g}")
+    for name in ("save_minutes", "cache_gb"):
+        if not 0 <= getattr(args, name) < 1e6:
+            raise ValueError(f"{option(name)} must be at least 0, got {getattr(args, name):g}")
     out = args.out or Path("runs") / args.folder.resolve().name
     saver = Saver(out / "checkpoints", args.save_minutes)
     path = None if args.resume in (None, "auto") else Path(args.resume)
@@ -296,7 +294,7 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
         check_split(out, photos)
     tell(photos, out)
     compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
-    trainer, metadata = make_trainer(settings, photos, bool(saved), compiled)
+    trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
     if saved:
         saver.restore(trainer, path)
     else:
