@@ -198,16 +198,18 @@ def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bo
             raise ValueError(f"{processes} processes and --accumulate do not divide --batch-size {settings.batch_size}")
         own = settings.batch_size // processes
         loading = {"batch_sampler": dist.DistributedBatchSampler(train_set, own, seed=settings.seed, drop_last=True)}
+    own_part = dist.DistributedSampler(test_set, shuffle=False)
     return Trainer(
         recipe=settings,
         model=model,
         groups=make_groups(settings, model),
         train_loader=DeviceLoader(augment.DeviceDataset(train_set), **loading),
-        test_loader=DeviceLoader(augment.DeviceDataset(test_set), batch_size=settings.batch_size),
+        test_loader=DeviceLoader(augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part),
         prepare=augmentation(settings, places, train_set.mean, train_set.std, len(train_set.classes)),
         prepare_test=augment.Normalize(train_set.mean, train_set.std),
         classes=train_set.classes,
         is_compiled=compiled,
+        test_is_shared=processes > 1,
     )
 
 

@@ -82,6 +82,7 @@ class Trainer:
     classes: Sequence[str]
     part: str = "test"  # the name of the images that are tested with, in the history
     is_compiled: bool = False
+    test_is_shared: bool = False  # each process tests its part, by a DistributedSampler(..., shuffle=False)
     history: list[dict[str, Any]] = field(default_factory=list)  # a row for each complete epoch
     clock: Clock = field(default_factory=Clock)
 
@@ -225,10 +226,7 @@ def augmentation(
 
 @lucid.no_grad()
 def evaluate(trainer: Trainer) -> Evaluation:
-    """Go through the test images once, with averaged weights where there are such.
-
-    Of several processes each does it for itself, so that all of them know the result.
-    """
+    """Go through the test images once, with averaged weights where there are such. All processes learn the result."""
     trainer.model.eval()
     mean_loss, counts, rows = metrics.MeanMetric(), metrics.ConfusionMatrix(len(trainer.classes)), []
     with contextlib.nullcontext() if trainer.ema is None else trainer.ema.applied():
@@ -236,13 +234,26 @@ def evaluate(trainer: Trainer) -> Evaluation:
             logits = trainer.model(trainer.prepare_test(images))
             mean_loss.update(F.cross_entropy(logits, labels), len(labels))
             counts.update(logits, labels)
-            sure, taken = F.softmax(logits, dim=1).max(dim=1)
-            sure_of_truth = F.softmax(logits, dim=1).gather(1, labels.reshape(-1, 1)).reshape(-1)
-            rows.append(
-                np.stack([part.numpy() for part in (labels, taken, sure, sure_of_truth)], axis=1, dtype=np.float64)
-            )
+            probabilities = F.softmax(logits, dim=1)
+            sure, taken = probabilities.max(dim=1)
+            columns = labels, taken, sure, probabilities.gather(1, labels.reshape(-1, 1)).reshape(-1)
+            rows.append(np.stack([column.numpy() for column in columns], axis=1, dtype=np.float64))
     found = np.concatenate(rows)
+    numbers = np.arange(len(found))
+    if trainer.test_is_shared:
+        dist.reduce_metrics(mean_loss, counts)
+        numbers = dist.get_rank() + dist.get_world_size() * numbers
     wrong = np.flatnonzero(found[:, 0] != found[:, 1])
-    wrong = wrong[np.argsort(-found[wrong, 2], kind="stable")][:KEPT_MISTAKES]
-    mistakes = [(int(i), int(found[i, 0]), int(found[i, 1]), float(found[i, 2]), float(found[i, 3])) for i in wrong]
-    return Evaluation(mean_loss.compute().item(), counts.compute().numpy(), mistakes)
+    mistakes = surest(np.column_stack([numbers, found])[wrong])
+    if trainer.test_is_shared:
+        padded = np.full((KEPT_MISTAKES, 5), -1.0)  # all processes send as many
+        padded[: len(mistakes)] = mistakes
+        together = np.concatenate([one.numpy() for one in dist.all_gather(lucid.tensor(padded, dtype=lucid.float32))])
+        mistakes = surest(together[together[:, 0] >= 0])
+    listed = [(*map(int, row[:3]), *map(float, row[3:])) for row in mistakes]
+    return Evaluation(mean_loss.compute().item(), counts.compute().numpy(), listed)  # type: ignore[arg-type]
+
+
+def surest(rows: np.ndarray) -> np.ndarray:
+    """The mistakes that the model was surest of; of equal ones the first."""
+    return rows[np.lexsort((rows[:, 0], -rows[:, 3]))][:KEPT_MISTAKES]

@@ -7,6 +7,7 @@ import http.server
 import importlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -580,6 +581,11 @@ def test_two_processes_train_as_one_does(example, tmp_path):
     rows = [history_of(tmp_path / name)[-1] for name in ("one", "two")]
     for column in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
         assert rows[0][column] == pytest.approx(rows[1][column], abs=1e-4)
+    # Each has tested half of the images; matrix and pictures are those of all.
+    reports = [(tmp_path / name / "report.html").read_text() for name in ("one", "two")]
+    for part in (r"<title>[^<]* taken for [^<]*</title>", r'src="data:image/png;base64,[^"]*"'):
+        one, two = (re.findall(part, report) for report in reports)
+        assert one == two and len(one) > 10
     # What one process saved is not what two go on from.
     with warnings.catch_warnings(), pytest.raises(SystemExit):
         example.main(["--resume", "auto", "--out", str(tmp_path / "two")])
