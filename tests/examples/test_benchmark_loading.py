@@ -1,0 +1,59 @@
+"""The benchmark of reading photos, in small: every way reads them, and the numbers are written."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
+Image = pytest.importorskip("PIL.Image", reason="photos are read by Pillow")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    sys.path.insert(0, str(EXAMPLES))
+    module = importlib.import_module("benchmark_loading")
+    sys.path.remove(str(EXAMPLES))
+    monkeypatch.setattr(module, "SIZE", 32)
+    monkeypatch.setattr(module, "SIZES", {"80x60": (80, 60, 18), "400x300": (400, 300, 4)})
+    yield module
+    for name in ("benchmark_loading", "benchmark_depthwise", "recipes", "report", "charts"):
+        sys.modules.pop(name, None)
+
+
+def test_every_way_is_timed(benchmark, tmp_path, capsys):
+    path = tmp_path / "loading.json"
+    assert benchmark.main(["--rounds", "1", "--seconds", "0.2", "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["pillow"] == Image.__version__
+    for rates in found["reading"].values():
+        assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0
+    training = found["training"]
+    assert training["images_per_second_from_files"] > 0 and 0 <= training["waiting"] < 1
+    text = capsys.readouterr().out
+    assert "training convnext_atto" in text and text.count("pillow ") == 2 and "1.00x" in text
+
+
+def test_photos_of_your_own_are_taken(benchmark, tmp_path, capsys):
+    benchmark.draw_photos(tmp_path / "mine", 60, 40, 16)
+    assert len(list((tmp_path / "mine").rglob("*.jpg"))) == 16
+    assert benchmark.main(["--folder", str(tmp_path / "mine"), "--rounds", "1", "--seconds", "0.1"]) == 0
+    assert "mine: images a second" in capsys.readouterr().out
+    for arguments in (["--folder", str(tmp_path / "none")], ["--rounds", "0"], ["--seconds", "nan"]):
+        with pytest.raises(SystemExit) as caught:
+            benchmark.main(arguments)
+        assert caught.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+def test_pillows_way_gives_what_torchvision_gives(benchmark, tmp_path):
+    """(N, 3, SIZE, SIZE) of floats, normalized: a plain white photo is (1 - mean) / std."""
+    Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
+    [batch] = benchmark.pillow_batches([(str(tmp_path / "white.png"), 0)] * benchmark.BATCH)
+    assert batch.shape == (16, 3, 32, 32) and batch.dtype == np.float32
+    np.testing.assert_allclose(batch[3, :, 5, 5], (1 - benchmark.MEAN.ravel()) / benchmark.STD.ravel(), rtol=1e-6)
