@@ -87,6 +87,8 @@ def classify(args: argparse.Namespace) -> int:
     if args.sheet and not args.sheet.absolute().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
     trained = open_trained(args.model, args.image_size)
+    if not trained.classes:
+        raise ValueError(f"--model {args.model} is a ConvNeXt without a classifier")
     print(f"{trained.name}: {len(trained.classes)} classes, {trained.transform}", file=sys.stderr)
     sheet = ContactSheet(f"{trained.name}, {trained.transform.image_size} px")
     count = 0
@@ -137,6 +139,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.device:
             lucid.device(args.device)
+    except RuntimeError as error:  # there is no such device
+        parser.error(str(error))
+    try:
         count = classify(args)
     except DownloadError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

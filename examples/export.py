@@ -7,8 +7,9 @@
     python examples/export.py official.pth hub.safetensors --dialect huggingface
 
 A ``.mlxfn`` file holds computation and weights. It takes float32 images (N, C, H, W) as ``transforms_for`` makes them
-and gives logits (N, classes); with ``--pixels`` it takes uint8 (N, H, W, C), cropped but not normalized. Beside it lies
-a ``.json`` with shapes, classes and preprocessing. MLX alone runs it, in any of its languages:
+and gives logits (N, classes), or features of a model without classifier; with ``--pixels`` it takes uint8 (N, H, W, C),
+cropped but not normalized. Beside it lies a ``.json`` with shapes, classes and preprocessing. MLX alone runs it, in any
+of its languages:
 
     [logits] = mx.import_function("tiny.mlxfn")(images)           # Python
     auto logits = mx::import_function("tiny.mlxfn")({images})[0]; // C++, see run_exported.cpp
@@ -168,6 +169,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.device:
             lucid.device(args.device)
+    except RuntimeError as error:  # there is no such device
+        parser.error(str(error))
+    try:
         print(f"{args.output}: {export(args)}, {args.output.stat().st_size / 1e6:.1f} MB")
     except (DownloadError, ExportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

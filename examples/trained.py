@@ -36,7 +36,10 @@ _IMAGENET = Path(__file__).with_name("imagenet_classes.txt")
 
 @dataclass
 class Trained:
-    """``model`` in evaluation mode; ``classes`` by number; ``transform`` makes its input from images."""
+    """``model`` in evaluation mode; ``transform`` makes its input from images; ``classes`` by number.
+
+    There are no ``classes`` where the checkpoint has no classifier; the model then gives features.
+    """
 
     name: str
     model: nn.Module
@@ -103,8 +106,6 @@ def _of_weights(where: str, content: Any) -> tuple[nn.Module, str]:
     if not found:
         raise ValueError("it holds no ConvNeXt in any dialect")
     shapes = {name: tuple(tensor.shape) for name, tensor in choose(where, found, use_ema=True).tensors.items()}
-    if "head.weight" not in shapes:
-        raise ValueError("it holds a ConvNeXt without a classifier")
     architecture = architecture_of(shapes)
     _, in_chans, patch_size, _ = shapes.get("stem.weight") or shapes["downsample_layers.0.0.weight"]
     options: dict[str, Any] = {"in_chans": in_chans, "patch_size": patch_size}
@@ -114,7 +115,8 @@ def _of_weights(where: str, content: Any) -> tuple[nn.Module, str]:
         options |= {"depths": architecture.depths, "dims": architecture.dims}
     if architecture.family != "ConvNeXtV2":
         options["layer_scale_init"] = 1e-6 if architecture.layer_scale else 0.0
-    return getattr(models, architecture.family)(shapes["head.weight"][0], **options), variant_of(architecture) or ""
+    num_classes, *_ = shapes.get("head.weight", (0,))
+    return getattr(models, architecture.family)(num_classes, **options), variant_of(architecture) or ""
 
 
 def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTransform | None:

@@ -218,13 +218,15 @@ def test_the_sheet_shows_pictures_and_bars(classify, capsys, tmp_path, photos, s
         (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
         (["{photo}", "--model", "{five}"], "images of 5 channels"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
+        (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
         (["{photo}", "--top", "0"], "at least 1"),
         (["{photo}", "--batch-size", "many"], "invalid"),
         (["{photo}", "--sheet", "sheet.txt"], "*.png"),
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos, files, arguments, fault):
+def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+    monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
     with pytest.raises(SystemExit) as caught:

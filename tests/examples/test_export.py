@@ -182,6 +182,18 @@ def test_weights_go_into_any_dialect(export, weights, tmp_path, dialect):
     assert json.loads(metadata["preprocessing"])["image_size"] == 64
 
 
+def test_a_model_without_classifier_gives_features(export, tmp_path):
+    model = network(classes=0)
+    models.save_checkpoint(model, tmp_path / "w.safetensors", "timm")
+    source, renamed, function = (str(tmp_path / name) for name in ("w.safetensors", "hf.safetensors", "m.mlxfn"))
+    assert export.main([source, renamed, "--dialect", "huggingface"]) == 0
+    assert models.load_checkpoint(network(classes=0), renamed).dialect == "huggingface"
+    assert export.main([source, function, "--image-size", "32"]) == 0
+    images = mx.random.normal((1, 3, 32, 32))
+    [found] = mx.import_function(function)(images)
+    assert found.shape == (1, 16) and close(np.array(found), logits_of(model, images))
+
+
 def test_a_stem_that_no_dialect_knows_goes_into_a_function_only(export, capsys, tmp_path):
     train, folder = (importlib.import_module(name) for name in ("train_cifar10", "run_folder"))
     settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
@@ -215,12 +227,14 @@ def test_a_file_that_computes_something_else_gets_no_name(export, capsys, weight
         (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes are for"),
         (["{weights}", "out.safetensors", "--dialect", "keras"], "invalid choice: 'keras'"),
         (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "at least 1"),
+        (["{weights}", "out.mlxfn", "--device", "gpu"], "'gpu' is not available here"),
         (["{weights}", "{folder}/out.mlxfn", "--image-size", "8"], "at least 32x32"),
         (["nothing.pth", "{folder}/out.mlxfn"], "there is no file nothing.pth"),
         (["convnext_huge", "{folder}/out.mlxfn"], "there is no model 'convnext_huge'"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, arguments, fault):
+def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, arguments, fault, monkeypatch):
+    monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:
         export.main([one.format(weights=weights, folder=tmp_path) for one in arguments])
