@@ -104,6 +104,10 @@ def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], 
     """
     names = [one.name for one in fields(kind)]
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    if foreign := sorted(set(base) - set(names)):
+        raise ValueError(
+            f"the checkpoint is of another program: it has the setting {foreign[0]}, which is not known here"
+        )
     recipe = kind(**base)
     if saved:
         for name, value in given.items():

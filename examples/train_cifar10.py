@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import begin, run_options, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, best_row, weights_metadata
 from running import Diverged, Saver, fit
@@ -195,7 +196,10 @@ def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bo
         dist.broadcast_parameters(model)
         dist.fold_in_rank()
         if settings.batch_size % (processes * settings.accumulate):
-            raise ValueError(f"{processes} processes and --accumulate do not divide --batch-size {settings.batch_size}")
+            raise ValueError(
+                f"--batch-size must be a multiple of {processes} processes times --accumulate {settings.accumulate}, "
+                f"got {settings.batch_size}"
+            )
         own = settings.batch_size // processes
         loading = {"batch_sampler": dist.DistributedBatchSampler(train_set, own, seed=settings.seed, drop_last=True)}
     own_part = dist.DistributedSampler(test_set, shuffle=False)
@@ -233,32 +237,17 @@ def make_folder(out: Path, settings: Settings, trainer: Trainer, test_set: Any) 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_argument_group("what to do")
-    group.add_argument("--out", type=Path, help="folder for the results (default: runs/DATASET)")
+    run_options(group, "runs/DATASET")
     group.add_argument(
         "--data-dir", type=Path, default=Path("data"), help="where CIFAR's archives are, or go to (data)"
     )
     group.add_argument("--mirror", metavar="URL", help="download the archives from here, not from their home page")
-    group.add_argument(
-        "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
-        help="go on from a checkpoint; auto: from the newest under OUT, or at the start if there is none",
-    )  # fmt: skip
-    group.add_argument("--overwrite", action="store_true", help="begin anew where an unfinished run lies")
     group.add_argument("--eval-only", action="store_true", help="test the weights of a run, and train nothing")
     group.add_argument("--weights", type=Path, metavar="FILE", help="for --eval-only (default: OUT/best.safetensors)")
-    group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options go before them")
-    group.add_argument("--print-config", action="store_true", help="show all settings as JSON, and do nothing")
-    group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
     group.add_argument(
         "--distributed", action="store_true",
         help='share each batch among processes: mlx.launch -n 2 -- python examples/train_cifar10.py --distributed',
     )  # fmt: skip
-    group.add_argument(
-        "--compile", action=argparse.BooleanOptionalAction,
-        help="the step as one graph: faster on a GPU (there the default), long to build on a CPU",
-    )  # fmt: skip
-    group.add_argument(
-        "--save-minutes", type=float, default=10.0, metavar="X", help="save so often within an epoch, too (10)"
-    )
     decisive = "Defaults are those of --recipe for the data set, see --print-config; --resume takes the checkpoint's."
     options(parser.add_argument_group("what decides the outcome", decisive), Settings)
     return parser
@@ -273,7 +262,7 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
         name: getattr(args, name) or config.get(name) or Settings.__dataclass_fields__[name].default
         for name in ("dataset", "recipe")
     }
-    preset = PRESETS.get((chosen["recipe"], chosen["dataset"] == "digits"), {})
+    preset = PRESETS.get((str(chosen["recipe"]), chosen["dataset"] == "digits"), {})
     return choose(Settings, args, {**preset, **config, **chosen})
 
 
@@ -283,20 +272,8 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    if not args.save_minutes >= 0:
-        raise ValueError(f"--save-minutes must be at least 0, got {args.save_minutes:g}")
     out = args.out or Path("runs") / (args.dataset or "cifar10")
-    saver = Saver(out / "checkpoints", args.save_minutes)
-    path = None if args.resume in (None, "auto") else Path(args.resume)
-    saved = saver.recipe(path)
-    if args.resume is None:
-        newest = saver.manager.latest()
-        if saved and newest and newest.epoch < saved["epochs"] and not saved["patience"] and not args.overwrite:
-            raise ValueError(
-                f"{out} holds a run that stopped after {newest.epoch} of {saved['epochs']} epochs; --resume auto goes "
-                "on with it, --overwrite begins anew"
-            )
-        saved = None
+    saver, saved, path = begin(args, out)
     dist.barrier()  # all have looked before anything there changes
     settings = choose_settings(args, saved)
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
@@ -312,23 +289,6 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
             f"{train_set}\nConvNeXt with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True
         )
     return trainer, make_folder(out, settings, trainer, test_set), saver
-
-
-def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
-    with checkpoint.StopSignals() as stop:
-        if not fit(trainer, folder, saver, stop):
-            if dist.is_main():
-                print(f"Stopped in epoch {trainer.epoch}, all saved; --resume auto goes on.", file=sys.stderr)
-            return stop.exit_code or 128 + signal.SIGTERM  # the signal came to another process
-    if not dist.is_main():
-        return 0
-    last, best = trainer.history[-1], best_row(trainer.history, "test")
-    print(
-        f"{last['test_accuracy']:.2%} of the test images are right "
-        f"({best['test_accuracy']:.2%} in epoch {best['epoch']}, the best); "
-        f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {folder.folder}"
-    )
-    return 0
 
 
 def start_test(args: argparse.Namespace) -> Trainer:

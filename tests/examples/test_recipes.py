@@ -105,6 +105,8 @@ def test_a_checkpoint_is_not_contradicted(recipes, kind):
     ):
         with pytest.raises(ValueError, match=message):
             recipes.choose(kind, parsed(recipes, kind, *arguments), saved, saved=True)
+    with pytest.raises(ValueError, match="is of another program: it has the setting photos, which is not known here"):
+        recipes.choose(kind, same, {**saved, "photos": 3}, saved=True)
 
 
 def test_mistakes_of_the_command_line_are_one_sentence(recipes, kind, capsys):
