@@ -40,16 +40,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import begin, run_options, train
 from photos import Photos, find_photos, tell
-from recipes import Parser, Recipe, choose, knob, option, options, read_config, shown
+from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from report import write_file
-from run_folder import RunFolder, best_row, weights_metadata
-from running import Diverged, Saver, fit
+from run_folder import RunFolder, weights_metadata
+from running import Diverged, Saver
 from trained import open_trained
 from training import Trainer, augmentation, make_groups
 
 import lucid
-from lucid import checkpoint, data, models, nn
+from lucid import data, models, nn
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import DownloadError, ImageTransform, transforms_for
@@ -199,7 +200,7 @@ def make_trainer(
         part="val",
         is_compiled=compiled,
     )
-    return trainer, weights_metadata(name, photos.classes, asdict(transform), settings=asdict(settings))
+    return trainer, weights_metadata(name, photos.classes, asdict(transform), settings=settings_of(settings))
 
 
 def make_folder(out: Path, settings: Settings, photos: Photos, trainer: Trainer, metadata: dict) -> RunFolder:
@@ -214,7 +215,7 @@ def make_folder(out: Path, settings: Settings, photos: Photos, trainer: Trainer,
     return RunFolder(
         out,
         f"{metadata['model']} on {photos.root.name}",
-        {**asdict(settings), "compiled": trainer.is_compiled},
+        {**settings_of(settings), "compiled": trainer.is_compiled},
         metadata,
         lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
         figures,
@@ -227,24 +228,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="pictures in CLASS/, or in train/CLASS/ and val/CLASS/")
     group = parser.add_argument_group("what to do")
-    group.add_argument("--out", type=Path, help="folder for the results (default: runs/FOLDER)")
-    group.add_argument(
-        "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
-        help="go on from a checkpoint; auto: from the newest under OUT, or at the start if there is none",
-    )  # fmt: skip
-    group.add_argument("--overwrite", action="store_true", help="begin anew where an unfinished run lies")
-    group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options go before them")
-    group.add_argument("--print-config", action="store_true", help="show all settings as JSON, and do nothing")
-    group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
-    group.add_argument(
-        "--compile", action=argparse.BooleanOptionalAction,
-        help="the step as one graph: faster on a GPU (there the default), long to build on a CPU",
-    )  # fmt: skip
+    run_options(group, "runs/FOLDER")
     group.add_argument(
         "--cache-gb", type=float, default=1.0, metavar="X", help="memory for pictures that need not be read again (1)"
-    )
-    group.add_argument(
-        "--save-minutes", type=float, default=10.0, metavar="X", help="save so often within an epoch, too (10)"
     )
     decisive = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
     options(parser.add_argument_group("what decides the outcome", decisive), Settings)
@@ -271,21 +257,10 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    for name in ("save_minutes", "cache_gb"):
-        if not 0 <= getattr(args, name) < 1e6:
-            raise ValueError(f"{option(name)} must be at least 0, got {getattr(args, name):g}")
+    if not 0 <= args.cache_gb < 1e6:
+        raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
     out = args.out or Path("runs") / args.folder.resolve().name
-    saver = Saver(out / "checkpoints", args.save_minutes)
-    path = None if args.resume in (None, "auto") else Path(args.resume)
-    saved = saver.recipe(path)
-    if args.resume is None:
-        newest = saver.manager.latest()
-        if saved and newest and newest.epoch < saved["epochs"] and not saved["patience"] and not args.overwrite:
-            raise ValueError(
-                f"{out} holds a run that stopped after {newest.epoch} of {saved['epochs']} epochs; --resume auto goes "
-                "on with it, --overwrite begins anew"
-            )
-        saved = None
+    saver, saved, path = begin(args, out)
     settings = choose_settings(args, saved)
     photos = find_photos(args.folder, settings.val_part, settings.seed)
     if args.batch_size is None and settings.batch_size > len(photos.train):
@@ -324,19 +299,11 @@ def check_split(out: Path, photos: Photos) -> None:
         )
 
 
-def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
-    with checkpoint.StopSignals() as stop:
-        if not fit(trainer, folder, saver, stop):
-            print(f"Stopped in epoch {trainer.epoch}, all saved; --resume auto goes on.", file=sys.stderr)
-            return stop.exit_code
-    last, best = trainer.history[-1], best_row(trainer.history, "val")
-    print(
-        f"{last['val_accuracy']:.2%} of the val pictures are right "
-        f"({best['val_accuracy']:.2%} in epoch {best['epoch']}, the best); "
-        f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {folder.folder}\n"
-        f"python examples/classify.py PHOTO --model {folder.folder / 'best.safetensors'}"
-    )
-    return 0
+def train_and_tell(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
+    code = train(trainer, folder, saver)
+    if code == 0:
+        print(f"python examples/classify.py PHOTO --model {folder.folder / 'best.safetensors'}")
+    return code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -354,7 +321,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         ready = start(args)
         has_begun = True
-        return train(*ready)
+        return train_and_tell(*ready)
     except DownloadError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
@@ -367,7 +334,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
         if has_begun and not isinstance(error, OSError):  # but for a full disk, a fault of the program itself
             raise
-        parser.error(" ".join(str(error).split()))  # ends the program with code 2
+        parser.error(" ".join(sentence(error).split()))  # ends the program with code 2
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ The exit code is 0 at the end, 2 for something that you can put right, 1 if the 
 import argparse
 import json
 import shutil
-import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,12 +37,12 @@ from typing import Any
 import numpy as np
 from command_line import begin, run_options, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
-from run_folder import RunFolder, best_row, weights_metadata
-from running import Diverged, Saver, fit
+from run_folder import RunFolder, weights_metadata
+from running import Diverged, Saver
 from training import DeviceLoader, Trainer, augmentation, evaluate, make_groups
 
 import lucid
-from lucid import checkpoint, data, models, nn
+from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.serialization import load_with_metadata

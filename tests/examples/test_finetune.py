@@ -26,7 +26,7 @@ pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "finetune.py"
 MODULES = (
-    "finetune", "photos", "classify", "pictures", "trained", "train_cifar10", "training", "running", "recipes",
+    "finetune", "photos", "command_line", "classify", "pictures", "trained", "train_cifar10", "training", "running", "recipes",
     "run_folder", "report", "charts", "benchmark_depthwise",
 )  # fmt: skip
 RESULTS = [

@@ -32,7 +32,10 @@ pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "train_cifar10.py"
-MODULES = ("train_cifar10", "running", "training", "recipes", "run_folder", "report", "charts", "benchmark_depthwise")
+MODULES = (
+    "train_cifar10", "command_line", "running", "training", "recipes", "run_folder", "report", "charts",
+    "benchmark_depthwise",
+)  # fmt: skip
 COLUMNS = [
     "epoch",
     "lr",

@@ -1,0 +1,75 @@
+"""What the command lines of training programs share: the options of a run, whether it goes on, and how it ends."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from run_folder import RunFolder, best_row
+from running import Saver, fit
+from training import Trainer
+
+from lucid import checkpoint
+from lucid import distributed as dist
+
+
+def run_options(group: Any, out: str) -> None:
+    """Add to a parser's group the options of every program; ``out`` is the default folder in words."""
+    group.add_argument("--out", type=Path, help=f"folder for the results (default: {out})")
+    group.add_argument(
+        "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
+        help="go on from a checkpoint; auto: from the newest under OUT, or at the start if there is none",
+    )  # fmt: skip
+    group.add_argument("--overwrite", action="store_true", help="begin anew where an unfinished run lies")
+    group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options go before them")
+    group.add_argument("--print-config", action="store_true", help="show all settings as JSON, and do nothing")
+    group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
+    group.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction,
+        help="the step as one graph: faster on a GPU (there the default), long to build on a CPU",
+    )  # fmt: skip
+    group.add_argument(
+        "--save-minutes", type=float, default=10.0, metavar="X", help="save so often within an epoch, too (10)"
+    )
+
+
+def begin(args: argparse.Namespace, out: Path) -> tuple[Saver, dict[str, Any] | None, Path | None]:
+    """What saves the run in ``out``; the recipe to go on with, if one goes on, and the checkpoint if one was named.
+
+    Raises:
+        ValueError: an unfinished run lies there, and nobody said what shall become of it.
+        CheckpointError: the checkpoint is damaged, or none of such a program.
+    """
+    if not args.save_minutes >= 0:
+        raise ValueError(f"--save-minutes must be at least 0, got {args.save_minutes:g}")
+    saver = Saver(out / "checkpoints", args.save_minutes)
+    path = None if args.resume in (None, "auto") else Path(args.resume)
+    saved = saver.recipe(path)
+    if args.resume is not None:
+        return saver, saved, path
+    newest = saver.manager.latest()
+    if saved and newest and newest.epoch < saved["epochs"] and not saved["patience"] and not args.overwrite:
+        raise ValueError(
+            f"{out} holds a run that stopped after {newest.epoch} of {saved['epochs']} epochs; --resume auto goes on "
+            "with it, --overwrite begins anew"
+        )
+    return saver, None, None
+
+
+def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
+    """Train to the end, or until a signal comes, and say how it went. The program's exit code."""
+    with checkpoint.StopSignals() as stop:
+        if not fit(trainer, folder, saver, stop):
+            if dist.is_main():
+                print(f"Stopped in epoch {trainer.epoch}, all saved; --resume auto goes on.", file=sys.stderr)
+            return stop.exit_code or 128 + signal.SIGTERM  # the signal came to another process
+    if dist.is_main():
+        column = f"{trainer.part}_accuracy"
+        last, best = trainer.history[-1], best_row(trainer.history, trainer.part)
+        print(
+            f"{last[column]:.2%} of the {trainer.part} images are right "
+            f"({best[column]:.2%} in epoch {best['epoch']}, the best); "
+            f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {folder.folder}"
+        )
+    return 0
