@@ -33,10 +33,14 @@ def download(tag: Tag) -> Path:
     """The file with the weights of a tag: from the cache if it is there, whatever the network, else downloaded.
 
     Raises:
-        DownloadError: there is no network or no such file, the network is switched off, the checksum is wrong, ...
+        DownloadError: there is no network or no such file, the network is switched off, the checksum is wrong, the
+            cache cannot be written, ...
         ImportError: the tag lies on the hub, and huggingface_hub is not installed.
     """
-    return _from_web(tag) if "://" in tag.location else _from_hub(tag)
+    try:
+        return _from_web(tag) if "://" in tag.location else _from_hub(tag)
+    except OSError as error:
+        raise DownloadError(f"{tag.name}: cannot write to the cache: {error}") from error
 
 
 def _from_web(tag: Tag) -> Path:

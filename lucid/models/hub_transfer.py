@@ -76,6 +76,8 @@ def _receive_patiently(url: str, size: int | None, file: BinaryIO, part: Path, t
                 hopeless = isinstance(error, OSError)  # the disk is full
             if hopeless or failures >= TRIES_WITHOUT_PROGRESS:
                 more = f"; {kept} bytes are kept in {part} and the next try goes on from there" if kept else ""
+                if not kept:
+                    part.unlink(missing_ok=True)
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 raise TransferError(f"cannot download {url}: {reason}{more}") from error
             time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))

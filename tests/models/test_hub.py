@@ -147,7 +147,14 @@ def test_a_full_disk_is_said_at_once(hub, cache, monkeypatch):
     monkeypatch.setattr("lucid.models.hub_transfer._receive", full)
     with pytest.raises(DownloadError, match="cannot download .*: .*No space left on device"):
         download(TAG)
-    assert hub.downloads() == []
+    assert hub.downloads() == [] and blobs(cache) == []
+
+
+def test_a_cache_that_cannot_be_written(hub, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    with pytest.raises(DownloadError, match="cannot write to the cache: .*Not a directory"):
+        download(TAG)
 
 
 def test_a_revision_pins_a_repository(hub, cache):
