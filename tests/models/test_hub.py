@@ -150,7 +150,7 @@ def test_a_full_disk_is_said_at_once(hub, cache, monkeypatch):
     assert hub.downloads() == [] and blobs(cache) == []
 
 
-def test_a_cache_that_cannot_be_written(hub, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written(hub, cache, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     with pytest.raises(DownloadError, match="cannot write to the cache: .*Not a directory"):
