@@ -9,6 +9,7 @@ squashed or cropped, and where the middle of an odd number of pixels is. Pillow 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,12 @@ class ImageTransform:
         _checks.integer(where, "resize_size", self.resize_size, self.image_size)
         _checks.one_of(where, "crop_mode", self.crop_mode, ("center", "squash"))
         _checks.one_of(where, "interpolation", self.interpolation, ("bicubic", "bilinear"))
+        for name in ("mean", "std"):
+            values: Any = getattr(self, name)
+            if not isinstance(values, list | tuple) or len(values) not in (1, 3):
+                raise ValueError(f"{where}: {name} must be 3 numbers, or 1 for all channels, got {values!r}")
+            numbers = (_checks.number(where, name, one, 0.0 if name == "std" else None, above=True) for one in values)
+            object.__setattr__(self, name, tuple(numbers))  # a list, as from JSON, compares as a tuple does
 
     def __call__(self, images: Any) -> Tensor:
         if isinstance(images, list | tuple):
@@ -170,8 +177,10 @@ def _rgb(where: str, image: Any) -> Image.Image:
         return image.convert("RGB")
     array = np.asarray(image)
     if array.dtype != np.uint8:
+        got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
-        raise TypeError(f"{where}: an image must be a Pillow image or an array of uint8, got {array.dtype}{fix}")
+        fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
+        raise TypeError(f"{where}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))) or 0 in array.shape:

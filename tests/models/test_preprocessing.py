@@ -175,7 +175,8 @@ def test_the_repr_reads_as_steps():
         (np.zeros((9, 8, 2), np.uint8), ValueError, r"must have the shape \(H, W\), .*got \(9, 8, 2\)$"),
         (np.zeros((0, 8, 3), np.uint8), ValueError, r"got \(0, 8, 3\)"),
         ([], ValueError, "ImageTransform: got no images"),
-        ("cat.jpg", TypeError, "must be a Pillow image or an array of uint8, got <U7"),
+        ("cat.jpg", TypeError, "or an array of uint8, got str; open it with PIL.Image.open"),
+        (None, TypeError, "must be a Pillow image or an array of uint8, got NoneType"),
     ],
 )
 def test_what_is_no_image_is_refused(image, error, message):
@@ -190,11 +191,18 @@ def test_what_is_no_image_is_refused(image, error, message):
         ({"resize_size": 100}, "resize_size must be at least 224, got 100"),
         ({"crop_mode": "border"}, "crop_mode must be 'center' or 'squash', got 'border'"),
         ({"interpolation": "nearest"}, "interpolation must be 'bicubic' or 'bilinear', got 'nearest'"),
+        ({"mean": 0.5}, "mean must be 3 numbers, or 1 for all channels, got 0.5"),
+        ({"mean": (0.5, 0.5)}, "mean must be 3 numbers"),
+        ({"std": (0.2, 0, 0.2)}, "std must be above 0, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=f"ImageTransform: {message}"):
         ImageTransform(**options)
+
+
+def test_numbers_from_json_make_the_same_transform():
+    assert ImageTransform(mean=[0.3], std=[0.2, 0.2, 0.2]) == ImageTransform(mean=(0.3,), std=(0.2, 0.2, 0.2))
 
 
 def test_sources_that_are_none_are_refused():
