@@ -67,8 +67,8 @@ def open_trained(source: str, image_size: int | None = None) -> Trained:
 def class_names(count: int, metadata: Mapping[str, str] | None = None) -> list[str]:
     """Those that the metadata has, ImageNet's if there are as many, or else numbers."""
     if metadata and "classes" in metadata:
-        names = _parsed(metadata, "classes")
-        if not isinstance(names, list) or len(names) != count:
+        names = _parsed(metadata, "classes", list)
+        if len(names) != count:
             raise ValueError(f"the metadata must name {count} classes, as many as the model has")
         return [str(name) for name in names]
     imagenet = [line for line in _IMAGENET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
@@ -87,15 +87,17 @@ def _from_file(path: Path, image_size: int | None) -> Trained:
         classes = class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _usual_transform(variant, dialect, image_size)
         return Trained(metadata.get("model") or variant or path.stem, model.eval(), classes, transform, metadata)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def _of_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
     """A model of train_cifar10.py, whose stem may be another than ConvNeXt's."""
-    settings = Settings(**_parsed(metadata, "recipe"))
-    channels = weights["downsample_layers.0.0.weight"].shape[1]
-    model = make_model(settings, channels, weights["head.weight"].shape[0])
+    settings = Settings(**_parsed(metadata, "recipe", dict))
+    first, last = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
+    if first is None or last is None:
+        raise ValueError("its recipe is that of train_cifar10.py, but its weights have other names")
+    model = make_model(settings, first.shape[1], last.shape[0])
     model.load_state_dict(weights)
     return model
 
@@ -124,8 +126,7 @@ def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTran
     if "preprocessing" not in metadata:
         return None
     known = {one.name for one in dataclasses.fields(ImageTransform)}
-    given = {name: value for name, value in _parsed(metadata, "preprocessing").items() if name in known}
-    given |= {name: tuple(given[name]) for name in ("mean", "std") if name in given}
+    given = {name: value for name, value in _parsed(metadata, "preprocessing", dict).items() if name in known}
     transform = ImageTransform(**{"resize_size": given.get("image_size", 224), **given})
     if image_size is None:
         return transform
@@ -145,8 +146,11 @@ def _usual_transform(variant: str, dialect: str, image_size: int | None) -> Imag
     return ImageTransform(size, int(size / 0.875))
 
 
-def _parsed(metadata: Mapping[str, str], name: str) -> Any:
+def _parsed(metadata: Mapping[str, str], name: str, kind: type) -> Any:
     try:
-        return json.loads(metadata[name])
-    except json.JSONDecodeError as error:
+        found = json.loads(metadata[name])
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{name!r} in the metadata is not JSON: {error}") from None
+    if not isinstance(found, kind):
+        raise ValueError(f"{name!r} in the metadata must be a JSON {kind.__name__}, got {metadata[name][:40]}")
+    return found

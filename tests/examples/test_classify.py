@@ -237,6 +237,28 @@ def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos,
     assert "error: " in last and fault in last
 
 
+@pytest.mark.parametrize(
+    ("metadata", "fault"),
+    [
+        ({"classes": "3"}, "'classes' in the metadata must be a JSON list, got 3"),
+        ({"classes": "["}, "'classes' in the metadata is not JSON"),
+        ({"preprocessing": "[]"}, "'preprocessing' in the metadata must be a JSON dict, got []"),
+        ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
+        ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
+        ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
+        ({"recipe": "{}"}, "does not fit ConvNeXt"),
+        ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_named(classify, capsys, tmp_path, photos, metadata, fault):
+    weights = tmp_path / "w.safetensors"
+    models.save_checkpoint(network(), weights, metadata.get("dialect", "official"), metadata=metadata)
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", str(weights)])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 2 and str(weights) in last and fault in last
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Files of weights, most of which will not do."""
