@@ -26,8 +26,8 @@ pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "finetune.py"
 MODULES = (
-    "finetune", "photos", "command_line", "classify", "pictures", "trained", "train_cifar10", "training", "running", "recipes",
-    "run_folder", "report", "charts", "benchmark_depthwise",
+    "finetune", "photos", "command_line", "classify", "pictures", "trained", "train_cifar10", "training", "running",
+    "recipes", "run_folder", "report", "charts", "benchmark_depthwise",
 )  # fmt: skip
 RESULTS = [
     "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
