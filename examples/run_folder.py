@@ -91,14 +91,15 @@ class RunFolder:
 
         row = history[-1]
         if self.events is None:
-            self.events = SummaryWriter(str(self.folder / "events"), purge_step=row["epoch"])
+            # Its flush() waits for nothing: what matters is that events are on disk a second later.
+            self.events = SummaryWriter(str(self.folder / "events"), purge_step=row["epoch"], flush_secs=1)
         for name, value in row.items():
             if name != "epoch":
                 first, _, what = name.partition("_")
                 self.events.add_scalar(f"{first}/{what}" if first in ("train", part) else name, value, row["epoch"])
-        self.events.flush()
 
     def close(self) -> None:
+        """Write the last events."""
         if self.events is not None:
             self.events.close()
             self.events = None

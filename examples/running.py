@@ -3,6 +3,7 @@
 ``fit`` does it all for a ``Trainer``: it writes results and a checkpoint after every epoch, and stops when asked to.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -121,28 +122,33 @@ def fit(trainer: Trainer, folder: RunFolder, saver: Saver, stop: checkpoint.Stop
         Diverged: the loss is infinite or not a number.
         OSError: something cannot be written.
     """
-    recipe = trainer.recipe
     if dist.is_main() and not is_finished(trainer):
         folder.prepare()
-    while not is_finished(trainer):
-        if agreed(0, stop.requested)[0]:
-            return False
-        title = f"epoch {trainer.epoch:{len(str(recipe.epochs))}}/{recipe.epochs}"
-        with Bar(trainer, title) as bar:
-            if not train_epoch(trainer, bar, saver, stop):
+    with contextlib.closing(folder):
+        while not is_finished(trainer):
+            if agreed(0, stop.requested)[0] or not run_epoch(trainer, folder, saver, stop):
                 return False
-            dist.reduce_metrics(trainer.loss, trainer.accuracy)
-            start = time.perf_counter()
-            trainer.evaluation = evaluate(trainer)
-            row = make_row(trainer, time.perf_counter() - start)
-        trainer.history.append(row)
-        trainer.clock = Clock()
-        trainer.loss.reset()
-        trainer.accuracy.reset()
-        if dist.is_main():
-            folder.write(trainer)
-            print(line(title, row, trainer.part), flush=True)
-        saver.save(trainer)
+    return True
+
+
+def run_epoch(trainer: Trainer, folder: RunFolder, saver: Saver, stop: checkpoint.StopSignals) -> bool:
+    """Train, test, write. False: it was stopped in training."""
+    title = f"epoch {trainer.epoch:{len(str(trainer.recipe.epochs))}}/{trainer.recipe.epochs}"
+    with Bar(trainer, title) as bar:
+        if not train_epoch(trainer, bar, saver, stop):
+            return False
+        dist.reduce_metrics(trainer.loss, trainer.accuracy)
+        start = time.perf_counter()
+        trainer.evaluation = evaluate(trainer)
+        row = make_row(trainer, time.perf_counter() - start)
+    trainer.history.append(row)
+    trainer.clock = Clock()
+    trainer.loss.reset()
+    trainer.accuracy.reset()
+    if dist.is_main():
+        folder.write(trainer)
+        print(line(title, row, trainer.part), flush=True)
+    saver.save(trainer)
     return True
 
 
