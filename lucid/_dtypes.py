@@ -29,3 +29,8 @@ long = int64
 def as_dtype(dtype: object) -> mx.Dtype:
     """The data type named by an MLX or NumPy dtype, a name, or Python's float, int and bool."""
     return dtype if isinstance(dtype, mx.Dtype) else _checks.dtype("dtype", dtype)
+
+
+def converted(array: mx.array, dtype: mx.Dtype) -> mx.array:
+    """``array`` in ``dtype``. From and to float64 the CPU converts: GPUs do not have it, not even to read it."""
+    return array.astype(dtype, stream=mx.cpu if mx.float64 in (array.dtype, dtype) else None)

@@ -16,7 +16,7 @@ import numpy as np
 from lucid import _checks, _pending, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
-from lucid._dtypes import as_dtype
+from lucid._dtypes import as_dtype, converted
 from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
@@ -854,7 +854,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
             f"tensor: data of type {type(data).__name__} cannot become a tensor; "
             "wanted a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
         )
-    return array if wanted is None or array.dtype == wanted else array.astype(wanted)
+    return array if wanted is None or array.dtype == wanted else converted(array, wanted)
 
 
 def _default_dtype(value: Any) -> mx.Dtype:
@@ -866,7 +866,7 @@ def _default_dtype(value: Any) -> mx.Dtype:
 
 
 def _single(array: mx.array) -> mx.array:
-    return array.astype(mx.float32, stream=mx.cpu) if array.dtype == mx.float64 else array
+    return converted(array, mx.float32) if array.dtype == mx.float64 else array
 
 
 def _from_numpy(array: np.ndarray) -> mx.array:

@@ -18,7 +18,7 @@ import mlx.core as mx
 
 from lucid import tape
 from lucid._checks import dtype_name
-from lucid._dtypes import as_dtype
+from lucid._dtypes import as_dtype, converted
 from lucid._tensor import RemovableHandle, Tensor
 from lucid.nn.hooks import BackwardHooks, checked_arguments
 from lucid.nn.parameter import Parameter
@@ -370,9 +370,9 @@ class Module:
             raise TypeError(f"to: a module can be in a floating-point dtype only, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
-                tensor._rebind(tensor._array.astype(dtype))
+                tensor._rebind(converted(tensor._array, dtype))
                 if tensor.grad is not None:
-                    tensor.grad = tape.wrap(tensor.grad._array.astype(dtype))
+                    tensor.grad = tape.wrap(converted(tensor.grad._array, dtype))
         return self
 
     # State -----------------------------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ class Module:
         own = self.state_dict(keep_vars=True)
         plan, keys = plan_loading(type(self).__name__, own, state_dict, strict)
         for tensor, array in plan:
-            tensor._rebind(array if assign or array.dtype == tensor.dtype else array.astype(tensor.dtype))
+            tensor._rebind(array if assign or array.dtype == tensor.dtype else converted(array, tensor.dtype))
         return keys
 
     # Hooks -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid._dtypes import converted
 from lucid.ops._common import FLOATING, array, arrays, binary, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -273,7 +274,7 @@ def rad2deg(x: TensorLike) -> mx.array:
 @op
 def astype(x: TensorLike, dtype: Any) -> mx.array:
     """``x`` with its numbers in ``dtype``. The gradient comes back in the former one."""
-    return array("astype", x).astype(_checks.dtype("astype", dtype))
+    return converted(array("astype", x), _checks.dtype("astype", dtype))
 
 
 @op
@@ -285,55 +286,55 @@ def clone(x: TensorLike) -> mx.array:
 @op
 def type_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` in the dtype of ``other``."""
-    return array("type_as", x).astype(array("type_as", other, "other").dtype)
+    return converted(array("type_as", x), array("type_as", other, "other").dtype)
 
 
 @op
 def double(x: TensorLike) -> mx.array:
     """In float64, which the CPU has and GPUs have not."""
-    return array("double", x).astype(mx.float64)
+    return converted(array("double", x), mx.float64)
 
 
 @op
 def short(x: TensorLike) -> mx.array:
     """In int16."""
-    return array("short", x).astype(mx.int16)
+    return converted(array("short", x), mx.int16)
 
 
 @op
 def float(x: TensorLike) -> mx.array:
     """``x`` in float32."""
-    return array("float", x).astype(mx.float32)
+    return converted(array("float", x), mx.float32)
 
 
 @op
 def half(x: TensorLike) -> mx.array:
     """``x`` in float16."""
-    return array("half", x).astype(mx.float16)
+    return converted(array("half", x), mx.float16)
 
 
 @op
 def bfloat16(x: TensorLike) -> mx.array:
     """``x`` in bfloat16."""
-    return array("bfloat16", x).astype(mx.bfloat16)
+    return converted(array("bfloat16", x), mx.bfloat16)
 
 
 @op
 def int(x: TensorLike) -> mx.array:
     """``x`` in int32, rounded towards zero."""
-    return array("int", x).astype(mx.int32)
+    return converted(array("int", x), mx.int32)
 
 
 @op
 def long(x: TensorLike) -> mx.array:
     """``x`` in int64, rounded towards zero."""
-    return array("long", x).astype(mx.int64)
+    return converted(array("long", x), mx.int64)
 
 
 @op
 def bool(x: TensorLike) -> mx.array:
     """True where ``x`` is not 0."""
-    return array("bool", x).astype(mx.bool_)
+    return converted(array("bool", x), mx.bool_)
 
 
 absolute = abs

@@ -1,0 +1,50 @@
+"""Names of dtypes, and conversion on the device that has them."""
+
+import mlx.core as mx
+import pytest
+
+import lucid
+from lucid._dtypes import as_dtype, converted
+
+
+class OfDtype:
+    """Tells on which stream it would be converted."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+    def astype(self, dtype, stream):
+        return stream
+
+
+@pytest.mark.parametrize(
+    ("former", "dtype", "stream"),
+    [
+        (mx.float64, mx.float32, mx.cpu),
+        (mx.float16, mx.float64, mx.cpu),
+        (mx.float64, mx.int8, mx.cpu),
+        (mx.float16, mx.float32, None),
+    ],
+)
+def test_float64_is_converted_on_the_cpu(former, dtype, stream):
+    assert converted(OfDtype(former), dtype) == stream
+
+
+def test_every_conversion_of_a_tensor_takes_this_way(monkeypatch):
+    asked = []
+    monkeypatch.setattr("lucid.ops.elementwise.converted", lambda x, dtype: asked.append(dtype) or x.astype(dtype))
+    x = lucid.ones(2)
+    for one in (x.double(), x.float(), x.half(), x.long(), x.to(lucid.float64), x.astype("int8"), x.type_as(x)):
+        assert one.tolist() == [1, 1]
+    assert asked == [mx.float64, mx.float32, mx.float16, mx.int64, mx.float64, mx.int8, mx.float32]
+
+
+def test_a_module_takes_double_weights():
+    layer = lucid.nn.Linear(2, 1)
+    layer.load_state_dict({name: value.double() for name, value in layer.state_dict().items()})
+    assert layer.weight.dtype == mx.float32
+    assert layer.to(lucid.float64).weight.dtype == mx.float64
+
+
+def test_dtypes_by_name():
+    assert as_dtype("float16") == as_dtype(mx.float16) == lucid.float16 and as_dtype(int) == lucid.int64
