@@ -41,9 +41,8 @@ from typing import Any
 
 import numpy as np
 from command_line import begin, run_options, train
-from photos import Photos, find_photos, tell
+from photos import Photos, find_photos, tell, write_tables
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
-from report import write_file
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
 from trained import open_trained
@@ -267,16 +266,14 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
         settings = replace(settings, batch_size=len(photos.train))
     if saved:
         check_split(out, photos)
-    tell(photos, out)
+    tell(photos)
     compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
     trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
     if saved:
         saver.restore(trainer, path)
     else:
         shutil.rmtree(saver.manager.folder, ignore_errors=True)
-        out.mkdir(parents=True, exist_ok=True)
-        write_file(out / "split.csv", photos.split_table().encode())
-        write_file(out / "skipped.csv", photos.skipped_table().encode())
+        write_tables(photos, out)
     parameters = sum(p.numel() for p in trainer.model.parameters())
     print(f"{metadata['model']} with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True)
     return trainer, make_folder(out, settings, photos, trainer, metadata), saver

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from report import write_file
 from tqdm import tqdm
 
 from lucid import data
@@ -104,16 +105,29 @@ def checked(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[tu
     return kept
 
 
-def tell(photos: Photos, out: Path) -> None:
-    """What was found, and what was not used."""
+def tell(photos: Photos) -> None:
+    """Say what was found."""
     names = ", ".join(photos.classes[:SHOWN_CLASSES]) + (", ..." if len(photos.classes) > SHOWN_CLASSES else "")
     print(
         f"{photos.root}: {len(photos.train)} pictures to train and {len(photos.val)} to test with, "
-        f"{len(photos.classes)} classes: {names}"
+        f"{len(photos.classes)} classes: {names}",
+        flush=True,
     )
+    if photos.ignored:
+        print(f"{photos.ignored} other {'file is no picture' if photos.ignored == 1 else 'files are no pictures'}")
+
+
+def write_tables(photos: Photos, folder: Path) -> None:
+    """Write which pictures are in what part, and which cannot be read; say the latter.
+
+    Raises:
+        OSError: the files cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    split, skipped = folder / "split.csv", folder / "skipped.csv"
+    write_file(split, photos.split_table().encode())
+    write_file(skipped, photos.skipped_table().encode())
     for path, reason in photos.skipped[:SHOWN_PROBLEMS]:
         print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
     if count := len(photos.skipped):
-        print(f"{count} pictures cannot be read, all of them are listed in {out / 'skipped.csv'}", file=sys.stderr)
-    if photos.ignored:
-        print(f"{photos.ignored} other {'file is no picture' if photos.ignored == 1 else 'files are no pictures'}")
+        print(f"{count} pictures cannot be read, all of them are listed in {skipped}", file=sys.stderr)

@@ -122,7 +122,8 @@ def test_jpegs_are_decoded_smaller(picture, tmp_path, short_side, size):
 
 def test_of_several_frames_it_is_the_first(picture, tmp_path):
     more = [picture.rotate(180)]
-    for kind in ("GIF", "TIFF", "WEBP", "MPO"):
+    Image.init()
+    for kind in {"GIF", "TIFF", "WEBP", "MPO"} & set(Image.SAVE_ALL):  # the old Pillow 9.2 writes no MPO
         (tmp_path / "a").write_bytes(encoded(picture, kind, save_all=True, append_images=more))
         assert corners(data.open_image(tmp_path / "a", 30)) == "rgbw"
 

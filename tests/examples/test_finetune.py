@@ -18,10 +18,12 @@ import pytest
 import lucid
 from lucid import models
 from lucid.serialization import load_with_metadata
-from tests.examples.drawn_photos import CLASSES, write_photos
 
+pytest.importorskip("PIL", reason="the example reads photos with Pillow")
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+
+from tests.examples.drawn_photos import CLASSES, write_photos
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "finetune.py"
@@ -336,12 +338,11 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(finetune, short, few, weig
 
 
 def answer(finetune, capsys, *arguments):
-    """The sentence that the program ends with, with exit code 2; before it are only remarks on broken files."""
+    """The sentence that the program ends with, with exit code 2."""
     with pytest.raises(SystemExit) as caught:
         finetune.main(list(map(str, arguments)))
     *remarks, last = capsys.readouterr().err.splitlines()
-    assert caught.value.code == 2 and ": error: " in last
-    assert all("cannot be read" in one for one in remarks), remarks
+    assert caught.value.code == 2 and ": error: " in last and not remarks
     return last
 
 
