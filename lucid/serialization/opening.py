@@ -36,8 +36,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 def _is_of_pytorch(source: Path) -> bool:
     with source.open("rb") as file:
         first = file.read(9)
-    if (
-        first[8:] == b"{"
-    ):  # a safetensors file: the length of its header, whose low byte may be a pickle's first, and JSON
+    # The length of a safetensors file's header stands before its JSON, and may begin like a pickle.
+    if first[8:] == b"{":
         return False
     return first.startswith((_ZIP, _PICKLE)) or source.suffix in _PYTORCH_SUFFIXES

@@ -112,8 +112,11 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: Allowan
 
 def _read_legacy(file: BinaryIO, file_size: int) -> Any:
     file.seek(0)
-    if file.read(1) != b"\x80":
-        raise ValueError("it is neither a zip archive nor a pickle")
+    first = file.read(20)
+    if not first.startswith(b"\x80"):  # a web page or a pointer of Git LFS, for instance
+        raise ValueError(
+            f"it is neither a zip archive nor a pickle, it begins with {first!r}" if first else "it is empty"
+        )
     file.seek(0)
     if read_pickle(file, NAMES)[0] != _LEGACY_MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")

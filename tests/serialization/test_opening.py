@@ -30,6 +30,16 @@ def test_a_safetensors_header_may_begin_like_a_pickle(tmp_path):
     assert lucid.load(path)["w"].tolist() == [0, 1]
 
 
+def test_what_came_instead_of_weights_is_shown(tmp_path):
+    path = tmp_path / "x.pth"
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ValueError, match="neither a zip archive nor a pickle, it begins with b'version https://git'"):
+        lucid.load(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="x.pth cannot be read as a file of PyTorch: it is empty"):
+        lucid.load(path)
+
+
 @pytest.mark.parametrize(
     ("name", "fault"), [("x.safetensors", "safetensors"), ("x.pth", "PyTorch"), ("x", "safetensors")]
 )
