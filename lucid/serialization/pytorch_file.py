@@ -112,11 +112,10 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: Allowan
 
 def _read_legacy(file: BinaryIO, file_size: int) -> Any:
     file.seek(0)
-    first = file.read(20)
+    first = file.read(30)
     if not first.startswith(b"\x80"):  # a web page or a pointer of Git LFS, for instance
-        raise ValueError(
-            f"it is neither a zip archive nor a pickle, it begins with {first!r}" if first else "it is empty"
-        )
+        how = f"begins with {first!r}" if first else "is empty"
+        raise ValueError(f"it is neither a zip archive nor a pickle, it {how}")
     file.seek(0)
     if read_pickle(file, NAMES)[0] != _LEGACY_MAGIC:
         raise ValueError("it is a pickle, but not one of torch.save")

@@ -33,10 +33,12 @@ def test_a_safetensors_header_may_begin_like_a_pickle(tmp_path):
 def test_what_came_instead_of_weights_is_shown(tmp_path):
     path = tmp_path / "x.pth"
     path.write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ValueError, match="neither a zip archive nor a pickle, it begins with b'version https://git'"):
+    with pytest.raises(
+        ValueError, match="neither a zip archive nor a pickle, it begins with b'version https://git-lfs.github'"
+    ):
         lucid.load(path)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="x.pth cannot be read as a file of PyTorch: it is empty"):
+    with pytest.raises(ValueError, match="x.pth cannot be read as a file of PyTorch: .* it is empty"):
         lucid.load(path)
 
 
