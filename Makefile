@@ -36,7 +36,7 @@ help:
 	@echo "make clean   remove .venv and caches"
 
 demo: $(VENV)/.examples-$(BACKEND)
-	$(BIN)/python examples/train_cifar10.py --dataset digits --out runs/digits $(ARGS)
+	$(BIN)/python examples/train_cifar10.py --dataset digits --out runs/digits --overwrite $(ARGS)
 
 test: $(VENV)/.test-$(BACKEND)
 	$(BIN)/python -m pytest $(ARGS)
