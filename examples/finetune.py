@@ -320,7 +320,8 @@ def main(argv: list[str] | None = None) -> int:
         has_begun = True
         return train_and_tell(*ready)
     except DownloadError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        others = "--weights takes a file of weights, --no-pretrained does without"
+        print(f"{parser.prog}: {error}; {others}", file=sys.stderr)
         return 1
     except Diverged as error:
         print(error, file=sys.stderr)

@@ -6,6 +6,7 @@ Pillow leaves Python's lock while it decodes and resizes, so threads do this on 
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,8 @@ def open_image(path: str | os.PathLike[str], short_side: int | None = None) -> I
         _checks.integer("open_image", "short_side", short_side, 1)
     name, pillow = os.fspath(path), load_pillow()
     try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for ever
+            raise ValueError("not a file")
         with pillow.Image.open(name) as file:
             if short_side is not None:
                 file.draft(None, (short_side, short_side))

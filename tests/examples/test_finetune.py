@@ -433,6 +433,16 @@ def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, caps
     assert everything_in(tmp_path) == before
 
 
+def test_without_a_network_one_sentence_says_what_to_do(finetune, few, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="weights are downloaded by huggingface_hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert finetune.main([str(few), "--out", str(tmp_path / "out")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained does without")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_full_disk_leaves_whole_files(finetune, few, weights, tmp_path, capsys, monkeypatch):
     replace = os.replace
 
