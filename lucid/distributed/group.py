@@ -141,9 +141,9 @@ def get_backend() -> str | None:
 
 def _started(backend: str, launch: Launch) -> mx.distributed.Group:
     if not mx.distributed.is_available(backend):
-        reason = (
-            "MPI's library was not found; install Open MPI" if backend == "mpi" else "this MLX was built without it"
-        )
+        reason = "this MLX was built without it"
+        if backend == "mpi":
+            reason = "install Open MPI, or name its library: MLX_MPI_LIBNAME=libmpi.so.40"
         raise RuntimeError(f"init_process_group: the backend {backend!r} is not available: {reason}")
     try:
         return mx.distributed.init(strict=True, backend=backend)

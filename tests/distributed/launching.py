@@ -20,7 +20,7 @@ needs_launcher = pytest.mark.skipif(LAUNCHER is None, reason="no mlx.launch besi
 
 needs_mpi = pytest.mark.skipif(
     shutil.which("mpirun") is None or not mx.distributed.is_available("mpi"),
-    reason="no mpirun, or MLX cannot find MPI's library (apt-get install openmpi-bin libopenmpi3)",
+    reason="no mpirun, or MLX cannot find MPI's library (apt-get install openmpi-bin libopenmpi-dev)",
 )
 
 
