@@ -38,8 +38,8 @@ class _Position:
 class DataLoader:
     """Batches of ``dataset`` as tensors, pass after pass.
 
-    Every ``iter(loader)`` is the next epoch. With ``shuffle`` the order of epoch k depends on the seed and k only;
-    without a seed one is drawn from the system and kept in ``loader.seed``.
+    Every ``iter(loader)`` is the next epoch, and its threads begin at once. With ``shuffle`` the order of epoch k
+    depends on the seed and k only; without a seed one is drawn from the system and kept in ``loader.seed``.
 
     - ``dataset``: anything with ``__getitem__`` and ``__len__``, or an ``IterableDataset``. With ``get_batch``
       (``TensorDataset``, ``CIFAR10``, ``Digits``, their subsets) or as a NumPy array, whole batches are indexed at
@@ -118,7 +118,9 @@ class DataLoader:
         if not self._at_start:
             self._position = _Position(self._position.epoch + 1)
         self._at_start = False
-        return self._run(self._position)
+        batches = self._run(self._position)
+        next(batches)
+        return batches
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next pass epoch number ``epoch``, from its first batch."""
@@ -176,6 +178,7 @@ class DataLoader:
         return len(self.dataset) if hasattr(self.dataset, "__len__") else None
 
     def _run(self, position: _Position) -> Iterator[Any]:
+        """None once the threads are at work, then the batches."""
         if self._streams:
             jobs, num_workers = self._stream_jobs(position), min(self.num_workers, 1)
         else:
@@ -185,6 +188,7 @@ class DataLoader:
         else:
             batches = (job() for job in jobs)
         with contextlib.closing(batches):  # type: ignore[type-var]
+            yield None
             for batch in batches:
                 if batch is _END:
                     break

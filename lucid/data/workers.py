@@ -22,7 +22,17 @@ _Queue = queue.SimpleQueue  # of (future, job), or None: stop
 
 
 def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
-    """Results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` results in waiting."""
+    """Results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` results in waiting.
+
+    The threads begin now, whenever the first result is asked for.
+    """
+    results = _run_ahead(jobs, num_workers, ahead)
+    next(results)
+    return results
+
+
+def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
+    """None, then the results. Once it has begun, closing it stops the threads."""
     tasks: _Queue = _Queue()
     threads = [
         threading.Thread(target=_work, args=(tasks,), name=f"{THREAD_NAME}-{number}", daemon=True)
@@ -34,6 +44,7 @@ def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any
     interrupted = False
     try:
         more = _submit(jobs, tasks, waiting, ahead)
+        yield None
         while waiting:
             ready = [waiting.popleft().result()]
             more = more and _submit(jobs, tasks, waiting, ahead)

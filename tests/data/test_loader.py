@@ -226,6 +226,19 @@ def test_loading_goes_on_while_the_consumer_works():
     batches.close()
 
 
+def test_a_pass_begins_before_its_first_batch_is_asked_for():
+    noted = threading.Event()
+    dataset = type("Noted", (Range,), {"__getitem__": lambda self, index: noted.set() or index})(10)
+    loader = DataLoader(dataset, 2, num_workers=1)
+    list(loader)
+    noted.clear()
+    before = loader.state_dict()
+    batches = iter(loader)
+    assert noted.wait(30)  # the next epoch is being read
+    assert loader.state_dict() == before  # and nothing of it was handed over
+    batches.close()
+
+
 @WORKERS
 def test_break_and_garbage_leave_no_thread_and_the_loader_usable(num_workers):
     loader = DataLoader(Range(100), 2, num_workers=num_workers)

@@ -43,7 +43,7 @@ def test_no_more_than_ahead_results_wait():
             yield lambda: None
 
     results = run_ahead(jobs(), 2, 4)
-    assert drawn == []
+    assert len(drawn) == 4  # before anything is asked for
     next(results)
     assert len(drawn) == 5  # the one handed over, and four
     next(results)
@@ -100,6 +100,13 @@ def test_break_stops_the_threads():
         if number == 2:
             break
     assert number == 2 and worker_threads() == []
+
+
+def test_results_nobody_asked_for_leave_no_thread():
+    results = run_ahead(jobs_of(lambda number: number, 1000), 3, 6)
+    assert len(worker_threads()) == 3
+    del results
+    assert worker_threads() == []
 
 
 def test_an_error_of_the_consumer_stops_the_threads():
