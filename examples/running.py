@@ -166,7 +166,8 @@ def train_epoch(trainer: Trainer, bar: Bar, saver: Saver, stop: checkpoint.StopS
     clock, steps = trainer.clock, len(trainer.train_loader)
     start = time.perf_counter() - clock.seconds
     first = trainer.steps_of_epoch + 1
-    for step, (images, labels) in enumerate(timed(trainer.train_loader, clock), first):
+    batches, trainer.batches = trainer.batches or iter(trainer.train_loader), None
+    for step, (images, labels) in enumerate(timed(batches, clock), first):
         trainer.step(images, labels)
         trainer.scheduler.step()
         clock.seen += len(labels) * dist.get_world_size()
@@ -182,6 +183,8 @@ def train_epoch(trainer: Trainer, bar: Bar, saver: Saver, stop: checkpoint.StopS
             saver.save(trainer)
             if wishes[0]:
                 return False
+    if trainer.epoch < trainer.recipe.epochs:
+        trainer.batches = iter(trainer.train_loader)  # a loader's threads read while the model is tested
     return True
 
 

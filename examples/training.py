@@ -85,6 +85,7 @@ class Trainer:
     test_is_shared: bool = False  # each process tests its part, by a DistributedSampler(..., shuffle=False)
     history: list[dict[str, Any]] = field(default_factory=list)  # a row for each complete epoch
     clock: Clock = field(default_factory=Clock)
+    batches: Iterator[Any] | None = field(default=None, init=False)  # of the next epoch, where that has begun already
 
     def __post_init__(self) -> None:
         recipe = self.recipe

@@ -183,6 +183,15 @@ def train(finetune, folder, out, *arguments):
     return finetune.main([str(folder), "--out", str(out), "--epochs", "1", *map(str, arguments)])
 
 
+def test_the_next_epoch_is_read_while_the_model_is_tested(finetune, load_module, few, weights, tmp_path, monkeypatch):
+    running, begun = load_module("running"), []
+    evaluate = running.evaluate
+    monkeypatch.setattr(running, "evaluate", lambda trainer: begun.append(trainer.batches) or evaluate(trainer))
+    assert finetune.main([str(few), "--weights", str(weights), "--out", str(tmp_path), "--epochs", "3"]) == 0
+    assert [one is not None for one in begun] == [True, True, False]
+    assert begun[0] is not begun[1]
+
+
 @pytest.mark.parametrize(
     ("freeze", "kept"),
     [
