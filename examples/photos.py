@@ -109,7 +109,7 @@ def tell(photos: Photos) -> None:
     """Say what was found."""
     names = ", ".join(photos.classes[:SHOWN_CLASSES]) + (", ..." if len(photos.classes) > SHOWN_CLASSES else "")
     print(
-        f"{photos.root}: {len(photos.train)} pictures to train and {len(photos.val)} to test with, "
+        f"{printable(str(photos.root))}: {len(photos.train)} pictures to train and {len(photos.val)} to test with, "
         f"{len(photos.classes)} classes: {names}",
         flush=True,
     )
