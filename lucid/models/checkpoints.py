@@ -88,7 +88,7 @@ def load_checkpoint(
     where = f"load_checkpoint: {name}"
     tag = _published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
-        source = download(tag)
+        source, strict = download(tag), strict and tag.has_final_norm
     network = _network(where, source, dialect, use_ema)
     found = _checked_architecture(where, network, body, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
