@@ -54,14 +54,22 @@ def keys_from(where: str, key: Any, count: int) -> list[mx.array]:
 
 def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtype) -> mx.array:
     """A number, or one for each channel, in a shape that broadcasts with (N, C, H, W)."""
-    values = mx.array(value, mx.float32)
-    if values.shape not in ((), (1,), (channels,)):
+    values = np.asarray(value)
+    if values.dtype.kind not in "iuf" or values.shape not in ((), (1,), (channels,)):
         raise ValueError(f"{where}: {name} must be a number or one for each of {channels} channels, got {value!r}")
-    return values.reshape(1, -1, 1, 1).astype(dtype)
+    if dtype == mx.uint8 and not ((values >= 0) & (values <= 255)).all():
+        raise ValueError(f"{where}: {name} must be from 0 to 255, as the images are, got {value!r}")
+    return mx.array(values.reshape(1, -1, 1, 1), dtype)
 
 
-def one_each(where: str, name: str, value: Any, n: int) -> mx.array:
-    """A number as (1,), or one for each image as (N,)."""
+def one_each(
+    where: str, name: str, value: Any, n: int, low: float | None = None, high: float | None = None
+) -> mx.array:
+    """A number as (1,), or one for each image as (N,). Only what is on the host is compared with ``low`` and ``high``:
+    looking at values on the device would wait for them."""
+    if isinstance(value, int | float | np.ndarray):
+        for one in np.ravel(value).tolist():
+            _checks.number(where, name, one, low, high)
     values = array(where, value, name)
     if values.shape not in ((), (1,), (n,)):
         raise ValueError(f"{where}: {name} must be a number or one for each of {n} images, got shape {values.shape}")

@@ -131,6 +131,6 @@ def equalize_tables(images: mx.array) -> mx.array:
     return mx.where(step == 0, mx.arange(256), spread).astype(mx.uint8)
 
 
-def of_each(where: str, images: mx.array, factor: Any) -> mx.array:
+def of_each(where: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None) -> mx.array:
     """(N or 1, 1, 1, 1) float32."""
-    return one_each(where, "factor", factor, len(images)).astype(mx.float32)[:, None, None, None]
+    return one_each(where, "factor", factor, len(images), low, high).astype(mx.float32)[:, None, None, None]

@@ -15,7 +15,7 @@ def adjust_hue(images: TensorLike, factor: TensorLike) -> mx.array:
     ``factor`` is a number or (N,). Grey images have no hue and stay.
     """
     images = bytes_of("adjust_hue", images)
-    return turned(images, of_each("adjust_hue", images, factor)[:, 0] * 255)
+    return turned(images, of_each("adjust_hue", images, factor, -0.5, 0.5)[:, 0] * 255)
 
 
 def turned(images: mx.array, turn: mx.array) -> mx.array:

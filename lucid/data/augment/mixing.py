@@ -20,6 +20,7 @@ from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 MODES = ("batch", "pair", "elem")
+_HIGHEST_ALPHA = 10_000.0  # shares are within 0.02 of a half then
 
 
 class Box(NamedTuple):
@@ -38,15 +39,18 @@ def soft_targets(labels: TensorLike, num_classes: int, label_smoothing: float = 
     Shapes: labels (N,) of class numbers, or (N, num_classes) of probabilities, which are mixed likewise; out
     (N, num_classes) float32. A label outside [0, num_classes) has no class: looking at it would wait for its value.
     """
-    where = "soft_targets"
+    return _targets("soft_targets", labels, num_classes, label_smoothing)
+
+
+def _targets(where: str, labels: TensorLike, num_classes: int, label_smoothing: float) -> mx.array:
     labels = array(where, labels, "labels")
+    _checks.rank(where, "labels", labels.shape, (1, 2), "(N,) or (N, num_classes)")
     count = _checks.integer(where, "num_classes", num_classes, 1)
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
-    if labels.ndim == 2 and labels.dtype in FLOATING:
+    if labels.ndim == 2:
         if labels.shape[1] != count:
             raise ValueError(f"{where}: labels of shape {labels.shape} do not fit num_classes {count}")
         return labels.astype(mx.float32) * (1 - smoothing) + smoothing / count
-    _checks.rank(where, "labels", labels.shape, 1, "(N,)")
     if labels.dtype in FLOATING:
         raise TypeError(f"{where}: labels must be integers, got {_checks.dtype_name(labels.dtype)}")
     low = smoothing / count
@@ -121,7 +125,7 @@ def _mixed(
     mixup_alpha, cutmix_alpha = checked_alphas(where, mixup_alpha, cutmix_alpha)
     prob, switch_prob = _checks.probability(where, "prob", prob), _checks.probability(where, "switch_prob", switch_prob)
     _checks.one_of(where, "mode", mode, MODES)
-    targets = soft_targets.__wrapped__(labels, num_classes, label_smoothing)  # type: ignore[attr-defined]
+    targets = _targets(where, labels, num_classes, label_smoothing)
     n = images.shape[0]
     if targets.shape[0] != n:
         raise ValueError(f"{where}: {n} images but {targets.shape[0]} labels")
@@ -174,8 +178,8 @@ def _tables(
 
 
 def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
-    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0)
-    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0)
+    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0, _HIGHEST_ALPHA)
+    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0, _HIGHEST_ALPHA)
     if not mixup_alpha and not cutmix_alpha:
         raise ValueError(f"{where}: mixup_alpha or cutmix_alpha must be above 0, got 0 and 0")
     return mixup_alpha, cutmix_alpha

@@ -103,13 +103,16 @@ def apply_operation(
     images = bytes_of("apply_operation", images)
     n, _, height, width = images.shape
     names = [operation] * n if isinstance(operation, str) else list(operation)
-    values: list[float] = np.broadcast_to(np.asarray(argument, np.float64), (n,)).tolist()
+    arguments = np.asarray(argument, np.float64)
     for name in names:
         _checks.one_of("apply_operation", "operation", name, OPERATIONS)
     if len(names) != n:
         raise ValueError(f"apply_operation: {n} images but {len(names)} operations")
+    if arguments.shape not in ((), (1,), (n,)) or not np.isfinite(arguments).all():
+        raise ValueError(f"apply_operation: argument must be a number or one for each of {n} images, got {argument!r}")
     warping.check_options("apply_operation", images, interpolation, fill)
-    return applied(images, rows_of(names, values, height, width), mx.arange(n), interpolation, fill)
+    rows = rows_of(names, np.broadcast_to(arguments, n).tolist(), height, width)
+    return applied(images, rows, mx.arange(n), interpolation, fill)
 
 
 def applied(

@@ -21,18 +21,25 @@ def crop_at(
     """The window of ``size`` at (``top``, ``left``) of each image, after ``padding`` pixels were added on every side.
 
     Shapes: images (N, C, H, W) of any dtype, top and left (N,) of integers in the padded image, out (N, C, *size).
-    ``padding`` is an int, or (left and right, top and bottom) as in torchvision; ``fill`` is for "constant".
+    Those that are tensors are not read, so they must be in range. ``padding`` is an int, or (left and right, top and
+    bottom) as in torchvision; ``fill`` is for "constant".
 
     Raises:
-        ValueError: options out of range, or padded images smaller than ``size``.
+        ValueError: options out of range, padded images smaller than ``size``, or a window that is not inside.
+        TypeError: top or left that are not integers.
     """
     images = batch_of("crop_at", images)
     size, padding = _window("crop_at", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
         return mx.zeros((*images.shape[:2], *size), images.dtype)
-    top, left = (one_each("crop_at", name, one, len(images)) for name, one in (("top", top), ("left", left)))
-    width = images.shape[3] + 2 * padding[0]
-    return _windows(_padded("crop_at", images, padding, fill, padding_mode), top * width + left, size)
+    images = _padded("crop_at", images, padding, fill, padding_mode)
+    n, _, height, width = images.shape
+    top = one_each("crop_at", "top", top, n, 0, height - size[0])
+    left = one_each("crop_at", "left", left, n, 0, width - size[1])
+    for name, at in (("top", top), ("left", left)):
+        if not mx.issubdtype(at.dtype, mx.integer):
+            raise TypeError(f"crop_at: {name} must be integers, got {_checks.dtype_name(at.dtype)}")
+    return _windows(images, top * width + left, size)
 
 
 @op

@@ -4,7 +4,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -47,28 +47,28 @@ def parse_rand_config(config: str) -> RandConfig:
     operation, "inc1" chooses the operations that grow stronger with the magnitude throughout.
 
     Raises:
-        ValueError: another beginning, or a part that is none of these.
+        ValueError: another beginning, a part that is none of these, or a number out of range.
+        TypeError: a number of operations that is not whole.
     """
-    head, *parts = config.split("-")
+    head, *parts = str(config).split("-")
+    if head != "rand":
+        raise ValueError(f"RandAugment: config must begin with 'rand', got {config!r}")
     names = {"m": "magnitude", "n": "num_ops", "mstd": "magnitude_std", "mmax": "magnitude_max", "p": "prob",
              "inc": "increasing"}  # fmt: skip
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for part in parts:
-        match = re.fullmatch(r"(m|n|mstd|mmax|p|inc)(\d+(?:\.\d+)?|\.\d+|inf)", part)
+        match = re.fullmatch(r"(m|n|mstd|mmax|p|inc)(\d+(?:\.\d+)?|\.\d+)", part)
         if match is None:
             raise ValueError(
                 f"RandAugment: {part!r} in {config!r} must be m, n, mstd, mmax, p or inc and a number, as in "
                 "'rand-m9-mstd0.5-inc1'"
             )
-        found[names[match[1]]] = float(match[2])
-    if head != "rand":
-        raise ValueError(f"RandAugment: config must begin with 'rand', got {config!r}")
-    result = RandConfig(**found)  # type: ignore[arg-type]
-    return checked_rand_config("RandAugment", result._replace(num_ops=int(result.num_ops)))
+        found[names[match[1]]] = int(match[2]) if match[2].isdecimal() else float(match[2])
+    return checked_rand_config("RandAugment", RandConfig(**found))
 
 
 def checked_rand_config(where: str, config: RandConfig) -> RandConfig:
-    highest = _checks.number(where, "magnitude_max", config.magnitude_max, 0, above=True)
+    highest = _checks.number(where, "magnitude_max", config.magnitude_max, 0, 100, above=True)
     std = _checks.number(where, "magnitude_std", config.magnitude_std, 0)
     return RandConfig(
         _checks.number(where, "magnitude", config.magnitude, 0),

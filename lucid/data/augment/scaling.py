@@ -1,9 +1,10 @@
 """From whole numbers to what a network takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import mlx.core as mx
 
+from lucid import _checks
 from lucid.data.augment._batch import batch_of
 from lucid.ops._common import FLOATING
 from lucid.ops._types import TensorLike
@@ -21,6 +22,7 @@ def normalize(images: TensorLike, mean: Sequence[float], std: Sequence[float], m
     """
     images = batch_of("normalize", images)
     mean, std = check_statistics("normalize", mean, std)
+    max_value = _checks.number("normalize", "max_value", max_value, 0, above=True)
     if images.shape[1] != len(mean):
         raise ValueError(f"normalize: images have {images.shape[1]} channels but mean has {len(mean)}")
     scale = 1.0 if images.dtype in FLOATING else 1 / max_value
@@ -32,9 +34,11 @@ def normalize(images: TensorLike, mean: Sequence[float], std: Sequence[float], m
 def check_statistics(
     where: str, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    mean, std = tuple(float(value) for value in mean), tuple(float(value) for value in std)
+    for name, values in (("mean", mean), ("std", std)):
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{where}: {name} must have a number for each channel, got {values!r}")
+    mean = tuple(_checks.number(where, "mean", value) for value in mean)
+    std = tuple(_checks.number(where, "std", value, 0, above=True) for value in std)
     if len(mean) != len(std):
         raise ValueError(f"{where}: mean has {len(mean)} channels but std has {len(std)}")
-    if not all(value > 0 for value in std):
-        raise ValueError(f"{where}: std must be positive, got {std}")
     return mean, std

@@ -36,6 +36,8 @@ def affine(
     if np.shape(matrix) != (len(images), 6):
         raise ValueError(f"affine: matrix must have shape ({len(images)}, 6), got {np.shape(matrix)}")
     if interpolation == "nearest" and not isinstance(matrix, mx.array):
+        if not np.all(np.abs(matrix) < 32768):
+            raise ValueError(f"affine: matrix must hold numbers below 32768, got {matrix!r}")
         matrix = mx.array(fixed_point(matrix))
     else:
         matrix = array("affine", matrix, "matrix").astype(mx.float32)

@@ -47,6 +47,8 @@ def test_tiny_images_have_only_a_border_to_smooth(shape):
         (lambda x: augment.adjust_contrast(x.float(), 1), TypeError, "images must be uint8 from 0 to 255, got float32"),
         (lambda x: augment.adjust_contrast(x[:, :2], 1), ValueError, r"must have 1 or 3 channels, got shape \(5, 2,"),
         (lambda x: augment.adjust_contrast(x[0], 1), ValueError, r"must have 4 dimensions \(N, C, H, W\)"),
+        (lambda x: augment.adjust_contrast(x, -1), ValueError, "factor must be at least 0, got -1"),
+        (lambda x: augment.adjust_contrast(x, np.full(5, np.nan)), ValueError, "factor must be at least 0, got nan"),
         (lambda x: augment.adjust_contrast(x, [1, 2]), ValueError, r"for each of 5 images, got shape \(2,\)"),
     ],
 )

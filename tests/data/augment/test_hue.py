@@ -32,6 +32,11 @@ def test_pure_colours_turn_into_each_other():
     assert np.abs(third.astype(int) - np.concatenate([green, blue, red])).max() <= 6  # a circle of 256 steps
 
 
+def test_degrees_are_refused():
+    with pytest.raises(ValueError, match="adjust_hue: factor must be at least -0.5 and at most 0.5, got 90"):
+        augment.adjust_hue(lucid.tensor(cases.images(3)), 90)
+
+
 def test_the_way_to_hsv_and_back_keeps_hue_within_a_step():
     images = lucid.tensor(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64)).astype(np.uint8))
     h, s, v = (np.array(one) for one in hue._to_hsv(images._array))

@@ -44,6 +44,7 @@ def test_soft_targets_are_those_of_timm():
     np.testing.assert_allclose((0.3 * targets + 0.7 * targets.flip(0)).numpy(), RECORDED["targets|0.3"], atol=1e-6)
     smooth = augment.soft_targets(augment.soft_targets(labels, 5), 5, 0.2)
     np.testing.assert_allclose(smooth.numpy(), targets.numpy(), atol=1e-7)
+    np.testing.assert_array_equal(augment.soft_targets(F.one_hot(labels, 5), 5, 0.2).numpy(), smooth.numpy())
     logits = lucid.tensor(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32))
     smoothed = F.cross_entropy(logits, labels, label_smoothing=0.2).item()
     assert F.cross_entropy(logits, targets).item() == pytest.approx(smoothed, rel=1e-6)
@@ -157,7 +158,12 @@ def test_half_precision_stays():
         (lambda x, y: augment.mixup(x, y, 3, mode="half", key=KEY), ValueError, "mode must be 'batch', 'pair' or 'el"),
         (lambda x, y: augment.cutmix(x, y[:2], 3, key=KEY), ValueError, "cutmix: 4 images but 2 labels"),
         (lambda x, y: augment.mixup(x.long(), y, 3, key=KEY), TypeError, "images must be floats, got int64; put Norm"),
-        (lambda x, y: augment.mixup(x, y.float(), 3, key=KEY), TypeError, "labels must be integers, got float32"),
+        (lambda x, y: augment.mixup(x, y, 3, math.inf, key=KEY), ValueError, "mixup_alpha must be .* at most 10000"),
+        (
+            lambda x, y: augment.mixup(x, y.float(), 3, key=KEY),
+            TypeError,
+            "mixup: labels must be integers, got float32",
+        ),
         (lambda x, y: augment.soft_targets(lucid.ones(2, 4), 3), ValueError, r"labels of shape \(2, 4\) do not fit"),
         (lambda x, y: augment.soft_targets(y, 0), ValueError, "num_classes must be at least 1, got 0"),
     ],

@@ -87,6 +87,12 @@ def test_posterizing_to_no_bits_gives_black_and_to_eight_changes_nothing():
     [
         (lambda x: augment.apply_operation(x, "Blur"), ValueError, "operation must be 'Identity', .* got 'Blur'"),
         (lambda x: augment.apply_operation(x, ["Rotate"], 3), ValueError, "5 images but 1 operations"),
+        (
+            lambda x: augment.apply_operation(x, "Rotate", [1, 2]),
+            ValueError,
+            "argument must be a number or one for",
+        ),
+        (lambda x: augment.apply_operation(x, "Rotate", np.nan), ValueError, "argument must be a number .* got nan"),
         (lambda x: augment.apply_operation(x, "Rotate", 3, "cubic"), ValueError, "must be 'nearest' or 'bilinear'"),
         (lambda x: augment.apply_operation(x, "Rotate", 3, fill=[1, 2]), ValueError, "one for each of 3 channels"),
         (lambda x: augment.apply_operation(x.float(), "Rotate"), TypeError, "uint8 from 0 to 255, got float32"),

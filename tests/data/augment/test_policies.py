@@ -86,12 +86,15 @@ def test_timms_strings_are_understood(text, wanted):
     [
         ("original-m9", "config must begin with 'rand', got 'original-m9'"),
         ("rand-m9-tweights", "'tweights' in 'rand-m9-tweights' must be m, n, mstd, mmax, p or inc and a number"),
+        ("rand-minf", "'minf' in 'rand-minf' must be"),
+        (None, "config must begin with 'rand', got None"),
         ("rand-p2", "prob must be at least 0 and at most 1"),
-        ("rand-mmax0", "magnitude_max must be above 0"),
+        ("rand-mmax0", "magnitude_max must be above 0 and at most 100, got 0"),
+        ("rand-n2.5", "num_ops must be an integer, got 2.5"),
     ],
 )
 def test_other_strings_are_refused(text, message):
-    with pytest.raises(ValueError, match=f"RandAugment: {message}"):
+    with pytest.raises((ValueError, TypeError), match=f"RandAugment: {message}"):
         augment.parse_rand_config(text)
 
 

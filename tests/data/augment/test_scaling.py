@@ -25,9 +25,18 @@ def test_normalize_is_that_of_the_numpy_transforms():
     [
         ([0.5], [0.5], "images have 3 channels but mean has 1"),
         ([0.5] * 3, [0.5], "mean has 3 channels but std has 1"),
-        ([0.5] * 3, [0.5, 0.5, 0.0], "std must be positive"),
+        ([0.5] * 3, [0.5, 0.5, 0.0], "std must be above 0, got 0"),
     ],
 )
 def test_wrong_statistics_are_refused(mean, std, message):
     with pytest.raises(ValueError, match=f"normalize: {message}"):
         augment.normalize(lucid.zeros(1, 3, 2, 2), mean, std)
+
+
+def test_what_is_no_statistic_is_refused():
+    with pytest.raises(TypeError, match="Normalize: mean must have a number for each channel, got 0.5"):
+        augment.Normalize(0.5, 0.5)
+    with pytest.raises(ValueError, match="Normalize: mean must be a number, got nan"):
+        augment.Normalize([float("nan")], [1])
+    with pytest.raises(ValueError, match="normalize: max_value must be above 0, got 0"):
+        augment.normalize(lucid.zeros(1, 1, 2, 2), [0], [1], 0)

@@ -114,7 +114,7 @@ def test_reprs_show_the_options():
         (lambda: augment.RandomHorizontalFlip(2), ValueError, "RandomHorizontalFlip: p must be"),
         (lambda: augment.Mixup(0, 0, num_classes=2), ValueError, "Mixup: mixup_alpha or cutmix_alpha must be above 0"),
         (lambda: augment.Mixup(num_classes=2, mode="all"), ValueError, "Mixup: mode must be 'batch', 'pair' or 'elem'"),
-        (lambda: augment.Normalize([1], [0]), ValueError, "Normalize: std must be positive"),
+        (lambda: augment.Normalize([1], [0]), ValueError, "Normalize: std must be above 0"),
         (lambda: augment.TrivialAugmentWide(1), ValueError, "TrivialAugmentWide: num_magnitude_bins must be at least"),
         (lambda: augment.Augmentation()(lucid.ones(1)), NotImplementedError, "define apply"),
         (lambda: BYTES[0](lucid.ones(2, 3, 9, 13), key=3), TypeError, "random_crop: key must be a random key"),

@@ -51,6 +51,8 @@ def test_matrices_from_the_host_and_from_the_device_take_the_same_pixels():
     [
         (lambda x, m: augment.affine(x, m, "cubic"), ValueError, "interpolation must be 'nearest' or 'bilinear'"),
         (lambda x, m: augment.affine(x, m[:, :4]), ValueError, r"matrix must have shape \(2, 6\), got \(2, 4\)"),
+        (lambda x, m: augment.affine(x, m * 1e6), ValueError, "matrix must hold numbers below 32768"),
+        (lambda x, m: augment.affine(x, m * np.nan), ValueError, "matrix must hold numbers below 32768"),
         (lambda x, m: augment.affine(x.float(), m), TypeError, "images must be uint8, got float32"),
     ],
 )
