@@ -85,10 +85,10 @@ class Settings(Recipe):
 # The authors': AdamW, 5e-5 for 512 images a step and tens of thousands of steps, layer decay 0.8, no weight decay, no
 # mixing. A few hundred pictures give a few hundred steps; these have to be longer.
 FINETUNE = {
-    "epochs": 20,
-    "warmup_epochs": 1,
+    "epochs": 30,
+    "warmup_epochs": 2,
     "batch_size": 32,
-    "lr": 2e-4,
+    "lr": 5e-4,
     "min_lr": 1e-6,
     "layer_decay": 0.8,
     "weight_decay": 1e-8,
