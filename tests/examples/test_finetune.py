@@ -210,7 +210,7 @@ def test_frozen_parts_stay_as_they_are(finetune, few, weights, tmp_path, freeze,
 
 def test_a_frozen_backbone_has_a_preset_of_its_own(finetune, capsys):
     for arguments, lr, decay in (
-        ([], 2e-4, 0.8),
+        ([], 5e-4, 0.8),
         (["--freeze", "backbone"], 2e-3, 1.0),
         (["--no-pretrained"], 1e-3, 1),
     ):
