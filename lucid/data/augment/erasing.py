@@ -75,7 +75,7 @@ def random_erasing(
     for i, one in enumerate(each):
         place, noise = mx.random.split(one)
         numbers = integers(place, n, STEPS, STEPS, STEPS)
-        size = sizes[:, start + numbers[0]]  # (height and width, N)
+        size = mx.take(sizes, start + numbers[0], axis=1)  # (height and width, N)
         if i >= counts[0]:
             size = mx.where(i < count, size, 0)
         corner = mx.right_shift(numbers[1:] * (mx.array([[height + 1], [width + 1]]) - size), mx.array(16, mx.int32))

@@ -140,7 +140,7 @@ def _mixed(
     at, middle = starts[numbers[0]] + numbers[1], numbers[2:]
     lam, box = lams[at], None
     if cutmix_alpha:
-        below, above = cuts[..., at]  # (height and width, count) each
+        below, above = mx.take(cuts, at, axis=2)  # (height and width, count) each
         corner = mx.maximum(middle - below, 0)
         size = mx.minimum(middle + above, mx.array([[height], [width]])) - corner
         box = Box(*corner, *size)

@@ -121,7 +121,7 @@ def applied(
     """``images`` with what row ``chosen[n]`` does to image n."""
     if images.size == 0:
         return images
-    flags = rows.flags[:, chosen][..., None, None, None]  # (kinds, N, 1, 1, 1)
+    flags = mx.take(rows.flags, chosen, axis=1)[..., None, None, None]  # (kinds, N, 1, 1, 1)
     values = rows.tables[rows.lookups[chosen]][:, None]  # (N, 1, 256)
     contrasts = color.contrast_tables(images, rows.contrasts[chosen][:, None, None])
     values = mx.where(flags[_CONTRAST, ..., 0], contrasts, values)

@@ -56,7 +56,7 @@ def random_crop(
     n, _, height, width = images.shape
     (key,) = keys_from("random_crop", key, 1)
     top, left = integers(key, n, height - size[0] + 1, width - size[1] + 1)
-    return _windows(images, (mx.arange(height) * width)[top] + left, size)
+    return _windows(images, mx.arange(0, height * width, width)[top] + left, size)
 
 
 @op

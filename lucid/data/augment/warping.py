@@ -69,9 +69,8 @@ def fixed_point(matrix: Any) -> np.ndarray:
 
 def _nearest(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     n, c, height, width = images.shape
-    x, y = mx.arange(width), mx.arange(height)[:, None]
-    if matrix.dtype in FLOATING:
-        x, y = x + 0.5, y + 0.5
+    middle = 0.5 if matrix.dtype in FLOATING else 0
+    x, y = mx.arange(middle, width), mx.arange(middle, height)[:, None]
     a, b, shift_x, d, e, shift_y = (matrix[:, i, None, None] for i in range(6))
     column, row = shift_x + x * a + y * b, shift_y + x * d + y * e  # (N, H, W)
     if matrix.dtype in FLOATING:
@@ -86,7 +85,7 @@ def _nearest(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
 
 def _bilinear(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     n, c, height, width = images.shape
-    x, y = mx.arange(width) + 0.5, mx.arange(height)[:, None] + 0.5
+    x, y = mx.arange(0.5, width), mx.arange(0.5, height)[:, None]
     a, b, shift_x, d, e, shift_y = (matrix[:, i, None, None] for i in range(6))
     column, row = shift_x + x * a + y * b, shift_y + x * d + y * e  # (N, H, W)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
