@@ -24,7 +24,7 @@ from PIL import Image
 from recipes import Parser
 from report import write_file
 from tqdm import tqdm
-from trained import Trained, open_trained
+from trained import Trained, open_trained, positive
 
 import lucid
 from lucid.data import ImageError, open_image
@@ -108,13 +108,6 @@ def classify(args: argparse.Namespace) -> int:
         sheet.draw().save(picture, Image.registered_extensions()[args.sheet.suffix.lower()], quality=90)
         write_file(args.sheet, picture.getvalue())
     return count
-
-
-def positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
 
 
 def make_parser() -> argparse.ArgumentParser:

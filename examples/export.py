@@ -37,7 +37,7 @@ from typing import Any
 import mlx.core as mx
 from recipes import Parser
 from report import write_file
-from trained import Trained, open_trained
+from trained import Trained, open_trained, positive
 
 import lucid
 from lucid import kernels, models, tape
@@ -140,13 +140,6 @@ def export(args: argparse.Namespace) -> str:
     write_file(args.output.with_suffix(".json"), json.dumps(notes).encode())
     shapes = " or ".join(str(tuple(shape)) for shape in found["shapes"])
     return f"{trained.name} as a function of {found['dtype']} {shapes}"
-
-
-def positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
-    return number
 
 
 def make_parser() -> argparse.ArgumentParser:

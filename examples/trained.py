@@ -13,6 +13,7 @@ All may be missing, as in the files that others publish. The architecture is the
 ImageNet's if there are 1000, and images are prepared as for the first checkpoint of that variant and dialect.
 """
 
+import argparse
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -73,6 +74,17 @@ def class_names(count: int, metadata: Mapping[str, str] | None = None) -> list[s
         return [str(name) for name in names]
     imagenet = [line for line in _IMAGENET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return imagenet if count == len(imagenet) else [f"class {number}" for number in range(count)]
+
+
+def positive(word: str) -> int:
+    """The number that stands on a command line."""
+    try:
+        number = int(word)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
+    return number
 
 
 def _from_file(path: Path, image_size: int | None) -> Trained:

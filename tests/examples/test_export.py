@@ -226,7 +226,7 @@ def test_a_file_that_computes_something_else_gets_no_name(export, capsys, weight
         (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect is for"),
         (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes are for"),
         (["{weights}", "out.safetensors", "--dialect", "keras"], "invalid choice: 'keras'"),
-        (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "at least 1"),
+        (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "must be a positive integer, got '0'"),
         (["{weights}", "out.mlxfn", "--device", "gpu"], "'gpu' is not available here"),
         (["{weights}", "{folder}/out.mlxfn", "--image-size", "8"], "at least 32x32"),
         (["nothing.pth", "{folder}/out.mlxfn"], "there is no file nothing.pth"),
