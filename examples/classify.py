@@ -88,7 +88,7 @@ def classify(args: argparse.Namespace) -> int:
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
     trained = open_trained(args.model, args.image_size)
     if not trained.classes:
-        raise ValueError(f"--model {args.model} is a ConvNeXt without a classifier")
+        raise ValueError(f"--model {args.model} is a ConvNeXt without classes: it gives features")
     print(f"{trained.name}: {len(trained.classes)} classes, {trained.transform}", file=sys.stderr)
     sheet = ContactSheet(f"{trained.name}, {trained.transform.image_size} px")
     count = 0

@@ -3,14 +3,15 @@
 A file of weights says about itself, in the metadata of safetensors:
 
 - ``model``: a name for people, or that of a variant;
-- ``classes``: the names of the classes, a JSON list;
+- ``classes``: the names of the classes, a JSON list; an empty one says that the model gives features;
 - ``preprocessing``: fields of ``lucid.models.ImageTransform`` as a JSON object: ``image_size``, ``mean``,
   ``std`` and, where they are not its defaults, ``resize_size`` (default: ``image_size``), ``crop_mode``,
   ``interpolation``, ``round_crop``; ``dataclasses.asdict(transform)`` is complete;
 - ``recipe``: how ``train_cifar10.py`` built the model.
 
 All may be missing, as in the files that others publish. The architecture is then read off the weights, the classes are
-ImageNet's if there are 1000, and images are prepared as for the first checkpoint of that variant and dialect.
+ImageNet's if there are as many as in one of its lists, and images are prepared as for the first checkpoint of that
+variant and dialect.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from imagenet import imagenet_classes
 from train_cifar10 import Settings, make_model
 
 import lucid
@@ -32,14 +34,14 @@ from lucid.models.tags import tags_of
 from lucid.serialization import load_with_metadata
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-_IMAGENET = Path(__file__).with_name("imagenet_classes.txt")
 
 
 @dataclass
 class Trained:
     """``model`` in evaluation mode; ``transform`` makes its input from images; ``classes`` by number.
 
-    There are no ``classes`` where the checkpoint has no classifier; the model then gives features.
+    There are no ``classes`` where the checkpoint has no classifier, or CLIP's projection in its place; the model then
+    gives features.
     """
 
     name: str
@@ -62,18 +64,17 @@ def open_trained(source: str, image_size: int | None = None) -> Trained:
         return _from_file(path, image_size)
     model = models.create_model(source, pretrained=True).eval()
     transform = transforms_for(model, image_size=image_size)
-    return Trained(model.pretrained_tag, model, class_names(model.num_classes), transform, {})
+    return Trained(model.pretrained_tag, model, imagenet_classes(model.num_classes) or [], transform, {})
 
 
 def class_names(count: int, metadata: Mapping[str, str] | None = None) -> list[str]:
-    """Those that the metadata has, ImageNet's if there are as many, or else numbers."""
+    """Those that the metadata has, ImageNet's if a list of them is as long, or else numbers."""
     if metadata and "classes" in metadata:
         names = _parsed(metadata, "classes", list)
-        if len(names) != count:
+        if names and len(names) != count:
             raise ValueError(f"the metadata must name {count} classes, as many as the model has")
         return [str(name) for name in names]
-    imagenet = [line for line in _IMAGENET.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return imagenet if count == len(imagenet) else [f"class {number}" for number in range(count)]
+    return imagenet_classes(count) or [f"class {number}" for number in range(count)]
 
 
 def positive(word: str) -> int:

@@ -102,11 +102,16 @@ def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  class {n}" for n in (best, second)]
 
 
-def test_a_thousand_classes_are_those_of_imagenet(classify, load_module, capsys, tmp_path, photos):
-    names = load_module("trained").class_names(1000)
-    assert len(names) == 1000 and names[:2] == ["tench", "goldfish"] and names[-1] == "toilet tissue"
-    assert names[207] == "golden retriever"
-    models.save_checkpoint(network(1000), tmp_path / "w.safetensors")
+@pytest.mark.parametrize(
+    ("count", "golden_retriever", "last"),
+    [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
+)
+def test_as_many_classes_as_imagenet_has_are_those(
+    classify, load_module, capsys, tmp_path, photos, count, golden_retriever, last
+):
+    names = load_module("trained").class_names(count)
+    assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
+    models.save_checkpoint(network(count), tmp_path / "w.safetensors")
     code, out, _ = run(classify, capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
     lines = out.splitlines()
     assert code == 0 and len(lines) == 6 and all(line.split(maxsplit=1)[1] in names for line in lines[1:])
@@ -128,6 +133,16 @@ def test_a_checkpoint_by_name(classify, load_module, capsys, photos, monkeypatch
     row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
     names = load_module("trained").class_names(1000)
     assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
+
+
+def test_features_by_name_are_no_classes(classify, load_module, capsys, photos, monkeypatch):
+    """CLIP's projection stands where others have a classifier."""
+    model = network(640)
+    model.pretrained_tag = "timm/convnext_base.clip_laion2b"
+    monkeypatch.setattr(load_module("trained").models, "create_model", lambda name, **_: model)
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
+    assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
 
 
 def test_what_train_cifar10_trained(classify, load_module, capsys, tmp_path):
@@ -214,7 +229,7 @@ def test_the_sheet_shows_pictures_and_bars(classify, capsys, tmp_path, photos, s
         (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
         (["{photo}", "--model", "{photo}"], "a.png"),
         (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
-        (["{photo}", "--model", "{headless}"], "without a classifier"),
+        (["{photo}", "--model", "{headless}"], "without classes"),
         (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
         (["{photo}", "--model", "{five}"], "images of 5 channels"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),

@@ -194,6 +194,14 @@ def test_a_model_without_classifier_gives_features(export, tmp_path):
     assert found.shape == (1, 16) and close(np.array(found), logits_of(model, images))
 
 
+def test_features_of_a_projection_get_no_names_on_the_way(export, trained, tmp_path):
+    """A file that says it has no classes stays one, whatever the width of its last layer."""
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata={"classes": "[]"})
+    assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "timm.safetensors"), "--dialect", "timm"]) == 0
+    found = trained.open_trained(str(tmp_path / "timm.safetensors"))
+    assert found.classes == [] and found.model.num_classes == 3
+
+
 def test_a_stem_that_no_dialect_knows_goes_into_a_function_only(export, capsys, tmp_path):
     train, folder = (importlib.import_module(name) for name in ("train_cifar10", "run_folder"))
     settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
