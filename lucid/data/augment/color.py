@@ -19,21 +19,21 @@ _RED, _GREEN, _BLUE = 19595, 38470, 7471  # ITU-R 601-2 luma in 1 / 65536
 
 @op
 def adjust_brightness(images: TensorLike, factor: TensorLike) -> mx.array:
-    """``images`` blended with black: 0 gives black, 2 doubles every value. ``factor`` is a number or (N,)."""
+    """``images`` blended with black: 0 gives black, 2 doubles every value. ``factor``: a number from 0 on, or (N,)."""
     images = bytes_of("adjust_brightness", images)
     return blend(mx.array(0, mx.uint8), images, of_each("adjust_brightness", images, factor))
 
 
 @op
 def adjust_contrast(images: TensorLike, factor: TensorLike) -> mx.array:
-    """``images`` blended with their mean grey. ``factor`` is a number or (N,)."""
+    """``images`` blended with their mean grey. ``factor`` as above."""
     images = bytes_of("adjust_contrast", images)
     return blend(mean_of(grey(images)), images, of_each("adjust_contrast", images, factor))
 
 
 @op
 def adjust_saturation(images: TensorLike, factor: TensorLike) -> mx.array:
-    """``images`` blended with themselves in grey. ``factor`` is a number or (N,)."""
+    """``images`` blended with themselves in grey. ``factor`` as above."""
     images = bytes_of("adjust_saturation", images)
     return blend(grey(images), images, of_each("adjust_saturation", images, factor))
 

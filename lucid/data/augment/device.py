@@ -5,7 +5,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _checks, tape
 from lucid._tensor import Tensor
 from lucid.data.images import ImageDataset
 from lucid.ops._common import array
@@ -47,7 +47,8 @@ class DeviceDataset:
         """The images and labels at ``index``, (B,) integers. The values are not read, so these must be in range."""
         at: Any = array("DeviceDataset", tape.unwrap(index), "index")
         if at.ndim != 1 or not mx.issubdtype(at.dtype, mx.integer):
-            raise TypeError(f"DeviceDataset: index must be a vector of integers, got {at.dtype} of shape {at.shape}")
+            found = f"{_checks.dtype_name(at.dtype)} of shape {at.shape}"
+            raise TypeError(f"DeviceDataset: index must be a vector of integers, got {found}")
         return tape.wrap(mx.take(self.images._array, at, 0)), tape.wrap(mx.take(self.labels._array, at, 0))
 
     def __repr__(self) -> str:
