@@ -107,7 +107,7 @@ class Compiled:
         del inputs, grads  # so that MLX can use their memory for the outputs
         self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
         result = _built(recipe.result, outputs, tensors, node, recipe.tracked)
-        if recipe.changes:
+        if recipe.changes or recipe.starts:
             _pending.evaluate(outputs)
         return result
 

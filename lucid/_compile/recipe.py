@@ -53,6 +53,7 @@ class Recipe:
         self.pull: Callable[..., list[mx.array]] | None = None
         self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_pending.on_call``
         self.changes = False
+        self.starts = False  # whether other processes wait for something inside, whoever reads the results here
         self.ignored = False  # whether the function has changed Python numbers
 
     def run(self, inputs: list[mx.array]) -> list[mx.array]:
@@ -93,7 +94,9 @@ class Recipe:
         args, kwargs = self.shape.filled(state=self.plan.tensors, tensor=given, array=arrays)
         with _pending.collecting():
             result = self.function(*args, **kwargs)
-            self.on_call = (_pending.memo() or {}).get("on call", [])
+            memo = _pending.memo() or {}
+            self.on_call = memo.get("on call", [])
+            self.starts = "collective" in memo
         outputs: list[mx.array] = []
         places: dict[int, int] = {}
 

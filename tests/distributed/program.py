@@ -138,6 +138,10 @@ def collectives():
     dist.average_gradients([half], num_samples=0 if rank else 5)  # the others have nothing to say
     assert half.grad.tolist() == [3, 3, 3]
 
+    summed = lucid.compile(lambda tensor: dist.all_reduce(tensor * 2))(lucid.ones(2))
+    if rank == 0:  # what the others do not look at, they have to send all the same
+        assert summed.tolist() == [2 * size, 2 * size]
+
     lucid.manual_seed(0)
     same = lucid.randn(4)
     dist.fold_in_rank()
