@@ -142,6 +142,7 @@ class DataLoader:
             "batch": at[1],
             "batch_size": self.batch_size,
             "num_samples": self._num_samples(),
+            "num_replicas": self._num_replicas(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -151,12 +152,18 @@ class DataLoader:
         (``set_epoch``). An ``IterableDataset`` is read from its start and the batches already seen are thrown away.
 
         Raises:
-            ValueError: a missing key, or a position in a loader of another batch size or number of samples.
+            ValueError: a missing key, or a position in a loader of another batch size, number of samples or, with a
+                sampler for several processes, number of those.
         """
-        missing = {"seed", "sampler_seed", "epoch", "batch", "batch_size", "num_samples"} - set(state_dict)
+        fixed = {
+            "batch_size": self.batch_size,
+            "num_samples": self._num_samples(),
+            "num_replicas": self._num_replicas(),
+        }
+        missing = {"seed", "sampler_seed", "epoch", "batch", *fixed} - set(state_dict)
         if missing:
             raise ValueError(f"DataLoader.load_state_dict: missing keys {sorted(missing)}")
-        for name, own in (("batch_size", self.batch_size), ("num_samples", self._num_samples())):
+        for name, own in fixed.items():
             if state_dict[name] != own:
                 raise ValueError(
                     f"DataLoader.load_state_dict: the position was taken with {name} {state_dict[name]}, "
@@ -176,6 +183,10 @@ class DataLoader:
 
     def _num_samples(self) -> int | None:
         return len(self.dataset) if hasattr(self.dataset, "__len__") else None
+
+    def _num_replicas(self) -> int:
+        """How many processes share the samples."""
+        return getattr(self.batch_sampler if self.sampler is None else self.sampler, "num_replicas", 1)
 
     def _run(self, position: _Position) -> Iterator[Any]:
         """None once the threads are at work, then the batches."""

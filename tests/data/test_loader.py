@@ -384,6 +384,7 @@ def test_after_a_complete_pass_the_position_is_the_next_epoch():
         "batch": 0,
         "batch_size": 2,
         "num_samples": 5,
+        "num_replicas": 1,
     }
     list(loader)
     assert (loader.state_dict()["epoch"], loader.state_dict()["batch"]) == (1, 0)
