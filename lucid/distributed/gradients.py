@@ -21,7 +21,8 @@ def average_gradients(
     """Make every ``.grad`` its mean over the ranks, so that all of them take the same step.
 
     Call it after ``backward()`` and before clipping and ``optimizer.step()``, on all ranks with the same parameters;
-    it also works inside ``lucid.compile``.
+    it also works inside ``lucid.compile``. The same ones must have gradients: where a rank may not use a parameter, add
+    ``0 * parameter.sum()`` to the loss.
 
     - ``num_samples``: samples in this rank's batch, over which its loss is a mean. Given, ranks count by their samples,
       and the result is the gradient of the mean over all of them. Without it every rank counts the same: right
@@ -43,10 +44,15 @@ def average_gradients(
         num_samples = _checks.integer(where, "num_samples", num_samples, 0)
     group = current()
     found = [(one, one.grad._array) for one in reversed(listed) if one.grad is not None]
-    if group.size == 1 or not found:
+    if group.size == 1:
         return
     described = ", ".join(f"{dtype_name(array.dtype)} {array.shape}" for _, array in found)
-    note(group, f"average_gradients({len(found)} gradients, checksum {zlib.crc32(described.encode()):08x})")
+    counted = "" if num_samples is None else ", num_samples"
+    note(
+        group,
+        f"average_gradients({len(found)} gradients of {len(listed)} parameters{counted}, "
+        f"checksum {zlib.crc32(described.encode()):08x})",
+    )
 
     def averaged(vector: mx.array) -> mx.array:
         return reduced(group, vector, "mean") if num_samples is None else _weighted(group, vector, num_samples)

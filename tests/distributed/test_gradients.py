@@ -1,9 +1,12 @@
 """What average_gradients does among several processes is in test_program.py."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import lucid
 from lucid import distributed as dist
+from lucid.distributed import group
 
 
 def parameter(*gradient):
@@ -29,3 +32,19 @@ def test_average_gradients_refuses_what_it_cannot_use():
         dist.average_gradients([parameter(1.0)], num_samples=2.5)
     with pytest.raises(ValueError, match="bucket_mb must be above 0, got 0"):
         dist.average_gradients([parameter(1.0)], bucket_mb=0)
+
+
+class Told(Exception):
+    """In the place of what the watch does."""
+
+
+def test_ranks_compare_which_gradients_they_have_and_how_they_count(monkeypatch):
+    def told(what):
+        raise Told(what)
+
+    monkeypatch.setattr(group, "_group", group.ProcessGroup(0, 2, "ring", None, SimpleNamespace(called=told)))
+    without = lucid.zeros(2, requires_grad=True)
+    with pytest.raises(Told, match=r"average_gradients\(0 gradients of 1 parameters, checksum"):
+        dist.average_gradients([without])
+    with pytest.raises(Told, match=r"average_gradients\(1 gradients of 2 parameters, num_samples, checksum"):
+        dist.average_gradients([parameter(1.0), without], num_samples=2)
