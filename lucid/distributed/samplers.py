@@ -21,6 +21,7 @@ class _Shared(Sampler):
         self.rank = get_rank() if rank is None else _checks.integer(where, "rank", rank, 0)
         if self.rank >= self.num_replicas:
             raise ValueError(f"{where}: rank must be below num_replicas {self.num_replicas}, got {self.rank}")
+        _checks.integer(where, "seed", seed, 0)  # never None: each rank would draw its own
         self.dataset = dataset
         self.shuffle = shuffle
         # Also the plain loader's order with this seed.
@@ -37,7 +38,7 @@ class _Shared(Sampler):
             self.sampler.seed = seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next pass epoch number ``epoch``. A ``DataLoader`` does it by itself."""
+        """Make the next pass epoch number ``epoch``. A ``DataLoader`` counts by itself: call ``set_epoch`` of that."""
         if isinstance(self.sampler, RandomSampler):
             self.sampler.set_epoch(epoch)
 

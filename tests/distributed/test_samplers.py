@@ -84,6 +84,20 @@ def test_a_loader_resumes_in_the_middle_of_an_epoch():
     assert [batch[0].tolist() for batch in resumed] != whole  # the next epoch
 
 
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_loader_s_position_is_refused_by_another_number_of_processes(batches):
+    dataset = TensorDataset(np.arange(50))
+
+    def loader(ranks):
+        if batches:
+            return DataLoader(dataset, batch_sampler=DistributedBatchSampler(dataset, 4, ranks, 0))
+        return DataLoader(dataset, 4, sampler=DistributedSampler(dataset, ranks, 0))
+
+    taken = loader(2).state_dict()
+    with pytest.raises(ValueError, match="taken with num_replicas 2, this loader has 3"):
+        loader(3).load_state_dict(taken)
+
+
 def test_samplers_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="DistributedSampler: rank must be below num_replicas 2, got 2"):
         DistributedSampler(range(4), 2, 2)
@@ -93,5 +107,7 @@ def test_samplers_refuse_what_cannot_be():
         DistributedBatchSampler(range(11), 4, 3, 0, drop_last=True)
     with pytest.raises(ValueError, match="DistributedBatchSampler: batch_size must be at least 1, got 0"):
         DistributedBatchSampler(range(2), 0, 1, 0)
+    with pytest.raises(TypeError, match="DistributedSampler: seed must be an integer"):
+        DistributedSampler(range(4), 2, 0, seed=None)
     with pytest.raises(TypeError, match="num_replicas must be an integer"):
         DistributedSampler(range(4), 2.0)
