@@ -147,7 +147,7 @@ def _started(backend: str, launch: Launch) -> mx.distributed.Group:
         raise RuntimeError(f"init_process_group: the backend {backend!r} is not available: {reason}")
     try:
         return mx.distributed.init(strict=True, backend=backend)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise RuntimeError(
             f"init_process_group: rank {launch.rank} could not start the backend {backend!r} (MLX: {error}). Are all "
             "ranks started, and can this machine reach the others? mlx.launch and mpirun start them together"

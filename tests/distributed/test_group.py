@@ -7,7 +7,7 @@ import pytest
 
 from lucid import distributed as dist
 from lucid.distributed import group
-from lucid.distributed.launcher import Launch
+from lucid.distributed.launcher import Launch, launch_of
 from tests.distributed.launching import finish, needs_mpi, run_mpi, start_ring
 
 
@@ -51,6 +51,17 @@ def test_init_refuses_what_cannot_start():
     with pytest.raises(RuntimeError, match=f"the backend '{missing}' is not available: this MLX was built without it"):
         dist.init(missing)
     assert not dist.is_initialized()
+
+
+def test_a_host_file_without_addresses_is_answered_in_our_words(tmp_path, monkeypatch):
+    hosts = tmp_path / "hosts.json"
+    hosts.write_text("[[], []]")
+    variables = {"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(group, "launch_of", lambda: launch_of(variables))
+    with pytest.raises(RuntimeError, match="init_process_group: rank 0 could not start the backend 'ring'"):
+        dist.init()
 
 
 def program(folder, body):
