@@ -114,7 +114,7 @@ class Watch:
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self._former_hook(kind, error, trace)
         self._failed = True
-        reason = "".join(traceback.format_exception_only(kind, error)).strip().splitlines()[-1][:500]
+        reason = " ".join("".join(traceback.format_exception_only(kind, error)).split())[:500]
         self._fail(f"{self._me} has stopped: {reason}")
 
     def _at_exit(self) -> None:

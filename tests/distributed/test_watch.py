@@ -9,7 +9,7 @@ import pytest
 from lucid.distributed import watch as watch_module
 from lucid.distributed.links import Links, Peer
 from lucid.distributed.watch import Watch
-from tests.distributed.launching import needs_launcher, needs_mpi, run_launcher, run_mpi, run_ring
+from tests.distributed.launching import needs_mpi, run_mpi, run_ring
 
 
 class Ended(BaseException):
@@ -147,7 +147,7 @@ import os, signal, sys, time
 import lucid
 from lucid import distributed as dist
 
-dist.init_process_group(timeout_s=60)
+dist.init_process_group(timeout_s=100)
 weight = lucid.zeros(1000, requires_grad=True)
 optimizer = lucid.optim.SGD([weight], lr=0.1)
 print("ready", flush=True)
@@ -168,32 +168,30 @@ def dying(folder, how):
 
 
 def test_a_killed_rank_ends_the_others_with_a_message(tmp_path):
-    start = time.monotonic()
     results = run_ring(3, tmp_path, dying(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)"))
-    assert [code for code, _, _ in results] == [1, 1, -9]
+    assert [code for code, _, _ in results] == [1, 1, -9], results
     for rank, (_, output, errors) in enumerate(results[:2]):
         assert output == "ready\n"
         assert "lucid.distributed: rank 2 (pid " in errors and f" is gone; rank {rank} of 3 ends.\n" in errors
-    assert time.monotonic() - start < 60
 
 
-@needs_launcher
-def test_a_failed_rank_under_mlx_launch_ends_the_other(tmp_path):
-    [(_, _, errors)] = run_launcher(2, tmp_path, dying(tmp_path, 'raise OSError("no space left")'))
-    assert "OSError: no space left" in errors
-    assert " has stopped: OSError: no space left; rank 0 of 2 ends.\n" in errors or "rank 0 exited" in errors
+def test_a_failed_rank_ends_the_other_with_its_reason(tmp_path):
+    results = run_ring(2, tmp_path, dying(tmp_path, r'raise OSError("no space left\non disk")'))
+    assert [code for code, _, _ in results] == [1, 1], results
+    assert " has stopped: OSError: no space left on disk; rank 0 of 2 ends.\n" in results[0][2]
+    assert "OSError: no space left\non disk" in results[1][2]
 
 
 @needs_mpi
 def test_a_failed_rank_under_mpirun_ends_the_other(tmp_path):
     # Without a watch, MPI's clean-up waits for the other rank, and the other rank for a message.
     [(code, _, errors)] = run_mpi(2, tmp_path, dying(tmp_path, 'raise OSError("no space left")'))
-    assert code == 1
+    assert code == 1, errors
     assert "OSError: no space left" in errors
 
 
 def test_a_rank_that_leaves_early_is_named_by_the_others(tmp_path):
     results = run_ring(2, tmp_path, dying(tmp_path, "sys.exit(0)"))
-    assert [code for code, _, _ in results] == [1, 1]
+    assert [code for code, _, _ in results] == [1, 1], results
     assert "has finished after 6 collective calls and rank 0" in results[0][2]
     assert "all ranks must take equally many steps" in results[0][2]
