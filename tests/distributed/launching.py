@@ -1,8 +1,11 @@
 """Processes that work together, started on this machine the three ways people start them."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,17 +29,13 @@ needs_mpi = pytest.mark.skipif(
 
 def free_ports(count):
     """Ports in a row that nobody listens on."""
-    for start in range(20000 + os.getpid() % 20000, 60000, 37):
-        sockets = []
-        try:
+    for _ in range(1000):
+        # Below those that systems give to outgoing connections, and elsewhere than other tests that run beside these.
+        start = random.SystemRandom().randrange(20000, 32000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(start, start + count):
-                sockets.append(socket.create_server(("127.0.0.1", port)))
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return list(range(start, start + count))
-        except OSError:
-            continue
-        finally:
-            for one in sockets:
-                one.close()
     raise RuntimeError("no free ports")
 
 
@@ -50,29 +49,32 @@ def start_ring(size, folder, program, *arguments, ranks=None):
     hosts = folder / "hosts.json"
     hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(size)]))
     return [
-        subprocess.Popen(
-            [sys.executable, str(program), *map(str, arguments)],
-            env=environment(MLX_RANK=str(rank), MLX_HOSTFILE=str(hosts)),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        _started([sys.executable, program, *arguments], environment(MLX_RANK=str(rank), MLX_HOSTFILE=str(hosts)))
         for rank in (range(size) if ranks is None else ranks)
     ]
 
 
 def finish(processes):
-    """Exit code, standard output and standard error of each; none is left behind."""
+    """Exit code, standard output and standard error of each; what takes too long is killed, with all it has started."""
     deadline = time.monotonic() + TIMEOUT_S
+    results = []
     try:
-        outputs = [one.communicate(timeout=max(1, deadline - time.monotonic())) for one in processes]
-        return [(one.returncode, *output) for one, output in zip(processes, outputs, strict=True)]
-    finally:
         for one in processes:
-            if one.poll() is None:
-                one.kill()
-                one.communicate()
+            try:
+                output = one.communicate(timeout=max(1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _kill(processes)
+                output = one.communicate(timeout=20)
+            results.append((one.returncode, *output))
+        return results
+    finally:
+        _kill(processes)
+
+
+def _kill(processes):
+    for one in processes:
+        if one.poll() is None:
+            os.killpg(one.pid, signal.SIGKILL)
 
 
 def run_ring(size, folder, program, *arguments):
@@ -81,32 +83,33 @@ def run_ring(size, folder, program, *arguments):
 
 def run_launcher(size, folder, program, *arguments):
     """``mlx.launch -n size -- python program``. It gives exit code 0 whatever happens."""
-    command = [LAUNCHER, "-n", str(size), "--backend", "ring"]
-    command += ["--starting-port", str(free_ports(size)[0]), "--", sys.executable, str(program), *map(str, arguments)]
-    return [_run(command)]
+    command = [LAUNCHER, "-n", size, "--backend", "ring"]
+    return _run([*command, "--starting-port", free_ports(size)[0], "--", sys.executable, program, *arguments])
 
 
 def run_mpi(size, folder, program, *arguments):
-    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", str(size)]
-    return [_run([*command, sys.executable, str(program), *map(str, arguments)])]
+    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-np", size]
+    return _run([*command, sys.executable, program, *arguments])
 
 
 def _run(command):
     # mlx.launch reads its input without a pause when there is nothing to come: it gets a pipe that stays open.
-    with subprocess.Popen(
-        command,
-        env=environment(),
+    reading, writing = os.pipe()
+    try:
+        return finish([_started(command, environment(), stdin=reading)])
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _started(command, variables, stdin=None):
+    return subprocess.Popen(
+        list(map(str, command)),
+        env=variables,
         cwd=ROOT,
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        deadline = time.monotonic() + TIMEOUT_S
-        try:
-            while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.05)
-        finally:
-            process.kill()
-        output = process.communicate()
-    return process.returncode, *output
+        start_new_session=True,  # to be killed with its children
+    )
