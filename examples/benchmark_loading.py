@@ -17,6 +17,8 @@ ConvNeXt is trained on the photos, from memory and from the files, and the time 
 """
 
 import argparse
+import contextlib
+import itertools
 import json
 import statistics
 import sys
@@ -43,7 +45,7 @@ from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 
-SIZES = {"500x375": (500, 375, 96), "4032x3024": (4032, 3024, 12)}  # as in ImageNet, and as telephones have them
+SIZES = {"500x375": (500, 375, 256), "4032x3024": (4032, 3024, 16)}  # as in ImageNet, and as telephones have them
 SIZE, BATCH = 224, 16
 MEAN, STD = (np.array(one, np.float32)[:, None, None] for one in (IMAGENET_MEAN, IMAGENET_STD))
 
@@ -85,9 +87,7 @@ def torchvision_batches(folder: Path) -> Any:
     dataset = datasets.ImageFolder(
         str(folder), transforms.Compose([*steps, transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
     )
-    return torch.utils.data.DataLoader(
-        dataset, BATCH, shuffle=True, num_workers=num_cores(), drop_last=True, persistent_workers=True
-    )
+    return torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, num_workers=num_cores(), persistent_workers=True)
 
 
 def lucid_batches(samples: list[tuple[str, int]], short_side: int | None, cache_bytes: int = 0) -> data.DataLoader:
@@ -120,7 +120,8 @@ def time_reading(folder: Path, rounds: int) -> dict[str, float]:
         ways["torchvision"] = lambda: beside
     except ImportError:
         pass
-    rate(ways["kept"])  # fills the memory, and the system's cache of files
+    for batches in ways.values():  # starts processes, fills the memory and the system's cache of files
+        rate(batches)
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, batches in ways.items():
@@ -128,9 +129,8 @@ def time_reading(folder: Path, rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(rates), 1) for name, rates in found.items()}
 
 
-def time_training(folder: Path, variant: str, seconds: float, compiled: bool) -> dict[str, Any]:
+def time_training(folder: Path, variant: str, seconds: float, rounds: int, compiled: bool) -> dict[str, Any]:
     """Images a second of training from memory and from files, and the share of the time spent waiting for a batch."""
-    samples = data.ImageFolder(folder).samples
     model = models.create_model(variant, num_classes=2)
     optimizer = optim.AdamW(model.parameters(), lr=1e-4)
     prepare = augment.Compose([augment.RandomHorizontalFlip(), augment.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
@@ -141,37 +141,36 @@ def time_training(folder: Path, variant: str, seconds: float, compiled: bool) ->
         optimizer.step()
 
     run = lucid.compile(step, state=[model, optimizer]) if compiled else step
-
-    def endless(loader: Any) -> Iterator[Any]:
-        while True:
-            yield from loader
-
-    def train(batches: Iterator[Any]) -> tuple[float, float]:
-        """Images a second, and the share of waiting."""
-        count, waiting, start = 0, 0.0, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            asked = time.perf_counter()
-            images, labels = next(batches)
-            waiting += time.perf_counter() - asked
-            run(images, labels)
-            mx.eval([p._array for p in model.parameters()])
-            count += len(labels)
-        elapsed = time.perf_counter() - start
-        return count / elapsed, waiting / elapsed
-
-    loader = lucid_batches(samples, 2 * SIZE)
+    loader = lucid_batches(data.ImageFolder(folder).samples, 2 * SIZE)
     batch = next(iter(loader))
+    sources = {"memory": itertools.repeat(batch), "files": endless(loader)}
     run(*batch)  # builds what is compiled
-    mx.eval([p._array for p in model.parameters()])
-    from_memory, _ = train(endless([batch]))
-    from_files, waiting = train(endless(loader))
+    rates: dict[str, list[float]] = {name: [] for name in sources}
+    waits: dict[str, list[float]] = {name: [] for name in sources}
+    for _ in range(rounds):
+        for name, batches in sources.items():
+            count, waiting, start = 0, 0.0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < seconds / rounds:
+                asked = time.perf_counter()
+                images, labels = next(batches)
+                waiting += time.perf_counter() - asked
+                run(images, labels)
+                mx.eval([p._array for p in model.parameters()])
+                count += len(labels)
+            rates[name].append(count / elapsed)
+            waits[name].append(waiting / elapsed)
     return {
         "variant": variant,
         "batch_size": BATCH,
-        "images_per_second_from_memory": round(from_memory, 2),
-        "images_per_second_from_files": round(from_files, 2),
-        "waiting": round(waiting, 4),
+        "images_per_second_from_memory": round(statistics.median(rates["memory"]), 2),
+        "images_per_second_from_files": round(statistics.median(rates["files"]), 2),
+        "waiting": round(statistics.median(waits["files"]), 4),
     }
+
+
+def endless(loader: Any) -> Iterator[Any]:
+    while True:
+        yield from loader
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -189,7 +188,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.rounds < 1 or not args.seconds > 0:
         parser.error("--rounds and --seconds must be above 0")
-    machine = describe_machine(None) | {"pillow": Image.__version__}
+    machine = describe_machine(None)
+    machine["versions"]["pillow"] = Image.__version__
+    with contextlib.suppress(ImportError):
+        import torchvision
+
+        machine["versions"]["torchvision"] = torchvision.__version__
     print(headline(machine))
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -199,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
                 folders[name] = Path(temporary) / name
             reading = {name: time_reading(folder, args.rounds) for name, folder in folders.items()}
             training = time_training(
-                next(iter(folders.values())), args.model, args.seconds, lucid.device().type == "gpu"
+                next(iter(folders.values())), args.model, args.seconds, args.rounds, lucid.device().type == "gpu"
             )
     except (ValueError, OSError) as error:
         parser.error(str(error))

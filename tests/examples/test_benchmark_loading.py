@@ -31,13 +31,13 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     path = tmp_path / "loading.json"
     assert benchmark.main(["--rounds", "1", "--seconds", "0.2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
-    assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["pillow"] == Image.__version__
+    assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["versions"]["pillow"] == Image.__version__
     for rates in found["reading"].values():
         assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0
     training = found["training"]
     assert training["images_per_second_from_files"] > 0 and 0 <= training["waiting"] < 1
     text = capsys.readouterr().out
-    assert "training convnext_atto" in text and text.count("pillow ") == 2 and "1.00x" in text
+    assert "training convnext_atto" in text and text.count("1.00x") >= 2
 
 
 def test_photos_of_your_own_are_taken(benchmark, tmp_path, capsys):
