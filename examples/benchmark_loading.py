@@ -145,6 +145,7 @@ def time_training(folder: Path, variant: str, seconds: float, rounds: int, compi
     batch = next(iter(loader))
     sources = {"memory": itertools.repeat(batch), "files": endless(loader)}
     run(*batch)  # builds what is compiled
+    mx.eval([p._array for p in model.parameters()])
     rates: dict[str, list[float]] = {name: [] for name in sources}
     waits: dict[str, list[float]] = {name: [] for name in sources}
     for _ in range(rounds):
