@@ -32,15 +32,22 @@ def average_gradients(
 
     Raises:
         TypeError: ``parameters`` are not tensors.
-        ValueError: ``num_samples`` is negative, or ``bucket_mb`` is not positive.
+        ValueError: ``num_samples`` is negative or several numbers, or ``bucket_mb`` is not positive.
     """
     where = "average_gradients"
     bucket_bytes = _checks.number(where, "bucket_mb", bucket_mb, 0, above=True) * 2**20
+    if not isinstance(parameters, Iterable):
+        raise TypeError(
+            f"{where}: parameters must be tensors, got {type(parameters).__name__}; model.parameters() gives a model's"
+        )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
         if not isinstance(one, Tensor):
             raise TypeError(f"{where}: parameters must be tensors, got {type(one).__name__}")
-    if num_samples is not None and not isinstance(num_samples, Tensor):
+    if isinstance(num_samples, Tensor):
+        if num_samples.numel() != 1:
+            raise ValueError(f"{where}: num_samples must be one number, got a tensor of shape {num_samples.shape}")
+    elif num_samples is not None:
         num_samples = _checks.integer(where, "num_samples", num_samples, 0)
     group = current()
     found = [(one, one.grad._array) for one in reversed(listed) if one.grad is not None]

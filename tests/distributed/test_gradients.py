@@ -26,6 +26,10 @@ def test_alone_gradients_stay_as_they_are():
 def test_average_gradients_refuses_what_it_cannot_use():
     with pytest.raises(TypeError, match="average_gradients: parameters must be tensors, got str"):
         dist.average_gradients(["weight"])
+    with pytest.raises(TypeError, match=r"must be tensors, got Linear; model.parameters\(\) gives a model's"):
+        dist.average_gradients(lucid.nn.Linear(1, 1))
+    with pytest.raises(ValueError, match=r"num_samples must be one number, got a tensor of shape \(2,\)"):
+        dist.average_gradients([parameter(1.0)], num_samples=lucid.tensor([3, 4]))
     with pytest.raises(ValueError, match="num_samples must be at least 0, got -1"):
         dist.average_gradients([parameter(1.0)], num_samples=-1)
     with pytest.raises(TypeError, match="num_samples must be an integer"):
