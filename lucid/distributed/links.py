@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-HANDSHAKE_S = 10.0
+HANDSHAKE_S = 20.0
+_TOKEN_S = 2.0
 _RECORD_BYTES = 2048
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
@@ -116,10 +117,12 @@ def _accept(server: socket.socket, token: str, deadline: float) -> socket.socket
         server.settimeout(left)
         try:
             link, _ = server.accept()
-            link.settimeout(left)
-            said = link.recv(len(token), socket.MSG_WAITALL)
         except OSError:
             continue
+        said = b""
+        with contextlib.suppress(OSError):
+            link.settimeout(min(left, _TOKEN_S))
+            said = link.recv(len(token), socket.MSG_WAITALL)
         if secrets.compare_digest(said, token.encode()):
             return link
         link.close()

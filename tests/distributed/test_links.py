@@ -11,11 +11,12 @@ def test_own_addresses_are_none_of_the_loopback_s():
     assert not any(one.startswith("127.") for one in found)
 
 
-def test_only_the_caller_with_the_token_is_let_in():
+def test_only_the_caller_with_the_token_is_let_in(monkeypatch):
+    monkeypatch.setattr(links, "_TOKEN_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, deadline = server.getsockname()[1], time.monotonic() + 20
-        strangers = [links._reach(["127.0.0.1"], port, token, deadline) for token in ("wrong", "")]
-        strangers[1].close()
+        strangers = [links._reach(["127.0.0.1"], port, token, deadline) for token in ("wrong", "", "")]
+        strangers[1].close()  # the last one says nothing for ever
         friend = links._reach(["127.0.0.1"], port, "right", deadline)
         link = links._accept(server, "right", deadline)
         friend.sendall(b"hello")
