@@ -150,7 +150,8 @@ def _started(backend: str, launch: Launch) -> mx.distributed.Group:
     except (RuntimeError, ValueError) as error:
         raise RuntimeError(
             f"init_process_group: rank {launch.rank} could not start the backend {backend!r} (MLX: {error}). Are all "
-            "ranks started, and can this machine reach the others? mlx.launch and mpirun start them together"
+            "ranks started, are the host file's ports free, and can this machine reach the others? mlx.launch and "
+            "mpirun start the ranks together"
         ) from None
 
 
