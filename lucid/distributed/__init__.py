@@ -56,7 +56,7 @@ from lucid.distributed.group import (
     is_available,
     is_initialized,
 )
-from lucid.distributed.main_rank import fold_in_rank, is_main, rank_zero_only
+from lucid.distributed.main_rank import fold_in_rank, is_main
 from lucid.distributed.samplers import DistributedBatchSampler, DistributedSampler
 
 # Short names for the three that every program calls.
@@ -85,7 +85,6 @@ __all__ = [
     "is_initialized",
     "is_main",
     "rank",
-    "rank_zero_only",
     "reduce_metrics",
     "world_size",
 ]

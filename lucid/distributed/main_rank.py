@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import mlx.core as mx
 
@@ -12,23 +10,10 @@ from lucid import random, tape
 from lucid._tensor import Tensor
 from lucid.distributed.group import get_rank, get_world_size
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 
 def is_main() -> bool:
     """Whether this is rank 0: the one that prints, and writes checkpoints and results."""
     return get_rank() == 0
-
-
-def rank_zero_only(function: Callable[_P, _R]) -> Callable[_P, _R | None]:
-    """``function``, called on rank 0 only; on the others it does nothing and gives None. It must call no collective."""
-
-    @functools.wraps(function)
-    def on_rank_zero(*args: _P.args, **kwargs: _P.kwargs) -> _R | None:
-        return function(*args, **kwargs) if is_main() else None
-
-    return on_rank_zero
 
 
 def fold_in_rank(key: Any = None) -> Any:
