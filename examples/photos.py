@@ -71,8 +71,9 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
         val = data.ImageFolder(val_folder, allow_empty=True, class_to_idx=train.class_to_idx)
     skipped: list[tuple[str, str]] = []
     kept = [checked(folder, skipped) for folder in (train, val) if folder is not None]
+    present = {number for _, number in kept[0]}
     for number, name in enumerate(train.classes):
-        if not any(target == number for _, target in kept[0]):
+        if number not in present:
             raise ValueError(f"no picture of the class {printable(name)} in {train_folder} can be read")
     if val is None:
         first, second = data.stratified_split([number for _, number in kept[0]], val_part, seed)

@@ -76,7 +76,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         ]
         self.imgs = self.samples
         self.targets = [number for _, number in self.samples]
-        empty = [name for name in self.classes if self.class_to_idx[name] not in set(self.targets)]
+        present = set(self.targets)
+        empty = [name for name in self.classes if self.class_to_idx[name] not in present]
         if empty and not allow_empty:
             wanted = "" if is_valid_file else f"; names of images end in {', '.join(self.extensions)}"
             raise FileNotFoundError(f"ImageFolder: {self.root} has no image of the class {', '.join(empty)}{wanted}")
