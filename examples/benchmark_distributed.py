@@ -38,9 +38,11 @@ import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast B
 WAYS = ("alone", "side by side", "together")
 
 
-def keep_to_one_core(rank: int) -> bool:
-    """Whether this process now has a core to itself, as far as the ranks of one machine can tell."""
+def keep_to_one_core(rank: int, processes: int) -> bool:
+    """Whether this process now has a core to itself; not where there may be more processes than cores."""
     if not hasattr(os, "sched_setaffinity") or mx.default_device().type != mx.DeviceType.cpu:
+        return False
+    if processes > (os.cpu_count() or 1):
         return False
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[rank % len(cores)]})
@@ -127,11 +129,16 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if len(args.depths) != len(args.dims):
         parser.error(f"--depths has {len(args.depths)} stages but --dims has {len(args.dims)}")
+    if args.image_size < (smallest := args.patch_size * 2 ** (len(args.dims) - 1)):
+        parser.error(
+            f"--image-size must be at least {smallest} with --patch-size {args.patch_size} and {len(args.dims)} stages"
+            f", got {args.image_size}"
+        )
     if not args.bucket_mb > 0:
         parser.error(f"--bucket-mb must be above 0, got {args.bucket_mb}")
     dist.init_process_group()
     machine = describe_machine(None)
-    pinned = keep_to_one_core(dist.get_rank())
+    pinned = keep_to_one_core(dist.get_rank(), dist.get_world_size())
     training = Training(args)
     dist.broadcast_parameters(training.model)
     times = measure(training, args.rounds, args.steps)
@@ -139,7 +146,8 @@ def main(argv: list[str] | None = None) -> int:
         processes, parameters = dist.get_world_size(), sum(p.numel() for p in training.model.parameters())
         print(headline(machine))
         print(
-            f"{processes} processes ({dist.get_backend()}){', a core each' if pinned else ''}; ConvNeXt with "
+            f"{'1 process' if processes == 1 else f'{processes} processes ({dist.get_backend()})'}"
+            f"{', a core each' if pinned else ''}; ConvNeXt with "
             f"{parameters:,} parameters, {args.batch_size} images of {args.image_size} px a process"
         )
         efficiencies = report(times, args.batch_size, processes)

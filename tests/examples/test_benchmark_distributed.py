@@ -12,6 +12,15 @@ SCRIPT = ROOT / "examples" / "benchmark_distributed.py"
 TINY = ["--depths", "1", "--dims", "4", "--image-size", "4", "--batch-size", "2", "--rounds", "2", "--steps", "1"]
 
 
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the script would set for good
+    yield importlib.import_module("benchmark_distributed")
+    for name in ("benchmark_distributed", "benchmark_depthwise"):
+        sys.modules.pop(name, None)
+
+
 def test_two_processes_are_timed_in_three_ways(tmp_path):
     results = run_ring(2, tmp_path, SCRIPT, *TINY, "--json")
     assert [code for code, _, _ in results] == [0, 0], results
@@ -26,20 +35,27 @@ def test_two_processes_are_timed_in_three_ways(tmp_path):
     assert found["efficiencies"]["alone"] == pytest.approx(1)
 
 
+def test_a_core_is_promised_only_where_there_are_enough(monkeypatch, example):
+    kept = []
+    monkeypatch.setattr(example.os, "sched_getaffinity", lambda _: {4, 5}, raising=False)
+    monkeypatch.setattr(example.os, "sched_setaffinity", lambda _, cores: kept.append(cores), raising=False)
+    monkeypatch.setattr(example.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(example.mx, "default_device", lambda: example.mx.Device(example.mx.cpu))
+    assert example.keep_to_one_core(1, 2)
+    assert not example.keep_to_one_core(1, 3)
+    assert kept == [{5}]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--depths", "1", "2"], "--depths has 2 stages but --dims has 4"),
+        (["--image-size", "8"], "--image-size must be at least 16 with --patch-size 2 and 4 stages, got 8"),
         (["--bucket-mb", "0"], "--bucket-mb must be above 0, got 0.0"),
         (["--rounds", "0"], "wanted a whole number above 0, got '0'"),
     ],
 )
-def test_wrong_options_are_answered_in_a_sentence(monkeypatch, capsys, options, message):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the script would set for good
-    example = importlib.import_module("benchmark_distributed")
+def test_wrong_options_are_answered_in_a_sentence(example, capsys, options, message):
     with pytest.raises(SystemExit, match="2"):
         example.main(options)
     assert message in capsys.readouterr().err
-    for name in ("benchmark_distributed", "benchmark_depthwise"):
-        sys.modules.pop(name, None)
