@@ -10,7 +10,7 @@ from html import escape
 WIDTH, HEIGHT = 460, 250  # in the units of the drawing; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 12, HEIGHT - 30  # the field inside
 MAX_NUMBERED_CLASSES, MAX_NAMED_CLASSES = 20, 40
-LETTER = 0.62  # a letter's width beside its height, on average
+LETTER = 0.66  # a letter's width beside its height, on average
 
 Values = Sequence[float | None]
 
@@ -102,9 +102,10 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     longest = font * LETTER * max(map(len, names))
     margin = 22 + (longest if named else 0)
     side, size = margin + cell * count + 2, cell * count
+    true = label("true", 0, 0, "axis mid", font_size=12.0)  # however small the names are
     parts = [
-        label("predicted", margin + size / 2, 11, "axis mid"),
-        element("g", label("true", 0, 0, "axis mid"), transform=f"translate(11 {margin + size / 2:.1f}) rotate(-90)"),
+        label("predicted", margin + size / 2, 11, "axis mid", font_size=12.0),
+        element("g", true, transform=f"translate(11 {margin + size / 2:.1f}) rotate(-90)"),
         element("rect", class_="frame", x=margin, y=margin, width=size, height=size),
     ]
     for i, name in enumerate(names if named else []):
@@ -128,7 +129,8 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
                 )  # fmt: skip
                 if numbered:
                     parts.append(label(f"{value}", x + cell / 2, y + cell / 2 + 4, "count mid"))
-    style = f"font-size:{font:.1f}px;min-width:{min(side, 420):.0f}px;max-width:{1.3 * side:.0f}px"
+    narrow = 620 if named and not numbered else 420  # names that are small already are not made smaller on a phone
+    style = f"font-size:{font:.1f}px;min-width:{min(side, narrow):.0f}px;max-width:{1.3 * side:.0f}px"
     content, box = "".join(parts), f"0 0 {side:.0f} {side:.0f}"
     return element(
         "svg", content, class_="confusion", viewBox=box, style=style, role="img", aria_label="confusion matrix"

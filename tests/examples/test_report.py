@@ -1,6 +1,7 @@
 """The report's page: what it shows, that it needs nothing beside it, and how a browser takes it."""
 
 import base64
+import errno
 import importlib
 import io
 import json
@@ -226,6 +227,25 @@ def test_an_interrupted_write_leaves_the_former_page(report, tmp_path, monkeypat
         assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_names_the_file(report, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device: '.*report.html'"):
+        report.write_file(tmp_path / "report.html", b"half")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [21, 40, 100])
+def test_the_axes_of_a_large_matrix_are_labelled_legibly(charts, count):
+    text = charts.confusion_chart(np.eye(count, dtype=int).tolist(), ["n" * 12] * count)
+    side, narrowest = (int(re.search(part, text)[1]) for part in (r'viewBox="0 0 (\d+)', r"min-width:(\d+)px"))
+    small = float(re.search(r"font-size:([\d.]+)px", text)[1])
+    assert text.count('font-size="12.0"') == 2 and 12 * narrowest / side > 7
+    assert count > charts.MAX_NAMED_CLASSES or small * narrowest / side > 7
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(1.234, "1.23 s"), (59.6, "59.6 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
@@ -260,7 +280,8 @@ def browse(page, width, scheme):
 def test_a_browser_shows_it_all_without_asking_for_more(report, tmp_path, width, scheme):
     color = np.array([250, 10, 120], np.uint8)  # that nothing else has
     picture = report.Mistake(np.zeros((80, 80, 3), np.uint8) + color, "a", "b", 0.9, 0.1)
-    report.write_report(tmp_path / "report.html", report.Report(**{**vars(example(report)), "mistakes": [picture]}))
+    changed = {"mistakes": [picture], "title": "a_folder_with_a_long_name_" * 6}
+    report.write_report(tmp_path / "report.html", report.Report(**{**vars(example(report)), **changed}))
     pixels, complaints, asked = browse(tmp_path / "report.html", width, scheme)
     assert complaints == [] and asked == set() and pixels.shape == (4000, width, 3)
     style = report.STYLE.read_text(encoding="utf-8")
