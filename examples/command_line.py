@@ -38,23 +38,37 @@ def begin(args: argparse.Namespace, out: Path) -> tuple[Saver, dict[str, Any] | 
     """What saves the run in ``out``; the recipe to go on with, if one goes on, and the checkpoint if one was named.
 
     Raises:
-        ValueError: an unfinished run lies there, and nobody said what shall become of it.
+        ValueError: a run lies there, and nobody said what shall become of it.
         CheckpointError: the checkpoint is damaged, or none of such a program.
     """
     if not args.save_minutes >= 0:
         raise ValueError(f"--save-minutes must be at least 0, got {args.save_minutes:g}")
     saver = Saver(out / "checkpoints", args.save_minutes)
+    if args.resume is None and args.overwrite:
+        return saver, None, None
     path = None if args.resume in (None, "auto") else Path(args.resume)
+    newest = saver.manager.latest()
+    if path and path.is_dir() and not (path / "manifest.json").exists():
+        raise ValueError(f"{path} is no checkpoint, which is a folder such as {out}/checkpoints/step-00000100")
+    if path and path.is_dir() and newest and not path.resolve().parent.samefile(saver.manager.folder):
+        raise ValueError(
+            f"{out} holds another run than that of {path}; --resume auto goes on with it, another --out with the latter"
+        )
     saved = saver.recipe(path)
     if args.resume is not None:
         return saver, saved, path
-    newest = saver.manager.latest()
-    if saved and newest and newest.epoch < saved["epochs"] and not saved["patience"] and not args.overwrite:
+    if saved and newest and not is_over(newest, saver.manager.best(), saved):
         raise ValueError(
             f"{out} holds a run that stopped after {newest.epoch} of {saved['epochs']} epochs; --resume auto goes on "
             "with it, --overwrite begins anew"
         )
     return saver, None, None
+
+
+def is_over(newest: checkpoint.Checkpoint, best: checkpoint.Checkpoint | None, recipe: dict[str, Any]) -> bool:
+    """Whether a run has done all its epochs, or has lost its patience; see ``is_finished`` for one in memory."""
+    waited = newest.epoch - best.epoch if best else 0
+    return newest.epoch >= recipe["epochs"] or 0 < recipe["patience"] <= waited
 
 
 def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:

@@ -97,13 +97,17 @@ def options(group: Any, kind: type[Recipe]) -> None:
 
 
 def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], *, saved: bool = False) -> Kind:
-    """The options that were given, completed by ``base``; that of a checkpoint (``saved``) must not be contradicted.
+    """The options that were given, completed by ``base``.
+
+    That of a checkpoint (``saved``) must not be contradicted, neither by options nor by ``--config``.
 
     Raises:
         ValueError: an option contradicts the checkpoint, or a value is out of range.
     """
     names = [one.name for one in fields(kind)]
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+    if saved and getattr(args, "config", None):
+        given = {**read_config(args.config, kind), **given}
     if foreign := sorted(set(base) - set(names)):
         raise ValueError(
             f"the checkpoint is of another program: it has the setting {foreign[0]}, which is not known here"
@@ -182,6 +186,8 @@ def _typed(one: "dataclasses.Field[Any]", value: Any) -> Any:
         raise TypeError(f"{name} must be of type {one.type.__name__}, got {value!r}")  # type: ignore[union-attr]
     if "choices" in limits and value not in limits["choices"]:
         raise ValueError(f"{name} must be one of {', '.join(limits['choices'])}, got {value}")
+    if one.type is float and not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
     low, high, below = limits.get("low", -math.inf), limits.get("high", math.inf), limits.get("below", math.inf)
     if one.type in (int, float) and not (low <= value <= high and value < below):
         top = f" and below {below:g}" if "below" in limits else f" and at most {high:g}" if "high" in limits else ""

@@ -265,13 +265,21 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
     return choose(Settings, args, {**preset, **config, **chosen})
 
 
+def find_out(args: argparse.Namespace) -> Path:
+    """The folder for the results: ``--out``, or one that is called as the data set."""
+    config = read_config(args.config, Settings) if args.config else {}
+    return args.out or Path("runs") / str(args.dataset or config.get("dataset", "cifar10"))
+
+
 def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     """Everything in its place, as the options say, and a run that shall be resumed where it was.
 
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    out = args.out or Path("runs") / (args.dataset or "cifar10")
+    if args.weights:
+        raise ValueError("--weights is for --eval-only; training begins with random weights, or goes on with --resume")
+    out = find_out(args)
     saver, saved, path = begin(args, out)
     dist.barrier()  # all have looked before anything there changes
     settings = choose_settings(args, saved)
@@ -296,7 +304,9 @@ def start_test(args: argparse.Namespace) -> Trainer:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    path = args.weights or (args.out or Path("runs") / (args.dataset or "cifar10")) / "best.safetensors"
+    if args.resume is not None:
+        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
+    path = args.weights or find_out(args) / "best.safetensors"
     weights, metadata = load_with_metadata(path)
     if "recipe" not in metadata:
         raise ValueError(f"{path} is not a file of weights of this program")
@@ -326,7 +336,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.distributed:
             dist.init_process_group()
         if args.print_config:
-            print(shown(choose_settings(args, None)))
+            saved = begin(args, find_out(args))[1] if args.resume is not None else None
+            print(shown(choose_settings(args, saved)))
             return 0
         ready = start_test(args) if args.eval_only else start(args)
         has_begun = True

@@ -209,7 +209,10 @@ def augmentation(
     if recipe.augment == "trivial":
         steps.append(augment.TrivialAugmentWide())
     elif recipe.augment != "none":
-        steps.append(augment.RandAugment.from_config(recipe.augment, fill=[round(255 * m) for m in mean]))
+        try:
+            steps.append(augment.RandAugment.from_config(recipe.augment, fill=[round(255 * m) for m in mean]))
+        except ValueError as error:
+            raise ValueError(f"--augment must be none, trivial or RandAugment's words; {error}") from error
     if recipe.color_jitter:
         steps.append(augment.ColorJitter(*[recipe.color_jitter] * 3))
     steps.append(augment.Normalize(mean, std))

@@ -78,7 +78,7 @@ def test_wrong_files_are_named(recipes, kind, tmp_path, content, message):
         ({"epochs": True}, TypeError, "--epochs must be of type int, got True"),
         ({"epochs": "3"}, TypeError, "--epochs must be of type int, got '3'"),
         ({"flip": 1}, TypeError, "--flip must be of type bool, got 1"),
-        ({"lr": float("nan")}, ValueError, "--lr must be at least 0, got nan"),
+        ({"lr": float("nan")}, ValueError, "--lr must be a finite number, got nan"),
         ({"erasing": 1.1}, ValueError, "--erasing must be at least 0 and at most 1, got 1.1"),
         ({"drop_path": 1}, ValueError, "--drop-path must be at least 0 and below 1, got 1.0"),
         ({"color": "green"}, ValueError, "--color must be one of red, blue, got green"),
@@ -95,7 +95,7 @@ def test_wrong_values_are_named(kind, values, error, message):
     assert str(caught.value) == message
 
 
-def test_a_checkpoint_is_not_contradicted(recipes, kind):
+def test_a_checkpoint_is_not_contradicted(recipes, kind, tmp_path):
     saved = {"epochs": 9, "sizes": [5, 6]}
     same = parsed(recipes, kind, "--epochs", "9", "--sizes", "5", "6")
     assert recipes.choose(kind, same, saved, saved=True) == kind(epochs=9, sizes=(5, 6))
@@ -105,6 +105,13 @@ def test_a_checkpoint_is_not_contradicted(recipes, kind):
     ):
         with pytest.raises(ValueError, match=message):
             recipes.choose(kind, parsed(recipes, kind, *arguments), saved, saved=True)
+    (tmp_path / "mine.json").write_text('{"epochs": 8, "sizes": [5, 6]}')
+    same.config = tmp_path / "mine.json"  # an option goes before it, here too
+    assert recipes.choose(kind, same, saved, saved=True).epochs == 9
+    same.epochs = None
+    with pytest.raises(ValueError, match="--epochs 8 contradicts the checkpoint, which has 9"):
+        recipes.choose(kind, same, saved, saved=True)
+    same.config = None
     with pytest.raises(ValueError, match="is of another program: it has the setting photos, which is not known here"):
         recipes.choose(kind, same, {**saved, "photos": 3}, saved=True)
 

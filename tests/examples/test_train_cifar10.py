@@ -260,6 +260,14 @@ def test_patience_ends_a_run(example, tmp_path, capsys):
     assert len(history_of(tmp_path)) == 3
     assert example.main([*still, "--resume", "auto"]) == 0  # nothing is left to do
     assert len(history_of(tmp_path)) == 3 and "the best)" in capsys.readouterr().out
+    # Killed before the last epoch, it is not over; when it is, another may take its place.
+    manager = checkpoint.Manager(tmp_path / "checkpoints")
+    shutil.rmtree(manager.latest().path)
+    with pytest.raises(SystemExit):
+        example.main(still)
+    assert "holds a run that stopped after 2 of 9 epochs" in capsys.readouterr().err and manager.latest().epoch == 2
+    assert example.main([*still, "--resume"]) == 0 and len(history_of(tmp_path)) == 3
+    assert example.main([*still, "--epochs", "1"]) == 0 and len(history_of(tmp_path)) == 1
 
 
 def test_settings_go_through_a_file(example, tmp_path, capsys):
@@ -267,7 +275,9 @@ def test_settings_go_through_a_file(example, tmp_path, capsys):
     shown = json.loads(capsys.readouterr().out)
     assert (shown["lr"], shown["dataset"], shown["recipe"], shown["ema"]) == (0.5, "digits", "strong", 0.995)
     (tmp_path / "mine.json").write_text(json.dumps({"dataset": "digits", "epochs": 77, "lr": 0.25}))
-    assert example.main(["--config", str(tmp_path / "mine.json"), "--lr", "0.125", "--print-config"]) == 0
+    arguments = ["--config", str(tmp_path / "mine.json"), "--lr", "0.125", "--print-config"]
+    assert example.find_out(example.make_parser().parse_args(arguments)) == Path("runs/digits")
+    assert example.main(arguments) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["lr"], shown["epochs"], shown["dims"]) == (0.125, 77, [32, 64])  # an option, the file, the preset
 
@@ -371,6 +381,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(example, whole, tmp_pa
 
 def test_resuming_a_finished_run_changes_nothing(example, whole, capsys):
     before = {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()}
+    assert example.main(["--resume", "--out", str(whole.out), "--print-config"]) == 0
+    assert json.loads(capsys.readouterr().out)["dims"] == [8, 16]  # those of the checkpoint
     assert example.main(["--resume", "--out", str(whole.out)]) == 0
     assert "of the test images are right" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()} == before
@@ -386,6 +398,8 @@ def test_an_unfinished_run_is_not_overwritten_by_mistake(example, monkeypatch, w
     assert caught.value.code == 2
     assert "holds a run that stopped after 2 of 3 epochs; --resume auto goes on with it" in capsys.readouterr().err
     assert manager.latest().epoch == 2
+    for one in manager.checkpoints():  # those that are damaged do not hinder it
+        (one.path / "state.json").write_text("")
     assert example.main([*again, "--overwrite"]) == 0
     assert_same_as(tmp_path / "run", whole)
     assert example.main([*again, "--seed", "1"]) == 0  # a finished one is
@@ -431,7 +445,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
         (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--lr", "-1"], "--lr must be at least 0, got -1.0"),
-        (["--lr", "nan"], "--lr must be at least 0, got nan"),
+        (["--lr", "nan"], "--lr must be a finite number, got nan"),
+        (["--clip-norm", "inf"], "--clip-norm must be a finite number, got inf"),
         (["--drop-path", "1"], "--drop-path must be at least 0 and below 1, got 1.0"),
         (["--label-smoothing", "-0.1"], "--label-smoothing must be at least 0 and below 1, got -0.1"),
         (["--depths", "1", "1", "--dims", "8"], "--depths has 2 stages but --dims has 1"),
@@ -440,12 +455,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch
         (["--accumulate", "5"], "--accumulate 5 does not divide --batch-size 64"),
         (["--patch-size", "5"], "--patch-size 5 and 2 stages leave nothing of 8 px"),
         (["--stem", "overlap", "--patch-size", "3"], "--stem overlap needs --patch-size 1, 2 or 4, got 3"),
-        (["--augment", "random"], "'random'"),
+        (["--augment", "random"], "--augment must be none, trivial or RandAugment's words; "),
         (["--augment", "rand-m9-x3"], "'x3' in 'rand-m9-x3'"),
         (["--save-minutes", "-1"], "--save-minutes must be at least 0, got -1"),
         (["--config", "nothing.json"], "error: No such file or directory: nothing.json"),
         (["--resume", "nothing"], "nothing"),
+        (["--weights", "nothing.safetensors"], "--weights is for --eval-only; training begins with random weights"),
         (["--eval-only"], "best.safetensors"),
+        (["--eval-only", "--resume", "auto"], "--eval-only tests a file of weights, see --weights; --resume is for"),
         (["--eval-only", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
@@ -474,11 +491,16 @@ def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
     (tmp_path / "broken.safetensors").write_bytes((whole.out / "best.safetensors").read_bytes()[:5000])
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     checkpoint.Manager(tmp_path / "other").save({"x": 1}, step=1)
+    checkpoint.Manager(tmp_path / "other run" / "checkpoints").save({"x": 1}, step=1)
+    (tmp_path / "other.json").write_text('{"epochs": 5}')
     weights = ["--eval-only", "--weights"]
     for arguments, message in (
         (["--resume", whole.out / "last.safetensors"], "last.safetensors"),
         (["--resume", tmp_path / "other" / "step-00000001"], "is no checkpoint of this program"),
+        (["--resume", whole.out], "is no checkpoint, which is a folder such as"),
         (["--resume", newest, "--epochs", "5"], "--epochs 5 contradicts the checkpoint, which has 3"),
+        (["--resume", newest, "--config", tmp_path / "other.json"], "--epochs 5 contradicts the checkpoint"),
+        (["--resume", newest, "--out", tmp_path / "other run"], "other run holds another run than that of"),
         (["--resume", newest, "--dims", "8", "8"], "--dims 8 8 contradicts the checkpoint, which has 8 16"),
         (
             ["--resume", newest, "--dataset", "cifar10"],
@@ -492,7 +514,7 @@ def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
             example.main(["--out", str(tmp_path / "out"), *map(str, arguments)])
         error = capsys.readouterr().err
         assert caught.value.code == 2 and message in error and error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists() and files_in(tmp_path / "other run") == ["checkpoints"]
 
 
 def test_a_loss_that_is_no_number_ends_the_run(example, tmp_path, capsys):
@@ -505,15 +527,17 @@ def test_a_loss_that_is_no_number_ends_the_run(example, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_without_a_network_one_sentence_says_what_to_do(tmp_path, name):
+def test_without_a_network_one_sentence_says_what_to_do(example, tmp_path, capsys, name):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
     folder = tmp_path / "archives"
-    done = run("--dataset", name, "--mirror", mirror, "--data-dir", folder, "--out", tmp_path / "out")
+    places = ["--mirror", mirror, "--data-dir", str(folder), "--out", str(tmp_path / "out")]
+    assert example.main(["--dataset", name, *places]) == 1
     archive = "cifar-10-binary.tar.gz" if name == "cifar10" else "cifar-100-binary.tar.gz"
-    assert done.returncode == 1 and done.stdout == ""
-    [line] = done.stderr.splitlines()
+    output, errors = capsys.readouterr()
+    assert output == ""
+    [line] = errors.splitlines()
     assert (
         f"cannot download {mirror}/{archive}" in line and f"copy {archive} from another machine into {folder}" in line
     )
@@ -553,7 +577,7 @@ def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         mirror = f"http://127.0.0.1:{server.server_port}"
-        smaller = "--stem patch --patch-size 4 --depths 1 2 --dims 24 48 --batch-size 50 --epochs 7 --warmup-epochs 1"
+        smaller = "--stem patch --patch-size 4 --depths 2 --dims 24 --batch-size 30 --epochs 4 --warmup-epochs 1"
         milder = "--augment none --color-jitter 0.3 --mixup 0 --cutmix 0 --erasing 0 --crop-padding 2 --drop-path 0"
         quicker = "--lr 8e-3 --layer-scale-init 1 --ema 0.95"
         arguments = ["--recipe", "strong", *f"{smaller} {milder} {quicker}".split(), "--mirror", mirror]
