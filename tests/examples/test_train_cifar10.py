@@ -402,7 +402,7 @@ def test_an_unfinished_run_is_not_overwritten_by_mistake(example, monkeypatch, w
         (one.path / "state.json").write_text("")
     assert example.main([*again, "--overwrite"]) == 0
     assert_same_as(tmp_path / "run", whole)
-    assert example.main([*again, "--seed", "1"]) == 0  # a finished one is
+    assert example.main([*again, "--seed", "1", "--epochs", "1"]) == 0  # a finished one is
     assert last_weights(tmp_path / "run")["head.weight"].tolist() != last_weights(whole.out)["head.weight"].tolist()
 
 
