@@ -48,7 +48,7 @@ def test_an_owner_noted_twice_drains_once():
 def test_dead_owners_are_forgotten_and_ids_may_return():
     for value in range(50):
         _pending.note(Owner(value))
-        gc.collect()
+    gc.collect()
     assert _pending._entries == {}
     assert _pending.drain() == []
 
