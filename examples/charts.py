@@ -129,8 +129,8 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
                 )  # fmt: skip
                 if numbered:
                     parts.append(label(f"{value}", x + cell / 2, y + cell / 2 + 4, "count mid"))
-    narrow = 620 if named and not numbered else 420  # names that are small already are not made smaller on a phone
-    style = f"font-size:{font:.1f}px;min-width:{min(side, narrow):.0f}px;max-width:{1.3 * side:.0f}px"
+    narrow = 0.78 * side if named else 420  # on a phone; where names would be too small, the page scrolls
+    style = f"font-size:{font:.1f}px;min-width:{narrow:.0f}px;max-width:{1.3 * side:.0f}px"
     content, box = "".join(parts), f"0 0 {side:.0f} {side:.0f}"
     return element(
         "svg", content, class_="confusion", viewBox=box, style=style, role="img", aria_label="confusion matrix"
