@@ -110,8 +110,10 @@ class CIFAR10(ImageDataset):
         try:
             fetch_file(url, path, self.md5)
         except ArchiveError as error:
+            damaged = f"{problem}; " if path.is_file() else ""
             raise ArchiveError(
-                f"{where}: {error}. Without network, copy {self.filename} from another machine into {self.root}"
+                f"{where}: {damaged}{error}. "
+                f"Without network, copy {self.filename} from another machine into {self.root}"
             ) from error
         return path
 

@@ -543,6 +543,9 @@ def test_without_a_network_one_sentence_says_what_to_do(example, tmp_path, capsy
     )
     assert line.endswith("--dataset digits")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
+    (folder / archive).write_text("half")  # as a copy that was broken off
+    assert example.main(["--dataset", name, *places]) == 1
+    assert f"{folder / archive} is damaged or incomplete: md5 " in capsys.readouterr().err
 
 
 def draw_archive(monkeypatch, folder, kind, train, test):
