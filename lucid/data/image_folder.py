@@ -43,6 +43,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
 
     Raises:
         FileNotFoundError: there is no such folder, no class in it, or, but for ``allow_empty``, a class without image.
+        PermissionError: a folder must not be looked into.
         ValueError: ``class_to_idx`` is given and lacks a class.
     """
 
@@ -157,10 +158,15 @@ def _problem(path: str) -> str | None:
     return None
 
 
+def _fail(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a class of ``class_to_idx`` need have no folder
+        raise error
+
+
 def _walk(folder: str) -> list[str]:
     """All files in ``folder`` and the folders therein, sorted, but hidden ones. A link to nowhere counts as a file."""
     found, seen = [], set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
         place = os.stat(here)
         if (place.st_dev, place.st_ino) in seen:  # a link led back
             folders.clear()

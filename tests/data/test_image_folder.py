@@ -1,5 +1,6 @@
 """Folders of images: which files and classes are found, what is checked, how it is split."""
 
+import errno
 import os
 import threading
 
@@ -85,6 +86,19 @@ def test_links_are_followed_once(root, tmp_path_factory):
         ("b/link.png", 1), ("c/z.png", 2), ("d/p.png", 3), ("d/q/r.png", 3),
     ]  # fmt: skip
     assert [reason for reason in folder.check() if reason] == ["No such file or directory"]
+
+
+def test_a_folder_that_must_not_be_read_is_no_empty_one(root, monkeypatch):
+    scandir = os.scandir
+
+    def forbidding(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidding)
+    with pytest.raises(PermissionError, match="Permission denied: .*deep"):
+        data.ImageFolder(root)
 
 
 def test_missing_folders_and_empty_classes_are_answered(root):
