@@ -176,7 +176,9 @@ def make_trainer(
         )
     lucid.manual_seed(settings.seed)
     model, name, transform = make_model(settings, photos.classes, trained=not resumed)
-    size = transform.image_size
+    size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
+    if size < smallest:
+        raise ValueError(f"--image-size must be at least {smallest} for {name}, got {size}")
     # JPEGs twice as large as needed are as good as whole: Pillow's thumbnails are made so.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
@@ -259,6 +261,8 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     if not 0 <= args.cache_gb < 1e6:
         raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
     out = args.out or Path("runs") / args.folder.resolve().name
+    if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"--out must not lie in {args.folder}, where results would be taken for pictures, got {out}")
     saver, saved, path = begin(args, out)
     settings = choose_settings(args, saved)
     photos = find_photos(args.folder, settings.val_part, settings.seed)

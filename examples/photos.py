@@ -68,6 +68,8 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
         )
     val = None
     if val_folder is not None:
+        if unknown := sorted(set(train.find_classes(val_folder)[0]) - set(train.classes)):
+            raise ValueError(f"{val_folder} has classes that {train_folder} has not: {printable(', '.join(unknown))}")
         val = data.ImageFolder(val_folder, allow_empty=True, class_to_idx=train.class_to_idx)
     skipped: list[tuple[str, str]] = []
     kept = [checked(folder, skipped) for folder in (train, val) if folder is not None]
@@ -88,10 +90,11 @@ def find_parts(root: Path) -> tuple[Path, Path | None]:
     """The folders with the classes to train and to test with: ``root`` itself and None, where these are all in one."""
     parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")}
     train = parts.pop("train", None)
-    # With other folders beside it, or none inside, "train" is a class of vehicles.
-    if train is None or not set(parts) <= set(VAL_NAMES) or not any(one.is_dir() for one in train.iterdir()):
+    val = next((parts[name] for name in VAL_NAMES if name in parts), None)
+    # With only others beside it, or none inside, "train" is a class of vehicles.
+    if train is None or (val is None and parts) or not any(one.is_dir() for one in train.iterdir()):
         return root, None
-    return train, next((parts[name] for name in VAL_NAMES if name in parts), None)
+    return train, val
 
 
 def checked(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[tuple[str, int]]:
@@ -103,6 +106,9 @@ def checked(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[tu
             kept.append((path, number))
         else:
             skipped.append((path, reason))
+    for here, folders, files in os.walk(folder.root):
+        if not folders and not files and here.lower().endswith(folder.extensions):
+            skipped.append((here, "an empty folder, not a file"))
     return kept
 
 
@@ -131,4 +137,5 @@ def write_tables(photos: Photos, folder: Path) -> None:
     for path, reason in photos.skipped[:SHOWN_PROBLEMS]:
         print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
     if count := len(photos.skipped):
-        print(f"{count} pictures cannot be read, all of them are listed in {skipped}", file=sys.stderr)
+        what = "1 picture" if count == 1 else f"{count} pictures"
+        print(f"{what} cannot be read, all of them are listed in {skipped}", file=sys.stderr)

@@ -273,6 +273,10 @@ def test_train_and_val_are_taken_as_they_are(load_module, few, tmp_path):
     found = find(tmp_path, 0.5, 0)
     assert found.classes == ["a", "b"] and len(found.train) == 9
     assert [(os.path.relpath(path, tmp_path)[:6], number) for path, number in found.val] == [("Val/b/", 1)] * 3
+    # What else lies there is no class.
+    (tmp_path / "annotations").mkdir()
+    assert find(tmp_path, 0.5, 0).split_table() == found.split_table()
+    (tmp_path / "annotations").rmdir()
     # Only train: it is split.
     shutil.rmtree(tmp_path / "Val")
     shutil.rmtree(tmp_path / "test")
@@ -281,6 +285,13 @@ def test_train_and_val_are_taken_as_they_are(load_module, few, tmp_path):
     # With a class beside it, train is one.
     copy(few, tmp_path, {"car": ("balls", 3)})
     assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
+
+
+def test_an_empty_folder_called_like_a_picture_is_reported(load_module, few, tmp_path):
+    copy(few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)})
+    found = load_module("photos").find_photos(tmp_path, 0.5, 0)
+    assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
+    assert len(found.train) + len(found.val) == 7
 
 
 def test_splits_depend_on_the_seed(load_module, few):
@@ -388,7 +399,7 @@ def test_an_unfinished_run_is_not_overwritten_by_chance(finetune, short, few, we
     ({"balls": ("balls", 5), "none": ("balls", 0)}, "has no image of the class none"),
     ({"balls": ("balls", 1), "fences": ("fences", 1)}, "there is nothing to test with: one picture a class"),
     ({"balls": ("balls", 9), "fences": ("fences", 9)}, "--batch-size must be at most 14, the number of pictures"),
-    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "has not: walls"),
+    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train has not: walls"),
     ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)}, "nothing to test with"),
 ])  # fmt: skip
 def test_folders_that_do_not_do(finetune, few, weights, tmp_path, capsys, parts, message):
@@ -434,6 +445,8 @@ def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, caps
         ),
         ([few, "--resume", tmp_path / "nowhere", *new], "nowhere"),
         ([few, "--config", tmp_path / "other.safetensors", *new], "is not JSON"),
+        ([few, "--weights", weights, "--image-size", "8", *new], "--image-size must be at least 16 for tiny, got 8"),
+        ([tmp_path, "--out", tmp_path / "run"], "--out must not lie in "),
         ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of pictures to train with"),
         ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
         ([], "the following arguments are required: folder"),
