@@ -127,7 +127,8 @@ class DecodeImages:
 
 
 def _range(name: str, values: Sequence[float]) -> tuple[float, float]:
-    low, high = (_checks.number("RandomResizedCrop", name, one, 0, above=True) for one in values)
-    if low > high:
-        raise ValueError(f"RandomResizedCrop: {name} must be a smaller number and a larger one, got {tuple(values)}")
-    return low, high
+    numbers = values if isinstance(values, Sequence) else ()
+    found = tuple(_checks.number("RandomResizedCrop", name, one, 0, above=True) for one in numbers)
+    if len(found) != 2 or found[0] > found[1]:
+        raise ValueError(f"RandomResizedCrop: {name} must be a smaller number and a larger one, got {values!r}")
+    return found

@@ -57,13 +57,14 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         allow_empty: bool = False,
         *,
         class_to_idx: Mapping[str, int] | None = None,
-        extensions: Sequence[str] = IMG_EXTENSIONS,
+        extensions: str | Sequence[str] = IMG_EXTENSIONS,
     ) -> None:
         self.root = os.fspath(root)
         self.transform = transform
         self.target_transform = target_transform
         self.loader = loader
-        self.extensions = tuple(one.lower() for one in extensions)
+        names = (extensions,) if isinstance(extensions, str) else extensions
+        self.extensions = tuple(one.lower() for one in names)
         self.ignored: Counter[str] = Counter()
         found = self.find_classes(self.root)[1]
         self.class_to_idx = found if class_to_idx is None else dict(class_to_idx)

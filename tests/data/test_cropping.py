@@ -70,8 +70,9 @@ def test_crops_are_cut_then_resized():
 
 
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="RandomResizedCrop: scale must be a smaller number and a larger one"):
-        RandomResizedCrop(8, scale=(1, 0.5))
+    for scale in ((1, 0.5), (0.1, 0.5, 1), 0.5):
+        with pytest.raises(ValueError, match="RandomResizedCrop: scale must be a smaller number and a larger one"):
+            RandomResizedCrop(8, scale=scale)
     with pytest.raises(ValueError, match="RandomResizedCrop: ratio must be above 0"):
         RandomResizedCrop(8, ratio=(0, 1))
     with pytest.raises(ValueError, match="RandomResizedCrop: size must be at least 1"):

@@ -61,6 +61,7 @@ def test_what_is_no_image_is_left_out_and_counted(root):
     assert names_of(data.ImageFolder(root, extensions=[".PNG"], allow_empty=True), root) == [
         ("b/1.PNG", 1), ("b/2.png", 1), ("c/z.png", 2),
     ]  # fmt: skip
+    assert data.ImageFolder(root, extensions=".png", allow_empty=True).extensions == (".png",)
     only = data.ImageFolder(root, is_valid_file=lambda path: path.endswith(("x.jpeg", "2.png", "plain")))
     assert [os.path.basename(path) for path, _ in only.samples] == ["x.jpeg", "2.png", "plain"]
 
