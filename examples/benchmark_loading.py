@@ -63,6 +63,19 @@ def draw_photos(folder: Path, width: int, height: int, count: int) -> None:
         image.save(folder / str(number % 2) / f"{number:04}.jpg", quality=90)
 
 
+def find_samples(folder: Path) -> list[tuple[str, int]]:
+    """(path, class) of the photos, repeated until they make a batch.
+
+    Raises:
+        ValueError: one cannot be read; some of the ways would stop there.
+    """
+    found = data.ImageFolder(folder)
+    for (path, _), reason in zip(found.samples, found.check(), strict=True):
+        if reason is not None:
+            raise ValueError(f"{path} cannot be read: {reason}")
+    return found.samples * -(-BATCH // len(found.samples))
+
+
 def pillow_batches(samples: list[tuple[str, int]]) -> Iterator[np.ndarray]:
     """(N, 3, SIZE, SIZE) float32, as a DataLoader of torchvision's transforms without workers gives them."""
     crop, rng, images = RandomResizedCrop(SIZE, interpolation="bilinear"), np.random.default_rng(0), []
@@ -105,9 +118,7 @@ def rate(batches: Callable[[], Iterable[Any]]) -> float:
 
 def time_reading(folder: Path, rounds: int) -> dict[str, float]:
     """Images a second of each way: the median over the rounds."""
-    samples = data.ImageFolder(folder).samples
-    if len(samples) < BATCH:
-        samples = samples * -(-BATCH // len(samples))
+    samples = find_samples(folder)
     kept = lucid_batches(samples, 2 * SIZE, cache_bytes=1 << 34)
     ways: dict[str, Callable[[], Iterable[Any]]] = {
         "pillow": partial(pillow_batches, samples),
@@ -131,7 +142,8 @@ def time_reading(folder: Path, rounds: int) -> dict[str, float]:
 
 def time_training(folder: Path, variant: str, seconds: float, rounds: int, compiled: bool) -> dict[str, Any]:
     """Images a second of training from memory and from files, and the share of the time spent waiting for a batch."""
-    model = models.create_model(variant, num_classes=2)
+    samples = find_samples(folder)
+    model = models.create_model(variant, num_classes=1 + max(number for _, number in samples))
     optimizer = optim.AdamW(model.parameters(), lr=1e-4)
     prepare = augment.Compose([augment.RandomHorizontalFlip(), augment.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
 
@@ -141,7 +153,7 @@ def time_training(folder: Path, variant: str, seconds: float, rounds: int, compi
         optimizer.step()
 
     run = lucid.compile(step, state=[model, optimizer]) if compiled else step
-    loader = lucid_batches(data.ImageFolder(folder).samples, 2 * SIZE)
+    loader = lucid_batches(samples, 2 * SIZE)
     batch = next(iter(loader))
     sources = {"memory": itertools.repeat(batch), "files": endless(loader)}
     run(*batch)  # builds what is compiled

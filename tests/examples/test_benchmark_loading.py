@@ -51,6 +51,19 @@ def test_photos_of_your_own_are_taken(benchmark, tmp_path, capsys):
         assert caught.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+def test_few_photos_of_many_classes_are_enough(benchmark, tmp_path, capsys):
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        Image.new("RGB", (50, 40), "white").save(tmp_path / str(number) / "1.png")
+    arguments = ["--folder", str(tmp_path), "--rounds", "1", "--seconds", "0.1"]
+    assert benchmark.main(arguments) == 0
+    (tmp_path / "3" / "2.png").write_bytes(b"")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        benchmark.main(arguments)
+    assert "2.png cannot be read: the file is empty" in capsys.readouterr().err
+
+
 def test_pillows_way_gives_what_torchvision_gives(benchmark, tmp_path):
     """(N, 3, SIZE, SIZE) of floats, normalized: a plain white photo is (1 - mean) / std."""
     Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
