@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sys
 
 import pytest
 
@@ -14,11 +13,8 @@ TINY = ["--depths", "1", "--dims", "4", "--image-size", "4", "--batch-size", "2"
 
 @pytest.fixture
 def example(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the script would set for good
-    yield importlib.import_module("benchmark_distributed")
-    for name in ("benchmark_distributed", "benchmark_depthwise"):
-        sys.modules.pop(name, None)
+    return importlib.import_module("benchmark_distributed")
 
 
 def test_two_processes_are_timed_in_three_ways(tmp_path):

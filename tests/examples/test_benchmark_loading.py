@@ -2,8 +2,6 @@
 
 import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,19 +10,13 @@ pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
 pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
 Image = pytest.importorskip("PIL.Image", reason="photos are read by Pillow")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    sys.path.insert(0, str(EXAMPLES))
     module = importlib.import_module("benchmark_loading")
-    sys.path.remove(str(EXAMPLES))
     monkeypatch.setattr(module, "SIZE", 32)
     monkeypatch.setattr(module, "SIZES", {"80x60": (80, 60, 18), "400x300": (400, 300, 4)})
-    yield module
-    for name in ("benchmark_loading", "benchmark_depthwise", "recipes", "report", "charts"):
-        sys.modules.pop(name, None)
+    return module
 
 
 def test_every_way_is_timed(benchmark, tmp_path, capsys):

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,14 +17,10 @@ pytest.importorskip("matplotlib", reason="the example draws with matplotlib's le
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 Image = pytest.importorskip("PIL.Image", reason="the example reads pictures with Pillow")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture(scope="module")
 def load_module():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module
-    sys.path.remove(str(EXAMPLES))
+    return importlib.import_module
 
 
 @pytest.fixture(scope="module")

@@ -42,9 +42,7 @@ mx.save_safetensors(sys.argv[3], {name: mx.contiguous(function(one)[0]) for name
 
 @pytest.fixture(scope="module")
 def export():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("export")
-    sys.path.remove(str(EXAMPLES))
+    return importlib.import_module("export")
 
 
 @pytest.fixture(scope="module")

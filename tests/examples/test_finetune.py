@@ -27,10 +27,6 @@ from tests.examples.drawn_photos import CLASSES, write_photos
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "finetune.py"
-MODULES = (
-    "finetune", "photos", "command_line", "classify", "pictures", "trained", "train_cifar10", "training", "running",
-    "recipes", "run_folder", "report", "charts", "benchmark_depthwise",
-)  # fmt: skip
 RESULTS = [
     "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
     "split.csv",
@@ -44,12 +40,8 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def load_module():
-    sys.path.insert(0, str(EXAMPLES))
     with warnings.catch_warnings():
         yield importlib.import_module
-    sys.path.remove(str(EXAMPLES))
-    for name in MODULES:
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture

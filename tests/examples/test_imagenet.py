@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,7 @@ RELEASES = {"imagenet-1k": 1000, "imagenet-12k": 11_821, "imagenet-22k": 21_841}
 
 @pytest.fixture(scope="module")
 def imagenet():
-    sys.path.insert(0, str(ROOT / "examples"))
-    yield importlib.import_module("imagenet")
-    sys.path.remove(str(ROOT / "examples"))
+    return importlib.import_module("imagenet")
 
 
 @pytest.mark.parametrize("count", [11_821, 21_841])

@@ -3,21 +3,14 @@
 import argparse
 import importlib
 import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
 def recipes():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("recipes")
-    sys.path.remove(str(EXAMPLES))
-    sys.modules.pop("recipes", None)
+    return importlib.import_module("recipes")
 
 
 @pytest.fixture(scope="module")

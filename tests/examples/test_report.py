@@ -11,14 +11,12 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 image = pytest.importorskip("matplotlib.image", reason="the pictures are read with matplotlib")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ["cat", "<b>dog</b> & co", "a class with a long name"]
 CONFUSION = [[5, 1, 0], [0, 7, 0], [2, 3, 10]]
@@ -27,11 +25,7 @@ VOID = {"meta", "link", "img"}
 
 @pytest.fixture(scope="module")
 def report():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("report")
-    sys.path.remove(str(EXAMPLES))
-    for name in ("report", "charts", "benchmark_depthwise"):
-        sys.modules.pop(name, None)
+    return importlib.import_module("report")
 
 
 @pytest.fixture(scope="module")

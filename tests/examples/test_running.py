@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,16 +9,10 @@ import pytest
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
 pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture(scope="module")
 def running():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("running")
-    sys.path.remove(str(EXAMPLES))
-    for name in ("running", "training", "recipes", "report", "charts", "run_folder", "benchmark_depthwise"):
-        sys.modules.pop(name, None)
+    return importlib.import_module("running")
 
 
 @pytest.fixture(scope="module")

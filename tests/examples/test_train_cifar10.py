@@ -32,10 +32,6 @@ pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = EXAMPLES / "train_cifar10.py"
-MODULES = (
-    "train_cifar10", "command_line", "running", "training", "recipes", "run_folder", "report", "charts",
-    "benchmark_depthwise",
-)  # fmt: skip
 COLUMNS = [
     "epoch",
     "lr",
@@ -67,11 +63,7 @@ def run(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def example():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("train_cifar10")
-    sys.path.remove(str(EXAMPLES))
-    for name in MODULES:
-        sys.modules.pop(name, None)
+    return importlib.import_module("train_cifar10")
 
 
 @pytest.fixture(scope="module")

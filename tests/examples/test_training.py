@@ -2,8 +2,6 @@
 
 import importlib
 import math
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,16 +11,10 @@ import lucid
 from lucid import data, models, nn
 from lucid.data import augment
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture(scope="module")
 def training():
-    sys.path.insert(0, str(EXAMPLES))
-    yield importlib.import_module("training")
-    sys.path.remove(str(EXAMPLES))
-    for name in ("training", "recipes"):
-        sys.modules.pop(name, None)
+    return importlib.import_module("training")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,19 @@
+"""The examples import each other by name, as programs in one folder do."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def examples_can_be_imported():
+    """While one file of tests runs; the next one starts without any of them."""
+    sys.path.insert(0, str(EXAMPLES))
+    yield
+    sys.path.remove(str(EXAMPLES))
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent == EXAMPLES:
+            del sys.modules[name]
