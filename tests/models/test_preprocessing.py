@@ -33,8 +33,9 @@ def test_pixels_are_those_of_the_library(recorded, tag, size, name):
     out = transform(cases.image(name)).numpy()
     assert out.dtype == np.float32 and out.shape == (3, transform.image_size, transform.image_size)
     pixels = (out.transpose(1, 2, 0) * np.array(transform.std) + np.array(transform.mean)) * 255
+    pixels = pixels.round(3)  # the bytes that they were, but for float32
     wanted = recorded[cases.key(tag, size, name)]
-    assert np.abs(pixels[:: cases.STEP, :: cases.STEP] - wanted).max() <= 1
+    assert np.abs(pixels[:: cases.STEP, :: cases.STEP] - wanted).max() <= 1  # 0 with the Pillow that recorded them
     height, width, *sums = recorded[cases.key(tag, size, name) + " sum"]
     assert pixels.shape[:2] == (height, width)
     assert np.abs(pixels.mean((0, 1)) - np.array(sums) / (height * width)).max() < 0.05
