@@ -1,6 +1,5 @@
 """Models by name: ``create_model``, ``list_models``. The words are timm's."""
 
-import difflib
 import fnmatch
 import inspect
 import re
@@ -13,7 +12,7 @@ from lucid.models.checkpoints import load_checkpoint
 from lucid.models.features import FeatureListNet
 from lucid.models.pretrained import load_pretrained, resolve
 from lucid.models.tag import Tag
-from lucid.models.tags import TAGS, find_tag
+from lucid.models.tags import TAGS, find_tag, nearest_names
 from lucid.models.variants import VARIANTS
 
 _OTHER_WORDS = {  # timm's and the authors' for options of the classes
@@ -100,11 +99,7 @@ def parse(where: str, name: Any) -> tuple[str, Tag | None]:
     try:
         tag = find_tag(name)
     except ValueError:
-        known = [*VARIANTS, *map(short_name, TAGS.values())]
-        variant = name.partition(".")[0]
-        near = [one for one in known if one.startswith(f"{variant}.")] if variant in VARIANTS else []
-        near = difflib.get_close_matches(name, near or known, 3, cutoff=0.3 if near else 0.6) or near[:3]
-        hint = f"the nearest are {', '.join(near)}" if near else "list_models() has all names"
+        hint = nearest_names(name, [*VARIANTS, *map(short_name, TAGS.values())], "list_models()")
         raise ValueError(f"{where}: there is no model {name!r}; {hint}") from None
     return tag.variant, tag
 

@@ -41,7 +41,10 @@ def find_tag(name: str, where: str = "pretrained") -> Tag:
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
     if tag is None:
-        raise ValueError(f"{where}: there is no tag {name!r}; {_nearest(wanted)}")
+        known = [*TAGS, *_OTHER_NAMES]
+        raise ValueError(
+            f"{where}: there is no tag {name!r}; {nearest_names(wanted, known, 'list_models(pretrained=True)')}"
+        )
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
@@ -54,10 +57,9 @@ def tags_of(variant: str) -> list[Tag]:
     return [tag for tag in TAGS.values() if tag.variant == variant]
 
 
-def _nearest(name: str) -> str:
-    """Tags of the same variant if there are any, else names that look alike."""
-    known = [*TAGS, *_OTHER_NAMES]
+def nearest_names(name: str, known: list[str], all_names: str) -> str:
+    """Those of the same variant if there are any, else those that look alike, in words; or where all names are."""
     of_variant = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
     found = difflib.get_close_matches(name, of_variant or known, 3, cutoff=0.3 if of_variant else 0.6)
     found = found or of_variant[:3]
-    return f"the nearest are {', '.join(found)}" if found else "list_models(pretrained=True) has all names"
+    return f"the nearest are {', '.join(found)}" if found else f"{all_names} has all names"
