@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_depthwise import describe_machine, duration, headline, whole, write_json
+from benchmark_depthwise import duration, whole, write_json
 from contestants import (
     DTYPES,
     MAKERS,
@@ -45,6 +45,7 @@ from contestants import (
     make_setup,
     torch_beside,
 )
+from machine import describe_machine, headline, use_device
 
 import lucid
 from lucid import _device, tape
@@ -405,11 +406,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
-        if args.device:
-            lucid.device(args.device)
-    except RuntimeError as error:  # there is no such device
-        parser.error(str(error))
+    use_device(parser, args.device)
     if args.out and not args.out.absolute().parent.is_dir():
         parser.error(f"--out: there is no folder {args.out.parent}")
     torch = torch_beside(_device.backend())

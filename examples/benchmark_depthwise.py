@@ -25,7 +25,6 @@ import importlib
 import json
 import math
 import os
-import platform
 import statistics
 import sys
 import time
@@ -35,8 +34,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import describe_machine, headline, use_device
+from report import write_file
 
-import lucid
 from lucid import _device
 from lucid.kernels import launch, tuning
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
@@ -297,28 +297,6 @@ def peak_memory(case: Case, names: list[str], eager: bool) -> dict[str, Any]:
     return found
 
 
-def describe_machine(torch: tuple[Any, str] | None) -> dict[str, Any]:
-    """What a reader of the numbers needs to know; no names of people, hosts or folders."""
-    device = mx.device_info()
-    versions = {"python": platform.python_version(), "lucid": lucid.__version__, "mlx": mx.__version__}
-    if torch is not None:
-        versions["torch"] = f"{torch[0].__version__} on {torch[1]}"
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "backend": _device.backend(),
-        "device": f"{device.get('device_name', '')} {device.get('architecture', '')}".strip(),
-        "system": platform.platform(),
-        "cpus": count,
-        "blas": _device.openblas,
-        "versions": {**versions, "numpy": np.__version__},
-    }
-
-
-def headline(machine: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"{machine['device']} ({machine['backend']}, {machine['cpus']} CPUs), {machine['system']}\n{versions}\n"
-
-
 def table_head(names: list[str]) -> str:
     beside = "".join(f"{TITLES[name]:>20}" for name in names if name != "ours")
     return f"{'x (N, H, W, C)':<16} {'dtype':<9} {'what':<16} {'ours':>11} {'GB/s':>7} {'of a copy':>10}{beside}"
@@ -433,18 +411,12 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
 
 
 def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str = Path(__file__).name) -> None:
-    """Under another name first: the file is complete or not there."""
     head = {
         "format": 1,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": " ".join(["python", f"examples/{script}", *argv]),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(head | results, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(path, (json.dumps(head | results, indent=1) + "\n").encode())
 
 
 def sizes(text: str, count: int) -> tuple[int, ...]:
@@ -539,11 +511,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
-        if args.device:
-            lucid.device(args.device)
-    except RuntimeError as error:  # there is no such device
-        parser.error(str(error))
+    use_device(parser, args.device)
     if args.json and not args.json.absolute().parent.is_dir():
         parser.error(f"--json: there is no folder {args.json.parent}")
     if args.tune and args.kernel > 7:

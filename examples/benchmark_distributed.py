@@ -26,7 +26,8 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before lucid loads it
 
 import numpy as np
-from benchmark_depthwise import describe_machine, headline, whole
+from benchmark_depthwise import whole
+from machine import describe_machine, headline
 
 import lucid
 import lucid.nn.functional as F

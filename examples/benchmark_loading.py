@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_depthwise import describe_machine, headline
+from machine import describe_machine, headline
 from PIL import Image, ImageFilter
 from recipes import Parser
 from report import write_file

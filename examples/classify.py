@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from machine import use_device
 from pictures import Caption, ContactSheet, find_pictures
 from PIL import Image
 from recipes import Parser
@@ -129,11 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
-        if args.device:
-            lucid.device(args.device)
-    except RuntimeError as error:  # there is no such device
-        parser.error(str(error))
+    use_device(parser, args.device)
     try:
         count = classify(args)
     except DownloadError as error:

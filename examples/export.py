@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from machine import use_device
 from recipes import Parser
 from report import write_file
 from trained import Trained, open_trained, positive
@@ -159,11 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
-        if args.device:
-            lucid.device(args.device)
-    except RuntimeError as error:  # there is no such device
-        parser.error(str(error))
+    use_device(parser, args.device)
     try:
         print(f"{args.output}: {export(args)}, {args.output.stat().st_size / 1e6:.1f} MB")
     except (DownloadError, ExportError) as error:

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_depthwise import describe_machine
 from charts import confusion_chart, line_chart
+from machine import describe_machine
 
 STYLE = Path(__file__).with_name("report.css")
 # The browser itself sees to it that the page loads nothing and runs nothing.

@@ -1,0 +1,44 @@
+"""The machine that a program here runs on: chosen by an option, and described for who reads its numbers."""
+
+import argparse
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid import _device
+
+import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+
+
+def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
+    """Compute on the device that an option names, if it does. One that is not there ends the program with code 2."""
+    try:
+        if name:
+            lucid.device(name)
+    except RuntimeError as error:
+        parser.error(str(error))
+
+
+def describe_machine(torch: tuple[Any, str] | None) -> dict[str, Any]:
+    """What a reader of the numbers needs to know; no names of people, hosts or folders."""
+    device = mx.device_info()
+    versions = {"python": platform.python_version(), "lucid": lucid.__version__, "mlx": mx.__version__}
+    if torch is not None:
+        versions["torch"] = f"{torch[0].__version__} on {torch[1]}"
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "backend": _device.backend(),
+        "device": f"{device.get('device_name', '')} {device.get('architecture', '')}".strip(),
+        "system": platform.platform(),
+        "cpus": count,
+        "blas": _device.openblas,
+        "versions": {**versions, "numpy": np.__version__},
+    }
+
+
+def headline(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return f"{machine['device']} ({machine['backend']}, {machine['cpus']} CPUs), {machine['system']}\n{versions}\n"
