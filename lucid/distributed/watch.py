@@ -20,6 +20,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import selectors
 import socket
 import sys
@@ -39,6 +40,8 @@ PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
 _LOOK_S = 0.2
 _FLUSH_S = 1.0
 _CLOSE_S = 5.0
+_HEAR_S = 5.0
+_BACKEND_ERROR = re.compile(r"\[(ring|mpi|jaccl|nccl)\]")  # how MLX's errors of communication begin
 
 
 class Watch:
@@ -113,6 +116,8 @@ class Watch:
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self._former_hook(kind, error, trace)
+        if _BACKEND_ERROR.match(str(error)):  # most likely a rank is gone: the thread ends this process and says which
+            self._thread.join(_HEAR_S)
         self._failed = True
         reason = " ".join("".join(traceback.format_exception_only(kind, error)).split())[:500]
         self._fail(f"{self._me} has stopped: {reason}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -131,6 +132,19 @@ def test_a_rank_that_is_gone_is_named_by_all_others(ring):
         link.shutdown(socket.SHUT_RDWR)  # as the system does for a process that was killed
     found = reasons(watches)
     assert [found[rank] for rank in (0, 1, 3)] == ["rank 2 (pid 102 on here) is gone"] * 3
+
+
+def test_an_error_of_the_backend_does_not_hide_the_rank_that_is_gone(ring):
+    watches = ring(3)
+    watches[1]._former_hook = lambda *_: None
+    error = RuntimeError("[ring] connection to a peer was lost")
+    main = threading.Thread(target=watches[1]._on_exception, args=(RuntimeError, error, None))
+    main.start()  # MLX may notice before the watch does
+    watches[2]._fail = lambda *_: None
+    for link in watches[2]._neighbours:
+        link.shutdown(socket.SHUT_RDWR)
+    assert reasons(watches)[:2] == ["rank 2 (pid 102 on here) is gone"] * 2
+    main.join(20)
 
 
 def test_patience_with_a_rank_that_goes_on_alone_has_an_end(ring, monkeypatch):
