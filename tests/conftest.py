@@ -2,6 +2,8 @@
 
 from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
 
+import signal
+
 import mlx.core as mx
 import pytest
 
@@ -15,3 +17,10 @@ def pytest_report_header():
 def seeded():
     """Every test starts from the same random state, alone or in any order."""
     mx.random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Ctrl-C interrupts tests and what they start, also where a script runs the tests in its background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

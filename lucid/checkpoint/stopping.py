@@ -23,7 +23,8 @@ class StopSignals:
                     sys.exit(stop.exit_code)
 
     ``message`` is written to standard error at the first signal; None is silent. Enter it in the main thread, the one
-    that Python hands signals to.
+    that Python hands signals to. A signal that the process was started to ignore, as the shell does with Ctrl-C for
+    what a script puts into the background, stays ignored.
 
     Attributes:
         requested: whether a signal came.
@@ -43,7 +44,8 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("StopSignals: signals come to the main thread only; enter it there")
         self.requested, self.exit_code = False, 0
-        self._former = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._former = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -47,6 +47,17 @@ def test_a_second_sigterm_ends_the_process():
     assert done.stdout == "True\n" and "once more stops at once" in done.stderr
 
 
+def test_what_the_process_ignores_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals(message=None) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.requested
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_blocks_can_follow_each_other():
     stop = StopSignals(message=None)
     with stop:
