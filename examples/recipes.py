@@ -99,10 +99,11 @@ def options(group: Any, kind: type[Recipe]) -> None:
 def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], *, saved: bool = False) -> Kind:
     """The options that were given, completed by ``base``.
 
-    That of a checkpoint (``saved``) must not be contradicted, neither by options nor by ``--config``.
+    That of a checkpoint (``saved``) must not be contradicted, neither by options nor by ``--config``. Where fewer
+    epochs are wanted than ``base`` warms up, the rate rises in all of them.
 
     Raises:
-        ValueError: an option contradicts the checkpoint, or a value is out of range.
+        ValueError: an option contradicts the checkpoint, a value is out of range, or two do not go together.
     """
     names = [one.name for one in fields(kind)]
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
@@ -118,7 +119,12 @@ def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], 
             kept = getattr(recipe, name)
             if (tuple(value) if isinstance(value, list) else value) != kept:
                 raise ValueError(f"{option(name)} {_words(value)} contradicts the checkpoint, which has {_words(kept)}")
-    return dataclasses.replace(recipe, **given)
+    recipe = dataclasses.replace(recipe, **given)
+    if saved or recipe.warmup_epochs <= recipe.epochs:
+        return recipe
+    if "warmup_epochs" in given:
+        raise ValueError(f"--warmup-epochs must be at most --epochs, {recipe.epochs}, got {recipe.warmup_epochs}")
+    return dataclasses.replace(recipe, warmup_epochs=recipe.epochs)
 
 
 def read_config(path: Path, kind: type[Recipe]) -> dict[str, Any]:

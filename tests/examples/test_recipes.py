@@ -109,6 +109,16 @@ def test_a_checkpoint_is_not_contradicted(recipes, kind, tmp_path):
         recipes.choose(kind, same, {**saved, "photos": 3}, saved=True)
 
 
+def test_a_warm_up_ends_with_the_epochs(recipes, kind):
+    preset = {"epochs": 30, "warmup_epochs": 4}
+    found = recipes.choose(kind, parsed(recipes, kind, "--epochs", "3"), preset)
+    assert (found.epochs, found.warmup_epochs) == (3, 3)
+    found = recipes.choose(kind, parsed(recipes, kind, "--epochs", "3", "--warmup-epochs", "0"), preset)
+    assert (found.epochs, found.warmup_epochs) == (3, 0)
+    with pytest.raises(ValueError, match="--warmup-epochs must be at most --epochs, 3, got 5"):
+        recipes.choose(kind, parsed(recipes, kind, "--epochs", "3", "--warmup-epochs", "5"), preset)
+
+
 def test_mistakes_of_the_command_line_are_one_sentence(recipes, kind, capsys):
     parser = recipes.Parser(prog="train")
     recipes.options(parser, kind)
