@@ -3,8 +3,9 @@
 How a batch comes about: the sampler gives indices (in the consumer's thread); a job fetches the samples, collates
 them and runs ``batch_transform``, all in NumPy, in a background thread when ``num_workers`` is not 0; the consumer's
 thread makes tensors of the arrays. Nothing random is carried from batch to batch: the order comes from (seed, epoch),
-the transform's generator from (seed, epoch, batch). A position is therefore three numbers, and resuming at batch b
-means drawing the same order and skipping b lists of indices without reading a sample.
+the transform's generator from (seed, epoch, batch), where the batches of several processes are counted together. A
+position is therefore three numbers, and resuming at batch b means drawing the same order and skipping b lists of
+indices without reading a sample.
 """
 
 import contextlib
@@ -52,7 +53,7 @@ class DataLoader:
       is read by one thread.
     - ``collate_fn(samples)`` makes a batch of a list of samples; see ``default_collate``.
     - ``batch_transform(batch, rng)`` changes the collated NumPy batch; ``rng`` depends on seed, epoch and batch
-      number only. See ``lucid.data.transforms``.
+      number only; with a sampler for several processes they all draw differently. See ``lucid.data.transforms``.
     - ``generator`` (PyTorch's word) or ``seed``: an int, or for ``generator`` a NumPy generator.
     - ``pin_memory`` and ``persistent_workers`` are accepted for PyTorch's sake and change nothing: memory is unified,
       threads are cheap.
@@ -142,7 +143,7 @@ class DataLoader:
             "batch": at[1],
             "batch_size": self.batch_size,
             "num_samples": self._num_samples(),
-            "num_replicas": self._num_replicas(),
+            "num_replicas": self._shard()[1],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -158,7 +159,7 @@ class DataLoader:
         fixed = {
             "batch_size": self.batch_size,
             "num_samples": self._num_samples(),
-            "num_replicas": self._num_replicas(),
+            "num_replicas": self._shard()[1],
         }
         missing = {"seed", "sampler_seed", "epoch", "batch", *fixed} - set(state_dict)
         if missing:
@@ -184,9 +185,10 @@ class DataLoader:
     def _num_samples(self) -> int | None:
         return len(self.dataset) if hasattr(self.dataset, "__len__") else None
 
-    def _num_replicas(self) -> int:
-        """How many processes share the samples."""
-        return getattr(self.batch_sampler if self.sampler is None else self.sampler, "num_replicas", 1)
+    def _shard(self) -> tuple[int, int]:
+        """The number of this process among those that share the samples, and how many these are."""
+        source = self.batch_sampler if self.sampler is None else self.sampler
+        return getattr(source, "rank", 0), getattr(source, "num_replicas", 1)
 
     def _run(self, position: _Position) -> Iterator[Any]:
         """None once the threads are at work, then the batches."""
@@ -245,7 +247,9 @@ class DataLoader:
             if batch is _END:
                 return _END
             if self.batch_transform is not None:
-                batch = self.batch_transform(to_numpy(batch), derived_generator(self.seed, TRANSFORM, epoch, number))
+                rank, replicas = self._shard()
+                rng = derived_generator(self.seed, TRANSFORM, epoch, number * replicas + rank)
+                batch = self.batch_transform(to_numpy(batch), rng)
             return to_numpy(batch)
         except Exception as error:
             if sys.version_info >= (3, 11):

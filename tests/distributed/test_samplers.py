@@ -111,3 +111,16 @@ def test_samplers_refuse_what_cannot_be():
         DistributedSampler(range(4), 2, 0, seed=None)
     with pytest.raises(TypeError, match="num_replicas must be an integer"):
         DistributedSampler(range(4), 2.0)
+
+
+def test_a_loader_draws_differently_on_every_rank():
+    def drawn(**options):
+        return [batch.tolist() for batch in DataLoader(list(range(12)), seed=3, batch_transform=draw, **options)]
+
+    def draw(batch, rng):
+        return batch * 0 + rng.integers(2**31)
+
+    ranks = [drawn(batch_sampler=DistributedBatchSampler(range(12), 2, 3, rank)) for rank in range(3)]
+    numbers = [batch[0] for one in ranks for batch in one]
+    assert len(set(numbers)) == len(numbers) == 6
+    assert drawn(batch_sampler=DistributedBatchSampler(range(12), 2, 1, 0)) == drawn(batch_size=2)
