@@ -8,7 +8,7 @@ from typing import Any
 
 from run_folder import RunFolder, best_row
 from running import Saver, fit
-from training import Trainer
+from training import Trainer, evaluate
 
 from lucid import checkpoint
 from lucid import distributed as dist
@@ -23,6 +23,11 @@ def run_options(group: Any, out: str) -> None:
     )  # fmt: skip
     group.add_argument("--overwrite", action="store_true", help="begin anew where an unfinished run lies")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options go before them")
+    group.add_argument("--eval-only", action="store_true", help="test the weights of a run, and train nothing")
+    group.add_argument(
+        "--distributed", action="store_true",
+        help="share each batch among processes: mlx.launch -n 2 -- python examples/%(prog)s ... --distributed",
+    )  # fmt: skip
     group.add_argument("--print-config", action="store_true", help="show all settings as JSON, and do nothing")
     group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
     group.add_argument(
@@ -69,6 +74,16 @@ def is_over(newest: checkpoint.Checkpoint, best: checkpoint.Checkpoint | None, r
     """Whether a run has done all its epochs, or has lost its patience; see ``is_finished`` for one in memory."""
     waited = newest.epoch - best.epoch if best else 0
     return newest.epoch >= recipe["epochs"] or 0 < recipe["patience"] <= waited
+
+
+def test(trainer: Trainer) -> int:
+    """Say how many images of each class are right. The program's exit code."""
+    found = evaluate(trainer)
+    if dist.is_main():
+        for number, (name, row) in enumerate(zip(trainer.classes, found.confusion, strict=True)):
+            print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
+        print(f"{found.accuracy:.2%} of the {trainer.part} images are right, loss {found.loss:.4f}")
+    return 0
 
 
 def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:

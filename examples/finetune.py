@@ -10,6 +10,8 @@
     python examples/finetune.py photos --freeze backbone       # trains the classifier alone: quick, for few pictures
     python examples/finetune.py photos --weights convnext_base_22k_224.pth   # any checkpoint of a ConvNeXt
     python examples/finetune.py photos --no-pretrained --model convnext_atto --image-size 64   # from nothing
+    python examples/finetune.py photos --eval-only             # tests the best weights of that run
+    mlx.launch -n 2 -- python examples/finetune.py photos --distributed   # two processes share each batch
 
 The pictures: where the folder has train and val, these are what they are called; otherwise a fifth of each class is
 tested with (--val-part, --seed). No file is moved or changed. Pictures are turned as the camera was held; grey,
@@ -35,25 +37,28 @@ import json
 import shutil
 import sys
 import warnings
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import begin, run_options, train
+from command_line import begin, run_options, test, train
 from photos import Photos, find_photos, tell, write_tables
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
 from trained import open_trained
-from training import Trainer, augmentation, make_groups
+from training import Trainer, augmentation, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models, nn
+from lucid import distributed as dist
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import DownloadError, ImageTransform, transforms_for
 from lucid.models.registry import parse
+from lucid.serialization import load_with_metadata
 
 KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
 
@@ -176,17 +181,22 @@ def make_trainer(
         )
     lucid.manual_seed(settings.seed)
     model, name, transform = make_model(settings, photos.classes, trained=not resumed)
+    dist.broadcast_parameters(model)
+    dist.fold_in_rank()
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
     if size < smallest:
         raise ValueError(f"--image-size must be at least {smallest} for {name}, got {size}")
     # JPEGs twice as large as needed are as good as whole: Pillow's thumbnails are made so.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
-        photos.train, settings.batch_size, shuffle=True, seed=settings.seed, drop_last=True, num_workers=2,
+        photos.train, **share_of_batches(settings, photos.train), num_workers=2,
         batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
     middle = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
-    val_loader: Any = data.DataLoader(photos.val, settings.batch_size, num_workers=2, batch_transform=middle)
+    own_part = dist.DistributedSampler(photos.val, shuffle=False)
+    val_loader: Any = data.DataLoader(
+        photos.val, settings.batch_size, sampler=own_part, num_workers=2, batch_transform=middle
+    )
     if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)
     trainer = Trainer(
@@ -260,27 +270,80 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     """
     if not 0 <= args.cache_gb < 1e6:
         raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
-    out = args.out or Path("runs") / args.folder.resolve().name
+    out = find_out(args)
     if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"--out must not lie in {args.folder}, where results would be taken for pictures, got {out}")
     saver, saved, path = begin(args, out)
+    dist.barrier()  # all have looked before anything there changes
     settings = choose_settings(args, saved)
-    photos = find_photos(args.folder, settings.val_part, settings.seed)
-    if args.batch_size is None and settings.batch_size > len(photos.train):
-        settings = replace(settings, batch_size=len(photos.train))
+    photos = look(args, settings)
+    if args.batch_size is None:
+        settings = fitting(settings, photos)
     if saved:
         check_split(out, photos)
-    tell(photos)
     compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
     trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
     if saved:
         saver.restore(trainer, path)
-    else:
+    elif dist.is_main():
         shutil.rmtree(saver.manager.folder, ignore_errors=True)
         write_tables(photos, out)
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    print(f"{metadata['model']} with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True)
+    if dist.is_main():
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        print(
+            f"{metadata['model']} with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True
+        )
     return trainer, make_folder(out, settings, photos, trainer, metadata), saver
+
+
+def start_test(args: argparse.Namespace) -> Trainer:
+    """A model that this program has trained, and the pictures to test it with.
+
+    Raises:
+        ValueError, TypeError, OSError: with a sentence for the user.
+    """
+    if args.resume is not None:
+        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
+    path = args.weights or str(find_out(args) / "best.safetensors")
+    args.weights = None  # in training it says where to begin
+    _, metadata = load_with_metadata(path)
+    if "settings" not in metadata:
+        raise ValueError(f"{path} is not a file of weights of this program")
+    settings = choose_settings(args, json.loads(metadata["settings"]))
+    photos = look(args, settings)
+    if photos.classes != json.loads(metadata["classes"]):
+        raise ValueError(f"{path} is for the classes {', '.join(json.loads(metadata['classes']))}")
+    # The file has the averages, if there are any.
+    settings = replace(fitting(settings, photos), weights=path, pretrained=True, ema=0.0)
+    return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
+
+
+def find_out(args: argparse.Namespace) -> Path:
+    """The folder for the results: ``--out``, or one that is called as the folder of pictures."""
+    return args.out or Path("runs") / args.folder.resolve().name
+
+
+def look(args: argparse.Namespace, settings: Settings) -> Photos:
+    """The pictures, and what there is to say about them.
+
+    Raises:
+        ValueError, OSError: they do not do, or other processes find other ones.
+    """
+    photos = find_photos(args.folder, settings.val_part, settings.seed)
+    found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
+    if len({one.item() for one in dist.all_gather(found)}) > 1:
+        raise ValueError(f"the processes find different pictures in {args.folder}; it must be the same for all")
+    if dist.is_main():
+        tell(photos)
+    return photos
+
+
+def fitting(settings: Settings, photos: Photos) -> Settings:
+    """``settings`` with a batch that the pictures are enough for."""
+    if settings.batch_size <= len(photos.train):
+        return settings
+    parts = dist.get_world_size() * settings.accumulate
+    return replace(settings, batch_size=max(parts, len(photos.train) // parts * parts))
 
 
 def check_split(out: Path, photos: Photos) -> None:
@@ -302,7 +365,7 @@ def check_split(out: Path, photos: Photos) -> None:
 
 def train_and_tell(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
     code = train(trainer, folder, saver)
-    if code == 0:
+    if code == 0 and dist.is_main():
         print(f"python examples/classify.py PHOTO --model {folder.folder / 'best.safetensors'}")
     return code
 
@@ -317,12 +380,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.device:
             lucid.device(args.device)
+        if args.distributed:
+            dist.init_process_group()
         if args.print_config:
             print(shown(choose_settings(args, None)))
             return 0
-        ready = start(args)
+        ready = start_test(args) if args.eval_only else start(args)
         has_begun = True
-        return train_and_tell(*ready)
+        return test(ready) if isinstance(ready, Trainer) else train_and_tell(*ready)
     except DownloadError as error:
         others = "--weights takes a file of weights, --no-pretrained does without"
         print(f"{parser.prog}: {error}; {others}", file=sys.stderr)

@@ -35,11 +35,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import begin, run_options, train
+from command_line import begin, run_options, test, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
-from training import DeviceLoader, Trainer, augmentation, evaluate, make_groups
+from training import DeviceLoader, Trainer, augmentation, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models, nn
@@ -185,34 +185,19 @@ def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bo
     lucid.manual_seed(settings.seed)
     model = make_model(settings, channels, len(train_set.classes))
     places = [augment.RandomCrop((height, width), settings.crop_padding)] if settings.crop_padding else []
-    loading: dict[str, Any] = {
-        "batch_size": settings.batch_size,
-        "shuffle": True,
-        "seed": settings.seed,
-        "drop_last": True,
-    }
-    if (processes := dist.get_world_size()) > 1:
-        dist.broadcast_parameters(model)
-        dist.fold_in_rank()
-        if settings.batch_size % (processes * settings.accumulate):
-            raise ValueError(
-                f"--batch-size must be a multiple of {processes} processes times --accumulate {settings.accumulate}, "
-                f"got {settings.batch_size}"
-            )
-        own = settings.batch_size // processes
-        loading = {"batch_sampler": dist.DistributedBatchSampler(train_set, own, seed=settings.seed, drop_last=True)}
+    dist.broadcast_parameters(model)
+    dist.fold_in_rank()
     own_part = dist.DistributedSampler(test_set, shuffle=False)
     return Trainer(
         recipe=settings,
         model=model,
         groups=make_groups(settings, model),
-        train_loader=DeviceLoader(augment.DeviceDataset(train_set), **loading),
+        train_loader=DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
         test_loader=DeviceLoader(augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part),
         prepare=augmentation(settings, places, train_set.mean, train_set.std, len(train_set.classes)),
         prepare_test=augment.Normalize(train_set.mean, train_set.std),
         classes=train_set.classes,
         is_compiled=compiled,
-        test_is_shared=processes > 1,
     )
 
 
@@ -241,12 +226,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--data-dir", type=Path, default=Path("data"), help="where CIFAR's archives are, or go to (data)"
     )
     group.add_argument("--mirror", metavar="URL", help="download the archives from here, not from their home page")
-    group.add_argument("--eval-only", action="store_true", help="test the weights of a run, and train nothing")
     group.add_argument("--weights", type=Path, metavar="FILE", help="for --eval-only (default: OUT/best.safetensors)")
-    group.add_argument(
-        "--distributed", action="store_true",
-        help='share each batch among processes: mlx.launch -n 2 -- python examples/train_cifar10.py --distributed',
-    )  # fmt: skip
     decisive = "Defaults are those of --recipe for the data set, see --print-config; --resume takes the checkpoint's."
     options(parser.add_argument_group("what decides the outcome", decisive), Settings)
     return parser
@@ -315,15 +295,6 @@ def start_test(args: argparse.Namespace) -> Trainer:
     trainer = make_trainer(settings, *load_datasets(settings.dataset, args.data_dir, args.mirror), compiled=False)
     trainer.model.load_state_dict(weights)
     return trainer
-
-
-def test(trainer: Trainer) -> int:
-    """Say how many images of each class are right."""
-    found = evaluate(trainer)
-    for number, (name, row) in enumerate(zip(trainer.classes, found.confusion, strict=True)):
-        print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
-    print(f"{found.accuracy:.2%} of the test images are right, loss {found.loss:.4f}")
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,7 +6,7 @@ it all is the step, in ``make_step``, which ``lucid.compile`` turns into one gra
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,25 @@ class DeviceLoader:
             yield self.dataset[index]
 
 
+def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
+    """Options of a loader that gives this process its part of every batch of ``dataset``, shuffled.
+
+    Raises:
+        ValueError: the batches cannot be shared evenly.
+    """
+    processes = dist.get_world_size()
+    if processes == 1:
+        return {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed, "drop_last": True}
+    if recipe.batch_size % (processes * recipe.accumulate):
+        raise ValueError(
+            f"--batch-size must be a multiple of {processes} processes times --accumulate {recipe.accumulate}, "
+            f"got {recipe.batch_size}"
+        )
+    own = recipe.batch_size // processes
+    sampler = dist.DistributedBatchSampler(dataset, own, seed=recipe.seed, drop_last=True)
+    return {"batch_sampler": sampler, "seed": recipe.seed}
+
+
 @dataclass
 class Evaluation:
     """What a test found. ``confusion[i, j]`` counts images of class i that were taken for class j."""
@@ -69,7 +88,8 @@ class Trainer:
     """Everything that changes from step to step, and what changes it.
 
     ``prepare(images, labels)`` augments a batch of the train loader and makes floats of it, inside of the step;
-    ``prepare_test(images)`` does the latter for the test loader, whose order is fixed.
+    ``prepare_test(images)`` does the latter for the test loader, whose order is fixed. Of several processes each one
+    tests with its part, that of ``DistributedSampler(..., shuffle=False)``.
     """
 
     recipe: Recipe
@@ -82,7 +102,6 @@ class Trainer:
     classes: Sequence[str]
     part: str = "test"  # the name of the images that are tested with, in the history
     is_compiled: bool = False
-    test_is_shared: bool = False  # each process tests its part, by a DistributedSampler(..., shuffle=False)
     history: list[dict[str, Any]] = field(default_factory=list)  # a row for each complete epoch
     clock: Clock = field(default_factory=Clock)
     batches: Iterator[Any] | None = field(default=None, init=False)  # of the next epoch, where that has begun already
@@ -242,14 +261,12 @@ def evaluate(trainer: Trainer) -> Evaluation:
             sure, taken = probabilities.max(dim=1)
             columns = labels, taken, sure, probabilities.gather(1, labels.reshape(-1, 1)).reshape(-1)
             rows.append(np.stack([column.numpy() for column in columns], axis=1, dtype=np.float64))
-    found = np.concatenate(rows)
-    numbers = np.arange(len(found))
-    if trainer.test_is_shared:
-        dist.reduce_metrics(mean_loss, counts)
-        numbers = dist.get_rank() + dist.get_world_size() * numbers
+    found = np.concatenate([np.empty((0, 4)), *rows])  # there may be fewer images than processes
+    numbers = dist.get_rank() + dist.get_world_size() * np.arange(len(found))
+    dist.reduce_metrics(mean_loss, counts)
     wrong = np.flatnonzero(found[:, 0] != found[:, 1])
     mistakes = surest(np.column_stack([numbers, found])[wrong])
-    if trainer.test_is_shared:
+    if dist.get_world_size() > 1:
         padded = np.full((KEPT_MISTAKES, 5), -1.0)  # all processes send as many
         padded[: len(mistakes)] = mistakes
         together = np.concatenate([one.numpy() for one in dist.all_gather(lucid.tensor(padded, dtype=lucid.float32))])

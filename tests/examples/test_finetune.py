@@ -167,6 +167,20 @@ def test_the_weights_say_what_they_are(whole, weights):
     assert tensors["head.weight"].shape == (3, 64)
 
 
+def test_the_best_weights_are_tested_alone(finetune, whole, photos, few, capsys):
+    before = everything_in(whole.out)
+    assert finetune.main([str(photos), "--out", str(whole.out), "--eval-only"]) == 0
+    best = max(float(row["val_accuracy"]) for row in rows_of(whole.out / "history.csv"))
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        f"{best:.2%} of the val images are right" in lines[-1] and [line.split()[0] for line in lines[-4:-1]] == CLASSES
+    )
+    # Other pictures of the same classes, too few for a batch.
+    assert finetune.main([str(few), "--weights", str(whole.out / "best.safetensors"), "--eval-only"]) == 0
+    assert "24 pictures to train and 6 to test with" in capsys.readouterr().out
+    assert everything_in(whole.out) == before
+
+
 # Where training starts ------------------------------------------------------------------------------------------------
 
 
@@ -382,6 +396,23 @@ def test_an_unfinished_run_is_not_overwritten_by_chance(finetune, short, few, we
     assert len(rows_of(tmp_path / "run" / "history.csv")) == 1
 
 
+def test_two_processes_train_together(finetune, few, weights, tmp_path, capsys):
+    launch = Path(sys.executable).with_name("mlx.launch")
+    if not launch.exists():
+        pytest.skip("mlx.launch is not installed beside this Python")
+    arguments = command(few, "--weights", weights, "--out", tmp_path / "run", *RANDOM, "--distributed")
+    done = subprocess.run([str(launch), "-n", "2", "--", *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    for words in ("24 pictures to train and 6 to test with", "of the val images are right", "classify.py PHOTO"):
+        assert done.stdout.count(words) == 1  # one of them speaks
+    history = rows_of(tmp_path / "run" / "history.csv")
+    assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
+    # All test pictures were counted once, wherever they were tested.
+    assert finetune.main([str(few), "--out", str(tmp_path / "run"), "--eval-only"]) == 0
+    best = max(float(row["val_accuracy"]) for row in history)
+    assert f"{best:.2%} of the val images are right" in capsys.readouterr().out
+
+
 # Mistakes -------------------------------------------------------------------------------------------------------------
 
 
@@ -413,6 +444,8 @@ def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, caps
     grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
     lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
     shutil.copytree(short, tmp_path / "run")
+    other = tmp_path / "other"
+    copy(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
     before = everything_in(tmp_path)
     new = ["--out", tmp_path / "new"]
     for arguments, message in (
@@ -439,6 +472,11 @@ def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, caps
         ([few, "--config", tmp_path / "other.safetensors", *new], "is not JSON"),
         ([few, "--weights", weights, "--image-size", "8", *new], "--image-size must be at least 16 for tiny, got 8"),
         ([tmp_path, "--out", tmp_path / "run"], "--out must not lie in "),
+        ([few, "--eval-only", *new], "best.safetensors"),
+        ([few, "--eval-only", "--resume", "auto", *new], "--resume is for training"),
+        ([few, "--eval-only", "--weights", weights, *new], "is not a file of weights of this program"),
+        ([few, "--eval-only", "--out", short, "--val-part", "0.5"], "--val-part 0.5 contradicts"),
+        ([other, "--eval-only", "--out", short], "is for the classes balls, fences, stairs"),
         ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of pictures to train with"),
         ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
         ([], "the following arguments are required: folder"),

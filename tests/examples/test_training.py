@@ -98,7 +98,7 @@ def test_a_test_finds_counts_and_the_surest_mistakes(training, images):
             return lucid.stack([first * 0, first * 0.1, first * 0 - 1], dim=1)
 
     trainer = SimpleNamespace(
-        model=Fixed(), ema=None, test_is_shared=False, classes=["a", "b", "c"], prepare_test=lambda x: x.float() / 16,
+        model=Fixed(), ema=None, classes=["a", "b", "c"], prepare_test=lambda x: x.float() / 16,
         test_loader=training.DeviceLoader(images, batch_size=5),
     )  # fmt: skip
     found = training.evaluate(trainer)
