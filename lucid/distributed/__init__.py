@@ -30,8 +30,8 @@ Every process runs the same program on its share of the data, and gradients are 
         lucid.save(model.state_dict(), "model.safetensors")
     dist.destroy_process_group()
 
-Start it with ``mlx.launch -n 2 -- python train.py`` or ``mpirun -np 2 python train.py``. A batch transform that draws
-at random takes another seed on every rank: ``DataLoader(..., seed=seed + dist.get_rank())``.
+Start it with ``mlx.launch -n 2 -- python train.py`` or ``mpirun -np 2 python train.py``. A loader with one of these
+samplers and a ``seed`` gives its batch transform other numbers on every rank.
 
 Collectives must be called by all ranks, equally often and in the same order. A rank that dies, calls something else or
 stops early ends the others with a message.
