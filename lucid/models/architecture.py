@@ -3,16 +3,19 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
 
 _Shapes = Mapping[str, tuple[int, ...]]
+_FORMS = {"stem_type": "patch", "head_norm_first": False, "head_hidden_size": None}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What has to agree for parameters to fit: the class, blocks and width of each stage, layer scale or none.
+    """What has to agree for parameters to fit: the class, blocks and width of each stage, layer scale or none, and
+    timm's forms of stem and head.
 
     As a string, the call that builds it.
     """
@@ -21,15 +24,26 @@ class Architecture:
     depths: tuple[int, ...]
     dims: tuple[int, ...]
     layer_scale: bool
+    stem_type: str = "patch"
+    head_norm_first: bool = False
+    head_hidden_size: int | None = None
+
+    def options(self) -> dict[str, Any]:
+        """The options of the class that build it, where they are not its defaults."""
+        if self.family == "ConvNeXtIsotropic":
+            found: dict[str, Any] = {"depth": self.depths[0], "dim": self.dims[0]}
+        else:
+            found = {"depths": list(self.depths), "dims": list(self.dims)}
+        if self.family != "ConvNeXtV2" and self.layer_scale != (self.family == "ConvNeXt"):
+            found["layer_scale_init"] = 1e-6 if self.layer_scale else 0
+        return found | self.forms()
+
+    def forms(self) -> dict[str, Any]:
+        """Those of the options that only timm's models have."""
+        return {name: getattr(self, name) for name, usual in _FORMS.items() if getattr(self, name) != usual}
 
     def __str__(self) -> str:
-        if self.family == "ConvNeXtIsotropic":
-            sizes = f"depth={self.depths[0]}, dim={self.dims[0]}"
-        else:
-            sizes = f"depths={list(self.depths)}, dims={list(self.dims)}"
-        if self.family != "ConvNeXtV2" and self.layer_scale != (self.family == "ConvNeXt"):
-            sizes += f", layer_scale_init={1e-6 if self.layer_scale else 0}"
-        return f"{self.family}({sizes})"
+        return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
 
 
 def architecture_of(shapes: _Shapes) -> Architecture:
@@ -47,9 +61,28 @@ def architecture_of(shapes: _Shapes) -> Architecture:
                 blocks[int(part[1])] = max(blocks[int(part[1])], int(part[2]) + 1)
         stages = range(1 + max(blocks))
         depths = tuple(blocks.get(s, 0) for s in stages)
-        dims = tuple(_width(shapes, f"downsample_layers.{s}.{int(s > 0)}.weight", f"stages.{s}.") for s in stages)
+        last = max((int(part[2]) for part in parts if part[:2] == ["downsample_layers", "0"]), default=1) - 1
+        places = (f"downsample_layers.{s}.{1 if s else last}.weight" for s in stages)
+        dims = tuple(_width(shapes, place, f"stages.{s}.") for s, place in enumerate(places))
     layer_scale = any(name.endswith(".gamma") and ".grn." not in name for name in shapes)
-    return Architecture(family, depths, dims, layer_scale)
+    if family == "ConvNeXtIsotropic":
+        return Architecture(family, depths, dims, layer_scale)
+    hidden = shapes.get("pre_logits.weight") or shapes.get("pre_logits.bias")
+    return Architecture(
+        family, depths, dims, layer_scale, _stem_type(shapes, dims[0]),
+        any(name.startswith("norm_pre.") for name in shapes), hidden[0] if hidden else None,
+    )  # fmt: skip
+
+
+def _stem_type(shapes: _Shapes, width: int) -> str:
+    """As far as names and shapes tell: a narrow network's "overlap_tiered" is an "overlap"."""
+    layers = {name.split(".")[2] for name in shapes if name.startswith("downsample_layers.0.")}
+    if "3" in layers:
+        return "overlap_act"
+    if "2" not in layers:
+        return "patch"
+    first = shapes.get("downsample_layers.0.0.weight") or shapes.get("downsample_layers.0.0.bias") or (width,)
+    return "overlap" if first[0] == width else "overlap_tiered"
 
 
 def _width(shapes: _Shapes, convolution: str, block: str) -> int:
@@ -64,11 +97,12 @@ def variant_of(wanted: Architecture) -> str | None:
 
 
 def nearest_variant(wanted: Architecture) -> str:
-    """The name of the variant that is most like it: of its family, then in width and number of blocks."""
+    """The name of the variant that is most like it: in family, then stem and head, then width and number of blocks."""
 
-    def distance(one: Architecture) -> tuple[bool, float]:
+    def distance(one: Architecture) -> tuple[bool, bool, float]:
         sizes = zip(_padded(one), _padded(wanted), strict=True)
-        return one.family != wanted.family, sum(abs(math.log(max(a, 0.5) / max(b, 0.5))) for a, b in sizes)
+        apart = sum(abs(math.log(max(a, 0.5) / max(b, 0.5))) for a, b in sizes)
+        return one.family != wanted.family, one.forms() != wanted.forms(), apart
 
     variants = _variants()
     return min(variants, key=lambda name: distance(variants[name]))
@@ -86,5 +120,6 @@ def _variants() -> dict[str, Architecture]:
             found[name] = Architecture(kind.__name__, (options["depth"],), (options["dim"],), False)
         else:
             scaled = not issubclass(kind, ConvNeXtV2)
-            found[name] = Architecture(kind.__name__, tuple(options["depths"]), tuple(options["dims"]), scaled)
+            forms = {word: options[word] for word in _FORMS if word in options}
+            found[name] = Architecture(kind.__name__, options["depths"], options["dims"], scaled, **forms)
     return found

@@ -11,7 +11,7 @@ decides what goes where.
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,14 @@ from lucid.models.contents import MismatchError, Network, choose, networks
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 from lucid.models.dialects import DIALECTS, shape_in, translate
 from lucid.models.features import FeatureListNet
-from lucid.models.fitting import CLASSIFIER, LoadReport, plan_fitting
+from lucid.models.fitting import CLASSIFIER, NORM, LoadReport, plan_fitting
 from lucid.models.hub import download
 from lucid.models.tag import Tag
 from lucid.models.tags import find_tag
 
 _HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
-_XXLARGE = Architecture("ConvNeXt", (3, 4, 30, 3), (384, 768, 1536, 3072), True)  # timm's
-# timm has forms of ConvNeXt that this library has not; names that start so give them away.
-_UNSUPPORTED = {
-    "norm_pre.": "that normalizes before pooling (tags with _hnf)",
-    "stem.2.": "with a stem of overlapping convolutions (tags with _ols)",
-    "stem.3.": "with a stem of overlapping convolutions (tags with _ols)",
-    "head.pre_logits.": "with a hidden layer in the head (some tags of CLIP)",
-    "stages.0.downsample.": "with patch_size=2, which is halved again before the first stage",
-}
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
-_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano")
+_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
 _Body = ConvNeXt | ConvNeXtIsotropic
 
 
@@ -162,7 +153,9 @@ def save_checkpoint(
             )
         name = translate(official, "official", dialect)
         if name is None:
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}; dialect='official' has it")
+            forms = "".join(f" with {word}" for word in architecture.forms())
+            wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
+            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
     serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
@@ -219,7 +212,7 @@ def _checked_architecture(where: str, network: Network, body: _Body, own: Mappin
     if network.dialect == "timm":
         _refuse_unsupported(where, network)
     found, wanted = architecture_of(_shapes(network.tensors)), architecture_of(_shapes(own))
-    if not _fits(found, wanted, pruned="norm.weight" not in own):
+    if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
@@ -227,8 +220,8 @@ def _checked_architecture(where: str, network: Network, body: _Body, own: Mappin
             f"{where} holds {_described(found)}, the model is {_described(wanted)}. Nothing was loaded; "
             f"lucid.models.{taker} takes it{nearest}"
         )
-    if found == _XXLARGE and not any(isinstance(one, nn.LayerNorm) and one.eps == 1e-5 for one in body.modules()):
-        raise MismatchError(f"{where} is timm's convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5")
+    if variant_of(found) == "convnext_xxlarge" and next(_norms(body)).eps != 1e-5:
+        raise MismatchError(f"{where} is convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5")
     return found
 
 
@@ -239,9 +232,9 @@ def _described(one: Architecture) -> str:
 
 def _refuse_unsupported(where: str, network: Network) -> None:
     for name in network.unknown:
-        for start, form in _UNSUPPORTED.items():
-            if name.removeprefix(network.prefix).startswith(start):
-                raise MismatchError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
+        if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
+            form = "with patch_size=2, which is halved again before the first stage,"
+            raise MismatchError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
     if not any(name.endswith("norm.bias") for name in network.tensors):
         raise MismatchError(f"{where} has norms without bias: timm's form with RMSNorm (_rms) is not supported")
 
@@ -249,7 +242,8 @@ def _refuse_unsupported(where: str, network: Network) -> None:
 def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
     """Whether they are the same, or ``wanted`` the first stages of ``found``: what ``features_only`` may leave."""
     stages = len(wanted.dims)
-    same = (found.family, found.layer_scale) == (wanted.family, wanted.layer_scale)
+    same = (found.family, found.layer_scale, found.stem_type) == (wanted.family, wanted.layer_scale, wanted.stem_type)
+    same = same and (pruned or found.forms() == wanted.forms())
     same = same and found.dims[:stages] == wanted.dims and (pruned or len(found.dims) == stages)
     if pruned and wanted.family == "ConvNeXtIsotropic":
         return same and found.depths >= wanted.depths
@@ -260,7 +254,7 @@ def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadRep
     """Give the final norm the eps that it has in the checkpoint's library, unless the model was built with another."""
     if not isinstance(body.norm, nn.LayerNorm):
         return
-    others = next(one.eps for one in body.modules() if isinstance(one, nn.LayerNorm))
+    others = next(_norms(body)).eps
     if body.norm.eps != others and (former is None or former.dialect != "huggingface"):
         return
     eps = _configured_eps(source) if report.dialect == "huggingface" else others
@@ -286,6 +280,10 @@ def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: L
     if "head.weight" not in own and not loaded:
         return ""
     return "convnextv2." if architecture.family == "ConvNeXtV2" else "convnext."
+
+
+def _norms(body: _Body) -> Iterator[nn.LayerNorm]:
+    return (one for one in body.modules() if isinstance(one, nn.LayerNorm))
 
 
 def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,8 @@ over the image, a norm and a linear classifier. A block is a residual branch:
 
     x + drop_path(gamma * linear(gelu(linear(layer_norm(depthwise 7x7(x))))))
 
-V2 has global response normalization after the GELU and no gamma. The isotropic network has one stage.
+V2 has global response normalization after the GELU and no gamma. The isotropic network has one stage. Stems of
+overlapping convolutions, a norm before the average and a hidden layer in the head are timm's.
 
 Users give and get images and maps (N, C, H, W). Inside, they are (N, H, W, C) from the first to the last layer:
 LayerNorm and Linear work on the last dimension, convolutions want it too, and nothing is copied to be transposed.
@@ -31,6 +32,7 @@ from lucid.utils import checkpoint
 _EPS = 1e-6  # of every LayerNorm; the default of LayerNorm, 1e-5, moves the logits by 5 %
 _WEIGHT_STD = 0.02
 _POOLS = ("avg", "max", "avgmax", "")
+_STEMS = ("patch", "overlap", "overlap_tiered", "overlap_act")
 _OUTPUT_STRIDES = (8, 16, 32)
 
 
@@ -93,7 +95,9 @@ class _Network(nn.Module):
     network. ``feature_info`` has an entry for each.
     """
 
+    norm_pre: nn.Module | None  # the final norm, where it comes before the pooling
     norm: nn.Module
+    pre_logits: nn.Module | None
     head: nn.Module
     num_features: int
     feature_info: list[dict[str, Any]]
@@ -122,13 +126,19 @@ class _Network(nn.Module):
 
     def _normed(self, layer: int, x: Tensor) -> Tensor:
         """The final norm on the map (N, H, W, C) of a layer that has the norm's width; other maps as they are."""
-        return self.norm(x) if layer == len(self._layers()) - 1 else x
+        if layer < len(self._layers()) - 1:
+            return x
+        return self.norm(x) if self.norm_pre is None else self.norm_pre(x)
 
-    def _finish(self, norm_eps: float) -> None:
+    def _finish(self, norm_eps: float, head_norm_first: bool = False, head_hidden_size: int | None = None) -> None:
         """The head, and initial values for all."""
-        self.norm = nn.LayerNorm(self.num_features, eps=norm_eps)
+        norm = nn.LayerNorm(self.num_features, eps=norm_eps)
+        self.norm_pre, self.norm = (norm, nn.Identity()) if head_norm_first else (None, norm)
+        self.pre_logits = None if head_hidden_size is None else nn.Linear(self.num_features, head_hidden_size)
         self.head = nn.Identity()
         self.apply(_init_weights)
+        if self.pre_logits is not None:
+            _init_weights(self.pre_logits, self.head_init_scale)
         self.reset_classifier(self.num_classes)
 
     # Forward ---------------------------------------------------------------------------------------------------------
@@ -137,19 +147,29 @@ class _Network(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The map (N, num_features, H', W') after the last stage, not normalized, of images (N, in_chans, H, W)."""
+        """The map (N, num_features, H', W') after the last stage of images (N, in_chans, H, W).
+
+        It is not normalized, but with ``head_norm_first``.
+        """
         *_, x = self._maps(x)
-        return x.permute(0, 3, 1, 2)
+        return self._last(x).permute(0, 3, 1, 2)
+
+    def _last(self, x: Tensor) -> Tensor:
+        """What becomes of the last map (N, H, W, C) before it is pooled."""
+        return x if self.norm_pre is None else self.norm_pre(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Logits (N, num_classes) of a map of ``forward_features``: pooled, normalized, classified.
 
-        With ``pre_logits`` what the classifier sees, (N, num_features). Without pooling both are maps.
+        With ``pre_logits`` what the classifier sees, (N, num_features), or (N, head_hidden_size) with a hidden layer.
+        Without pooling both are maps.
         """
         x = x.permute(0, 2, 3, 1)
         if self.global_pool:
             x = _pooled(self.global_pool, x)
         x = self.norm(x)
+        if self.pre_logits is not None:
+            x = F.gelu(self.pre_logits(x))
         if self.drop_rate:
             x = F.dropout(x, self.drop_rate, self.training)
         if not pre_logits:
@@ -164,7 +184,8 @@ class _Network(nn.Module):
 
         ``indices``: layers, counted from the end where negative; a number takes the last so many, None all. ``norm``
         applies the final norm to the map of the last layer (isotropic: of every layer). ``stop_early`` leaves the
-        layers after the last wanted one out. ``intermediates_only`` returns the list alone.
+        layers after the last wanted one out. ``intermediates_only`` returns the list alone. The last map is that of
+        ``forward_features``, or of the last layer that was not left out.
         """
         _checks.one_of("forward_intermediates", "output_fmt", output_fmt, ("NCHW", "NHWC"))
         wanted = take_indices("forward_intermediates", len(self._layers()), indices)
@@ -172,7 +193,10 @@ class _Network(nn.Module):
         maps = list(self._maps(x, max(wanted) + 1 if stop_early else None))
         taken = [self._normed(i, y) if norm else y for i, y in enumerate(maps) if i in wanted]
         taken = [y.permute(*order) for y in taken]
-        return taken if intermediates_only else (maps[-1].permute(*order), taken)
+        if intermediates_only:
+            return taken
+        last = self._last(maps[-1]) if len(maps) == len(self._layers()) else maps[-1]
+        return last.permute(*order), taken
 
     def get_intermediate_layers(
         self, x: Tensor, n: int | Sequence[int] = 1, reshape: bool = False, return_class_token: bool = False,
@@ -229,6 +253,11 @@ class _Network(nn.Module):
 
     # Changes ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def head_hidden_size(self) -> int:
+        """How many numbers the classifier sees of each image: ``num_features``, but with a hidden layer before it."""
+        return self.num_features if self.pre_logits is None else self.pre_logits.weight.shape[0]
+
     def get_classifier(self) -> nn.Module:
         """The last layer: a Linear, or an Identity without classes."""
         return self.head
@@ -244,7 +273,7 @@ class _Network(nn.Module):
             self.global_pool = _pool(where, global_pool)
         self.head = nn.Identity()
         if num_classes:
-            self.head = nn.Linear(self.num_features, num_classes)
+            self.head = nn.Linear(self.head_hidden_size, num_classes)
             _init_weights(self.head, self.head_init_scale)
             self.head.to(next(iter(self.parameters())).dtype)
         self.head.train(self.training)
@@ -280,7 +309,9 @@ class _Network(nn.Module):
             self.feature_info = self.feature_info[:last]
             self.num_features = self.feature_info[-1]["num_chs"]
         if prune_norm or prune_head or shorter:
-            self.norm = nn.Identity()
+            self.norm, self.norm_pre = nn.Identity(), None
+        if prune_head or shorter:
+            self.pre_logits = None
         if prune_head or shorter:
             self.reset_classifier(0, "")
         return wanted
@@ -313,6 +344,11 @@ class ConvNeXt(_Network):
     - ``global_pool``: "avg", "max", "avgmax" (half the sum of both), or "" ("none") for a map of logits.
     - ``drop_rate``: dropout in front of the classifier. ``head_init_scale``: a factor on its first weights.
     - ``norm_eps``: of every LayerNorm; ``head_norm_eps`` of the last one, where it differs.
+    - ``stem_type``: "patch", or timm's overlapping 3x3 convolutions with the same stride: "overlap", "overlap_tiered"
+      (the first has half of the channels) and "overlap_act" (a GELU between them). Strides of 1 and 2 take one
+      convolution, which is "overlap".
+    - ``head_norm_first``: the last norm comes before the pooling. ``head_hidden_size``: a Linear layer of that width
+      and a GELU before the classifier. Both are timm's.
 
     Any image of at least ``patch_size * 2 ** (len(dims) - 1)`` px works; what does not divide is cut off at the right
     and the bottom, as the strided convolutions do.
@@ -339,6 +375,9 @@ class ConvNeXt(_Network):
         head_init_scale: float = 1.0,
         norm_eps: float = _EPS,
         head_norm_eps: float | None = None,
+        stem_type: str = "patch",
+        head_norm_first: bool = False,
+        head_hidden_size: int | None = None,
     ) -> None:
         super().__init__(num_classes, in_chans, patch_size, global_pool, drop_rate, head_init_scale)
         where = type(self).__name__
@@ -350,6 +389,12 @@ class ConvNeXt(_Network):
             )
         if output_stride is not None and output_stride not in _OUTPUT_STRIDES:
             raise ValueError(f"{where}: output_stride must be 8, 16, 32 or None, got {output_stride!r}")
+        self.stem_type = _checks.one_of(where, "stem_type", stem_type, _STEMS)
+        self.head_norm_first = head_norm_first
+        if head_hidden_size is not None:
+            _checks.integer(where, "head_hidden_size", head_hidden_size, 1)
+            if head_norm_first:
+                raise ValueError(f"{where}: head_norm_first and head_hidden_size exclude each other")
         rates = np.linspace(0, _checks.probability(where, "drop_path", drop_path), sum(self.depths)).tolist()
 
         self.num_features = self.dims[-1]
@@ -359,7 +404,9 @@ class ConvNeXt(_Network):
         reduction, dilation = patch_size, 1
         for i, (depth, dim) in enumerate(zip(self.depths, self.dims, strict=True)):
             if i == 0:
-                down = nn.Sequential(_patches(in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps))
+                down = nn.Sequential(
+                    *_stem(where, stem_type, in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps)
+                )
             else:
                 if output_stride is not None and reduction >= output_stride:
                     dilation *= 2
@@ -376,7 +423,7 @@ class ConvNeXt(_Network):
             )
             self.stages.append(nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
-        self._finish(norm_eps if head_norm_eps is None else head_norm_eps)
+        self._finish(norm_eps if head_norm_eps is None else head_norm_eps, head_norm_first, head_hidden_size)
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         return list(zip(self.downsample_layers, self.stages, strict=True))
@@ -412,11 +459,15 @@ class ConvNeXtV2(ConvNeXt):
         head_init_scale: float = 1.0,
         norm_eps: float = _EPS,
         head_norm_eps: float | None = None,
+        stem_type: str = "patch",
+        head_norm_first: bool = False,
+        head_hidden_size: int | None = None,
     ) -> None:
         super().__init__(
             num_classes, depths, dims, drop_path, 0.0, in_chans=in_chans, patch_size=patch_size,
             output_stride=output_stride, global_pool=global_pool, drop_rate=drop_rate, head_init_scale=head_init_scale,
-            norm_eps=norm_eps, head_norm_eps=head_norm_eps,
+            norm_eps=norm_eps, head_norm_eps=head_norm_eps, stem_type=stem_type, head_norm_first=head_norm_first,
+            head_hidden_size=head_hidden_size,
         )  # fmt: skip
 
 
@@ -502,6 +553,31 @@ def _pooled(kind: str, x: Tensor) -> Tensor:
 def _patches(in_chans: int, dim: int, size: int) -> nn.Conv2d:
     """Patches of ``size`` x ``size`` px, side by side, to vectors."""
     return nn.Conv2d(in_chans, dim, size, stride=size, data_format="channels_last")
+
+
+def _stem(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
+    """The layers before the stem's norm: patches, or windows of 3 x 3 px that overlap."""
+    if kind == "patch":
+        return [_patches(in_chans, dim, stride)]
+    if stride not in (1, 2, 4) or (stride != 4 and kind != "overlap"):
+        possible = "1, 2 or 4" if kind == "overlap" else "4"
+        raise ValueError(f"{where}: patch_size, the stride of stem_type {kind!r}, must be {possible}, got {stride}")
+    strides = [2, 2] if stride == 4 else [stride]
+    widths = [in_chans, *[_tiered(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
+    layers: list[nn.Module] = [
+        nn.Conv2d(widths[i], widths[i + 1], 3, one, padding=1, data_format="channels_last")
+        for i, one in enumerate(strides)
+    ]
+    if kind == "overlap_act":
+        layers.insert(1, nn.GELU())
+    return layers
+
+
+def _tiered(dim: int) -> int:
+    """Half of the channels as a multiple of 8, but never less than nine tenths of the half: timm's rule."""
+    half = dim // 2
+    rounded = max(8, (half + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * half else rounded
 
 
 def _dilated(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:

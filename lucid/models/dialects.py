@@ -1,7 +1,7 @@
 """The names and shapes that ConvNeXt's parameters have in the four public implementations, the dialects.
 
-Lucid's own names are the authors'. A name is taken apart by the template of one dialect and put together by that of
-another.
+Lucid's own names are the authors'; what only timm's models have has names in their manner. A name is taken apart by the
+template of one dialect and put together by that of another.
 
 Sources: github.com/facebookresearch/ConvNeXt and ConvNeXt-V2 (official), torchvision.models.convnext,
 timm.models.convnext, transformers.models.convnext and convnextv2 (Hugging Face).
@@ -18,11 +18,15 @@ _Row = tuple[str | None, str | None, str | None, str | None]
 _NETWORK: list[_Row] = [
     ("downsample_layers.0.0.{p}", "features.0.0.{p}", "stem.0.{p}", "embeddings.patch_embeddings.{p}"),
     ("downsample_layers.0.1.{p}", "features.0.1.{p}", "stem.1.{p}", "embeddings.layernorm.{p}"),
+    ("downsample_layers.0.2.{p}", None, "stem.2.{p}", None),
+    ("downsample_layers.0.3.{p}", None, "stem.3.{p}", None),
     ("downsample_layers.{d}.0.{p}", "features.{even}.0.{p}", "stages.{d}.downsample.0.{p}",
      "encoder.stages.{d}.downsampling_layer.0.{p}"),
     ("downsample_layers.{d}.1.{p}", "features.{even}.1.{p}", "stages.{d}.downsample.1.{p}",
      "encoder.stages.{d}.downsampling_layer.1.{p}"),
+    ("norm_pre.{p}", None, "norm_pre.{p}", None),
     ("norm.{p}", "classifier.0.{p}", "head.norm.{p}", "layernorm.{p}"),
+    ("pre_logits.{p}", None, "head.pre_logits.fc.{p}", None),
     ("head.{p}", "classifier.2.{p}", "head.fc.{p}", "classifier.{p}"),
     ("stem.{p}", None, None, None),
 ]  # fmt: skip
@@ -88,7 +92,7 @@ def shape_in(
     """The shape that the parameter of the official ``name`` and ``shape`` has in ``dialect``.
 
     timm's models have 1x1 convolutions for Linear layers in the blocks with ``conv_mlp=True``, the
-    ``pointwise_convolutions``, and for the classifier where nothing is ``pooled``.
+    ``pointwise_convolutions``, and for those of the head where nothing is ``pooled``.
     """
     if dialect == "torchvision" and name.endswith(".gamma"):
         return (*shape, 1, 1)
@@ -96,6 +100,6 @@ def shape_in(
         return shape[-1:]
     if dialect == "timm" and pointwise_convolutions and ".pwconv" in name and name.endswith(".weight"):
         return (*shape, 1, 1)
-    if dialect == "timm" and not pooled and name == "head.weight":
+    if dialect == "timm" and not pooled and name in ("head.weight", "pre_logits.weight"):
         return (*shape, 1, 1)
     return shape

@@ -12,7 +12,7 @@ from lucid._tensor import Tensor, as_array
 from lucid.models.contents import MismatchError, Network, place_in_words
 from lucid.models.dialects import translate
 
-NORM = ("norm.weight", "norm.bias")
+NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
 CLASSIFIER = ("head.weight", "head.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
 _LISTED = 20  # faults that an error message lists

@@ -57,6 +57,41 @@ def convnext_xlarge(num_classes: int | None = None, *, pretrained: bool | str = 
     return _create("convnext_xlarge", pretrained, num_classes=num_classes, **kwargs)
 
 
+def convnext_xxlarge(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """846.5 million parameters, 151.6 GMACs at 224 px. CLIP's of LAION."""
+    return _create("convnext_xxlarge", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_large_mlp(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """200.1 million parameters, 34.4 GMACs at 224 px. Large with a hidden layer in the head."""
+    return _create("convnext_large_mlp", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_tiny_hnf(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """28.6 million parameters, 4.5 GMACs at 224 px. Tiny with the norm before the pooling."""
+    return _create("convnext_tiny_hnf", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_atto_ols(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """3.7 million parameters, 0.6 GMACs at 224 px. Atto with an overlapping stem."""
+    return _create("convnext_atto_ols", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_femto_ols(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """5.2 million parameters, 0.8 GMACs at 224 px. Femto with an overlapping stem."""
+    return _create("convnext_femto_ols", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_pico_ols(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """9.1 million parameters, 1.4 GMACs at 224 px. Pico with an overlapping stem."""
+    return _create("convnext_pico_ols", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnext_nano_ols(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
+    """15.6 million parameters, 2.6 GMACs at 224 px. Nano with an overlapping stem."""
+    return _create("convnext_nano_ols", pretrained, num_classes=num_classes, **kwargs)
+
+
 def convnextv2_atto(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXtV2:
     """3.7 million parameters, 0.5 GMACs at 224 px."""
     return _create("convnextv2_atto", pretrained, num_classes=num_classes, **kwargs)
@@ -80,6 +115,11 @@ def convnextv2_nano(num_classes: int | None = None, *, pretrained: bool | str = 
 def convnextv2_tiny(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXtV2:
     """28.6 million parameters, 4.5 GMACs at 224 px."""
     return _create("convnextv2_tiny", pretrained, num_classes=num_classes, **kwargs)
+
+
+def convnextv2_small(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXtV2:
+    """50.3 million parameters, 8.7 GMACs at 224 px. There are no trained weights of it."""
+    return _create("convnextv2_small", pretrained, num_classes=num_classes, **kwargs)
 
 
 def convnextv2_base(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXtV2:

@@ -12,7 +12,8 @@ def _stages(depths: tuple[int, ...], width: int) -> dict[str, Any]:
     return {"depths": depths, "dims": tuple(width * 2**i for i in range(len(depths)))}
 
 
-# atto to nano and all V2: Woo et al. 2023 and timm; tiny to xlarge and the isotropic ones: Liu et al. 2022.
+# atto to nano and all V2: Woo et al. 2023 and timm; tiny to xlarge and the isotropic ones: Liu et al. 2022; the others,
+# and the small V2, of which there are no weights: timm.
 VARIANTS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "convnext_atto": (ConvNeXt, _stages((2, 2, 6, 2), 40)),
     "convnext_femto": (ConvNeXt, _stages((2, 2, 6, 2), 48)),
@@ -23,11 +24,19 @@ VARIANTS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "convnext_base": (ConvNeXt, _stages((3, 3, 27, 3), 128)),
     "convnext_large": (ConvNeXt, _stages((3, 3, 27, 3), 192)),
     "convnext_xlarge": (ConvNeXt, _stages((3, 3, 27, 3), 256)),
+    "convnext_xxlarge": (ConvNeXt, {**_stages((3, 4, 30, 3), 384), "norm_eps": 1e-5}),
+    "convnext_large_mlp": (ConvNeXt, {**_stages((3, 3, 27, 3), 192), "head_hidden_size": 1536}),
+    "convnext_tiny_hnf": (ConvNeXt, {**_stages((3, 3, 9, 3), 96), "head_norm_first": True}),
+    "convnext_atto_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 40), "stem_type": "overlap_tiered"}),
+    "convnext_femto_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 48), "stem_type": "overlap_tiered"}),
+    "convnext_pico_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 64), "stem_type": "overlap_tiered"}),
+    "convnext_nano_ols": (ConvNeXt, {**_stages((2, 2, 8, 2), 80), "stem_type": "overlap"}),
     "convnextv2_atto": (ConvNeXtV2, _stages((2, 2, 6, 2), 40)),
     "convnextv2_femto": (ConvNeXtV2, _stages((2, 2, 6, 2), 48)),
     "convnextv2_pico": (ConvNeXtV2, _stages((2, 2, 6, 2), 64)),
     "convnextv2_nano": (ConvNeXtV2, _stages((2, 2, 8, 2), 80)),
     "convnextv2_tiny": (ConvNeXtV2, _stages((3, 3, 9, 3), 96)),
+    "convnextv2_small": (ConvNeXtV2, _stages((3, 3, 27, 3), 96)),
     "convnextv2_base": (ConvNeXtV2, _stages((3, 3, 27, 3), 128)),
     "convnextv2_large": (ConvNeXtV2, _stages((3, 3, 27, 3), 192)),
     "convnextv2_huge": (ConvNeXtV2, _stages((3, 3, 27, 3), 352)),

@@ -23,7 +23,7 @@ RECORDED = np.load(FILE)
 
 def built(case, classes=None, **options):
     one = CASES[case]
-    options = {"in_chans": one.in_chans, "patch_size": one.patch_size, **options}
+    options = {"in_chans": one.in_chans, "patch_size": one.patch_size, **one.forms, **options}
     classes = one.classes if classes is None else classes
     if one.family == "ConvNeXtIsotropic":
         return models.ConvNeXtIsotropic(classes, one.depths[0], one.dims[0], **options)
@@ -313,28 +313,79 @@ def test_another_architecture_is_refused_by_name(made, model, message, strict):
     assert all(tensor._array is before[name] for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    ("added", "message"),
-    [
-        ("norm_pre.weight", "_hnf"),
-        ("stem.2.weight", "_ols"),
-        ("head.pre_logits.fc.weight", "CLIP"),
-        ("stages.0.downsample.1.weight", "patch_size=2"),
-    ],
-)
-def test_forms_of_timm_that_are_not_supported_are_named(added, message):
-    with pytest.raises(MismatchError, match=f"the mapping has module.{added}: timm's form .*{message}"):
+def test_forms_of_timm_that_are_not_supported_are_named():
+    added = "stages.0.downsample.1.weight"
+    with pytest.raises(MismatchError, match=f"the mapping has module.{added}: timm's form .*patch_size=2"):
         load_checkpoint(built("timm"), {f"module.{name}": np.ones(3) for name in [*tensors("timm"), added]})
-
-
-def test_norms_without_shift_and_xxlarge_are_named():
     given = {name: one for name, one in tensors("timm").items() if not name.endswith("norm.bias")}
     with pytest.raises(MismatchError, match="_rms"):
         load_checkpoint(built("timm"), given)
+
+
+FORMS = [
+    {"stem_type": "overlap"}, {"stem_type": "overlap_tiered"}, {"stem_type": "overlap_act"}, {"head_norm_first": True},
+    {"head_hidden_size": 9}, {"head_hidden_size": 8},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", FORMS, ids=str)
+def test_every_form_is_told_from_the_others(given):
+    """Also without classes, where less is there to tell them by."""
+    for classes in (0, 3):
+        source = models.ConvNeXt(classes, [1, 1], [40, 48], **given).state_dict()
+        for form in ({}, *FORMS):
+            model = models.ConvNeXt(classes, [1, 1], [40, 48], **form)
+            if form == given:
+                assert load_checkpoint(model, source).architecture.startswith("ConvNeXt(")
+            else:
+                with pytest.raises(MismatchError, match="takes it; the nearest variant is convnext_"):
+                    load_checkpoint(model, source)
+
+
+@pytest.mark.parametrize("given", FORMS, ids=str)
+def test_a_form_that_a_dialect_lacks_is_not_saved(given, tmp_path):
+    model = models.ConvNeXt(3, [1], [40], **given)
+    [(word, _)] = given.items()
+    for dialect in ("torchvision", "huggingface"):
+        message = f"{dialect} has no ConvNeXt with {word}; dialect='timm' and 'official' have it"
+        with pytest.raises(ValueError, match=message):
+            save_checkpoint(model, tmp_path / "x.safetensors", dialect)
+    assert list(tmp_path.iterdir()) == []
+    save_checkpoint(model, tmp_path / "own.safetensors")
+    other = models.ConvNeXt(3, [1], [40], **given)
+    assert load_checkpoint(other, tmp_path / "own.safetensors").dialect == "official"
+    assert values(other) == values(model)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if CASES[case].forms])
+def test_a_pyramid_of_any_form_takes_what_it_has(case):
+    model = FeatureListNet(built(case), (1, 3)).eval()
+    report = load_checkpoint(model, tensors(case))
+    assert set(report.skipped.values()) <= {
+        "the model has no classifier", "the model has no final norm", "the model has no such layer"
+    }  # fmt: skip
+    assert report.loaded == len(model.state_dict()) and not any("norm_pre" in name for name in model.state_dict())
+    with lucid.no_grad():
+        images = lucid.tensor(numbers(f"{case}/images", CASES[case].image_shape))
+        for i, got in zip((1, 3), model(images), strict=True):
+            assert relative_error(got, RECORDED[f"{case}/map {i}"]) < 1e-5
+
+
+def test_the_hidden_layer_of_maps_is_a_convolution_in_timm(tmp_path):
+    model, path = built("timm, head_hidden_size", global_pool=""), tmp_path / "m.safetensors"
+    load_checkpoint(model, tensors("timm, head_hidden_size"))
+    save_checkpoint(model, path, "timm")
+    shapes = {name: shape for name, (_, shape, _) in contents(path)[0].items()}
+    assert (shapes["head.pre_logits.fc.weight"], shapes["head.fc.weight"]) == ([9, 22, 1, 1], [7, 9, 1, 1])
+    assert load_checkpoint(built("timm, head_hidden_size"), path).dialect == "timm"
+
+
+def test_xxlarge_has_an_eps_of_its_own():
     sizes = {"depths": (3, 4, 30, 3), "dims": (384, 768, 1536, 3072)}
     shapes = models.ConvNeXt(3, **sizes).state_dict()  # lazy: nothing of it is ever computed
-    with pytest.raises(MismatchError, match="convnext_xxlarge, norms of eps 1e-5: build it with norm_eps=1e-5"):
+    with pytest.raises(MismatchError, match="convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5"):
         load_checkpoint(models.ConvNeXt(3, **sizes), shapes)
+    assert {one.eps for one in models.convnext_xxlarge().modules() if isinstance(one, nn.LayerNorm)} == {1e-5}
 
 
 def test_what_holds_no_convnext_is_refused():

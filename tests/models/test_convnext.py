@@ -444,6 +444,38 @@ def test_norm_eps():
     assert found.pop("norm") == 1e-12 and set(found.values()) == {1e-5}
 
 
+@pytest.mark.parametrize(("patch_size", "strides"), [(1, [1]), (2, [2]), (4, [2, 2])])
+def test_an_overlapping_stem_shrinks_as_patches_do(patch_size, strides):
+    model = models.ConvNeXt(5, [1, 1], [4, 8], patch_size=patch_size, stem_type="overlap")
+    convolutions = [one for one in model.downsample_layers[0] if isinstance(one, nn.Conv2d)]
+    assert [(one.kernel_size, one.stride[0]) for one in convolutions] == [((3, 3), stride) for stride in strides]
+    first, second = model.forward_intermediates(lucid.zeros(1, 3, 24, 16), intermediates_only=True)
+    assert first.shape == (1, 4, 24 // patch_size, 16 // patch_size)
+    assert second.shape == (1, 8, 12 // patch_size, 8 // patch_size)
+
+
+def test_a_hidden_layer_starts_as_the_classifier_does():
+    wide = models.ConvNeXt(5, [1], [64], head_hidden_size=100, head_init_scale=0.1)
+    for layer in (wide.pre_logits, wide.head):
+        assert layer.weight.std().item() == pytest.approx(0.002, rel=0.1)
+        assert not layer.bias.any()
+    assert wide.head_hidden_size == 100 and wide.num_features == 64
+
+
+def test_what_comes_before_the_pooling_is_normalized_once():
+    model = models.ConvNeXt(5, [1, 1], [4, 8], head_norm_first=True)
+    images = lucid.randn(2, 3, 8, 8)
+    [*_, last], plain = model.forward_intermediates(images, norm=True, intermediates_only=True), model._maps(images)
+    *_, bare = plain
+    wanted = model.norm_pre(bare).permute(0, 3, 1, 2)
+    for got in (last, model.forward_features(images), model.forward_intermediates(images)[0]):
+        np.testing.assert_allclose(got.numpy(force=True), wanted.numpy(force=True), rtol=1e-5, atol=1e-6)
+    logits = model.head(wanted.mean(dim=(2, 3)))
+    np.testing.assert_allclose(model(images).numpy(force=True), logits.numpy(force=True), rtol=1e-4, atol=1e-6)
+    first, _ = model.forward_intermediates(images, [0], stop_early=True)
+    assert first.shape == (2, 4, 2, 2)
+
+
 def test_samples_do_not_touch_each_other():
     model, images = build("four stages, 33 px, batch 3")
     alone = model(images[1:2])
@@ -465,6 +497,15 @@ def test_samples_do_not_touch_each_other():
         ({"output_stride": 4}, ValueError, "ConvNeXt: output_stride must be 8, 16, 32 or None, got 4"),
         ({"global_pool": "mean"}, ValueError, "ConvNeXt: global_pool must be 'avg', 'max', 'avgmax' or '', got 'mean'"),
         ({"drop_rate": -1}, ValueError, "ConvNeXt: drop_rate must be at least 0 and at most 1, got -1"),
+        (
+            {"stem_type": "overlapping"},
+            ValueError,
+            "ConvNeXt: stem_type must be 'patch', 'overlap', .* got 'overlapping'",
+        ),
+        ({"stem_type": "overlap", "patch_size": 3}, ValueError, "stem_type 'overlap', must be 1, 2 or 4, got 3"),
+        ({"stem_type": "overlap_act", "patch_size": 2}, ValueError, "stem_type 'overlap_act', must be 4, got 2"),
+        ({"head_hidden_size": 0}, ValueError, "ConvNeXt: head_hidden_size must be at least 1, got 0"),
+        ({"head_hidden_size": 5, "head_norm_first": True}, ValueError, "head_hidden_size exclude each other"),
         ({"layer_scale_init": "1e-6"}, TypeError, "Block: layer_scale_init must be a number, got '1e-6'"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import get_type_hints
 import pytest
 
 import lucid
-from lucid import models
+from lucid import models, nn
 from lucid.models import named
 from lucid.models.variants import VARIANTS
 
@@ -24,7 +24,8 @@ def test_a_function_builds_its_variant(name):
     kind, options = VARIANTS[name]
     model = function(num_classes=7, drop_path=0.25, in_chans=2)
     assert type(model) is kind is get_type_hints(function)["return"]
-    assert {word: getattr(model, word) for word in options} == options
+    assert {word: getattr(model, word) for word in options if word != "norm_eps"}.items() <= options.items()
+    assert {one.eps for one in model.modules() if isinstance(one, nn.LayerNorm)} == {options.get("norm_eps", 1e-6)}
     assert (model.num_classes, model.in_chans) == (7, 2)
     blocks = model.blocks if "depth" in options else model.stages[3]
     assert blocks[-1].drop_path.drop_prob == 0.25

@@ -47,6 +47,17 @@ def test_single_blocks_are_layers_as_timm_has_it(case):
         assert [scale, decay] == pytest.approx(TIMM[case]["parameters"][name]), name
 
 
+@pytest.mark.parametrize("form", [{"head_norm_first": True}, {"head_hidden_size": 6, "stem_type": "overlap_act"}])
+def test_all_of_the_head_is_the_last_layer_and_all_of_the_stem_the_first(form):
+    model = models.ConvNeXt(10, [1, 1], [4, 8], **form)
+    found = scales(param_groups_layer_decay(model, lr=1.0, layer_decay=0.5))
+    assert found.keys() == {name for name, _ in model.named_parameters()}
+    head = {name for name, scale in found.items() if scale == 1}
+    assert head == {name for name in found if name.split(".")[0] in ("head", "norm", "norm_pre", "pre_logits")}
+    stem = {name for name, scale in found.items() if scale == 0.5**3}
+    assert stem == {name for name in found if name.startswith("downsample_layers.0.")}
+
+
 def test_what_decays():
     model = models.ConvNeXtV2(10, [1, 1], [4, 8])
     groups = param_groups_layer_decay(model, lr=1e-3, weight_decay=0.1, no_weight_decay_list=["head.*"])

@@ -25,6 +25,7 @@ _RENAMED = [  # timm's parameters to the authors', which are Lucid's
     (r"\.mlp\.grn\.weight$", ".grn.gamma"),
     (r"\.mlp\.grn\.bias$", ".grn.beta"),
     (r"^head\.norm\.", "norm."),
+    (r"^head\.pre_logits\.fc\.", "pre_logits."),
     (r"^head\.fc\.", "head."),
 ]
 
@@ -86,8 +87,9 @@ def logits() -> dict[str, Any]:
         model = timm.create_model(name, num_classes=7, **SMALL, **arguments).double().eval()
         for timms, parameter in model.named_parameters():
             own = authors_name(timms)
-            # a 1x1 convolution is the classifier of maps
-            formula = weight(case, own, tuple(parameter.shape[:2] if own == "head.weight" else parameter.shape))
+            # maps are classified by 1x1 convolutions
+            flat = own in ("head.weight", "pre_logits.weight")
+            formula = weight(case, own, tuple(parameter.shape[:2] if flat else parameter.shape))
             parameter.copy_(torch.tensor(formula).reshape(parameter.shape))
         y = model(torch.tensor(numbers(f"{case}/images", shape)).double())
         found[case] = {"shape": list(y.shape), "values": [round(v, 7) for v in y.flatten().tolist()]}

@@ -22,6 +22,10 @@ FEATURES: list[dict[str, Any]] = [
     {"in_chans": 5, "output_stride": 16},
     {"patch_size": 8, "output_stride": 32},
     {"patch_size": 1},
+    {"stem_type": "overlap_tiered"},
+    {"stem_type": "overlap_act", "output_stride": 8, "in_chans": 2},
+    {"head_norm_first": True, "out_indices": (1, 3)},
+    {"head_hidden_size": 9},
 ]
 
 # Classifiers: arguments of create_model, then of reset_classifier (None: it is not called).
@@ -40,6 +44,15 @@ HEADS: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
     ({}, {"num_classes": 7, "global_pool": "max"}),
     ({}, {"num_classes": 0, "global_pool": ""}),
     ({"global_pool": ""}, {"num_classes": 7, "global_pool": "avg"}),
+    ({"num_classes": 10, "stem_type": "overlap"}, None),
+    ({"num_classes": 10, "head_norm_first": True}, None),
+    ({"num_classes": 0, "head_norm_first": True, "global_pool": ""}, None),
+    ({"head_norm_first": True}, {"num_classes": 7, "global_pool": "max"}),
+    ({"num_classes": 10, "head_hidden_size": 9}, None),
+    ({"num_classes": 0, "head_hidden_size": 9}, None),
+    ({"num_classes": 10, "head_hidden_size": 9, "global_pool": ""}, None),
+    ({"head_hidden_size": 9}, {"num_classes": 7}),
+    ({"head_hidden_size": 9}, {"num_classes": 0, "global_pool": ""}),
 ]
 
 # Logits of small networks with weights by formula: class, arguments, shape of the images.
@@ -53,9 +66,12 @@ LOGITS: dict[str, tuple[str, dict[str, Any], tuple[int, int, int, int]]] = {
     "average and max": ("V1", {"global_pool": "avgmax"}, (2, 3, 64, 64)),
     "map": ("V2", {"global_pool": "", "output_stride": 16}, (1, 3, 64, 50)),
     "eps": ("V1", {"norm_eps": 1e-2}, (1, 3, 32, 32)),
+    "overlapping stem, stride 8": ("V1", {"stem_type": "overlap_tiered", "output_stride": 8}, (1, 3, 33, 50)),
+    "norm first, max": ("V2", {"head_norm_first": True, "global_pool": "max"}, (2, 3, 64, 41)),
+    "hidden layer, map": ("V1", {"head_hidden_size": 9, "global_pool": ""}, (1, 3, 64, 50)),
 }
 
-# Arguments of list_models; Lucid has no overlapping stems and no norms but LayerNorm, and no V2 of the size small.
+# Arguments of list_models; Lucid has no norms but LayerNorm.
 LISTS: list[dict[str, Any]] = [
     {"filter": "convnext*"},
     {"filter": "convnextv2_*"},
