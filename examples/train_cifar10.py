@@ -42,7 +42,7 @@ from running import Diverged, Saver
 from training import DeviceLoader, Trainer, augmentation, make_groups, share_of_batches
 
 import lucid
-from lucid import data, models, nn
+from lucid import data, models
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
@@ -147,8 +147,8 @@ def load_datasets(name: str, folder: Path, mirror: str | None) -> tuple[Any, Any
 
 
 def make_model(settings: Settings, channels: int, num_classes: int) -> models.ConvNeXt:
-    """A ConvNeXt with random weights, and the stem that is wanted."""
-    model = models.ConvNeXt(
+    """A ConvNeXt with random weights."""
+    return models.ConvNeXt(
         num_classes=num_classes,
         depths=settings.depths,
         dims=settings.dims,
@@ -156,20 +156,8 @@ def make_model(settings: Settings, channels: int, num_classes: int) -> models.Co
         layer_scale_init=settings.layer_scale_init,
         in_chans=channels,
         patch_size=settings.patch_size,
+        stem_type=settings.stem,
     )
-    if settings.stem == "overlap":
-        # Windows of 3 x 3 pixels, as far apart as the patches would be; steps of 4 are two of 2, as in timm.
-        norm, width = model.downsample_layers[0][1], settings.dims[0]
-        strides = (2, 2) if settings.patch_size == 4 else (settings.patch_size,)
-        convolutions = [
-            nn.Conv2d(channels if i == 0 else width, width, 3, stride, padding=1, data_format="channels_last")
-            for i, stride in enumerate(strides)
-        ]
-        for one in convolutions:
-            nn.init.trunc_normal_(one.weight, std=0.02)
-            nn.init.zeros_(one.bias)
-        model.downsample_layers[0] = nn.Sequential(*convolutions, norm)
-    return model
 
 
 def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bool) -> Trainer:

@@ -122,16 +122,13 @@ def _of_weights(where: str, content: Any) -> tuple[nn.Module, str]:
         raise ValueError("it holds no ConvNeXt in any dialect")
     shapes = {name: tuple(tensor.shape) for name, tensor in choose(where, found, use_ema=True).tensors.items()}
     architecture = architecture_of(shapes)
-    _, in_chans, patch_size, _ = shapes.get("stem.weight") or shapes["downsample_layers.0.0.weight"]
-    options: dict[str, Any] = {"in_chans": in_chans, "patch_size": patch_size}
-    if architecture.family == "ConvNeXtIsotropic":
-        options |= {"depth": architecture.depths[0], "dim": architecture.dims[0]}
-    else:
-        options |= {"depths": architecture.depths, "dims": architecture.dims}
-    if architecture.family != "ConvNeXtV2":
-        options["layer_scale_init"] = 1e-6 if architecture.layer_scale else 0.0
+    _, in_chans, kernel, _ = shapes.get("stem.weight") or shapes["downsample_layers.0.0.weight"]
+    options = {"in_chans": in_chans, "patch_size": kernel if architecture.stem_type == "patch" else 4}
     num_classes, *_ = shapes.get("head.weight", (0,))
-    return getattr(models, architecture.family)(num_classes, **options), variant_of(architecture) or ""
+    variant = variant_of(architecture)
+    if variant:
+        return models.create_model(variant, num_classes=num_classes, **options), variant
+    return getattr(models, architecture.family)(num_classes, **architecture.options(), **options), ""
 
 
 def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTransform | None:
