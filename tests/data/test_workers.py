@@ -131,48 +131,46 @@ def test_garbage_collection_stops_the_threads():
     assert worker_threads() == []
 
 
-def test_jobs_not_begun_are_dropped():
-    begun, go = [], threading.Event()
+class Stuck:
+    """One worker, which has handed over job 0, is at job 1 until ``go`` is set, and has many more to do."""
 
-    def job(number):
-        begun.append(number)
-        if number:
-            go.wait(30)
-        return number
+    def __init__(self):
+        self.begun, self.go = [], threading.Event()
+        at_it = threading.Event()
 
-    results = run_ahead(jobs_of(job, 50), 1, 20)
-    assert next(results) == 0
-    while begun != [0, 1]:
-        time.sleep(0.001)
-    threading.Timer(0.05, go.set).start()
-    results.close()  # waits for the job that runs
-    assert begun == [0, 1]
+        def job(number):
+            self.begun.append(number)
+            if number:
+                at_it.set()
+                self.go.wait(60)
+            return number
 
+        self.results = run_ahead(jobs_of(job, 50), 1, 20)
+        assert next(self.results) == 0 and at_it.wait(60)
 
-def test_a_stuck_job_does_not_hold_the_consumer_for_ever(monkeypatch):
-    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 0.05)
-    go = threading.Event()
-    results = run_ahead(jobs_of(lambda number: number and go.wait(30), 5), 1, 2)
-    next(results)
-    results.close()
-    [stuck] = worker_threads()
-    assert stuck.daemon
-    go.set()
-    stuck.join(30)
-    assert not stuck.is_alive()
+    def finish(self):
+        """The worker, which was stuck until now; it has ended."""
+        [worker] = worker_threads()
+        self.go.set()
+        worker.join(60)
+        return worker
 
 
-def test_a_keyboard_interrupt_does_not_wait_for_the_running_jobs(monkeypatch):
-    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 600)
-    go = threading.Event()
-    results = run_ahead(jobs_of(lambda number: number and go.wait(30), 5), 1, 2)
-    next(results)
+@pytest.mark.parametrize("timeout_s", [0, 0.05])
+def test_a_stuck_job_does_not_hold_the_consumer_for_ever(monkeypatch, timeout_s):
+    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", timeout_s)
+    stuck = Stuck()
+    stuck.results.close()
+    assert stuck.finish().daemon
+    assert stuck.begun == [0, 1]  # those not begun were dropped
+
+
+def test_a_keyboard_interrupt_does_not_wait_for_the_running_jobs():
+    stuck = Stuck()
     with pytest.raises(KeyboardInterrupt):
-        results.throw(KeyboardInterrupt)
-    threads = worker_threads()
-    go.set()
-    for thread in threads:
-        thread.join(30)
+        stuck.results.throw(KeyboardInterrupt)
+    stuck.finish()
+    assert stuck.begun == [0, 1]
 
 
 def test_nothing_keeps_a_result_alive_but_the_consumer():
@@ -189,7 +187,7 @@ def test_nothing_keeps_a_result_alive_but_the_consumer():
     for _ in range(3):
         one = next(results)
         del one
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while Big.alive and time.monotonic() < end:
         time.sleep(0.001)
     alive = Big.alive

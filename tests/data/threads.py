@@ -12,6 +12,7 @@ def worker_threads():
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left():
+def no_thread_is_left(monkeypatch):
+    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 120)  # a busy machine may stop a thread for long
     yield
     assert worker_threads() == []
