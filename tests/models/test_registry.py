@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 
@@ -83,14 +82,12 @@ def test_checkpoints_are_loaded_from_files(tmp_path):
     assert lucid.equal(dilated.head.weight, source.head.weight)
 
 
-def test_the_largest_are_built_at_once_and_take_no_memory():
+def test_the_largest_are_built_without_computing_anything():
     lucid.memory.reset()
     before = lucid.memory.active()
-    begun = time.perf_counter()
     for name in ("convnext_xlarge", "convnextv2_huge"):
         model = models.create_model(name)
         assert model.num_parameters() > 350e6
-    assert time.perf_counter() - begun < 10
     assert lucid.memory.peak() - before < 1e6
 
 
