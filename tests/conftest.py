@@ -2,6 +2,7 @@
 
 from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
 
+import gc
 import signal
 
 import mlx.core as mx
@@ -17,6 +18,13 @@ def pytest_report_header():
 def seeded():
     """Every test starts from the same random state, alone or in any order."""
     mx.random.seed(0)
+
+
+@pytest.fixture
+def settled():
+    """For tests that watch MLX's memory: what earlier ones left is done and freed, not at some time in between."""
+    mx.synchronize()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True, scope="session")

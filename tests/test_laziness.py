@@ -4,10 +4,13 @@ import io
 
 import mlx.core as mx
 import numpy as np
+import pytest
 
 import lucid
 import lucid.nn.functional as F
 from lucid import models, nn, optim
+
+pytestmark = pytest.mark.usefixtures("settled")
 
 
 class Net(nn.Module):

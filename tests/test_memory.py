@@ -7,6 +7,8 @@ import pytest
 
 from lucid import _device, memory
 
+pytestmark = pytest.mark.usefixtures("settled")
+
 
 def test_active_and_peak_follow_an_array():
     memory.clear_cache()

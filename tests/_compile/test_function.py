@@ -243,6 +243,7 @@ def test_other_tensors_are_state_too():
     assert run(True)[-1] == 10
 
 
+@pytest.mark.usefixtures("settled")
 def test_500_steps_that_nobody_reads_keep_memory_flat():
     lucid.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 5))

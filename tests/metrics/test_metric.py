@@ -117,6 +117,7 @@ def test_a_compiled_step_refuses_a_metric_that_is_not_state():
         step(*batches(1)[0])
 
 
+@pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("with_optimizer", [True, False])
 def test_a_loop_that_reads_nothing_keeps_memory_flat(with_optimizer):
     model = nn.Linear(64, 10)

@@ -275,6 +275,7 @@ def peak_of_a_step(every):
     return peaks[-1]
 
 
+@pytest.mark.usefixtures("settled")
 def test_grad_checkpointing_needs_at_most_60_percent_of_the_memory():
     assert peak_of_a_step("block") < 0.6 * peak_of_a_step(None)
 

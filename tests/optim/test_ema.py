@@ -184,6 +184,7 @@ def test_state_that_does_not_fit_changes_nothing(change, message):
     assert (ema.decay, ema.num_updates, ema.averages()["0"].tolist()) == (0.9, 0, [1.0, 2.0])
 
 
+@pytest.mark.usefixtures("settled")
 def test_updates_keep_memory_flat():
     model = nn.Linear(300, 300)
     optimizer, ema, active = optim.SGD(model.parameters(), lr=1e-3), EMA(model), []

@@ -55,6 +55,7 @@ def test_a_regression_is_learnt(kind, options):
     assert losses[-1] < 0.8 * losses[0] and np.isfinite(losses).all()
 
 
+@pytest.mark.usefixtures("settled")
 @every_optimizer
 def test_memory_stays_flat_when_nothing_is_read(kind, options):
     first, second = leaf(20, 32), leaf(32, 5)
