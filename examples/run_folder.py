@@ -9,6 +9,7 @@ import io
 import json
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,7 +136,10 @@ def draw_curves(history: History, title: str, part: str) -> bytes:
         if what == "accuracy":
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
+    with warnings.catch_warnings():
+        # A folder's name may have letters that matplotlib's font has not; boxes stand for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(image, format="png", dpi=150)
     return image.getvalue()
 
 

@@ -43,3 +43,9 @@ def test_waiting_is_measured(running):
 
     assert list(running.timed(slow(), clock)) == [0, 1, 2]
     assert clock.waiting >= 0.03
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_title_in_letters_that_the_font_has_not_is_no_reason_to_warn(running):
+    row = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    assert sys.modules["run_folder"].draw_curves([row], "日本", "val").startswith(b"\x89PNG")
