@@ -280,7 +280,7 @@ def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
     if args.batch_size is None:
         settings = fitting(settings, photos)
     if saved:
-        check_split(out, photos)
+        check_split(out, photos, "--overwrite begins anew")
     compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
     trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
     if saved:
@@ -304,6 +304,7 @@ def start_test(args: argparse.Namespace) -> Trainer:
     """
     if args.resume is not None:
         raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
+    own_run = args.weights is None
     path = args.weights or str(find_out(args) / "best.safetensors")
     args.weights = None  # in training it says where to begin
     _, metadata = load_with_metadata(path)
@@ -313,6 +314,8 @@ def start_test(args: argparse.Namespace) -> Trainer:
     photos = look(args, settings)
     if photos.classes != json.loads(metadata["classes"]):
         raise ValueError(f"{path} is for the classes {', '.join(json.loads(metadata['classes']))}")
+    if own_run:  # one picture more divides them anew: some to test with would be such as it was trained with
+        check_split(find_out(args), photos, "--weights tests a file of weights with others")
     # The file has the averages, if there are any.
     settings = replace(fitting(settings, photos), weights=path, pretrained=True, ema=0.0)
     return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
@@ -346,8 +349,8 @@ def fitting(settings: Settings, photos: Photos) -> Settings:
     return replace(settings, batch_size=max(parts, len(photos.train) // parts * parts))
 
 
-def check_split(out: Path, photos: Photos) -> None:
-    """Refuse to go on with other pictures than the run was begun with.
+def check_split(out: Path, photos: Photos, advice: str) -> None:
+    """Refuse to go on with other pictures than the run was begun with; ``advice`` says what to do instead.
 
     Raises:
         ValueError: a picture has come, gone, or belongs elsewhere now.
@@ -358,8 +361,7 @@ def check_split(out: Path, photos: Photos) -> None:
     if before != now:
         one = min(before ^ now).partition(",")[0]
         raise ValueError(
-            f"{photos.root} holds other pictures than the run in {out} was begun with, see {one}; --overwrite begins "
-            "anew"
+            f"{photos.root} holds other pictures than the run in {out} was begun with, see {one}; {advice}"
         )
 
 

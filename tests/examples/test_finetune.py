@@ -381,6 +381,9 @@ def test_other_photos_than_before_are_refused(finetune, short, few, tmp_path, ca
     capsys.readouterr()
     gone.unlink()
     assert "holds other pictures than the run in" in answer(finetune, capsys, *arguments)
+    # Divided anew, they would be tested with some that the model has learned.
+    testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
+    assert "--weights tests a file of weights with others" in answer(finetune, capsys, *testing)
     shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
     assert "holds other pictures than the run in" in answer(finetune, capsys, *arguments)
 
