@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from machine import use_device
-from pictures import Caption, ContactSheet, find_pictures
+from pictures import Caption, ContactSheet, find_pictures, printable
 from PIL import Image
 from recipes import Parser
 from report import write_file
@@ -57,7 +57,7 @@ def readable(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
         try:
             yield path, open_image(path)
         except ImageError as error:
-            print(f"{error}; skipped", file=sys.stderr)
+            print(f"{printable(str(error))}; skipped", file=sys.stderr)
 
 
 def in_batches(pictures: Iterator[tuple[Path, Image.Image]], size: int) -> Iterator[list[tuple[Path, Image.Image]]]:
@@ -77,7 +77,7 @@ def show(trained: Trained, path: Path, found: Sequence[tuple[int, float]], as_js
         print(json.dumps({"path": str(path), "predictions": classes}))
     else:
         lines = [f"{probability:8.2%}  {trained.classes[number]}" for number, probability in found]
-        print("\n".join([str(path), *lines]))
+        print("\n".join([printable(str(path)), *lines]))
 
 
 def classify(args: argparse.Namespace) -> int:
@@ -101,7 +101,7 @@ def classify(args: argparse.Namespace) -> int:
                 show(trained, path, found, args.json)
                 if args.sheet:
                     named = [(trained.classes[number], probability) for number, probability in found]
-                    sheet.add(image, Caption(path.name, named))
+                    sheet.add(image, Caption(printable(path.name), named))
             count += len(batch)
             progress.update(len(batch))
     if args.sheet and count:

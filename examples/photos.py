@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pictures import printable
 from report import write_file
 from tqdm import tqdm
 
@@ -46,10 +47,6 @@ def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()
-
-
-def printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def find_photos(root: Path, val_part: float, seed: int) -> Photos:

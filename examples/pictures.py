@@ -1,6 +1,8 @@
 """Where pictures lie, and many of them on one sheet with what they were taken for."""
 
 import math
+import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,12 @@ def find_pictures(places: Iterable[str]) -> list[Path]:
         else:
             raise ValueError(f"there is no file or folder {place}")
     return found
+
+
+def printable(name: str) -> str:
+    """``name`` on one line, with escapes for bytes that are no UTF-8 and for what would steer a terminal."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) == "Cc" else one for one in text)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -182,6 +183,22 @@ def test_pictures_are_turned_and_what_is_transparent_is_white(classify, capsys, 
     assert [one["class"] for one in transparent] == [one["class"] for one in pasted]
     for one, other in zip(transparent, pasted, strict=True):  # the blends are rounded differently
         assert abs(one["probability"] - other["probability"]) < 1e-3
+
+
+def test_pictures_may_be_called_anything(classify, capsys, tmp_path):
+    weights, folder = tmp_path / "w.safetensors", os.fsencode(tmp_path) + b"/photos"
+    models.save_checkpoint(network(), weights, metadata=METADATA)
+    os.mkdir(folder)
+    picture().save(tmp_path / "a.png")
+    try:
+        os.rename(tmp_path / "a.png", folder + b"/dog\xff\n.png")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    Path(os.fsdecode(folder), "\x1b[31m.png").write_bytes(b"no picture")
+    arguments = [os.fsdecode(folder), "--model", weights, "--sheet", tmp_path / "sheet.png"]
+    code, out, err = run(classify, capsys, *arguments)
+    assert code == 0 and (tmp_path / "sheet.png").exists()
+    assert out.splitlines()[0].endswith(r"photos/dog\xff\n.png") and r"photos/\x1b[31m.png: " in err
 
 
 def test_a_broken_picture_is_reported_and_skipped(classify, capsys, tmp_path, photos):
