@@ -109,9 +109,9 @@ def check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx.
 
 def export_weights(trained: Trained, path: Path, dialect: str) -> None:
     """Weights under the names of ``dialect``, with classes and preprocessing in the metadata."""
-    if json.loads(trained.metadata.get("recipe", "{}")).get("stem", "patch") != "patch":
+    if getattr(trained.model, "stem_type", "patch") != "patch" and trained.model.patch_size != 4:
         raise ValueError(
-            "a model with a stem of overlapping convolutions has no names in any dialect; *.mlxfn takes it"
+            "a stem of one overlapping convolution looks like patches of 3 px in every dialect; *.mlxfn takes it"
         )
     metadata = {name: json.dumps(value) for name, value in description(trained).items()}
     models.save_checkpoint(trained.model, path, dialect, metadata={**metadata, "model": trained.name})

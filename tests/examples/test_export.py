@@ -200,13 +200,28 @@ def test_features_of_a_projection_get_no_names_on_the_way(export, trained, tmp_p
     assert found.classes == [] and found.model.num_classes == 3
 
 
-def test_a_stem_that_no_dialect_knows_goes_into_a_function_only(export, capsys, tmp_path):
+def trained_on_digits(path, patch_size):
+    """A file as train_cifar10.py leaves it, of a model with an overlapping stem, and the model."""
     train, folder = (importlib.import_module(name) for name in ("train_cifar10", "run_folder"))
-    settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
+    settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=patch_size, stem="overlap")
     model = train.make_model(settings, 1, 10).eval()
     preprocessing = {"image_size": 8, "mean": (0.3,), "std": (0.4,)}
     metadata = folder.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
-    lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
+    lucid.save(model.state_dict(), path, metadata)
+    return model
+
+
+@pytest.mark.parametrize("dialect", ["official", "timm"])
+def test_weights_of_an_overlapping_stem_that_names_tell(export, trained, tmp_path, dialect):
+    model = trained_on_digits(tmp_path / "w.safetensors", patch_size=4)
+    out = tmp_path / "out.safetensors"
+    assert export.main([str(tmp_path / "w.safetensors"), str(out), "--dialect", dialect]) == 0
+    images = mx.random.normal((2, 1, 8, 8))
+    assert close(logits_of(trained.open_trained(str(out)).model, images), logits_of(model, images))
+
+
+def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(export, capsys, tmp_path):
+    model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
     assert "*.mlxfn takes it" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
