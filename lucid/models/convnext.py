@@ -312,7 +312,6 @@ class _Network(nn.Module):
             self.norm, self.norm_pre = nn.Identity(), None
         if prune_head or shorter:
             self.pre_logits = None
-        if prune_head or shorter:
             self.reset_classifier(0, "")
         return wanted
 

@@ -66,8 +66,8 @@ def test_every_tag_with_classes_has_their_names(imagenet):
             release = RECORDED["subsets"][str(tag.num_classes)]
             assert (release and RELEASES[release]) == (names and len(names))
     features = ("dinov3_", "eupe_", "fcmae", "clip_laion")
-    assert all(name.partition(".")[2].startswith(features) and "_ft_" not in name for name in without)
-    assert len(without) == sum(tag.num_classes in (0, 640) for tag in TAGS.values())
+    assert all(name.partition(".")[2].startswith(features) and "_ft_in" not in name for name in without)
+    assert len(without) == sum(tag.num_classes in (0, 640, 768, 1024) for tag in TAGS.values())
 
 
 def test_a_count_that_no_release_has(imagenet):
