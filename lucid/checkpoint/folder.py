@@ -168,10 +168,10 @@ def read_about(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
         raise DamagedError(f"{MANIFEST} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"{MANIFEST} cannot be read: {error}") from None
-    if _digest(manifest) != sha256:
+    if not isinstance(manifest, dict) or _digest(manifest) != sha256:
         raise DamagedError(f"{MANIFEST} has changed since it was written")
-    if manifest["format"] != FORMAT:
-        raise CheckpointError(f"{path} is of the format {manifest['format']!r}, this version of Lucid reads {FORMAT!r}")
+    if (found := manifest.get("format")) != FORMAT:
+        raise CheckpointError(f"{path} is of the format {found!r}, this version of Lucid reads {FORMAT!r}")
     about = unpack({key: manifest[key] for key in ("step", "epoch", "metrics", "written")}, {})
     return Checkpoint(path, **about), manifest["files"]
 

@@ -1,5 +1,6 @@
 """One folder: written completely or not at all, and every damage to it is found."""
 
+import hashlib
 import json
 import os
 
@@ -64,6 +65,14 @@ def test_every_missing_end_is_found(folder):
 def test_a_manifest_of_other_json_is_damage(folder, content):
     (folder / "manifest.json").write_text(content)
     with pytest.raises(DamagedError, match=r"manifest.json (cannot be read|has changed)"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("manifest", [None, [], {}])
+def test_a_manifest_that_is_no_manifest_is_refused_whatever_its_checksum(folder, manifest):
+    sha256 = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps({"manifest": manifest, "sha256": sha256}))
+    with pytest.raises(CheckpointError, match=r"manifest.json has changed|of the format None"):
         read_folder(folder)
 
 
