@@ -49,7 +49,7 @@ from recipes import Parser, Recipe, choose, knob, options, read_config, sentence
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
 from trained import open_trained
-from training import Trainer, augmentation, make_groups, share_of_batches
+from training import Trainer, augmentation, for_test, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models, nn
@@ -316,8 +316,7 @@ def start_test(args: argparse.Namespace) -> Trainer:
         raise ValueError(f"{path} is for the classes {', '.join(json.loads(metadata['classes']))}")
     if own_run:  # one picture more divides them anew: some to test with would be such as it was trained with
         check_split(find_out(args), photos, "--weights tests a file of weights with others")
-    # The file has the averages, if there are any.
-    settings = replace(fitting(settings, photos), weights=path, pretrained=True, ema=0.0)
+    settings = replace(fitting(for_test(settings), photos), weights=path, pretrained=True)
     return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
 
 

@@ -30,7 +30,7 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from command_line import begin, run_options, test, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
-from training import DeviceLoader, Trainer, augmentation, make_groups, share_of_batches
+from training import DeviceLoader, Trainer, augmentation, for_test, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models
@@ -278,8 +278,7 @@ def start_test(args: argparse.Namespace) -> Trainer:
     weights, metadata = load_with_metadata(path)
     if "recipe" not in metadata:
         raise ValueError(f"{path} is not a file of weights of this program")
-    settings = choose_settings(args, json.loads(metadata["recipe"]))
-    settings = replace(settings, ema=0.0)  # the file has the averages, if there are any
+    settings = for_test(choose_settings(args, json.loads(metadata["recipe"])))
     trainer = make_trainer(settings, *load_datasets(settings.dataset, args.data_dir, args.mirror), compiled=False)
     trainer.model.load_state_dict(weights)
     return trainer

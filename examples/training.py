@@ -7,11 +7,11 @@ it all is the step, in ``make_step``, which ``lucid.compile`` turns into one gra
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from recipes import Recipe
+from recipes import Kind, Recipe
 
 import lucid
 import lucid.nn.functional as F
@@ -58,6 +58,12 @@ def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
     own = recipe.batch_size // processes
     sampler = dist.DistributedBatchSampler(dataset, own, seed=recipe.seed, drop_last=True)
     return {"batch_sampler": sampler, "seed": recipe.seed}
+
+
+def for_test(recipe: Kind) -> Kind:
+    """``recipe`` for a file of weights, which has the averages if there are any, with batches for any processes."""
+    size = dist.get_world_size()
+    return replace(recipe, ema=0.0, accumulate=1, batch_size=max(size, recipe.batch_size // size * size))
 
 
 @dataclass

@@ -44,6 +44,17 @@ def test_the_loader_gives_each_image_once_and_goes_on_in_the_middle(training, im
         np.testing.assert_array_equal(y.numpy(), y_again.numpy())
 
 
+def test_a_test_shares_its_batches_among_any_processes(training, monkeypatch):
+    monkeypatch.setattr("lucid.distributed.get_world_size", lambda: 3)
+    recipe = training.Recipe(batch_size=8, accumulate=4, ema=0.9)
+    with pytest.raises(ValueError, match="--batch-size must be a multiple of 3 processes times --accumulate 4, got 8"):
+        training.share_of_batches(recipe, range(40))
+    tested = training.for_test(recipe)
+    assert (tested.batch_size, tested.accumulate, tested.ema) == (6, 1, 0.0)
+    assert len(training.share_of_batches(tested, range(40))["batch_sampler"]) > 0
+    assert training.for_test(training.Recipe(batch_size=2)).batch_size == 3
+
+
 def test_the_rate_rises_then_falls_to_the_floor(training):
     factor = training.warmup_cosine(4, 12, 0.1)
     found = [factor(step) for step in range(14)]
