@@ -9,7 +9,7 @@
 
 Pictures are turned as the camera was held, and transparent parts are white. Which cannot be read is said, and the rest
 goes on. The exit code is 0, 1 if no picture could be read or the download fails, 2 for something to put right in the
-command. Needs pip install "lucid-mlx[examples,hub]"; hub only to download.
+command, 130 after Ctrl-C. Needs pip install "lucid-mlx[examples,hub]"; hub only to download.
 """
 
 import argparse
@@ -136,6 +136,9 @@ def main(argv: list[str] | None = None) -> int:
     except DownloadError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     if not count:

@@ -166,6 +166,9 @@ def main(argv: list[str] | None = None) -> int:
     except (DownloadError, ExportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ImportError) as error:
         parser.error(" ".join(str(error).split()))
     return 0

@@ -297,3 +297,14 @@ def files(tmp_path_factory):
     models.save_checkpoint(network(in_chans=5), places["five"], metadata=METADATA)
     lucid.save({"w": lucid.ones(2)}, places["other"])
     return places
+
+
+def test_ctrl_c_is_one_line(classify, capsys, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify, "open_trained", interrupt)
+    picture().save(tmp_path / "a.png")
+    assert classify.main([str(tmp_path / "a.png"), "--model", "w.safetensors"]) == 130
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2

@@ -262,3 +262,13 @@ def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, 
     last = capsys.readouterr().err.splitlines()[-1]
     assert caught.value.code == 2 and "error: " in last and fault in last
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_ctrl_c_is_one_line(export, capsys, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, "open_trained", interrupt)
+    assert export.main(["w.safetensors", str(tmp_path / "x.safetensors")]) == 130
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2
