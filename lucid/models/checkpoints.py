@@ -153,7 +153,8 @@ def save_checkpoint(
             )
         name = translate(official, "official", dialect)
         if name is None:
-            forms = "".join(f" with {word}" for word in architecture.forms())
+            forms = " and ".join(architecture.forms())
+            forms = forms and f" with {forms}"
             wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
             raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))

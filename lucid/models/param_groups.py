@@ -28,8 +28,9 @@ def param_groups_layer_decay(
     The final norm and the classifier have ``lr`` itself, the layer before them ``lr * layer_decay``, and so on down to
     the stem; no scale falls below ``min_scale``. A layer is ``blocks_per_layer`` consecutive blocks of a stage, the
     first of them with the downsampling in front of it. 3 gives the layers of ConvNeXt's authors for depths 3, 3, 27, 3
-    (13 besides the head), 1 those of timm. Biases, norms, gamma and GRN have no weight decay, nor have parameters whose
-    names match ``no_weight_decay_list``, a pattern as of ``fnmatch`` or several. Frozen parameters are left out.
+    (13 besides the head), 1 those of timm, which counts a ``norm_pre`` to the last block. Biases, norms, gamma and GRN
+    have no weight decay, nor have parameters whose names match ``no_weight_decay_list``, a pattern as of ``fnmatch`` or
+    several. Frozen parameters are left out.
 
     Each group has ``params``, ``param_names``, ``lr``, ``lr_scale`` and ``weight_decay``; schedulers start from its
     ``lr``. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254.
