@@ -23,6 +23,7 @@ pytest.importorskip("PIL", reason="the example reads photos with Pillow")
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 
+from tests.distributed.launching import launch, needs_launcher
 from tests.examples.drawn_photos import CLASSES, write_photos
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -307,7 +308,7 @@ def test_splits_depend_on_the_seed(load_module, few):
 
 
 def test_names_stay_on_their_line(load_module):
-    printable = load_module("photos").printable
+    printable = load_module("pictures").printable
     assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
     assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
 
@@ -408,15 +409,13 @@ def test_an_unfinished_run_is_not_overwritten_by_chance(finetune, short, few, we
     assert len(rows_of(tmp_path / "run" / "history.csv")) == 1
 
 
+@needs_launcher
 def test_two_processes_train_together(finetune, few, weights, tmp_path, capsys):
-    launch = Path(sys.executable).with_name("mlx.launch")
-    if not launch.exists():
-        pytest.skip("mlx.launch is not installed beside this Python")
     arguments = command(few, "--weights", weights, "--out", tmp_path / "run", *RANDOM, "--distributed")
-    done = subprocess.run([str(launch), "-n", "2", "--", *arguments], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    [(code, output, errors)] = launch(2, arguments)
+    assert code == 0 and "Traceback" not in errors, errors
     for words in ("24 pictures to train and 6 to test with", "of the val images are right", "classify.py PHOTO"):
-        assert done.stdout.count(words) == 1  # one of them speaks
+        assert output.count(words) == 1  # one of them speaks
     history = rows_of(tmp_path / "run" / "history.csv")
     assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
     # All test pictures were counted once, wherever they were tested.

@@ -24,6 +24,7 @@ import lucid
 from lucid import checkpoint, data, models
 from lucid.data.download import md5_of
 from lucid.serialization import load_with_metadata
+from tests.distributed.launching import launch, needs_launcher
 from tests.examples.drawn_cifar import SHAPES, write_archive
 
 image = pytest.importorskip("matplotlib.image", reason="the example draws with matplotlib")
@@ -587,16 +588,13 @@ def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path)
 # Several processes ----------------------------------------------------------------------------------------------------
 
 
+@needs_launcher
 def test_two_processes_train_as_one_does(example, tmp_path):
-    launch = Path(sys.executable).with_name("mlx.launch")
-    if not launch.exists():
-        pytest.skip("mlx.launch is not installed beside this Python")
     arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--epochs", "2", "--out"]
     assert example.main([*arguments, str(tmp_path / "one")]) == 0
-    two = [str(launch), "-n", "2", "--", *command(*arguments, tmp_path / "two", "--distributed")]
-    done = subprocess.run(two, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("of the test images are right") == 1  # one of them speaks
+    [(code, output, errors)] = launch(2, command(*arguments, tmp_path / "two", "--distributed"))
+    assert code == 0, errors
+    assert output.count("of the test images are right") == 1  # one of them speaks
     one, two = (last_weights(tmp_path / name) for name in ("one", "two"))
     for name, array in one.items():
         np.testing.assert_allclose(two[name], array, atol=2e-5, err_msg=name)
