@@ -10,8 +10,10 @@ from run_folder import RunFolder, best_row
 from running import Saver, fit
 from training import Trainer, evaluate
 
+import lucid
 from lucid import checkpoint
 from lucid import distributed as dist
+from lucid.serialization import load_with_metadata
 
 
 def run_options(group: Any, out: str) -> None:
@@ -74,6 +76,22 @@ def is_over(newest: checkpoint.Checkpoint, best: checkpoint.Checkpoint | None, r
     """Whether a run has done all its epochs, or has lost its patience; see ``is_finished`` for one in memory."""
     waited = newest.epoch - best.epoch if best else 0
     return newest.epoch >= recipe["epochs"] or 0 < recipe["patience"] <= waited
+
+
+def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, dict[str, lucid.Tensor], dict[str, str]]:
+    """What ``--eval-only`` tests: the name of a file of weights, these, and its metadata, which has the settings.
+
+    Raises:
+        ValueError: it is of another program: ``key`` is not in the metadata. Or ``--resume`` was given.
+        OSError: it cannot be read.
+    """
+    if args.resume is not None:
+        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
+    path = str(args.weights or out / "best.safetensors")
+    weights, metadata = load_with_metadata(path)
+    if key not in metadata:
+        raise ValueError(f"{path} is not a file of weights of this program")
+    return path, weights, metadata
 
 
 def test(trainer: Trainer) -> int:

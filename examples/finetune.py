@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import begin, run_options, test, train
+from command_line import begin, find_weights, run_options, test, train
 from photos import Photos, find_photos, tell, write_tables
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
@@ -58,7 +58,6 @@ from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import DownloadError, ImageTransform, transforms_for
 from lucid.models.registry import parse
-from lucid.serialization import load_with_metadata
 
 KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
 
@@ -302,20 +301,15 @@ def start_test(args: argparse.Namespace) -> Trainer:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    if args.resume is not None:
-        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
-    own_run = args.weights is None
-    path = args.weights or str(find_out(args) / "best.safetensors")
+    out, own_run = find_out(args), args.weights is None
+    path, _, metadata = find_weights(args, out, "settings")
     args.weights = None  # in training it says where to begin
-    _, metadata = load_with_metadata(path)
-    if "settings" not in metadata:
-        raise ValueError(f"{path} is not a file of weights of this program")
     settings = choose_settings(args, json.loads(metadata["settings"]))
     photos = look(args, settings)
-    if photos.classes != json.loads(metadata["classes"]):
-        raise ValueError(f"{path} is for the classes {', '.join(json.loads(metadata['classes']))}")
+    if photos.classes != (classes := json.loads(metadata["classes"])):
+        raise ValueError(f"{path} is for the classes {', '.join(classes)}")
     if own_run:  # one picture more divides them anew: some to test with would be such as it was trained with
-        check_split(find_out(args), photos, "--weights tests a file of weights with others")
+        check_split(out, photos, "--weights tests a file of weights with others")
     settings = replace(fitting(for_test(settings), photos), weights=path, pretrained=True)
     return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import begin, run_options, test, train
+from command_line import begin, find_weights, run_options, test, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
@@ -45,7 +45,6 @@ import lucid
 from lucid import data, models
 from lucid import distributed as dist
 from lucid.data import augment
-from lucid.serialization import load_with_metadata
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}
@@ -272,12 +271,7 @@ def start_test(args: argparse.Namespace) -> Trainer:
     Raises:
         ValueError, TypeError, OSError: with a sentence for the user.
     """
-    if args.resume is not None:
-        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
-    path = args.weights or find_out(args) / "best.safetensors"
-    weights, metadata = load_with_metadata(path)
-    if "recipe" not in metadata:
-        raise ValueError(f"{path} is not a file of weights of this program")
+    _, weights, metadata = find_weights(args, find_out(args), "recipe")
     settings = for_test(choose_settings(args, json.loads(metadata["recipe"])))
     trainer = make_trainer(settings, *load_datasets(settings.dataset, args.data_dir, args.mirror), compiled=False)
     trainer.model.load_state_dict(weights)
