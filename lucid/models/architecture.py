@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
 
 _Shapes = Mapping[str, tuple[int, ...]]
-_FORMS = {"stem_type": "patch", "head_norm_first": False, "head_hidden_size": None}
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,9 @@ class Architecture:
 
     def __str__(self) -> str:
         return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
+
+
+_FORMS = {one.name: one.default for one in fields(Architecture) if one.default is not MISSING}
 
 
 def architecture_of(shapes: _Shapes) -> Architecture:

@@ -7,9 +7,9 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 Kind = type[ConvNeXt] | type[ConvNeXtIsotropic]
 
 
-def _stages(depths: tuple[int, ...], width: int) -> dict[str, Any]:
+def _stages(depths: tuple[int, ...], width: int, **options: Any) -> dict[str, Any]:
     """Each stage is twice as wide as the one before."""
-    return {"depths": depths, "dims": tuple(width * 2**i for i in range(len(depths)))}
+    return {"depths": depths, "dims": tuple(width * 2**i for i in range(len(depths))), **options}
 
 
 # atto to nano and all V2: Woo et al. 2023 and timm; tiny to xlarge and the isotropic ones: Liu et al. 2022; the others,
@@ -24,13 +24,13 @@ VARIANTS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "convnext_base": (ConvNeXt, _stages((3, 3, 27, 3), 128)),
     "convnext_large": (ConvNeXt, _stages((3, 3, 27, 3), 192)),
     "convnext_xlarge": (ConvNeXt, _stages((3, 3, 27, 3), 256)),
-    "convnext_xxlarge": (ConvNeXt, {**_stages((3, 4, 30, 3), 384), "norm_eps": 1e-5}),
-    "convnext_large_mlp": (ConvNeXt, {**_stages((3, 3, 27, 3), 192), "head_hidden_size": 1536}),
-    "convnext_tiny_hnf": (ConvNeXt, {**_stages((3, 3, 9, 3), 96), "head_norm_first": True}),
-    "convnext_atto_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 40), "stem_type": "overlap_tiered"}),
-    "convnext_femto_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 48), "stem_type": "overlap_tiered"}),
-    "convnext_pico_ols": (ConvNeXt, {**_stages((2, 2, 6, 2), 64), "stem_type": "overlap_tiered"}),
-    "convnext_nano_ols": (ConvNeXt, {**_stages((2, 2, 8, 2), 80), "stem_type": "overlap"}),
+    "convnext_xxlarge": (ConvNeXt, _stages((3, 4, 30, 3), 384, norm_eps=1e-5)),
+    "convnext_large_mlp": (ConvNeXt, _stages((3, 3, 27, 3), 192, head_hidden_size=1536)),
+    "convnext_tiny_hnf": (ConvNeXt, _stages((3, 3, 9, 3), 96, head_norm_first=True)),
+    "convnext_atto_ols": (ConvNeXt, _stages((2, 2, 6, 2), 40, stem_type="overlap_tiered")),
+    "convnext_femto_ols": (ConvNeXt, _stages((2, 2, 6, 2), 48, stem_type="overlap_tiered")),
+    "convnext_pico_ols": (ConvNeXt, _stages((2, 2, 6, 2), 64, stem_type="overlap_tiered")),
+    "convnext_nano_ols": (ConvNeXt, _stages((2, 2, 8, 2), 80, stem_type="overlap")),
     "convnextv2_atto": (ConvNeXtV2, _stages((2, 2, 6, 2), 40)),
     "convnextv2_femto": (ConvNeXtV2, _stages((2, 2, 6, 2), 48)),
     "convnextv2_pico": (ConvNeXtV2, _stages((2, 2, 6, 2), 64)),

@@ -17,25 +17,11 @@ from torchvision.models import get_model_weights
 FILE = Path(__file__).with_name("tags.json")
 SIZES = {
     "convnext": (
-        "atto",
-        "femto",
-        "pico",
-        "nano",
-        "tiny",
-        "small",
-        "base",
-        "large",
-        "xlarge",
-        "xxlarge",
-        "large_mlp",
-        "tiny_hnf",
-        "atto_ols",
-        "femto_ols",
-        "pico_ols",
-        "nano_ols",
+        "atto", "femto", "pico", "nano", "tiny", "small", "base", "large", "xlarge", "xxlarge", "large_mlp", "tiny_hnf",
+        "atto_ols", "femto_ols", "pico_ols", "nano_ols",
     ),
     "convnextv2": ("atto", "femto", "pico", "nano", "tiny", "base", "large", "huge"),
-}
+}  # fmt: skip
 
 
 def timm_tags(variant: str) -> dict[str, dict[str, Any]]:
