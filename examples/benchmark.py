@@ -45,10 +45,11 @@ from contestants import (
     make_setup,
     torch_beside,
 )
-from machine import describe_machine, headline, use_device
+from use_device import use_device
 
 import lucid
 from lucid import _device, tape
+from lucid._machine import describe_machine, headline
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 
@@ -231,7 +232,7 @@ def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], i
     a random gradient. What runs side by side or fused in a compiled step does not do so here; the sum is therefore
     no step's time, but it shows where the time goes.
     """
-    machine = describe_machine(None)
+    machine = describe_machine()
     print(headline(machine))
     print(title_of(setup) + "\n")
     contestant = Contestant("lucid-eager", setup, None)

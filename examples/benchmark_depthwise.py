@@ -34,10 +34,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe_machine, headline, use_device
-from report import write_file
+from use_device import use_device
 
 from lucid import _device
+from lucid._files import write_atomically
+from lucid._machine import describe_machine, headline
 from lucid.kernels import launch, tuning
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.geometry import Geometry
@@ -389,7 +390,7 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
     if backend == "cpu":
         print("--tune needs a GPU, and here the CPU computes: it has no cuts to choose from.", file=sys.stderr)
         return {}, 1
-    machine = describe_machine(None)
+    machine = describe_machine()
     print(headline(machine))
     print(
         f"{'x (N, H, W, C)':<16} {'dtype':<9} {'cuts':>5} {'before':>12} {'after':>12}   strip, chunks, threads",
@@ -416,7 +417,7 @@ def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": " ".join(["python", f"examples/{script}", *argv]),
     }
-    write_file(path, (json.dumps(head | results, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps(head | results, indent=1) + "\n").encode())
 
 
 def sizes(text: str, count: int) -> tuple[int, ...]:

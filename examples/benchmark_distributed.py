@@ -27,12 +27,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before lucid loads it
 
 import numpy as np
 from benchmark_depthwise import whole
-from machine import describe_machine, headline
 
 import lucid
 import lucid.nn.functional as F
 from lucid import distributed as dist
 from lucid import models, nn, optim
+from lucid._machine import describe_machine, headline
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     if not args.bucket_mb > 0:
         parser.error(f"--bucket-mb must be above 0, got {args.bucket_mb}")
     dist.init_process_group()
-    machine = describe_machine(None)
+    machine = describe_machine()
     pinned = keep_to_one_core(dist.get_rank(), dist.get_world_size())
     training = Training(args)
     dist.broadcast_parameters(training.model)

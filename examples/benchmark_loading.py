@@ -30,14 +30,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe_machine, headline
 from PIL import Image, ImageFilter
 from recipes import Parser
-from report import write_file
 
 import lucid
 import lucid.nn.functional as F
 from lucid import data, models, optim
+from lucid._files import write_atomically
+from lucid._machine import describe_machine, headline
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
@@ -201,7 +201,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.rounds < 1 or not args.seconds > 0:
         parser.error("--rounds and --seconds must be above 0")
-    machine = describe_machine(None)
+    machine = describe_machine()
     machine["versions"]["pillow"] = Image.__version__
     with contextlib.suppress(ImportError):
         import torchvision
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     if args.json:
         result = {"machine": machine, "reading": reading, "training": training}
-        write_file(args.json, (json.dumps(result, indent=2) + "\n").encode())
+        write_atomically(args.json, (json.dumps(result, indent=2) + "\n").encode())
     return 0
 
 

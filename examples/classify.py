@@ -19,15 +19,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from machine import use_device
 from pictures import Caption, ContactSheet, find_pictures, printable
 from PIL import Image
 from recipes import Parser
-from report import write_file
 from tqdm import tqdm
 from trained import Trained, open_trained, positive
+from use_device import use_device
 
 import lucid
+from lucid._files import write_atomically
 from lucid.data import ImageError, open_image
 from lucid.models.hub import DownloadError
 
@@ -107,7 +107,7 @@ def classify(args: argparse.Namespace) -> int:
     if args.sheet and count:
         picture = io.BytesIO()
         sheet.draw().save(picture, Image.registered_extensions()[args.sheet.suffix.lower()], quality=90)
-        write_file(args.sheet, picture.getvalue())
+        write_atomically(args.sheet, picture.getvalue())
     return count
 
 

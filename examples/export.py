@@ -27,7 +27,6 @@ Needs pip install "lucid-mlx[examples,hub]"; hub only to download.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -35,13 +34,13 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from machine import use_device
 from recipes import Parser
-from report import write_file
 from trained import Trained, open_trained, positive
+from use_device import use_device
 
 import lucid
 from lucid import kernels, models, tape
+from lucid._files import atomic_path, write_atomically
 from lucid.models.dialects import DIALECTS
 from lucid.models.hub import DownloadError
 
@@ -79,17 +78,11 @@ def export_function(trained: Trained, path: Path, batch_sizes: list[int], pixels
     function = computation(trained, pixels)
     shape = (size, size, channels) if pixels else (channels, size, size)
     inputs = [example(n, shape, pixels) for n in batch_sizes]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.mlxfn")
-    try:
+    with atomic_path(path) as temporary:
         with mx.exporter(str(temporary), function) as export:
             for one in inputs:
                 export(one)
         check(temporary, function, inputs)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"shapes": [list(one.shape) for one in inputs], "dtype": "uint8" if pixels else "float32"}
 
 
@@ -138,7 +131,7 @@ def export(args: argparse.Namespace) -> str:
         return f"weights of {trained.name} in {args.dialect or 'official'} names"
     found = export_function(trained, args.output, sorted(set(args.batch_sizes or [1])), args.pixels)
     notes = {"model": trained.name, **found, **description(trained)}
-    write_file(args.output.with_suffix(".json"), json.dumps(notes).encode())
+    write_atomically(args.output.with_suffix(".json"), json.dumps(notes).encode())
     shapes = " or ".join(str(tuple(shape)) for shape in found["shapes"])
     return f"{trained.name} as a function of {found['dtype']} {shapes}"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pictures import printable
-from report import write_file
 from tqdm import tqdm
 
 from lucid import data
+from lucid._files import write_atomically
 
 VAL_NAMES = ("val", "valid", "validation", "test")
 SHOWN_CLASSES, SHOWN_PROBLEMS = 20, 50
@@ -129,8 +129,8 @@ def write_tables(photos: Photos, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     split, skipped = folder / "split.csv", folder / "skipped.csv"
-    write_file(split, photos.split_table().encode())
-    write_file(skipped, photos.skipped_table().encode())
+    write_atomically(split, photos.split_table().encode())
+    write_atomically(skipped, photos.skipped_table().encode())
     for path, reason in photos.skipped[:SHOWN_PROBLEMS]:
         print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
     if count := len(photos.skipped):

@@ -10,7 +10,6 @@ and "test" for instance, its "train_loss" and "train_accuracy". Columns that are
 """
 
 import base64
-import os
 import platform
 import struct
 import zlib
@@ -22,7 +21,9 @@ from typing import Any
 
 import numpy as np
 from charts import confusion_chart, line_chart
-from machine import describe_machine
+
+from lucid._files import write_atomically
+from lucid._machine import describe_machine
 
 STYLE = Path(__file__).with_name("report.css")
 # The browser itself sees to it that the page loads nothing and runs nothing.
@@ -66,23 +67,7 @@ def write_report(path: Path, report: Report) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_file(path, page(report).encode())
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """``content`` under ``path``, complete or not at all, whenever the power fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = str(path)  # a full disk names no file
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, page(report).encode())
 
 
 def page(report: Report) -> str:
@@ -240,7 +225,7 @@ def _mistakes(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    machine = describe_machine(None)
+    machine = describe_machine()
     versions = machine.pop("versions")
     facts = {name: value for name, value in machine.items() if value} | {"processor": platform.processor()} | versions
     tables = [("configuration", report.configuration), ("machine and versions", facts)]

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from report import Mistake, Report, write_file, write_report
+from report import Mistake, Report, write_report
 
 import lucid
+from lucid._files import write_atomically
 
 History = list[dict[str, Any]]  # a row for each epoch
 
@@ -51,7 +52,7 @@ class RunFolder:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         probe = self.folder / ".probe"
-        write_file(probe, b" ")
+        write_atomically(probe, b" ")
         probe.unlink()
 
     def write(self, trainer: Any) -> None:
@@ -65,9 +66,9 @@ class RunFolder:
         if best is history[-1]:
             lucid.save(weights, self.folder / "best.safetensors", self.metadata)
         lucid.save(weights, self.folder / "last.safetensors", self.metadata)
-        write_file(self.folder / "history.csv", table(history).encode())
+        write_atomically(self.folder / "history.csv", table(history).encode())
         accuracy = f"{best[f'{part}_accuracy']:.2%} {part} accuracy in epoch {best['epoch']}"
-        write_file(self.folder / "curves.png", draw_curves(history, f"{self.title}: {accuracy}", part))
+        write_atomically(self.folder / "curves.png", draw_curves(history, f"{self.title}: {accuracy}", part))
         self._write_report(trainer)
         self._write_events(history, part)
 

@@ -13,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype, converted
@@ -325,7 +325,7 @@ class Tensor(tape.TensorBase):
         a checkpointed layer that runs again in the backward pass does not count twice."""
         if not tape.is_replaying():
             self._array = array
-            _pending.note(self)
+            _deferred.track(self)
 
     def _write(self, what: str, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Become ``function(self, ...)``: what every writing method does."""

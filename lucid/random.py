@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, as_array
@@ -60,7 +60,7 @@ def key() -> mx.array:
     """A fresh key; the state moves on. Two calls never return the same key."""
     pair = mx.random.split(_current())
     _state._array = pair[0]
-    _pending.note(_state)
+    _deferred.track(_state)
     return pair[1]
 
 

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, ove
 
 import mlx.core as mx
 
-from lucid import _pending, _precision
+from lucid import _deferred, _precision
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -556,7 +556,7 @@ def backward(
         if wanted is None:
             # Gradients to add to: of a micro-batch that was gone through before. It is evaluated by itself, so that the
             # memory of one is free before the next one is, however many are added up.
-            _pending.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
+            _deferred.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
         for leaf, gradient in leaves.values():
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid import _pending, random, tape
+from lucid import _deferred, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
 from lucid._compile.closure import Outside
@@ -65,7 +65,7 @@ class Compiled:
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not _pending.evaluating():  # inside another compiled function: part of its graph
+        if not _deferred.evaluating():  # inside another compiled function: part of its graph
             return self._function(*args, **kwargs)
         if self._outside is None:
             self._state.adopt(bare_modules(self._function))
@@ -108,7 +108,7 @@ class Compiled:
         self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
         result = _built(recipe.result, outputs, tensors, node, recipe.tracked)
         if recipe.changes or recipe.starts:
-            _pending.evaluate(outputs)
+            _deferred.evaluate(outputs)
         return result
 
     def _put_back(

@@ -12,7 +12,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _pending, random, tape
+from lucid import _deferred, random, tape
 from lucid._compile.arguments import Place, Shape, rebuilt
 from lucid._compile.closure import Outside
 from lucid._compile.refusals import check_changes, check_kept, counters, rates_of
@@ -51,7 +51,7 @@ class Recipe:
         self.sources: list[int] = []  # ... with respect to these tensors, state first
         self.count_of_last = 0  # inputs behind those of state and gradients: the arguments and the key
         self.pull: Callable[..., list[mx.array]] | None = None
-        self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_pending.on_call``
+        self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_deferred.on_call``
         self.changes = False
         self.starts = False  # whether other processes wait for something inside, whoever reads the results here
         self.ignored = False  # whether the function has changed Python numbers
@@ -92,9 +92,9 @@ class Recipe:
     ) -> tuple[list[mx.array], set[int]]:
         given, leaves, grads, arrays = self._put(inputs)
         args, kwargs = self.shape.filled(state=self.plan.tensors, tensor=given, array=arrays)
-        with _pending.collecting():
+        with _deferred.collecting():
             result = self.function(*args, **kwargs)
-            memo = _pending.memo() or {}
+            memo = _deferred.memo() or {}
             self.on_call = memo.get("on call", [])
             self.starts = "collective" in memo
         outputs: list[mx.array] = []
@@ -203,7 +203,7 @@ class Recipe:
         try:
             given, _, _, arrays = self._put(inputs)
             args, kwargs = self.shape.filled(state=plan.tensors, tensor=given, array=arrays)
-            with tape.replaying(), tape.autocasting(self.low), _pending.collecting():
+            with tape.replaying(), tape.autocasting(self.low), _deferred.collecting():
                 result = self.function(*args, **kwargs)
             found: dict[int, mx.array] = {}
             _match(self.result, result, found)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer
 from lucid.optim.param_group import ParamGroup
@@ -142,9 +142,9 @@ class GradScaler:
             for group in optimizer.param_groups
             for p in group["params"]
         ]
-        with _pending.collecting():  # what the step computed is evaluated once it has been selected
+        with _deferred.collecting():  # what the step computed is evaluated once it has been selected
             result = optimizer.step(**kwargs)
-        _pending.evaluate(_selected(optimizer, before, progress.overflow))
+        _deferred.evaluate(_selected(optimizer, before, progress.overflow))
         self._went(progress._replace(stepped=True))
         return result
 
@@ -171,7 +171,7 @@ class GradScaler:
 
     def _set(self, tensor: Tensor, array: mx.array) -> None:
         tensor._rebind(array)
-        _pending.note(tensor)  # the next step evaluates it
+        _deferred.track(tensor)  # the next step evaluates it
 
     def get_scale(self) -> float:
         """The scale as a number (waits for its value); 1.0 when not enabled."""

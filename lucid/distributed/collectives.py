@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid.distributed.buckets import buckets, through
@@ -184,22 +184,22 @@ def barrier() -> None:
 def note(group: ProcessGroup, what: str) -> None:
     """Tell the watch of a call, now or at every call of the function that is being traced."""
     if group.watch is not None:
-        _pending.on_call(functools.partial(group.watch.called, what))
+        _deferred.on_call(functools.partial(group.watch.called, what))
 
 
 def in_order(array: mx.array) -> mx.array:
     """``array``, not to be computed before the collective that was traced last."""
-    memo = _pending.memo()
+    memo = _deferred.memo()
     before = None if memo is None else memo.get("collective")
     return array if before is None else mx.depends([array], [before])[0]
 
 
 def started(array: mx.array) -> mx.array:
     """``array``, the result of a collective, on its way; in a trace the next collective will come after it."""
-    memo = _pending.memo()
+    memo = _deferred.memo()
     if memo is not None:
         memo["collective"] = array
-    _pending.start([array])
+    _deferred.start([array])
     return array
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid._checks import dtype_name
+from lucid._files import write_atomically
 from lucid._version import __version__
 from lucid.kernels import split
 from lucid.kernels.split import STRIPS, Split
@@ -78,12 +79,7 @@ def save() -> Path:
     cuts = {name: [one.strip, one.chunks, one.threads] for name, one in sorted(_table().items())}
     target = path()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps({**_identity(), "cuts": cuts}, indent=1), encoding="utf-8")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(target, json.dumps({**_identity(), "cuts": cuts}, indent=1).encode())
     return target
 
 

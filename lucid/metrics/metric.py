@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import mlx.core as mx
 
-from lucid import _pending, tape
+from lucid import _deferred, tape
 from lucid._tensor import Tensor, as_array
 
 Sums = dict[str, mx.array]
@@ -47,7 +47,7 @@ class Metric:
     def _set(self, sums: Sums) -> None:
         for name, tensor in self._sums.items():
             tensor._rebind(sums[name])
-            _pending.note(tensor)
+            _deferred.track(tensor)
 
     def _arrays(self) -> Sums:
         return {name: tensor._array for name, tensor in self._sums.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._tensor import Tensor, as_array
 from lucid.optim.optimizer import working_dtype
 
@@ -76,7 +76,7 @@ class EMA:
         for source, average in self._pairs:
             value, old = source._array.astype(average.dtype), average._array
             average._rebind(old + weight.astype(old.dtype) * (value - old) if source.requires_grad else value)
-        _pending.evaluate([self._updates._array, *(average._array for _, average in self._pairs)])
+        _deferred.evaluate([self._updates._array, *(average._array for _, average in self._pairs)])
 
     def _check_not_applied(self, what: str) -> None:
         if self._kept is not None:

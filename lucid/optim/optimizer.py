@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _pending, tape
+from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
 from lucid.ops._common import LOW_PRECISION
@@ -168,7 +168,7 @@ class Optimizer:
         for group, due in work:
             if due:
                 self._update(group, due, changed)
-        _pending.evaluate(changed)
+        _deferred.evaluate(changed)
         return loss
 
     def _due(self, group: ParamGroup, number: int) -> list[Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import tape
+from lucid._files import atomic_path
 from lucid._tensor import Tensor, as_array
 
 
@@ -42,17 +43,11 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
     for key, text in metadata.items():
         if not (isinstance(key, str) and isinstance(text, str)):
             raise TypeError(f"save: metadata must hold strings alone, got {key!r}: {text!r}; json.dumps makes one")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.safetensors")
     try:
-        with temporary.open("wb") as file:
+        with atomic_path(target) as temporary, temporary.open("wb") as file:
             mx.save_safetensors(file, arrays, metadata)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
     except OSError as error:
         raise OSError(error.errno, f"save: {target} could not be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:

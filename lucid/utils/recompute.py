@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid import _pending, random, tape
+from lucid import _deferred, random, tape
 from lucid._tensor import Tensor
 
 
@@ -65,7 +65,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     held_kwargs = {name: _held(a, places) for name, a in kwargs.items()}
 
     def call(given: list[Tensor]) -> list[Tensor]:
-        with tape.autocasting(low), _pending.collecting(), random.fork(key):
+        with tape.autocasting(low), _deferred.collecting(), random.fork(key):
             again = function(
                 *(_given(a, given) for a in held), **{name: _given(a, given) for name, a in held_kwargs.items()}
             )

@@ -1,7 +1,6 @@
 """The report's page: what it shows, that it needs nothing beside it, and how a browser takes it."""
 
 import base64
-import errno
 import importlib
 import io
 import json
@@ -202,33 +201,6 @@ def test_png_refuses_what_it_cannot_write(report):
     for wrong in (np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3), np.float32)):
         with pytest.raises(ValueError, match=r"png: image must be uint8 of 1 or 3 channels \(H, W, C\), got"):
             report.png(wrong)
-
-
-def test_an_interrupted_write_leaves_the_former_page(report, tmp_path, monkeypatch):
-    path = tmp_path / "report.html"
-    report.write_report(path, example(report))
-    before = path.read_bytes()
-    assert before.decode().startswith("<!DOCTYPE html>")
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    for name in ("fsync", "replace"):
-        with monkeypatch.context() as patch:
-            patch.setattr(report.os, name, interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                report.write_file(path, b"half")
-        assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_names_the_file(report, tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(report.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device: '.*report.html'"):
-        report.write_file(tmp_path / "report.html", b"half")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("count", [21, 40, 100])

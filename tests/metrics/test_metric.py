@@ -6,7 +6,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import metrics, nn, optim
-from lucid._pending import collecting
+from lucid._deferred import collecting
 from tests._compile.steps import batches, small_step
 
 ALL = [metrics.Accuracy, lambda: metrics.Accuracy(top_k=2), lambda: metrics.ConfusionMatrix(3), metrics.MeanMetric]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import _pending
+from lucid import _deferred
 from lucid.optim import SGD, Adafactor, Adagrad, Adam, AdamW, Lion, Muon, Optimizer, RMSprop
 
 ALL = [
@@ -82,7 +82,7 @@ def test_a_step_schedules_what_was_noted(monkeypatch):
     scheduled = []
     [p] = with_gradients(leaf(3))
     statistic = lucid.zeros(2)
-    _pending.drain()  # the random numbers
+    _deferred.drain()  # the random numbers
     monkeypatch.setattr(mx, "async_eval", lambda *arrays: scheduled.extend(arrays))
     statistic._update(statistic._array + 1)
     optimizer = Adam([p])
@@ -233,7 +233,7 @@ def test_a_step_can_be_compiled(kind, options):
     for lr in (0.1, 0.01, 0.02):
         optimizer.param_groups[0]["lr"] = eager.param_groups[0]["lr"] = lr
         held = [owner._array for owner in owners]
-        with _pending.collecting():
+        with _deferred.collecting():
             results = compiled(held)
         for owner, array in zip(owners, results, strict=True):
             owner._rebind(array)

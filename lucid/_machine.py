@@ -1,31 +1,21 @@
-"""The machine that a program here runs on: chosen by an option, and described for who reads its numbers."""
+"""A description of this machine, for reports, ``lucid info`` and benchmarks."""
 
-import argparse
 import os
 import platform
 from typing import Any
 
 import numpy as np
 
-import lucid
 from lucid import _device
+from lucid._version import __version__
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
-
-
-def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
-    """Compute on the device that an option names, if it does. One that is not there ends the program with code 2."""
-    try:
-        if name:
-            lucid.device(name)
-    except RuntimeError as error:
-        parser.error(str(error))
+import mlx.core as mx  # isort: skip  # After _device: on Linux it loads a fast BLAS ahead of MLX.
 
 
-def describe_machine(torch: tuple[Any, str] | None) -> dict[str, Any]:
+def describe_machine(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
     """What a reader of the numbers needs to know; no names of people, hosts or folders."""
     device = mx.device_info()
-    versions = {"python": platform.python_version(), "lucid": lucid.__version__, "mlx": mx.__version__}
+    versions = {"python": platform.python_version(), "lucid": __version__, "mlx": mx.__version__}  # type: ignore[attr-defined]
     if torch is not None:
         versions["torch"] = f"{torch[0].__version__} on {torch[1]}"
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

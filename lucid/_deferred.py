@@ -1,9 +1,9 @@
 """Values that change outside the graph and wait for the next evaluation.
 
 A running mean is rebound at every forward pass, and nothing that the user reads depends on it. Left alone, each new
-value would hang on to the whole chain of former ones. Whoever rebinds such a value calls ``note(owner)``; the
+value would hang on to the whole chain of former ones. Whoever rebinds such a value calls ``track(owner)``; the
 optimizer's step calls ``drain()`` and evaluates what it gets together with the parameters. Where no optimizer runs, the
-second ``note`` of an owner evaluates the value before, so the chain never grows longer than two links.
+second ``track`` of an owner evaluates the value before, so the chain never grows longer than two links.
 """
 
 import weakref
@@ -21,7 +21,7 @@ _evaluates = True
 _memo: dict[str, Any] | None = None
 
 
-def note(owner: Any) -> None:
+def track(owner: Any) -> None:
     """Remember, weakly, that ``owner._array`` was just rebound and is not evaluated yet."""
     key, array = id(owner), owner._array
     entry = _entries.get(key)
@@ -31,7 +31,7 @@ def note(owner: Any) -> None:
 
 
 def drain() -> list[mx.array]:
-    """The present arrays of all noted owners that still live, in the order of their first note; then none is noted."""
+    """The current arrays of the tracked owners that are still alive, in order; forgets them all."""
     entries = list(_entries.values())
     _entries.clear()
     owners = (reference() for reference, _ in entries)
