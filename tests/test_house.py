@@ -1,8 +1,9 @@
-"""The house's rules: imports go down only, no function hides a module, one stem per kernel."""
+"""The architecture: imports go down only, no function hides a module, one package per kernel, files stay small."""
 
 import ast
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +36,11 @@ LEVELS = [
 LEVEL = {unit: level for level, row in enumerate(LEVELS) for unit in row}
 # From here on a unit may also `import lucid`, which imports nothing of these rows.
 WHOLE = LEVEL["export"]
+# The only packages that may be imported inside a function: the extras. Everything else stands at the top of the file.
+OPTIONAL = {"PIL", "pillow_heif", "huggingface_hub", "tqdm", "matplotlib", "sklearn", "tensorboardX"}
+MAX_LINES = 500
+# _device explains a missing MLX backend and loads OpenBLAS before mlx.core is imported.
+LATE = {("_device", "mlx")}
 FILES = sorted(path for path in (ROOT / "lucid").rglob("*.py") if path != ROOT / "lucid" / "__init__.py")
 
 
@@ -63,7 +69,8 @@ def faults(source, unit):
         if top == "":
             yield f"line {line}: a relative import"
         elif top != "lucid":
-            continue
+            if not outermost and top not in OPTIONAL and (unit, top) not in LATE:
+                yield f"line {line}: {name} is imported inside a function and is no optional package"
         elif (not rest or rest[0] not in LEVEL) and LEVEL[unit] >= WHOLE:
             if not outermost:
                 yield f"line {line}: {name} is imported inside a function"
@@ -93,6 +100,7 @@ def test_imports_go_down_only(path):
         ("def f():\n    from lucid import tape", "line 2: lucid.tape is imported inside a function"),
         ("from lucid import Tensor", "lucid.Tensor is in no level"),
         ("try:\n    import lucid\nexcept ImportError:\n    pass", "lucid is in no level"),
+        ("def f():\n    import json", "line 2: json is imported inside a function"),
     ],
 )
 def test_the_import_rule_finds(source, fault):
@@ -119,6 +127,20 @@ def test_no_public_name_hides_a_module():
         package, _, stem = info.name.rpartition(".")
         beside = getattr(importlib.import_module(package), stem)
         assert isinstance(beside, ModuleType), f"{package}.{stem} is {beside!r}: it hides the file of that name"
+
+
+def test_no_file_is_too_long():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > MAX_LINES} == {}
+    assert sorted(lengths.values())[len(lengths) // 2] < 140
+
+
+def test_contributing_shows_the_table():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"`(\w+)`", line.split("|")[2]) for line in re.findall(r"^\| \d .*", text, re.MULTILINE)]
+    named = [unit for row in rows for unit in row if unit not in ("examples", "tests", "docs")]
+    present = {unit_of(path) for path in FILES}
+    assert named == [unit for row in LEVELS for unit in row if unit in present]
 
 
 def test_one_stem_per_kernel():
