@@ -23,9 +23,9 @@ from lucid.data.collate import default_collate, to_numpy, to_tensors
 from lucid.data.dataset import IterableDataset, batch_of, samples_of
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
 from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
+from lucid.data.transforms import HostTransform
 from lucid.data.workers import run_ahead
 
-BatchTransform = Callable[[Any, np.random.Generator], Any]
 _END = object()
 
 
@@ -79,7 +79,7 @@ class DataLoader:
         drop_last: bool = False,
         generator: int | np.random.Generator | None = None,
         seed: int | None = None,
-        batch_transform: BatchTransform | None = None,
+        batch_transform: HostTransform | None = None,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
     ) -> None:

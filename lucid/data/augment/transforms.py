@@ -1,11 +1,11 @@
-"""The augmentations as objects, with the names and arguments of torchvision and timm.
+"""Device transforms as objects, with the names and arguments of torchvision and timm.
 
-Called with images, they give images; with images and labels, both. The key is drawn from ``lucid.random`` unless one is
-given, as a layer does it, so inside of ``lucid.compile`` every call draws anew.
+``DeviceTransform`` is the protocol: given images, a transform returns images; given images and labels, it returns both.
+Without ``key=`` it draws a key from ``lucid.random``, as layers do, so every call of a compiled step draws anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lucid import _checks, random
 from lucid.data.augment import color, erasing, mixing, placing, policies, warping
@@ -14,8 +14,30 @@ from lucid.ops._types import TensorLike
 from lucid.tape import unwrap
 
 
+class DeviceTransform(Protocol):
+    """A callable that changes a batch on the device: images (N, C, H, W), and labels if it is given any.
+
+    It runs inside the compiled step, so it must use tensor operations only, never read a value, and draw all random
+    numbers from ``key``. Write one by subclassing ``Augmentation``, or as a function of this signature if the labels
+    change too. ::
+
+        def flip_vertically(images, labels=None, *, key=None):
+            images = images.flip(2)
+            return images if labels is None else (images, labels)
+    """
+
+    def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any: ...
+
+
 class Augmentation:
-    """A random change of a batch of images. Subclasses define ``apply(images, key)``."""
+    """Base class for device transforms that leave labels alone: define ``apply(images, key)``. ::
+
+    class Brightness(augment.Augmentation):
+        def apply(self, images, key):
+            with lucid.random.fork(key):  # draws from the key, also in a compiled step
+                factor = lucid.rand(len(images))
+            return augment.adjust_brightness(images, factor)
+    """
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
         images = self.apply(images, random.key() if key is None else key)
@@ -30,18 +52,18 @@ class Augmentation:
 
 
 class Compose:
-    """Several augmentations, one after the other, from one key: each gets a part of its own."""
+    """Device transforms applied in order. One key is split into one for each."""
 
-    def __init__(self, transforms: Sequence[Any]) -> None:
+    def __init__(self, transforms: Sequence[DeviceTransform]) -> None:
         self.transforms = list(transforms)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
         keys = keys_from("Compose", random.key() if key is None else unwrap(key), max(len(self.transforms), 1))
-        for transform, one in zip(self.transforms, keys, strict=False):
+        for transform, own_key in zip(self.transforms, keys, strict=False):
             if labels is None:
-                images = transform(images, key=one)
+                images = transform(images, key=own_key)
             else:
-                images, labels = transform(images, labels, key=one)
+                images, labels = transform(images, labels, key=own_key)
         return images if labels is None else (images, labels)
 
     def __repr__(self) -> str:
@@ -177,7 +199,9 @@ class Mixup:
         self.label_smoothing = _checks.probability("Mixup", "label_smoothing", label_smoothing)
         self.num_classes = _checks.integer("Mixup", "num_classes", num_classes, 1)
 
-    def __call__(self, images: TensorLike, labels: TensorLike, *, key: TensorLike = None) -> Any:
+    def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
+        if labels is None:
+            raise TypeError("Mixup: needs labels, because it mixes them too; call it with images and labels")
         return mixing.mixup_or_cutmix(images, labels, **vars(self), key=random.key() if key is None else key)
 
     __repr__ = Augmentation.__repr__

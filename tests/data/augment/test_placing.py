@@ -6,7 +6,6 @@ import pytest
 
 import lucid
 from lucid.data import augment
-from lucid.data import transforms as T
 from tests.reference import augment_cases as cases
 
 RECORDED = cases.load()
@@ -45,6 +44,36 @@ def test_random_crops_reach_every_place_equally_often():
     assert ((counts - 900) ** 2 / 900).sum() < 28  # chi-square of 9 degrees of freedom: 1 in 1000 is above
 
 
+def test_random_crop_takes_a_window_of_each_padded_image():
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 6, 5)).astype(np.uint8)
+    out = augment.RandomCrop((6, 5), padding=(1, 2), fill=9)(lucid.tensor(images), key=KEY)
+    assert out.shape == images.shape and out.dtype == lucid.uint8
+    padded = np.pad(images, ((0, 0), (0, 0), (2, 2), (1, 1)), constant_values=9)
+    offsets = []
+    for one, source in zip(out.numpy(), padded, strict=True):
+        found = [(t, f) for t in range(5) for f in range(3) if (source[:, t : t + 6, f : f + 5] == one).all()]
+        assert len(found) == 1
+        offsets += found
+    assert len(set(offsets)) > 3
+
+
+def test_random_crop_without_padding_reaches_every_corner_equally_often():
+    image = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)
+    out = augment.RandomCrop(3)(lucid.tensor(np.repeat(image, 9000, axis=0)), key=KEY).numpy()
+    corners, counts = np.unique(out[:, 0, 0, 0], return_counts=True)
+    assert corners.tolist() == [0, 1, 2, 5, 6, 7, 10, 11, 12]
+    assert abs(counts - 1000).max() < 150
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric"])
+def test_padding_modes_add_only_pixels_of_the_image(mode):
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 6, 5)).astype(np.uint8)
+    out = augment.RandomCrop(6, padding=2, padding_mode=mode)(lucid.tensor(images), key=KEY).numpy()
+    assert out.shape == (7, 3, 6, 6)
+    for one, source in zip(out, images, strict=True):
+        assert set(one.ravel()) <= set(source.ravel())
+
+
 def test_fill_may_differ_by_channel():
     out = augment.random_crop(lucid.zeros(2, 3, 1, 1, dtype=lucid.uint8), 3, padding=1, fill=[1, 2, 3], key=KEY).numpy()
     assert out.sum(axis=(2, 3)).tolist() == [[8, 16, 24]] * 2
@@ -59,6 +88,13 @@ def test_flips_mirror_whole_images_with_probability_p(p):
     kept = (out == before).all((1, 2, 3))
     assert (flipped ^ kept).all()
     assert abs(flipped.mean() - p) <= 4 * np.sqrt(p * (1 - p) / 4000)
+
+
+def test_flips_of_color_images_mirror_each_row():
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 6, 5)).astype(np.uint8)
+    flipped, kept = (augment.RandomHorizontalFlip(p)(lucid.tensor(images), key=KEY).numpy() for p in (1, 0))
+    np.testing.assert_array_equal(flipped, images[..., ::-1])
+    np.testing.assert_array_equal(kept, images)
 
 
 def test_batches_of_nothing_stay_so():
@@ -95,16 +131,26 @@ def test_wrong_arguments_are_refused(call, error, message):
         call(lucid.zeros(2, 3, 4, 5))
 
 
-def test_normalize_is_that_of_the_numpy_transforms():
+def test_normalize_is_per_channel():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6)).astype(np.uint8)
-    wanted = T.Compose([T.ToFloat(), T.Normalize(MEAN, STD)])(images)
+
+    def expected(scaled):
+        return (scaled - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+
     out = augment.normalize(lucid.tensor(images), MEAN, STD)
     assert out.dtype == lucid.float32
-    np.testing.assert_allclose(out.numpy(), wanted, atol=2e-6)
-    floats = lucid.tensor(T.ToFloat()(images))
-    np.testing.assert_allclose(augment.normalize(floats, MEAN, STD).numpy(), wanted, atol=2e-6)
+    np.testing.assert_allclose(out.numpy(), expected(images / 255), atol=2e-6)
+    floats = lucid.tensor((images / 255).astype(np.float32))
+    np.testing.assert_allclose(augment.normalize(floats, MEAN, STD).numpy(), expected(images / 255), atol=2e-6)
     sixteenth = augment.normalize(lucid.tensor(images // 16), MEAN, STD, 16).numpy()
-    np.testing.assert_allclose(sixteenth, T.Compose([T.ToFloat(16), T.Normalize(MEAN, STD)])(images // 16), atol=2e-6)
+    np.testing.assert_allclose(sixteenth, expected(images // 16 / 16), atol=2e-6)
+
+
+def test_normalize_leaves_its_input_alone():
+    x = np.random.default_rng(0).random((7, 3, 6, 5), dtype=np.float32)
+    images = lucid.tensor(x)
+    augment.Normalize(MEAN, STD)(images)
+    np.testing.assert_array_equal(images.numpy(), x)
 
 
 @pytest.mark.parametrize(

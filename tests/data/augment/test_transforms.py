@@ -102,6 +102,58 @@ def test_compose_passes_images_and_labels_on():
     assert augment.Compose([])(x) is x
 
 
+def test_a_chain_leaves_its_input_alone_and_its_key_decides():
+    images = cases.images(3)
+    chain = augment.Compose(
+        [augment.RandomCrop(7, padding=2), augment.RandomHorizontalFlip(), augment.Normalize([0] * 3, [1] * 3)]
+    )
+    batch = lucid.tensor(images)
+    first, again, other = (chain(batch, key=mx.random.key(seed)).numpy() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(batch.numpy(), images)
+
+
+class Brightness(augment.Augmentation):
+    """A user's own device transform that leaves the labels alone."""
+
+    def __init__(self, highest):
+        self.highest = highest
+
+    def apply(self, images, key):
+        with lucid.random.fork(key):
+            factor = lucid.rand(len(images)) * self.highest
+        return augment.adjust_brightness(images, factor)
+
+
+def shuffled(images, labels=None, *, key=None):
+    """A user's own device transform that changes the labels too."""
+    order = lucid.tensor(mx.random.permutation(len(images), key=lucid.random.key() if key is None else key))
+    return images[order] if labels is None else (images[order], labels[order])
+
+
+@pytest.mark.parametrize("transform", [Brightness(2.0), shuffled], ids=["class", "function"])
+def test_a_device_transform_of_ones_own_works_like_those_of_the_library(transform):
+    images, labels = given(BYTES[0])
+    first, again, other = (transform(images, labels, key=mx.random.key(seed)) for seed in (1, 1, 5))
+    assert same(first, again) and not same(first, other)
+    chain = augment.Compose([augment.RandomHorizontalFlip(), transform, augment.Normalize([0.5] * 3, [0.25] * 3)])
+    step = lucid.compile(lambda images, labels: chain(images, labels))
+    lucid.manual_seed(3)
+    eager = [chain(images, labels) for _ in range(2)]
+    state = lucid.random.get_state().tolist()
+    lucid.manual_seed(3)
+    for wanted in eager:
+        for one, two in zip(wanted, step(images, labels), strict=True):
+            np.testing.assert_allclose(one.numpy(), two.numpy(), atol=2e-6)
+    assert lucid.random.get_state().tolist() == state and not same(*eager)
+    assert chain(images).shape == images.shape
+
+
+def test_reprs_of_ones_own_show_the_options():
+    assert repr(augment.Compose([Brightness(1.5)])) == "Compose([Brightness(highest=1.5)])"
+
+
 def test_normalize_draws_no_number():
     state = lucid.random.get_state().tolist()
     BYTES[6](*given(BYTES[6]))
@@ -126,6 +178,12 @@ def test_reprs_show_the_options():
         (lambda: augment.Mixup(num_classes=2, mode="all"), ValueError, "Mixup: mode must be 'batch', 'pair' or 'elem'"),
         (lambda: augment.Normalize([1], [0]), ValueError, "Normalize: std must be above 0"),
         (lambda: augment.TrivialAugmentWide(1), ValueError, "TrivialAugmentWide: num_magnitude_bins must be at least"),
+        (lambda: augment.Normalize([0], [1, 1]), ValueError, "Normalize: mean has 1 channels but std has 2"),
+        (lambda: augment.Normalize([0], [1])(lucid.ones(1, 3, 2, 2)), ValueError, "3 channels but mean has 1"),
+        (lambda: augment.RandomCrop(9)(lucid.ones(1, 1, 8, 9)), ValueError, r"\(9, 9\) does not fit .* of 8 x 9"),
+        (lambda: augment.RandomCrop(2, padding=-1), ValueError, "RandomCrop: padding must be at least 0, got -1"),
+        (lambda: augment.RandomHorizontalFlip(-0.5), ValueError, "RandomHorizontalFlip: p must be .*, got -0.5"),
+        (lambda: augment.Mixup(num_classes=2)(lucid.ones(1, 3, 2, 2)), TypeError, "Mixup: needs labels"),
         (lambda: augment.Augmentation()(lucid.ones(1)), NotImplementedError, "define apply"),
         (lambda: BYTES[0](lucid.ones(2, 3, 9, 13), key=3), TypeError, "random_crop: key must be a random key"),
     ],
