@@ -20,7 +20,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.collate import default_collate, to_numpy, to_tensors
-from lucid.data.dataset import IterableDataset, batch_of, samples_of
+from lucid.data.dataset import IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
 from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
 from lucid.data.transforms import HostTransform
@@ -224,8 +224,8 @@ class DataLoader:
             sample = self.dataset[indices]
             return sample if self.collate_fn is None else self.collate_fn(sample)
         if self.collate_fn is None:
-            return batch_of(self.dataset, indices)
-        return self.collate_fn(samples_of(self.dataset, indices))
+            return fetch_batch(self.dataset, indices)
+        return self.collate_fn(fetch_samples(self.dataset, indices))
 
     def _stream_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
         stream = _Stream(self.dataset, self.batch_size, self.drop_last, skip=position.batch)

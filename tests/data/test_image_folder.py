@@ -196,14 +196,14 @@ def test_broken_images_are_found_where_they_are(root):
 # Splits ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", [0.1, 0.25, 0.5, 0.9])
-def test_splits_take_the_part_of_each_class(part):
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_splits_take_the_part_of_each_class(fraction):
     targets = np.random.default_rng(0).permutation([0] * 40 + [1] * 20 + [2] * 3 + [3] * 2 + [4])
-    first, second = data.stratified_split(targets, part, seed=1)
+    first, second = data.stratified_split(targets, fraction, seed=1)
     assert sorted(first + second) == list(range(len(targets))) and first == sorted(first) and second == sorted(second)
     counts = np.bincount(targets[second], minlength=5).tolist()
-    assert counts[:2] == [round(40 * part), round(20 * part)]
-    assert counts[2] == min(2, max(1, round(3 * part))) and counts[3:] == [1, 0]
+    assert counts[:2] == [round(40 * fraction), round(20 * fraction)]
+    assert counts[2] == min(2, max(1, round(3 * fraction))) and counts[3:] == [1, 0]
 
 
 def test_splits_depend_on_the_seed_alone():
@@ -213,9 +213,9 @@ def test_splits_depend_on_the_seed_alone():
     # A class of its own does not move the others.
     more = data.stratified_split([*targets, *[2] * 10], 0.3, 5)[1]
     assert [number for number in more if number < 60] == data.stratified_split(targets, 0.3, 5)[1]
-    for part in (0, 1, -0.5, 1.5):
-        with pytest.raises(ValueError, match="part must be above 0 and below 1"):
-            data.stratified_split(targets, part, 0)
+    for fraction in (0, 1, -0.5, 1.5):
+        with pytest.raises(ValueError, match="fraction must be above 0 and below 1"):
+            data.stratified_split(targets, fraction, 0)
 
 
 def test_a_folder_feeds_a_loader(root):

@@ -34,12 +34,13 @@ from lucid.data.augment.color import (
     adjust_saturation,
     adjust_sharpness,
     color_jitter,
+    normalize,
 )
 from lucid.data.augment.device import DeviceDataset, DeviceLoader
 from lucid.data.augment.erasing import erase, random_erasing
+from lucid.data.augment.geometry import crop_at, random_crop, random_horizontal_flip
 from lucid.data.augment.mixing import cutmix, mix_images, mixup, mixup_or_cutmix, soft_targets
 from lucid.data.augment.operations import OPERATIONS, apply_operation
-from lucid.data.augment.placing import crop_at, normalize, random_crop, random_horizontal_flip
 from lucid.data.augment.policies import parse_rand_config, rand_augment, trivial_augment_wide
 from lucid.data.augment.transforms import (
     Augmentation,

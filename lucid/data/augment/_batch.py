@@ -14,16 +14,16 @@ from lucid.ops._common import FLOATING, array
 STEPS = 1 << 16  # how finely a probability or a distribution is cut
 
 
-def batch_of(where: str, images: Any) -> mx.array:
+def as_batch(where: str, images: Any) -> mx.array:
     """``images`` as an array (N, C, H, W)."""
     images = array(where, images, "images")
     _checks.rank(where, "images", images.shape, 4, "(N, C, H, W)")
     return images
 
 
-def bytes_of(where: str, images: Any) -> mx.array:
+def as_uint8_batch(where: str, images: Any) -> mx.array:
     """``images`` as an array (N, C, H, W) of uint8, grey or red, green and blue."""
-    images = batch_of(where, images)
+    images = as_batch(where, images)
     if images.dtype != mx.uint8:
         raise TypeError(
             f"{where}: images must be uint8 from 0 to 255, got {_checks.dtype_name(images.dtype)}; "
@@ -34,9 +34,9 @@ def bytes_of(where: str, images: Any) -> mx.array:
     return images
 
 
-def floats_of(where: str, images: Any) -> mx.array:
+def as_float_batch(where: str, images: Any) -> mx.array:
     """``images`` as an array (N, C, H, W) of floating point."""
-    images = batch_of(where, images)
+    images = as_batch(where, images)
     if images.dtype not in FLOATING:
         raise TypeError(
             f"{where}: images must be floats, got {_checks.dtype_name(images.dtype)}; put Normalize before it"
@@ -44,7 +44,7 @@ def floats_of(where: str, images: Any) -> mx.array:
     return images
 
 
-def keys_from(where: str, key: Any, count: int) -> list[mx.array]:
+def split_key(where: str, key: Any, count: int) -> list[mx.array]:
     """``count`` independent keys from one."""
     if not isinstance(key, mx.array) or key.shape != (2,):
         found = f"shape {key.shape}" if isinstance(key, mx.array) else repr(key)
@@ -62,7 +62,7 @@ def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtyp
     return mx.array(values.reshape(1, -1, 1, 1), dtype)
 
 
-def one_each(
+def per_image(
     where: str, name: str, value: Any, n: int, low: float | None = None, high: float | None = None
 ) -> mx.array:
     """A number as (1,), or one for each image as (N,). Only what is on the host is compared with ``low`` and ``high``:
@@ -76,7 +76,7 @@ def one_each(
     return values.reshape(-1)
 
 
-def integers(key: mx.array, n: int, *counts: int) -> mx.array:
+def draw_integers(key: mx.array, n: int, *counts: int) -> mx.array:
     """(len(counts), n) int32: row i holds numbers from 0 to ``counts[i] - 1``, all equally likely.
 
     Most of what augmentations draw, they draw like this, and look up what it means in tables made on the host, where
@@ -87,9 +87,9 @@ def integers(key: mx.array, n: int, *counts: int) -> mx.array:
     return mx.contiguous((u * mx.array(counts, mx.float32)[:, None]).astype(mx.int32))
 
 
-def normals(key: mx.array, shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+def draw_normals(key: mx.array, shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
     """Normal numbers: one of STEPS quantiles each, a third of the time that MLX takes to compute them on a CPU."""
-    (numbers,) = integers(key, math.prod(shape), STEPS)
+    (numbers,) = draw_integers(key, math.prod(shape), STEPS)
     return mx.take_along_axis(mx.array(normal_quantiles(), dtype), numbers, axis=0).reshape(shape)
 
 
@@ -99,6 +99,6 @@ def normal_quantiles() -> np.ndarray:
     return np.array([NormalDist().inv_cdf((i + 0.5) / STEPS) for i in range(STEPS)])
 
 
-def happens(p: float) -> mx.array:
-    """(STEPS,) bool, the share ``p`` of them true: whether what has this probability happens, by a number drawn."""
+def bernoulli_table(p: float) -> mx.array:
+    """(STEPS,) bool, a share ``p`` of them true: looked up with a random index, a Bernoulli variable."""
     return mx.array(np.arange(STEPS) < round(p * STEPS))

@@ -5,14 +5,15 @@ look-up for all of them. Only saturation and sharpness look at more than one val
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import bytes_of, keys_from, one_each
+from lucid.data.augment._batch import as_batch, as_uint8_batch, per_image, split_key
+from lucid.ops._common import FLOATING
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -23,31 +24,45 @@ _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 
 
 @op
-def adjust_brightness(images: TensorLike, factor: TensorLike) -> mx.array:
+def adjust_brightness(images: TensorLike, brightness_factor: TensorLike) -> mx.array:
     """``images`` blended with black: 0 gives black, 2 doubles every value. ``factor``: a number from 0 on, or (N,)."""
-    images = bytes_of("adjust_brightness", images)
-    return blend(mx.array(0, mx.uint8), images, of_each("adjust_brightness", images, factor))
+    images = as_uint8_batch("adjust_brightness", images)
+    return blend(
+        mx.array(0, mx.uint8),
+        images,
+        factor_per_image("adjust_brightness", "brightness_factor", images, brightness_factor),
+    )
 
 
 @op
-def adjust_contrast(images: TensorLike, factor: TensorLike) -> mx.array:
+def adjust_contrast(images: TensorLike, contrast_factor: TensorLike) -> mx.array:
     """``images`` blended with their mean grey. ``factor`` as above."""
-    images = bytes_of("adjust_contrast", images)
-    return blend(mean_of(grey(images)), images, of_each("adjust_contrast", images, factor))
+    images = as_uint8_batch("adjust_contrast", images)
+    return blend(
+        mean_luma(to_grayscale(images)),
+        images,
+        factor_per_image("adjust_contrast", "contrast_factor", images, contrast_factor),
+    )
 
 
 @op
-def adjust_saturation(images: TensorLike, factor: TensorLike) -> mx.array:
+def adjust_saturation(images: TensorLike, saturation_factor: TensorLike) -> mx.array:
     """``images`` blended with themselves in grey. ``factor`` as above."""
-    images = bytes_of("adjust_saturation", images)
-    return blend(grey(images), images, of_each("adjust_saturation", images, factor))
+    images = as_uint8_batch("adjust_saturation", images)
+    return blend(
+        to_grayscale(images),
+        images,
+        factor_per_image("adjust_saturation", "saturation_factor", images, saturation_factor),
+    )
 
 
 @op
-def adjust_sharpness(images: TensorLike, factor: TensorLike) -> mx.array:
+def adjust_sharpness(images: TensorLike, sharpness_factor: TensorLike) -> mx.array:
     """``images`` blended with themselves smoothed: 0 smooths, 1 gives the image, 2 sharpens. ``factor`` as above."""
-    images = bytes_of("adjust_sharpness", images)
-    return blend(smooth(images), images, of_each("adjust_sharpness", images, factor))
+    images = as_uint8_batch("adjust_sharpness", images)
+    return blend(
+        smooth(images), images, factor_per_image("adjust_sharpness", "sharpness_factor", images, sharpness_factor)
+    )
 
 
 def blend(degenerate: mx.array, images: mx.array, factor: mx.array) -> mx.array:
@@ -60,7 +75,7 @@ def blend(degenerate: mx.array, images: mx.array, factor: mx.array) -> mx.array:
     return mx.clip(out, 0, 255).astype(mx.uint8)
 
 
-def grey(images: mx.array) -> mx.array:
+def to_grayscale(images: mx.array) -> mx.array:
     """(N, 1, H, W) uint8: the luma."""
     if images.shape[1] == 1:
         return images
@@ -69,7 +84,7 @@ def grey(images: mx.array) -> mx.array:
     return mx.right_shift(luma, mx.array(16, mx.int32)).astype(mx.uint8)
 
 
-def mean_of(luma: mx.array) -> mx.array:
+def mean_luma(luma: mx.array) -> mx.array:
     """(N, 1, 1, 1) uint8: the mean of (N, 1, H, W), rounded half up."""
     count = luma.shape[2] * luma.shape[3]
     total = mx.sum(luma.astype(mx.int32), axis=(2, 3), keepdims=True)  # 8 million white pixels fit
@@ -88,7 +103,7 @@ def smooth(images: mx.array) -> mx.array:
     return mx.concatenate([images[:, :, :1], middle, images[:, :, -1:]], axis=2)
 
 
-def looked_up(images: mx.array, tables: mx.array) -> mx.array:
+def apply_tables(images: mx.array, tables: mx.array) -> mx.array:
     """``out[n, c, i, j] = tables[n, c, images[n, c, i, j]]`` for tables (N, C, 256)."""
     n, c, height, width = images.shape
     at = images.reshape(n, c, height * width).astype(mx.uint32)
@@ -97,18 +112,18 @@ def looked_up(images: mx.array, tables: mx.array) -> mx.array:
 
 def contrast_tables(images: mx.array, factor: mx.array) -> mx.array:
     """(N, 1, 256): what ``adjust_contrast`` makes of every value. factor (N, 1, 1)."""
-    return blend(mean_of(grey(images))[..., 0], mx.arange(256), factor)
+    return blend(mean_luma(to_grayscale(images))[..., 0], mx.arange(256), factor)
 
 
 def autocontrast_tables(images: mx.array) -> mx.array:
     """(N, C, 256): the darkest value to 0, the brightest to 255, linear between them."""
     low, high = mx.min(images, axis=(2, 3)).astype(mx.int32), mx.max(images, axis=(2, 3)).astype(mx.int32)
     row = mx.where(low < high, high * (high - 1) // 2 + low + 1, 0)
-    return _stretched()[row]
+    return _autocontrast_rows()[row]
 
 
 @functools.lru_cache(maxsize=1)
-def _stretched() -> mx.array:
+def _autocontrast_rows() -> mx.array:
     """(32641, 256) uint8: row 0 changes nothing; row 1 + high * (high - 1) / 2 + low maps low ... high to 0 ... 255.
 
     A table, since Pillow computes in float64: 1 in 230 of its values is one below what whole numbers give.
@@ -136,22 +151,24 @@ def equalize_tables(images: mx.array) -> mx.array:
     return mx.where(step == 0, mx.arange(256), spread).astype(mx.uint8)
 
 
-def of_each(where: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None) -> mx.array:
+def factor_per_image(
+    where: str, name: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None
+) -> mx.array:
     """(N or 1, 1, 1, 1) float32."""
-    return one_each(where, "factor", factor, len(images), low, high).astype(mx.float32)[:, None, None, None]
+    return per_image(where, name, factor, len(images), low, high).astype(mx.float32)[:, None, None, None]
 
 
 @op
-def adjust_hue(images: TensorLike, factor: TensorLike) -> mx.array:
-    """``images`` (N, C, H, W) uint8 with their hue turned by ``factor``, from -0.5 to 0.5: the opposite colour.
+def adjust_hue(images: TensorLike, hue_factor: TensorLike) -> mx.array:
+    """``images`` (N, C, H, W) uint8 with their hue shift_hue by ``factor``, from -0.5 to 0.5: the opposite colour.
 
     ``factor`` is a number or (N,). Grey images have no hue and stay.
     """
-    images = bytes_of("adjust_hue", images)
-    return turned(images, of_each("adjust_hue", images, factor, -0.5, 0.5)[:, 0] * 255)
+    images = as_uint8_batch("adjust_hue", images)
+    return shift_hue(images, factor_per_image("adjust_hue", "hue_factor", images, hue_factor, -0.5, 0.5)[:, 0] * 255)
 
 
-def turned(images: mx.array, turn: mx.array) -> mx.array:
+def shift_hue(images: mx.array, turn: mx.array) -> mx.array:
     """``images`` with ``turn`` (N or 1, 1, 1), in 255ths and without its fraction, added to their hue."""
     if images.shape[1] == 1:
         return images
@@ -198,13 +215,13 @@ def color_jitter(
         TypeError: images that are not uint8.
         ValueError: options out of range.
     """
-    images = bytes_of("color_jitter", images)
-    ranges = checked_ranges("color_jitter", brightness, contrast, saturation, hue)
+    images = as_uint8_batch("color_jitter", images)
+    ranges = check_ranges("color_jitter", brightness, contrast, saturation, hue)
     active = [i for i, one in enumerate(ranges) if one is not None]
     if not active or images.size == 0:
         return images
     n = images.shape[0]
-    (key,) = keys_from("color_jitter", key, 1)
+    (key,) = split_key("color_jitter", key, 1)
     u = mx.random.uniform(shape=(n, 2, len(active)), key=key)
     order = mx.argsort(u[:, 0], axis=1)
     low, high = (mx.array([one[i] for one in ranges if one is not None]) for i in (0, 1))
@@ -213,21 +230,21 @@ def color_jitter(
     which = mx.array(active, mx.int32)[order]
     for step in range(len(active)):
         one, amount = which[:, step, None, None, None], ordered[:, step, None, None, None]
-        out = _blended(images, one, amount)
+        out = _blend_one(images, one, amount)
         if ranges[_HUE] is not None:
-            out = mx.where(one == _HUE, turned(images, amount[:, 0] * 255), out)
+            out = mx.where(one == _HUE, shift_hue(images, amount[:, 0] * 255), out)
         images = mx.contiguous(out)  # every step of a compiled chain is then made of the same kernels
     return images
 
 
-def _blended(images: mx.array, which: mx.array, factor: mx.array) -> mx.array:
+def _blend_one(images: mx.array, which: mx.array, factor: mx.array) -> mx.array:
     """``images`` after one change each, except that of the hue. which and factor (N, 1, 1, 1)."""
-    luma = grey(images)
-    start = mx.where(which == _CONTRAST, mean_of(luma), luma)
+    luma = to_grayscale(images)
+    start = mx.where(which == _CONTRAST, mean_luma(luma), luma)
     return blend(mx.where(which == _BRIGHTNESS, mx.array(0, mx.uint8), start), images, factor)
 
 
-def checked_ranges(
+def check_ranges(
     where: str, brightness: float | Sequence[float], contrast: float | Sequence[float],
     saturation: float | Sequence[float], hue: float | Sequence[float],
 ) -> tuple[Range, Range, Range, Range]:  # fmt: skip
@@ -252,3 +269,36 @@ def _range(
         width = _checks.number(where, name, value, 0, bounds[1])
         low, high = max(center - width, bounds[0]), center + width
     return None if low == high == center else (low, high)
+
+
+@op
+def normalize(images: TensorLike, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> mx.array:
+    """``(images / max_value - mean) / std`` per channel, float32; images of floats are from 0 to 1 already.
+
+    Shapes: images (N, C, H, W), mean and std of C numbers on the scale from 0 to 1.
+
+    Raises:
+        ValueError: lengths that do not fit each other or the channels, or a ``std`` that is not positive.
+    """
+    images = as_batch("normalize", images)
+    mean, std = check_statistics("normalize", mean, std)
+    max_value = _checks.number("normalize", "max_value", max_value, 0, above=True)
+    if images.shape[1] != len(mean):
+        raise ValueError(f"normalize: images have {images.shape[1]} channels but mean has {len(mean)}")
+    scale = 1.0 if images.dtype in FLOATING else 1 / max_value
+    factor = mx.array([scale / s for s in std])[:, None, None]
+    shift = mx.array([-m / s for m, s in zip(mean, std, strict=True)])[:, None, None]
+    return images.astype(mx.float32) * factor + shift
+
+
+def check_statistics(
+    where: str, mean: Sequence[float], std: Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    for name, values in (("mean", mean), ("std", std)):
+        if not isinstance(values, Iterable):
+            raise TypeError(f"{where}: {name} must have a number for each channel, got {values!r}")
+    mean = tuple(_checks.number(where, "mean", value) for value in mean)
+    std = tuple(_checks.number(where, "std", value, 0, above=True) for value in std)
+    if len(mean) != len(std):
+        raise ValueError(f"{where}: mean has {len(mean)} channels but std has {len(std)}")
+    return mean, std

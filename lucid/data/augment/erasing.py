@@ -10,16 +10,16 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, batch_of, floats_of, integers, keys_from, normals, one_each
+from lucid.data.augment._batch import STEPS, as_batch, as_float_batch, draw_integers, draw_normals, per_image, split_key
 from lucid.ops._common import array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 MODES = ("const", "rand", "pixel")
-_TRIES = 10  # timm's: a rectangle that does not fit is drawn anew, ten times at most
+_ATTEMPTS = 10  # timm's: a rectangle that does not fit is drawn anew, ten times at most
 
 
-def inside_box(images: mx.array, top: mx.array, left: mx.array, height: mx.array, width: mx.array) -> mx.array:
+def box_mask(images: mx.array, top: mx.array, left: mx.array, height: mx.array, width: mx.array) -> mx.array:
     """(N, 1, H, W): the pixels of each image's rectangle, whose corner and size are (N,), or (1,) for all alike."""
     y, x = mx.arange(images.shape[2]), mx.arange(images.shape[3])
     rows = (y >= top[:, None]) & (y < (top + height)[:, None])  # (N, H)
@@ -36,10 +36,10 @@ def erase(
 
     The corner and the size are numbers, or (N,): one for each image.
     """
-    images = batch_of("erase", images)
+    images = as_batch("erase", images)
     value = array("erase", value, "value").astype(images.dtype)
     box = {"top": top, "left": left, "height": height, "width": width}
-    inside = inside_box(images, *(one_each("erase", name, one, len(images)) for name, one in box.items()))
+    inside = box_mask(images, *(per_image("erase", name, one, len(images)) for name, one in box.items()))
     return mx.where(inside, value, images)
 
 
@@ -61,20 +61,20 @@ def random_erasing(
         TypeError: integers with "rand" or "pixel".
     """
     where = "random_erasing"
-    images = batch_of(where, images) if mode == "const" else floats_of(where, images)
-    probability, areas, aspects, counts = checked_options(
+    images = as_batch(where, images) if mode == "const" else as_float_batch(where, images)
+    probability, areas, aspects, counts = check_options(
         where, probability, min_area, max_area, min_aspect, max_aspect, mode, min_count, max_count
     )
     if images.size == 0:
         return images
     n, c, height, width = images.shape
     amounts, starts, sizes = _tables(probability, areas, aspects, counts, height, width)
-    for_count, *each = keys_from(where, key, 1 + counts[1])
-    drawn = integers(for_count, n, STEPS)[0]
+    for_count, *each = split_key(where, key, 1 + counts[1])
+    drawn = draw_integers(for_count, n, STEPS)[0]
     count, start = amounts[drawn], starts[drawn]
     for i, one in enumerate(each):
         place, noise = mx.random.split(one)
-        numbers = integers(place, n, STEPS, STEPS, STEPS)
+        numbers = draw_integers(place, n, STEPS, STEPS, STEPS)
         size = mx.take(sizes, start + numbers[0], axis=1)  # (height and width, N)
         if i >= counts[0]:
             size = mx.where(i < count, size, 0)
@@ -82,7 +82,7 @@ def random_erasing(
         if mode == "const":
             value = mx.array(0, images.dtype)
         else:
-            value = normals(noise, (n, c, 1, 1) if mode == "rand" else images.shape, images.dtype)
+            value = draw_normals(noise, (n, c, 1, 1) if mode == "rand" else images.shape, images.dtype)
         images = erase.__wrapped__(images, *corner, *size, value)  # type: ignore[attr-defined]
     return images
 
@@ -107,14 +107,14 @@ def _tables(
         area = ((areas[0] + (areas[1] - areas[0]) * middles) * height * width / count)[:, None]
         pairs = np.stack([np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))]).reshape(2, -1)
         fits = (pairs[0] < height) & (pairs[1] < width)
-        none = round(STEPS * (1 - fits.mean()) ** _TRIES)
+        none = round(STEPS * (1 - fits.mean()) ** _ATTEMPTS)
         found = pairs[:, fits]
         if none < STEPS:
             sizes[:, count, none:] = found[:, np.arange(STEPS - none) * found.shape[1] // (STEPS - none)]
     return mx.array(amounts), mx.array(amounts * STEPS), mx.array(sizes.reshape(2, -1))
 
 
-def checked_options(
+def check_options(
     where: str, probability: float, min_area: float, max_area: float, min_aspect: float, max_aspect: float | None,
     mode: str, min_count: int, max_count: int | None,
 ) -> tuple[float, tuple[float, float], tuple[float, float], tuple[int, int]]:  # fmt: skip

@@ -13,14 +13,14 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, floats_of, integers, keys_from, one_each
-from lucid.data.augment.erasing import inside_box
+from lucid.data.augment._batch import STEPS, as_float_batch, draw_integers, per_image, split_key
+from lucid.data.augment.erasing import box_mask
 from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 MODES = ("batch", "pair", "elem")
-_HIGHEST_ALPHA = 10_000.0  # shares are within 0.02 of a half then
+_MAX_ALPHA = 10_000.0  # shares are within 0.02 of a half then
 _CELLS = 4096
 
 
@@ -66,10 +66,10 @@ def mix_images(images: TensorLike, lam: TensorLike, box: Sequence[TensorLike] | 
     images. What mixup (without a box) and cutmix (with lam 1) compute once their numbers are drawn.
     """
     where = "mix_images"
-    images = floats_of(where, images)
-    share = one_each(where, "lam", lam, len(images))[:, None, None, None]
+    images = as_float_batch(where, images)
+    share = per_image(where, "lam", lam, len(images))[:, None, None, None]
     if box is not None:
-        share = mx.where(inside_box(images, *(one_each(where, "box", one, len(images)) for one in box)), 0, share)
+        share = mx.where(box_mask(images, *(per_image(where, "box", one, len(images)) for one in box)), 0, share)
     share = share.astype(images.dtype)
     return images * share + images[::-1] * (1 - share)
 
@@ -122,8 +122,8 @@ def _mixed(
     where: str, images: TensorLike, labels: TensorLike, num_classes: int, mixup_alpha: float, cutmix_alpha: float,
     prob: float = 1.0, switch_prob: float = 0.5, mode: str = "batch", label_smoothing: float = 0.0, *, key: TensorLike,
 ) -> tuple[mx.array, mx.array]:  # fmt: skip
-    images = floats_of(where, images)
-    mixup_alpha, cutmix_alpha = checked_alphas(where, mixup_alpha, cutmix_alpha)
+    images = as_float_batch(where, images)
+    mixup_alpha, cutmix_alpha = check_alphas(where, mixup_alpha, cutmix_alpha)
     prob, switch_prob = _checks.probability(where, "prob", prob), _checks.probability(where, "switch_prob", switch_prob)
     _checks.one_of(where, "mode", mode, MODES)
     targets = _targets(where, labels, num_classes, label_smoothing)
@@ -134,10 +134,10 @@ def _mixed(
         return images, targets
 
     count = {"batch": 1, "pair": (n + 1) // 2, "elem": n}[mode]
-    (key,) = keys_from(where, key, 1)
+    (key,) = split_key(where, key, 1)
     height, width = images.shape[2:]
     starts, lams, cuts = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
-    numbers = integers(key, count, STEPS, STEPS, height, width)
+    numbers = draw_integers(key, count, STEPS, STEPS, height, width)
     at, middle = starts[numbers[0]] + numbers[1], numbers[2:]
     lam, box = lams[at], None
     if cutmix_alpha:
@@ -178,9 +178,9 @@ def _tables(
     return mx.array(starts), mx.array(lams.reshape(-1)), mx.array(cuts.reshape(2, 2, -1))
 
 
-def checked_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
-    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0, _HIGHEST_ALPHA)
-    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0, _HIGHEST_ALPHA)
+def check_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
+    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0, _MAX_ALPHA)
+    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0, _MAX_ALPHA)
     if not mixup_alpha and not cutmix_alpha:
         raise ValueError(f"{where}: mixup_alpha or cutmix_alpha must be above 0, got 0 and 0")
     return mixup_alpha, cutmix_alpha
@@ -198,13 +198,13 @@ def beta_quantiles(alpha: float, count: int) -> np.ndarray:
     low, high = np.zeros(len(wanted)), np.full(len(wanted), 0.5)
     for _ in range(60):  # bisection, to the last bit of float64 near 0.5
         middle = (low + high) / 2
-        below = _distribution(middle, alpha) < wanted
+        below = _beta_cdf(middle, alpha) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     lower = np.interp(np.minimum(places, 1 - places), wanted, np.where(wanted == 0, 0.0, high))
     return np.where(places < 0.5, lower, 1 - lower)
 
 
-def _distribution(x: np.ndarray, a: float) -> np.ndarray:
+def _beta_cdf(x: np.ndarray, a: float) -> np.ndarray:
     """The distribution function of Beta(a, a) for x in (0, 0.5], by its continued fraction (Lentz's method).
 
     Source: Abramowitz and Stegun, 26.5.8; below the middle it converges in a few steps.

@@ -36,7 +36,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import color, warping
-from lucid.data.augment._batch import bytes_of
+from lucid.data.augment._batch import as_uint8_batch
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -50,7 +50,7 @@ _KINDS = {"Color": _COLOR, "Contrast": _CONTRAST, "Sharpness": _SHARPNESS, "Auto
           "Equalize": _EQUALIZE}  # fmt: skip
 _BLENDS = ("Color", "Sharpness")
 _VALUES = np.arange(256)
-_STILL = np.array([1.0, 0, 0, 0, 1, 0])
+_IDENTITY = np.array([1.0, 0, 0, 0, 1, 0])
 
 
 class Rows(NamedTuple):
@@ -65,7 +65,7 @@ class Rows(NamedTuple):
     moves: bool  # some matrix is not the identity
 
 
-def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
+def make_rows(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
     """The rows of operations with their arguments, for images of height x width."""
     tables, lookups = {_VALUES.astype(np.uint8).tobytes(): 0}, []
     pairs = list(zip(operations, arguments, strict=True))
@@ -83,7 +83,7 @@ def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, 
             "nearest": mx.array(warping.fixed_point(matrices)),
             "bilinear": mx.array(matrices.astype(np.float32)),
         },
-        bool((matrices != _STILL).any()),
+        bool((matrices != _IDENTITY).any()),
     )
 
 
@@ -100,7 +100,7 @@ def apply_operation(
     Raises:
         ValueError: an unknown operation, or another number of them than of images.
     """
-    images = bytes_of("apply_operation", images)
+    images = as_uint8_batch("apply_operation", images)
     n, _, height, width = images.shape
     names = [operation] * n if isinstance(operation, str) else list(operation)
     arguments = np.asarray(argument, np.float64)
@@ -111,11 +111,11 @@ def apply_operation(
     if arguments.shape not in ((), (1,), (n,)) or not np.isfinite(arguments).all():
         raise ValueError(f"apply_operation: argument must be a number or one for each of {n} images, got {argument!r}")
     warping.check_options("apply_operation", images, interpolation, fill)
-    rows = rows_of(names, np.broadcast_to(arguments, n).tolist(), height, width)
-    return applied(images, rows, mx.arange(n), interpolation, fill)
+    rows = make_rows(names, np.broadcast_to(arguments, n).tolist(), height, width)
+    return apply_rows(images, rows, mx.arange(n), interpolation, fill)
 
 
-def applied(
+def apply_rows(
     images: mx.array, rows: Rows, chosen: mx.array, interpolation: str, fill: float | Sequence[float]
 ) -> mx.array:
     """``images`` with what row ``chosen[n]`` does to image n."""
@@ -127,12 +127,12 @@ def applied(
     values = mx.where(flags[_CONTRAST, ..., 0], contrasts, values)
     values = mx.where(flags[_AUTOCONTRAST, ..., 0], color.autocontrast_tables(images), values)
     values = mx.where(flags[_EQUALIZE, ..., 0], color.equalize_tables(images), values)  # (N, C, 256)
-    out = color.looked_up(images, values)
+    out = color.apply_tables(images, values)
 
     # The tables of Color and Sharpness change nothing, and a blend by 1 does not either.
-    degenerate = mx.where(flags[_COLOR], color.grey(images), color.smooth(images))
+    degenerate = mx.where(flags[_COLOR], color.to_grayscale(images), color.smooth(images))
     out = color.blend(degenerate, out, rows.blends[chosen][:, None, None, None])
-    return warping.warped(out, rows.matrices[interpolation][chosen], interpolation, fill) if rows.moves else out
+    return warping.warp(out, rows.matrices[interpolation][chosen], interpolation, fill) if rows.moves else out
 
 
 def _table(name: str, argument: float) -> np.ndarray:
@@ -153,7 +153,7 @@ def _table(name: str, argument: float) -> np.ndarray:
 
 def _matrix(name: str, argument: float, height: int, width: int) -> np.ndarray:
     """(6,): where each pixel is taken from; see ``warping.affine``."""
-    matrix = _STILL.copy()
+    matrix = _IDENTITY.copy()
     if name == "Rotate":
         angle = -np.radians(argument % 360)
         cos, sin = round(float(np.cos(angle)), 15), round(float(np.sin(angle)), 15)

@@ -11,8 +11,8 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import warping
-from lucid.data.augment._batch import STEPS, bytes_of, integers, keys_from, normal_quantiles
-from lucid.data.augment.operations import Rows, applied, rows_of
+from lucid.data.augment._batch import STEPS, as_uint8_batch, draw_integers, normal_quantiles, split_key
+from lucid.data.augment.operations import Rows, apply_rows, make_rows
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -64,10 +64,10 @@ def parse_rand_config(config: str) -> RandConfig:
                 "'rand-m9-mstd0.5-inc1'"
             )
         found[names[match[1]]] = int(match[2]) if match[2].isdecimal() else float(match[2])
-    return checked_rand_config("RandAugment", RandConfig(**found))
+    return check_rand_config("RandAugment", RandConfig(**found))
 
 
-def checked_rand_config(where: str, config: RandConfig) -> RandConfig:
+def check_rand_config(where: str, config: RandConfig) -> RandConfig:
     highest = _checks.number(where, "magnitude_max", config.magnitude_max, 0, 100, above=True)
     std = _checks.number(where, "magnitude_std", config.magnitude_std, 0)
     return RandConfig(
@@ -100,27 +100,27 @@ def rand_augment(
         ValueError: options out of range.
     """
     where = "rand_augment"
-    images = bytes_of(where, images)
+    images = as_uint8_batch(where, images)
     warping.check_options(where, images, interpolation, fill)
-    config = checked_rand_config(where, RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing))
+    config = check_rand_config(where, RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing))
     n, _, height, width = images.shape
     levels, rows = _rand_rows(config, height, width)
-    for one in keys_from(where, key, max(config.num_ops, 1))[: config.num_ops]:
-        chosen = _drawn_rand_rows(config, n, levels, one)
+    for one in split_key(where, key, max(config.num_ops, 1))[: config.num_ops]:
+        chosen = _draw_rand_rows(config, n, levels, one)
         # Laid out: in a compiled step the next operation is then made of the same kernels as this one.
-        images = mx.contiguous(applied(images, rows, chosen, interpolation, fill))
+        images = mx.contiguous(apply_rows(images, rows, chosen, interpolation, fill))
     return images
 
 
-def _drawn_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> mx.array:
+def _draw_rand_rows(config: RandConfig, n: int, levels: int, key: mx.array) -> mx.array:
     """(N,): numbers of rows."""
-    starts = _starts(config.prob, levels)
-    place, level = integers(key, n, len(starts), STEPS)
-    return starts[place] + _level_numbers(config)[level]
+    starts = _start_table(config.prob, levels)
+    place, level = draw_integers(key, n, len(starts), STEPS)
+    return starts[place] + _level_table(config)[level]
 
 
 @functools.lru_cache(maxsize=16)
-def _starts(prob: float, levels: int) -> mx.array:
+def _start_table(prob: float, levels: int) -> mx.array:
     """int32: the first row of each operation and direction, all equally often, and, the rest, of changing nothing."""
     places = 2 * len(_RAND_OPERATIONS)
     active = np.arange(2000)[:, None] < round(prob * 2000)
@@ -128,7 +128,7 @@ def _starts(prob: float, levels: int) -> mx.array:
 
 
 @functools.lru_cache(maxsize=16)
-def _level_numbers(config: RandConfig) -> mx.array:
+def _level_table(config: RandConfig) -> mx.array:
     """(STEPS,) int32: the level that a number below STEPS means."""
     if not config.magnitude_std:
         return mx.array(np.zeros(STEPS, np.int32))
@@ -153,7 +153,7 @@ def _rand_rows(config: RandConfig, height: int, width: int) -> tuple[int, Rows]:
                 names.append(name)
                 arguments.append(rand_argument(name, level, sign, config.increasing, height, width))
     still = len(levels)
-    return len(levels), rows_of([*names, *["Identity"] * still], [*arguments, *[0.0] * still], height, width)
+    return len(levels), make_rows([*names, *["Identity"] * still], [*arguments, *[0.0] * still], height, width)
 
 
 def rand_argument(name: str, magnitude: float, sign: int, increasing: bool, height: int, width: int) -> float:
@@ -187,13 +187,13 @@ def trivial_augment_wide(
         ValueError: options out of range.
     """
     where = "trivial_augment_wide"
-    images = bytes_of(where, images)
+    images = as_uint8_batch(where, images)
     warping.check_options(where, images, interpolation, fill)
     bins = _checks.integer(where, "num_magnitude_bins", num_magnitude_bins, 2)
     n, _, height, width = images.shape
     rows = _wide_rows(bins, height, width)
-    (key,) = keys_from(where, key, 1)
-    return applied(images, rows, integers(key, n, len(rows.lookups))[0], interpolation, fill)
+    (key,) = split_key(where, key, 1)
+    return apply_rows(images, rows, draw_integers(key, n, len(rows.lookups))[0], interpolation, fill)
 
 
 @functools.lru_cache(maxsize=16)
@@ -201,7 +201,7 @@ def _wide_rows(bins: int, height: int, width: int) -> Rows:
     """Rows (operation, direction, strength)."""
     places = [(name, sign, strength) for name in _WIDE_OPERATIONS for sign in (1, -1) for strength in range(bins)]
     arguments = [wide_argument(name, strength, sign, bins) for name, sign, strength in places]
-    return rows_of([name for name, _, _ in places], arguments, height, width)
+    return make_rows([name for name, _, _ in places], arguments, height, width)
 
 
 def wide_argument(name: str, strength: int, sign: int, bins: int) -> float:

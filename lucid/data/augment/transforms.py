@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lucid import _checks, random
-from lucid.data.augment import color, erasing, mixing, placing, policies, warping
-from lucid.data.augment._batch import keys_from
+from lucid.data.augment import color, erasing, geometry, mixing, policies, warping
+from lucid.data.augment._batch import split_key
 from lucid.ops._types import TensorLike
 from lucid.tape import unwrap
 
@@ -52,13 +52,13 @@ class Augmentation:
 
 
 class Compose:
-    """Device transforms applied in order. One key is split into one for each."""
+    """Device transforms apply_rows in order. One key is split into one for each."""
 
     def __init__(self, transforms: Sequence[DeviceTransform]) -> None:
         self.transforms = list(transforms)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
-        keys = keys_from("Compose", random.key() if key is None else unwrap(key), max(len(self.transforms), 1))
+        keys = split_key("Compose", random.key() if key is None else unwrap(key), max(len(self.transforms), 1))
         for transform, own_key in zip(self.transforms, keys, strict=False):
             if labels is None:
                 images = transform(images, key=own_key)
@@ -74,7 +74,7 @@ class Normalize(Augmentation):
     """``normalize``: float32 images, each channel less its ``mean`` and divided by its ``std``. Draws nothing."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> None:
-        self.mean, self.std = placing.check_statistics("Normalize", mean, std)
+        self.mean, self.std = color.check_statistics("Normalize", mean, std)
         self.max_value = _checks.number("Normalize", "max_value", max_value, 0, above=True)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
@@ -82,7 +82,7 @@ class Normalize(Augmentation):
         return images if labels is None else (images, labels)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.normalize(images, self.mean, self.std, self.max_value)
+        return color.normalize(images, self.mean, self.std, self.max_value)
 
 
 class RandomCrop(Augmentation):
@@ -95,10 +95,10 @@ class RandomCrop(Augmentation):
         self.size = _checks.pair("RandomCrop", "size", size, 1)
         self.padding = _checks.pair("RandomCrop", "padding", padding, 0)
         self.fill = fill
-        self.padding_mode = _checks.one_of("RandomCrop", "padding_mode", padding_mode, placing.PADDING_MODES)
+        self.padding_mode = _checks.one_of("RandomCrop", "padding_mode", padding_mode, geometry.PADDING_MODES)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.random_crop(images, self.size, self.padding, self.fill, self.padding_mode, key=key)
+        return geometry.random_crop(images, self.size, self.padding, self.fill, self.padding_mode, key=key)
 
 
 class RandomHorizontalFlip(Augmentation):
@@ -108,7 +108,7 @@ class RandomHorizontalFlip(Augmentation):
         self.p = _checks.probability("RandomHorizontalFlip", "p", p)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.random_horizontal_flip(images, self.p, key=key)
+        return geometry.random_horizontal_flip(images, self.p, key=key)
 
 
 class ColorJitter(Augmentation):
@@ -118,7 +118,7 @@ class ColorJitter(Augmentation):
         self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
         saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0,
     ) -> None:  # fmt: skip
-        color.checked_ranges("ColorJitter", brightness, contrast, saturation, hue)
+        color.check_ranges("ColorJitter", brightness, contrast, saturation, hue)
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
 
     def apply(self, images: Any, key: Any) -> Any:
@@ -134,7 +134,7 @@ class RandAugment(Augmentation):
         fill: float | Sequence[float] = 128,
     ) -> None:  # fmt: skip
         config = policies.RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing)
-        config = policies.checked_rand_config("RandAugment", config)
+        config = policies.check_rand_config("RandAugment", config)
         self.num_ops, self.magnitude, self.magnitude_std = config.num_ops, config.magnitude, config.magnitude_std
         self.prob, self.increasing, self.magnitude_max = config.prob, config.increasing, config.magnitude_max
         self.interpolation = _checks.one_of("RandAugment", "interpolation", interpolation, warping.INTERPOLATIONS)
@@ -174,7 +174,7 @@ class RandomErasing(Augmentation):
         self, probability: float = 0.5, min_area: float = 0.02, max_area: float = 1 / 3, min_aspect: float = 0.3,
         max_aspect: float | None = None, mode: str = "const", min_count: int = 1, max_count: int | None = None,
     ) -> None:  # fmt: skip
-        erasing.checked_options(
+        erasing.check_options(
             "RandomErasing", probability, min_area, max_area, min_aspect, max_aspect, mode, min_count, max_count
         )
         self.probability, self.min_area, self.max_area = probability, min_area, max_area
@@ -192,7 +192,7 @@ class Mixup:
         self, mixup_alpha: float = 1.0, cutmix_alpha: float = 0.0, prob: float = 1.0, switch_prob: float = 0.5,
         mode: str = "batch", label_smoothing: float = 0.1, *, num_classes: int,
     ) -> None:  # fmt: skip
-        self.mixup_alpha, self.cutmix_alpha = mixing.checked_alphas("Mixup", mixup_alpha, cutmix_alpha)
+        self.mixup_alpha, self.cutmix_alpha = mixing.check_alphas("Mixup", mixup_alpha, cutmix_alpha)
         self.prob = _checks.probability("Mixup", "prob", prob)
         self.switch_prob = _checks.probability("Mixup", "switch_prob", switch_prob)
         self.mode = _checks.one_of("Mixup", "mode", mode, mixing.MODES)

@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import batch_of, per_channel
+from lucid.data.augment._batch import as_batch, per_channel
 from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -29,7 +29,7 @@ def affine(
         ValueError: another interpolation, or shapes that do not fit each other.
         TypeError: images that are not uint8.
     """
-    images = batch_of("affine", images)
+    images = as_batch("affine", images)
     check_options("affine", images, interpolation, fill)
     if images.dtype != mx.uint8:
         raise TypeError(f"affine: images must be uint8, got {_checks.dtype_name(images.dtype)}")
@@ -41,10 +41,10 @@ def affine(
         matrix = mx.array(fixed_point(matrix))
     else:
         matrix = array("affine", matrix, "matrix").astype(mx.float32)
-    return warped(images, matrix, interpolation, fill)
+    return warp(images, matrix, interpolation, fill)
 
 
-def warped(images: mx.array, matrix: mx.array, interpolation: str, fill: float | Sequence[float]) -> mx.array:
+def warp(images: mx.array, matrix: mx.array, interpolation: str, fill: float | Sequence[float]) -> mx.array:
     """``affine`` for a matrix of floats or, with "nearest", of ``fixed_point``."""
     if images.size == 0:
         return images

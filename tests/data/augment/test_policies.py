@@ -16,9 +16,9 @@ CONFIG = policies.RandConfig(9.0, 2, 0.5, 10.0, 0.5, True)
 
 
 def drawn(config, n, key=KEY):
-    """(operation, direction, level in steps) of n images; operation -1 where none is applied."""
+    """(operation, direction, level in steps) of n images; operation -1 where none is apply_rows."""
     levels, rows = policies._rand_rows(config, 8, 8)
-    chosen = np.array(policies._drawn_rand_rows(config, n, levels, key))
+    chosen = np.array(policies._draw_rand_rows(config, n, levels, key))
     assert chosen.min() >= 0 and chosen.max() < len(rows.lookups)
     place, level = np.divmod(chosen, levels)
     none = place == 2 * len(policies._RAND_OPERATIONS)
