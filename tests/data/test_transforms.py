@@ -166,9 +166,11 @@ def test_crops_are_cut_then_resized():
     crop = RandomResizedCrop((6, 10), interpolation="bilinear")
     rngs = [np.random.default_rng(5) for _ in range(2)]
     left, top, width, height = crop.sample_box(40, 30, rngs[0])
-    wanted = Image.fromarray(pixels[top : top + height, left : left + width]).resize((10, 6), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(np.asarray(crop(Image.fromarray(pixels), rngs[1])), np.asarray(wanted))
-    assert np.asarray(wanted).shape == (6, 10, 3)
+    expected = Image.fromarray(pixels[top : top + height, left : left + width]).resize(
+        (10, 6), Image.Resampling.BILINEAR
+    )
+    np.testing.assert_array_equal(np.asarray(crop(Image.fromarray(pixels), rngs[1])), np.asarray(expected))
+    assert np.asarray(expected).shape == (6, 10, 3)
 
 
 def test_options_are_checked():
@@ -199,9 +201,9 @@ def test_a_batch_is_its_crops(files):
     crop = RandomResizedCrop(8)
     images, labels = DecodeImages(crop, num_threads=3)([files, np.arange(12)], np.random.default_rng(7))
     seeds = np.random.default_rng(7).integers(2**63, size=12)
-    wanted = [np.asarray(crop(data.open_image(path), np.random.default_rng(int(seed)))).transpose(2, 0, 1)
+    expected = [np.asarray(crop(data.open_image(path), np.random.default_rng(int(seed)))).transpose(2, 0, 1)
               for path, seed in zip(files, seeds, strict=True)]  # fmt: skip
-    np.testing.assert_array_equal(images, np.stack(wanted))
+    np.testing.assert_array_equal(images, np.stack(expected))
     assert images.dtype == np.uint8 and images.shape == (12, 3, 8, 8) and labels.tolist() == list(range(12))
 
 
@@ -230,12 +232,12 @@ def test_the_cache_changes_nothing_and_keeps_to_its_size(files, monkeypatch):
         return data.open_image(path, short_side)
 
     monkeypatch.setattr("lucid.data.transforms.open_image", counted)
-    wanted = [DecodeImages(RandomResizedCrop(8))(files, np.random.default_rng(seed)) for seed in (1, 2)]
+    expected = [DecodeImages(RandomResizedCrop(8))(files, np.random.default_rng(seed)) for seed in (1, 2)]
     for cache_bytes, again in ((sum(sizes), 0), (sum(sizes[:5]), 7), (min(sizes) - 1, 12)):
         decode = DecodeImages(RandomResizedCrop(8), num_threads=1, cache_bytes=cache_bytes)
         opened.clear()
         for seed in (1, 2):
-            np.testing.assert_array_equal(decode(files, np.random.default_rng(seed)), wanted[seed - 1])
+            np.testing.assert_array_equal(decode(files, np.random.default_rng(seed)), expected[seed - 1])
         assert len(opened) <= 12 + again and len(opened) >= 12 + (0 if again == 0 else 1)
     assert len(opened) == 24  # nothing fits into the last one
 

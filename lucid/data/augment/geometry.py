@@ -1,4 +1,4 @@
-"""Where the pixels of an image go: crops and flips, each image its own, in one gather."""
+"""Crops and flips, with parameters of its own for each image, as one gather."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,19 @@ def crop_at(
     images: TensorLike, top: TensorLike, left: TensorLike, size: int | Sequence[int],
     padding: int | Sequence[int] = 0, fill: float | Sequence[float] = 0, padding_mode: str = "constant",
 ) -> mx.array:  # fmt: skip
-    """The window of ``size`` at (``top``, ``left``) of each image, after ``padding`` pixels were added on every side.
+    """Pad each image, then crop it to ``size`` at its own offset.
 
-    Shapes: images (N, C, H, W) of any dtype, top and left (N,) of integers in the padded image, out (N, C, *size).
-    Those that are tensors are not read, so they must be in range. ``padding`` is an int, or (left and right, top and
-    bottom) as in torchvision; ``fill`` is for "constant".
+    Args:
+        images: (N, C, H, W) of any dtype.
+        top, left: offsets in the padded image, integers or (N,). The values of tensors are not checked.
+        size: of the crop, an int or (height, width).
+        padding: pixels on each side, an int or (left and right, top and bottom) as in torchvision.
+        fill: value of the padding in mode "constant", a number or one per channel.
+        padding_mode: "constant", "edge", "reflect" or "symmetric".
 
     Raises:
-        ValueError: options out of range, padded images smaller than ``size``, or a window that is not inside.
-        TypeError: top or left that are not integers.
+        ValueError: an option is out of range, or the crop does not fit the padded image.
+        TypeError: ``top`` or ``left`` are not integers.
     """
     images = as_batch("crop_at", images)
     size, padding = _window("crop_at", images, size, padding, padding_mode)
@@ -47,7 +51,7 @@ def random_crop(
     images: TensorLike, size: int | Sequence[int], padding: int | Sequence[int] = 0,
     fill: float | Sequence[float] = 0, padding_mode: str = "constant", *, key: TensorLike,
 ) -> mx.array:  # fmt: skip
-    """``crop_at`` a place of its own for each image, all places equally likely, as torchvision's ``RandomCrop``."""
+    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``."""
     images = as_batch("random_crop", images)
     size, padding = _window("random_crop", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
@@ -61,7 +65,7 @@ def random_crop(
 
 @op
 def random_horizontal_flip(images: TensorLike, p: float = 0.5, *, key: TensorLike) -> mx.array:
-    """Each image mirrored left to right with probability ``p``."""
+    """Flip each image (N, C, H, W) left to right with probability ``p``."""
     images = as_batch("random_horizontal_flip", images)
     p = _checks.probability("random_horizontal_flip", "p", p)
     (key,) = split_key("random_horizontal_flip", key, 1)
@@ -70,7 +74,7 @@ def random_horizontal_flip(images: TensorLike, p: float = 0.5, *, key: TensorLik
 
 
 def _take_windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> mx.array:
-    """(N, C, *size): a window of each image, whose first pixel is number ``starts[n]`` of it, row by row."""
+    """The window (N, C, *size) of each image whose first pixel has the flat index ``starts[n]``."""
     n, c, height, width = images.shape
     inside = np.add.outer(np.arange(size[0]) * width, np.arange(size[1])).astype(np.int32).reshape(-1)
     at = (starts[:, None] + mx.array(inside))[:, None]
@@ -85,9 +89,9 @@ def _pad(
     if padding == (0, 0):
         return images
     if padding_mode == "constant":
-        frame = per_channel(where, "fill", fill, c, images.dtype)
-        frame = mx.broadcast_to(frame, (n, c, height + 2 * y_pad, width + 2 * x_pad))
-        return mx.slice_update(frame, images, mx.array([y_pad, x_pad]), (2, 3))
+        canvas = per_channel(where, "fill", fill, c, images.dtype)
+        canvas = mx.broadcast_to(canvas, (n, c, height + 2 * y_pad, width + 2 * x_pad))
+        return mx.slice_update(canvas, images, mx.array([y_pad, x_pad]), (2, 3))
     for axis, pad in ((2, y_pad), (3, x_pad)):
         sources = np.pad(np.arange(images.shape[axis], dtype=np.int32), pad, padding_mode)  # type: ignore[call-overload]
         images = mx.take(images, mx.array(sources), axis)
@@ -101,7 +105,7 @@ def _window(
     _checks.one_of(where, "padding_mode", padding_mode, PADDING_MODES)
     height, width = images.shape[2] + 2 * padding[1], images.shape[3] + 2 * padding[0]
     if 0 in images.shape[2:]:
-        raise ValueError(f"{where}: images must have pixels, got shape {images.shape}")
+        raise ValueError(f"{where}: images must not be empty, got shape {images.shape}")
     if height < size[0] or width < size[1]:
-        raise ValueError(f"{where}: size {size} does not fit into padded images of {height} x {width}")
+        raise ValueError(f"{where}: size {size} is larger than the padded images of {height} x {width}")
     return size, padding

@@ -52,7 +52,7 @@ class Augmentation:
 
 
 class Compose:
-    """Device transforms apply_rows in order. One key is split into one for each."""
+    """Device transforms applied in order. One key is split into one for each."""
 
     def __init__(self, transforms: Sequence[DeviceTransform]) -> None:
         self.transforms = list(transforms)
@@ -71,7 +71,7 @@ class Compose:
 
 
 class Normalize(Augmentation):
-    """``normalize``: float32 images, each channel less its ``mean`` and divided by its ``std``. Draws nothing."""
+    """``normalize``: ``(images / max_value - mean) / std`` per channel, in float32. Draws no random numbers."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> None:
         self.mean, self.std = color.check_statistics("Normalize", mean, std)
@@ -86,7 +86,7 @@ class Normalize(Augmentation):
 
 
 class RandomCrop(Augmentation):
-    """``random_crop``: a window of ``size`` at a random place of each image, after ``padding`` was added."""
+    """``random_crop``: pad each image, then crop it to ``size`` at a random offset."""
 
     def __init__(
         self, size: int | Sequence[int], padding: int | Sequence[int] = 0, fill: float | Sequence[float] = 0,
@@ -102,7 +102,7 @@ class RandomCrop(Augmentation):
 
 
 class RandomHorizontalFlip(Augmentation):
-    """``random_horizontal_flip``: each image mirrored left to right with probability ``p``."""
+    """``random_horizontal_flip``: flip each image left to right with probability ``p``."""
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _checks.probability("RandomHorizontalFlip", "p", p)
@@ -112,7 +112,7 @@ class RandomHorizontalFlip(Augmentation):
 
 
 class ColorJitter(Augmentation):
-    """``color_jitter``: brightness, contrast, saturation and hue changed by random amounts, in random order."""
+    """``color_jitter``: randomly change brightness, contrast, saturation and hue, in random order."""
 
     def __init__(
         self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
@@ -126,7 +126,7 @@ class ColorJitter(Augmentation):
 
 
 class RandAugment(Augmentation):
-    """``rand_augment``: ``num_ops`` of timm's 15 operations for each image. The defaults are "rand-m9-mstd0.5-inc1"."""
+    """``rand_augment``: ``num_ops`` random operations per image. The defaults are timm's "rand-m9-mstd0.5-inc1"."""
 
     def __init__(
         self, num_ops: int = 2, magnitude: float = 9, magnitude_std: float = 0.5, prob: float = 0.5,
@@ -144,7 +144,7 @@ class RandAugment(Augmentation):
     def from_config(
         cls, config: str, interpolation: str = "bilinear", fill: float | Sequence[float] = 128
     ) -> "RandAugment":
-        """From timm's way to write one, "rand-m9-mstd0.5-inc1"; see ``parse_rand_config``."""
+        """A ``RandAugment`` from timm's notation, such as "rand-m9-mstd0.5-inc1"; see ``parse_rand_config``."""
         return cls(**policies.parse_rand_config(config)._asdict(), interpolation=interpolation, fill=fill)
 
     def apply(self, images: Any, key: Any) -> Any:
@@ -152,7 +152,7 @@ class RandAugment(Augmentation):
 
 
 class TrivialAugmentWide(Augmentation):
-    """``trivial_augment_wide``: one of torchvision's 14 operations, of a random strength, for each image."""
+    """``trivial_augment_wide``: one random operation of random strength per image, as in torchvision."""
 
     def __init__(
         self, num_magnitude_bins: int = 31, interpolation: str = "nearest", fill: float | Sequence[float] = 0
@@ -168,7 +168,7 @@ class TrivialAugmentWide(Augmentation):
 
 
 class RandomErasing(Augmentation):
-    """``random_erasing``, with timm's arguments: a rectangle of some images overwritten with zeros or noise."""
+    """``random_erasing``: overwrite a random rectangle of some images with zeros or noise. The arguments are timm's."""
 
     def __init__(
         self, probability: float = 0.5, min_area: float = 0.02, max_area: float = 1 / 3, min_aspect: float = 0.3,
@@ -186,7 +186,7 @@ class RandomErasing(Augmentation):
 
 
 class Mixup:
-    """``mixup_or_cutmix``, with timm's arguments: ``mix(images, labels)`` gives mixed images and soft targets."""
+    """``mixup_or_cutmix``: mixed images and soft targets from images and labels. The arguments are timm's."""
 
     def __init__(
         self, mixup_alpha: float = 1.0, cutmix_alpha: float = 0.0, prob: float = 1.0, switch_prob: float = 0.5,
@@ -201,7 +201,7 @@ class Mixup:
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
         if labels is None:
-            raise TypeError("Mixup: needs labels, because it mixes them too; call it with images and labels")
+            raise TypeError("Mixup: labels are required, because they are mixed too")
         return mixing.mixup_or_cutmix(images, labels, **vars(self), key=random.key() if key is None else key)
 
     __repr__ = Augmentation.__repr__
