@@ -39,7 +39,7 @@ from command_line import begin, find_weights, run_options, test, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
 from run_folder import RunFolder, weights_metadata
 from running import Diverged, Saver
-from training import DeviceLoader, Trainer, augmentation, for_test, make_groups, share_of_batches
+from training import Trainer, augmentation, for_test, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models
@@ -179,8 +179,10 @@ def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bo
         recipe=settings,
         model=model,
         groups=make_groups(settings, model),
-        train_loader=DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
-        test_loader=DeviceLoader(augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part),
+        train_loader=augment.DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
+        test_loader=augment.DeviceLoader(
+            augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part
+        ),
         prepare=augmentation(settings, places, train_set.mean, train_set.std, len(train_set.classes)),
         prepare_test=augment.Normalize(train_set.mean, train_set.std),
         classes=train_set.classes,

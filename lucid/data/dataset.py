@@ -81,10 +81,10 @@ class Subset(Dataset[T_co]):
         return self.dataset[int(self.indices[index])]
 
     def get_batch(self, indices: Sequence[int]) -> Any:
-        return batch_of(self.dataset, [int(self.indices[i]) for i in indices])
+        return fetch_batch(self.dataset, [int(self.indices[i]) for i in indices])
 
     def __getitems__(self, indices: Sequence[int]) -> list[T_co]:
-        return samples_of(self.dataset, [int(self.indices[i]) for i in indices])
+        return fetch_samples(self.dataset, [int(self.indices[i]) for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -118,20 +118,20 @@ class ConcatDataset(Dataset[T_co]):
         return self.cumulative_sizes[-1]
 
 
-def samples_of(dataset: Any, indices: Sequence[int]) -> list[Any]:
+def fetch_samples(dataset: Any, indices: Sequence[int]) -> list[Any]:
     """The samples at ``indices`` as a list."""
     if hasattr(dataset, "__getitems__"):
         return dataset.__getitems__(indices)
     return [dataset[index] for index in indices]
 
 
-def batch_of(dataset: Any, indices: Sequence[int]) -> Any:
+def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
     """The collated batch of the samples at ``indices``, by the fastest way that ``dataset`` offers."""
     if hasattr(dataset, "get_batch"):
         return dataset.get_batch(indices)
     if isinstance(dataset, np.ndarray):
         return dataset[np.asarray(indices, dtype=np.intp)]
-    return default_collate(samples_of(dataset, indices))
+    return default_collate(fetch_samples(dataset, indices))
 
 
 def random_split(

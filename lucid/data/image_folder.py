@@ -126,21 +126,21 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         return f"{type(self).__name__}({self.root}: {len(self)} images, {len(self.classes)} classes)"
 
 
-def stratified_split(targets: Sequence[int], part: float, seed: int) -> tuple[list[int], list[int]]:
-    """Numbers of samples, ``1 - part`` and ``part`` of each class, both sorted: the same for the same seed.
+def stratified_split(targets: Sequence[int], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Numbers of samples, ``1 - fraction`` and ``fraction`` of each class, both sorted: the same for the same seed.
 
     Where a class has two samples or more, each side gets at least one of it; a single one goes to the first side.
 
     Raises:
-        ValueError: ``part`` is not between 0 and 1.
+        ValueError: ``fraction`` is not between 0 and 1.
     """
-    if not 0 < part < 1:
-        raise ValueError(f"stratified_split: part must be above 0 and below 1, got {part}")
+    if not 0 < fraction < 1:
+        raise ValueError(f"stratified_split: fraction must be above 0 and below 1, got {fraction}")
     numbers, second = np.asarray(targets), []
     for target in np.unique(numbers):
         members = np.flatnonzero(numbers == target)
         order = derived_generator(seed, SPLIT, int(target)).permutation(members)
-        count = min(max(1, round(len(members) * part)), len(members) - 1)
+        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
         second += order[:count].tolist()
     chosen = set(second)
     return [number for number in range(len(numbers)) if number not in chosen], sorted(second)

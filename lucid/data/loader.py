@@ -20,12 +20,12 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.collate import default_collate, to_numpy, to_tensors
-from lucid.data.dataset import IterableDataset, batch_of, samples_of
+from lucid.data.dataset import IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
 from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
+from lucid.data.transforms import HostTransform
 from lucid.data.workers import run_ahead
 
-BatchTransform = Callable[[Any, np.random.Generator], Any]
 _END = object()
 
 
@@ -79,7 +79,7 @@ class DataLoader:
         drop_last: bool = False,
         generator: int | np.random.Generator | None = None,
         seed: int | None = None,
-        batch_transform: BatchTransform | None = None,
+        batch_transform: HostTransform | None = None,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
     ) -> None:
@@ -224,8 +224,8 @@ class DataLoader:
             sample = self.dataset[indices]
             return sample if self.collate_fn is None else self.collate_fn(sample)
         if self.collate_fn is None:
-            return batch_of(self.dataset, indices)
-        return self.collate_fn(samples_of(self.dataset, indices))
+            return fetch_batch(self.dataset, indices)
+        return self.collate_fn(fetch_samples(self.dataset, indices))
 
     def _stream_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
         stream = _Stream(self.dataset, self.batch_size, self.drop_last, skip=position.batch)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lucid.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
-from lucid.data.dataset import batch_of, samples_of
+from lucid.data.dataset import fetch_batch, fetch_samples
 
 
 class Squares(Dataset):
@@ -92,11 +92,11 @@ def test_batches_take_the_fastest_way_on_offer():
         def get_batch(self, indices):
             return ("whole", list(indices))
 
-    assert batch_of(Squares(4), [3, 1]).tolist() == [9, 1]
-    assert batch_of(Listed(4), [3]) == ["listed 3"]
-    assert batch_of(Batched(4), [3]) == ("whole", [3])
-    assert samples_of(Batched(4), [3]) == ["listed 3"]
-    assert batch_of(np.arange(12).reshape(4, 3), [2]).tolist() == [[6, 7, 8]]
+    assert fetch_batch(Squares(4), [3, 1]).tolist() == [9, 1]
+    assert fetch_batch(Listed(4), [3]) == ["listed 3"]
+    assert fetch_batch(Batched(4), [3]) == ("whole", [3])
+    assert fetch_samples(Batched(4), [3]) == ["listed 3"]
+    assert fetch_batch(np.arange(12).reshape(4, 3), [2]).tolist() == [[6, 7, 8]]
 
 
 def test_random_split_covers_everything_once_and_repeats_from_its_seed():

@@ -51,6 +51,59 @@ def test_transforms_and_loaders_are_used(root):
     assert images.tolist() == [2, 3, 1, 0, 4] and labels.tolist() == [0, 0, 10, 10, 20]
 
 
+class TorchLikeTensor:
+    """What matters here of a tensor of another library."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def numpy(self):
+        return self.array
+
+
+class TorchvisionLikeCompose:
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+    def __call__(self, image):
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+
+def to_array(image):
+    return np.asarray(image).transpose(2, 0, 1) / np.float32(255)
+
+
+@pytest.mark.parametrize(
+    "last", [to_array, lambda image: TorchLikeTensor(to_array(image)), lambda image: lucid.tensor(to_array(image))],
+    ids=["array", "tensor of another library", "tensor"],
+)  # fmt: skip
+def test_a_compose_of_torchvision_works_as_the_transform_of_a_dataset(root, last):
+    transform = TorchvisionLikeCompose([lambda image: image.resize((3, 2)), last])
+    [(images, labels)] = data.DataLoader(data.ImageFolder(root, transform), 5)
+    assert images.shape == (5, 3, 2, 3) and images.dtype == lucid.float32 and labels.tolist() == [0, 0, 1, 1, 2]
+    np.testing.assert_allclose(images[:, 0, 0, 0].numpy(), np.array([2, 3, 1, 0, 4]) / 255, atol=1e-7)
+
+
+def test_a_transform_that_gives_pillow_images_is_collated_by_the_user(root):
+    folder = data.ImageFolder(root, TorchvisionLikeCompose([lambda image: image.crop((0, 0, 2, 2))]))
+    image, _ = folder[0]
+    assert isinstance(image, Image.Image) and image.size == (2, 2)
+    with pytest.raises(TypeError, match="got Image; give the loader a collate_fn"):
+        next(iter(data.DataLoader(folder, 5)))
+    loader = data.DataLoader(folder, 5, collate_fn=lambda samples: np.stack([to_array(image) for image, _ in samples]))
+    assert next(iter(loader)).shape == (5, 3, 2, 2)
+
+
+def test_torchvision_itself_works_as_the_transform_of_a_dataset(root):
+    T = pytest.importorskip("torchvision.transforms", reason="checks transforms of torchvision")
+    transform = T.Compose([T.Resize((4, 4)), T.ToTensor(), T.Normalize([0.5] * 3, [0.25] * 3)])
+    [(images, _)] = data.DataLoader(data.ImageFolder(root, transform), 5, num_workers=2)
+    expected = np.stack([transform(data.open_image(path)).numpy() for path, _ in data.ImageFolder(root).samples])
+    np.testing.assert_array_equal(images.numpy(), expected)
+
+
 def test_what_is_no_image_is_left_out_and_counted(root):
     for name in ("a/notes.txt", "a/.hidden.png", "b/._1.png", "c/Thumbs.db", "b/labels.TXT", "README.md", "c/plain"):
         (root / name).write_text("no image")
@@ -143,14 +196,14 @@ def test_broken_images_are_found_where_they_are(root):
 # Splits ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", [0.1, 0.25, 0.5, 0.9])
-def test_splits_take_the_part_of_each_class(part):
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_splits_take_the_part_of_each_class(fraction):
     targets = np.random.default_rng(0).permutation([0] * 40 + [1] * 20 + [2] * 3 + [3] * 2 + [4])
-    first, second = data.stratified_split(targets, part, seed=1)
+    first, second = data.stratified_split(targets, fraction, seed=1)
     assert sorted(first + second) == list(range(len(targets))) and first == sorted(first) and second == sorted(second)
     counts = np.bincount(targets[second], minlength=5).tolist()
-    assert counts[:2] == [round(40 * part), round(20 * part)]
-    assert counts[2] == min(2, max(1, round(3 * part))) and counts[3:] == [1, 0]
+    assert counts[:2] == [round(40 * fraction), round(20 * fraction)]
+    assert counts[2] == min(2, max(1, round(3 * fraction))) and counts[3:] == [1, 0]
 
 
 def test_splits_depend_on_the_seed_alone():
@@ -160,9 +213,9 @@ def test_splits_depend_on_the_seed_alone():
     # A class of its own does not move the others.
     more = data.stratified_split([*targets, *[2] * 10], 0.3, 5)[1]
     assert [number for number in more if number < 60] == data.stratified_split(targets, 0.3, 5)[1]
-    for part in (0, 1, -0.5, 1.5):
-        with pytest.raises(ValueError, match="part must be above 0 and below 1"):
-            data.stratified_split(targets, part, 0)
+    for fraction in (0, 1, -0.5, 1.5):
+        with pytest.raises(ValueError, match="fraction must be above 0 and below 1"):
+            data.stratified_split(targets, fraction, 0)
 
 
 def test_a_folder_feeds_a_loader(root):

@@ -14,8 +14,8 @@ def test_a_key_always_gives_the_same_numbers_and_another_key_others():
 
 def test_the_numbers_are_those_of_numpy():
     """Runs resume over releases only if the derivation stays what it is."""
-    wanted = np.random.Generator(np.random.PCG64(np.random.SeedSequence(3, spawn_key=(1, 2)))).random(5)
-    np.testing.assert_array_equal(derived_generator(3, 1, 2).random(5), wanted)
+    expected = np.random.Generator(np.random.PCG64(np.random.SeedSequence(3, spawn_key=(1, 2)))).random(5)
+    np.testing.assert_array_equal(derived_generator(3, 1, 2).random(5), expected)
 
 
 def test_a_seed_comes_from_either_word():

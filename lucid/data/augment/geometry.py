@@ -1,4 +1,4 @@
-"""Where the pixels of an image go: crops and flips, each image its own, in one gather."""
+"""Crops and flips, with parameters of its own for each image, as one gather."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import STEPS, batch_of, happens, integers, keys_from, one_each, per_channel
+from lucid.data.augment._batch import STEPS, as_batch, bernoulli_table, draw_integers, per_channel, per_image, split_key
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -18,28 +18,32 @@ def crop_at(
     images: TensorLike, top: TensorLike, left: TensorLike, size: int | Sequence[int],
     padding: int | Sequence[int] = 0, fill: float | Sequence[float] = 0, padding_mode: str = "constant",
 ) -> mx.array:  # fmt: skip
-    """The window of ``size`` at (``top``, ``left``) of each image, after ``padding`` pixels were added on every side.
+    """Pad each image, then crop it to ``size`` at its own offset.
 
-    Shapes: images (N, C, H, W) of any dtype, top and left (N,) of integers in the padded image, out (N, C, *size).
-    Those that are tensors are not read, so they must be in range. ``padding`` is an int, or (left and right, top and
-    bottom) as in torchvision; ``fill`` is for "constant".
+    Args:
+        images: (N, C, H, W) of any dtype.
+        top, left: offsets in the padded image, integers or (N,). The values of tensors are not checked.
+        size: of the crop, an int or (height, width).
+        padding: pixels on each side, an int or (left and right, top and bottom) as in torchvision.
+        fill: value of the padding in mode "constant", a number or one per channel.
+        padding_mode: "constant", "edge", "reflect" or "symmetric".
 
     Raises:
-        ValueError: options out of range, padded images smaller than ``size``, or a window that is not inside.
-        TypeError: top or left that are not integers.
+        ValueError: an option is out of range, or the crop does not fit the padded image.
+        TypeError: ``top`` or ``left`` are not integers.
     """
-    images = batch_of("crop_at", images)
+    images = as_batch("crop_at", images)
     size, padding = _window("crop_at", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
         return mx.zeros((*images.shape[:2], *size), images.dtype)
-    images = _padded("crop_at", images, padding, fill, padding_mode)
+    images = _pad("crop_at", images, padding, fill, padding_mode)
     n, _, height, width = images.shape
-    top = one_each("crop_at", "top", top, n, 0, height - size[0])
-    left = one_each("crop_at", "left", left, n, 0, width - size[1])
+    top = per_image("crop_at", "top", top, n, 0, height - size[0])
+    left = per_image("crop_at", "left", left, n, 0, width - size[1])
     for name, at in (("top", top), ("left", left)):
         if not mx.issubdtype(at.dtype, mx.integer):
             raise TypeError(f"crop_at: {name} must be integers, got {_checks.dtype_name(at.dtype)}")
-    return _windows(images, top * width + left, size)
+    return _take_windows(images, top * width + left, size)
 
 
 @op
@@ -47,37 +51,37 @@ def random_crop(
     images: TensorLike, size: int | Sequence[int], padding: int | Sequence[int] = 0,
     fill: float | Sequence[float] = 0, padding_mode: str = "constant", *, key: TensorLike,
 ) -> mx.array:  # fmt: skip
-    """``crop_at`` a place of its own for each image, all places equally likely, as torchvision's ``RandomCrop``."""
-    images = batch_of("random_crop", images)
+    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``."""
+    images = as_batch("random_crop", images)
     size, padding = _window("random_crop", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:
         return mx.zeros((*images.shape[:2], *size), images.dtype)
-    images = _padded("random_crop", images, padding, fill, padding_mode)
+    images = _pad("random_crop", images, padding, fill, padding_mode)
     n, _, height, width = images.shape
-    (key,) = keys_from("random_crop", key, 1)
-    top, left = integers(key, n, height - size[0] + 1, width - size[1] + 1)
-    return _windows(images, mx.arange(0, height * width, width)[top] + left, size)
+    (key,) = split_key("random_crop", key, 1)
+    top, left = draw_integers(key, n, height - size[0] + 1, width - size[1] + 1)
+    return _take_windows(images, mx.arange(0, height * width, width)[top] + left, size)
 
 
 @op
 def random_horizontal_flip(images: TensorLike, p: float = 0.5, *, key: TensorLike) -> mx.array:
-    """Each image mirrored left to right with probability ``p``."""
-    images = batch_of("random_horizontal_flip", images)
+    """Flip each image (N, C, H, W) left to right with probability ``p``."""
+    images = as_batch("random_horizontal_flip", images)
     p = _checks.probability("random_horizontal_flip", "p", p)
-    (key,) = keys_from("random_horizontal_flip", key, 1)
-    flipped = happens(p)[integers(key, images.shape[0], STEPS)[0]]
+    (key,) = split_key("random_horizontal_flip", key, 1)
+    flipped = bernoulli_table(p)[draw_integers(key, images.shape[0], STEPS)[0]]
     return mx.where(flipped[:, None, None, None], images[..., ::-1], images)
 
 
-def _windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> mx.array:
-    """(N, C, *size): a window of each image, whose first pixel is number ``starts[n]`` of it, row by row."""
+def _take_windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> mx.array:
+    """The window (N, C, *size) of each image whose first pixel has the flat index ``starts[n]``."""
     n, c, height, width = images.shape
     inside = np.add.outer(np.arange(size[0]) * width, np.arange(size[1])).astype(np.int32).reshape(-1)
     at = (starts[:, None] + mx.array(inside))[:, None]
     return mx.take_along_axis(images.reshape(n, c, height * width), at, axis=2).reshape(n, c, *size)
 
 
-def _padded(
+def _pad(
     where: str, images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str
 ) -> mx.array:
     n, c, height, width = images.shape
@@ -85,9 +89,9 @@ def _padded(
     if padding == (0, 0):
         return images
     if padding_mode == "constant":
-        frame = per_channel(where, "fill", fill, c, images.dtype)
-        frame = mx.broadcast_to(frame, (n, c, height + 2 * y_pad, width + 2 * x_pad))
-        return mx.slice_update(frame, images, mx.array([y_pad, x_pad]), (2, 3))
+        canvas = per_channel(where, "fill", fill, c, images.dtype)
+        canvas = mx.broadcast_to(canvas, (n, c, height + 2 * y_pad, width + 2 * x_pad))
+        return mx.slice_update(canvas, images, mx.array([y_pad, x_pad]), (2, 3))
     for axis, pad in ((2, y_pad), (3, x_pad)):
         sources = np.pad(np.arange(images.shape[axis], dtype=np.int32), pad, padding_mode)  # type: ignore[call-overload]
         images = mx.take(images, mx.array(sources), axis)
@@ -101,7 +105,7 @@ def _window(
     _checks.one_of(where, "padding_mode", padding_mode, PADDING_MODES)
     height, width = images.shape[2] + 2 * padding[1], images.shape[3] + 2 * padding[0]
     if 0 in images.shape[2:]:
-        raise ValueError(f"{where}: images must have pixels, got shape {images.shape}")
+        raise ValueError(f"{where}: images must not be empty, got shape {images.shape}")
     if height < size[0] or width < size[1]:
-        raise ValueError(f"{where}: size {size} does not fit into padded images of {height} x {width}")
+        raise ValueError(f"{where}: size {size} is larger than the padded images of {height} x {width}")
     return size, padding
