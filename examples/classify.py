@@ -29,7 +29,7 @@ from use_device import use_device
 import lucid
 from lucid._files import write_atomically
 from lucid.data import ImageError, open_image
-from lucid.models.hub import DownloadError
+from lucid.models.weights.hub import DownloadError
 
 
 def probabilities(trained: Trained, images: Sequence[Image.Image]) -> lucid.Tensor:

@@ -41,8 +41,8 @@ from use_device import use_device
 import lucid
 from lucid import kernels, models, tape
 from lucid._files import atomic_path, write_atomically
-from lucid.models.dialects import DIALECTS
-from lucid.models.hub import DownloadError
+from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.hub import DownloadError
 
 _LARGEST_DIFFERENCE = 1e-4  # of the file's logits from the model's, as a part of the largest
 

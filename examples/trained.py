@@ -22,15 +22,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imagenet import imagenet_classes
 from train_cifar10 import Settings, make_model
 
 import lucid
 from lucid import models, nn
 from lucid.models import ImageTransform, transforms_for
-from lucid.models.architecture import architecture_of, variant_of
-from lucid.models.contents import choose, networks
-from lucid.models.tags import tags_of
+from lucid.models.imagenet import imagenet_classes
+from lucid.models.weights.detect import architecture_of, choose, networks, variant_of
+from lucid.models.weights.tags import tags_of
 from lucid.serialization import load_with_metadata
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
