@@ -1,13 +1,16 @@
 """What ConvNeXt, ConvNeXt V2 and the isotropic ConvNeXt share: forward passes, features, classifier, freezing."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lucid import _checks, nn, tape
 from lucid._creation import as_tensor
 from lucid._tensor import Tensor
 from lucid.nn import functional as F
 from lucid.utils import checkpoint
+
+if TYPE_CHECKING:
+    from lucid.models.preprocessing import ImageTransform
 
 _WEIGHT_STD = 0.02
 _POOLS = ("avg", "max", "avgmax", "")
@@ -40,6 +43,7 @@ class _Network(nn.Module):
         self.drop_rate = _checks.probability(where, "drop_rate", drop_rate)
         self.head_init_scale = _checks.number(where, "head_init_scale", head_init_scale)
         self.grad_checkpointing: str | None = None  # "block" or "stage"
+        self.preprocessing: ImageTransform | None = None  # set by from_checkpoint
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         """What comes before the blocks of each layer, and these."""
@@ -194,6 +198,7 @@ class _Network(nn.Module):
         """
         where = "reset_classifier"
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
+        self.class_names: list[str] | None = None  # the former names are not those of the new outputs
         if global_pool is not None:
             self.global_pool = _pool(where, global_pool)
         self.head = nn.Identity()

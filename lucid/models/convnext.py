@@ -143,6 +143,7 @@ class ConvNeXt(_Network):
             )
         if output_stride is not None and output_stride not in _OUTPUT_STRIDES:
             raise ValueError(f"{where}: output_stride must be 8, 16, 32 or None, got {output_stride!r}")
+        self.output_stride = output_stride
         self.stem_type = _checks.one_of(where, "stem_type", stem_type, _STEMS)
         self.head_norm_first = head_norm_first
         if head_hidden_size is not None:

@@ -36,9 +36,9 @@ from lucid.models.weights.hub import download
 from lucid.models.weights.match import NORM, LoadReport, plan_fitting
 from lucid.models.weights.tags import Tag, find_tag, tags_of
 
-_HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
+HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
-_Body = ConvNeXt | ConvNeXtIsotropic
+Body = ConvNeXt | ConvNeXtIsotropic
 
 
 def load_checkpoint(
@@ -118,14 +118,14 @@ def _module_itself(model: nn.Module) -> nn.Module:
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
 
 
-def _body(where: str, model: nn.Module) -> _Body:
+def _body(where: str, model: nn.Module) -> Body:
     """The network itself."""
     if isinstance(model, FeatureListNet):
         model = model.body
-    if isinstance(model, _Body):
+    if isinstance(model, Body):
         return model
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
-    inside = next((name for name, one in modules if isinstance(one, _Body)), None)
+    inside = next((name for name, one in modules if isinstance(one, Body)), None)
     hint = f"; its {inside!r} is one" if inside else ""
     raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
 
@@ -155,7 +155,7 @@ def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Net
     raise MismatchError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
 
-def _checked_architecture(where: str, network: Network, body: _Body, own: Mapping[str, Tensor]) -> Architecture:
+def _checked_architecture(where: str, network: Network, body: Body, own: Mapping[str, Tensor]) -> Architecture:
     """The architecture of the checkpoint, if the model can take it.
 
     Raises:
@@ -202,7 +202,7 @@ def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
     return same and found.depths[:stages] == wanted.depths
 
 
-def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadReport | None) -> None:
+def _set_final_eps(body: Body, source: Any, report: LoadReport, former: LoadReport | None) -> None:
     """Give the final norm the eps that it has in the checkpoint's library, unless the model was built with another."""
     if not isinstance(body.norm, nn.LayerNorm):
         return
@@ -218,15 +218,15 @@ def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadRep
 def _configured_eps(source: Any) -> float:
     """``layer_norm_eps`` of the ``config.json`` that transformers keeps beside its files."""
     if isinstance(source, Mapping):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
     try:
         config = json.loads((Path(source).parent / "config.json").read_text("utf-8"))
         return float(config["layer_norm_eps"])
     except (OSError, ValueError, TypeError, KeyError):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
 
 
-def _norms(body: _Body) -> Iterator[nn.LayerNorm]:
+def _norms(body: Body) -> Iterator[nn.LayerNorm]:
     return (one for one in body.modules() if isinstance(one, nn.LayerNorm))
 
 

@@ -83,7 +83,8 @@ def test_features_and_logits_are_those_of_the_implementation_and_bytes_come_back
     save_checkpoint(model, target, dialect=report.dialect)
     saved, metadata = contents(target)
     assert saved == contents(source)[0]
-    assert metadata == {"format": "pt"}
+    eps = {name: option for name, option in CASES[case].forms.items() if name == "norm_eps"}
+    assert metadata == {"format": "pt", **({"options": json.dumps(eps)} if eps else {})}
 
 
 @pytest.mark.parametrize("dialect", ["official", "torchvision", "timm", "huggingface"])
