@@ -144,7 +144,7 @@ def test_a_full_disk_is_said_at_once(hub, cache, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lucid.models.weights.hub._receive", full)
+    monkeypatch.setattr("lucid.data.download._Download._receive_once", full)
     with pytest.raises(DownloadError, match="cannot download .*: .*No space left on device"):
         download(TAG)
     assert hub.downloads() == [] and blobs(cache) == []
