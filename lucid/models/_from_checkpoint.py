@@ -27,7 +27,7 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.imagenet import IMAGENET_SIZES, imagenet_class_names
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.registry import create_model
-from lucid.models.weights.detect import architecture_of, choose, networks, variant_of
+from lucid.models.weights.detect import architecture_of, find_networks, select_network, variant_of
 from lucid.models.weights.load import load_checkpoint
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
@@ -147,10 +147,10 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
 
 def _from_shapes(where: str, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
     """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
-    found = list(networks(content)) if isinstance(content, Mapping) else []
+    found = list(find_networks(content)) if isinstance(content, Mapping) else []
     if not found:
         raise ValueError("it holds no ConvNeXt in any dialect")
-    shapes = {name: tuple(tensor.shape) for name, tensor in choose(where, found, use_ema=True).tensors.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in select_network(where, found, use_ema=True).tensors.items()}
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:

@@ -16,7 +16,7 @@ _WEIGHT_STD = 0.02
 _POOLS = ("avg", "max", "avgmax", "")
 
 
-class _Network(nn.Module):
+class ConvNeXtBase(nn.Module):
     """What the three networks share: everything but their layers.
 
     A layer is what the methods below count: a stage with the downsampling in front of it, or a block of the isotropic
@@ -39,7 +39,7 @@ class _Network(nn.Module):
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
         self.in_chans = _checks.integer(where, "in_chans", in_chans, 1)
         self.patch_size = _checks.integer(where, "patch_size", patch_size, 1)
-        self.global_pool = _pool(where, global_pool)
+        self.global_pool = _check_global_pool(where, global_pool)
         self.drop_rate = _checks.probability(where, "drop_rate", drop_rate)
         self.head_init_scale = _checks.number(where, "head_init_scale", head_init_scale)
         self.grad_checkpointing: str | None = None  # "block" or "stage"
@@ -49,17 +49,17 @@ class _Network(nn.Module):
         """What comes before the blocks of each layer, and these."""
         raise NotImplementedError
 
-    def _cut(self, count: int) -> None:
+    def _truncate(self, count: int) -> None:
         """Forget all layers but the first ``count``."""
         raise NotImplementedError
 
-    def _normed(self, layer: int, x: Tensor) -> Tensor:
+    def _apply_norm(self, layer: int, x: Tensor) -> Tensor:
         """The final norm on the map (N, H, W, C) of a layer that has the norm's width; other maps as they are."""
         if layer < len(self._layers()) - 1:
             return x
         return self.norm(x) if self.norm_pre is None else self.norm_pre(x)
 
-    def _finish(self, norm_eps: float, head_norm_first: bool = False, head_hidden_size: int | None = None) -> None:
+    def _add_head(self, norm_eps: float, head_norm_first: bool = False, head_hidden_size: int | None = None) -> None:
         """The head, and initial values for all."""
         norm = nn.LayerNorm(self.num_features, eps=norm_eps)
         self.norm_pre, self.norm = (norm, nn.Identity()) if head_norm_first else (None, norm)
@@ -81,9 +81,9 @@ class _Network(nn.Module):
         It is not normalized, but with ``head_norm_first``.
         """
         *_, x = self._maps(x)
-        return self._last(x).permute(0, 3, 1, 2)
+        return self._normalize_last(x).permute(0, 3, 1, 2)
 
-    def _last(self, x: Tensor) -> Tensor:
+    def _normalize_last(self, x: Tensor) -> Tensor:
         """What becomes of the last map (N, H, W, C) before it is pooled."""
         return x if self.norm_pre is None else self.norm_pre(x)
 
@@ -95,7 +95,7 @@ class _Network(nn.Module):
         """
         x = x.permute(0, 2, 3, 1)
         if self.global_pool:
-            x = _pooled(self.global_pool, x)
+            x = _pool(self.global_pool, x)
         x = self.norm(x)
         if self.pre_logits is not None:
             x = F.gelu(self.pre_logits(x))
@@ -120,11 +120,11 @@ class _Network(nn.Module):
         wanted = take_indices("forward_intermediates", len(self._layers()), indices)
         order = (0, 3, 1, 2) if output_fmt == "NCHW" else (0, 1, 2, 3)
         maps = list(self._maps(x, max(wanted) + 1 if stop_early else None))
-        taken = [self._normed(i, y) if norm else y for i, y in enumerate(maps) if i in wanted]
+        taken = [self._apply_norm(i, y) if norm else y for i, y in enumerate(maps) if i in wanted]
         taken = [y.permute(*order) for y in taken]
         if intermediates_only:
             return taken
-        last = self._last(maps[-1]) if len(maps) == len(self._layers()) else maps[-1]
+        last = self._normalize_last(maps[-1]) if len(maps) == len(self._layers()) else maps[-1]
         return last.permute(*order), taken
 
     def get_intermediate_layers(
@@ -143,7 +143,7 @@ class _Network(nn.Module):
         for i in wanted:
             y, mean = maps[i], maps[i].mean(dim=(1, 2))
             if norm:
-                y, mean = self._normed(i, y), self._normed(i, mean)
+                y, mean = self._apply_norm(i, y), self._apply_norm(i, mean)
             y = y.permute(0, 3, 1, 2) if reshape else y.flatten(1, 2)
             found.append((y, mean) if return_class_token else y)
         return tuple(found)
@@ -154,10 +154,10 @@ class _Network(nn.Module):
         self._check_images(x)
         x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
         for before, blocks in self._layers()[:count]:
-            x = self._through(blocks, x if before is None else before(x))
+            x = self._run_blocks(blocks, x if before is None else before(x))
             yield x
 
-    def _through(self, blocks: Any, x: Tensor) -> Tensor:
+    def _run_blocks(self, blocks: Any, x: Tensor) -> Tensor:
         if self.grad_checkpointing is None or not (self.training and tape.is_recording()):
             return blocks(x)
         for part in [blocks] if self.grad_checkpointing == "stage" or not isinstance(blocks, nn.Sequential) else blocks:
@@ -173,11 +173,11 @@ class _Network(nn.Module):
         if min(x.shape[2:]) < smallest:
             hint = "; a smaller patch_size takes smaller ones" if self.patch_size > 1 else ""
             raise ValueError(
-                f"{where}: the images must be at least {smallest}x{smallest} px for {self._shape_words()}"
+                f"{where}: the images must be at least {smallest}x{smallest} px for {self._describe_shape()}"
                 f"patch_size {self.patch_size}, got {x.shape[2]}x{x.shape[3]}{hint}"
             )
 
-    def _shape_words(self) -> str:
+    def _describe_shape(self) -> str:
         return ""
 
     # Changes ---------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class _Network(nn.Module):
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
         self.class_names: list[str] | None = None  # the former names are not those of the new outputs
         if global_pool is not None:
-            self.global_pool = _pool(where, global_pool)
+            self.global_pool = _check_global_pool(where, global_pool)
         self.head = nn.Identity()
         if num_classes:
             self.head = nn.Linear(self.head_hidden_size, num_classes)
@@ -235,7 +235,7 @@ class _Network(nn.Module):
         last = max(wanted) + 1
         shorter = last < len(self._layers())
         if shorter:
-            self._cut(last)
+            self._truncate(last)
             self.feature_info = self.feature_info[:last]
             self.num_features = self.feature_info[-1]["num_chs"]
         if prune_norm or prune_head or shorter:
@@ -275,17 +275,17 @@ def take_indices(where: str, count: int, indices: int | Sequence[int] | None) ->
     return [i % count for i in found]
 
 
-def _integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
+def check_integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
     if not isinstance(values, Sequence):
         raise TypeError(f"{where}: {name} must be a sequence of integers, got {values!r}")
     return tuple(_checks.integer(where, name, one, minimum) for one in values)
 
 
-def _pool(where: str, name: str | None) -> str:
+def _check_global_pool(where: str, name: str | None) -> str:
     return _checks.one_of(where, "global_pool", "" if name in (None, "none") else name, _POOLS)
 
 
-def _pooled(kind: str, x: Tensor) -> Tensor:
+def _pool(kind: str, x: Tensor) -> Tensor:
     """(N, C) from (N, H, W, C)."""
     if kind == "avg":
         return x.mean(dim=(1, 2))

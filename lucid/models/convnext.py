@@ -23,7 +23,7 @@ import numpy as np
 
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
-from lucid.models._network import _integers, _Network
+from lucid.models._network import ConvNeXtBase, check_integers
 from lucid.nn import functional as F
 from lucid.nn.parameter import Parameter
 
@@ -84,7 +84,7 @@ class Block(nn.Module):
         return x + self.drop_path(y)
 
 
-class ConvNeXt(_Network):
+class ConvNeXt(ConvNeXtBase):
     """The network: logits (N, num_classes) from images (N, in_chans, H, W).
 
     - ``num_classes=0`` leaves the classifier out: features (N, dims[-1]).
@@ -135,8 +135,8 @@ class ConvNeXt(_Network):
     ) -> None:
         super().__init__(num_classes, in_chans, patch_size, global_pool, drop_rate, head_init_scale)
         where = type(self).__name__
-        self.depths = _integers(where, "depths", depths, 0)
-        self.dims = _integers(where, "dims", dims, 1)
+        self.depths = check_integers(where, "depths", depths, 0)
+        self.dims = check_integers(where, "dims", dims, 1)
         if len(self.depths) != len(self.dims) or not self.dims:
             raise ValueError(
                 f"{where}: depths and dims must have one number for each stage, got {list(depths)} and {list(dims)}"
@@ -160,15 +160,15 @@ class ConvNeXt(_Network):
         for i, (depth, dim) in enumerate(zip(self.depths, self.dims, strict=True)):
             if i == 0:
                 down = nn.Sequential(
-                    *_stem(where, stem_type, in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps)
+                    *_stem_layers(where, stem_type, in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps)
                 )
             else:
                 if output_stride is not None and reduction >= output_stride:
                     dilation *= 2
-                    halving = _dilated(self.dims[i - 1], dim, min(dilation // 2, 2))
+                    halving = _dilated_conv(self.dims[i - 1], dim, min(dilation // 2, 2))
                 else:
                     reduction *= 2
-                    halving = _patches(self.dims[i - 1], dim, 2)
+                    halving = _patch_conv(self.dims[i - 1], dim, 2)
                 down = nn.Sequential(nn.LayerNorm(self.dims[i - 1], eps=norm_eps), halving)
             self.downsample_layers.append(down)
             first = sum(self.depths[:i])
@@ -178,16 +178,16 @@ class ConvNeXt(_Network):
             )
             self.stages.append(nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
-        self._finish(norm_eps if head_norm_eps is None else head_norm_eps, head_norm_first, head_hidden_size)
+        self._add_head(norm_eps if head_norm_eps is None else head_norm_eps, head_norm_first, head_hidden_size)
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         return list(zip(self.downsample_layers, self.stages, strict=True))
 
-    def _cut(self, count: int) -> None:
+    def _truncate(self, count: int) -> None:
         self.downsample_layers, self.stages = self.downsample_layers[:count], self.stages[:count]
         self.depths, self.dims = self.depths[:count], self.dims[:count]
 
-    def _shape_words(self) -> str:
+    def _describe_shape(self) -> str:
         return f"{len(self.dims)} stages and "
 
 
@@ -226,7 +226,7 @@ class ConvNeXtV2(ConvNeXt):
         )  # fmt: skip
 
 
-class ConvNeXtIsotropic(_Network):
+class ConvNeXtIsotropic(ConvNeXtBase):
     """ConvNeXt of one width and one resolution, as vision transformers are: ``depth`` blocks of width ``dim``.
 
     The stem takes patches of ``patch_size`` px and has no norm. Other options, shapes and errors as ``ConvNeXt`` has
@@ -254,37 +254,37 @@ class ConvNeXtIsotropic(_Network):
         self.depth = _checks.integer(where, "depth", depth, 1)
         self.dim = self.num_features = _checks.integer(where, "dim", dim, 1)
         rates = np.linspace(0, _checks.probability(where, "drop_path", drop_path), depth).tolist()
-        self.stem = _patches(in_chans, dim, patch_size)
+        self.stem = _patch_conv(in_chans, dim, patch_size)
         self.blocks = nn.Sequential(*(Block(dim, rate, layer_scale_init, norm_eps=norm_eps) for rate in rates))
         self.feature_info = [
             {"num_chs": dim, "reduction": patch_size, "module": f"blocks.{i}"} for i in range(self.depth)
         ]
-        self._finish(norm_eps if head_norm_eps is None else head_norm_eps)
+        self._add_head(norm_eps if head_norm_eps is None else head_norm_eps)
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         return [(self.stem if i == 0 else None, block) for i, block in enumerate(self.blocks)]
 
-    def _cut(self, count: int) -> None:
+    def _truncate(self, count: int) -> None:
         self.blocks, self.depth = self.blocks[:count], count
 
-    def _normed(self, layer: int, x: Tensor) -> Tensor:
+    def _apply_norm(self, layer: int, x: Tensor) -> Tensor:
         return self.norm(x)
 
 
-def _patches(in_chans: int, dim: int, size: int) -> nn.Conv2d:
+def _patch_conv(in_chans: int, dim: int, size: int) -> nn.Conv2d:
     """Patches of ``size`` x ``size`` px, side by side, to vectors."""
     return nn.Conv2d(in_chans, dim, size, stride=size, data_format="channels_last")
 
 
-def _stem(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
+def _stem_layers(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
     """The layers before the stem's norm: patches, or windows of 3 x 3 px that overlap."""
     if kind == "patch":
-        return [_patches(in_chans, dim, stride)]
+        return [_patch_conv(in_chans, dim, stride)]
     if stride not in (1, 2, 4) or (stride != 4 and kind != "overlap"):
         possible = "1, 2 or 4" if kind == "overlap" else "4"
         raise ValueError(f"{where}: patch_size, the stride of stem_type {kind!r}, must be {possible}, got {stride}")
     strides = [2, 2] if stride == 4 else [stride]
-    widths = [in_chans, *[_tiered(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
+    widths = [in_chans, *[_tiered_width(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
     layers: list[nn.Module] = [
         nn.Conv2d(widths[i], widths[i + 1], 3, one, padding=1, data_format="channels_last")
         for i, one in enumerate(strides)
@@ -294,13 +294,13 @@ def _stem(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[n
     return layers
 
 
-def _tiered(dim: int) -> int:
+def _tiered_width(dim: int) -> int:
     """Half of the channels as a multiple of 8, but never less than nine tenths of the half: timm's rule."""
     half = dim // 2
     rounded = max(8, (half + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * half else rounded
 
 
-def _dilated(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:
+def _dilated_conv(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:
     """What patches of 2 become where the image is not halved: the same weights on pixels further apart, as in timm."""
     return nn.Conv2d(in_chans, dim, 2, padding="same", dilation=dilation, data_format="channels_last")

@@ -10,7 +10,7 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtV2
 from lucid.models.preprocessing import transforms_for
 from lucid.models.registry import create_model
 from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
-from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve
+from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve_tag
 from lucid.models.weights.save import save_checkpoint
 from lucid.models.weights.tags import find_tag
 
@@ -145,15 +145,15 @@ def test_load_pretrained_takes_the_name_of_a_tag(hub, tmp_path):
     ],
 )
 def test_what_pretrained_means(variant, pretrained, name):
-    assert resolve(variant, pretrained) == find_tag(name)
+    assert resolve_tag(variant, pretrained) == find_tag(name)
 
 
 def test_what_pretrained_does_not_mean():
     with pytest.raises(ValueError, match=r"no tag 'convnext_tiny.fb_in3k'; the nearest are .*convnext_tiny.fb_in"):
-        resolve("convnext_tiny", "fb_in3k")
+        resolve_tag("convnext_tiny", "fb_in3k")
     with pytest.raises(ValueError, match="convnext_base.fb_in1k holds weights of convnext_base, not of convnext_tiny"):
-        resolve("convnext_tiny", "timm/convnext_base.fb_in1k")
+        resolve_tag("convnext_tiny", "timm/convnext_base.fb_in1k")
     with pytest.raises(ValueError, match="there are no trained weights of convnext_giant"):
-        resolve("convnext_giant", True)
+        resolve_tag("convnext_giant", True)
     with pytest.raises(TypeError, match="must be True, False or the name of a tag, got 1"):
-        resolve("convnext_tiny", 1)
+        resolve_tag("convnext_tiny", 1)

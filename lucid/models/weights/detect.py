@@ -14,7 +14,7 @@ from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.dialects import translate
 
-_DEEPEST = 4  # mappings inside mappings that are looked through
+_MAX_DEPTH = 4  # mappings inside mappings that are looked through
 _DEPTHWISE = {
     dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.weight")
     for dialect, name in {
@@ -26,7 +26,7 @@ _DEPTHWISE = {
 }
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier stands beside the network
 _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
-_OF_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # may repeat all names
+_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # may repeat all names
 
 
 class MismatchError(ValueError, RuntimeError):
@@ -56,34 +56,34 @@ class Network:
         return any(_EMA.search(one) for one in (*self.wrapper, self.prefix))
 
     def __str__(self) -> str:
-        return place_in_words(self.dialect, self.wrapper, self.prefix)
+        return describe_location(self.dialect, self.wrapper, self.prefix)
 
 
-def place_in_words(dialect: str, wrapper: tuple[str, ...], prefix: str) -> str:
+def describe_location(dialect: str, wrapper: tuple[str, ...], prefix: str) -> str:
     """``timm names in ['state_dict'] behind 'module.'``"""
     at = "".join(f"[{key!r}]" for key in wrapper)
     return f"{dialect} names" + (f" in {at}" if wrapper else "") + (f" behind {prefix!r}" if prefix else "")
 
 
-def networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:
+def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:
     """Every ConvNeXt in ``tree`` and the mappings in it, the outermost first."""
     flat = {name: value for name, value in tree.items() if isinstance(name, str) and hasattr(value, "shape")}
     found = {
         (dialect, match["prefix"]): None
         for name in flat
         for dialect, pattern in _DEPTHWISE.items()
-        if (match := pattern.fullmatch(name)) and not _OF_OPTIMIZER.search(match["prefix"])
+        if (match := pattern.fullmatch(name)) and not _OPTIMIZER.search(match["prefix"])
     }
     prefixes = [prefix for _, prefix in found]
     for dialect, prefix in found:
-        yield _network(flat, Network(dialect, wrapper, prefix), prefixes)
-    if len(wrapper) < _DEEPEST:
+        yield _collect(flat, Network(dialect, wrapper, prefix), prefixes)
+    if len(wrapper) < _MAX_DEPTH:
         for key, value in tree.items():
-            if isinstance(value, Mapping) and not _OF_OPTIMIZER.search(str(key)):
-                yield from networks(value, (*wrapper, str(key)))
+            if isinstance(value, Mapping) and not _OPTIMIZER.search(str(key)):
+                yield from find_networks(value, (*wrapper, str(key)))
 
 
-def _network(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> Network:
+def _collect(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> Network:
     prefix = network.prefix
     others = tuple(one for one in prefixes if one != prefix and one.startswith(prefix))
     beside = _BASE_MODEL.sub("", prefix) + "classifier." if network.dialect == "huggingface" else None
@@ -103,7 +103,7 @@ def _network(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> 
     return network
 
 
-def choose(where: str, found: list[Network], use_ema: bool) -> Network:
+def select_network(where: str, found: list[Network], use_ema: bool) -> Network:
     """The network to load: of several the average, or with ``use_ema`` off the plain one.
 
     Raises:
@@ -145,17 +145,17 @@ class Architecture:
             found = {"depths": list(self.depths), "dims": list(self.dims)}
         if self.family != "ConvNeXtV2" and self.layer_scale != (self.family == "ConvNeXt"):
             found["layer_scale_init"] = 1e-6 if self.layer_scale else 0
-        return found | self.forms()
+        return found | self.timm_options()
 
-    def forms(self) -> dict[str, Any]:
+    def timm_options(self) -> dict[str, Any]:
         """Those of the options that only timm's models have."""
-        return {name: getattr(self, name) for name, usual in _FORMS.items() if getattr(self, name) != usual}
+        return {name: getattr(self, name) for name, usual in _TIMM_DEFAULTS.items() if getattr(self, name) != usual}
 
     def __str__(self) -> str:
         return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
 
 
-_FORMS = {one.name: one.default for one in fields(Architecture) if one.default is not MISSING}
+_TIMM_DEFAULTS = {one.name: one.default for one in fields(Architecture) if one.default is not MISSING}
 
 
 def architecture_of(shapes: _Shapes) -> Architecture:
@@ -205,33 +205,33 @@ def _width(shapes: _Shapes, convolution: str, block: str) -> int:
 
 def variant_of(wanted: Architecture) -> str | None:
     """The name of the variant that has exactly this architecture."""
-    return next((name for name, one in _variants().items() if one == wanted), None)
+    return next((name for name, one in _variant_architectures().items() if one == wanted), None)
 
 
 def nearest_variant(wanted: Architecture) -> str:
     """The name of the variant that is most like it: in family, then stem and head, then width and number of blocks."""
 
     def distance(one: Architecture) -> tuple[bool, bool, float]:
-        sizes = zip(_padded(one), _padded(wanted), strict=True)
+        sizes = zip(_sizes(one), _sizes(wanted), strict=True)
         apart = sum(abs(math.log(max(a, 0.5) / max(b, 0.5))) for a, b in sizes)
-        return one.family != wanted.family, one.forms() != wanted.forms(), apart
+        return one.family != wanted.family, one.timm_options() != wanted.timm_options(), apart
 
-    variants = _variants()
+    variants = _variant_architectures()
     return min(variants, key=lambda name: distance(variants[name]))
 
 
-def _padded(one: Architecture) -> list[int]:
+def _sizes(one: Architecture) -> list[int]:
     length = 8  # stages that are compared
     return [*one.depths, *[0] * length][:length] + [*one.dims, *[0] * length][:length]
 
 
-def _variants() -> dict[str, Architecture]:
+def _variant_architectures() -> dict[str, Architecture]:
     found = {}
     for name, (kind, options) in VARIANTS.items():
         if issubclass(kind, ConvNeXtIsotropic):
             found[name] = Architecture(kind.__name__, (options["depth"],), (options["dim"],), False)
         else:
             scaled = not issubclass(kind, ConvNeXtV2)
-            forms = {word: options[word] for word in _FORMS if word in options}
+            forms = {word: options[word] for word in _TIMM_DEFAULTS if word in options}
             found[name] = Architecture(kind.__name__, options["depths"], options["dims"], scaled, **forms)
     return found

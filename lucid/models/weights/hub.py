@@ -61,7 +61,7 @@ def _from_web(tag: Tag) -> Path:
         return path
     if _is_offline():
         raise DownloadError(f"{tag.name}: {path} is not there, and HF_HUB_OFFLINE forbids to download it")
-    _tell_licence(tag)
+    _warn_about_licence(tag)
     digits = re.search(r"-([0-9a-f]{8,64})\.", name)  # torch.hub's convention; the authors publish no checksums
     try:
         fetch_file(tag.location, path, sha256=digits[1] if digits else None)
@@ -86,8 +86,8 @@ def _from_hub(tag: Tag) -> Path:
         raise DownloadError(
             f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to download it"
         )
-    file, url, metadata = _find(hub, tag)
-    _tell_licence(tag)
+    file, url, metadata = _find_file(hub, tag)
+    _warn_about_licence(tag)
     if metadata.etag and re.fullmatch("[0-9a-f]{64}", metadata.etag):
         _fetch_blob(hub, tag, url, metadata)
     try:
@@ -97,7 +97,7 @@ def _from_hub(tag: Tag) -> Path:
         raise DownloadError(f"{tag.name}: {reason_of(error)}") from error
 
 
-def _find(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
+def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
     """Which of ``FILES`` the repository has, at what URL, and what the hub says of it."""
     from huggingface_hub import errors
 
@@ -141,7 +141,7 @@ def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
         raise DownloadError(f"{tag.name}: {error}") from error
 
 
-def _tell_licence(tag: Tag) -> None:
+def _warn_about_licence(tag: Tag) -> None:
     if tag.non_commercial:
         warnings.warn(
             f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",

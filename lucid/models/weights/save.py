@@ -11,7 +11,7 @@ from lucid._tensor import Tensor
 from lucid.models.preprocessing import ImageTransform
 from lucid.models.weights.detect import Architecture, architecture_of, variant_of
 from lucid.models.weights.dialects import DIALECTS, shape_in, translate
-from lucid.models.weights.load import HUGGINGFACE_EPS, Body, _body, _module_itself, _norms, _shapes
+from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, convnext_in, layer_norms, shapes_of, unwrap_compiled
 from lucid.models.weights.match import CLASSIFIER, LoadReport
 
 # Options that neither names nor shapes of parameters tell.
@@ -69,11 +69,11 @@ def save_checkpoint(
         >>> models.from_checkpoint("pets.safetensors").class_names
         ['cat', 'dog']
     """
-    model = _module_itself(model)
-    body = _body("save_checkpoint", model)
+    model = unwrap_compiled(model)
+    body = convnext_in("save_checkpoint", model)
     own = body.state_dict()
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
-    architecture = architecture_of(_shapes(own))
+    architecture = architecture_of(shapes_of(own))
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
         raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
     report: LoadReport | None = model.__dict__.get("load_report")
@@ -92,7 +92,7 @@ def save_checkpoint(
             )
         theirs = translate(official, "official", dialect)
         if theirs is None:
-            forms = " and ".join(architecture.forms())
+            forms = " and ".join(architecture.timm_options())
             forms = forms and f" with {forms}"
             wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
             raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
@@ -118,7 +118,7 @@ def extra_options(model: nn.Module) -> dict[str, Any]:
 
     They are stored as ``options`` in the metadata. Rates of dropout and drop path are not among them.
     """
-    body = _body("extra_options", _module_itself(model))
+    body = convnext_in("extra_options", unwrap_compiled(model))
     options: dict[str, Any] = {}
     stem_type = getattr(body, "stem_type", "patch")
     if stem_type != "patch" and body.patch_size != 4:  # one convolution, which looks like patches of 3 px
@@ -127,7 +127,7 @@ def extra_options(model: nn.Module) -> dict[str, Any]:
         options["output_stride"] = body.output_stride
     if body.global_pool != "avg":
         options["global_pool"] = body.global_pool
-    norm_eps = next(_norms(body)).eps
+    norm_eps = next(layer_norms(body)).eps
     if norm_eps != _NORM_EPS:
         options["norm_eps"] = norm_eps
     if isinstance(body.norm, nn.LayerNorm) and body.norm.eps not in (norm_eps, HUGGINGFACE_EPS):
@@ -136,7 +136,7 @@ def extra_options(model: nn.Module) -> dict[str, Any]:
 
 
 def _description(
-    body: Body, class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
+    body: AnyConvNeXt, class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
     metadata: Mapping[str, str],
 ) -> dict[str, str]:  # fmt: skip
     """The metadata of a model. What was passed for it wins over ``metadata``, and that over the model's attributes."""
@@ -155,7 +155,7 @@ def _description(
     return {**metadata, **found}
 
 
-def _checked_class_names(names: Any, body: Body) -> list[str]:
+def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"save_checkpoint: class_names must be a list of strings, got {names!r}")
     outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0

@@ -265,18 +265,18 @@ _OFFICIAL_URL = "https://dl.fbaipublicfiles.com/convnext/"
 _TORCHVISION_URL = "https://download.pytorch.org/models/"
 
 
-def all_tags() -> list[Tag]:
+def _all_tags() -> list[Tag]:
     """Every tag. The first of an architecture is its default, which is timm's where timm has one."""
     authors = {f"{_variant(file)}.{timm}": top1 for file, _, top1, timm, _ in _OFFICIAL}
     return [
-        *(_timm(*row, authors.get(row[0])) for row in _TIMM),
-        *(_torchvision(*row) for row in _TORCHVISION),
-        *(_transformers(*row) for row in _OFFICIAL if row[-1] is not None),
-        *(_official(*row[:3]) for row in _OFFICIAL),
+        *(_timm_tag(*row, authors.get(row[0])) for row in _TIMM),
+        *(_torchvision_tag(*row) for row in _TORCHVISION),
+        *(_transformers_tag(*row) for row in _OFFICIAL if row[-1] is not None),
+        *(_official_tag(*row[:3]) for row in _OFFICIAL),
     ]
 
 
-def _timm(
+def _timm_tag(
     name: str, classes: int, size: int, crop: float, mode: str, test_size: int | None, test_crop: float | None,
     top1: float | None, authors: float | None,
 ) -> Tag:  # fmt: skip
@@ -296,7 +296,7 @@ def _timm(
     )  # fmt: skip
 
 
-def _torchvision(variant: str, file: str, resize: int, top1: float) -> Tag:
+def _torchvision_tag(variant: str, file: str, resize: int, top1: float) -> Tag:
     return Tag(
         f"torchvision/{variant}.tv_in1k", variant, "torchvision", _TORCHVISION_URL + file, "bsd-3-clause", 1000,
         224, round(224 / resize, 4), interpolation="bilinear", resize_size=resize,
@@ -304,21 +304,21 @@ def _torchvision(variant: str, file: str, resize: int, top1: float) -> Tag:
     )  # fmt: skip
 
 
-def _official(file: str, classes: int, top1: float | None) -> Tag:
+def _official_tag(file: str, classes: int, top1: float | None) -> Tag:
     variant = _variant(file)
     folder, licence = "", "mit"
     if variant.startswith("convnextv2"):
         folder, licence = f"convnextv2/im{'22k' if '_22k_' in file else '1k'}/", "cc-by-nc-4.0"
     name = f"official/{file.partition('.')[0]}"
-    return _of_the_authors(name, file, "official", _OFFICIAL_URL + folder + file, licence, classes, top1)
+    return _authors_tag(name, file, "official", _OFFICIAL_URL + folder + file, licence, classes, top1)
 
 
-def _transformers(file: str, classes: int, top1: float | None, _timm: str | None, repository: str | None) -> Tag:
+def _transformers_tag(file: str, classes: int, top1: float | None, _timm: str | None, repository: str | None) -> Tag:
     name = f"facebook/{repository}"
-    return _of_the_authors(name, file, "transformers", name, _copied_licence(_variant(file)), classes, top1)
+    return _authors_tag(name, file, "transformers", name, _copied_licence(_variant(file)), classes, top1)
 
 
-def _of_the_authors(
+def _authors_tag(
     name: str, file: str, source: str, location: str, licence: str, classes: int, top1: float | None
 ) -> Tag:
     size = next(size for size in (224, 384, 512) if str(size) in file)
@@ -336,10 +336,10 @@ def _copied_licence(variant: str) -> str:
     return "cc-by-nc-4.0" if variant.startswith("convnextv2") else "apache-2.0"
 
 
-TAGS = {tag.name: tag for tag in all_tags()}
+TAGS = {tag.name: tag for tag in _all_tags()}
 
 
-def _other_names(tag: Tag) -> Iterable[str]:
+def _aliases(tag: Tag) -> Iterable[str]:
     if tag.source in ("timm", "torchvision"):
         yield tag.name.partition("/")[2]
     if tag.source == "torchvision":
@@ -348,7 +348,7 @@ def _other_names(tag: Tag) -> Iterable[str]:
         yield tag.location
 
 
-_OTHER_NAMES = {name: tag for tag in TAGS.values() for name in _other_names(tag)}
+_ALIASES = {name: tag for tag in TAGS.values() for name in _aliases(tag)}
 
 
 def find_tag(name: str, where: str = "pretrained") -> Tag:
@@ -358,9 +358,9 @@ def find_tag(name: str, where: str = "pretrained") -> Tag:
         ValueError: there is none; the message begins with ``where`` and names the nearest.
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
-    tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
+    tag = TAGS.get(wanted) or _ALIASES.get(wanted)
     if tag is None:
-        known = [*TAGS, *_OTHER_NAMES]
+        known = [*TAGS, *_ALIASES]
         raise ValueError(
             f"{where}: there is no tag {name!r}; {nearest_names(wanted, known, 'list_models(pretrained=True)')}"
         )

@@ -24,7 +24,7 @@ RECORDED = np.load(FILE)
 
 def built(case, classes=None, **options):
     one = CASES[case]
-    options = {"in_chans": one.in_chans, "patch_size": one.patch_size, **one.forms, **options}
+    options = {"in_chans": one.in_chans, "patch_size": one.patch_size, **one.options, **options}
     classes = one.classes if classes is None else classes
     if one.family == "ConvNeXtIsotropic":
         return models.ConvNeXtIsotropic(classes, one.depths[0], one.dims[0], **options)
@@ -83,7 +83,7 @@ def test_features_and_logits_are_those_of_the_implementation_and_bytes_come_back
     save_checkpoint(model, target, dialect=report.dialect)
     saved, metadata = contents(target)
     assert saved == contents(source)[0]
-    eps = {name: option for name, option in CASES[case].forms.items() if name == "norm_eps"}
+    eps = {name: option for name, option in CASES[case].options.items() if name == "norm_eps"}
     assert metadata == {"format": "pt", **({"options": json.dumps(eps)} if eps else {})}
 
 
@@ -359,7 +359,7 @@ def test_a_form_that_a_dialect_lacks_is_not_saved(given, tmp_path):
     assert values(other) == values(model)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if CASES[case].forms])
+@pytest.mark.parametrize("case", [case for case in CASES if CASES[case].options])
 def test_a_pyramid_of_any_form_takes_what_it_has(case):
     model = FeatureListNet(built(case), (1, 3)).eval()
     report = load_checkpoint(model, tensors(case))
@@ -512,14 +512,14 @@ def test_the_file_may_change_after_it_was_loaded(tmp_path):
 
 def test_a_file_that_breaks_off_while_it_is_read(tmp_path, monkeypatch):
     path = written("timm", tmp_path / "m.safetensors")
-    checked = load.plan_fitting
+    checked = load.match_parameters
 
     def check_and_cut(*arguments):
         plan = checked(*arguments)
         os.truncate(path, path.stat().st_size // 2)
         return plan
 
-    monkeypatch.setattr(load, "plan_fitting", check_and_cut)
+    monkeypatch.setattr(load, "match_parameters", check_and_cut)
     with pytest.raises(OSError, match=r"m.safetensors: reading broke off, \d+ of 65 tensors are replaced: "):
         load_checkpoint(built("timm"), path)
 
