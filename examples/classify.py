@@ -23,29 +23,29 @@ from pictures import Caption, ContactSheet, find_pictures, printable
 from PIL import Image
 from recipes import Parser
 from tqdm import tqdm
-from trained import Trained, open_trained, positive
-from use_device import use_device
+from use_device import positive, use_device
 
 import lucid
+from lucid import models, nn
 from lucid._files import write_atomically
 from lucid.data import ImageError, open_image
-from lucid.models.hub import DownloadError
+from lucid.models.weights.hub import DownloadError
 
 
-def probabilities(trained: Trained, images: Sequence[Image.Image]) -> lucid.Tensor:
+def probabilities(model: nn.Module, images: Sequence[Image.Image]) -> lucid.Tensor:
     """(N, classes), each row adding up to 1."""
-    channels = trained.model.in_chans
+    channels = model.in_chans
     if channels == 1:
-        pixels = trained.transform([image.convert("L") for image in images])[:, :1]
+        pixels = model.preprocessing([image.convert("L") for image in images])[:, :1]
     elif channels == 3:
-        pixels = trained.transform(images)
+        pixels = model.preprocessing(images)
     else:
         raise ValueError(f"the model takes images of {channels} channels; a picture has 1 or 3")
     with lucid.no_grad():
-        return trained.model(pixels).softmax(dim=1)
+        return model(pixels).softmax(dim=1)
 
 
-def guesses(trained: Trained, row: lucid.Tensor, top: int) -> list[tuple[int, float]]:
+def guesses(model: nn.Module, row: lucid.Tensor, top: int) -> list[tuple[int, float]]:
     """The ``top`` most probable classes by number, and their probabilities."""
     values, numbers = row.topk(top)
     return list(zip(numbers.tolist(), values.tolist(), strict=True))
@@ -71,12 +71,12 @@ def in_batches(pictures: Iterator[tuple[Path, Image.Image]], size: int) -> Itera
         yield batch
 
 
-def show(trained: Trained, path: Path, found: Sequence[tuple[int, float]], as_json: bool) -> None:
+def show(model: nn.Module, path: Path, found: Sequence[tuple[int, float]], as_json: bool) -> None:
     if as_json:
-        classes = [{"class": trained.classes[n], "number": n, "probability": round(p, 6)} for n, p in found]
+        classes = [{"class": model.class_names[n], "number": n, "probability": round(p, 6)} for n, p in found]
         print(json.dumps({"path": str(path), "predictions": classes}))
     else:
-        lines = [f"{probability:8.2%}  {trained.classes[number]}" for number, probability in found]
+        lines = [f"{probability:8.2%}  {model.class_names[number]}" for number, probability in found]
         print("\n".join([printable(str(path)), *lines]))
 
 
@@ -87,20 +87,20 @@ def classify(args: argparse.Namespace) -> int:
         raise ValueError(f"--sheet must be called *.png, *.jpg or *.webp, got {args.sheet}")
     if args.sheet and not args.sheet.absolute().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
-    trained = open_trained(args.model, args.image_size)
-    if not trained.classes:
+    model = models.from_checkpoint(args.model, image_size=args.image_size)
+    if not model.class_names:
         raise ValueError(f"--model {args.model} is a ConvNeXt without classes: it gives features")
-    print(f"{trained.name}: {len(trained.classes)} classes, {trained.transform}", file=sys.stderr)
-    sheet = ContactSheet(f"{trained.name}, {trained.transform.image_size} px")
+    print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
+    sheet = ContactSheet(f"{model.checkpoint_name}, {model.preprocessing.image_size} px")
     count = 0
     with tqdm(total=len(paths), unit="picture", disable=None if len(paths) > args.batch_size else True) as progress:
         for batch in in_batches(readable(paths), args.batch_size):
-            rows = probabilities(trained, [image for _, image in batch])
+            rows = probabilities(model, [image for _, image in batch])
             for (path, image), row in zip(batch, rows, strict=True):
-                found = guesses(trained, row, min(args.top, len(trained.classes)))
-                show(trained, path, found, args.json)
+                found = guesses(model, row, min(args.top, len(model.class_names)))
+                show(model, path, found, args.json)
                 if args.sheet:
-                    named = [(trained.classes[number], probability) for number, probability in found]
+                    named = [(model.class_names[number], probability) for number, probability in found]
                     sheet.add(image, Caption(printable(path.name), named))
             count += len(batch)
             progress.update(len(batch))

@@ -35,14 +35,13 @@ from typing import Any
 
 import mlx.core as mx
 from recipes import Parser
-from trained import Trained, open_trained, positive
-from use_device import use_device
+from use_device import positive, use_device
 
 import lucid
-from lucid import kernels, models, tape
+from lucid import kernels, models, nn, tape
 from lucid._files import atomic_path, write_atomically
-from lucid.models.dialects import DIALECTS
-from lucid.models.hub import DownloadError
+from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.hub import DownloadError
 
 _LARGEST_DIFFERENCE = 1e-4  # of the file's logits from the model's, as a part of the largest
 
@@ -51,31 +50,31 @@ class ExportError(RuntimeError):
     """What was written does not compute what the model does."""
 
 
-def computation(trained: Trained, pixels: bool) -> Callable[[mx.array], mx.array]:
+def computation(model: nn.Module, pixels: bool) -> Callable[[mx.array], mx.array]:
     """The model as a function on arrays. With ``pixels`` it takes bytes (N, H, W, C) and normalizes them."""
-    mean, std = (mx.array(values) for values in (trained.transform.mean, trained.transform.std))
+    mean, std = (mx.array(values) for values in (model.preprocessing.mean, model.preprocessing.std))
 
     def logits(x: mx.array) -> mx.array:
         if pixels:
             x = ((x.astype(mx.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)  # (N, C, H, W)
         with lucid.no_grad(), kernels.use_reference():
-            return trained.model(tape.wrap(x))._array
+            return model(tape.wrap(x))._array
 
     return logits
 
 
-def export_function(trained: Trained, path: Path, batch_sizes: list[int], pixels: bool) -> dict[str, Any]:
+def export_function(model: nn.Module, path: Path, batch_sizes: list[int], pixels: bool) -> dict[str, Any]:
     """Write ``path``, and say what it takes.
 
     Raises:
         ExportError: the file does not compute what the model does.
     """
-    size, channels = trained.transform.image_size, trained.model.in_chans
+    size, channels = model.preprocessing.image_size, model.in_chans
     # MLX writes constants as if they lay in memory row after row, whether they do or not.
-    weights = {name: mx.contiguous(tensor._array) for name, tensor in trained.model.state_dict().items()}
-    trained.model.load_state_dict(weights)
+    weights = {name: mx.contiguous(tensor._array) for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights)
     mx.eval(list(weights.values()))
-    function = computation(trained, pixels)
+    function = computation(model, pixels)
     shape = (size, size, channels) if pixels else (channels, size, size)
     inputs = [example(n, shape, pixels) for n in batch_sizes]
     with atomic_path(path) as temporary:
@@ -100,18 +99,17 @@ def check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx.
             raise ExportError(f"{path}: logits differ from the model's by {difference:.1e} of the largest")
 
 
-def export_weights(trained: Trained, path: Path, dialect: str) -> None:
+def export_weights(model: nn.Module, path: Path, dialect: str) -> None:
     """Weights under the names of ``dialect``, with classes and preprocessing in the metadata."""
-    if getattr(trained.model, "stem_type", "patch") != "patch" and trained.model.patch_size != 4:
+    if getattr(model, "stem_type", "patch") != "patch" and model.patch_size != 4:
         raise ValueError(
             "a stem of one overlapping convolution looks like patches of 3 px in every dialect; *.mlxfn takes it"
         )
-    metadata = {name: json.dumps(value) for name, value in description(trained).items()}
-    models.save_checkpoint(trained.model, path, dialect, metadata={**metadata, "model": trained.name})
+    models.save_checkpoint(model, path, dialect, name=model.checkpoint_name)
 
 
-def description(trained: Trained) -> dict[str, Any]:
-    return {"classes": trained.classes, "preprocessing": asdict(trained.transform)}
+def description(model: nn.Module) -> dict[str, Any]:
+    return {"classes": model.class_names, "preprocessing": asdict(model.preprocessing)}
 
 
 def export(args: argparse.Namespace) -> str:
@@ -125,15 +123,15 @@ def export(args: argparse.Namespace) -> str:
         raise ValueError("--dialect is for *.safetensors; a *.mlxfn file has no names")
     if kind == ".safetensors" and (args.pixels or args.batch_sizes):
         raise ValueError("--pixels and --batch-sizes are for *.mlxfn; weights have no shape of images")
-    trained = open_trained(args.model, args.image_size)
+    model = models.from_checkpoint(args.model, image_size=args.image_size)
     if kind == ".safetensors":
-        export_weights(trained, args.output, args.dialect or "official")
-        return f"weights of {trained.name} in {args.dialect or 'official'} names"
-    found = export_function(trained, args.output, sorted(set(args.batch_sizes or [1])), args.pixels)
-    notes = {"model": trained.name, **found, **description(trained)}
+        export_weights(model, args.output, args.dialect or "official")
+        return f"weights of {model.checkpoint_name} in {args.dialect or 'official'} names"
+    found = export_function(model, args.output, sorted(set(args.batch_sizes or [1])), args.pixels)
+    notes = {"model": model.checkpoint_name, **found, **description(model)}
     write_atomically(args.output.with_suffix(".json"), json.dumps(notes).encode())
     shapes = " or ".join(str(tuple(shape)) for shape in found["shapes"])
-    return f"{trained.name} as a function of {found['dtype']} {shapes}"
+    return f"{model.checkpoint_name} as a function of {found['dtype']} {shapes}"
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -46,9 +46,8 @@ import numpy as np
 from command_line import begin, find_weights, run_options, test, train
 from photos import Photos, find_photos, tell, write_tables
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
-from run_folder import RunFolder, weights_metadata
+from run_folder import RunFolder
 from running import Diverged, Saver
-from trained import open_trained
 from training import Trainer, augmentation, for_test, make_groups, share_of_batches
 
 import lucid
@@ -58,6 +57,7 @@ from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import DownloadError, ImageTransform, transforms_for
 from lucid.models.registry import parse
+from lucid.models.weights.save import weights_metadata
 
 KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
 
@@ -120,8 +120,8 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
     """The network, its name, and how its images are prepared. ``trained=False``: its weights do not matter."""
     size, num_classes, known = settings.image_size or None, len(classes), []
     if settings.weights:
-        found = open_trained(settings.weights, size)
-        model, name, transform, known = found.model, found.name, found.transform, found.classes
+        model = models.from_checkpoint(settings.weights, image_size=size)
+        name, transform, known = model.checkpoint_name, model.preprocessing, model.class_names
     else:
         name, tag = parse("--model", settings.model)
         wanted = settings.pretrained and (True if tag is None else tag.name)

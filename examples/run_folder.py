@@ -6,7 +6,6 @@ Every file is written under another name and renamed: it is complete or not ther
 import csv
 import importlib.util
 import io
-import json
 import shlex
 import time
 import warnings
@@ -142,9 +141,3 @@ def draw_curves(history: History, title: str, part: str) -> bytes:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(image, format="png", dpi=150)
     return image.getvalue()
-
-
-def weights_metadata(model: str, classes: Sequence[str], preprocessing: dict[str, Any], **more: Any) -> dict[str, str]:
-    """What a file of weights says about itself; ``examples/classify.py`` reads it."""
-    notes = {"classes": list(classes), "preprocessing": preprocessing, **more}
-    return {"format": "pt", "model": model, **{name: json.dumps(value) for name, value in notes.items()}}

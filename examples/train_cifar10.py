@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from command_line import begin, find_weights, run_options, test, train
 from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
-from run_folder import RunFolder, weights_metadata
+from run_folder import RunFolder
 from running import Diverged, Saver
 from training import Trainer, augmentation, for_test, make_groups, share_of_batches
 
@@ -45,6 +45,7 @@ import lucid
 from lucid import data, models
 from lucid import distributed as dist
 from lucid.data import augment
+from lucid.models.weights.save import weights_metadata
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}

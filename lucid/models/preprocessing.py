@@ -19,14 +19,13 @@ import numpy as np
 
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Tag
-from lucid.models.tags import find_tag, tags_of
+from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag, tags_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_LONGEST = 256  # times the short side; the crop leaves nearly all of it out
-_SQUASHED_FROM = 384  # px; the authors and transformers crop smaller images and squash larger ones
+_MAX_ASPECT = 256  # times the short side; the crop leaves nearly all of it out
+_MIN_SQUASHED = 384  # px; the authors and transformers crop smaller images and squash larger ones
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class ImageTransform:
         """The part of the image that the model sees, resized, before its pixels are normalized."""
         image = _rgb(type(self).__name__, image)
         if self.crop_mode == "center":
-            image = _without_ends(image)
+            image = _crop_long_side(image)
         width, height = image.size
         if self.crop_mode == "squash":
             size = (self.resize_size, self.resize_size)
@@ -130,7 +129,7 @@ def transforms_for(
     elif tag.source == "timm":
         resize_size = int(size / crop_pct)
     else:
-        crop_mode = "center" if size < _SQUASHED_FROM else "squash"
+        crop_mode = "center" if size < _MIN_SQUASHED else "squash"
         resize_size = int(size / 0.875) if crop_mode == "center" else size
     return ImageTransform(
         size, resize_size, crop_mode, tag.interpolation, tag.mean, tag.std, round_crop=tag.source != "transformers"
@@ -162,10 +161,10 @@ def _pillow() -> ModuleType:
     return Image
 
 
-def _without_ends(image: Image.Image) -> Image.Image:
+def _crop_long_side(image: Image.Image) -> Image.Image:
     """The middle of an image that is very long for its width: all of it, resized, could fill the memory."""
     width, height = image.size
-    margin_x, margin_y = (max(0, long - _LONGEST * short) // 2 for long, short in ((width, height), (height, width)))
+    margin_x, margin_y = (max(0, long - _MAX_ASPECT * short) // 2 for long, short in ((width, height), (height, width)))
     if not margin_x and not margin_y:
         return image
     return image.crop((margin_x, margin_y, width - margin_x, height - margin_y))

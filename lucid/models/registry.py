@@ -8,14 +8,12 @@ from os import PathLike
 from typing import Any
 
 from lucid import nn
-from lucid.models.checkpoints import load_checkpoint
 from lucid.models.features import FeatureListNet
-from lucid.models.pretrained import load_pretrained, resolve
-from lucid.models.tag import Tag
-from lucid.models.tags import TAGS, find_tag, nearest_names
 from lucid.models.variants import VARIANTS
+from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve_tag
+from lucid.models.weights.tags import TAGS, Tag, find_tag, nearest_names
 
-_OTHER_WORDS = {  # timm's and the authors' for options of the classes
+_ALIASES = {  # timm's and the authors' for options of the classes
     "drop_path_rate": "drop_path",
     "ls_init_value": "layer_scale_init",
     "layer_scale_init_value": "layer_scale_init",
@@ -54,7 +52,7 @@ def create_model(
     """
     variant, tag = parse("create_model", name)
     if pretrained is not False:
-        tag = resolve(variant, tag.name if tag and pretrained is True else pretrained)
+        tag = resolve_tag(variant, tag.name if tag and pretrained is True else pretrained)
     if out_indices is not None and not features_only:
         raise ValueError("create_model: out_indices are those of features_only=True")
     if features_only:
@@ -111,9 +109,9 @@ def short_name(tag: Tag) -> str:
 
 def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
     given = {word: value for word, value in given.items() if value is not None}
-    found = {_OTHER_WORDS.get(word, word): value for word, value in given.items()}
+    found = {_ALIASES.get(word, word): value for word, value in given.items()}
     if len(found) < len(given):
-        twice = [word for word in given if word in _OTHER_WORDS]
+        twice = [word for word in given if word in _ALIASES]
         raise TypeError(f"create_model: {', '.join(twice)} is another word for an option that is given too")
     known = list(inspect.signature(kind).parameters)[1:]  # without num_classes
     unknown = [word for word in found if word not in known]

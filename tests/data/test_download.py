@@ -1,6 +1,8 @@
 """fetch_file against a server on this machine: whole files, broken connections, wrong answers, two at once."""
 
+import contextlib
 import hashlib
+import resource
 import signal
 import socket
 import subprocess
@@ -174,6 +176,19 @@ def test_patience_ends_and_keeps_what_came(server, path, md5):
     assert path.read_bytes() == server.content and server.requests[-1] == "bytes=2000-"
 
 
+def test_a_full_disk_is_reported_at_once_and_keeps_what_came(server, path, md5):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(ArchiveError, match=r"cannot download .*File too large; 5000 bytes are kept in .*gz.part"):
+            fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(server.requests) == 1
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests == [None, "bytes=5000-"]
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_refusal_is_reported_at_once(server, path, md5, status):
     server.statuses = [status] * 5
@@ -202,6 +217,50 @@ def test_other_protocols_are_refused(path, url):
     with pytest.raises(ValueError, match=f"url must start with http:// or https://, got '{url}'"):
         fetch_file(url, path, None)
     assert not path.parent.exists()
+
+
+# Other ways to request bytes ------------------------------------------------------------------------------------------
+
+
+def test_any_request_is_repeated_until_the_file_is_complete(path):
+    """A library of its own: errors of any type count as broken connections."""
+    content, starts = bytes(range(200)), []
+
+    @contextlib.contextmanager
+    def request(start):
+        def chunks():
+            yield content[start : start + 30]
+            yield content[start + 30 : start + 60]
+            if start < 120:
+                raise LookupError("cut\nand more")
+
+        starts.append(start)
+        yield module.Response(start, None, chunks())
+
+    module.fetch("mine", path, request, sha256=hashlib.sha256(content).hexdigest(), size=200, part_suffix=".half")
+    assert path.read_bytes() == content and starts == [0, 60, 120, 180] and files_beside(path) == ["set.tar.gz"]
+
+
+def test_a_left_over_longer_than_the_file_is_thrown_away_before_a_request(path):
+    starts = []
+
+    @contextlib.contextmanager
+    def request(start):
+        starts.append(start)
+        yield module.Response(start, 3, iter([b"abc"]))
+
+    leave_part(path, b"longer")
+    module.fetch("mine", path, request, size=3)
+    assert path.read_bytes() == b"abc" and starts == [0]
+
+
+def test_the_first_line_of_an_unknown_error_is_reported(path):
+    def request(start):
+        raise LookupError("no such\nmirror")
+
+    with pytest.raises(ArchiveError, match="^cannot download mine: no such$"):
+        module.fetch("mine", path, request)
+    assert files_beside(path) == []
 
 
 # A process of its own, so that Ctrl-C and the file lock are the real ones. It prints a line for every piece.

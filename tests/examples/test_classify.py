@@ -12,6 +12,7 @@ import pytest
 import lucid
 from lucid import models
 from lucid.models.preprocessing import ImageTransform
+from lucid.models.weights.save import weights_metadata
 from tests.serialization.writing import archive, tensor, text
 
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib's letters")
@@ -102,10 +103,8 @@ def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
     ("count", "golden_retriever", "last"),
     [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
 )
-def test_as_many_classes_as_imagenet_has_are_those(
-    classify, load_module, capsys, tmp_path, photos, count, golden_retriever, last
-):
-    names = load_module("trained").class_names(count)
+def test_as_many_classes_as_imagenet_has_are_those(classify, capsys, tmp_path, photos, count, golden_retriever, last):
+    names = models.imagenet_class_names(count)
     assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
     models.save_checkpoint(network(count), tmp_path / "w.safetensors")
     code, out, _ = run(classify, capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
@@ -113,7 +112,7 @@ def test_as_many_classes_as_imagenet_has_are_those(
     assert code == 0 and len(lines) == 6 and all(line.split(maxsplit=1)[1] in names for line in lines[1:])
 
 
-def test_a_checkpoint_by_name(classify, load_module, capsys, photos, monkeypatch):
+def test_a_checkpoint_by_name(classify, capsys, photos, monkeypatch):
     model = network(1000)
     model.pretrained_tag = "torchvision/convnext_tiny.tv_in1k"
     asked = []
@@ -122,20 +121,20 @@ def test_a_checkpoint_by_name(classify, load_module, capsys, photos, monkeypatch
         asked.append((name, options))
         return model
 
-    monkeypatch.setattr(load_module("trained").models, "create_model", create_model)
+    monkeypatch.setattr("lucid.models._from_checkpoint.create_model", create_model)
     code, out, err = run(classify, capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
     assert code == 0 and asked == [("convnext_tiny.tv_in1k", {"pretrained": True})]
     assert "torchvision/convnext_tiny.tv_in1k: 1000 classes" in err and "236 px (bilinear)" in err
     row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
-    names = load_module("trained").class_names(1000)
+    names = models.imagenet_class_names(1000)
     assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
 
 
-def test_features_by_name_are_no_classes(classify, load_module, capsys, photos, monkeypatch):
+def test_features_by_name_are_no_classes(classify, capsys, photos, monkeypatch):
     """CLIP's projection stands where others have a classifier."""
     model = network(640)
     model.pretrained_tag = "timm/convnext_base.clip_laion2b"
-    monkeypatch.setattr(load_module("trained").models, "create_model", lambda name, **_: model)
+    monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
     assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
@@ -143,11 +142,11 @@ def test_features_by_name_are_no_classes(classify, load_module, capsys, photos, 
 
 def test_what_train_cifar10_trained(classify, load_module, capsys, tmp_path):
     """Grey digits, and a stem that only its recipe tells of."""
-    train, folder = load_module("train_cifar10"), load_module("run_folder")
+    train = load_module("train_cifar10")
     settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
     model = train.make_model(settings, 1, 10).eval()
     digits = lucid.data.Digits
-    metadata = folder.weights_metadata(
+    metadata = weights_metadata(
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
@@ -300,10 +299,10 @@ def files(tmp_path_factory):
 
 
 def test_ctrl_c_is_one_line(classify, capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classify, "open_trained", interrupt)
+    monkeypatch.setattr(models, "from_checkpoint", interrupt)
     picture().save(tmp_path / "a.png")
     assert classify.main([str(tmp_path / "a.png"), "--model", "w.safetensors"]) == 130
     output = capsys.readouterr()

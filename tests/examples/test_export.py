@@ -16,6 +16,7 @@ import pytest
 import lucid
 from lucid import models
 from lucid.models.preprocessing import ImageTransform
+from lucid.models.weights.save import weights_metadata
 from lucid.serialization import load_with_metadata
 
 pytest.importorskip("matplotlib", reason="the example reads files with the help of others that draw")
@@ -43,11 +44,6 @@ mx.save_safetensors(sys.argv[3], {name: mx.contiguous(function(one)[0]) for name
 @pytest.fixture(scope="module")
 def export():
     return importlib.import_module("export")
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return importlib.import_module("trained")
 
 
 def network(kind=models.ConvNeXt, classes=3):
@@ -105,10 +101,10 @@ def test_a_function_runs_without_lucid(export, capsys, tmp_path, kind):
     }  # fmt: skip
 
 
-def test_several_batch_sizes_share_the_weights(export, trained, tmp_path):
+def test_several_batch_sizes_share_the_weights(export, tmp_path):
     model = models.ConvNeXt(3, (1, 1), (64, 128)).eval()
-    one = trained.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
-    export.export_function(one, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
+    model.preprocessing = PREPARED
+    export.export_function(model, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters())
     assert weights < (tmp_path / "m.mlxfn").stat().st_size < 1.2 * weights
 
@@ -124,7 +120,7 @@ def test_bytes_are_normalized_inside(export, weights, tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["expanded", "transposed", "strided"])
-def test_weights_may_lie_in_memory_in_any_way(export, trained, tmp_path, layout):
+def test_weights_may_lie_in_memory_in_any_way(export, tmp_path, layout):
     """MLX itself writes what is in memory, row after row: garbage for the first, another order for the others."""
     model = network()
     given = {
@@ -135,9 +131,9 @@ def test_weights_may_lie_in_memory_in_any_way(export, trained, tmp_path, layout)
     parameter = model.head.weight if layout == "transposed" else model.head.bias
     mx.eval(given)
     parameter._rebind(given)
-    one = trained.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
+    model.preprocessing = PREPARED
     expected = logits_of(model, mx.ones((1, 3, 37, 37)))
-    export.export_function(one, tmp_path / "m.mlxfn", [1], pixels=False)
+    export.export_function(model, tmp_path / "m.mlxfn", [1], pixels=False)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(mx.ones((1, 3, 37, 37)))
     assert close(np.array(found), expected)
 
@@ -192,32 +188,32 @@ def test_a_model_without_classifier_gives_features(export, tmp_path):
     assert found.shape == (1, 16) and close(np.array(found), logits_of(model, images))
 
 
-def test_features_of_a_projection_get_no_names_on_the_way(export, trained, tmp_path):
+def test_features_of_a_projection_get_no_names_on_the_way(export, tmp_path):
     """A file that says it has no classes stays one, whatever the width of its last layer."""
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata={"classes": "[]"})
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "timm.safetensors"), "--dialect", "timm"]) == 0
-    found = trained.open_trained(str(tmp_path / "timm.safetensors"))
-    assert found.classes == [] and found.model.num_classes == 3
+    found = models.from_checkpoint(str(tmp_path / "timm.safetensors"))
+    assert found.class_names == [] and found.num_classes == 3
 
 
 def trained_on_digits(path, patch_size):
     """A file as train_cifar10.py leaves it, of a model with an overlapping stem, and the model."""
-    train, folder = (importlib.import_module(name) for name in ("train_cifar10", "run_folder"))
+    train = importlib.import_module("train_cifar10")
     settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=patch_size, stem="overlap")
     model = train.make_model(settings, 1, 10).eval()
     preprocessing = {"image_size": 8, "mean": (0.3,), "std": (0.4,)}
-    metadata = folder.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
+    metadata = weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
     lucid.save(model.state_dict(), path, metadata)
     return model
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm"])
-def test_weights_of_an_overlapping_stem_that_names_tell(export, trained, tmp_path, dialect):
+def test_weights_of_an_overlapping_stem_that_names_tell(export, tmp_path, dialect):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=4)
     out = tmp_path / "out.safetensors"
     assert export.main([str(tmp_path / "w.safetensors"), str(out), "--dialect", dialect]) == 0
     images = mx.random.normal((2, 1, 8, 8))
-    assert close(logits_of(trained.open_trained(str(out)).model, images), logits_of(model, images))
+    assert close(logits_of(models.from_checkpoint(str(out)), images), logits_of(model, images))
 
 
 def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(export, capsys, tmp_path):
@@ -265,10 +261,10 @@ def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, 
 
 
 def test_ctrl_c_is_one_line(export, capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "open_trained", interrupt)
+    monkeypatch.setattr(models, "from_checkpoint", interrupt)
     assert export.main(["w.safetensors", str(tmp_path / "x.safetensors")]) == 130
     output = capsys.readouterr()
     assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2

@@ -18,7 +18,7 @@ class Case:
 
     ``scaled``: with layer scale. ``pointwise``: timm's ``conv_mlp``. ``bare``: the model of Hugging Face without a
     classifier beside it. ``loudness`` scales matrices and shifts: small, it makes the eps of the last norm matter.
-    ``forms``: options of the class that only timm's has, too.
+    ``options``: more options of the class.
     """
 
     implementation: str
@@ -34,7 +34,7 @@ class Case:
     loudness: float = 1.0
     size: tuple[int, int] = (33, 50)
     batch: int = 2
-    forms: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -69,15 +69,15 @@ CASES = {
     "official isotropic": Case(
         "official", "ConvNeXtIsotropic", (3,), (11,), scaled=False, patch_size=16, size=(65, 50)
     ),
-    "timm, overlap": Case("timm", pointwise=True, forms={"stem_type": "overlap"}),
-    "timm, overlap_tiered": Case("timm", dims=(36, 10, 14, 22), in_chans=2, forms={"stem_type": "overlap_tiered"}),
-    "timm, overlap_act": Case("timm", forms={"stem_type": "overlap_act"}),
-    "timm, head_norm_first": Case("timm", pointwise=True, forms={"head_norm_first": True}),
-    "timm, head_hidden_size": Case("timm", forms={"head_hidden_size": 9}),
-    "timm, head_hidden_size without classes": Case("timm", classes=0, forms={"head_hidden_size": 9}),
-    "timm, eps": Case("timm", loudness=0.02, forms={"norm_eps": 1e-5}),
+    "timm, overlap": Case("timm", pointwise=True, options={"stem_type": "overlap"}),
+    "timm, overlap_tiered": Case("timm", dims=(36, 10, 14, 22), in_chans=2, options={"stem_type": "overlap_tiered"}),
+    "timm, overlap_act": Case("timm", options={"stem_type": "overlap_act"}),
+    "timm, head_norm_first": Case("timm", pointwise=True, options={"head_norm_first": True}),
+    "timm, head_hidden_size": Case("timm", options={"head_hidden_size": 9}),
+    "timm, head_hidden_size without classes": Case("timm", classes=0, options={"head_hidden_size": 9}),
+    "timm, eps": Case("timm", loudness=0.02, options={"norm_eps": 1e-5}),
     "timm V2, all of timm's forms": Case(
-        "timm", **_V2, forms={"stem_type": "overlap_act", "head_hidden_size": 5, "norm_eps": 1e-3}
+        "timm", **_V2, options={"stem_type": "overlap_act", "head_hidden_size": 5, "norm_eps": 1e-3}
     ),
 }
 

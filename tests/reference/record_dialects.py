@@ -74,7 +74,7 @@ def of_timm(case: Case) -> Made:
     model = TimmConvNeXt(
         in_chans=case.in_chans, num_classes=case.classes, depths=case.depths, dims=case.dims,
         patch_size=case.patch_size, ls_init_value=1e-6 if case.scaled else None, conv_mlp=case.pointwise,
-        use_grn=case.family == "ConvNeXtV2", **case.forms,
+        use_grn=case.family == "ConvNeXtV2", **case.options,
     )  # fmt: skip
     return model, list(model.stages), lambda x: model.forward_head(model.forward_features(x), pre_logits=True)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lucid.models.dialects import DIALECTS, shape_in, translate
+from lucid.models.weights.dialects import DIALECTS, shape_in, translate
 from tests.reference.dialect_cases import CASES, FILE
 
 RECORDED = np.load(FILE)
@@ -29,7 +29,7 @@ def test_the_dialects_name_the_same_parameters(family):
     found = {
         frozenset(translate(inner(name), CASES[case].implementation, "official") for name in SHAPES[case])
         for case in CASES
-        if family in case and not CASES[case].bare and not CASES[case].forms
+        if family in case and not CASES[case].bare and not CASES[case].options
     }
     assert len(found) == 1
     assert len(found.pop()) == {"tiny": 182, "V2": 70}[family]

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from lucid import models
-from lucid.models.contents import MismatchError, networks
-from lucid.models.fitting import LoadReport, adapt_input_conv, plan_fitting
+from lucid.models.weights.detect import MismatchError, find_networks
+from lucid.models.weights.match import LoadReport, adapt_input_conv, match_parameters
 
 
 def fit(model, tensors, strict=True):
-    [network] = networks(tensors)
+    [network] = find_networks(tensors)
     report = LoadReport("c", network.dialect, network.wrapper, network.prefix, "?")
-    return plan_fitting("c", network, model.state_dict(keep_vars=True), report, strict), report
+    return match_parameters("c", network, model.state_dict(keep_vars=True), report, strict), report
 
 
 def checkpoint(model):
@@ -123,10 +123,12 @@ def test_all_faults_are_listed():
 
 
 def test_missing_names_have_the_words_of_the_dialect_and_a_long_list_ends():
-    [network] = networks({"features.0.0.weight": mx.zeros((4, 3, 4, 4)), "features.1.0.block.0.weight": mx.zeros(1)})
+    [network] = find_networks(
+        {"features.0.0.weight": mx.zeros((4, 3, 4, 4)), "features.1.0.block.0.weight": mx.zeros(1)}
+    )
     report = LoadReport("c", "torchvision", (), "", "?")
     with pytest.raises(MismatchError, match="missing: features.0.0.bias") as caught:
-        plan_fitting("c", network, models.convnext_tiny().state_dict(keep_vars=True), report, True)
+        match_parameters("c", network, models.convnext_tiny().state_dict(keep_vars=True), report, True)
     assert "strict=False loads what fits" not in str(caught.value)  # it would not: a shape is wrong
     assert "... and 158 more" in str(caught.value)
 

@@ -19,20 +19,26 @@ import mlx.core as mx
 
 from lucid import _checks, nn, serialization
 from lucid._tensor import Tensor
-from lucid.models.architecture import Architecture, architecture_of, nearest_variant, variant_of
-from lucid.models.contents import MismatchError, Network, choose, networks
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
-from lucid.models.dialects import DIALECTS, shape_in, translate
 from lucid.models.features import FeatureListNet
-from lucid.models.fitting import CLASSIFIER, NORM, LoadReport, plan_fitting
-from lucid.models.hub import download
-from lucid.models.tag import Tag
-from lucid.models.tags import find_tag
+from lucid.models.weights.detect import (
+    Architecture,
+    MismatchError,
+    Network,
+    architecture_of,
+    find_networks,
+    nearest_variant,
+    select_network,
+    variant_of,
+)
+from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.hub import download
+from lucid.models.weights.match import NORM, LoadReport, match_parameters
+from lucid.models.weights.tags import Tag, find_tag, tags_of
 
-_HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
+HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
-_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
-_Body = ConvNeXt | ConvNeXtIsotropic
+AnyConvNeXt = ConvNeXt | ConvNeXtIsotropic
 
 
 def load_checkpoint(
@@ -67,8 +73,8 @@ def load_checkpoint(
         DownloadError: a published checkpoint cannot be had.
         OSError: the file cannot be read to its end, for which only its length was checked; some tensors are replaced.
     """
-    model = _module_itself(model)
-    body = _body("load_checkpoint", model)
+    model = unwrap_compiled(model)
+    body = convnext_in("load_checkpoint", model)
     own = body.state_dict(keep_vars=True)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
@@ -77,13 +83,13 @@ def load_checkpoint(
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     where = f"load_checkpoint: {name}"
-    tag = _published(source) if isinstance(source, str) and not Path(source).exists() else None
+    tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
-    network = _network(where, source, dialect, use_ema)
-    found = _checked_architecture(where, network, body, own)
+    network = _find_network(where, source, dialect, use_ema)
+    found = _check_architecture(where, network, body, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
-    plan = plan_fitting(where, network, own, report, strict)
+    plan = match_parameters(where, network, own, report, strict)
     _set_final_eps(body, source, report, model.__dict__.get("load_report"))
     network.tensors.clear()  # now the plan alone holds the arrays, and each is let go once it is read and converted
     plan.reverse()
@@ -107,79 +113,24 @@ def load_checkpoint(
     return report
 
 
-def save_checkpoint(
-    model: nn.Module,
-    path: str | os.PathLike[str],
-    dialect: str = "official",
-    *,
-    pointwise_convolutions: bool | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write the weights to a safetensors file under the names and in the shapes of ``dialect``.
-
-    What came from a dialect and is saved in it again has the same bytes under the same names. The file is complete or
-    not there. ``metadata`` goes in beside ``{"format": "pt"}``, without which transformers does not read the file.
-
-    - torchvision has no V2, and only the official dialect has isotropic networks.
-    - ``pointwise_convolutions``: 1x1 convolutions for Linear layers, timm's ``conv_mlp=True``. By default as in the
-      checkpoint of timm that the weights came from, else for atto, femto, pico and nano, for which timm has them.
-      timm's classifier of a model without pooling is always one.
-    - Hugging Face's final norm has eps 1e-12; a config that says ``layer_norm_eps=1e-6`` gives it the one of this
-      library. Without classifier the names are those of ``ConvNextModel``.
-
-    Raises:
-        ValueError: the dialect has no such network or no such parameter, or the file is not called ``*.safetensors``.
-        TypeError: ``model`` is no ConvNeXt.
-    """
-    model = _module_itself(model)
-    body = _body("save_checkpoint", model)
-    own = body.state_dict()
-    _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
-    architecture = architecture_of(_shapes(own))
-    if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
-        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
-    report: LoadReport | None = model.__dict__.get("load_report")
-    if pointwise_convolutions is None and report is not None and report.dialect == "timm":
-        pointwise_convolutions = report.pointwise_convolutions
-    elif pointwise_convolutions is None:
-        pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
-    base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
-    arrays = {}
-    for official, tensor in own.items():
-        if translate(official, "official", "official") is None:
-            raise ValueError(
-                f"save_checkpoint: no ConvNeXt has the model's {official!r}; "
-                "lucid.save(model.state_dict(), path) writes it under its own names"
-            )
-        name = translate(official, "official", dialect)
-        if name is None:
-            forms = " and ".join(architecture.forms())
-            forms = forms and f" with {forms}"
-            wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
-        shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
-        arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
-    serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
-
-
-def _module_itself(model: nn.Module) -> nn.Module:
+def unwrap_compiled(model: nn.Module) -> nn.Module:
     """What ``lucid.compile(module)`` was made of, whose methods the compiled module has."""
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
 
 
-def _body(where: str, model: nn.Module) -> _Body:
+def convnext_in(where: str, model: nn.Module) -> AnyConvNeXt:
     """The network itself."""
     if isinstance(model, FeatureListNet):
         model = model.body
-    if isinstance(model, _Body):
+    if isinstance(model, AnyConvNeXt):
         return model
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
-    inside = next((name for name, one in modules if isinstance(one, _Body)), None)
+    inside = next((name for name, one in modules if isinstance(one, AnyConvNeXt)), None)
     hint = f"; its {inside!r} is one" if inside else ""
     raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
 
 
-def _published(name: str) -> Tag | None:
+def _find_published(name: str) -> Tag | None:
     """The published checkpoint of that name; None if it looks like the name of a file."""
     try:
         return find_tag(name)
@@ -190,21 +141,21 @@ def _published(name: str) -> Tag | None:
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
-def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
+def _find_network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
     """The one network to load."""
     tree = source if isinstance(source, Mapping) else serialization.load(source)
     names = [str(name) for name in tree] if isinstance(tree, Mapping) else []
-    found = list(networks(tree)) if isinstance(tree, Mapping) else []
+    found = list(find_networks(tree)) if isinstance(tree, Mapping) else []
     wanted = [one for one in found if dialect in (None, one.dialect)]
     if wanted:
-        return choose(where, wanted, use_ema)
+        return select_network(where, wanted, use_ema)
     if found:
         raise MismatchError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise MismatchError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
 
-def _checked_architecture(where: str, network: Network, body: _Body, own: Mapping[str, Tensor]) -> Architecture:
+def _check_architecture(where: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
     """The architecture of the checkpoint, if the model can take it.
 
     Raises:
@@ -212,21 +163,21 @@ def _checked_architecture(where: str, network: Network, body: _Body, own: Mappin
     """
     if network.dialect == "timm":
         _refuse_unsupported(where, network)
-    found, wanted = architecture_of(_shapes(network.tensors)), architecture_of(_shapes(own))
+    found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
         raise MismatchError(
-            f"{where} holds {_described(found)}, the model is {_described(wanted)}. Nothing was loaded; "
+            f"{where} holds {_describe(found)}, the model is {_describe(wanted)}. Nothing was loaded; "
             f"lucid.models.{taker} takes it{nearest}"
         )
-    if variant_of(found) == "convnext_xxlarge" and next(_norms(body)).eps != 1e-5:
+    if variant_of(found) == "convnext_xxlarge" and next(layer_norms(body)).eps != 1e-5:
         raise MismatchError(f"{where} is convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5")
     return found
 
 
-def _described(one: Architecture) -> str:
+def _describe(one: Architecture) -> str:
     name = variant_of(one)
     return f"{name} = {one}" if name else str(one)
 
@@ -244,48 +195,76 @@ def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
     """Whether they are the same, or ``wanted`` the first stages of ``found``: what ``features_only`` may leave."""
     stages = len(wanted.dims)
     same = (found.family, found.layer_scale, found.stem_type) == (wanted.family, wanted.layer_scale, wanted.stem_type)
-    same = same and (pruned or found.forms() == wanted.forms())
+    same = same and (pruned or found.timm_options() == wanted.timm_options())
     same = same and found.dims[:stages] == wanted.dims and (pruned or len(found.dims) == stages)
     if pruned and wanted.family == "ConvNeXtIsotropic":
         return same and found.depths >= wanted.depths
     return same and found.depths[:stages] == wanted.depths
 
 
-def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadReport | None) -> None:
+def _set_final_eps(body: AnyConvNeXt, source: Any, report: LoadReport, former: LoadReport | None) -> None:
     """Give the final norm the eps that it has in the checkpoint's library, unless the model was built with another."""
     if not isinstance(body.norm, nn.LayerNorm):
         return
-    others = next(_norms(body)).eps
+    others = next(layer_norms(body)).eps
     if body.norm.eps != others and (former is None or former.dialect != "huggingface"):
         return
-    eps = _configured_eps(source) if report.dialect == "huggingface" else others
+    eps = _eps_in_config(source) if report.dialect == "huggingface" else others
     if eps != body.norm.eps:
         report.changes.append(f"eps of the model's final norm from {body.norm.eps:g} to {eps:g}")
         body.norm.eps = eps
 
 
-def _configured_eps(source: Any) -> float:
+def _eps_in_config(source: Any) -> float:
     """``layer_norm_eps`` of the ``config.json`` that transformers keeps beside its files."""
     if isinstance(source, Mapping):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
     try:
         config = json.loads((Path(source).parent / "config.json").read_text("utf-8"))
         return float(config["layer_norm_eps"])
     except (OSError, ValueError, TypeError, KeyError):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
 
 
-def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
-    """What Hugging Face puts before the names of the network where it stands beside a classifier."""
-    loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
-    if "head.weight" not in own and not loaded:
-        return ""
-    return "convnextv2." if architecture.family == "ConvNeXtV2" else "convnext."
-
-
-def _norms(body: _Body) -> Iterator[nn.LayerNorm]:
+def layer_norms(body: AnyConvNeXt) -> Iterator[nn.LayerNorm]:
     return (one for one in body.modules() if isinstance(one, nn.LayerNorm))
 
 
-def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def shapes_of(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def resolve_tag(variant: str, pretrained: bool | str) -> Tag:
+    """The tag that ``create_model(variant, pretrained=...)`` means: True, a name, or what follows the dot in it.
+
+    Raises:
+        ValueError: there is no such tag, or it is one of another architecture.
+        TypeError: ``pretrained`` is neither True nor a string.
+    """
+    if pretrained is True:
+        own = tags_of(variant)
+        if not own:
+            raise ValueError(f"pretrained: there are no trained weights of {variant}")
+        return own[0]
+    if not isinstance(pretrained, str):
+        raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
+    whole = "/" in pretrained or pretrained.startswith("convnext")
+    tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
+    if tag.variant != variant:
+        raise ValueError(f"pretrained: {tag.name} holds weights of {tag.variant}, not of {variant}")
+    return tag
+
+
+def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
+    """Download the weights of a tag, or take them from the cache, and load them into ``model``.
+
+    The model keeps the name of the tag as ``pretrained_tag``, for ``transforms_for(model)``.
+
+    Raises:
+        DownloadError: the weights cannot be had.
+        MismatchError: they are of another architecture.
+    """
+    tag = tag if isinstance(tag, Tag) else find_tag(tag)
+    report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)
+    model.pretrained_tag = tag.name
+    return report

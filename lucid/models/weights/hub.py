@@ -5,18 +5,29 @@ their SHA-256, so the name is given only once it fits. A transfer that breaks of
 another process. ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and ``TORCH_HOME`` mean what they mean elsewhere.
 """
 
+import contextlib
+import functools
 import os
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lucid import _checks
 from lucid.data.archive import ArchiveError
-from lucid.data.download import fetch_file
-from lucid.models.hub_transfer import TransferError, fetch_blob
-from lucid.models.tag import Tag
+from lucid.data.download import (
+    TEMPORARY_STATUS,
+    RequestError,
+    Response,
+    fetch,
+    fetch_file,
+    range_headers,
+    reason_of,
+    response_of,
+)  # fmt: skip
+from lucid.models.weights.tags import Tag
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository; the first that is there
 
@@ -50,7 +61,7 @@ def _from_web(tag: Tag) -> Path:
         return path
     if _is_offline():
         raise DownloadError(f"{tag.name}: {path} is not there, and HF_HUB_OFFLINE forbids to download it")
-    _tell_licence(tag)
+    _warn_about_licence(tag)
     digits = re.search(r"-([0-9a-f]{8,64})\.", name)  # torch.hub's convention; the authors publish no checksums
     try:
         fetch_file(tag.location, path, sha256=digits[1] if digits else None)
@@ -75,18 +86,18 @@ def _from_hub(tag: Tag) -> Path:
         raise DownloadError(
             f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to download it"
         )
-    file, url, metadata = _find(hub, tag)
-    _tell_licence(tag)
+    file, url, metadata = _find_file(hub, tag)
+    _warn_about_licence(tag)
     if metadata.etag and re.fullmatch("[0-9a-f]{64}", metadata.etag):
         _fetch_blob(hub, tag, url, metadata)
     try:
         # Finds the blob in the cache and gives it its name in the snapshot.
         return Path(hub.hf_hub_download(tag.location, file, revision=tag.revision))
     except Exception as error:
-        raise DownloadError(f"{tag.name}: {_reason(error)}") from error
+        raise DownloadError(f"{tag.name}: {reason_of(error)}") from error
 
 
-def _find(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
+def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
     """Which of ``FILES`` the repository has, at what URL, and what the hub says of it."""
     from huggingface_hub import errors
 
@@ -112,7 +123,7 @@ def _find(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
             raise DownloadError(f"{tag.name}: {endpoint} answers with status {status}") from error
         except Exception as error:  # of the HTTP library, which is another one in each version of huggingface_hub
             cache = f"and the cache {hub.constants.HF_HUB_CACHE} does not have it"
-            raise DownloadError(f"{tag.name}: cannot reach {endpoint} ({_reason(error)}), {cache}") from error
+            raise DownloadError(f"{tag.name}: cannot reach {endpoint} ({reason_of(error)}), {cache}") from error
     raise DownloadError(f"{tag.name}: {tag.location} at {endpoint} has none of {', '.join(FILES)}")
 
 
@@ -120,13 +131,17 @@ def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
     """Put the file into huggingface_hub's cache, which ``hf_hub_download`` alone would do unchecked and in one go."""
     repository = "models--" + tag.location.replace("/", "--")
     blob = Path(hub.constants.HF_HUB_CACHE, repository, "blobs", metadata.etag)
+    title = f"{tag.variant}/{url.rpartition('/')[2]}"
     try:
-        fetch_blob(url, metadata.size, blob, tag.variant)
-    except TransferError as error:
+        fetch(
+            url, blob, functools.partial(_request, url), sha256=blob.name, size=metadata.size,
+            part_suffix=".lucid.incomplete", title=title, progress=_progress,
+        )  # fmt: skip
+    except ArchiveError as error:
         raise DownloadError(f"{tag.name}: {error}") from error
 
 
-def _tell_licence(tag: Tag) -> None:
+def _warn_about_licence(tag: Tag) -> None:
     if tag.non_commercial:
         warnings.warn(
             f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",
@@ -140,10 +155,6 @@ def _is_offline() -> bool:
     return any(word is not None and word.upper() in ("1", "ON", "YES", "TRUE") for word in words)
 
 
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
 def _huggingface_hub() -> ModuleType:
     try:
         import huggingface_hub
@@ -151,3 +162,30 @@ def _huggingface_hub() -> ModuleType:
     except ImportError:
         raise ImportError('pretrained weights come from the hub; pip install "lucid-mlx[hub]"') from None
     return huggingface_hub
+
+
+@contextlib.contextmanager
+def _request(url: str, start: int) -> Iterator[Response]:
+    """Request the bytes of ``url`` from ``start`` on, with huggingface_hub's session: proxies, certificates, tokens."""
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+    headers = {**build_hf_headers(library_name="lucid"), **range_headers(start)}
+    timeout_s = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    # The session drops the token when it is redirected to another host, the storage.
+    with get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=timeout_s) as response:
+        try:
+            hf_raise_for_status(response)
+        except HfHubHTTPError as error:
+            permanent = error.response.status_code not in TEMPORARY_STATUS
+            raise RequestError(reason_of(error), permanent=permanent) from error
+        yield response_of(start, response.status_code, response.headers, response.iter_bytes())
+
+
+@contextlib.contextmanager
+def _progress(title: str, have: int, total: int | None) -> Iterator[Callable[[int], Any]]:
+    from huggingface_hub.utils import tqdm
+
+    with tqdm(desc=title, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        yield bar.update

@@ -9,13 +9,13 @@ import mlx.core as mx
 
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
-from lucid.models.contents import MismatchError, Network, place_in_words
-from lucid.models.dialects import translate
+from lucid.models.weights.detect import MismatchError, Network, describe_location
+from lucid.models.weights.dialects import translate
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
 CLASSIFIER = ("head.weight", "head.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
-_LISTED = 20  # faults that an error message lists
+_MAX_LISTED = 20  # faults that an error message lists
 _MISSING = "missing from the checkpoint"
 
 
@@ -58,7 +58,7 @@ class LoadReport:
         return list(self.skipped)
 
     def __str__(self) -> str:
-        found = place_in_words(self.dialect, self.wrapper, self.prefix)
+        found = describe_location(self.dialect, self.wrapper, self.prefix)
         lines = [f"{self.source}: {self.architecture}, {found}: {self.loaded} tensors loaded"]
         lines += [f"  changed: {one}" for one in self.changes]
         for what, names in (("kept", self.kept), ("skipped", self.skipped)):
@@ -70,7 +70,7 @@ class LoadReport:
     __repr__ = __str__
 
 
-def plan_fitting(
+def match_parameters(
     where: str, network: Network, own: Mapping[str, Tensor], report: LoadReport, strict: bool
 ) -> list[tuple[Tensor, mx.array]]:
     """Which parameter of ``own`` gets which array. ``report`` is filled in.
@@ -78,34 +78,34 @@ def plan_fitting(
     Raises:
         MismatchError: names, shapes or dtypes that do not fit; with ``strict`` also missing and unknown names.
     """
-    _leave_out(network, own, report)
+    _note_unused(network, own, report)
     plan, faults, changes = [], [], Counter[str]()
     if strict:
-        faults += [f"missing: {_named(network, name)}" for name, why in report.kept.items() if why == _MISSING]
+        faults += [f"missing: {_dialect_name(network, name)}" for name, why in report.kept.items() if why == _MISSING]
         faults += [f"unknown: {name}" for name in network.unknown]
     lenient = len(faults)
     for name, tensor in own.items():
         if name in report.kept:
             continue
         array = as_array(network.tensors[name])
-        fault = _fault(name, array, tensor)
+        fault = _mismatch(name, array, tensor)
         if fault:
             faults.append(f"{network.names[name]} {fault}")
         else:
             # GPUs have no float64, not even to convert it.
             with mx.stream(mx.cpu if array.dtype == mx.float64 else mx.default_device()):
-                plan.append((tensor, _fitted(name, array, tensor, changes, report)))
+                plan.append((tensor, _converted(name, array, tensor, changes, report)))
     if faults:
         hint = "; strict=False loads what fits" if lenient == len(faults) else ""
-        more = [f"... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
-        listed = "\n  ".join(faults[:_LISTED] + more)
+        more = [f"... and {len(faults) - _MAX_LISTED} more"] if len(faults) > _MAX_LISTED else []
+        listed = "\n  ".join(faults[:_MAX_LISTED] + more)
         raise MismatchError(f"{where} does not fit the model{hint}; nothing was loaded:\n  {listed}")
     report.loaded = len(plan)
     report.changes += [f"{count} tensors {change}" for change, count in changes.items()]
     return plan
 
 
-def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) -> None:
+def _note_unused(network: Network, own: Mapping[str, Tensor], report: LoadReport) -> None:
     """What of the checkpoint is not used, what of the model is not replaced, with reasons."""
     report.skipped |= dict.fromkeys(network.outside, "not of the network")
     report.skipped |= dict.fromkeys(network.unknown, f"no parameter of {network.dialect}'s ConvNeXt")
@@ -130,7 +130,7 @@ def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) 
             report.kept |= dict.fromkeys(CLASSIFIER, f"the checkpoint's classifier has {classes} classes, not {wanted}")
 
 
-def _fault(name: str, array: mx.array, tensor: Tensor) -> str | None:
+def _mismatch(name: str, array: mx.array, tensor: Tensor) -> str | None:
     """What keeps ``array`` from becoming the value of ``tensor``."""
     if not mx.issubdtype(array.dtype, mx.floating):
         return f"is {dtype_name(array.dtype)}, weights must be floating-point numbers"
@@ -140,12 +140,12 @@ def _fault(name: str, array: mx.array, tensor: Tensor) -> str | None:
         if array.shape[1] in (3, tensor.shape[1]):
             return None
         return f"takes {array.shape[1]} channels, the model {tensor.shape[1]}; only 3 channels are turned into others"
-    if _without_ones(array.shape) != _without_ones(tensor.shape):
+    if _squeezed(array.shape) != _squeezed(tensor.shape):
         return f"has shape {array.shape}, the model wants {tensor.shape}"
     return None
 
 
-def _fitted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], report: LoadReport) -> mx.array:
+def _converted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], report: LoadReport) -> mx.array:
     """``array`` in the shape and dtype of ``tensor``."""
     if array.shape != tensor.shape:
         if name in STEM and array.ndim == tensor.ndim:
@@ -175,9 +175,9 @@ def adapt_input_conv(in_chans: int, weight: mx.array) -> mx.array:
     return weight.astype(dtype)
 
 
-def _named(network: Network, name: str) -> str:
+def _dialect_name(network: Network, name: str) -> str:
     return translate(name, "official", network.dialect) or name
 
 
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
