@@ -1,3 +1,3 @@
-"""``lucid.compile``. Start with ``function.py``; ``recipe.py`` is what is traced."""
+"""``lucid.compile``. Start with ``function.py``; ``trace.py`` is what is traced."""
 
 from lucid._compile.function import Compiled, Retraces, compile

@@ -8,8 +8,8 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import tape
-from lucid._compile.recipe import Recipe
 from lucid._compile.state import Plan
+from lucid._compile.trace import Recipe
 from lucid._tensor import Tensor
 
 

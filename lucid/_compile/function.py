@@ -15,12 +15,11 @@ import mlx.core as mx
 from lucid import _deferred, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
-from lucid._compile.closure import Outside
 from lucid._compile.differentiable import CompiledNode
+from lucid._compile.guards import Outside, bare_modules, check_reached
 from lucid._compile.messages import reading_inside
-from lucid._compile.recipe import Outgrown, Recipe
-from lucid._compile.refusals import bare_modules, check_reached
 from lucid._compile.state import EMPTY, Plan, State
+from lucid._compile.trace import Outgrown, Recipe
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 

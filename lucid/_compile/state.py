@@ -11,11 +11,12 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from lucid import tape
-from lucid._compile.closure import PLAIN
 from lucid._tensor import Tensor
 from lucid.nn.module import Module, registered
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
+
+PLAIN = (bool, int, float, str, type(None))  # Python values that are built into a graph
 
 
 class Plan(NamedTuple):

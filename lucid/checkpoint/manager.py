@@ -25,7 +25,7 @@ from lucid.checkpoint.folder import (
     sync_folder,
     write_folder,
 )
-from lucid.checkpoint.parts import check_parts, load_parts, pack_parts
+from lucid.checkpoint.state_protocols import check_parts, load_parts, pack_parts
 
 _NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")  # ".2": saved again at the same step
 _TEMPORARY = ".temporary-"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -17,9 +17,8 @@ import mlx.core as mx
 from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
-from lucid.distributed.buckets import buckets, through
 from lucid.distributed.group import ProcessGroup, current
-from lucid.distributed.links import gather
+from lucid.distributed.ring_sockets import gather
 
 BUCKET_BYTES = 32 * 2**20
 _UNSIGNED = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
@@ -264,3 +263,32 @@ def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
             yield from _tensors_of(where, value)
     else:
         raise TypeError(f"{where}: wanted modules, optimizers or tensors, got {type(owner).__name__}")
+
+
+# Buckets: a message costs its latency, however short it is -----------------------------------------------------------
+
+
+def buckets(arrays: Sequence[mx.array], limit_bytes: float) -> list[list[int]]:
+    """The positions of ``arrays`` in groups of one dtype and of at most ``limit_bytes``, or of one larger array."""
+    filled: list[list[int]] = []
+    open_ones: dict[mx.Dtype, tuple[list[int], int]] = {}
+    for position, array in enumerate(arrays):
+        bucket, size = open_ones.get(array.dtype, ([], 0))
+        if not bucket or size + array.nbytes > limit_bytes:
+            bucket, size = [], 0
+            filled.append(bucket)
+        bucket.append(position)
+        open_ones[array.dtype] = bucket, size + array.nbytes
+    return filled
+
+
+def through(function: Callable[[mx.array], mx.array], arrays: Sequence[mx.array]) -> list[mx.array]:
+    """``function``, which keeps the length, of all ``arrays`` joined to one vector, cut up again."""
+    if len(arrays) == 1:
+        return [function(arrays[0].reshape(-1)).reshape(arrays[0].shape)]
+    vector = function(mx.concatenate([one.reshape(-1) for one in arrays]))
+    results, start = [], 0
+    for one in arrays:
+        results.append(vector[start : start + one.size].reshape(one.shape))
+        start += one.size
+    return results

@@ -10,8 +10,7 @@ import mlx.core as mx
 from lucid import _checks, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
-from lucid.distributed.buckets import buckets, through
-from lucid.distributed.collectives import note, reduced
+from lucid.distributed.collectives import buckets, note, reduced, through
 from lucid.distributed.group import ProcessGroup, current
 
 

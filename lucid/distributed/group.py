@@ -15,7 +15,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.distributed import init_guard
 from lucid.distributed.launcher import Launch, launch_of
-from lucid.distributed.watch import Watch
+from lucid.distributed.watchdog import Watch
 
 BACKENDS = ("any", "ring", "mpi", "jaccl", "nccl")
 

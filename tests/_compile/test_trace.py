@@ -6,9 +6,9 @@ import pytest
 import lucid
 from lucid import nn, random
 from lucid._compile.arguments import Arguments, Shape
-from lucid._compile.closure import Outside
-from lucid._compile.recipe import Outgrown, Recipe
+from lucid._compile.guards import Outside
 from lucid._compile.state import State
+from lucid._compile.trace import Outgrown, Recipe
 
 
 def recipe_of(function, state, *args):

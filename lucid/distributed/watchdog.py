@@ -1,8 +1,8 @@
 """A watch over the neighbours: nobody waits for ever for a rank that is gone.
 
 MLX's backends do not agree on what happens when a process dies: an evaluation in the ring may raise an error or wait
-for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``links``), and a thread
-that listens to both. Four kinds of messages travel there, as lines of JSON:
+for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``ring_sockets``), and
+a thread that listens to both. Four kinds of messages travel there, as lines of JSON:
 
 - ``call``, to the next rank only: the number and the words of a collective that this rank has called. Both ranks
   compare; different calls would wait for each other for ever, or mix up their data.
@@ -34,7 +34,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid.distributed.links import Links, connect
+from lucid.distributed.ring_sockets import Links, connect
 
 PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
 _LOOK_S = 0.2

@@ -8,7 +8,7 @@ import pytest
 import lucid
 from lucid import nn, optim
 from lucid.checkpoint import CheckpointError
-from lucid.checkpoint.parts import check_parts, load_parts, pack_parts
+from lucid.checkpoint.state_protocols import check_parts, load_parts, pack_parts
 from lucid.checkpoint.tree import unpack
 
 

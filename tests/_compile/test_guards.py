@@ -1,5 +1,7 @@
-"""What a function changes beside its state is found, named, and put back."""
+"""What a function takes from variables, changes and keeps is found, named, and put back."""
 
+import copy
+import gc
 import warnings
 from functools import partial
 
@@ -8,7 +10,220 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import metrics, nn, optim
+from lucid._compile.guards import Outside, Snapshot, name_of, variables
 from tests._compile.steps import batches, everything, small_model, small_step
+
+FACTOR = 2.0
+UNUSED = "never named inside"
+
+
+def helper(x):
+    return x * FACTOR
+
+
+class Scaled(nn.Module):
+    def forward(self, x):
+        return x * FACTOR
+
+
+def test_variables_of_closures_globals_helpers_and_methods():
+    inner = [1]
+
+    class Holder:
+        def method(self, x):
+            return [helper(one) for one in inner]
+
+    holder = Holder()
+    found = dict(variables(holder.method))
+    assert found["self"] is holder and found["inner"] is inner and found["helper"] is helper
+    assert found["FACTOR"] == 2.0 and "UNUSED" not in found
+    assert dict(variables(nn.Sequential(Scaled())))["FACTOR"] == 2.0
+
+
+def test_variables_that_are_not_there_yet():
+    def function():
+        return later
+
+    assert list(variables(function)) == [] and Outside(function, {}).key({}) == ()
+    later = 3
+    assert list(variables(function)) == [("later", 3)] and function() == 3
+
+
+def test_builtins_and_partials_have_none():
+    assert list(variables(abs)) == [] and list(variables(print)) == []
+
+
+def test_names_of_things():
+    tensor, model = lucid.ones(1), nn.Linear(2, 2)
+
+    class Holder:
+        pass
+
+    holder = Holder()
+    holder.kept = lucid.ones(3)
+    assert name_of(tensor, lambda: tensor) == "'tensor'"
+    assert name_of(model.bias, abs) == "'bias' of a Linear"
+    assert name_of(holder.kept, abs) == "'kept' of a Holder"
+    assert name_of(lucid.ones(1), abs) == ""
+
+
+def test_a_python_variable_that_changes_traces_again():
+    scale = 2.0
+
+    @lucid.compile
+    def scaled(x):
+        return x * scale
+
+    assert scaled(lucid.ones(1)).item() == 2
+    scale = 3.0
+    assert scaled(lucid.ones(1)).item() == 3
+    assert scaled.retraces.reasons == ["the variable 'scale': 2.0 -> 3.0"]
+
+
+@pytest.mark.parametrize("function", [helper, Scaled(), nn.Sequential(Scaled())], ids=["helper", "module", "nested"])
+def test_a_global_that_changes_traces_again(function, monkeypatch):
+    compiled = lucid.compile(function)
+    assert compiled(lucid.ones(1)).item() == 2
+    monkeypatch.setitem(globals(), "FACTOR", 5.0)
+    assert compiled(lucid.ones(1)).item() == 5
+    assert compiled.retraces.reasons == ["the variable 'FACTOR': 2.0 -> 5.0"]
+
+
+def test_a_tensor_that_is_not_state_and_changes_traces_again():
+    weight = lucid.ones(2)
+    compiled = lucid.compile(lambda x: x * weight)
+    assert compiled(lucid.ones(2)).tolist() == [1, 1]
+    weight.mul_(4)
+    assert compiled(lucid.ones(2)).tolist() == [4, 4] and compiled(lucid.ones(2)).tolist() == [4, 4]
+    assert compiled.retraces.reasons == [
+        "the variable 'weight': a tensor that is not state, its value number 1 -> a tensor that is not state, its "
+        "value number 2"
+    ]
+    listed = lucid.compile(lambda x: x * weight, state=weight)
+    for _ in range(3):
+        weight.add_(1)
+        assert listed(lucid.ones(2)).tolist() == weight.tolist()
+    assert listed.retraces.count == 0
+
+
+def test_a_variable_that_the_function_changes_is_named():
+    calls = 0
+
+    @lucid.compile
+    def counted(x):
+        nonlocal calls
+        calls += 1
+        return x * 2
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            counted(lucid.ones(1))
+    assert [str(one.message) for one in found] == [
+        "compile(counted): the variable 'calls' changed from 0 to 1 inside; the Python of a compiled function runs "
+        "only when it is traced, so it will stand still: make it a buffer or a tensor in state, or count outside"
+    ]
+    assert calls == 1 and counted.retraces.count == 0
+
+
+def test_a_method_of_something_else_is_no_attribute_of_self():
+    class Scaler:
+        def step(self, x):
+            return x * 2
+
+    class Trainer:
+        def __init__(self):
+            self.scaler, self.step, self.factor = Scaler(), 0, 3
+
+        def run(self, x):
+            return self.scaler.step(x) * self.factor
+
+    trainer = Trainer()
+    run = lucid.compile(trainer.run)
+    for trainer.step in range(3):
+        assert run(lucid.ones(1)).tolist() == [6]
+    assert run.retraces.count == 0
+    trainer.factor = 5
+    assert run(lucid.ones(1)).tolist() == [10] and run.retraces.count == 1
+
+
+# Snapshots -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_changed_is_found():
+    a, b, c, same = (lucid.ones(1) for _ in range(4))
+    before = Snapshot([])
+    a.add_(1)
+    b.grad = lucid.ones(1)
+    c.requires_grad_()
+    found = {id(tensor): what for tensor, what in before.changed(set())}
+    assert found == {id(a): "value", id(b): "gradient", id(c): "requires_grad"}
+    assert [what for _, what in before.changed({id(a), id(c)})] == ["gradient"] and same.item() == 1
+
+
+def test_everything_is_put_back():
+    model = nn.Sequential(small_model(), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    optimizer = optim.AdamW(model.parameters(), lr=0.1)
+    scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
+    _, _, step = small_step(model, optimizer)
+    step(*batches(1)[0])
+    state, schedule = everything(model, optimizer), copy.deepcopy(scheduler.state_dict())
+    names, gradients = list(model.state_dict()), [p.grad for p in model.parameters()]
+
+    before = Snapshot([])
+    step(*batches(1)[0])
+    scheduler.step()
+    model.register_buffer("extra", lucid.ones(1))
+    model[2].p = 0.1
+    optimizer.param_groups[0]["weight_decay"] = 0.7
+    optimizer.add_param_group({"params": [lucid.ones(1, requires_grad=True)]})
+    optimizer.state.clear()
+    assert list(before.stepped()) == [optimizer, scheduler]
+    before.restore()
+    before.restore_containers()
+
+    assert everything(model, optimizer) == state and scheduler.state_dict() == schedule
+    assert list(model.state_dict()) == names and model[2].p == 0.5
+    assert optimizer.param_groups[0]["weight_decay"] == 0.01 and optimizer.param_groups[0]["lr"] == 0.1
+    assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
+
+
+def test_attributes_of_other_objects_are_put_back():
+    class Scale:
+        def __init__(self):
+            self.factor = 2.0
+
+    scale = Scale()
+    before = Snapshot([scale, object()])
+    scale.factor, scale.more = 3.0, 1
+    before.restore_containers()
+    assert vars(scale) == {"factor": 2.0}
+
+
+def test_values_that_are_kept_and_can_be_computed_are_no_fault():
+    before = Snapshot([])
+    kept = [lucid.ones(2) * 3]
+    assert list(before.kept(set())) == [] and kept[0].tolist() == [3, 3]
+
+
+def test_objects_that_the_collector_does_not_see():
+    model, optimizer, step = small_step()
+    compiled = lucid.compile(step, state=[model, optimizer])
+    gc.collect()
+    gc.freeze()
+    try:
+        before = everything(model, optimizer)
+        with pytest.raises(RuntimeError, match="item"):
+            lucid.compile(lambda x, y: step(x, y).item(), state=[model, optimizer])(*batches(1)[0])
+        assert everything(model, optimizer) == before
+        losses = [compiled(x, y).item() for x, y in batches(3)]
+    finally:
+        gc.unfreeze()
+    _, _, again = small_step()
+    assert losses == pytest.approx([again(x, y).item() for x, y in batches(3)], rel=1e-5)
+
+
+# Checks --------------------------------------------------------------------------------------------------------------
 
 
 def refused(function, state, *args):

@@ -14,10 +14,8 @@ import mlx.core as mx
 
 from lucid import _deferred, random, tape
 from lucid._compile.arguments import Place, Shape, rebuilt
-from lucid._compile.closure import Outside
-from lucid._compile.refusals import check_changes, check_kept, counters, rates_of
+from lucid._compile.guards import Outside, Snapshot, check_changes, check_kept, counters, rates_of
 from lucid._compile.state import Plan, State
-from lucid._compile.watch import Snapshot
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from lucid.distributed import watch as watch_module
-from lucid.distributed.links import Links, Peer
-from lucid.distributed.watch import Watch
+from lucid.distributed import watchdog
+from lucid.distributed.ring_sockets import Links, Peer
+from lucid.distributed.watchdog import Watch
 from tests.distributed.launching import needs_mpi, run_mpi, run_ring
 
 
@@ -148,7 +148,7 @@ def test_an_error_of_the_backend_does_not_hide_the_rank_that_is_gone(ring):
 
 
 def test_patience_with_a_rank_that_goes_on_alone_has_an_end(ring, monkeypatch):
-    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(watchdog, "PATIENCE_S", 0.1)
     first, second = ring(2)
     with first._lock:
         first._leaving = True
