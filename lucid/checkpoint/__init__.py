@@ -30,6 +30,6 @@ that damages it later is found out by checksums, and the checkpoint before is us
 
 from lucid.checkpoint.folder import Checkpoint, CheckpointError, DamagedError
 from lucid.checkpoint.manager import Manager
-from lucid.checkpoint.stopping import StopSignals
+from lucid.checkpoint.stop_signals import StopSignals
 
 __all__ = ["Checkpoint", "CheckpointError", "DamagedError", "Manager", "StopSignals"]

@@ -6,8 +6,8 @@ import mlx.core as mx
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.metrics.classes import checked_ignore_index, samples_of
 from lucid.metrics.metric import Metric, Sums
+from lucid.metrics.samples import checked_ignore_index, samples_of
 from lucid.ops._types import TensorLike
 
 

@@ -3,7 +3,7 @@
 import mlx.core as mx
 import numpy as np
 
-from lucid.metrics.classes import samples_of
+from lucid.metrics.samples import samples_of
 
 
 def test_rows_and_targets_keep_together():
