@@ -34,11 +34,11 @@ class Arguments:
         self.leaves: list[Tensor] = []  # those of the tensors that collect gradients
         self.arrays: list[mx.array] = []
         self._places: dict[int, int] = {}
-        self.key = tuple([self._take(value) for value in args])
+        self.key = tuple([self._flatten(value) for value in args])
         if kwargs:
-            self.key += tuple([(name, self._take(kwargs[name])) for name in sorted(kwargs)])
+            self.key += tuple([(name, self._flatten(kwargs[name])) for name in sorted(kwargs)])
 
-    def _take(self, value: Any) -> Any:
+    def _flatten(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             place = self._known.get(id(value))
             if place is not None:
@@ -55,11 +55,11 @@ class Arguments:
             self.arrays.append(value)
             return "array", value.shape, value.dtype
         if isinstance(value, np.ndarray):
-            return self._take(tape.wrap(as_array(value)))
+            return self._flatten(tape.wrap(as_array(value)))
         if isinstance(value, list | tuple):
-            return type(value), tuple([self._take(item) for item in value])
+            return type(value), tuple([self._flatten(item) for item in value])
         if isinstance(value, dict):
-            return dict, tuple([(name, self._take(item)) for name, item in value.items()])
+            return dict, tuple([(name, self._flatten(item)) for name, item in value.items()])
         return self._static(value)
 
     def _static(self, value: Any) -> Any:
@@ -78,22 +78,22 @@ class Arguments:
         return type(value), value
 
 
-class Place(NamedTuple):
+class Placeholder(NamedTuple):
     """Stands for a tensor or an array in the arguments or the result of a graph."""
 
     kind: str  # "state", "tensor" or "array"
     at: int
 
 
-class Shape(NamedTuple):
+class Structure(NamedTuple):
     """Arguments without their arrays: they can be kept, and filled again."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     @classmethod
-    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Shape:
-        """The same walk as that of ``Arguments``, with a ``Place`` for each array."""
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Structure:
+        """The same walk as that of ``Arguments``, with a ``Placeholder`` for each array."""
         places: dict[int, int] = {}
         counts = {"tensor": 0, "array": 0}
 
@@ -101,28 +101,28 @@ class Shape(NamedTuple):
             kind = "array" if isinstance(value, mx.array) else "tensor"
             if isinstance(value, Tensor):
                 if id(value) in known:
-                    return Place("state", known[id(value)])
+                    return Placeholder("state", known[id(value)])
                 if id(value) in places:
-                    return Place("tensor", places[id(value)])
+                    return Placeholder("tensor", places[id(value)])
                 places[id(value)] = counts["tensor"]
             elif not isinstance(value, mx.array | np.ndarray):
-                return rebuilt(value, empty)
+                return map_container(value, empty)
             counts[kind] += 1
-            return Place(kind, counts[kind] - 1)
+            return Placeholder(kind, counts[kind] - 1)
 
         new_args = tuple([empty(value) for value in args])
         return cls(new_args, {name: empty(kwargs[name]) for name in sorted(kwargs)})
 
-    def filled(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def fill(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with the tensors and arrays of ``values`` in their places."""
 
         def fill(value: Any) -> Any:
-            return values[value.kind][value.at] if isinstance(value, Place) else rebuilt(value, fill)
+            return values[value.kind][value.at] if isinstance(value, Placeholder) else map_container(value, fill)
 
         return tuple([fill(value) for value in self.args]), {name: fill(one) for name, one in self.kwargs.items()}
 
 
-def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
+def map_container(value: Any, change: Callable[[Any], Any]) -> Any:
     """A list, tuple or dictionary with ``change`` of every item; anything else as it is."""
     if isinstance(value, list):
         return [change(item) for item in value]
@@ -134,7 +134,7 @@ def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def described(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
+def describe(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
     """Every leaf of the arguments by name, and in words what of it is in the key."""
     found: dict[str, str] = {}
 

@@ -14,16 +14,16 @@ import mlx.core as mx
 
 from lucid import _deferred, random, tape
 from lucid._checks import dtype_name
-from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
+from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
 from lucid._compile.differentiable import CompiledNode
-from lucid._compile.guards import Outside, bare_modules, check_reached
+from lucid._compile.guards import CapturedVariables, check_captured_state, stateless_modules
 from lucid._compile.messages import reading_inside
-from lucid._compile.state import EMPTY, Plan, State
-from lucid._compile.trace import Outgrown, Recipe
+from lucid._compile.state import EMPTY_PLAN, Plan, State
+from lucid._compile.trace import StaleTrace, Trace
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_KEPT = 32  # graphs; the oldest gives way
+_MAX_GRAPHS = 32  # graphs; the oldest gives way
 _WARN_AFTER = 4  # retraces, and again after twice as many
 
 
@@ -45,7 +45,7 @@ class Retraces:
 
 class _Graph(NamedTuple):
     call: Callable[[list[mx.array]], list[mx.array]]
-    recipe: Recipe
+    trace: Trace
 
 
 class Compiled:
@@ -56,9 +56,9 @@ class Compiled:
         self._where = f"compile({name})"
         self._function = function
         self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
-        self._outside: Outside | None = None  # looked up at the first call, when all variables are there
+        self._captured: CapturedVariables | None = None  # looked up at the first call, when all variables are there
         self._graphs: dict[Any, _Graph] = {}
-        self._facts: dict[str, str] = {}
+        self._last_description: dict[str, str] = {}
         self._next_warning = _WARN_AFTER
         self.retraces = Retraces()
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
@@ -66,9 +66,9 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not _deferred.evaluating():  # inside another compiled function: part of its graph
             return self._function(*args, **kwargs)
-        if self._outside is None:
-            self._state.adopt(bare_modules(self._function))
-            self._outside = Outside(self._function, self._state.plan().places)
+        if self._captured is None:
+            self._state.add_modules(stateless_modules(self._function))
+            self._captured = CapturedVariables(self._function, self._state.plan().places)
         plan = self._state.plan()
         arguments = Arguments(self._where, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
@@ -76,7 +76,7 @@ class Compiled:
         mode = tape._mode
         key = (
             plan.number,
-            self._outside.key(plan.places),
+            self._captured.key(plan.places),
             arguments.key,
             tuple([grad is None for grad in grads]),
             tuple([leaf._requires_grad for leaf in plan.leaves]),
@@ -94,32 +94,32 @@ class Compiled:
         else:
             try:
                 outputs = graph.call(inputs)
-            except Outgrown:
+            except StaleTrace:
                 del self._graphs[key]
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
-        recipe = graph.recipe
-        for callback in recipe.on_call:
+        trace = graph.trace
+        for callback in trace.on_call:
             callback()
         tensors = plan.tensors + arguments.tensors
-        track = recipe.tracked and mode.recording
-        node = CompiledNode(recipe, plan, tensors, inputs, outputs) if track else None
+        track = trace.tracked and mode.recording
+        node = CompiledNode(trace, plan, tensors, inputs, outputs) if track else None
         del inputs, grads  # so that MLX can use their memory for the outputs
-        self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
-        result = _built(recipe.result, outputs, tensors, node, recipe.tracked)
-        if recipe.changes or recipe.starts:
+        self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
+        result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
+        if trace.changes or trace.has_collectives:
             _deferred.evaluate(outputs)
         return result
 
-    def _put_back(
-        self, recipe: Recipe, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
+    def _write_back(
+        self, trace: Trace, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
     ) -> None:
-        for i, at in recipe.writes:
+        for i, at in trace.writes:
             if i < listed:
                 tensors[i]._array = outputs[at]
             else:  # an argument that was written to, and perhaps is a view
                 with tape.set_recording(tensors[i]._node is not None):
                     tensors[i]._become(tape.wrap(outputs[at]), self._where)
-        for i, at, in_place in recipe.gradients:
+        for i, at, in_place in trace.gradients:
             grad = leaves[i].grad
             if at < 0:
                 leaves[i].grad = None
@@ -127,11 +127,11 @@ class Compiled:
                 grad._array = outputs[at]
             else:
                 leaves[i].grad = tape.wrap(outputs[at])
-        for tensor, at in recipe.made:
+        for tensor, at in trace.created:
             tensor._array = outputs[at]
-        if recipe.key >= 0:
-            random._state._array = outputs[recipe.key]
-        for module, training in recipe.modes:
+        if trace.key >= 0:
+            random._state._array = outputs[trace.key]
+        for module, training in trace.modes:
             if module.training != training:
                 module.training = training
 
@@ -141,14 +141,14 @@ class Compiled:
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
         inputs: list[mx.array],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
-        assert self._outside is not None
-        check_reached(self._where, self._function, self._state)
-        facts = self._facts_of(plan, args, kwargs, grads)
-        shape = Shape.of(args, kwargs, plan.places)
+        assert self._captured is not None
+        check_captured_state(self._where, self._function, self._state)
+        facts = self._describe_call(plan, args, kwargs, grads)
+        shape = Structure.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        recipe = Recipe(self._where, self._function, self._state, self._outside, plan, shape, grads, requires, places)
-        call = mx.compile(recipe.run)
+        trace = Trace(self._where, self._function, self._state, self._captured, plan, shape, grads, requires, places)
+        call = mx.compile(trace.run)
         try:
             outputs = call(inputs)
         except Exception as error:
@@ -156,36 +156,36 @@ class Compiled:
             if explained is None:
                 raise
             raise explained from None
-        recipe.plan = EMPTY
-        self._note(facts)
-        graph = _Graph(call, recipe)
-        if recipe.ignored:  # the key has fewer entries now
-            key = (self._state.plan().number, self._outside.key(plan.places), *key[2:])
+        trace.plan = EMPTY_PLAN
+        self._record_retrace(facts)
+        graph = _Graph(call, trace)
+        if trace.has_counters:  # the key has fewer entries now
+            key = (self._state.plan().number, self._captured.key(plan.places), *key[2:])
         # A graph that has made state serves this one call: from now on the state is there.
-        if not recipe.made:
+        if not trace.created:
             self._graphs[key] = graph
-            if len(self._graphs) > _KEPT:
+            if len(self._graphs) > _MAX_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
         return graph, outputs
 
-    def _facts_of(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
+    def _describe_call(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
         mode = tape._mode
-        facts = described(args, kwargs, _parameter_names(self._function))
-        facts |= plan.facts | (self._outside.described(plan.places) if self._outside else {})
+        facts = describe(args, kwargs, _parameter_names(self._function))
+        facts |= plan.constants | (self._captured.describe(plan.places) if self._captured else {})
         facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
         facts |= {f"{n}.requires_grad": str(p._requires_grad) for n, p in zip(names, plan.leaves, strict=True)}
         return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
 
-    def _note(self, facts: dict[str, str]) -> None:
+    def _record_retrace(self, facts: dict[str, str]) -> None:
         """Count a retrace and say why, unless the function itself made the difference: gradients and moments."""
-        before, self._facts = self._facts, facts
+        before, self._last_description = self._last_description, facts
         if not before:
             return
         names = [*before, *(name for name in facts if name not in before)]
         differing = [name for name in names if before.get(name) != facts.get(name) and name not in self._state.ignored]
-        if all(_settles(name, before.get(name), facts.get(name)) for name in differing):
+        if all(_is_expected(name, before.get(name), facts.get(name)) for name in differing):
             return
         changes = [f"{name}: {before.get(name, 'nothing')} -> {facts.get(name, 'nothing')}" for name in differing]
         reason = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -274,9 +274,9 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
 
 
-def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
+def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
     """The result of this call: ``result`` with tensors and arrays in its places."""
-    if isinstance(result, Place):
+    if isinstance(result, Placeholder):
         if result.kind == "state":
             return tensors[result.at]
         if result.kind == "array":
@@ -284,10 +284,10 @@ def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: An
         if node is not None and result.at in tracked:
             return tape.wrap(outputs[result.at], node, tracked.index(result.at))
         return tape.wrap(outputs[result.at])
-    return rebuilt(result, lambda one: _built(one, outputs, tensors, node, tracked))
+    return map_container(result, lambda one: _build_result(one, outputs, tensors, node, tracked))
 
 
-def _settles(name: str, was: str | None, now: str | None) -> bool:
+def _is_expected(name: str, was: str | None, now: str | None) -> bool:
     """Whether the calls of a function make this difference by themselves: a gradient, or state that appears."""
     return name.startswith("the gradient of ") or (was is None and str(now).startswith("state "))
 

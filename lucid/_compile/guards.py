@@ -30,7 +30,7 @@ from lucid.optim.optimizer import Optimizer
 
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
-Rates = list[tuple[str, Any, Tensor]]  # of each parameter group: the optimizer, what was set, the tensor of the step
+LearningRates = list[tuple[str, Any, Tensor]]  # per parameter group: optimizer name, group["lr"], group.lr_tensor
 _DEPTH = 4  # functions that call functions
 
 
@@ -48,11 +48,11 @@ class _Variable(NamedTuple):
             return _Variable
 
 
-class Outside:
+class CapturedVariables:
     """The Python values and tensors that a function takes from variables, watched: they are built into its graphs."""
 
     def __init__(self, function: Callable[..., Any], state: Mapping[int, int]) -> None:
-        used = {(one.name, id(one.home)): one for one in _walk(function) if isinstance(one, _Variable)}
+        used = {(one.name, id(one.home)): one for one in _walk_captures(function) if isinstance(one, _Variable)}
         self._variables = [one for one in used.values() if _is_built_in(one.value(), state)]
         self._arrays: dict[int, tuple[Any, int]] = {}  # of a tensor, by its id: the array, and how often it was another
 
@@ -71,7 +71,7 @@ class Outside:
             self._arrays[id(value)] = value._array, count
         return "tensor", count
 
-    def described(self, state: Mapping[int, int]) -> dict[str, str]:
+    def describe(self, state: Mapping[int, int]) -> dict[str, str]:
         """The keys of all variables in words."""
         found = {}
         for one in self._variables:
@@ -89,9 +89,9 @@ def _is_built_in(value: Any, state: Mapping[int, int]) -> bool:
     return isinstance(value, PLAIN) or (isinstance(value, Tensor) and id(value) not in state)
 
 
-def variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+def captured_variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     """The variables from outside that ``function`` uses by name, and those of the functions among them."""
-    for one in _walk(function):
+    for one in _walk_captures(function):
         if isinstance(one, _Variable):
             if (value := one.value()) is not _Variable:
                 yield one.name, value
@@ -99,7 +99,7 @@ def variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
             yield "self", one
 
 
-def _walk(function: Callable[..., Any]) -> Iterator[Any]:
+def _walk_captures(function: Callable[..., Any]) -> Iterator[Any]:
     """Variables, and the objects that methods and partial functions are bound to."""
     seen: set[int] = set()
     stack: list[tuple[Any, int]] = [(function, _DEPTH)]
@@ -154,7 +154,7 @@ def _used(function: FunctionType) -> Iterator[_Variable]:
 
 def name_of(thing: Any, function: Callable[..., Any]) -> str:
     """How the user calls ``thing``: its variable, or where it stands in what holds it; "" where nothing is found."""
-    for name, value in variables(function):
+    for name, value in captured_variables(function):
         if value is thing:
             return f"{name!r}"
         if isinstance(value, list | tuple) and any(one is thing for one in value):
@@ -252,7 +252,7 @@ class Snapshot:
         yield from (one for one, calls in self._optimizers if one._step_calls != calls)
         yield from (one for one, epoch in self._schedulers if one.last_epoch != epoch)
 
-    def kept(self, expected: set[int]) -> Iterator[Any]:
+    def leaked(self, expected: set[int]) -> Iterator[Any]:
         """Tensors made since, still held by something, whose value is only a place in the graph of the trace."""
         gc.collect()
         for thing in gc.get_objects():
@@ -270,14 +270,14 @@ def _fields(tensor: Any) -> tuple[Any, ...]:
 # Checks --------------------------------------------------------------------------------------------------------------
 
 
-def check_reached(where: str, function: Callable[..., Any], state: State) -> None:
+def check_captured_state(where: str, function: Callable[..., Any], state: State) -> None:
     """Refuse modules, optimizers, metrics and the like that the function uses by name and that are not state.
 
     Raises:
         RuntimeError: there is one; the message has its name.
     """
     known = {id(one) for one in state.objects()}
-    for name, one in _reached(function):
+    for name, one in _captured_values(function):
         stateful = isinstance(one, Module | Optimizer) or _has_state_tensors(one)
         if stateful and id(one) not in known:
             what = "its parameters" if isinstance(one, Module) else "its state"
@@ -287,16 +287,16 @@ def check_reached(where: str, function: Callable[..., Any], state: State) -> Non
             )
 
 
-def bare_modules(function: Callable[..., Any]) -> Iterator[tuple[str, Module]]:
+def stateless_modules(function: Callable[..., Any]) -> Iterator[tuple[str, Module]]:
     """Modules without tensors that the function uses by name, losses for instance: nobody has to list them."""
-    for name, one in _reached(function):
+    for name, one in _captured_values(function):
         if isinstance(one, Module) and next(one.parameters(), None) is None and next(one.buffers(), None) is None:
             yield name, one
 
 
-def _reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+def _captured_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
     """The variables that the function uses, and what the containers among them hold."""
-    for name, value in variables(function):
+    for name, value in captured_variables(function):
         inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
         for one in (value, *inside):
             yield name, one
@@ -307,7 +307,7 @@ def _has_state_tensors(thing: Any) -> bool:
     return not isinstance(thing, type) and callable(getattr(thing, "state_tensors", None)) and thing.state_tensors()
 
 
-def _called(thing: Any, function: Callable[..., Any]) -> str:
+def _describe_object(thing: Any, function: Callable[..., Any]) -> str:
     name = name_of(thing, function)
     if isinstance(thing, Tensor):
         return f"{name or 'a tensor'} (shape {thing.shape})"
@@ -318,13 +318,17 @@ def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
-def rates_of(state: State) -> Rates:
+def learning_rates(state: State) -> LearningRates:
     """The learning rates that are state."""
-    return [(name, group["lr"], group.rate) for name, one in state.optimizers.items() for group in one.param_groups]
+    return [
+        (name, group["lr"], group.lr_tensor)
+        for name, optimizer in state.optimizers.items()
+        for group in optimizer.param_groups
+    ]
 
 
 def check_changes(
-    where: str, function: Callable[..., Any], state: State, before: Snapshot, rates: Rates, expected: set[int]
+    where: str, function: Callable[..., Any], state: State, before: Snapshot, rates: LearningRates, expected: set[int]
 ) -> None:
     """Refuse schedulers and unlisted optimizers that took a step, learning rates that were set, and changed tensors.
 
@@ -339,10 +343,10 @@ def check_changes(
             )
         if not any(one is other for other in state.optimizers.values()):
             raise RuntimeError(
-                f"{where}: {_called(one, function)} took a step inside but is not in state, so its state would be "
-                "frozen; list it: lucid.compile(function, state=[..., optimizer])"
+                f"{where}: {_describe_object(one, function)} took a step inside but is not in state, so its state "
+                "would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
             )
-    for (name, was, rate), (_, now, tensor) in zip(rates, rates_of(state), strict=False):
+    for (name, was, rate), (_, now, tensor) in zip(rates, learning_rates(state), strict=False):
         if tensor is not rate or (isinstance(was, float) and now != was):
             raise RuntimeError(
                 f"{where}: the learning rate of {name} was set inside, from {was} to {now}, and would stand still; "
@@ -350,25 +354,26 @@ def check_changes(
             )
     for tensor, what in before.changed(expected):
         raise RuntimeError(
-            f"{where}: the {what} of {_called(tensor, function)} was changed inside but is not in state, so it would "
-            "be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the new value"
+            f"{where}: the {what} of {_describe_object(tensor, function)} was changed inside but is not in state, so "
+            "it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the new "
+            "value"
         )
 
 
-def check_kept(where: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
+def check_leaked_tensors(where: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
     """Refuse tensors that were computed inside and are still held by something.
 
     Raises:
         RuntimeError: there is one; the message says where it is held.
     """
-    for tensor in before.kept(expected):
+    for tensor in before.leaked(expected):
         raise RuntimeError(
-            f"{where}: {_called(tensor, function)} was computed inside and kept, and has no value outside; "
+            f"{where}: {_describe_object(tensor, function)} was computed inside and kept, and has no value outside; "
             "return it instead"
         )
 
 
-def counters(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+def changed_counters(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """The Python numbers that the function has changed; the user is warned of each."""
     for name, was in before.items():
         now = after.get(name, was)

@@ -38,7 +38,7 @@ def reading_inside(where: str, error: BaseException) -> RuntimeError | None:
     """The error that says where a value was read; ``None`` if ``error`` is about something else."""
     for one in _chain(error):
         if any(text in str(one) for text in _FORBIDDEN):
-            return RuntimeError(_explained(where, one))
+            return RuntimeError(_explain(where, one))
     return None
 
 
@@ -50,11 +50,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _explained(where: str, error: BaseException) -> str:
+def _explain(where: str, error: BaseException) -> str:
     frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_NOT_THE_USERS)]
     last = own[-1] if own else len(frames) - 1
-    called = _called([frame for _, _, frame in frames[last + 1 :]])
+    called = _called_name([frame for _, _, frame in frames[last + 1 :]])
     file, line, _ = frames[last]
     if called == "__bool__":
         what, fix = "a Python branch (if, while, and, or, not) asks for the value of a tensor", _BRANCH
@@ -70,7 +70,7 @@ def _explained(where: str, error: BaseException) -> str:
     )
 
 
-def _called(frames: list[FrameType]) -> str:
+def _called_name(frames: list[FrameType]) -> str:
     """The name of what the user called, from the frames below the user's line."""
     if not frames:
         return ""

@@ -27,11 +27,11 @@ class Plan(NamedTuple):
     places: dict[int, int]  # the place of a tensor, by its id
     leaves: list[Tensor]  # those whose .grad is state too: parameters and tensors that were given themselves
     leaf_names: list[str]
-    facts: dict[str, str]  # Python values that the graph has built in: training flags, momentum, dropout rates
+    constants: dict[str, str]  # Python values that the graph has built in: training flags, momentum, dropout rates
     number: int  # equal for equal names and facts
 
 
-EMPTY = Plan([], [], {}, [], [], {}, -1)
+EMPTY_PLAN = Plan([], [], {}, [], [], {}, -1)
 
 
 class State:
@@ -46,24 +46,24 @@ class State:
         self.optimizers: dict[str, Optimizer] = {}
         self.others: dict[str, Any] = {}  # what has state_tensors()
         self.given: dict[str, Tensor] = {}
-        for name, item in _flat(items, ""):
-            self._take(where, name, item)
+        for name, item in _flatten(items, ""):
+            self._add(where, name, item)
         self.ignored: set[str] = set()  # Python numbers that the function itself changes: no reason to trace again
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
-        self._marks: Any = None
+        self._last_fingerprint: Any = None
         self._dicts: list[dict[Any, Any]] = []
 
-    def _take(self, where: str, name: str, item: Any) -> None:
+    def _add(self, where: str, name: str, item: Any) -> None:
         kinds: list[tuple[type, dict[str, Any]]] = [
             (Module, self.modules), (Optimizer, self.optimizers), (tape.TensorBase, self.given),
         ]  # fmt: skip
         for kind, home in kinds:
             if isinstance(item, kind):
-                home[_unused(home, name or type(item).__name__.lower())] = item
+                home[_unique_name(home, name or type(item).__name__.lower())] = item
                 return
         if callable(getattr(item, "state_tensors", None)):
-            self.others[_unused(self.others, name or type(item).__name__.lower())] = item
+            self.others[_unique_name(self.others, name or type(item).__name__.lower())] = item
             return
         hint = ""
         if isinstance(item, LRScheduler):
@@ -73,26 +73,26 @@ class State:
             f"got {type(item).__name__}{hint}"
         )
 
-    def adopt(self, found: Iterable[tuple[str, Module]]) -> None:
+    def add_modules(self, found: Iterable[tuple[str, Module]]) -> None:
         """Take in named modules that nobody listed."""
         known = {id(one) for one in self.all_modules()}
         for name, module in found:
             if id(module) not in known:
                 known |= {id(one) for one in module.modules()}
-                self.modules[_unused(self.modules, name)] = module
+                self.modules[_unique_name(self.modules, name)] = module
                 self._plan = None
 
     # At every call ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """The plan of now: the former one as long as the marks stand still."""
-        marks = self._look()
-        if self._plan is None or marks != self._marks:
-            self._plan = self._list()
-            self._marks = self._look()
+        marks = self._fingerprint()
+        if self._plan is None or marks != self._last_fingerprint:
+            self._plan = self._build_plan()
+            self._last_fingerprint = self._fingerprint()
         return self._plan
 
-    def _look(self) -> Any:
+    def _fingerprint(self) -> Any:
         return (
             registered.count if self.modules else 0,
             list(map(len, self._dicts)),
@@ -100,8 +100,11 @@ class State:
                 (
                     id(one.state),
                     [*map(id, chain.from_iterable(map(dict.values, one.state.values())))],
-                    [(id(group.rate), id(group.cycled), len(group["params"])) for group in one.param_groups],
-                    _options(one),
+                    [
+                        (id(group.lr_tensor), id(group.momentum_tensor), len(group["params"]))
+                        for group in one.param_groups
+                    ],
+                    _constant_options(one),
                 )
                 for one in self.optimizers.values()
             ],
@@ -111,7 +114,7 @@ class State:
 
     # When something has moved ----------------------------------------------------------------------------------------
 
-    def _list(self) -> Plan:
+    def _build_plan(self) -> Plan:
         slots = list(self.slots())
         names: list[str] = []
         tensors: list[Tensor] = []
@@ -128,15 +131,15 @@ class State:
             for m in self.all_modules()
             for d in (m._parameters, m._buffers, m._modules, m._forward_pre_hooks, m._forward_hooks, m._backward_hooks)
         ]
-        facts = self.facts()
-        identity = tuple(names), tuple(facts.items())
+        constants = self.constants()
+        identity = tuple(names), tuple(constants.items())
         number = self._numbers.setdefault(identity, len(self._numbers))
         leaf_tensors, leaf_names = [tensors[i] for i in leaves], [names[i] for i in leaves]
-        return Plan(names, tensors, places, leaf_tensors, leaf_names, facts, number)
+        return Plan(names, tensors, places, leaf_tensors, leaf_names, constants, number)
 
     def _leaf_ids(self) -> set[int]:
         found = {id(p) for module in self.modules.values() for p in module.parameters()}
-        found |= {id(p) for one in self.optimizers.values() for p in one._all()}
+        found |= {id(p) for one in self.optimizers.values() for p in one._all_parameters()}
         return found | {id(tensor) for tensor in self.given.values()}
 
     def slots(self) -> Iterator[tuple[str, Tensor, dict[Any, Any] | None, Any]]:
@@ -149,9 +152,9 @@ class State:
                             yield ".".join(filter(None, (root, path, key))), tensor, home, key
         for root, optimizer in self.optimizers.items():
             for number, group in enumerate(optimizer.param_groups):
-                yield f"{root}.param_groups[{number}].lr", group.rate, None, None
-                if group.cycled is not None:
-                    yield f"{root}.param_groups[{number}].momentum", group.cycled, None, None
+                yield f"{root}.param_groups[{number}].lr", group.lr_tensor, None, None
+                if group.momentum_tensor is not None:
+                    yield f"{root}.param_groups[{number}].momentum", group.momentum_tensor, None, None
                 for place, p in enumerate(group["params"]):
                     name = (
                         f"{root}.param_groups[{number}].{group['param_names'][place]}"
@@ -179,7 +182,7 @@ class State:
             for path, one in module.named_modules():
                 yield f"{root}.{path}" if path else root, one
 
-    def facts(self) -> dict[str, str]:
+    def constants(self) -> dict[str, str]:
         """The Python values that a graph has built in, by name."""
         found = {}
         for name, module in self.named_modules():
@@ -191,7 +194,7 @@ class State:
             if hooks:
                 found[f"the hooks of {name}"] = str(hooks)
         for name, optimizer in self.optimizers.items():
-            for number, options in enumerate(_options(optimizer)):
+            for number, options in enumerate(_constant_options(optimizer)):
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
         for name, other in self.others.items():
@@ -209,18 +212,18 @@ class State:
         self._plan = None
 
 
-def _flat(items: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _flatten(items: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(items, Mapping):
         for key, item in items.items():
-            yield from _flat(item, f"{name}.{key}" if name else str(key))
+            yield from _flatten(item, f"{name}.{key}" if name else str(key))
     elif isinstance(items, list | tuple | Iterator):
         for item in items:
-            yield from _flat(item, name)
+            yield from _flatten(item, name)
     else:
         yield name, items
 
 
-def _unused(taken: Mapping[str, Any], name: str) -> str:
+def _unique_name(taken: Mapping[str, Any], name: str) -> str:
     return (
         name
         if name not in taken
@@ -228,12 +231,12 @@ def _unused(taken: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
+def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
     """What a step of each group has built in: all options but the learning rate and a momentum that are tensors."""
     names = [name for name in optimizer.defaults if name != "lr"]
     found = []
     for group in optimizer.param_groups:
-        if group.cycled is None:
+        if group.momentum_tensor is None:
             found.append(tuple([(name, group[name]) for name in names]))
         else:
             options = {name: group[name] for name in names if name != "momentum"}

@@ -77,16 +77,16 @@ def write_folder(
         if tensors:
             file = f"{name}.safetensors"
             files[file] = _write(temporary / file, tensors)
-    files[STATE] = _write(temporary / STATE, _text({name: packed for name, (packed, _) in parts.items()}))
+    files[STATE] = _write(temporary / STATE, _to_json({name: packed for name, (packed, _) in parts.items()}))
     written = datetime.now(timezone.utc).isoformat(timespec="seconds")
     manifest = {"format": FORMAT, **pack(about, "manifest")[0], "written": written, "files": files}
-    _write(temporary / MANIFEST, _text({"manifest": manifest, "sha256": _digest(manifest)}))
+    _write(temporary / MANIFEST, _to_json({"manifest": manifest, "sha256": _digest(manifest)}))
     sync_folder(temporary)
     os.rename(temporary, target)
     sync_folder(target.parent)
 
 
-class _Hashing:
+class _HashingWriter:
     """A file to write to, whose checksum is taken of what was meant to be written, not of what came to be."""
 
     closed = False  # MLX asks for this, seek and tell, and then only writes
@@ -112,7 +112,7 @@ class _Hashing:
 def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
     """Write a file, sync it, and give its size and checksum."""
     with open(path, "xb") as file:
-        hashing = _Hashing(file)
+        hashing = _HashingWriter(file)
         if isinstance(content, bytes):
             hashing.write(content)
         else:
@@ -143,7 +143,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _text(value: Any) -> bytes:
+def _to_json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, indent=1).encode()
 
 
@@ -154,7 +154,7 @@ def _digest(manifest: dict[str, Any]) -> str:
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-def read_about(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
+def read_manifest(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
     """What the manifest in ``path`` says, and the files that it lists.
 
     Raises:
@@ -183,7 +183,7 @@ def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
         DamagedError: a file is missing, cut off or changed.
         CheckpointError: it is of another version of the format.
     """
-    about, files = read_about(path)
+    about, files = read_manifest(path)
     for name, wanted in files.items():
         _check_file(path / name, wanted)
     try:

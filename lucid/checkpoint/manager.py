@@ -20,8 +20,8 @@ from lucid.checkpoint.folder import (
     Checkpoint,
     CheckpointError,
     DamagedError,
-    read_about,
     read_folder,
+    read_manifest,
     sync_folder,
     write_folder,
 )
@@ -53,7 +53,7 @@ class Manager:
         self._keep = None if keep is None else _checks.integer("Manager", "keep", keep, 1)
         self._metric = best
         self._mode = _checks.one_of("Manager", "mode", mode, ("max", "min"))
-        self._back_at: int | None = None  # the step of an older checkpoint that was asked for
+        self._resumed_at: int | None = None  # the step of an older checkpoint that was asked for
 
     # What is there ---------------------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ class Manager:
         found = []
         for path in self._paths():
             with contextlib.suppress(CheckpointError):
-                found.append(read_about(path)[0])
+                found.append(read_manifest(path)[0])
         return found
 
     def latest(self) -> Checkpoint | None:
@@ -115,12 +115,12 @@ class Manager:
         epoch = None if epoch is None else _checks.integer(where, "epoch", epoch, 0)
         if metrics is not None and not isinstance(metrics, Mapping):
             raise TypeError(f'{where}: metrics must be a dictionary such as {{"accuracy": 0.9}}, got {metrics!r:.60}')
-        numbers = {name: _number(where, name, value) for name, value in (metrics or {}).items()}
+        numbers = {name: _to_float(where, name, value) for name, value in (metrics or {}).items()}
         if numbers and self._metric is not None and self._metric not in numbers:
             raise ValueError(f"{where}: metrics must have {self._metric!r}, got {', '.join(numbers)}")
         parts = pack_parts(where, check_parts(where, state))
         try:
-            with self._writing():
+            with self._write_lock():
                 target = self._target(step)
                 temporary = self._temporary(target)
                 try:
@@ -140,11 +140,11 @@ class Manager:
         """A folder that is not there yet: a name that is taken could not be replaced in one go."""
         steps = {path: _step_and_number(path) for path in self._paths()}
         newest, number = max(steps.values(), default=(-1, 0))
-        if newest > step and self._back_at is not None:
+        if newest > step and self._resumed_at is not None:
             for path, (at, _) in steps.items():
-                if at > self._back_at:
-                    self._put_aside(path, "abandoned")
-            self._back_at = None
+                if at > self._resumed_at:
+                    self._set_aside(path, "abandoned")
+            self._resumed_at = None
             return self._target(step)
         if newest > step:
             raise ValueError(
@@ -174,7 +174,7 @@ class Manager:
         return self.folder / f"{_TEMPORARY}{path.name}-{os.getpid()}"
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _write_lock(self) -> Iterator[None]:
         """The folder is there, no other process writes into it, and nothing is left over from one that was killed."""
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -225,18 +225,18 @@ class Manager:
         else:
             with contextlib.suppress(OSError):  # a folder that can only be read is fine here
                 if self.folder.is_dir():
-                    with self._writing():
+                    with self._write_lock():
                         pass
-            found = self._newest_whole()
+            found = self._newest_intact()
             if found is None:
                 return None
             about, saved = found
             back_at = None
         values = load_parts(str(about.path), parts, saved, strict)
-        self._back_at = back_at
+        self._resumed_at = back_at
         return replace(about, values=values)
 
-    def _newest_whole(self) -> tuple[Checkpoint, dict[str, Any]] | None:
+    def _newest_intact(self) -> tuple[Checkpoint, dict[str, Any]] | None:
         """The newest checkpoint without damage; newer ones that are damaged are put aside."""
         faults: list[tuple[Path, DamagedError]] = []
         for path in reversed(self._paths()):
@@ -244,11 +244,11 @@ class Manager:
                 found = read_folder(path)
             except DamagedError as error:
                 if not os.path.lexists(path):  # another process has saved, and it had to go: there are newer ones
-                    return self._newest_whole()
+                    return self._newest_intact()
                 faults.append((path, error))
                 continue
             for damaged, fault in faults:
-                now = self._put_aside(damaged, "damaged")
+                now = self._set_aside(damaged, "damaged")
                 warnings.warn(f"{damaged} is damaged ({fault}){now}; {path.name} is used", UserWarning, stacklevel=3)
             return found
         if faults:
@@ -258,7 +258,7 @@ class Manager:
             )
         return None
 
-    def _put_aside(self, path: Path, why: str) -> str:
+    def _set_aside(self, path: Path, why: str) -> str:
         """Rename a checkpoint so that it counts no longer; what became of it in words."""
         names = (f"{why}-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         target = next(one for name in names if not (one := self.folder / name).exists())
@@ -276,7 +276,7 @@ def _step_and_number(path: Path) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 1)
 
 
-def _number(where: str, name: str, value: Any) -> float:
+def _to_float(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):

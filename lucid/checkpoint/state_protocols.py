@@ -12,7 +12,7 @@ from lucid.checkpoint.tree import Tensors, pack
 _PROTOCOLS = (("state_dict", "load_state_dict"), ("get_state", "set_state"), ("getstate", "setstate"))
 
 
-def _access(part: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
+def _state_methods(part: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
     """What gives the state of a part and what takes it back; None for a plain value."""
     for names in _PROTOCOLS:
         give, take = (getattr(part, name, None) for name in names)
@@ -38,7 +38,7 @@ def pack_parts(where: str, parts: Mapping[str, Any]) -> dict[str, tuple[Any, Ten
     """
     packed = {}
     for name, part in parts.items():
-        access = _access(part)
+        access = _state_methods(part)
         packed[name] = pack(part if access is None else access[0](), f"{where}: {name!r}")
     return packed
 
@@ -63,7 +63,7 @@ def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], s
     takers: list[tuple[Callable[[Any], Any], Any]] = []  # with the state before
     try:
         for name in shared:
-            access = _access(parts[name])
+            access = _state_methods(parts[name])
             if access is not None:
                 give, take = access
                 takers.append((take, give()))
@@ -72,4 +72,4 @@ def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], s
         for take, before in takers:
             take(before)
         raise CheckpointError(f"{where}: {name!r} does not fit, nothing was loaded: {error}") from error
-    return {name: saved[name] for name in shared if _access(parts[name]) is None}
+    return {name: saved[name] for name in shared if _state_methods(parts[name]) is None}

@@ -45,15 +45,15 @@ class StopSignals:
             raise RuntimeError("StopSignals: signals come to the main thread only; enter it there")
         self.requested, self.exit_code = False, 0
         heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._former = {number: signal.signal(number, self._note) for number in heard}
+        self._former = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._put_back()
+        self._restore_handlers()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            self._put_back()
+            self._restore_handlers()
             os.kill(os.getpid(), number)
             return
         self.requested, self.exit_code = True, 128 + number
@@ -61,7 +61,7 @@ class StopSignals:
             with contextlib.suppress(OSError):  # a closed terminal
                 os.write(2, f"\n{self._message}\n".encode())  # print() is not safe here
 
-    def _put_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._former.items():
             # None: it was not installed from Python, and cannot be put back from here.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

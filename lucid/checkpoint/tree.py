@@ -27,10 +27,10 @@ def pack(value: Any, where: str) -> tuple[Any, Tensors]:
         TypeError: there is something else in it; the message says where, starting with ``where``.
     """
     tensors: Tensors = {}
-    return _packed(value, (), where, tensors), tensors
+    return _pack(value, (), where, tensors), tensors
 
 
-def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | str):
@@ -40,16 +40,16 @@ def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> 
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, Tensor | mx.array | np.ndarray):
-        return _packed_array(value, path, where, tensors)
+        return _pack_array(value, path, where, tensors)
     if isinstance(value, list | tuple):
-        items = [_packed(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
+        items = [_pack(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: _packed(one, (*path, key), where, tensors) for key, one in value.items()}
+            return {key: _pack(one, (*path, key), where, tensors) for key, one in value.items()}
         return {
             "$dict": [
-                [_packed(key, path, where, tensors), _packed(one, (*path, str(key)), where, tensors)]
+                [_pack(key, path, where, tensors), _pack(one, (*path, str(key)), where, tensors)]
                 for key, one in value.items()
             ]
         }
@@ -59,7 +59,7 @@ def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> 
     )
 
 
-def _packed_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
     name = first = ".".join(path) or "value"
     number = 1
     while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors keeps one word to itself

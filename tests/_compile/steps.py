@@ -45,6 +45,6 @@ def everything(model, optimizer):
         "model": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
         "gradients": [None if p.grad is None else p.grad.tolist() for p in model.parameters()],
         "optimizer": {i: {name: tensor.tolist() for name, tensor in one.items()} for i, one in state.items()},
-        "rates": [group.rate.item() for group in optimizer.param_groups],
+        "rates": [group.lr_tensor.item() for group in optimizer.param_groups],
         "key": lucid.random.get_state().tolist(),
     }

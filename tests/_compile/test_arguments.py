@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 from lucid import nn, optim
-from lucid._compile.arguments import Arguments, Shape, described
+from lucid._compile.arguments import Arguments, Structure, describe
 
 Pair = namedtuple("Pair", ["first", "second"])
 
@@ -36,16 +36,16 @@ def test_keywords_are_taken_in_any_order():
 def test_arguments_are_emptied_and_filled_again():
     x, raw = lucid.ones(2), mx.zeros(3)
     args = ([x, (raw, 5)], Pair(x, "word"))
-    shape = Shape.of(args, {"k": np.ones(1)}, {})
+    shape = Structure.of(args, {"k": np.ones(1)}, {})
     new, array, third = lucid.zeros(2), mx.ones(3), lucid.zeros(1)
-    filled, kwargs = shape.filled(state=[], tensor=[new, third], array=[array])
+    filled, kwargs = shape.fill(state=[], tensor=[new, third], array=[array])
     assert filled[0][0] is new and filled[0][1][0] is array and filled[0][1][1] == 5
     assert isinstance(filled[1], Pair) and filled[1].first is new and filled[1].second == "word"
     assert kwargs["k"] is third and args[0][0] is x
 
 
 def test_every_leaf_is_described():
-    words = described(([lucid.ones(2)], 3), {"flag": {"a": np.ones(1)}}, ["images"])
+    words = describe(([lucid.ones(2)], 3), {"flag": {"a": np.ones(1)}}, ["images"])
     assert words == {
         "the length of images": "1", "images[0]": "float32 (2,)", "argument 1": "3", "flag['a']": "float64 (1,)",
     }  # fmt: skip

@@ -345,7 +345,7 @@ def test_several_retraces_warn_once_with_the_reason_and_the_fix():
 
 
 def test_old_graphs_give_way(monkeypatch):
-    monkeypatch.setattr(lucid._compile.function, "_KEPT", 3)
+    monkeypatch.setattr(lucid._compile.function, "_MAX_GRAPHS", 3)
     scaled = lucid.compile(lambda x, factor: x * factor)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,7 +10,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import metrics, nn, optim
-from lucid._compile.guards import Outside, Snapshot, name_of, variables
+from lucid._compile.guards import CapturedVariables, Snapshot, captured_variables, name_of
 from tests._compile.steps import batches, everything, small_model, small_step
 
 FACTOR = 2.0
@@ -34,23 +34,23 @@ def test_variables_of_closures_globals_helpers_and_methods():
             return [helper(one) for one in inner]
 
     holder = Holder()
-    found = dict(variables(holder.method))
+    found = dict(captured_variables(holder.method))
     assert found["self"] is holder and found["inner"] is inner and found["helper"] is helper
     assert found["FACTOR"] == 2.0 and "UNUSED" not in found
-    assert dict(variables(nn.Sequential(Scaled())))["FACTOR"] == 2.0
+    assert dict(captured_variables(nn.Sequential(Scaled())))["FACTOR"] == 2.0
 
 
 def test_variables_that_are_not_there_yet():
     def function():
         return later
 
-    assert list(variables(function)) == [] and Outside(function, {}).key({}) == ()
+    assert list(captured_variables(function)) == [] and CapturedVariables(function, {}).key({}) == ()
     later = 3
-    assert list(variables(function)) == [("later", 3)] and function() == 3
+    assert list(captured_variables(function)) == [("later", 3)] and function() == 3
 
 
 def test_builtins_and_partials_have_none():
-    assert list(variables(abs)) == [] and list(variables(print)) == []
+    assert list(captured_variables(abs)) == [] and list(captured_variables(print)) == []
 
 
 def test_names_of_things():
@@ -203,7 +203,7 @@ def test_attributes_of_other_objects_are_put_back():
 def test_values_that_are_kept_and_can_be_computed_are_no_fault():
     before = Snapshot([])
     kept = [lucid.ones(2) * 3]
-    assert list(before.kept(set())) == [] and kept[0].tolist() == [3, 3]
+    assert list(before.leaked(set())) == [] and kept[0].tolist() == [3, 3]
 
 
 def test_objects_that_the_collector_does_not_see():
@@ -414,7 +414,7 @@ def test_a_learning_rate_that_is_set_inside():
 
     message = refused(whole, [model, optimizer], *batches(1)[0])
     assert message.startswith("compile(whole): the learning rate of adamw was set inside, from 0.1 to 0.5, and would")
-    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0].rate.item() == pytest.approx(0.1)
+    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.1)
 
 
 def test_a_counter_of_a_module_is_named():

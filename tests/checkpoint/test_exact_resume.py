@@ -130,7 +130,7 @@ from lucid import checkpoint
 
 package = os.path.dirname(checkpoint.__file__)
 watched = {os.path.join(package, name) for name in ("folder.py", "manager.py")}
-writing = {"save", "write_folder", "write", "_write", "_sync", "sync_folder", "_remove_old", "_writing"}
+writing = {"save", "write_folder", "write", "_write", "_sync", "sync_folder", "_remove_old", "_write_lock"}
 
 def save(folder, step, lines):
     "Save in a process of its own, which ends at once after so many lines of what writes. Its exit code."

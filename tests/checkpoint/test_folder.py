@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 from lucid.checkpoint import CheckpointError, DamagedError
-from lucid.checkpoint.folder import check_part_name, read_about, read_folder, write_folder
+from lucid.checkpoint.folder import check_part_name, read_folder, read_manifest, write_folder
 from lucid.checkpoint.tree import pack
 
 PARTS = {"model": {"weight": lucid.tensor([1.0, 2.0, 3.0])}, "history": [1, 2]}
@@ -41,7 +41,7 @@ def test_every_changed_bit_is_found(folder):
             except DamagedError:
                 continue
             # White space in the manifest carries nothing.
-            assert path.name == "manifest.json" and about == read_about(folder)[0]
+            assert path.name == "manifest.json" and about == read_manifest(folder)[0]
             assert json.loads(path.read_bytes()) == json.loads(content)
         path.write_bytes(content)
     read_folder(folder)

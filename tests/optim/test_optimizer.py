@@ -422,7 +422,7 @@ def test_a_state_of_pytorch_is_taken():
     buffer = lucid.tensor([1.0, 2.0], dtype="bfloat16")
     state = {7: {"momentum_buffer": buffer}, 4: {"momentum_buffer": None}}
     optimizer.load_state_dict({"state": state, "param_groups": [{**group, **execution, "params": [7, 4]}]})
-    assert optimizer.param_groups[0]["lr"] == 0.3 and optimizer.param_groups[0].rate.item() == pytest.approx(0.3)
+    assert optimizer.param_groups[0]["lr"] == 0.3 and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.3)
     assert optimizer.state[p]["momentum_buffer"].tolist() == [1, 2] and not optimizer.state[q]
     assert optimizer.state[p]["momentum_buffer"].dtype == lucid.float32
 
@@ -474,7 +474,7 @@ def test_a_copy_trains_on_its_own():
     before = p.tolist()
     twin.param_groups[0]["lr"] = 0.5
     twin.step()
-    assert p.tolist() == before != q.tolist() and optimizer.param_groups[0].rate.item() == pytest.approx(0.1)
+    assert p.tolist() == before != q.tolist() and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.1)
     assert optimizer.state[p]["step"].item() == 1 and twin.state[q]["step"].item() == 2
 
 
