@@ -1,7 +1,7 @@
-"""Nested arguments as a flat list of tensors and arrays, with a key that says what a graph was traced for.
+"""Flatten nested arguments into tensors and arrays, with a key that tells which graph fits a call.
 
-Tensors, ``mx.array``s and NumPy arrays (which the function sees as tensors) are inputs of the graph: only their shapes
-and dtypes are in the key. All other values are built into the graph, and stand in the key themselves.
+Tensors, ``mx.array``s and NumPy arrays (which the function receives as tensors) are inputs of the graph, and only their
+shapes and dtypes are part of the key. All other values are constants of the graph and part of the key themselves.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from lucid.optim.optimizer import Optimizer
 
 
 class Arguments:
-    """What one call brings. ``key`` is equal for calls that one graph can serve.
+    """The arguments of one call. Calls with equal ``key`` share a graph.
 
     Raises:
-        TypeError: a value that cannot be compared (it has no hash), or a module or an optimizer that is not state.
+        TypeError: a value is not hashable, or is a module or an optimizer that is not state.
     """
 
     __slots__ = ("_known", "_places", "_where", "arrays", "key", "leaves", "tensors")
 
     def __init__(self, where: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> None:
-        self._where, self._known = where, known  # places of the state's tensors, by id
+        self._where, self._known = where, known  # indices of the state's tensors, by id
         self.tensors: list[Tensor] = []
-        self.leaves: list[Tensor] = []  # those of the tensors that collect gradients
+        self.leaves: list[Tensor] = []  # tensors that accumulate gradients
         self.arrays: list[mx.array] = []
         self._places: dict[int, int] = {}
         self.key = tuple([self._flatten(value) for value in args])
@@ -65,35 +65,35 @@ class Arguments:
     def _static(self, value: Any) -> Any:
         if isinstance(value, Module | Optimizer) and id(value) not in self._known:
             raise TypeError(
-                f"{self._where}: an argument is a {type(value).__name__} that is not in state, and its tensors would "
-                "be frozen; list it: lucid.compile(function, state=[...])"
+                f"{self._where}: an argument is a {type(value).__name__} that is not in state, so its tensors "
+                "would be frozen; list it: lucid.compile(function, state=[...])"
             )
         try:
             hash(value)
         except TypeError:
             raise TypeError(
                 f"{self._where}: arguments must be tensors, arrays, (nested) tuples, lists and dictionaries of them, "
-                f"or Python values with a hash, got {type(value).__name__}"
+                f"or hashable Python values, got {type(value).__name__}"
             ) from None
         return type(value), value
 
 
 class Placeholder(NamedTuple):
-    """Stands for a tensor or an array in the arguments or the result of a graph."""
+    """Replaces a tensor or an array in the arguments or the result of a graph."""
 
     kind: str  # "state", "tensor" or "array"
     at: int
 
 
 class Structure(NamedTuple):
-    """Arguments without their arrays: they can be kept, and filled again."""
+    """The nesting of arguments, with placeholders instead of arrays."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     @classmethod
     def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Structure:
-        """The same walk as that of ``Arguments``, with a ``Placeholder`` for each array."""
+        """Walks the arguments in the same order as ``Arguments``."""
         places: dict[int, int] = {}
         counts = {"tensor": 0, "array": 0}
 
@@ -114,7 +114,7 @@ class Structure(NamedTuple):
         return cls(new_args, {name: empty(kwargs[name]) for name in sorted(kwargs)})
 
     def fill(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with the tensors and arrays of ``values`` in their places."""
+        """The arguments with placeholders replaced by the tensors and arrays in ``values``."""
 
         def fill(value: Any) -> Any:
             return values[value.kind][value.at] if isinstance(value, Placeholder) else map_container(value, fill)
@@ -123,7 +123,7 @@ class Structure(NamedTuple):
 
 
 def map_container(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A list, tuple or dictionary with ``change`` of every item; anything else as it is."""
+    """Apply ``change`` to every item of a list, tuple or dictionary; return anything else unchanged."""
     if isinstance(value, list):
         return [change(item) for item in value]
     if isinstance(value, tuple):
@@ -135,7 +135,7 @@ def map_container(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def describe(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
-    """Every leaf of the arguments by name, and in words what of it is in the key."""
+    """The part of the key that each argument contributes, in words and by name."""
     found: dict[str, str] = {}
 
     def walk(name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The gradient of a compiled function whose result is differentiated outside of it."""
+"""Gradients of a compiled function whose result is differentiated outside it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from lucid._tensor import Tensor
 
 
 class CompiledNode(tape.Node):
-    """One call of a compiled function on the record. Its backward pass is compiled as well, and starts with a second
-    forward pass, since the graph of the first one gives its result alone."""
+    """One call of a compiled function on the tape.
+
+    Its backward pass is compiled too, and recomputes the forward pass, whose graph returns no intermediate values.
+    """
 
     __slots__ = ("_inputs", "_plan", "_sources", "_trace")
 
@@ -32,8 +34,8 @@ class CompiledNode(tape.Node):
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         if tape.is_recording():
             raise RuntimeError(
-                f"{self.name}: create_graph through a compiled function is not offered; put the whole computation "
-                "of both gradients inside"
+                f"{self.name}: create_graph=True is not supported through a compiled function; compute both "
+                "gradients inside it"
             )
         trace, sources = self._trace, self._sources
         if trace.compiled_pullback is None:

@@ -1,4 +1,4 @@
-"""``lucid.compile``: a function, most often a whole training step, as one graph."""
+"""``lucid.compile``: run a function, usually a whole training step, as one graph."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from lucid._compile.trace import StaleTrace, Trace
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_MAX_GRAPHS = 32  # graphs; the oldest gives way
-_WARN_AFTER = 4  # retraces, and again after twice as many
+_MAX_GRAPHS = 32  # per function; the oldest is dropped
+_WARN_AFTER = 4  # retraces; the next warning comes after twice as many
 
 
 @dataclass
 class Retraces:
-    """How often a function was traced again, and for each time why."""
+    """The retraces of a compiled function and the reason for each."""
 
     reasons: list[str] = field(default_factory=list)
 
@@ -49,14 +49,14 @@ class _Graph(NamedTuple):
 
 
 class Compiled:
-    """What ``lucid.compile`` returns: called like the function. ``retraces`` tells how often it was traced again."""
+    """A compiled function, called like the original. ``retraces`` counts and explains its retraces."""
 
     def __init__(self, function: Callable[..., Any], state: Any) -> None:
         name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
         self._where = f"compile({name})"
         self._function = function
         self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
-        self._captured: CapturedVariables | None = None  # looked up at the first call, when all variables are there
+        self._captured: CapturedVariables | None = None  # found at the first call, once all variables are assigned
         self._graphs: dict[Any, _Graph] = {}
         self._last_description: dict[str, str] = {}
         self._next_warning = _WARN_AFTER
@@ -64,7 +64,7 @@ class Compiled:
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not _deferred.evaluating():  # inside another compiled function: part of its graph
+        if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
         if self._captured is None:
             self._state.add_modules(stateless_modules(self._function))
@@ -103,7 +103,7 @@ class Compiled:
         tensors = plan.tensors + arguments.tensors
         track = trace.tracked and mode.recording
         node = CompiledNode(trace, plan, tensors, inputs, outputs) if track else None
-        del inputs, grads  # so that MLX can use their memory for the outputs
+        del inputs, grads  # lets MLX reuse their memory for the outputs
         self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
         result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
         if trace.changes or trace.has_collectives:
@@ -116,7 +116,7 @@ class Compiled:
         for i, at in trace.writes:
             if i < listed:
                 tensors[i]._array = outputs[at]
-            else:  # an argument that was written to, and perhaps is a view
+            else:  # an argument that was written to, possibly a view
                 with tape.set_recording(tensors[i]._node is not None):
                     tensors[i]._become(tape.wrap(outputs[at]), self._where)
         for i, at, in_place in trace.gradients:
@@ -135,7 +135,7 @@ class Compiled:
             if module.training != training:
                 module.training = training
 
-    # Tracing ---------------------------------------------------------------------------------------------------------
+    # Tracing --------------------------------------------------------------------------------------------------------
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
@@ -159,9 +159,9 @@ class Compiled:
         trace.plan = EMPTY_PLAN
         self._record_retrace(facts)
         graph = _Graph(call, trace)
-        if trace.has_counters:  # the key has fewer entries now
+        if trace.has_counters:  # the key now has fewer entries
             key = (self._state.plan().number, self._captured.key(plan.places), *key[2:])
-        # A graph that has made state serves this one call: from now on the state is there.
+        # A graph that created state serves only this call: from the next call on the state exists.
         if not trace.created:
             self._graphs[key] = graph
             if len(self._graphs) > _MAX_GRAPHS:
@@ -179,7 +179,7 @@ class Compiled:
         return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
 
     def _record_retrace(self, facts: dict[str, str]) -> None:
-        """Count a retrace and say why, unless the function itself made the difference: gradients and moments."""
+        """Record a retrace and its reason, unless the first calls cause it by creating gradients and moments."""
         before, self._last_description = self._last_description, facts
         if not before:
             return
@@ -196,9 +196,9 @@ class Compiled:
 
     def _warn(self, reason: str) -> None:
         warnings.warn(
-            f"{self._where}: traced again for the {self.retraces.count}th time ({reason}); every trace costs time and "
-            "memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), and "
-            "see .retraces for all reasons",
+            f"{self._where}: retraced {self.retraces.count} times, most recently for {reason}; every trace costs time "
+            "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
+            "and see .retraces for all reasons",
             UserWarning,
             stacklevel=5,
         )
@@ -211,7 +211,7 @@ class Compiled:
 
 
 class CompiledModule(Compiled):
-    """A module whose calls are compiled. Its attributes and methods are the module's."""
+    """A module whose calls are compiled. Attributes and methods are the module's."""
 
     def train(self, mode: bool = True) -> CompiledModule:
         self._function.train(mode)  # type: ignore[attr-defined]
@@ -227,7 +227,7 @@ class CompiledModule(Compiled):
 
 
 def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> Any:
-    """``function`` as one graph: traced at the first call, then run without its Python.
+    """Compile ``function`` into one graph: traced at the first call, then run without executing its Python code.
 
     ::
 
@@ -243,39 +243,44 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
             loss = step(images, labels)
             scheduler.step()
 
-    ``state`` lists what the function changes or reads beside its arguments: modules, optimizers, tensors, and objects
-    with ``state_tensors()`` (a ``GradScaler``, an ``EMA``, metrics), also nested. Parameters, buffers, gradients,
-    moments and learning rates belong to them, and the random key always is state: dropout draws new masks. A module
-    without tensors, a loss for instance, need not be listed. What else is changed or kept inside raises an error that
-    names it. ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
+    ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
 
-    Tensors and arrays among the arguments, in any nesting, are inputs; NumPy arrays arrive as tensors. All other values
-    are built into the graph: arguments, variables that the function uses, attributes of modules, options of
-    optimizers. When one changes, the function is traced again, and so it is for another shape: the last batch costs
-    one more trace, after which its graph is there, or none with ``DataLoader(..., drop_last=True)``. A schedule of the
-    learning rate never traces again. ``retraces`` has the count and the reasons; what the first calls of a step trace
-    for themselves, since they make gradients and moments, is not in it.
+    Tensors and arrays among the arguments, in any nesting, are inputs of the graph; NumPy arrays arrive as tensors. All
+    other values are constants of the graph: Python arguments, variables that the function uses, attributes of modules,
+    options of optimizers. If one of them changes, or the shape or dtype of an input, the function is retraced; a graph
+    that was traced before is reused. A smaller last batch therefore costs one more trace, or none with
+    ``DataLoader(..., drop_last=True)``. Learning rate schedules never cause a retrace. ``retraces`` holds the count and
+    the reasons; the traces in which a training step creates its gradients and moments do not count.
 
-    Inside, tensors have no values: ``item()``, ``print`` and a branch on a tensor raise an error with the line and the
-    way out. A trace that fails leaves all state as it was. Nothing waits for a result: it is scheduled with the state.
+    Tensors have no values while the function is traced: ``item()``, ``print`` and branches on tensors raise an error
+    that names the line and the fix. If a trace fails, all state is left unchanged. Calls do not wait for results:
+    evaluation is scheduled asynchronously.
 
-    What is returned can be differentiated further, at the price of a second forward pass; put ``backward()`` inside to
-    save it.
+    Results can be differentiated outside the function, which costs a second forward pass; call ``backward()`` inside to
+    avoid it.
+
+    Args:
+        function: The function or module to compile. Without it, ``compile`` returns a decorator.
+        state: What the function reads or changes besides its arguments: modules, optimizers, tensors, and objects with
+            ``state_tensors()`` (``GradScaler``, ``EMA``, metrics), in any nesting. It covers their parameters, buffers,
+            gradients, moments and learning rates. The random key is always state, so dropout draws new masks. Modules
+            without tensors, such as losses, need not be listed. Changing or storing anything else raises an error that
+            names it.
 
     Raises:
-        TypeError: ``function`` cannot be called or is compiled already, or ``state`` holds something else.
+        TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)
     if isinstance(function, Compiled):
-        raise TypeError(f"compile: {function!r} is compiled already")
+        raise TypeError(f"compile: {function!r} is already compiled")
     if not callable(function):
-        raise TypeError(f"compile: wanted a function or a module, got {type(function).__name__}")
+        raise TypeError(f"compile: expected a function or a module, got {type(function).__name__}")
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
 
 
 def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
-    """The result of this call: ``result`` with tensors and arrays in its places."""
+    """The result of this call: ``result`` with its placeholders replaced by tensors and arrays."""
     if isinstance(result, Placeholder):
         if result.kind == "state":
             return tensors[result.at]
@@ -288,7 +293,7 @@ def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], n
 
 
 def _is_expected(name: str, was: str | None, now: str | None) -> bool:
-    """Whether the calls of a function make this difference by themselves: a gradient, or state that appears."""
+    """Whether the function's own calls cause this difference: a gradient, or newly created state."""
     return name.startswith("the gradient of ") or (was is None and str(now).startswith("state "))
 
 

@@ -1,6 +1,16 @@
-"""What a compiled function reaches and changes beside its arguments: found before it would be frozen in a graph.
+"""Checks that nothing outside the arguments and the state is silently frozen into a graph.
 
-Everything that inspects live objects, closures or bytecode stands in this file.
+MLX sees arrays only. A Python number that the function reads from a variable becomes a constant of the graph, and a
+tensor that it changes behind the graph's back would change once, during the trace, and never again. Everything that
+inspects live objects, closures or bytecode to find such values is in this file:
+
+- ``CapturedVariables`` watches the values that a function takes from closures, globals and the attributes of ``self``.
+  Closures and globals do not report reads, so the names come from the bytecode.
+- ``Snapshot`` records every live tensor, optimizer and scheduler before a trace, to detect changes and to undo them.
+  Tensors do not know who holds them, so they come from Python's garbage collector. That takes a few milliseconds per
+  trace and adds nothing to the code being watched.
+- The checks at the end compare the two with the listed state and raise errors that name the object, the reason and the
+  fix.
 """
 
 from __future__ import annotations
@@ -26,20 +36,20 @@ from lucid.nn.module import Module
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
-# Variables -----------------------------------------------------------------------------------------------------------
+# Variables ----------------------------------------------------------------------------------------------------------
 
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 LearningRates = list[tuple[str, Any, Tensor]]  # per parameter group: optimizer name, group["lr"], group.lr_tensor
-_DEPTH = 4  # functions that call functions
+_DEPTH = 4  # how far to follow functions that call functions
 
 
 class _Variable(NamedTuple):
     name: str
-    home: Any  # a cell of a closure, the globals of a module, or the attributes of the object of a method
+    home: Any  # a closure cell, a module's globals, or the attributes of a method's object
 
     def value(self) -> Any:
-        """What it holds now, or ``_Variable`` where it has not been assigned."""
+        """The current value, or ``_Variable`` if it has not been assigned yet."""
         if isinstance(self.home, dict):
             return self.home.get(self.name, _Variable)
         try:
@@ -49,15 +59,15 @@ class _Variable(NamedTuple):
 
 
 class CapturedVariables:
-    """The Python values and tensors that a function takes from variables, watched: they are built into its graphs."""
+    """Python values and unlisted tensors that a function reads from variables; they are constants of its graphs."""
 
     def __init__(self, function: Callable[..., Any], state: Mapping[int, int]) -> None:
         used = {(one.name, id(one.home)): one for one in _walk_captures(function) if isinstance(one, _Variable)}
         self._variables = [one for one in used.values() if _is_built_in(one.value(), state)]
-        self._arrays: dict[int, tuple[Any, int]] = {}  # of a tensor, by its id: the array, and how often it was another
+        self._arrays: dict[int, tuple[Any, int]] = {}  # by tensor id: the current array, and how often it has changed
 
     def key(self, state: Mapping[int, int]) -> tuple[Any, ...]:
-        """Equal as long as the values are, and the tensors that are not state hold the same arrays."""
+        """Equal while the values are equal and the tensors that are not state hold the same arrays."""
         return tuple([self._key_of(one.value(), state) for one in self._variables])
 
     def _key_of(self, value: Any, state: Mapping[int, int]) -> Any:
@@ -72,7 +82,7 @@ class CapturedVariables:
         return "tensor", count
 
     def describe(self, state: Mapping[int, int]) -> dict[str, str]:
-        """The keys of all variables in words."""
+        """The key of every variable in words."""
         found = {}
         for one in self._variables:
             kind, value = self._key_of(one.value(), state) or ("", "")
@@ -81,7 +91,7 @@ class CapturedVariables:
         return found
 
     def ignore(self, name: str) -> None:
-        """Watch this variable no longer: the function changes it itself."""
+        """Stop watching a variable that the function itself changes."""
         self._variables = [one for one in self._variables if f"the variable {one.name!r}" != name]
 
 
@@ -90,7 +100,7 @@ def _is_built_in(value: Any, state: Mapping[int, int]) -> bool:
 
 
 def captured_variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The variables from outside that ``function`` uses by name, and those of the functions among them."""
+    """The outside variables that ``function`` and the functions it calls use by name."""
     for one in _walk_captures(function):
         if isinstance(one, _Variable):
             if (value := one.value()) is not _Variable:
@@ -100,7 +110,7 @@ def captured_variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]
 
 
 def _walk_captures(function: Callable[..., Any]) -> Iterator[Any]:
-    """Variables, and the objects that methods and partial functions are bound to."""
+    """Variables, and the objects bound to methods and partials."""
     seen: set[int] = set()
     stack: list[tuple[Any, int]] = [(function, _DEPTH)]
     while stack:
@@ -110,7 +120,7 @@ def _walk_captures(function: Callable[..., Any]) -> Iterator[Any]:
             stack.append((one.func, left))
             continue
         if not isinstance(one, FunctionType | MethodType | Module):
-            one = one.__call__  # an object that is called, for its method
+            one = one.__call__  # a callable object: inspect its method
         if isinstance(one, MethodType):
             yield one.__self__
             attributes = getattr(one.__self__, "__dict__", {})
@@ -132,7 +142,7 @@ def _walk_captures(function: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _attributes_used(code: CodeType) -> list[str]:
-    """Names after a dot, but for those of ``x.y.name`` and of globals: they are another object's, not those of self."""
+    """Attribute names read from local variables: ``name`` in ``self.name``, not in ``x.y.name`` or ``module.name``."""
     pairs = itertools.pairwise(dis.get_instructions(code))
     taken = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR")
     return sorted(
@@ -153,7 +163,7 @@ def _used(function: FunctionType) -> Iterator[_Variable]:
 
 
 def name_of(thing: Any, function: Callable[..., Any]) -> str:
-    """How the user calls ``thing``: its variable, or where it stands in what holds it; "" where nothing is found."""
+    """The user's name for ``thing``: its variable, or its place in the object that holds it; "" if there is none."""
     for name, value in captured_variables(function):
         if value is thing:
             return f"{name!r}"
@@ -177,13 +187,13 @@ def name_of(thing: Any, function: Callable[..., Any]) -> str:
     return ""
 
 
-# Snapshots -----------------------------------------------------------------------------------------------------------
+# Snapshots ---------------------------------------------------------------------------------------------------------
 
 
 class Snapshot:
-    """What every tensor, module, optimizer and scheduler that lives now holds, and the attributes of ``things``.
+    """The contents of every live tensor, module, optimizer and scheduler, and the attributes of ``things``.
 
-    ``things`` are looked at in any case: ``gc.freeze()`` hides objects from the collector.
+    ``things`` are listed explicitly because ``gc.freeze()`` hides objects from the collector.
     """
 
     def __init__(self, things: Iterable[Any]) -> None:
@@ -194,9 +204,9 @@ class Snapshot:
         things = list(things)
         listed = {id(one) for one in things}
         for thing in chain(things, (one for one in gc.get_objects() if id(one) not in listed)):
-            kind = type(thing)  # not isinstance(): that asks the object, and proxies of other libraries answer
+            kind = type(thing)  # isinstance() would call __class__, which proxies of other libraries override
             if issubclass(kind, tape.TensorBase):
-                if hasattr(thing, "_requires_grad"):  # one whose constructor has failed has no fields
+                if hasattr(thing, "_requires_grad"):  # not set if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
             elif issubclass(kind, Optimizer) and "_step_calls" in vars(thing):
                 self._optimizers.append((thing, thing._step_calls))
@@ -213,7 +223,7 @@ class Snapshot:
         self._key, self._seed = random._state._array, random._state.seed
 
     def restore(self) -> None:
-        """Give every tensor what it had."""
+        """Restore every tensor and the random state."""
         for tensor, array, grad, node, index, requires_grad in self._tensors:
             if tensor._array is not array:
                 tensor._array = array
@@ -225,7 +235,7 @@ class Snapshot:
         random._state._array = self._key
 
     def restore_containers(self) -> None:
-        """Give every container what was in it."""
+        """Restore every container."""
         for one, content in self._containers:
             if isinstance(one, dict):
                 if list(one) != list(content) or any(one[key] is not content[key] for key in content):
@@ -236,7 +246,7 @@ class Snapshot:
         random._state.seed = self._seed
 
     def changed(self, expected: set[int]) -> Iterator[tuple[Any, str]]:
-        """The tensors that are not ``expected`` to change and have changed, and what of them did."""
+        """Tensors that changed though not ``expected`` to, each with what changed: value, gradient or requires_grad."""
         for tensor, array, grad, node, _, requires_grad in self._tensors:
             if id(tensor) in expected:
                 continue
@@ -248,12 +258,12 @@ class Snapshot:
                 yield tensor, "requires_grad"
 
     def stepped(self) -> Iterator[Optimizer | LRScheduler]:
-        """The optimizers and schedulers that took a step."""
+        """Optimizers and schedulers that took a step."""
         yield from (one for one, calls in self._optimizers if one._step_calls != calls)
         yield from (one for one, epoch in self._schedulers if one.last_epoch != epoch)
 
     def leaked(self, expected: set[int]) -> Iterator[Any]:
-        """Tensors made since, still held by something, whose value is only a place in the graph of the trace."""
+        """Tensors created since the snapshot and still referenced whose value exists only inside the trace."""
         gc.collect()
         for thing in gc.get_objects():
             if issubclass(type(thing), tape.TensorBase) and id(thing) not in self._known and id(thing) not in expected:
@@ -267,14 +277,14 @@ def _fields(tensor: Any) -> tuple[Any, ...]:
     return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad
 
 
-# Checks --------------------------------------------------------------------------------------------------------------
+# Checks ------------------------------------------------------------------------------------------------------------
 
 
 def check_captured_state(where: str, function: Callable[..., Any], state: State) -> None:
-    """Refuse modules, optimizers, metrics and the like that the function uses by name and that are not state.
+    """Refuse stateful objects that the function uses by name but that are not listed as state.
 
     Raises:
-        RuntimeError: there is one; the message has its name.
+        RuntimeError: the function uses such a module, optimizer or metric.
     """
     known = {id(one) for one in state.objects()}
     for name, one in _captured_values(function):
@@ -288,14 +298,14 @@ def check_captured_state(where: str, function: Callable[..., Any], state: State)
 
 
 def stateless_modules(function: Callable[..., Any]) -> Iterator[tuple[str, Module]]:
-    """Modules without tensors that the function uses by name, losses for instance: nobody has to list them."""
+    """Modules without tensors, such as losses, that the function uses by name; they need not be listed."""
     for name, one in _captured_values(function):
         if isinstance(one, Module) and next(one.parameters(), None) is None and next(one.buffers(), None) is None:
             yield name, one
 
 
 def _captured_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The variables that the function uses, and what the containers among them hold."""
+    """The variables that the function uses, and the items of those that are containers."""
     for name, value in captured_variables(function):
         inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
         for one in (value, *inside):
@@ -303,7 +313,7 @@ def _captured_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _has_state_tensors(thing: Any) -> bool:
-    # A class has the method too, and no state.
+    # A class has the method too, but no state.
     return not isinstance(thing, type) and callable(getattr(thing, "state_tensors", None)) and thing.state_tensors()
 
 
@@ -319,7 +329,7 @@ def _is_number(text: str) -> bool:
 
 
 def learning_rates(state: State) -> LearningRates:
-    """The learning rates that are state."""
+    """The learning rates of all listed optimizers."""
     return [
         (name, group["lr"], group.lr_tensor)
         for name, optimizer in state.optimizers.items()
@@ -330,16 +340,16 @@ def learning_rates(state: State) -> LearningRates:
 def check_changes(
     where: str, function: Callable[..., Any], state: State, before: Snapshot, rates: LearningRates, expected: set[int]
 ) -> None:
-    """Refuse schedulers and unlisted optimizers that took a step, learning rates that were set, and changed tensors.
+    """Refuse steps of schedulers and unlisted optimizers, assigned learning rates, and changes of unlisted tensors.
 
     Raises:
-        RuntimeError: there is one of them; the message has its name.
+        RuntimeError: the function did one of these.
     """
     for one in before.stepped():
         if not isinstance(one, Optimizer):
             raise RuntimeError(
-                f"{where}: {type(one).__name__}.step() was called inside, and the learning rate would stand still; "
-                "call it after the compiled function: the new rate is taken without another trace"
+                f"{where}: {type(one).__name__}.step() was called inside, so the learning rate would be frozen; "
+                "call it after the compiled function: the new learning rate needs no retrace"
             )
         if not any(one is other for other in state.optimizers.values()):
             raise RuntimeError(
@@ -349,8 +359,8 @@ def check_changes(
     for (name, was, rate), (_, now, tensor) in zip(rates, learning_rates(state), strict=False):
         if tensor is not rate or (isinstance(was, float) and now != was):
             raise RuntimeError(
-                f"{where}: the learning rate of {name} was set inside, from {was} to {now}, and would stand still; "
-                "set it after the compiled function: the new rate is taken without another trace"
+                f"{where}: the learning rate of {name} was set inside, from {was} to {now}, and would be frozen; "
+                "set it after the compiled function: the new learning rate needs no retrace"
             )
     for tensor, what in before.changed(expected):
         raise RuntimeError(
@@ -361,26 +371,27 @@ def check_changes(
 
 
 def check_leaked_tensors(where: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
-    """Refuse tensors that were computed inside and are still held by something.
+    """Refuse tensors that were computed inside and outlive the trace.
 
     Raises:
-        RuntimeError: there is one; the message says where it is held.
+        RuntimeError: something still refers to such a tensor; the message names it.
     """
     for tensor in before.leaked(expected):
         raise RuntimeError(
-            f"{where}: {_describe_object(tensor, function)} was computed inside and kept, and has no value outside; "
+            f"{where}: {_describe_object(tensor, function)} was computed inside and stored, but has no value outside; "
             "return it instead"
         )
 
 
 def changed_counters(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    """The Python numbers that the function has changed; the user is warned of each."""
+    """Warn about Python numbers that the function has changed, and yield the name of each."""
     for name, was in before.items():
         now = after.get(name, was)
         if now != was and _is_number(was) and _is_number(now):
             warnings.warn(
-                f"{where}: {name} changed from {was} to {now} inside; the Python of a compiled function runs only when "
-                "it is traced, so it will stand still: make it a buffer or a tensor in state, or count outside",
+                f"{where}: {name} changed from {was} to {now} inside; the Python code of a compiled function runs "
+                "only during tracing, so it will not change again: make it a buffer or a tensor in state, or update "
+                "it outside",
                 UserWarning,
                 stacklevel=2,
             )

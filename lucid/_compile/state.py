@@ -1,7 +1,7 @@
-"""What a compiled function finds and leaves behind: the tensors of modules, optimizers and the like, as one flat list.
+"""The state of a compiled function: the tensors of modules, optimizers and the like as one flat list.
 
-``State.plan()`` is asked at every call, so it looks at a few marks (a counter of ``Module``, lengths of dictionaries,
-identities of optimizer state) and lists everything anew only when one has moved.
+``State.plan()`` runs at every call, so it compares a cheap fingerprint (the registration counter of ``Module``, lengths
+of dictionaries, identities of optimizer state) and rebuilds the list only if the fingerprint has changed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from lucid.nn.module import Module, registered
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
-PLAIN = (bool, int, float, str, type(None))  # Python values that are built into a graph
+PLAIN = (bool, int, float, str, type(None))  # Python values that become constants of a graph
 
 
 class Plan(NamedTuple):
-    """The state as it is registered now."""
+    """The state as currently registered."""
 
     names: list[str]  # "model.stages.0.bn.running_mean", one for each tensor
     tensors: list[Tensor]
-    places: dict[int, int]  # the place of a tensor, by its id
-    leaves: list[Tensor]  # those whose .grad is state too: parameters and tensors that were given themselves
+    places: dict[int, int]  # index of a tensor, by its id
+    leaves: list[Tensor]  # those whose .grad is state too: parameters and directly listed tensors
     leaf_names: list[str]
-    constants: dict[str, str]  # Python values that the graph has built in: training flags, momentum, dropout rates
-    number: int  # equal for equal names and facts
+    constants: dict[str, str]  # Python values: training flags, momentum, dropout rates
+    number: int  # equal for equal names and constants
 
 
 EMPTY_PLAN = Plan([], [], {}, [], [], {}, -1)
@@ -38,17 +38,17 @@ class State:
     """The objects listed as ``state=``, flattened.
 
     Raises:
-        TypeError: one has no tensors that can be state.
+        TypeError: an object has no tensors that can be state.
     """
 
     def __init__(self, where: str, items: Any) -> None:
         self.modules: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
-        self.others: dict[str, Any] = {}  # what has state_tensors()
+        self.others: dict[str, Any] = {}  # objects with state_tensors()
         self.given: dict[str, Tensor] = {}
         for name, item in _flatten(items, ""):
             self._add(where, name, item)
-        self.ignored: set[str] = set()  # Python numbers that the function itself changes: no reason to trace again
+        self.ignored: set[str] = set()  # Python numbers that the function itself changes; they cause no retrace
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
         self._last_fingerprint: Any = None
@@ -67,14 +67,14 @@ class State:
             return
         hint = ""
         if isinstance(item, LRScheduler):
-            hint = "; a scheduler stays outside: call its step() after the compiled function"
+            hint = "; call a scheduler's step() after the compiled function"
         raise TypeError(
             f"{where}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
             f"got {type(item).__name__}{hint}"
         )
 
     def add_modules(self, found: Iterable[tuple[str, Module]]) -> None:
-        """Take in named modules that nobody listed."""
+        """Add modules that the user did not list."""
         known = {id(one) for one in self.all_modules()}
         for name, module in found:
             if id(module) not in known:
@@ -82,12 +82,12 @@ class State:
                 self.modules[_unique_name(self.modules, name)] = module
                 self._plan = None
 
-    # At every call ---------------------------------------------------------------------------------------------------
+    # At every call --------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        """The plan of now: the former one as long as the marks stand still."""
-        marks = self._fingerprint()
-        if self._plan is None or marks != self._last_fingerprint:
+        """The current plan, rebuilt only if the fingerprint has changed."""
+        fingerprint = self._fingerprint()
+        if self._plan is None or fingerprint != self._last_fingerprint:
             self._plan = self._build_plan()
             self._last_fingerprint = self._fingerprint()
         return self._plan
@@ -112,7 +112,7 @@ class State:
             [self._plain_values(name, one) for name, one in self.others.items()],
         )
 
-    # When something has moved ----------------------------------------------------------------------------------------
+    # When the fingerprint has changed -------------------------------------------------------------------------------
 
     def _build_plan(self) -> Plan:
         slots = list(self.slots())
@@ -143,7 +143,7 @@ class State:
         return found | {id(tensor) for tensor in self.given.values()}
 
     def slots(self) -> Iterator[tuple[str, Tensor, dict[Any, Any] | None, Any]]:
-        """Every tensor with its name, and the dictionary and key where it stands when it can be replaced there."""
+        """Every tensor with its name, and the dictionary and key that hold it if it can be replaced there."""
         for root, module in self.modules.items():
             for path, one in module.named_modules():
                 for home in (one._parameters, one._buffers):
@@ -171,7 +171,7 @@ class State:
             yield root, tensor, None, None
 
     def objects(self) -> list[Any]:
-        """Everything that has tensors: all modules, the optimizers, and the rest."""
+        """All objects that hold tensors: every module, the optimizers, and the rest."""
         return [*self.all_modules(), *self.optimizers.values(), *self.others.values()]
 
     def all_modules(self) -> list[Module]:
@@ -183,7 +183,7 @@ class State:
                 yield f"{root}.{path}" if path else root, one
 
     def constants(self) -> dict[str, str]:
-        """The Python values that a graph has built in, by name."""
+        """The Python values that a graph treats as constants, by name."""
         found = {}
         for name, module in self.named_modules():
             found[name] = type(module).__name__
@@ -207,7 +207,7 @@ class State:
         return [(key, value) for key, value in values if _is_plain(value) and f"{name}.{key}" not in self.ignored]
 
     def ignore(self, name: str) -> None:
-        """Leave a Python value out of the facts."""
+        """Leave a Python value out of the constants."""
         self.ignored.add(name)
         self._plan = None
 
@@ -232,7 +232,7 @@ def _unique_name(taken: Mapping[str, Any], name: str) -> str:
 
 
 def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
-    """What a step of each group has built in: all options but the learning rate and a momentum that are tensors."""
+    """The options of each group that are constants of a step: all but the learning rate and a scheduled momentum."""
     names = [name for name in optimizer.defaults if name != "lr"]
     found = []
     for group in optimizer.param_groups:

@@ -1,8 +1,8 @@
-"""One graph of a compiled function: how its inputs are put in place, and what becomes of its outputs.
+"""One graph of a compiled function: how inputs are bound to tensors, and where each output goes.
 
-``Trace.run`` is what ``mx.compile`` traces, once. It takes arrays and gives arrays: the state, the gradients, the
-arguments and the random key go in; whatever of them has changed, and the result, come out. While it runs, the tensors
-of the state hold the tracer's arrays; before it returns they hold again what they held.
+``Trace.run`` is what ``mx.compile`` traces, once. It maps arrays to arrays: state, gradients, arguments and the random
+key in; those that changed, and the result, out. While it runs, the state's tensors hold the tracer's arrays; they are
+restored before it returns.
 """
 
 from __future__ import annotations
@@ -28,44 +28,44 @@ from lucid.nn.module import Module
 
 
 class StaleTrace(Exception):
-    """The state has taken another shape or dtype: this graph does not fit any more."""
+    """The state changed its shape or dtype, so this graph no longer fits."""
 
 
 class Trace:
-    """``writes``, ``gradients``, ``made``, ``key`` and ``result`` say which output goes where."""
+    """``writes``, ``gradients``, ``created``, ``key`` and ``result`` map outputs to their destinations."""
 
     def __init__(
         self, where: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
         shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
     ) -> None:  # fmt: skip
         self.where, self.function, self.state, self.captured = where, function, state, captured
-        self.plan = plan  # emptied after the trace, so that tensors which are replaced later are not held
+        self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
         self.shape = shape
-        self.present = [grad is not None for grad in grads]  # which leaves come with a gradient
-        self.requires = requires  # which argument tensors require one
-        self.argument_leaves = leaves  # which of them collect one
+        self.present = [grad is not None for grad in grads]  # which leaves have a gradient
+        self.requires = requires  # which argument tensors require a gradient
+        self.argument_leaves = leaves  # which argument tensors accumulate a gradient
         self.autocast_dtype = tape._mode.low
         self.done = False
         self.writes: list[tuple[int, int]] = []  # tensor, output
-        self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for none, whether in place
-        self.created: list[tuple[Tensor, int]] = []  # state that the function made, such as moments
-        self.modes: list[tuple[Module, bool]] = []  # what the function set with train() and eval()
+        self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
+        self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
+        self.modes: list[tuple[Module, bool]] = []  # changed by train() and eval()
         self.key = -1
         self.result: Any = None
-        self.tracked: list[int] = []  # outputs that can be differentiated further ...
+        self.tracked: list[int] = []  # outputs that require grad ...
         self.sources: list[int] = []  # ... with respect to these tensors, state first
-        self.num_trailing = 0  # inputs behind those of state and gradients: the arguments and the key
+        self.num_trailing = 0  # inputs after state and gradients: the arguments and the key
         self.compiled_pullback: Callable[..., list[mx.array]] | None = None
-        self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_deferred.on_call``
+        self.on_call: list[Callable[[], None]] = []  # callbacks to run at every call, see ``_deferred.on_call``
         self.changes = False
-        self.has_collectives = False  # then it runs even if nobody reads the results here: other ranks wait
-        self.has_counters = False  # whether the function has changed Python numbers
+        self.has_collectives = False  # if so it runs even if nobody reads the result, as other ranks wait for it
+        self.has_counters = False  # whether the function changed Python numbers
 
     def run(self, inputs: list[mx.array]) -> list[mx.array]:
-        """Call the function on ``inputs``, and note what has changed.
+        """Call the function on ``inputs`` and record what it changed.
 
         Raises:
-            RuntimeError: something changed that is not state, or cannot be part of a graph.
+            RuntimeError: something changed that is not state, or that cannot be part of a graph.
         """
         if self.done:
             raise StaleTrace
@@ -130,8 +130,8 @@ class Trace:
         for tensor, requires in zip(given, self.requires, strict=True):
             if requires and tensor.grad is not None and not any(tensor is leaf for leaf in leaves):
                 raise RuntimeError(
-                    f"{self.where}: backward() reached an argument that was computed outside of the function, and "
-                    "its graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
+                    f"{self.where}: backward() reached an argument that was computed outside the function, and its "
+                    "graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
                 )
         self.created = [(tensor, out(tensor._array)) for tensor in self._created]
         if random._state._array is not inputs[-1]:
@@ -161,7 +161,7 @@ class Trace:
         return outputs, {id(tensor) for tensor, _ in self.created}
 
     def _bind_inputs(self, inputs: list[mx.array]) -> tuple[list[Tensor], list[Tensor], list[Any], list[mx.array]]:
-        """Give the tensors their inputs: stand-ins of the arguments, all leaves, their gradients, the arrays."""
+        """Bind the inputs to tensors; returns argument tensors, all leaves, their gradients, and argument arrays."""
         source = iter(inputs)
         for tensor in self.plan.tensors:
             tensor._array = next(source)
@@ -182,7 +182,10 @@ class Trace:
     _created: tuple[Tensor, ...] = ()
 
     def _replaced(self, slots: dict[Any, Tensor]) -> dict[int, Tensor]:
-        """Tensors that took the place of others: these get their value and keep their place. The rest is new state."""
+        """New tensors that replaced a tensor of the state, by its index, with the old tensor put back in its place.
+
+        The old tensor receives the new one's value as an output. Other new tensors are newly created state.
+        """
         now = list(self.state.slots())
         present = {id(tensor) for _, tensor, _, _ in now}
         replaced: dict[int, Tensor] = {}
@@ -199,10 +202,10 @@ class Trace:
         self._created = tuple(made)
         return replaced
 
-    # Differentiating further -----------------------------------------------------------------------------------------
+    # Differentiation from outside -----------------------------------------------------------------------------------
 
     def replay(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
-        """The outputs in ``tracked`` once more, for ``mx.vjp``; nothing else changes."""
+        """Compute the outputs in ``tracked`` again, for ``mx.vjp``, without side effects."""
         before = Snapshot(plan.tensors)
         self.plan = plan
         try:
@@ -235,7 +238,7 @@ def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
 
 
 def _collect_outputs(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
-    """The arrays of a result by their outputs, given the result of the trace with its places."""
+    """Store the arrays of ``value`` by output index, given the structure of the traced result."""
     if isinstance(shape, Placeholder):
         if shape.kind == "tensor":
             found[shape.at] = value._array

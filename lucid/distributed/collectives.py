@@ -181,7 +181,7 @@ def barrier() -> None:
         mx.eval(mx.distributed.all_sum(mx.array(1), group=group.mlx))
 
 
-# The parts ------------------------------------------------------------------------------------------------------------
+# The parts ---------------------------------------------------------------------------------------------------------
 
 
 def record_call(group: ProcessGroup, what: str) -> None:
@@ -269,7 +269,7 @@ def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
         raise TypeError(f"{where}: wanted modules, optimizers or tensors, got {type(owner).__name__}")
 
 
-# Buckets: a message costs its latency, however short it is -----------------------------------------------------------
+# Buckets: a message costs its latency, however short it is ---------------------------------------------------------
 
 
 def bucket_indices(arrays: Sequence[mx.array], limit_bytes: float) -> list[list[int]]:

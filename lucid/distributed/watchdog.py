@@ -86,7 +86,7 @@ class Watchdog:
         sys.excepthook = self._on_exception
         atexit.register(self._at_exit)
 
-    # What the main thread says ---------------------------------------------------------------------------------------
+    # What the main thread says --------------------------------------------------------------------------------------
 
     def record_call(self, what: str) -> None:
         """Note that this rank calls the collective ``what``.
@@ -129,7 +129,7 @@ class Watchdog:
             os._exit(1)  # MPI would wait for the others in its own clean-up
         self.leave()
 
-    # What the thread hears -------------------------------------------------------------------------------------------
+    # What the thread hears ------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         unread = dict.fromkeys(self._neighbours, b"")
@@ -179,7 +179,7 @@ class Watchdog:
         if fault:
             self._end(fault)
 
-    # What both see; all of this needs the lock -----------------------------------------------------------------------
+    # What both see; all of this needs the lock ----------------------------------------------------------------------
 
     def _call_mismatch(self) -> str | None:
         """What is wrong with the calls of the rank before and this one's, as far as both have made them."""
@@ -219,7 +219,7 @@ class Watchdog:
                 "destroy_process_group() before long work of one rank"
             )
 
-    # Sending ---------------------------------------------------------------------------------------------------------
+    # Sending --------------------------------------------------------------------------------------------------------
 
     def _send(self, link: socket.socket, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # a neighbour that is gone is the listener's affair

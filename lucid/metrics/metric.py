@@ -81,7 +81,7 @@ class Metric:
             raise TypeError(f"{type(self).__name__}.merge: wanted the same kind, got {type(other).__name__}")
         self._set(self._add(self._arrays(), self._check_shapes("merge", other._arrays())))
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """The sums, always the same tensors: what a compiled step carries, and what processes add up."""

@@ -114,7 +114,7 @@ class EMA:
             name: tape.wrap(self._averages[name]._array.astype(source.dtype)) for name, source in self._sources.items()
         }
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """Every tensor that ``update()`` reads or rebinds, always the same: what a compiled step has to know of."""

@@ -60,7 +60,7 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    # For subclasses --------------------------------------------------------------------------------------------------
+    # For subclasses -------------------------------------------------------------------------------------------------
 
     def _check(self, group: ParamGroup) -> None:
         """Check the options of a group and bring them into their normal form."""
@@ -85,7 +85,7 @@ class Optimizer:
         dtype = mx.float32 if name == "step" else working_dtype(parameter.dtype)
         return mx.zeros(self._state_shape(name, parameter.shape), dtype)
 
-    # Groups ----------------------------------------------------------------------------------------------------------
+    # Groups ---------------------------------------------------------------------------------------------------------
 
     @property
     def _name(self) -> str:
@@ -147,7 +147,7 @@ class Optimizer:
         self._check(group)
         return group
 
-    # The step --------------------------------------------------------------------------------------------------------
+    # The step -------------------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, and schedule the evaluation of what has changed.
@@ -245,7 +245,7 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = tape.wrap(mx.zeros_like(p.grad._array))
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """Every tensor that a step reads or rebinds beside parameters and gradients, each once.

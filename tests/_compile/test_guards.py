@@ -1,4 +1,4 @@
-"""What a function takes from variables, changes and keeps is found, named, and put back."""
+"""Captured variables, changes and leaked tensors are detected, named and undone."""
 
 import copy
 import gc
@@ -40,7 +40,7 @@ def test_variables_of_closures_globals_helpers_and_methods():
     assert dict(captured_variables(nn.Sequential(Scaled())))["FACTOR"] == 2.0
 
 
-def test_variables_that_are_not_there_yet():
+def test_variables_that_are_not_assigned_yet():
     def function():
         return later
 
@@ -49,11 +49,11 @@ def test_variables_that_are_not_there_yet():
     assert list(captured_variables(function)) == [("later", 3)] and function() == 3
 
 
-def test_builtins_and_partials_have_none():
+def test_builtins_have_no_variables():
     assert list(captured_variables(abs)) == [] and list(captured_variables(print)) == []
 
 
-def test_names_of_things():
+def test_names_of_objects():
     tensor, model = lucid.ones(1), nn.Linear(2, 2)
 
     class Holder:
@@ -67,7 +67,7 @@ def test_names_of_things():
     assert name_of(lucid.ones(1), abs) == ""
 
 
-def test_a_python_variable_that_changes_traces_again():
+def test_a_changed_python_variable_retraces():
     scale = 2.0
 
     @lucid.compile
@@ -81,7 +81,7 @@ def test_a_python_variable_that_changes_traces_again():
 
 
 @pytest.mark.parametrize("function", [helper, Scaled(), nn.Sequential(Scaled())], ids=["helper", "module", "nested"])
-def test_a_global_that_changes_traces_again(function, monkeypatch):
+def test_a_changed_global_retraces(function, monkeypatch):
     compiled = lucid.compile(function)
     assert compiled(lucid.ones(1)).item() == 2
     monkeypatch.setitem(globals(), "FACTOR", 5.0)
@@ -89,7 +89,7 @@ def test_a_global_that_changes_traces_again(function, monkeypatch):
     assert compiled.retraces.reasons == ["the variable 'FACTOR': 2.0 -> 5.0"]
 
 
-def test_a_tensor_that_is_not_state_and_changes_traces_again():
+def test_a_changed_tensor_that_is_not_state_retraces():
     weight = lucid.ones(2)
     compiled = lucid.compile(lambda x: x * weight)
     assert compiled(lucid.ones(2)).tolist() == [1, 1]
@@ -106,7 +106,7 @@ def test_a_tensor_that_is_not_state_and_changes_traces_again():
     assert listed.retraces.count == 0
 
 
-def test_a_variable_that_the_function_changes_is_named():
+def test_a_variable_that_the_function_changes_is_reported():
     calls = 0
 
     @lucid.compile
@@ -120,13 +120,14 @@ def test_a_variable_that_the_function_changes_is_named():
         for _ in range(3):
             counted(lucid.ones(1))
     assert [str(one.message) for one in found] == [
-        "compile(counted): the variable 'calls' changed from 0 to 1 inside; the Python of a compiled function runs "
-        "only when it is traced, so it will stand still: make it a buffer or a tensor in state, or count outside"
+        "compile(counted): the variable 'calls' changed from 0 to 1 inside; the Python code of a compiled "
+        "function runs only during tracing, so it will not change again: make it a buffer or a tensor in state, or "
+        "update it outside"
     ]
     assert calls == 1 and counted.retraces.count == 0
 
 
-def test_a_method_of_something_else_is_no_attribute_of_self():
+def test_a_method_of_another_object_is_not_an_attribute_of_self():
     class Scaler:
         def step(self, x):
             return x * 2
@@ -147,10 +148,10 @@ def test_a_method_of_something_else_is_no_attribute_of_self():
     assert run(lucid.ones(1)).tolist() == [10] and run.retraces.count == 1
 
 
-# Snapshots -----------------------------------------------------------------------------------------------------------
+# Snapshots ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_changed_is_found():
+def test_changes_are_detected():
     a, b, c, same = (lucid.ones(1) for _ in range(4))
     before = Snapshot([])
     a.add_(1)
@@ -161,7 +162,7 @@ def test_what_changed_is_found():
     assert [what for _, what in before.changed({id(a), id(c)})] == ["gradient"] and same.item() == 1
 
 
-def test_everything_is_put_back():
+def test_everything_is_restored():
     model = nn.Sequential(small_model(), nn.BatchNorm1d(3), nn.Dropout(0.5))
     optimizer = optim.AdamW(model.parameters(), lr=0.1)
     scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
@@ -188,7 +189,7 @@ def test_everything_is_put_back():
     assert all(p.grad is g for p, g in zip(model.parameters(), gradients, strict=True))
 
 
-def test_attributes_of_other_objects_are_put_back():
+def test_attributes_of_other_objects_are_restored():
     class Scale:
         def __init__(self):
             self.factor = 2.0
@@ -200,13 +201,13 @@ def test_attributes_of_other_objects_are_put_back():
     assert vars(scale) == {"factor": 2.0}
 
 
-def test_values_that_are_kept_and_can_be_computed_are_no_fault():
+def test_stored_values_that_can_be_computed_are_allowed():
     before = Snapshot([])
     kept = [lucid.ones(2) * 3]
     assert list(before.leaked(set())) == [] and kept[0].tolist() == [3, 3]
 
 
-def test_objects_that_the_collector_does_not_see():
+def test_objects_hidden_from_the_garbage_collector():
     model, optimizer, step = small_step()
     compiled = lucid.compile(step, state=[model, optimizer])
     gc.collect()
@@ -223,7 +224,7 @@ def test_objects_that_the_collector_does_not_see():
     assert losses == pytest.approx([again(x, y).item() for x, y in batches(3)], rel=1e-5)
 
 
-# Checks --------------------------------------------------------------------------------------------------------------
+# Checks ------------------------------------------------------------------------------------------------------------
 
 
 def refused(function, state, *args):
@@ -232,7 +233,7 @@ def refused(function, state, *args):
     return str(found.value)
 
 
-def test_an_optimizer_or_a_model_that_is_not_listed():
+def test_an_unlisted_optimizer_or_model():
     model, optimizer, step = small_step()
     x, y = batches(1)[0]
     before = everything(model, optimizer)
@@ -248,13 +249,13 @@ def test_an_optimizer_or_a_model_that_is_not_listed():
 
 
 @pytest.mark.parametrize("make", [metrics.Accuracy, lucid.amp.GradScaler, lambda: optim.EMA(small_model())])
-def test_a_metric_a_scaler_or_an_average_that_is_not_listed(make):
+def test_an_unlisted_metric_scaler_or_average(make):
     used = make()
     message = refused(lambda x: (used.state_tensors(), x), [], lucid.ones(2))
     assert f"uses 'used' ({type(used).__name__}), which is not in state, so its state would be frozen" in message
 
 
-def test_a_loss_need_not_be_listed_and_is_watched():
+def test_a_loss_need_not_be_listed_but_is_watched():
     model, criterion, kinds = small_model(), nn.CrossEntropyLoss(), {"drop": nn.Dropout(0.5)}
     x, y = batches(1)[0]
 
@@ -272,7 +273,7 @@ def test_a_loss_need_not_be_listed_and_is_watched():
     assert "uses 'weighted' (CrossEntropyLoss), which is not in state" in refused(lambda: weighted(x, y), [])
 
 
-def test_objects_of_methods_partials_and_containers_are_looked_through():
+def test_bound_objects_partials_and_containers_are_searched():
     class Trainer:
         def __init__(self):
             self.net, self.models = small_model(), [small_model()]
@@ -311,7 +312,7 @@ def test_a_hidden_optimizer():
     assert everything(model, hidden[0]["optimizer"]) == before and hidden[0]["optimizer"]._step_calls == 0
 
 
-def test_a_hidden_parameter_collects_a_gradient():
+def test_a_hidden_parameter_accumulates_a_gradient():
     holder = [[small_model()]]
 
     def step(x, y):
@@ -338,7 +339,7 @@ def test_a_hidden_buffer_is_updated():
     [lambda t: t.add_(1), lambda t: t.copy_(3.0), lambda t: t.__setitem__(0, 2.0), lambda t: t[:1].mul_(2)],
     ids=["add_", "copy_", "setitem", "view"],
 )
-def test_a_tensor_of_a_closure_is_written(write):
+def test_a_write_to_a_closure_tensor(write):
     total = lucid.ones(2)
 
     def step(x):
@@ -358,7 +359,7 @@ def test_requires_grad_of_a_closure_tensor():
     assert not weight.requires_grad
 
 
-def test_a_tensor_that_is_kept():
+def test_a_leaked_tensor():
     history, model = [], nn.Identity()
 
     def step(x):
@@ -369,13 +370,13 @@ def test_a_tensor_that_is_kept():
         model.features = x * 2
         return model(x)
 
-    ending = "(shape (2,)) was computed inside and kept, and has no value outside; return it instead"
+    ending = "(shape (2,)) was computed inside and stored, but has no value outside; return it instead"
     assert refused(step, [], lucid.ones(2)) == f"compile(step): an item of 'history' {ending}"
     assert refused(remember, model, lucid.ones(2)) == f"compile(remember): 'features' of a Identity {ending}"
     assert not hasattr(model, "features")
 
 
-def test_constants_may_be_kept():
+def test_constants_may_be_stored():
     cache = {}
 
     @lucid.compile
@@ -386,7 +387,7 @@ def test_constants_may_be_kept():
     assert shifted(lucid.ones(3)).tolist() == [1, 2, 3] and cache["shift"].tolist() == [0, 1, 2]
 
 
-def test_schedulers_stay_outside():
+def test_schedulers_step_outside():
     model, optimizer, step = small_step()
     scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
 
@@ -397,11 +398,11 @@ def test_schedulers_stay_outside():
     x, y = batches(1)[0]
     before = everything(model, optimizer)
     assert refused(whole, [model, optimizer], x, y) == (
-        "compile(whole): StepLR.step() was called inside, and the learning rate would stand still; call it after the "
-        "compiled function: the new rate is taken without another trace"
+        "compile(whole): StepLR.step() was called inside, so the learning rate would be frozen; call it after the "
+        "compiled function: the new learning rate needs no retrace"
     )
     assert everything(model, optimizer) == before and scheduler.last_epoch == 0 and scheduler.get_last_lr() == [0.1]
-    with pytest.raises(TypeError, match="got StepLR; a scheduler stays outside: call its step\\(\\) after"):
+    with pytest.raises(TypeError, match="got StepLR; call a scheduler's step\\(\\) after the compiled function"):
         lucid.compile(whole, state=[model, optimizer, scheduler])
 
 
@@ -417,7 +418,7 @@ def test_a_learning_rate_that_is_set_inside():
     assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.1)
 
 
-def test_a_counter_of_a_module_is_named():
+def test_a_counter_in_a_module_is_reported():
     class Counting(nn.Module):
         def __init__(self):
             super().__init__()
@@ -433,12 +434,12 @@ def test_a_counter_of_a_module_is_named():
         warnings.simplefilter("always")
         assert [compiled(lucid.ones(1)).item() for _ in range(3)] == [2, 2, 2]
     assert "compile(Counting): counting.calls changed from 0 to 1 inside" in str(found[0].message)
-    assert len(found) == 1 and "make it a buffer or a tensor in state, or count outside" in str(found[0].message)
+    assert len(found) == 1 and "make it a buffer or a tensor in state, or update it outside" in str(found[0].message)
     assert model.calls == 1 and compiled.retraces.count == 0
 
 
-def test_backward_inside_from_an_argument_of_outside():
+def test_backward_into_the_graph_of_an_argument():
     weight = lucid.ones(2, requires_grad=True)
     message = refused(lambda x: x.sum().backward(), [], weight * 2)
-    assert "backward() reached an argument that was computed outside of the function" in message
+    assert "backward() reached an argument that was computed outside the function" in message
     assert "pass tensor.detach(), or compute it inside" in message and weight.grad is None

@@ -1,4 +1,4 @@
-"""What goes into a graph and what comes out of it."""
+"""Inputs and outputs of a graph."""
 
 import mlx.core as mx
 import pytest
@@ -25,22 +25,22 @@ def trace_of(function, state, *args):
     return trace, [*inputs, *(t._array for t in arguments.tensors), random._current()]
 
 
-def test_only_what_changed_comes_out():
+def test_outputs_are_what_changed():
     total, kept = lucid.ones(2), lucid.ones(3)
     trace, inputs = trace_of(lambda x: total.add_(x) * 2, [total, kept], lucid.ones(2))
     outputs = trace.run(inputs)
     assert trace.writes == [(0, 0)] and trace.key == -1 and trace.gradients == [] and trace.changes
     assert [one.tolist() for one in outputs] == [[2, 2], [4, 4]]
-    assert total.tolist() == [1, 1], "the tensors hold again what they held"
+    assert total.tolist() == [1, 1], "the tensors are restored"
 
 
-def test_a_function_that_changes_nothing_has_its_result_alone():
+def test_a_pure_function_outputs_only_its_result():
     trace, inputs = trace_of(lambda x: (x, x + 1, x + 1, "word"), [], lucid.ones(2))
     assert [one.tolist() for one in trace.run(inputs)] == [[2, 2], [2, 2]]
     assert not trace.changes and trace.result[0].kind == "state" and trace.result[3] == "word"
 
 
-def test_gradients_and_the_random_key_come_out():
+def test_gradients_and_the_random_key_are_outputs():
     model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Dropout(0.5))
     model[0].weight.grad = former = lucid.ones(1, 2)
     trace, inputs = trace_of(lambda x: model(x).sum().backward(), model, lucid.ones(4, 2))

@@ -62,7 +62,7 @@ class LRScheduler:
         self.last_epoch += 1
         self._set_lrs(self.get_lr())
 
-    # For the schedulers of this package ------------------------------------------------------------------------------
+    # For the schedulers of this package -----------------------------------------------------------------------------
 
     def _current_lrs(self) -> list[float]:
         """The present learning rates."""
@@ -109,7 +109,7 @@ class LRScheduler:
         self._set_lrs(self.base_lrs)
         self._begin()
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """All that a schedule needs to go on: numbers, strings and lists, fit for JSON."""
