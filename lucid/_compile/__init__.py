@@ -1,3 +1,3 @@
-"""``lucid.compile``. Start with ``function.py``; ``recipe.py`` is what is traced."""
+"""``lucid.compile``: start with ``function.py``; ``trace.py`` holds the function that MLX traces."""
 
 from lucid._compile.function import Compiled, Retraces, compile

@@ -1,7 +1,7 @@
-"""Nested arguments as a flat list of tensors and arrays, with a key that says what a graph was traced for.
+"""Flatten nested arguments into tensors and arrays, with a key that tells which graph fits a call.
 
-Tensors, ``mx.array``s and NumPy arrays (which the function sees as tensors) are inputs of the graph: only their shapes
-and dtypes are in the key. All other values are built into the graph, and stand in the key themselves.
+Tensors, ``mx.array``s and NumPy arrays (which the function receives as tensors) are inputs of the graph, and only their
+shapes and dtypes are part of the key. All other values are constants of the graph and part of the key themselves.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from lucid.optim.optimizer import Optimizer
 
 
 class Arguments:
-    """What one call brings. ``key`` is equal for calls that one graph can serve.
+    """The arguments of one call. Calls with equal ``key`` share a graph.
 
     Raises:
-        TypeError: a value that cannot be compared (it has no hash), or a module or an optimizer that is not state.
+        TypeError: a value is not hashable, or is a module or an optimizer that is not state.
     """
 
     __slots__ = ("_known", "_places", "_where", "arrays", "key", "leaves", "tensors")
 
     def __init__(self, where: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> None:
-        self._where, self._known = where, known  # places of the state's tensors, by id
+        self._where, self._known = where, known  # indices of the state's tensors, by id
         self.tensors: list[Tensor] = []
-        self.leaves: list[Tensor] = []  # those of the tensors that collect gradients
+        self.leaves: list[Tensor] = []  # tensors that accumulate gradients
         self.arrays: list[mx.array] = []
         self._places: dict[int, int] = {}
-        self.key = tuple([self._take(value) for value in args])
+        self.key = tuple([self._flatten(value) for value in args])
         if kwargs:
-            self.key += tuple([(name, self._take(kwargs[name])) for name in sorted(kwargs)])
+            self.key += tuple([(name, self._flatten(kwargs[name])) for name in sorted(kwargs)])
 
-    def _take(self, value: Any) -> Any:
+    def _flatten(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             place = self._known.get(id(value))
             if place is not None:
@@ -55,45 +55,45 @@ class Arguments:
             self.arrays.append(value)
             return "array", value.shape, value.dtype
         if isinstance(value, np.ndarray):
-            return self._take(tape.wrap(as_array(value)))
+            return self._flatten(tape.wrap(as_array(value)))
         if isinstance(value, list | tuple):
-            return type(value), tuple([self._take(item) for item in value])
+            return type(value), tuple([self._flatten(item) for item in value])
         if isinstance(value, dict):
-            return dict, tuple([(name, self._take(item)) for name, item in value.items()])
+            return dict, tuple([(name, self._flatten(item)) for name, item in value.items()])
         return self._static(value)
 
     def _static(self, value: Any) -> Any:
         if isinstance(value, Module | Optimizer) and id(value) not in self._known:
             raise TypeError(
-                f"{self._where}: an argument is a {type(value).__name__} that is not in state, and its tensors would "
-                "be frozen; list it: lucid.compile(function, state=[...])"
+                f"{self._where}: an argument is a {type(value).__name__} that is not in state, so its tensors "
+                "would be frozen; list it: lucid.compile(function, state=[...])"
             )
         try:
             hash(value)
         except TypeError:
             raise TypeError(
                 f"{self._where}: arguments must be tensors, arrays, (nested) tuples, lists and dictionaries of them, "
-                f"or Python values with a hash, got {type(value).__name__}"
+                f"or hashable Python values, got {type(value).__name__}"
             ) from None
         return type(value), value
 
 
-class Place(NamedTuple):
-    """Stands for a tensor or an array in the arguments or the result of a graph."""
+class Placeholder(NamedTuple):
+    """Replaces a tensor or an array in the arguments or the result of a graph."""
 
     kind: str  # "state", "tensor" or "array"
     at: int
 
 
-class Shape(NamedTuple):
-    """Arguments without their arrays: they can be kept, and filled again."""
+class Structure(NamedTuple):
+    """The nesting of arguments, with placeholders instead of arrays."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     @classmethod
-    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Shape:
-        """The same walk as that of ``Arguments``, with a ``Place`` for each array."""
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> Structure:
+        """Walks the arguments in the same order as ``Arguments``."""
         places: dict[int, int] = {}
         counts = {"tensor": 0, "array": 0}
 
@@ -101,29 +101,29 @@ class Shape(NamedTuple):
             kind = "array" if isinstance(value, mx.array) else "tensor"
             if isinstance(value, Tensor):
                 if id(value) in known:
-                    return Place("state", known[id(value)])
+                    return Placeholder("state", known[id(value)])
                 if id(value) in places:
-                    return Place("tensor", places[id(value)])
+                    return Placeholder("tensor", places[id(value)])
                 places[id(value)] = counts["tensor"]
             elif not isinstance(value, mx.array | np.ndarray):
-                return rebuilt(value, empty)
+                return map_container(value, empty)
             counts[kind] += 1
-            return Place(kind, counts[kind] - 1)
+            return Placeholder(kind, counts[kind] - 1)
 
         new_args = tuple([empty(value) for value in args])
         return cls(new_args, {name: empty(kwargs[name]) for name in sorted(kwargs)})
 
-    def filled(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments with the tensors and arrays of ``values`` in their places."""
+    def fill(self, **values: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with placeholders replaced by the tensors and arrays in ``values``."""
 
         def fill(value: Any) -> Any:
-            return values[value.kind][value.at] if isinstance(value, Place) else rebuilt(value, fill)
+            return values[value.kind][value.at] if isinstance(value, Placeholder) else map_container(value, fill)
 
         return tuple([fill(value) for value in self.args]), {name: fill(one) for name, one in self.kwargs.items()}
 
 
-def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A list, tuple or dictionary with ``change`` of every item; anything else as it is."""
+def map_container(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply ``change`` to every item of a list, tuple or dictionary; return anything else unchanged."""
     if isinstance(value, list):
         return [change(item) for item in value]
     if isinstance(value, tuple):
@@ -134,8 +134,8 @@ def rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def described(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
-    """Every leaf of the arguments by name, and in words what of it is in the key."""
+def describe(args: tuple[Any, ...], kwargs: Mapping[str, Any], names: list[str]) -> dict[str, str]:
+    """The part of the key that each argument contributes, in words and by name."""
     found: dict[str, str] = {}
 
     def walk(name: str, value: Any) -> None:

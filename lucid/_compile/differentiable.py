@@ -1,4 +1,4 @@
-"""The gradient of a compiled function whose result is differentiated outside of it."""
+"""Gradients of a compiled function whose result is differentiated outside it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import tape
-from lucid._compile.recipe import Recipe
 from lucid._compile.state import Plan
+from lucid._compile.trace import Trace
 from lucid._tensor import Tensor
 
 
 class CompiledNode(tape.Node):
-    """One call of a compiled function on the record. Its backward pass is compiled as well, and starts with a second
-    forward pass, since the graph of the first one gives its result alone."""
+    """One call of a compiled function on the tape.
 
-    __slots__ = ("_inputs", "_plan", "_recipe", "_sources")
+    Its backward pass is compiled too, and recomputes the forward pass, whose graph returns no intermediate values.
+    """
+
+    __slots__ = ("_inputs", "_plan", "_sources", "_trace")
 
     def __init__(
-        self, recipe: Recipe, plan: Plan, tensors: list[Tensor], inputs: list[mx.array], outputs: list[mx.array]
+        self, trace: Trace, plan: Plan, tensors: list[Tensor], inputs: list[mx.array], outputs: list[mx.array]
     ) -> None:
-        shapes = [(outputs[at].shape, outputs[at].dtype) for at in recipe.tracked]
-        super().__init__(recipe.where, [tape.edge_of(tensors[i]) for i in recipe.sources], shapes)
-        self._recipe, self._plan, self._inputs = recipe, plan, inputs
-        first_argument = len(inputs) - recipe.count_of_last
+        shapes = [(outputs[at].shape, outputs[at].dtype) for at in trace.tracked]
+        super().__init__(trace.where, [tape.edge_of(tensors[i]) for i in trace.sources], shapes)
+        self._trace, self._plan, self._inputs = trace, plan, inputs
+        first_argument = len(inputs) - trace.num_trailing
         listed = len(plan.tensors)
-        self._sources = [i if i < listed else first_argument + i - listed for i in recipe.sources]
+        self._sources = [i if i < listed else first_argument + i - listed for i in trace.sources]
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         if tape.is_recording():
             raise RuntimeError(
-                f"{self.name}: create_graph through a compiled function is not offered; put the whole computation "
-                "of both gradients inside"
+                f"{self.name}: create_graph=True is not supported through a compiled function; compute both "
+                "gradients inside it"
             )
-        recipe, sources = self._recipe, self._sources
-        if recipe.pull is None:
-            recipe.pull = mx.compile(_Pull(recipe, self._plan, sources))
-        gradients = recipe.pull(self._inputs, [one._array for one in cotangents])
+        trace, sources = self._trace, self._sources
+        if trace.compiled_pullback is None:
+            trace.compiled_pullback = mx.compile(_CompiledPullback(trace, self._plan, sources))
+        gradients = trace.compiled_pullback(self._inputs, [one._array for one in cotangents])
         return [tape.wrap(one) for one in gradients]
 
     def free(self) -> None:
@@ -46,15 +48,15 @@ class CompiledNode(tape.Node):
         self._inputs = []
 
 
-class _Pull:
-    def __init__(self, recipe: Recipe, plan: Plan, sources: list[int]) -> None:
-        self._values, self._plan, self._sources = recipe.values, plan, sources
+class _CompiledPullback:
+    def __init__(self, trace: Trace, plan: Plan, sources: list[int]) -> None:
+        self._replay, self._plan, self._sources = trace.replay, plan, sources
 
     def __call__(self, inputs: list[mx.array], cotangents: list[mx.array]) -> list[mx.array]:
         def forward(*primals: mx.array) -> Any:
             values = list(inputs)
             for place, primal in zip(self._sources, primals, strict=True):
                 values[place] = primal
-            return self._values(self._plan, values)
+            return self._replay(self._plan, values)
 
         return mx.vjp(forward, [inputs[i] for i in self._sources], cotangents)[1]

@@ -1,4 +1,4 @@
-"""``lucid.compile``: a function, most often a whole training step, as one graph."""
+"""``lucid.compile``: run a function, usually a whole training step, as one graph."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ import mlx.core as mx
 
 from lucid import _deferred, random, tape
 from lucid._checks import dtype_name
-from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
-from lucid._compile.closure import Outside
+from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
 from lucid._compile.differentiable import CompiledNode
+from lucid._compile.guards import CapturedVariables, check_captured_state, stateless_modules
 from lucid._compile.messages import reading_inside
-from lucid._compile.recipe import Outgrown, Recipe
-from lucid._compile.refusals import bare_modules, check_reached
-from lucid._compile.state import EMPTY, Plan, State
+from lucid._compile.state import EMPTY_PLAN, Plan, State
+from lucid._compile.trace import StaleTrace, Trace
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_KEPT = 32  # graphs; the oldest gives way
-_WARN_AFTER = 4  # retraces, and again after twice as many
+_MAX_GRAPHS = 32  # per function; the oldest is dropped
+_WARN_AFTER = 4  # retraces; the next warning comes after twice as many
 
 
 @dataclass
 class Retraces:
-    """How often a function was traced again, and for each time why."""
+    """The retraces of a compiled function and the reason for each."""
 
     reasons: list[str] = field(default_factory=list)
 
@@ -46,30 +45,30 @@ class Retraces:
 
 class _Graph(NamedTuple):
     call: Callable[[list[mx.array]], list[mx.array]]
-    recipe: Recipe
+    trace: Trace
 
 
 class Compiled:
-    """What ``lucid.compile`` returns: called like the function. ``retraces`` tells how often it was traced again."""
+    """A compiled function, called like the original. ``retraces`` counts and explains its retraces."""
 
     def __init__(self, function: Callable[..., Any], state: Any) -> None:
         name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
         self._where = f"compile({name})"
         self._function = function
         self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
-        self._outside: Outside | None = None  # looked up at the first call, when all variables are there
+        self._captured: CapturedVariables | None = None  # found at the first call, once all variables are assigned
         self._graphs: dict[Any, _Graph] = {}
-        self._facts: dict[str, str] = {}
+        self._last_description: dict[str, str] = {}
         self._next_warning = _WARN_AFTER
         self.retraces = Retraces()
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not _deferred.evaluating():  # inside another compiled function: part of its graph
+        if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
-        if self._outside is None:
-            self._state.adopt(bare_modules(self._function))
-            self._outside = Outside(self._function, self._state.plan().places)
+        if self._captured is None:
+            self._state.add_modules(stateless_modules(self._function))
+            self._captured = CapturedVariables(self._function, self._state.plan().places)
         plan = self._state.plan()
         arguments = Arguments(self._where, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
@@ -77,7 +76,7 @@ class Compiled:
         mode = tape._mode
         key = (
             plan.number,
-            self._outside.key(plan.places),
+            self._captured.key(plan.places),
             arguments.key,
             tuple([grad is None for grad in grads]),
             tuple([leaf._requires_grad for leaf in plan.leaves]),
@@ -95,32 +94,32 @@ class Compiled:
         else:
             try:
                 outputs = graph.call(inputs)
-            except Outgrown:
+            except StaleTrace:
                 del self._graphs[key]
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
-        recipe = graph.recipe
-        for callback in recipe.on_call:
+        trace = graph.trace
+        for callback in trace.on_call:
             callback()
         tensors = plan.tensors + arguments.tensors
-        track = recipe.tracked and mode.recording
-        node = CompiledNode(recipe, plan, tensors, inputs, outputs) if track else None
-        del inputs, grads  # so that MLX can use their memory for the outputs
-        self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
-        result = _built(recipe.result, outputs, tensors, node, recipe.tracked)
-        if recipe.changes or recipe.starts:
+        track = trace.tracked and mode.recording
+        node = CompiledNode(trace, plan, tensors, inputs, outputs) if track else None
+        del inputs, grads  # lets MLX reuse their memory for the outputs
+        self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
+        result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
+        if trace.changes or trace.has_collectives:
             _deferred.evaluate(outputs)
         return result
 
-    def _put_back(
-        self, recipe: Recipe, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
+    def _write_back(
+        self, trace: Trace, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
     ) -> None:
-        for i, at in recipe.writes:
+        for i, at in trace.writes:
             if i < listed:
                 tensors[i]._array = outputs[at]
-            else:  # an argument that was written to, and perhaps is a view
+            else:  # an argument that was written to, possibly a view
                 with tape.set_recording(tensors[i]._node is not None):
                     tensors[i]._become(tape.wrap(outputs[at]), self._where)
-        for i, at, in_place in recipe.gradients:
+        for i, at, in_place in trace.gradients:
             grad = leaves[i].grad
             if at < 0:
                 leaves[i].grad = None
@@ -128,28 +127,28 @@ class Compiled:
                 grad._array = outputs[at]
             else:
                 leaves[i].grad = tape.wrap(outputs[at])
-        for tensor, at in recipe.made:
+        for tensor, at in trace.created:
             tensor._array = outputs[at]
-        if recipe.key >= 0:
-            random._state._array = outputs[recipe.key]
-        for module, training in recipe.modes:
+        if trace.key >= 0:
+            random._state._array = outputs[trace.key]
+        for module, training in trace.modes:
             if module.training != training:
                 module.training = training
 
-    # Tracing ---------------------------------------------------------------------------------------------------------
+    # Tracing --------------------------------------------------------------------------------------------------------
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
         inputs: list[mx.array],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
-        assert self._outside is not None
-        check_reached(self._where, self._function, self._state)
-        facts = self._facts_of(plan, args, kwargs, grads)
-        shape = Shape.of(args, kwargs, plan.places)
+        assert self._captured is not None
+        check_captured_state(self._where, self._function, self._state)
+        facts = self._describe_call(plan, args, kwargs, grads)
+        shape = Structure.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        recipe = Recipe(self._where, self._function, self._state, self._outside, plan, shape, grads, requires, places)
-        call = mx.compile(recipe.run)
+        trace = Trace(self._where, self._function, self._state, self._captured, plan, shape, grads, requires, places)
+        call = mx.compile(trace.run)
         try:
             outputs = call(inputs)
         except Exception as error:
@@ -157,36 +156,36 @@ class Compiled:
             if explained is None:
                 raise
             raise explained from None
-        recipe.plan = EMPTY
-        self._note(facts)
-        graph = _Graph(call, recipe)
-        if recipe.ignored:  # the key has fewer entries now
-            key = (self._state.plan().number, self._outside.key(plan.places), *key[2:])
-        # A graph that has made state serves this one call: from now on the state is there.
-        if not recipe.made:
+        trace.plan = EMPTY_PLAN
+        self._record_retrace(facts)
+        graph = _Graph(call, trace)
+        if trace.has_counters:  # the key now has fewer entries
+            key = (self._state.plan().number, self._captured.key(plan.places), *key[2:])
+        # A graph that created state serves only this call: from the next call on the state exists.
+        if not trace.created:
             self._graphs[key] = graph
-            if len(self._graphs) > _KEPT:
+            if len(self._graphs) > _MAX_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
         return graph, outputs
 
-    def _facts_of(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
+    def _describe_call(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
         mode = tape._mode
-        facts = described(args, kwargs, _parameter_names(self._function))
-        facts |= plan.facts | (self._outside.described(plan.places) if self._outside else {})
+        facts = describe(args, kwargs, _parameter_names(self._function))
+        facts |= plan.constants | (self._captured.describe(plan.places) if self._captured else {})
         facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
         facts |= {f"{n}.requires_grad": str(p._requires_grad) for n, p in zip(names, plan.leaves, strict=True)}
         return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
 
-    def _note(self, facts: dict[str, str]) -> None:
-        """Count a retrace and say why, unless the function itself made the difference: gradients and moments."""
-        before, self._facts = self._facts, facts
+    def _record_retrace(self, facts: dict[str, str]) -> None:
+        """Record a retrace and its reason, unless the first calls cause it by creating gradients and moments."""
+        before, self._last_description = self._last_description, facts
         if not before:
             return
         names = [*before, *(name for name in facts if name not in before)]
         differing = [name for name in names if before.get(name) != facts.get(name) and name not in self._state.ignored]
-        if all(_settles(name, before.get(name), facts.get(name)) for name in differing):
+        if all(_is_expected(name, before.get(name), facts.get(name)) for name in differing):
             return
         changes = [f"{name}: {before.get(name, 'nothing')} -> {facts.get(name, 'nothing')}" for name in differing]
         reason = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -197,9 +196,9 @@ class Compiled:
 
     def _warn(self, reason: str) -> None:
         warnings.warn(
-            f"{self._where}: traced again for the {self.retraces.count}th time ({reason}); every trace costs time and "
-            "memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), and "
-            "see .retraces for all reasons",
+            f"{self._where}: retraced {self.retraces.count} times, most recently for {reason}; every trace costs time "
+            "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
+            "and see .retraces for all reasons",
             UserWarning,
             stacklevel=5,
         )
@@ -212,7 +211,7 @@ class Compiled:
 
 
 class CompiledModule(Compiled):
-    """A module whose calls are compiled. Its attributes and methods are the module's."""
+    """A module whose calls are compiled. Attributes and methods are the module's."""
 
     def train(self, mode: bool = True) -> CompiledModule:
         self._function.train(mode)  # type: ignore[attr-defined]
@@ -228,7 +227,7 @@ class CompiledModule(Compiled):
 
 
 def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> Any:
-    """``function`` as one graph: traced at the first call, then run without its Python.
+    """Compile ``function`` into one graph: traced at the first call, then run without executing its Python code.
 
     ::
 
@@ -244,40 +243,45 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
             loss = step(images, labels)
             scheduler.step()
 
-    ``state`` lists what the function changes or reads beside its arguments: modules, optimizers, tensors, and objects
-    with ``state_tensors()`` (a ``GradScaler``, an ``EMA``, metrics), also nested. Parameters, buffers, gradients,
-    moments and learning rates belong to them, and the random key always is state: dropout draws new masks. A module
-    without tensors, a loss for instance, need not be listed. What else is changed or kept inside raises an error that
-    names it. ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
+    ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
 
-    Tensors and arrays among the arguments, in any nesting, are inputs; NumPy arrays arrive as tensors. All other values
-    are built into the graph: arguments, variables that the function uses, attributes of modules, options of
-    optimizers. When one changes, the function is traced again, and so it is for another shape: the last batch costs
-    one more trace, after which its graph is there, or none with ``DataLoader(..., drop_last=True)``. A schedule of the
-    learning rate never traces again. ``retraces`` has the count and the reasons; what the first calls of a step trace
-    for themselves, since they make gradients and moments, is not in it.
+    Tensors and arrays among the arguments, in any nesting, are inputs of the graph; NumPy arrays arrive as tensors. All
+    other values are constants of the graph: Python arguments, variables that the function uses, attributes of modules,
+    options of optimizers. If one of them changes, or the shape or dtype of an input, the function is retraced; a graph
+    that was traced before is reused. A smaller last batch therefore costs one more trace, or none with
+    ``DataLoader(..., drop_last=True)``. Learning rate schedules never cause a retrace. ``retraces`` holds the count and
+    the reasons; the traces in which a training step creates its gradients and moments do not count.
 
-    Inside, tensors have no values: ``item()``, ``print`` and a branch on a tensor raise an error with the line and the
-    way out. A trace that fails leaves all state as it was. Nothing waits for a result: it is scheduled with the state.
+    Tensors have no values while the function is traced: ``item()``, ``print`` and branches on tensors raise an error
+    that names the line and the fix. If a trace fails, all state is left unchanged. Calls do not wait for results:
+    evaluation is scheduled asynchronously.
 
-    What is returned can be differentiated further, at the price of a second forward pass; put ``backward()`` inside to
-    save it.
+    Results can be differentiated outside the function, which costs a second forward pass; call ``backward()`` inside to
+    avoid it.
+
+    Args:
+        function: The function or module to compile. Without it, ``compile`` returns a decorator.
+        state: What the function reads or changes besides its arguments: modules, optimizers, tensors, and objects with
+            ``state_tensors()`` (``GradScaler``, ``EMA``, metrics), in any nesting. It covers their parameters, buffers,
+            gradients, moments and learning rates. The random key is always state, so dropout draws new masks. Modules
+            without tensors, such as losses, need not be listed. Changing or storing anything else raises an error that
+            names it.
 
     Raises:
-        TypeError: ``function`` cannot be called or is compiled already, or ``state`` holds something else.
+        TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)
     if isinstance(function, Compiled):
-        raise TypeError(f"compile: {function!r} is compiled already")
+        raise TypeError(f"compile: {function!r} is already compiled")
     if not callable(function):
-        raise TypeError(f"compile: wanted a function or a module, got {type(function).__name__}")
+        raise TypeError(f"compile: expected a function or a module, got {type(function).__name__}")
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
 
 
-def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
-    """The result of this call: ``result`` with tensors and arrays in its places."""
-    if isinstance(result, Place):
+def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
+    """The result of this call: ``result`` with its placeholders replaced by tensors and arrays."""
+    if isinstance(result, Placeholder):
         if result.kind == "state":
             return tensors[result.at]
         if result.kind == "array":
@@ -285,11 +289,11 @@ def _built(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: An
         if node is not None and result.at in tracked:
             return tape.wrap(outputs[result.at], node, tracked.index(result.at))
         return tape.wrap(outputs[result.at])
-    return rebuilt(result, lambda one: _built(one, outputs, tensors, node, tracked))
+    return map_container(result, lambda one: _build_result(one, outputs, tensors, node, tracked))
 
 
-def _settles(name: str, was: str | None, now: str | None) -> bool:
-    """Whether the calls of a function make this difference by themselves: a gradient, or state that appears."""
+def _is_expected(name: str, was: str | None, now: str | None) -> bool:
+    """Whether the function's own calls cause this difference: a gradient, or newly created state."""
     return name.startswith("the gradient of ") or (was is None and str(now).startswith("state "))
 
 

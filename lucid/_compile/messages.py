@@ -1,4 +1,4 @@
-"""What users read when something does not fit into a compiled function: where it stands, and the way out."""
+"""Error messages for values read inside a compiled function: the line, the cause and the fix."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _READS = {
     "item": "item()",
     "tolist": "tolist()",
     "numpy": "numpy()",
-    "__array__": "a conversion to NumPy",
-    "__dlpack__": "a conversion by DLPack",
+    "__array__": "conversion to NumPy",
+    "__dlpack__": "DLPack export",
     "__repr__": "print or repr()",
     "__format__": "formatting",
     "__float__": "float()",
     "__int__": "int()",
-    "__index__": "the use as an index",
+    "__index__": "indexing with it",
     "__contains__": "in",
 }
-_LONGEST = 100  # characters of the line that is shown
-_RETURN_IT = "return the tensor and read it from what the compiled function returns"
+_MAX_LINE_LENGTH = 100
+_RETURN_IT = "return the tensor and read it outside the compiled function"
 _BRANCH = (
-    "choose with lucid.where(condition, a, b), or pass what the branch depends on as a Python argument, "
-    "for which the function is traced again"
+    "use lucid.where(condition, a, b), or pass the condition as a Python argument; the function is then retraced "
+    "for each value"
 )
 
 
 def reading_inside(where: str, error: BaseException) -> RuntimeError | None:
-    """The error that says where a value was read; ``None`` if ``error`` is about something else."""
+    """An error that says where a value was read; ``None`` if ``error`` has another cause."""
     for one in _chain(error):
         if any(text in str(one) for text in _FORBIDDEN):
-            return RuntimeError(_explained(where, one))
+            return RuntimeError(_explain(where, one))
     return None
 
 
@@ -50,33 +50,33 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _explained(where: str, error: BaseException) -> str:
+def _explain(where: str, error: BaseException) -> str:
     frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_NOT_THE_USERS)]
     last = own[-1] if own else len(frames) - 1
-    called = _called([frame for _, _, frame in frames[last + 1 :]])
+    called = _called_name([frame for _, _, frame in frames[last + 1 :]])
     file, line, _ = frames[last]
     if called == "__bool__":
-        what, fix = "a Python branch (if, while, and, or, not) asks for the value of a tensor", _BRANCH
+        what, fix = "a Python branch (if, while, and, or, not) reads the value of a tensor", _BRANCH
     elif called in _READS or not called:
         what, fix = f"{_READS.get(called, 'this line')} reads the value of a tensor", _RETURN_IT
     else:
         what = f"{called}() needs the values of a tensor, for the shape of its result or a check"
-        fix = "call it outside, on what the compiled function returns"
-    text = linecache.getline(file, line).strip()[:_LONGEST]
+        fix = "call it outside, on the result of the compiled function"
+    text = linecache.getline(file, line).strip()[:_MAX_LINE_LENGTH]
     return (
-        f"{where}: {file}, line {line}: {what}, and while a function is compiled there are none\n"
+        f"{where}: {file}, line {line}: {what}, which has no value while the function is traced\n"
         f"    {text}\n{fix[0].upper()}{fix[1:]}."
     )
 
 
-def _called(frames: list[FrameType]) -> str:
-    """The name of what the user called, from the frames below the user's line."""
+def _called_name(frames: list[FrameType]) -> str:
+    """The name of the function that the user called, from the frames below the user's line."""
     if not frames:
         return ""
     if frames[0].f_code.co_name != "call":
         return frames[0].f_code.co_name
-    # An operation: ``tape.op`` has lifted it, and ``tape.apply`` knows its name.
+    # An operation is wrapped by ``tape.op``; ``tape.apply`` knows its name.
     return next(
         (str(f.f_locals["name"]) for f in frames if f.f_code.co_name == "apply" and "name" in f.f_locals), "call"
     )

@@ -1,7 +1,7 @@
-"""What a compiled function finds and leaves behind: the tensors of modules, optimizers and the like, as one flat list.
+"""The state of a compiled function: the tensors of modules, optimizers and the like as one flat list.
 
-``State.plan()`` is asked at every call, so it looks at a few marks (a counter of ``Module``, lengths of dictionaries,
-identities of optimizer state) and lists everything anew only when one has moved.
+``State.plan()`` runs at every call, so it compares a cheap fingerprint (the registration counter of ``Module``, lengths
+of dictionaries, identities of optimizer state) and rebuilds the list only if the fingerprint has changed.
 """
 
 from __future__ import annotations
@@ -11,87 +11,88 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from lucid import tape
-from lucid._compile.closure import PLAIN
 from lucid._tensor import Tensor
 from lucid.nn.module import Module, registered
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
+PLAIN = (bool, int, float, str, type(None))  # Python values that become constants of a graph
+
 
 class Plan(NamedTuple):
-    """The state as it is registered now."""
+    """The state as currently registered."""
 
     names: list[str]  # "model.stages.0.bn.running_mean", one for each tensor
     tensors: list[Tensor]
-    places: dict[int, int]  # the place of a tensor, by its id
-    leaves: list[Tensor]  # those whose .grad is state too: parameters and tensors that were given themselves
+    places: dict[int, int]  # index of a tensor, by its id
+    leaves: list[Tensor]  # those whose .grad is state too: parameters and directly listed tensors
     leaf_names: list[str]
-    facts: dict[str, str]  # Python values that the graph has built in: training flags, momentum, dropout rates
-    number: int  # equal for equal names and facts
+    constants: dict[str, str]  # Python values: training flags, momentum, dropout rates
+    number: int  # equal for equal names and constants
 
 
-EMPTY = Plan([], [], {}, [], [], {}, -1)
+EMPTY_PLAN = Plan([], [], {}, [], [], {}, -1)
 
 
 class State:
     """The objects listed as ``state=``, flattened.
 
     Raises:
-        TypeError: one has no tensors that can be state.
+        TypeError: an object has no tensors that can be state.
     """
 
     def __init__(self, where: str, items: Any) -> None:
         self.modules: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
-        self.others: dict[str, Any] = {}  # what has state_tensors()
+        self.others: dict[str, Any] = {}  # objects with state_tensors()
         self.given: dict[str, Tensor] = {}
-        for name, item in _flat(items, ""):
-            self._take(where, name, item)
-        self.ignored: set[str] = set()  # Python numbers that the function itself changes: no reason to trace again
+        for name, item in _flatten(items, ""):
+            self._add(where, name, item)
+        self.ignored: set[str] = set()  # Python numbers that the function itself changes; they cause no retrace
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
-        self._marks: Any = None
+        self._last_fingerprint: Any = None
         self._dicts: list[dict[Any, Any]] = []
 
-    def _take(self, where: str, name: str, item: Any) -> None:
+    def _add(self, where: str, name: str, item: Any) -> None:
         kinds: list[tuple[type, dict[str, Any]]] = [
             (Module, self.modules), (Optimizer, self.optimizers), (tape.TensorBase, self.given),
         ]  # fmt: skip
         for kind, home in kinds:
             if isinstance(item, kind):
-                home[_unused(home, name or type(item).__name__.lower())] = item
+                home[_unique_name(home, name or type(item).__name__.lower())] = item
                 return
         if callable(getattr(item, "state_tensors", None)):
-            self.others[_unused(self.others, name or type(item).__name__.lower())] = item
+            self.others[_unique_name(self.others, name or type(item).__name__.lower())] = item
             return
         hint = ""
         if isinstance(item, LRScheduler):
-            hint = "; a scheduler stays outside: call its step() after the compiled function"
+            hint = "; call a scheduler's step() after the compiled function"
         raise TypeError(
             f"{where}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
             f"got {type(item).__name__}{hint}"
         )
 
-    def adopt(self, found: Iterable[tuple[str, Module]]) -> None:
-        """Take in named modules that nobody listed."""
+    def add_modules(self, found: Iterable[tuple[str, Module]]) -> None:
+        """Add modules that the user did not list."""
         known = {id(one) for one in self.all_modules()}
         for name, module in found:
             if id(module) not in known:
                 known |= {id(one) for one in module.modules()}
-                self.modules[_unused(self.modules, name)] = module
+                self.modules[_unique_name(self.modules, name)] = module
                 self._plan = None
 
-    # At every call ---------------------------------------------------------------------------------------------------
+    # At every call --------------------------------------------------------------------------------------------------
 
     def plan(self) -> Plan:
-        """The plan of now: the former one as long as the marks stand still."""
-        marks = self._look()
-        if self._plan is None or marks != self._marks:
-            self._plan = self._list()
-            self._marks = self._look()
+        """The current plan, rebuilt only if the fingerprint has changed."""
+        fingerprint = self._fingerprint()
+        if self._plan is None or fingerprint != self._last_fingerprint:
+            self._plan = self._build_plan()
+            self._last_fingerprint = self._fingerprint()
         return self._plan
 
-    def _look(self) -> Any:
+    def _fingerprint(self) -> Any:
         return (
             registered.count if self.modules else 0,
             list(map(len, self._dicts)),
@@ -99,8 +100,11 @@ class State:
                 (
                     id(one.state),
                     [*map(id, chain.from_iterable(map(dict.values, one.state.values())))],
-                    [(id(group.rate), id(group.cycled), len(group["params"])) for group in one.param_groups],
-                    _options(one),
+                    [
+                        (id(group.lr_tensor), id(group.momentum_tensor), len(group["params"]))
+                        for group in one.param_groups
+                    ],
+                    _constant_options(one),
                 )
                 for one in self.optimizers.values()
             ],
@@ -108,9 +112,9 @@ class State:
             [self._plain_values(name, one) for name, one in self.others.items()],
         )
 
-    # When something has moved ----------------------------------------------------------------------------------------
+    # When the fingerprint has changed -------------------------------------------------------------------------------
 
-    def _list(self) -> Plan:
+    def _build_plan(self) -> Plan:
         slots = list(self.slots())
         names: list[str] = []
         tensors: list[Tensor] = []
@@ -127,19 +131,19 @@ class State:
             for m in self.all_modules()
             for d in (m._parameters, m._buffers, m._modules, m._forward_pre_hooks, m._forward_hooks, m._backward_hooks)
         ]
-        facts = self.facts()
-        identity = tuple(names), tuple(facts.items())
+        constants = self.constants()
+        identity = tuple(names), tuple(constants.items())
         number = self._numbers.setdefault(identity, len(self._numbers))
         leaf_tensors, leaf_names = [tensors[i] for i in leaves], [names[i] for i in leaves]
-        return Plan(names, tensors, places, leaf_tensors, leaf_names, facts, number)
+        return Plan(names, tensors, places, leaf_tensors, leaf_names, constants, number)
 
     def _leaf_ids(self) -> set[int]:
         found = {id(p) for module in self.modules.values() for p in module.parameters()}
-        found |= {id(p) for one in self.optimizers.values() for p in one._all()}
+        found |= {id(p) for one in self.optimizers.values() for p in one._all_parameters()}
         return found | {id(tensor) for tensor in self.given.values()}
 
     def slots(self) -> Iterator[tuple[str, Tensor, dict[Any, Any] | None, Any]]:
-        """Every tensor with its name, and the dictionary and key where it stands when it can be replaced there."""
+        """Every tensor with its name, and the dictionary and key that hold it if it can be replaced there."""
         for root, module in self.modules.items():
             for path, one in module.named_modules():
                 for home in (one._parameters, one._buffers):
@@ -148,9 +152,9 @@ class State:
                             yield ".".join(filter(None, (root, path, key))), tensor, home, key
         for root, optimizer in self.optimizers.items():
             for number, group in enumerate(optimizer.param_groups):
-                yield f"{root}.param_groups[{number}].lr", group.rate, None, None
-                if group.cycled is not None:
-                    yield f"{root}.param_groups[{number}].momentum", group.cycled, None, None
+                yield f"{root}.param_groups[{number}].lr", group.lr_tensor, None, None
+                if group.momentum_tensor is not None:
+                    yield f"{root}.param_groups[{number}].momentum", group.momentum_tensor, None, None
                 for place, p in enumerate(group["params"]):
                     name = (
                         f"{root}.param_groups[{number}].{group['param_names'][place]}"
@@ -167,7 +171,7 @@ class State:
             yield root, tensor, None, None
 
     def objects(self) -> list[Any]:
-        """Everything that has tensors: all modules, the optimizers, and the rest."""
+        """All objects that hold tensors: every module, the optimizers, and the rest."""
         return [*self.all_modules(), *self.optimizers.values(), *self.others.values()]
 
     def all_modules(self) -> list[Module]:
@@ -178,8 +182,8 @@ class State:
             for path, one in module.named_modules():
                 yield f"{root}.{path}" if path else root, one
 
-    def facts(self) -> dict[str, str]:
-        """The Python values that a graph has built in, by name."""
+    def constants(self) -> dict[str, str]:
+        """The Python values that a graph treats as constants, by name."""
         found = {}
         for name, module in self.named_modules():
             found[name] = type(module).__name__
@@ -190,7 +194,7 @@ class State:
             if hooks:
                 found[f"the hooks of {name}"] = str(hooks)
         for name, optimizer in self.optimizers.items():
-            for number, options in enumerate(_options(optimizer)):
+            for number, options in enumerate(_constant_options(optimizer)):
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
         for name, other in self.others.items():
@@ -203,23 +207,23 @@ class State:
         return [(key, value) for key, value in values if _is_plain(value) and f"{name}.{key}" not in self.ignored]
 
     def ignore(self, name: str) -> None:
-        """Leave a Python value out of the facts."""
+        """Leave a Python value out of the constants."""
         self.ignored.add(name)
         self._plan = None
 
 
-def _flat(items: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _flatten(items: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(items, Mapping):
         for key, item in items.items():
-            yield from _flat(item, f"{name}.{key}" if name else str(key))
+            yield from _flatten(item, f"{name}.{key}" if name else str(key))
     elif isinstance(items, list | tuple | Iterator):
         for item in items:
-            yield from _flat(item, name)
+            yield from _flatten(item, name)
     else:
         yield name, items
 
 
-def _unused(taken: Mapping[str, Any], name: str) -> str:
+def _unique_name(taken: Mapping[str, Any], name: str) -> str:
     return (
         name
         if name not in taken
@@ -227,12 +231,12 @@ def _unused(taken: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
-    """What a step of each group has built in: all options but the learning rate and a momentum that are tensors."""
+def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
+    """The options of each group that are constants of a step: all but the learning rate and a scheduled momentum."""
     names = [name for name in optimizer.defaults if name != "lr"]
     found = []
     for group in optimizer.param_groups:
-        if group.cycled is None:
+        if group.momentum_tensor is None:
             found.append(tuple([(name, group[name]) for name in names]))
         else:
             options = {name: group[name] for name in names if name != "momentum"}

@@ -1,4 +1,4 @@
-"""Training that survives being killed: the whole state of a run on disk, from which it goes on bit for bit.
+"""Checkpoints of training runs: the whole state on disk, from which training resumes bit for bit.
 
 ::
 
@@ -7,7 +7,7 @@
         "model": model, "optimizer": optimizer, "scheduler": scheduler, "ema": ema, "scaler": scaler,
         "loader": loader, "accuracy": accuracy, "random": lucid.random,
     }
-    found = manager.restore(state)  # None at the first start
+    found = manager.restore(state)  # None on the first run
     step, epoch = (found.step, found.epoch) if found else (0, 0)
     with lucid.checkpoint.StopSignals() as stop:
         while epoch < epochs:
@@ -24,12 +24,12 @@
     manager.restore({"model": model}, manager.best(), strict=False)  # the best weights
     lucid.load(manager.best().path / "model.safetensors")            # or as tensors, in another program
 
-A checkpoint is a folder of safetensors and JSON. It is complete or not there, whenever the process is killed; a disk
-that damages it later is found out by checksums, and the checkpoint before is used.
+A checkpoint is a folder of safetensors and JSON, written atomically: it survives a kill at any moment. Checksums detect
+later corruption, in which case the previous checkpoint is used.
 """
 
 from lucid.checkpoint.folder import Checkpoint, CheckpointError, DamagedError
 from lucid.checkpoint.manager import Manager
-from lucid.checkpoint.stopping import StopSignals
+from lucid.checkpoint.stop_signals import StopSignals
 
 __all__ = ["Checkpoint", "CheckpointError", "DamagedError", "Manager", "StopSignals"]

@@ -1,11 +1,11 @@
-"""One checkpoint on disk: a folder that is complete or not there, and that shows when it has been damaged since.
+"""One checkpoint on disk: a folder written atomically, with checksums that detect corruption.
 
 ::
 
     step-00001200/
-        manifest.json            step, epoch, metrics, and the size and SHA-256 of every other file; also of itself
-        state.json               everything that is no tensor
-        model.safetensors        the tensors of "model", and so on for the other parts
+        manifest.json            step, epoch, metrics, size and SHA-256 of every other file, and its own SHA-256
+        state.json               everything that is not a tensor
+        model.safetensors        the tensors of "model"; likewise for the other parts
 
 The folder is written under a temporary name. Every file is synced to the disk, then the folder, then it is renamed.
 """
@@ -34,16 +34,16 @@ _CHUNK_BYTES = 1 << 20
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message says which one, and why."""
+    """A checkpoint cannot be used; the message names it and the reason."""
 
 
 class DamagedError(CheckpointError):
-    """A file of a checkpoint is missing, cut off or changed."""
+    """A file of a checkpoint is missing, truncated or changed."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint says about itself. ``values`` are the parts without ``load_state_dict``, once restored."""
+    """A checkpoint's metadata. After a restore, ``values`` holds the parts without ``load_state_dict``."""
 
     path: Path
     step: int
@@ -54,22 +54,22 @@ class Checkpoint:
 
 
 def check_part_name(where: str, name: Any) -> str:
-    """``name`` when a file can be called so."""
+    """Return ``name`` if it is valid as a file name."""
     if not isinstance(name, str) or not _PART.fullmatch(name):
-        raise ValueError(f"{where}: the name of a part must be letters, digits, '_', '-' and '.', got {name!r}")
+        raise ValueError(f"{where}: part names may only contain letters, digits, '_', '-' and '.', got {name!r}")
     return name
 
 
-# Writing -------------------------------------------------------------------------------------------------------------
+# Writing -----------------------------------------------------------------------------------------------------------
 
 
 def write_folder(
     temporary: Path, target: Path, parts: Mapping[str, tuple[Any, Tensors]], about: dict[str, Any]
 ) -> None:
-    """Write the packed ``parts`` to the folder ``temporary`` and rename it to ``target``, which must not be there.
+    """Write the packed ``parts`` to the folder ``temporary`` and rename it to ``target``, which must not exist.
 
     Raises:
-        OSError: the disk is full, or the like.
+        OSError: writing failed, for example because the disk is full.
     """
     temporary.mkdir()
     files = {}
@@ -77,19 +77,19 @@ def write_folder(
         if tensors:
             file = f"{name}.safetensors"
             files[file] = _write(temporary / file, tensors)
-    files[STATE] = _write(temporary / STATE, _text({name: packed for name, (packed, _) in parts.items()}))
+    files[STATE] = _write(temporary / STATE, _to_json({name: packed for name, (packed, _) in parts.items()}))
     written = datetime.now(timezone.utc).isoformat(timespec="seconds")
     manifest = {"format": FORMAT, **pack(about, "manifest")[0], "written": written, "files": files}
-    _write(temporary / MANIFEST, _text({"manifest": manifest, "sha256": _digest(manifest)}))
+    _write(temporary / MANIFEST, _to_json({"manifest": manifest, "sha256": _digest(manifest)}))
     sync_folder(temporary)
     os.rename(temporary, target)
     sync_folder(target.parent)
 
 
-class _Hashing:
-    """A file to write to, whose checksum is taken of what was meant to be written, not of what came to be."""
+class _HashingWriter:
+    """A writable file that hashes the data passed to it, not what ends up on disk."""
 
-    closed = False  # MLX asks for this, seek and tell, and then only writes
+    closed = False  # MLX checks this, seek and tell, and then only writes
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -110,9 +110,9 @@ class _Hashing:
 
 
 def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
-    """Write a file, sync it, and give its size and checksum."""
+    """Write and sync a file; return its size and checksum."""
     with open(path, "xb") as file:
-        hashing = _Hashing(file)
+        hashing = _HashingWriter(file)
         if isinstance(content, bytes):
             hashing.write(content)
         else:
@@ -123,7 +123,7 @@ def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
 
 
 def _sync(descriptor: int) -> None:
-    # On macOS fsync leaves the bytes in the drive's cache; not every file system there offers the full one.
+    # On macOS fsync leaves the data in the drive's cache; not every file system supports F_FULLFSYNC.
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is not None:
         try:
@@ -135,7 +135,7 @@ def _sync(descriptor: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make what was created and renamed in the folder outlive a power failure."""
+    """Make files created and renamed in the folder survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         _sync(descriptor)
@@ -143,7 +143,7 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _text(value: Any) -> bytes:
+def _to_json(value: Any) -> bytes:
     return json.dumps(value, allow_nan=False, indent=1).encode()
 
 
@@ -151,15 +151,15 @@ def _digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-# Reading -------------------------------------------------------------------------------------------------------------
+# Reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_about(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
-    """What the manifest in ``path`` says, and the files that it lists.
+def read_manifest(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
+    """The metadata in the manifest of ``path``, and the files that it lists.
 
     Raises:
-        DamagedError: it is missing or changed.
-        CheckpointError: it is of another version of the format.
+        DamagedError: the manifest is missing or changed.
+        CheckpointError: the format has another version.
     """
     try:
         content = json.loads((path / MANIFEST).read_bytes())
@@ -171,25 +171,25 @@ def read_about(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
     if not isinstance(manifest, dict) or _digest(manifest) != sha256:
         raise DamagedError(f"{MANIFEST} has changed since it was written")
     if (found := manifest.get("format")) != FORMAT:
-        raise CheckpointError(f"{path} is of the format {found!r}, this version of Lucid reads {FORMAT!r}")
+        raise CheckpointError(f"{path} has format {found!r}, but this version of Lucid reads {FORMAT!r}")
     about = unpack({key: manifest[key] for key in ("step", "epoch", "metrics", "written")}, {})
     return Checkpoint(path, **about), manifest["files"]
 
 
 def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
-    """What the manifest says, and the parts by name; every byte is checked and read before anything is returned.
+    """The metadata and the parts by name, read and verified completely before anything is returned.
 
     Raises:
-        DamagedError: a file is missing, cut off or changed.
-        CheckpointError: it is of another version of the format.
+        DamagedError: a file is missing, truncated or changed.
+        CheckpointError: the format has another version.
     """
-    about, files = read_about(path)
+    about, files = read_manifest(path)
     for name, wanted in files.items():
         _check_file(path / name, wanted)
     try:
         packed = json.loads((path / STATE).read_bytes())
         arrays: Any = {name: mx.load(str(path / name)) for name in files if name.endswith(".safetensors")}
-        mx.eval(arrays)  # MLX reads late, and the folder may have given way to newer ones by then
+        mx.eval(arrays)  # MLX reads lazily, and by then a newer checkpoint may have replaced this one
         return about, {name: unpack(one, arrays.get(f"{name}.safetensors", {})) for name, one in packed.items()}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"its content cannot be read: {error}") from None
@@ -205,6 +205,6 @@ def _check_file(path: Path, wanted: Mapping[str, Any]) -> None:
     except OSError as error:
         raise DamagedError(f"{path.name} cannot be read: {error.strerror}") from None
     if size != wanted["bytes"]:
-        raise DamagedError(f"{path.name} has {size} bytes, {wanted['bytes']} were written")
+        raise DamagedError(f"{path.name} has {size} bytes, but {wanted['bytes']} were written")
     if digest.hexdigest() != wanted["sha256"]:
         raise DamagedError(f"{path.name} has changed since it was written")

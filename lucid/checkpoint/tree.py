@@ -1,8 +1,8 @@
-"""Nested Python values as JSON and flat tensors, and back. Nothing is pickled.
+"""Convert nested Python values to JSON and flat tensors, and back, without pickle.
 
-JSON has no tensors, tuples, keys that are numbers, NaN or infinity, so these become dictionaries with one key that
-starts with "$": ``{"$tuple": [0.9, 0.999]}``, ``{"$tensor": "state.0.exp_avg"}``. Dictionaries, lists, tuples, strings,
-numbers, None, tensors and NumPy arrays come back as what they were.
+JSON has no tensors, tuples, non-string keys, NaN or infinity, so these become dictionaries with one key that starts
+with "$": ``{"$tuple": [0.9, 0.999]}``, ``{"$tensor": "state.0.exp_avg"}``. Dictionaries, lists, tuples, strings,
+numbers, None, tensors and NumPy arrays keep their types.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Tensors = dict[str, mx.array]
 
 
 def pack(value: Any, where: str) -> tuple[Any, Tensors]:
-    """``value`` as what JSON has words for, and its tensors by dotted name.
+    """``value`` as a JSON-serializable object, and its tensors by dotted name.
 
     Raises:
-        TypeError: there is something else in it; the message says where, starting with ``where``.
+        TypeError: it holds an unsupported object; the message starts with ``where`` and says where.
     """
     tensors: Tensors = {}
-    return _packed(value, (), where, tensors), tensors
+    return _pack(value, (), where, tensors), tensors
 
 
-def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | str):
@@ -40,36 +40,36 @@ def _packed(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> 
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, Tensor | mx.array | np.ndarray):
-        return _packed_array(value, path, where, tensors)
+        return _pack_array(value, path, where, tensors)
     if isinstance(value, list | tuple):
-        items = [_packed(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
+        items = [_pack(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: _packed(one, (*path, key), where, tensors) for key, one in value.items()}
+            return {key: _pack(one, (*path, key), where, tensors) for key, one in value.items()}
         return {
             "$dict": [
-                [_packed(key, path, where, tensors), _packed(one, (*path, str(key)), where, tensors)]
+                [_pack(key, path, where, tensors), _pack(one, (*path, str(key)), where, tensors)]
                 for key, one in value.items()
             ]
         }
     raise TypeError(
-        f"{where}: cannot save {'.'.join(path) or 'it'}, a {type(value).__name__}; wanted tensors, NumPy arrays, "
-        "numbers, strings, None, and lists, tuples and dictionaries of them"
+        f"{where}: cannot save {'.'.join(path) or 'it'} of type {type(value).__name__}; supported are tensors, NumPy "
+        "arrays, numbers, strings, None, and lists, tuples and dictionaries of them"
     )
 
 
-def _packed_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
     name = first = ".".join(path) or "value"
     number = 1
-    while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors keeps one word to itself
+    while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors reserves this name
         number += 1
         name = f"{first}~{number}"
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufc" or value.dtype.itemsize > 8:
-            raise TypeError(f"{where}: cannot save {first}, a NumPy array of {value.dtype}")
+            raise TypeError(f"{where}: cannot save {first}, a NumPy array of dtype {value.dtype}")
         native = value.astype(value.dtype.newbyteorder("="))
-        # float64 as its bits: MLX would round it, and does not write it to files.
+        # float64 is stored as int64 bits: MLX would round it and cannot write it to files.
         tensors[name] = mx.array(native.view(np.int64) if native.dtype == np.float64 else native)
         return {"$array": name, "dtype": native.dtype.name}
     array = value._array if isinstance(value, Tensor) else value
@@ -81,10 +81,10 @@ def _packed_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensor
 
 
 def unpack(packed: Any, tensors: Mapping[str, mx.array]) -> Any:
-    """The value from which ``pack`` made ``packed`` and ``tensors``; MLX arrays come back as tensors.
+    """The inverse of ``pack``; MLX arrays come back as tensors.
 
     Raises:
-        KeyError, TypeError, ValueError: they are not what ``pack`` makes.
+        KeyError, TypeError, ValueError: the arguments are not an output of ``pack``.
     """
     if isinstance(packed, list):
         return [unpack(one, tensors) for one in packed]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -17,9 +17,8 @@ import mlx.core as mx
 from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
-from lucid.distributed.buckets import buckets, through
-from lucid.distributed.group import ProcessGroup, current
-from lucid.distributed.links import gather
+from lucid.distributed.group import ProcessGroup, current_group
+from lucid.distributed.ring_sockets import gather_records
 
 BUCKET_BYTES = 32 * 2**20
 _UNSIGNED = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
@@ -49,10 +48,10 @@ def all_reduce(tensor: Tensor, op: str = "sum") -> Tensor:
     op = _checks.one_of(where, "op", "mean" if op == "avg" else op, ("sum", "mean", "max", "min"))
     if op == "mean" and not mx.issubdtype(tensor.dtype, mx.inexact):
         raise TypeError(f"all_reduce: the mean needs a floating-point tensor, got {dtype_name(tensor.dtype)}")
-    group = current()
+    group = current_group()
     if group.size > 1:
-        note(group, f"all_reduce({op}, {dtype_name(tensor.dtype)} {tensor.shape})")
-        _put(tensor, reduced(group, tensor._array, op), where)
+        record_call(group, f"all_reduce({op}, {dtype_name(tensor.dtype)} {tensor.shape})")
+        _assign(tensor, reduce_array(group, tensor._array, op), where)
     return tensor
 
 
@@ -70,7 +69,7 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
     source = tensor_list if tensor is None else tensor
     _check_tensor(where, source)
     assert isinstance(source, Tensor)
-    group = current()
+    group = current_group()
     places = tensor_list if isinstance(tensor_list, list) else None
     if places is not None:
         if len(places) != group.size:
@@ -87,14 +86,14 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
     if group.size == 1:
         rows = [source._array]
     else:
-        note(group, f"all_gather({dtype_name(source.dtype)} {source.shape})")
-        gathered = mx.distributed.all_gather(in_order(source._array)[None], group=group.mlx)
-        started(gathered)
+        record_call(group, f"all_gather({dtype_name(source.dtype)} {source.shape})")
+        gathered = mx.distributed.all_gather(after_last_collective(source._array)[None], group=group.mlx)
+        start_collective(gathered)
         rows = [gathered[i] for i in range(group.size)]
     if places is None:
         return [tape.wrap(row) for row in rows]
     for one, row in zip(places, rows, strict=True):
-        _put(one, row, where)
+        _assign(one, row, where)
     return places
 
 
@@ -108,11 +107,11 @@ def broadcast(tensor: Tensor, src: int = 0) -> Tensor:
     """
     where = "broadcast"
     _check_tensor(where, tensor)
-    group = current()
+    group = current_group()
     _check_rank(where, src, group)
     if group.size > 1:
-        note(group, f"broadcast(from {src}, {dtype_name(tensor.dtype)} {tensor.shape})")
-        _put(tensor, _sent(group, tensor._array, src), where)
+        record_call(group, f"broadcast(from {src}, {dtype_name(tensor.dtype)} {tensor.shape})")
+        _assign(tensor, _broadcast_array(group, tensor._array, src), where)
     return tensor
 
 
@@ -127,23 +126,25 @@ def broadcast_parameters(*owners: Any, src: int = 0) -> None:
         ValueError: there is no rank ``src``, or the ranks' tensors differ in number, shape or dtype.
     """
     where = "broadcast_parameters"
-    group = current()
+    group = current_group()
     _check_rank(where, src, group)
     tensors = list({id(one): one for owner in owners for one in _tensors_of(where, owner)}.values())
     if group.size == 1:
         return
-    note(group, f"broadcast_parameters(from {src})")
+    record_call(group, f"broadcast_parameters(from {src})")
     assert group.mlx is not None
     described = ", ".join(f"{dtype_name(one.dtype)} {one.shape}" for one in tensors)
-    found = gather(group.mlx, [len(tensors), zlib.crc32(described.encode())])
+    found = gather_records(group.mlx, [len(tensors), zlib.crc32(described.encode())])
     for rank, one in enumerate(found):
         if one != found[src]:
             raise ValueError(
                 f"{where}: rank {rank} holds {one[0]} tensors and rank {src} {found[src][0]}, or of other shapes and "
                 "dtypes; all ranks must build the same model"
             )
-    for positions in buckets([one._array for one in tensors], BUCKET_BYTES):
-        sent = through(lambda vector: _sent(group, vector, src), [tensors[i]._array for i in positions])
+    for positions in bucket_indices([one._array for one in tensors], BUCKET_BYTES):
+        sent = apply_flattened(
+            lambda vector: _broadcast_array(group, vector, src), [tensors[i]._array for i in positions]
+        )
         for i, array in zip(positions, sent, strict=True):
             tensors[i]._rebind(array)
     mx.eval([one._array for one in tensors])
@@ -159,42 +160,44 @@ def reduce_metrics(*metrics: Any) -> None:
         TypeError: a metric has no ``state_tensors()``.
     """
     where = "reduce_metrics"
-    group = current()
+    group = current_group()
     tensors = [one for metric in metrics for one in _states_of(where, metric)]
     if group.size == 1 or not tensors:
         return
-    note(group, f"reduce_metrics({', '.join(f'{dtype_name(one.dtype)} {one.shape}' for one in tensors)})"[:1000])
-    for positions in buckets([one._array for one in tensors], BUCKET_BYTES):
-        sums = through(lambda vector: reduced(group, vector, "sum"), [tensors[i]._array for i in positions])
+    record_call(group, f"reduce_metrics({', '.join(f'{dtype_name(one.dtype)} {one.shape}' for one in tensors)})"[:1000])
+    for positions in bucket_indices([one._array for one in tensors], BUCKET_BYTES):
+        sums = apply_flattened(
+            lambda vector: reduce_array(group, vector, "sum"), [tensors[i]._array for i in positions]
+        )
         for i, array in zip(positions, sums, strict=True):
             tensors[i]._rebind(array)
 
 
 def barrier() -> None:
     """Wait until every rank has come here."""
-    group = current()
+    group = current_group()
     if group.size > 1:
-        note(group, "barrier()")
+        record_call(group, "barrier()")
         mx.eval(mx.distributed.all_sum(mx.array(1), group=group.mlx))
 
 
-# The parts ------------------------------------------------------------------------------------------------------------
+# The parts ---------------------------------------------------------------------------------------------------------
 
 
-def note(group: ProcessGroup, what: str) -> None:
+def record_call(group: ProcessGroup, what: str) -> None:
     """Tell the watch of a call, now or at every call of the function that is being traced."""
-    if group.watch is not None:
-        _deferred.on_call(functools.partial(group.watch.called, what))
+    if group.watchdog is not None:
+        _deferred.on_call(functools.partial(group.watchdog.record_call, what))
 
 
-def in_order(array: mx.array) -> mx.array:
+def after_last_collective(array: mx.array) -> mx.array:
     """``array``, not to be computed before the collective that was traced last."""
     memo = _deferred.memo()
     before = None if memo is None else memo.get("collective")
     return array if before is None else mx.depends([array], [before])[0]
 
 
-def started(array: mx.array) -> mx.array:
+def start_collective(array: mx.array) -> mx.array:
     """``array``, the result of a collective, on its way; in a trace the next collective will come after it."""
     memo = _deferred.memo()
     if memo is not None:
@@ -203,29 +206,29 @@ def started(array: mx.array) -> mx.array:
     return array
 
 
-def reduced(group: ProcessGroup, array: mx.array, op: str) -> mx.array:
+def reduce_array(group: ProcessGroup, array: mx.array, op: str) -> mx.array:
     """The sum, mean, max or min of all ranks' arrays, on its way."""
-    sent = in_order(array)
+    sent = after_last_collective(array)
     if array.dtype == mx.bool_:  # MPI has no sums of booleans; that of zeros and ones is their maximum
         sent, op = sent.astype(mx.uint8), "max" if op == "sum" else op
     if op == "mean":
         sent = sent / group.size
     collective = {"max": mx.distributed.all_max, "min": mx.distributed.all_min}.get(op, mx.distributed.all_sum)
-    result = started(collective(sent, group=group.mlx))
+    result = start_collective(collective(sent, group=group.mlx))
     return result if result.dtype == array.dtype else result.astype(array.dtype)
 
 
-def _sent(group: ProcessGroup, array: mx.array, src: int) -> mx.array:
+def _broadcast_array(group: ProcessGroup, array: mx.array, src: int) -> mx.array:
     """Rank ``src``'s array. A sum of its bits, as integers, with zeros: a sum of numbers would lose the sign of -0."""
     words = array.reshape(-1).astype(mx.uint8) if array.dtype == mx.bool_ else array.reshape(-1)
     words = words.view(_UNSIGNED[array.itemsize])
-    words = in_order(words if group.rank == src else mx.zeros_like(words))
-    result = started(mx.distributed.all_sum(words, group=group.mlx))
+    words = after_last_collective(words if group.rank == src else mx.zeros_like(words))
+    result = start_collective(mx.distributed.all_sum(words, group=group.mlx))
     result = result.astype(mx.bool_) if array.dtype == mx.bool_ else result.view(array.dtype)
     return result.reshape(array.shape)
 
 
-def _put(tensor: Tensor, array: mx.array, where: str) -> None:
+def _assign(tensor: Tensor, array: mx.array, where: str) -> None:
     with tape.set_recording(False):
         tensor._become(tape.wrap(array), where)
 
@@ -264,3 +267,32 @@ def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
             yield from _tensors_of(where, value)
     else:
         raise TypeError(f"{where}: wanted modules, optimizers or tensors, got {type(owner).__name__}")
+
+
+# Buckets: a message costs its latency, however short it is ---------------------------------------------------------
+
+
+def bucket_indices(arrays: Sequence[mx.array], limit_bytes: float) -> list[list[int]]:
+    """The positions of ``arrays`` in groups of one dtype and of at most ``limit_bytes``, or of one larger array."""
+    filled: list[list[int]] = []
+    open_ones: dict[mx.Dtype, tuple[list[int], int]] = {}
+    for position, array in enumerate(arrays):
+        bucket, size = open_ones.get(array.dtype, ([], 0))
+        if not bucket or size + array.nbytes > limit_bytes:
+            bucket, size = [], 0
+            filled.append(bucket)
+        bucket.append(position)
+        open_ones[array.dtype] = bucket, size + array.nbytes
+    return filled
+
+
+def apply_flattened(function: Callable[[mx.array], mx.array], arrays: Sequence[mx.array]) -> list[mx.array]:
+    """``function``, which keeps the length, of all ``arrays`` joined to one vector, cut up again."""
+    if len(arrays) == 1:
+        return [function(arrays[0].reshape(-1)).reshape(arrays[0].shape)]
+    vector = function(mx.concatenate([one.reshape(-1) for one in arrays]))
+    results, start = [], 0
+    for one in arrays:
+        results.append(vector[start : start + one.size].reshape(one.shape))
+        start += one.size
+    return results

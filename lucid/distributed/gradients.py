@@ -10,9 +10,8 @@ import mlx.core as mx
 from lucid import _checks, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
-from lucid.distributed.buckets import buckets, through
-from lucid.distributed.collectives import note, reduced
-from lucid.distributed.group import ProcessGroup, current
+from lucid.distributed.collectives import apply_flattened, bucket_indices, record_call, reduce_array
+from lucid.distributed.group import ProcessGroup, current_group
 
 
 def average_gradients(
@@ -49,23 +48,23 @@ def average_gradients(
             raise ValueError(f"{where}: num_samples must be one number, got a tensor of shape {num_samples.shape}")
     elif num_samples is not None:
         num_samples = _checks.integer(where, "num_samples", num_samples, 0)
-    group = current()
+    group = current_group()
     found = [(one, one.grad._array) for one in reversed(listed) if one.grad is not None]
     if group.size == 1:
         return
     described = ", ".join(f"{dtype_name(array.dtype)} {array.shape}" for _, array in found)
     counted = "" if num_samples is None else ", num_samples"
-    note(
+    record_call(
         group,
         f"average_gradients({len(found)} gradients of {len(listed)} parameters{counted}, "
         f"checksum {zlib.crc32(described.encode()):08x})",
     )
 
     def averaged(vector: mx.array) -> mx.array:
-        return reduced(group, vector, "mean") if num_samples is None else _weighted(group, vector, num_samples)
+        return reduce_array(group, vector, "mean") if num_samples is None else _weighted(group, vector, num_samples)
 
-    for positions in buckets([array for _, array in found], bucket_bytes):
-        results = through(averaged, [found[i][1] for i in positions])
+    for positions in bucket_indices([array for _, array in found], bucket_bytes):
+        results = apply_flattened(averaged, [found[i][1] for i in positions])
         for i, array in zip(positions, results, strict=True):
             found[i][0].grad = tape.wrap(array)
 
@@ -80,5 +79,5 @@ def _weighted(group: ProcessGroup, vector: mx.array, num_samples: int | Tensor) 
     count = count.reshape(1).astype(wide.dtype)
     # A rank without samples may have NaN for a gradient, the mean over nothing.
     scaled = mx.where(count > 0, wide * count, 0)
-    sums = reduced(group, mx.concatenate([scaled, count]), "sum")
+    sums = reduce_array(group, mx.concatenate([scaled, count]), "sum")
     return (sums[:-1] / mx.maximum(sums[-1], 1)).astype(vector.dtype)

@@ -14,8 +14,8 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.distributed import init_guard
-from lucid.distributed.launcher import Launch, launch_of
-from lucid.distributed.watch import Watch
+from lucid.distributed.launcher import Launch, read_launch
+from lucid.distributed.watchdog import Watchdog
 
 BACKENDS = ("any", "ring", "mpi", "jaccl", "nccl")
 
@@ -28,11 +28,11 @@ class ProcessGroup:
     size: int = 1
     backend: str | None = None
     mlx: mx.distributed.Group | None = None
-    watch: Watch | None = None
+    watchdog: Watchdog | None = None
 
 
 _group: ProcessGroup | None = None
-_alone: ProcessGroup | None = None  # after the group was left: only the rank remains
+_former: ProcessGroup | None = None  # after the group was left: only the rank remains
 
 
 def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: bool = True) -> None:
@@ -55,7 +55,7 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
     timeout_s = _checks.number(where, "timeout_s", timeout_s, 0, above=True)
     if _group is not None:
         return
-    launch = launch_of()
+    launch = read_launch()
     if launch is None and backend != "any":
         launch = Launch(backend, 0, None)
     if launch is None:
@@ -64,12 +64,12 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
     if backend == "any":
         backend = launch.backend
     with _time_limit(launch, timeout_s):
-        group = _started(backend, launch)
+        group = _start_backend(backend, launch)
         rank, size = group.rank(), group.size()
         if size == 1:
             _group = ProcessGroup(backend=backend)
             return
-        watching = Watch.over(group, launch.addresses) if watch else None
+        watching = Watchdog.start(group, launch.addresses) if watch else None
     _group = ProcessGroup(rank, size, backend, group, watching)
 
 
@@ -79,12 +79,12 @@ def destroy_process_group() -> None:
     A program that ends without it leaves by itself. Long work of one rank after the last collective belongs after it:
     a rank that has not left ten minutes after another is taken for stuck.
     """
-    global _group, _alone
+    global _group, _former
     if _group is None:
         return
-    if _group.watch is not None:
-        _group.watch.leave()
-    _alone = ProcessGroup(rank=_group.rank)
+    if _group.watchdog is not None:
+        _group.watchdog.leave()
+    _former = ProcessGroup(rank=_group.rank)
     _group = None
 
 
@@ -98,7 +98,7 @@ def is_initialized() -> bool:
     return _group is not None
 
 
-def current() -> ProcessGroup:
+def current_group() -> ProcessGroup:
     """The group; before ``init_process_group`` and after ``destroy_process_group`` a group of one.
 
     Raises:
@@ -106,9 +106,9 @@ def current() -> ProcessGroup:
     """
     if _group is not None:
         return _group
-    if _alone is not None:
-        return _alone
-    if launch_of() is not None:
+    if _former is not None:
+        return _former
+    if read_launch() is not None:
         raise RuntimeError(
             "lucid.distributed: this process was launched as one of several; call "
             "lucid.distributed.init_process_group() first, or they all do the same work alone"
@@ -122,7 +122,7 @@ def get_rank() -> int:
     Raises:
         RuntimeError: the process was launched as one of several and has not joined them.
     """
-    return current().rank
+    return current_group().rank
 
 
 def get_world_size() -> int:
@@ -131,15 +131,15 @@ def get_world_size() -> int:
     Raises:
         RuntimeError: the process was launched as one of several and has not joined them.
     """
-    return current().size
+    return current_group().size
 
 
 def get_backend() -> str | None:
     """What carries the messages: "ring", "mpi", "jaccl" or "nccl"; None where there is one process."""
-    return current().backend
+    return current_group().backend
 
 
-def _started(backend: str, launch: Launch) -> mx.distributed.Group:
+def _start_backend(backend: str, launch: Launch) -> mx.distributed.Group:
     if not mx.distributed.is_available(backend):
         reason = "this MLX was built without it"
         if backend == "mpi":

@@ -25,7 +25,7 @@ class Launch:
     addresses: tuple[str, ...] = ()
 
 
-def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
+def read_launch(environment: Mapping[str, str] = os.environ) -> Launch | None:
     """The launch that this process is part of; None when it was started alone, or as the only one.
 
     Raises:
@@ -34,12 +34,12 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
     rank = environment.get("MLX_RANK", "")
     launch = None
     if rank and environment.get("MLX_JACCL_COORDINATOR"):
-        launch = Launch("jaccl", _whole("MLX_RANK", rank), None)
+        launch = Launch("jaccl", _parse_int("MLX_RANK", rank), None)
     elif rank and environment.get("NCCL_HOST_IP"):
         size = environment.get("MLX_WORLD_SIZE", "")
-        launch = Launch("nccl", _whole("MLX_RANK", rank), _whole("MLX_WORLD_SIZE", size))
+        launch = Launch("nccl", _parse_int("MLX_RANK", rank), _parse_int("MLX_WORLD_SIZE", size))
     elif rank and environment.get("MLX_HOSTFILE"):
-        launch = _ring(_whole("MLX_RANK", rank), Path(environment["MLX_HOSTFILE"]))
+        launch = _read_host_file(_parse_int("MLX_RANK", rank), Path(environment["MLX_HOSTFILE"]))
     elif rank:
         raise RuntimeError(
             f"init_process_group: MLX_RANK is {rank} but MLX_HOSTFILE is not set; start with mlx.launch, or name a "
@@ -49,11 +49,13 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
         found = next((environment[name] for name in _MPI_RANKS if environment.get(name)), None)
         total = next((environment[name] for name in _MPI_SIZES if environment.get(name)), None)
         if found is not None:
-            launch = Launch("mpi", _whole("the rank", found), None if total is None else _whole("the size", total))
+            launch = Launch(
+                "mpi", _parse_int("the rank", found), None if total is None else _parse_int("the size", total)
+            )
     return None if launch is None or launch.size == 1 else launch
 
 
-def _ring(rank: int, path: Path) -> Launch:
+def _read_host_file(rank: int, path: Path) -> Launch:
     try:
         text = path.read_text()
         hosts = json.loads(text) if text.strip() else [[""]]  # mlx.launch -n 1 leaves the file empty
@@ -68,7 +70,7 @@ def _ring(rank: int, path: Path) -> Launch:
     return Launch("ring", rank, len(addresses), tuple(one.rpartition(":")[0] for one in addresses[rank]))
 
 
-def _whole(name: str, text: str) -> int:
+def _parse_int(name: str, text: str) -> int:
     if not text.isdecimal():
         raise RuntimeError(f"init_process_group: {name} must be a whole number, got {text!r}")
     return int(text)

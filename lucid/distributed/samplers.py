@@ -11,7 +11,7 @@ from lucid.data.sampler import RandomSampler, Sampler, SequentialSampler
 from lucid.distributed.group import get_rank, get_world_size
 
 
-class _Shared(Sampler):
+class _ShardedSampler(Sampler):
     """The order of a whole epoch, the same on all ranks, and this rank's place among them."""
 
     def __init__(self, dataset: Sized, num_replicas: int | None, rank: int | None, shuffle: bool, seed: int) -> None:
@@ -43,7 +43,7 @@ class _Shared(Sampler):
             self.sampler.set_epoch(epoch)
 
 
-class DistributedSampler(_Shared):
+class DistributedSampler(_ShardedSampler):
     """This rank's part of the indices of ``dataset``: every ``num_replicas``-th of an order that all ranks have.
 
     Where PyTorch's repeats samples until all parts are equally long, here each comes once, and parts may differ by one
@@ -76,7 +76,7 @@ class DistributedSampler(_Shared):
         return len(self.dataset) // self.num_replicas + surplus
 
 
-class DistributedBatchSampler(_Shared):
+class DistributedBatchSampler(_ShardedSampler):
     """This rank's batches: equally many on all ranks, and every sample in one of them.
 
     ``DataLoader(dataset, batch_sampler=DistributedBatchSampler(dataset, batch_size))``. The batches number k of all

@@ -22,7 +22,7 @@ The names are torchmetrics'. Every state is a sum over samples, so results do no
 the states of several processes add up to that of all.
 """
 
-from lucid.metrics.classification import Accuracy, accuracy
+from lucid.metrics._accuracy import Accuracy, accuracy
 from lucid.metrics.confusion import ConfusionMatrix
 from lucid.metrics.mean import MeanMetric
 from lucid.metrics.metric import Metric

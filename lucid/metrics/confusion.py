@@ -6,8 +6,8 @@ import mlx.core as mx
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.metrics.classes import checked_ignore_index, samples_of
 from lucid.metrics.metric import Metric, Sums
+from lucid.metrics.samples import check_ignore_index, parse_samples
 from lucid.ops._types import TensorLike
 
 
@@ -27,16 +27,16 @@ class ConfusionMatrix(Metric):
         if normalize is not None:
             _checks.one_of("ConfusionMatrix", "normalize", normalize, ("true", "pred", "all"))
         self.normalize = normalize
-        self.ignore_index = checked_ignore_index("ConfusionMatrix", ignore_index)
+        self.ignore_index = check_ignore_index("ConfusionMatrix", ignore_index)
         super().__init__({"counts": ((self.num_classes, self.num_classes), mx.int64)})
 
     def update(self, preds: TensorLike, target: TensorLike) -> None:
         """Add a batch of logits, probabilities or class numbers; see ``Accuracy.update``."""
         super().update(preds, target)
 
-    def _of_batch(self, preds: mx.array, target: mx.array) -> Sums:
+    def _batch_sums(self, preds: mx.array, target: mx.array) -> Sums:
         count = self.num_classes
-        samples = samples_of("ConfusionMatrix", preds, target, self.ignore_index)
+        samples = parse_samples("ConfusionMatrix", preds, target, self.ignore_index)
         if samples.logits is not None and samples.logits.shape[1] != count:
             raise ValueError(
                 f"ConfusionMatrix: preds have {samples.logits.shape[1]} classes, wanted num_classes {count}"
@@ -52,7 +52,7 @@ class ConfusionMatrix(Metric):
             found = found.at[place].add(mx.ones(place.shape, mx.int32))
         return {"counts": found[:-1].reshape(count, count)}
 
-    def _value(self, sums: Sums) -> mx.array:
+    def _compute(self, sums: Sums) -> mx.array:
         counts = sums["counts"]
         if self.normalize is None:
             return counts

@@ -30,7 +30,7 @@ class MeanMetric(Metric):
         """
         super().update(value, weight)
 
-    def _of_batch(self, value: TensorLike, weight: TensorLike = 1.0) -> Sums:
+    def _batch_sums(self, value: TensorLike, weight: TensorLike = 1.0) -> Sums:
         values = array("MeanMetric", value, "value").astype(mx.float32)
         weights = array("MeanMetric", weight, "weight").astype(mx.float32)
         if _checks.broadcast_shapes("MeanMetric", values.shape, weights.shape) != values.shape:
@@ -40,7 +40,7 @@ class MeanMetric(Metric):
             f"{name}_rest": mx.array(0.0) for name in _NAMES
         }
 
-    def _plus(self, sums: Sums, more: Sums) -> Sums:
+    def _add(self, sums: Sums, more: Sums) -> Sums:
         found = {}
         for name in _NAMES:
             a, b = sums[f"{name}_sum"], more[f"{name}_sum"]
@@ -53,7 +53,7 @@ class MeanMetric(Metric):
             found[f"{name}_rest"] = sums[f"{name}_rest"] + more[f"{name}_rest"] + mx.where(mx.isfinite(s), lost, 0.0)
         return found
 
-    def _value(self, sums: Sums) -> mx.array:
+    def _compute(self, sums: Sums) -> mx.array:
         value, weight = (sums[f"{name}_sum"] + sums[f"{name}_rest"] for name in _NAMES)
         return value / weight
 

@@ -21,27 +21,27 @@ class Metric:
     it and gives the value of this batch alone.
 
     A subclass hands the shape and dtype of each sum to ``__init__`` and defines two pure functions of arrays:
-    ``_of_batch``, the sums of a batch, and ``_value``, the metric from sums.
+    ``_batch_sums``, the sums of a batch, and ``_compute``, the metric from sums.
     """
 
-    def __init__(self, forms: dict[str, tuple[tuple[int, ...], mx.Dtype]]) -> None:
-        self._forms = forms
+    def __init__(self, state_spec: dict[str, tuple[tuple[int, ...], mx.Dtype]]) -> None:
+        self._state_spec = state_spec
         self._sums = {name: tape.wrap(zeros) for name, zeros in self._zeros().items()}
 
     def _zeros(self) -> Sums:
         # Made anew each time: a trace must not take arrays from outside.
-        return {name: mx.zeros(shape, dtype) for name, (shape, dtype) in self._forms.items()}
+        return {name: mx.zeros(shape, dtype) for name, (shape, dtype) in self._state_spec.items()}
 
-    def _of_batch(self, *args: Any, **kwargs: Any) -> Sums:
-        raise NotImplementedError(f"{type(self).__name__}: define _of_batch()")
+    def _batch_sums(self, *args: Any, **kwargs: Any) -> Sums:
+        raise NotImplementedError(f"{type(self).__name__}: define _batch_sums()")
 
-    def _value(self, sums: Sums) -> mx.array:
-        raise NotImplementedError(f"{type(self).__name__}: define _value()")
+    def _compute(self, sums: Sums) -> mx.array:
+        raise NotImplementedError(f"{type(self).__name__}: define _compute()")
 
     def _batch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sums:
-        return self._of_batch(*map(tape.unwrap, args), **{key: tape.unwrap(value) for key, value in kwargs.items()})
+        return self._batch_sums(*map(tape.unwrap, args), **{key: tape.unwrap(value) for key, value in kwargs.items()})
 
-    def _plus(self, sums: Sums, more: Sums) -> Sums:
+    def _add(self, sums: Sums, more: Sums) -> Sums:
         return {name: sums[name] + more[name].astype(sums[name].dtype) for name in sums}
 
     def _set(self, sums: Sums) -> None:
@@ -54,17 +54,17 @@ class Metric:
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch."""
-        self._set(self._plus(self._arrays(), self._batch(args, kwargs)))
+        self._set(self._add(self._arrays(), self._batch(args, kwargs)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Add a batch, and give the value of this batch alone."""
         batch = self._batch(args, kwargs)
-        self._set(self._plus(self._arrays(), batch))
-        return tape.wrap(self._value(self._plus(self._zeros(), batch)))
+        self._set(self._add(self._arrays(), batch))
+        return tape.wrap(self._compute(self._add(self._zeros(), batch)))
 
     def compute(self) -> Tensor:
         """The value over everything since the start or the last ``reset()``."""
-        return tape.wrap(self._value(self._arrays()))
+        return tape.wrap(self._compute(self._arrays()))
 
     def reset(self) -> None:
         """Start again from nothing."""
@@ -79,9 +79,9 @@ class Metric:
         """
         if type(other) is not type(self):
             raise TypeError(f"{type(self).__name__}.merge: wanted the same kind, got {type(other).__name__}")
-        self._set(self._plus(self._arrays(), self._fitting("merge", other._arrays())))
+        self._set(self._add(self._arrays(), self._check_shapes("merge", other._arrays())))
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """The sums, always the same tensors: what a compiled step carries, and what processes add up."""
@@ -102,11 +102,11 @@ class Metric:
             raise ValueError(
                 f"{type(self).__name__}.load_state_dict: the state must have {', '.join(self._sums)}; got {got}"
             )
-        self._set(self._fitting("load_state_dict", {name: as_array(value) for name, value in state_dict.items()}))
+        self._set(self._check_shapes("load_state_dict", {name: as_array(value) for name, value in state_dict.items()}))
 
-    def _fitting(self, what: str, given: Sums) -> Sums:
+    def _check_shapes(self, what: str, given: Sums) -> Sums:
         for name, array in given.items():
-            shape = self._forms[name][0]
+            shape = self._state_spec[name][0]
             if array.shape != shape:
                 raise ValueError(f"{type(self).__name__}.{what}: {name} must have shape {shape}, got {array.shape}")
-        return {name: array.astype(self._forms[name][1]) for name, array in given.items()}
+        return {name: array.astype(self._state_spec[name][1]) for name, array in given.items()}

@@ -58,8 +58,8 @@ class Adagrad(Optimizer):
             group[name] = _checks.number(self._name, name, group[name], 0.0)
         flag(self._name, "maximize", group["maximize"])
 
-    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
-        start = super()._first_state(group, name, parameter)
+    def _initial_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+        start = super()._initial_state(group, name, parameter)
         if name != "sum" or start is None:
             return start
         return mx.full(start.shape, group["initial_accumulator_value"], start.dtype)

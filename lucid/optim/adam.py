@@ -72,7 +72,7 @@ class Adam(Optimizer):
         lr, beta1, beta2, eps = group.learning_rate, group.momentum, group["betas"][1], group["eps"]
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
         keep = 1 - lr * weight_decay if decoupled else None
-        scheduled = group.cycled is not None  # beta1 is an array then, and no constant of the update
+        scheduled = group.momentum_tensor is not None  # beta1 is an array then, and no constant of the update
         update = _update(None if scheduled else beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 

@@ -45,7 +45,7 @@ class EMA:
     def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = False) -> None:
         self.decay = _checks.probability("EMA", "decay", decay)
         self.warmup = bool(warmup)
-        self._sources = _named(params)
+        self._sources = _named_tensors(params)
         # Tied parameters have several names and one average.
         shared: dict[int, Tensor] = {}
         for source in self._sources.values():
@@ -54,7 +54,7 @@ class EMA:
         self._averages = {name: shared[id(source)] for name, source in self._sources.items()}
         self._pairs = list({id(one): (one, shared[id(one)]) for one in self._sources.values()}.values())
         self._updates = tape.wrap(mx.array(0, mx.int32))
-        self._kept: list[mx.array] | None = None  # the model's own values, while the averages are applied
+        self._backup: list[mx.array] | None = None  # the model's own values, while the averages are applied
 
     @property
     def num_updates(self) -> int:
@@ -79,7 +79,7 @@ class EMA:
         _deferred.evaluate([self._updates._array, *(average._array for _, average in self._pairs)])
 
     def _check_not_applied(self, what: str) -> None:
-        if self._kept is not None:
+        if self._backup is not None:
             raise RuntimeError(f"EMA.{what}: the averages are applied to the model now; call it after the with block")
 
     @contextmanager
@@ -89,16 +89,16 @@ class EMA:
         Raises:
             RuntimeError: they are applied already.
         """
-        if self._kept is not None:
+        if self._backup is not None:
             raise RuntimeError("EMA.applied: the averages are applied already")
-        self._kept = [source._array for source, _ in self._pairs]
+        self._backup = [source._array for source, _ in self._pairs]
         try:
             self.copy_to()
             yield
         finally:
-            for (source, _), array in zip(self._pairs, self._kept, strict=True):
+            for (source, _), array in zip(self._pairs, self._backup, strict=True):
                 source._rebind(array)
-            self._kept = None
+            self._backup = None
 
     def copy_to(self) -> None:
         """Give the averages to the parameters and buffers for good."""
@@ -114,7 +114,7 @@ class EMA:
             name: tape.wrap(self._averages[name]._array.astype(source.dtype)) for name, source in self._sources.items()
         }
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """Every tensor that ``update()`` reads or rebinds, always the same: what a compiled step has to know of."""
@@ -170,7 +170,7 @@ class EMA:
         return f"EMA(decay={self.decay:g}, warmup={self.warmup}, {len(self._pairs)} tensors)"
 
 
-def _named(params: Any) -> dict[str, Tensor]:
+def _named_tensors(params: Any) -> dict[str, Tensor]:
     """The tensors of ``params`` by name."""
     if callable(getattr(params, "named_parameters", None)):
         params = params.state_dict(keep_vars=True)

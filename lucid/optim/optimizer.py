@@ -18,7 +18,7 @@ from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
 from lucid.ops._common import LOW_PRECISION
-from lucid.optim.options import EXECUTION, NOTES, refuse_differentiable
+from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, refuse_differentiable
 from lucid.optim.param_group import ParamGroup
 
 Rule = Callable[[mx.array, mx.array, dict[str, mx.array]], mx.array]
@@ -60,7 +60,7 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    # For subclasses --------------------------------------------------------------------------------------------------
+    # For subclasses -------------------------------------------------------------------------------------------------
 
     def _check(self, group: ParamGroup) -> None:
         """Check the options of a group and bring them into their normal form."""
@@ -77,7 +77,7 @@ class Optimizer:
         """The shape of a piece of state of a parameter of the given shape."""
         return () if name == "step" else shape
 
-    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+    def _initial_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
         """A piece of state before the first step: what the rule takes the absence of this state for.
 
         ``None`` where no value stands for that.
@@ -85,7 +85,7 @@ class Optimizer:
         dtype = mx.float32 if name == "step" else working_dtype(parameter.dtype)
         return mx.zeros(self._state_shape(name, parameter.shape), dtype)
 
-    # Groups ----------------------------------------------------------------------------------------------------------
+    # Groups ---------------------------------------------------------------------------------------------------------
 
     @property
     def _name(self) -> str:
@@ -134,8 +134,8 @@ class Optimizer:
     def _group(self, given: Mapping[str, Any]) -> ParamGroup:
         """A checked group of the options ``given`` and, for what they leave out, the defaults."""
         refuse_differentiable(self._name, given.get("differentiable"))
-        options = {key: value for key, value in given.items() if key not in EXECUTION}
-        unknown = sorted(set(options) - set(self.defaults) - NOTES)
+        options = {key: value for key, value in given.items() if key not in EXECUTION_OPTIONS}
+        unknown = sorted(set(options) - set(self.defaults) - EXTRA_KEYS)
         if unknown:
             known = ", ".join(self.defaults)
             raise ValueError(f"{self._name}: a group has no option {', '.join(map(repr, unknown))}; it has {known}")
@@ -143,11 +143,11 @@ class Optimizer:
         if not isinstance(merged["lr"], Tensor):
             _checks.number(self._name, "lr", merged["lr"], 0.0)
         group = ParamGroup(merged)
-        _checks.number(self._name, "lr", group.rate.item(), 0.0)
+        _checks.number(self._name, "lr", group.lr_tensor.item(), 0.0)
         self._check(group)
         return group
 
-    # The step --------------------------------------------------------------------------------------------------------
+    # The step -------------------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, and schedule the evaluation of what has changed.
@@ -162,8 +162,8 @@ class Optimizer:
             with tape.set_recording(True):
                 loss = closure()
         self._step_calls += 1
-        work = [(group, self._due(group, number)) for number, group in enumerate(self.param_groups)]
-        self._count([p for _, due in work for p in due])
+        work = [(group, self._with_gradient(group, number)) for number, group in enumerate(self.param_groups)]
+        self._increment_steps([p for _, due in work for p in due])
         changed: list[mx.array] = []
         for group, due in work:
             if due:
@@ -171,7 +171,7 @@ class Optimizer:
         _deferred.evaluate(changed)
         return loss
 
-    def _due(self, group: ParamGroup, number: int) -> list[Tensor]:
+    def _with_gradient(self, group: ParamGroup, number: int) -> list[Tensor]:
         due = [p for p in group["params"] if p.grad is not None]
         for p in due:
             if not isinstance(p.grad, Tensor) or p.grad.shape != p.shape:
@@ -184,7 +184,7 @@ class Optimizer:
                 )
         return [p for p in due if p.numel()]  # nothing to update in a parameter without elements
 
-    def _count(self, due: list[Tensor]) -> None:
+    def _increment_steps(self, due: list[Tensor]) -> None:
         """Add one to the step counts, where the rule has use for them.
 
         Parameters that have taken the same steps share one count, so that what a rule derives from it (a bias
@@ -245,7 +245,7 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = tape.wrap(mx.zeros_like(p.grad._array))
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
         """Every tensor that a step reads or rebinds beside parameters and gradients, each once.
@@ -254,9 +254,9 @@ class Optimizer:
         parameters, in a fixed order. From the second step on the list stays the same as long as the same parameters
         have gradients.
         """
-        rates = [group.rate for group in self.param_groups]
-        rates += [group.cycled for group in self.param_groups if group.cycled is not None]
-        states = [tensor for p in self._all() for tensor in self.state.get(p, {}).values()]
+        rates = [group.lr_tensor for group in self.param_groups]
+        rates += [group.momentum_tensor for group in self.param_groups if group.momentum_tensor is not None]
+        states = [tensor for p in self._all_parameters() for tensor in self.state.get(p, {}).values()]
         return list({id(tensor): tensor for tensor in rates + states}.values())
 
     def state_dict(self) -> dict[str, Any]:
@@ -265,7 +265,7 @@ class Optimizer:
         Parameters are numbered through all groups. The dictionary is a snapshot: later steps do not change it.
         ``lucid.optim.flatten_state`` makes it fit for a file.
         """
-        index = {id(p): i for i, p in enumerate(self._all())}
+        index = {id(p): i for i, p in enumerate(self._all_parameters())}
         return {
             "state": {
                 index[id(p)]: {name: tape.wrap(tensor._array) for name, tensor in state.items()}
@@ -297,7 +297,7 @@ class Optimizer:
         if sizes != own_sizes:
             raise ValueError(f"{where}: the optimizer has groups of {own_sizes} parameters, the state of {sizes}")
         groups = [self._loaded_group(where, i, one) for i, one in enumerate(saved)]
-        owners = dict(zip((i for g in saved for i in g["params"]), self._all(), strict=True))
+        owners = dict(zip((i for g in saved for i in g["params"]), self._all_parameters(), strict=True))
         counts: dict[float, Tensor] = {}  # equal counts are shared again
         states: dict[Tensor, dict[str, Tensor]] = {}
         for index, values in state_dict["state"].items():
@@ -309,11 +309,11 @@ class Optimizer:
             if loaded:
                 states[owners[index]] = loaded
         for group, new in zip(self.param_groups, groups, strict=True):
-            group.set_rate(float(new.pop("lr")))
+            group.set_lr(float(new.pop("lr")))
             group.update(new)
         self.state = defaultdict(dict, states)
 
-    def _all(self) -> list[Tensor]:
+    def _all_parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _loaded_group(self, where: str, number: int, saved: Mapping[str, Any]) -> ParamGroup:
@@ -345,7 +345,7 @@ class Optimizer:
             count = len(group["params"])
             elements = sum(p.numel() for p in group["params"])
             shown = {key: value for key, value in group.items() if key not in ("params", "param_names")}
-            options = ", ".join(f"{key}={_shown(value)}" for key, value in shown.items())
+            options = ", ".join(f"{key}={_format_option(value)}" for key, value in shown.items())
             tensors = f"{count} tensor{'' if count == 1 else 's'} of {elements:,} elements"
             lines.append(f"  group {i}: {tensors}, {options}\n")
         return f"{self._name}(\n{''.join(lines)})"
@@ -362,5 +362,5 @@ def _snapshot(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def _shown(value: Any) -> str:
+def _format_option(value: Any) -> str:
     return f"{value.item():g} (a tensor)" if isinstance(value, Tensor) else repr(value)

@@ -7,9 +7,9 @@ from typing import Any
 from lucid import _checks
 
 # Options of PyTorch that say how a step is executed and not what it computes: taken, and of no effect.
-EXECUTION = frozenset(("foreach", "fused", "capturable", "differentiable"))
+EXECUTION_OPTIONS = frozenset(("foreach", "fused", "capturable", "differentiable"))
 # What groups hold beside the options: labels, and what the learning rate schedulers keep there.
-NOTES = frozenset(
+EXTRA_KEYS = frozenset(
     ("params", "param_names", "name", "lr_scale", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 )  # fmt: skip
 

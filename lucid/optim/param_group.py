@@ -13,13 +13,13 @@ from lucid._tensor import Tensor
 class ParamGroup(dict[str, Any]):
     """``{"params": [...], "lr": 0.1, ...}``, read and written like any dictionary.
 
-    ``group["lr"]`` is the number or the one-element Tensor that was set. ``group.rate`` is a Tensor with the same
+    ``group["lr"]`` is the number or the one-element Tensor that was set. ``group.lr_tensor`` is a Tensor with the same
     value that lives as long as the group, so a schedule changes a value and not a constant of the step. So is
     ``group.momentum`` once a schedule has changed the momentum.
     """
 
-    rate: Tensor
-    cycled: Tensor | None = None  # the momentum or the first of the betas, when a schedule changes it
+    lr_tensor: Tensor
+    momentum_tensor: Tensor | None = None  # the momentum or the first of the betas, when a schedule changes it
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__()
@@ -27,10 +27,10 @@ class ParamGroup(dict[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key == "lr":
-            value = self._rate(value)
+            value = self._store_lr(value)
         super().__setitem__(key, value)
-        if self.cycled is not None and key in ("momentum", "betas"):
-            self.cycled._rebind(mx.array(value[0] if key == "betas" else value))
+        if self.momentum_tensor is not None and key in ("momentum", "betas"):
+            self.momentum_tensor._rebind(mx.array(value[0] if key == "betas" else value))
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         if key not in self:
@@ -48,44 +48,44 @@ class ParamGroup(dict[str, Any]):
     @property
     def learning_rate(self) -> mx.array:
         """The learning rate as an array without dimensions."""
-        array = self.rate._array
+        array = self.lr_tensor._array
         if array.dtype != mx.float32:
             array = array.astype(mx.float32)
         return array.reshape(()) if array.ndim else array
 
-    def set_rate(self, value: float) -> None:
+    def set_lr(self, value: float) -> None:
         """Change the learning rate; a Tensor that the user gave as ``lr`` stays the one to read."""
         if isinstance(self["lr"], Tensor):
-            self.rate._rebind(mx.full(self.rate.shape, value, self.rate.dtype))
+            self.lr_tensor._rebind(mx.full(self.lr_tensor.shape, value, self.lr_tensor.dtype))
         else:
             self["lr"] = value
 
     @property
     def momentum(self) -> Any:
         """The momentum or the first of the betas: a number, or an array from the first ``set_momentum`` on."""
-        if self.cycled is not None:
-            return self.cycled._array
+        if self.momentum_tensor is not None:
+            return self.momentum_tensor._array
         return self["betas"][0] if "betas" in self else self["momentum"]
 
     def set_momentum(self, value: float) -> None:
         """Change the momentum or the first of the betas, as schedules do again and again."""
-        if self.cycled is None:
-            self.cycled = tape.wrap(mx.array(value))
+        if self.momentum_tensor is None:
+            self.momentum_tensor = tape.wrap(mx.array(value))
         if "betas" in self:
             self["betas"] = (value, *self["betas"][1:])
         else:
             self["momentum"] = value
 
-    def _rate(self, value: Any) -> Any:
+    def _store_lr(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             if value.numel() != 1 or not value.is_floating_point():
                 got = f"shape {value.shape} and {_checks.dtype_name(value.dtype)}"
                 raise ValueError(f"optimizer: lr must be a number or a floating-point tensor of one element, got {got}")
-            self.rate = value
+            self.lr_tensor = value
             return value
         number = _checks.number("optimizer", "lr", value)
         if isinstance(self.get("lr"), float):
-            self.rate._rebind(mx.array(number))
+            self.lr_tensor._rebind(mx.array(number))
         else:  # the first value, or a Tensor before: that one is the user's and keeps its value
-            self.rate = tape.wrap(mx.array(number))
+            self.lr_tensor = tape.wrap(mx.array(number))
         return number

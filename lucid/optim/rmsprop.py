@@ -65,7 +65,7 @@ class RMSprop(Optimizer):
     def _rule(self, group: ParamGroup) -> Rule:
         lr, alpha, eps = group.learning_rate, group["alpha"], group["eps"]
         weight_decay, momentum, centered = group["weight_decay"], group.momentum, group["centered"]
-        has_momentum = group.cycled is not None or bool(momentum)
+        has_momentum = group.momentum_tensor is not None or bool(momentum)
         mlx_rule: Any = mlx.optimizers.RMSprop(0.0, alpha)
         mlx_rule.state["learning_rate"] = lr
         mlx_rule.eps = eps  # set here because the constructor refuses 0

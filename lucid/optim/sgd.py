@@ -62,9 +62,9 @@ class SGD(Optimizer):
                 f"got momentum {group['momentum']:g} and dampening {group['dampening']:g}"
             )
 
-    def _first_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
+    def _initial_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
         # No buffer takes in a whole gradient when dampening is on, as the missing one does.
-        return None if group["dampening"] else super()._first_state(group, name, parameter)
+        return None if group["dampening"] else super()._initial_state(group, name, parameter)
 
     def _rule(self, group: ParamGroup) -> Rule:
         momentum, dampening, weight_decay = group["momentum"], group["dampening"], group["weight_decay"]
@@ -92,4 +92,4 @@ class SGD(Optimizer):
             state["momentum_buffer"] = own["v"]
             return updated
 
-        return rule if group.cycled is None else scheduled
+        return rule if group.momentum_tensor is None else scheduled

@@ -1,7 +1,7 @@
 """Pickles read as data. Nothing is imported, called or executed.
 
 A pickle is a program for a small stack machine. Most of its instructions build numbers, strings and containers; a few
-name something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these make ``Name`` and
+name something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these make ``Global`` and
 ``Call`` nodes, inert descriptions for the caller to interpret, and a name that is not on the caller's list is refused
 where it stands.
 
@@ -21,18 +21,18 @@ from typing import Any, BinaryIO
 
 # Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB and 13,000
 # instructions. An instruction of one byte can make a dictionary, which takes a hundred.
-_MOST_BYTES = 1 << 24
-_MOST_INSTRUCTIONS = 2_000_000
-_LONGEST_NAME = 256
-_LONGEST_KEY = 4096
-_LONGEST_INTEGER = 256  # bytes
-_LONGEST_TUPLE_AS_KEY = 32
-_MOST_OTHER_KEYS = 10_000  # than strings; an optimizer's state has one for each tensor
+_MAX_BYTES = 1 << 24
+_MAX_INSTRUCTIONS = 2_000_000
+_MAX_NAME_LENGTH = 256
+_MAX_KEY_LENGTH = 4096
+_MAX_INTEGER_BYTES = 256  # bytes
+_MAX_KEY_TUPLE = 32
+_MAX_OTHER_KEYS = 10_000  # than strings; an optimizer's state has one for each tensor
 _ORDERED_DICT = "collections.OrderedDict"
 
 
 @dataclass(frozen=True, eq=False)
-class Name:
+class Global:
     """Something that the pickle would import, such as "torch.FloatStorage"."""
 
     name: str
@@ -64,8 +64,8 @@ def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Per
             sense.
     """
     machine = _Machine(stream, names)
-    for _ in range(_MOST_INSTRUCTIONS):
-        code = machine.take(1)
+    for _ in range(_MAX_INSTRUCTIONS):
+        code = machine.read(1)
         if code == _STOP:
             break
         instruction = _INSTRUCTIONS.get(code)
@@ -73,9 +73,9 @@ def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Per
             raise ValueError(f"its pickle uses {_REFUSED.get(code, f'the unknown instruction {code!r}')}")
         instruction(machine)
     else:
-        raise ValueError(f"its pickle has more than {_MOST_INSTRUCTIONS:,} instructions")
+        raise ValueError(f"its pickle has more than {_MAX_INSTRUCTIONS:,} instructions")
     value = machine.pop()
-    if machine.stack or machine.outer:
+    if machine.stack or machine.metastack:
         raise ValueError("its pickle ends with values left over")
     return value, machine.persistent
 
@@ -86,30 +86,30 @@ class _Machine:
     def __init__(self, stream: BinaryIO, names: Collection[str]) -> None:
         self.stream = stream
         self.names = names
-        self.left = _MOST_BYTES
+        self.left = _MAX_BYTES
         self.stack: list[Any] = []
-        self.outer: list[list[Any]] = []
+        self.metastack: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.persistent: list[Persistent] = []
-        self.keys = Keys()
+        self.keys = KeyChecker()
 
-    def take(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         self.left -= size
         if self.left < 0:
-            raise ValueError(f"its pickle, or something in it, is larger than {_MOST_BYTES >> 20} MiB")
+            raise ValueError(f"its pickle, or something in it, is larger than {_MAX_BYTES >> 20} MiB")
         data = self.stream.read(size)
         if len(data) != size:
             raise ValueError("its pickle breaks off")
         return data
 
     def unsigned(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "little")
+        return int.from_bytes(self.read(size), "little")
 
     def text(self, size_of_length: int) -> str:
-        return _decoded(self.take(self.unsigned(size_of_length)))
+        return _decoded(self.read(self.unsigned(size_of_length)))
 
     def line(self) -> str:
-        found = self.stream.readline(_LONGEST_NAME)
+        found = self.stream.readline(_MAX_NAME_LENGTH)
         self.left -= len(found)
         if not found.endswith(b"\n"):
             raise ValueError("its pickle has a name without end")
@@ -124,10 +124,10 @@ class _Machine:
         return self.stack.pop()
 
     def pop_to_mark(self) -> list[Any]:
-        if not self.outer:
+        if not self.metastack:
             raise ValueError("its pickle goes back to a mark that it has not set")
         found = self.stack
-        self.stack = self.outer.pop()
+        self.stack = self.metastack.pop()
         return found
 
     def top(self, kind: type) -> Any:
@@ -141,18 +141,18 @@ class _Machine:
         full = f"{module}.{name}"
         if full != _ORDERED_DICT and full not in self.names:
             raise ValueError(
-                f"its pickle asks for {full[:_LONGEST_NAME]!r}, which is not imported: only tensors of MLX's dtypes "
+                f"its pickle asks for {full[:_MAX_NAME_LENGTH]!r}, which is not imported: only tensors of MLX's dtypes "
                 "and plain containers are read; "
                 "in PyTorch, torch.save(model.state_dict(), ...) writes a file of these alone"
             )
-        self.push(Name(full))
+        self.push(Global(full))
 
-    def remember(self, index: int) -> None:
+    def memoize(self, index: int) -> None:
         if not self.stack:
             raise ValueError("its pickle remembers a value from an empty stack")
         self.memo[index] = self.stack[-1]
 
-    def recall(self, index: int) -> None:
+    def push_memo(self, index: int) -> None:
         if index not in self.memo:
             raise ValueError(f"its pickle recalls value {index}, which it has not made")
         self.push(self.memo[index])
@@ -172,7 +172,7 @@ class _Machine:
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
-        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+        if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise ValueError("its pickle calls something that is no function")
         if function.name != _ORDERED_DICT:
             self.push(Call(function.name, arguments))
@@ -190,24 +190,24 @@ class _Machine:
         if not isinstance(attributes, dict) or attributes.keys() != {"_metadata"}:
             raise ValueError("its pickle sets attributes of an object (instruction BUILD)")
 
-    def refer(self) -> None:
+    def push_persistent(self) -> None:
         self.persistent.append(Persistent(self.pop()))
         self.push(self.persistent[-1])
 
-    def begin(self) -> None:
-        self.outer.append(self.stack)
+    def push_mark(self) -> None:
+        self.metastack.append(self.stack)
         self.stack = []
 
-    def announce(self) -> None:
+    def check_protocol(self) -> None:
         version = self.unsigned(1)
         if not 2 <= version <= 5:
             raise ValueError(f"its pickle is of protocol {version}; 2 to 5 are read")
 
-    def last(self, count: int) -> list[Any]:
+    def pop_many(self, count: int) -> list[Any]:
         return [self.pop() for _ in range(count)][::-1]
 
 
-class Keys:
+class KeyChecker:
     """Checks the keys of dictionaries and the members of sets, so that no choice of them makes look-ups slow.
 
     Strings are hashed with a secret. Numbers and tuples can be chosen so that they collide: each look-up then walks
@@ -224,17 +224,15 @@ class Keys:
         tuple, a million deep, would overflow C's stack.
         """
         parts = key if isinstance(key, tuple) else (key,)
-        if len(parts) > _LONGEST_TUPLE_AS_KEY or not all(
-            one is None or isinstance(one, str | int | float) for one in parts
-        ):
+        if len(parts) > _MAX_KEY_TUPLE or not all(one is None or isinstance(one, str | int | float) for one in parts):
             raise ValueError(
                 f"its pickle uses a {type(key).__name__} as a key; wanted numbers, strings or short tuples of them"
             )
-        if any(isinstance(one, str) and len(one) > _LONGEST_KEY for one in parts):
-            raise ValueError(f"its pickle uses a key of more than {_LONGEST_KEY} letters")
+        if any(isinstance(one, str) and len(one) > _MAX_KEY_LENGTH for one in parts):
+            raise ValueError(f"its pickle uses a key of more than {_MAX_KEY_LENGTH} letters")
         self._others += not isinstance(key, str)
-        if self._others > _MOST_OTHER_KEYS:
-            raise ValueError(f"its pickle uses more than {_MOST_OTHER_KEYS:,} keys that are no strings")
+        if self._others > _MAX_OTHER_KEYS:
+            raise ValueError(f"its pickle uses more than {_MAX_OTHER_KEYS:,} keys that are no strings")
         return key
 
 
@@ -246,19 +244,19 @@ def _decoded(data: bytes) -> str:
 
 
 def _unpack(code: str, machine: _Machine) -> Any:
-    return struct.unpack(code, machine.take(struct.calcsize(code)))[0]
+    return struct.unpack(code, machine.read(struct.calcsize(code)))[0]
 
 
 def _integer(machine: _Machine, size: int) -> int:
-    if size > _LONGEST_INTEGER:
+    if size > _MAX_INTEGER_BYTES:
         raise ValueError(f"its pickle has an integer of {size} bytes")
-    return int.from_bytes(machine.take(size), "little", signed=True)
+    return int.from_bytes(machine.read(size), "little", signed=True)
 
 
 _STOP = b"."
 _INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
-    b"\x80": _Machine.announce,
-    b"\x95": lambda m: m.take(8),  # the length of what follows, for readers that fetch it at once
+    b"\x80": _Machine.check_protocol,
+    b"\x95": lambda m: m.read(8),  # the length of what follows, for readers that fetch it at once
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
@@ -272,27 +270,27 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"X": lambda m: m.push(m.text(4)),
     b"\x8d": lambda m: m.push(m.text(8)),
     b")": lambda m: m.push(()),
-    b"\x85": lambda m: m.push(tuple(m.last(1))),
-    b"\x86": lambda m: m.push(tuple(m.last(2))),
-    b"\x87": lambda m: m.push(tuple(m.last(3))),
-    b"(": _Machine.begin,
+    b"\x85": lambda m: m.push(tuple(m.pop_many(1))),
+    b"\x86": lambda m: m.push(tuple(m.pop_many(2))),
+    b"\x87": lambda m: m.push(tuple(m.pop_many(3))),
+    b"(": _Machine.push_mark,
     b"t": lambda m: m.push(tuple(m.pop_to_mark())),
     b"]": lambda m: m.push([]),
-    b"a": lambda m: m.append(m.last(1)),
+    b"a": lambda m: m.append(m.pop_many(1)),
     b"e": lambda m: m.append(m.pop_to_mark()),
     b"}": lambda m: m.push({}),
-    b"s": lambda m: m.set_items(m.last(2)),
+    b"s": lambda m: m.set_items(m.pop_many(2)),
     b"u": lambda m: m.set_items(m.pop_to_mark()),
     b"\x8f": lambda m: m.push(set()),
     b"\x90": lambda m: m.add(m.pop_to_mark()),
-    b"q": lambda m: m.remember(m.unsigned(1)),
-    b"r": lambda m: m.remember(m.unsigned(4)),
-    b"\x94": lambda m: m.remember(len(m.memo)),
-    b"h": lambda m: m.recall(m.unsigned(1)),
-    b"j": lambda m: m.recall(m.unsigned(4)),
+    b"q": lambda m: m.memoize(m.unsigned(1)),
+    b"r": lambda m: m.memoize(m.unsigned(4)),
+    b"\x94": lambda m: m.memoize(len(m.memo)),
+    b"h": lambda m: m.push_memo(m.unsigned(1)),
+    b"j": lambda m: m.push_memo(m.unsigned(4)),
     b"c": lambda m: m.name(m.line(), m.line()),
-    b"\x93": lambda m: m.name(*m.last(2)),
-    b"Q": _Machine.refer,
+    b"\x93": lambda m: m.name(*m.pop_many(2)),
+    b"Q": _Machine.push_persistent,
     b"R": _Machine.call,
     b"b": _Machine.set_attributes,
 }

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from lucid.serialization.pickle_reader import read_pickle
-from lucid.serialization.pytorch_objects import NAMES, Objects
-from lucid.serialization.pytorch_tensors import Allowance, Storages, storage_of
+from lucid.serialization.pytorch_objects import NAMES, ObjectBuilder
+from lucid.serialization.pytorch_tensors import ByteBudget, Storages, parse_storage
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
@@ -66,20 +66,20 @@ def _read_zip(file: BinaryIO, file_size: int) -> Any:
         if len(folders) != 1:
             raise ValueError(f"of the members NAME/data.pkl that torch.save writes, the zip archive has {len(folders)}")
         [folder] = folders
-        allowed = Allowance(file_size)
+        budget = ByteBudget(file_size)
 
         def read(name: str) -> bytes:
             full = f"{folder}/{name}"
             if full not in members:
                 raise ValueError(f"the zip archive has no member {full!r}")
-            return _content(archive, members[full], allowed)
+            return _content(archive, members[full], budget)
 
         order = read("byteorder") if f"{folder}/byteorder" in members else b"little"
         if order not in (b"little", b"big"):
             raise ValueError(f"its byteorder must be little or big, got {order[:20]!r}")
         root, _ = read_pickle(io.BytesIO(read("data.pkl")), NAMES)
         storages = Storages(lambda key: read(f"data/{key}"), file_size, swapped=order == b"big")
-        return Objects(storages).make(root)
+        return ObjectBuilder(storages).make(root)
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -96,12 +96,12 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: Allowance) -> bytes:
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: ByteBudget) -> bytes:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"the member {member.filename!r} is compressed in a way that PyTorch does not use")
     if member.flag_bits & _ENCRYPTED:
         raise ValueError(f"the member {member.filename!r} is encrypted")
-    allowed.spend(member.file_size, f"member {member.filename!r}")
+    budget.spend(member.file_size, f"member {member.filename!r}")
     with archive.open(member) as content:
         # The size is given: read() alone would unpack all there is, whatever size the archive claims.
         data = content.read(member.file_size)
@@ -126,7 +126,7 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
     root, references = read_pickle(file, NAMES)
     keys, _ = read_pickle(file, ())
     try:
-        item_sizes = {key: dtype.size for key, dtype, _ in map(storage_of, references)}
+        item_sizes = {key: dtype.size for key, dtype, _ in map(parse_storage, references)}
     except TypeError:
         raise ValueError("its pickle refers to something that is no storage") from None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(item_sizes):
@@ -143,4 +143,4 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         file.seek(places[key][0])
         return file.read(places[key][1])
 
-    return Objects(Storages(read, file_size, swapped=facts.get("little_endian") is False)).make(root)
+    return ObjectBuilder(Storages(read, file_size, swapped=facts.get("little_endian") is False)).make(root)

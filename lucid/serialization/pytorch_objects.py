@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from lucid._tensor import Tensor
-from lucid.serialization.pickle_reader import Call, Keys, Name, Persistent
+from lucid.serialization.pickle_reader import Call, Global, KeyChecker, Persistent
 from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
 
-_DEEPEST = 100  # containers in containers
-_MOST_VALUES = 10_000_000  # counted as often as they are reached: some forty lists of two lists stand for a trillion
-_MOST_ARGUMENTS = 4  # of a call that makes no tensor
-_MOST_COPIED = 1_000_000  # values in all such calls together
+_MAX_DEPTH = 100  # containers in containers
+_MAX_VALUES = 10_000_000  # counted as often as they are reached: some forty lists of two lists stand for a trillion
+_MAX_ARGUMENTS = 4  # of a call that makes no tensor
+_MAX_COPIED = 1_000_000  # values in all such calls together
 
 NAMES = frozenset(
     {
@@ -26,17 +26,17 @@ NAMES = frozenset(
         "torch.device",
     }
 )
-"""What the pickle may mention; ``Objects`` knows what each means."""
+"""What the pickle may mention; ``ObjectBuilder`` knows what each means."""
 
 
-class Objects:
+class ObjectBuilder:
     """Makes tensors with ``storages``, and the containers around them."""
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
         self._made: dict[int, tuple[Any, int]] = {}  # by the node's id: the object, and how many values it stands for
         self._open: set[int] = set()  # nodes that are being made, each inside the one before
-        self._keys = Keys()
+        self._keys = KeyChecker()
         self._copied = 0  # values that calls were given, which may be the same every time
 
     def make(self, node: Any) -> Any:
@@ -51,21 +51,21 @@ class Objects:
     def _make(self, node: Any) -> tuple[Any, int]:
         if node is None or isinstance(node, str | int | float):
             return node, 1
-        if isinstance(node, Name) and node.name in DTYPES:
+        if isinstance(node, Global) and node.name in DTYPES:
             return DTYPES[node.name], 1
-        if isinstance(node, Name | Persistent):
-            what = node.name if isinstance(node, Name) else "a storage by itself"
+        if isinstance(node, Global | Persistent):
+            what = node.name if isinstance(node, Global) else "a storage by itself"
             raise ValueError(f"it holds {what}, which is neither a tensor nor a plain container")
         if id(node) in self._made:
             return self._made[id(node)]
         if id(node) in self._open:
             raise ValueError(f"it holds a {type(node).__name__} that contains itself")
-        if len(self._open) >= _DEEPEST:
-            raise ValueError(f"its containers are nested deeper than {_DEEPEST}")
+        if len(self._open) >= _MAX_DEPTH:
+            raise ValueError(f"its containers are nested deeper than {_MAX_DEPTH}")
         self._open.add(id(node))
         value, count = self._call(node) if isinstance(node, Call) else self._container(node)
-        if count > _MOST_VALUES:
-            raise ValueError(f"its containers stand for more than {_MOST_VALUES:,} values")
+        if count > _MAX_VALUES:
+            raise ValueError(f"its containers stand for more than {_MAX_VALUES:,} values")
         self._open.remove(id(node))
         self._made[id(node)] = value, count
         return value, count
@@ -87,10 +87,10 @@ class Objects:
         try:
             if node.name.startswith("torch._utils._rebuild_tensor"):
                 return self._storages.tensor(node.arguments, typed=node.name.endswith("v3")), 1
-            arguments, count = self._all(node.arguments[: _MOST_ARGUMENTS + 1])
+            arguments, count = self._all(node.arguments[: _MAX_ARGUMENTS + 1])
             self._copied += count
-            if self._copied > _MOST_COPIED:
-                raise ValueError(f"it makes sets, sizes and counters of more than {_MOST_COPIED:,} values")
+            if self._copied > _MAX_COPIED:
+                raise ValueError(f"it makes sets, sizes and counters of more than {_MAX_COPIED:,} values")
             return self._value(node.name.rpartition(".")[2], *arguments), count
         except TypeError:
             raise ValueError(f"it calls {node.name} with other arguments than PyTorch does") from None

@@ -11,15 +11,15 @@ import numpy as np
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.serialization.pickle_reader import Name, Persistent
+from lucid.serialization.pickle_reader import Global, Persistent
 
-_MOST_DIMS = 32
-_LARGEST_SIZE = 2**31 - 1  # of a dimension, in MLX
-_LONGEST_KEY = 100  # of a storage; PyTorch's are numbers
+_MAX_DIMS = 32
+_MAX_SIZE = 2**31 - 1  # of a dimension, in MLX
+_MAX_KEY_LENGTH = 100  # of a storage; PyTorch's are numbers
 # Views may overlap and a stride may be 0, so tensors can be larger than the file. Not without bounds: whoever computes
 # with such a tensor pays for its size.
 _SPARE_BYTES = 1 << 26
-_MOST_TIMES_THE_FILE = 8
+_MAX_EXPANSION = 8
 
 STORAGES = {
     "torch.DoubleStorage": mx.float64,
@@ -35,18 +35,18 @@ STORAGES = {
     "torch.ComplexFloatStorage": mx.complex64,
     "torch.storage.UntypedStorage": mx.uint8,  # its tensors say their dtypes themselves
 }
-_NAMED_ALIKE = (
+_SHARED_DTYPE_NAMES = (
     *("float64", "float32", "float16", "bfloat16", "complex64", "bool"),
     *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
 )
-DTYPES = {f"torch.{name}": _checks.dtype("load", name) for name in _NAMED_ALIKE}
+DTYPES = {f"torch.{name}": _checks.dtype("load", name) for name in _SHARED_DTYPE_NAMES}
 
 
-class Allowance:
+class ByteBudget:
     """How many bytes a file of a given size may unfold to. Honest files need about as many as they have."""
 
     def __init__(self, file_size: int) -> None:
-        self._left = _SPARE_BYTES + _MOST_TIMES_THE_FILE * file_size
+        self._left = _SPARE_BYTES + _MAX_EXPANSION * file_size
 
     def spend(self, size: int, what: str) -> None:
         """Take ``size`` bytes off. Raises ValueError when there are not that many."""
@@ -60,7 +60,7 @@ class Storages:
 
     def __init__(self, read: Callable[[str], bytes], file_size: int, swapped: bool = False) -> None:
         self._read = read
-        self._allowed = Allowance(file_size)
+        self._budget = ByteBudget(file_size)
         self._swapped = swapped
         self._rows: dict[tuple[str, mx.Dtype], mx.array] = {}
 
@@ -77,14 +77,14 @@ class Storages:
         dtype = rest.pop(0) if typed else None
         if any(rest):  # PyTorch notes there that the values are still to be negated or conjugated
             raise ValueError("it holds a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
-        sizes, strides = _naturals(size), _naturals(stride)
-        [start] = _naturals((offset,))
+        sizes, strides = _non_negative_ints(size), _non_negative_ints(stride)
+        [start] = _non_negative_ints((offset,))
         if len(sizes) != len(strides):
             raise ValueError(f"it holds a tensor with {len(sizes)} sizes and {len(strides)} strides")
-        if max(sizes, default=0) > _LARGEST_SIZE:
-            raise ValueError(f"it holds a tensor of size {sizes}; a dimension has at most {_LARGEST_SIZE} values")
+        if max(sizes, default=0) > _MAX_SIZE:
+            raise ValueError(f"it holds a tensor of size {sizes}; a dimension has at most {_MAX_SIZE} values")
         row = self._row(storage, dtype)
-        self._allowed.spend(math.prod(max(one, 1) for one in sizes) * row.dtype.size, f"a tensor of size {sizes}")
+        self._budget.spend(math.prod(max(one, 1) for one in sizes) * row.dtype.size, f"a tensor of size {sizes}")
         if 0 in sizes:
             return tape.wrap(mx.zeros(sizes, row.dtype))
         end = start + sum((one - 1) * step for one, step in zip(sizes, strides, strict=True)) + 1
@@ -103,10 +103,10 @@ class Storages:
         """The values of a storage, one after the other."""
         if not isinstance(storage, Persistent):
             raise TypeError
-        key, own, count = storage_of(storage)
+        key, own, count = parse_storage(storage)
         wanted = own
         if dtype is not None:
-            if not isinstance(dtype, Name) or dtype.name not in DTYPES:
+            if not isinstance(dtype, Global) or dtype.name not in DTYPES:
                 raise TypeError
             wanted = DTYPES[dtype.name]
         if (key, wanted) not in self._rows:
@@ -119,7 +119,7 @@ class Storages:
         return self._rows[key, wanted]
 
 
-def storage_of(node: Persistent) -> tuple[str, mx.Dtype, int]:
+def parse_storage(node: Persistent) -> tuple[str, mx.Dtype, int]:
     """Key, dtype and number of values of the storage that ``node`` refers to.
 
     Raises:
@@ -127,18 +127,18 @@ def storage_of(node: Persistent) -> tuple[str, mx.Dtype, int]:
     """
     match node.identifier:
         # The sixth is of PyTorch before 0.4: one storage as a part of another.
-        case ("storage", Name(name=kind), str(key), str(), int(count)) | (
-            "storage", Name(name=kind), str(key), str(), int(count), None
-        ) if kind in STORAGES and count >= 0 and len(key) <= _LONGEST_KEY:  # fmt: skip
+        case ("storage", Global(name=kind), str(key), str(), int(count)) | (
+            "storage", Global(name=kind), str(key), str(), int(count), None
+        ) if kind in STORAGES and count >= 0 and len(key) <= _MAX_KEY_LENGTH:  # fmt: skip
             return key, STORAGES[kind], count
     raise TypeError
 
 
-def _naturals(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, tuple | list) or not all(type(one) is int for one in values[:_MOST_DIMS]):
+def _non_negative_ints(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, tuple | list) or not all(type(one) is int for one in values[:_MAX_DIMS]):
         raise TypeError
-    if len(values) > _MOST_DIMS:
-        raise ValueError(f"it holds a tensor of {len(values)} dimensions; {_MOST_DIMS} are read")
+    if len(values) > _MAX_DIMS:
+        raise ValueError(f"it holds a tensor of {len(values)} dimensions; {_MAX_DIMS} are read")
     if any(one < 0 for one in values):
         raise ValueError(f"it holds a tensor with a negative size, stride or offset: {tuple(values)}")
     return tuple(values)

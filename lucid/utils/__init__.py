@@ -1,5 +1,5 @@
 """Tools around training: recomputing instead of storing."""
 
-from lucid.utils.recompute import checkpoint
+from lucid.utils._checkpoint import checkpoint
 
 __all__ = ["checkpoint"]

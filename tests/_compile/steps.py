@@ -1,4 +1,4 @@
-"""Small training steps that the tests run eagerly and compiled."""
+"""Small training steps that tests run both eagerly and compiled."""
 
 import numpy as np
 
@@ -39,12 +39,12 @@ def small_step(model=None, optimizer=None):
 
 
 def everything(model, optimizer):
-    """All values of a training run as nested lists, to be compared."""
+    """All values of a training run as nested lists, for comparison."""
     state = optimizer.state_dict()["state"]
     return {
         "model": {name: tensor.tolist() for name, tensor in model.state_dict().items()},
         "gradients": [None if p.grad is None else p.grad.tolist() for p in model.parameters()],
         "optimizer": {i: {name: tensor.tolist() for name, tensor in one.items()} for i, one in state.items()},
-        "rates": [group.rate.item() for group in optimizer.param_groups],
+        "rates": [group.lr_tensor.item() for group in optimizer.param_groups],
         "key": lucid.random.get_state().tolist(),
     }

@@ -1,4 +1,4 @@
-"""The key of a call: equal for calls that one graph can serve, and different otherwise."""
+"""Keys of calls are equal exactly if one graph fits them."""
 
 from collections import namedtuple
 
@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 from lucid import nn, optim
-from lucid._compile.arguments import Arguments, Shape, described
+from lucid._compile.arguments import Arguments, Structure, describe
 
 Pair = namedtuple("Pair", ["first", "second"])
 
@@ -17,7 +17,7 @@ def key(*args, **kwargs):
     return Arguments("here", args, kwargs, {}).key
 
 
-def test_values_of_tensors_do_not_matter_but_shapes_dtypes_and_python_values_do():
+def test_keys_depend_on_shapes_dtypes_and_python_values():
     x = lucid.ones(2)
     assert key(x, [1, {"a": x}]) == key(lucid.zeros(2), [1, {"a": lucid.zeros(2)}]) or "again" in str(key(x, [x]))
     assert key(x) == key(lucid.zeros(2)) == key(np.ones(2, np.float32)) == key(np.ones(2))
@@ -29,23 +29,23 @@ def test_values_of_tensors_do_not_matter_but_shapes_dtypes_and_python_values_do(
     assert len(set(different)) == len(different)
 
 
-def test_keywords_are_taken_in_any_order():
+def test_the_order_of_keywords_does_not_matter():
     assert key(a=1, b=lucid.ones(1)) == key(b=lucid.ones(1), a=1)
 
 
-def test_arguments_are_emptied_and_filled_again():
+def test_structure_round_trip():
     x, raw = lucid.ones(2), mx.zeros(3)
     args = ([x, (raw, 5)], Pair(x, "word"))
-    shape = Shape.of(args, {"k": np.ones(1)}, {})
+    shape = Structure.of(args, {"k": np.ones(1)}, {})
     new, array, third = lucid.zeros(2), mx.ones(3), lucid.zeros(1)
-    filled, kwargs = shape.filled(state=[], tensor=[new, third], array=[array])
+    filled, kwargs = shape.fill(state=[], tensor=[new, third], array=[array])
     assert filled[0][0] is new and filled[0][1][0] is array and filled[0][1][1] == 5
     assert isinstance(filled[1], Pair) and filled[1].first is new and filled[1].second == "word"
     assert kwargs["k"] is third and args[0][0] is x
 
 
-def test_every_leaf_is_described():
-    words = described(([lucid.ones(2)], 3), {"flag": {"a": np.ones(1)}}, ["images"])
+def test_every_argument_is_described():
+    words = describe(([lucid.ones(2)], 3), {"flag": {"a": np.ones(1)}}, ["images"])
     assert words == {
         "the length of images": "1", "images[0]": "float32 (2,)", "argument 1": "3", "flag['a']": "float64 (1,)",
     }  # fmt: skip
@@ -54,11 +54,11 @@ def test_every_leaf_is_described():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({1, 2}, "arguments must be tensors, arrays, .* or Python values with a hash, got set"),
-        (nn.ReLU(), r"an argument is a ReLU that is not in state, and its tensors would be frozen; list it"),
+        ({1, 2}, "arguments must be tensors, arrays, .* or hashable Python values, got set"),
+        (nn.ReLU(), r"an argument is a ReLU that is not in state, so its tensors would be frozen; list it"),
         (optim.SGD([lucid.ones(1, requires_grad=True)]), "an argument is a SGD that is not in state"),
     ],
 )
-def test_what_cannot_be_an_argument(value, message):
+def test_unsupported_arguments(value, message):
     with pytest.raises(TypeError, match=r"compile\(<lambda>\): " + message):
         lucid.compile(lambda x: x)(value)

@@ -1,4 +1,4 @@
-"""The result of a compiled function can be differentiated outside of it."""
+"""Results of compiled functions can be differentiated outside them."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from lucid import nn, optim
 from tests._compile.steps import batches, small_model
 
 
-def test_a_compiled_model_trains_as_the_model():
+def test_a_compiled_model_trains_like_the_model():
     def run(compiled):
         lucid.manual_seed(2)
         model = nn.Sequential(small_model(), nn.BatchNorm1d(3), nn.Dropout(0.3))
@@ -38,7 +38,7 @@ def test_gradients_of_arguments_and_through_several_results():
     x, scale = lucid.tensor([0.3, -0.7, 1.1], requires_grad=True), lucid.tensor(2.0, requires_grad=True)
     for _ in range(2):
         x.grad = scale.grad = None
-        source = x * 1.0  # computed outside: its graph goes on
+        source = x * 1.0  # computed outside: gradients flow on through its graph
         out = function(source, scale)
         assert not out["b"][1].requires_grad
         (out["a"] + (out["b"][0] * lucid.tensor([1.0, 2.0, 3.0])).sum()).backward()
@@ -48,13 +48,13 @@ def test_gradients_of_arguments_and_through_several_results():
     assert function.retraces.count == 0
 
 
-def test_what_was_not_used_gets_no_gradient():
+def test_unused_arguments_get_no_gradient():
     used, unused = lucid.ones(2, requires_grad=True), lucid.ones(2, requires_grad=True)
     lucid.compile(lambda a, b: (a * 3).sum() + b.detach().sum())(used, unused).backward()
     assert used.grad.tolist() == [3, 3] and unused.grad is None
 
 
-def test_a_second_backward_and_a_second_derivative_are_answered():
+def test_a_second_backward_and_second_derivatives_are_refused():
     x = lucid.ones(2, requires_grad=True)
     square = lucid.compile(lambda x: (x * x).sum())
     out = square(x)
@@ -65,5 +65,5 @@ def test_a_second_backward_and_a_second_derivative_are_answered():
     out.backward(retain_graph=True)
     out.backward()
     assert x.grad.tolist() == [6, 6]
-    with pytest.raises(RuntimeError, match="create_graph through a compiled function is not offered"):
+    with pytest.raises(RuntimeError, match="create_graph=True is not supported through a compiled function"):
         lucid.autograd.grad(square(x), x, create_graph=True)

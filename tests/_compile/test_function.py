@@ -1,4 +1,4 @@
-"""Compiled training steps and eager ones agree; nothing but a new shape or Python value traces again."""
+"""Compiled and eager training steps agree; only new shapes and Python values cause a retrace."""
 
 import platform
 import warnings
@@ -12,13 +12,13 @@ import lucid.nn.functional as F
 from lucid import data, models, nn, optim
 from tests._compile.steps import batches, everything, small_model, small_step
 
-# On the CPU of a PC, compiled kernels round as eager ones do: plain x86-64 has no fused multiply-add. Elsewhere a
-# compiler may contract a * b + c in one of the two.
+# On x86-64 CPUs compiled kernels round as eager ones do: the baseline has no fused multiply-add. Elsewhere a compiler
+# may contract a * b + c in one of the two.
 ROUNDING = 0.0 if lucid.ones(1).device == "cpu" and platform.machine() in ("x86_64", "AMD64") else 1e-5
 
 
 def close(a, b, tolerance):
-    """Compare two nested results; ``tolerance`` 0 wants the same bits."""
+    """Compare two nested results; ``tolerance`` 0 means bitwise equal."""
     if isinstance(a, tuple):
         a, b = list(a), list(b)
     if isinstance(a, dict):
@@ -36,7 +36,7 @@ def close(a, b, tolerance):
 
 
 def train(make, compiled, count=12, **kwargs):
-    """Losses, all state, and how often Python ran, of ``count`` steps with a schedule."""
+    """Losses, all state, and the number of Python calls in ``count`` steps with a schedule."""
     lucid.manual_seed(5)
     model, optimizer, step = make()
     calls = []
@@ -61,7 +61,7 @@ def agree(make, tolerance=ROUNDING, **kwargs):
     compiled, compiled_state, traces = train(make, True, **kwargs)
     close(eager, compiled, tolerance)
     close(eager_state, compiled_state, tolerance)
-    assert traces == 2, "the first call, which makes the state, and one trace for all others"
+    assert traces == 2, "one trace that creates the state, and one for all other calls"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_optimizers_with_a_schedule(kind, options):
     ],
     ids=["sgd", "nesterov", "adamw", "rmsprop", "lion", "muon"],
 )
-def test_a_schedule_of_the_momentum_traces_no_more_than_one_of_the_rate(kind, options):
+def test_momentum_schedules_do_not_retrace(kind, options):
     def run(compiled):
         model = small_model()
         parameters = [p for p in model.parameters() if p.ndim == 2]
@@ -120,7 +120,7 @@ def test_a_schedule_of_the_momentum_traces_no_more_than_one_of_the_rate(kind, op
 
 
 def test_batch_norm_and_dropout():
-    """Running statistics move and every call draws the masks that the eager run draws from the same seed."""
+    """Running statistics are updated, and dropout masks are those of the eager run with the same seed."""
 
     def make():
         model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 3))
@@ -147,7 +147,7 @@ def test_convnext_with_drop_path_and_clipping():
     agree(make, tolerance=10 * ROUNDING, count=10, features=192)
 
 
-def test_masks_differ_from_call_to_call_and_follow_the_seed():
+def test_masks_differ_between_calls_and_follow_the_seed():
     dropout = lucid.compile(lambda x: F.dropout(x, 0.5))
     x = lucid.ones(64)
     lucid.manual_seed(1)
@@ -205,8 +205,8 @@ def test_gradient_accumulation_inside(set_to_none):
     agree(make)
 
 
-def test_other_tensors_are_state_too():
-    """An average of the weights, a metric and a counter, with objects of their own or as tensors."""
+def test_other_tensors_can_be_state():
+    """An average of the weights, a metric and a counter, as an object with state_tensors() or as plain tensors."""
 
     class Average:
         def __init__(self, model):
@@ -244,7 +244,7 @@ def test_other_tensors_are_state_too():
 
 
 @pytest.mark.usefixtures("settled")
-def test_500_steps_that_nobody_reads_keep_memory_flat():
+def test_500_unread_steps_run_in_constant_memory():
     lucid.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 5))
     optimizer = optim.AdamW(model.parameters(), lr=1e-3)
@@ -273,13 +273,13 @@ def test_500_steps_that_nobody_reads_keep_memory_flat():
         if i >= 20:
             active.append(lucid.memory.active())
     assert len(calls) == 2 and step.retraces.count == 0
-    # 480 batches that are held would be 3.9 MB, their graphs many times that.
+    # Holding 480 batches would take 3.9 MB, and their graphs many times that.
     assert max(active) < min(active[:40]) + 1_000_000
     assert abs(np.median(active[-50:]) - np.median(active[:50])) < 200_000
     assert 0 < metric.item() / 500 < 1 and optimizer.param_groups[0]["lr"] == pytest.approx(0)
 
 
-def test_what_a_call_leaves_is_scheduled_and_the_rest_is_lazy():
+def test_state_is_scheduled_and_pure_results_are_lazy():
     model, optimizer, step = small_step()
     compiled = lucid.compile(step, state=[model, optimizer])
     for x, y in batches(3):
@@ -298,10 +298,10 @@ def test_what_a_call_leaves_is_scheduled_and_the_rest_is_lazy():
     assert {id(t.mlx) for t in left} <= ids
 
 
-# What traces again ---------------------------------------------------------------------------------------------------
+# Retraces ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_last_batch_traces_once_and_says_why():
+def test_a_smaller_last_batch_retraces_once_with_its_reason():
     model, optimizer, step = small_step()
     compiled = lucid.compile(step, state=[model, optimizer])
     rng = np.random.default_rng(0)
@@ -313,17 +313,17 @@ def test_the_last_batch_traces_once_and_says_why():
     assert str(compiled.retraces).startswith("1 retrace\n  x: float32 (4, 3) -> float32 (3, 3)")
 
 
-def test_a_python_argument_traces_again_and_is_built_in():
+def test_a_python_argument_retraces():
     scaled = lucid.compile(lambda x, factor, flag=False: x * factor + flag)
     x = lucid.tensor([1.0, 2.0])
     assert scaled(x, 2).tolist() == [2, 4] and scaled(x, 3).tolist() == [3, 6]
     assert scaled(x, 3, flag=True).tolist() == [4, 7] and scaled(x, 2).tolist() == [2, 4]
     assert scaled.retraces.reasons == ["factor: 2 -> 3", "flag: nothing -> True"]
-    assert scaled(x, True).tolist() == [1, 2], "True is not 1: the types are compared too"
+    assert scaled(x, True).tolist() == [1, 2], "types are compared too: True is not 1"
     assert scaled.retraces.count == 3
 
 
-def test_several_retraces_warn_once_with_the_reason_and_the_fix():
+def test_repeated_retraces_warn_with_the_reason_and_the_fix():
     scaled = lucid.compile(lambda x, factor: x * factor)
     x = lucid.ones(2)
     with warnings.catch_warnings():
@@ -331,7 +331,7 @@ def test_several_retraces_warn_once_with_the_reason_and_the_fix():
         for factor in range(4):
             scaled(x, factor)
     with pytest.warns(
-        UserWarning, match=r"compile\(<lambda>\): traced again for the 4th time \(factor: 3 -> 4\)"
+        UserWarning, match=r"compile\(<lambda>\): retraced 4 times, most recently for factor: 3 -> 4; every trace"
     ) as found:
         scaled(x, 4)
     assert "drop_last=True" in str(found[0].message) and "as tensors" in str(found[0].message)
@@ -340,12 +340,12 @@ def test_several_retraces_warn_once_with_the_reason_and_the_fix():
         warnings.simplefilter("error")
         for factor in range(5, 8):
             scaled(x, factor)
-    with pytest.warns(UserWarning, match="for the 8th time"):
+    with pytest.warns(UserWarning, match="retraced 8 times"):
         scaled(x, 8)
 
 
-def test_old_graphs_give_way(monkeypatch):
-    monkeypatch.setattr(lucid._compile.function, "_KEPT", 3)
+def test_the_oldest_graph_is_dropped(monkeypatch):
+    monkeypatch.setattr(lucid._compile.function, "_MAX_GRAPHS", 3)
     scaled = lucid.compile(lambda x, factor: x * factor)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -367,7 +367,7 @@ def test_old_graphs_give_way(monkeypatch):
     ],
     ids=["eval", "rate", "freeze", "option", "layer", "dtype"],
 )
-def test_what_is_built_in_traces_again_when_it_changes(change, reason):
+def test_changed_constants_retrace(change, reason):
     def run(compiled):
         lucid.manual_seed(0)
         model = nn.Sequential(small_model(), nn.Dropout(0.5))
@@ -385,17 +385,17 @@ def test_what_is_built_in_traces_again_when_it_changes(change, reason):
     close(run(False), run(True), 1e-2 if "bfloat16" in reason else 1e-6)
 
 
-def test_a_replaced_layer_is_taken():
+def test_a_replaced_layer_is_used():
     model = nn.Sequential(small_model(), nn.ReLU())
     compiled = lucid.compile(model)
     x = batches(1)[0][0]
     compiled(x)
     former, model[0] = model[0], nn.Linear(3, 3)
     assert compiled(x).tolist() == model(x).tolist() != model[1](former(x)).tolist()
-    assert compiled.retraces.count == 0, "a layer of the same kind fits into the same graph"
+    assert compiled.retraces.count == 0, "a layer of the same kind fits the same graph"
 
 
-def test_loaded_states_are_taken():
+def test_loaded_state_is_used():
     model, optimizer, step = small_step()
     compiled = lucid.compile(step, state=[model, optimizer])
     for x, y in batches(3):
@@ -408,7 +408,7 @@ def test_loaded_states_are_taken():
     assert compiled.retraces.count == 0
 
 
-# What can be compiled ------------------------------------------------------------------------------------------------
+# Functions and modules ---------------------------------------------------------------------------------------------
 
 
 def test_a_module_under_no_grad():
@@ -439,7 +439,7 @@ def test_running_statistics_of_a_compiled_module():
     close(run(True), run(False), 1e-6)
 
 
-def test_buffers_that_are_assigned_keep_their_place():
+def test_assigned_buffers_keep_their_tensor():
     class Follower(nn.Module):
         def __init__(self):
             super().__init__()
@@ -488,7 +488,7 @@ def test_nested_arguments_and_results():
     assert mixed.retraces.count == 0
 
 
-def test_functions_keep_their_name_and_methods_bind():
+def test_functions_keep_their_names_and_methods_bind():
     class Doubler:
         @lucid.compile
         def twice(self, x):
@@ -508,7 +508,7 @@ def test_compiled_functions_inside_compiled_functions():
         np.testing.assert_allclose(outer(x).tolist(), [4, 2 * (np.e + 1)], rtol=1e-6)
 
 
-def test_arguments_that_are_written_or_collect_gradients():
+def test_arguments_that_are_written_or_accumulate_gradients():
     def function(x, y):
         (x.exp() * 2).sum().backward()
         y.mul_(3.0)
@@ -531,7 +531,7 @@ def test_empty_arrays_and_scalars():
         assert total(x)[0].item() == x.numel() and total(x)[1].shape == shape
 
 
-def test_a_user_error_comes_through_as_it_is():
+def test_user_errors_propagate_unchanged():
     def broken(x):
         raise KeyError("the user's own")
 
@@ -543,11 +543,11 @@ def test_a_user_error_comes_through_as_it_is():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3,), "compile: wanted a function or a module, got int"),
-        ((lucid.compile(abs),), "compile: <compiled abs; graphs: 0, retraces: 0> is compiled already"),
+        ((3,), "compile: expected a function or a module, got int"),
+        ((lucid.compile(abs),), "compile: <compiled abs; graphs: 0, retraces: 0> is already compiled"),
     ],
 )
-def test_what_cannot_be_compiled(arguments, message):
+def test_unsupported_functions(arguments, message):
     with pytest.raises(TypeError) as found:
         lucid.compile(*arguments)
     assert str(found.value) == message

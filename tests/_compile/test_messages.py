@@ -1,4 +1,4 @@
-"""Reading a value inside a compiled function: the message has the line and the way out, and nothing has changed."""
+"""Reading a value inside a compiled function raises an error with the line and the fix, and changes nothing."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,13 @@ import lucid.nn.functional as F
 from lucid import nn, optim
 from tests._compile.steps import batches, everything, small_model
 
-RETURN = "Return the tensor and read it from what the compiled function returns."
+RETURN = "Return the tensor and read it outside the compiled function."
 BRANCH = (
-    "Choose with lucid.where(condition, a, b), or pass what the branch depends on as a Python argument, for which the "
-    "function is traced again."
+    "Use lucid.where(condition, a, b), or pass the condition as a Python argument; the function is then retraced for "
+    "each value."
 )
-OUTSIDE = "Call it outside, on what the compiled function returns."
-ASKS = "a Python branch (if, while, and, or, not) asks for the value of a tensor"
+OUTSIDE = "Call it outside, on the result of the compiled function."
+BRANCHES = "a Python branch (if, while, and, or, not) reads the value of a tensor"
 
 
 def clip(loss):
@@ -39,16 +39,16 @@ def branch(loss):
         (lambda loss: loss.item(), "item() reads the value of a tensor", RETURN),
         (lambda loss: loss.tolist(), "tolist() reads the value of a tensor", RETURN),
         (lambda loss: loss.detach().numpy(), "numpy() reads the value of a tensor", RETURN),
-        (lambda loss: np.asarray(loss.detach()), "a conversion to NumPy reads the value of a tensor", RETURN),
+        (lambda loss: np.asarray(loss.detach()), "conversion to NumPy reads the value of a tensor", RETURN),
         (lambda loss: print(loss), "print or repr() reads the value of a tensor", RETURN),
         (lambda loss: f"{loss:.3f}", "formatting reads the value of a tensor", RETURN),
         (lambda loss: float(loss), "float() reads the value of a tensor", RETURN),
         (lambda loss: int(loss), "int() reads the value of a tensor", RETURN),
-        (lambda loss: [1, 2][loss.long()], "the use as an index reads the value of a tensor", RETURN),
+        (lambda loss: [1, 2][loss.long()], "indexing with it reads the value of a tensor", RETURN),
         (lambda loss: loss.mlx.item(), "this line reads the value of a tensor", RETURN),
         (lambda loss: mx.eval(loss.mlx), "this line reads the value of a tensor", RETURN),
-        (branch, ASKS, BRANCH),
-        (lambda loss: loss and 1, ASKS, BRANCH),
+        (branch, BRANCHES, BRANCH),
+        (lambda loss: loss and 1, BRANCHES, BRANCH),
         (
             lambda loss: loss.reshape(1).nonzero(),
             "nonzero() needs the values of a tensor, for the shape of its result or a check",
@@ -57,7 +57,7 @@ def branch(loss):
         (clip, "clip_grad_norm_() needs the values of a tensor, for the shape of its result or a check", OUTSIDE),
     ],
 )
-def test_the_message_of_a_reader_and_nothing_has_changed(read, what, fix):
+def test_reading_a_value_is_explained_and_changes_nothing(read, what, fix):
     model = nn.Sequential(small_model(), nn.BatchNorm1d(3), nn.Dropout(0.5))
     optimizer = optim.AdamW(model.parameters(), lr=0.1)
 
@@ -75,14 +75,14 @@ def test_the_message_of_a_reader_and_nothing_has_changed(read, what, fix):
         lucid.compile(step, state=[model, optimizer])(x, y)
     first, line, advice = str(found.value).split("\n")
     place = re.escape(f"compile(step): {__file__}, line ") + r"\d+: "
-    assert re.match(place + re.escape(f"{what}, and while a function is compiled there are none") + "$", first), first
+    assert re.match(place + re.escape(f"{what}, which has no value while the function is traced") + "$", first), first
     assert line.strip() and advice == fix
     assert everything(model, optimizer) == before
     assert len(optimizer.state) == 0 and optimizer._step_calls == 0
     assert step(x, y).requires_grad, "the same objects still train"
 
 
-def test_the_line_is_the_users_and_is_shown():
+def test_the_message_shows_the_users_line():
     def step(x):
         y = x * 2
         return y.sum().item()  # this very line
@@ -94,8 +94,8 @@ def test_the_line_is_the_users_and_is_shown():
     assert f"line {number}: item()" in str(found.value) and f"\n    {shown}\n" in str(found.value)
 
 
-def test_a_failure_at_a_later_trace_leaves_all_state_too():
-    """A trained optimizer, gradients, notes of changed buffers and the random key."""
+def test_a_failed_retrace_leaves_all_state_unchanged():
+    """Including a trained optimizer, gradients, tracked buffers and the random key."""
     model = nn.Sequential(small_model(), nn.BatchNorm1d(3), nn.Dropout(0.5))
     optimizer = optim.AdamW(model.parameters(), lr=0.1)
 

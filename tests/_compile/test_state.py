@@ -1,4 +1,4 @@
-"""What can be listed as state, and how its tensors are called."""
+"""What can be listed as state, and the names of its tensors."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_every_tensor_is_listed_once_with_its_name():
     assert [id(t) for t in plan.leaves] == [id(model.weight), id(model.bias), id(extra)]
 
 
-def test_the_plan_stands_until_something_is_registered():
+def test_the_plan_is_reused_until_something_is_registered():
     model = nn.Sequential(small_model(), nn.BatchNorm1d(3))
     state = State("here", [model, optim.AdamW(model.parameters())])
     plan = state.plan()
@@ -34,13 +34,13 @@ def test_the_plan_stands_until_something_is_registered():
     assert not any("running" in name for name in state.plan().names)
 
 
-def test_several_objects_of_a_kind_have_different_names():
+def test_objects_of_the_same_kind_have_distinct_names():
     names = State("here", [small_model(), small_model(), lucid.zeros(1), lucid.zeros(1)]).plan().names
     assert names == ["linear.weight", "linear.bias", "linear_2.weight", "linear_2.bias", "tensor", "tensor_2"]
 
 
 @pytest.mark.parametrize("thing", [3, "model", object(), None])
-def test_what_cannot_be_state(thing):
+def test_unsupported_state(thing):
     with pytest.raises(TypeError, match=r"compile\(<lambda>\): state must hold modules, optimizers, tensors"):
         lucid.compile(lambda x: x, state=[thing])
 

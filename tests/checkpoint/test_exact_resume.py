@@ -1,4 +1,4 @@
-"""Training that is killed and resumed ends with the very bits of training that was not."""
+"""Training that is killed and resumed ends bit for bit like uninterrupted training."""
 
 import os
 import random
@@ -22,19 +22,19 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """The checksum of STEPS steps in one go."""
-    return Run(tmp_path_factory.mktemp("uninterrupted")).go_on(STEPS).checksum()
+    """The checksum of STEPS uninterrupted steps."""
+    return Run(tmp_path_factory.mktemp("uninterrupted")).run_until(STEPS).checksum()
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_run_goes_on_from_every_position_in_an_epoch(tmp_path, num_workers):
-    want = Run(tmp_path / "whole", num_workers).go_on(18).checksum()
-    for stop in (1, 4, 6, 7, 8, 14, 17):  # 7 batches an epoch: the middle, the last one, the first of the next
+def test_a_run_resumes_from_every_position_in_an_epoch(tmp_path, num_workers):
+    want = Run(tmp_path / "whole", num_workers).run_until(18).checksum()
+    for stop in (1, 4, 6, 7, 8, 14, 17):  # 7 batches per epoch: the middle, the last, the first of the next
         folder = tmp_path / str(stop)
-        Run(folder, num_workers).go_on(stop, every=stop)
+        Run(folder, num_workers).run_until(stop, every=stop)
         resumed = Run(folder, num_workers)
         assert resumed.steps_done == stop
-        assert resumed.go_on(18, every=100).checksum() == want
+        assert resumed.run_until(18, every=100).checksum() == want
 
 
 OPTIMIZERS = {
@@ -58,7 +58,7 @@ SCHEDULERS = {
     [*((name, "StepLR") for name in OPTIMIZERS), ("SGD", "OneCycleLR"), ("Adam", "OneCycleLR")]
     + [("SGD", "CosineAnnealingWarmRestarts")],
 )
-def test_every_optimizer_and_schedule_goes_on_exactly(tmp_path, optimizer, scheduler):
+def test_every_optimizer_and_schedule_resumes_exactly(tmp_path, optimizer, scheduler):
     def start():
         lucid.manual_seed(0)
         p = lucid.randn(3, 4, requires_grad=True)
@@ -69,33 +69,33 @@ def test_every_optimizer_and_schedule_goes_on_exactly(tmp_path, optimizer, sched
             "random": lucid.random,
         }
 
-    def go_on(p, parts, steps):
+    def run_until(p, parts, steps):
         for _ in range(steps):
             p.grad = lucid.randn(3, 4) + p.detach()
             parts["optimizer"].step()
             parts["scheduler"].step()
         return p.tolist()
 
-    want = go_on(*start(), 7)
+    want = run_until(*start(), 7)
     p, parts = start()
-    go_on(p, parts, 4)
+    run_until(p, parts, 4)
     manager = checkpoint.Manager(tmp_path)
     manager.save({**parts, "p": p.detach()}, step=4)
     p, parts = start()
     p.data = manager.restore({**parts, "p": None}).values["p"]
-    assert go_on(p, parts, 3) == want
+    assert run_until(p, parts, 3) == want
 
 
-def test_compiled_steps_go_on_exactly(tmp_path):
-    want = Run(tmp_path / "whole", compiled=True).go_on(9).checksum()
-    Run(tmp_path / "parts", compiled=True).go_on(5, every=4)
+def test_compiled_steps_resume_exactly(tmp_path):
+    want = Run(tmp_path / "whole", compiled=True).run_until(9).checksum()
+    Run(tmp_path / "parts", compiled=True).run_until(5, every=4)
     resumed = Run(tmp_path / "parts", compiled=True)
     assert resumed.steps_done == 4
-    assert resumed.go_on(9).checksum() == want
+    assert resumed.run_until(9).checksum() == want
 
 
 def killed_and_resumed(folder, kills, seed):
-    """Run to the end with so many SIGKILLs at random moments on the way; the checksum, and what went wrong."""
+    """Run to the end with ``kills`` SIGKILLs at random moments; returns the checksum and all error output."""
     rng, faults = random.Random(seed), []
     command = [sys.executable, "-m", "tests.checkpoint.training", str(folder), str(STEPS)]
     for _ in range(kills):
@@ -112,7 +112,7 @@ def killed_and_resumed(folder, kills, seed):
     return done.stdout.split()[-1], [*filter(None, faults), *filter(None, [done.stderr])]
 
 
-def test_20_kills_at_random_moments_leave_no_trace(tmp_path, uninterrupted):
+def test_20_kills_at_random_moments_change_nothing(tmp_path, uninterrupted):
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda seed: killed_and_resumed(tmp_path / str(seed), 10, seed), range(2)))
     for seed, (checksum, faults) in enumerate(runs):
@@ -130,10 +130,10 @@ from lucid import checkpoint
 
 package = os.path.dirname(checkpoint.__file__)
 watched = {os.path.join(package, name) for name in ("folder.py", "manager.py")}
-writing = {"save", "write_folder", "write", "_write", "_sync", "sync_folder", "_remove_old", "_writing"}
+writing = {"save", "write_folder", "write", "_write", "_sync", "sync_folder", "_remove_old", "_write_lock"}
 
 def save(folder, step, lines):
-    "Save in a process of its own, which ends at once after so many lines of what writes. Its exit code."
+    "Save in a forked process that exits after ``lines`` lines of the writing code; returns its exit code."
     def trace(frame, event, argument):
         nonlocal lines
         if frame.f_code.co_filename not in watched or frame.f_code.co_name not in writing:
@@ -167,7 +167,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has loaded MLX, which Metal does not allow")
-def test_a_save_that_is_killed_at_any_line_leaves_the_last_or_the_new_checkpoint(tmp_path):
+def test_a_save_killed_at_any_line_leaves_the_old_or_the_new_checkpoint(tmp_path):
     subprocess.run([sys.executable, "-c", KILLED_AT_EVERY_LINE, str(tmp_path)], cwd=ROOT, check=True, timeout=300)
     folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
     assert len(folders) > 100

@@ -1,4 +1,4 @@
-"""One folder: written completely or not at all, and every damage to it is found."""
+"""A checkpoint folder is written atomically, and all damage to it is detected."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 from lucid.checkpoint import CheckpointError, DamagedError
-from lucid.checkpoint.folder import check_part_name, read_about, read_folder, write_folder
+from lucid.checkpoint.folder import check_part_name, read_folder, read_manifest, write_folder
 from lucid.checkpoint.tree import pack
 
 PARTS = {"model": {"weight": lucid.tensor([1.0, 2.0, 3.0])}, "history": [1, 2]}
@@ -23,7 +23,7 @@ def folder(tmp_path):
     return tmp_path / "step"
 
 
-def test_what_was_written_is_read(folder):
+def test_round_trip(folder):
     about, parts = read_folder(folder)
     assert (about.path, about.step, about.epoch, list(about.metrics)) == (folder, 7, None, ["loss"])
     assert parts["model"]["weight"].tolist() == [1.0, 2.0, 3.0] and parts["history"] == [1, 2]
@@ -31,7 +31,7 @@ def test_what_was_written_is_read(folder):
     assert lucid.load(folder / "model.safetensors")["weight"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_every_changed_bit_is_found(folder):
+def test_every_changed_bit_is_detected(folder):
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         for at in range(len(content)):
@@ -40,14 +40,14 @@ def test_every_changed_bit_is_found(folder):
                 about, _ = read_folder(folder)
             except DamagedError:
                 continue
-            # White space in the manifest carries nothing.
-            assert path.name == "manifest.json" and about == read_about(folder)[0]
+            # White space in the manifest is not significant.
+            assert path.name == "manifest.json" and about == read_manifest(folder)[0]
             assert json.loads(path.read_bytes()) == json.loads(content)
         path.write_bytes(content)
     read_folder(folder)
 
 
-def test_every_missing_end_is_found(folder):
+def test_every_truncation_is_detected(folder):
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         for size in (0, 1, len(content) // 2, len(content) - 1):
@@ -62,21 +62,21 @@ def test_every_missing_end_is_found(folder):
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "null", "[1]", '{"manifest": 1}', '{"manifest": {}, "sha256": 1}'])
-def test_a_manifest_of_other_json_is_damage(folder, content):
+def test_a_manifest_with_other_json_is_damaged(folder, content):
     (folder / "manifest.json").write_text(content)
     with pytest.raises(DamagedError, match=r"manifest.json (cannot be read|has changed)"):
         read_folder(folder)
 
 
 @pytest.mark.parametrize("manifest", [None, [], {}])
-def test_a_manifest_that_is_no_manifest_is_refused_whatever_its_checksum(folder, manifest):
+def test_an_invalid_manifest_is_refused_even_with_a_valid_checksum(folder, manifest):
     sha256 = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps({"manifest": manifest, "sha256": sha256}))
-    with pytest.raises(CheckpointError, match=r"manifest.json has changed|of the format None"):
+    with pytest.raises(CheckpointError, match=r"manifest.json has changed|has format None"):
         read_folder(folder)
 
 
-def test_missing_files_are_found(folder):
+def test_missing_files_are_detected(folder):
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         path.unlink()
@@ -93,16 +93,16 @@ def test_missing_files_are_found(folder):
         read_folder(folder)
 
 
-def test_another_format_is_no_damage(tmp_path, monkeypatch):
+def test_another_format_is_not_damage(tmp_path, monkeypatch):
     monkeypatch.setattr("lucid.checkpoint.folder.FORMAT", "lucid.checkpoint 99")
     write_folder(tmp_path / "temporary", tmp_path / "step", {"a": pack(1, "a")}, ABOUT)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="is of the format 'lucid.checkpoint 99'") as error:
+    with pytest.raises(CheckpointError, match="has format 'lucid.checkpoint 99'") as error:
         read_folder(tmp_path / "step")
     assert not isinstance(error.value, DamagedError)
 
 
 @pytest.mark.parametrize("name", ["", "../model", "a/b", ".hidden", "a b", 3])
-def test_names_that_are_no_files_are_refused(name):
-    with pytest.raises(ValueError, match="here: the name of a part must be"):
+def test_invalid_part_names_are_refused(name):
+    with pytest.raises(ValueError, match="here: part names may only contain"):
         check_part_name("here", name)

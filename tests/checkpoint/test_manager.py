@@ -1,4 +1,4 @@
-"""Manager: what stays and what goes, damage, full disks, several writers, and mistakes."""
+"""Manager: retention, damage, full disks, concurrent writers, and invalid arguments."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def test_an_empty_or_missing_folder_restores_nothing(tmp_path):
     assert manager.restore({"model": model}) is None
 
 
-def test_what_is_saved_is_restored(tmp_path):
+def test_round_trip(tmp_path):
     manager = Manager(tmp_path / "runs" / "first")
     model = nn.Linear(2, 2)
     path = manager.save({"model": model, "n": [1, (2,)]}, step=12, epoch=3, metrics={"loss": lucid.tensor(0.5)})
@@ -56,7 +56,7 @@ def test_what_is_saved_is_restored(tmp_path):
     assert lucid.load(path / "model.safetensors").keys() == {"weight", "bias"}
 
 
-def test_the_newest_and_the_best_stay(tmp_path):
+def test_the_newest_and_the_best_are_kept(tmp_path):
     manager = Manager(tmp_path, keep=2, best="accuracy")
     for step, accuracy in enumerate([0.1, 0.7, 0.3, 0.7, float("nan"), 0.2], start=1):
         save(manager, step, accuracy=accuracy)
@@ -71,7 +71,7 @@ def test_the_newest_and_the_best_stay(tmp_path):
     assert Manager(tmp_path, best="loss", mode="min").best().step == 8
 
 
-def test_all_stay_when_asked(tmp_path):
+def test_keep_none_keeps_all(tmp_path):
     save(Manager(tmp_path, keep=None), *range(5))
     assert [one.step for one in Manager(tmp_path).checkpoints()] == [0, 1, 2, 3, 4]
 
@@ -103,15 +103,17 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["cut off", "changed", "file missing", "manifest missing", "empty"])
-def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path, how):
+def test_the_previous_checkpoint_replaces_a_damaged_one(tmp_path, how):
     manager = Manager(tmp_path, keep=3)
     save(manager, 1, 2, 3)
     damage(tmp_path / "step-00000003", how)
-    with pytest.warns(UserWarning, match=r"step-00000003 is damaged \(.*\) and was renamed to damaged-.*00002 is used"):
+    with pytest.warns(
+        UserWarning, match=r"step-00000003 is damaged \(.*\) and was renamed to damaged-.*; using step-00000002"
+    ):
         assert restored(manager) == 2
     assert names(tmp_path) == ["damaged-step-00000003", "step-00000001", "step-00000002"]
     assert restored(manager) == 2  # and no second warning
-    save(manager, 3, 4, 5)  # the run goes on
+    save(manager, 3, 4, 5)  # the run continues
     assert restored(manager) == 5
     damage(tmp_path / "step-00000005", how)
     damage(tmp_path / "step-00000004", how)
@@ -120,7 +122,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before(tmp_path, how):
     assert len(caught) == 2
 
 
-def test_when_all_are_damaged_training_does_not_start_anew_silently(tmp_path):
+def test_if_all_are_damaged_training_does_not_silently_start_over(tmp_path):
     manager = Manager(tmp_path)
     save(manager, 1, 2)
     for path in tmp_path.glob("step-*"):
@@ -133,7 +135,7 @@ def test_when_all_are_damaged_training_does_not_start_anew_silently(tmp_path):
     assert names(tmp_path) == ["step-00000001", "step-00000002"]
 
 
-def test_a_damaged_checkpoint_that_was_asked_for_is_refused(tmp_path):
+def test_a_requested_checkpoint_that_is_damaged_is_refused(tmp_path):
     manager = Manager(tmp_path, best="a")
     save(manager, 1, a=2)
     save(manager, 2, a=1)
@@ -143,24 +145,24 @@ def test_a_damaged_checkpoint_that_was_asked_for_is_refused(tmp_path):
     assert manager.restore({"n": None}, tmp_path / "step-00000002").values == {"n": 2}
 
 
-def test_a_checkpoint_that_is_not_there_is_not_called_damaged(tmp_path):
+def test_a_missing_checkpoint_is_not_reported_as_damaged(tmp_path):
     save(Manager(tmp_path), 1, 2)
     for path in ("step-00000001", tmp_path / "step-00000009", tmp_path / "step-00000001" / "state.json"):
-        with pytest.raises(CheckpointError, match="no checkpoint .*; .* holds step-00000001, step-00000002") as error:
+        with pytest.raises(CheckpointError, match="does not exist; .* holds step-00000001, step-00000002") as error:
             Manager(tmp_path).restore({"n": None}, path)
         assert not isinstance(error.value, DamagedError)
     with pytest.raises(CheckpointError, match="holds no checkpoints"):
         Manager(tmp_path / "other").restore({"n": None}, tmp_path / "step-00000009")
 
 
-def test_a_checkpoint_that_gives_way_while_it_is_read_is_no_damage(tmp_path, monkeypatch):
+def test_a_checkpoint_removed_during_a_read_is_not_damage(tmp_path, monkeypatch):
     manager = Manager(tmp_path, keep=1)
     save(manager, 1)
     read, later = manager_module.read_folder, iter([2, 3])
 
     def slow(path):
         for step in later:
-            save(manager, step)  # as the training would that this process only watches
+            save(manager, step)  # as a training process would that this one only observes
             break
         return read(path)
 
@@ -169,7 +171,7 @@ def test_a_checkpoint_that_gives_way_while_it_is_read_is_no_damage(tmp_path, mon
     assert names(tmp_path) == ["step-00000003"]
 
 
-def test_a_folder_that_can_only_be_read_restores(tmp_path, monkeypatch):
+def test_a_read_only_folder_restores(tmp_path, monkeypatch):
     save(Manager(tmp_path), 1, 2)
     damage(tmp_path / "step-00000002", "cut off")
 
@@ -178,7 +180,7 @@ def test_a_folder_that_can_only_be_read_restores(tmp_path, monkeypatch):
 
     monkeypatch.setattr("lucid.checkpoint.manager.open", refuse, raising=False)  # the lock
     monkeypatch.setattr("os.rename", refuse)
-    with pytest.warns(UserWarning, match="and could not be renamed: Permission denied; step-00000001 is used"):
+    with pytest.warns(UserWarning, match="and could not be renamed: Permission denied; using step-00000001"):
         assert restored(Manager(tmp_path)) == 1
 
 
@@ -209,7 +211,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, call):
     assert names(tmp_path) == ["step-00000002"]
 
 
-def test_an_old_checkpoint_that_cannot_be_removed_is_no_reason_to_stop(tmp_path, monkeypatch):
+def test_an_old_checkpoint_that_cannot_be_removed_only_warns(tmp_path, monkeypatch):
     manager = Manager(tmp_path, keep=1)
     save(manager, 1)
 
@@ -226,7 +228,7 @@ def test_an_old_checkpoint_that_cannot_be_removed_is_no_reason_to_stop(tmp_path,
     assert names(tmp_path) == ["step-00000003"]
 
 
-def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     manager = Manager(tmp_path)
     for leave in ("saving", "restoring"):
         (tmp_path / ".temporary-step-00000009").mkdir(parents=True)
@@ -236,7 +238,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
         assert not list(tmp_path.glob(".temporary*")) and (tmp_path / "notes.txt").exists()
 
 
-def test_without_locks_nothing_of_other_writers_is_cleared_away(tmp_path, monkeypatch):
+def test_without_locks_leftovers_stay(tmp_path, monkeypatch):
     def refuse(*args):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -269,14 +271,14 @@ def test_threads_of_one_process_take_turns(tmp_path):
     assert len(Manager(tmp_path).checkpoints()) == 4
 
 
-def test_another_run_does_not_write_over_this_one(tmp_path):
+def test_another_run_does_not_overwrite_this_one(tmp_path):
     save(Manager(tmp_path), 10)
-    with pytest.raises(ValueError, match="holds step 10, and step 5 would not be the newest; restore"):
+    with pytest.raises(ValueError, match=r"already holds step 10, which is after step 5; call restore\(\)"):
         save(Manager(tmp_path), 5)
     assert names(tmp_path) == ["step-00000010"]
 
 
-def test_training_that_goes_back_abandons_what_came_after(tmp_path):
+def test_continuing_from_an_older_checkpoint_abandons_later_ones(tmp_path):
     manager = Manager(tmp_path, keep=None)
     save(manager, 10, 20, 30)
     manager.restore({"n": None}, tmp_path / "step-00000010")
@@ -290,25 +292,25 @@ def test_training_that_goes_back_abandons_what_came_after(tmp_path):
     ]
     assert restored(manager) == 20
     manager.restore({"n": None}, tmp_path / "step-00000010")
-    save(manager, 25)  # nothing is in the way
+    save(manager, 25)  # no conflict
     assert restored(manager) == 25 and len(names(tmp_path)) == 6
 
 
-def test_going_on_from_another_run_abandons_nothing(tmp_path):
+def test_continuing_from_another_run_abandons_nothing(tmp_path):
     save(Manager(tmp_path / "first"), 10)
     manager = Manager(tmp_path / "second")
     save(manager, 50)
     assert manager.restore({"n": None}, tmp_path / "first" / "step-00000010").step == 10
-    with pytest.raises(ValueError, match="second holds step 50, and step 11 would not be the newest"):
+    with pytest.raises(ValueError, match="second already holds step 50, which is after step 11"):
         save(manager, 11)
     assert names(tmp_path / "second") == ["step-00000050"]
 
 
-def test_mistakes_are_explained_before_anything_is_written(tmp_path):
+def test_invalid_arguments_are_explained_before_anything_is_written(tmp_path):
     manager = Manager(tmp_path / "runs", best="accuracy")
     with pytest.raises(ValueError, match="metrics must have 'accuracy', got loss"):
         manager.save({"n": 1}, step=1, metrics={"loss": 1.0})
-    with pytest.raises(TypeError, match="Manager.save: 'n': cannot save it, a set"):
+    with pytest.raises(TypeError, match="Manager.save: 'n': cannot save it of type set"):
         manager.save({"n": {1}}, step=1)
     with pytest.raises(TypeError, match="the metric 'accuracy' must be a number, got 'high'"):
         manager.save({"n": 1}, step=1, metrics={"accuracy": "high"})
@@ -316,14 +318,14 @@ def test_mistakes_are_explained_before_anything_is_written(tmp_path):
         manager.save({"n": 1}, step=1, metrics=0.5)
     with pytest.raises(TypeError, match="step must be an integer"):
         manager.save({"n": 1}, step=1.5)
-    with pytest.raises(ValueError, match="name of a part must be letters"):
+    with pytest.raises(ValueError, match="part names may only contain letters"):
         manager.save({"../n": 1}, step=1)
     assert not manager.folder.exists()
     with pytest.raises(ValueError, match="keep must be at least 1"):
         Manager(tmp_path, keep=0)
     with pytest.raises(ValueError, match="mode must be 'max' or 'min'"):
         Manager(tmp_path, mode="largest")
-    with pytest.raises(ValueError, match="which metric"):
+    with pytest.raises(ValueError, match="Manager.best: no metric given"):
         Manager(tmp_path).best()
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file is not a folder"):
@@ -343,4 +345,4 @@ def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
         with pytest.raises(CheckpointError, match="missing in the checkpoint: ema"):
             manager.restore({"model": model, "n": None, "ema": 1})
     assert model.weight.tolist() == before
-    assert names(tmp_path) == ["step-00000001"]  # it is whole: nothing is renamed
+    assert names(tmp_path) == ["step-00000001"]  # it is intact: nothing is renamed

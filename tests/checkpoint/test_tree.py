@@ -1,4 +1,4 @@
-"""Nested values come back as what they were, through JSON and safetensors; what cannot is named."""
+"""Nested values survive JSON and safetensors unchanged; unsupported values are named."""
 
 import json
 import math
@@ -11,7 +11,7 @@ import lucid
 from lucid.checkpoint.tree import pack, unpack
 
 
-def there_and_back(value, folder):
+def round_trip(value, folder):
     packed, tensors = pack(value, "here")
     text = json.dumps(packed, allow_nan=False)
     with open(folder / "tensors.safetensors", "wb") as file:
@@ -40,12 +40,12 @@ def there_and_back(value, folder):
     ],
 )
 def test_plain_values(value, tmp_path):
-    found = there_and_back(value, tmp_path)
+    found = round_trip(value, tmp_path)
     assert found == value and repr(found) == repr(value)
 
 
 def test_nan_and_numpy_numbers(tmp_path):
-    found = there_and_back([float("nan"), np.float32(0.5), np.int64(3), np.bool_(True)], tmp_path)
+    found = round_trip([float("nan"), np.float32(0.5), np.int64(3), np.bool_(True)], tmp_path)
     assert math.isnan(found[0]) and found[1:] == [0.5, 3, True]
     assert [type(one) for one in found[1:]] == [float, int, bool]
 
@@ -58,7 +58,7 @@ def test_nan_and_numpy_numbers(tmp_path):
 def test_tensors_of_every_dtype(dtype, shape, tmp_path):
     with mx.stream(mx.cpu):
         array = (mx.arange(math.prod(shape)).reshape(shape) * 3).astype(lucid.tensor(0, dtype=dtype).dtype)
-        found = there_and_back({"x": lucid.tensor(array)}, tmp_path)["x"]
+        found = round_trip({"x": lucid.tensor(array)}, tmp_path)["x"]
         assert isinstance(found, lucid.Tensor) and found.dtype == array.dtype and found.shape == shape
         assert found.tolist() == array.tolist()
 
@@ -68,18 +68,18 @@ def test_tensors_of_every_dtype(dtype, shape, tmp_path):
 )
 def test_numpy_arrays(dtype, tmp_path):
     for array in (np.array(1, dtype), np.zeros((0, 2), dtype), np.arange(6).astype(dtype).reshape(2, 3).T):
-        found = there_and_back([array], tmp_path)[0]
+        found = round_trip([array], tmp_path)[0]
         assert isinstance(found, np.ndarray) and found.dtype == np.dtype(dtype).newbyteorder("=")
         np.testing.assert_array_equal(found, array)
-    pi = there_and_back(np.array([math.pi]), tmp_path)
+    pi = round_trip(np.array([math.pi]), tmp_path)
     assert pi[0] == math.pi  # all 53 bits
 
 
-def test_tensors_whose_names_collide_are_kept_apart(tmp_path):
+def test_colliding_tensor_names(tmp_path):
     value = {"a.b": lucid.tensor([1]), "a": {"b": lucid.tensor([2])}, "__metadata__": lucid.tensor([3])}
-    found = there_and_back(value, tmp_path)
+    found = round_trip(value, tmp_path)
     assert (found["a.b"].item(), found["a"]["b"].item(), found["__metadata__"].item()) == (1, 2, 3)
-    assert there_and_back(lucid.tensor([4]), tmp_path).item() == 4
+    assert round_trip(lucid.tensor([4]), tmp_path).item() == 4
 
 
 def test_flat_dictionaries_of_tensors_keep_their_names():
@@ -89,14 +89,14 @@ def test_flat_dictionaries_of_tensors_keep_their_names():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"a": [1, {"b": object()}]}, "here: cannot save a.1.b, a object"),
-        ({1, 2}, "here: cannot save it, a set"),
-        ({"x": b"bytes"}, "cannot save x, a bytes"),
-        (np.array(["text"]), "cannot save value, a NumPy array of <U4"),
-        (np.zeros(2, np.complex128), "a NumPy array of complex128"),
-        ({"f": len}, "cannot save f, a builtin_function_or_method"),
+        ({"a": [1, {"b": object()}]}, "here: cannot save a.1.b of type object"),
+        ({1, 2}, "here: cannot save it of type set"),
+        ({"x": b"bytes"}, "cannot save x of type bytes"),
+        (np.array(["text"]), "cannot save value, a NumPy array of dtype <U4"),
+        (np.zeros(2, np.complex128), "a NumPy array of dtype complex128"),
+        ({"f": len}, "cannot save f of type builtin_function_or_method"),
     ],
 )
-def test_what_cannot_be_saved_is_named(value, message):
+def test_unsupported_values_are_named(value, message):
     with pytest.raises(TypeError, match=message):
         pack(value, "here")

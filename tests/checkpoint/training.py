@@ -1,5 +1,8 @@
-"""A small training run with everything that has a state. ``python -m tests.checkpoint.training FOLDER [STEPS]`` goes on
-from the newest checkpoint in FOLDER, saves after every third step, prints a line per step and at the end a checksum."""
+"""A small training run that uses every kind of state.
+
+``python -m tests.checkpoint.training FOLDER STEPS`` resumes from the newest checkpoint in FOLDER, saves after every
+third step, prints one line per step, and a checksum at the end.
+"""
 
 import hashlib
 import sys
@@ -86,8 +89,8 @@ class Run:
         self.accuracy.update(logits, y)
         self.loss.update(loss, len(y))
 
-    def go_on(self, steps, every=3, after_step=lambda run: None):
-        """Train to step number ``steps``, with a checkpoint after every so many."""
+    def run_until(self, steps, every=3, after_step=lambda run: None):
+        """Train up to step ``steps``, with a checkpoint after every ``every`` steps."""
         while self.steps_done < steps:
             for x, y in self.loader:
                 self.train_step(x, y)
@@ -104,11 +107,11 @@ class Run:
         return self
 
     def save(self):
-        metric = {"accuracy": (self.steps_done * 7) % 11}  # the best one moves about
+        metric = {"accuracy": (self.steps_done * 7) % 11}  # varies, so that the best one changes
         self.manager.save(self.parts(), step=self.steps_done, epoch=len(self.history), metrics=metric)
 
     def checksum(self):
-        """Equal for equal bits of weights, averages, moments, sums and random key."""
+        """A hash of the bits of weights, averages, moments, sums and the random key."""
         digest = hashlib.sha256(repr(self.history).encode())
         moments = [t for state in self.optimizer.state_dict()["state"].values() for t in state.values()]
         sums = [*self.accuracy.state_tensors(), *self.loss.state_tensors(), *self.scaler.state_tensors()]
@@ -121,7 +124,7 @@ class Run:
 def main():
     run = Run(sys.argv[1])
     print("ready", flush=True)
-    run.go_on(int(sys.argv[2]), after_step=lambda run: print("step", run.steps_done, flush=True))
+    run.run_until(int(sys.argv[2]), after_step=lambda run: print("step", run.steps_done, flush=True))
     print("checksum", run.checksum(), flush=True)
 
 

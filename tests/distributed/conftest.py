@@ -7,8 +7,8 @@ from lucid.distributed import group
 def outside(monkeypatch):
     """Every test starts outside of a group, also where the tests themselves run under a launcher."""
     monkeypatch.setattr(group, "_group", None)
-    monkeypatch.setattr(group, "_alone", None)
-    monkeypatch.setattr(group, "launch_of", lambda: None)
+    monkeypatch.setattr(group, "_former", None)
+    monkeypatch.setattr(group, "read_launch", lambda: None)
 
 
 @pytest.fixture

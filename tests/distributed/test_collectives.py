@@ -1,10 +1,12 @@
 """What collectives do among several processes is in program.py, which test_program.py starts."""
 
+import mlx.core as mx
 import pytest
 
 import lucid
 from lucid import distributed as dist
 from lucid import metrics, nn, optim
+from lucid.distributed.collectives import apply_flattened, bucket_indices
 
 
 def test_alone_collectives_change_nothing():
@@ -56,3 +58,27 @@ def test_collectives_refuse_what_they_cannot_send():
         dist.all_gather([lucid.zeros(2)], lucid.zeros(1))
     with pytest.raises(TypeError, match=r"reduce_metrics: a metric must have state_tensors\(\), got dict"):
         dist.reduce_metrics({})
+
+
+def test_buckets_keep_the_order_the_dtype_and_the_limit():
+    arrays = [mx.zeros(n, dtype) for n, dtype in ((2, mx.float32), (1, mx.float16), (1, mx.float32), (9, mx.float32))]
+    arrays += [mx.zeros(1, mx.float32), mx.zeros(2, mx.float16)]
+    assert bucket_indices(arrays, 12) == [[0, 2], [1, 5], [3], [4]]
+    assert bucket_indices(arrays, 1e9) == [[0, 2, 3, 4], [1, 5]]
+    assert bucket_indices(arrays, 0.1) == [[0], [1], [2], [3], [4], [5]]
+    assert bucket_indices([], 12) == []
+
+
+@pytest.mark.parametrize("shapes", [[(2, 3)], [(2, 3), (), (0, 4), (5,), (1, 1, 2)]])
+def test_through_gives_every_array_its_part_back(shapes):
+    arrays = [mx.random.normal(shape) for shape in shapes]
+    calls = []
+
+    def doubled(vector):
+        calls.append(vector.shape)
+        return vector * 2
+
+    results = apply_flattened(doubled, arrays)
+    assert calls == [(sum(one.size for one in arrays),)]
+    assert [one.shape for one in results] == shapes
+    assert all(mx.array_equal(got, one * 2) for got, one in zip(results, arrays, strict=True))

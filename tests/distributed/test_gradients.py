@@ -46,7 +46,7 @@ def test_ranks_compare_which_gradients_they_have_and_how_they_count(monkeypatch)
     def told(what):
         raise Told(what)
 
-    monkeypatch.setattr(group, "_group", group.ProcessGroup(0, 2, "ring", None, SimpleNamespace(called=told)))
+    monkeypatch.setattr(group, "_group", group.ProcessGroup(0, 2, "ring", None, SimpleNamespace(record_call=told)))
     without = lucid.zeros(2, requires_grad=True)
     with pytest.raises(Told, match=r"average_gradients\(0 gradients of 1 parameters, checksum"):
         dist.average_gradients([without])

@@ -7,7 +7,7 @@ import pytest
 
 from lucid import distributed as dist
 from lucid.distributed import group
-from lucid.distributed.launcher import Launch, launch_of
+from lucid.distributed.launcher import Launch, read_launch
 from tests.distributed.launching import finish, needs_mpi, run_mpi, start_ring
 
 
@@ -24,7 +24,7 @@ def test_a_process_on_its_own_is_a_group_of_one():
 
 def test_a_process_that_has_left_knows_its_rank(monkeypatch, as_rank):
     as_rank(1, 2)
-    monkeypatch.setattr(group, "launch_of", lambda: Launch("ring", 1, 2))
+    monkeypatch.setattr(group, "read_launch", lambda: Launch("ring", 1, 2))
     dist.destroy_process_group()
     dist.destroy_process_group()  # again
     assert (dist.get_rank(), dist.get_world_size(), dist.is_initialized()) == (1, 1, False)
@@ -32,7 +32,7 @@ def test_a_process_that_has_left_knows_its_rank(monkeypatch, as_rank):
 
 
 def test_a_launched_process_that_has_not_joined_is_told(monkeypatch):
-    monkeypatch.setattr(group, "launch_of", lambda: Launch("ring", 1, 2))
+    monkeypatch.setattr(group, "read_launch", lambda: Launch("ring", 1, 2))
     with pytest.raises(RuntimeError, match=r"launched as one of several; call .*init_process_group\(\) first"):
         dist.get_rank()
     with pytest.raises(RuntimeError, match="launched as one of several"):
@@ -59,7 +59,7 @@ def test_a_host_file_without_addresses_is_answered_in_our_words(tmp_path, monkey
     variables = {"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(group, "launch_of", lambda: launch_of(variables))
+    monkeypatch.setattr(group, "read_launch", lambda: read_launch(variables))
     with pytest.raises(RuntimeError, match="init_process_group: rank 0 could not start the backend 'ring'"):
         dist.init()
 

@@ -2,21 +2,21 @@ import json
 
 import pytest
 
-from lucid.distributed.launcher import Launch, launch_of
+from lucid.distributed.launcher import Launch, read_launch
 
 
 def test_a_process_started_alone_is_no_launch():
-    assert launch_of({}) is None
-    assert launch_of({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}) is None
+    assert read_launch({}) is None
+    assert read_launch({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}) is None
 
 
 def test_the_ring_s_variables_name_rank_size_and_addresses(tmp_path):
     hosts = tmp_path / "hosts.json"
     hosts.write_text(json.dumps([["10.0.0.1:5000"], ["10.0.0.2:5000", "10.0.1.2:5001"]]))
-    launch = launch_of({"MLX_RANK": "1", "MLX_HOSTFILE": str(hosts)})
+    launch = read_launch({"MLX_RANK": "1", "MLX_HOSTFILE": str(hosts)})
     assert launch == Launch("ring", 1, 2, ("10.0.0.2", "10.0.1.2"))
     hosts.write_text("\n")  # as mlx.launch -n 1 leaves it
-    assert launch_of({"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)}) is None
+    assert read_launch({"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)}) is None
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_the_ring_s_variables_name_rank_size_and_addresses(tmp_path):
     ],
 )
 def test_other_launchers_are_known_by_their_variables(environment, wanted):
-    assert launch_of(environment) == wanted
+    assert read_launch(environment) == wanted
 
 
 @pytest.mark.parametrize("content", ["no json", "{}", "[1, 2]", '["10.0.0.1:5000"', None])
@@ -39,7 +39,7 @@ def test_a_host_file_that_is_none_is_named(tmp_path, content):
     if content is not None:
         hosts.write_text(content)
     with pytest.raises(RuntimeError, match="hosts.json (must be a JSON list|has 0 ranks|but)") as caught:
-        launch_of({"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)})
+        read_launch({"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)})
     assert "init_process_group: " in str(caught.value)
 
 
@@ -47,8 +47,8 @@ def test_variables_that_contradict_are_refused(tmp_path):
     hosts = tmp_path / "hosts.json"
     hosts.write_text('[["a:1"], ["b:1"]]')
     with pytest.raises(RuntimeError, match="MLX_RANK is 2 but .*hosts.json has 2 ranks"):
-        launch_of({"MLX_RANK": "2", "MLX_HOSTFILE": str(hosts)})
+        read_launch({"MLX_RANK": "2", "MLX_HOSTFILE": str(hosts)})
     with pytest.raises(RuntimeError, match="MLX_RANK must be a whole number, got '-1'"):
-        launch_of({"MLX_RANK": "-1", "MLX_HOSTFILE": str(hosts)})
+        read_launch({"MLX_RANK": "-1", "MLX_HOSTFILE": str(hosts)})
     with pytest.raises(RuntimeError, match="MLX_RANK is 0 but MLX_HOSTFILE is not set"):
-        launch_of({"MLX_RANK": "0"})
+        read_launch({"MLX_RANK": "0"})

@@ -19,7 +19,7 @@ def test_the_first_rates_are_set_at_once():
     one = optimizer()
     scheduler = s.LinearLR(one, 0.1, total_iters=4)
     assert one.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == pytest.approx(0.05)
-    assert one.param_groups[0].rate.item() == pytest.approx(0.05)
+    assert one.param_groups[0].lr_tensor.item() == pytest.approx(0.05)
     assert (one.param_groups[0]["initial_lr"], scheduler.last_epoch, scheduler.base_lrs) == (0.5, 0, [0.5])
     assert repr(scheduler) == "LinearLR(last_epoch=0, lr=[0.05])"
 

@@ -38,7 +38,7 @@ def values(parameters):
     return [p.detach().numpy().copy() for p in parameters]
 
 
-# The step ------------------------------------------------------------------------------------------------------------
+# The step ----------------------------------------------------------------------------------------------------------
 
 
 @every_optimizer
@@ -243,7 +243,7 @@ def test_a_step_can_be_compiled(kind, options):
             np.testing.assert_allclose(p.detach().numpy(), twin.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-# Groups --------------------------------------------------------------------------------------------------------------
+# Groups ------------------------------------------------------------------------------------------------------------
 
 
 def test_groups_take_what_they_leave_out_from_the_optimizer():
@@ -355,7 +355,7 @@ def test_the_base_class_needs_a_rule():
         Optimizer([leaf(1)], {"lr": 0.1})
 
 
-# State ---------------------------------------------------------------------------------------------------------------
+# State -------------------------------------------------------------------------------------------------------------
 
 
 def advanced(kind, options, start, steps=3, state=None):
@@ -422,7 +422,7 @@ def test_a_state_of_pytorch_is_taken():
     buffer = lucid.tensor([1.0, 2.0], dtype="bfloat16")
     state = {7: {"momentum_buffer": buffer}, 4: {"momentum_buffer": None}}
     optimizer.load_state_dict({"state": state, "param_groups": [{**group, **execution, "params": [7, 4]}]})
-    assert optimizer.param_groups[0]["lr"] == 0.3 and optimizer.param_groups[0].rate.item() == pytest.approx(0.3)
+    assert optimizer.param_groups[0]["lr"] == 0.3 and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.3)
     assert optimizer.state[p]["momentum_buffer"].tolist() == [1, 2] and not optimizer.state[q]
     assert optimizer.state[p]["momentum_buffer"].dtype == lucid.float32
 
@@ -474,7 +474,7 @@ def test_a_copy_trains_on_its_own():
     before = p.tolist()
     twin.param_groups[0]["lr"] = 0.5
     twin.step()
-    assert p.tolist() == before != q.tolist() and optimizer.param_groups[0].rate.item() == pytest.approx(0.1)
+    assert p.tolist() == before != q.tolist() and optimizer.param_groups[0].lr_tensor.item() == pytest.approx(0.1)
     assert optimizer.state[p]["step"].item() == 1 and twin.state[q]["step"].item() == 2
 
 

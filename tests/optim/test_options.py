@@ -1,6 +1,6 @@
 import pytest
 
-from lucid.optim.options import EXECUTION, NOTES, betas, flag, fraction, refuse_differentiable
+from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, betas, flag, fraction, refuse_differentiable
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 0.5, 0.9999])
@@ -36,4 +36,4 @@ def test_differentiable_is_refused_when_true():
 
 
 def test_no_word_means_two_things():
-    assert not EXECUTION & NOTES
+    assert not EXECUTION_OPTIONS & EXTRA_KEYS

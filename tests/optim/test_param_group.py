@@ -8,7 +8,7 @@ from lucid.optim.param_group import ParamGroup
 
 def test_every_way_of_writing_changes_the_array():
     group = ParamGroup({"lr": 1})
-    rate = group.rate
+    rate = group.lr_tensor
     assert group["lr"] == 1.0 and isinstance(group["lr"], float) and rate.item() == 1
     group["lr"] = 0.5
     assert rate.item() == 0.5
@@ -17,8 +17,8 @@ def test_every_way_of_writing_changes_the_array():
     group |= {"lr": 0.125}
     assert rate.item() == 0.125
     assert group.setdefault("lr", 3.0) == 0.125 and group.setdefault("eps", 1.0) == 1.0
-    group.set_rate(2.0)
-    assert group["lr"] == rate.item() == 2.0 and group.rate is rate
+    group.set_lr(2.0)
+    assert group["lr"] == rate.item() == 2.0 and group.lr_tensor is rate
 
 
 def test_former_arrays_keep_their_value():
@@ -40,7 +40,7 @@ def test_a_tensor_is_the_users(shape):
     lr.fill_(0.25)  # written by the user
     optimizer.step()
     assert p.tolist() == [-0.75] * 3
-    group.set_rate(1.0)  # written by a schedule
+    group.set_lr(1.0)  # written by a schedule
     optimizer.step()
     assert group["lr"] is lr and lr.shape == shape and lr.item() == 1.0 and p.tolist() == [-1.75] * 3
     group["lr"] = 0.125  # replaced: the tensor keeps its value
@@ -60,7 +60,7 @@ def test_what_is_no_learning_rate_is_refused():
         group["lr"] = "high"
     with pytest.raises(ValueError, match=r"one element, got shape \(2,\)"):
         group["lr"] = lucid.zeros(2)
-    assert group["lr"] == group.rate.item() == 0.5
+    assert group["lr"] == group.lr_tensor.item() == 0.5
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_what_is_no_learning_rate_is_refused():
 )
 def test_a_momentum_that_is_scheduled_is_a_tensor_that_follows(options, now):
     group = ParamGroup({"lr": 0.1, **options})
-    assert group.momentum == 0.9 and group.cycled is None
+    assert group.momentum == 0.9 and group.momentum_tensor is None
     group.set_momentum(0.5)
-    tensor = group.cycled
+    tensor = group.momentum_tensor
     assert {name: group[name] for name in now} == now and group.momentum.item() == 0.5
     group.update({"betas": (0.25, 0.99)} if "betas" in options else {"momentum": 0.25})
-    assert group.cycled is tensor and tensor.item() == 0.25
-    assert "cycled" not in group, "what is saved is the number"
+    assert group.momentum_tensor is tensor and tensor.item() == 0.25
+    assert "momentum_tensor" not in group, "what is saved is the number"

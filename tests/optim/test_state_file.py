@@ -37,7 +37,7 @@ def test_a_file_brings_back_the_state(tmp_path, kind, options):
     optimizer.step()
     second.step()
     assert [p.tolist() for p in parameters] == [p.tolist() for p in again]
-    assert scheduler.get_last_lr() == pytest.approx([second.param_groups[0].rate.item()])
+    assert scheduler.get_last_lr() == pytest.approx([second.param_groups[0].lr_tensor.item()])
 
 
 def test_names_and_text_are_readable():

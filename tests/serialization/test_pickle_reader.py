@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lucid.serialization import pickle_reader
-from lucid.serialization.pickle_reader import Call, Name, Persistent, read_pickle
+from lucid.serialization.pickle_reader import Call, Global, Persistent, read_pickle
 from tests.serialization.writing import ORDERED_DICT, integer, pickled, text
 
 
@@ -60,7 +60,7 @@ def test_names_calls_and_references_are_only_described():
     value, references = read_pickle(io.BytesIO(pickled(body)), {"torch.Size", "torch.float32"})
     call, name, reference = value
     assert isinstance(call, Call) and (call.name, call.arguments) == ("torch.Size", ((3,),))
-    assert isinstance(name, Name) and name.name == "torch.float32"
+    assert isinstance(name, Global) and name.name == "torch.float32"
     assert isinstance(reference, Persistent) and reference.identifier == "key" and references == [reference]
 
 
@@ -166,7 +166,7 @@ def test_keys_that_collide_are_few():
 
 
 def test_the_number_of_instructions_is_bounded(monkeypatch):
-    monkeypatch.setattr(pickle_reader, "_MOST_INSTRUCTIONS", 1000)
+    monkeypatch.setattr(pickle_reader, "_MAX_INSTRUCTIONS", 1000)
     assert read(pickled(b"N" + b"\x94" * 997)) is None
     with pytest.raises(ValueError, match="more than 1,000 instructions"):
         read(pickled(b"N" + b"\x94" * 998))

@@ -48,7 +48,7 @@ def test_a_few_lists_that_stand_for_billions_are_refused(tmp_path):
     ],
 )
 def test_what_is_copied_again_and_again_is_refused(tmp_path, monkeypatch, function, values):
-    monkeypatch.setattr("lucid.serialization.pytorch_objects._MOST_COPIED", 10_000)
+    monkeypatch.setattr("lucid.serialization.pytorch_objects._MAX_COPIED", 10_000)
     calls = (function + b"h\x00\x85R") * 60
     with pytest.raises(ValueError, match="of more than 10,000 values"):
         load(tmp_path, b"(" + values + b"q\x00" + calls + b"t")

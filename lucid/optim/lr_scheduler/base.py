@@ -35,7 +35,7 @@ class LRScheduler:
         self.last_epoch = _checks.integer(self._name, "last_epoch", last_epoch, -1)
         for number, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group.setdefault("initial_lr", rate_of(group))
+                group.setdefault("initial_lr", current_lr(group))
             elif "initial_lr" not in group:
                 raise ValueError(
                     f"{self._name}: last_epoch {last_epoch} goes on with a schedule, but group {number} has no "
@@ -60,18 +60,18 @@ class LRScheduler:
         """Go on to the next epoch and set its learning rates. Call it after ``optimizer.step()``."""
         self._count_step()
         self.last_epoch += 1
-        self._set(self.get_lr())
+        self._set_lrs(self.get_lr())
 
-    # For the schedulers of this package ------------------------------------------------------------------------------
+    # For the schedulers of this package -----------------------------------------------------------------------------
 
-    def _rates(self) -> list[float]:
+    def _current_lrs(self) -> list[float]:
         """The present learning rates."""
-        return [rate_of(group) for group in self.optimizer.param_groups]
+        return [current_lr(group) for group in self.optimizer.param_groups]
 
-    def _set(self, rates: list[float]) -> None:
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group.set_rate(rate)
-        self._last_lr = self._rates()
+    def _set_lrs(self, lrs: list[float]) -> None:
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group.set_lr(lr)
+        self._last_lr = self._current_lrs()
 
     def _count_step(self) -> None:
         self._check_groups(len(self.base_lrs))
@@ -106,10 +106,10 @@ class LRScheduler:
 
     def _restart(self) -> None:
         """Start again at epoch 0, from the learning rates that the schedule began with."""
-        self._set(self.base_lrs)
+        self._set_lrs(self.base_lrs)
         self._begin()
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State ----------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """All that a schedule needs to go on: numbers, strings and lists, fit for JSON."""
@@ -183,7 +183,7 @@ def check_optimizer(where: str, optimizer: Any) -> Optimizer:
     return optimizer
 
 
-def rate_of(group: Mapping[str, Any]) -> float:
+def current_lr(group: Mapping[str, Any]) -> float:
     """The present learning rate of a group as a number."""
     rate = group["lr"]
     return float(rate.item()) if isinstance(rate, Tensor) else rate

@@ -12,10 +12,10 @@ from lucid.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from lucid.optim.optimizer import Optimizer
 
 
-class _Composed(LRScheduler):
+class _ComposedScheduler(LRScheduler):
     _schedulers: list[LRScheduler]
 
-    def _take(self, optimizer: Optimizer | None, schedulers: Sequence[LRScheduler]) -> None:
+    def _adopt(self, optimizer: Optimizer | None, schedulers: Sequence[LRScheduler]) -> None:
         self._schedulers = list(schedulers)
         if not self._schedulers:
             raise ValueError(f"{self._name}: schedulers is empty")
@@ -49,7 +49,7 @@ class _Composed(LRScheduler):
             one.load_state_dict(state)
 
 
-class SequentialLR(_Composed):
+class SequentialLR(_ComposedScheduler):
     """One scheduler after the other: the next one takes over, at its epoch 0, at each of the ``milestones``.
 
     ``last_epoch`` is there for PyTorch's order of arguments and must be -1: go on with ``load_state_dict``.
@@ -58,7 +58,7 @@ class SequentialLR(_Composed):
     def __init__(
         self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
     ) -> None:
-        self._take(check_optimizer(self._name, optimizer), schedulers)
+        self._adopt(check_optimizer(self._name, optimizer), schedulers)
         self._milestones = [_checks.integer(self._name, "milestones", one, 0) for one in milestones]
         if len(self._milestones) != len(self._schedulers) - 1:
             raise ValueError(
@@ -70,7 +70,7 @@ class SequentialLR(_Composed):
         if last_epoch != -1:
             raise ValueError(f"{self._name}: last_epoch must be -1, got {last_epoch}; go on with load_state_dict")
         # The schedulers have started already, all of them; now only the first one does.
-        self._set([float(group["initial_lr"]) for group in optimizer.param_groups])
+        self._set_lrs([float(group["initial_lr"]) for group in optimizer.param_groups])
         self._begin()
 
     def step(self) -> None:
@@ -90,22 +90,22 @@ class SequentialLR(_Composed):
         self._last_lr = first.get_last_lr()
 
 
-class ChainedScheduler(_Composed):
+class ChainedScheduler(_ComposedScheduler):
     """All schedulers at once: each changes what the ones before it have set."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
-        self._take(optimizer, schedulers)
+        self._adopt(optimizer, schedulers)
         self.last_epoch = 0
-        self._last_lr = self._rates()
+        self._last_lr = self._current_lrs()
 
     def step(self) -> None:
         self.last_epoch += 1
         for one in self._schedulers:
             one.step()
-        self._last_lr = self._rates()
+        self._last_lr = self._current_lrs()
 
     def _begin(self) -> None:
         self.last_epoch = 0
         for one in self._schedulers:
             one._begin()
-        self._last_lr = self._rates()
+        self._last_lr = self._current_lrs()

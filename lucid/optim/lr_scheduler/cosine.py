@@ -23,14 +23,14 @@ class CosineAnnealingLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         if self._is_initial:
-            return self._rates()
+            return self._current_lrs()
         now, before = (1 + math.cos(math.pi * epoch / self.T_max) for epoch in (self.last_epoch, self.last_epoch - 1))
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the bottom there is no quotient
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [
-                rate + (base - self.eta_min) * rise for rate, base in zip(self._rates(), self.base_lrs, strict=True)
+                lr + (base - self.eta_min) * rise for lr, base in zip(self._current_lrs(), self.base_lrs, strict=True)
             ]
-        return [now / before * (rate - self.eta_min) + self.eta_min for rate in self._rates()]
+        return [now / before * (lr - self.eta_min) + self.eta_min for lr in self._current_lrs()]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -70,7 +70,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         else:
             self.last_epoch = math.floor(at)
             self.T_cur, self.T_i = self._place(at)
-        self._set(self.get_lr())
+        self._set_lrs(self.get_lr())
 
     def _place(self, epoch: float) -> tuple[float, int]:
         """How far ``epoch`` is into its cycle, and how long that is."""

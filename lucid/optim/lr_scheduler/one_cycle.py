@@ -78,9 +78,9 @@ class OneCycleLR(LRScheduler):
         momenta = {"initial_lr": "max_momentum", "max_lr": "base_momentum", "min_lr": "max_momentum"}
         rates = []
         for group in self.optimizer.param_groups:
-            rates.append(self._between(group[start], group[end], part))
+            rates.append(self._anneal(group[start], group[end], part))
             if self.cycle_momentum:
-                group.set_momentum(self._between(group[momenta[start]], group[momenta[end]], part))
+                group.set_momentum(self._anneal(group[momenta[start]], group[momenta[end]], part))
         return rates
 
     def _phase(self, step: int) -> tuple[str, str, float]:
@@ -100,7 +100,7 @@ class OneCycleLR(LRScheduler):
         # A phase without length is over when it begins.
         return start, end, (step - begin) / (finish - begin) if finish != begin else 1.0
 
-    def _between(self, start: float, end: float, part: float) -> float:
+    def _anneal(self, start: float, end: float, part: float) -> float:
         if self.anneal_strategy == "linear":
             return start + (end - start) * part
         return end + (start - end) / 2 * (1 + math.cos(math.pi * part))

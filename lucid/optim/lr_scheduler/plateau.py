@@ -49,7 +49,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.best = math.inf if mode == "min" else -math.inf
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
-        self._last_lr = self._rates()
+        self._last_lr = self._current_lrs()
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Take the metric of an epoch, a number or a tensor of one element, which is evaluated for it."""
@@ -68,7 +68,7 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-        self._last_lr = self._rates()
+        self._last_lr = self._current_lrs()
 
     @property
     def in_cooldown(self) -> bool:
@@ -82,5 +82,6 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * metric > sign * self.best * (1 + sign * self.threshold)
 
     def _reduce(self) -> None:
-        lower = [max(rate * self.factor, lowest) for rate, lowest in zip(self._rates(), self.min_lrs, strict=True)]
-        self._set([new if old - new > self.eps else old for old, new in zip(self._rates(), lower, strict=True)])
+        lrs = self._current_lrs()
+        reduced = [max(lr * self.factor, min_lr) for lr, min_lr in zip(lrs, self.min_lrs, strict=True)]
+        self._set_lrs([new if old - new > self.eps else old for old, new in zip(lrs, reduced, strict=True)])

@@ -9,18 +9,18 @@ from lucid.optim.lr_scheduler.base import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
 
-class _Multiplied(LRScheduler):
+class _MultiplicativeScheduler(LRScheduler):
     """``lr = lr * factor`` at every epoch."""
 
     def get_lr(self) -> list[float]:
         factor = self._factor(self.last_epoch)
-        return [rate * factor for rate in self._rates()]
+        return [rate * factor for rate in self._current_lrs()]
 
     def _factor(self, epoch: int) -> float:
         raise NotImplementedError
 
 
-class StepLR(_Multiplied):
+class StepLR(_MultiplicativeScheduler):
     """Times ``gamma`` every ``step_size`` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
@@ -32,7 +32,7 @@ class StepLR(_Multiplied):
         return self.gamma if epoch > 0 and epoch % self.step_size == 0 else 1.0
 
 
-class MultiStepLR(_Multiplied):
+class MultiStepLR(_MultiplicativeScheduler):
     """Times ``gamma`` at each epoch of ``milestones``; one that is named twice counts twice."""
 
     def __init__(
@@ -46,7 +46,7 @@ class MultiStepLR(_Multiplied):
         return self.gamma ** self.milestones.count(epoch)
 
 
-class ExponentialLR(_Multiplied):
+class ExponentialLR(_MultiplicativeScheduler):
     """Times ``gamma`` at every epoch."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
@@ -57,7 +57,7 @@ class ExponentialLR(_Multiplied):
         return 1.0 if self._is_initial else self.gamma
 
 
-class ConstantLR(_Multiplied):
+class ConstantLR(_MultiplicativeScheduler):
     """Times ``factor`` until epoch ``total_iters``, then in full."""
 
     def __init__(
@@ -73,7 +73,7 @@ class ConstantLR(_Multiplied):
         return 1.0 / self.factor if epoch == self.total_iters else 1.0
 
 
-class LinearLR(_Multiplied):
+class LinearLR(_MultiplicativeScheduler):
     """From ``start_factor`` to ``end_factor`` times the learning rate in ``total_iters`` equal steps: a warm-up.
 
     Warm-up and then a cosine: ``SequentialLR(optimizer, [LinearLR(optimizer, 0.01, total_iters=5),
@@ -102,7 +102,7 @@ class LinearLR(_Multiplied):
         return 1.0 + change / (self.total_iters * self.start_factor + (epoch - 1) * change)
 
 
-class PolynomialLR(_Multiplied):
+class PolynomialLR(_MultiplicativeScheduler):
     """Down to 0 at epoch ``total_iters`` along ``(1 - epoch / total_iters) ** power``."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:

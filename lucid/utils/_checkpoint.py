@@ -21,19 +21,19 @@ from lucid._tensor import Tensor
 
 
 class _Checkpoint(tape.Node):
-    __slots__ = ("again",)
-    again: Callable[[Sequence[mx.array], list[Tensor]], list[Tensor | None]]
+    __slots__ = ("recompute",)
+    recompute: Callable[[Sequence[mx.array], list[Tensor]], list[Tensor | None]]
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         assert self.args is not None
         if tape.is_recording() or any(0 in shape for shape, _ in self.outputs):
             return super().pullback(cotangents)
         sent = [one._array for one in cotangents]
-        return self.again(mx.depends(list(self.args), sent), cotangents)
+        return self.recompute(mx.depends(list(self.args), sent), cotangents)
 
     def free(self) -> None:
         super().free()
-        del self.again
+        del self.recompute
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
@@ -55,63 +55,63 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     if not tape.is_recording():
         return out
     inputs = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
-    leaves = _leaves_between(list(outputs), inputs, start)
+    leaves = _captured_leaves(list(outputs), inputs, start)
     if not inputs and not leaves:
         return out
 
     # The recorded closure holds arrays: a tensor would bring its own record, and live as long as the graph.
     count, places = len(inputs), {id(t): i for i, t in enumerate(inputs)}
-    held = [_held(a, places) for a in args]
-    held_kwargs = {name: _held(a, places) for name, a in kwargs.items()}
+    held = [_to_array(a, places) for a in args]
+    held_kwargs = {name: _to_array(a, places) for name, a in kwargs.items()}
 
     def call(given: list[Tensor]) -> list[Tensor]:
         with tape.autocasting(low), _deferred.collecting(), random.fork(key):
-            again = function(
-                *(_given(a, given) for a in held), **{name: _given(a, given) for name, a in held_kwargs.items()}
+            out = function(
+                *(_to_tensor(a, given) for a in held), **{name: _to_tensor(a, given) for name, a in held_kwargs.items()}
             )
-        return list(again) if isinstance(again, tuple | list) else [again]
+        return list(out) if isinstance(out, tuple | list) else [out]
 
     def run(*arrays: mx.array) -> tuple[mx.array, ...]:
-        with tape.replaying(), _standing_in(leaves, arrays[count:]):
+        with tape.replaying(), _substituted(leaves, arrays[count:]):
             return tuple(t._array for t in call([tape.wrap(a) for a in arrays[:count]]))
 
     def gradients(arrays: Sequence[mx.array], cotangents: list[Tensor]) -> list[Tensor | None]:
         given = [tape.wrap(a) for a in arrays[:count]]
         for tensor in given:
             tensor._requires_grad = True
-        with tape.replaying(), tape.set_recording(True), _standing_in(leaves, arrays[count:]):
+        with tape.replaying(), tape.set_recording(True), _substituted(leaves, arrays[count:]):
             pairs = [(t, c) for t, c in zip(call(given), cotangents, strict=True) if t.requires_grad]
             return tape.backward([t for t, _ in pairs], [c for _, c in pairs], [*given, *leaves])
 
     values = tuple(t._array for t in (*inputs, *leaves))
     edges = [tape.edge_of(t) for t in (*inputs, *leaves)]
     node = _Checkpoint("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
-    node.again = gradients
+    node.recompute = gradients
     node.body, node.args, node.kwargs = mx.checkpoint(run), values, {}
     node.places = [(i,) for i in range(len(values))]
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]
     return wrapped[0] if isinstance(out, Tensor) else type(out)(cast(Any, wrapped))
 
 
-class _Held(NamedTuple):
+class _HeldTensor(NamedTuple):
     """A tensor among the arguments: its place among the inputs that need a gradient (-1: none), and its value."""
 
     place: int
     array: mx.array
 
 
-def _held(value: Any, places: dict[int, int]) -> Any:
-    return _Held(places.get(id(value), -1), value._array) if isinstance(value, Tensor) else value
+def _to_array(value: Any, places: dict[int, int]) -> Any:
+    return _HeldTensor(places.get(id(value), -1), value._array) if isinstance(value, Tensor) else value
 
 
-def _given(value: Any, inputs: Sequence[Tensor]) -> Any:
-    if not isinstance(value, _Held):
+def _to_tensor(value: Any, inputs: Sequence[Tensor]) -> Any:
+    if not isinstance(value, _HeldTensor):
         return value
     return tape.wrap(value.array) if value.place < 0 else inputs[value.place]
 
 
 @contextmanager
-def _standing_in(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> Iterator[None]:
+def _substituted(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> Iterator[None]:
     """Give the leaves the values that they had, and no hooks: these run when the gradient is complete."""
     before = [(leaf._array, leaf._hooks) for leaf in leaves]
     try:
@@ -123,7 +123,7 @@ def _standing_in(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> I
             leaf._array, leaf._hooks = array, hooks
 
 
-def _leaves_between(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:
+def _captured_leaves(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:
     """The leaves that the graph recorded since ``start`` ends in, besides ``inputs``."""
     borders = {tape.edge_of(t) for t in inputs if t._node is not None}
     known = {id(t) for t in inputs}

@@ -2,23 +2,23 @@ import socket
 import threading
 import time
 
-from lucid.distributed import links
+from lucid.distributed import ring_sockets
 
 
 def test_own_addresses_are_none_of_the_loopback_s():
-    found = links.own_addresses()
+    found = ring_sockets.local_addresses()
     assert socket.gethostname() in found
     assert not any(one.startswith("127.") for one in found)
 
 
 def test_only_the_caller_with_the_token_is_let_in(monkeypatch):
-    monkeypatch.setattr(links, "_TOKEN_S", 0.1)
+    monkeypatch.setattr(ring_sockets, "_TOKEN_TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port, deadline = server.getsockname()[1], time.monotonic() + 20
-        strangers = [links._reach(["127.0.0.1"], port, token, deadline) for token in ("wrong", "", "")]
+        strangers = [ring_sockets._connect(["127.0.0.1"], port, token, deadline) for token in ("wrong", "", "")]
         strangers[1].close()  # the last one says nothing for ever
-        friend = links._reach(["127.0.0.1"], port, "right", deadline)
-        link = links._accept(server, "right", deadline)
+        friend = ring_sockets._connect(["127.0.0.1"], port, "right", deadline)
+        link = ring_sockets._accept(server, "right", deadline)
         friend.sendall(b"hello")
         assert link.recv(5) == b"hello"
         for one in (*strangers, friend, link):
@@ -27,22 +27,24 @@ def test_only_the_caller_with_the_token_is_let_in(monkeypatch):
 
 def test_waiting_for_a_caller_ends():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert links._accept(server, "right", time.monotonic() + 0.05) is None
+        assert ring_sockets._accept(server, "right", time.monotonic() + 0.05) is None
         port = server.getsockname()[1]
-    assert links._reach(["127.0.0.1"], port, "right", time.monotonic() + 1) is None
+    assert ring_sockets._connect(["127.0.0.1"], port, "right", time.monotonic() + 1) is None
 
 
 def test_a_neighbour_is_found_at_the_second_of_its_addresses():
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = []
-        thread = threading.Thread(target=lambda: found.append(links._accept(server, "right", time.monotonic() + 20)))
+        thread = threading.Thread(
+            target=lambda: found.append(ring_sockets._accept(server, "right", time.monotonic() + 20))
+        )
         thread.start()
-        link = links._reach(
+        link = ring_sockets._connect(
             ["no-such-host.invalid", "127.0.0.1"], server.getsockname()[1], "right", time.monotonic() + 20
         )
         thread.join()
         assert link is not None and found[0] is not None
-        links._keep_alive(link)
+        ring_sockets._keep_alive(link)
         assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) and link.gettimeout() is None
         link.close()
         found[0].close()

@@ -9,8 +9,8 @@ import mlx.core as mx
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.metrics.classes import Samples, checked_ignore_index, samples_of
 from lucid.metrics.metric import Metric, Sums
+from lucid.metrics.samples import Samples, check_ignore_index, parse_samples
 from lucid.ops._common import total
 from lucid.ops._types import TensorLike
 
@@ -30,22 +30,22 @@ def accuracy(
     ks = [topk] if isinstance(topk, int) else list(topk)
     for k in ks:
         _checks.integer("accuracy", "topk", k, 1)
-    ignored = checked_ignore_index("accuracy", ignore_index)
-    samples = samples_of("accuracy", tape.unwrap(preds), tape.unwrap(target), ignored)
-    found: list[Tensor] = [tape.wrap(_share(_counts("accuracy", samples, k))) for k in ks]
+    ignored = check_ignore_index("accuracy", ignore_index)
+    samples = parse_samples("accuracy", tape.unwrap(preds), tape.unwrap(target), ignored)
+    found: list[Tensor] = [tape.wrap(_ratio(_counts("accuracy", samples, k))) for k in ks]
     return found[0] if isinstance(topk, int) else found
 
 
 def _counts(where: str, samples: Samples, k: int) -> Sums:
-    right = _within(where, samples, k) & samples.counted
+    right = _in_top_k(where, samples, k) & samples.counted
     return {"correct": total(right.astype(mx.int64)), "total": total(samples.counted.astype(mx.int64))}
 
 
-def _share(sums: Sums) -> mx.array:
+def _ratio(sums: Sums) -> mx.array:
     return sums["correct"].astype(mx.float32) / sums["total"].astype(mx.float32)
 
 
-def _within(where: str, samples: Samples, k: int) -> mx.array:
+def _in_top_k(where: str, samples: Samples, k: int) -> mx.array:
     """Whether each sample's class is among the k largest: fewer than k classes stand before it.
 
     Counting them needs no sort, and settles ties as ``argmax`` does: the class with the lower number comes first.
@@ -77,7 +77,7 @@ class Accuracy(Metric):
 
     def __init__(self, top_k: int = 1, *, ignore_index: int | None = None) -> None:
         self.top_k = _checks.integer("Accuracy", "top_k", top_k, 1)
-        self.ignore_index = checked_ignore_index("Accuracy", ignore_index)
+        self.ignore_index = check_ignore_index("Accuracy", ignore_index)
         super().__init__({"correct": ((), mx.int64), "total": ((), mx.int64)})
 
     def update(self, preds: TensorLike, target: TensorLike) -> None:
@@ -93,11 +93,11 @@ class Accuracy(Metric):
         """
         super().update(preds, target)
 
-    def _of_batch(self, preds: mx.array, target: mx.array) -> Sums:
-        return _counts("Accuracy", samples_of("Accuracy", preds, target, self.ignore_index), self.top_k)
+    def _batch_sums(self, preds: mx.array, target: mx.array) -> Sums:
+        return _counts("Accuracy", parse_samples("Accuracy", preds, target, self.ignore_index), self.top_k)
 
-    def _value(self, sums: Sums) -> mx.array:
-        return _share(sums)
+    def _compute(self, sums: Sums) -> mx.array:
+        return _ratio(sums)
 
     def __repr__(self) -> str:
         return f"Accuracy(top_k={self.top_k})"

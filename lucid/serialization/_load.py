@@ -30,10 +30,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise IsADirectoryError(f"load: {source} is a folder; name a file in it")
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
-    return read_pytorch(source) if _is_of_pytorch(source) else load_with_metadata(source)[0]
+    return read_pytorch(source) if _is_pytorch_file(source) else load_with_metadata(source)[0]
 
 
-def _is_of_pytorch(source: Path) -> bool:
+def _is_pytorch_file(source: Path) -> bool:
     with source.open("rb") as file:
         first = file.read(9)
     # The length of a safetensors file's header stands before its JSON, and may begin like a pickle.

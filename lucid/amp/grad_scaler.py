@@ -63,7 +63,7 @@ class GradScaler:
         self._enabled = bool(enabled)
         start = _checks.number("GradScaler", "init_scale", init_scale, 0.0, above=True)
         self._growth_factor = _checks.number("GradScaler", "growth_factor", growth_factor, 1.0, above=True)
-        self._backoff_factor = _backoff("GradScaler", backoff_factor)
+        self._backoff_factor = _check_backoff("GradScaler", backoff_factor)
         self._growth_interval = _checks.integer("GradScaler", "growth_interval", growth_interval, 1)
         self._scale = tape.wrap(mx.array(start, mx.float32))
         self._growth_tracker = tape.wrap(mx.array(0, mx.int32))  # steps without overflow since the last change
@@ -97,9 +97,9 @@ class GradScaler:
         if id(optimizer) in self._progress:
             past = "step() was" if self._progress[id(optimizer)].stepped else "unscale_() was"
             raise RuntimeError(f"GradScaler.unscale_: {past} called for this optimizer already; update() comes first")
-        self._went(_Progress(optimizer, self._unscale(optimizer), False))
+        self._record(_Progress(optimizer, self._unscale(optimizer), False))
 
-    def _went(self, progress: _Progress) -> None:
+    def _record(self, progress: _Progress) -> None:
         self._progress = {**self._progress, id(progress.optimizer): progress}
 
     def _unscale(self, optimizer: Optimizer) -> mx.array:
@@ -144,8 +144,8 @@ class GradScaler:
         ]
         with _deferred.collecting():  # what the step computed is evaluated once it has been selected
             result = optimizer.step(**kwargs)
-        _deferred.evaluate(_selected(optimizer, before, progress.overflow))
-        self._went(progress._replace(stepped=True))
+        _deferred.evaluate(_undo_on_overflow(optimizer, before, progress.overflow))
+        self._record(progress._replace(stepped=True))
         return result
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
@@ -221,7 +221,7 @@ class GradScaler:
             raise ValueError(f"{where}: the state must have {', '.join(sorted(wanted))}; got {got or 'nothing'}{hint}")
         scale = _checks.number(where, "scale", state_dict["scale"], 0.0, above=True)
         growth_factor = _checks.number(where, "growth_factor", state_dict["growth_factor"], 1.0, above=True)
-        backoff_factor = _backoff(where, state_dict["backoff_factor"])
+        backoff_factor = _check_backoff(where, state_dict["backoff_factor"])
         growth_interval = _checks.integer(where, "growth_interval", state_dict["growth_interval"], 1)
         count = _checks.integer(where, "_growth_tracker", state_dict["_growth_tracker"], 0)
         self._growth_factor, self._backoff_factor = growth_factor, backoff_factor
@@ -241,7 +241,7 @@ class GradScaler:
 _Before = tuple[ParamGroup, Tensor, mx.array, dict[str, mx.array]]
 
 
-def _selected(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
+def _undo_on_overflow(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
     """Take back, where ``overflow`` is true, what the optimizer changed; all arrays that were rebound."""
     rebound: list[mx.array] = []
     done: set[int] = set()  # parameters share step counts
@@ -256,7 +256,7 @@ def _selected(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -
         select(p, array)
         own = optimizer.state.get(p, {})
         for name, tensor in list(own.items()):
-            former = state[name] if name in state else optimizer._first_state(group, name, p)
+            former = state[name] if name in state else optimizer._initial_state(group, name, p)
             if id(tensor) in done:
                 continue
             if former is not None:
@@ -277,7 +277,7 @@ def _check_optimizer(where: str, optimizer: Any) -> None:
         raise TypeError(f"GradScaler.{where}: wanted a lucid.optim.Optimizer, got {type(optimizer).__name__}")
 
 
-def _backoff(where: str, value: Any) -> float:
+def _check_backoff(where: str, value: Any) -> float:
     number = _checks.number(where, "backoff_factor", value, 0.0, above=True)
     if number >= 1:
         raise ValueError(f"{where}: backoff_factor must be below 1, got {value!r}")

@@ -1,8 +1,8 @@
-"""One graph of a compiled function: how its inputs are put in place, and what becomes of its outputs.
+"""One graph of a compiled function: how inputs are bound to tensors, and where each output goes.
 
-``Recipe.run`` is what ``mx.compile`` traces, once. It takes arrays and gives arrays: the state, the gradients, the
-arguments and the random key go in; whatever of them has changed, and the result, come out. While it runs, the tensors
-of the state hold the tracer's arrays; before it returns they hold again what they held.
+``Trace.run`` is what ``mx.compile`` traces, once. It maps arrays to arrays: state, gradients, arguments and the random
+key in; those that changed, and the result, out. While it runs, the state's tensors hold the tracer's arrays; they are
+restored before it returns.
 """
 
 from __future__ import annotations
@@ -13,90 +13,95 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _deferred, random, tape
-from lucid._compile.arguments import Place, Shape, rebuilt
-from lucid._compile.closure import Outside
-from lucid._compile.refusals import check_changes, check_kept, counters, rates_of
+from lucid._compile.arguments import Placeholder, Structure, map_container
+from lucid._compile.guards import (
+    CapturedVariables,
+    Snapshot,
+    changed_counters,
+    check_changes,
+    check_leaked_tensors,
+    learning_rates,
+)
 from lucid._compile.state import Plan, State
-from lucid._compile.watch import Snapshot
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
 
-class Outgrown(Exception):
-    """The state has taken another shape or dtype: this graph does not fit any more."""
+class StaleTrace(Exception):
+    """The state changed its shape or dtype, so this graph no longer fits."""
 
 
-class Recipe:
-    """``writes``, ``gradients``, ``made``, ``key`` and ``result`` say which output goes where."""
+class Trace:
+    """``writes``, ``gradients``, ``created``, ``key`` and ``result`` map outputs to their destinations."""
 
     def __init__(
-        self, where: str, function: Callable[..., Any], state: State, outside: Outside, plan: Plan, shape: Shape,
-        grads: list[Any], requires: list[bool], leaves: list[int],
+        self, where: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
+        shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
     ) -> None:  # fmt: skip
-        self.where, self.function, self.state, self.outside = where, function, state, outside
-        self.plan = plan  # emptied after the trace, so that tensors which are replaced later are not held
+        self.where, self.function, self.state, self.captured = where, function, state, captured
+        self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
         self.shape = shape
-        self.present = [grad is not None for grad in grads]  # which leaves come with a gradient
-        self.requires = requires  # which argument tensors require one
-        self.argument_leaves = leaves  # which of them collect one
-        self.low = tape._mode.low
+        self.present = [grad is not None for grad in grads]  # which leaves have a gradient
+        self.requires = requires  # which argument tensors require a gradient
+        self.argument_leaves = leaves  # which argument tensors accumulate a gradient
+        self.autocast_dtype = tape._mode.low
         self.done = False
         self.writes: list[tuple[int, int]] = []  # tensor, output
-        self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for none, whether in place
-        self.made: list[tuple[Tensor, int]] = []  # state that the function made, such as moments
-        self.modes: list[tuple[Module, bool]] = []  # what the function set with train() and eval()
+        self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
+        self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
+        self.modes: list[tuple[Module, bool]] = []  # changed by train() and eval()
         self.key = -1
         self.result: Any = None
-        self.tracked: list[int] = []  # outputs that can be differentiated further ...
+        self.tracked: list[int] = []  # outputs that require grad ...
         self.sources: list[int] = []  # ... with respect to these tensors, state first
-        self.count_of_last = 0  # inputs behind those of state and gradients: the arguments and the key
-        self.pull: Callable[..., list[mx.array]] | None = None
-        self.on_call: list[Callable[[], None]] = []  # what the function wants done at every call: ``_deferred.on_call``
+        self.num_trailing = 0  # inputs after state and gradients: the arguments and the key
+        self.compiled_pullback: Callable[..., list[mx.array]] | None = None
+        self.on_call: list[Callable[[], None]] = []  # callbacks to run at every call, see ``_deferred.on_call``
         self.changes = False
-        self.starts = False  # whether other processes wait for something inside, whoever reads the results here
-        self.ignored = False  # whether the function has changed Python numbers
+        self.has_collectives = False  # if so it runs even if nobody reads the result, as other ranks wait for it
+        self.has_counters = False  # whether the function changed Python numbers
 
     def run(self, inputs: list[mx.array]) -> list[mx.array]:
-        """Call the function on ``inputs``, and note what has changed.
+        """Call the function on ``inputs`` and record what it changed.
 
         Raises:
-            RuntimeError: something changed that is not state, or cannot be part of a graph.
+            RuntimeError: something changed that is not state, or that cannot be part of a graph.
         """
         if self.done:
-            raise Outgrown
+            raise StaleTrace
         slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
         modes = [(module, module.training) for module in self.state.all_modules()]
-        rates = rates_of(self.state)
-        variables = self.outside.described(self.plan.places)
+        rates = learning_rates(self.state)
+        variables = self.captured.describe(self.plan.places)
         before = Snapshot([*self.plan.tensors, *self.state.objects()])
         try:
             try:
-                outputs, fresh = self._outputs(inputs, before, slots, rates)
+                outputs, fresh = self._call_function(inputs, before, slots, rates)
                 self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
-                after = self.state.facts() | self.outside.described(self.plan.places)
-                for name in counters(self.where, self.plan.facts | variables, after):
-                    self.ignored = True
+                after = self.state.constants() | self.captured.describe(self.plan.places)
+                for name in changed_counters(self.where, self.plan.constants | variables, after):
+                    self.has_counters = True
                     self.state.ignore(name)
-                    self.outside.ignore(name)
+                    self.captured.ignore(name)
             finally:
                 before.restore()
-            check_kept(self.where, self.function, before, fresh)
+            check_leaked_tensors(self.where, self.function, before, fresh)
         except BaseException:
             before.restore_containers()
             raise
         self.done = True
         return outputs
 
-    def _outputs(
+    def _call_function(
         self, inputs: list[mx.array], before: Snapshot, slots: Any, rates: Any
     ) -> tuple[list[mx.array], set[int]]:
-        given, leaves, grads, arrays = self._put(inputs)
-        args, kwargs = self.shape.filled(state=self.plan.tensors, tensor=given, array=arrays)
+        given, leaves, grads, arrays = self._bind_inputs(inputs)
+        args, kwargs = self.shape.fill(state=self.plan.tensors, tensor=given, array=arrays)
         with _deferred.collecting():
             result = self.function(*args, **kwargs)
             memo = _deferred.memo() or {}
             self.on_call = memo.get("on call", [])
-            self.starts = "collective" in memo
+            self.has_collectives = "collective" in memo
         outputs: list[mx.array] = []
         places: dict[int, int] = {}
 
@@ -109,8 +114,8 @@ class Recipe:
         replaced = self._replaced(slots)
         check_changes(self.where, self.function, self.state, before, rates, set(self.plan.places))
         tensors = [*self.plan.tensors, *given]
-        self.count_of_last = len(given) + len(arrays) + 1
-        starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.count_of_last :]
+        self.num_trailing = len(given) + len(arrays) + 1
+        starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.num_trailing :]
         for i, tensor in enumerate(tensors):
             array = replaced.get(i, tensor)._array
             if array is not starts[i]:
@@ -125,15 +130,15 @@ class Recipe:
         for tensor, requires in zip(given, self.requires, strict=True):
             if requires and tensor.grad is not None and not any(tensor is leaf for leaf in leaves):
                 raise RuntimeError(
-                    f"{self.where}: backward() reached an argument that was computed outside of the function, and "
-                    "its graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
+                    f"{self.where}: backward() reached an argument that was computed outside the function, and its "
+                    "graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
                 )
-        self.made = [(tensor, out(tensor._array)) for tensor in self._made]
+        self.created = [(tensor, out(tensor._array)) for tensor in self._created]
         if random._state._array is not inputs[-1]:
             assert random._state._array is not None
             self.key = out(random._state._array)
-        self.changes = bool(self.writes or self.gradients or self.made or self.key >= 0)
-        identities = {id(t): Place("state", i) for i, t in enumerate(tensors)}
+        self.changes = bool(self.writes or self.gradients or self.created or self.key >= 0)
+        identities = {id(t): Placeholder("state", i) for i, t in enumerate(tensors)}
 
         def emptied(value: Any) -> Any:
             if isinstance(value, Tensor):
@@ -143,20 +148,20 @@ class Recipe:
                 if value._node is not None and value._node.edges is not None and at not in self.tracked:
                     self.tracked.append(at)
                     roots.append(value._node)
-                return Place("tensor", at)
+                return Placeholder("tensor", at)
             if isinstance(value, mx.array):
-                return Place("array", out(value))
-            return rebuilt(value, emptied)
+                return Placeholder("array", out(value))
+            return map_container(value, emptied)
 
         roots: list[tape.Node] = []
         self.result = emptied(result)
         if roots:
-            reached = _leaves_below(roots)
+            reached = _reachable_leaves(roots)
             self.sources = [i for i, tensor in enumerate(tensors) if id(tensor) in reached]
-        return outputs, {id(tensor) for tensor, _ in self.made}
+        return outputs, {id(tensor) for tensor, _ in self.created}
 
-    def _put(self, inputs: list[mx.array]) -> tuple[list[Tensor], list[Tensor], list[Any], list[mx.array]]:
-        """Give the tensors their inputs: stand-ins of the arguments, all leaves, their gradients, the arrays."""
+    def _bind_inputs(self, inputs: list[mx.array]) -> tuple[list[Tensor], list[Tensor], list[Any], list[mx.array]]:
+        """Bind the inputs to tensors; returns argument tensors, all leaves, their gradients, and argument arrays."""
         source = iter(inputs)
         for tensor in self.plan.tensors:
             tensor._array = next(source)
@@ -174,10 +179,13 @@ class Recipe:
             grads.append(None if array is None else (leaf.grad, array))
         return given, leaves, grads, arrays
 
-    _made: tuple[Tensor, ...] = ()
+    _created: tuple[Tensor, ...] = ()
 
     def _replaced(self, slots: dict[Any, Tensor]) -> dict[int, Tensor]:
-        """Tensors that took the place of others: these get their value and keep their place. The rest is new state."""
+        """New tensors that replaced a tensor of the state, by its index, with the old tensor put back in its place.
+
+        The old tensor receives the new one's value as an output. Other new tensors are newly created state.
+        """
         now = list(self.state.slots())
         present = {id(tensor) for _, tensor, _, _ in now}
         replaced: dict[int, Tensor] = {}
@@ -191,28 +199,28 @@ class Recipe:
                 home[key] = former
             elif not any(tensor is one for one in made):
                 made.append(tensor)
-        self._made = tuple(made)
+        self._created = tuple(made)
         return replaced
 
-    # Differentiating further -----------------------------------------------------------------------------------------
+    # Differentiation from outside -----------------------------------------------------------------------------------
 
-    def values(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
-        """The outputs in ``tracked`` once more, for ``mx.vjp``; nothing else changes."""
+    def replay(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
+        """Compute the outputs in ``tracked`` again, for ``mx.vjp``, without side effects."""
         before = Snapshot(plan.tensors)
         self.plan = plan
         try:
-            given, _, _, arrays = self._put(inputs)
-            args, kwargs = self.shape.filled(state=plan.tensors, tensor=given, array=arrays)
-            with tape.replaying(), tape.autocasting(self.low), _deferred.collecting():
+            given, _, _, arrays = self._bind_inputs(inputs)
+            args, kwargs = self.shape.fill(state=plan.tensors, tensor=given, array=arrays)
+            with tape.replaying(), tape.autocasting(self.autocast_dtype), _deferred.collecting():
                 result = self.function(*args, **kwargs)
             found: dict[int, mx.array] = {}
-            _match(self.result, result, found)
+            _collect_outputs(self.result, result, found)
             return [found[at] for at in self.tracked]
         finally:
             before.restore()
 
 
-def _leaves_below(nodes: list[tape.Node]) -> set[int]:
+def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
     seen: set[tape.Node] = set()
     found = set()
     stack = list(nodes)
@@ -229,14 +237,14 @@ def _leaves_below(nodes: list[tape.Node]) -> set[int]:
     return found
 
 
-def _match(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
-    """The arrays of a result by their outputs, given the result of the trace with its places."""
-    if isinstance(shape, Place):
+def _collect_outputs(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
+    """Store the arrays of ``value`` by output index, given the structure of the traced result."""
+    if isinstance(shape, Placeholder):
         if shape.kind == "tensor":
             found[shape.at] = value._array
     elif isinstance(shape, list | tuple):
         for one, item in zip(shape, value, strict=True):
-            _match(one, item, found)
+            _collect_outputs(one, item, found)
     elif isinstance(shape, dict):
         for name, one in shape.items():
-            _match(one, value[name], found)
+            _collect_outputs(one, value[name], found)

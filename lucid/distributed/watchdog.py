@@ -1,8 +1,8 @@
 """A watch over the neighbours: nobody waits for ever for a rank that is gone.
 
 MLX's backends do not agree on what happens when a process dies: an evaluation in the ring may raise an error or wait
-for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``links``), and a thread
-that listens to both. Four kinds of messages travel there, as lines of JSON:
+for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``ring_sockets``), and
+a thread that listens to both. Four kinds of messages travel there, as lines of JSON:
 
 - ``call``, to the next rank only: the number and the words of a collective that this rank has called. Both ranks
   compare; different calls would wait for each other for ever, or mix up their data.
@@ -34,20 +34,20 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid.distributed.links import Links, connect
+from lucid.distributed.ring_sockets import RingSockets, connect_ring
 
-PATIENCE_S = 600.0  # that a rank may go on alone after another has finished
-_LOOK_S = 0.2
-_FLUSH_S = 1.0
-_CLOSE_S = 5.0
-_HEAR_S = 5.0
+LEAVE_TIMEOUT_S = 600.0  # that a rank may go on alone after another has finished
+_POLL_INTERVAL_S = 0.2
+_FLUSH_TIMEOUT_S = 1.0
+_CLOSE_TIMEOUT_S = 5.0
+_JOIN_TIMEOUT_S = 5.0
 _BACKEND_ERROR = re.compile(r"\[(ring|mpi|jaccl|nccl)\]")  # how MLX's errors of communication begin
 
 
-class Watch:
+class Watchdog:
     """The thread that listens, and what the main thread tells the others."""
 
-    def __init__(self, rank: int, links: Links) -> None:
+    def __init__(self, rank: int, links: RingSockets) -> None:
         self._me = links.peers[rank]
         self._peers = links.peers
         size = len(links.peers)
@@ -62,12 +62,12 @@ class Watch:
         self._failed = False
         self._all_left = threading.Event()
         self._deadline: float | None = None
-        self._thread = threading.Thread(target=self._listen, name="lucid-distributed-watch", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="lucid-distributed-watchdog", daemon=True)
 
     @classmethod
-    def over(cls, group: mx.distributed.Group, addresses: tuple[str, ...]) -> Watch | None:
+    def start(cls, group: mx.distributed.Group, addresses: tuple[str, ...]) -> Watchdog | None:
         """A watch that has begun; None, with a warning, where the neighbours cannot be reached."""
-        links = connect(group, addresses)
+        links = connect_ring(group, addresses)
         if links is None:
             warnings.warn(
                 "init_process_group: a rank cannot reach the next one beside MLX's own connections, so a rank that "
@@ -77,18 +77,18 @@ class Watch:
             )
             return None
         watch = cls(group.rank(), links)
-        watch._begin()
+        watch._start_thread()
         return watch
 
-    def _begin(self) -> None:
+    def _start_thread(self) -> None:
         self._thread.start()
         self._former_hook = sys.excepthook
         sys.excepthook = self._on_exception
         atexit.register(self._at_exit)
 
-    # What the main thread says ---------------------------------------------------------------------------------------
+    # What the main thread says --------------------------------------------------------------------------------------
 
-    def called(self, what: str) -> None:
+    def record_call(self, what: str) -> None:
         """Note that this rank calls the collective ``what``.
 
         Raises:
@@ -98,7 +98,7 @@ class Watch:
             self._calls += 1
             self._own.append(what)
             self._send(self._next, {"kind": "call", "what": what})
-            fault = self._difference() or self._shortfall()
+            fault = self._call_mismatch() or self._shortfall()
         if fault:
             raise RuntimeError(f"{what}: {fault}")
 
@@ -108,7 +108,7 @@ class Watch:
             mx.synchronize(mx.default_stream(device))
         with self._lock:
             self._leaving = True
-            self._note_left(self._me.rank, self._calls, None)
+            self._record_left(self._me.rank, self._calls, None)
         self._thread.join()
         atexit.unregister(self._at_exit)
         if sys.excepthook == self._on_exception:
@@ -117,7 +117,7 @@ class Watch:
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self._former_hook(kind, error, trace)
         if _BACKEND_ERROR.match(str(error)):  # most likely a rank is gone: the thread ends this process and says which
-            self._thread.join(_HEAR_S)
+            self._thread.join(_JOIN_TIMEOUT_S)
         self._failed = True
         reason = " ".join("".join(traceback.format_exception_only(kind, error)).split())[:500]
         self._fail(f"{self._me} has stopped: {reason}")
@@ -125,11 +125,11 @@ class Watch:
     def _at_exit(self) -> None:
         if self._failed:
             _flush()
-            self._thread.join(_FLUSH_S)  # it ends the process when the others have heard and gone
+            self._thread.join(_FLUSH_TIMEOUT_S)  # it ends the process when the others have heard and gone
             os._exit(1)  # MPI would wait for the others in its own clean-up
         self.leave()
 
-    # What the thread hears -------------------------------------------------------------------------------------------
+    # What the thread hears ------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         unread = dict.fromkeys(self._neighbours, b"")
@@ -137,19 +137,19 @@ class Watch:
             for link in self._neighbours:
                 selector.register(link, selectors.EVENT_READ, link)
             while not self._all_left.is_set():
-                for key, _ in selector.select(timeout=_LOOK_S):
+                for key, _ in selector.select(timeout=_POLL_INTERVAL_S):
                     link = key.data
                     *lines, unread[link] = (unread[link] + self._received(link)).split(b"\n")
                     for line in lines:
                         self._on_message(link, json.loads(line))
-                self._check_patience()
+                self._check_deadline()
         # Read to the end before closing: a connection that is closed with something unread is reset, and what was
         # sent last would be lost on the other side.
         for link in self._neighbours:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_WR)
         for link in self._neighbours:
-            link.settimeout(_CLOSE_S)
+            link.settimeout(_CLOSE_TIMEOUT_S)
             with contextlib.suppress(OSError):
                 while link.recv(65536):
                     pass
@@ -162,8 +162,8 @@ class Watch:
         if data:
             return data
         with self._lock:  # not between this rank's saying that it leaves and its noting that all have left
-            in_order = self._all_left.is_set()
-        if not in_order:  # whoever leaves in order has first passed on, on this connection, that all others have left
+            all_left = self._all_left.is_set()
+        if not all_left:  # a rank that leaves regularly has first sent, on this connection, that all others have left
             self._end(f"{self._neighbours[link]} is gone", heard_on=link)
         return data
 
@@ -174,14 +174,14 @@ class Watch:
             if message["kind"] == "call":
                 self._theirs.append(message["what"])
             elif message["rank"] not in self._left:
-                self._note_left(message["rank"], message["calls"], link)
-            fault = self._difference() or self._shortfall()
+                self._record_left(message["rank"], message["calls"], link)
+            fault = self._call_mismatch() or self._shortfall()
         if fault:
             self._end(fault)
 
-    # What both see; all of this needs the lock -----------------------------------------------------------------------
+    # What both see; all of this needs the lock ----------------------------------------------------------------------
 
-    def _difference(self) -> str | None:
+    def _call_mismatch(self) -> str | None:
         """What is wrong with the calls of the rank before and this one's, as far as both have made them."""
         while self._own and self._theirs:
             own, theirs = self._own.popleft(), self._theirs.popleft()
@@ -203,23 +203,23 @@ class Watch:
                 )
         return None
 
-    def _note_left(self, rank: int, calls: int, heard_on: socket.socket | None) -> None:
+    def _record_left(self, rank: int, calls: int, heard_on: socket.socket | None) -> None:
         self._left[rank] = calls
         self._send_around({"kind": "bye", "rank": rank, "calls": calls}, heard_on)
         if len(self._left) == len(self._peers):
             self._all_left.set()
         elif self._deadline is None:
-            self._deadline = time.monotonic() + PATIENCE_S
+            self._deadline = time.monotonic() + LEAVE_TIMEOUT_S
 
-    def _check_patience(self) -> None:
+    def _check_deadline(self) -> None:
         if self._deadline is not None and not self._leaving and time.monotonic() > self._deadline:
             ready = self._peers[next(iter(self._left))]
             self._end(
-                f"{ready} finished {PATIENCE_S:g} s ago and {self._me} has not; if it was not stuck, call "
+                f"{ready} finished {LEAVE_TIMEOUT_S:g} s ago and {self._me} has not; if it was not stuck, call "
                 "destroy_process_group() before long work of one rank"
             )
 
-    # Sending ---------------------------------------------------------------------------------------------------------
+    # Sending --------------------------------------------------------------------------------------------------------
 
     def _send(self, link: socket.socket, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # a neighbour that is gone is the listener's affair
@@ -231,7 +231,7 @@ class Watch:
                 self._send(link, message)
 
     def _fail(self, text: str, heard_on: socket.socket | None = None) -> None:
-        held = self._lock.acquire(timeout=_FLUSH_S)  # without it if need be: this process is about to end
+        held = self._lock.acquire(timeout=_FLUSH_TIMEOUT_S)  # without it if need be: this process is about to end
         self._send_around({"kind": "fail", "text": text}, heard_on)
         if held:
             self._lock.release()
@@ -255,4 +255,4 @@ def _flush() -> None:
 
     thread = threading.Thread(target=flush, daemon=True)
     thread.start()
-    thread.join(_FLUSH_S)
+    thread.join(_FLUSH_TIMEOUT_S)

@@ -19,7 +19,7 @@ class Samples(NamedTuple):
     counted: mx.array  # (M,) bool: False where the target is ``ignore_index``
 
 
-def samples_of(where: str, preds: Any, target: Any, ignore_index: int | None) -> Samples:
+def parse_samples(where: str, preds: Any, target: Any, ignore_index: int | None) -> Samples:
     """One row per sample from logits or probabilities (N, C, ...) or (C,), or from class numbers in the target's shape.
 
     The target holds class numbers, (N, ...) or (), or soft labels in the shape of floating-point ``preds``, whose
@@ -31,10 +31,10 @@ def samples_of(where: str, preds: Any, target: Any, ignore_index: int | None) ->
     """
     preds, target = array(where, preds, "preds"), array(where, target, "target")
     if preds.dtype not in FLOATING:
-        classes = _numbers(where, "preds", preds)
+        classes = _class_indices(where, "preds", preds)
         if target.shape != preds.shape:
             raise ValueError(f"{where}: preds are class numbers of shape {preds.shape}, target has {target.shape}")
-        return _counted(None, classes, _numbers(where, "target", target), ignore_index)
+        return _build_samples(None, classes, _class_indices(where, "target", target), ignore_index)
     logits = _rows(where, "preds", preds)
     if target.dtype in FLOATING:
         if target.shape != preds.shape:
@@ -42,7 +42,7 @@ def samples_of(where: str, preds: Any, target: Any, ignore_index: int | None) ->
                 f"{where}: soft labels must have the shape {preds.shape} of preds, got {target.shape}; "
                 "class numbers must be integers"
             )
-        labels = _largest(_rows(where, "target", target))
+        labels = _argmax(_rows(where, "target", target))
     else:
         wanted = preds.shape[:1] * (preds.ndim > 1) + preds.shape[2:]
         if target.shape != wanted:
@@ -50,15 +50,15 @@ def samples_of(where: str, preds: Any, target: Any, ignore_index: int | None) ->
             raise ValueError(
                 f"{where}: target must have shape {wanted} for preds of {preds.shape}, got {target.shape}{hint}"
             )
-        labels = _numbers(where, "target", target)
-    return _counted(logits, _largest(logits), labels, ignore_index)
+        labels = _class_indices(where, "target", target)
+    return _build_samples(logits, _argmax(logits), labels, ignore_index)
 
 
-def _largest(rows: mx.array) -> mx.array:
+def _argmax(rows: mx.array) -> mx.array:
     return mx.argmax(rows, 1).astype(mx.int64) if rows.size else mx.zeros(rows.shape[:1], mx.int64)
 
 
-def _numbers(where: str, name: str, x: mx.array) -> mx.array:
+def _class_indices(where: str, name: str, x: mx.array) -> mx.array:
     if x.dtype in FLOATING or x.dtype == mx.bool_:
         raise TypeError(f"{where}: {name} must hold class numbers, integers, got {_checks.dtype_name(x.dtype)}")
     return x.astype(mx.int64).reshape(-1)
@@ -73,10 +73,10 @@ def _rows(where: str, name: str, x: mx.array) -> mx.array:
     return mx.where(mx.isnan(rows), mx.array(mx.inf, rows.dtype), rows)
 
 
-def _counted(logits: mx.array | None, classes: mx.array, target: mx.array, ignore_index: int | None) -> Samples:
+def _build_samples(logits: mx.array | None, classes: mx.array, target: mx.array, ignore_index: int | None) -> Samples:
     counted = mx.ones(target.shape, mx.bool_) if ignore_index is None else target != ignore_index
     return Samples(logits, classes, target, solid(counted))
 
 
-def checked_ignore_index(where: str, value: Any) -> int | None:
+def check_ignore_index(where: str, value: Any) -> int | None:
     return None if value is None else _checks.integer(where, "ignore_index", value)

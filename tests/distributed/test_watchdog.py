@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from lucid.distributed import watch as watch_module
-from lucid.distributed.links import Links, Peer
-from lucid.distributed.watch import Watch
+from lucid.distributed import watchdog
+from lucid.distributed.ring_sockets import Peer, RingSockets
+from lucid.distributed.watchdog import Watchdog
 from tests.distributed.launching import needs_mpi, run_mpi, run_ring
 
 
@@ -17,14 +17,14 @@ class Ended(BaseException):
     """In the place of the end of a process."""
 
 
-class Watched(Watch):
+class Watched(Watchdog):
     """A watch that takes down why it would end its process, and only hangs up."""
 
     def __init__(self, rank, links):
         super().__init__(rank, links)
         self.reason = None
 
-    def _begin(self):
+    def _start_thread(self):
         self._thread.start()
 
     def _end(self, text, heard_on=None):
@@ -47,10 +47,10 @@ def ring():
     def make(size):
         pairs = [socket.socketpair() for _ in range(size)]  # of rank r and r + 1
         peers = [Peer(rank, 100 + rank, "here") for rank in range(size)]
-        watches = [Watched(rank, Links(pairs[rank][0], pairs[rank - 1][1], peers)) for rank in range(size)]
+        watches = [Watched(rank, RingSockets(pairs[rank][0], pairs[rank - 1][1], peers)) for rank in range(size)]
         made.extend(watches)
         for one in watches:
-            one._begin()
+            one._start_thread()
         return watches
 
     yield make
@@ -74,10 +74,10 @@ def test_ranks_that_make_the_same_calls_leave_in_peace(ring, size):
     watches = ring(size)
     for number in range(20):
         for one in watches:
-            one.called(f"all_reduce {number}")
+            one.record_call(f"all_reduce {number}")
     for one in watches:
         with one._lock:
-            one._note_left(one._me.rank, one._calls, None)
+            one._record_left(one._me.rank, one._calls, None)
     assert reasons(watches) == [None] * size
     assert all(one._all_left.is_set() for one in watches)
 
@@ -88,8 +88,8 @@ def test_different_calls_end_all_ranks(ring, size):
     told = []
     for rank, one in enumerate(watches):
         try:
-            one.called("barrier()")
-            one.called("broadcast()" if rank == 1 else "barrier()")
+            one.record_call("barrier()")
+            one.record_call("broadcast()" if rank == 1 else "barrier()")
         except RuntimeError as error:  # whose traceback ends this rank
             told.append(str(error))
             one._failed = True
@@ -102,24 +102,24 @@ def test_different_calls_end_all_ranks(ring, size):
 
 def test_the_caller_of_another_collective_is_told_where_it_calls(ring):
     first, second = ring(2)
-    first.called("barrier()")
+    first.record_call("barrier()")
     deadline = time.monotonic() + 20
     while not second._theirs and time.monotonic() < deadline:
         time.sleep(0.01)
     with pytest.raises(RuntimeError, match=r"^all_reduce\(\): collective call 1 is barrier\(\) on rank 0 \(pid 100"):
-        second.called("all_reduce()")
+        second.record_call("all_reduce()")
 
 
 @pytest.mark.parametrize("early", [0, 1])
 def test_a_rank_that_stops_early_is_named(ring, early):
     watches = ring(3)
     for one in watches:
-        one.called("barrier()")
+        one.record_call("barrier()")
     with watches[early]._lock:
-        watches[early]._note_left(early, watches[early]._calls, None)
+        watches[early]._record_left(early, watches[early]._calls, None)
     late = watches[2]
     with contextlib.suppress(RuntimeError, Ended):
-        late.called("barrier()")
+        late.record_call("barrier()")
         reasons([late])
     wanted = f"rank {early} (pid {100 + early} on here) has finished after 1 collective calls and rank 2"
     assert wanted in (late.reason or late._shortfall())
@@ -148,11 +148,11 @@ def test_an_error_of_the_backend_does_not_hide_the_rank_that_is_gone(ring):
 
 
 def test_patience_with_a_rank_that_goes_on_alone_has_an_end(ring, monkeypatch):
-    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(watchdog, "LEAVE_TIMEOUT_S", 0.1)
     first, second = ring(2)
     with first._lock:
         first._leaving = True
-        first._note_left(0, 0, None)
+        first._record_left(0, 0, None)
     assert "rank 0 (pid 100 on here) finished 0.1 s ago and rank 1" in reasons([second])[0]
 
 

@@ -1,4 +1,4 @@
-"""``StopSignals``: Ctrl-C and SIGTERM become a wish that the training loop can grant at a good moment."""
+"""``StopSignals``: turns Ctrl-C and SIGTERM into a flag that the training loop checks between steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Inside, the first Ctrl-C or SIGTERM only sets ``requested``; the second one acts as if this were not here::
+    """Inside the block the first Ctrl-C or SIGTERM only sets ``requested``; the second one acts as usual::
 
         with lucid.checkpoint.StopSignals() as stop:
             for images, labels in loader:
@@ -22,19 +22,21 @@ class StopSignals:
                     manager.save(state, step=...)
                     sys.exit(stop.exit_code)
 
-    ``message`` is written to standard error at the first signal; None is silent. Enter it in the main thread, the one
-    that Python hands signals to. A signal that the process was started to ignore, as the shell does with Ctrl-C for
-    what a script puts into the background, stays ignored.
+    Must be entered in the main thread, which receives Python's signals. Signals that the process already ignores, such
+    as Ctrl-C for background jobs of a shell script, stay ignored.
+
+    Args:
+        message: Text written to standard error at the first signal; None for silence.
 
     Attributes:
-        requested: whether a signal came.
-        exit_code: 130 after Ctrl-C, 143 after SIGTERM, 0 without a signal: what a shell expects of the program.
+        requested: Whether a signal arrived.
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM, 0 otherwise, as shells expect.
 
     Raises:
-        RuntimeError: entered in another thread than the main one.
+        RuntimeError: entered outside the main thread.
     """
 
-    def __init__(self, message: str | None = "Stopping after this step; once more stops at once.") -> None:
+    def __init__(self, message: str | None = "Stopping after this step; repeat to stop immediately.") -> None:
         self._message = message
         self._former: dict[int, Any] = {}
         self.requested = False
@@ -42,18 +44,18 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("StopSignals: signals come to the main thread only; enter it there")
+            raise RuntimeError("StopSignals: signals reach only the main thread; enter it there")
         self.requested, self.exit_code = False, 0
         heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._former = {number: signal.signal(number, self._note) for number in heard}
+        self._former = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._put_back()
+        self._restore_handlers()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            self._put_back()
+            self._restore_handlers()
             os.kill(os.getpid(), number)
             return
         self.requested, self.exit_code = True, 128 + number
@@ -61,8 +63,8 @@ class StopSignals:
             with contextlib.suppress(OSError):  # a closed terminal
                 os.write(2, f"\n{self._message}\n".encode())  # print() is not safe here
 
-    def _put_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._former.items():
-            # None: it was not installed from Python, and cannot be put back from here.
+            # None: the handler was not installed from Python and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._former = {}

@@ -1,4 +1,4 @@
-"""Handing states back: every part gets its own, or none changes."""
+"""Loading state into parts is all or nothing."""
 
 import random
 
@@ -8,7 +8,7 @@ import pytest
 import lucid
 from lucid import nn, optim
 from lucid.checkpoint import CheckpointError
-from lucid.checkpoint.parts import check_parts, load_parts, pack_parts
+from lucid.checkpoint.state_protocols import check_parts, load_parts, pack_parts
 from lucid.checkpoint.tree import unpack
 
 
@@ -29,7 +29,7 @@ def values(parts):
     return [p.tolist() for p in parts["model"].parameters()], moments, lucid.random.get_state().tolist()
 
 
-def test_parts_come_back_and_plain_values_are_returned():
+def test_parts_are_loaded_and_plain_values_returned():
     parts = trained()
     saved, want = states(parts), values(parts)
     other = trained()
@@ -39,14 +39,14 @@ def test_parts_come_back_and_plain_values_are_returned():
 
 
 @pytest.mark.parametrize("generator", [np.random, np.random.RandomState(1), random, random.Random(1)])
-def test_generators_of_numpy_and_python_are_parts_too(generator):
+def test_numpy_and_python_generators_can_be_parts(generator):
     saved = states({"generator": generator})
     first = [generator.random() for _ in range(5)]
     load_parts("here", {"generator": generator}, saved, True)
     assert [generator.random() for _ in range(5)] == first
 
 
-def test_a_part_that_does_not_fit_leaves_all_as_they_were():
+def test_a_part_that_does_not_fit_leaves_all_parts_unchanged():
     parts = trained()
     saved = states(parts)
     other = {**trained(), "optimizer": optim.SGD(nn.Linear(3, 2).parameters())}
@@ -56,7 +56,7 @@ def test_a_part_that_does_not_fit_leaves_all_as_they_were():
     assert values(other) == before
 
 
-def test_a_part_that_breaks_half_way_is_put_back():
+def test_a_partially_loaded_part_is_restored():
     class Half:
         def __init__(self):
             self.a, self.b = 1, 2
@@ -76,10 +76,10 @@ def test_a_part_that_breaks_half_way_is_put_back():
     assert (half.a, half.b, model.weight.tolist()) == (1, 2, before)
 
 
-def test_names_must_be_the_same_on_both_sides():
+def test_names_must_match():
     model, saved = nn.Linear(3, 2), {"model": nn.Linear(3, 2).state_dict(), "ema": 1}
     before = model.weight.tolist()
-    message = "(?s)strict=False.*missing in the checkpoint: optimizer.*not asked for: ema"
+    message = "(?s)strict=False.*missing in the checkpoint: optimizer.*not requested: ema"
     with pytest.raises(CheckpointError, match=message):
         load_parts("here", {"model": model, "optimizer": 0}, saved, True)
     assert model.weight.tolist() == before
@@ -94,5 +94,5 @@ def test_parts_must_be_a_dictionary(parts):
 
 
 def test_a_value_that_cannot_be_saved_is_named():
-    with pytest.raises(TypeError, match="here: 'run': cannot save options, a set"):
+    with pytest.raises(TypeError, match="here: 'run': cannot save options of type set"):
         pack_parts("here", {"run": {"options": {1}}})

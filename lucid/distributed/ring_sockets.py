@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
-HANDSHAKE_S = 20.0
-_TOKEN_S = 2.0
+HANDSHAKE_TIMEOUT_S = 20.0
+_TOKEN_TIMEOUT_S = 2.0
 _RECORD_BYTES = 2048
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 
@@ -37,7 +37,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Links:
+class RingSockets:
     """The two connections, to the next rank and from the one before, and all ranks."""
 
     next: socket.socket
@@ -45,7 +45,7 @@ class Links:
     peers: list[Peer]
 
 
-def connect(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Links | None:
+def connect_ring(group: mx.distributed.Group, addresses: tuple[str, ...]) -> RingSockets | None:
     """Both connections of this rank; None, on all ranks, where some rank could not reach the next one.
 
     ``addresses`` are those at which the launcher says the others find this rank; without any, it is asked what this
@@ -53,7 +53,7 @@ def connect(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Links | 
     """
     rank, size = group.rank(), group.size()
     machine = f"{socket.gethostname()}-{uuid.getnode():x}"
-    alone = all(one == machine for one in gather(group, machine))
+    alone = all(one == machine for one in gather_records(group, machine))
     token = secrets.token_hex(16)
     with socket.create_server(("127.0.0.1" if alone else "", 0)) as server:
         mine = {
@@ -61,16 +61,16 @@ def connect(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Links | 
             "host": socket.gethostname(),
             "machine": machine,
             "port": server.getsockname()[1],
-            "addresses": [*addresses, *own_addresses()][:8],
+            "addresses": [*addresses, *local_addresses()][:8],
             "token": token,
         }
-        records = gather(group, mine)
+        records = gather_records(group, mine)
         target = records[(rank + 1) % size]
         hosts = ["127.0.0.1"] if target["machine"] == machine else target["addresses"]
-        deadline = time.monotonic() + HANDSHAKE_S
-        following = _reach(hosts, target["port"], target["token"], deadline)
+        deadline = time.monotonic() + HANDSHAKE_TIMEOUT_S
+        following = _connect(hosts, target["port"], target["token"], deadline)
         previous = None if following is None else _accept(server, token, deadline)
-    complete = all(gather(group, previous is not None))
+    complete = all(gather_records(group, previous is not None))
     if following is None or previous is None or not complete:
         for one in (following, previous):
             if one is not None:
@@ -78,10 +78,10 @@ def connect(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Links | 
         return None
     for one in (following, previous):
         _keep_alive(one)
-    return Links(following, previous, [Peer(i, one["pid"], one["host"]) for i, one in enumerate(records)])
+    return RingSockets(following, previous, [Peer(i, one["pid"], one["host"]) for i, one in enumerate(records)])
 
 
-def gather(group: mx.distributed.Group, record: object) -> list:
+def gather_records(group: mx.distributed.Group, record: object) -> list:
     """What every rank gave, in the order of ranks. It has to fit in two kilobytes of JSON."""
     text = json.dumps(record).encode()
     padded = np.frombuffer(text.ljust(_RECORD_BYTES), dtype=np.uint8)
@@ -89,7 +89,7 @@ def gather(group: mx.distributed.Group, record: object) -> list:
     return [json.loads(row.tobytes()) for row in rows]
 
 
-def own_addresses() -> list[str]:
+def local_addresses() -> list[str]:
     """Where other machines may find this one, the likeliest first."""
     found = []
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -102,7 +102,7 @@ def own_addresses() -> list[str]:
     return [one for one in dict.fromkeys(found) if not one.startswith("127.")]
 
 
-def _reach(hosts: list[str], port: int, token: str, deadline: float) -> socket.socket | None:
+def _connect(hosts: list[str], port: int, token: str, deadline: float) -> socket.socket | None:
     for host in hosts:
         with contextlib.suppress(OSError):
             link = socket.create_connection((host, port), timeout=max(0.1, min(3.0, deadline - time.monotonic())))
@@ -121,7 +121,7 @@ def _accept(server: socket.socket, token: str, deadline: float) -> socket.socket
             continue
         said = b""
         with contextlib.suppress(OSError):
-            link.settimeout(min(left, _TOKEN_S))
+            link.settimeout(min(left, _TOKEN_TIMEOUT_S))
             said = link.recv(len(token), socket.MSG_WAITALL)
         if secrets.compare_digest(said, token.encode()):
             return link

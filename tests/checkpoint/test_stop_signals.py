@@ -1,4 +1,4 @@
-"""StopSignals: the first signal is a wish, the second one acts."""
+"""StopSignals: the first signal sets a flag, the second one acts."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from lucid.checkpoint import StopSignals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_signal_is_noted(number, code, capfd):
+def test_the_first_signal_sets_the_flag(number, code, capfd):
     before = signal.getsignal(number)
     with StopSignals(message="Bye.") as stop:
         assert not stop.requested and stop.exit_code == 0
@@ -44,10 +44,10 @@ def test_a_second_sigterm_ends_the_process():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=os.getcwd())
     assert done.returncode == -signal.SIGTERM
-    assert done.stdout == "True\n" and "once more stops at once" in done.stderr
+    assert done.stdout == "True\n" and "repeat to stop immediately" in done.stderr
 
 
-def test_what_the_process_ignores_stays_ignored():
+def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with StopSignals(message=None) as stop:
@@ -58,7 +58,7 @@ def test_what_the_process_ignores_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
-def test_blocks_can_follow_each_other():
+def test_it_can_be_entered_again():
     stop = StopSignals(message=None)
     with stop:
         signal.raise_signal(signal.SIGTERM)
@@ -66,7 +66,7 @@ def test_blocks_can_follow_each_other():
         assert not stop.requested
 
 
-def test_it_belongs_in_the_main_thread():
+def test_other_threads_are_refused():
     errors = []
 
     def enter():
@@ -78,4 +78,4 @@ def test_it_belongs_in_the_main_thread():
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert errors == ["StopSignals: signals come to the main thread only; enter it there"]
+    assert errors == ["StopSignals: signals reach only the main thread; enter it there"]
