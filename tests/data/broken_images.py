@@ -30,7 +30,7 @@ def broken_files(image):
     flipped = bytearray(png)
     flipped[len(png) // 2] ^= 0xFF
     noise = np.random.default_rng(0).bytes(3000)
-    not_image = "not an image in a format that Pillow reads"
+    not_image = "not an image in a format that Pillow supports"
     return {
         "empty.jpg": (b"", "the file is empty"),
         "half.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
@@ -40,7 +40,7 @@ def broken_files(image):
         "half.png": (png[: len(png) // 2], "truncated"),
         "most.png": (png[:-40], "truncated"),
         "flipped.png": (bytes(flipped), ""),
-        "bomb.png": (png_header(40_000, 40_000), "1600000000 pixels are more than Pillow takes"),
+        "bomb.png": (png_header(40_000, 40_000), "1600000000 pixels exceed the limit of Pillow"),
         "hollow.png": (png_header(64, 64), "truncated"),
         "half.tif": (tiff[: len(tiff) // 2], ""),
         "half.bmp": (bmp[: len(bmp) // 2], "truncated"),

@@ -46,18 +46,18 @@ def test_an_empty_file_is_a_file(path, write_archive):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (("../a.bin", b""), "leads out of the archive"),
-        (("d/../../a.bin", b""), "leads out of the archive"),
-        (("/etc/a.bin", b""), "leads out of the archive"),
-        (("d\\a.bin", b""), "leads out of the archive"),
+        (("../a.bin", b""), "leads outside of it"),
+        (("d/../../a.bin", b""), "leads outside of it"),
+        (("/etc/a.bin", b""), "leads outside of it"),
+        (("d\\a.bin", b""), "leads outside of it"),
         (member("d/a.bin", tarfile.SYMTYPE, "/etc/passwd"), "neither a file nor a folder"),
         (member("d/c.bin", tarfile.SYMTYPE, "a.bin"), "neither a file nor a folder"),
         (member("d/c.bin", tarfile.LNKTYPE, "d/a.bin"), "neither a file nor a folder"),
         (member("d/c.bin", tarfile.CHRTYPE), "neither a file nor a folder"),
         (member("d/c.bin", tarfile.BLKTYPE), "neither a file nor a folder"),
         (member("d/c.bin", tarfile.FIFOTYPE), "neither a file nor a folder"),
-        (A, "holds d/a.bin twice"),
-        (("d/./a.bin", A[1]), "holds d/a.bin twice"),
+        (A, "contains d/a.bin twice"),
+        (("d/./a.bin", A[1]), "contains d/a.bin twice"),
     ],
 )
 def test_what_no_honest_archive_holds_is_refused(path, write_archive, bad, message):
@@ -70,10 +70,10 @@ def test_what_no_honest_archive_holds_is_refused(path, write_archive, bad, messa
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([A], "lacks d/b.bin"),
-        ([], "lacks d/a.bin, d/b.bin"),
-        ([("d/a.bin", A[1][:-1]), B], "d/a.bin must be a file of 768 bytes, has 767"),
-        ([("d/a.bin", A[1] + b"x"), B], "d/a.bin must be a file of 768 bytes, has 769"),
+        ([A], "is missing d/b.bin"),
+        ([], "is missing d/a.bin, d/b.bin"),
+        ([("d/a.bin", A[1][:-1]), B], "d/a.bin must be a file of 768 bytes, got 767"),
+        ([("d/a.bin", A[1] + b"x"), B], "d/a.bin must be a file of 768 bytes, got 769"),
         ([member("d/a.bin", tarfile.DIRTYPE), B], "d/a.bin must be a file of 768 bytes"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_wanted_member_must_be_there_in_its_size(path, write_archive, members,
 )
 def test_other_files_are_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=f"{path}: cannot be read as a tar.gz archive|lacks d/a.bin, d/b.bin"):
+    with pytest.raises(ArchiveError, match=f"{path}: cannot be read as a tar.gz archive|is missing d/a.bin, d/b.bin"):
         list(read_members(path, SIZES))
 
 
@@ -121,7 +121,7 @@ def test_a_member_that_breaks_off_is_refused(path):
     info = tarfile.TarInfo("d/a.bin")
     info.size = 768
     path.write_bytes(gzip.compress(info.tobuf() + A[1][:600]))
-    with pytest.raises(ArchiveError, match="cannot be read|breaks off|lacks"):
+    with pytest.raises(ArchiveError, match="cannot be read|truncated|is missing"):
         list(read_members(path, {"d/a.bin": 768}))
 
 
@@ -129,5 +129,5 @@ def test_a_header_of_impossible_size_is_refused(path):
     info = tarfile.TarInfo("d/other.bin")
     info.size = 2**70
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048)))
-    with pytest.raises(ArchiveError, match="cannot be read|lacks"):
+    with pytest.raises(ArchiveError, match="cannot be read|is missing"):
         list(read_members(path, SIZES))

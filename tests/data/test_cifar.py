@@ -97,7 +97,7 @@ def test_an_extracted_folder_is_used(kind, tmp_path, inside):
     assert_equal_to(kind(root), train)
     assert_equal_to(kind(root, train=False), test)
     (folder / next(iter(kind.train_files))).write_bytes(b"half")
-    with pytest.raises(ArchiveError, match="holds no complete data set"):
+    with pytest.raises(ArchiveError, match="is not a complete dataset"):
         kind(root)
 
 
@@ -139,11 +139,14 @@ def archive_with(changes, path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_batch_2.bin": bytes(3073)}, "data_batch_2.bin must be a file of 6146 bytes, has 3073"),
-        ({"data_batch_2.bin": bytes(6147)}, "data_batch_2.bin must be a file of 6146 bytes, has 6147"),
-        ({"data_batch_5.bin": b"\x0a" + bytes(5 * 3073 - 1)}, "data_batch_5.bin .* has labels that no class has"),
-        ({"../outside.bin": b"x"}, "leads out of the archive"),
-        ({"/tmp/outside.bin": b"x"}, "leads out of the archive"),
+        ({"data_batch_2.bin": bytes(3073)}, "data_batch_2.bin must be a file of 6146 bytes, got 3073"),
+        ({"data_batch_2.bin": bytes(6147)}, "data_batch_2.bin must be a file of 6146 bytes, got 6147"),
+        (
+            {"data_batch_5.bin": b"\x0a" + bytes(5 * 3073 - 1)},
+            "data_batch_5.bin .* is damaged: it has labels out of range",
+        ),
+        ({"../outside.bin": b"x"}, "leads outside of it"),
+        ({"/tmp/outside.bin": b"x"}, "leads outside of it"),
     ],
 )
 def test_damaged_archives_are_refused(tmp_path, changes, message):
@@ -210,7 +213,7 @@ def test_a_failed_download_keeps_what_was_there(kind, served, server):
     root.mkdir(parents=True)
     (root / kind.filename).write_bytes(b"damaged")
     server.content = b"something else"
-    with pytest.raises(ArchiveError, match="nothing was kept.* Without network, copy"):
+    with pytest.raises(ArchiveError, match="nothing was kept.* To work offline, copy"):
         kind(root, download=True, base_url=server.url)
     assert [path.name for path in root.iterdir()] == [kind.filename]
     assert (root / kind.filename).read_bytes() == b"damaged"
@@ -220,8 +223,8 @@ def test_without_download_the_error_says_what_to_do(kind, tmp_path):
     with pytest.raises(ArchiveError) as caught:
         kind(tmp_path)
     assert str(caught.value) == (
-        f"{kind.__name__}: {tmp_path / kind.filename} is not there, and {tmp_path / kind.base_folder} holds no "
-        f"complete data set. Pass download=True, or put {kind.filename} from {kind.base_url} into {tmp_path}"
+        f"{kind.__name__}: {tmp_path / kind.filename} does not exist, and {tmp_path / kind.base_folder} is not "
+        f"a complete dataset. Pass download=True, or copy {kind.filename} from {kind.base_url} to {tmp_path}"
     )
 
 
@@ -232,5 +235,5 @@ def test_without_a_network_the_error_says_where_to_put_the_archive(kind, tmp_pat
     with pytest.raises(ArchiveError) as caught:
         kind(tmp_path, download=True, base_url=f"http://127.0.0.1:{port}")
     assert f"cannot download http://127.0.0.1:{port}/{kind.filename}: " in str(caught.value)
-    assert str(caught.value).endswith(f". Without network, copy {kind.filename} from another machine into {tmp_path}")
+    assert str(caught.value).endswith(f". To work offline, copy {kind.filename} to {tmp_path} from another machine")
     assert list(tmp_path.iterdir()) == []

@@ -53,9 +53,9 @@ def test_mapping_types_are_kept_where_they_can_be_built():
     [
         ([], ValueError, "no samples"),
         ([np.zeros((3, 4)), np.zeros((3, 5))], ValueError, r"\(3, 4\), \(3, 5\)"),
-        ([(1, 2), (1,)], ValueError, r"equally many fields, got \[1, 2\]"),
+        ([(1, 2), (1,)], ValueError, r"the same number of fields, got \[1, 2\]"),
         ([None, None], TypeError, "NoneType"),
-        ([1, "x"], TypeError, "mixed"),
+        ([1, "x"], TypeError, "a field of the samples mixes numbers with <U"),
     ],
 )
 def test_default_collate_refuses(samples, error, message):

@@ -79,7 +79,7 @@ def test_abstract_methods_say_what_to_define():
         Dataset()[0]
     with pytest.raises(NotImplementedError, match="__iter__"):
         iter(IterableDataset())
-    with pytest.raises(TypeError, match="no numbered samples"):
+    with pytest.raises(TypeError, match="has no indices; iterate over it"):
         IterableDataset()[0]
 
 

@@ -107,7 +107,7 @@ def test_sixteen_bits_become_eight(tmp_path, kind):
 
 def test_floats_are_refused(tmp_path):
     (tmp_path / "a.tif").write_bytes(encoded(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
-    with pytest.raises(data.ImageError, match="floating-point numbers, whose range is not known"):
+    with pytest.raises(data.ImageError, match="floating-point pixels have no known range"):
         data.open_image(tmp_path / "a.tif")
 
 

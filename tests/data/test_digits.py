@@ -70,12 +70,12 @@ def zipped(content):
         (b"not gzip", "cannot read .*digits.csv.gz"),
         (zipped(b"1,2,x\n"), "cannot read .*digits.csv.gz"),
         (zipped(b"1,2,3\n")[:-4], "cannot read .*digits.csv.gz"),
-        (zipped(b"1,2,3\n"), "is not the table of 1797 digits"),
-        (zipped((b"17," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"0," * 64 + b"10\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"-1," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"nan," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"0.5," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
+        (zipped(b"1,2,3\n"), "is not the expected table of 1797 digits"),
+        (zipped((b"17," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"0," * 64 + b"10\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"-1," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"nan," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"0.5," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused(tmp_path, monkeypatch, content, message):

@@ -403,8 +403,8 @@ def test_skipped_batches_are_not_read(num_workers):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"batch_size": 3}, ValueError, "taken with batch_size 3, this loader has 2"),
-        ({"num_samples": 9}, ValueError, "taken with num_samples 9, this loader has 5"),
+        ({"batch_size": 3}, ValueError, "saved with batch_size 3, this loader has 2"),
+        ({"num_samples": 9}, ValueError, "saved with num_samples 9, this loader has 5"),
         ({"epoch": -1}, ValueError, "epoch must be at least 0, got -1"),
         ({"batch": 1.5}, TypeError, "batch must be an integer, got 1.5"),
         ({"seed": -2}, ValueError, "seed must be at least 0, got -2"),
@@ -489,13 +489,17 @@ def test_an_error_in_a_stream_names_the_batch(num_workers):
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, got 2.0"),
         ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
-        ({"prefetch_factor": 2}, ValueError, "prefetch_factor 2 needs num_workers of at least 1"),
+        ({"prefetch_factor": 2}, ValueError, "prefetch_factor 2 requires num_workers of at least 1"),
         ({"num_workers": 1, "prefetch_factor": 0}, ValueError, "prefetch_factor must be at least 1, got 0"),
-        ({"shuffle": True, "sampler": [0]}, ValueError, "both decide the order"),
-        ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "give it alone"),
-        ({"batch_sampler": [[0]], "drop_last": True}, ValueError, "give it alone"),
-        ({"batch_size": None, "drop_last": True}, ValueError, "drop_last needs a batch_size"),
-        ({"seed": 1, "generator": 1}, ValueError, "not both"),
+        ({"shuffle": True, "sampler": [0]}, ValueError, "shuffle and sampler are mutually exclusive"),
+        ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "batch_sampler is mutually exclusive with batch_size"),
+        (
+            {"batch_sampler": [[0]], "drop_last": True},
+            ValueError,
+            "batch_sampler is mutually exclusive with batch_size",
+        ),
+        ({"batch_size": None, "drop_last": True}, ValueError, "drop_last requires a batch_size"),
+        ({"seed": 1, "generator": 1}, ValueError, "seed and generator are mutually exclusive"),
         ({"seed": "a"}, TypeError, "seed must be an integer, got 'a'"),
     ],
 )
@@ -506,7 +510,7 @@ def test_options_that_make_no_sense_are_refused(options, error, message):
 
 @pytest.mark.parametrize("options", [{"shuffle": True}, {"sampler": [0]}, {"batch_sampler": [[0]]}])
 def test_streams_take_no_order(options):
-    with pytest.raises(ValueError, match="an IterableDataset has its own order"):
+    with pytest.raises(ValueError, match="an IterableDataset decides its own order"):
         DataLoader(Stream(3), **options)
 
 

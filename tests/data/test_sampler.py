@@ -63,11 +63,11 @@ def test_batch_sampler_and_its_last_batch():
     [
         (lambda: RandomSampler(range(3), num_samples=0), ValueError, "num_samples must be at least 1, got 0"),
         (lambda: list(RandomSampler([], num_samples=2)), ValueError, "empty"),
-        (lambda: RandomSampler(range(3), generator=1, seed=2), ValueError, "not both"),
+        (lambda: RandomSampler(range(3), generator=1, seed=2), ValueError, "seed and generator are mutually exclusive"),
         (lambda: RandomSampler(range(3), seed=-1), ValueError, "seed must be at least 0, got -1"),
         (lambda: RandomSampler(range(3), seed=1.5), TypeError, "seed must be an integer, got 1.5"),
         (lambda: WeightedRandomSampler([1, -1], 1), ValueError, "negative"),
-        (lambda: WeightedRandomSampler([0, 0], 1), ValueError, "above zero"),
+        (lambda: WeightedRandomSampler([0, 0], 1), ValueError, "at least one weight must be positive"),
         (lambda: WeightedRandomSampler([1, float("nan")], 1), ValueError, "finite"),
         (lambda: WeightedRandomSampler([1, 0], 2, replacement=False), ValueError, "at most 1"),
         (lambda: BatchSampler(range(3), 0, False), ValueError, "batch_size must be at least 1, got 0"),

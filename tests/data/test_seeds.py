@@ -35,7 +35,7 @@ def test_without_a_seed_the_system_gives_one():
 @pytest.mark.parametrize(
     ("seed", "generator", "error", "message"),
     [
-        (1, 2, ValueError, "^f: give seed or generator, not both"),
+        (1, 2, ValueError, "^f: seed and generator are mutually exclusive"),
         (-1, None, ValueError, "^f: seed must be at least 0, got -1"),
         (None, -1, ValueError, "^f: generator must be at least 0, got -1"),
         ("1", None, TypeError, "^f: seed must be an integer, got '1'"),

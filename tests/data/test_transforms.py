@@ -247,7 +247,7 @@ def test_an_unreadable_file_is_named(files, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     decode = DecodeImages(RandomResizedCrop(8))
     loader = data.DataLoader([*files, str(tmp_path / "broken.jpg")], 13, num_workers=1, batch_transform=decode)
-    with pytest.raises(data.ImageError, match=r"broken.jpg: not an image in a format that Pillow reads"):
+    with pytest.raises(data.ImageError, match=r"broken.jpg: not an image in a format that Pillow supports"):
         next(iter(loader))
 
 
