@@ -1,4 +1,4 @@
-"""Image files as people have them, and image files that are broken, each in a way of its own."""
+"""Image files that are broken in various ways."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ def encoded(image, kind, **options):
 
 
 def png_header(width, height):
-    """A PNG that claims to be of that size and has next to nothing in it."""
+    """A PNG whose header states this size, with almost no data."""
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -24,7 +24,7 @@ def png_header(width, height):
 
 
 def broken_files(image):
-    """{name: (content, part of the reason)}; ``image`` is what they were before they broke."""
+    """{name: (content, part of the reason)}, made from the Pillow image ``image``."""
     jpeg, png, tiff = (encoded(image, kind) for kind in ("JPEG", "PNG", "TIFF"))
     bmp, gif, webp = (encoded(image, kind) for kind in ("BMP", "GIF", "WEBP"))
     flipped = bytearray(png)

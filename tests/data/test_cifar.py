@@ -1,4 +1,4 @@
-"""The reader of the official binary archives, on archives in their exact format with few records."""
+"""CIFAR-10 and CIFAR-100, read from small archives in the official binary format."""
 
 import hashlib
 import io
@@ -27,13 +27,13 @@ class Small100(CIFAR100):
 
 
 def record(labels, image):
-    """A record, written out from the description of the format: label bytes, then red, green, blue, row by row."""
+    """A record as the format is described: label bytes, then the red, green and blue planes in row-major order."""
     red, green, blue = image
     return bytes(labels.tolist()) + b"".join(bytes(row.tolist()) for plane in (red, green, blue) for row in plane)
 
 
 def make_set(kind):
-    """File names to contents, and (images, labels) of the train and of the test part, made at random."""
+    """File names to random contents, and (images, labels) of the training and test images."""
     rng = np.random.default_rng(len(kind.label_sizes))
     contents, parts = {}, []
     for files in (kind.train_files, kind.test_files):
@@ -56,7 +56,7 @@ def kind(request):
 
 @pytest.fixture
 def packed(kind, tmp_path, write_archive):
-    """(folder with the archive, parts); the files lie in the archive in another order than they are numbered."""
+    """(folder of the archive, contents). The files in the archive are not in the order of their numbers."""
     contents, parts = make_set(kind)
     members = [(f"{kind.base_folder}/{name}", content) for name, content in reversed(contents.items())]
     members.insert(1, (f"{kind.base_folder}/readme.html", b"<html>"))
@@ -78,7 +78,7 @@ def test_images_and_labels_are_exact(kind, packed):
     assert [path.name for path in root.iterdir()] == [kind.filename]
 
 
-def test_coarse_labels_stand_beside_the_fine_ones(tmp_path, write_archive):
+def test_coarse_labels_are_available(tmp_path, write_archive):
     contents, (train, _) = make_set(Small100)
     write_archive(tmp_path / Small100.filename, [(f"cifar-100-binary/{name}", data) for name, data in contents.items()])
     dataset = Small100(tmp_path)
@@ -112,7 +112,7 @@ def test_samples_and_batches(kind, packed):
     assert targets.tolist() == (-labels[:3, -1]).tolist()
 
 
-def test_the_published_facts():
+def test_published_sizes_classes_and_checksums():
     assert (CIFAR10.md5, CIFAR100.md5) == ("c32a1d4ab5d03f1284b67883e8d87530", "03b5dce01913d631647c71ecec9e9cb8")
     assert CIFAR10.classes[0] == "airplane" and CIFAR10.classes[9] == "truck" and len(CIFAR10.classes) == 10
     assert len(CIFAR100.classes) == 100 == len(set(CIFAR100.classes)) and list(CIFAR100.classes) == sorted(
@@ -149,7 +149,7 @@ def archive_with(changes, path):
         ({"/tmp/outside.bin": b"x"}, "leads outside of it"),
     ],
 )
-def test_damaged_archives_are_refused(tmp_path, changes, message):
+def test_damaged_archives_raise(tmp_path, changes, message):
     root = tmp_path / "data"
     root.mkdir()
     archive_with(changes, root / Small10.filename)
@@ -163,7 +163,7 @@ def test_damaged_archives_are_refused(tmp_path, changes, message):
     assert (root / Small10.filename).read_bytes() == before
 
 
-def test_a_truncated_archive_is_refused(kind, packed):
+def test_a_truncated_archive_raises(kind, packed):
     root, _ = packed
     archive = root / kind.filename
     archive.write_bytes(archive.read_bytes()[:-2000])
@@ -171,7 +171,7 @@ def test_a_truncated_archive_is_refused(kind, packed):
         kind(root)
 
 
-def test_the_checksum_is_compared_first(kind, packed, monkeypatch):
+def test_the_checksum_is_verified_first(kind, packed, monkeypatch):
     root, (train, _) = packed
     archive = root / kind.filename
     monkeypatch.setattr(kind, "md5", hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest())
@@ -187,7 +187,7 @@ def test_the_checksum_is_compared_first(kind, packed, monkeypatch):
 
 @pytest.fixture
 def served(kind, packed, server, monkeypatch):
-    """The server has the archive, the folder ``root`` is not made yet."""
+    """The server has the archive; the folder ``root`` does not exist yet."""
     folder, parts = packed
     server.content = (folder / kind.filename).read_bytes()
     monkeypatch.setattr(kind, "md5", hashlib.md5(server.content, usedforsecurity=False).hexdigest())
@@ -208,7 +208,7 @@ def test_a_damaged_archive_is_replaced(kind, served, server):
     assert_equal_to(kind(root, download=True, base_url=server.url), train)
 
 
-def test_a_failed_download_keeps_what_was_there(kind, served, server):
+def test_a_failed_download_keeps_existing_files(kind, served, server):
     root, _ = served
     root.mkdir(parents=True)
     (root / kind.filename).write_bytes(b"damaged")
@@ -228,7 +228,7 @@ def test_without_download_the_error_says_what_to_do(kind, tmp_path):
     )
 
 
-def test_without_a_network_the_error_says_where_to_put_the_archive(kind, tmp_path):
+def test_offline_the_error_says_where_to_copy_the_archive(kind, tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
