@@ -278,8 +278,8 @@ def test_two_iterators_at_once_are_independent():
 
 
 @WORKERS
-@pytest.mark.parametrize("place", ["dataset", "collate", "transform"])
-def test_an_error_names_the_batch_and_is_raised_in_its_place(num_workers, place):
+@pytest.mark.parametrize("source", ["dataset", "collate", "transform"])
+def test_an_error_names_the_batch_and_is_raised_in_its_place(num_workers, source):
     def fail(samples, rng=None):
         values = np.asarray(samples)
         if 7 in values:
@@ -291,11 +291,11 @@ def test_an_error_names_the_batch_and_is_raised_in_its_place(num_workers, place)
             return int(fail([index])[0])
 
     loader = DataLoader(
-        Broken(12) if place == "dataset" else Range(12),
+        Broken(12) if source == "dataset" else Range(12),
         batch_size=2,
         num_workers=num_workers,
-        collate_fn=fail if place == "collate" else None,
-        batch_transform=fail if place == "transform" else None,
+        collate_fn=fail if source == "collate" else None,
+        batch_transform=fail if source == "transform" else None,
     )
     loader.set_epoch(4)
     got = []
