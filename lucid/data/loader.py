@@ -58,7 +58,8 @@ class DataLoader:
         drop_last: drop the last batch if it is smaller.
         generator: a NumPy generator or an int that seeds the loader, as in PyTorch.
         seed: an int, instead of ``generator``.
-        batch_transform: a ``HostTransform`` of collated batches, called as ``batch_transform(batch, rng)``.
+        batch_transform: a ``HostTransform`` of collated batches, called as ``batch_transform(batch, rng)``. ``rng`` is
+            derived from the seed, the epoch and the batch number, and differs between processes.
         prefetch_factor: batches that each thread loads ahead, 2 by default.
         pin_memory, persistent_workers: accepted for compatibility with PyTorch, without effect: memory is unified, and
             threads are cheap to start.
