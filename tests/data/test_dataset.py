@@ -31,7 +31,7 @@ def test_tensor_dataset_gives_rows_and_batches():
     assert dataset.tensors[0] is images
 
 
-def test_tensor_dataset_reads_anything_with_a_numpy_method():
+def test_tensor_dataset_takes_anything_with_a_numpy_method():
     class Wrapped:
         def numpy(self):
             return np.ones((3, 2))
@@ -43,7 +43,7 @@ def test_tensor_dataset_reads_anything_with_a_numpy_method():
     ("tensors", "message"),
     [((), "at least one"), ((np.zeros(3), np.zeros(4)), r"\(3,\), \(4,\)"), ((np.float32(1),), r"\(\)")],
 )
-def test_tensor_dataset_refuses(tensors, message):
+def test_tensor_dataset_checks_its_tensors(tensors, message):
     with pytest.raises(ValueError, match=message):
         TensorDataset(*tensors)
 
@@ -69,7 +69,7 @@ def test_concat_finds_every_sample():
         ConcatDataset([])
 
 
-def test_concat_refuses_streams():
+def test_concatenating_an_iterable_dataset_raises():
     with pytest.raises(TypeError, match="IterableDataset"):
         ConcatDataset([Squares(1), IterableDataset()])
 
@@ -79,11 +79,11 @@ def test_abstract_methods_say_what_to_define():
         Dataset()[0]
     with pytest.raises(NotImplementedError, match="__iter__"):
         iter(IterableDataset())
-    with pytest.raises(TypeError, match="no numbered samples"):
+    with pytest.raises(TypeError, match="has no indices; iterate over it"):
         IterableDataset()[0]
 
 
-def test_batches_take_the_fastest_way_on_offer():
+def test_batches_use_the_fastest_method_of_a_dataset():
     class Listed(Squares):
         def __getitems__(self, indices):
             return [f"listed {index}" for index in indices]
@@ -113,7 +113,7 @@ def test_random_split_covers_everything_once_and_repeats_from_its_seed():
     ("total", "fractions", "counts"),
     [(10, [0.3, 0.3, 0.4], [3, 3, 4]), (11, [0.5, 0.5], [6, 5]), (7, [0.1] * 10, [1] * 7 + [0] * 3), (1, [1], [1])],
 )
-def test_random_split_of_fractions_hands_the_rest_out_from_the_first(total, fractions, counts):
+def test_random_split_distributes_the_remainder_from_the_first_subset(total, fractions, counts):
     assert [len(part) for part in random_split(Squares(total), fractions, seed=0)] == counts
 
 
@@ -121,6 +121,6 @@ def test_random_split_of_fractions_hands_the_rest_out_from_the_first(total, frac
     ("lengths", "message"),
     [([3, 3], r"10 samples, got \[3, 3\] \(sum 6\)"), ([0.5, 0.4], "fractions"), ([11, -1], "negative")],
 )
-def test_random_split_refuses(lengths, message):
+def test_random_split_checks_its_lengths(lengths, message):
     with pytest.raises(ValueError, match=message):
         random_split(Squares(10), lengths)

@@ -14,11 +14,11 @@ try:
     from PIL import Image
 except ImportError:
     Image = None
-needs_pillow = pytest.mark.skipif(Image is None, reason="images are read by Pillow")
+needs_pillow = pytest.mark.skipif(Image is None, reason="requires Pillow")
 
 
 class RandomShift(T.Transform):
-    """A user's own host transform."""
+    """A custom host transform."""
 
     def __init__(self, pixels):
         self.pixels = pixels
@@ -111,7 +111,7 @@ def test_a_function_of_a_batch_and_a_generator_is_a_host_transform(images, num_w
 
 
 class Scripted:
-    """A generator that gives these numbers, for windows computed by hand."""
+    """A generator that returns given numbers, for boxes computed by hand."""
 
     def __init__(self, uniforms, integers):
         self.uniforms, self.ints = iter(uniforms), iter(integers)
@@ -125,32 +125,32 @@ class Scripted:
         return value
 
 
-def test_windows_follow_the_definition():
-    # Half of 100 x 80 px, of the ratio 4/3 ** 0 = 1: 63.2 px a side.
+def test_boxes_follow_the_definition():
+    # Half of 100 x 80 px with ratio 1: 63.2 px per side.
     crop = RandomResizedCrop(8, scale=(0.25, 0.75))
     assert crop.sample_box(100, 80, Scripted([0.5, 0.5], [36, 17])) == (36, 17, 63, 63)
-    # A quarter of it, of the ratio 4/3: sqrt(2000 * 4/3) x sqrt(2000 * 3/4).
+    # A quarter with ratio 4/3: sqrt(2000 * 4/3) x sqrt(2000 * 3/4).
     assert crop.sample_box(100, 80, Scripted([0.0, 1.0], [0, 3])) == (0, 3, 52, 39)
-    # 0.75 of the area at 3/4 is 67 x 89: too high, so it is drawn again.
+    # 0.75 of the area at 3/4 is 67 x 89, which does not fit, so it is drawn again.
     assert crop.sample_box(100, 80, Scripted([1.0, 0.0, 0.5, 0.5], [0, 0])) == (0, 0, 63, 63)
 
 
-@pytest.mark.parametrize(("size", "window"), [
+@pytest.mark.parametrize(("size", "box"), [
     ((100, 10), (43, 0, 13, 10)),  # 10 * 4/3 wide
     ((10, 100), (0, 43, 10, 13)),
     ((1, 1000), (0, 499, 1, 1)),
     ((1, 1), (0, 0, 1, 1)),
     ((100, 90), (0, 0, 100, 90)),
 ])  # fmt: skip
-def test_the_last_resort_is_the_middle(size, window):
+def test_the_fallback_is_the_center(size, box):
     crop = RandomResizedCrop(8, scale=(1, 1) if size != (100, 90) else (2, 2))
     if size == (1, 1):
-        assert crop.sample_box(*size, np.random.default_rng(0)) == window
+        assert crop.sample_box(*size, np.random.default_rng(0)) == box
     else:
-        assert crop.sample_box(*size, Scripted([0.5, 0.5] * 10, [])) == window
+        assert crop.sample_box(*size, Scripted([0.5, 0.5] * 10, [])) == box
 
 
-def test_windows_have_the_areas_and_places_that_were_asked_for():
+def test_boxes_have_the_given_areas_and_ratios_and_uniform_positions():
     crop, rng = RandomResizedCrop(8, scale=(0.1, 0.5), ratio=(0.5, 2)), np.random.default_rng(0)
     left, top, width, height = np.array([crop.sample_box(400, 300, rng) for _ in range(4000)]).T
     area, ratio = width * height / 120_000, width / height
@@ -161,7 +161,7 @@ def test_windows_have_the_areas_and_places_that_were_asked_for():
 
 
 @needs_pillow
-def test_crops_are_cut_then_resized():
+def test_images_are_cropped_then_resized():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     crop = RandomResizedCrop((6, 10), interpolation="bilinear")
     rngs = [np.random.default_rng(5) for _ in range(2)]
@@ -197,7 +197,7 @@ def files(tmp_path_factory):
 
 
 @needs_pillow
-def test_a_batch_is_its_crops(files):
+def test_a_batch_consists_of_the_crops_of_its_images(files):
     crop = RandomResizedCrop(8)
     images, labels = DecodeImages(crop, num_threads=3)([files, np.arange(12)], np.random.default_rng(7))
     seeds = np.random.default_rng(7).integers(2**63, size=12)
@@ -208,7 +208,7 @@ def test_a_batch_is_its_crops(files):
 
 
 @needs_pillow
-def test_the_same_epoch_is_the_same_again(files):
+def test_epochs_are_reproducible_with_any_number_of_threads(files):
     samples = [(path, number) for number, path in enumerate(files)]
 
     def epochs(num_workers, num_threads):
@@ -224,7 +224,7 @@ def test_the_same_epoch_is_the_same_again(files):
 
 
 @needs_pillow
-def test_the_cache_changes_nothing_and_keeps_to_its_size(files, monkeypatch):
+def test_the_cache_does_not_change_results_and_keeps_to_its_size(files, monkeypatch):
     opened, sizes = [], [4 * image.width * image.height for image in map(data.open_image, files)]
 
     def counted(path, short_side):
@@ -239,7 +239,7 @@ def test_the_cache_changes_nothing_and_keeps_to_its_size(files, monkeypatch):
         for seed in (1, 2):
             np.testing.assert_array_equal(decode(files, np.random.default_rng(seed)), expected[seed - 1])
         assert len(opened) <= 12 + again and len(opened) >= 12 + (0 if again == 0 else 1)
-    assert len(opened) == 24  # nothing fits into the last one
+    assert len(opened) == 24  # nothing fits into the last cache
 
 
 @needs_pillow
@@ -247,21 +247,21 @@ def test_an_unreadable_file_is_named(files, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     decode = DecodeImages(RandomResizedCrop(8))
     loader = data.DataLoader([*files, str(tmp_path / "broken.jpg")], 13, num_workers=1, batch_transform=decode)
-    with pytest.raises(data.ImageError, match=r"broken.jpg: not an image in a format that Pillow reads"):
+    with pytest.raises(data.ImageError, match=r"broken.jpg: not an image in a format that Pillow supports"):
         next(iter(loader))
 
 
 @needs_pillow
 def test_a_function_of_an_image_and_a_generator_decodes_photos(files):
-    def random_grey(image, rng):
+    def random_gray(image, rng):
         image = image.resize((9, 7))
         return np.full((7, 9, 3), 50, np.uint8) if rng.random() < 0.5 else image  # Pillow or NumPy
 
-    images = DecodeImages(random_grey)(files, np.random.default_rng(0))
+    images = DecodeImages(random_gray)(files, np.random.default_rng(0))
     assert images.shape == (12, 3, 7, 9) and images.dtype == np.uint8
-    grey = (images == 50).all(axis=(1, 2, 3))
-    assert grey.any() and not grey.all()
-    np.testing.assert_array_equal(images, DecodeImages(random_grey, num_threads=1)(files, np.random.default_rng(0)))
+    gray = (images == 50).all(axis=(1, 2, 3))
+    assert gray.any() and not gray.all()
+    np.testing.assert_array_equal(images, DecodeImages(random_gray, num_threads=1)(files, np.random.default_rng(0)))
 
 
 @needs_pillow

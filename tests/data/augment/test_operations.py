@@ -23,11 +23,11 @@ def apply(channels, names, arguments, interpolation="nearest"):
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("name", cases.WIDE_OPERATIONS)
 def test_trivial_augment_operations_match_torchvision(name, channels):
-    places = [(k, s) for k in cases.STRENGTHS for s in (1, -1) if f"wide|{name}|{k}|{s}|{channels}" in RECORDED]
-    assert len(places) >= len(cases.STRENGTHS)
-    arguments = [policies.wide_argument(name, strength, sign, 31) for strength, sign in places]
-    out = apply(channels, [name] * len(places), arguments)
-    for (strength, sign), one in zip(places, out, strict=True):
+    variants = [(k, s) for k in cases.STRENGTHS for s in (1, -1) if f"wide|{name}|{k}|{s}|{channels}" in RECORDED]
+    assert len(variants) >= len(cases.STRENGTHS)
+    arguments = [policies.wide_argument(name, strength, sign, 31) for strength, sign in variants]
+    out = apply(channels, [name] * len(variants), arguments)
+    for (strength, sign), one in zip(variants, out, strict=True):
         expected = RECORDED[f"wide|{name}|{strength}|{sign}|{channels}"]
         np.testing.assert_array_equal(one, expected, err_msg=f"{strength} {sign}")
 
@@ -38,18 +38,18 @@ def test_trivial_augment_operations_match_torchvision(name, channels):
 def test_rand_augment_operations_match_timm(name, interpolation, channels):
     if interpolation == "bilinear" and name not in cases.GEOMETRIC:
         interpolation = "nearest"
-    places = [
+    variants = [
         (m, s, i)
         for m in cases.MAGNITUDES
         for s in (1, -1)
         for i in (True, False)
         if f"rand|{name}|{m}|{s}|{i}|{interpolation}|{channels}" in RECORDED
     ]
-    assert len(places) >= 12
-    arguments = [policies.rand_argument(name, *place, *cases.images(channels).shape[2:]) for place in places]
-    out = apply(channels, [name] * len(places), arguments, interpolation).astype(int)
-    for place, one in zip(places, out, strict=True):
-        case = "|".join(map(str, (name, *place)))
+    assert len(variants) >= 12
+    arguments = [policies.rand_argument(name, *variant, *cases.images(channels).shape[2:]) for variant in variants]
+    out = apply(channels, [name] * len(variants), arguments, interpolation).astype(int)
+    for variant, one in zip(variants, out, strict=True):
+        case = "|".join(map(str, (name, *variant)))
         difference = np.abs(one - RECORDED[f"rand|{case}|{interpolation}|{channels}"])
         if interpolation == "nearest":
             assert difference.max() == 0, case

@@ -20,9 +20,9 @@ def drawn(config, n, key=KEY):
     levels, rows = policies._rand_rows(config, 8, 8)
     chosen = np.array(policies._draw_rand_rows(config, n, levels, key))
     assert chosen.min() >= 0 and chosen.max() < len(rows.lookups)
-    place, level = np.divmod(chosen, levels)
-    none = place == 2 * len(policies._RAND_OPERATIONS)
-    return np.where(none, -1, place // 2), place % 2, level
+    variant, level = np.divmod(chosen, levels)
+    identity = variant == 2 * len(policies._RAND_OPERATIONS)
+    return np.where(identity, -1, variant // 2), variant % 2, level
 
 
 def chi_square(counts, expected):
