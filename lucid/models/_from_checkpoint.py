@@ -6,7 +6,7 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 - ``classes``: the class names, a JSON list; empty when the model gives features;
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
-- ``options``: options of the model that the names and shapes of its parameters do not tell, a JSON object;
+- ``options``: those options of the model that cannot be read from its parameters, a JSON object;
 - ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built.
 
 All of them are optional, and files from other libraries have none. The architecture is then read from the parameters,
@@ -49,7 +49,7 @@ _RECIPE_OPTIONS = {
 def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | None = None) -> nn.Module:
     """Build the model that a checkpoint holds, in evaluation mode, with its class names and preprocessing.
 
-    The model carries what its use needs as plain attributes, which are not part of its ``state_dict``:
+    The model has these plain attributes, which are not part of its ``state_dict``:
 
     - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
       projection in its place: the model then gives features.
@@ -134,7 +134,7 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
 
 
 def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
-    """The ConvNeXt of a CIFAR training run, whose stem its parameters may not tell."""
+    """The ConvNeXt of a CIFAR training run, built from its settings."""
     recipe = _parsed(metadata, "recipe", dict)
     options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))

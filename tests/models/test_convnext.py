@@ -506,7 +506,7 @@ def test_samples_do_not_touch_each_other():
         ({"stem_type": "overlap", "patch_size": 3}, ValueError, "stem_type 'overlap', must be 1, 2 or 4, got 3"),
         ({"stem_type": "overlap_act", "patch_size": 2}, ValueError, "stem_type 'overlap_act', must be 4, got 2"),
         ({"head_hidden_size": 0}, ValueError, "ConvNeXt: head_hidden_size must be at least 1, got 0"),
-        ({"head_hidden_size": 5, "head_norm_first": True}, ValueError, "head_hidden_size exclude each other"),
+        ({"head_hidden_size": 5, "head_norm_first": True}, ValueError, "head_hidden_size cannot be combined"),
         ({"layer_scale_init": "1e-6"}, TypeError, "Block: layer_scale_init must be a number, got '1e-6'"),
     ],
 )

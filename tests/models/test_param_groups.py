@@ -126,7 +126,7 @@ def test_wrong_options_are_named(options, message):
 
 
 def test_other_models_are_refused():
-    with pytest.raises(ValueError, match=r"Linear has no blocks of a ConvNeXt \(stages.S.B or blocks.B\)"):
+    with pytest.raises(ValueError, match=r"Linear has no ConvNeXt blocks \(stages.S.B or blocks.B\)"):
         param_groups_layer_decay(nn.Linear(3, 2), lr=1.0)
     with pytest.raises(TypeError, match="model must be a Module, whose parameters have names, got list"):
         param_groups_layer_decay(list(nn.Linear(3, 2).parameters()), lr=1.0)

@@ -163,7 +163,7 @@ def test_a_revision_pins_a_repository(hub, cache):
     assert all("/resolve/v1/" in path or path.startswith("/storage/") for _, path, _ in hub.requests)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k has no revision 'v2'"):
         download(find_tag(f"{TAG.name}@v2"))
-    with pytest.raises(ValueError, match="lies in no repository, so it has no revision 'v1'"):
+    with pytest.raises(ValueError, match="is not in a repository, so it has no revision 'v1'"):
         find_tag("convnext_tiny.tv_in1k@v1")
 
 
@@ -227,7 +227,7 @@ def test_torchvisions_files_lie_where_torch_hub_puts_them(hub, tmp_path, monkeyp
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert download(tag) == path and len(hub.requests) == 1
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(DownloadError, match=f"{tmp_path}/torch/hub/.*pth is not there, and HF_HUB_OFFLINE forbids"):
+    with pytest.raises(DownloadError, match=f"{tmp_path}/torch/hub/.*pth does not exist, and HF_HUB_OFFLINE forbids"):
         download(tag)
 
 

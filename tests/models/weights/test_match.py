@@ -59,7 +59,7 @@ def test_the_stem_is_adapted_in_a_plan():
     stem = next(array for tensor, array in plan if tensor.shape == (4, 1, 4, 4))
     assert mx.allclose(stem, given["downsample_layers.0.0.weight"].sum(axis=1, keepdims=True))
     assert report.changes == ["the stem from 3 to 1 channels"]
-    with pytest.raises(MismatchError, match="takes 2 channels, the model 5; only 3 channels are turned into others"):
+    with pytest.raises(MismatchError, match="takes 2 channels, the model 5; only 3 channels can be adapted"):
         fit(small(in_chans=5), checkpoint(small(in_chans=2)))
 
 
@@ -115,7 +115,7 @@ def test_all_faults_are_listed():
     assert "does not fit the model; nothing was loaded" in text
     assert "missing: stages.0.0.norm.bias\n" in text
     assert "unknown: stages.9.norm.bias\n" in text
-    assert "stages.1.0.dwconv.weight has shape (6, 1, 5, 5), the model wants (6, 1, 7, 7)" in text
+    assert "stages.1.0.dwconv.weight has shape (6, 1, 5, 5), the model needs (6, 1, 7, 7)" in text
     assert "norm.weight is int8, weights must be floating-point numbers" in text
     with pytest.raises(MismatchError, match="dwconv.weight has shape") as caught:
         fit(model, given, strict=False)
@@ -148,7 +148,7 @@ def test_what_strict_refuses_is_reported_without_it():
 
 def test_the_report_is_readable():
     report = LoadReport("a.pth", "timm", ("model",), "module.", "convnext_tiny", 180)
-    report.skipped = {"head.fc.weight": "too large", "head.fc.bias": "too large", "lr": "not of the network"}
+    report.skipped = {"head.fc.weight": "too large", "head.fc.bias": "too large", "lr": "not part of the network"}
     report.kept = {"head.weight": "own"}
     report.changes = ["180 tensors from float16 to float32"]
     assert str(report).splitlines() == [
@@ -156,5 +156,5 @@ def test_the_report_is_readable():
         "  changed: 180 tensors from float16 to float32",
         "  kept head.weight: own",
         "  skipped head.fc.weight, head.fc.bias: too large",
-        "  skipped lr: not of the network",
+        "  skipped lr: not part of the network",
     ]
