@@ -154,7 +154,7 @@ def _from_shapes(where: str, content: Any, metadata: Mapping[str, str]) -> tuple
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:
-        raise ValueError("its ConvNeXt has no stem")
+        raise ValueError("the ConvNeXt has no stem")
     options = {"in_chans": stem[1], "patch_size": stem[2] if architecture.stem_type == "patch" else 4}
     options |= _options(metadata)
     num_classes, *_ = shapes.get("head.weight", (0,))

@@ -27,7 +27,7 @@ from lucid.models._network import ConvNeXtBase, check_integers
 from lucid.nn import functional as F
 from lucid.nn.parameter import Parameter
 
-_EPS = 1e-6  # of every LayerNorm; the default of LayerNorm, 1e-5, moves the logits by 5 %
+_EPS = 1e-6  # of every LayerNorm; nn.LayerNorm's default, 1e-5, changes the logits by 5 %
 _STEMS = ("patch", "overlap", "overlap_tiered", "overlap_act")
 _OUTPUT_STRIDES = (8, 16, 32)
 

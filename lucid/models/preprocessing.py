@@ -107,11 +107,11 @@ class ImageTransform:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def __repr__(self) -> str:
-        side = "both sides" if self.crop_mode == "squash" else "the short side"
-        steps = [f"{side} to {self.resize_size} px ({self.interpolation})"]
+        side = "both sides" if self.crop_mode == "squash" else "short side"
+        steps = [f"resize {side} to {self.resize_size} px ({self.interpolation})"]
         if self.resize_size > self.image_size or self.crop_mode == "center":
-            steps.append(f"the middle {self.image_size}x{self.image_size} px")
-        return f"{type(self).__name__}({', '.join(steps)}, minus {self.mean}, divided by {self.std})"
+            steps.append(f"center crop {self.image_size}x{self.image_size} px")
+        return f"{type(self).__name__}({', '.join(steps)}, mean {self.mean}, std {self.std})"
 
 
 def transforms_for(

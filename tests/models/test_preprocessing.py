@@ -159,11 +159,11 @@ def test_transforms_for_a_pretrained_model():
 
 def test_repr_lists_the_steps():
     assert repr(transforms_for("convnext_tiny.fb_in1k")) == (
-        "ImageTransform(the short side to 256 px (bicubic), the middle 224x224 px, "
-        "minus (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225))"
+        "ImageTransform(resize short side to 256 px (bicubic), center crop 224x224 px, "
+        "mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225))"
     )
     assert repr(transforms_for("facebook/convnext-base-384")).startswith(
-        "ImageTransform(both sides to 384 px (bicubic), m"
+        "ImageTransform(resize both sides to 384 px (bicubic), m"
     )
 
 

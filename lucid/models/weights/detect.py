@@ -26,7 +26,7 @@ _DEPTHWISE = {
 }
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier is outside the network
 _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
-_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # has every name again
+_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # its state repeats every name
 
 
 class MismatchError(ValueError, RuntimeError):
@@ -65,9 +65,9 @@ class Network:
 
 
 def describe_location(dialect: str, wrapper: tuple[str, ...], prefix: str) -> str:
-    """``timm names in ['state_dict'] behind 'module.'``"""
+    """Such as ``timm names in ['state_dict'] with prefix 'module.'``."""
     at = "".join(f"[{key!r}]" for key in wrapper)
-    return f"{dialect} names" + (f" in {at}" if wrapper else "") + (f" behind {prefix!r}" if prefix else "")
+    return f"{dialect} names" + (f" in {at}" if wrapper else "") + (f" with prefix {prefix!r}" if prefix else "")
 
 
 def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:

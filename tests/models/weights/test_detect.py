@@ -43,7 +43,7 @@ def test_any_prefix(names, dialect, prefix):
     assert (found.dialect, found.prefix, found.wrapper) == (dialect, prefix, ())
     assert list(found.names.values()) == list(behind(prefix, names))
     assert found.unknown == found.outside == []
-    assert str(found) == f"{dialect} names" + (f" behind {prefix!r}" if prefix else "")
+    assert str(found) == f"{dialect} names" + (f" with prefix {prefix!r}" if prefix else "")
 
 
 @pytest.mark.parametrize("outer", ["", "module."])

@@ -152,7 +152,7 @@ def test_the_report_is_readable():
     report.kept = {"head.weight": "own"}
     report.changes = ["180 tensors from float16 to float32"]
     assert str(report).splitlines() == [
-        "a.pth: convnext_tiny, timm names in ['model'] behind 'module.': 180 tensors loaded",
+        "a.pth: convnext_tiny, timm names in ['model'] with prefix 'module.': 180 tensors loaded",
         "  changed: 180 tensors from float16 to float32",
         "  kept head.weight: own",
         "  skipped head.fc.weight, head.fc.bias: too large",
