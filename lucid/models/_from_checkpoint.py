@@ -124,7 +124,7 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
         if "recipe" in metadata:
             model, variant, dialect = _from_recipe(content, metadata), "", ""
         else:
-            model, variant = _from_shapes(str(path), content, metadata)
+            model, variant = _from_shapes(path, content, metadata)
             dialect = load_checkpoint(model, path).dialect
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
@@ -145,12 +145,14 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     return model
 
 
-def _from_shapes(where: str, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
+def _from_shapes(path: Path, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
     """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
     found = list(find_networks(content)) if isinstance(content, Mapping) else []
     if not found:
         raise ValueError("it holds no ConvNeXt in any dialect")
-    shapes = {name: tuple(tensor.shape) for name, tensor in select_network(where, found, use_ema=True).tensors.items()}
+    shapes = {
+        name: tuple(tensor.shape) for name, tensor in select_network(str(path), found, use_ema=True).tensors.items()
+    }
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:
