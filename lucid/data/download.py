@@ -48,7 +48,7 @@ class RequestError(Exception):
 
 @dataclass
 class Response:
-    """The bytes of a file from ``start`` to its end. ``total`` is the size of the whole file, if the server says it."""
+    """The bytes of a file from ``start`` to its end. ``total`` is the size of the whole file, if known."""
 
     start: int
     total: int | None
@@ -64,12 +64,12 @@ Progress = Callable[[str, int, int | None], AbstractContextManager[Callable[[int
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 checksum of a file, in hexadecimal. It finds damage; it is no proof against forgery."""
+    """The MD5 checksum of a file in hexadecimal. It detects damage, not forgery."""
     return _digest(path, hashlib.md5(usedforsecurity=False))
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 checksum of a file, in hexadecimal."""
+    """The SHA-256 checksum of a file in hexadecimal."""
     return _digest(path, hashlib.sha256())
 
 
@@ -86,7 +86,7 @@ def fetch_file(url: str, path: Path, md5: str | None = None, sha256: str | None 
     ``sha256`` may be just the first digits.
 
     Raises:
-        ArchiveError: The server cannot be reached, refuses, keeps breaking off, or sends bytes with another checksum.
+        ArchiveError: The server cannot be reached or refuses, the connection keeps breaking, or the checksum is wrong.
         ValueError: ``url`` is not http or https.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -155,7 +155,7 @@ class _Download:
     def receive(self, file: BinaryIO, part: Path) -> None:
         """Append the missing bytes to ``file``, with more attempts as long as some bring bytes.
 
-        A server that cannot be reached at the first attempt fails at once: without a network nobody should wait.
+        If the server cannot be reached at the first attempt, there are no more: there is probably no network.
         """
         failures, connected = 0, False
         while True:
@@ -219,7 +219,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
-    """In what the file's checksum differs from the one expected."""
+    """How the checksum of a file differs from the expected one, or None."""
     for name, expected, checksum in (("md5", md5, md5_of), ("sha256", sha256, sha256_of)):
         if expected is not None and not (received := checksum(path)).startswith(expected):
             return f"{name} {received}, expected {name} {expected}"
@@ -228,12 +228,12 @@ def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
 
 @contextlib.contextmanager
 def locked(part: Path) -> Iterator[BinaryIO]:
-    """``part`` opened for appending, by this process alone."""
+    """Open ``part`` for appending, with an exclusive lock."""
     while True:
-        file = open(part, "ab")  # noqa: SIM115 - closed below, after the lock was tried
+        file = open(part, "ab")  # noqa: SIM115 - closed below
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            # While this process waited, the one before may have renamed or removed the file that is locked now.
+            # While this process waited, another one may have renamed or removed the file that is locked now.
             if _is_open_as(file, part):
                 yield file
                 return
@@ -273,7 +273,7 @@ def _request(url: str, start: int) -> Iterator[Response]:
 
 
 def range_headers(start: int) -> dict[str, str]:
-    """Headers that request the bytes from ``start`` on, as they are."""
+    """Headers that request the bytes from ``start`` on, without compression."""
     return {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
 
 
@@ -292,7 +292,7 @@ def response_of(start: int, status: int, headers: Any, chunks: Iterator[bytes]) 
 
 
 def _total_of(headers: Any) -> int | None:
-    """The size of the whole file, from Content-Range where there is one."""
+    """The size of the whole file, from Content-Range if present."""
     if "Content-Range" in headers:
         found = re.search(r"/(\d+)$", headers["Content-Range"])
         return int(found[1]) if found else None

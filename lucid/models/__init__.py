@@ -1,4 +1,4 @@
-"""Models: the ConvNeXt family by class, by name and by function."""
+"""Models: the ConvNeXt family, its pretrained weights and its checkpoints."""
 
 from lucid.models._from_checkpoint import from_checkpoint
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2

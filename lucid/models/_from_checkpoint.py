@@ -6,7 +6,7 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 - ``classes``: the class names, a JSON list; empty when the model gives features;
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
-- ``options``: options of the model that the names and shapes of its parameters do not tell, a JSON object;
+- ``options``: those options of the model that cannot be read from its parameters, a JSON object;
 - ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built.
 
 All of them are optional, and files from other libraries have none. The architecture is then read from the parameters,
@@ -49,7 +49,7 @@ _RECIPE_OPTIONS = {
 def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | None = None) -> nn.Module:
     """Build the model that a checkpoint holds, in evaluation mode, with its class names and preprocessing.
 
-    The model carries what its use needs as plain attributes, which are not part of its ``state_dict``:
+    The model has these plain attributes, which are not part of its ``state_dict``:
 
     - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
       projection in its place: the model then gives features.
@@ -124,7 +124,7 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
         if "recipe" in metadata:
             model, variant, dialect = _from_recipe(content, metadata), "", ""
         else:
-            model, variant = _from_shapes(str(path), content, metadata)
+            model, variant = _from_shapes(path, content, metadata)
             dialect = load_checkpoint(model, path).dialect
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
@@ -134,7 +134,7 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
 
 
 def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
-    """The ConvNeXt of a CIFAR training run, whose stem its parameters may not tell."""
+    """The ConvNeXt of a CIFAR training run, built from its settings."""
     recipe = _parsed(metadata, "recipe", dict)
     options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
@@ -145,16 +145,18 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     return model
 
 
-def _from_shapes(where: str, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
+def _from_shapes(path: Path, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
     """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
     found = list(find_networks(content)) if isinstance(content, Mapping) else []
     if not found:
         raise ValueError("it holds no ConvNeXt in any dialect")
-    shapes = {name: tuple(tensor.shape) for name, tensor in select_network(where, found, use_ema=True).tensors.items()}
+    shapes = {
+        name: tuple(tensor.shape) for name, tensor in select_network(str(path), found, use_ema=True).tensors.items()
+    }
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:
-        raise ValueError("its ConvNeXt has no stem")
+        raise ValueError("the ConvNeXt has no stem")
     options = {"in_chans": stem[1], "patch_size": stem[2] if architecture.stem_type == "patch" else 4}
     options |= _options(metadata)
     num_classes, *_ = shapes.get("head.weight", (0,))

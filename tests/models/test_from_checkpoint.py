@@ -63,7 +63,7 @@ def digits_model():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_was_saved_comes_back(tmp_path, images, family):
+def test_save_and_load(tmp_path, images, family):
     model = FAMILIES[family]()
     save_checkpoint(model, tmp_path / "m.safetensors", class_names=NAMES, preprocessing=PREPARED, name="pets")
     found = from_checkpoint(tmp_path / "m.safetensors")
@@ -75,7 +75,7 @@ def test_what_was_saved_comes_back(tmp_path, images, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_image_gets_the_name_of_its_class(tmp_path, family):
+def test_classifying_an_image(tmp_path, family):
     pytest.importorskip("PIL", reason="images are prepared with Pillow")
     save_checkpoint(FAMILIES[family](), tmp_path / "m.safetensors", class_names=NAMES, preprocessing=PREPARED)
     model = models.from_checkpoint(tmp_path / "m.safetensors")
@@ -99,19 +99,19 @@ def test_an_image_gets_the_name_of_its_class(tmp_path, family):
         ("ConvNeXtIsotropic", {"global_pool": "max", "layer_scale_init": 0.5, "norm_eps": 1e-3}),
     ],
 )
-def test_options_that_parameters_do_not_tell_come_back(tmp_path, family, options):
+def test_options_that_parameters_do_not_show_are_restored(tmp_path, family, options):
     model = FAMILIES[family](**options)
     save_checkpoint(model, tmp_path / "m.safetensors", class_names=NAMES)
-    images = lucid.randn(2, options.get("in_chans", 3), 48, 48) * 1e-2  # small values, which make eps matter
+    images = lucid.randn(2, options.get("in_chans", 3), 48, 48) * 1e-2  # small values make eps matter
     np.testing.assert_array_equal(logits(from_checkpoint(tmp_path / "m.safetensors"), images), logits(model, images))
 
 
-def test_options_come_back_for_a_variant_too(tmp_path):
+def test_options_of_a_variant_are_restored(tmp_path):
     save_checkpoint(models.convnext_atto(3, output_stride=8), tmp_path / "m.safetensors", "timm")
     assert from_checkpoint(tmp_path / "m.safetensors").output_stride == 8
 
 
-def test_a_loaded_model_is_saved_as_it_came(tmp_path, images):
+def test_saving_a_loaded_model_gives_the_same_file(tmp_path, images):
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_checkpoint(FAMILIES["ConvNeXt"](), first, class_names=NAMES, preprocessing=PREPARED)
     save_checkpoint(from_checkpoint(first), second)
@@ -121,7 +121,7 @@ def test_a_loaded_model_is_saved_as_it_came(tmp_path, images):
     assert from_checkpoint(second).class_names == [] and from_checkpoint(second).num_classes == 3
 
 
-def test_a_new_classifier_has_lost_the_names_of_the_old_one(tmp_path):
+def test_a_new_classifier_drops_the_class_names(tmp_path):
     path = tmp_path / "m.safetensors"
     save_checkpoint(FAMILIES["ConvNeXt"](), path, class_names=NAMES, preprocessing=PREPARED)
     model = from_checkpoint(path)
@@ -139,7 +139,7 @@ def test_a_new_classifier_has_lost_the_names_of_the_old_one(tmp_path):
         ([1, 2, 3], TypeError, r"class_names must be a list of strings, got \[1, 2, 3\]"),
     ],
 )
-def test_class_names_that_do_not_fit_are_refused(tmp_path, names, error, message):
+def test_class_names_that_do_not_fit_raise(tmp_path, names, error, message):
     with pytest.raises(error, match=f"save_checkpoint: {message}"):
         save_checkpoint(FAMILIES["ConvNeXt"](), tmp_path / "m.safetensors", class_names=names)
     model = FAMILIES["ConvNeXt"]()
@@ -149,8 +149,8 @@ def test_class_names_that_do_not_fit_are_refused(tmp_path, names, error, message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_attributes_are_not_state(tmp_path, images):
-    """They are no parameters or buffers, they are copied, and a compiled model runs with them."""
+def test_attributes_are_not_part_of_the_state(tmp_path, images):
+    """They are copied with the model, and the model compiles."""
     save_checkpoint(FAMILIES["ConvNeXt"](), tmp_path / "m.safetensors", class_names=NAMES, preprocessing=PREPARED)
     model = from_checkpoint(tmp_path / "m.safetensors")
     assert set(model.state_dict()) == set(FAMILIES["ConvNeXt"]().state_dict())
@@ -190,7 +190,7 @@ def test_files_have_the_metadata_that_version_0_1_0_reads():
     assert weights_metadata("convnext_tiny", NAMES, PREPARED, settings=settings) == PHOTO_METADATA
 
 
-def test_of_a_run_folder_the_best_weights_are_taken(tmp_path):
+def test_a_run_folder_loads_its_best_weights(tmp_path):
     best, last = digits_model(), digits_model()
     lucid.save(last.state_dict(), tmp_path / "last.safetensors", CIFAR_METADATA)
     (tmp_path / "history.csv").write_text("epoch\n1\n")
@@ -233,7 +233,7 @@ def test_the_name_of_a_published_checkpoint(monkeypatch, classes, names):
     assert model.checkpoint_name == "timm/convnext_tiny.fb_in1k"
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_other_sources_raise(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty has neither best.safetensors nor last.safetensors"):
         from_checkpoint(tmp_path / "empty")
@@ -241,7 +241,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         from_checkpoint(str(tmp_path / "m.pth"))
     with pytest.raises(FileNotFoundError, match="there is no file .*convnext_tiny"):
         from_checkpoint(tmp_path / "convnext_tiny")
-    with pytest.raises(ValueError, match="there is no model 'convnext_tinny'; the nearest are"):
+    with pytest.raises(ValueError, match="there is no model 'convnext_tinny'; did you mean "):
         from_checkpoint("convnext_tinny")
     with pytest.raises(TypeError, match="path_or_name must be a path or the name of a checkpoint, got int"):
         from_checkpoint(3)
@@ -260,7 +260,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         ({"recipe": '{"depths": 3}'}, "depths must be a sequence of integers, got 3"),
     ],
 )
-def test_invalid_metadata_is_named(tmp_path, metadata, message):
+def test_invalid_metadata_raises(tmp_path, metadata, message):
     path = tmp_path / "m.safetensors"
     save_checkpoint(FAMILIES["ConvNeXt"](), path, metadata=metadata)
     with pytest.raises(ValueError, match=f"m.safetensors: .*{message}"):

@@ -1,4 +1,4 @@
-"""Networks of the four public implementations whose features and logits are recorded; their weights and images."""
+"""Networks of the four public implementations whose features and logits are recorded: sizes, weights and images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ PYTORCH_FILE = Path(__file__).with_name("dialects.pth")
 class Case:
     """One network of one implementation.
 
-    ``scaled``: with layer scale. ``pointwise``: timm's ``conv_mlp``. ``bare``: the model of Hugging Face without a
-    classifier beside it. ``loudness`` scales matrices and shifts: small, it makes the eps of the last norm matter.
+    ``scaled``: with layer scale. ``pointwise``: timm's ``conv_mlp``. ``bare``: Hugging Face's model without a
+    classifier. ``loudness`` scales weights and biases; a small value makes the eps of the final norm matter.
     ``options``: more options of the class.
     """
 
@@ -83,7 +83,7 @@ CASES = {
 
 
 def value(case: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The float32 value of the parameter ``name`` of a case: such that every part of the network matters."""
+    """The float32 value of the parameter ``name``, chosen so that every part of the network matters."""
     values = numbers(f"{case}/{name}", shape)
     if sum(size > 1 for size in shape) > 1:
         return values * np.float32(CASES[case].loudness * 1.5 / np.sqrt(np.prod(shape[1:])))

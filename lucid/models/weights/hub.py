@@ -1,8 +1,8 @@
-"""Weights from the network, out of the caches they share with huggingface_hub and torch.hub, or downloaded into them.
+"""Downloads of published weights, in the caches of huggingface_hub and torch.hub.
 
-A file under its final name is whole and has the right checksum: huggingface_hub names large files in its cache by
-their SHA-256, so the name is given only once it fits. A transfer that breaks off goes on where it broke, also in
-another process. ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and ``TORCH_HOME`` mean what they mean elsewhere.
+Files are checked before they get their final names: huggingface_hub names large files in its cache by their SHA-256.
+Interrupted downloads resume, also in another process. ``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE`` and
+``TORCH_HOME`` have their usual meaning.
 """
 
 import contextlib
@@ -29,24 +29,24 @@ from lucid.data.download import (
 )  # fmt: skip
 from lucid.models.weights.tags import Tag
 
-FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository; the first that is there
+FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository, the first that exists
 
 
 class DownloadError(RuntimeError):
-    """Weights are not there, cannot be downloaded, or came damaged. The message says which and what to do."""
+    """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix."""
 
 
 class NonCommercialLicenceWarning(UserWarning):
-    """The weights that are about to be downloaded may not be used commercially."""
+    """The weights to be downloaded are not licensed for commercial use."""
 
 
 def download(tag: Tag) -> Path:
-    """The file with the weights of a tag: from the cache if it is there, whatever the network, else downloaded.
+    """The path of the weights of a tag. They are downloaded unless the cache has them.
 
     Raises:
-        DownloadError: there is no network or no such file, the network is switched off, the checksum is wrong, the
-            cache cannot be written, ...
-        ImportError: the tag lies on the hub, and huggingface_hub is not installed.
+        DownloadError: There is no network or no such file, downloads are turned off, the checksum is wrong, or the
+            cache cannot be written.
+        ImportError: The weights are on the hub, and huggingface_hub is not installed.
     """
     try:
         return _from_web(tag) if "://" in tag.location else _from_hub(tag)
@@ -60,7 +60,7 @@ def _from_web(tag: Tag) -> Path:
     if path.is_file():
         return path
     if _is_offline():
-        raise DownloadError(f"{tag.name}: {path} is not there, and HF_HUB_OFFLINE forbids to download it")
+        raise DownloadError(f"{tag.name}: {path} does not exist, and HF_HUB_OFFLINE forbids downloading it")
     _warn_about_licence(tag)
     digits = re.search(r"-([0-9a-f]{8,64})\.", name)  # torch.hub's convention; the authors publish no checksums
     try:
@@ -84,21 +84,21 @@ def _from_hub(tag: Tag) -> Path:
             return Path(cached)
     if _is_offline() or hub.constants.HF_HUB_OFFLINE:
         raise DownloadError(
-            f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to download it"
+            f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids downloading it"
         )
     file, url, metadata = _find_file(hub, tag)
     _warn_about_licence(tag)
     if metadata.etag and re.fullmatch("[0-9a-f]{64}", metadata.etag):
         _fetch_blob(hub, tag, url, metadata)
     try:
-        # Finds the blob in the cache and gives it its name in the snapshot.
+        # Finds the blob in the cache and links it into the snapshot.
         return Path(hub.hf_hub_download(tag.location, file, revision=tag.revision))
     except Exception as error:
         raise DownloadError(f"{tag.name}: {reason_of(error)}") from error
 
 
 def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
-    """Which of ``FILES`` the repository has, at what URL, and what the hub says of it."""
+    """The first of ``FILES`` that the repository has, its URL, and its metadata."""
     from huggingface_hub import errors
 
     endpoint = hub.constants.ENDPOINT
@@ -121,14 +121,14 @@ def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
             if status == 404:
                 continue
             raise DownloadError(f"{tag.name}: {endpoint} answers with status {status}") from error
-        except Exception as error:  # of the HTTP library, which is another one in each version of huggingface_hub
+        except Exception as error:  # the HTTP library differs between versions of huggingface_hub
             cache = f"and the cache {hub.constants.HF_HUB_CACHE} does not have it"
             raise DownloadError(f"{tag.name}: cannot reach {endpoint} ({reason_of(error)}), {cache}") from error
     raise DownloadError(f"{tag.name}: {tag.location} at {endpoint} has none of {', '.join(FILES)}")
 
 
 def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
-    """Put the file into huggingface_hub's cache, which ``hf_hub_download`` alone would do unchecked and in one go."""
+    """Download the file into huggingface_hub's cache. ``hf_hub_download`` would neither check it nor resume."""
     repository = "models--" + tag.location.replace("/", "--")
     blob = Path(hub.constants.HF_HUB_CACHE, repository, "blobs", metadata.etag)
     title = f"{tag.variant}/{url.rpartition('/')[2]}"
@@ -160,7 +160,7 @@ def _huggingface_hub() -> ModuleType:
         import huggingface_hub
         import huggingface_hub.constants
     except ImportError:
-        raise ImportError('pretrained weights come from the hub; pip install "lucid-mlx[hub]"') from None
+        raise ImportError('pretrained weights need huggingface_hub; pip install "lucid-mlx[hub]"') from None
     return huggingface_hub
 
 

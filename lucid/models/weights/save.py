@@ -1,4 +1,4 @@
-"""Weights of a model to a file, in any of the dialects."""
+"""Save the weights of a model in any dialect, with class names and preprocessing in the metadata."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from lucid.models.weights.dialects import DIALECTS, shape_in, translate
 from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, convnext_in, layer_norms, shapes_of, unwrap_compiled
 from lucid.models.weights.match import CLASSIFIER, LoadReport
 
-# Options that neither names nor shapes of parameters tell.
+# Options that cannot be read from the names and shapes of the parameters.
 EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
 _NORM_EPS = 1e-6  # of every LayerNorm by default
 _CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
@@ -35,7 +35,7 @@ def save_checkpoint(
 
     Names and shapes are those of the dialect: what was loaded from a dialect and is saved in it again has the same
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
-    the name, and the options of the model that names and shapes do not tell, such as ``output_stride``.
+    the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
     torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks.
 
@@ -92,10 +92,10 @@ def save_checkpoint(
             )
         theirs = translate(official, "official", dialect)
         if theirs is None:
-            forms = " and ".join(architecture.timm_options())
-            forms = forms and f" with {forms}"
-            wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
+            options = " and ".join(architecture.timm_options())
+            options = options and f" with {options}"
+            others = "'timm' and 'official' have" if options and dialect != "timm" else "'official' has"
+            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{options}; dialect={others} it")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[theirs if official in CLASSIFIER else base + theirs] = tensor._array.reshape(shape)
     serialization.save(arrays, path, {**described, "format": "pt"})
@@ -114,9 +114,9 @@ def weights_metadata(
 
 
 def extra_options(model: nn.Module) -> dict[str, Any]:
-    """The options of a ConvNeXt that its parameters do not tell, where they are not the defaults.
+    """Options of a ConvNeXt that cannot be read from its parameters, without those at their defaults.
 
-    They are stored as ``options`` in the metadata. Rates of dropout and drop path are not among them.
+    They are stored as ``options`` in the metadata. Dropout and drop path rates are not included.
     """
     body = convnext_in("extra_options", unwrap_compiled(model))
     options: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def _description(
     body: AnyConvNeXt, class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
     metadata: Mapping[str, str],
 ) -> dict[str, str]:  # fmt: skip
-    """The metadata of a model. What was passed for it wins over ``metadata``, and that over the model's attributes."""
+    """The metadata of a model. Arguments override ``metadata``, which overrides the model's attributes."""
     options = extra_options(body)
     found = {"options": json.dumps(options)} if options else {}
     if class_names is None and "classes" not in metadata:
@@ -167,7 +167,7 @@ def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
 
 
 def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
-    """What Hugging Face puts before the names of the network where it stands beside a classifier."""
+    """Hugging Face's prefix for the network when there is a classifier beside it."""
     loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
     if "head.weight" not in own and not loaded:
         return ""

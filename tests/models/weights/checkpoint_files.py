@@ -10,7 +10,7 @@ from lucid import models
 from tests.reference.dialect_cases import CASES, FILE, value
 
 RECORDED = np.load(FILE)
-FORMS = [
+TIMM_OPTIONS = [
     {"stem_type": "overlap"}, {"stem_type": "overlap_tiered"}, {"stem_type": "overlap_act"}, {"head_norm_first": True},
     {"head_hidden_size": 9}, {"head_hidden_size": 8},
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Weights in the names and shapes of the four implementations, and what they have no names for."""
+"""Saving in the dialects of the four implementations, and what they cannot represent."""
 
 import os
 
@@ -8,10 +8,10 @@ import pytest
 from lucid import models, nn
 from lucid.models import load_checkpoint, save_checkpoint
 from lucid.models.variants import VARIANTS
-from tests.models.weights.checkpoint_files import FORMS, built, contents, tensors, values
+from tests.models.weights.checkpoint_files import TIMM_OPTIONS, built, contents, tensors, values
 
 
-def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
+def test_small_timm_models_have_pointwise_convolutions(tmp_path):
     path = tmp_path / "m.safetensors"
 
     def saved_shape(model, **options):
@@ -28,11 +28,11 @@ def test_timm_has_convolutions_for_linear_layers_in_its_small_models(tmp_path):
     fine_tuned = built("timm, 1x1 convolutions", classes=2)
     with pytest.warns(UserWarning, match="the checkpoint's classifier has 7 classes, not 2"):
         load_checkpoint(fine_tuned, tensors("timm, 1x1 convolutions"))
-    assert saved_shape(fine_tuned) == [24, 6, 1, 1]  # as it came
+    assert saved_shape(fine_tuned) == [24, 6, 1, 1]  # as loaded
 
 
-def test_the_classifier_of_maps_is_a_convolution_in_timm(tmp_path):
-    """As timm 1.0 builds it with ``global_pool=""``."""
+def test_without_pooling_timms_classifier_is_a_convolution(tmp_path):
+    """Like timm 1.0 with ``global_pool=""``."""
     given = tensors("timm")
     given["head.fc.weight"] = given["head.fc.weight"].reshape(7, 22, 1, 1)
     mx.save_safetensors(str(tmp_path / "given.safetensors"), {name: mx.array(one) for name, one in given.items()})
@@ -47,7 +47,7 @@ def test_the_classifier_of_maps_is_a_convolution_in_timm(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "starts"), [("huggingface", {"convnext"}), ("timm", {"embeddings", "encoder"})])
-def test_names_of_hugging_face_without_a_classifier(given, starts, tmp_path):
+def test_hugging_faces_names_without_a_classifier(given, starts, tmp_path):
     model = built("timm", classes=0)
     load_checkpoint(model, tensors(given))
     save_checkpoint(model, tmp_path / "m.safetensors", "huggingface")
@@ -56,8 +56,8 @@ def test_names_of_hugging_face_without_a_classifier(given, starts, tmp_path):
     assert len(saved) == 63
 
 
-@pytest.mark.parametrize("given", FORMS, ids=str)
-def test_a_form_that_a_dialect_lacks_is_not_saved(given, tmp_path):
+@pytest.mark.parametrize("given", TIMM_OPTIONS, ids=str)
+def test_timm_options_that_a_dialect_lacks_raise(given, tmp_path):
     model = models.ConvNeXt(3, [1], [40], **given)
     [(word, _)] = given.items()
     for dialect in ("torchvision", "huggingface"):
@@ -71,7 +71,7 @@ def test_a_form_that_a_dialect_lacks_is_not_saved(given, tmp_path):
     assert values(other) == values(model)
 
 
-def test_the_hidden_layer_of_maps_is_a_convolution_in_timm(tmp_path):
+def test_without_pooling_timms_hidden_layer_is_a_convolution(tmp_path):
     model, path = built("timm, head_hidden_size", global_pool=""), tmp_path / "m.safetensors"
     load_checkpoint(model, tensors("timm, head_hidden_size"))
     save_checkpoint(model, path, "timm")
@@ -80,7 +80,7 @@ def test_the_hidden_layer_of_maps_is_a_convolution_in_timm(tmp_path):
     assert load_checkpoint(built("timm, head_hidden_size"), path).dialect == "timm"
 
 
-def test_what_a_dialect_lacks_is_not_saved(tmp_path):
+def test_networks_that_a_dialect_lacks_raise(tmp_path):
     for case, dialect, message in [
         ("timm V2", "torchvision", "torchvision has no ConvNeXtV2; dialect='official' has it"),
         ("official isotropic", "timm", "timm has no ConvNeXtIsotropic"),
@@ -94,7 +94,7 @@ def test_what_a_dialect_lacks_is_not_saved(tmp_path):
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm"])
-def test_what_was_added_to_a_model_is_named(dialect, tmp_path):
+def test_added_layers_raise(dialect, tmp_path):
     model = built("timm")
     model.head = nn.Sequential(nn.Linear(22, 5), nn.Linear(5, 4))
     with pytest.raises(ValueError, match=r"no ConvNeXt has the model's 'head.0.weight'; lucid.save\(model.state_dict"):
