@@ -1,9 +1,9 @@
-"""Values that change outside the graph and wait for the next evaluation.
+"""Deferred evaluation of values that no user reads, such as running statistics.
 
-A running mean is rebound at every forward pass, and nothing that the user reads depends on it. Left alone, each new
-value would hang on to the whole chain of former ones. Whoever rebinds such a value calls ``track(owner)``; the
-optimizer's step calls ``drain()`` and evaluates what it gets together with the parameters. Where no optimizer runs, the
-second ``track`` of an owner evaluates the value before, so the chain never grows longer than two links.
+A running mean is rebound in every forward pass, but nothing that the user reads depends on it. Unevaluated, each new
+value would keep the whole chain of previous ones alive. Code that rebinds such a value calls ``track(owner)``; the
+optimizer's step calls ``drain()`` and evaluates these values together with the parameters. Without an optimizer, the
+second ``track`` of an owner evaluates its previous value, so the chain has at most two links.
 """
 
 import weakref
@@ -15,14 +15,14 @@ import mlx.core as mx
 
 _Entry = tuple["weakref.ref[Any]", mx.array]
 
-# By id, not by the owner itself: a Tensor's == is elementwise, so it cannot be a dictionary's key.
+# By id, not by owner: == of Tensors is elementwise, so they cannot be dictionary keys.
 _entries: dict[int, _Entry] = {}
 _evaluates = True
 _memo: dict[str, Any] | None = None
 
 
 def track(owner: Any) -> None:
-    """Remember, weakly, that ``owner._array`` was just rebound and is not evaluated yet."""
+    """Record that ``owner._array`` was rebound and is not evaluated yet. Holds only a weak reference."""
     key, array = id(owner), owner._array
     entry = _entries.get(key)
     if entry is not None and entry[1] is not array and _evaluates:
@@ -31,7 +31,7 @@ def track(owner: Any) -> None:
 
 
 def drain() -> list[mx.array]:
-    """The current arrays of the tracked owners that are still alive, in order; forgets them all."""
+    """Return the current arrays of all live tracked owners, in order, and clear the list."""
     entries = list(_entries.values())
     _entries.clear()
     owners = (reference() for reference, _ in entries)
@@ -39,30 +39,29 @@ def drain() -> list[mx.array]:
 
 
 def evaluate(arrays: list[mx.array]) -> None:
-    """Schedule the evaluation of ``arrays`` and of all that is noted. Inside ``collecting()`` nothing happens: what was
-    noted stays for whoever collects."""
+    """Schedule the evaluation of ``arrays`` and all tracked values; no effect inside ``collecting()``."""
     if _evaluates:
         mx.async_eval(*arrays, *drain())
 
 
 def evaluating() -> bool:
-    """Whether values can be evaluated: not inside ``collecting()``."""
+    """Whether values can be evaluated, which is not the case inside ``collecting()``."""
     return _evaluates
 
 
 def start(arrays: list[mx.array]) -> None:
-    """Schedule the evaluation of ``arrays`` alone; inside ``collecting()`` nothing happens."""
+    """Schedule the evaluation of ``arrays`` only; no effect inside ``collecting()``."""
     if _evaluates and arrays:
         mx.async_eval(*arrays)
 
 
 def memo() -> dict[str, Any] | None:
-    """A dictionary that lives as long as the present ``collecting()`` block; None outside of one."""
+    """A dictionary that lives as long as the current ``collecting()`` block; None outside."""
     return _memo
 
 
 def on_call(callback: Callable[[], None]) -> None:
-    """Run ``callback`` now; or, where a function is being traced, at every call of the traced function."""
+    """Run ``callback`` now or, while a function is traced, at every call of that function."""
     if _memo is None:
         callback()
     else:
@@ -71,10 +70,10 @@ def on_call(callback: Callable[[], None]) -> None:
 
 @contextmanager
 def collecting() -> Iterator[None]:
-    """Inside, notes are kept apart and nothing is evaluated, as ``mx.compile`` requires while it traces.
+    """Suspend evaluation, as ``mx.compile`` requires while it traces, and track values separately.
 
-    Owners noted before come back afterwards; what is noted inside and not drained there is forgotten, since a traced
-    array has no value.
+    Owners tracked before are restored afterwards. Values tracked inside and not drained are dropped, since traced
+    arrays have no values.
     """
     global _entries, _evaluates, _memo
     former = _entries, _evaluates, _memo
@@ -86,7 +85,7 @@ def collecting() -> Iterator[None]:
 
 
 def _forget(key: int, reference: "weakref.ref[Any]") -> None:
-    # Python reuses ids: a newer owner may stand under this one by now.
+    # Python reuses ids, so the entry may belong to a newer owner.
     entry = _entries.get(key)
     if entry is not None and entry[0] is reference:
         del _entries[key]

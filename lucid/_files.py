@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic file writes."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; at the end of the block the file is synced and renamed to ``path``.
+    """A temporary path to write to; at the end of the block the file is synced and renamed to ``path``.
 
-    After an error, or when the process dies, ``path`` holds what it held before. The temporary name keeps the suffix.
+    If the block raises or the process dies, ``path`` is unchanged. The temporary file has the same suffix.
 
     Raises:
-        OSError: the disk is full, the folder is missing, or the like; its ``filename`` is ``path``.
+        OSError: writing failed, e.g. because the disk is full; its ``filename`` is ``path``.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
@@ -23,7 +23,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # a full disk names no file
+        if error.filename in (None, str(temporary)):  # no file name if the disk is full
             error.filename = str(target)
         raise
     finally:
@@ -31,10 +31,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all.
+    """Write ``content`` to ``path`` atomically.
 
     Raises:
-        OSError: as ``atomic_path`` does.
+        OSError: as for ``atomic_path``.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

@@ -13,7 +13,7 @@ import mlx.core as mx  # isort: skip  # After _device: on Linux it loads a fast 
 
 
 def describe_machine(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
-    """What a reader of the numbers needs to know; no names of people, hosts or folders."""
+    """Hardware, system and versions, without user, host or folder names."""
     device = mx.device_info()
     versions = {"python": platform.python_version(), "lucid": __version__, "mlx": mx.__version__}  # type: ignore[attr-defined]
     if torch is not None:

@@ -8,7 +8,7 @@ from lucid import _deferred
 
 
 class Owner:
-    """As slim as a Tensor: slots, weakly referable, and an == that is no truth value."""
+    """Minimal like a Tensor: slots, weak references, and an == that is not a truth value."""
 
     __slots__ = ("__weakref__", "_array")
 
@@ -16,7 +16,7 @@ class Owner:
         self._array = mx.array(value)
 
     def __eq__(self, other):
-        raise AssertionError("owners are compared by identity only")
+        raise AssertionError("owners must be compared by identity")
 
     __hash__ = None
 
@@ -26,7 +26,7 @@ def nothing_noted():
     _deferred.drain()
 
 
-def test_drain_gives_the_present_arrays_once():
+def test_drain_returns_the_current_arrays_once():
     first, second = Owner(1.0), Owner(2.0)
     _deferred.track(first)
     _deferred.track(second)
@@ -37,7 +37,7 @@ def test_drain_gives_the_present_arrays_once():
     assert _deferred.drain() == []
 
 
-def test_an_owner_noted_twice_drains_once():
+def test_an_owner_tracked_twice_drains_once():
     owner = Owner(1.0)
     for _ in range(3):
         owner._array = owner._array * 2
@@ -45,7 +45,7 @@ def test_an_owner_noted_twice_drains_once():
     assert [a.item() for a in _deferred.drain()] == [8.0]
 
 
-def test_dead_owners_are_forgotten_and_ids_may_return():
+def test_dead_owners_are_dropped_and_ids_may_be_reused():
     for value in range(50):
         _deferred.track(Owner(value))
     gc.collect()
@@ -53,7 +53,7 @@ def test_dead_owners_are_forgotten_and_ids_may_return():
     assert _deferred.drain() == []
 
 
-def test_a_loop_that_never_drains_keeps_memory_flat():
+def test_a_loop_that_never_drains_runs_in_constant_memory():
     owner = Owner(mx.zeros((256, 256)))
     mx.eval(owner._array)
     seen = []
@@ -83,7 +83,7 @@ def test_collecting_evaluates_nothing_while_mlx_traces():
     assert mx.compile(step)(mx.ones(3)).tolist() == [4.0, 4.0, 4.0]
 
 
-def test_collecting_keeps_former_notes_and_forgets_its_own():
+def test_collecting_restores_outer_entries_and_drops_its_own():
     outside, inside = Owner(1.0), Owner(2.0)
     _deferred.track(outside)
     with _deferred.collecting():
@@ -96,7 +96,7 @@ def test_collecting_keeps_former_notes_and_forgets_its_own():
     assert [a.item() for a in _deferred.drain()] == [3.0]
 
 
-def test_evaluate_schedules_what_is_noted_but_not_while_collecting():
+def test_evaluate_schedules_tracked_values_but_not_while_collecting():
     owner = Owner(1.0)
     _deferred.track(owner)
     with _deferred.collecting():
@@ -115,7 +115,7 @@ def test_evaluating_says_whether_values_can_be_computed():
     assert _deferred.evaluating()
 
 
-def test_memo_lives_as_long_as_the_collecting_block():
+def test_memo_lasts_as_long_as_the_collecting_block():
     assert _deferred.memo() is None
     with _deferred.collecting():
         _deferred.memo()["last"] = 1
@@ -125,7 +125,7 @@ def test_memo_lives_as_long_as_the_collecting_block():
     assert _deferred.memo() is None
 
 
-def test_on_call_runs_at_once_and_in_a_trace_at_every_call_of_the_function():
+def test_on_call_runs_immediately_or_at_every_call_of_a_traced_function():
     count = []
     _deferred.on_call(lambda: count.append("now"))
     assert count == ["now"]

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written atomically."""
 
 import errno
 
@@ -21,7 +21,7 @@ def test_the_temporary_name_keeps_the_suffix_and_the_folder(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["a.b.mlxfn"]
 
 
-def test_an_interrupted_write_leaves_the_former_file(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     _files.write_atomically(path, b"before")
 

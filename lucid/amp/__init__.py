@@ -1,4 +1,4 @@
-"""Mixed precision: ``autocast`` computes in half precision where that is safe, ``GradScaler`` serves float16."""
+"""Mixed precision: ``autocast`` runs operations in half precision where safe; float16 also needs ``GradScaler``."""
 
 from lucid.amp.autocast_mode import autocast, is_autocast_enabled
 from lucid.amp.grad_scaler import GradScaler

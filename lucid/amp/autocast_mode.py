@@ -1,4 +1,4 @@
-"""``autocast``: half precision for the operations that gain by it, float32 for those that need it."""
+"""``autocast``: half precision for operations that benefit from it, float32 for those that need it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
 
 
 class autocast(tape.autocasting):
-    """A ``with`` block or a decorator in which every operation is computed in the precision that suits it.
+    """A context manager or decorator that runs every operation in a suitable precision.
 
     Matrix products and convolutions cast their float32 operands to ``dtype``. Norms, softmax, losses, reductions,
-    exponentials, logarithms and powers cast half precision to float32, and their result is float32. All other
-    operations follow their inputs, and where these differ, the wider one. ``lucid/_precision.py`` has the two lists.
+    exponentials, logarithms and powers cast half precision to float32 and return float32. All other operations keep
+    the dtype of their inputs, or the widest if they differ. ``lucid/_precision.py`` holds both lists.
 
-    Parameters stay as they are, float32, and so do their gradients, the optimizer's state and checkpoints: use it for
-    the forward pass and the loss, nothing else has to change. It does not matter whether ``backward()`` is called
-    inside. bfloat16 has float32's range; float16 wants a ``GradScaler``.
+    Parameters, gradients, optimizer state and checkpoints stay float32. Wrap the forward pass and the loss;
+    ``backward()`` may be inside or outside. bfloat16 has the range of float32; float16 needs a ``GradScaler``.
 
-    ``device_type`` is PyTorch's first argument. It names a device and changes nothing here: memory is unified and
-    ``lucid.device`` says where to compute. ``cache_enabled`` is accepted for PyTorch's sake: nothing is cached.
+    Args:
+        device_type: Accepted for compatibility with PyTorch; memory is unified and ``lucid.device`` selects the device.
+        dtype: ``bfloat16`` or ``float16``.
+        enabled: With False, operations run as without autocast.
+        cache_enabled: Accepted for compatibility with PyTorch; nothing is cached.
 
     Raises:
-        ValueError: ``dtype`` is not float16 or bfloat16, or there is no such device.
-        TypeError: ``device_type`` is no string.
+        ValueError: ``dtype`` is not float16 or bfloat16, or ``device_type`` is unknown.
+        TypeError: ``device_type`` is not a string.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class autocast(tape.autocasting):
     ) -> None:
         if device_type is not None:
             if not isinstance(device_type, str):
-                raise TypeError(f"autocast: device_type must be a string, got {device_type!r}; a dtype is dtype=...")
+                raise TypeError(
+                    f"autocast: device_type must be a string, got {device_type!r}; pass a dtype as dtype=..."
+                )
             _checks.one_of("autocast", "device_type", device_type.partition(":")[0], _DEVICES)
         found = mx.bfloat16 if dtype is None else _checks.dtype("autocast", dtype)
         if found not in (mx.float16, mx.bfloat16):
@@ -48,5 +52,5 @@ class autocast(tape.autocasting):
 
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """Whether autocast is on in this thread. ``device_type`` is accepted for PyTorch's sake."""
+    """Whether autocast is on in this thread. ``device_type`` is accepted for compatibility with PyTorch."""
     return tape.autocast_dtype() is not None

@@ -1,7 +1,7 @@
-"""``GradScaler``: keeps float16 gradients from vanishing, and skips the steps in which they overflow.
+"""``GradScaler``: loss scaling that keeps float16 gradients from vanishing and skips steps that overflow.
 
-Nothing here waits for a value. Whether a gradient overflowed is an array on the device; the optimizer takes its step in
-any case, and then every parameter and every piece of its state is selected: the former value or the new one.
+Nothing here waits for a value. Whether a gradient overflowed is an array on the device; the optimizer always takes its
+step, and then every parameter and state tensor is selected between its old and its new value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lucid.optim.param_group import ParamGroup
 
 
 class _Progress(NamedTuple):
-    """How far an optimizer is since the last ``update()``."""
+    """What was done with an optimizer since the last ``update()``."""
 
     optimizer: Optimizer
     overflow: mx.array  # whether one of its gradients is infinite or NaN
@@ -26,7 +26,7 @@ class _Progress(NamedTuple):
 
 
 class GradScaler:
-    """Multiplies the loss by a scale, divides the gradients by it, and adapts it::
+    """Multiplies the loss by a scale, divides the gradients by it, and adapts the scale::
 
         scaler = lucid.amp.GradScaler()
         with lucid.autocast(dtype=lucid.float16):
@@ -35,17 +35,21 @@ class GradScaler:
         scaler.step(optimizer)
         scaler.update()
 
-    float16 has no numbers between 0 and 6e-8, where many gradients lie; a loss ``2**16`` times as large lifts them.
-    When a gradient becomes infinite or NaN, the step is skipped: parameters, the optimizer's state and step counts stay
-    as they were, and the scale is multiplied by ``backoff_factor``. After ``growth_interval`` steps without that it
-    is multiplied by ``growth_factor``. bfloat16 needs none of this. A learning-rate schedule goes on after a skipped
-    step, as in PyTorch.
+    Gradients below 6e-8 underflow to zero in float16; scaling the loss keeps them representable. If a gradient is
+    infinite or NaN, the step is skipped: parameters, optimizer state and step counts stay unchanged, and the scale is
+    multiplied by ``backoff_factor``. bfloat16 does not need a scaler. As in PyTorch, learning rate schedules continue
+    after a skipped step.
 
-    ``device`` is PyTorch's first argument and changes nothing. With ``enabled=False`` ``step`` is the optimizer's
-    and nothing is scaled.
+    Args:
+        device: Accepted for compatibility with PyTorch; without effect.
+        init_scale: The initial scale.
+        growth_factor: Factor of the scale after ``growth_interval`` steps without overflow.
+        backoff_factor: Factor of the scale after an overflow.
+        growth_interval: Number of consecutive steps without overflow before the scale grows.
+        enabled: With False, nothing is scaled and ``step`` only calls the optimizer's.
 
     Raises:
-        TypeError: an argument is of the wrong type.
+        TypeError: an argument has the wrong type.
         ValueError: an option is out of range.
     """
 
@@ -59,7 +63,7 @@ class GradScaler:
         enabled: bool = True,
     ) -> None:
         if device is not None and not isinstance(device, str):
-            raise TypeError(f"GradScaler: device must be a string, got {device!r}; a scale is init_scale=...")
+            raise TypeError(f"GradScaler: device must be a string, got {device!r}; pass a scale as init_scale=...")
         self._enabled = bool(enabled)
         start = _checks.number("GradScaler", "init_scale", init_scale, 0.0, above=True)
         self._growth_factor = _checks.number("GradScaler", "growth_factor", growth_factor, 1.0, above=True)
@@ -67,14 +71,14 @@ class GradScaler:
         self._growth_interval = _checks.integer("GradScaler", "growth_interval", growth_interval, 1)
         self._scale = tape.wrap(mx.array(start, mx.float32))
         self._growth_tracker = tape.wrap(mx.array(0, mx.int32))  # steps without overflow since the last change
-        # Rebound and never changed, so that whoever puts back the attribute puts back everything.
+        # Rebound rather than mutated, so that restoring the attribute restores everything.
         self._progress: dict[int, _Progress] = {}
 
     def scale(self, outputs: Any) -> Any:
-        """A loss, or a list or tuple of losses, times the scale.
+        """Multiply a loss, or a list or tuple of losses, by the scale.
 
         Raises:
-            TypeError: it is something else.
+            TypeError: ``outputs`` is neither.
         """
         if not self._enabled:
             return outputs
@@ -82,13 +86,15 @@ class GradScaler:
             return outputs * self._scale
         if isinstance(outputs, list | tuple):
             return type(outputs)([self.scale(one) for one in outputs])
-        raise TypeError(f"GradScaler.scale: wanted a tensor or a list or tuple of them, got {type(outputs).__name__}")
+        raise TypeError(
+            f"GradScaler.scale: expected a tensor or a list or tuple of tensors, got {type(outputs).__name__}"
+        )
 
     def unscale_(self, optimizer: Optimizer) -> None:
-        """Divide the gradients of the optimizer's parameters by the scale, to clip them for instance, before ``step``.
+        """Divide the gradients of the optimizer's parameters by the scale, e.g. to clip them before ``step``.
 
         Raises:
-            RuntimeError: they were divided already since the last ``update()``, or there is no gradient.
+            RuntimeError: the gradients were already divided since the last ``update()``, or there are none.
             ValueError: a gradient is float16.
         """
         if not self._enabled:
@@ -96,7 +102,7 @@ class GradScaler:
         _check_optimizer("unscale_", optimizer)
         if id(optimizer) in self._progress:
             past = "step() was" if self._progress[id(optimizer)].stepped else "unscale_() was"
-            raise RuntimeError(f"GradScaler.unscale_: {past} called for this optimizer already; update() comes first")
+            raise RuntimeError(f"GradScaler.unscale_: {past} already called for this optimizer since the last update()")
         self._record(_Progress(optimizer, self._unscale(optimizer), False))
 
     def _record(self, progress: _Progress) -> None:
@@ -109,8 +115,8 @@ class GradScaler:
         for number, p in graded:
             if p.grad is not None and p.grad.dtype == mx.float16:
                 raise ValueError(
-                    f"GradScaler: the gradient of parameter {number} is float16 and would vanish when divided; "
-                    "keep the parameters float32, autocast casts them where they are used"
+                    f"GradScaler: the gradient of parameter {number} is float16 and would underflow when unscaled; "
+                    "keep parameters in float32, autocast casts them where needed"
                 )
         inverse, finite = 1 / self._scale._array, []
         for _, p in graded:
@@ -122,7 +128,7 @@ class GradScaler:
         return ~mx.all(mx.stack(finite)) if finite else mx.array(False)
 
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        """``optimizer.step(*args, **kwargs)`` where all gradients are finite, after ``unscale_`` unless you called it.
+        """Call ``optimizer.step(*args, **kwargs)`` if all gradients are finite, after ``unscale_`` if necessary.
 
         Raises:
             RuntimeError: called twice without ``update()``, with a closure, or without gradients.
@@ -131,35 +137,35 @@ class GradScaler:
             return optimizer.step(*args, **kwargs)
         _check_optimizer("step", optimizer)
         if args or kwargs.get("closure") is not None:
-            raise RuntimeError("GradScaler.step: a closure would compute its gradients without the scale; leave it out")
+            raise RuntimeError("GradScaler.step: closures are not supported, as their gradients would not be scaled")
         if id(optimizer) not in self._progress:
             self.unscale_(optimizer)
         progress = self._progress[id(optimizer)]
         if progress.stepped:
-            raise RuntimeError("GradScaler.step: step() was called for this optimizer already; update() comes first")
+            raise RuntimeError("GradScaler.step: step() was already called for this optimizer since the last update()")
         before = [
             (group, p, p._array, {name: tensor._array for name, tensor in optimizer.state.get(p, {}).items()})
             for group in optimizer.param_groups
             for p in group["params"]
         ]
-        with _deferred.collecting():  # what the step computed is evaluated once it has been selected
+        with _deferred.collecting():  # evaluate the selected values only
             result = optimizer.step(**kwargs)
         _deferred.evaluate(_undo_on_overflow(optimizer, before, progress.overflow))
         self._record(progress._replace(stepped=True))
         return result
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
-        """Adapt the scale to what the steps since the last ``update()`` met, or set it to ``new_scale``.
+        """Adapt the scale after the steps since the last ``update()``, or set it to ``new_scale``.
 
         Raises:
-            RuntimeError: no gradients were divided by the scale since then.
+            RuntimeError: no gradients were unscaled since the last ``update()``.
         """
         if not self._enabled:
             return
         if new_scale is not None:
             self._set(self._scale, _new_scale(new_scale))
         elif not self._progress:
-            raise RuntimeError("GradScaler.update: call step(optimizer) first; no gradients were looked at")
+            raise RuntimeError("GradScaler.update: no gradients were checked; call step(optimizer) first")
         else:
             found = mx.any(mx.stack([one.overflow for one in self._progress.values()]))
             scale, count = self._scale._array, self._growth_tracker._array + 1
@@ -171,10 +177,10 @@ class GradScaler:
 
     def _set(self, tensor: Tensor, array: mx.array) -> None:
         tensor._rebind(array)
-        _deferred.track(tensor)  # the next step evaluates it
+        _deferred.track(tensor)  # evaluated by the next step
 
     def get_scale(self) -> float:
-        """The scale as a number (waits for its value); 1.0 when not enabled."""
+        """The scale as a number (waits for its value); 1.0 if disabled."""
         return float(self._scale.item()) if self._enabled else 1.0
 
     def get_growth_factor(self) -> float:
@@ -190,11 +196,11 @@ class GradScaler:
         return self._enabled
 
     def state_tensors(self) -> list[Tensor]:
-        """Every tensor that ``update()`` rebinds: what a compiled training step has to know of."""
+        """All tensors that ``update()`` rebinds, for compiled training steps."""
         return [self._scale, self._growth_tracker] if self._enabled else []
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers, fit for JSON (waits for their values); empty when not enabled."""
+        """The state as JSON-serializable numbers (waits for their values); empty if disabled."""
         if not self._enabled:
             return {}
         return {
@@ -206,10 +212,10 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict()``, Lucid's or PyTorch's, was taken. Nothing happens when not enabled.
+        """Load a ``state_dict()`` of Lucid or PyTorch; no effect if disabled.
 
         Raises:
-            ValueError: something is missing, or out of range. Nothing has changed then.
+            ValueError: an entry is missing or out of range. Nothing is changed.
         """
         if not self._enabled:
             return
@@ -217,7 +223,7 @@ class GradScaler:
         wanted = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
         if not isinstance(state_dict, Mapping) or not wanted <= set(state_dict):
             got = ", ".join(sorted(map(str, state_dict))) if isinstance(state_dict, Mapping) else repr(state_dict)
-            hint = "; that of a scaler that is not enabled is empty" if not state_dict else ""
+            hint = "; the state of a disabled scaler is empty" if not state_dict else ""
             raise ValueError(f"{where}: the state must have {', '.join(sorted(wanted))}; got {got or 'nothing'}{hint}")
         scale = _checks.number(where, "scale", state_dict["scale"], 0.0, above=True)
         growth_factor = _checks.number(where, "growth_factor", state_dict["growth_factor"], 1.0, above=True)
@@ -242,9 +248,9 @@ _Before = tuple[ParamGroup, Tensor, mx.array, dict[str, mx.array]]
 
 
 def _undo_on_overflow(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
-    """Take back, where ``overflow`` is true, what the optimizer changed; all arrays that were rebound."""
+    """Undo the optimizer's step where ``overflow`` is true; returns all arrays that were rebound."""
     rebound: list[mx.array] = []
-    done: set[int] = set()  # parameters share step counts
+    done: set[int] = set()  # step counts are shared by parameters
 
     def select(tensor: Tensor, former: mx.array) -> None:
         done.add(id(tensor))
@@ -261,7 +267,7 @@ def _undo_on_overflow(optimizer: Optimizer, before: list[_Before], overflow: mx.
                 continue
             if former is not None:
                 select(tensor, former)
-            elif overflow.item():  # the one case that has to look, and at a first step only
+            elif overflow.item():  # the only case that needs the value, at a first step
                 del own[name]
             else:
                 rebound.append(tensor._array)
@@ -274,7 +280,7 @@ def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
 
 def _check_optimizer(where: str, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"GradScaler.{where}: wanted a lucid.optim.Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(f"GradScaler.{where}: expected a lucid.optim.Optimizer, got {type(optimizer).__name__}")
 
 
 def _check_backoff(where: str, value: Any) -> float:
@@ -288,6 +294,6 @@ def _new_scale(value: Any) -> mx.array:
     if isinstance(value, Tensor):
         if value.numel() != 1 or not value.is_floating_point():
             got = f"shape {value.shape} and {_checks.dtype_name(value.dtype)}"
-            raise ValueError(f"GradScaler.update: new_scale must be a number or a tensor of one, got {got}")
+            raise ValueError(f"GradScaler.update: new_scale must be a number or a tensor with one element, got {got}")
         return value._array.reshape(()).astype(mx.float32)
     return mx.array(_checks.number("GradScaler.update", "new_scale", value, 0.0, above=True), mx.float32)

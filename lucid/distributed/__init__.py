@@ -1,15 +1,15 @@
-"""Training in several processes, on one machine or many, over MLX's own engine: PyTorch's words on ``mx.distributed``.
+"""Distributed training on one or several machines: PyTorch's API on ``mx.distributed``.
 
 Every process runs the same program on its share of the data, and gradients are averaged before each step::
 
     import lucid
     from lucid import distributed as dist
 
-    dist.init_process_group()                        # alone, a group of one: nothing below changes
+    dist.init_process_group()                        # a single process forms a group of one
     lucid.manual_seed(0)
     model = models.convnext_tiny(num_classes=10)
-    dist.broadcast_parameters(model)                 # all begin with rank 0's weights
-    dist.fold_in_rank()                              # dropout and augmentation differ by rank from here on
+    dist.broadcast_parameters(model)                 # all start with rank 0's weights
+    dist.fold_in_rank()                              # dropout and augmentation now differ by rank
     optimizer = optim.AdamW(model.parameters(), lr=1e-3 * dist.get_world_size())
     loader = data.DataLoader(train_set, batch_sampler=dist.DistributedBatchSampler(train_set, batch_size=64))
 
@@ -24,17 +24,17 @@ Every process runs the same program on its share of the data, and gradients are 
 
     for images, labels in loader:
         loss = step(images, labels)
-    ...                                              # evaluate a share: DistributedSampler(test_set, shuffle=False)
-    dist.reduce_metrics(accuracy)                    # then accuracy.compute() speaks of all samples
+    ...                                              # evaluate a shard: DistributedSampler(test_set, shuffle=False)
+    dist.reduce_metrics(accuracy)                    # accuracy.compute() then covers all samples
     if dist.is_main():                               # rank 0 writes
         lucid.save(model.state_dict(), "model.safetensors")
     dist.destroy_process_group()
 
-Start it with ``mlx.launch -n 2 -- python train.py`` or ``mpirun -np 2 python train.py``. A loader with one of these
-samplers and a ``seed`` gives its batch transform other numbers on every rank.
+Start it with ``mlx.launch -n 2 -- python train.py`` or ``mpirun -np 2 python train.py``. With one of these samplers, a
+loader's batch transform draws different random numbers on every rank, even with a fixed ``seed``.
 
-Collectives must be called by all ranks, equally often and in the same order. A rank that dies, calls something else or
-stops early ends the others with a message.
+All ranks must call the same collectives in the same order. If a rank dies, calls a different one or stops early, the
+others exit with an error message.
 """
 
 from lucid.distributed.collectives import (
@@ -59,7 +59,7 @@ from lucid.distributed.group import (
 from lucid.distributed.main_rank import fold_in_rank, is_main
 from lucid.distributed.samplers import DistributedBatchSampler, DistributedSampler
 
-# Short names for the three that every program calls.
+# Short names for the functions that every program calls.
 init = init_process_group
 rank = get_rank
 world_size = get_world_size

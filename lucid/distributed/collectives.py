@@ -1,8 +1,8 @@
-"""Tensors that travel: all_reduce, all_gather, broadcast, and what is made of them.
+"""Collectives: all_reduce, all_gather, broadcast, and functions built on them.
 
-A collective starts when it is called, without waiting for its result (``mx.async_eval``), so ranks that make the same
-calls send in the same order, however lazily the results are read. Inside a compiled function nothing can start; there
-each collective is made to depend on the one before.
+A collective is scheduled when it is called (``mx.async_eval``) and does not wait for its result, so ranks that make the
+same calls communicate in the same order, whenever the results are read. A compiled function cannot schedule anything
+while it is traced; there each collective depends on the previous one instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNSIGNED = {1: mx.uint8, 2: mx.uint16, 4: mx.uint32, 8: mx.uint64}
 
 
 class ReduceOp:
-    """PyTorch's names of the reductions; the plain words do as well."""
+    """PyTorch's names for reductions; the strings work too."""
 
     SUM = "sum"
     AVG = "mean"
@@ -34,14 +34,16 @@ class ReduceOp:
 
 
 def all_reduce(tensor: Tensor, op: str = "sum") -> Tensor:
-    """``tensor``, changed in place to the sum (or "mean", "max", "min") of all ranks' tensors of its shape and dtype.
+    """Reduce ``tensor`` over all ranks in place, and return it. As in PyTorch, no gradient flows through.
 
-    As in PyTorch the gradient does not pass.
+    Args:
+        tensor: A tensor of the same shape and dtype on all ranks.
+        op: "sum", "mean", "max" or "min".
 
     Raises:
-        TypeError: it is no tensor, or "mean" is wanted of integers.
-        ValueError: there is no such ``op``.
-        RuntimeError: the tensor is part of a graph.
+        TypeError: ``tensor`` is not a tensor, or ``op`` is "mean" and ``tensor`` holds integers.
+        ValueError: ``op`` is unknown.
+        RuntimeError: ``tensor`` is part of a graph.
     """
     where = "all_reduce"
     _check_tensor(where, tensor)
@@ -56,14 +58,14 @@ def all_reduce(tensor: Tensor, op: str = "sum") -> Tensor:
 
 
 def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None) -> list[Tensor]:
-    """All ranks' tensors, in the order of ranks: ``all_gather(tensor)``.
+    """The tensors of all ranks, in rank order: ``all_gather(tensor)``.
 
-    PyTorch's ``all_gather(tensor_list, tensor)`` fills a list of as many tensors as there are ranks. Shape and dtype
-    must be the same on all ranks.
+    PyTorch's form ``all_gather(tensor_list, tensor)`` writes to a list with one tensor per rank. Shape and dtype must
+    be the same on all ranks.
 
     Raises:
-        TypeError: it is no tensor.
-        ValueError: the list has another length, or tensors of another shape.
+        TypeError: ``tensor`` is not a tensor.
+        ValueError: ``tensor_list`` has another length, or tensors of another shape or dtype.
     """
     where = "all_gather"
     source = tensor_list if tensor is None else tensor
@@ -74,7 +76,7 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
     if places is not None:
         if len(places) != group.size:
             raise ValueError(
-                f"{where}: tensor_list must have a tensor for each of {group.size} ranks, got {len(places)}"
+                f"{where}: tensor_list must hold one tensor for each of {group.size} ranks, got {len(places)}"
             )
         for one in places:
             _check_tensor(where, one)
@@ -98,12 +100,12 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
 
 
 def broadcast(tensor: Tensor, src: int = 0) -> Tensor:
-    """``tensor``, changed in place to that of rank ``src``, bit by bit.
+    """Overwrite ``tensor`` with that of rank ``src``, bit for bit, and return it.
 
     Raises:
-        TypeError: it is no tensor.
-        ValueError: there is no rank ``src``.
-        RuntimeError: the tensor is part of a graph.
+        TypeError: ``tensor`` is not a tensor.
+        ValueError: ``src`` is not a rank.
+        RuntimeError: ``tensor`` is part of a graph.
     """
     where = "broadcast"
     _check_tensor(where, tensor)
@@ -116,14 +118,16 @@ def broadcast(tensor: Tensor, src: int = 0) -> Tensor:
 
 
 def broadcast_parameters(*owners: Any, src: int = 0) -> None:
-    """Give everything that ``owners`` hold the values of rank ``src``.
+    """Overwrite all tensors of ``owners`` with those of rank ``src``. Call it before the first step.
 
-    Owners are modules (parameters and buffers), objects with ``state_tensors()`` (optimizers, EMA, metrics), tensors,
-    dictionaries and iterables of tensors. Call it after building or loading and before the first step.
+    Args:
+        *owners: Modules (parameters and buffers), objects with ``state_tensors()`` (optimizers, EMA, metrics), tensors,
+            and dictionaries or iterables of these.
+        src: The rank whose values all ranks get.
 
     Raises:
         TypeError: an owner holds no tensors.
-        ValueError: there is no rank ``src``, or the ranks' tensors differ in number, shape or dtype.
+        ValueError: ``src`` is not a rank, or the ranks' tensors differ in number, shape or dtype.
     """
     where = "broadcast_parameters"
     group = current_group()
@@ -138,8 +142,8 @@ def broadcast_parameters(*owners: Any, src: int = 0) -> None:
     for rank, one in enumerate(found):
         if one != found[src]:
             raise ValueError(
-                f"{where}: rank {rank} holds {one[0]} tensors and rank {src} {found[src][0]}, or of other shapes and "
-                "dtypes; all ranks must build the same model"
+                f"{where}: the {one[0]} tensors of rank {rank} and the {found[src][0]} tensors of rank {src} differ in "
+                "number, shape or dtype; all ranks must build the same model"
             )
     for positions in bucket_indices([one._array for one in tensors], BUCKET_BYTES):
         sent = apply_flattened(
@@ -151,10 +155,10 @@ def broadcast_parameters(*owners: Any, src: int = 0) -> None:
 
 
 def reduce_metrics(*metrics: Any) -> None:
-    """Add up the states of ``metrics`` over all ranks, in place: ``compute()`` then speaks of all samples.
+    """Sum the states of ``metrics`` over all ranks in place, so that ``compute()`` covers all samples.
 
-    A metric is an object with ``state_tensors()`` whose states are sums. Call it once before ``compute()`` and
-    ``reset()`` the metric afterwards: a second call would count the other ranks again.
+    A metric is any object with ``state_tensors()`` whose states are sums. Call it once before ``compute()``, and
+    ``reset()`` the metric afterwards: a second call would count the other ranks twice.
 
     Raises:
         TypeError: a metric has no ``state_tensors()``.
@@ -174,31 +178,31 @@ def reduce_metrics(*metrics: Any) -> None:
 
 
 def barrier() -> None:
-    """Wait until every rank has come here."""
+    """Wait until all ranks have called it."""
     group = current_group()
     if group.size > 1:
         record_call(group, "barrier()")
         mx.eval(mx.distributed.all_sum(mx.array(1), group=group.mlx))
 
 
-# The parts ---------------------------------------------------------------------------------------------------------
+# Helpers -----------------------------------------------------------------------------------------------------------
 
 
 def record_call(group: ProcessGroup, what: str) -> None:
-    """Tell the watch of a call, now or at every call of the function that is being traced."""
+    """Report a collective to the watchdog, now or at every call of the function being traced."""
     if group.watchdog is not None:
         _deferred.on_call(functools.partial(group.watchdog.record_call, what))
 
 
 def after_last_collective(array: mx.array) -> mx.array:
-    """``array``, not to be computed before the collective that was traced last."""
+    """``array``, made to depend on the collective that was traced last."""
     memo = _deferred.memo()
     before = None if memo is None else memo.get("collective")
     return array if before is None else mx.depends([array], [before])[0]
 
 
 def start_collective(array: mx.array) -> mx.array:
-    """``array``, the result of a collective, on its way; in a trace the next collective will come after it."""
+    """Schedule ``array``, the result of a collective; in a trace, the next collective will depend on it."""
     memo = _deferred.memo()
     if memo is not None:
         memo["collective"] = array
@@ -207,9 +211,9 @@ def start_collective(array: mx.array) -> mx.array:
 
 
 def reduce_array(group: ProcessGroup, array: mx.array, op: str) -> mx.array:
-    """The sum, mean, max or min of all ranks' arrays, on its way."""
+    """The sum, mean, max or min of all ranks' arrays, scheduled."""
     sent = after_last_collective(array)
-    if array.dtype == mx.bool_:  # MPI has no sums of booleans; that of zeros and ones is their maximum
+    if array.dtype == mx.bool_:  # MPI cannot sum booleans; the maximum is equivalent
         sent, op = sent.astype(mx.uint8), "max" if op == "sum" else op
     if op == "mean":
         sent = sent / group.size
@@ -219,7 +223,7 @@ def reduce_array(group: ProcessGroup, array: mx.array, op: str) -> mx.array:
 
 
 def _broadcast_array(group: ProcessGroup, array: mx.array, src: int) -> mx.array:
-    """Rank ``src``'s array. A sum of its bits, as integers, with zeros: a sum of numbers would lose the sign of -0."""
+    """Rank ``src``'s array: its bits as integers, summed with zeros. A sum of floats would lose the sign of -0."""
     words = array.reshape(-1).astype(mx.uint8) if array.dtype == mx.bool_ else array.reshape(-1)
     words = words.view(_UNSIGNED[array.itemsize])
     words = after_last_collective(words if group.rank == src else mx.zeros_like(words))
@@ -237,7 +241,7 @@ def _check_tensor(where: str, tensor: Any) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{where}: tensor must be a Tensor, got {type(tensor).__name__}; lucid.tensor(...) makes one")
     if tensor._node is not None:
-        raise RuntimeError(f"{where}: no gradient passes between ranks; take tensor.detach()")
+        raise RuntimeError(f"{where}: gradients do not flow between ranks; use tensor.detach()")
 
 
 def _check_rank(where: str, src: Any, group: ProcessGroup) -> None:
@@ -266,14 +270,14 @@ def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
         for value in owner:
             yield from _tensors_of(where, value)
     else:
-        raise TypeError(f"{where}: wanted modules, optimizers or tensors, got {type(owner).__name__}")
+        raise TypeError(f"{where}: expected modules, optimizers or tensors, got {type(owner).__name__}")
 
 
-# Buckets: a message costs its latency, however short it is ---------------------------------------------------------
+# Buckets: every message pays the latency, so small arrays share one ------------------------------------------------
 
 
 def bucket_indices(arrays: Sequence[mx.array], limit_bytes: float) -> list[list[int]]:
-    """The positions of ``arrays`` in groups of one dtype and of at most ``limit_bytes``, or of one larger array."""
+    """Indices of ``arrays`` grouped by dtype into buckets of at most ``limit_bytes``; larger arrays get their own."""
     filled: list[list[int]] = []
     open_ones: dict[mx.Dtype, tuple[list[int], int]] = {}
     for position, array in enumerate(arrays):
@@ -287,7 +291,7 @@ def bucket_indices(arrays: Sequence[mx.array], limit_bytes: float) -> list[list[
 
 
 def apply_flattened(function: Callable[[mx.array], mx.array], arrays: Sequence[mx.array]) -> list[mx.array]:
-    """``function``, which keeps the length, of all ``arrays`` joined to one vector, cut up again."""
+    """Apply ``function``, which keeps the length, to the concatenation of all ``arrays``, and split the result."""
     if len(arrays) == 1:
         return [function(arrays[0].reshape(-1)).reshape(arrays[0].shape)]
     vector = function(mx.concatenate([one.reshape(-1) for one in arrays]))

@@ -1,4 +1,4 @@
-"""Gradients averaged over the ranks, in buckets, while the backward pass is still on its way."""
+"""Averages gradients over ranks in buckets, overlapping with the backward pass."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from lucid.distributed.group import ProcessGroup, current_group
 def average_gradients(
     parameters: Iterable[Tensor], num_samples: int | Tensor | None = None, *, bucket_mb: float = 32.0
 ) -> None:
-    """Make every ``.grad`` its mean over the ranks, so that all of them take the same step.
+    """Replace every ``.grad`` by its mean over all ranks, so that all ranks take the same step.
 
-    Call it after ``backward()`` and before clipping and ``optimizer.step()``, on all ranks with the same parameters;
-    it also works inside ``lucid.compile``. The same ones must have gradients: where a rank may not use a parameter, add
-    ``0 * parameter.sum()`` to the loss.
+    Call it after ``backward()`` and before clipping and ``optimizer.step()``, on all ranks with the same parameters; it
+    also works inside ``lucid.compile``. The same parameters must have gradients on all ranks: if a rank may not use a
+    parameter, add ``0 * parameter.sum()`` to the loss.
 
-    - ``num_samples``: samples in this rank's batch, over which its loss is a mean. Given, ranks count by their samples,
-      and the result is the gradient of the mean over all of them. Without it every rank counts the same: right
-      only while all batches are equally large.
-    - ``bucket_mb``: gradients are sent together in messages of about this size, last layers first, each as soon as
-      the backward pass has computed it.
+    Args:
+        parameters: A model's parameters.
+        num_samples: The size of this rank's batch, if its loss is a mean over samples. Ranks are then weighted by their
+            samples, which gives the gradient of the mean over all samples. Without it all ranks weigh the same, which
+            is only correct for batches of equal size.
+        bucket_mb: Gradients are sent in messages of about this size, last layers first, each as soon as the backward
+            pass has computed it.
 
     Raises:
         TypeError: ``parameters`` are not tensors.
-        ValueError: ``num_samples`` is negative or several numbers, or ``bucket_mb`` is not positive.
+        ValueError: ``num_samples`` is negative or not a single number, or ``bucket_mb`` is not positive.
     """
     where = "average_gradients"
     bucket_bytes = _checks.number(where, "bucket_mb", bucket_mb, 0, above=True) * 2**20
     if not isinstance(parameters, Iterable):
         raise TypeError(
-            f"{where}: parameters must be tensors, got {type(parameters).__name__}; model.parameters() gives a model's"
+            f"{where}: parameters must be tensors, got {type(parameters).__name__}; pass model.parameters()"
         )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
@@ -70,14 +72,14 @@ def average_gradients(
 
 
 def _weighted(group: ProcessGroup, vector: mx.array, num_samples: int | Tensor) -> mx.array:
-    """The mean over all ranks' samples. The count travels behind the vector: one message is faster than two.
+    """The mean over all ranks' samples. The count is appended to the vector, as one message is faster than two.
 
-    Half precision is added up in float32, since sums of samples are neither small nor exact in it.
+    Half precision is summed in float32, since it would overflow and round.
     """
     wide = vector.astype(mx.float32) if vector.dtype in (mx.float16, mx.bfloat16) else vector
     count = mx.array(num_samples) if isinstance(num_samples, int) else num_samples._array
     count = count.reshape(1).astype(wide.dtype)
-    # A rank without samples may have NaN for a gradient, the mean over nothing.
+    # A rank without samples may have NaN gradients: the mean of an empty batch.
     scaled = mx.where(count > 0, wide * count, 0)
     sums = reduce_array(group, mx.concatenate([scaled, count]), "sum")
     return (sums[:-1] / mx.maximum(sums[-1], 1)).astype(vector.dtype)

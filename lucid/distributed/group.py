@@ -1,4 +1,4 @@
-"""The group of processes that train together: who is in it, and which of them this is."""
+"""The process group: which processes train together, and which of them this is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BACKENDS = ("any", "ring", "mpi", "jaccl", "nccl")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """All processes of the run. ``mlx`` is None where there is only one, ``watch`` where nobody watches."""
+    """All processes of the run. ``mlx`` is None for a single process, ``watchdog`` if there is none."""
 
     rank: int = 0
     size: int = 1
@@ -32,22 +32,23 @@ class ProcessGroup:
 
 
 _group: ProcessGroup | None = None
-_former: ProcessGroup | None = None  # after the group was left: only the rank remains
+_former: ProcessGroup | None = None  # after destroy_process_group: only the rank remains
 
 
 def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: bool = True) -> None:
-    """Join the processes that the launcher started with this one; alone, be a group of one where nothing needs sending.
+    """Join the processes started by the launcher; a process started alone forms a group of one.
 
-    - ``backend``: "ring", "mpi", "jaccl", "nccl", or "any": the one that the launcher has prepared.
-    - ``timeout_s``: seconds until all ranks have to be there. When one is missing this process ends with a message.
-    - ``watch``: keep a connection to the neighbours, so that a rank that dies ends the others with a message, and ranks
-      that call different collectives learn of it. Without it they may wait for ever.
+    Further calls have no effect.
 
-    A second call changes nothing.
+    Args:
+        backend: "ring", "mpi", "jaccl", "nccl", or "any" for the launcher's.
+        timeout_s: Seconds to wait for all ranks. If one is missing, this process exits with a message.
+        watch: Keep connections to the neighbouring ranks. If a rank dies or calls another collective, all ranks then
+            exit with a message instead of waiting forever.
 
     Raises:
-        RuntimeError: the launcher's variables are wrong, or MLX cannot start the backend.
-        ValueError: there is no such backend, or ``timeout_s`` is not positive.
+        RuntimeError: the launcher's variables are invalid, or MLX cannot start the backend.
+        ValueError: ``backend`` is unknown, or ``timeout_s`` is not positive.
     """
     global _group
     where = "init_process_group"
@@ -69,15 +70,15 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
         if size == 1:
             _group = ProcessGroup(backend=backend)
             return
-        watching = Watchdog.start(group, launch.addresses) if watch else None
-    _group = ProcessGroup(rank, size, backend, group, watching)
+        watchdog = Watchdog.start(group, launch.addresses) if watch else None
+    _group = ProcessGroup(rank, size, backend, group, watchdog)
 
 
 def destroy_process_group() -> None:
-    """Leave the group once all ranks want to. Afterwards this process is on its own, and keeps its rank's number.
+    """Wait for all ranks to call it, then leave the group. This process keeps its rank.
 
-    A program that ends without it leaves by itself. Long work of one rank after the last collective belongs after it:
-    a rank that has not left ten minutes after another is taken for stuck.
+    A program that does not call it leaves the group on exit. Call it before long work on a single rank: a rank that has
+    not left ten minutes after another counts as stuck.
     """
     global _group, _former
     if _group is None:
@@ -89,20 +90,20 @@ def destroy_process_group() -> None:
 
 
 def is_available() -> bool:
-    """Whether MLX can communicate at all."""
+    """Whether MLX was built with a communication backend."""
     return mx.distributed.is_available()
 
 
 def is_initialized() -> bool:
-    """Whether ``init_process_group`` was called."""
+    """Whether this process is in a group."""
     return _group is not None
 
 
 def current_group() -> ProcessGroup:
-    """The group; before ``init_process_group`` and after ``destroy_process_group`` a group of one.
+    """The current group; a group of one before ``init_process_group`` and after ``destroy_process_group``.
 
     Raises:
-        RuntimeError: the process was launched as one of several and has not joined them.
+        RuntimeError: the process was launched as one of several but has not joined the group.
     """
     if _group is not None:
         return _group
@@ -111,31 +112,31 @@ def current_group() -> ProcessGroup:
     if read_launch() is not None:
         raise RuntimeError(
             "lucid.distributed: this process was launched as one of several; call "
-            "lucid.distributed.init_process_group() first, or they all do the same work alone"
+            "lucid.distributed.init_process_group() first"
         )
     return ProcessGroup()
 
 
 def get_rank() -> int:
-    """The number of this process in its group, from 0; 0 where there is only one.
+    """The index of this process in its group, from 0.
 
     Raises:
-        RuntimeError: the process was launched as one of several and has not joined them.
+        RuntimeError: the process was launched as one of several but has not joined the group.
     """
     return current_group().rank
 
 
 def get_world_size() -> int:
-    """How many processes are in the group; 1 outside of one.
+    """The number of processes in the group; 1 without a group.
 
     Raises:
-        RuntimeError: the process was launched as one of several and has not joined them.
+        RuntimeError: the process was launched as one of several but has not joined the group.
     """
     return current_group().size
 
 
 def get_backend() -> str | None:
-    """What carries the messages: "ring", "mpi", "jaccl" or "nccl"; None where there is one process."""
+    """The communication backend: "ring", "mpi", "jaccl" or "nccl"; None for a single process."""
     return current_group().backend
 
 
@@ -143,29 +144,29 @@ def _start_backend(backend: str, launch: Launch) -> mx.distributed.Group:
     if not mx.distributed.is_available(backend):
         reason = "this MLX was built without it"
         if backend == "mpi":
-            reason = "install Open MPI, or name its library: MLX_MPI_LIBNAME=libmpi.so.40"
+            reason = "install Open MPI, or set MLX_MPI_LIBNAME to its library, e.g. libmpi.so.40"
         raise RuntimeError(f"init_process_group: the backend {backend!r} is not available: {reason}")
     try:
         return mx.distributed.init(strict=True, backend=backend)
     except (RuntimeError, ValueError) as error:
         raise RuntimeError(
-            f"init_process_group: rank {launch.rank} could not start the backend {backend!r} (MLX: {error}). Are all "
-            "ranks started, are the host file's ports free, and can this machine reach the others? mlx.launch and "
-            "mpirun start the ranks together"
+            f"init_process_group: rank {launch.rank} could not start the backend {backend!r} (MLX: {error}). Check "
+            "that all ranks are running, that the ports in the host file are free, and that this machine can reach the "
+            "others; mlx.launch and mpirun start all ranks together"
         ) from None
 
 
 @contextlib.contextmanager
 def _time_limit(launch: Launch, timeout_s: float) -> Iterator[None]:
-    """End this process, with a message, when the block takes longer than ``timeout_s``."""
+    """Kill this process, with a message, if the block takes longer than ``timeout_s``."""
     others = "the other ranks" if launch.size is None else f"all {launch.size} ranks"
     message = (
-        f"lucid.distributed: rank {launch.rank} has waited {timeout_s:g} s for {others} and gives up: "
-        f"not all were started, or they cannot reach each other ({launch.backend})"
+        f"lucid.distributed: rank {launch.rank} gave up after waiting {timeout_s:g} s for {others}: "
+        f"some were not started, or they cannot reach each other ({launch.backend})"
     )
     if not sys.executable:  # an embedded Python
         yield
         return
     command = [sys.executable, "-I", "-S", str(Path(init_guard.__file__)), str(os.getpid()), str(timeout_s), message]
-    with subprocess.Popen(command, stdin=subprocess.PIPE):  # leaving the block closes the pipe and waits
+    with subprocess.Popen(command, stdin=subprocess.PIPE):  # on exit the pipe is closed and the guard awaited
         yield

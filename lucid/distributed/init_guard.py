@@ -1,8 +1,8 @@
-"""A process of its own that ends another one when it does not get ready in time.
+"""A separate process that kills another one if it is not ready in time.
 
-MLX waits for its peers inside one call that holds Python's lock, so no thread of the waiting process can speak up.
-Run as ``python init_guard.py PID TIMEOUT_S MESSAGE``; standard input is a pipe that the watched process closes when it
-is ready, and that closes by itself when it dies.
+MLX waits for its peers in a single call that holds the GIL, so a thread in the waiting process could not do this. Run
+as ``python init_guard.py PID TIMEOUT_S MESSAGE``; standard input is a pipe that the watched process closes when it is
+ready, and that the system closes when it dies.
 """
 
 import os

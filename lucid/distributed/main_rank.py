@@ -1,4 +1,4 @@
-"""What is for one rank only, and what has to differ between ranks."""
+"""Helpers for work that only rank 0 does, and for random numbers that differ by rank."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from lucid.distributed.group import get_rank, get_world_size
 
 
 def is_main() -> bool:
-    """Whether this is rank 0: the one that prints, and writes checkpoints and results."""
+    """Whether this is rank 0, which prints and writes checkpoints and results."""
     return get_rank() == 0
 
 
 def fold_in_rank(key: Any = None) -> Any:
-    """This rank's own key, made of one that all ranks have: for augmentation and dropout that differ by rank.
+    """Derive this rank's own random key from one shared by all ranks, e.g. for augmentation and dropout.
 
-    ``key`` is a tensor or an array. Without one, Lucid's own random state is changed: call it once, when the model is
-    built and before training. With one process nothing changes.
+    With a single process the key is unchanged.
+
+    Args:
+        key: A tensor or an array. Without it, Lucid's global random state is changed: call it once, after building the
+            model and before training.
     """
     if key is None:
         random.set_state(fold_in_rank(random.get_state()))

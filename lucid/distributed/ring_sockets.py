@@ -1,7 +1,7 @@
-"""Connections of this process to its neighbours beside MLX's own: rank r to r + 1, and the last one to rank 0.
+"""Sockets between neighbouring ranks, separate from MLX's own: rank r to r + 1, and the last rank to rank 0.
 
-The addresses are exchanged through MLX, once, when the group starts. Between machines the neighbours are reached the
-way the ring backend reaches them; on one machine everything stays on the loopback interface.
+Addresses are exchanged through MLX once, when the group starts. Across machines the neighbours are reached at the same
+addresses as in the ring backend; on a single machine all traffic stays on the loopback interface.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPALIVE": 10, "TCP_KEEPINTVL": 5, "TCP_
 
 @dataclass(frozen=True)
 class Peer:
-    """Another rank, as people look for it."""
+    """Another rank, as shown in messages."""
 
     rank: int
     pid: int
@@ -38,7 +38,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class RingSockets:
-    """The two connections, to the next rank and from the one before, and all ranks."""
+    """The connections to the next and from the previous rank, and all ranks."""
 
     next: socket.socket
     previous: socket.socket
@@ -46,10 +46,9 @@ class RingSockets:
 
 
 def connect_ring(group: mx.distributed.Group, addresses: tuple[str, ...]) -> RingSockets | None:
-    """Both connections of this rank; None, on all ranks, where some rank could not reach the next one.
+    """Connect to both neighbours; returns None on all ranks if any rank could not reach the next one.
 
-    ``addresses`` are those at which the launcher says the others find this rank; without any, it is asked what this
-    machine is called.
+    ``addresses`` are this rank's own as given by the launcher; this machine's host name and addresses are tried too.
     """
     rank, size = group.rank(), group.size()
     machine = f"{socket.gethostname()}-{uuid.getnode():x}"
@@ -82,7 +81,7 @@ def connect_ring(group: mx.distributed.Group, addresses: tuple[str, ...]) -> Rin
 
 
 def gather_records(group: mx.distributed.Group, record: object) -> list:
-    """What every rank gave, in the order of ranks. It has to fit in two kilobytes of JSON."""
+    """The records of all ranks, in rank order. A record must fit in two kilobytes of JSON."""
     text = json.dumps(record).encode()
     padded = np.frombuffer(text.ljust(_RECORD_BYTES), dtype=np.uint8)
     rows = np.array(mx.distributed.all_gather(mx.array(padded)[None], group=group))
@@ -90,10 +89,10 @@ def gather_records(group: mx.distributed.Group, record: object) -> list:
 
 
 def local_addresses() -> list[str]:
-    """Where other machines may find this one, the likeliest first."""
+    """Addresses at which other machines may reach this one, most likely first."""
     found = []
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing: the system only chooses the interface that leads outside
+        probe.connect(("192.0.2.1", 9))  # sends nothing; the system only selects the outgoing interface
         found.append(probe.getsockname()[0])
     name = socket.gethostname()
     with contextlib.suppress(OSError):
@@ -112,7 +111,7 @@ def _connect(hosts: list[str], port: int, token: str, deadline: float) -> socket
 
 
 def _accept(server: socket.socket, token: str, deadline: float) -> socket.socket | None:
-    """The connection that knows the token; anybody else who calls is turned away."""
+    """Accept the connection that sends the token; all others are closed."""
     while (left := deadline - time.monotonic()) > 0:
         server.settimeout(left)
         try:
@@ -130,10 +129,10 @@ def _accept(server: socket.socket, token: str, deadline: float) -> socket.socket
 
 
 def _keep_alive(link: socket.socket) -> None:
-    """Let the system notice a machine that vanishes without a word, in half a minute, also while Python is busy."""
+    """Let the system detect a vanished machine within half a minute, even while Python is busy."""
     link.settimeout(None)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():  # Linux says TCP_KEEPIDLE where macOS says TCP_KEEPALIVE
+    for name, value in _KEEPALIVE.items():  # TCP_KEEPIDLE on Linux is TCP_KEEPALIVE on macOS
         if hasattr(socket, name):
             link.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

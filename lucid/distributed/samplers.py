@@ -1,4 +1,4 @@
-"""Samplers that share a data set among the ranks: every sample once an epoch, on one of them."""
+"""Samplers that shard a dataset among ranks: each sample appears once per epoch, on one rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucid.distributed.group import get_rank, get_world_size
 
 
 class _ShardedSampler(Sampler):
-    """The order of a whole epoch, the same on all ranks, and this rank's place among them."""
+    """The order of a whole epoch, identical on all ranks, and this rank's index."""
 
     def __init__(self, dataset: Sized, num_replicas: int | None, rank: int | None, shuffle: bool, seed: int) -> None:
         where = type(self).__name__
@@ -21,15 +21,15 @@ class _ShardedSampler(Sampler):
         self.rank = get_rank() if rank is None else _checks.integer(where, "rank", rank, 0)
         if self.rank >= self.num_replicas:
             raise ValueError(f"{where}: rank must be below num_replicas {self.num_replicas}, got {self.rank}")
-        _checks.integer(where, "seed", seed, 0)  # never None: each rank would draw its own
+        _checks.integer(where, "seed", seed, 0)  # None would give each rank another order
         self.dataset = dataset
         self.shuffle = shuffle
-        # Also the plain loader's order with this seed.
+        # The same order as a non-distributed loader with this seed.
         self.sampler: Sampler = RandomSampler(dataset, seed=seed) if shuffle else SequentialSampler(dataset)
 
     @property
     def seed(self) -> int | None:
-        """What the order depends on, beside the epoch. It must be the same on all ranks."""
+        """The seed of the order, which must be the same on all ranks."""
         return getattr(self.sampler, "seed", None)
 
     @seed.setter
@@ -38,17 +38,17 @@ class _ShardedSampler(Sampler):
             self.sampler.seed = seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next pass epoch number ``epoch``. A ``DataLoader`` counts by itself: call ``set_epoch`` of that."""
+        """Make the next pass epoch ``epoch``. A ``DataLoader`` counts epochs itself; use its ``set_epoch`` instead."""
         if isinstance(self.sampler, RandomSampler):
             self.sampler.set_epoch(epoch)
 
 
 class DistributedSampler(_ShardedSampler):
-    """This rank's part of the indices of ``dataset``: every ``num_replicas``-th of an order that all ranks have.
+    """This rank's indices of ``dataset``: every ``num_replicas``-th of an order shared by all ranks.
 
-    Where PyTorch's repeats samples until all parts are equally long, here each comes once, and parts may differ by one
-    sample; ``drop_last`` leaves out the surplus. A loader may then have a batch more on one rank than on another: good
-    for evaluation, while training takes ``DistributedBatchSampler``.
+    PyTorch's sampler repeats samples until all shards have equal length. Here each sample appears once, so shards may
+    differ by one sample (``drop_last`` drops the remainder) and ranks by one batch. Use it for evaluation, and
+    ``DistributedBatchSampler`` for training.
 
     Raises:
         ValueError: ``rank`` is not below ``num_replicas``, or the seed is negative.
@@ -77,13 +77,13 @@ class DistributedSampler(_ShardedSampler):
 
 
 class DistributedBatchSampler(_ShardedSampler):
-    """This rank's batches: equally many on all ranks, and every sample in one of them.
+    """This rank's batches: the same number on all ranks, with every sample in exactly one batch.
 
-    ``DataLoader(dataset, batch_sampler=DistributedBatchSampler(dataset, batch_size))``. The batches number k of all
-    ranks, one after the other, are batch number k of a single process with batches of ``batch_size * num_replicas``.
-    The last ones are smaller, and may differ by one sample between ranks: ``average_gradients`` weighs them right with
-    ``num_samples``. A remainder of fewer samples than ranks joins the batches before, one sample more for some ranks:
-    no rank ever has nothing to do. ``drop_last`` leaves the remainder out.
+    Use it as ``DataLoader(dataset, batch_sampler=DistributedBatchSampler(dataset, batch_size))``. The k-th batches of
+    all ranks together are the k-th batch of a single process with batch size ``batch_size * num_replicas``. The last
+    batch is smaller and may differ by one sample between ranks, which ``average_gradients`` weights correctly with
+    ``num_samples``. A remainder of fewer samples than ranks is added to the batch before, so that no rank is idle;
+    ``drop_last`` drops the remainder.
 
     Raises:
         ValueError: there are fewer samples than ranks, ``batch_size`` is below 1, ``rank`` is not below

@@ -1,17 +1,18 @@
-"""A watch over the neighbours: nobody waits for ever for a rank that is gone.
+"""A watchdog over the neighbouring ranks, so that no rank waits forever for one that is gone.
 
-MLX's backends do not agree on what happens when a process dies: an evaluation in the ring may raise an error or wait
-for ever, MPI waits. So every rank keeps a connection to the next one and from the one before (``ring_sockets``), and
-a thread that listens to both. Four kinds of messages travel there, as lines of JSON:
+MLX's backends differ in what happens when a process dies: evaluation in the ring may raise an error or hang, and MPI
+hangs. Every rank therefore keeps connections to the next and from the previous rank (``ring_sockets``) and a thread
+that listens to both. Messages are lines of JSON:
 
-- ``call``, to the next rank only: the number and the words of a collective that this rank has called. Both ranks
-  compare; different calls would wait for each other for ever, or mix up their data.
-- ``bye``, both ways around: a rank has finished its work, after so many calls. It stays until all others have, too.
-- ``fail``, both ways around: why a rank ends.
-- nothing, the end of the connection: the process was killed, or its machine has vanished.
+- ``call``, to the next rank only: the collective that this rank has called. Both ranks compare their calls, since
+  different calls would wait for each other forever or mix up their data.
+- ``bye``, in both directions around the ring: a rank has finished, and after how many calls. It stays until all others
+  have finished too.
+- ``fail``, in both directions around the ring: why a rank has failed.
+- End of the connection: the process was killed, or its machine is gone.
 
-A process that hears of a failure says so and ends at once with exit code 1, since its main thread is likely to be
-stuck inside MLX, where no exception reaches it.
+A process that receives a failure prints it and exits with code 1 at once, since its main thread is probably stuck
+inside MLX, where no exception can reach it.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ import mlx.core as mx
 
 from lucid.distributed.ring_sockets import RingSockets, connect_ring
 
-LEAVE_TIMEOUT_S = 600.0  # that a rank may go on alone after another has finished
+LEAVE_TIMEOUT_S = 600.0  # how long a rank may continue after another has finished
 _POLL_INTERVAL_S = 0.2
 _FLUSH_TIMEOUT_S = 1.0
 _CLOSE_TIMEOUT_S = 5.0
 _JOIN_TIMEOUT_S = 5.0
-_BACKEND_ERROR = re.compile(r"\[(ring|mpi|jaccl|nccl)\]")  # how MLX's errors of communication begin
+_BACKEND_ERROR = re.compile(r"\[(ring|mpi|jaccl|nccl)\]")  # prefix of MLX's communication errors
 
 
 class Watchdog:
-    """The thread that listens, and what the main thread tells the others."""
+    """The listening thread, and the messages that the main thread sends."""
 
     def __init__(self, rank: int, links: RingSockets) -> None:
         self._me = links.peers[rank]
@@ -53,11 +54,11 @@ class Watchdog:
         size = len(links.peers)
         self._neighbours = {links.next: links.peers[(rank + 1) % size], links.previous: links.peers[(rank - 1) % size]}
         self._next = links.next
-        self._lock = threading.RLock()  # for what follows, and for whole lines on the connections
+        self._lock = threading.RLock()  # guards the fields below and keeps lines on the sockets intact
         self._calls = 0
-        self._own: deque[str] = deque()  # calls that the rank before has not made yet,
-        self._theirs: deque[str] = deque()  # or its calls that this rank has not made yet
-        self._left: dict[int, int] = {}  # rank: how many calls it had made when it finished
+        self._own: deque[str] = deque()  # own calls that the previous rank has not made yet
+        self._theirs: deque[str] = deque()  # calls of the previous rank that this rank has not made yet
+        self._left: dict[int, int] = {}  # number of calls of each rank that has finished
         self._leaving = False
         self._failed = False
         self._all_left = threading.Event()
@@ -66,19 +67,19 @@ class Watchdog:
 
     @classmethod
     def start(cls, group: mx.distributed.Group, addresses: tuple[str, ...]) -> Watchdog | None:
-        """A watch that has begun; None, with a warning, where the neighbours cannot be reached."""
+        """A running watchdog; None, with a warning, if a neighbour cannot be reached."""
         links = connect_ring(group, addresses)
         if links is None:
             warnings.warn(
-                "init_process_group: a rank cannot reach the next one beside MLX's own connections, so a rank that "
-                "dies may leave the others waiting; let the machines reach each other on any port, or pass watch=False",
+                "init_process_group: a rank cannot connect to the next one outside MLX, so if a rank dies the "
+                "others may hang; allow connections between the machines on any port, or pass watch=False",
                 RuntimeWarning,
                 stacklevel=3,
             )
             return None
-        watch = cls(group.rank(), links)
-        watch._start_thread()
-        return watch
+        watchdog = cls(group.rank(), links)
+        watchdog._start_thread()
+        return watchdog
 
     def _start_thread(self) -> None:
         self._thread.start()
@@ -86,13 +87,13 @@ class Watchdog:
         sys.excepthook = self._on_exception
         atexit.register(self._at_exit)
 
-    # What the main thread says --------------------------------------------------------------------------------------
+    # Called by the main thread --------------------------------------------------------------------------------------
 
     def record_call(self, what: str) -> None:
-        """Note that this rank calls the collective ``what``.
+        """Record that this rank calls the collective ``what``.
 
         Raises:
-            RuntimeError: another rank calls something else, or has finished after fewer calls.
+            RuntimeError: another rank made a different call, or finished after fewer calls.
         """
         with self._lock:
             self._calls += 1
@@ -104,7 +105,7 @@ class Watchdog:
 
     def leave(self) -> None:
         """Wait until all ranks have finished, then close the connections."""
-        for device in {mx.cpu, mx.default_device().type}:  # what is still under way may be what others wait for
+        for device in {mx.cpu, mx.default_device().type}:  # others may be waiting for pending work
             mx.synchronize(mx.default_stream(device))
         with self._lock:
             self._leaving = True
@@ -116,20 +117,20 @@ class Watchdog:
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         self._former_hook(kind, error, trace)
-        if _BACKEND_ERROR.match(str(error)):  # most likely a rank is gone: the thread ends this process and says which
+        if _BACKEND_ERROR.match(str(error)):  # probably a rank is gone: the thread exits and names it
             self._thread.join(_JOIN_TIMEOUT_S)
         self._failed = True
         reason = " ".join("".join(traceback.format_exception_only(kind, error)).split())[:500]
-        self._fail(f"{self._me} has stopped: {reason}")
+        self._fail(f"{self._me} failed: {reason}")
 
     def _at_exit(self) -> None:
         if self._failed:
             _flush()
-            self._thread.join(_FLUSH_TIMEOUT_S)  # it ends the process when the others have heard and gone
-            os._exit(1)  # MPI would wait for the others in its own clean-up
+            self._thread.join(_FLUSH_TIMEOUT_S)  # it ends the process once the others are gone
+            os._exit(1)  # MPI's cleanup would wait for the others
         self.leave()
 
-    # What the thread hears ------------------------------------------------------------------------------------------
+    # Listening thread -----------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
         unread = dict.fromkeys(self._neighbours, b"")
@@ -143,8 +144,8 @@ class Watchdog:
                     for line in lines:
                         self._on_message(link, json.loads(line))
                 self._check_deadline()
-        # Read to the end before closing: a connection that is closed with something unread is reset, and what was
-        # sent last would be lost on the other side.
+        # Read to the end before closing: closing a socket with unread data resets the connection, and the other side
+        # would lose the last message.
         for link in self._neighbours:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_WR)
@@ -161,9 +162,9 @@ class Watchdog:
             data = link.recv(65536)
         if data:
             return data
-        with self._lock:  # not between this rank's saying that it leaves and its noting that all have left
+        with self._lock:  # not between sending "bye" and setting _all_left
             all_left = self._all_left.is_set()
-        if not all_left:  # a rank that leaves regularly has first sent, on this connection, that all others have left
+        if not all_left:  # a rank only closes this connection after it has passed on every "bye"
             self._end(f"{self._neighbours[link]} is gone", heard_on=link)
         return data
 
@@ -179,10 +180,10 @@ class Watchdog:
         if fault:
             self._end(fault)
 
-    # What both see; all of this needs the lock ----------------------------------------------------------------------
+    # Shared by both threads; requires the lock ----------------------------------------------------------------------
 
     def _call_mismatch(self) -> str | None:
-        """What is wrong with the calls of the rank before and this one's, as far as both have made them."""
+        """The first difference between the calls of the previous rank and this one."""
         while self._own and self._theirs:
             own, theirs = self._own.popleft(), self._theirs.popleft()
             if own != theirs:
@@ -194,12 +195,12 @@ class Watchdog:
         return None
 
     def _shortfall(self) -> str | None:
-        """Which rank has finished although this one has more to share."""
+        """The rank that finished after fewer calls than this one has made."""
         for rank, calls in self._left.items():
             if calls < self._calls:
                 return (
-                    f"{self._peers[rank]} has finished after {calls} collective calls and {self._me} has made "
-                    f"{self._calls}; all ranks must take equally many steps"
+                    f"{self._peers[rank]} finished after {calls} collective calls but {self._me} has made "
+                    f"{self._calls}; all ranks must take the same number of steps"
                 )
         return None
 
@@ -215,14 +216,14 @@ class Watchdog:
         if self._deadline is not None and not self._leaving and time.monotonic() > self._deadline:
             ready = self._peers[next(iter(self._left))]
             self._end(
-                f"{ready} finished {LEAVE_TIMEOUT_S:g} s ago and {self._me} has not; if it was not stuck, call "
-                "destroy_process_group() before long work of one rank"
+                f"{ready} finished {LEAVE_TIMEOUT_S:g} s ago but {self._me} has not; if it is not stuck, call "
+                "destroy_process_group() before long work on a single rank"
             )
 
     # Sending --------------------------------------------------------------------------------------------------------
 
     def _send(self, link: socket.socket, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # a neighbour that is gone is the listener's affair
+        with contextlib.suppress(OSError):  # the listening thread handles lost neighbours
             link.sendall(json.dumps(message).encode() + b"\n")
 
     def _send_around(self, message: dict[str, Any], heard_on: socket.socket | None = None) -> None:
@@ -231,21 +232,21 @@ class Watchdog:
                 self._send(link, message)
 
     def _fail(self, text: str, heard_on: socket.socket | None = None) -> None:
-        held = self._lock.acquire(timeout=_FLUSH_TIMEOUT_S)  # without it if need be: this process is about to end
+        held = self._lock.acquire(timeout=_FLUSH_TIMEOUT_S)  # proceed without it if necessary: this process is exiting
         self._send_around({"kind": "fail", "text": text}, heard_on)
         if held:
             self._lock.release()
 
     def _end(self, text: str, heard_on: socket.socket | None = None) -> None:
-        if not self._failed:  # else it is on its way out already, with a traceback
+        if not self._failed:  # otherwise it is already exiting with a traceback
             self._fail(text, heard_on)
             _flush()
-            os.write(2, f"lucid.distributed: {text}; rank {self._me.rank} of {len(self._peers)} ends.\n".encode())
+            os.write(2, f"lucid.distributed: {text}; rank {self._me.rank} of {len(self._peers)} exits.\n".encode())
         os._exit(1)
 
 
 def _flush() -> None:
-    """Write out what was printed, but do not wait for a main thread that holds the stream."""
+    """Flush standard output and error, without waiting for a main thread that holds the stream."""
 
     def flush() -> None:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Metrics that count on the device: an update never waits for a value, and it can be part of a compiled step.
+"""Metrics computed on the device: updates never wait for a value and can be part of a compiled step.
 
 ::
 
@@ -16,10 +16,10 @@
 
     for images, labels in loader:
         step(images, labels)
-    print(mean_loss.compute().item(), accuracy.compute().item())  # here, and only here, the values are waited for
+    print(mean_loss.compute().item(), accuracy.compute().item())  # only this waits for values
 
-The names are torchmetrics'. Every state is a sum over samples, so results do not depend on how samples are batched, and
-the states of several processes add up to that of all.
+Names follow torchmetrics. All state is a sum over samples, so results do not depend on the batching, and the states of
+several processes can be added.
 """
 
 from lucid.metrics._accuracy import Accuracy, accuracy

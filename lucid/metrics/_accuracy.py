@@ -1,4 +1,4 @@
-"""Accuracy: the share of samples whose class is the likeliest, or among the k likeliest."""
+"""Accuracy: the fraction of samples whose class is predicted, or among the top k predictions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from lucid.ops._types import TensorLike
 def accuracy(
     preds: TensorLike, target: TensorLike, topk: int | Sequence[int] = 1, *, ignore_index: int | None = None
 ) -> Any:
-    """The share of samples, in [0, 1], whose class is among the ``topk`` largest predictions; NaN of no samples.
+    """The fraction of samples, in [0, 1], whose class is among the ``topk`` largest predictions; NaN without samples.
 
-    One tensor for one number, and for several a list of as many: ``top1, top5 = accuracy(logits, labels, (1, 5))``.
-    What ``preds`` and ``target`` may be: see ``Accuracy.update``. Of fewer classes than k, each is among the k largest.
+    Args:
+        preds: Predictions, see ``Accuracy.update``.
+        target: Labels, see ``Accuracy.update``.
+        topk: One k gives a tensor, several a list: ``top1, top5 = accuracy(logits, labels, (1, 5))``. With fewer than k
+            classes every prediction is correct.
+        ignore_index: Samples with this target are not counted.
 
     Raises:
-        ValueError: shapes that do not belong together, or a k below 1.
-        TypeError: class numbers that are no integers.
+        ValueError: shapes do not match, or a k is below 1.
+        TypeError: class indices are not integers.
     """
     ks = [topk] if isinstance(topk, int) else list(topk)
     for k in ks:
@@ -46,16 +50,14 @@ def _ratio(sums: Sums) -> mx.array:
 
 
 def _in_top_k(where: str, samples: Samples, k: int) -> mx.array:
-    """Whether each sample's class is among the k largest: fewer than k classes stand before it.
+    """Whether each sample's class is among the k largest, that is, fewer than k classes rank before it.
 
-    Counting them needs no sort, and settles ties as ``argmax`` does: the class with the lower number comes first.
+    Counting needs no sort, and breaks ties like ``argmax``: the lower class index ranks first.
     """
     logits, target = samples.logits, samples.target
     if k == 1 or logits is None:
         if k > 1:
-            raise ValueError(
-                f"{where}: the {k} likeliest classes need logits or probabilities, preds are class numbers"
-            )
+            raise ValueError(f"{where}: top-{k} accuracy needs logits or probabilities, but preds are class indices")
         return samples.classes == target
     number = mx.arange(logits.shape[1])[None]  # (1, C)
     label = target[:, None]  # (M, 1)
@@ -66,10 +68,10 @@ def _in_top_k(where: str, samples: Samples, k: int) -> mx.array:
 
 
 class Accuracy(Metric):
-    """The share of samples, in [0, 1], whose class is among the ``top_k`` largest predictions; NaN of no samples.
+    """The fraction of samples, in [0, 1], whose class is among the ``top_k`` largest predictions; NaN without samples.
 
-    It counts samples, exactly, whatever the sizes of the batches. Samples whose target is ``ignore_index`` do not
-    count; those whose target is no class at all count as wrong.
+    Samples are counted exactly, whatever the batch sizes. Samples whose target is ``ignore_index`` are not counted;
+    those whose target is not a valid class count as wrong.
 
     Raises:
         ValueError: ``top_k`` is below 1.
@@ -83,13 +85,15 @@ class Accuracy(Metric):
     def update(self, preds: TensorLike, target: TensorLike) -> None:
         """Add a batch.
 
-        Shapes: preds (N, C, ...) or (C,), logits or probabilities; target (N, ...) or () of class numbers, or soft
-        labels in the shape of preds, whose largest class counts. Predictions may also be class numbers in the target's
-        shape. Of equal values the first is the largest, and NaN is larger than any number, as in PyTorch.
+        Among equal values the first is the largest, and NaN is larger than any number, as in PyTorch.
+
+        Args:
+            preds: Logits or probabilities (N, C, ...) or (C,), or class indices in the shape of ``target``.
+            target: Class indices (N, ...) or (), or soft labels in the shape of ``preds``, whose largest class counts.
 
         Raises:
-            ValueError: shapes that do not belong together.
-            TypeError: class numbers that are no integers.
+            ValueError: shapes do not match.
+            TypeError: class indices are not integers.
         """
         super().update(preds, target)
 

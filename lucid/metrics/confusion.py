@@ -1,4 +1,4 @@
-"""The confusion matrix: how often each class was taken for each."""
+"""The confusion matrix: how often each class was predicted for each true class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from lucid.ops._types import TensorLike
 
 
 class ConfusionMatrix(Metric):
-    """Counts (C, C) int64: row i, column j says how many samples of class i were taken for class j.
+    """Counts (C, C) int64: entry (i, j) is the number of samples of class i that were predicted as class j.
 
-    With ``normalize`` they are float32 shares: "true" of the samples of each class (rows add up to 1), "pred" of the
-    predictions of each class (columns do), "all" of all samples. NaN stands where there is nothing to share. Samples
-    whose target is ``ignore_index``, or whose classes lie outside of [0, C), are left out.
+    Samples with classes outside [0, C) are not counted.
+
+    Args:
+        num_classes: The number of classes C.
+        normalize: Return float32 fractions: "true" of the samples of each class (rows sum to 1), "pred" of the
+            predictions of each class (columns sum to 1), or "all" of all samples. Empty sums give NaN.
+        ignore_index: Samples with this target are not counted.
 
     Raises:
-        ValueError: ``num_classes`` is below 1, or ``normalize`` is another word.
+        ValueError: ``num_classes`` is below 1, or ``normalize`` is invalid.
     """
 
     def __init__(self, num_classes: int, *, normalize: str | None = None, ignore_index: int | None = None) -> None:
@@ -31,7 +35,7 @@ class ConfusionMatrix(Metric):
         super().__init__({"counts": ((self.num_classes, self.num_classes), mx.int64)})
 
     def update(self, preds: TensorLike, target: TensorLike) -> None:
-        """Add a batch of logits, probabilities or class numbers; see ``Accuracy.update``."""
+        """Add a batch of logits, probabilities or class indices; see ``Accuracy.update``."""
         super().update(preds, target)
 
     def _batch_sums(self, preds: mx.array, target: mx.array) -> Sums:
@@ -39,13 +43,13 @@ class ConfusionMatrix(Metric):
         samples = parse_samples("ConfusionMatrix", preds, target, self.ignore_index)
         if samples.logits is not None and samples.logits.shape[1] != count:
             raise ValueError(
-                f"ConfusionMatrix: preds have {samples.logits.shape[1]} classes, wanted num_classes {count}"
+                f"ConfusionMatrix: preds have {samples.logits.shape[1]} classes, expected num_classes {count}"
             )
         inside = samples.counted
         for classes in (samples.target, samples.classes):
             inside = inside & (classes >= 0) & (classes < count)
-        # One place behind the matrix takes what is left out, so that every index is a valid one. int32: a batch never
-        # overflows it, and GPUs add 32-bit numbers atomically.
+        # An extra entry collects the samples that are not counted, so that every index is valid. int32: a batch cannot
+        # overflow it, and GPUs have 32-bit atomic adds.
         place = mx.where(inside, samples.target * count + samples.classes, count * count)
         found = mx.zeros((count * count + 1,), mx.int32)
         if place.size:
@@ -60,12 +64,12 @@ class ConfusionMatrix(Metric):
         return counts.astype(mx.float32) / mx.sum(counts, axis, keepdims=True).astype(mx.float32)
 
     def accuracy(self) -> Tensor:
-        """The share of all samples on the diagonal; NaN of no samples."""
+        """The fraction of correct samples; NaN without samples."""
         counts = self._arrays()["counts"]
         return tape.wrap(mx.sum(mx.diagonal(counts)).astype(mx.float32) / mx.sum(counts).astype(mx.float32))
 
     def per_class_accuracy(self) -> Tensor:
-        """(C,): the share of the samples of each class that were taken for it; NaN for a class without samples."""
+        """The fraction of correct samples of each class, (C,); NaN for a class without samples."""
         counts = self._arrays()["counts"]
         return tape.wrap(mx.diagonal(counts).astype(mx.float32) / mx.sum(counts, 1).astype(mx.float32))
 

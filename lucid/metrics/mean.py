@@ -1,4 +1,4 @@
-"""Weighted means whose sums do not lose small terms, however many there are."""
+"""Weighted means with compensated sums, which do not lose small terms."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NAMES = ("value", "weight")
 
 
 class MeanMetric(Metric):
-    """The weighted mean of numbers, of losses for instance: ``update(loss, len(labels))``. NaN of nothing.
+    """The weighted mean of values such as losses: ``update(loss, len(labels))``. NaN without values.
 
-    Sums are kept as two float32 numbers each, the second with what rounding took from the first, so adding a 1 to
-    billions is not lost. A value that is NaN or infinite makes the mean so.
+    Each sum is a pair of float32 numbers, of which the second holds the rounding errors of the first, so that small
+    terms are not lost in large sums. NaN and infinite values propagate to the mean.
     """
 
     def __init__(self) -> None:
         super().__init__({f"{name}{part}": ((), mx.float32) for name in _NAMES for part in ("_sum", "_rest")})
 
     def update(self, value: TensorLike, weight: TensorLike = 1.0) -> None:
-        """Add a number, or all numbers of a tensor; ``weight`` broadcasts to it. A batch's mean weighs its size.
+        """Add a number or all elements of a tensor. ``weight`` broadcasts to it; for a batch mean it is the batch size.
 
         Raises:
             ValueError: ``weight`` does not broadcast to the shape of ``value``.
@@ -34,7 +34,9 @@ class MeanMetric(Metric):
         values = array("MeanMetric", value, "value").astype(mx.float32)
         weights = array("MeanMetric", weight, "weight").astype(mx.float32)
         if _checks.broadcast_shapes("MeanMetric", values.shape, weights.shape) != values.shape:
-            raise ValueError(f"MeanMetric: a weight of {weights.shape} does not broadcast to a value of {values.shape}")
+            raise ValueError(
+                f"MeanMetric: weight of shape {weights.shape} does not broadcast to value of shape {values.shape}"
+            )
         sums = total(values * weights), total(mx.broadcast_to(weights, values.shape))
         return {f"{name}_sum": one for name, one in zip(_NAMES, sums, strict=True)} | {
             f"{name}_rest": mx.array(0.0) for name in _NAMES
@@ -49,7 +51,7 @@ class MeanMetric(Metric):
             part = s - a
             lost = (a - (s - part)) + (b - part)
             found[f"{name}_sum"] = s
-            # Infinity minus infinity would be NaN where the sum is infinite.
+            # For an infinite sum, infinity minus infinity would be NaN.
             found[f"{name}_rest"] = sums[f"{name}_rest"] + more[f"{name}_rest"] + mx.where(mx.isfinite(s), lost, 0.0)
         return found
 

@@ -1,4 +1,4 @@
-"""The base of all metrics: named sums, and a value that is computed from them."""
+"""The base class of metrics: named sums, and a value computed from them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Self = TypeVar("Self", bound="Metric")
 
 
 class Metric:
-    """``update(...)`` adds a batch, ``compute()`` gives the value over all of them, ``reset()`` starts again.
+    """``update(...)`` adds a batch, ``compute()`` returns the value over all batches, ``reset()`` starts over.
 
-    Nothing waits: ``compute()`` is a tensor, and reading it (``item()``) is what takes time. Calling the metric updates
-    it and gives the value of this batch alone.
+    Nothing waits: ``compute()`` returns a lazy tensor. Calling the metric updates it and returns the value of that
+    batch.
 
-    A subclass hands the shape and dtype of each sum to ``__init__`` and defines two pure functions of arrays:
-    ``_batch_sums``, the sums of a batch, and ``_compute``, the metric from sums.
+    A subclass passes the shape and dtype of each sum to ``__init__`` and defines two pure functions on arrays:
+    ``_batch_sums``, the sums of a batch, and ``_compute``, the value from sums.
     """
 
     def __init__(self, state_spec: dict[str, tuple[tuple[int, ...], mx.Dtype]]) -> None:
@@ -29,7 +29,7 @@ class Metric:
         self._sums = {name: tape.wrap(zeros) for name, zeros in self._zeros().items()}
 
     def _zeros(self) -> Sums:
-        # Made anew each time: a trace must not take arrays from outside.
+        # Created on each call: a trace must not use arrays from outside.
         return {name: mx.zeros(shape, dtype) for name, (shape, dtype) in self._state_spec.items()}
 
     def _batch_sums(self, *args: Any, **kwargs: Any) -> Sums:
@@ -57,45 +57,47 @@ class Metric:
         self._set(self._add(self._arrays(), self._batch(args, kwargs)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Add a batch, and give the value of this batch alone."""
+        """Add a batch and return its value."""
         batch = self._batch(args, kwargs)
         self._set(self._add(self._arrays(), batch))
         return tape.wrap(self._compute(self._add(self._zeros(), batch)))
 
     def compute(self) -> Tensor:
-        """The value over everything since the start or the last ``reset()``."""
+        """The value over all batches since creation or the last ``reset()``."""
         return tape.wrap(self._compute(self._arrays()))
 
     def reset(self) -> None:
-        """Start again from nothing."""
+        """Set all sums to zero."""
         self._set(self._zeros())
 
     def merge(self: Self, other: Self) -> None:
-        """Add what another metric with the same options has counted, in another process for instance.
+        """Add the sums of another metric with the same options, e.g. from another process.
 
         Raises:
-            TypeError: it is a metric of another kind.
+            TypeError: ``other`` is a metric of another class.
             ValueError: its sums have other shapes.
         """
         if type(other) is not type(self):
-            raise TypeError(f"{type(self).__name__}.merge: wanted the same kind, got {type(other).__name__}")
+            raise TypeError(
+                f"{type(self).__name__}.merge: expected a metric of the same class, got {type(other).__name__}"
+            )
         self._set(self._add(self._arrays(), self._check_shapes("merge", other._arrays())))
 
     # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
-        """The sums, always the same tensors: what a compiled step carries, and what processes add up."""
+        """The tensors of the sums, for compiled steps and for adding up processes."""
         return list(self._sums.values())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The sums by name; later updates do not change them."""
+        """A snapshot of the sums by name."""
         return {name: tape.wrap(tensor._array) for name, tensor in self._sums.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from the sums that ``state_dict()`` gave.
+        """Load a ``state_dict()``.
 
         Raises:
-            ValueError: other names or shapes. Nothing has changed then.
+            ValueError: names or shapes do not match. Nothing is changed.
         """
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(self._sums):
             got = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else type(state_dict).__name__

@@ -1,4 +1,4 @@
-"""Predictions and targets of classification, brought into one form: one row per sample."""
+"""Normalizes predictions and targets of classification to one row per sample."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ from lucid.ops._common import FLOATING, array, solid
 
 
 class Samples(NamedTuple):
-    """``logits`` (M, C), or None where ``classes`` were given; ``classes`` (M,) are the predicted ones."""
+    """``logits`` (M, C), or None if class indices were given; ``classes`` (M,) are the predictions."""
 
     logits: mx.array | None
     classes: mx.array
     target: mx.array  # (M,) int64
-    counted: mx.array  # (M,) bool: False where the target is ``ignore_index``
+    counted: mx.array  # (M,) bool: False for targets equal to ``ignore_index``
 
 
 def parse_samples(where: str, preds: Any, target: Any, ignore_index: int | None) -> Samples:
-    """One row per sample from logits or probabilities (N, C, ...) or (C,), or from class numbers in the target's shape.
+    """One row per sample from logits or probabilities (N, C, ...) or (C,), or class indices in the target's shape.
 
-    The target holds class numbers, (N, ...) or (), or soft labels in the shape of floating-point ``preds``, whose
-    largest class counts. Of equal values the first is the largest, and NaN is larger than any number, as in PyTorch.
+    The target holds class indices, (N, ...) or (), or soft labels in the shape of floating-point ``preds``, whose
+    largest class counts. Among equal values the first is the largest, and NaN is larger than any number, as in PyTorch.
 
     Raises:
-        ValueError: shapes that do not belong together.
-        TypeError: class numbers that are no integers.
+        ValueError: shapes do not match.
+        TypeError: class indices are not integers.
     """
     preds, target = array(where, preds, "preds"), array(where, target, "target")
     if preds.dtype not in FLOATING:
         classes = _class_indices(where, "preds", preds)
         if target.shape != preds.shape:
-            raise ValueError(f"{where}: preds are class numbers of shape {preds.shape}, target has {target.shape}")
+            raise ValueError(
+                f"{where}: preds are class indices of shape {preds.shape}, but target has shape {target.shape}"
+            )
         return _build_samples(None, classes, _class_indices(where, "target", target), ignore_index)
     logits = _rows(where, "preds", preds)
     if target.dtype in FLOATING:
         if target.shape != preds.shape:
             raise ValueError(
                 f"{where}: soft labels must have the shape {preds.shape} of preds, got {target.shape}; "
-                "class numbers must be integers"
+                "class indices must be integers"
             )
         labels = _argmax(_rows(where, "target", target))
     else:
-        wanted = preds.shape[:1] * (preds.ndim > 1) + preds.shape[2:]
-        if target.shape != wanted:
-            hint = "; preds (C,) are one sample, those of several are (N, C)" if preds.ndim == 1 else ""
+        expected = preds.shape[:1] * (preds.ndim > 1) + preds.shape[2:]
+        if target.shape != expected:
+            hint = "; preds of shape (C,) are a single sample, use (N, C) for several" if preds.ndim == 1 else ""
             raise ValueError(
-                f"{where}: target must have shape {wanted} for preds of {preds.shape}, got {target.shape}{hint}"
+                f"{where}: target must have shape {expected} for preds of shape {preds.shape}, got {target.shape}{hint}"
             )
         labels = _class_indices(where, "target", target)
     return _build_samples(logits, _argmax(logits), labels, ignore_index)
@@ -60,7 +62,9 @@ def _argmax(rows: mx.array) -> mx.array:
 
 def _class_indices(where: str, name: str, x: mx.array) -> mx.array:
     if x.dtype in FLOATING or x.dtype == mx.bool_:
-        raise TypeError(f"{where}: {name} must hold class numbers, integers, got {_checks.dtype_name(x.dtype)}")
+        raise TypeError(
+            f"{where}: {name} must hold class indices of an integer dtype, got {_checks.dtype_name(x.dtype)}"
+        )
     return x.astype(mx.int64).reshape(-1)
 
 

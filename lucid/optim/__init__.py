@@ -1,4 +1,4 @@
-"""Optimizers with PyTorch's words on MLX's update rules; ``lucid.optim.lr_scheduler`` and ``lucid.optim.EMA``."""
+"""Optimizers with PyTorch's API on MLX's update rules, ``lr_scheduler`` and ``EMA``."""
 
 from lucid.optim import lr_scheduler
 from lucid.optim.adafactor import Adafactor

@@ -15,7 +15,7 @@ from lucid.optim.param_group import ParamGroup
 
 
 class Adafactor(Optimizer):
-    """Adam's denominator kept as one row and one column per matrix, and steps relative to the parameter's size.
+    """Adam with a factored second moment (one row and one column per matrix) and relative step sizes.
 
     With ``k = t**beta2_decay`` at the parameter's step ``t``, over the last two dimensions of the gradient ``g``::
 
@@ -23,11 +23,11 @@ class Adafactor(Optimizer):
         u = g / sqrt(max(row * column / max(mean(row), eps1), eps1**2))
         p = p * (1 - lr * weight_decay) - min(lr, 1 / sqrt(t)) * max(eps2, rms(p)) * u / max(1, rms(u) / d)
 
-    A parameter of one dimension keeps its whole ``variance``. ``eps`` is (eps1, eps2); eps1 ``None`` means the machine
-    epsilon of the parameter's dtype. ``maximize`` climbs. ``foreach`` is taken for code written for PyTorch and changes
-    nothing.
+    One-dimensional parameters keep the full ``variance``. ``eps`` is (eps1, eps2); if eps1 is ``None`` it is the
+    machine epsilon of the parameter's dtype. ``maximize`` maximizes the objective. ``foreach`` is accepted for
+    compatibility with PyTorch and has no effect.
 
-    Source: Shazeer and Stern 2018, arXiv:1804.04235, in PyTorch's variant.
+    Source: Shazeer and Stern 2018, arXiv:1804.04235, as implemented in PyTorch.
     """
 
     state_names = ("step", "row_var", "col_var", "variance")
@@ -59,7 +59,7 @@ class Adafactor(Optimizer):
         group["beta2_decay"] = _checks.number(where, "beta2_decay", group["beta2_decay"], None, 0.0)
         eps = group["eps"]
         if not isinstance(eps, tuple | list) or len(eps) != 2:
-            raise ValueError(f"{where}: eps must be two numbers, the first may be None, got {eps!r}")
+            raise ValueError(f"{where}: eps must be two numbers, of which the first may be None, got {eps!r}")
         first = None if eps[0] is None else _checks.number(where, "eps[0]", eps[0], 0.0)
         group["eps"] = first, _checks.number(where, "eps[1]", eps[1], 0.0)
         group["d"] = _checks.number(where, "d", group["d"], 1.0)
@@ -74,8 +74,8 @@ class Adafactor(Optimizer):
         return super()._state_shape(name, shape)
 
     def _rule(self, group: ParamGroup) -> Rule:
-        # Not on MLX's rule: it adds eps1 to the squared gradient, has no lower bound where PyTorch clamps (a gradient
-        # of zeros gives NaN), scales the weight decay by rms(p), and takes 1/sqrt(t) without the maximum ``lr``.
+        # Not based on MLX's rule, which adds eps1 to the squared gradient, does not clamp as PyTorch does (a zero
+        # gradient gives NaN), scales the weight decay by rms(p), and uses 1/sqrt(t) without the upper bound ``lr``.
         lr, weight_decay, d = group.learning_rate, group["weight_decay"], group["d"]
         eps1, eps2 = group["eps"]
         keep = 1 - lr * weight_decay

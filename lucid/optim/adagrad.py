@@ -16,12 +16,13 @@ from lucid.optim.param_group import ParamGroup
 
 
 class Adagrad(Optimizer):
-    """Gradient over the root of the sum of all its squares so far, which starts at ``initial_accumulator_value``.
+    """Divides the gradient by the root of the sum of its squares so far.
 
-    ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``.
+    ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``. The
+    sum starts at ``initial_accumulator_value``.
 
-    ``weight_decay`` is added to the gradient. ``maximize`` climbs. ``foreach`` and ``fused`` are taken for code written
-    for PyTorch and change nothing.
+    ``weight_decay`` is added to the gradient. ``maximize`` maximizes the objective. ``foreach`` and ``fused`` are
+    accepted for compatibility with PyTorch and have no effect.
 
     Source: Duchi et al. 2011, JMLR 12.
     """
@@ -68,7 +69,7 @@ class Adagrad(Optimizer):
         lr, lr_decay, weight_decay = group.learning_rate, group["lr_decay"], group["weight_decay"]
         start = group["initial_accumulator_value"]
         mlx_rule: Any = mlx.optimizers.Adagrad(0.0)
-        mlx_rule.eps = group["eps"]  # set here because the constructor refuses 0
+        mlx_rule.eps = group["eps"]  # set here because the constructor rejects 0
         rates: dict[int, mx.array] = {}
 
         def rate(step: mx.array) -> mx.array:

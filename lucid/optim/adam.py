@@ -19,14 +19,14 @@ from lucid.optim.param_group import ParamGroup
 
 
 class Adam(Optimizer):
-    """Steps of about ``lr`` in every element: running mean of the gradient over the root of that of its square.
+    """Divides the running mean of the gradient by the root of the running mean of its square.
 
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g**2``,
     ``p = p - lr * m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps)`` at the parameter's step ``t``.
 
-    ``weight_decay`` is added to the gradient; with ``decoupled_weight_decay`` it shrinks the parameter instead, as
-    ``AdamW`` does. ``amsgrad`` divides by the largest ``v`` so far. ``maximize`` climbs. ``foreach``, ``capturable``
-    and ``fused`` are taken for code written for PyTorch and change nothing.
+    ``weight_decay`` is added to the gradient; with ``decoupled_weight_decay`` it shrinks the parameter instead, as in
+    ``AdamW``. ``amsgrad`` uses the largest ``v`` so far. ``maximize`` maximizes the objective. ``foreach``,
+    ``capturable`` and ``fused`` are accepted for compatibility with PyTorch and have no effect.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237.
     """
@@ -72,14 +72,14 @@ class Adam(Optimizer):
         lr, beta1, beta2, eps = group.learning_rate, group.momentum, group["betas"][1], group["eps"]
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
         keep = 1 - lr * weight_decay if decoupled else None
-        scheduled = group.momentum_tensor is not None  # beta1 is an array then, and no constant of the update
+        scheduled = group.momentum_tensor is not None  # then beta1 is an array, not a constant of the update
         update = _update(None if scheduled else beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
-            """The learning rate and eps with which the rule without bias correction gives the corrected step.
+            """The learning rate and eps that turn the uncorrected rule into the bias-corrected one.
 
-            MLX's own correction takes 1 - b2**t in float32 and loses four digits at the first steps; expm1 does not.
+            MLX's correction computes 1 - b2**t in float32, which loses four digits in the first steps; expm1 does not.
             """
             if id(step) not in corrections:
                 root = mx.sqrt(_one_minus_power(beta2, step))
@@ -141,10 +141,10 @@ def _one_minus_power(beta: float | mx.array, step: mx.array) -> mx.array:
 
 @functools.lru_cache(maxsize=32)
 def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: bool) -> Callable[..., Sequence[mx.array]]:
-    """The update of one array in one pass over it, for arrays of every shape: new parameter and new state.
+    """A fused update for arrays of any shape that returns the new parameter and state.
 
-    ``rate`` and ``eps`` are corrected for the step already; ``keep`` is what decoupled weight decay leaves. With
-    ``beta1`` None the update takes it as its last argument.
+    ``rate`` and ``eps`` include the bias correction; ``keep`` is the factor left by decoupled weight decay. If
+    ``beta1`` is None, the update takes it as its last argument.
     """
 
     @partial(mx.compile, shapeless=True)
@@ -163,7 +163,7 @@ def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: boo
         updated = rule.apply_single(gradient, parameter, own)
         if not amsgrad:
             return updated, own["m"], own["v"]
-        largest = mx.maximum(state[2], own["v"])  # not in MLX; what its rule has returned is never computed
+        largest = mx.maximum(state[2], own["v"])  # not in MLX; the unused result of its rule is never computed
         return parameter - rate * own["m"] / (mx.sqrt(largest) + eps), own["m"], own["v"], largest
 
     return update

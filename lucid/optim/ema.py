@@ -1,4 +1,4 @@
-"""``EMA``: the exponential moving average of a model's weights, which often classifies better than the last weights."""
+"""``EMA``: an exponential moving average of a model's weights, often more accurate than the final weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lucid.optim.optimizer import working_dtype
 
 
 class EMA:
-    """Averages of parameters, moved a little towards them after each step::
+    """Exponential moving averages of parameters, updated after each step::
 
         ema = lucid.optim.EMA(model, decay=0.9999)
 
@@ -24,29 +24,31 @@ class EMA:
             optimizer.step()
             ema.update()
 
-        with ema.applied():  # the model computes with the averages
+        with ema.applied():  # the model uses the averages
             evaluate(model)
         lucid.save(ema.averages(), "model.safetensors")  # under the names of the model
 
-    ``update()`` computes ``average = decay * average + (1 - decay) * parameter``. An average over 1 / (1 - decay)
-    steps is mostly the first random weights in a run that is not much longer: ``warmup=True`` makes the decay of update
-    number n ``min(decay, (1 + n) / (10 + n))``, as in TensorFlow and torch_ema. Buffers (running statistics) are
-    copied.
+    ``update()`` computes ``average = decay * average + (1 - decay) * parameter``. Buffers and frozen parameters (those
+    that do not require gradients at the update) are copied. Averages of half-precision parameters are float32, since in
+    bfloat16 the small updates would round to zero.
 
-    ``params``: a module (its ``state_dict``), a dictionary of names to tensors, (name, tensor) pairs, or tensors alone,
-    which are called "0", "1", ... What does not require gradients when ``update()`` is called is copied. Averages of
-    half-precision parameters are float32: in bfloat16 the small steps would round to none.
+    Args:
+        params: A module, a dictionary of tensors by name, (name, tensor) pairs, or tensors, which are named "0", "1"...
+        decay: The weight of the previous average. The average covers about the last 1 / (1 - decay) steps.
+        warmup: Use ``min(decay, (1 + n) / (10 + n))`` at update n, as in TensorFlow and torch_ema, so that in short
+            runs the initial weights do not dominate.
 
     Raises:
-        TypeError: ``params`` holds something else.
-        ValueError: there are none, none requires gradients, a name comes twice, or ``decay`` is outside [0, 1].
+        TypeError: ``params`` holds other objects.
+        ValueError: ``params`` is empty, no tensor requires gradients, a name is not unique, or ``decay`` is outside
+            [0, 1].
     """
 
     def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = False) -> None:
         self.decay = _checks.probability("EMA", "decay", decay)
         self.warmup = bool(warmup)
         self._sources = _named_tensors(params)
-        # Tied parameters have several names and one average.
+        # Tied parameters have several names but one average.
         shared: dict[int, Tensor] = {}
         for source in self._sources.values():
             if id(source) not in shared:
@@ -58,18 +60,18 @@ class EMA:
 
     @property
     def num_updates(self) -> int:
-        """How often ``update()`` was called (waits for the value)."""
+        """The number of ``update()`` calls (waits for the value)."""
         return int(self._updates.item())
 
     def update(self) -> None:
-        """Move the averages towards the parameters, after ``optimizer.step()``. Nothing waits.
+        """Update the averages; call it after ``optimizer.step()``. It does not wait.
 
         Raises:
-            RuntimeError: the averages are applied: they would be averaged with themselves.
+            RuntimeError: the averages are applied, so they would be averaged with themselves.
         """
         self._check_not_applied("update")
         self._updates._rebind(self._updates._array + 1)
-        # 1 - decay, and not the decay, of which float32 would leave 3 digits: 1 - (1 + n) / (10 + n) is 9 / (10 + n).
+        # 1 - decay in float64, as float32 would keep only 3 digits of it. 1 - (1 + n) / (10 + n) is 9 / (10 + n).
         weight = mx.array(1.0 - self.decay, mx.float32)
         if self.warmup:
             weight = mx.maximum(weight, 9.0 / (10.0 + self._updates._array.astype(mx.float32)))
@@ -80,17 +82,19 @@ class EMA:
 
     def _check_not_applied(self, what: str) -> None:
         if self._backup is not None:
-            raise RuntimeError(f"EMA.{what}: the averages are applied to the model now; call it after the with block")
+            raise RuntimeError(
+                f"EMA.{what}: the averages are currently applied to the model; call it after the with block"
+            )
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the parameters and buffers have the averages; afterwards, what they had before, bit for bit.
+        """Give the model the averages inside the block; its own values are restored afterwards, bit for bit.
 
         Raises:
-            RuntimeError: they are applied already.
+            RuntimeError: the averages are already applied.
         """
         if self._backup is not None:
-            raise RuntimeError("EMA.applied: the averages are applied already")
+            raise RuntimeError("EMA.applied: the averages are already applied")
         self._backup = [source._array for source, _ in self._pairs]
         try:
             self.copy_to()
@@ -101,15 +105,12 @@ class EMA:
             self._backup = None
 
     def copy_to(self) -> None:
-        """Give the averages to the parameters and buffers for good."""
+        """Copy the averages to the parameters and buffers permanently."""
         for source, average in self._pairs:
             source._rebind(average._array.astype(source.dtype))
 
     def averages(self) -> dict[str, Tensor]:
-        """The averages and copies by name, in the dtypes of the parameters: what ``model.load_state_dict`` takes.
-
-        Later updates do not change them.
-        """
+        """A snapshot of the averages by name, in the dtypes of the parameters, for ``model.load_state_dict``."""
         return {
             name: tape.wrap(self._averages[name]._array.astype(source.dtype)) for name, source in self._sources.items()
         }
@@ -117,14 +118,14 @@ class EMA:
     # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
-        """Every tensor that ``update()`` reads or rebinds, always the same: what a compiled step has to know of."""
+        """All tensors that ``update()`` reads or rebinds, for compiled training steps."""
         return [self._updates, *(tensor for pair in self._pairs for tensor in pair)]
 
     def state_dict(self) -> dict[str, Any]:
         """``{"decay": ..., "warmup": ..., "num_updates": ..., "averages": {name: tensor}}``, a snapshot.
 
         Raises:
-            RuntimeError: the averages are applied: a model saved beside them would not have its own weights.
+            RuntimeError: the averages are applied, so a model saved with them would not have its own weights.
         """
         self._check_not_applied("state_dict")
         return {
@@ -135,10 +136,10 @@ class EMA:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict()`` was taken, with its decay and warm-up.
+        """Load a ``state_dict()``, including its decay and warm-up.
 
         Raises:
-            ValueError: something is missing, unknown, out of range or of another shape. Nothing has changed then.
+            ValueError: an entry is missing, unknown, out of range or of another shape. Nothing is changed.
             RuntimeError: the averages are applied.
         """
         where = "EMA.load_state_dict"
@@ -152,7 +153,7 @@ class EMA:
         faults += [f"unexpected: {name}" for name in given if name not in self._averages]
         arrays = {name: as_array(value) for name, value in given.items()}
         faults += [
-            f"wrong shape: {name} has {arrays[name].shape}, wanted {average.shape}"
+            f"wrong shape: {name} has {arrays[name].shape}, expected {average.shape}"
             for name, average in self._averages.items()
             if name in arrays and arrays[name].shape != average.shape
         ]
@@ -182,15 +183,15 @@ def _named_tensors(params: Any) -> dict[str, Tensor]:
     for number, item in enumerate(params.items() if isinstance(params, Mapping) else params):
         name, tensor = item if isinstance(item, tuple) and len(item) == 2 else (str(number), item)
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise TypeError(f"EMA: wanted tensors or (name, tensor) pairs, got {item!r:.60} at {number}")
+            raise TypeError(f"EMA: expected tensors or (name, tensor) pairs, got {item!r:.60} at index {number}")
         if tensor._node is not None:
-            raise ValueError(f"EMA: {name!r} was computed from other tensors; only leaves can be averaged")
+            raise ValueError(f"EMA: {name!r} is not a leaf; only leaf tensors can be averaged")
         if name in found:
-            raise ValueError(f"EMA: the name {name!r} comes twice")
+            raise ValueError(f"EMA: the name {name!r} is not unique")
         found[name] = tensor
     if not any(tensor.requires_grad for tensor in found.values()):
         raise ValueError(
-            f"EMA: none of {len(found)} tensors requires gradients, there is nothing to average; "
-            "hand over the model itself: its state_dict() is a copy"
+            f"EMA: none of {len(found)} tensors requires gradients, so there is nothing to average; "
+            "pass the model itself, as its state_dict() is a copy"
         )
     return found

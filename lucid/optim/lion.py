@@ -16,12 +16,12 @@ from lucid.optim.param_group import ParamGroup
 
 
 class Lion(Optimizer):
-    """Steps of exactly ``lr`` in every element, in the direction of the sign of an interpolated momentum.
+    """Steps of size ``lr`` in every element, in the direction of the sign of an interpolated momentum.
 
     ``c = b1 * m + (1 - b1) * g``, ``p = p * (1 - lr * weight_decay) - lr * sign(c)``, ``m = b2 * m + (1 - b2) * g``.
-    Wants a learning rate 3 to 10 times smaller than AdamW's and a weight decay as much larger.
+    Needs a learning rate 3 to 10 times smaller than AdamW's and a weight decay larger by the same factor.
 
-    PyTorch has no Lion; words, defaults and state are those of the authors' own implementation.
+    PyTorch has no Lion; argument names, defaults and state are those of the authors' implementation.
     Source: Chen et al. 2023, arXiv:2302.06675.
     """
 

@@ -19,15 +19,15 @@ _ADJUSTMENTS = ("original", "match_rms_adamw")
 
 
 class Muon(Optimizer):
-    """Momentum whose update is made nearly orthogonal, for the matrices of hidden layers.
+    """Momentum with orthogonalized updates, for the weight matrices of hidden layers.
 
     ``m = momentum * m + (1 - momentum) * g``, ``u = momentum * m + (1 - momentum) * g`` (``u = m`` without
-    ``nesterov``), ``p = p * (1 - lr * weight_decay) - lr * adjustment * newton_schulz(u)``. Only matrices: give biases,
-    norms, embeddings and the last layer to AdamW.
+    ``nesterov``), ``p = p * (1 - lr * weight_decay) - lr * adjustment * newton_schulz(u)``. Use AdamW for
+    biases, norms, embeddings and the last layer.
 
     The adjustment is ``sqrt(max(1, rows / columns))`` for ``adjust_lr_fn="original"`` (the default) and
     ``0.2 * sqrt(max(rows, columns))`` for ``"match_rms_adamw"``. The ``ns_steps`` Newton-Schulz iterations run in
-    float32, where PyTorch rounds to bfloat16.
+    float32, whereas PyTorch uses bfloat16.
 
     Source: Jordan 2024, https://kellerjordan.github.io/posts/muon/; Liu et al. 2025, arXiv:2502.16982.
     """
@@ -73,18 +73,18 @@ class Muon(Optimizer):
 
     def _check_parameter(self, name: str, parameter: Tensor) -> None:
         if parameter.ndim != 2:
-            raise ValueError(f"{name} must have 2 dimensions, got {parameter.shape}; AdamW takes the others")
+            raise ValueError(f"{name} must have 2 dimensions, got {parameter.shape}; use AdamW for other parameters")
 
     def _rule(self, group: ParamGroup) -> Rule:
         lr, weight_decay, match = group.learning_rate, group["weight_decay"], group["adjust_lr_fn"] == "match_rms_adamw"
         keep = 1 - lr * weight_decay
-        # MLX's rule adds weight decay to the gradient, PyTorch's shrinks the parameter: done below.
+        # MLX's rule adds weight decay to the gradient; PyTorch's shrinks the parameter, as below.
         mlx_rule = _Rule(0.0, group.momentum, 0.0, group["nesterov"], group["ns_steps"])
         mlx_rule.coefficients, mlx_rule.eps = group["ns_coefficients"], group["eps"]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             rows, columns = parameter.shape
-            # MLX's rule multiplies by the original adjustment itself.
+            # MLX's rule already applies the original adjustment.
             own_adjustment = math.sqrt(max(1.0, rows / max(columns, 1)))
             mlx_rule.state["learning_rate"] = (
                 lr * (0.2 * math.sqrt(max(rows, columns)) / own_adjustment) if match else lr
@@ -98,7 +98,7 @@ class Muon(Optimizer):
 
 
 class _Rule(mlx.optimizers.Muon):
-    """MLX's rule with PyTorch's choice of polynomial and of the bound on the norm."""
+    """MLX's rule with PyTorch's polynomial and lower bound on the norm."""
 
     coefficients: tuple[float, float, float]
     eps: float

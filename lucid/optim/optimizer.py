@@ -1,9 +1,9 @@
-"""The base of all optimizers: parameter groups, the step, and state that can be saved.
+"""The base class of optimizers: parameter groups, the step, and saved state.
 
-A subclass says which options a group has (``_check``), which state a parameter has (``state_names``), and gives the
-*rule* of a group: a function of arrays ``rule(gradient, parameter, state) -> new parameter`` that puts the new state
-into the dictionary ``state``. The rules call ``mlx.optimizers``' own ``apply_single`` wherever it computes what PyTorch
-computes. Everything else is here, the same for all.
+A subclass validates the options of a group (``_check``), names the state of a parameter (``state_names``), and returns
+the update rule of a group: a function ``rule(gradient, parameter, state) -> new parameter`` on arrays that stores the
+new state in the dictionary ``state``. Rules call ``apply_single`` of ``mlx.optimizers`` wherever it matches PyTorch.
+Everything else is shared and implemented here.
 """
 
 from __future__ import annotations
@@ -25,36 +25,42 @@ Rule = Callable[[mx.array, mx.array, dict[str, mx.array]], mx.array]
 
 
 class Optimizer:
-    """Changes parameters by their gradients. ``params`` is an iterable of tensors, (name, tensor) pairs or groups.
+    """Updates parameters by their gradients.
 
-    A group is a dictionary with ``"params"`` and the options that differ from the optimizer's. ``step()`` schedules the
-    evaluation of all that it changed, so a training loop needs no ``eval()``. The state of a parameter is made when its
-    first gradient arrives; a parameter without a gradient is passed over, and its step count stays.
+    ``step()`` schedules the evaluation of everything it changes, so a training loop needs no ``eval()``. The state of a
+    parameter is created with its first gradient. Parameters without a gradient are skipped, and their step count does
+    not change.
 
-    Half-precision parameters keep their dtype. Their state and the arithmetic are float32: in bfloat16,
+    Half-precision parameters keep their dtype, but their state and the arithmetic are float32: in bfloat16,
     ``0.999 * v`` would round to ``v``.
 
+    Args:
+        params: An iterable of tensors, (name, tensor) pairs or groups. A group is a dictionary with ``"params"`` and
+            the options that differ from the defaults.
+        defaults: The options of groups that do not set them.
+
     Raises:
-        TypeError: ``params`` is a tensor, a set or a dictionary, or holds something that is no tensor.
-        ValueError: there are no parameters, one comes twice or is no leaf, or an option is unknown or out of range.
+        TypeError: ``params`` is a tensor, a set or a dictionary, or holds other objects than tensors.
+        ValueError: there are no parameters, one is listed twice or is not a leaf, or an option is unknown or out of
+            range.
     """
 
-    state_names: tuple[str, ...] = ()  # of a parameter; "step" first where the rule reads the step count
+    state_names: tuple[str, ...] = ()  # state of a parameter; "step" first if the rule needs the step count
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor | Mapping | set | frozenset | str) or not isinstance(params, Iterable):
-            hint = " (its order would change from run to run)" if isinstance(params, set | frozenset) else ""
+            hint = " (its order differs between runs)" if isinstance(params, set | frozenset) else ""
             raise TypeError(
                 f"{self._name}: params must be an iterable of tensors, (name, tensor) pairs or dictionaries, "
-                f"got a {type(params).__name__}{hint}"
+                f"got {type(params).__name__}{hint}"
             )
         self.defaults = defaults
         self.param_groups: list[ParamGroup] = []
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
-        self._step_calls = 0  # for the schedulers, which warn when they run ahead
+        self._step_calls = 0  # schedulers warn if they step first
         groups = list(params)
         if not groups:
-            raise ValueError(f"{self._name}: params is empty: there is nothing to optimize")
+            raise ValueError(f"{self._name}: params is empty")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -63,24 +69,24 @@ class Optimizer:
     # For subclasses -------------------------------------------------------------------------------------------------
 
     def _check(self, group: ParamGroup) -> None:
-        """Check the options of a group and bring them into their normal form."""
+        """Validate and normalize the options of a group."""
         raise NotImplementedError
 
     def _rule(self, group: ParamGroup) -> Rule:
-        """The update rule with the options that the group has now."""
+        """The update rule for the group's current options."""
         raise NotImplementedError
 
     def _check_parameter(self, name: str, parameter: Tensor) -> None:
-        """Refuse a parameter that the rule cannot update."""
+        """Raise ValueError for a parameter that the rule cannot update."""
 
     def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of a piece of state of a parameter of the given shape."""
+        """The shape of the state ``name`` for a parameter of the given shape."""
         return () if name == "step" else shape
 
     def _initial_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
-        """A piece of state before the first step: what the rule takes the absence of this state for.
+        """The state ``name`` before the first step, equivalent to missing state.
 
-        ``None`` where no value stands for that.
+        ``None`` if no value is equivalent.
         """
         dtype = mx.float32 if name == "step" else working_dtype(parameter.dtype)
         return mx.zeros(self._state_shape(name, parameter.shape), dtype)
@@ -92,39 +98,40 @@ class Optimizer:
         return type(self).__name__
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Optimize more parameters, with options of their own; what the group leaves out is the optimizer's default.
+        """Add parameters with their own options; missing options take the optimizer's defaults.
 
-        Raises: as the constructor does.
+        Raises:
+            TypeError, ValueError: as for the constructor.
         """
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f'{self._name}: a group must be a dictionary with "params", got {param_group!r:.60}')
         params, names = self._parameters(param_group["params"], len(self.param_groups))
         group = self._group({**param_group, "params": params, **({"param_names": names} if names else {})})
         if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
-            raise ValueError(f"{self._name}: the parameters of all groups must have names, or none of them")
+            raise ValueError(f"{self._name}: either all groups or none must name their parameters")
         self.param_groups.append(group)
 
     def _parameters(self, params: Any, number: int) -> tuple[list[Tensor], list[str]]:
         where = f"{self._name}: group {number}"
         if isinstance(params, set | frozenset | Mapping):
-            raise TypeError(f"{where}: params must be ordered, a list for instance, got a {type(params).__name__}")
+            raise TypeError(f"{where}: params must be ordered, such as a list, got {type(params).__name__}")
         items = [params] if isinstance(params, Tensor) else list(params)
         named = [item for item in items if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)]
         if named and len(named) != len(items):
-            raise ValueError(f"{where}: all parameters must have names, or none of them")
+            raise ValueError(f"{where}: either all parameters or none must have names")
         names = [name for name, _ in named]
         found: list[Tensor] = [tensor for _, tensor in named] if named else items
         if not found:
-            raise ValueError(f"{where}: params is empty: there is nothing to optimize")
+            raise ValueError(f"{where}: params is empty")
         seen = {id(p): f"group {i}" for i, group in enumerate(self.param_groups) for p in group["params"]}
         for i, p in enumerate(found):
             what = f"parameter {names[i]!r}" if names else f"parameter {i}"
             if not isinstance(p, Tensor):
                 raise TypeError(f"{where}: {what} must be a tensor, got {type(p).__name__} {p!r:.60}")
             if not p.is_leaf:
-                raise ValueError(f"{where}: {what} was computed by {p.grad_fn!r}; only leaves can be optimized")
+                raise ValueError(f"{where}: {what} was computed by {p.grad_fn!r}; only leaf tensors can be optimized")
             if not p.is_floating_point():
-                raise ValueError(f"{where}: {what} must be of a real floating-point dtype, got {dtype_name(p.dtype)}")
+                raise ValueError(f"{where}: {what} must have a real floating-point dtype, got {dtype_name(p.dtype)}")
             if id(p) in seen:
                 raise ValueError(f"{where}: {what} is already in {seen[id(p)]}")
             self._check_parameter(f"{where}: {what}", p)
@@ -132,13 +139,15 @@ class Optimizer:
         return found, names
 
     def _group(self, given: Mapping[str, Any]) -> ParamGroup:
-        """A checked group of the options ``given`` and, for what they leave out, the defaults."""
+        """A validated group with the options ``given`` and defaults for the others."""
         refuse_differentiable(self._name, given.get("differentiable"))
         options = {key: value for key, value in given.items() if key not in EXECUTION_OPTIONS}
         unknown = sorted(set(options) - set(self.defaults) - EXTRA_KEYS)
         if unknown:
             known = ", ".join(self.defaults)
-            raise ValueError(f"{self._name}: a group has no option {', '.join(map(repr, unknown))}; it has {known}")
+            raise ValueError(
+                f"{self._name}: unknown option {', '.join(map(repr, unknown))} of a group; known are {known}"
+            )
         merged = {**self.defaults, **options}
         if not isinstance(merged["lr"], Tensor):
             _checks.number(self._name, "lr", merged["lr"], 0.0)
@@ -150,12 +159,12 @@ class Optimizer:
     # The step -------------------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient, and schedule the evaluation of what has changed.
+        """Update every parameter that has a gradient, and schedule the evaluation of all changes.
 
-        ``closure`` computes the loss and its gradients first; what it returns is returned.
+        ``closure``, if given, is called first to compute the loss and gradients; its result is returned.
 
         Raises:
-            ValueError: a gradient has another shape than its parameter. No parameter has changed then.
+            ValueError: a gradient and its parameter differ in shape. No parameter is changed.
         """
         loss = None
         if closure is not None:
@@ -182,13 +191,13 @@ class Optimizer:
                     f"{self._name}.step: the gradient of parameter {name} of group {number} must have its shape "
                     f"{p.shape}, got {got}"
                 )
-        return [p for p in due if p.numel()]  # nothing to update in a parameter without elements
+        return [p for p in due if p.numel()]  # parameters without elements need no update
 
     def _increment_steps(self, due: list[Tensor]) -> None:
-        """Add one to the step counts, where the rule has use for them.
+        """Increment the step counts, if the rule uses them.
 
-        Parameters that have taken the same steps share one count, so that what a rule derives from it (a bias
-        correction) is computed once for all of them. Where some are passed over, the others get a count of their own.
+        Parameters with equal step counts share one tensor, so that values derived from it (bias corrections) are
+        computed once. If some of them are skipped, the others get a new count.
         """
         if "step" not in self.state_names:
             return
@@ -211,7 +220,7 @@ class Optimizer:
             self.state[p]["step"] = moved[key]
 
     def _update(self, group: ParamGroup, due: list[Tensor], changed: list[mx.array]) -> None:
-        """Update the parameters ``due`` of one group; what was rebound is appended to ``changed``."""
+        """Update the parameters ``due`` of one group and append all rebound arrays to ``changed``."""
         rule = self._rule(group)
         maximize = group.get("maximize", False)
         for p in due:
@@ -237,7 +246,7 @@ class Optimizer:
                 changed.append(array)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or with ``set_to_none=False`` make them zero."""
+        """Set all gradients to None, or to zero with ``set_to_none=False``."""
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
@@ -248,11 +257,10 @@ class Optimizer:
     # State ----------------------------------------------------------------------------------------------------------
 
     def state_tensors(self) -> list[Tensor]:
-        """Every tensor that a step reads or rebinds beside parameters and gradients, each once.
+        """All tensors besides parameters and gradients that a step reads or rebinds, without duplicates.
 
-        They are the learning rates (and momenta, where a schedule changes them) of the groups and the states of the
-        parameters, in a fixed order. From the second step on the list stays the same as long as the same parameters
-        have gradients.
+        These are the groups' learning rates (and momenta changed by a schedule) and the parameters' state, in a fixed
+        order. After the first step the list stays the same while the same parameters have gradients.
         """
         rates = [group.lr_tensor for group in self.param_groups]
         rates += [group.momentum_tensor for group in self.param_groups if group.momentum_tensor is not None]
@@ -262,8 +270,8 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """``{"state": {index: {name: tensor}}, "param_groups": [{..., "params": [index, ...]}]}``, as in PyTorch.
 
-        Parameters are numbered through all groups. The dictionary is a snapshot: later steps do not change it.
-        ``lucid.optim.flatten_state`` makes it fit for a file.
+        Parameters are numbered across all groups. Later steps do not change the dictionary. Convert it with
+        ``lucid.optim.flatten_state`` to save it to a file.
         """
         index = {id(p): i for i, p in enumerate(self._all_parameters())}
         return {
@@ -282,10 +290,10 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over a state from ``state_dict()``, Lucid's or PyTorch's; arrays may be tensors, NumPy's or MLX's.
+        """Load a ``state_dict()`` of Lucid or PyTorch; arrays may be tensors, NumPy or MLX arrays.
 
         Raises:
-            ValueError: it does not fit: other groups, sizes, options, names or shapes. Nothing has changed then.
+            ValueError: groups, sizes, options, names or shapes do not match. Nothing is changed.
         """
         where = f"{self._name}.load_state_dict"
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
@@ -295,14 +303,14 @@ class Optimizer:
             raise ValueError(f'{where}: every group of the state must be a dictionary with "params"')
         sizes, own_sizes = [len(g["params"]) for g in saved], [len(g["params"]) for g in self.param_groups]
         if sizes != own_sizes:
-            raise ValueError(f"{where}: the optimizer has groups of {own_sizes} parameters, the state of {sizes}")
+            raise ValueError(f"{where}: the optimizer has groups of {own_sizes} parameters, the state has {sizes}")
         groups = [self._loaded_group(where, i, one) for i, one in enumerate(saved)]
         owners = dict(zip((i for g in saved for i in g["params"]), self._all_parameters(), strict=True))
-        counts: dict[float, Tensor] = {}  # equal counts are shared again
+        counts: dict[float, Tensor] = {}  # equal step counts share a tensor
         states: dict[Tensor, dict[str, Tensor]] = {}
         for index, values in state_dict["state"].items():
             if index not in owners:
-                raise ValueError(f"{where}: there is a state of parameter {index!r}, but no group holds it")
+                raise ValueError(f"{where}: the state of parameter {index!r} belongs to no group")
             loaded = self._loaded_state(f"{where}: parameter {index}", owners[index], values)
             if "step" in loaded:
                 loaded["step"] = counts.setdefault(loaded["step"].item(), loaded["step"])
@@ -326,8 +334,10 @@ class Optimizer:
         loaded = {}
         for name, value in values.items():
             if name not in self.state_names:
-                raise ValueError(f"{where}: {name!r} is no state of {self._name}; wanted {', '.join(self.state_names)}")
-            if value is None:  # PyTorch's SGD without momentum
+                raise ValueError(
+                    f"{where}: {name!r} is not a state of {self._name}; known are {', '.join(self.state_names)}"
+                )
+            if value is None:  # PyTorch's SGD without momentum saves None
                 continue
             dtype = mx.float32 if name == "step" else working_dtype(parameter.dtype)
             array = as_array(value, dtype)
@@ -352,7 +362,7 @@ class Optimizer:
 
 
 def working_dtype(dtype: mx.Dtype) -> mx.Dtype:
-    """The dtype of the state and the arithmetic of a parameter of ``dtype``."""
+    """The dtype in which parameters of ``dtype`` are updated and their state is stored."""
     return mx.float32 if dtype in LOW_PRECISION else dtype
 
 

@@ -1,4 +1,4 @@
-"""Checks of the options that optimizers share, and the words that groups may hold beside them."""
+"""Validation of the options that optimizers share, and other keys that parameter groups may hold."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from lucid import _checks
 
-# Options of PyTorch that say how a step is executed and not what it computes: taken, and of no effect.
+# PyTorch options that affect how a step is executed, not its result: accepted without effect.
 EXECUTION_OPTIONS = frozenset(("foreach", "fused", "capturable", "differentiable"))
-# What groups hold beside the options: labels, and what the learning rate schedulers keep there.
+# Other keys of groups: labels, and values stored by learning rate schedulers.
 EXTRA_KEYS = frozenset(
     ("params", "param_names", "name", "lr_scale", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 )  # fmt: skip
@@ -16,11 +16,11 @@ EXTRA_KEYS = frozenset(
 
 def refuse_differentiable(where: str, differentiable: Any) -> None:
     if differentiable:
-        raise ValueError(f"{where}: differentiable=True is not offered: a step is never recorded")
+        raise ValueError(f"{where}: differentiable=True is not supported, as steps are not recorded")
 
 
 def fraction(where: str, name: str, value: Any) -> float:
-    """``value`` as float in [0, 1): a decay rate."""
+    """``value`` as a float in [0, 1), such as a decay rate."""
     number = _checks.number(where, name, value, 0.0)
     if number >= 1:
         raise ValueError(f"{where}: {name} must be at least 0 and below 1, got {value!r}")

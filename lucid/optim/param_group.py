@@ -1,4 +1,4 @@
-"""Parameter groups: dictionaries of options whose learning rate is also an array."""
+"""Parameter groups: dictionaries of options whose learning rate is also available as a tensor."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lucid._tensor import Tensor
 
 
 class ParamGroup(dict[str, Any]):
-    """``{"params": [...], "lr": 0.1, ...}``, read and written like any dictionary.
+    """``{"params": [...], "lr": 0.1, ...}``, used like any dictionary.
 
-    ``group["lr"]`` is the number or the one-element Tensor that was set. ``group.lr_tensor`` is a Tensor with the same
-    value that lives as long as the group, so a schedule changes a value and not a constant of the step. So is
-    ``group.momentum`` once a schedule has changed the momentum.
+    ``group["lr"]`` is the number or one-element Tensor that was set. ``group.lr_tensor`` is a Tensor with the same
+    value that persists as long as the group, so a schedule changes an input of a compiled step and not a constant. The
+    same holds for ``group.momentum`` once a schedule has changed it.
     """
 
     lr_tensor: Tensor
-    momentum_tensor: Tensor | None = None  # the momentum or the first of the betas, when a schedule changes it
+    momentum_tensor: Tensor | None = None  # the momentum or first beta, if a schedule changes it
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__()
@@ -47,14 +47,14 @@ class ParamGroup(dict[str, Any]):
 
     @property
     def learning_rate(self) -> mx.array:
-        """The learning rate as an array without dimensions."""
+        """The learning rate as a scalar array."""
         array = self.lr_tensor._array
         if array.dtype != mx.float32:
             array = array.astype(mx.float32)
         return array.reshape(()) if array.ndim else array
 
     def set_lr(self, value: float) -> None:
-        """Change the learning rate; a Tensor that the user gave as ``lr`` stays the one to read."""
+        """Change the learning rate; a Tensor that the user passed as ``lr`` is updated in place."""
         if isinstance(self["lr"], Tensor):
             self.lr_tensor._rebind(mx.full(self.lr_tensor.shape, value, self.lr_tensor.dtype))
         else:
@@ -62,13 +62,13 @@ class ParamGroup(dict[str, Any]):
 
     @property
     def momentum(self) -> Any:
-        """The momentum or the first of the betas: a number, or an array from the first ``set_momentum`` on."""
+        """The momentum or first beta: a number, or an array after the first ``set_momentum``."""
         if self.momentum_tensor is not None:
             return self.momentum_tensor._array
         return self["betas"][0] if "betas" in self else self["momentum"]
 
     def set_momentum(self, value: float) -> None:
-        """Change the momentum or the first of the betas, as schedules do again and again."""
+        """Change the momentum or first beta, as schedules do."""
         if self.momentum_tensor is None:
             self.momentum_tensor = tape.wrap(mx.array(value))
         if "betas" in self:
@@ -80,12 +80,14 @@ class ParamGroup(dict[str, Any]):
         if isinstance(value, Tensor):
             if value.numel() != 1 or not value.is_floating_point():
                 got = f"shape {value.shape} and {_checks.dtype_name(value.dtype)}"
-                raise ValueError(f"optimizer: lr must be a number or a floating-point tensor of one element, got {got}")
+                raise ValueError(
+                    f"optimizer: lr must be a number or a floating-point tensor with one element, got {got}"
+                )
             self.lr_tensor = value
             return value
         number = _checks.number("optimizer", "lr", value)
         if isinstance(self.get("lr"), float):
             self.lr_tensor._rebind(mx.array(number))
-        else:  # the first value, or a Tensor before: that one is the user's and keeps its value
+        else:  # the first value, or replaces the user's Tensor, which keeps its value
             self.lr_tensor = tape.wrap(mx.array(number))
         return number

@@ -16,14 +16,14 @@ from lucid.optim.param_group import ParamGroup
 
 
 class RMSprop(Optimizer):
-    """Gradient over the root of the running mean of its square.
+    """Divides the gradient by the root of the running mean of its square.
 
     ``v = alpha * v + (1 - alpha) * g**2``, ``p = p - lr * g / (sqrt(v) + eps)``.
 
-    ``centered`` subtracts the square of the gradient's own running mean from ``v``. With ``momentum`` the quotient goes
-    into a buffer, ``buffer = momentum * buffer + g / (sqrt(v) + eps)``, and ``p = p - lr * buffer``. ``weight_decay``
-    is added to the gradient. ``maximize`` climbs. ``capturable`` and ``foreach`` are taken for code written for PyTorch
-    and change nothing.
+    ``centered`` subtracts the square of the gradient's running mean from ``v``. With ``momentum`` the quotient is
+    accumulated, ``buffer = momentum * buffer + g / (sqrt(v) + eps)``, and ``p = p - lr * buffer``. ``weight_decay``
+    is added to the gradient. ``maximize`` maximizes the objective. ``capturable`` and ``foreach`` are accepted for
+    compatibility with PyTorch and have no effect.
 
     Source: Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850.
     """
@@ -68,7 +68,7 @@ class RMSprop(Optimizer):
         has_momentum = group.momentum_tensor is not None or bool(momentum)
         mlx_rule: Any = mlx.optimizers.RMSprop(0.0, alpha)
         mlx_rule.state["learning_rate"] = lr
-        mlx_rule.eps = eps  # set here because the constructor refuses 0
+        mlx_rule.eps = eps  # set here because the constructor rejects 0
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             if weight_decay:
@@ -79,7 +79,7 @@ class RMSprop(Optimizer):
             state["square_avg"] = square = own["v"]
             if not (centered or has_momentum):
                 return updated
-            # MLX has neither; what its rule has returned is never computed then.
+            # MLX supports neither; the unused result of its rule is never computed.
             if centered:
                 state["grad_avg"] = mean = alpha * state.get("grad_avg", zeros) + (1 - alpha) * gradient
                 square = mx.maximum(square - mx.square(mean), 0)  # rounding can make a variance of 0 negative

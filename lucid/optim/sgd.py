@@ -16,12 +16,13 @@ from lucid.optim.param_group import ParamGroup
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum when asked for.
+    """Gradient descent with optional momentum.
 
     ``g' = g + weight_decay * p``, ``v = momentum * v + (1 - dampening) * g'`` (the first time ``v = g'``),
     ``p = p - lr * v``, and with ``nesterov`` ``p = p - lr * (g' + momentum * v)``.
 
-    ``maximize`` climbs. ``foreach`` and ``fused`` are taken for code written for PyTorch and change nothing.
+    ``maximize`` maximizes the objective. ``foreach`` and ``fused`` are accepted for compatibility with PyTorch and have
+    no effect.
     """
 
     state_names = ("momentum_buffer",)
@@ -63,7 +64,7 @@ class SGD(Optimizer):
             )
 
     def _initial_state(self, group: ParamGroup, name: str, parameter: Tensor) -> mx.array | None:
-        # No buffer takes in a whole gradient when dampening is on, as the missing one does.
+        # With dampening, no initial buffer reproduces the undampened first step.
         return None if group["dampening"] else super()._initial_state(group, name, parameter)
 
     def _rule(self, group: ParamGroup) -> Rule:
@@ -74,7 +75,7 @@ class SGD(Optimizer):
         mlx_rule.nesterov = nesterov
 
         def scheduled(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            # MLX's rule branches on the momentum, which is an array here.
+            # MLX's rule branches on the momentum, but here it is an array.
             gradient = gradient + weight_decay * parameter if weight_decay else gradient
             before = state.get("momentum_buffer")
             buffer = gradient if before is None else group.momentum * before + (1 - dampening) * gradient
@@ -85,7 +86,7 @@ class SGD(Optimizer):
             if momentum == 0:
                 return mlx_rule.apply_single(gradient, parameter, {})
             before = state.get("momentum_buffer")
-            # PyTorch starts the buffer with the whole first gradient: dampening sets in with the second.
+            # PyTorch initializes the buffer with the undampened first gradient.
             mlx_rule.dampening = 0.0 if before is None else dampening
             own = {"v": mx.zeros_like(parameter) if before is None else before}
             updated = mlx_rule.apply_single(gradient, parameter, own)

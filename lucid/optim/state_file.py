@@ -1,4 +1,4 @@
-"""An optimizer's state as flat tensors and strings, which is what a safetensors file holds.
+"""Converts an optimizer's state to flat tensors and strings, as stored in a safetensors file.
 
 ::
 
@@ -22,10 +22,10 @@ _KEY = "optimizer"
 
 
 def flatten_state(state_dict: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of an optimizer's ``state_dict()`` as "state.0.exp_avg", and all else as JSON under "optimizer".
+    """The tensors of an optimizer's ``state_dict()`` as "state.0.exp_avg", and the rest as JSON under "optimizer".
 
     Raises:
-        TypeError: an option of a group is nothing that JSON has.
+        TypeError: an option of a group is not JSON-serializable.
     """
     tensors: dict[str, Tensor] = {}
     for index, values in state_dict["state"].items():
@@ -43,18 +43,18 @@ def flatten_state(state_dict: Mapping[str, Any]) -> tuple[dict[str, Tensor], dic
     try:
         text = json.dumps({"param_groups": groups})
     except TypeError as error:
-        raise TypeError(f"flatten_state: a group holds what JSON has no word for: {error}") from None
+        raise TypeError(f"flatten_state: a group holds a value that is not JSON-serializable: {error}") from None
     return tensors, {_KEY: text}
 
 
 def unflatten_state(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The ``state_dict()`` from which ``flatten_state`` made ``tensors`` and ``metadata``.
+    """The inverse of ``flatten_state``.
 
     Raises:
-        ValueError: they are not what ``flatten_state`` makes.
+        ValueError: the arguments are not an output of ``flatten_state``.
     """
     if _KEY not in metadata:
-        raise ValueError(f"unflatten_state: the metadata has no {_KEY!r}: this is no optimizer's state")
+        raise ValueError(f"unflatten_state: the metadata has no {_KEY!r}; this is not an optimizer's state")
     try:
         groups = json.loads(metadata[_KEY])["param_groups"]
         state: dict[int, dict[str, Any]] = {}
@@ -67,5 +67,5 @@ def unflatten_state(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> 
             else:
                 raise ValueError(name)
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"unflatten_state: this is no optimizer's state: {error}") from None
+        raise ValueError(f"unflatten_state: this is not an optimizer's state: {error}") from None
     return {"state": state, "param_groups": groups}

@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors written and read, PyTorch's files read, nothing ever unpickled."""
+"""Reads and writes safetensors files and reads PyTorch files, without unpickling anything."""
 
 from lucid.serialization._load import load
 from lucid.serialization.pytorch_file import read_pytorch

@@ -1,4 +1,4 @@
-"""One ``load`` for every kind of file; the content decides which it is, the name only when the content says nothing."""
+"""``load`` for every file format, detected by content, and by file name only if the content is ambiguous."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _PYTORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """What a checkpoint holds: tensors by name, or the nested containers of a file that PyTorch wrote.
+    """Load a safetensors or PyTorch file; the format is detected by content, not by file name.
 
-    A safetensors file gives a dict of tensors that are read when they are used. A ``.pth``, ``.pt`` or ``.bin`` file of
-    PyTorch gives what ``read_pytorch`` does: often ``{"model": {name: tensor}}``. The first bytes of the file decide,
-    not its name.
+    A safetensors file returns a dict of tensors, whose data is read lazily. A ``.pth``, ``.pt`` or ``.bin`` file of
+    PyTorch returns its nested containers, see ``read_pytorch``, often ``{"model": {name: tensor}}``.
 
     Raises:
-        FileNotFoundError: there is no such file. IsADirectoryError: it is a folder.
-        ValueError: the file is of neither kind, damaged, or holds more than tensors and plain containers.
+        FileNotFoundError: the file does not exist.
+        IsADirectoryError: ``path`` is a folder.
+        ValueError: the format is unknown, the file is damaged, or it holds other objects than tensors and plain
+            containers.
     """
     source = Path(path)
     if source.is_dir():
-        raise IsADirectoryError(f"load: {source} is a folder; name a file in it")
+        raise IsADirectoryError(f"load: {source} is a folder; pass a file in it")
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
     return read_pytorch(source) if _is_pytorch_file(source) else load_with_metadata(source)[0]
@@ -36,7 +37,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 def _is_pytorch_file(source: Path) -> bool:
     with source.open("rb") as file:
         first = file.read(9)
-    # The length of a safetensors file's header stands before its JSON, and may begin like a pickle.
+    # A safetensors file starts with the length of its JSON header, which may look like the start of a pickle.
     if first[8:] == b"{":
         return False
     return first.startswith((_ZIP, _PICKLE)) or source.suffix in _PYTORCH_SUFFIXES

@@ -1,14 +1,14 @@
-"""Pickles read as data. Nothing is imported, called or executed.
+"""Reads pickles as data. Nothing is imported, called or executed.
 
-A pickle is a program for a small stack machine. Most of its instructions build numbers, strings and containers; a few
-name something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these make ``Global`` and
-``Call`` nodes, inert descriptions for the caller to interpret, and a name that is not on the caller's list is refused
-where it stands.
+A pickle is a program for a small stack machine. Most instructions build numbers, strings and containers; a few name
+something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these create ``Global`` and
+``Call`` nodes, inert descriptions that the caller interprets, and names that are not on the caller's list are rejected
+immediately.
 
     b"\\x80\\x02}X\\x01\\x00\\x00\\x00wctorch\\nSize\\nK\\x03\\x85\\x85Rs."   gives   {"w": Call("torch.Size", ((3,),))}
 
-Known are the instructions that Python writes for such data in the protocols 2 (PyTorch's) to 5. Whatever the bytes,
-``read_pickle`` returns or raises ValueError, in time and memory proportional to their number.
+Supported are the instructions that Python writes for such data in protocols 2 (PyTorch's) to 5. For any input
+``read_pickle`` returns or raises ValueError, in time and memory proportional to its size.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-# Of one pickle. PyTorch keeps the values of tensors elsewhere: that of ConvNeXt-S, 344 tensors, has 55 kB and 13,000
-# instructions. An instruction of one byte can make a dictionary, which takes a hundred.
+# Limits per pickle. PyTorch stores tensor data elsewhere: the pickle of ConvNeXt-S (344 tensors) has 55 kB and 13,000
+# instructions. A one-byte instruction can create a dictionary, which takes a hundred bytes.
 _MAX_BYTES = 1 << 24
 _MAX_INSTRUCTIONS = 2_000_000
 _MAX_NAME_LENGTH = 256
 _MAX_KEY_LENGTH = 4096
-_MAX_INTEGER_BYTES = 256  # bytes
+_MAX_INTEGER_BYTES = 256
 _MAX_KEY_TUPLE = 32
-_MAX_OTHER_KEYS = 10_000  # than strings; an optimizer's state has one for each tensor
+_MAX_OTHER_KEYS = 10_000  # keys other than strings; an optimizer's state has one per tensor
 _ORDERED_DICT = "collections.OrderedDict"
 
 
 @dataclass(frozen=True, eq=False)
 class Global:
-    """Something that the pickle would import, such as "torch.FloatStorage"."""
+    """A global that the pickle would import, such as "torch.FloatStorage"."""
 
     name: str
 
@@ -48,20 +48,19 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Persistent:
-    """What stands outside of the pickle under this identifier: a storage."""
+    """An object outside the pickle with this identifier: a storage."""
 
     identifier: Any
 
 
 def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Persistent]]:
-    """The object that the pickle at the stream's position describes, and what it refers to outside of itself.
+    """The object that the pickle at the stream's position describes, and the external objects it refers to.
 
-    The stream is left behind the pickle's end. Containers may still be shared or contain themselves, as in the pickle.
-    ``names`` are those that it may mention beside OrderedDict.
+    Afterwards the stream is at the end of the pickle. Containers may be shared or contain themselves, as in the pickle.
+    ``names`` are the globals allowed besides OrderedDict.
 
     Raises:
-        ValueError: it mentions another name, needs an instruction that plain data does not, breaks off, or makes no
-            sense.
+        ValueError: the pickle uses another global or an unsupported instruction, is truncated, or is malformed.
     """
     machine = _Machine(stream, names)
     for _ in range(_MAX_INSTRUCTIONS):
@@ -81,7 +80,7 @@ def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Per
 
 
 class _Machine:
-    """The stack, the stacks below each mark, and the memo of values that are used again."""
+    """The stack, the stacks below each mark, and the memo of reused values."""
 
     def __init__(self, stream: BinaryIO, names: Collection[str]) -> None:
         self.stream = stream
@@ -99,7 +98,7 @@ class _Machine:
             raise ValueError(f"its pickle, or something in it, is larger than {_MAX_BYTES >> 20} MiB")
         data = self.stream.read(size)
         if len(data) != size:
-            raise ValueError("its pickle breaks off")
+            raise ValueError("its pickle is truncated")
         return data
 
     def unsigned(self, size: int) -> int:
@@ -112,7 +111,7 @@ class _Machine:
         found = self.stream.readline(_MAX_NAME_LENGTH)
         self.left -= len(found)
         if not found.endswith(b"\n"):
-            raise ValueError("its pickle has a name without end")
+            raise ValueError("its pickle has an unterminated name")
         return _decoded(found[:-1])
 
     def push(self, value: Any) -> None:
@@ -120,41 +119,40 @@ class _Machine:
 
     def pop(self) -> Any:
         if not self.stack:
-            raise ValueError("its pickle takes a value from an empty stack")
+            raise ValueError("its pickle pops from an empty stack")
         return self.stack.pop()
 
     def pop_to_mark(self) -> list[Any]:
         if not self.metastack:
-            raise ValueError("its pickle goes back to a mark that it has not set")
+            raise ValueError("its pickle uses a mark that is not set")
         found = self.stack
         self.stack = self.metastack.pop()
         return found
 
     def top(self, kind: type) -> Any:
         if not self.stack or not isinstance(self.stack[-1], kind):
-            raise ValueError(f"its pickle adds values to something that is no {kind.__name__}")
+            raise ValueError(f"its pickle adds values to an object that is not of type {kind.__name__}")
         return self.stack[-1]
 
     def name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("its pickle names something by other than strings")
+            raise ValueError("its pickle uses a global whose name is not a string")
         full = f"{module}.{name}"
         if full != _ORDERED_DICT and full not in self.names:
             raise ValueError(
-                f"its pickle asks for {full[:_MAX_NAME_LENGTH]!r}, which is not imported: only tensors of MLX's dtypes "
-                "and plain containers are read; "
-                "in PyTorch, torch.save(model.state_dict(), ...) writes a file of these alone"
+                f"its pickle uses {full[:_MAX_NAME_LENGTH]!r}, which is not supported: only tensors of MLX's dtypes "
+                "and plain containers are; in PyTorch, save them with torch.save(model.state_dict(), ...)"
             )
         self.push(Global(full))
 
     def memoize(self, index: int) -> None:
         if not self.stack:
-            raise ValueError("its pickle remembers a value from an empty stack")
+            raise ValueError("its pickle memoizes a value from an empty stack")
         self.memo[index] = self.stack[-1]
 
     def push_memo(self, index: int) -> None:
         if index not in self.memo:
-            raise ValueError(f"its pickle recalls value {index}, which it has not made")
+            raise ValueError(f"its pickle uses memo {index}, which is not set")
         self.push(self.memo[index])
 
     def append(self, items: list[Any]) -> None:
@@ -166,25 +164,23 @@ class _Machine:
     def set_items(self, items: list[Any]) -> None:
         target = self.top(dict)
         if len(items) % 2:
-            raise ValueError("its pickle has a key without value")
+            raise ValueError("its pickle has a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[self.keys.checked(key)] = value
 
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
-            raise ValueError("its pickle calls something that is no function")
+            raise ValueError("its pickle calls something other than a function")
         if function.name != _ORDERED_DICT:
             self.push(Call(function.name, arguments))
         elif not arguments:
             self.push(OrderedDict())
         else:
-            raise ValueError(
-                "its pickle makes an OrderedDict in the way of Python 2; save it again with a newer PyTorch"
-            )
+            raise ValueError("its pickle creates an OrderedDict as Python 2 does; save it again with a newer PyTorch")
 
     def set_attributes(self) -> None:
-        """Drop the versions of modules that PyTorch hangs on a state dict as ``_metadata``; refuse all else."""
+        """Drop ``_metadata``, which PyTorch attaches to state dicts; reject everything else."""
         attributes = self.pop()
         self.top(OrderedDict)
         if not isinstance(attributes, dict) or attributes.keys() != {"_metadata"}:
@@ -201,38 +197,38 @@ class _Machine:
     def check_protocol(self) -> None:
         version = self.unsigned(1)
         if not 2 <= version <= 5:
-            raise ValueError(f"its pickle is of protocol {version}; 2 to 5 are read")
+            raise ValueError(f"its pickle has protocol {version}; 2 to 5 are supported")
 
     def pop_many(self, count: int) -> list[Any]:
         return [self.pop() for _ in range(count)][::-1]
 
 
 class KeyChecker:
-    """Checks the keys of dictionaries and the members of sets, so that no choice of them makes look-ups slow.
+    """Validates the keys of dictionaries and members of sets, to prevent hash collision attacks.
 
-    Strings are hashed with a secret. Numbers and tuples can be chosen so that they collide: each look-up then walks
-    through all of them. So they are counted.
+    String hashes are randomized, but numbers and tuples can be chosen so that they collide, which makes every lookup
+    linear. Their number is therefore limited.
     """
 
     def __init__(self) -> None:
         self._others = 0
 
     def checked(self, key: Any) -> Any:
-        """``key`` if it can be one: a number, a string or a tuple of some. Raises ValueError if not.
+        """Return ``key`` if it is a number, a string or a tuple of these; otherwise raise ValueError.
 
-        Tuples are short, because the pickle may use one again and again, and flat, because the hash of a tuple in a
-        tuple, a million deep, would overflow C's stack.
+        Tuples must be short, because a pickle may reuse them many times, and flat, because hashing deeply nested tuples
+        would overflow the C stack.
         """
         parts = key if isinstance(key, tuple) else (key,)
         if len(parts) > _MAX_KEY_TUPLE or not all(one is None or isinstance(one, str | int | float) for one in parts):
             raise ValueError(
-                f"its pickle uses a {type(key).__name__} as a key; wanted numbers, strings or short tuples of them"
+                f"its pickle uses a {type(key).__name__} as a key; supported are numbers, strings and short tuples"
             )
         if any(isinstance(one, str) and len(one) > _MAX_KEY_LENGTH for one in parts):
-            raise ValueError(f"its pickle uses a key of more than {_MAX_KEY_LENGTH} letters")
+            raise ValueError(f"its pickle uses a key of more than {_MAX_KEY_LENGTH} characters")
         self._others += not isinstance(key, str)
         if self._others > _MAX_OTHER_KEYS:
-            raise ValueError(f"its pickle uses more than {_MAX_OTHER_KEYS:,} keys that are no strings")
+            raise ValueError(f"its pickle uses more than {_MAX_OTHER_KEYS:,} keys that are not strings")
         return key
 
 
@@ -240,7 +236,7 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"its pickle has a text that is no UTF-8 ({error.reason})") from None
+        raise ValueError(f"its pickle has a string that is not UTF-8 ({error.reason})") from None
 
 
 def _unpack(code: str, machine: _Machine) -> Any:
@@ -256,7 +252,7 @@ def _integer(machine: _Machine, size: int) -> int:
 _STOP = b"."
 _INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": _Machine.check_protocol,
-    b"\x95": lambda m: m.read(8),  # the length of what follows, for readers that fetch it at once
+    b"\x95": lambda m: m.read(8),  # the length of the frame, which is not needed
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
@@ -294,22 +290,22 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"R": _Machine.call,
     b"b": _Machine.set_attributes,
 }
-# What other pickles have. Named in the error, since a file that needs them holds something else than it should.
+# Instructions of other pickles, named in the error: a file that uses them holds unsupported objects.
 _REFUSED = {
-    b"\x81": "instruction NEWOBJ, which makes an object of a class",
-    b"\x92": "instruction NEWOBJ_EX, which makes an object of a class",
-    b"i": "instruction INST, which makes an object of a class",
-    b"o": "instruction OBJ, which makes an object of a class",
+    b"\x81": "instruction NEWOBJ, which creates an instance of a class",
+    b"\x92": "instruction NEWOBJ_EX, which creates an instance of a class",
+    b"i": "instruction INST, which creates an instance of a class",
+    b"o": "instruction OBJ, which creates an instance of a class",
     b"\x82": "instruction EXT1, which imports by number",
     b"\x83": "instruction EXT2, which imports by number",
     b"\x84": "instruction EXT4, which imports by number",
     b"0": "instruction POP, as a tuple that contains itself does",
     b"1": "instruction POP_MARK, as a tuple that contains itself does",
-    b"B": "instruction BINBYTES; bytes are not read",
-    b"C": "instruction SHORT_BINBYTES; bytes are not read",
-    b"\x8e": "instruction BINBYTES8; bytes are not read",
-    b"\x96": "instruction BYTEARRAY8; bytes are not read",
-    b"\x91": "instruction FROZENSET; frozen sets are not read",
+    b"B": "instruction BINBYTES; bytes are not supported",
+    b"C": "instruction SHORT_BINBYTES; bytes are not supported",
+    b"\x8e": "instruction BINBYTES8; bytes are not supported",
+    b"\x96": "instruction BYTEARRAY8; bytes are not supported",
+    b"\x91": "instruction FROZENSET; frozen sets are not supported",
     **{
         bytes([one]): f"instruction {chr(one)!r} of protocol 0 or 1, which torch.save does not use"
         for one in b"2FILPSTUVdglp"

@@ -1,8 +1,9 @@
-"""Files that ``torch.save`` wrote, read without PyTorch and without running anything in them.
+"""Reads files written by ``torch.save``, without PyTorch and without executing anything in them.
 
-Two layouts. Since PyTorch 1.6 the file is a zip archive with ``NAME/data.pkl``, a pickle in which tensors refer to
-storages, and ``NAME/data/KEY``, the bytes of each storage. Before, it is a row of pickles (a magic number, the format's
-version, facts about the machine, the object, the keys of the storages) and then the storages, each after its length.
+There are two formats. Since PyTorch 1.6 the file is a zip archive with ``NAME/data.pkl``, a pickle in which tensors
+refer to storages, and ``NAME/data/KEY``, the bytes of each storage. The legacy format is a sequence of pickles (magic
+number, format version, system information, the object, the keys of the storages) followed by the storages, each after
+its length.
 """
 
 from __future__ import annotations
@@ -27,21 +28,22 @@ _ENCRYPTED = 0x1  # of a member's flags
 
 
 def read_pytorch(path: str | os.PathLike[str]) -> Any:
-    """What a ``.pth``, ``.pt`` or ``.bin`` file of PyTorch holds: tensors in plain containers.
+    """Read a ``.pth``, ``.pt`` or ``.bin`` file of PyTorch: tensors in plain containers.
 
-    The containers are dict, OrderedDict, Counter, list, tuple and set; the rest is str, numbers, bool and None. A dtype
-    becomes Lucid's, a device its name, a size a tuple, a parameter a tensor that needs no gradient. Tensors keep their
-    dtype (float64 is for the CPU only), and those that share memory in the file share it here. Nothing in the file is
-    imported, called or executed.
+    Supported containers are dict, OrderedDict, Counter, list, tuple and set, and values str, numbers, bool and None.
+    Dtypes become Lucid's, devices strings, sizes tuples, and parameters tensors that do not require gradients. Tensors
+    keep their dtype (float64 works on the CPU only) and share memory as in the file. Nothing in the file is imported,
+    called or executed.
 
     Raises:
-        FileNotFoundError: there is no such file. IsADirectoryError: it is a folder.
-        ValueError: the file holds anything else, which is named (a module, a NumPy array, an argparse.Namespace); or it
-            is damaged, or made to harm: cut off, cyclic, larger than it could honestly be.
+        FileNotFoundError: the file does not exist.
+        IsADirectoryError: ``path`` is a folder.
+        ValueError: the file holds an unsupported object, which is named (a module, a NumPy array, an
+            argparse.Namespace), or it is damaged or malicious: truncated, cyclic, or implausibly large.
     """
     source = Path(path)
     if source.is_dir():
-        raise IsADirectoryError(f"load: {source} is a folder; name a file in it")
+        raise IsADirectoryError(f"load: {source} is a folder; pass a file in it")
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
     with source.open("rb") as file:
@@ -51,11 +53,11 @@ def read_pytorch(path: str | os.PathLike[str]) -> Any:
         except _DAMAGED as error:
             raise ValueError(f"load: {source} is a damaged zip archive: {error}") from None
         except OSError as error:
-            if error.errno != errno.EINVAL:  # a place before the beginning, to which the archive refers
+            if error.errno != errno.EINVAL:  # the archive refers to a negative offset
                 raise
-            raise ValueError(f"load: {source} is a damaged zip archive, or cut off at its beginning") from None
+            raise ValueError(f"load: {source} is a damaged zip archive, or its beginning is missing") from None
         except ValueError as error:
-            raise ValueError(f"load: {source} cannot be read as a file of PyTorch: {error}") from None
+            raise ValueError(f"load: {source} cannot be read as a PyTorch file: {error}") from None
 
 
 def _read_zip(file: BinaryIO, file_size: int) -> Any:
@@ -64,7 +66,9 @@ def _read_zip(file: BinaryIO, file_size: int) -> Any:
         folders = [name.removesuffix("/data.pkl") for name in members if PurePosixPath(name).match("*/data.pkl")]
         folders = [name for name in folders if "/" not in name]
         if len(folders) != 1:
-            raise ValueError(f"of the members NAME/data.pkl that torch.save writes, the zip archive has {len(folders)}")
+            raise ValueError(
+                f"the zip archive must have one member NAME/data.pkl, as written by torch.save, but has {len(folders)}"
+            )
         [folder] = folders
         budget = ByteBudget(file_size)
 
@@ -83,64 +87,64 @@ def _read_zip(file: BinaryIO, file_size: int) -> Any:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members by name. One odd name and the whole archive is refused: PyTorch did not write it."""
+    """The members by name. Archives with suspicious names are rejected: PyTorch did not write them."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.orig_filename
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-            raise ValueError(f"the zip archive has a member whose name leads out of it: {name!r}")
+            raise ValueError(f"the zip archive has a member with an unsafe path: {name!r}")
         if name in members:
-            raise ValueError(f"the zip archive has two members {name!r}")
+            raise ValueError(f"the zip archive has two members named {name!r}")
         members[name] = member
     return members
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: ByteBudget) -> bytes:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"the member {member.filename!r} is compressed in a way that PyTorch does not use")
+        raise ValueError(f"the member {member.filename!r} uses a compression method that PyTorch does not")
     if member.flag_bits & _ENCRYPTED:
         raise ValueError(f"the member {member.filename!r} is encrypted")
     budget.spend(member.file_size, f"member {member.filename!r}")
     with archive.open(member) as content:
-        # The size is given: read() alone would unpack all there is, whatever size the archive claims.
+        # With an explicit size: read() alone would decompress everything, whatever size the archive claims.
         data = content.read(member.file_size)
     if len(data) != member.file_size:
-        raise ValueError(f"the member {member.filename!r} breaks off after {len(data)} of {member.file_size} bytes")
+        raise ValueError(f"the member {member.filename!r} ends after {len(data)} of {member.file_size} bytes")
     return data
 
 
 def _read_legacy(file: BinaryIO, file_size: int) -> Any:
     file.seek(0)
     first = file.read(30)
-    if not first.startswith(b"\x80"):  # a web page or a pointer of Git LFS, for instance
-        how = f"begins with {first!r}" if first else "is empty"
-        raise ValueError(f"it is neither a zip archive nor a pickle, it {how}")
+    if not first.startswith(b"\x80"):  # for example a web page or a Git LFS pointer
+        how = f"starts with {first!r}" if first else "is empty"
+        raise ValueError(f"it is neither a zip archive nor a pickle; it {how}")
     file.seek(0)
     if read_pickle(file, NAMES)[0] != _LEGACY_MAGIC:
-        raise ValueError("it is a pickle, but not one of torch.save")
-    version, facts = read_pickle(file, ())[0], read_pickle(file, ())[0]
-    if version != _LEGACY_VERSION or not isinstance(facts, dict):
+        raise ValueError("it is a pickle, but not written by torch.save")
+    version, system = read_pickle(file, ())[0], read_pickle(file, ())[0]
+    if version != _LEGACY_VERSION or not isinstance(system, dict):
         found = version if isinstance(version, int) else type(version).__name__
-        raise ValueError(f"its format is of version {found}, {_LEGACY_VERSION} is read")
+        raise ValueError(f"its format has version {found}, but only {_LEGACY_VERSION} is supported")
     root, references = read_pickle(file, NAMES)
     keys, _ = read_pickle(file, ())
     try:
         item_sizes = {key: dtype.size for key, dtype, _ in map(parse_storage, references)}
     except TypeError:
-        raise ValueError("its pickle refers to something that is no storage") from None
+        raise ValueError("its pickle refers to something other than a storage") from None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(item_sizes):
-        raise ValueError("the storages in the file are not those that its tensors refer to")
+        raise ValueError("the storages in the file do not match those that its tensors refer to")
     places = {}
     for key in keys:
         size = int.from_bytes(file.read(8), "little") * item_sizes[key]
         places[key] = file.tell(), size
         if size > file_size - file.tell():
-            raise ValueError(f"it breaks off in storage {key!r}")
+            raise ValueError(f"it is truncated in storage {key!r}")
         file.seek(size, os.SEEK_CUR)
 
     def read(key: str) -> bytes:
         file.seek(places[key][0])
         return file.read(places[key][1])
 
-    return ObjectBuilder(Storages(read, file_size, swapped=facts.get("little_endian") is False)).make(root)
+    return ObjectBuilder(Storages(read, file_size, swapped=system.get("little_endian") is False)).make(root)

@@ -1,4 +1,4 @@
-"""From the nodes of a pickle that PyTorch wrote to tensors and plain containers."""
+"""Converts the nodes of a PyTorch pickle to tensors and plain containers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lucid.serialization.pickle_reader import Call, Global, KeyChecker, Persiste
 from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
 
 _MAX_DEPTH = 100  # containers in containers
-_MAX_VALUES = 10_000_000  # counted as often as they are reached: some forty lists of two lists stand for a trillion
-_MAX_ARGUMENTS = 4  # of a call that makes no tensor
-_MAX_COPIED = 1_000_000  # values in all such calls together
+_MAX_VALUES = 10_000_000  # shared values count repeatedly: forty nested pairs of lists stand for a trillion
+_MAX_ARGUMENTS = 4  # of a call that does not create a tensor
+_MAX_COPIED = 1_000_000  # total values in all such calls
 
 NAMES = frozenset(
     {
@@ -26,25 +26,25 @@ NAMES = frozenset(
         "torch.device",
     }
 )
-"""What the pickle may mention; ``ObjectBuilder`` knows what each means."""
+"""The globals that a pickle may use; ``ObjectBuilder`` interprets them."""
 
 
 class ObjectBuilder:
-    """Makes tensors with ``storages``, and the containers around them."""
+    """Builds tensors from ``storages``, and the containers around them."""
 
     def __init__(self, storages: Storages) -> None:
         self._storages = storages
-        self._made: dict[int, tuple[Any, int]] = {}  # by the node's id: the object, and how many values it stands for
-        self._open: set[int] = set()  # nodes that are being made, each inside the one before
+        self._made: dict[int, tuple[Any, int]] = {}  # by node id: the object, and the number of values it stands for
+        self._open: set[int] = set()  # nodes under construction, each nested in the previous one
         self._keys = KeyChecker()
-        self._copied = 0  # values that calls were given, which may be the same every time
+        self._copied = 0  # values passed to calls, counting repetitions
 
     def make(self, node: Any) -> Any:
-        """The object that ``node`` describes; what is shared there is shared here.
+        """The object that ``node`` describes, with the same sharing of values.
 
         Raises:
-            ValueError: a container contains itself, is too deep or stands for too many values; a tensor does not lie
-                within its storage; a call has other arguments than PyTorch gives it.
+            ValueError: a container contains itself, is too deep or stands for too many values; a tensor exceeds its
+                storage; or a call has unexpected arguments.
         """
         return self._make(node)[0]
 
@@ -54,7 +54,7 @@ class ObjectBuilder:
         if isinstance(node, Global) and node.name in DTYPES:
             return DTYPES[node.name], 1
         if isinstance(node, Global | Persistent):
-            what = node.name if isinstance(node, Global) else "a storage by itself"
+            what = node.name if isinstance(node, Global) else "a bare storage"
             raise ValueError(f"it holds {what}, which is neither a tensor nor a plain container")
         if id(node) in self._made:
             return self._made[id(node)]
@@ -90,13 +90,13 @@ class ObjectBuilder:
             arguments, count = self._all(node.arguments[: _MAX_ARGUMENTS + 1])
             self._copied += count
             if self._copied > _MAX_COPIED:
-                raise ValueError(f"it makes sets, sizes and counters of more than {_MAX_COPIED:,} values")
+                raise ValueError(f"it creates sets, sizes and counters of more than {_MAX_COPIED:,} values")
             return self._value(node.name.rpartition(".")[2], *arguments), count
         except TypeError:
-            raise ValueError(f"it calls {node.name} with other arguments than PyTorch does") from None
+            raise ValueError(f"it calls {node.name} with unexpected arguments") from None
 
     def _value(self, name: str, first: Any, *rest: Any) -> Any:
-        """What a call means that needs no storage. Raises TypeError if the arguments do not suit."""
+        """The result of a call that needs no storage. Raises TypeError for unexpected arguments."""
         if name == "_rebuild_parameter" and isinstance(first, Tensor):
             return first
         if name == "device" and all(isinstance(one, str | int) for one in (first, *rest)):

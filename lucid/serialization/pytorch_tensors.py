@@ -1,4 +1,4 @@
-"""Tensors of a file that PyTorch wrote: views of storages, checked before MLX sees them."""
+"""Tensors of a PyTorch file: views of storages, validated before they reach MLX."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lucid.serialization.pickle_reader import Global, Persistent
 
 _MAX_DIMS = 32
 _MAX_SIZE = 2**31 - 1  # of a dimension, in MLX
-_MAX_KEY_LENGTH = 100  # of a storage; PyTorch's are numbers
-# Views may overlap and a stride may be 0, so tensors can be larger than the file. Not without bounds: whoever computes
-# with such a tensor pays for its size.
+_MAX_KEY_LENGTH = 100  # of a storage key; PyTorch's are numbers
+# Views may overlap and have stride 0, so tensors can be larger than the file. The limits bound the memory and time that
+# computing with such tensors takes.
 _SPARE_BYTES = 1 << 26
 _MAX_EXPANSION = 8
 
@@ -33,7 +33,7 @@ STORAGES = {
     "torch.ByteStorage": mx.uint8,
     "torch.BoolStorage": mx.bool_,
     "torch.ComplexFloatStorage": mx.complex64,
-    "torch.storage.UntypedStorage": mx.uint8,  # its tensors say their dtypes themselves
+    "torch.storage.UntypedStorage": mx.uint8,  # its tensors specify their own dtypes
 }
 _SHARED_DTYPE_NAMES = (
     *("float64", "float32", "float16", "bfloat16", "complex64", "bool"),
@@ -43,20 +43,20 @@ DTYPES = {f"torch.{name}": _checks.dtype("load", name) for name in _SHARED_DTYPE
 
 
 class ByteBudget:
-    """How many bytes a file of a given size may unfold to. Honest files need about as many as they have."""
+    """The number of bytes that a file of a given size may expand to. Valid files expand to about their size."""
 
     def __init__(self, file_size: int) -> None:
         self._left = _SPARE_BYTES + _MAX_EXPANSION * file_size
 
     def spend(self, size: int, what: str) -> None:
-        """Take ``size`` bytes off. Raises ValueError when there are not that many."""
+        """Subtract ``size`` bytes. Raises ValueError if the budget is exceeded."""
         self._left -= size
         if self._left < 0:
-            raise ValueError(f"it unfolds to far more bytes than it has: {what} would be {size:,} bytes")
+            raise ValueError(f"it expands to far more than its size: {what} would take {size:,} bytes")
 
 
 class Storages:
-    """Makes tensors. ``read(key)`` gives a storage's bytes; ``swapped`` says that they are big-endian."""
+    """Creates tensors. ``read(key)`` returns the bytes of a storage, in big-endian order if ``swapped``."""
 
     def __init__(self, read: Callable[[str], bytes], file_size: int, swapped: bool = False) -> None:
         self._read = read
@@ -65,17 +65,17 @@ class Storages:
         self._rows: dict[tuple[str, mx.Dtype], mx.array] = {}
 
     def tensor(self, arguments: Sequence[Any], typed: bool) -> Tensor:
-        """The tensor of PyTorch's ``_rebuild_tensor_v2``, or ``_v3`` which is ``typed``. Views share their storage.
+        """The tensor of PyTorch's ``_rebuild_tensor_v2``, or ``_v3`` if ``typed``. Views share their storage.
 
         Raises:
-            TypeError: PyTorch would not call it like this.
-            ValueError: the view leaves its storage, the storage is not there, or both are larger than the file allows.
+            TypeError: the arguments are not those of PyTorch.
+            ValueError: the view exceeds its storage, the storage is missing, or they exceed the byte budget.
         """
         if not 6 <= len(arguments) - typed <= 7:
             raise TypeError
         storage, offset, size, stride, _requires_grad, _hooks, *rest = arguments
         dtype = rest.pop(0) if typed else None
-        if any(rest):  # PyTorch notes there that the values are still to be negated or conjugated
+        if any(rest):  # metadata of lazy negation and conjugation
             raise ValueError("it holds a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
         sizes, strides = _non_negative_ints(size), _non_negative_ints(stride)
         [start] = _non_negative_ints((offset,))
@@ -90,17 +90,17 @@ class Storages:
         end = start + sum((one - 1) * step for one, step in zip(sizes, strides, strict=True)) + 1
         if end > row.size:
             raise ValueError(
-                f"it holds a tensor of size {sizes} with strides {strides} from value {start} on, which needs "
-                f"{end} values of a storage that has {row.size}"
+                f"it holds a tensor of size {sizes} with strides {strides} at offset {start}, which needs "
+                f"{end} values of a storage with {row.size}"
             )
-        # A dimension of size 1 may have any stride, even one that is no 64-bit integer.
+        # A dimension of size 1 may have any stride, even one that exceeds 64 bits.
         steps = [step if one > 1 else 0 for one, step in zip(sizes, strides, strict=True)]
-        # GPUs have no float64, not even for a view of it.
+        # GPUs do not support float64, not even views of it.
         stream = mx.cpu if row.dtype == mx.float64 else None
         return tape.wrap(mx.as_strided(row, sizes, steps, start, stream=stream))
 
     def _row(self, storage: Any, dtype: Any) -> mx.array:
-        """The values of a storage, one after the other."""
+        """The values of a storage as a one-dimensional array."""
         if not isinstance(storage, Persistent):
             raise TypeError
         key, own, count = parse_storage(storage)
@@ -113,7 +113,7 @@ class Storages:
             data = self._read(key)
             if len(data) != count * own.size or len(data) % wanted.size:
                 raise ValueError(
-                    f"storage {key!r} has {len(data)} bytes; {count} values of {own} are {count * own.size}"
+                    f"storage {key!r} has {len(data)} bytes, but {count} values of {own} take {count * own.size}"
                 )
             self._rows[key, wanted] = _values(data, wanted, self._swapped)
         return self._rows[key, wanted]
@@ -123,10 +123,10 @@ def parse_storage(node: Persistent) -> tuple[str, mx.Dtype, int]:
     """Key, dtype and number of values of the storage that ``node`` refers to.
 
     Raises:
-        TypeError: it refers to something else.
+        TypeError: ``node`` does not refer to a storage.
     """
     match node.identifier:
-        # The sixth is of PyTorch before 0.4: one storage as a part of another.
+        # The sixth item dates from PyTorch before 0.4: a storage as a view of another.
         case ("storage", Global(name=kind), str(key), str(), int(count)) | (
             "storage", Global(name=kind), str(key), str(), int(count), None
         ) if kind in STORAGES and count >= 0 and len(key) <= _MAX_KEY_LENGTH:  # fmt: skip
@@ -138,14 +138,14 @@ def _non_negative_ints(values: Any) -> tuple[int, ...]:
     if not isinstance(values, tuple | list) or not all(type(one) is int for one in values[:_MAX_DIMS]):
         raise TypeError
     if len(values) > _MAX_DIMS:
-        raise ValueError(f"it holds a tensor of {len(values)} dimensions; {_MAX_DIMS} are read")
+        raise ValueError(f"it holds a tensor of {len(values)} dimensions; at most {_MAX_DIMS} are supported")
     if any(one < 0 for one in values):
         raise ValueError(f"it holds a tensor with a negative size, stride or offset: {tuple(values)}")
     return tuple(values)
 
 
 def _values(data: bytes, dtype: mx.Dtype, swapped: bool) -> mx.array:
-    # NumPy has no bfloat16. A byte of a bool may be any number in a damaged file, and only 0 and 1 in an array.
+    # NumPy has no bfloat16. A bool byte in a damaged file may hold any number, but in an array only 0 and 1.
     stand_in = {mx.bfloat16: "uint16", mx.bool_: "uint8"}.get(dtype) or _checks.dtype_name(dtype)
     row = np.frombuffer(data, stand_in)
     if swapped:

@@ -15,34 +15,36 @@ from lucid._tensor import Tensor, as_array
 
 
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors, a ``state_dict()`` for instance, to a safetensors file.
+    """Write named tensors, such as a ``state_dict()``, to a safetensors file. The file is written atomically.
 
-    The file is complete or not there: it is written under a temporary name, synced and renamed.
+    Args:
+        tensors: Tensors or arrays by name; flatten nested dictionaries first.
+        path: The file, which must end with ``.safetensors``.
+        metadata: Strings to store with the tensors.
 
     Raises:
-        TypeError: a name or a value of ``metadata`` is not a string, or a tensor is of float64 or cannot become one
-            (nested dictionaries: flatten their names).
-        ValueError: the name of the file does not end with ``.safetensors``.
-        OSError: the disk is full, the folder is missing, or the like.
+        TypeError: a name or an entry of ``metadata`` is not a string, or a value is float64 or not a tensor.
+        ValueError: the file name does not end with ``.safetensors``.
+        OSError: writing failed, e.g. because the disk is full or the folder does not exist.
     """
     target = Path(path)
     if target.suffix != ".safetensors":
-        raise ValueError(f"save: the file must be called *.safetensors, got {target.name!r}")
+        raise ValueError(f"save: the file name must end with .safetensors, got {target.name!r}")
     arrays = {}
     for name, value in tensors.items():
         if not isinstance(name, str):
             raise TypeError(f"save: names must be strings, got {name!r}")
         if isinstance(value, Mapping):
-            raise TypeError(f"save: {name!r} is a dictionary; a safetensors file holds tensors under flat names")
+            raise TypeError(f"save: {name!r} is a dictionary; flatten it first, as safetensors files are not nested")
         arrays[name] = as_array(value)
         if arrays[name].dtype == mx.float64:
-            raise TypeError(
-                f"save: {name!r} is float64, which MLX does not write; convert it, with .float() for instance"
-            )
+            raise TypeError(f"save: {name!r} is float64, which MLX cannot save; convert it, e.g. with .float()")
     metadata = dict(metadata or {})
     for key, text in metadata.items():
         if not (isinstance(key, str) and isinstance(text, str)):
-            raise TypeError(f"save: metadata must hold strings alone, got {key!r}: {text!r}; json.dumps makes one")
+            raise TypeError(
+                f"save: metadata must map strings to strings, got {key!r}: {text!r}; convert values with json.dumps"
+            )
     try:
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             mx.save_safetensors(file, arrays, metadata)
@@ -51,11 +53,11 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
 
 
 def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The named tensors of a safetensors file, read when they are used, and the strings that were saved beside them.
+    """The named tensors of a safetensors file, read lazily, and its metadata.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not in the safetensors format, or cut off.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not in the safetensors format, or truncated.
     """
     source = Path(path)
     if not source.is_file():

@@ -1,4 +1,4 @@
-"""Tools around training: recomputing instead of storing."""
+"""Training utilities: activation checkpointing."""
 
 from lucid.utils._checkpoint import checkpoint
 

@@ -1,11 +1,11 @@
-"""Trade time for memory: forget what a function computed inside and compute it again when its gradient is due.
+"""Activation checkpointing: trade compute for memory by recomputing activations in the backward pass.
 
-Forward, the function runs as always and its graph is recorded, but only to learn which parameters it reached; then the
-graph is dropped and one node takes its place. Backward, the function runs again on the same values, is recorded, and is
-gone through at once. ``mx.depends`` makes MLX hold that back until the cotangents are there.
+In the forward pass the function runs and is recorded, but only to find the parameters it uses; the graph is then
+dropped and replaced by a single node. In the backward pass the function runs again on the same values, is recorded and
+differentiated. ``mx.depends`` delays the recomputation until the cotangents are available.
 
-A gradient that is to be differentiated further (``create_graph``) comes from ``mx.vjp`` of the function, as for any
-other operation, with ``mx.checkpoint`` around it.
+With ``create_graph`` the gradient comes from ``mx.vjp`` of the function wrapped in ``mx.checkpoint``, as for other
+operations.
 """
 
 from __future__ import annotations
@@ -37,14 +37,20 @@ class _Checkpoint(tape.Node):
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
-    """``function(*args, **kwargs)``, keeping only its inputs for the backward pass, which computes the rest again.
+    """Call ``function(*args, **kwargs)``, storing only its inputs; the backward pass recomputes the rest.
 
-    The gradients are those of the plain call, also for parameters that the function reaches without taking them as
-    arguments, and can be differentiated again. Random numbers are drawn once more from the same key, and autocast is as
-    it was. The function must return a tensor or a tuple of tensors. ``use_reentrant`` is accepted for PyTorch's sake.
+    Gradients are those of a plain call, also for parameters that are not arguments, and can be differentiated again.
+    The recomputation draws the same random numbers and uses the same autocast dtype.
+
+    Args:
+        function: Returns a tensor or a tuple of tensors.
+        *args: Arguments of ``function``.
+        use_reentrant: Accepted for compatibility with PyTorch.
+        **kwargs: Keyword arguments of ``function``.
 
     Raises:
-        TypeError: the function returns something else.
+        TypeError: ``function`` returns other objects than tensors.
+        RuntimeError: ``function`` uses a computed tensor that requires gradients but is not an argument.
     """
     key, start, low = random.get_state()._array, tape.newest(), tape.autocast_dtype()
     out = function(*args, **kwargs)
@@ -59,7 +65,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     if not inputs and not leaves:
         return out
 
-    # The recorded closure holds arrays: a tensor would bring its own record, and live as long as the graph.
+    # The node holds arrays: tensors would keep their own graph alive.
     count, places = len(inputs), {id(t): i for i, t in enumerate(inputs)}
     held = [_to_array(a, places) for a in args]
     held_kwargs = {name: _to_array(a, places) for name, a in kwargs.items()}
@@ -94,7 +100,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
 
 
 class _HeldTensor(NamedTuple):
-    """A tensor among the arguments: its place among the inputs that need a gradient (-1: none), and its value."""
+    """A tensor argument: its index among the inputs that require gradients (or -1), and its value."""
 
     place: int
     array: mx.array
@@ -112,7 +118,7 @@ def _to_tensor(value: Any, inputs: Sequence[Tensor]) -> Any:
 
 @contextmanager
 def _substituted(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> Iterator[None]:
-    """Give the leaves the values that they had, and no hooks: these run when the gradient is complete."""
+    """Temporarily give the leaves their recorded values, without hooks, which run when the gradient is complete."""
     before = [(leaf._array, leaf._hooks) for leaf in leaves]
     try:
         for leaf, array in zip(leaves, arrays, strict=True):
@@ -124,7 +130,7 @@ def _substituted(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> I
 
 
 def _captured_leaves(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:
-    """The leaves that the graph recorded since ``start`` ends in, besides ``inputs``."""
+    """The leaves, other than ``inputs``, of the graph recorded since ``start``."""
     borders = {tape.edge_of(t) for t in inputs if t._node is not None}
     known = {id(t) for t in inputs}
     leaves: list[tape.TensorBase] = []
@@ -140,7 +146,7 @@ def _captured_leaves(outputs: list[Tensor], inputs: list[Tensor], start: int) ->
             if edge[0].serial < start:
                 raise RuntimeError(
                     f"checkpoint: the function uses a tensor that was computed outside by '{edge[0].name}' and "
-                    "requires grad; pass it as an argument, so that its gradient is found"
+                    "requires grad; pass it as an argument, so that it receives its gradient"
                 )
             seen.add(edge[0])
             stack.extend(edge[0].edges or ())

@@ -1,4 +1,4 @@
-"""lucid.amp.autocast: which operation gives which dtype, and that gradients arrive as if nothing had happened."""
+"""lucid.amp.autocast: the dtype of every operation, and gradients in the dtype of the parameters."""
 
 import importlib
 import json
@@ -17,18 +17,18 @@ from lucid.utils import checkpoint
 from tests.reference import amp_cases
 
 RECORDED = json.loads(amp_cases.FILE.read_text())
-# PyTorch's CPU leaves these in bfloat16 and sums in float32 inside; its CUDA gives most of them in float32. In Lucid
-# the same rule holds on every device: norms, probabilities, reductions, exponentials and powers are float32.
+# PyTorch on CPU returns these in bfloat16 and accumulates in float32; on CUDA most of them return float32. Lucid has
+# the same rule on every device: norms, probabilities, reductions, exponentials and powers return float32.
 HIGHER = {
     "layer_norm", "layer_norm with float32 weight", "group_norm", "softmax", "log_softmax", "sum", "mean", "var",
     "cumsum", "cumprod", "norm", "logsumexp", "exp", "log", "pow", "rsqrt", "softplus",
 }  # fmt: skip
-# PyTorch's CPU forgets these two; they are matrix products like the others.
+# PyTorch on CPU omits these two, although they are matrix products too.
 LOWER = {"mv", "dot"}
 
 
 @pytest.mark.parametrize("case", amp_cases.CASES)
-def test_dtypes_are_those_of_pytorch_but_for_the_stated_ones(case):
+def test_dtypes_match_pytorch_except_for_the_listed_ones(case):
     got = amp_cases.run(lucid, case, lucid.tensor)
     if case in HIGHER:
         assert (got, RECORDED[case]) == ("float32", "bfloat16")
@@ -39,7 +39,7 @@ def test_dtypes_are_those_of_pytorch_but_for_the_stated_ones(case):
 
 
 def operations():
-    """The names of all operations, by the module that has them."""
+    """The names of all operations, by module."""
     modules = [importlib.import_module(f"lucid.ops.{info.name}") for info in pkgutil.iter_modules(ops.__path__)]
     return {
         module.__name__.rpartition(".")[2]: {
@@ -59,7 +59,7 @@ def test_the_lists_name_operations_and_every_operation_of_their_families():
     for family in ("normalization", "loss", "linalg"):
         assert found[family] - {"multiply"} <= _precision.HIGH, family
     chosen = {"max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any", "all", "count_nonzero", "median",
-              "kthvalue"}  # fmt: skip  # they round nothing
+              "kthvalue"}  # fmt: skip  # these do not round
     assert found["reduction"] - chosen <= _precision.HIGH
 
 
@@ -87,13 +87,13 @@ def gradients(inside, **options):
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(lucid.bfloat16, 3e-2), (lucid.float16, 4e-3)])
-def test_loss_gradients_and_buffers_stay_float32_and_near_those_without(dtype, rtol):
+def test_loss_gradients_and_buffers_stay_float32_and_close(dtype, rtol):
     plain_loss, plain, _ = gradients(False, enabled=False)
     loss, found, model = gradients(False, dtype=dtype)
     assert loss.dtype == lucid.float32 and abs(loss.item() - plain_loss.item()) < rtol * plain_loss.item()
     for name, gradient in found.items():
         assert gradient.dtype == lucid.float32
-        # The first bias moves nothing: batch norm takes it away, and what is left is rounding.
+        # Batch norm cancels the first bias, so its gradient is only rounding error.
         scale = max(plain[name].abs().max().item(), 1e-3 if name == "0.bias" else 0.0)
         assert (gradient - plain[name]).abs().max().item() < 4 * rtol * scale + (5e-3 if name == "0.bias" else 0), name
     assert {tensor.dtype for tensor in model.state_dict().values()} <= {lucid.float32, lucid.int64}
@@ -112,7 +112,7 @@ def test_the_cast_is_a_rounding_of_both_operands(dtype):
 
 
 def test_kernels_keep_their_own_gradients():
-    """Those of the kernels, which an ordinary backward pass asks for, and those of mx.vjp, for a second derivative."""
+    """The declared ones in an ordinary backward pass, and those of mx.vjp for a second derivative."""
     x, w = lucid.randn(2, 5, 6, 3, requires_grad=True), lucid.randn(3, 1, 3, 3, requires_grad=True)
     bias = lucid.randn(3, requires_grad=True)
     with lucid.autocast():
@@ -153,7 +153,7 @@ def test_hooks_and_functions_run_backward_without_autocast():
     assert seen == [True, lucid.float32, False]
 
 
-def test_operands_that_are_no_tensors_are_cast_as_well():
+def test_operands_other_than_tensors_are_cast_too():
     x = lucid.randn(2, 3)
     with lucid.autocast():
         assert (x @ np.ones((3, 2))).dtype == lucid.bfloat16
@@ -161,7 +161,7 @@ def test_operands_that_are_no_tensors_are_cast_as_well():
         assert F.linear(x, weight=lucid.ones(2, 3), bias=lucid.ones(2)).dtype == lucid.bfloat16
 
 
-def test_float64_and_whole_numbers_are_left_alone():
+def test_float64_and_integers_are_not_cast():
     with lucid.device("cpu"), lucid.autocast():
         double = lucid.ones(2, 2, dtype=lucid.float64)
         assert (double @ double).dtype == lucid.float64
@@ -171,7 +171,7 @@ def test_float64_and_whole_numbers_are_left_alone():
         assert whole.sum().dtype == lucid.int64
 
 
-def test_it_nests_and_can_be_turned_off_inside():
+def test_nesting_and_disabling():
     x = lucid.ones(2, 2)
     with lucid.autocast():
         with lucid.autocast(enabled=False):
@@ -182,7 +182,7 @@ def test_it_nests_and_can_be_turned_off_inside():
     assert (x @ x).dtype == lucid.float32
 
 
-def test_an_error_inside_turns_it_off():
+def test_an_error_inside_ends_it():
     with pytest.raises(ZeroDivisionError), lucid.autocast():
         raise ZeroDivisionError
     assert not lucid.is_autocast_enabled()
@@ -199,7 +199,7 @@ def test_as_a_decorator():
     assert not lucid.is_autocast_enabled()
 
 
-def test_other_threads_are_not_touched():
+def test_other_threads_are_not_affected():
     seen = []
     with lucid.autocast():
         thread = threading.Thread(target=lambda: seen.append(lucid.is_autocast_enabled()))
@@ -208,7 +208,7 @@ def test_other_threads_are_not_touched():
     assert seen == [False]
 
 
-def test_a_checkpoint_is_computed_again_in_the_same_precision():
+def test_a_checkpoint_is_recomputed_in_the_same_precision():
     results, dtypes = [], []
     for run in (lambda f, *a: f(*a), checkpoint):
         lucid.manual_seed(2)
@@ -228,7 +228,7 @@ def test_a_checkpoint_is_computed_again_in_the_same_precision():
 
 
 def train_on_digits(low):
-    """The loss of the last epoch, and the dtypes of what training keeps."""
+    """The loss of the last epoch, and the dtypes of the training state."""
     digits = Digits()
     images = [digits[i] for i in range(256)]
     x = lucid.tensor(np.stack([one for one, _ in images]).astype(np.float32) / Digits.max_value)
@@ -257,7 +257,7 @@ def test_convnext_in_bfloat16_trains_to_the_loss_of_float32():
     assert dtypes == {lucid.float32}
 
 
-def test_a_compiled_function_computes_in_the_precision_of_its_caller():
+def test_a_compiled_function_uses_its_callers_precision():
     w = lucid.randn(4, 3)
     product = lucid.compile(lambda x: x @ w)
     x = lucid.randn(2, 4)
@@ -289,7 +289,7 @@ def test_without_recording():
     assert logits.dtype == lucid.bfloat16 and not logits.requires_grad
 
 
-def test_writing_keeps_the_dtype_of_what_is_written():
+def test_in_place_writes_keep_the_dtype():
     x = lucid.ones(2, 2)
     half = lucid.ones(2, dtype=lucid.bfloat16)
     with lucid.autocast():
@@ -303,7 +303,11 @@ def test_writing_keeps_the_dtype_of_what_is_written():
     [
         ({"dtype": lucid.float32}, ValueError, "autocast: dtype must be float16 or bfloat16, got float32"),
         ({"dtype": "fp16"}, TypeError, "autocast: dtype must be one of .*, got 'fp16'"),
-        ({"device_type": lucid.float16}, TypeError, "autocast: device_type must be a string, got .*a dtype is dtype="),
+        (
+            {"device_type": lucid.float16},
+            TypeError,
+            "autocast: device_type must be a string, got .*pass a dtype as dtype=",
+        ),
         ({"device_type": "tpu"}, ValueError, "autocast: device_type must be 'cpu', .* or 'mps', got 'tpu'"),
     ],
 )
@@ -312,6 +316,6 @@ def test_wrong_arguments_are_named(arguments, error, message):
         lucid.amp.autocast(**arguments)
 
 
-def test_the_dtypes_have_names_that_the_record_uses():
+def test_dtype_names_match_the_record():
     assert set(RECORDED.values()) <= {dtype_name(lucid.float32), dtype_name(lucid.bfloat16)}
     assert set(RECORDED) == set(amp_cases.CASES)

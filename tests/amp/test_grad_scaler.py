@@ -1,4 +1,4 @@
-"""lucid.amp.GradScaler: PyTorch's steps, scales and schedules, and skipped steps that leave no trace."""
+"""lucid.amp.GradScaler matches PyTorch, and skipped steps change nothing."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ RECORDED = np.load(scaler_cases.FILE)
 
 
 @pytest.mark.parametrize("case", scaler_cases.CASES, ids=lambda case: case.name)
-def test_steps_scales_and_schedules_are_those_of_pytorch(case):
+def test_steps_scales_and_schedules_match_pytorch(case):
     found = case.run(lucid, lucid.tensor)
     want = {key: RECORDED[f"{case.name}|{key}"] for key in found}
     np.testing.assert_array_equal(found["scale"], want["scale"])
@@ -48,7 +48,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-def test_a_skipped_step_leaves_everything_bit_for_bit(name, value):
+def test_a_skipped_step_changes_nothing(name, value):
     lucid.manual_seed(0)
     params = [lucid.randn(3, 5, requires_grad=True), lucid.randn(1, 7, requires_grad=True)]
     optimizer = getattr(lucid.optim, name)(params, **OPTIMIZERS[name])
@@ -71,7 +71,7 @@ def test_a_skipped_step_leaves_everything_bit_for_bit(name, value):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_first_step_that_is_skipped_changes_nothing_later(name):
+def test_a_skipped_first_step_has_no_later_effect(name):
     results = []
     for broken in (True, False):
         lucid.manual_seed(0)
@@ -91,7 +91,7 @@ def test_a_first_step_that_is_skipped_changes_nothing_later(name):
     np.testing.assert_array_equal(*results)
 
 
-def test_parameters_that_are_passed_over_keep_their_step_counts():
+def test_skipped_parameters_keep_their_step_counts():
     a, b = lucid.ones(2, requires_grad=True), lucid.ones(3, requires_grad=True)
     optimizer, scaler = lucid.optim.Adam([a, b]), GradScaler()
     for graded, broken in (((a, b), False), ((a,), True), ((a,), False), ((b,), False), ((a, b), True)):
@@ -128,7 +128,7 @@ def test_gradients_can_be_clipped_between_unscale_and_step():
     np.testing.assert_allclose(p.numpy(force=True), [-0.5] * 4, rtol=1e-5)
 
 
-def test_gradients_that_two_tensors_share_are_divided_once():
+def test_shared_gradients_are_unscaled_once():
     class Both(lucid.autograd.Function):
         @staticmethod
         def forward(ctx, a, b):
@@ -155,7 +155,7 @@ def test_bfloat16_gradients_and_parameters_without_elements():
     assert half.dtype == lucid.bfloat16 and half.tolist() == [0.0] * 3
 
 
-def test_not_enabled_it_is_not_there():
+def test_a_disabled_scaler_has_no_effect():
     p = lucid.ones(2, requires_grad=True)
     optimizer, scaler = lucid.optim.SGD([p], lr=1.0), GradScaler(enabled=False)
     loss = p.sum()
@@ -169,7 +169,7 @@ def test_not_enabled_it_is_not_there():
     scaler.load_state_dict({})
 
 
-def test_the_state_goes_through_json_and_keeps_the_tensors():
+def test_the_state_survives_json_and_keeps_the_tensors():
     p = lucid.ones(2, requires_grad=True)
     optimizer, scaler = lucid.optim.SGD([p], lr=0.1), GradScaler("cuda", 32.0, growth_interval=5)
     for value in (np.nan, 1.0, 1.0):
@@ -197,7 +197,7 @@ def test_the_scale_can_be_set():
 
 
 def test_nothing_is_evaluated_in_the_loop():
-    """1000 steps that read nothing: the scale must not become a graph of 1000 links."""
+    """In 1000 unread steps the scale must not become a chain of 1000 operations."""
     p = lucid.ones(2, requires_grad=True)
     optimizer, scaler = lucid.optim.SGD([p], lr=1e-3), GradScaler(growth_interval=100)
     for _ in range(1000):
@@ -214,22 +214,26 @@ def problem():
     return p, lucid.optim.SGD([p], lr=0.1), GradScaler()
 
 
-def test_calls_in_the_wrong_order_are_named():
+def test_calls_in_the_wrong_order_are_refused():
     p, optimizer, scaler = problem()
-    with pytest.raises(RuntimeError, match=r"GradScaler.update: call step\(optimizer\) first"):
+    with pytest.raises(
+        RuntimeError, match=r"GradScaler.update: no gradients were checked; call step\(optimizer\) first"
+    ):
         scaler.update()
     with pytest.raises(RuntimeError, match=r"no parameter of the optimizer has a gradient; call scale\(loss\)"):
         scaler.step(optimizer)
     scaler.scale(p.sum()).backward()
     scaler.unscale_(optimizer)
-    with pytest.raises(RuntimeError, match=r"unscale_: unscale_\(\) was called for this optimizer already; update\(\)"):
+    with pytest.raises(
+        RuntimeError, match=r"unscale_: unscale_\(\) was already called for this optimizer since the last update\(\)"
+    ):
         scaler.unscale_(optimizer)
-    with pytest.raises(RuntimeError, match=r"GradScaler.step: a closure would compute"):
+    with pytest.raises(RuntimeError, match=r"GradScaler.step: closures are not supported"):
         scaler.step(optimizer, lambda: p.sum())
     scaler.step(optimizer)
-    with pytest.raises(RuntimeError, match=r"unscale_: step\(\) was called for this optimizer already"):
+    with pytest.raises(RuntimeError, match=r"unscale_: step\(\) was already called for this optimizer"):
         scaler.unscale_(optimizer)
-    with pytest.raises(RuntimeError, match=r"step: step\(\) was called for this optimizer already; update\(\) comes"):
+    with pytest.raises(RuntimeError, match=r"step: step\(\) was already called for this optimizer since the last"):
         scaler.step(optimizer)
     scaler.update()
 
@@ -238,7 +242,7 @@ def test_float16_gradients_are_refused():
     half = lucid.ones(2, dtype=lucid.float16, requires_grad=True)
     optimizer, scaler = lucid.optim.SGD([half], lr=0.1), GradScaler()
     half.grad = lucid.ones(2, dtype=lucid.float16)
-    with pytest.raises(ValueError, match="gradient of parameter 0 is float16 .* keep the parameters float32"):
+    with pytest.raises(ValueError, match="gradient of parameter 0 is float16 .* keep parameters in float32"):
         scaler.unscale_(optimizer)
     assert half.grad.tolist() == [1.0, 1.0]
 
@@ -246,7 +250,7 @@ def test_float16_gradients_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"device": 1024.0}, TypeError, r"device must be a string, got 1024\.0; a scale is init_scale="),
+        ({"device": 1024.0}, TypeError, r"device must be a string, got 1024\.0; pass a scale as init_scale="),
         ({"init_scale": 0}, ValueError, "init_scale must be above 0, got 0"),
         ({"init_scale": "big"}, TypeError, "init_scale must be a number, got 'big'"),
         ({"growth_factor": 1.0}, ValueError, r"growth_factor must be above 1, got 1\.0"),
@@ -255,25 +259,27 @@ def test_float16_gradients_are_refused():
         ({"growth_interval": 0}, ValueError, "growth_interval must be at least 1, got 0"),
     ],
 )
-def test_wrong_options_are_named(arguments, error, message):
+def test_invalid_options_are_named(arguments, error, message):
     with pytest.raises(error, match=f"GradScaler: {message}"):
         GradScaler(**arguments)
 
 
-def test_other_wrong_arguments_are_named():
+def test_other_invalid_arguments_are_named():
     p, _, scaler = problem()
-    with pytest.raises(TypeError, match=r"GradScaler.scale: wanted a tensor or a list or tuple of them, got float"):
+    with pytest.raises(
+        TypeError, match=r"GradScaler.scale: expected a tensor or a list or tuple of tensors, got float"
+    ):
         scaler.scale(1.0)
-    with pytest.raises(TypeError, match=r"GradScaler.step: wanted a lucid.optim.Optimizer, got Tensor"):
+    with pytest.raises(TypeError, match=r"GradScaler.step: expected a lucid.optim.Optimizer, got Tensor"):
         scaler.step(p)
     with pytest.raises(ValueError, match=r"GradScaler.update: new_scale must be above 0, got -1"):
         scaler.update(-1)
     with pytest.raises(
-        ValueError, match=r"new_scale must be a number or a tensor of one, got shape \(2,\) and float32"
+        ValueError, match=r"new_scale must be a number or a tensor with one element, got shape \(2,\) and float32"
     ):
         scaler.update(p)
     good = scaler.state_dict()
-    with pytest.raises(ValueError, match=r"got nothing; that of a scaler that is not enabled is empty"):
+    with pytest.raises(ValueError, match=r"got nothing; the state of a disabled scaler is empty"):
         scaler.load_state_dict({})
     with pytest.raises(ValueError, match=r"load_state_dict: the state must have .*scale; got lr"):
         scaler.load_state_dict({"lr": 1})
@@ -283,7 +289,7 @@ def test_other_wrong_arguments_are_named():
 
 
 def trained(steps, low, scaler):
-    """A small classifier after ``steps`` steps: losses, scales, which steps moved the weights, and the optimizer."""
+    """A small classifier after ``steps`` steps: losses, scales, which steps changed the weights, and the optimizer."""
     lucid.manual_seed(0)
     rng = np.random.default_rng(0)
     inputs = lucid.tensor(rng.normal(size=(32, 8)).astype(np.float32))
@@ -306,7 +312,7 @@ def trained(steps, low, scaler):
 
 
 def test_float16_training_skips_the_overflow_and_recovers():
-    """A scale that overflows float16 at first: steps are skipped until it fits, then the losses are float32's."""
+    """The initial scale overflows float16: steps are skipped until it fits, then the losses match float32."""
     losses, scales, moved, optimizer = trained(40, True, GradScaler(init_scale=2.0**24, growth_interval=10))
     skipped = moved.index(True)
     assert skipped >= 1 and scales[:skipped] == [2.0 ** (23 - i) for i in range(skipped)]
@@ -322,8 +328,8 @@ def test_float16_training_skips_the_overflow_and_recovers():
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_overflows_inside_a_compiled_step_skip_it_too(compiled):
-    """One trace serves steps that are taken and steps that are skipped: which one it is, is decided on the device."""
+def test_overflows_skip_compiled_steps(compiled):
+    """Taken and skipped steps share one trace, as the decision is made on the device."""
     lucid.manual_seed(0)
     model = nn.Linear(3, 2)
     optimizer, scaler = lucid.optim.Adam(model.parameters(), lr=0.1), GradScaler(init_scale=64.0, growth_interval=3)
@@ -351,10 +357,10 @@ def test_overflows_inside_a_compiled_step_skip_it_too(compiled):
     moved = [not np.array_equal(a, b) for a, b in itertools.pairwise(weights)]
     assert moved == [True, True, False, True, True, True, True]
     if compiled:
-        assert run.retraces.count <= 1  # the optimizer's state comes to be in the first step
+        assert run.retraces.count <= 1  # the first step creates the optimizer's state
 
 
-def test_a_trace_that_failed_leaves_the_scaler_as_it_was():
+def test_a_failed_trace_leaves_the_scaler_unchanged():
     p = lucid.ones(2, requires_grad=True)
     optimizer, scaler = lucid.optim.SGD([p], lr=0.5), GradScaler(init_scale=4.0)
     failing = True

@@ -5,7 +5,7 @@ from lucid.distributed import group
 
 @pytest.fixture(autouse=True)
 def outside(monkeypatch):
-    """Every test starts outside of a group, also where the tests themselves run under a launcher."""
+    """Every test starts without a group, even if the tests themselves run under a launcher."""
     monkeypatch.setattr(group, "_group", None)
     monkeypatch.setattr(group, "_former", None)
     monkeypatch.setattr(group, "read_launch", lambda: None)
@@ -13,7 +13,7 @@ def outside(monkeypatch):
 
 @pytest.fixture
 def as_rank(monkeypatch):
-    """Make this process rank ``rank`` of ``size``, in name: nothing is sent."""
+    """Pretend that this process is rank ``rank`` of ``size``; nothing is sent."""
 
     def become(rank, size):
         monkeypatch.setattr(group, "_group", group.ProcessGroup(rank, size, "ring"))

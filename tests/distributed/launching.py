@@ -1,4 +1,4 @@
-"""Processes that work together, started on this machine the three ways people start them."""
+"""Start cooperating processes on this machine: through environment variables, mlx.launch or mpirun."""
 
 import contextlib
 import json
@@ -28,9 +28,9 @@ needs_mpi = pytest.mark.skipif(
 
 
 def free_ports(count):
-    """Ports in a row that nobody listens on."""
+    """Consecutive free ports."""
     for _ in range(1000):
-        # Below those that systems give to outgoing connections, and elsewhere than other tests that run beside these.
+        # Below the ephemeral ports, and random because other tests may run at the same time.
         start = random.SystemRandom().randrange(20000, 32000)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(start, start + count):
@@ -45,7 +45,7 @@ def environment(**variables):
 
 
 def start_ring(size, folder, program, *arguments, ranks=None):
-    """The processes of a ring, started by MLX's environment variables alone; of all ``ranks`` where none are named."""
+    """Start the processes of a ring through MLX's environment variables; all ranks unless ``ranks`` are given."""
     hosts = folder / "hosts.json"
     hosts.write_text(json.dumps([[f"127.0.0.1:{port}"] for port in free_ports(size)]))
     return [
@@ -55,7 +55,7 @@ def start_ring(size, folder, program, *arguments, ranks=None):
 
 
 def finish(processes):
-    """Exit code, standard output and standard error of each; what takes too long is killed, with all it has started."""
+    """Exit code, standard output and standard error of each; on a timeout all are killed with their children."""
     deadline = time.monotonic() + TIMEOUT_S
     results = []
     try:
@@ -82,24 +82,24 @@ def run_ring(size, folder, program, *arguments):
 
 
 def run_launcher(size, folder, program, *arguments):
-    """``mlx.launch -n size -- python program``. It gives exit code 0 whatever happens."""
+    """``mlx.launch -n size -- python program``, which always exits with code 0."""
     return launch(size, [sys.executable, program, *arguments])
 
 
 def launch(size, command):
-    """``mlx.launch -n size -- command``, on ports of its own: MLX lets two rings open the same, and mixes them up."""
+    """``mlx.launch -n size -- command`` on unique ports: MLX lets two rings share ports and mixes them up."""
     options = ["-n", size, "--backend", "ring", "--starting-port", free_ports(size)[0]]
     return _run([LAUNCHER, *options, "--", *command])
 
 
 def run_mpi(size, folder, program, *arguments):
-    # One machine needs no ssh, but mpirun wants a program in its place.
+    # A single machine needs no ssh, but mpirun requires some program in its place.
     command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--mca", "plm_rsh_agent", "false", "-np", size]
     return _run([*command, sys.executable, program, *arguments])
 
 
 def _run(command):
-    # mlx.launch reads its input without a pause when there is nothing to come: it gets a pipe that stays open.
+    # mlx.launch polls a closed stdin in a busy loop, so it gets a pipe that stays open.
     reading, writing = os.pipe()
     try:
         return finish([_started(command, environment(), stdin=reading)])
@@ -117,5 +117,5 @@ def _started(command, variables, stdin=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # to be killed with its children
+        start_new_session=True,  # so that it can be killed with its children
     )

@@ -1,6 +1,6 @@
-"""What each process does in the tests, and what a test does alone to compare: ``python program.py OUT BACKEND``.
+"""Run by every process of a test, and by the test alone for comparison: ``python program.py OUT BACKEND``.
 
-Every rank writes what it has found to ``OUT/RANK.npz``; what all must agree on is checked by the test.
+Every rank writes its results to ``OUT/RANK.npz``, which the test compares.
 """
 
 import sys
@@ -15,7 +15,7 @@ from lucid import data, metrics, models, nn, optim
 from lucid import distributed as dist
 from lucid.data import augment
 
-SAMPLES, BATCH = 29, 12  # 12, 12 and 5: of the last batch three ranks have 2, 2 and 1
+SAMPLES, BATCH = 29, 12  # 12, 12 and 5: three ranks get 2, 2 and 1 samples of the last batch
 EPOCHS, TRAIN_BATCH = 3, 84  # 1,442 = 17 * 84 + 14
 
 
@@ -33,27 +33,27 @@ def samples():
 
 
 def shared_batches(dataset, batch_size, **options):
-    """This rank's part of batches of ``batch_size``; alone, all of them."""
+    """This rank's share of batches of ``batch_size``; all of them for a single process."""
     sampler = dist.DistributedBatchSampler(dataset, batch_size // dist.get_world_size(), **options)
     return data.DataLoader(dataset, batch_sampler=sampler)
 
 
 def gradients():
-    """The weights at the start and the gradients of each batch, as vectors."""
+    """The initial weights and the gradients of each batch, as vectors."""
     model = convnext(seed=dist.get_rank())
     dist.broadcast_parameters(model)
     found = [np.concatenate([p.detach().numpy().reshape(-1) for p in model.parameters()])]
     for images, labels in shared_batches(samples(), BATCH, shuffle=False):
         model.zero_grad()
         F.cross_entropy(model(images), labels).backward()
-        # So small that large weights have a message each and the others share some.
+        # So small that large weights are sent alone and the others share messages.
         dist.average_gradients(model.parameters(), num_samples=len(labels), bucket_mb=0.001)
         found.append(np.concatenate([p.grad.numpy().reshape(-1) for p in model.parameters()]))
     return np.stack(found)
 
 
 def compiled_weights():
-    """The weights of a linear layer after each step, loss and gradients within ``lucid.compile``."""
+    """The weights of a linear layer after each compiled training step."""
     lucid.manual_seed(0)
     model = nn.Linear(64, 10)
     optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
@@ -76,7 +76,7 @@ def compiled_weights():
 
 
 def trained_accuracy():
-    """A small ConvNeXt on the digits: the share of test images that are right, and the confusion matrix."""
+    """Test accuracy and confusion matrix of a small ConvNeXt on the digits."""
     train_set, test_set = data.Digits(train=True), data.Digits(train=False)
     prepare = augment.Normalize((0.3051,), (0.3762,), train_set.max_value)
     model = convnext(seed=3)
@@ -102,7 +102,7 @@ def trained_accuracy():
 
 
 def collectives():
-    """Collectives whose results are known: they are checked right here, on every rank."""
+    """Collectives with known results, checked on every rank."""
     rank, size = dist.get_rank(), dist.get_world_size()
     ranks = np.arange(size)
     for op, wanted in (("sum", ranks.sum()), ("mean", ranks.mean()), ("max", size - 1), ("min", 0)):
@@ -119,7 +119,7 @@ def collectives():
     dist.all_gather(places, lucid.tensor([float(rank), 1.0]))
     assert [one.tolist() for one in places] == [[r, 1] for r in ranks]
 
-    # Bit by bit: the sign of zero, NaN, and values that a sum would round.
+    # Bit for bit: the sign of zero, NaN, and values that a sum would round.
     values = lucid.tensor([-0.0, float("nan"), 1e-40, float(rank)])
     dist.broadcast(values, src=size - 1)
     wanted = np.array([-0.0, np.nan, 1e-40, size - 1], np.float32)
@@ -135,11 +135,11 @@ def collectives():
     dist.average_gradients([half], num_samples=100)  # 100 * 1000 would overflow
     np.testing.assert_allclose(half.grad.numpy(), [1000, ranks.mean(), 60], rtol=1e-3)
     half.grad = lucid.tensor([float("nan") if rank else 3.0] * 3, dtype="float16")
-    dist.average_gradients([half], num_samples=0 if rank else 5)  # the others have nothing to say
+    dist.average_gradients([half], num_samples=0 if rank else 5)  # the others have no samples
     assert half.grad.tolist() == [3, 3, 3]
 
     summed = lucid.compile(lambda tensor: dist.all_reduce(tensor * 2))(lucid.ones(2))
-    if rank == 0:  # what the others do not look at, they have to send all the same
+    if rank == 0:  # the other ranks must send even though they do not read the result
         assert summed.tolist() == [2 * size, 2 * size]
 
     lucid.manual_seed(0)
@@ -149,13 +149,13 @@ def collectives():
     assert all(one.tolist() == same.tolist() for one in dist.all_gather(same))
     assert len({tuple(one.tolist()) for one in drawn}) == size
 
-    with pytest.raises(ValueError, match="rank 1 holds 1 tensors and rank 0 2"):
+    with pytest.raises(ValueError, match="the 1 tensors of rank 1 and the 2 tensors of rank 0 differ"):
         dist.broadcast_parameters([lucid.zeros(3)] if rank else [lucid.zeros(3), lucid.zeros(2)])
     dist.barrier()
 
 
 def seen():
-    """The indices that this rank's loaders give in two epochs, of a set that three ranks cannot share evenly."""
+    """The indices of this rank's loaders over two epochs, for a dataset size that three does not divide."""
     dataset = data.TensorDataset(np.arange(53))
     single = data.DataLoader(dataset, 4, sampler=dist.DistributedSampler(dataset, seed=2))
     batches = data.DataLoader(dataset, batch_sampler=dist.DistributedBatchSampler(dataset, 4, seed=2))
@@ -172,9 +172,9 @@ def main(out, backend):
         out / f"{dist.get_rank()}.npz", gradients=gradients(), compiled=compiled_weights(), accuracy=accuracy,
         confusion=confusion, **indices,
     )  # fmt: skip
-    gradients()  # still under way when the process leaves
+    gradients()  # still pending when the process leaves
     if backend == "ring":
-        dist.destroy_process_group()  # else the end of the program does it
+        dist.destroy_process_group()  # otherwise done at exit
         assert not dist.is_initialized() and dist.get_world_size() == 1
 
 

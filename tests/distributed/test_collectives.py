@@ -1,4 +1,4 @@
-"""What collectives do among several processes is in program.py, which test_program.py starts."""
+"""Collectives in a single process; program.py, started by test_program.py, covers several."""
 
 import mlx.core as mx
 import pytest
@@ -9,7 +9,7 @@ from lucid import metrics, nn, optim
 from lucid.distributed.collectives import apply_flattened, bucket_indices
 
 
-def test_alone_collectives_change_nothing():
+def test_collectives_of_a_single_process_change_nothing():
     tensor = lucid.tensor([1.0, 2.0])
     array = tensor.mlx
     assert dist.all_reduce(tensor, "mean") is tensor
@@ -26,18 +26,18 @@ def test_alone_collectives_change_nothing():
     dist.barrier()
 
 
-def test_broadcast_parameters_takes_whatever_holds_tensors():
+def test_broadcast_parameters_accepts_all_owners_of_tensors():
     model = nn.Linear(2, 3)
     dist.broadcast_parameters(
         model, optim.AdamW(model.parameters()), model.state_dict(), [lucid.zeros(2)], lucid.zeros(1), metrics.Accuracy()
     )
-    with pytest.raises(TypeError, match="broadcast_parameters: wanted modules, optimizers or tensors, got int"):
+    with pytest.raises(TypeError, match="broadcast_parameters: expected modules, optimizers or tensors, got int"):
         dist.broadcast_parameters(model, 3)
-    with pytest.raises(TypeError, match="wanted modules, optimizers or tensors, got str"):
+    with pytest.raises(TypeError, match="expected modules, optimizers or tensors, got str"):
         dist.broadcast_parameters(["weight"])
 
 
-def test_collectives_refuse_what_they_cannot_send():
+def test_collectives_refuse_invalid_arguments():
     with pytest.raises(
         TypeError, match=r"all_reduce: tensor must be a Tensor, got float; lucid.tensor\(...\) makes one"
     ):
@@ -46,13 +46,13 @@ def test_collectives_refuse_what_they_cannot_send():
         dist.all_reduce(lucid.zeros(1), "product")
     with pytest.raises(TypeError, match="all_reduce: the mean needs a floating-point tensor, got int32"):
         dist.all_reduce(lucid.tensor([1, 2], dtype="int32"), dist.ReduceOp.AVG)
-    with pytest.raises(RuntimeError, match=r"all_reduce: no gradient passes between ranks; take tensor.detach\(\)"):
+    with pytest.raises(RuntimeError, match=r"all_reduce: gradients do not flow between ranks; use tensor.detach\(\)"):
         dist.all_reduce(lucid.zeros(1, requires_grad=True) * 2)
     with pytest.raises(ValueError, match="broadcast: src must be a rank from 0 to 0, got 1"):
         dist.broadcast(lucid.zeros(1), src=1)
     with pytest.raises(ValueError, match="broadcast_parameters: src must be a rank from 0 to 0, got -1"):
         dist.broadcast_parameters(lucid.zeros(1), src=-1)
-    with pytest.raises(ValueError, match="all_gather: tensor_list must have a tensor for each of 1 ranks, got 2"):
+    with pytest.raises(ValueError, match="all_gather: tensor_list must hold one tensor for each of 1 ranks, got 2"):
         dist.all_gather([lucid.zeros(1), lucid.zeros(1)], lucid.zeros(1))
     with pytest.raises(ValueError, match=r"must hold tensors like tensor, float32 \(1,\), got float32 \(2,\)"):
         dist.all_gather([lucid.zeros(2)], lucid.zeros(1))
@@ -70,7 +70,7 @@ def test_buckets_keep_the_order_the_dtype_and_the_limit():
 
 
 @pytest.mark.parametrize("shapes", [[(2, 3)], [(2, 3), (), (0, 4), (5,), (1, 1, 2)]])
-def test_through_gives_every_array_its_part_back(shapes):
+def test_apply_flattened_keeps_shapes(shapes):
     arrays = [mx.random.normal(shape) for shape in shapes]
     calls = []
 

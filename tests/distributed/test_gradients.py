@@ -1,4 +1,4 @@
-"""What average_gradients does among several processes is in test_program.py."""
+"""average_gradients in a single process; test_program.py covers several."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ def parameter(*gradient):
     return tensor
 
 
-def test_alone_gradients_stay_as_they_are():
+def test_gradients_of_a_single_process_stay_unchanged():
     one = parameter(1.0, 2.0)
     before = one.grad
     dist.average_gradients([one, lucid.zeros(2, requires_grad=True)], num_samples=3)
@@ -23,10 +23,10 @@ def test_alone_gradients_stay_as_they_are():
     assert one.grad is before
 
 
-def test_average_gradients_refuses_what_it_cannot_use():
+def test_average_gradients_refuses_invalid_arguments():
     with pytest.raises(TypeError, match="average_gradients: parameters must be tensors, got str"):
         dist.average_gradients(["weight"])
-    with pytest.raises(TypeError, match=r"must be tensors, got Linear; model.parameters\(\) gives a model's"):
+    with pytest.raises(TypeError, match=r"must be tensors, got Linear; pass model.parameters\(\)"):
         dist.average_gradients(lucid.nn.Linear(1, 1))
     with pytest.raises(ValueError, match=r"num_samples must be one number, got a tensor of shape \(2,\)"):
         dist.average_gradients([parameter(1.0)], num_samples=lucid.tensor([3, 4]))
@@ -39,10 +39,10 @@ def test_average_gradients_refuses_what_it_cannot_use():
 
 
 class Told(Exception):
-    """In the place of what the watch does."""
+    """Raised instead of reporting to the watchdog."""
 
 
-def test_ranks_compare_which_gradients_they_have_and_how_they_count(monkeypatch):
+def test_ranks_compare_their_gradients_and_weighting(monkeypatch):
     def told(what):
         raise Told(what)
 

@@ -11,7 +11,7 @@ from lucid.distributed.launcher import Launch, read_launch
 from tests.distributed.launching import finish, needs_mpi, run_mpi, start_ring
 
 
-def test_a_process_on_its_own_is_a_group_of_one():
+def test_a_single_process_is_a_group_of_one():
     assert (dist.rank(), dist.world_size(), dist.get_backend()) == (0, 1, None)
     assert not dist.is_initialized()
     dist.init()
@@ -22,7 +22,7 @@ def test_a_process_on_its_own_is_a_group_of_one():
     assert not dist.is_initialized()
 
 
-def test_a_process_that_has_left_knows_its_rank(monkeypatch, as_rank):
+def test_a_process_that_has_left_keeps_its_rank(monkeypatch, as_rank):
     as_rank(1, 2)
     monkeypatch.setattr(group, "read_launch", lambda: Launch("ring", 1, 2))
     dist.destroy_process_group()
@@ -31,7 +31,7 @@ def test_a_process_that_has_left_knows_its_rank(monkeypatch, as_rank):
     assert not dist.is_main()
 
 
-def test_a_launched_process_that_has_not_joined_is_told(monkeypatch):
+def test_a_launched_process_must_join_first(monkeypatch):
     monkeypatch.setattr(group, "read_launch", lambda: Launch("ring", 1, 2))
     with pytest.raises(RuntimeError, match=r"launched as one of several; call .*init_process_group\(\) first"):
         dist.get_rank()
@@ -39,21 +39,21 @@ def test_a_launched_process_that_has_not_joined_is_told(monkeypatch):
         dist.DistributedSampler(range(3))
 
 
-def test_init_refuses_what_cannot_start():
+def test_init_refuses_unavailable_backends():
     with pytest.raises(ValueError, match="init_process_group: backend must be 'any', .* got 'gloo'"):
         dist.init("gloo")
     with pytest.raises(ValueError, match="init_process_group: timeout_s must be above 0, got 0"):
         dist.init(timeout_s=0)
     with pytest.raises(RuntimeError, match="rank 0 could not start the backend 'ring' .*MLX_RANK"):
         dist.init("ring")
-    # No platform has both: one is for Macs, the other for NVIDIA's GPUs.
+    # No platform has both: jaccl is for Macs, nccl for NVIDIA GPUs.
     missing = "nccl" if mx.distributed.is_available("jaccl") else "jaccl"
     with pytest.raises(RuntimeError, match=f"the backend '{missing}' is not available: this MLX was built without it"):
         dist.init(missing)
     assert not dist.is_initialized()
 
 
-def test_a_host_file_without_addresses_is_answered_in_our_words(tmp_path, monkeypatch):
+def test_a_host_file_without_addresses_is_explained(tmp_path, monkeypatch):
     hosts = tmp_path / "hosts.json"
     hosts.write_text("[[], []]")
     variables = {"MLX_RANK": "0", "MLX_HOSTFILE": str(hosts)}
@@ -70,11 +70,11 @@ def program(folder, body):
     return path
 
 
-def test_a_peer_that_never_comes_ends_the_wait_with_a_message(tmp_path):
+def test_a_missing_peer_ends_the_wait_with_a_message(tmp_path):
     path = program(tmp_path, "dist.init(timeout_s=1)")
     [(code, _, errors)] = finish(start_ring(2, tmp_path, path, ranks=[0]))
     assert code == -9
-    assert "rank 0 has waited 1 s for all 2 ranks and gives up: not all were started" in errors
+    assert "rank 0 gave up after waiting 1 s for all 2 ranks: some were not started" in errors
 
 
 @needs_mpi
@@ -83,6 +83,6 @@ def test_a_single_process_under_mpirun_is_a_group_of_one(tmp_path):
     assert [(code, output) for code, output, _ in run_mpi(1, tmp_path, path)] == [(0, "1 None\n")]
 
 
-def test_the_guard_lets_a_process_be_that_is_ready_or_gone():
+def test_the_guard_ignores_a_process_that_is_ready_or_gone():
     guard = [sys.executable, "-I", "-S", group.init_guard.__file__, str(os.getpid()), "60", "never said"]
     assert subprocess.run(guard, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).stderr == b""

@@ -12,9 +12,9 @@ def test_rank_zero_alone_is_main(as_rank):
     assert not dist.is_main()
 
 
-def test_fold_in_rank_gives_every_rank_another_key(as_rank):
+def test_fold_in_rank_gives_every_rank_its_own_key(as_rank):
     key = mx.random.key(3)
-    assert dist.fold_in_rank(key) is key  # alone nothing changes
+    assert dist.fold_in_rank(key) is key  # unchanged for a single process
     found = []
     for rank in range(3):
         as_rank(rank, 3)

@@ -1,4 +1,4 @@
-"""Two and three processes do together what one does alone: see ``program``, which is what each of them runs."""
+"""Two and three processes, each running ``program``, give the results of a single one."""
 
 import numpy as np
 import pytest

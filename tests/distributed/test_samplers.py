@@ -15,7 +15,7 @@ SIZES = [(1, 1), (2, 2), (3, 3), (5, 3), (7, 2), (12, 4), (13, 4), (29, 3), (64,
 
 
 @pytest.mark.parametrize(("samples", "ranks"), SIZES)
-def test_every_sample_comes_once_on_one_rank(samples, ranks):
+def test_every_sample_appears_once_on_one_rank(samples, ranks):
     parts = [DistributedSampler(range(samples), ranks, rank, seed=4) for rank in range(ranks)]
     for _ in range(2):
         indices = [list(part) for part in parts]
@@ -25,14 +25,14 @@ def test_every_sample_comes_once_on_one_rank(samples, ranks):
         assert all(isinstance(index, int) for one in indices for index in one)
 
 
-def test_sampler_drops_the_surplus_when_told():
+def test_drop_last_drops_the_remainder():
     parts = [DistributedSampler(range(11), 3, rank, drop_last=True) for rank in range(3)]
     indices = [list(part) for part in parts]
     assert [len(one) for one in indices] == [len(part) for part in parts] == [3, 3, 3]
     assert len(set(joined(indices))) == 9
 
 
-def test_orders_are_a_single_process_s_and_change_by_epoch():
+def test_orders_match_a_single_process_and_change_every_epoch():
     alone = RandomSampler(range(20), seed=6)
     parts = [DistributedSampler(range(20), 2, rank, seed=6) for rank in range(2)]
     first, second = list(alone), list(alone)
@@ -44,7 +44,7 @@ def test_orders_are_a_single_process_s_and_change_by_epoch():
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 8, 100])
 @pytest.mark.parametrize(("samples", "ranks"), SIZES)
-def test_batches_are_equally_many_and_hold_every_sample_once(samples, ranks, batch_size):
+def test_ranks_have_equal_numbers_of_batches_with_every_sample_once(samples, ranks, batch_size):
     parts = [DistributedBatchSampler(range(samples), batch_size, ranks, rank, seed=1) for rank in range(ranks)]
     for _ in range(2):
         batches = [list(part) for part in parts]
@@ -57,7 +57,7 @@ def test_batches_are_equally_many_and_hold_every_sample_once(samples, ranks, bat
 
 
 @pytest.mark.parametrize(("samples", "drop_last"), [(48, False), (53, False), (53, True), (40, True)])
-def test_batches_of_all_ranks_are_those_of_a_single_process(samples, drop_last):
+def test_batches_of_all_ranks_match_a_single_process(samples, drop_last):
     alone = list(BatchSampler(RandomSampler(range(samples), seed=3), 12, drop_last))
     parts = [list(DistributedBatchSampler(range(samples), 4, 3, r, seed=3, drop_last=drop_last)) for r in range(3)]
     assert [joined(batches) for batches in zip(*parts, strict=True)] == alone
@@ -85,7 +85,7 @@ def test_a_loader_resumes_in_the_middle_of_an_epoch():
 
 
 @pytest.mark.parametrize("batches", [False, True])
-def test_a_loader_s_position_is_refused_by_another_number_of_processes(batches):
+def test_the_position_of_a_loader_is_refused_by_another_number_of_processes(batches):
     dataset = TensorDataset(np.arange(50))
 
     def loader(ranks):
@@ -98,7 +98,7 @@ def test_a_loader_s_position_is_refused_by_another_number_of_processes(batches):
         loader(3).load_state_dict(taken)
 
 
-def test_samplers_refuse_what_cannot_be():
+def test_samplers_refuse_invalid_arguments():
     with pytest.raises(ValueError, match="DistributedSampler: rank must be below num_replicas 2, got 2"):
         DistributedSampler(range(4), 2, 2)
     with pytest.raises(ValueError, match="DistributedBatchSampler: 3 ranks need at least 3 samples, got 2"):

@@ -1,4 +1,4 @@
-"""Weighted means: exact where float32 sums would stand still."""
+"""Weighted means stay exact where plain float32 sums would not."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import lucid
 from lucid import metrics
 
 
-def test_batches_weigh_their_sizes():
+def test_batches_are_weighted_by_their_size():
     rng = np.random.default_rng(0)
     values = rng.normal(size=37)
     metric = metrics.MeanMetric()
@@ -28,7 +28,7 @@ def test_weights_broadcast_to_the_values():
 def test_small_terms_are_not_lost_in_a_large_sum():
     metric = metrics.MeanMetric()
     metric.update(2.0**24, 1)
-    metric.update(0.0, 2**24 - 1)  # a float32 sum stands still here: 2**24 + 1 == 2**24
+    metric.update(0.0, 2**24 - 1)  # in float32, 2**24 + 1 == 2**24
     for _ in range(100):
         metric.update(1.0)
     state = {name: tensor.numpy().astype(np.float64) for name, tensor in metric.state_dict().items()}
@@ -38,7 +38,7 @@ def test_small_terms_are_not_lost_in_a_large_sum():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_shows(value):
+def test_non_finite_losses_propagate(value):
     metric = metrics.MeanMetric()
     for one in (1.0, value, 2.0):
         metric.update(one)
@@ -49,8 +49,8 @@ def test_a_loss_that_is_not_finite_shows(value):
     assert metric.compute().item() == 3.0
 
 
-def test_wrong_weights_are_explained():
-    with pytest.raises(ValueError, match=r"a weight of \(2, 2\) does not broadcast to a value of \(2,\)"):
+def test_invalid_weights_are_explained():
+    with pytest.raises(ValueError, match=r"weight of shape \(2, 2\) does not broadcast to value of shape \(2,\)"):
         metrics.MeanMetric().update([1.0, 2.0], [[1.0, 1.0], [1.0, 1.0]])
     with pytest.raises(TypeError, match="value must be a tensor"):
         metrics.MeanMetric().update("much")

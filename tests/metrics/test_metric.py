@@ -1,4 +1,4 @@
-"""What all metrics share: laziness, compiled steps, state, merging."""
+"""The shared parts of metrics: laziness, compiled steps, state, merging."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def updated(metric, seed, size=6):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_a_call_gives_the_value_of_its_batch_alone(make):
+def test_a_call_returns_the_value_of_its_batch(make):
     metric, alone = make(), make()
     updated(metric, 0)
     batch = updated(metric, 1)
@@ -32,7 +32,7 @@ def test_a_call_gives_the_value_of_its_batch_alone(make):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_parts_merge_into_the_whole(make):
+def test_merged_parts_equal_the_whole(make):
     whole, first, second = make(), make(), make()
     for seed, size in ((0, 1), (1, 6), (2, 3)):
         updated(whole, seed, size)
@@ -42,7 +42,7 @@ def test_parts_merge_into_the_whole(make):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_state_goes_on_in_another_metric(make):
+def test_state_continues_in_another_metric(make):
     metric, other = make(), make()
     updated(metric, 0)
     saved = metric.state_dict()
@@ -66,7 +66,7 @@ def test_state_that_does_not_fit_changes_nothing():
         metric.load_state_dict({"correct": 0, "total": [1, 2]})
     with pytest.raises(ValueError, match="got list"):
         metric.load_state_dict([1, 2])
-    with pytest.raises(TypeError, match="wanted the same kind, got MeanMetric"):
+    with pytest.raises(TypeError, match="expected a metric of the same class, got MeanMetric"):
         metric.merge(metrics.MeanMetric())
     with pytest.raises(ValueError, match=r"counts must have shape \(3, 3\), got \(2, 2\)"):
         metrics.ConfusionMatrix(3).merge(metrics.ConfusionMatrix(2))
@@ -74,7 +74,7 @@ def test_state_that_does_not_fit_changes_nothing():
 
 
 def test_updates_never_evaluate():
-    """Inside a trace reading a value raises; nothing here does."""
+    """Inside a trace reading a value would raise."""
     with collecting():
         for make in ALL:
             metric = make()
@@ -82,7 +82,7 @@ def test_updates_never_evaluate():
             metric.compute()
 
 
-def test_a_compiled_step_carries_metrics():
+def test_a_compiled_step_updates_metrics():
     found = []
     for compiled in (False, True):
         model, optimizer, train = small_step()
@@ -119,7 +119,7 @@ def test_a_compiled_step_refuses_a_metric_that_is_not_state():
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("with_optimizer", [True, False])
-def test_a_loop_that_reads_nothing_keeps_memory_flat(with_optimizer):
+def test_an_unread_loop_runs_in_constant_memory(with_optimizer):
     model = nn.Linear(64, 10)
     optimizer = optim.SGD(model.parameters(), lr=1e-3)
     accuracy, loss, matrix = metrics.Accuracy(top_k=3), metrics.MeanMetric(), metrics.ConfusionMatrix(10)
@@ -137,5 +137,5 @@ def test_a_loop_that_reads_nothing_keeps_memory_flat(with_optimizer):
         loss.update(value, len(y))
         if step >= 50:
             active.append(lucid.memory.active())
-    assert max(active) - min(active) < 20 * x.nbytes  # 100 batches are held otherwise
+    assert max(active) - min(active) < 20 * x.nbytes  # otherwise it would hold 100 batches
     assert matrix.compute().sum().item() == 150 * 256

@@ -1,4 +1,4 @@
-"""Every optimizer repeats PyTorch's steps: parameters and state after 50 of them, in all configurations."""
+"""Every optimizer matches PyTorch: parameters and state after 50 steps, in all configurations."""
 
 import json
 
@@ -19,7 +19,7 @@ def assert_close(got, want, what, atol):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_steps_agree_with_pytorch(case):
-    # In float32; the Newton-Schulz iterations blow up small singular values, and their rounding with them.
+    # In float32; the Newton-Schulz iterations amplify small singular values, and their rounding errors with them.
     atol = 1e-5 if case.optimizer == "Muon" else 3e-6
     found, saved = case.run(lucid, lucid.tensor)
     for step, got, want in zip(RECORDED_STEPS, found, RECORDS[f"{case.name}|parameters"], strict=True):
@@ -36,7 +36,7 @@ def test_steps_agree_with_pytorch(case):
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.optimizer == "Muon"], ids=lambda case: case.name)
 def test_muon_is_within_bfloat16_of_pytorch(case):
-    """PyTorch rounds inside each update, whose elements go up to about lr: 5 % of that is allowed for each step."""
+    """PyTorch rounds inside each update, whose elements are at most about lr; 5 % of that is allowed per step."""
     found, _ = case.run(lucid, lucid.tensor)
     for count, got, want in zip(RECORDED_STEPS, found, RECORDS[f"{case.name}|bfloat16"], strict=True):
         lr = case.options.get("lr", 1e-3)
@@ -44,6 +44,6 @@ def test_muon_is_within_bfloat16_of_pytorch(case):
 
 
 def test_every_optimizer_is_recorded():
-    others = {"Optimizer", "Lion", "EMA"}  # PyTorch has no Lion, and EMA is no optimizer
+    others = {"Optimizer", "Lion", "EMA"}  # PyTorch has no Lion, and EMA is not an optimizer
     words = {name for name in vars(lucid.optim) if name[0].isupper()} - others
     assert words == {case.optimizer for case in CASES}

@@ -1,4 +1,4 @@
-"""lucid.optim.EMA: the float64 formula, compiled steps, exact return of the model's weights, state."""
+"""lucid.optim.EMA: a float64 reference, compiled steps, exact restoration of the weights, state."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests._compile.steps import batches
 
 
 def by_formula(values, decay, warmup):
-    """The average after each of ``values``, the first being what it starts with, in float64."""
+    """The average after each of ``values`` in float64, starting with the first."""
     average = values[0].astype(np.float64)
     found = []
     for n, value in enumerate(values[1:], start=1):
@@ -35,7 +35,7 @@ def test_averages_follow_the_formula(decay, warmup):
     assert ema.num_updates == 199
 
 
-def test_a_decay_near_1_keeps_its_digits():
+def test_a_decay_close_to_1_keeps_its_precision():
     p = lucid.zeros(1, requires_grad=True)
     ema = EMA([p], decay=0.9999)
     p.data = [1.0]
@@ -99,7 +99,7 @@ def test_compiled_and_eager_agree():
         np.testing.assert_allclose(compiled.averages()[name].numpy(), tensor.numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_applied_averages_give_way_to_the_very_weights():
+def test_the_weights_are_restored_exactly_after_applied():
     model, ema, _ = run(False)
     x = lucid.randn(5, 3)
     model.eval()
@@ -109,7 +109,7 @@ def test_applied_averages_give_way_to_the_very_weights():
     state = ema.state_dict()
     with ema.applied():
         np.testing.assert_array_equal(model(x).numpy(force=True), averaged(x).numpy(force=True))
-        with pytest.raises(RuntimeError, match="applied already"), ema.applied():
+        with pytest.raises(RuntimeError, match="already applied"), ema.applied():
             pass
         for call in (ema.update, ema.state_dict, lambda: ema.load_state_dict(state)):
             with pytest.raises(RuntimeError, match="call it after the with block"):
@@ -150,7 +150,7 @@ def test_frozen_parameters_are_copied_and_tied_ones_averaged_once():
     }
 
 
-def test_state_goes_on_in_another_average():
+def test_state_continues_in_another_average():
     p, q = (lucid.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
     ema, other = EMA([p], 0.9, warmup=True), EMA([q], 0.5)
     p.data = [3.0, 5.0]
@@ -172,7 +172,7 @@ def test_state_goes_on_in_another_average():
         (lambda s: s.update(num_updates=-1), "num_updates must be at least 0"),
         (lambda s: s["averages"].pop("0"), "missing: 0"),
         (lambda s: s["averages"].update(more=1.0), "unexpected: more"),
-        (lambda s: s["averages"].update({"0": [1.0]}), r"0 has \(1,\), wanted \(2,\)"),
+        (lambda s: s["averages"].update({"0": [1.0]}), r"0 has \(1,\), expected \(2,\)"),
     ],
 )
 def test_state_that_does_not_fit_changes_nothing(change, message):
@@ -185,7 +185,7 @@ def test_state_that_does_not_fit_changes_nothing(change, message):
 
 
 @pytest.mark.usefixtures("settled")
-def test_updates_keep_memory_flat():
+def test_updates_run_in_constant_memory():
     model = nn.Linear(300, 300)
     optimizer, ema, active = optim.SGD(model.parameters(), lr=1e-3), EMA(model), []
     for step in range(100):
@@ -195,7 +195,7 @@ def test_updates_keep_memory_flat():
         ema.update()
         if step >= 20:
             active.append(lucid.memory.active())
-    # One model is 0.36 MB. 80 of them are not held, but on a busy machine some steps are under way.
+    # One model takes 0.36 MB. 80 of them must not be held, but on a busy machine some steps are in flight.
     assert max(active) - min(active) < 20 * 300 * 300 * 4
 
 
@@ -204,13 +204,13 @@ def test_updates_keep_memory_flat():
     [
         ([], ValueError, "none of 0 tensors requires gradients"),
         (nn.Linear(2, 2).state_dict(), ValueError, r"none of 2 tensors .* its state_dict\(\) is a copy"),
-        ([1], TypeError, "wanted tensors or"),
+        ([1], TypeError, "expected tensors or"),
         (3, TypeError, "params must be a module"),
         (lucid.zeros(2), TypeError, "got Tensor"),
-        ([("a", lucid.zeros(1)), ("a", lucid.zeros(1))], ValueError, "'a' comes twice"),
-        ([lucid.zeros(1, requires_grad=True) * 2], ValueError, "only leaves"),
+        ([("a", lucid.zeros(1)), ("a", lucid.zeros(1))], ValueError, "'a' is not unique"),
+        ([lucid.zeros(1, requires_grad=True) * 2], ValueError, "only leaf tensors"),
     ],
 )
-def test_what_cannot_be_averaged_is_explained(params, error, message):
+def test_invalid_params_are_explained(params, error, message):
     with pytest.raises(error, match=message):
         EMA(params)

@@ -26,12 +26,12 @@ def test_lion_follows_the_paper(shape, weight_decay):
     np.testing.assert_allclose(optimizer.state[p]["exp_avg"].numpy(), momentum, rtol=1e-5, atol=2e-6)
 
 
-def test_lions_defaults_are_the_authors():
+def test_defaults_are_the_authors():
     options = Lion([lucid.zeros(2).requires_grad_()]).param_groups[0]
     assert (options["lr"], options["betas"], options["weight_decay"]) == (1e-4, (0.9, 0.99), 0.0)
 
 
-def test_an_element_without_gradient_does_not_move():
+def test_elements_with_zero_gradients_do_not_change():
     p = lucid.tensor([1.0, 1.0, 1.0], requires_grad=True)
     p.grad = lucid.tensor([0.0, 5.0, -1e-20])
     Lion([p], lr=0.25).step()

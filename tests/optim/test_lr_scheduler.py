@@ -1,4 +1,4 @@
-"""What the comparison with PyTorch does not show: protocol, state, errors."""
+"""Schedulers beyond the comparison with PyTorch: protocol, state, errors."""
 
 import json
 import math
@@ -15,7 +15,7 @@ def optimizer(kind=SGD, groups=1, **options):
     return kind([{"params": [lucid.zeros(1).requires_grad_()]} for _ in range(groups)], **{"lr": 0.5, **options})
 
 
-def test_the_first_rates_are_set_at_once():
+def test_the_constructor_sets_the_first_learning_rates():
     one = optimizer()
     scheduler = s.LinearLR(one, 0.1, total_iters=4)
     assert one.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == pytest.approx(0.05)
@@ -24,7 +24,7 @@ def test_the_first_rates_are_set_at_once():
     assert repr(scheduler) == "LinearLR(last_epoch=0, lr=[0.05])"
 
 
-def test_a_schedule_moves_a_tensor_that_is_the_learning_rate():
+def test_a_schedule_updates_a_tensor_learning_rate():
     lr = lucid.tensor(0.5)
     one = optimizer(lr=lr)
     scheduler = s.ExponentialLR(one, 0.5)
@@ -47,12 +47,12 @@ def test_groups_that_share_a_tensor_are_scheduled_once(make):
     assert lr.item() == 0.25 and scheduler.get_last_lr() == [0.25, 0.25]
     one.add_param_group({"params": lucid.zeros(2).requires_grad_()})
     with pytest.raises(
-        ValueError, match="the schedule began with 2 groups, the optimizer has 3 now; make the scheduler"
+        ValueError, match="the schedule started with 2 groups, but the optimizer now has 3; create the scheduler"
     ):
         scheduler.step(*arguments)
 
 
-def test_a_subclass_needs_get_lr_only():
+def test_a_subclass_only_needs_get_lr():
     class Halving(s.LRScheduler):
         def get_lr(self):
             return [base / 2**self.last_epoch for base in self.base_lrs]
@@ -66,7 +66,7 @@ def test_a_subclass_needs_get_lr_only():
         s.LRScheduler(one)
 
 
-def test_a_scheduler_that_runs_ahead_is_warned_about_once():
+def test_stepping_before_the_optimizer_warns_once():
     one = optimizer()
     scheduler = s.StepLR(one, 3)
     with pytest.warns(UserWarning, match=r"StepLR.step\(\) was called before optimizer.step\(\)"):
@@ -78,7 +78,7 @@ def test_a_scheduler_that_runs_ahead_is_warned_about_once():
         scheduler.step()
 
 
-def test_last_epoch_goes_on_where_the_groups_say():
+def test_last_epoch_resumes_from_the_groups():
     one = optimizer()
     one.param_groups[0].update(initial_lr=0.5, lr=0.05)
     scheduler = s.StepLR(one, 10, last_epoch=14)
@@ -89,7 +89,7 @@ def test_last_epoch_goes_on_where_the_groups_say():
     assert scheduler.get_last_lr() == pytest.approx([0.005])
 
 
-def test_warm_restarts_take_fractions_of_an_epoch():
+def test_warm_restarts_accept_fractions_of_an_epoch():
     one = optimizer()
     scheduler = s.CosineAnnealingWarmRestarts(one, T_0=4, T_mult=2)
     one.step()
@@ -110,7 +110,7 @@ def test_warm_restarts_take_fractions_of_an_epoch():
 @pytest.mark.parametrize("steps", [1, 2, 10])
 @pytest.mark.parametrize("pct_start", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("three_phase", [False, True])
-def test_one_cycle_survives_phases_without_length(steps, pct_start, three_phase):
+def test_one_cycle_with_empty_phases(steps, pct_start, three_phase):
     one = optimizer(AdamW)
     scheduler = s.OneCycleLR(one, 1.0, steps, pct_start=pct_start, three_phase=three_phase)
     one.step()
@@ -123,7 +123,7 @@ def test_one_cycle_survives_phases_without_length(steps, pct_start, three_phase)
 
 
 def test_schedules_nest():
-    """A warm-up inside a sequence inside a sequence: every part starts when its turn comes."""
+    """A warm-up inside a sequence inside a sequence: every scheduler starts at its milestone."""
     one = optimizer()
     inner = s.SequentialLR(one, [s.LinearLR(one, 0.5, total_iters=2), s.ExponentialLR(one, 0.5)], [2])
     chained = s.ChainedScheduler([s.ConstantLR(one, 0.5, 2), s.StepLR(one, 2, 0.1)])
@@ -136,7 +136,7 @@ def test_schedules_nest():
     assert found == pytest.approx([0.1, 0.1, 0.25, 0.375, 0.5, 0.25, 0.25, 0.25, 0.05])
 
 
-def test_plateau_takes_a_tensor_and_a_metric_that_is_nan():
+def test_plateau_accepts_tensors_and_nan():
     one = optimizer()
     scheduler = s.ReduceLROnPlateau(one, factor=0.5, patience=1)
     for metric in (lucid.tensor(1.0), 0.5, math.nan, lucid.tensor([math.nan])):
@@ -145,7 +145,7 @@ def test_plateau_takes_a_tensor_and_a_metric_that_is_nan():
     assert scheduler.get_last_lr() == [0.25] and scheduler.best == 0.5
 
 
-def test_a_state_is_no_view():
+def test_a_state_is_a_copy():
     one = optimizer()
     scheduler = s.MultiStepLR(one, [1, 2])
     state = scheduler.state_dict()
@@ -197,11 +197,15 @@ other = optimizer()
         (lambda: s.CosineAnnealingWarmRestarts(one, 2, 0), ValueError, "T_mult must be at least 1"),
         (lambda: s.CosineAnnealingWarmRestarts(one, 2).step(-1), ValueError, "epoch must be at least 0, got -1"),
         (lambda: s.LambdaLR(one, 0.5), TypeError, "LambdaLR: lr_lambda must be a function of the epoch, got 0.5"),
-        (lambda: s.LambdaLR(one, [abs, abs]), ValueError, "one for each of the 1 groups, got 2"),
-        (lambda: s.OneCycleLR(one, 0.1), ValueError, "OneCycleLR: give total_steps, or epochs and steps_per_epoch"),
+        (
+            lambda: s.LambdaLR(one, [abs, abs]),
+            ValueError,
+            "must be one value or a list of 1 values, one per group, got 2",
+        ),
+        (lambda: s.OneCycleLR(one, 0.1), ValueError, "OneCycleLR: pass total_steps, or epochs and steps_per_epoch"),
         (lambda: s.OneCycleLR(one, 0.1, 0), ValueError, "OneCycleLR: total_steps must be at least 1"),
         (lambda: s.OneCycleLR(one, 0.1, epochs=1, steps_per_epoch=0), ValueError, "steps_per_epoch must be at least 1"),
-        (lambda: s.OneCycleLR(one, [0.1, 0.2], 5), ValueError, "OneCycleLR: max_lr must be one value or one for each"),
+        (lambda: s.OneCycleLR(one, [0.1, 0.2], 5), ValueError, "OneCycleLR: max_lr must be one value or a list"),
         (lambda: s.OneCycleLR(one, 0.1, 5, pct_start=2), ValueError, "OneCycleLR: pct_start must be at least 0 and"),
         (
             lambda: s.OneCycleLR(one, 0.1, 5, anneal_strategy="x"),
@@ -211,19 +215,23 @@ other = optimizer()
         (
             lambda: s.OneCycleLR(optimizer(Adagrad), 0.1, 5),
             ValueError,
-            "Adagrad has no momentum and no betas; say cycle",
+            "Adagrad has no momentum and no betas; pass cycle",
         ),
         (lambda: s.SequentialLR(one, [], []), ValueError, "SequentialLR: schedulers is empty"),
         (lambda: s.SequentialLR(one, [3], []), TypeError, "SequentialLR: scheduler 0 must be a scheduler, got int"),
         (lambda: s.SequentialLR(one, [s.StepLR(other, 1)], []), ValueError, "scheduler 0 belongs to another optimizer"),
-        (lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [3]), ValueError, "one fewer than schedulers, got 1 and 1"),
+        (
+            lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [3]),
+            ValueError,
+            "one milestone fewer than schedulers, got 1 and 1",
+        ),
         (
             lambda: s.SequentialLR(one, [s.StepLR(one, 1)] * 3, [3, 3]),
             ValueError,
             r"milestones must increase, got \[3, 3",
         ),
-        (lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [], 4), ValueError, "go on with load_state_dict"),
-        (lambda: s.SequentialLR(one, [s.ReduceLROnPlateau(one)], []), ValueError, "wants a metric each step"),
+        (lambda: s.SequentialLR(one, [s.StepLR(one, 1)], [], 4), ValueError, r"resume with load_state_dict\(\)"),
+        (lambda: s.SequentialLR(one, [s.ReduceLROnPlateau(one)], []), ValueError, "needs a metric at each step"),
         (lambda: s.ChainedScheduler([]), ValueError, "ChainedScheduler: schedulers is empty"),
         (
             lambda: s.ReduceLROnPlateau(one, "low"),
@@ -232,7 +240,7 @@ other = optimizer()
         ),
         (lambda: s.ReduceLROnPlateau(one, factor=1.0), ValueError, "factor must be below 1, got 1.0"),
         (lambda: s.ReduceLROnPlateau(one, threshold_mode="x"), ValueError, "threshold_mode must be 'rel' or 'abs'"),
-        (lambda: s.ReduceLROnPlateau(one, min_lr=[1, 2]), ValueError, "min_lr must be one value or one for each"),
+        (lambda: s.ReduceLROnPlateau(one, min_lr=[1, 2]), ValueError, "min_lr must be one value or a list of 1 values"),
         (
             lambda: s.StepLR(one, 3).load_state_dict({"gamma": 1}),
             ValueError,
@@ -241,15 +249,15 @@ other = optimizer()
         (
             lambda: s.StepLR(one, 3).load_state_dict(s.StepLR(optimizer(groups=2), 3).state_dict()),
             ValueError,
-            "the state is of 2 groups, the optimizer has 1",
+            "the state has 2 groups, the optimizer has 1",
         ),
         (
             lambda: s.ChainedScheduler([s.StepLR(one, 3)]).load_state_dict({"_schedulers": []}),
             ValueError,
-            "the state is of 0 schedulers, this has 1",
+            "the state has 0 schedulers, this has 1",
         ),
     ],
 )
-def test_wrong_schedules_are_refused(call, error, message):
+def test_invalid_schedules_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -7,7 +7,7 @@ from lucid.optim import Muon
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (16, 16)])
 def test_the_update_is_nearly_orthogonal(shape):
-    """Its singular values lie around 1, the scale being that of the adjustment."""
+    """Its singular values are close to 1, up to the scale of the adjustment."""
     p = lucid.zeros(*shape).requires_grad_()
     p.grad = lucid.tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
     Muon([p], lr=1.0, weight_decay=0.0).step()
@@ -16,7 +16,7 @@ def test_the_update_is_nearly_orthogonal(shape):
     assert (found > 0.3).all() and (found < 1.3).all()
 
 
-def test_a_gradient_of_zeros_moves_nothing():
+def test_zero_gradients_change_nothing():
     p = lucid.ones(2, 3).requires_grad_()
     p.grad = lucid.zeros(2, 3)
     Muon([p], weight_decay=0.0).step()

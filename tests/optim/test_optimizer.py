@@ -1,4 +1,4 @@
-"""What all optimizers share: groups, the step, laziness, state."""
+"""The shared parts of optimizers: groups, the step, laziness, state."""
 
 import copy
 import json
@@ -42,7 +42,7 @@ def values(parameters):
 
 
 @every_optimizer
-def test_a_regression_is_learnt(kind, options):
+def test_a_regression_is_learned(kind, options):
     weight, target, x = leaf(4, 3), lucid.randn(4, 3), lucid.randn(64, 4)
     optimizer = kind([weight], lr=0.05, **options)
     losses = []
@@ -57,14 +57,14 @@ def test_a_regression_is_learnt(kind, options):
 
 @pytest.mark.usefixtures("settled")
 @every_optimizer
-def test_memory_stays_flat_when_nothing_is_read(kind, options):
+def test_unread_steps_run_in_constant_memory(kind, options):
     first, second = leaf(20, 32), leaf(32, 5)
     biases = [] if kind is Muon else [leaf(32), leaf(5)]
     optimizer = kind([first, second, *biases], **options)
     rng = np.random.default_rng(0)
     active = []
     for _ in range(300):
-        # A new batch each time, which a graph that is not evaluated would hold on to.
+        # A new batch each time, which an unevaluated graph would keep alive.
         x, y = (lucid.tensor(rng.standard_normal((64, size)).astype(np.float32)) for size in (20, 5))
         optimizer.zero_grad()
         hidden = (x @ first + (biases[0] if biases else 0)).tanh()
@@ -73,12 +73,12 @@ def test_memory_stays_flat_when_nothing_is_read(kind, options):
         loss.backward()
         optimizer.step()
         active.append(lucid.memory.active())
-    # What is in flight differs from step to step; 290 batches that are held would be 1.8 MB.
+    # The work in flight varies between steps; holding 290 batches would take 1.8 MB.
     assert max(active[10:]) - min(active[10:]) < 300_000
     assert abs(np.mean(active[-50:]) - np.mean(active[10:60])) < 100_000
 
 
-def test_a_step_schedules_what_was_noted(monkeypatch):
+def test_a_step_schedules_tracked_values(monkeypatch):
     scheduled = []
     [p] = with_gradients(leaf(3))
     statistic = lucid.zeros(2)
@@ -97,7 +97,7 @@ def test_half_precision_parameters_keep_their_dtype(kind, options, dtype):
     half = leaf(3, 5, dtype=dtype)
     single = half.detach().to("float32").requires_grad_()
     optimizers = [kind([p], lr=0.01, **options) for p in (half, single)]
-    if kind is Adafactor:  # whose default depends on the dtype
+    if kind is Adafactor:  # its default depends on the dtype
         for one in optimizers:
             one.param_groups[0]["eps"] = (1e-7, 1e-3)
     for _ in range(4):
@@ -112,7 +112,7 @@ def test_half_precision_parameters_keep_their_dtype(kind, options, dtype):
 
 
 @every_optimizer
-def test_parameters_without_gradient_are_passed_over(kind, options):
+def test_parameters_without_gradients_are_skipped(kind, options):
     idle, moving = leaf(2, 3), leaf(2, 3)
     with_gradients(moving)
     before = values([idle, moving])
@@ -124,7 +124,7 @@ def test_parameters_without_gradient_are_passed_over(kind, options):
 
 
 @every_optimizer
-def test_parameters_of_no_elements_are_no_trouble(kind, options):
+def test_parameters_without_elements(kind, options):
     parameters = with_gradients(leaf(0, 4), leaf(3, 0), leaf(2, 2))
     optimizer = kind(parameters, **options)
     optimizer.step()
@@ -132,7 +132,7 @@ def test_parameters_of_no_elements_are_no_trouble(kind, options):
     assert np.isfinite(parameters[2].detach().numpy()).all()
 
 
-def test_step_counts_are_shared_until_they_part():
+def test_step_counts_are_shared_until_they_differ():
     a, b, c = with_gradients(leaf(2), leaf(3), leaf(4))
     optimizer = Adam([{"params": [a, b]}, {"params": [c]}])
     optimizer.step()
@@ -148,7 +148,7 @@ def test_step_counts_are_shared_until_they_part():
     assert optimizer.state[a]["step"] is optimizer.state[c]["step"]
 
 
-def test_closure_is_called_with_recording_on_and_its_loss_returned():
+def test_closure_runs_with_gradients_enabled_and_its_loss_is_returned():
     p = leaf(3)
     optimizer = SGD([p], lr=0.5)
     before = p.detach().numpy()
@@ -188,7 +188,7 @@ def test_gradients_stay_until_zero_grad():
 
 
 @every_optimizer
-def test_options_of_a_group_may_change_between_steps(kind, options):
+def test_options_of_a_group_can_change_between_steps(kind, options):
     [p] = with_gradients(leaf(2, 2))
     optimizer = kind([p], **options)
     optimizer.step()
@@ -198,7 +198,7 @@ def test_options_of_a_group_may_change_between_steps(kind, options):
     assert (values([p])[0] == before[0]).all()
 
 
-def test_a_wrong_gradient_changes_nothing():
+def test_an_invalid_gradient_changes_nothing():
     a, b = with_gradients(leaf(2), leaf(3))
     optimizer = Adam([("a", a), ("b", b)])
     b.grad = lucid.ones(3, 1)
@@ -213,7 +213,7 @@ def test_a_wrong_gradient_changes_nothing():
 
 @every_optimizer
 def test_a_step_can_be_compiled(kind, options):
-    """The state is listed, rebound and never evaluated inside: compiled and eager steps agree."""
+    """State is listed, rebound and never evaluated inside, and compiled and eager steps agree."""
     parameters = with_gradients(leaf(3, 4), leaf(2, 2))
     twins = [p.detach().requires_grad_() for p in parameters]
     optimizer, eager = kind(parameters, **options), kind(twins, **options)
@@ -246,7 +246,7 @@ def test_a_step_can_be_compiled(kind, options):
 # Groups ------------------------------------------------------------------------------------------------------------
 
 
-def test_groups_take_what_they_leave_out_from_the_optimizer():
+def test_groups_inherit_missing_options():
     a, b, c = leaf(1), leaf(2), leaf(3)
     given = {"params": [a], "lr": 0.5, "name": "head"}
     optimizer = SGD([given, {"params": b}], lr=0.1, momentum=0.9)
@@ -284,21 +284,33 @@ shared = leaf(2)
     [
         (make([]), ValueError, "SGD: params is empty"),
         (make([{"params": []}]), ValueError, "SGD: group 0: params is empty"),
-        (make(shared), TypeError, "SGD: params must be an iterable of tensors, .* got a Tensor"),
-        (make({"a": shared}), TypeError, "got a dict"),
-        (make({shared}), TypeError, r"got a set \(its order would change from run to run\)"),
-        (make(3), TypeError, "got a int"),
-        (make([{"params": {shared}}]), TypeError, "group 0: params must be ordered, a list for instance, got a set"),
+        (make(shared), TypeError, "SGD: params must be an iterable of tensors, .* got Tensor"),
+        (make({"a": shared}), TypeError, "got dict"),
+        (make({shared}), TypeError, r"got set \(its order differs between runs\)"),
+        (make(3), TypeError, "got int"),
+        (make([{"params": {shared}}]), TypeError, "group 0: params must be ordered, such as a list, got set"),
         (make([shared, 3.0]), TypeError, "SGD: group 0: parameter 1 must be a tensor, got float 3.0"),
-        (make([("a", shared), leaf(1)]), ValueError, "all parameters must have names, or none"),
+        (make([("a", shared), leaf(1)]), ValueError, "either all parameters or none must have names"),
         (make([{"params": [shared]}, leaf(1)]), TypeError, 'a group must be a dictionary with "params"'),
         (make([{"lr": 1.0}]), TypeError, 'a group must be a dictionary with "params"'),
-        (make([{"params": [("a", leaf(1))]}, {"params": [leaf(1)]}]), ValueError, "of all groups must have names"),
+        (
+            make([{"params": [("a", leaf(1))]}, {"params": [leaf(1)]}]),
+            ValueError,
+            "either all groups or none must name their parameters",
+        ),
         (make([shared, shared]), ValueError, "group 0: parameter 1 is already in this group"),
         (make([{"params": [shared]}, {"params": [shared]}]), ValueError, "group 1: parameter 0 is already in group 0"),
-        (make(lambda: [shared * 2]), ValueError, "parameter 0 was computed by <mul>; only leaves can be optimized"),
-        (make([lucid.arange(3)]), ValueError, "parameter 0 must be of a real floating-point dtype, got int64"),
-        (make([{"params": [shared], "weigth_decay": 1}]), ValueError, "has no option 'weigth_decay'; it has lr, mom"),
+        (
+            make(lambda: [shared * 2]),
+            ValueError,
+            "parameter 0 was computed by <mul>; only leaf tensors can be optimized",
+        ),
+        (make([lucid.arange(3)]), ValueError, "parameter 0 must have a real floating-point dtype, got int64"),
+        (
+            make([{"params": [shared], "weigth_decay": 1}]),
+            ValueError,
+            "unknown option 'weigth_decay' of a group; known are lr, mom",
+        ),
         (make([shared], lr=-0.1), ValueError, "SGD: lr must be at least 0, got -0.1"),
         (make([shared], lr=float("nan")), ValueError, "SGD: lr must be at least 0, got nan"),
         (make([shared], lr="fast"), TypeError, "SGD: lr must be a number, got 'fast'"),
@@ -312,7 +324,7 @@ shared = leaf(2)
         (make([shared], nesterov=True), ValueError, "nesterov needs momentum above 0 and dampening 0, got momentum 0"),
         (make([shared], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "and dampening 0.1"),
         (make([shared], nesterov=1), TypeError, "SGD: nesterov must be True or False, got 1"),
-        (make([shared], differentiable=True), ValueError, "SGD: differentiable=True is not offered"),
+        (make([shared], differentiable=True), ValueError, "SGD: differentiable=True is not supported"),
         (make([shared], Adam, betas=(0.9, 1.0)), ValueError, r"Adam: betas\[1\] must be at least 0 and below 1, got 1"),
         (make([shared], Adam, betas=(-0.1, 0.9)), ValueError, r"Adam: betas\[0\] must be at least 0, got -0.1"),
         (make([shared], Adam, betas=0.9), ValueError, "Adam: betas must be two numbers, got 0.9"),
@@ -328,7 +340,11 @@ shared = leaf(2)
         (make([shared], Adafactor, beta2_decay=0.1), ValueError, "Adafactor: beta2_decay must be at most 0, got 0.1"),
         (make([shared], Adafactor, eps=1e-3), ValueError, "Adafactor: eps must be two numbers"),
         (make([shared], Adafactor, eps=(-1, 1e-3)), ValueError, r"Adafactor: eps\[0\] must be at least 0"),
-        (make([shared], Muon), ValueError, r"parameter 0 must have 2 dimensions, got \(2,\); AdamW takes the others"),
+        (
+            make([shared], Muon),
+            ValueError,
+            r"parameter 0 must have 2 dimensions, got \(2,\); use AdamW for other parameters",
+        ),
         (
             make([leaf(2, 2)], Muon, adjust_lr_fn="x"),
             ValueError,
@@ -350,7 +366,7 @@ def test_a_refused_group_is_not_added():
     assert len(optimizer.param_groups) == 1
 
 
-def test_the_base_class_needs_a_rule():
+def test_the_base_class_is_abstract():
     with pytest.raises(NotImplementedError):
         Optimizer([leaf(1)], {"lr": 0.1})
 
@@ -379,7 +395,7 @@ def plain(state_dict, convert):
 
 @every_optimizer
 @pytest.mark.parametrize("convert", [lambda t: t, lambda t: t.numpy(), lambda t: t.mlx], ids=["lucid", "numpy", "mlx"])
-def test_training_goes_on_bit_for_bit_from_a_saved_state(kind, options, convert):
+def test_training_resumes_bit_for_bit_from_a_saved_state(kind, options, convert):
     start = [leaf(2, 3), leaf(3, 3), leaf(5, 1)]
     parameters, optimizer = advanced(kind, options, start)
     saved = plain(optimizer.state_dict(), convert)
@@ -413,8 +429,8 @@ def test_state_has_pytorchs_layout():
     assert saved["state"][0]["exp_avg"].tolist() == optimizer.state[parameters[0]]["exp_avg"].tolist()
 
 
-def test_a_state_of_pytorch_is_taken():
-    """With its options about execution, None for a missing buffer, and a buffer in the parameter's dtype."""
+def test_a_pytorch_state_is_loaded():
+    """With its execution options, None for a missing buffer, and a buffer in the parameter's dtype."""
     group = {"lr": 0.3, "momentum": 0.9, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False}
     execution = {"foreach": None, "differentiable": False, "fused": None}
     p, q = leaf(2, dtype="bfloat16"), leaf(3)
@@ -431,14 +447,17 @@ def test_a_state_of_pytorch_is_taken():
     ("change", "message"),
     [
         (lambda s: s.pop("state"), 'must be a dictionary with "state" and "param_groups"'),
-        (lambda s: s["param_groups"].pop(), r"the optimizer has groups of \[1, 2\] parameters, the state of \[1\]"),
-        (lambda s: s["param_groups"][1]["params"].pop(), r"the state of \[1, 1\]"),
+        (lambda s: s["param_groups"].pop(), r"the optimizer has groups of \[1, 2\] parameters, the state has \[1\]"),
+        (lambda s: s["param_groups"][1]["params"].pop(), r"the state has \[1, 1\]"),
         (lambda s: s["param_groups"][0].pop("params"), 'every group of the state must be a dictionary with "params"'),
         (lambda s: s["param_groups"][0].pop("eps"), "group 0 of the state has no 'eps'"),
-        (lambda s: s["param_groups"][0].update(speed=1), "a group has no option 'speed'"),
+        (lambda s: s["param_groups"][0].update(speed=1), "unknown option 'speed' of a group"),
         (lambda s: s["param_groups"][0].update(betas=(0.9, 3)), r"betas\[1\] must be"),
-        (lambda s: s["state"].update({9: {}}), "there is a state of parameter 9, but no group holds it"),
-        (lambda s: s["state"][1].update(speed=lucid.zeros(1)), "parameter 1: 'speed' is no state of Adam; wanted step"),
+        (lambda s: s["state"].update({9: {}}), "the state of parameter 9 belongs to no group"),
+        (
+            lambda s: s["state"][1].update(speed=lucid.zeros(1)),
+            "parameter 1: 'speed' is not a state of Adam; known are step",
+        ),
         (lambda s: s["state"][1].update(exp_avg=lucid.zeros(2)), r"exp_avg must have shape \(3,\), got \(2,\)"),
         (lambda s: s["state"][1].update(step=lucid.zeros(2)), r"step must have shape \(\), got \(2,\)"),
         (lambda s: s["state"][1].pop("step"), "parameter 1: the state has no 'step'"),
@@ -465,7 +484,7 @@ def test_equal_step_counts_are_shared_again_after_loading():
     assert counts[0] is counts[1] and counts[2] is not counts[0]
 
 
-def test_a_copy_trains_on_its_own():
+def test_a_copy_is_independent():
     [p] = with_gradients(leaf(3))
     optimizer = Adam([p], lr=0.1)
     optimizer.step()

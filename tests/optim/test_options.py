@@ -10,7 +10,7 @@ def test_a_fraction_is_at_least_0_and_below_1(value):
 
 
 @pytest.mark.parametrize("value", [1, 1.5, -0.1, float("nan")])
-def test_other_numbers_are_no_fractions(value):
+def test_other_numbers_are_not_fractions(value):
     with pytest.raises(ValueError, match="F: x must be at least 0"):
         fraction("F", "x", value)
 
@@ -31,9 +31,9 @@ def test_flags_are_true_or_false(value):
 def test_differentiable_is_refused_when_true():
     refuse_differentiable("F", None)
     refuse_differentiable("F", False)
-    with pytest.raises(ValueError, match="F: differentiable=True is not offered"):
+    with pytest.raises(ValueError, match="F: differentiable=True is not supported"):
         refuse_differentiable("F", True)
 
 
-def test_no_word_means_two_things():
+def test_option_names_do_not_overlap():
     assert not EXECUTION_OPTIONS & EXTRA_KEYS

@@ -1,4 +1,4 @@
-"""Every scheduler sets PyTorch's learning rates and momenta, also after a restart in the middle."""
+"""Every scheduler matches PyTorch's learning rates and momenta, also after resuming."""
 
 import json
 
@@ -24,11 +24,11 @@ def test_schedules_agree_with_pytorch(case):
 
 @pytest.mark.parametrize("middle", [0, 1, 7, 23])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_schedules_go_on_from_a_saved_state(case, middle):
+def test_schedules_resume_from_a_saved_state(case, middle):
     optimizer, scheduler = case.start(lucid)
     for step in range(1, middle + 1):
         case.advance(optimizer, scheduler, step)
-    saved = json.loads(json.dumps(scheduler.state_dict()))  # a JSON file holds it
+    saved = json.loads(json.dumps(scheduler.state_dict()))  # JSON-serializable
     saved_optimizer = optimizer.state_dict()
 
     optimizer, scheduler = case.start(lucid)

@@ -22,7 +22,7 @@ def trained(kind, **options):
     ("kind", "options"),
     [(SGD, {}), (SGD, {"momentum": 0.9}), (AdamW, {"amsgrad": True}), (Muon, {}), (Lion, {"lr": lucid.tensor(0.01)})],
 )
-def test_a_file_brings_back_the_state(tmp_path, kind, options):
+def test_a_file_round_trip(tmp_path, kind, options):
     parameters, optimizer = trained(kind, **options)
     scheduler = lr_scheduler.StepLR(optimizer, 2)
     tensors, metadata = flatten_state(optimizer.state_dict())
@@ -51,21 +51,21 @@ def test_names_and_text_are_readable():
     ("tensors", "metadata", "message"),
     [
         ({}, {}, "the metadata has no 'optimizer'"),
-        ({}, {"optimizer": "{"}, "this is no optimizer's state"),
-        ({}, {"optimizer": "[]"}, "this is no optimizer's state"),
-        ({"weight": 1}, {"optimizer": '{"param_groups": []}'}, "this is no optimizer's state"),
-        ({"other.0.x": 1}, {"optimizer": '{"param_groups": []}'}, "this is no optimizer's state: other.0.x"),
-        ({"state.one.x": 1}, {"optimizer": '{"param_groups": []}'}, "this is no optimizer's state"),
-        ({"param_groups.0.lr": 1}, {"optimizer": '{"param_groups": []}'}, "this is no optimizer's state"),
+        ({}, {"optimizer": "{"}, "this is not an optimizer's state"),
+        ({}, {"optimizer": "[]"}, "this is not an optimizer's state"),
+        ({"weight": 1}, {"optimizer": '{"param_groups": []}'}, "this is not an optimizer's state"),
+        ({"other.0.x": 1}, {"optimizer": '{"param_groups": []}'}, "this is not an optimizer's state: other.0.x"),
+        ({"state.one.x": 1}, {"optimizer": '{"param_groups": []}'}, "this is not an optimizer's state"),
+        ({"param_groups.0.lr": 1}, {"optimizer": '{"param_groups": []}'}, "this is not an optimizer's state"),
     ],
 )
-def test_what_is_no_state_is_refused(tensors, metadata, message):
+def test_invalid_states_are_refused(tensors, metadata, message):
     with pytest.raises(ValueError, match=message):
         unflatten_state(tensors, metadata)
 
 
-def test_what_json_cannot_say_is_refused():
+def test_values_that_json_cannot_represent_are_refused():
     state = trained(SGD)[1].state_dict()
     state["param_groups"][0]["name"] = object()
-    with pytest.raises(TypeError, match="flatten_state: a group holds what JSON has no word for"):
+    with pytest.raises(TypeError, match="flatten_state: a group holds a value that is not JSON-serializable"):
         flatten_state(state)

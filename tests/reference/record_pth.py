@@ -114,7 +114,7 @@ def refused() -> dict[str, tuple[Any, str]]:
         "sparse": (torch.eye(2).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
         "attributes": (tagged, "torch._utils._rebuild_parameter_with_state"),
         "conjugated": (torch.zeros(2, dtype=torch.complex64).conj(), "conjugated"),
-        "storage": (torch.arange(3).untyped_storage(), "a storage by itself"),
+        "storage": (torch.arange(3).untyped_storage(), "a bare storage"),
         "function": ({"activation": torch.relu}, "__builtin__.getattr"),
         "path": ({"output": PurePosixPath("runs")}, "pathlib.PurePosixPath"),
         "bytes": ({"key": b"abc"}, "_codecs.encode"),

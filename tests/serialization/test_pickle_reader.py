@@ -1,4 +1,4 @@
-"""Pickles read as data: what plain data needs is understood, everything else is refused by name, nothing runs."""
+"""Pickles are read as data: plain data is supported, everything else is refused by name, and nothing runs."""
 
 import io
 from collections import OrderedDict
@@ -50,12 +50,12 @@ def test_plain_data(body, value):
     assert found == value and type(found) is type(value)
 
 
-def test_what_is_shared_stays_shared():
+def test_shared_values_stay_shared():
     first, second = read(pickled(b"]r\x00\x00\x01\x00j\x00\x00\x01\x00\x86"))
     assert first is second
 
 
-def test_names_calls_and_references_are_only_described():
+def test_globals_calls_and_references_are_only_described():
     body = b"ctorch\nSize\nK\x03\x85\x85R" + text("torch") + text("float32") + b"\x93" + text("key") + b"Q\x87"
     value, references = read_pickle(io.BytesIO(pickled(body)), {"torch.Size", "torch.float32"})
     call, name, reference = value
@@ -64,7 +64,7 @@ def test_names_calls_and_references_are_only_described():
     assert isinstance(reference, Persistent) and reference.identifier == "key" and references == [reference]
 
 
-def test_the_stream_is_left_behind_the_pickle():
+def test_the_stream_ends_after_the_pickle():
     stream = io.BytesIO(pickled(b"K\x01") + pickled(b"K\x02") + b"rest")
     assert [read_pickle(stream, ())[0], read_pickle(stream, ())[0], stream.read()] == [1, 2, b"rest"]
 
@@ -103,64 +103,64 @@ def test_code_is_refused_by_name(body, culprit):
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        (b"", "breaks off"),
-        (b"\x80", "breaks off"),
-        (b"\x80\x02K", "breaks off"),
-        (b"\x80\x02X\x05\x00\x00\x00abc", "breaks off"),
-        (b"\x80\x02", "breaks off"),
+        (b"", "its pickle is truncated"),
+        (b"\x80", "its pickle is truncated"),
+        (b"\x80\x02K", "its pickle is truncated"),
+        (b"\x80\x02X\x05\x00\x00\x00abc", "its pickle is truncated"),
+        (b"\x80\x02", "its pickle is truncated"),
         (b"\x80\x01N.", "protocol 1; 2 to 5"),
         (b"\x80\x06N.", "protocol 6; 2 to 5"),
         (pickled(b""), "empty stack"),
         (pickled(b"K\x01K\x02"), "values left over"),
         (pickled(b"(K\x01"), "values left over"),
-        (pickled(b"t"), "a mark that it has not set"),
-        (pickled(b"h\x07"), "recalls value 7"),
-        (pickled(b"j\xff\xff\xff\xff"), "recalls value 4294967295"),
+        (pickled(b"t"), "a mark that is not set"),
+        (pickled(b"h\x07"), "uses memo 7"),
+        (pickled(b"j\xff\xff\xff\xff"), "uses memo 4294967295"),
         (pickled(b"q\x00"), "empty stack"),
         (pickled(b"\x86"), "empty stack"),
-        (pickled(b"K\x01K\x02a"), "no list"),
-        (pickled(b"]K\x01K\x02s"), "no dict"),
-        (pickled(b"}(K\x01u"), "key without value"),
+        (pickled(b"K\x01K\x02a"), "an object that is not of type list"),
+        (pickled(b"]K\x01K\x02s"), "an object that is not of type dict"),
+        (pickled(b"}(K\x01u"), "key without a value"),
         (pickled(b"}]K\x01s"), "a list as a key"),
         (pickled(b"})" + b"\x85" * 100 + b"K\x01s"), "a tuple as a key"),
-        (pickled(b"K\x01)R"), "no function"),
-        (pickled(b"ccollections\nOrderedDict\nK\x01R"), "no function"),
+        (pickled(b"K\x01)R"), "something other than a function"),
+        (pickled(b"ccollections\nOrderedDict\nK\x01R"), "something other than a function"),
         (pickled(b"ccollections\nOrderedDict\n]\x85R"), "Python 2"),
         (pickled(ORDERED_DICT + b"}" + text("__class__") + b"K\x01sb"), "BUILD"),
-        (pickled(b"}}b"), "no OrderedDict"),
-        (pickled(b"K\x01K\x02\x93"), "other than strings"),
-        (pickled(b"c" + b"a" * 1000 + b"\nb\n"), "name without end"),
+        (pickled(b"}}b"), "an object that is not of type OrderedDict"),
+        (pickled(b"K\x01K\x02\x93"), "whose name is not a string"),
+        (pickled(b"c" + b"a" * 1000 + b"\nb\n"), "unterminated name"),
         (pickled(b"\x8b\xff\xff\xff\x7f"), "integer of 2147483647 bytes"),
         (pickled(b"\x8b\x00\x00\x00\xff"), "integer of 4278190080 bytes"),
         (pickled(b"X\xff\xff\xff\xff"), "larger than 16 MiB"),
         (pickled(b"\x8d" + b"\xff" * 8), "larger than 16 MiB"),
-        (pickled(b"\x8c\x01\xff"), "no UTF-8"),
-        (pickled(b"}" + text("x" * 5000) + b"Ns"), "more than 4096 letters"),
+        (pickled(b"\x8c\x01\xff"), "a string that is not UTF-8"),
+        (pickled(b"}" + text("x" * 5000) + b"Ns"), "more than 4096 characters"),
         (pickled(b"}(" + b"N" * 33 + b"tNs"), "a tuple as a key"),
     ],
 )
-def test_nonsense_is_refused(body, fault):
+def test_malformed_pickles_are_refused(body, fault):
     with pytest.raises(ValueError, match=fault):
         read(body)
 
 
-def test_depth_costs_no_stack():
+def test_deep_nesting_needs_no_recursion():
     depth = 200_000
     with pytest.raises(ValueError, match="empty stack"):
         read(pickled(b"(" * depth))
     assert len(read(pickled(b")" + b"\x85" * depth))) == 1
-    # Taking the hash of tuples in tuples would overflow C's stack.
+    # Hashing deeply nested tuples would overflow the C stack.
     with pytest.raises(ValueError, match="a tuple as a key"):
         read(pickled(b"})" + b"\x85" * depth + b"Ns"))
 
 
-def test_keys_that_collide_are_few():
-    """Thirty thousand integers with one hash, 0, would take a minute; strings are hashed with a secret."""
+def test_the_number_of_colliding_keys_is_limited():
+    """Thirty thousand integers with the hash 0 would take a minute; string hashes are randomized."""
     alike = [integer((2**61 - 1) * i) + b"N" for i in range(10_001)]
     assert len(read(pickled(b"}(" + b"".join(alike[:1000]) + b"u"))) == 1000
-    with pytest.raises(ValueError, match="more than 10,000 keys that are no strings"):
+    with pytest.raises(ValueError, match="more than 10,000 keys that are not strings"):
         read(pickled(b"}(" + b"".join(alike) + b"u"))
-    with pytest.raises(ValueError, match="more than 10,000 keys that are no strings"):
+    with pytest.raises(ValueError, match="more than 10,000 keys that are not strings"):
         read(pickled(b"\x8f(" + b"K\x01\x85" * 10_001 + b"\x90"))
     assert len(read(pickled(b"}(" + b"".join(text(str(i)) + b"N" for i in range(10_001)) + b"u"))) == 10_001
 

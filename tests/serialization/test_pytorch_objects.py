@@ -1,4 +1,4 @@
-"""Containers: shared ones stay shared, endless ones and those too large to walk through are refused."""
+"""Containers: sharing is kept; cyclic and exponentially large ones are refused."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def load(tmp_path, body):
         b"]q\x00]h\x00aa",
     ],
 )
-def test_what_contains_itself_is_refused(tmp_path, body):
+def test_cyclic_containers_are_refused(tmp_path, body):
     with pytest.raises(ValueError, match="contains itself"):
         load(tmp_path, body)
 
@@ -33,7 +33,7 @@ def test_depth_is_bounded(tmp_path):
             load(tmp_path, deep)
 
 
-def test_a_few_lists_that_stand_for_billions_are_refused(tmp_path):
+def test_exponentially_large_containers_are_refused(tmp_path):
     doubled = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(60))
     with pytest.raises(ValueError, match="more than 10,000,000 values"):
         load(tmp_path, b")" + doubled)
@@ -47,16 +47,16 @@ def test_a_few_lists_that_stand_for_billions_are_refused(tmp_path):
         (b"ccollections\nCounter\n", b"}(" + b"".join(integer(i) + b"N" for i in range(200)) + b"u"),
     ],
 )
-def test_what_is_copied_again_and_again_is_refused(tmp_path, monkeypatch, function, values):
+def test_repeated_copies_are_refused(tmp_path, monkeypatch, function, values):
     monkeypatch.setattr("lucid.serialization.pytorch_objects._MAX_COPIED", 10_000)
     calls = (function + b"h\x00\x85R") * 60
     with pytest.raises(ValueError, match="of more than 10,000 values"):
         load(tmp_path, b"(" + values + b"q\x00" + calls + b"t")
 
 
-def test_members_of_sets_that_collide_are_few(tmp_path):
+def test_the_number_of_colliding_set_members_is_limited(tmp_path):
     members = b"](" + b"".join(integer(i) + b"\x85" for i in range(10_001)) + b"e"
-    with pytest.raises(ValueError, match="more than 10,000 keys that are no strings"):
+    with pytest.raises(ValueError, match="more than 10,000 keys that are not strings"):
         load(tmp_path, b"cbuiltins\nset\n" + members + b"\x85R")
 
 
@@ -65,19 +65,22 @@ def test_members_of_sets_that_collide_are_few(tmp_path):
     [
         (b"ctorch\nSize\n", "holds torch.Size"),
         (b"ctorch\nFloatStorage\n", "holds torch.FloatStorage"),
-        (storage(), "a storage by itself"),
-        (b"ctorch\nSize\nK\x01\x85R", "torch.Size with other arguments"),
-        (b"ctorch\nSize\n)R", "torch.Size with other arguments"),
-        (b"ctorch\nfloat32\n)R", "torch.float32 with other arguments"),
-        (b"ctorch\ndevice\n]\x85R", "torch.device with other arguments"),
-        (b"cbuiltins\ncomplex\n]\x85R", "builtins.complex with other arguments"),
-        (b"cbuiltins\ncomplex\n\x8a\xff" + b"\x7f" * 255 + b"\x85R", "builtins.complex with other arguments"),
-        (b"cbuiltins\nset\nK\x01\x85R", "builtins.set with other arguments"),
+        (storage(), "a bare storage"),
+        (b"ctorch\nSize\nK\x01\x85R", "torch.Size with unexpected arguments"),
+        (b"ctorch\nSize\n)R", "torch.Size with unexpected arguments"),
+        (b"ctorch\nfloat32\n)R", "torch.float32 with unexpected arguments"),
+        (b"ctorch\ndevice\n]\x85R", "torch.device with unexpected arguments"),
+        (b"cbuiltins\ncomplex\n]\x85R", "builtins.complex with unexpected arguments"),
+        (b"cbuiltins\ncomplex\n\x8a\xff" + b"\x7f" * 255 + b"\x85R", "builtins.complex with unexpected arguments"),
+        (b"cbuiltins\nset\nK\x01\x85R", "builtins.set with unexpected arguments"),
         (b"cbuiltins\nset\n]]a\x85R", "a list as a key"),
-        (b"ccollections\nCounter\n]\x85R", "collections.Counter with other arguments"),
-        (b"ctorch._utils\n_rebuild_parameter\nK\x01\x88" + ORDERED_DICT + b"\x87R", "_rebuild_parameter with other"),
+        (b"ccollections\nCounter\n]\x85R", "collections.Counter with unexpected arguments"),
+        (
+            b"ctorch._utils\n_rebuild_parameter\nK\x01\x88" + ORDERED_DICT + b"\x87R",
+            "_rebuild_parameter with unexpected",
+        ),
     ],
 )
-def test_what_is_no_plain_value_is_named(tmp_path, body, fault):
+def test_unsupported_values_are_named(tmp_path, body, fault):
     with pytest.raises(ValueError, match=fault):
         load(tmp_path, body)

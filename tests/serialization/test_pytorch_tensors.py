@@ -1,4 +1,4 @@
-"""Views of storages: those within are made, those that leave them or claim too much are refused."""
+"""Views within their storage load; views that exceed it or are too large are refused."""
 
 import numpy as np
 import pytest
@@ -37,40 +37,40 @@ def test_a_view(tmp_path, size, stride, offset, values):
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        (tensor((5,)), "needs 5 values of a storage that has 4"),
+        (tensor((5,)), "needs 5 values of a storage with 4"),
         (tensor((4,), offset=1), "needs 5 values"),
         (tensor((2, 2), (3, 1)), "needs 5 values"),
         (tensor((2,), (2**70,)), "needs 1180591620717411303425 values"),
-        (tensor((4,), offset=2**70), "of a storage that has 4"),
+        (tensor((4,), offset=2**70), "of a storage with 4"),
         (tensor((-4,)), "negative size"),
         (tensor((4,), (-1,), 3), "negative size, stride or offset: .-1,"),
         (tensor((4,), offset=-1), "negative"),
         (tensor((2, 2), (1,)), "2 sizes and 1 strides"),
         (tensor((1,) * 33, (1,) * 33), "33 dimensions"),
         (tensor((2**31, 0), (0, 1)), "at most 2147483647"),
-        (tensor((2**30, 2**30), (0, 0)), "far more bytes than it has"),
-        (tensor((2**30,) * 32, (0,) * 32), "far more bytes than it has"),
-        (b"](" + tensor((2000, 2000), (0, 0)) * 5 + b"e", "far more bytes than it has"),
-        (tensor(count=5), "5 values of .*float32 are 20"),
-        (tensor(count=-4), "other arguments"),
+        (tensor((2**30, 2**30), (0, 0)), "expands to far more than its size"),
+        (tensor((2**30,) * 32, (0,) * 32), "expands to far more than its size"),
+        (b"](" + tensor((2000, 2000), (0, 0)) * 5 + b"e", "expands to far more than its size"),
+        (tensor(count=5), "5 values of .*float32 take 20"),
+        (tensor(count=-4), "unexpected arguments"),
         (tensor(count=2**60), "has 16 bytes"),
-        (tensor(kind=DOUBLE), "4 values of .*float64 are 32"),
-        (tensor(kind=b"ctorch\nSize\n"), "_rebuild_tensor_v2 with other arguments"),
-        (tensor(kind=text("FloatStorage")), "_rebuild_tensor_v2 with other arguments"),
+        (tensor(kind=DOUBLE), "4 values of .*float64 take 32"),
+        (tensor(kind=b"ctorch\nSize\n"), "_rebuild_tensor_v2 with unexpected arguments"),
+        (tensor(kind=text("FloatStorage")), "_rebuild_tensor_v2 with unexpected arguments"),
         (tensor(key="1"), "no member 'archive/data/1'"),
         (tensor(key="../data.pkl"), "no member 'archive/data/../data.pkl'"),
-        (tensor().replace(text("storage"), text("module")), "other arguments"),
-        (b"ctorch._utils\n_rebuild_tensor_v2\n)R", "other arguments"),
-        (b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x00)))K\x00K\x00tR", "other arguments"),
+        (tensor().replace(text("storage"), text("module")), "unexpected arguments"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n)R", "unexpected arguments"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x00)))K\x00K\x00tR", "unexpected arguments"),
         (
             tensor().replace(b"\x89" + ORDERED_DICT, b"\x89" + ORDERED_DICT + b"}" + text("conj") + b"\x88s"),
             "conjugated",
         ),
-        (tensor().replace(integers((4,)), b"(\x88t"), "other arguments"),
-        (tensor().replace(integers((4,)), b"N"), "other arguments"),
+        (tensor().replace(integers((4,)), b"(\x88t"), "unexpected arguments"),
+        (tensor().replace(integers((4,)), b"N"), "unexpected arguments"),
     ],
 )
-def test_what_is_no_view_is_refused(tmp_path, body, fault):
+def test_invalid_views_are_refused(tmp_path, body, fault):
     with pytest.raises(ValueError, match=fault):
         load(tmp_path, body)
 
@@ -82,11 +82,11 @@ def typed(dtype, count=16, size=(2,)):
     return b"ctorch._utils\n_rebuild_tensor_v3\n(" + arguments + dtype + b"tR"
 
 
-def test_a_dtype_beside_the_storage(tmp_path):
+def test_a_dtype_in_addition_to_the_storage(tmp_path):
     data = np.array([1, 2**63], np.uint64).tobytes()
     found = load(tmp_path, typed(b"ctorch\nuint64\n"), data)
     assert found.dtype == lucid.uint64 and found.tolist() == [1, 2**63]
-    with pytest.raises(ValueError, match="_v3 with other arguments"):
+    with pytest.raises(ValueError, match="_v3 with unexpected arguments"):
         load(tmp_path, typed(b"K\x01"), data)
     with pytest.raises(ValueError, match="15 bytes"):
         load(tmp_path, typed(b"ctorch\nuint64\n", 15, (1,)), data[:-1])
@@ -94,12 +94,12 @@ def test_a_dtype_beside_the_storage(tmp_path):
         load(tmp_path, typed(b"ctorch\nfloat8_e5m2\n"), data)
 
 
-def test_bools_are_0_and_1_whatever_the_file_says(tmp_path):
+def test_bools_are_normalized_to_0_and_1(tmp_path):
     found = load(tmp_path, tensor(kind=b"ctorch\nBoolStorage\n"), bytes([0, 1, 2, 255]))
     assert found.tolist() == [False, True, True, True] and found.sum().item() == 3
 
 
-def test_tensors_of_one_storage_are_read_once(tmp_path):
+def test_a_shared_storage_is_read_once(tmp_path):
     count = 1 << 22
     body = b"](" + tensor((count,), count=count) * 5 + b"e"
     lucid.memory.reset()

@@ -1,4 +1,4 @@
-"""Pickles and archives put together by hand, as an attacker would: Python's own writer makes no broken ones."""
+"""Builds pickles and archives by hand, as an attacker would: Python's own writer only creates valid ones."""
 
 import struct
 import zipfile
@@ -35,7 +35,7 @@ def pickled(body):
 
 
 def archive(path, body, storages=None, compression=zipfile.ZIP_STORED):
-    """A file of PyTorch's layout at ``path``: the instructions ``body`` as its pickle, and ``storages`` by key."""
+    """A file in PyTorch's format at ``path``: the instructions ``body`` as its pickle, and ``storages`` by key."""
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("archive/data.pkl", pickled(body))
         for key, data in (storages or {}).items():

@@ -1,4 +1,4 @@
-"""lucid.utils.checkpoint: the same values and gradients, from less memory."""
+"""lucid.utils.checkpoint: the same values and gradients with less memory."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def setup():
     return w, x
 
 
-def test_gradients_are_those_of_the_plain_call_also_for_captured_parameters():
+def test_gradients_match_a_plain_call_also_for_captured_parameters():
     results = []
     for run in (lambda f, *a: f(*a), checkpoint):
         w, x = setup()
@@ -25,7 +25,7 @@ def test_gradients_are_those_of_the_plain_call_also_for_captured_parameters():
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-6)
 
 
-def test_only_the_inputs_stay_in_the_record():
+def test_only_the_inputs_are_stored():
     w, x = setup()
     y = checkpoint(lambda h: ((h @ w).tanh() @ w).exp(), x)
     assert y.grad_fn.name == "checkpoint" and len(y.grad_fn.args) == 2
@@ -37,7 +37,7 @@ def test_second_derivatives():
     assert lucid.autograd.grad(first.sum(), x)[0].tolist() == [6.0, 12.0]
 
 
-def test_the_same_random_numbers_are_drawn_again():
+def test_the_same_random_numbers_are_drawn():
     x = lucid.ones(1000, requires_grad=True)
     after = []
     for run in (lambda f, *a: f(*a), checkpoint):
@@ -50,7 +50,7 @@ def test_the_same_random_numbers_are_drawn_again():
     assert after[0] == after[1]
 
 
-def test_tuples_keywords_and_nothing_to_record():
+def test_tuples_keywords_and_inputs_without_gradients():
     x = lucid.ones(2, requires_grad=True)
     a, b = checkpoint(lambda v, scale: (v * scale, v + 1), x, scale=x * 3)
     (a + b).sum().backward()
@@ -67,7 +67,7 @@ def test_hooks_of_parameters_see_the_whole_gradient_once():
     np.testing.assert_allclose(w.grad.numpy(), 2 * x.numpy(force=True).sum(0)[:, None] * np.ones((1, 4)), rtol=1e-5)
 
 
-def test_a_kept_graph_can_be_gone_through_twice_and_a_freed_one_cannot():
+def test_a_retained_graph_can_be_used_twice_and_a_freed_one_cannot():
     w, x = setup()
     y = checkpoint(lambda h: (h @ w).tanh(), x).sum()
     y.backward(retain_graph=True)
@@ -78,7 +78,7 @@ def test_a_kept_graph_can_be_gone_through_twice_and_a_freed_one_cannot():
         y.backward()
 
 
-def test_the_recorded_value_of_a_parameter_counts_not_the_present_one():
+def test_the_recorded_value_of_a_parameter_is_used():
     w, x = setup()
     y = checkpoint(lambda h: (h @ w) ** 2, x).sum()
     recorded = w.numpy(force=True).astype(np.float64)
@@ -90,7 +90,7 @@ def test_the_recorded_value_of_a_parameter_counts_not_the_present_one():
     np.testing.assert_allclose(w.numpy(force=True), 3 * recorded, rtol=1e-6)
 
 
-def test_only_the_gradients_that_are_asked_for():
+def test_only_the_requested_gradients():
     w, x = setup()
     y = checkpoint(lambda h: (h @ w).tanh(), x).sum()
     (alone,) = lucid.autograd.grad(y, x, retain_graph=True)
@@ -98,7 +98,7 @@ def test_only_the_gradients_that_are_asked_for():
     assert lucid.equal(alone, x.grad) and w.grad is not None
 
 
-def test_checkpoints_inside_checkpoints_outputs_without_gradient_and_running_statistics():
+def test_nested_checkpoints_outputs_without_gradients_and_running_statistics():
     lucid.manual_seed(0)
     norm = nn.BatchNorm1d(4)
     w, x = setup()
@@ -121,7 +121,7 @@ def test_checkpoints_inside_checkpoints_outputs_without_gradient_and_running_sta
         np.testing.assert_allclose(got.numpy(), plain.numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_what_cannot_be_recomputed_is_refused():
+def test_unsupported_functions_are_refused():
     x = lucid.ones(2, requires_grad=True)
     outside = x * 2
     with pytest.raises(RuntimeError, match="computed outside by 'mul'.*as an argument"):

@@ -1,6 +1,6 @@
-"""Learning rate schedules in PyTorch's protocol.
+"""Learning rate schedulers with PyTorch's API.
 
-A warm-up is ``LinearLR``; what comes after it follows with ``SequentialLR``.
+For a warm-up followed by another schedule, chain ``LinearLR`` and the other with ``SequentialLR``.
 """
 
 from lucid.optim.lr_scheduler.base import LambdaLR, LRScheduler

@@ -1,7 +1,7 @@
-"""The protocol of all schedulers: one call of ``step()`` sets the learning rates of the next epoch.
+"""The base class of schedulers: ``step()`` sets the learning rates of the next epoch.
 
-A scheduler starts with the optimizer, at epoch 0, and sets the first learning rates itself. ``get_lr()`` gives those of
-``last_epoch``, most often from the present ones, so that several schedulers can act on one optimizer in turn.
+The constructor sets the learning rates of epoch 0. ``get_lr()`` returns those of ``last_epoch``, usually derived from
+the current ones, so that several schedulers can act on the same optimizer.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from lucid.optim.optimizer import Optimizer
 
 
 class LRScheduler:
-    """Base class: a subclass sets its own attributes, calls ``super().__init__`` last, and defines ``get_lr()``.
+    """Base class: a subclass sets its attributes, calls ``super().__init__`` last, and defines ``get_lr()``.
 
-    ``last_epoch`` other than -1 goes on from there; the groups must have their "initial_lr" then.
+    If ``last_epoch`` is not -1, the schedule resumes from there, and all groups must have an "initial_lr".
 
     Raises:
-        TypeError: ``optimizer`` is no ``lucid.optim.Optimizer``.
+        TypeError: ``optimizer`` is not a ``lucid.optim.Optimizer``.
     """
 
     optimizer: Optimizer
     base_lrs: list[float]
     last_epoch: int
-    _is_initial = False  # while the scheduler starts
+    _is_initial = False  # True while the constructor sets the first learning rates
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.optimizer = check_optimizer(self._name, optimizer)
@@ -38,7 +38,7 @@ class LRScheduler:
                 group.setdefault("initial_lr", current_lr(group))
             elif "initial_lr" not in group:
                 raise ValueError(
-                    f"{self._name}: last_epoch {last_epoch} goes on with a schedule, but group {number} has no "
+                    f"{self._name}: last_epoch {last_epoch} resumes a schedule, but group {number} has no "
                     "'initial_lr'; load the optimizer's state first"
                 )
         self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
@@ -49,15 +49,15 @@ class LRScheduler:
         return type(self).__name__
 
     def get_lr(self) -> list[float]:
-        """The learning rates of epoch ``last_epoch``, one per group. For subclasses; users call ``get_last_lr()``."""
+        """The learning rates of ``last_epoch``, one per group. Called by ``step()``; users call ``get_last_lr()``."""
         raise NotImplementedError(f"{self._name}: define get_lr()")
 
     def get_last_lr(self) -> list[float]:
-        """The learning rates that were set last, one per group."""
+        """The most recently set learning rates, one per group."""
         return list(self._last_lr)
 
     def step(self) -> None:
-        """Go on to the next epoch and set its learning rates. Call it after ``optimizer.step()``."""
+        """Advance to the next epoch and set its learning rates. Call it after ``optimizer.step()``."""
         self._count_step()
         self.last_epoch += 1
         self._set_lrs(self.get_lr())
@@ -65,7 +65,7 @@ class LRScheduler:
     # For the schedulers of this package -----------------------------------------------------------------------------
 
     def _current_lrs(self) -> list[float]:
-        """The present learning rates."""
+        """The current learning rates."""
         return [current_lr(group) for group in self.optimizer.param_groups]
 
     def _set_lrs(self, lrs: list[float]) -> None:
@@ -83,12 +83,12 @@ class LRScheduler:
             )
         self._step_count += 1
 
-    def _check_groups(self, began_with: int) -> None:
+    def _check_groups(self, initial_count: int) -> None:
         count = len(self.optimizer.param_groups)
-        if count != began_with:
+        if count != initial_count:
             raise ValueError(
-                f"{self._name}: the schedule began with {began_with} groups, the optimizer has {count} now; "
-                "make the scheduler after adding groups"
+                f"{self._name}: the schedule started with {initial_count} groups, but the optimizer now has {count}; "
+                "create the scheduler after adding groups"
             )
 
     def _start(self) -> None:
@@ -100,26 +100,26 @@ class LRScheduler:
             del self._is_initial
 
     def _begin(self) -> None:
-        """Start again at epoch 0, from the present learning rates."""
+        """Restart at epoch 0 from the current learning rates."""
         self.last_epoch = -1
         self._start()
 
     def _restart(self) -> None:
-        """Start again at epoch 0, from the learning rates that the schedule began with."""
+        """Restart at epoch 0 from the initial learning rates."""
         self._set_lrs(self.base_lrs)
         self._begin()
 
     # State ----------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a schedule needs to go on: numbers, strings and lists, fit for JSON."""
+        """The state of the schedule as JSON-serializable numbers, strings and lists."""
         return {key: copy.deepcopy(value) for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict()`` was taken. The learning rates themselves are in the optimizer's state.
+        """Load a ``state_dict()``. The learning rates themselves are part of the optimizer's state.
 
         Raises:
-            ValueError: it is the state of another kind of scheduler, or of another number of groups.
+            ValueError: the state is that of another scheduler class or another number of groups.
         """
         own = set(self.state_dict())
         if set(state_dict) != own:
@@ -130,7 +130,7 @@ class LRScheduler:
         count = len(self.optimizer.param_groups)
         if "base_lrs" in own and len(state_dict["base_lrs"]) != count:
             raise ValueError(
-                f"{self._name}.load_state_dict: the state is of {len(state_dict['base_lrs'])} groups, "
+                f"{self._name}.load_state_dict: the state has {len(state_dict['base_lrs'])} groups, "
                 f"the optimizer has {count}"
             )
         vars(self).update(copy.deepcopy(dict(state_dict)))
@@ -141,9 +141,9 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """The initial learning rate times a function of the epoch; one function for all groups, or a list of one for each.
+    """Initial learning rate times a function of the epoch; one function for all groups, or a list with one per group.
 
-    ``state_dict()`` holds no functions; of an object that can be called it holds the attributes.
+    ``state_dict()`` does not hold functions; for callable objects it holds the attributes.
     """
 
     def __init__(
@@ -184,18 +184,20 @@ def check_optimizer(where: str, optimizer: Any) -> Optimizer:
 
 
 def current_lr(group: Mapping[str, Any]) -> float:
-    """The present learning rate of a group as a number."""
+    """The current learning rate of a group as a number."""
     rate = group["lr"]
     return float(rate.item()) if isinstance(rate, Tensor) else rate
 
 
 def per_group(where: str, name: str, optimizer: Any, value: Any) -> list[Any]:
-    """One value per group, from as many or from one that stands for all."""
+    """One value per group, from a list with one per group or a single value for all."""
     count = len(check_optimizer(where, optimizer).param_groups)
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"{where}: {name} must be one value or one for each of the {count} groups, got {len(value)}")
+        raise ValueError(
+            f"{where}: {name} must be one value or a list of {count} values, one per group, got {len(value)}"
+        )
     return list(value)
 
 

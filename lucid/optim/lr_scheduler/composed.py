@@ -1,4 +1,4 @@
-"""Schedulers made of schedulers: one after the other, or all at once."""
+"""Schedulers composed of schedulers: in sequence or all at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _ComposedScheduler(LRScheduler):
                 raise TypeError(f"{self._name}: scheduler {number} must be a scheduler, got {type(one).__name__}")
             if isinstance(one, ReduceLROnPlateau):
                 raise ValueError(
-                    f"{self._name}: scheduler {number} is ReduceLROnPlateau, which wants a metric each step"
+                    f"{self._name}: scheduler {number} is ReduceLROnPlateau, which needs a metric at each step"
                 )
         self.optimizer = check_optimizer(self._name, optimizer or self._schedulers[0].optimizer)
         for number, one in enumerate(self._schedulers):
@@ -41,7 +41,7 @@ class _ComposedScheduler(LRScheduler):
         states, own = state_dict.get("_schedulers", ()), self._schedulers
         if len(states) != len(own):
             raise ValueError(
-                f"{self._name}.load_state_dict: the state is of {len(states)} schedulers, this has {len(own)}"
+                f"{self._name}.load_state_dict: the state has {len(states)} schedulers, this has {len(own)}"
             )
         super().load_state_dict(state_dict)
         self._schedulers = own
@@ -50,9 +50,9 @@ class _ComposedScheduler(LRScheduler):
 
 
 class SequentialLR(_ComposedScheduler):
-    """One scheduler after the other: the next one takes over, at its epoch 0, at each of the ``milestones``.
+    """Runs schedulers in sequence: at each milestone the next one starts at its epoch 0.
 
-    ``last_epoch`` is there for PyTorch's order of arguments and must be -1: go on with ``load_state_dict``.
+    ``last_epoch`` exists for PyTorch's argument order and must be -1; resume with ``load_state_dict``.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class SequentialLR(_ComposedScheduler):
         self._milestones = [_checks.integer(self._name, "milestones", one, 0) for one in milestones]
         if len(self._milestones) != len(self._schedulers) - 1:
             raise ValueError(
-                f"{self._name}: milestones must be one fewer than schedulers, "
+                f"{self._name}: there must be one milestone fewer than schedulers, "
                 f"got {len(self._milestones)} and {len(self._schedulers)}"
             )
         if sorted(set(self._milestones)) != self._milestones:
             raise ValueError(f"{self._name}: milestones must increase, got {self._milestones}")
         if last_epoch != -1:
-            raise ValueError(f"{self._name}: last_epoch must be -1, got {last_epoch}; go on with load_state_dict")
-        # The schedulers have started already, all of them; now only the first one does.
+            raise ValueError(f"{self._name}: last_epoch must be -1, got {last_epoch}; resume with load_state_dict()")
+        # All schedulers have already set learning rates when created; restart with the first one only.
         self._set_lrs([float(group["initial_lr"]) for group in optimizer.param_groups])
         self._begin()
 
@@ -91,7 +91,7 @@ class SequentialLR(_ComposedScheduler):
 
 
 class ChainedScheduler(_ComposedScheduler):
-    """All schedulers at once: each changes what the ones before it have set."""
+    """Runs all schedulers at every step; each modifies the learning rates set by the previous ones."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         self._adopt(optimizer, schedulers)

@@ -11,7 +11,7 @@ from lucid.optim.optimizer import Optimizer
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial learning rate down to ``eta_min`` at epoch ``T_max``, and up again after it.
+    """A half cosine from the initial learning rate to ``eta_min`` at epoch ``T_max``, rising again afterwards.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without the restarts.
     """
@@ -25,7 +25,7 @@ class CosineAnnealingLR(LRScheduler):
         if self._is_initial:
             return self._current_lrs()
         now, before = (1 + math.cos(math.pi * epoch / self.T_max) for epoch in (self.last_epoch, self.last_epoch - 1))
-        if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the bottom there is no quotient
+        if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # at the minimum the ratio is 0 / 0
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [
                 lr + (base - self.eta_min) * rise for lr, base in zip(self._current_lrs(), self.base_lrs, strict=True)
@@ -34,9 +34,9 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """A cosine down to ``eta_min`` in ``T_0`` epochs, then from the top again in ``T_mult`` times as many, and so on.
+    """A cosine to ``eta_min`` over ``T_0`` epochs, restarted with cycles ``T_mult`` times as long as the previous one.
 
-    ``step(epoch)`` takes fractions of an epoch too. Source: Loshchilov and Hutter 2017, arXiv:1608.03983.
+    ``step(epoch)`` also accepts fractions of an epoch. Source: Loshchilov and Hutter 2017, arXiv:1608.03983.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
     def step(self, epoch: Any = None) -> None:
-        """The next epoch, or the given one, which may be a fraction: ``step(epoch + batch / batches)``.
+        """Advance to the next epoch, or to the given one, which may be fractional: ``step(epoch + batch / batches)``.
 
         Raises:
             ValueError: ``epoch`` is negative.
@@ -73,7 +73,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self._set_lrs(self.get_lr())
 
     def _place(self, epoch: float) -> tuple[float, int]:
-        """How far ``epoch`` is into its cycle, and how long that is."""
+        """The position of ``epoch`` within its cycle, and the length of that cycle."""
         if self.T_mult == 1:
             return epoch % self.T_0, self.T_0
         start, length = 0, self.T_0

@@ -11,17 +11,18 @@ from lucid.optim.optimizer import Optimizer
 
 
 class OneCycleLR(LRScheduler):
-    """Up from ``max_lr / div_factor`` to ``max_lr``, then down to ``1 / final_div_factor`` of the start.
+    """Rises from ``max_lr / div_factor`` to ``max_lr``, then falls to ``1 / final_div_factor`` of the initial value.
 
-    The rise takes ``pct_start`` of the ``total_steps`` (or ``epochs * steps_per_epoch``); call ``step()`` after every
-    batch. With ``three_phase`` the way down to the start is as long as the rise, and the rest goes to the end.
-    Momentum, or the first of the betas, goes from ``max_momentum`` to ``base_momentum`` and back the other way round.
+    The rise takes a fraction ``pct_start`` of ``total_steps`` (or ``epochs * steps_per_epoch``); call ``step()`` after
+    every batch. With ``three_phase`` the fall to the initial value is as long as the rise, and the rest of the steps
+    lead to the final value. Momentum, or the first beta, moves inversely between ``max_momentum`` and
+    ``base_momentum``.
 
     Source: Smith and Topin 2017, arXiv:1708.07120.
 
     Raises:
-        ValueError: no number of steps is given, an option is out of range, or ``cycle_momentum`` meets an optimizer
-            that has no momentum. ``step()`` raises it after ``total_steps``.
+        ValueError: the number of steps is missing, an option is out of range, or the optimizer has no momentum for
+            ``cycle_momentum``. ``step()`` raises it after ``total_steps``.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class OneCycleLR(LRScheduler):
         if total_steps is not None:
             self.total_steps = _checks.integer(where, "total_steps", total_steps, 1)
         elif epochs is None or steps_per_epoch is None:
-            raise ValueError(f"{where}: give total_steps, or epochs and steps_per_epoch")
+            raise ValueError(f"{where}: pass total_steps, or epochs and steps_per_epoch")
         else:
             self.total_steps = _checks.integer(where, "epochs", epochs, 1) * _checks.integer(
                 where, "steps_per_epoch", steps_per_epoch, 1
@@ -62,7 +63,7 @@ class OneCycleLR(LRScheduler):
         low = numbers_per_group(where, "base_momentum", optimizer, base_momentum, 0.0)
         if self.cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
             raise ValueError(
-                f"{where}: {type(optimizer).__name__} has no momentum and no betas; say cycle_momentum=False"
+                f"{where}: {type(optimizer).__name__} has no momentum and no betas; pass cycle_momentum=False"
             )
         if last_epoch == -1:
             for group, top, most, least in zip(optimizer.param_groups, max_lrs, high, low, strict=True):
@@ -84,7 +85,7 @@ class OneCycleLR(LRScheduler):
         return rates
 
     def _phase(self, step: int) -> tuple[str, str, float]:
-        """Which learning rates ``step`` lies between, and how far it is from one to the other."""
+        """The keys of the learning rates between which ``step`` lies, and the fraction of the way between them."""
         peak, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
         phases: list[Any] = [(peak, "initial_lr", "max_lr"), (last, "max_lr", "min_lr")]
         if self.three_phase:
@@ -97,7 +98,7 @@ class OneCycleLR(LRScheduler):
                 break
             begin = finish
             finish, start, end = following
-        # A phase without length is over when it begins.
+        # A phase of zero length is already complete.
         return start, end, (step - begin) / (finish - begin) if finish != begin else 1.0
 
     def _anneal(self, start: float, end: float, part: float) -> float:

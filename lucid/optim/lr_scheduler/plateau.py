@@ -1,4 +1,4 @@
-"""A lower learning rate when a metric stops getting better."""
+"""Reduces the learning rate when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lucid.optim.optimizer import Optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Times ``factor`` when the metric has not improved for more than ``patience`` calls of ``step(metric)``.
+    """Multiplies by ``factor`` if the metric has not improved for more than ``patience`` calls of ``step(metric)``.
 
-    Better means below the best so far (``mode="min"``) or above it (``"max"``) by more than ``threshold``, a part of
-    the best (``threshold_mode="rel"``) or an amount (``"abs"``). After a reduction, ``cooldown`` calls are not counted.
-    The learning rate stays at or above ``min_lr``, and a change of ``eps`` or less is not made.
+    An improvement is a value below the best so far (``mode="min"``) or above it (``"max"``) by more than ``threshold``,
+    relative to the best (``threshold_mode="rel"``) or absolute (``"abs"``). After a reduction, ``cooldown`` calls are
+    not counted. The learning rate stays at or above ``min_lr``, and changes of at most ``eps`` are skipped.
 
     Raises:
         ValueError: an option is out of range.
@@ -52,7 +52,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._current_lrs()
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
-        """Take the metric of an epoch, a number or a tensor of one element, which is evaluated for it."""
+        """Process the metric of an epoch: a number, or a one-element tensor, which is evaluated."""
         self._check_groups(len(self.min_lrs))
         current = float(metrics)
         self.last_epoch += 1
@@ -72,7 +72,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether a reduction is so recent that calls are not counted."""
+        """Whether calls are not counted because of a recent reduction."""
         return self.cooldown_counter > 0
 
     def _is_better(self, metric: float) -> bool:

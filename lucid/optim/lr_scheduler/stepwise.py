@@ -1,4 +1,4 @@
-"""Schedules that multiply the present learning rate by a factor of the epoch."""
+"""Schedulers that multiply the current learning rate by a factor that depends on the epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _MultiplicativeScheduler(LRScheduler):
 
 
 class StepLR(_MultiplicativeScheduler):
-    """Times ``gamma`` every ``step_size`` epochs."""
+    """Multiplies by ``gamma`` every ``step_size`` epochs."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = _checks.integer(self._name, "step_size", step_size, 1)
@@ -33,7 +33,7 @@ class StepLR(_MultiplicativeScheduler):
 
 
 class MultiStepLR(_MultiplicativeScheduler):
-    """Times ``gamma`` at each epoch of ``milestones``; one that is named twice counts twice."""
+    """Multiplies by ``gamma`` at each epoch in ``milestones``; repeated milestones apply repeatedly."""
 
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
@@ -47,7 +47,7 @@ class MultiStepLR(_MultiplicativeScheduler):
 
 
 class ExponentialLR(_MultiplicativeScheduler):
-    """Times ``gamma`` at every epoch."""
+    """Multiplies by ``gamma`` at every epoch."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = _checks.number(self._name, "gamma", gamma)
@@ -58,7 +58,7 @@ class ExponentialLR(_MultiplicativeScheduler):
 
 
 class ConstantLR(_MultiplicativeScheduler):
-    """Times ``factor`` until epoch ``total_iters``, then in full."""
+    """Multiplies by ``factor`` until epoch ``total_iters``."""
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
@@ -74,9 +74,9 @@ class ConstantLR(_MultiplicativeScheduler):
 
 
 class LinearLR(_MultiplicativeScheduler):
-    """From ``start_factor`` to ``end_factor`` times the learning rate in ``total_iters`` equal steps: a warm-up.
+    """Linear warm-up: from ``start_factor`` to ``end_factor`` times the learning rate in ``total_iters`` equal steps.
 
-    Warm-up and then a cosine: ``SequentialLR(optimizer, [LinearLR(optimizer, 0.01, total_iters=5),
+    Warm-up followed by a cosine: ``SequentialLR(optimizer, [LinearLR(optimizer, 0.01, total_iters=5),
     CosineAnnealingLR(optimizer, 95)], milestones=[5])``.
     """
 
@@ -103,7 +103,7 @@ class LinearLR(_MultiplicativeScheduler):
 
 
 class PolynomialLR(_MultiplicativeScheduler):
-    """Down to 0 at epoch ``total_iters`` along ``(1 - epoch / total_iters) ** power``."""
+    """Decays to 0 at epoch ``total_iters`` as ``(1 - epoch / total_iters) ** power``."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _checks.integer(self._name, "total_iters", total_iters, 1)
