@@ -8,12 +8,53 @@ pass does the same whether it is asked for inside or outside of the context. ``l
 float64 and whole numbers are left alone, as in PyTorch.
 """
 
+import functools
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Autocast(threading.local):
+    dtype: mx.Dtype | None = None  # the half precision of autocast, where it is on
+
+
+autocast_state = _Autocast()
+
+
+def autocast_dtype() -> mx.Dtype | None:
+    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
+    return autocast_state.dtype
+
+
+class autocasting:
+    """Compute what is listed below in ``low``, or turn autocast off with ``None``: in a block or a function."""
+
+    def __init__(self, low: mx.Dtype | None) -> None:
+        self._low = low
+        self._before: list[mx.Dtype | None] = []
+
+    def __enter__(self) -> None:
+        self._before.append(autocast_state.dtype)
+        autocast_state.dtype = self._low
+
+    def __exit__(self, *exc: object) -> None:
+        autocast_state.dtype = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        low = self._low
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with autocasting(low):  # a new one: threads may be inside at the same time
+                return function(*args, **kwargs)
+
+        return cast(F, call)
 
 
 def _names(*lines: str) -> frozenset[str]:
