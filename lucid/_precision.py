@@ -1,11 +1,8 @@
-"""Which operations autocast computes in half precision, which in float32, and how it makes them.
+"""Autocast: which operations run in half precision, which in float32, and the casts. The public API is ``lucid.amp``.
 
-An operation in neither list follows its inputs; where they differ, the wider dtype wins. The casts happen inside the
-recorded operation. A float32 operand is therefore recorded as it is, its gradient comes back in float32, and a backward
-pass does the same whether it is asked for inside or outside of the context. ``lucid.amp`` is what users call,
-``lucid.tape`` asks here.
-
-float64 and whole numbers are left alone, as in PyTorch.
+An operation in neither list runs in the dtype of its inputs, the widest one if they differ. The casts happen inside
+the recorded operation, so a float32 operand is recorded as float32 and gets a float32 gradient, and the backward pass
+does the same inside and outside of the context. float64 and integers are left alone, as in PyTorch.
 """
 
 import functools
@@ -21,19 +18,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Autocast(threading.local):
-    dtype: mx.Dtype | None = None  # the half precision of autocast, where it is on
+    dtype: mx.Dtype | None = None  # float16 or bfloat16 while autocast is on
 
 
 autocast_state = _Autocast()
 
 
 def autocast_dtype() -> mx.Dtype | None:
-    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
+    """The dtype that autocast casts to in this thread, or ``None`` if it is off."""
     return autocast_state.dtype
 
 
 class autocasting:
-    """Compute what is listed below in ``dtype``, or turn autocast off with ``None``: in a block or a function."""
+    """Context manager and decorator that turns autocast to ``dtype`` on, or off with ``None``."""
 
     def __init__(self, dtype: mx.Dtype | None) -> None:
         self._dtype = dtype
@@ -51,7 +48,7 @@ class autocasting:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with autocasting(dtype):  # a new one: threads may be inside at the same time
+            with autocasting(dtype):  # a new one for each call: several threads may call at once
                 return function(*args, **kwargs)
 
         return cast(F, call)
@@ -61,14 +58,14 @@ def _names(*lines: str) -> frozenset[str]:
     return frozenset(name for line in lines for name in line.split())
 
 
-# Products summed over many terms: nearly all of the time goes here, and hardware sums them in float32.
+# Matrix products and convolutions, where nearly all of the time goes. Hardware accumulates them in float32.
 LOW = _names(
     "linear matmul mm bmm mv dot inner addmm addmv baddbmm tensordot einsum",
     "conv1d conv2d conv_transpose1d conv_transpose2d",
 )
 
-# What overflows in float16 or loses its digits in both: exponentials, logarithms, powers, sums over many values. The
-# result is float32 too.
+# Operations that overflow in float16 or lose precision in both half types: exponentials, logarithms, powers, sums over
+# many values. Their result is float32 too.
 HIGH = _names(
     # normalization
     "layer_norm rms_norm group_norm batch_norm_with_statistics batch_norm_of_batch global_response_norm normalize",
@@ -77,7 +74,7 @@ HIGH = _names(
     "huber_loss binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity",
     # reductions
     "sum mean prod var std var_mean std_mean norm vector_norm matrix_norm logsumexp cumsum cumprod trace",
-    # exponentials, logarithms, powers, and functions that are steep somewhere
+    # exponentials, logarithms, powers, and other functions with steep slopes
     "exp exp2 expm1 log log1p log2 log10 logaddexp pow square rsqrt reciprocal tan sinh cosh asin acos erfinv",
 )
 
@@ -86,7 +83,7 @@ _CAST_DOWN = _HALF | {mx.float32}
 
 
 def autocast_body(body: Callable[..., Any], name: str, dtype: mx.Dtype) -> Callable[..., Any]:
-    """The body of operation ``name`` as autocast to ``dtype`` computes it."""
+    """The body of operation ``name`` with the casts of autocast to ``dtype``."""
     if name in LOW:
         return _with_casts(body, _CAST_DOWN, dtype)
     if name in HIGH:
@@ -117,7 +114,7 @@ def _cast_and_pull(
     *args: Any,
     **kw: Any,
 ) -> dict[int | str, mx.array] | None:
-    """The gradients in the dtypes of the operands as they were before the cast."""
+    """The declared gradients, cast back to the dtypes that the operands had before."""
     found = own(cotangent, *_cast(args, sources, target), **_cast_named(kw, sources, target))
     if found is None:
         return None
@@ -131,11 +128,11 @@ def _cast_named(named: dict[str, Any], sources: frozenset[mx.Dtype], target: mx.
 
 
 def _cast(values: Any, sources: frozenset[mx.Dtype], target: mx.Dtype) -> Any:
-    """``values``, a tuple or a list, with the arrays of the dtypes ``sources`` in the dtype ``target``."""
+    """``values``, a tuple or list, with arrays of the dtypes ``sources`` cast to ``target``."""
     found = []
     for value in values:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            value = mx.array(value.astype(np.float32))  # what the operation would make of it
+            value = mx.array(value.astype(np.float32))  # as the operation itself would convert it
         if isinstance(value, mx.array):
             found.append(value.astype(target) if value.dtype in sources else value)
         elif type(value) in (list, tuple) and any(isinstance(one, mx.array | np.ndarray) for one in value):
