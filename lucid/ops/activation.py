@@ -11,6 +11,11 @@ from lucid.ops._common import array, at_least_1d, either, floating, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op, pullback
 
+__all__ = [
+    "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish",
+    "relu", "relu6", "silu", "softmax", "softmin", "softplus", "softsign",
+]  # fmt: skip
+
 
 @op
 def relu(x: TensorLike) -> mx.array:

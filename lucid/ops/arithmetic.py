@@ -14,6 +14,13 @@ from lucid.ops._common import FLOATING, array, arrays, binary, larger, pair, sma
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "clamp", "clip", "div", "divide", "floor_divide", "fmod", "hypot", "lerp",
+    "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "remainder", "rsub",
+    "sub", "subtract", "true_divide",
+]  # fmt: skip
+
 
 @op
 def add(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:

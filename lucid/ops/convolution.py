@@ -17,6 +17,8 @@ from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op, pullback
 
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
+
 Ints = int | tuple[int, ...] | list[int]
 
 

@@ -10,6 +10,11 @@ from lucid.ops._common import array, at_least_1d, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add", "take",
+    "take_along_dim",
+]  # fmt: skip
+
 
 def _along(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
     x = at_least_1d(x)

@@ -17,6 +17,8 @@ from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
+
 
 class _Plan:
     """An index, sorted out: basic steps first, then arrays of integers at their places in what is left."""

@@ -10,6 +10,11 @@ from lucid.ops._common import array, at_least_1d, one_axis, promoted, sizes
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "cat", "chunk", "concat", "concatenate", "hstack", "repeat", "repeat_interleave", "split", "stack", "tile",
+    "unbind", "vstack",
+]  # fmt: skip
+
 Tensors = list[Any] | tuple[Any, ...]
 
 

@@ -12,6 +12,11 @@ from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
 
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "huber_loss",
+    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
 _REDUCTIONS = ("mean", "sum", "none")
 
 

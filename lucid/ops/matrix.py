@@ -10,6 +10,8 @@ from lucid.ops._common import FLOATING, array, binary, promoted, total
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer", "tensordot"]
+
 
 def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = promoted(array(where, x), array(where, other, "other"))

@@ -15,6 +15,8 @@ from lucid.ops._types import TensorLike
 from lucid.ops.reduction import power_norm
 from lucid.tape import op
 
+__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
+
 DATA_FORMATS = ("channels_first", "channels_last")
 
 

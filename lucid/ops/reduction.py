@@ -31,6 +31,11 @@ from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "kthvalue",
+    "logsumexp", "max", "mean", "median", "min", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
+]  # fmt: skip
+
 Dims = int | tuple[int, ...] | list[int] | None
 
 

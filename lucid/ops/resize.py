@@ -13,6 +13,8 @@ from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import along_axis
 from lucid.tape import op
 
+__all__ = ["interpolate"]
+
 _DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # the others serve all
 _MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area")
 _CUBIC = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter

@@ -11,6 +11,13 @@ from lucid.ops._common import array, at_least_1d, either, sizes, solid
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "atleast_1d", "broadcast_tensors", "broadcast_to", "contiguous", "diag", "diag_embed", "diagonal", "expand",
+    "expand_as", "flatten", "flip", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "pad",
+    "permute", "reshape", "reshape_as", "roll", "rot90", "select", "squeeze", "swapaxes", "swapdims", "t", "trace",
+    "transpose", "tril", "triu", "unflatten", "unsqueeze", "view", "view_as",
+]  # fmt: skip
+
 
 @view_op
 def reshape(x: TensorLike, *shape: Any) -> mx.array:

@@ -10,6 +10,8 @@ from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, inde
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["argsort", "bincount", "searchsorted", "sort", "topk", "unique"]
+
 
 def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
     """Positions in sorted order along ``dim``; stable, and NaN counts as the largest."""
