@@ -12,7 +12,7 @@ from lucid import _checks
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.depthwise_conv2d import gradients as depthwise_gradients
 from lucid.ops._common import real
-from lucid.ops._convolve import convolve, convolve_whole, padded
+from lucid.ops._convolve import convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op, pullback
@@ -54,18 +54,18 @@ def _operands(
     _checks.rank(where, "weight", weight.shape, ndim + 2)
     if 0 in weight.shape[2:]:
         raise ValueError(f"{where}: weight must have at least one tap, got shape {weight.shape}")
-    alone = x.ndim == ndim + 1
-    if alone:
+    unbatched = x.ndim == ndim + 1
+    if unbatched:
         x = x[None]
     if data_format == "channels_first":
         x = mx.moveaxis(x, 1, -1)
-    return x, weight, bias, alone
+    return x, weight, bias, unbatched
 
 
-def _result(y: mx.array, alone: bool, data_format: str) -> mx.array:
+def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     if data_format == "channels_first":
         y = mx.moveaxis(y, -1, 1)
-    return y[0] if alone else y
+    return y[0] if unbatched else y
 
 
 def _check_channels(where: str, x: mx.array, wanted: int, filters: int, bias: mx.array | None, groups: int) -> None:
@@ -80,7 +80,7 @@ def _conv(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
     data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
     dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
@@ -89,25 +89,25 @@ def _conv(
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
     space = x.shape[1:-1]
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    reach = []  # rows of the padded input under some window
+    covered = []  # rows of the padded input under some window
     for size, extent, step, (low, high) in zip(space, extents, stride, pads, strict=True):
         if size + low + high < extent:
             raise ValueError(
                 f"{where}: the kernel covers {extent}, more than the padded input of {size + low + high}, "
                 f"for kernel {kernel}, dilation {dilation} and input {space}"
             )
-        reach.append((size + low + high - extent) // step * step + extent)
+        covered.append((size + low + high - extent) // step * step + extent)
     if x.size == 0 or weight.size == 0:
-        counts = [(r - extent) // step + 1 for r, extent, step in zip(reach, extents, stride, strict=True)]
-        return _result(_nothing(x, weight, bias, (x.shape[0], *counts, filters)), alone, data_format)
+        counts = [(r - extent) // step + 1 for r, extent, step in zip(covered, extents, stride, strict=True)]
+        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *counts, filters)), unbatched, data_format)
     if groups == x.shape[-1] == filters:
-        return _result(_depthwise(x, weight, bias, stride, pads, dilation), alone, data_format)
-    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, reach, pads, strict=True)]
+        return _to_layout(_depthwise(x, weight, bias, stride, pads, dilation), unbatched, data_format)
+    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, covered, pads, strict=True)]
     y = convolve(x, weight, stride, pads, dilation, groups)
-    return _result(y if bias is None else y + bias, alone, data_format)
+    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
-def _nothing(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
     """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
     y = mx.zeros(shape, mx.result_type(x, weight))
     return y if bias is None else y + bias
@@ -193,7 +193,7 @@ def _conv_transpose(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
     dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
@@ -204,19 +204,19 @@ def _conv_transpose(
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
     check_output_padding(where, extra, stride, dilation)
-    # The whole result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
-    whole = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
+    # The full result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
+    full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]
-    sizes = [size - p + more for size, p, more in zip(whole, padding, after, strict=True)]
+    sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(whole)}")
+        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(full)}")
     if x.size == 0 or weight.size == 0:
-        return _result(_nothing(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
+        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(
-        convolve_whole(x, weight, stride, dilation, groups),
+        convolve_transposed(x, weight, stride, dilation, groups),
         [(-p, more) for p, more in zip(padding, after, strict=True)],
     )
-    return _result(y if bias is None else y + bias, alone, data_format)
+    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
 @op
