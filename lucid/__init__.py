@@ -1,10 +1,10 @@
-"""Lucid: PyTorch's words on MLX's engine.
+"""Lucid: a deep-learning library with PyTorch's API on MLX.
 
-``import lucid`` gives ``lucid.Tensor`` and the functions on it, ``lucid.nn``, ``lucid.optim``, ``lucid.data`` and
+``import lucid`` provides ``lucid.Tensor`` and its functions, ``lucid.nn``, ``lucid.optim``, ``lucid.data`` and
 ``lucid.models``. Start with ``examples/train_cifar10.py``.
 """
 
-from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
+from lucid import _device  # first: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
     amp,
@@ -49,7 +49,19 @@ from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from lucid.ops import *
+from lucid.ops.activation import log_softmax as log_softmax
+from lucid.ops.activation import relu as relu
+from lucid.ops.activation import softmax as softmax
+from lucid.ops.arithmetic import *
+from lucid.ops.comparison import *
+from lucid.ops.elementwise import *
+from lucid.ops.gather_scatter import *
+from lucid.ops.indexing import *
+from lucid.ops.joining import *
+from lucid.ops.matrix import *
+from lucid.ops.reduction import *
+from lucid.ops.shape import *
+from lucid.ops.sorting import *
 from lucid.random import (
     bernoulli,
     initial_seed,
@@ -67,6 +79,6 @@ from lucid.random import (
 )
 from lucid.serialization import load, save
 
-float = float32  # PyTorch's names for the two; the builtins of Python are not touched
+float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
 int = int32

@@ -12,7 +12,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _deferred, random, tape
+from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._compile.arguments import Placeholder, Structure, map_container
 from lucid._compile.guards import (
     CapturedVariables,
@@ -44,7 +44,7 @@ class Trace:
         self.present = [grad is not None for grad in grads]  # which leaves have a gradient
         self.requires = requires  # which argument tensors require a gradient
         self.argument_leaves = leaves  # which argument tensors accumulate a gradient
-        self.autocast_dtype = tape._mode.low
+        self.autocast_dtype = _precision.autocast_dtype()
         self.done = False
         self.writes: list[tuple[int, int]] = []  # tensor, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
@@ -211,7 +211,7 @@ class Trace:
         try:
             given, _, _, arrays = self._bind_inputs(inputs)
             args, kwargs = self.shape.fill(state=plan.tensors, tensor=given, array=arrays)
-            with tape.replaying(), tape.autocasting(self.autocast_dtype), _deferred.collecting():
+            with _grad_mode.replaying(), _precision.autocasting(self.autocast_dtype), _deferred.collecting():
                 result = self.function(*args, **kwargs)
             found: dict[int, mx.array] = {}
             _collect_outputs(self.result, result, found)

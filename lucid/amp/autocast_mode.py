@@ -6,12 +6,12 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks, _precision
 
 _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
 
 
-class autocast(tape.autocasting):
+class autocast(_precision.autocasting):
     """A context manager or decorator that runs every operation in a suitable precision.
 
     Matrix products and convolutions cast their float32 operands to ``dtype``. Norms, softmax, losses, reductions,
@@ -53,4 +53,4 @@ class autocast(tape.autocasting):
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
     """Whether autocast is on in this thread. ``device_type`` is accepted for compatibility with PyTorch."""
-    return tape.autocast_dtype() is not None
+    return _precision.autocast_dtype() is not None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lucid import _checks, nn, tape
+from lucid import _checks, _grad_mode, nn
 from lucid._creation import as_tensor
 from lucid._tensor import Tensor
 from lucid.nn import functional as F
@@ -169,7 +169,7 @@ class ConvNeXtBase(nn.Module):
             yield x
 
     def _run_blocks(self, blocks: Any, x: Tensor) -> Tensor:
-        if self.grad_checkpointing is None or not (self.training and tape.is_recording()):
+        if self.grad_checkpointing is None or not (self.training and _grad_mode.is_recording()):
             return blocks(x)
         for part in [blocks] if self.grad_checkpointing == "stage" or not isinstance(blocks, nn.Sequential) else blocks:
             x = checkpoint(part, x)

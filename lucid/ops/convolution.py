@@ -1,7 +1,7 @@
 """Convolutions. Weights have PyTorch's shapes; images are channels first unless ``data_format`` says otherwise.
 
-MLX convolves channels last. A channels-first image is looked at through a transposed view, and so is the result: a
-network that stays channels last between its layers copies nothing.
+MLX's convolutions are channels last. A channels-first image is passed as a transposed view, and so is the result, so a
+network whose layers all convolve channels last copies nothing in between.
 """
 
 from typing import Any
@@ -12,16 +12,18 @@ from lucid import _checks
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.depthwise_conv2d import gradients as depthwise_gradients
 from lucid.ops._common import real
-from lucid.ops._convolve import convolve, convolve_whole, padded
+from lucid.ops._convolve import convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op, pullback
+
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 Ints = int | tuple[int, ...] | list[int]
 
 
 def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Rows before and behind that keep the size at stride 1; the odd one goes behind, as in PyTorch."""
+    """Padding before and after each dimension that keeps the size at stride 1; as in PyTorch, an odd row goes after."""
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return [(total // 2, total - total // 2) for total in totals]
 
@@ -34,7 +36,7 @@ def _padding(
         if padding == "valid":
             return [(0, 0)] * len(kernel)
         if any(one != 1 for one in stride):
-            raise ValueError(f"{where}: padding 'same' needs stride 1, got {stride}")
+            raise ValueError(f"{where}: padding 'same' requires stride 1, got {stride}")
         return same_padding(kernel, dilation)
     return [(one, one) for one in _checks.tuple_of(where, "padding", padding, len(kernel), 0)]
 
@@ -42,7 +44,7 @@ def _padding(
 def _operands(
     where: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array | None, bool]:
-    """Input channels last with its batch, weight, bias, and whether the batch was added."""
+    """The input as a channels-last batch, weight, bias, and whether a batch dimension was added."""
     x, weight = real(where, x), real(where, weight, "weight")
     bias = None if bias is None else real(where, bias, "bias")
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
@@ -51,24 +53,24 @@ def _operands(
     _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
     _checks.rank(where, "weight", weight.shape, ndim + 2)
     if 0 in weight.shape[2:]:
-        raise ValueError(f"{where}: weight must have at least one tap, got shape {weight.shape}")
-    alone = x.ndim == ndim + 1
-    if alone:
+        raise ValueError(f"{where}: the kernel must not be empty, got weight of shape {weight.shape}")
+    unbatched = x.ndim == ndim + 1
+    if unbatched:
         x = x[None]
     if data_format == "channels_first":
         x = mx.moveaxis(x, 1, -1)
-    return x, weight, bias, alone
+    return x, weight, bias, unbatched
 
 
-def _result(y: mx.array, alone: bool, data_format: str) -> mx.array:
+def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     if data_format == "channels_first":
         y = mx.moveaxis(y, -1, 1)
-    return y[0] if alone else y
+    return y[0] if unbatched else y
 
 
 def _check_channels(where: str, x: mx.array, wanted: int, filters: int, bias: mx.array | None, groups: int) -> None:
     if x.shape[-1] != wanted:
-        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups {groups} want {wanted}")
+        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups={groups} need {wanted}")
     _checks.divisible(where, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
         raise ValueError(f"{where}: bias must have shape ({filters},), got {bias.shape}")
@@ -78,7 +80,7 @@ def _conv(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
     data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
     dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
@@ -87,26 +89,26 @@ def _conv(
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
     space = x.shape[1:-1]
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    reach = []  # rows of the padded input under some window
+    covered = []  # size of the part of the padded input that the windows cover
     for size, extent, step, (low, high) in zip(space, extents, stride, pads, strict=True):
         if size + low + high < extent:
             raise ValueError(
-                f"{where}: the kernel covers {extent}, more than the padded input of {size + low + high}, "
-                f"for kernel {kernel}, dilation {dilation} and input {space}"
+                f"{where}: the kernel spans {extent} pixels but the padded input has only {size + low + high} "
+                f"(kernel {kernel}, dilation {dilation}, input {space})"
             )
-        reach.append((size + low + high - extent) // step * step + extent)
+        covered.append((size + low + high - extent) // step * step + extent)
     if x.size == 0 or weight.size == 0:
-        counts = [(r - extent) // step + 1 for r, extent, step in zip(reach, extents, stride, strict=True)]
-        return _result(_nothing(x, weight, bias, (x.shape[0], *counts, filters)), alone, data_format)
+        counts = [(r - extent) // step + 1 for r, extent, step in zip(covered, extents, stride, strict=True)]
+        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *counts, filters)), unbatched, data_format)
     if groups == x.shape[-1] == filters:
-        return _result(_depthwise(x, weight, bias, stride, pads, dilation), alone, data_format)
-    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, reach, pads, strict=True)]
+        return _to_layout(_depthwise(x, weight, bias, stride, pads, dilation), unbatched, data_format)
+    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, covered, pads, strict=True)]
     y = convolve(x, weight, stride, pads, dilation, groups)
-    return _result(y if bias is None else y + bias, alone, data_format)
+    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
-def _nothing(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
-    """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
+def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+    """The convolution of an empty input, which MLX's CPU backend cannot compute: zeros plus the bias."""
     y = mx.zeros(shape, mx.result_type(x, weight))
     return y if bias is None else y + bias
 
@@ -117,7 +119,7 @@ def _depthwise(
 ) -> mx.array:  # fmt: skip
     if x.ndim == 4:
         return depthwise_conv2d(x, weight, bias, stride, pads, dilation)
-    # A signal is an image of one row.
+    # A 1-d signal is an image with one row.
     image, taps = mx.expand_dims(x, 1), mx.expand_dims(weight, 2)
     y = depthwise_conv2d(image, taps, bias, (1, *stride), [(0, 0), *pads], (1, *dilation))
     return mx.squeeze(y, 1)
@@ -130,8 +132,14 @@ def conv1d(
 ) -> mx.array:  # fmt: skip
     """One-dimensional convolution.
 
-    Shapes: x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L'). ``padding`` is a number,
-    "same" or "valid".
+    Shapes: x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L').
+
+    Args:
+        padding: Zeros on both sides, or "same" or "valid".
+        data_format: "channels_last" for x (N, L, C); the weight keeps its shape.
+
+    Raises:
+        ValueError: the shapes do not match, or the kernel is larger than the padded input.
     """
     return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
@@ -141,14 +149,16 @@ def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """Two-dimensional convolution; depthwise ones (groups == C == O) run on kernels of Lucid's own.
+    """Two-dimensional convolution. Depthwise convolutions (groups == C == O) run on Lucid's own kernels.
 
     Shapes: x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,); out (N, O, H', W').
-    With ``data_format="channels_last"`` x is (N, H, W, C), out (N, H', W', O), and the weight keeps its shape.
-    ``padding`` is a number, a pair (along the height, along the width), "same" or "valid".
+
+    Args:
+        padding: Zeros on each side: a number, a pair (height, width), "same" or "valid".
+        data_format: "channels_last" for x (N, H, W, C) and out (N, H', W', O); the weight keeps its shape.
 
     Raises:
-        ValueError: shapes that do not belong together, or a kernel larger than the padded input.
+        ValueError: the shapes do not match, or the kernel is larger than the padded input.
     """
     return _conv("conv2d", x, weight, bias, stride, padding, dilation, groups, data_format, 2)
 
@@ -156,10 +166,11 @@ def conv2d(
 def check_output_padding(
     where: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> None:
-    """Refuse more rows than the stride or the dilation leaves undecided."""
+    """Raise if ``output_padding`` is not smaller than the stride or the dilation, which makes it ambiguous."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(
-            f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
+            f"{where}: output_padding must be below stride or dilation, "
+            f"got {extra} with stride {stride} and dilation {dilation}"
         )
 
 
@@ -191,7 +202,7 @@ def _conv_transpose(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
     dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
@@ -202,19 +213,19 @@ def _conv_transpose(
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
     check_output_padding(where, extra, stride, dilation)
-    # The whole result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
-    whole = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
+    # Compute the full result, then crop it by padding. output_padding crops less, or adds zeros.
+    full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]
-    sizes = [size - p + more for size, p, more in zip(whole, padding, after, strict=True)]
+    sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(whole)}")
+        raise ValueError(f"{where}: padding {padding} removes the whole output of size {tuple(full)}")
     if x.size == 0 or weight.size == 0:
-        return _result(_nothing(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
+        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(
-        convolve_whole(x, weight, stride, dilation, groups),
+        convolve_transposed(x, weight, stride, dilation, groups),
         [(-p, more) for p, more in zip(padding, after, strict=True)],
     )
-    return _result(y if bias is None else y + bias, alone, data_format)
+    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
 @op
@@ -222,7 +233,14 @@ def conv_transpose1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The transpose of ``conv1d``. Shapes: x (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L')."""
+    """One-dimensional transposed convolution, the gradient of ``conv1d`` with respect to its input.
+
+    Shapes: x (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L') with
+    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
+
+    Raises:
+        ValueError: the shapes do not match, or padding removes the whole output.
+    """
     return _conv_transpose(
         "conv_transpose1d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 1
     )
@@ -233,10 +251,13 @@ def conv_transpose2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The transpose of ``conv2d``: what the gradient of its input does.
+    """Two-dimensional transposed convolution, the gradient of ``conv2d`` with respect to its input.
 
     Shapes: x (N, C, H, W), weight (C, O / groups, KH, KW), bias (O,); out (N, O, H', W') with
-    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise.
+
+    Raises:
+        ValueError: the shapes do not match, or padding removes the whole output.
     """
     return _conv_transpose(
         "conv_transpose2d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 2

@@ -1,9 +1,9 @@
-"""Reading and writing by position.
+"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
 
-``getitem`` follows NumPy's rules: integers, slices with any step, None, ``...``, boolean masks of any number of
+Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
 dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the
-shape; the values of an integer tensor are not read, so these must be in range by themselves (negative ones count
-from the end). A boolean mask is read, because the shape of the result depends on it.
+shape. The values of integer tensors are not read, so they are not checked (negative ones count from the end). Boolean
+masks are read, because the shape of the result depends on them.
 """
 
 import operator
@@ -13,40 +13,42 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, at_least_1d, index_array, pair, scalar_like
+from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
+
 
 class _Plan:
-    """An index, sorted out: basic steps first, then arrays of integers at their places in what is left."""
+    """A parsed index: basic indexing first, then integer arrays that index the result."""
 
     __slots__ = ("arrays", "basic", "places", "shape", "spread")
 
     def __init__(self) -> None:
-        self.basic: list[Any] = []  # ints, slices, None: one entry each, for MLX
+        self.basic: list[Any] = []  # ints, slices and None, as MLX takes them
         self.arrays: list[mx.array] = []
         self.places: list[int] = []  # the dimension of the basic result that arrays[i] indexes
-        self.spread = False  # the arrays stand apart: NumPy puts their dimensions first
+        self.spread = False  # the arrays are not adjacent: NumPy puts their dimensions first
 
 
 def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
     entries = list(index) if isinstance(index, tuple) else [index]
-    entries = [_entry(where, one) for one in entries]
+    entries = [_normalize_entry(where, one) for one in entries]
     used = 0
     for one in entries:
         used += 0 if one is None or one is Ellipsis else max(one.ndim, 0) if _is_mask(one) else 1
     if sum(one is Ellipsis for one in entries) > 1:
-        raise IndexError(f"{where}: an index holds '...' once at most, got {_told(index)}")
+        raise IndexError(f"{where}: an index can only have a single ellipsis ('...'), got {_shown(index)}")
     if used > len(shape):
-        raise IndexError(f"{where}: {used} indices are too many for shape {shape}")
+        raise IndexError(f"{where}: too many indices ({used}) for shape {shape}")
     if not any(one is Ellipsis for one in entries):
         entries.append(Ellipsis)
 
     plan = _Plan()
     advanced = any(isinstance(one, mx.array | np.ndarray) for one in entries)
-    at = out = 0  # the dimension of x, and of the basic result
-    groups: list[int] = []  # positions of advanced entries, to see whether they stand side by side
+    at = out = 0  # the current dimension of x, and of the basic result
+    groups: list[int] = []  # positions of the array entries, to see whether they are adjacent
     for position, one in enumerate(entries):
         if one is None:
             plan.basic.append(None)
@@ -58,7 +60,7 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
             if skip or position < len(entries) - 1:
                 continue
         elif isinstance(one, slice):
-            plan.basic.append(_bounds(where, one, shape[at]))
+            plan.basic.append(_normalize_slice(where, one, shape[at]))
             at, out = at + 1, out + 1
         elif isinstance(one, int):
             if not -shape[at] <= one < shape[at]:
@@ -77,9 +79,9 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
             covered = shape[at : at + one.ndim]
             if one.shape != covered:
                 raise IndexError(
-                    f"{where}: a mask of shape {one.shape} does not fit dims {at} to {at + one.ndim - 1} of {shape}"
+                    f"{where}: mask of shape {one.shape} does not match dims {at} to {at + one.ndim - 1} of {shape}"
                     if one.ndim
-                    else f"{where}: a mask of shape {one.shape} does not fit shape {shape}"
+                    else f"{where}: mask of shape {one.shape} does not match shape {shape}"
                 )
             if one.ndim == 0:  # True and False add a dimension of size 1 or 0
                 plan.basic.append(None)
@@ -95,7 +97,7 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
         else:
             groups.append(position)
             plan.basic.append(slice(None))
-            plan.arrays.append(_whole(where, one, shape, at))
+            plan.arrays.append(_integer_array(where, one, shape, at))
             plan.places.append(out)
             at, out = at + 1, out + 1
     plan.spread = bool(groups) and groups[-1] - groups[0] != len(groups) - 1
@@ -114,7 +116,7 @@ def _is_mask(one: Any) -> bool:
     )
 
 
-def _entry(where: str, one: Any) -> Any:
+def _normalize_entry(where: str, one: Any) -> Any:
     """An index entry as None, Ellipsis, a slice, an int, an mx.array (from a tensor) or an np.ndarray."""
     if one is None or one is Ellipsis or isinstance(one, slice | mx.array):
         return one
@@ -134,13 +136,13 @@ def _entry(where: str, one: Any) -> Any:
         found = found.astype(np.int64)
     if found.dtype.kind not in "biu":
         raise TypeError(
-            f"{where}: an index is made of integers, slices, None, '...', bool masks and integer tensors, "
+            f"{where}: an index must consist of integers, slices, None, '...', boolean masks and integer tensors, "
             f"got {type(one).__name__} {one!r:.60}"
         )
     return found
 
 
-def _whole(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
+def _integer_array(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
     size = shape[at]
     if isinstance(one, np.ndarray):
         wrong = (one < -size) | (one >= size)
@@ -150,12 +152,12 @@ def _whole(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
     if one.dtype in FLOATING:
         raise TypeError(f"{where}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
     if size == 0 and one.size:
-        raise IndexError(f"{where}: dim {at} of shape {shape} has nothing to index")
+        raise IndexError(f"{where}: cannot index dim {at} of shape {shape}, which is empty")
     return one
 
 
-def _bounds(where: str, one: slice, size: int) -> slice:
-    """The slice with bounds that are in range, or the whole slice."""
+def _normalize_slice(where: str, one: slice, size: int) -> slice:
+    """The slice with its bounds in range; a full slice unchanged."""
     if one == slice(None):
         return one
     try:
@@ -170,7 +172,7 @@ def _bounds(where: str, one: slice, size: int) -> slice:
     return slice(start, stop if stop >= 0 else None, step)
 
 
-def _told(index: Any) -> str:
+def _shown(index: Any) -> str:
     return f"{index!r:.80}"
 
 
@@ -179,14 +181,14 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
 
     Raises:
-        IndexError: out of range, too many indices, or arrays that do not broadcast.
-        TypeError: something that is no index.
+        IndexError: an index is out of range, there are too many, or index arrays do not broadcast.
+        TypeError: an entry is not a valid index.
     """
     x = array("getitem", x)
     if type(index) is int and x.ndim and -x.shape[0] <= index < x.shape[0]:  # x[i], x[0]: the common case
         return x[index]
     plan = _plan("getitem", x.shape, index)
-    x = _basic(x, plan.basic)
+    x = _index_basic(x, plan.basic)
     if not plan.arrays:
         return x
     if len(plan.arrays) == 1:
@@ -195,11 +197,11 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
         if x.shape[at] == 0 or one.size == 0:
             return mx.zeros((*x.shape[:at], *one.shape, *x.shape[at + 1 :]), x.dtype)
         return mx.take(x, one, at)
-    return _picked(x, plan)
+    return _index_with_arrays(x, plan)
 
 
-def _picked(x: mx.array, plan: _Plan) -> mx.array:
-    """The basic result ``x``, indexed by all arrays of the plan at once."""
+def _index_with_arrays(x: mx.array, plan: _Plan) -> mx.array:
+    """``x``, the result of basic indexing, indexed by the arrays of the plan."""
     shape = np.broadcast_shapes(*(one.shape for one in plan.arrays))
     rest = [at for at in range(x.ndim) if at not in plan.places]
     if 0 in shape or x.size == 0:
@@ -207,7 +209,7 @@ def _picked(x: mx.array, plan: _Plan) -> mx.array:
     else:
         order = plan.places + rest
         found = (x if order == list(range(x.ndim)) else mx.transpose(x, order))[tuple(plan.arrays)]
-    # NumPy's rule: the dimensions of arrays side by side stand where the arrays stood, of others in front.
+    # NumPy's rule: the dimensions of adjacent arrays replace them, those of others come first.
     first = 0 if plan.spread else plan.places[0]
     width = len(shape)
     if not first or not width:
@@ -215,20 +217,20 @@ def _picked(x: mx.array, plan: _Plan) -> mx.array:
     return mx.transpose(found, [*range(width, width + first), *range(width), *range(width + first, found.ndim)])
 
 
-def _basic(x: mx.array, steps: list[Any]) -> mx.array:
+def _index_basic(x: mx.array, steps: list[Any]) -> mx.array:
     return x if all(isinstance(one, slice) and one == slice(None) for one in steps) else x[tuple(steps)]
 
 
 @op
 def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
-    """A new array: ``x`` with ``value`` written at ``index``, broadcast and in the dtype of ``x``.
+    """A copy of ``x`` with ``value`` written at ``index``, broadcast and converted to the dtype of ``x``.
 
-    Where an index array names a place twice, one of the values is there afterwards, which is not said.
+    If an index array contains a position twice, it is undefined which value is written.
     """
     x = array("setitem", x)
     value = array("setitem", value, "value").astype(x.dtype)
     plan = _plan("setitem", x.shape, index)
-    # Positions in the flattened array, found by indexing them as x would be: one rule serves reading and writing.
+    # Index an array of flat positions like x, so that reading and writing follow the same rules.
     if not plan.arrays:
         return _set_basic(x, plan.basic, value)
     where = _positions(x.shape, plan)
@@ -240,10 +242,10 @@ def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
 
 
 def _positions(shape: tuple[int, ...], plan: _Plan) -> mx.array:
-    """For every element that the index picks, its position in the flattened array."""
+    """The position in the flattened array of every element that the index selects."""
     count = int(np.prod(shape))
     numbers = mx.arange(count, dtype=mx.uint32 if count < 2**32 else mx.int64).reshape(shape)
-    return _picked(_basic(numbers, plan.basic), plan)
+    return _index_with_arrays(_index_basic(numbers, plan.basic), plan)
 
 
 def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
@@ -252,7 +254,9 @@ def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
     try:
         return mx.broadcast_to(value, shape)
     except ValueError:
-        raise ValueError(f"setitem: a value of shape {value.shape} does not fit the indexed shape {shape}") from None
+        raise ValueError(
+            f"setitem: value of shape {value.shape} cannot be broadcast to the indexed shape {shape}"
+        ) from None
 
 
 def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
@@ -269,7 +273,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
             start, stop, step = one.indices(size)
             count = len(range(start, stop, step))
             kept.append(count)
-            if step < 0:  # written from the other end, the value turned round
+            if step < 0:  # write with a positive step, and reverse the value
                 flips.append(len(kept) - 1)
                 start, step = start + (count - 1) * step, -step
             stop = start + (count - 1) * step + 1 if count else start
@@ -286,25 +290,25 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
     if x.ndim == 0:
         return value.reshape(())
     place = tuple(slice(a, b, c) for a, b, c in zip(starts, sizes, strides, strict=True))
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
     copy[place] = value.reshape(lengths)
     return copy
 
 
 @op
 def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None) -> Any:
-    """``x`` where ``condition`` is True, else ``other``; all three broadcast.
+    """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
-    With ``condition`` alone: ``nonzero(condition, as_tuple=True)``.
+    With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
         return _nonzero(condition)
     if x is None or other is None:
-        raise TypeError("where: x and other must be given both, or neither")
+        raise TypeError("where: pass both x and other, or neither")
     if condition.dtype != mx.bool_:
         if condition.dtype != mx.uint8:
-            raise TypeError(f"where: condition must be of bools, got {_checks.dtype_name(condition.dtype)}")
+            raise TypeError(f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}")
         condition = condition.astype(mx.bool_)
     x, other = pair("where", x, other)
     if not isinstance(x, mx.array):
@@ -328,7 +332,7 @@ def _numpy(x: mx.array) -> np.ndarray:
 
 @op
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
-    """The positions of all values that are not 0: (count, dimensions), or one vector for each dimension. Reads them."""
+    """The indices of nonzero values, (count, ndim), or as a tuple one vector per dimension. Waits for the values."""
     x = array("nonzero", x)
     if as_tuple:
         return _nonzero(x)
@@ -338,171 +342,10 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
 argwhere = nonzero
 
 
-def _along(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
-    x = at_least_1d(x)
-    index = at_least_1d(index_array(where, index))
-    at = _checks.dim(where, dim, x.ndim)
-    if index.ndim != x.ndim:
-        raise ValueError(f"{where}: index must have the {x.ndim} dimensions of the input, got shape {index.shape}")
-    return x, index, at
-
-
-@op
-def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and so on.
-
-    In the other dimensions ``index`` may be smaller than ``x``.
-    """
-    x = array("gather", x)
-    scalar = x.ndim == 0 and array("gather", index).ndim == 0
-    x, index, at = _along("gather", x, dim, index)
-    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
-        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
-    if index.size == 0:
-        return mx.zeros(index.shape, x.dtype)
-    x = x[tuple(slice(None) if d == at else slice(0, n) for d, n in enumerate(index.shape))]
-    found = mx.take_along_axis(x, index, at)
-    return found.reshape(()) if scalar else found
-
-
-@op
-def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
-    """``gather`` where the other dimensions broadcast; without ``dim`` from the flattened tensor."""
-    x = array("take_along_dim", x)
-    dim = axis if dim is None else dim
-    if dim is None:
-        return mx.take(x.reshape(-1), index_array("take_along_dim", indices, "indices").reshape(-1))
-    x, index, at = _along("take_along_dim", x, dim, indices)
-    shapes = [(*one.shape[:at], 1, *one.shape[at + 1 :]) for one in (x, index)]
-    common = _checks.broadcast_shapes("take_along_dim", *shapes)
-    x = mx.broadcast_to(x, (*common[:at], x.shape[at], *common[at + 1 :]))
-    index = mx.broadcast_to(index, (*common[:at], index.shape[at], *common[at + 1 :]))
-    return mx.take_along_axis(x, index, at) if index.size else mx.zeros(index.shape, x.dtype)
-
-
-def _scattered(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
-    x = array(where, x)
-    shape = x.shape
-    x, index, at = _along(where, x, dim, index)
-    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
-        raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
-    if isinstance(src, mx.array | np.ndarray | list | tuple):
-        src = at_least_1d(array(where, src, "src"))
-        if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
-            raise ValueError(f"{where}: src of shape {src.shape} is smaller than index of shape {index.shape}")
-        if src.dtype != x.dtype:
-            raise TypeError(
-                f"{where}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
-                f"got {_checks.dtype_name(src.dtype)}"
-            )
-        src = src[tuple(slice(0, n) for n in index.shape)]
-    else:
-        src = mx.full(index.shape, src, x.dtype)
-    if index.size == 0:
-        return x.reshape(shape)
-    grid = [
-        index if d == at else mx.arange(n).reshape([-1 if e == d else 1 for e in range(index.ndim)])
-        for d, n in enumerate(index.shape)
-    ]
-    if mode == "add":
-        return x.at[tuple(grid)].add(src).reshape(shape)
-    if mode == "multiply":
-        return x.at[tuple(grid)].multiply(src).reshape(shape)
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
-    copy[tuple(grid)] = src
-    return copy.reshape(shape)
-
-
-@op
-def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, reduce: str | None = None) -> mx.array:
-    """``x`` with ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, and so on; ``src`` is a tensor or a number.
-
-    ``reduce`` "add" or "multiply" combines with what is there.
-    """
-    if reduce is not None:
-        _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
-    return _scattered("scatter", x, dim, index, src, reduce or "set")
-
-
-@op
-def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
-    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and so on."""
-    return _scattered("scatter_add", x, dim, index, src, "add")
-
-
-def _vector(where: str, index: Any) -> mx.array:
-    index = index_array(where, index)
-    if index.ndim > 1:
-        raise ValueError(f"{where}: index must be a vector, got shape {index.shape}")
-    return at_least_1d(index)
-
-
-@op
-def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """The slices of ``x`` along ``dim`` that the vector ``index`` names."""
-    x = array("index_select", x)
-    scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim("index_select", dim, x.ndim)
-    index = _vector("index_select", index)
-    found = mx.take(x, index, at) if index.size else x[(slice(None),) * at + (slice(0, 0),)]
-    return found.reshape(()) if scalar else found
-
-
-def _indexed(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
-    x = array(where, x)
-    at = _checks.dim(where, dim, x.ndim)
-    index = _vector(where, index)
-    source = array(where, source, "source")
-    wanted = (*x.shape[:at], index.size, *x.shape[at + 1 :])
-    if mode != "fill" and source.shape != wanted:
-        raise ValueError(f"{where}: source must have shape {wanted}, got {source.shape}")
-    if index.size == 0 or x.size == 0:
-        return x
-    place = (slice(None),) * at + (index,)
-    if mode == "add":
-        return x.at[place].add(source)
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
-    copy[place] = mx.broadcast_to(source.astype(x.dtype), wanted)
-    return copy
-
-
-@op
-def index_add(x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``x`` with the slices of ``alpha * source`` along ``dim`` added to those that ``index`` names."""
-    source = array("index_add", source, "source")
-    return _indexed("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
-
-
-@op
-def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` that ``index`` names replaced by those of ``source``."""
-    return _indexed("index_copy", x, dim, index, source, "set")
-
-
-@op
-def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` that ``index`` names filled with ``value``, one number."""
-    value = array("index_fill", value, "value")
-    if value.ndim:
-        raise ValueError(f"index_fill: value must be one number, got shape {value.shape}")
-    return _indexed("index_fill", x, dim, index, value, "fill")
-
-
-@op
-def take(x: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
-    """The values of the flattened tensor at ``index``, in its shape; with NumPy's ``axis``, slices along it."""
-    x = array("take", x)
-    index = index_array("take", index)
-    dim = axis if dim is None else dim
-    at = 0 if dim is None else _checks.dim("take", dim, x.ndim)
-    x = x.reshape(-1) if dim is None else x
-    return mx.take(x, index, at) if index.size else mx.zeros((*x.shape[:at], *index.shape, *x.shape[at + 1 :]), x.dtype)
-
-
 def _mask(where: str, mask: Any) -> mx.array:
     mask = array(where, mask, "mask")
     if mask.dtype != mx.bool_:
-        raise TypeError(f"{where}: mask must be of bools, got {_checks.dtype_name(mask.dtype)}")
+        raise TypeError(f"{where}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
     return mask
 
 
@@ -513,13 +356,13 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
     _checks.broadcast_shapes("masked_fill", x.shape, mask.shape)
     value = array("masked_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"masked_fill: value must be one number, got shape {value.shape}")
+        raise ValueError(f"masked_fill: value must be a single number, got shape {value.shape}")
     return mx.where(mask, value.astype(x.dtype), x)
 
 
 @op
 def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
-    """The values where ``mask`` is True, as a vector. Reads the mask."""
+    """The values where ``mask`` is True, as a vector. Waits for the mask."""
     x, mask = array("masked_select", x), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
     found = np.flatnonzero(np.broadcast_to(np.array(mask), shape))
@@ -530,15 +373,15 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
 
 @op
 def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
-    """A new last dimension with 1 at the class and 0 elsewhere (int64); a class outside has a row of zeros.
+    """One-hot vectors (int64) in a new last dimension; a class outside [0, ``num_classes``) is a row of zeros.
 
-    ``num_classes`` -1 is one more than the largest class, which is read for it.
+    With ``num_classes=-1``, it is one more than the largest class, which waits for the values.
     """
     x = index_array("one_hot", x, "input")
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
     if count == -1:
         if x.size == 0:
-            raise ValueError("one_hot: num_classes must be given where there is no class to see")
+            raise ValueError("one_hot: num_classes is required for an empty input")
         largest: Any = mx.max(x).item()
         count = int(largest) + 1
     return (mx.expand_dims(x, -1) == mx.arange(count, dtype=x.dtype)).astype(mx.int64)

@@ -1,4 +1,4 @@
-"""Products of vectors and matrices."""
+"""Matrix and vector products."""
 
 import math
 from typing import Any
@@ -10,6 +10,8 @@ from lucid.ops._common import FLOATING, array, binary, promoted, total
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer", "tensordot"]
+
 
 def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = promoted(array(where, x), array(where, other, "other"))
@@ -19,24 +21,26 @@ def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
 def _product(where: str, x: Any, other: Any) -> mx.array:
     x, other = _operands(where, x, other)
     if not x.ndim or not other.ndim:
-        raise ValueError(f"{where}: both operands need at least 1 dimension, got shapes {x.shape} and {other.shape}")
+        raise ValueError(
+            f"{where}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
+        )
     if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
         raise ValueError(
-            f"{where}: shapes {x.shape} and {other.shape} do not fit: {x.shape[-1]} columns meet "
+            f"{where}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
     try:
-        return mx.matmul(x, other) if x.dtype in FLOATING else _whole_product(x, other)
+        return mx.matmul(x, other) if x.dtype in FLOATING else _integer_product(x, other)
     except ValueError:
         _checks.broadcast_shapes(where, x.shape[:-2], other.shape[:-2])
         raise
 
 
-def _whole_product(x: mx.array, other: mx.array) -> mx.array:
-    """A product of whole numbers, exact, with the overflow of their dtype.
+def _integer_product(x: mx.array, other: mx.array) -> mx.array:
+    """The exact product of integer matrices, which overflows like their dtype.
 
-    MLX multiplies matrices in floating point only. float64 holds whole numbers up to 2**53, so the operands are cut
-    into limbs of 16 bits, whose products fit for up to 2**21 columns. float64 exists on the CPU only.
+    MLX only multiplies floating-point matrices. float64, which only the CPU has, holds integers up to 2**53, so the
+    operands are split into limbs of 16 bits, whose products fit for up to 2**21 columns.
     """
     dtype = x.dtype
     if dtype == mx.bool_:
@@ -46,7 +50,7 @@ def _whole_product(x: mx.array, other: mx.array) -> mx.array:
         left, right = _limbs(x, limbs), _limbs(other, limbs)
         total = None
         for i in range(limbs):
-            for j in range(limbs - i):  # the rest lies above the dtype's bits
+            for j in range(limbs - i):  # the others are above the dtype's highest bit
                 part = mx.matmul(left[i], right[j]).astype(mx.int64)
                 part = mx.left_shift(part, mx.array(16 * (i + j), mx.int64)) if i + j else part
                 total = part if total is None else total + part
@@ -66,9 +70,12 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
 
 @op
 def matmul(x: TensorLike, other: TensorLike) -> mx.array:
-    """The matrix product over the last two dimensions, the others broadcast; vectors are rows left, columns right.
+    """The matrix product over the last two dimensions; the others broadcast.
 
-    Shapes: x (..., n, k), other (..., k, m), out (..., n, m).
+    Shapes: x (..., n, k), other (..., k, m), out (..., n, m). A vector ``x`` is a row, a vector ``other`` a column.
+
+    Raises:
+        ValueError: the shapes cannot be multiplied.
     """
     return _product("matmul", x, other)
 
@@ -89,7 +96,7 @@ def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     _checks.rank("bmm", "input", x.shape, 3)
     _checks.rank("bmm", "mat2", mat2.shape, 3)
     if x.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: both batches must be of one size, got shapes {x.shape} and {mat2.shape}")
+        raise ValueError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
     return _product("bmm", x, mat2)
 
 
@@ -104,7 +111,7 @@ def mv(x: TensorLike, vec: TensorLike) -> mx.array:
 
 @op
 def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
-    """The sum of the products of two vectors."""
+    """The dot product of two vectors."""
     x, tensor = array("dot", x), array("dot", tensor, "tensor")
     _checks.rank("dot", "input", x.shape, 1)
     _checks.rank("dot", "tensor", tensor.shape, 1)
@@ -113,26 +120,26 @@ def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
 
 @op
 def inner(x: TensorLike, other: TensorLike) -> mx.array:
-    """The sums of products over the last dimension of both; a number multiplies."""
+    """The inner products over the last dimensions; a 0-d operand multiplies."""
     x, other = _operands("inner", x, other)
     if not x.ndim or not other.ndim:
         return x * other
     if x.shape[-1] != other.shape[-1]:
         raise ValueError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
-    return _contracted("inner", x, other, [x.ndim - 1], [other.ndim - 1])
+    return _tensordot("inner", x, other, [x.ndim - 1], [other.ndim - 1])
 
 
 @op
 def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
-    """All products of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
+    """The outer product of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
     x, vec2 = _operands("outer", x, vec2)
     _checks.rank("outer", "input", x.shape, 1)
     _checks.rank("outer", "vec2", vec2.shape, 1)
     return mx.expand_dims(x, 1) * vec2
 
 
-def _sum_of(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
-    """``beta * x + alpha * product``; with ``beta`` 0, NaN in ``x`` does not count."""
+def _scaled_sum(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
+    """``beta * x + alpha * product``; if ``beta`` is 0, ``x`` is ignored, NaN included."""
     product = product if alpha == 1 else product * alpha
     x = array(where, x)
     if _checks.broadcast_shapes(where, x.shape, product.shape) != product.shape:
@@ -146,7 +153,7 @@ def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1,
     mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
     _checks.rank("addmm", "mat1", mat1.shape, 2)
     _checks.rank("addmm", "mat2", mat2.shape, 2)
-    return _sum_of("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
+    return _scaled_sum("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
 
 
 @op
@@ -155,22 +162,23 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
     _checks.rank("addmv", "mat", mat.shape, 2)
     _checks.rank("addmv", "vec", vec.shape, 1)
-    return _sum_of("addmv", x, _product("addmv", mat, vec), beta, alpha)
+    return _scaled_sum("addmv", x, _product("addmv", mat, vec), beta, alpha)
 
 
 @op
 def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x as the
-    result, (b, n, m), or broadcast to it.
+    """``beta * x + alpha * (batch1 @ batch2)``.
+
+    Shapes: batch1 (b, n, k), batch2 (b, k, m), x broadcasts to (b, n, m).
     """
     batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
-    return _sum_of("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
+    return _scaled_sum("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
 
 
-def _contracted(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
-    """Sums of products over the paired dimensions: one matrix product."""
+def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
+    """The contraction over pairs of dimensions, as one matrix product."""
     rest = [at for at in range(x.ndim) if at not in dims]
     rest_other = [at for at in range(other.ndim) if at not in dims_other]
     shape = [x.shape[at] for at in rest] + [other.shape[at] for at in rest_other]
@@ -184,7 +192,7 @@ def _contracted(where: str, x: mx.array, other: mx.array, dims: list[int], dims_
 
 @op
 def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
-    """Sums of products over ``dims``: the last so many of ``x`` with the first of ``other``, or two lists of them."""
+    """The contraction of the last ``dims`` dimensions of ``x`` with the first of ``other``, or of two lists."""
     x, other = _operands("tensordot", x, other)
     if isinstance(dims, int):
         if not 0 <= dims <= min(x.ndim, other.ndim):
@@ -196,31 +204,34 @@ def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
     if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
         raise ValueError(f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}")
-    return _contracted("tensordot", x, other, first, second)
+    return _tensordot("tensordot", x, other, first, second)
 
 
 @op
 def einsum(equation: str, *operands: Any) -> mx.array:
-    """Products summed over the letters that the result does not name: ``einsum("nij,njk->nik", a, b)``.
+    """Einstein summation, as in ``einsum("nij,njk->nik", a, b)``: letters missing from the result are summed.
 
-    ``...`` stands for dimensions that broadcast, a letter that appears twice in one operand for its diagonal.
+    ``...`` stands for dimensions that broadcast; a letter that appears twice in one operand takes its diagonal.
+
+    Raises:
+        ValueError: the equation is malformed or does not match the operands.
     """
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]
     if not found:
-        raise ValueError("einsum: at least one operand is needed")
+        raise ValueError("einsum: expected at least one operand")
     if not isinstance(equation, str):
         raise TypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(found):
         raise ValueError(f"einsum: {equation!r} describes {len(terms)} operands, got {len(found)}")
-    spelled, extra = _spelled(equation, terms, found)
+    spelled, extra = _expand_ellipsis(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
                 raise ValueError(
-                    f"einsum: {letter!r} in the result of {equation!r} must name one letter of the operands"
+                    f"einsum: {letter!r} in the result of {equation!r} must appear in an operand, and once here"
                 )
         result = output.replace("...", extra)
     else:
@@ -229,16 +240,16 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     return _einsum(list(zip(promoted(*found), spelled, strict=True)), result)
 
 
-def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
-    """The terms with a letter for every dimension, and the letters that stand for '...'."""
-    free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which no equation may use
+def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
+    """The terms with a letter for every dimension, and the letters that replace '...'."""
+    free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which equations cannot contain
     widest = 0
     for term, one in zip(terms, operands, strict=True):
         named = term.replace("...", "")
         if not all(letter.isascii() and letter.isalpha() for letter in named):
-            raise ValueError(f"einsum: {equation!r} may hold letters, ',', '...' and one '->' only")
+            raise ValueError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
         if (one.ndim < len(named)) if "..." in term else (one.ndim != len(named)):
-            raise ValueError(f"einsum: {term!r} in {equation!r} does not fit an operand of shape {one.shape}")
+            raise ValueError(f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}")
         if "..." in term:
             widest = max(widest, one.ndim - len(named))
     extra = "".join(free[:widest])
@@ -262,20 +273,20 @@ def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple
 
 def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
     """Contract the operands from the left, two at a time, each pair by one (batched) matrix product."""
-    x, letters = _one_letter_each(*operands[0])
+    x, letters = _take_diagonals(*operands[0])
     for i, operand in enumerate(operands[1:], start=1):
-        other, letters_other = _one_letter_each(*operand)
+        other, letters_other = _take_diagonals(*operand)
         needed = set(result).union(*(term for _, term in operands[i + 1 :]))
         x, letters = _contract(x, letters, other, letters_other, needed)
-    gone = [at for at, letter in enumerate(letters) if letter not in result]
-    if gone:
-        x = total(x, gone)
+    summed = [at for at, letter in enumerate(letters) if letter not in result]
+    if summed:
+        x = total(x, summed)
         letters = "".join(letter for letter in letters if letter in result)
     return mx.transpose(x, [letters.index(letter) for letter in result]) if result else x
 
 
-def _one_letter_each(x: mx.array, letters: str) -> tuple[mx.array, str]:
-    """Diagonals taken for letters that appear twice."""
+def _take_diagonals(x: mx.array, letters: str) -> tuple[mx.array, str]:
+    """``x`` with the diagonal taken for each letter that appears twice."""
     while len(set(letters)) < len(letters):
         letter = next(one for one in letters if letters.count(one) > 1)
         first = letters.index(letter)
@@ -289,9 +300,9 @@ def _one_letter_each(x: mx.array, letters: str) -> tuple[mx.array, str]:
 
 
 def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, needed: set[str]) -> tuple[mx.array, str]:
-    # Letters that only one operand has and nobody needs are summed at once.
-    x, letters = _summed(x, letters, needed.union(letters_other))
-    other, letters_other = _summed(other, letters_other, needed.union(letters))
+    # Sum letters that are in only one operand and not needed later.
+    x, letters = _sum_unneeded(x, letters, needed.union(letters_other))
+    other, letters_other = _sum_unneeded(other, letters_other, needed.union(letters))
     shared = [one for one in letters if one in letters_other]
     batch = [one for one in shared if one in needed]
     over = [one for one in shared if one not in needed]
@@ -299,7 +310,7 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
     right = [one for one in letters_other if one not in shared]
     size = dict(zip(letters, x.shape, strict=True))
     size_other = dict(zip(letters_other, other.shape, strict=True))
-    for one in over:  # a size of 1 that meets a larger one broadcasts
+    for one in over:  # broadcast a size of 1
         if size[one] != size_other[one]:
             if size[one] == 1:
                 x = mx.repeat(x, size_other[one], letters.index(one))
@@ -317,11 +328,11 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
         math.prod(size_other[one] for one in over),
         math.prod(size_other[one] for one in right),
     )
-    found = x * other if not over else _product("einsum", x, other)  # without a sum, (.., n, 1) times (.., 1, m)
+    found = x * other if not over else _product("einsum", x, other)  # without a contraction, (.., n, 1) * (.., 1, m)
     shape = [*found.shape[: len(batch)], *(size[one] for one in left), *(size_other[one] for one in right)]
     return found.reshape(shape), "".join(batch + left + right)
 
 
-def _summed(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
-    gone = [at for at, letter in enumerate(letters) if letter not in needed]
-    return (total(x, gone), "".join(one for one in letters if one in needed)) if gone else (x, letters)
+def _sum_unneeded(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
+    summed = [at for at, letter in enumerate(letters) if letter not in needed]
+    return (total(x, summed), "".join(one for one in letters if one in needed)) if summed else (x, letters)

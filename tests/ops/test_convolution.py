@@ -63,7 +63,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 3, 4, 4), ones(2, 4, 3, 3)),
             ValueError,
-            "conv2d: input has 3 channels but weight and groups 1 want 4",
+            "conv2d: input has 3 channels but weight and groups=1 need 4",
         ),
         (
             lambda: F.conv2d(ones(1, 4, 4, 4), ones(3, 2, 3, 3), groups=2),
@@ -78,12 +78,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 2, 2, 8), ones(3, 2, 3, 3)),
             ValueError,
-            "conv2d: the kernel covers 3, more than the padded input of 2, for kernel .3, 3.",
+            r"conv2d: the kernel spans 3 pixels but the padded input has only 2 \(kernel .3, 3.",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 5, 5), ones(1, 1, 3, 3), dilation=3),
             ValueError,
-            "conv2d: the kernel covers 7, more than the padded input of 5",
+            "conv2d: the kernel spans 7 pixels but the padded input has only 5",
         ),
         (
             lambda: F.conv2d(ones(4, 4), ones(1, 1, 3, 3)),
@@ -99,7 +99,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=2, padding="same"),
             ValueError,
-            r"conv2d: padding 'same' needs stride 1, got \(2, 2\)",
+            r"conv2d: padding 'same' requires stride 1, got \(2, 2\)",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), padding="full"),
@@ -119,7 +119,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=(1, 2, 3)),
             ValueError,
-            "conv2d: stride must be one integer or 2 of them",
+            "conv2d: stride must be an integer or a tuple of 2",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), dilation=1.5),
@@ -139,12 +139,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 0, 3)),
             ValueError,
-            r"conv2d: weight must have at least one tap, got shape \(1, 1, 0, 3\)",
+            r"conv2d: the kernel must not be empty, got weight of shape \(1, 1, 0, 3\)",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(3, 2, 3, 3)),
             ValueError,
-            "conv_transpose2d: input has 2 channels but weight and groups 1 want 3",
+            "conv_transpose2d: input has 2 channels but weight and groups=1 need 3",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 3, 4, 4), ones(3, 2, 3, 3), groups=2),
@@ -154,12 +154,13 @@ def ones(*shape):
         (
             lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(2, 2, 3, 3), output_padding=1),
             ValueError,
-            "conv_transpose2d: output_padding must be below stride or dilation, got .1, 1. with .1, 1., .1, 1.",
+            "conv_transpose2d: output_padding must be below stride or dilation, "
+            "got .1, 1. with stride .1, 1. and dilation .1, 1.",
         ),
         (
             lambda: F.conv_transpose1d(ones(1, 2, 2), ones(2, 2, 2), padding=2),
             ValueError,
-            r"conv_transpose1d: padding \(2,\) leaves nothing of an output of \(3,\)",
+            r"conv_transpose1d: padding \(2,\) removes the whole output of size \(3,\)",
         ),
     ],
 )

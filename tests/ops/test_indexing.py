@@ -75,11 +75,6 @@ def test_tensors_of_lucid_are_indices():
     assert x.tolist() == [[0, 1, 2, -2], [4, 5, 6, 7], [8, -1, 10, 11]]
 
 
-def test_take_has_numpys_axis():
-    x = lucid.arange(6).reshape(2, 3)
-    assert lucid.take(x, [2, 0], axis=1).tolist() == [[2, 0], [5, 3]]
-
-
 def test_a_class_outside_has_no_one():
     assert lucid.one_hot(lucid.tensor([1, 3, -1]), 2).tolist() == [[0, 1], [0, 0], [0, 0]]
 
@@ -89,21 +84,21 @@ def test_a_class_outside_has_no_one():
     [
         (lambda x: x[2], IndexError, r"getitem: index 2 is out of range for dim 0 of shape \(2, 3\)"),
         (lambda x: x[0, -4], IndexError, r"getitem: index -4 is out of range for dim 1"),
-        (lambda x: x[0, 0, 0], IndexError, r"getitem: 3 indices are too many for shape \(2, 3\)"),
-        (lambda x: x[..., 0, ...], IndexError, r"getitem: an index holds '...' once at most"),
-        (lambda x: x[0.5], TypeError, "getitem: an index is made of integers, .*got float 0.5"),
-        (lambda x: x["a"], TypeError, "getitem: an index is made of integers, .*got str 'a'"),
+        (lambda x: x[0, 0, 0], IndexError, r"getitem: too many indices \(3\) for shape \(2, 3\)"),
+        (lambda x: x[..., 0, ...], IndexError, r"getitem: an index can only have a single ellipsis \('...'\)"),
+        (lambda x: x[0.5], TypeError, "getitem: an index must consist of integers, .*got float 0.5"),
+        (lambda x: x["a"], TypeError, "getitem: an index must consist of integers, .*got str 'a'"),
         (
             lambda x: x[lucid.tensor([0.0])],
             TypeError,
             "getitem: an index tensor must hold integers or bools, got float32",
         ),
         (lambda x: x[[0, 5]], IndexError, r"getitem: index 5 is out of range for dim 0 of shape \(2, 3\)"),
-        (lambda x: x[[[0, 1], [0]]], TypeError, "getitem: an index is made of integers"),
+        (lambda x: x[[[0, 1], [0]]], TypeError, "getitem: an index must consist of integers"),
         (
             lambda x: x[lucid.tensor([True, False, True])],
             IndexError,
-            r"getitem: a mask of shape \(3,\) does not fit dims 0 to 0 of \(2, 3\)",
+            r"getitem: mask of shape \(3,\) does not match dims 0 to 0 of \(2, 3\)",
         ),
         (
             lambda x: x[[0, 1], [0, 1, 2]],
@@ -115,104 +110,49 @@ def test_a_class_outside_has_no_one():
         (
             lambda x: lucid.zeros(0, 2)[lucid.tensor([0])],
             IndexError,
-            r"getitem: dim 0 of shape \(0, 2\) has nothing to index",
+            r"getitem: cannot index dim 0 of shape \(0, 2\), which is empty",
         ),
         (
             lambda x: x.__setitem__(0, lucid.ones(2)),
             ValueError,
-            r"setitem: a value of shape \(2,\) does not fit the indexed shape \(3,\)",
+            r"setitem: value of shape \(2,\) cannot be broadcast to the indexed shape \(3,\)",
         ),
         (
             lambda x: x.__setitem__([0, 1], lucid.ones(3, 3)),
             ValueError,
-            r"setitem: a value of shape \(3, 3\) does not fit the indexed shape \(2, 3\)",
+            r"setitem: value of shape \(3, 3\) cannot be broadcast to the indexed shape \(2, 3\)",
         ),
         (lambda x: x.__setitem__(5, 0), IndexError, "setitem: index 5 is out of range"),
         (lambda x: x.__setitem__(0, "a"), TypeError, "setitem: value must be a tensor"),
-        (lambda x: lucid.where(x, x, x), TypeError, "where: condition must be of bools, got float32"),
-        (lambda x: lucid.where(x > 0, x), TypeError, "where: x and other must be given both, or neither"),
+        (lambda x: lucid.where(x, x, x), TypeError, "where: condition must be a bool tensor, got float32"),
+        (lambda x: lucid.where(x > 0, x), TypeError, "where: pass both x and other, or neither"),
         (
             lambda x: lucid.where(x > 0, x, lucid.ones(2)),
             ValueError,
             r"where: shapes \(2, 3\) and \(2, 3\) and \(2,\) cannot be broadcast",
         ),
         (
-            lambda x: x.gather(0, lucid.tensor([0])),
-            ValueError,
-            r"gather: index must have the 2 dimensions of the input, got shape \(1,\)",
-        ),
-        (lambda x: x.gather(0, lucid.ones(1, 1)), TypeError, "gather: index must hold integers, got float32"),
-        (
-            lambda x: x.gather(0, lucid.zeros(1, 4, dtype="int64")),
-            ValueError,
-            r"gather: index of shape \(1, 4\) is larger than \(2, 3\) outside dim 0",
-        ),
-        (lambda x: x.gather(2, lucid.tensor([[0]])), IndexError, r"gather: dim must be in \[-2, 1\]"),
-        (
-            lambda x: x.scatter(0, lucid.tensor([[0, 1]]), lucid.ones(1, 1)),
-            ValueError,
-            r"scatter: src of shape \(1, 1\) is smaller than index of shape \(1, 2\)",
-        ),
-        (
-            lambda x: x.scatter(0, lucid.tensor([[0]]), lucid.arange(1).reshape(1, 1)),
-            TypeError,
-            "scatter: src must have the dtype of the input, float32, got int64",
-        ),
-        (
-            lambda x: x.scatter(0, lucid.tensor([[0]]), 1.0, reduce="max"),
-            ValueError,
-            "scatter: reduce must be 'add' or 'multiply', got 'max'",
-        ),
-        (
-            lambda x: x.scatter_add(0, lucid.zeros(1, 4, dtype="int64"), lucid.ones(1, 4)),
-            ValueError,
-            "scatter_add: index of shape",
-        ),
-        (
-            lambda x: x.index_select(0, lucid.tensor([[0]])),
-            ValueError,
-            r"index_select: index must be a vector, got shape \(1, 1\)",
-        ),
-        (lambda x: x.index_select(0, [0.5]), TypeError, "index_select: index must hold integers, got float32"),
-        (
-            lambda x: x.index_add(0, [0], lucid.ones(2, 3)),
-            ValueError,
-            r"index_add: source must have shape \(1, 3\), got \(2, 3\)",
-        ),
-        (
-            lambda x: x.index_copy(1, [0, 1], lucid.ones(2, 3)),
-            ValueError,
-            r"index_copy: source must have shape \(2, 2\), got \(2, 3\)",
-        ),
-        (
-            lambda x: x.index_fill(0, [0], lucid.ones(2)),
-            ValueError,
-            r"index_fill: value must be one number, got shape \(2,\)",
-        ),
-        (lambda x: x.take(lucid.tensor([True])), TypeError, "take: index must hold integers, got bool"),
-        (
             lambda x: x.masked_fill(lucid.tensor([1, 0, 1]), 0),
             TypeError,
-            "masked_fill: mask must be of bools, got int64",
+            "masked_fill: mask must be a bool tensor, got int64",
         ),
         (
             lambda x: x.masked_fill(x > 0, lucid.ones(3)),
             ValueError,
-            r"masked_fill: value must be one number, got shape \(3,\)",
+            r"masked_fill: value must be a single number, got shape \(3,\)",
         ),
         (
             lambda x: x.masked_fill(lucid.tensor([True, False]), 0),
             ValueError,
             r"masked_fill: shapes \(2, 3\) and \(2,\)",
         ),
-        (lambda x: x.masked_select(x), TypeError, "masked_select: mask must be of bools, got float32"),
+        (lambda x: x.masked_select(x), TypeError, "masked_select: mask must be a bool tensor, got float32"),
         (lambda x: lucid.one_hot(x), TypeError, "one_hot: input must hold integers, got float32"),
         (
             lambda x: lucid.one_hot(lucid.tensor([], dtype="int64")),
             ValueError,
-            "one_hot: num_classes must be given where",
+            "one_hot: num_classes is required for an empty input",
         ),
-        (lambda x: lucid.take_along_dim(x, lucid.zeros(3, 1, dtype="int64"), 1), ValueError, r"take_along_dim: shapes"),
     ],
 )
 def test_what_is_no_index_is_refused_in_our_words(use, error, message):

@@ -13,16 +13,11 @@ def test_agrees_with_pytorch(case, record):
 
 def test_axis_is_dim():
     x = lucid.arange(6).reshape(2, 3)
-    assert lucid.stack([x, x], axis=1).shape == (2, 2, 3)
-    assert [part.tolist() for part in x.split([1, 2], axis=1)] == [[[0], [3]], [[1, 2], [4, 5]]]
     assert x.unsqueeze(0).squeeze(axis=0).shape == (2, 3)
 
 
 def test_numbers_and_lists_are_tensors_too():
     assert lucid.reshape([1, 2, 3, 4], (2, 2)).tolist() == [[1, 2], [3, 4]]
-    assert lucid.cat([[1], lucid.tensor([2, 3])]).tolist() == [1, 2, 3]
-    assert lucid.stack(lucid.arange(4).reshape(2, 2), 1).tolist() == [[0, 2], [1, 3]]
-    assert lucid.repeat_interleave(lucid.arange(2), [2, 1], dim=0).tolist() == [0, 0, 1]
 
 
 def test_a_method_gives_contiguous_tensors_as_they_are():
@@ -37,34 +32,46 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
         (
             lambda x: x.reshape(4, 2),
             ValueError,
-            r"reshape: shape \(2, 3\) \(6 values\) cannot become \(4, 2\) \(8 values\)",
+            r"reshape: shape \(2, 3\) \(6 elements\) cannot become \(4, 2\) \(8 elements\)",
         ),
-        (lambda x: x.reshape(4, -1), ValueError, r"reshape: shape \(2, 3\) \(6 values\) cannot become \(4, -1\)"),
+        (lambda x: x.reshape(4, -1), ValueError, r"reshape: shape \(2, 3\) \(6 elements\) cannot become \(4, -1\)"),
         (
             lambda x: x.reshape(-1, -1),
             ValueError,
-            r"reshape: sizes must be at least 0, one of them -1 at most, got \(-1, -1\)",
+            r"reshape: sizes must be at least 0, except for a single -1, got \(-1, -1\)",
         ),
         (lambda x: x.view(2.5), TypeError, "view: shape must be an integer, got 2.5"),
         (lambda x: lucid.zeros(0).reshape(0, -1), ValueError, r"reshape: shape \(0,\)"),
         (
             lambda x: x.view(lucid.int64),
             ValueError,
-            r"view: the bits of shape \(2, 3\) and float32 cannot be seen as int64",
+            r"view: a float32 tensor of shape \(2, 3\) cannot be reinterpreted as int64",
         ),
-        (lambda x: x[0, 0].view(lucid.int8), ValueError, r"view: the bits of shape \(\) and float32"),
-        (lambda x: x.flatten(1, 0), ValueError, r"flatten: start_dim 1 lies behind end_dim 0 for shape \(2, 3\)"),
+        (
+            lambda x: x[0, 0].view(lucid.int8),
+            ValueError,
+            r"view: a float32 tensor of shape \(\) cannot be reinterpreted as int8",
+        ),
+        (lambda x: x.flatten(1, 0), ValueError, r"flatten: start_dim 1 comes after end_dim 0 for shape \(2, 3\)"),
         (lambda x: x.flatten(2), IndexError, r"flatten: start_dim must be in \[-2, 1\]"),
-        (lambda x: x.unflatten(1, (2, 2)), ValueError, r"unflatten: shape \(3,\) \(3 values\) cannot become \(2, 2\)"),
-        (lambda x: x.permute(0, 0), ValueError, r"permute: dims must name each of 2 dimensions once, got \(0, 0\)"),
-        (lambda x: x.permute(0), ValueError, "permute: dims must name each of 2 dimensions once"),
+        (
+            lambda x: x.unflatten(1, (2, 2)),
+            ValueError,
+            r"unflatten: shape \(3,\) \(3 elements\) cannot become \(2, 2\)",
+        ),
+        (
+            lambda x: x.permute(0, 0),
+            ValueError,
+            r"permute: dims must be a permutation of the 2 dimensions, got \(0, 0\)",
+        ),
+        (lambda x: x.permute(0), ValueError, "permute: dims must be a permutation of the 2 dimensions"),
         (lambda x: x.transpose(0, 2), IndexError, r"transpose: dim1 must be in \[-2, 1\] for 2 dimensions, got 2"),
         (
             lambda x: lucid.ones(1, 2, 3).t(),
             ValueError,
-            r"t: at most 2 dimensions can be transposed, got shape \(1, 2, 3\); use mT",
+            r"t: input must have at most 2 dimensions, got shape \(1, 2, 3\); use mT",
         ),
-        (lambda x: x.movedim((0, 1), (0,)), ValueError, "movedim: source and destination must be equally many"),
+        (lambda x: x.movedim((0, 1), (0,)), ValueError, "movedim: source and destination must have the same length"),
         (lambda x: x.squeeze(2), IndexError, r"squeeze: dim must be in \[-2, 1\]"),
         (lambda x: x.unsqueeze(3), IndexError, r"unsqueeze: dim must be in \[-3, 2\] for 3 dimensions, got 3"),
         (lambda x: x.expand(4, 3), ValueError, r"expand: shape \(2, 3\) cannot be expanded to \(4, 3\): dim 0 is 2"),
@@ -75,51 +82,21 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
             ValueError,
             r"broadcast_tensors: shapes \(2, 3\) and \(2,\)",
         ),
+        (lambda x: x.flip(0, 0), ValueError, r"flip: dims contains a dimension twice"),
         (
-            lambda x: x.repeat(2),
+            lambda x: lucid.ones(2).fliplr(),
             ValueError,
-            r"repeat: 2 or more repeats of at least 0 are needed for shape \(2, 3\), got \(2,\)",
+            r"fliplr: input must have at least 2 dimensions, got shape \(2,\)",
         ),
-        (lambda x: x.tile(-1), ValueError, r"tile: dims must be at least 0, got \(-1,\)"),
-        (
-            lambda x: lucid.repeat_interleave(x, lucid.tensor([1, 2, 3]), 0),
-            ValueError,
-            "repeat_interleave: 2 repeats are needed for dim 0, got 3",
-        ),
-        (lambda x: lucid.cat([]), ValueError, "cat: at least one tensor is needed"),
-        (
-            lambda x: lucid.cat([x, lucid.ones(2, 4)]),
-            ValueError,
-            r"cat: all shapes must agree except in dim 0, got \(2, 3\) and \(2, 4\) \(tensor 1\)",
-        ),
-        (
-            lambda x: lucid.cat([lucid.tensor(1.0)] * 2),
-            ValueError,
-            "cat: tensors without dimensions cannot be joined; use stack",
-        ),
-        (
-            lambda x: lucid.stack([x, lucid.ones(2)]),
-            ValueError,
-            r"stack: all shapes must agree, got \(2, 3\) and \(2,\) \(tensor 1\)",
-        ),
-        (lambda x: lucid.stack([x, x], 3), IndexError, r"stack: dim must be in \[-3, 2\]"),
-        (lambda x: lucid.hstack([x, lucid.ones(3, 3)]), ValueError, "hstack: all shapes must agree except in dim 1"),
-        (lambda x: lucid.vstack([x, lucid.ones(4)]), ValueError, "vstack: all shapes must agree except in dim 0"),
-        (
-            lambda x: x.split([1, 2]),
-            ValueError,
-            r"split: sizes \(1, 2\) must add up to 2, the size of dim 0 of \(2, 3\)",
-        ),
-        (lambda x: x.split(0), ValueError, "split: split_size must be at least 1, got 0"),
-        (lambda x: x.chunk(0), ValueError, "chunk: chunks must be at least 1, got 0"),
-        (lambda x: lucid.tensor(1.0).unbind(), ValueError, "unbind: a tensor without dimensions has no slices"),
-        (lambda x: x.flip(0, 0), ValueError, r"flip: dims names a dimension twice"),
-        (lambda x: lucid.ones(2).fliplr(), ValueError, r"fliplr: at least 2 dimensions are needed, got shape \(2,\)"),
-        (lambda x: x.rot90(1, (0, 0)), ValueError, r"rot90: dims names a dimension twice, got \(0, 0\)"),
+        (lambda x: x.rot90(1, (0, 0)), ValueError, r"rot90: dims contains a dimension twice, got \(0, 0\)"),
         (lambda x: x.rot90(1, (0,)), ValueError, r"rot90: dims must be two different dimensions, got \(0,\)"),
-        (lambda x: x.roll((1, 2)), ValueError, r"roll: one shift is needed where dims is not given, got \(1, 2\)"),
-        (lambda x: x.roll(1, (0, 1)), ValueError, r"roll: shifts and dims must be equally many, got 1 and \(0, 1\)"),
-        (lambda x: x.pad((1,)), ValueError, r"pad: pad must hold a pair for each of at most 2 dimensions, got \(1,\)"),
+        (lambda x: x.roll((1, 2)), ValueError, r"roll: without dims, shifts must be a single number, got \(1, 2\)"),
+        (
+            lambda x: x.roll(1, (0, 1)),
+            ValueError,
+            r"roll: shifts and dims must have the same length, got 1 and \(0, 1\)",
+        ),
+        (lambda x: x.pad((1,)), ValueError, r"pad: pad must hold pairs for at most 2 dimensions, got \(1,\)"),
         (
             lambda x: x.pad((1, 1), "mirror"),
             ValueError,
@@ -131,14 +108,18 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
             r"pad: mode 'reflect' can add at most 2 to dim 1 of shape \(2, 3\), got \(3, 0\)",
         ),
         (lambda x: x.pad((0, 4), "circular"), ValueError, "pad: mode 'circular' can add at most 3"),
-        (lambda x: x.pad((1, 1), "reflect", 1.0), ValueError, "pad: value is only for mode 'constant'"),
+        (lambda x: x.pad((1, 1), "reflect", 1.0), ValueError, "pad: value is only supported by mode 'constant'"),
         (
             lambda x: x.pad((-2, -2)),
             ValueError,
-            r"pad: \(-2, -2\) cuts off more than there is in dim 1 of shape \(2, 3\)",
+            r"pad: \(-2, -2\) crops more than the size of dim 1 of shape \(2, 3\)",
         ),
-        (lambda x: x.pad((-2, -2), "replicate"), ValueError, r"pad: \(-2, -2\) cuts off more than there is"),
-        (lambda x: lucid.tril(lucid.ones(3)), ValueError, r"tril: at least 2 dimensions are needed, got shape \(3,\)"),
+        (lambda x: x.pad((-2, -2), "replicate"), ValueError, r"pad: \(-2, -2\) crops more than the size"),
+        (
+            lambda x: lucid.tril(lucid.ones(3)),
+            ValueError,
+            r"tril: input must have at least 2 dimensions, got shape \(3,\)",
+        ),
         (
             lambda x: lucid.diag(lucid.ones(1, 2, 3)),
             ValueError,
@@ -146,7 +127,7 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
         ),
         (lambda x: x.diagonal(0, 1, -1), ValueError, "diagonal: dim1 and dim2 must differ, got 1 and -1"),
         (lambda x: lucid.trace(lucid.ones(3)), ValueError, "trace: input must have 2 dimensions"),
-        (lambda x: x.narrow(1, 2, 2), ValueError, "narrow: start 2 and length 2 do not fit size 3 of dim 1"),
+        (lambda x: x.narrow(1, 2, 2), ValueError, "narrow: start 2 and length 2 exceed size 3 of dim 1"),
         (lambda x: x.select(0, 2), IndexError, "select: index 2 is out of range for size 2 of dim 0"),
         (lambda x: lucid.meshgrid(x, indexing="yx"), ValueError, "meshgrid: indexing must be 'ij' or 'xy', got 'yx'"),
     ],

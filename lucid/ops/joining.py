@@ -1,0 +1,175 @@
+"""Join, repeat and split tensors."""
+
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _checks
+from lucid._views import view_op
+from lucid.ops._common import array, at_least_1d, one_axis, promoted, sizes
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+__all__ = [
+    "cat", "chunk", "concat", "concatenate", "hstack", "repeat", "repeat_interleave", "split", "stack", "tile",
+    "unbind", "vstack",
+]  # fmt: skip
+
+Tensors = list[Any] | tuple[Any, ...]
+
+
+@op
+def repeat(x: TensorLike, *repeats: Any) -> mx.array:
+    """``x`` repeated ``repeats`` times along each dimension; extra counts add dimensions in front."""
+    x = array("repeat", x)
+    counts = sizes("repeat", repeats, "repeats")
+    if len(counts) < x.ndim or min(counts, default=0) < 0:
+        raise ValueError(f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}")
+    return _tile(x, counts)
+
+
+@op
+def tile(x: TensorLike, *dims: Any) -> mx.array:
+    """``x`` repeated ``dims`` times along the last dimensions; missing counts are 1."""
+    x = array("tile", x)
+    counts = sizes("tile", dims, "dims")
+    if min(counts, default=0) < 0:
+        raise ValueError(f"tile: dims must be at least 0, got {counts}")
+    return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
+
+
+def _tile(x: mx.array, counts: tuple[int, ...]) -> mx.array:
+    shape = (1,) * (len(counts) - x.ndim) + x.shape
+    x = x.reshape([one for size in shape for one in (1, size)])
+    x = mx.broadcast_to(x, [one for pair in zip(counts, shape, strict=True) for one in pair])
+    return x.reshape([count * size for count, size in zip(counts, shape, strict=True)])
+
+
+@op
+def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
+    """Each slice along ``dim`` repeated ``repeats`` times; without ``dim``, each value of the flattened tensor.
+
+    ``repeats`` is a number, or one for each slice, in which case the call waits for its values.
+    """
+    x = array("repeat_interleave", x)
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    x = at_least_1d(x)
+    at = _checks.dim("repeat_interleave", dim, x.ndim)
+    counts: Any = repeats.tolist() if isinstance(repeats, mx.array) else repeats
+    if isinstance(counts, int):
+        counts = [counts]
+    counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
+    if len(counts) == 1:
+        return mx.repeat(x, counts[0], at)
+    if len(counts) != x.shape[at]:
+        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[at]} repeats, got {len(counts)}")
+    return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), at)
+
+
+def _tensor_list(where: str, tensors: Any) -> list[mx.array]:
+    if isinstance(tensors, mx.array):
+        tensors = [tensors[i] for i in range(tensors.shape[0])]
+    found = [array(where, one, "tensors") for one in tensors]
+    if not found:
+        raise ValueError(f"{where}: expected at least one tensor")
+    return promoted(*found)
+
+
+@op
+def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
+    """The tensors concatenated along ``dim``; all other sizes must be equal."""
+    found = _tensor_list("cat", tensors)
+    found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
+    if found[0].ndim == 0:
+        raise ValueError("cat: 0-d tensors cannot be concatenated; use stack")
+    return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
+
+
+def _concatenate(where: str, found: list[mx.array], at: int) -> mx.array:
+    first = found[0].shape
+    for i, one in enumerate(found):
+        if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
+            raise ValueError(
+                f"{where}: shapes must be equal except in dim {at}, got {first} and {one.shape} (tensor {i})"
+            )
+    return mx.concatenate(found, at)
+
+
+@op
+def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
+    """The tensors, of equal shapes, stacked along a new dimension ``dim``."""
+    found = _tensor_list("stack", tensors)
+    for i, one in enumerate(found):
+        if one.shape != found[0].shape:
+            raise ValueError(f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})")
+    return mx.stack(found, _checks.dim("stack", axis if axis is not None else dim, found[0].ndim + 1))
+
+
+@op
+def hstack(tensors: Tensors) -> mx.array:
+    """``cat`` along the second dimension, or along the first for vectors."""
+    found = [at_least_1d(one) for one in _tensor_list("hstack", tensors)]
+    return _concatenate("hstack", found, 0 if found[0].ndim == 1 else 1)
+
+
+@op
+def vstack(tensors: Tensors) -> mx.array:
+    """``cat`` along the first dimension, with vectors as rows."""
+    return _concatenate(
+        "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _tensor_list("vstack", tensors)], 0
+    )
+
+
+@view_op
+def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
+    """Pieces of size ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
+    x = array("split", x)
+    at = one_axis("split", x, axis if axis is not None else dim)
+    length = x.shape[at]
+    if isinstance(split_size, list | tuple):
+        pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
+        if sum(pieces) != length:
+            raise ValueError(
+                f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of shape {x.shape}"
+            )
+    else:
+        size = _checks.integer("split", "split_size", split_size, 0 if length == 0 else 1)
+        pieces = [min(size, length - start) for start in range(0, length, size or 1)] or [0]
+    return _split_at(x, pieces, at)
+
+
+def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]:
+    if len(lengths) == 1:
+        return (x,)
+    stops, total = [], 0
+    for length in lengths[:-1]:
+        total += length
+        stops.append(total)
+    return tuple(mx.split(x, stops, dim))
+
+
+@view_op
+def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
+    """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
+    x = array("chunk", x)
+    at = _checks.dim("chunk", dim, x.ndim)
+    count = _checks.integer("chunk", "chunks", chunks, 1)
+    length = x.shape[at]
+    if length == 0:
+        return tuple(x for _ in range(count))
+    size = -(-length // count)
+    return _split_at(x, [min(size, length - start) for start in range(0, length, size)], at)
+
+
+@view_op
+def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
+    """All slices along ``dim``, with that dimension removed."""
+    x = array("unbind", x)
+    if x.ndim == 0:
+        raise ValueError("unbind: a 0-d tensor cannot be unbound")
+    at = _checks.dim("unbind", dim, x.ndim)
+    return tuple(mx.squeeze(one, at) for one in _split_at(x, [1] * x.shape[at], at)) if x.shape[at] else ()
+
+
+concat = concatenate = cat
