@@ -1,7 +1,7 @@
 """Finds the shaders and builds each kernel once.
 
 A ``.metal`` file is the header of every kernel that calls into it; a kernel's own text is that one call. On NVIDIA GPUs
-the very same text is compiled as CUDA, behind ``metal/cuda_words.h``, which maps Metal's words.
+the very same text is compiled as CUDA, behind ``metal/cuda_compat.h``, which maps Metal's words.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def kernel(
     """
     shader = text(f"{stem}.metal")
     if language == "cuda":
-        header = text("cuda_words.h") + shader + _CUDA_END
+        header = text("cuda_compat.h") + shader + _CUDA_END
         # MLX finds a compiled CUDA kernel by its name and template arguments alone, also on disk, from earlier
         # processes: the name tells one text from another.
         digest = hashlib.sha256((header + call).encode()).hexdigest()[:12]

@@ -4,7 +4,8 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import library, tuning
+from lucid.kernels import library
+from lucid.kernels.depthwise_conv2d import tiling
 from tests.metal_simulator import missing, simulation, stand_in
 
 
@@ -27,7 +28,7 @@ def gpu(monkeypatch):
     with simulation(order="random", seed=int(mx.random.randint(0, 2**30).item())):
         yield runs
     library.forget()
-    tuning.forget()
+    tiling.forget()
 
 
 @pytest.fixture

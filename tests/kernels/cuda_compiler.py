@@ -19,9 +19,9 @@ import mlx.core as mx
 import pytest
 
 from lucid.kernels import library
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.launch import Launcher
-from lucid.kernels.split import STRIPS, Split
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.launch import Launcher
+from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Split
 
 ARCHITECTURES = ("sm_80", "sm_90a")
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)

@@ -54,7 +54,7 @@ def test_cuda_gets_the_words_and_the_very_text_of_the_shader(cuda_kernels):
     build("cuda")
     [(_, inputs, outputs, call, header)] = cuda_kernels
     assert (inputs, outputs, call) == (("x",), ("y",), "f(x);")
-    assert header.startswith(library.text("cuda_words.h") + library.text("depthwise_conv2d.metal"))
+    assert header.startswith(library.text("cuda_compat.h") + library.text("depthwise_conv2d.metal"))
 
 
 def test_the_name_of_a_cuda_kernel_tells_its_text(cuda_kernels, monkeypatch):

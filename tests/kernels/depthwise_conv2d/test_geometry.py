@@ -2,7 +2,7 @@
 
 import pytest
 
-from lucid.kernels.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 
 @pytest.mark.parametrize(

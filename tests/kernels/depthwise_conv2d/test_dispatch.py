@@ -6,10 +6,10 @@ import pytest
 
 import lucid
 from lucid import _device, nn
-from lucid.kernels import launch, library, tuning, use_reference
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.split import Split
-from tests.kernels.formulas import (
+from lucid.kernels import library, use_reference
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
+from lucid.kernels.depthwise_conv2d.tiling import Split
+from tests.kernels.depthwise_conv2d.formulas import (
     TOLERANCE,
     arrays,
     expected,
@@ -272,10 +272,10 @@ def test_results_do_not_depend_on_the_split(gpu, monkeypatch, shape, kernel, pad
     x, weight, bias, _ = arrays(shape, kernel, dtype, 1, padding, 1)
     plain = depthwise_conv2d(x, weight, bias, padding=padding)
     out = (shape[0], shape[3], plain.shape[1], plain.shape[2])
-    splits = [one for one in tuning.candidates(out) if one.threads == 32]
+    splits = [one for one in tiling.candidates(out) if one.threads == 32]
     assert {one.strip for one in splits} == {1, 2, 4} and max(one.chunks for one in splits) > 1
     for split in splits:
-        monkeypatch.setattr(tuning, "forward_split", lambda *_, split=split: split)
+        monkeypatch.setattr(tiling, "forward_split", lambda *_, split=split: split)
         assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
     monkeypatch.setattr(launch, "_is_rolling", lambda geometry: False)
     assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
@@ -347,8 +347,8 @@ SLIP_CASES = [
 
 def check_slip_cases(monkeypatch):
     """Cases that meet every function and cut the work into several chunks."""
-    monkeypatch.setattr(tuning, "forward_split", lambda *_: Split(4, 3))
-    monkeypatch.setattr(launch.split, "weight_split", lambda *_: (2, 2))
+    monkeypatch.setattr(tiling, "forward_split", lambda *_: Split(4, 3))
+    monkeypatch.setattr(tiling, "weight_split", lambda *_: (2, 2))
     for case in SLIP_CASES:
         check_all(*case, mx.float32)
 

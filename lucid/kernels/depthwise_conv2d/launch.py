@@ -13,9 +13,10 @@ from functools import lru_cache
 
 import mlx.core as mx
 
-from lucid.kernels import library, split, tuning
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.split import THREADS
+from lucid.kernels import library
+from lucid.kernels.depthwise_conv2d import tiling
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.tiling import THREADS
 
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
 _STEM = "depthwise_conv2d"
@@ -34,7 +35,7 @@ class Launcher:
         self.language = language
 
     def forward(
-        self, x: mx.array, taps: mx.array, bias: mx.array | None, geometry: Geometry, cut: split.Split | None = None
+        self, x: mx.array, taps: mx.array, bias: mx.array | None, geometry: Geometry, cut: tiling.Split | None = None
     ) -> mx.array:
         """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
 
@@ -45,7 +46,7 @@ class Launcher:
         has_bias = bias is not None
         operands = [x, taps, taps if bias is None else bias]  # without a bias its place is not looked at
         if _is_rolling(geometry):
-            cut = cut or tuning.forward_split(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
+            cut = cut or tiling.forward_split(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
             return self._run(
                 "rolling_forward",
                 ("x", "taps", "bias", "cut"),
@@ -95,7 +96,7 @@ class Launcher:
         sizes = f"x_shape[0], {_SIZES}, {_AT}, {_GRID}"
         if _is_rolling(geometry):
             strip = _STRIP_OF_WEIGHTS
-            row_chunks, image_chunks = split.weight_split(n, c, oh, ow, kh * kw, strip)
+            row_chunks, image_chunks = tiling.weight_split(n, c, oh, ow, kh * kw, strip)
             chunks = image_chunks * row_chunks * -(-ow // strip)
             partial = self._run(
                 "rolling_weight_gradient",
@@ -109,7 +110,7 @@ class Launcher:
             )
         else:
             blocks = kh * -(-kw // _TAPS)
-            chunks = split.general_weight_chunks(n, c, oh, ow, kh * kw, blocks)
+            chunks = tiling.general_weight_chunks(n, c, oh, ow, kh * kw, blocks)
             dense = geometry.stride[1] == geometry.dilation[1] == 1
             partial = self._run(
                 "general_weight_gradient",

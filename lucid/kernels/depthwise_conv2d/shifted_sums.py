@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from lucid.kernels.geometry import Geometry, Pair
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, Pair
 
 # Taps fused into one compiled pass. MLX fuses at most 24 arrays and 11 operations in a row: 2 * 7 + 1 arrays.
 _FUSED_TAPS = 7

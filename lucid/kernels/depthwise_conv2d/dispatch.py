@@ -22,9 +22,9 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, _device
-from lucid.kernels import launch, position_matrices, shifted_sums
 from lucid.kernels.choice import reference_is_forced
-from lucid.kernels.geometry import Geometry, Pair
+from lucid.kernels.depthwise_conv2d import launch, position_matrices, shifted_sums
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, Pair
 
 _WHERE = "depthwise_conv2d"
 _MAPS: dict[str, Any] = {

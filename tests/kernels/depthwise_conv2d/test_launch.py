@@ -4,11 +4,10 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import depthwise_conv2d as module
-from lucid.kernels import library, tuning, use_reference
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.launch import Launcher
+from lucid.kernels import library, use_reference
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d, dispatch, tiling
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.launch import Launcher
 
 ROLLING = ["rolling_forward", "rolling_weight_gradient", "rolling_forward"]
 GENERAL = ["general_forward", "general_weight_gradient", "general_forward"]
@@ -22,7 +21,7 @@ def launches(monkeypatch):
 
     def kernel(language, stem, name, inputs, outputs, call):
         def launch(**arguments):
-            assert len(arguments["inputs"]) == len(inputs) and call.startswith(f"{name}<") and stem in module.__file__
+            assert len(arguments["inputs"]) == len(inputs) and call.startswith(f"{name}<") and stem in dispatch.__file__
             listed.append({"language": language, "name": name, **arguments})
             pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
             return [mx.zeros(shape, dtype) for shape, dtype in pairs]
@@ -102,7 +101,7 @@ def test_template_arguments_tell_the_dtype(launches, dtype):
 
 
 def test_a_tuned_cut_is_used(launches, monkeypatch):
-    monkeypatch.setattr(tuning, "forward_split", lambda *_: tuning.Split(2, 5, 64))
+    monkeypatch.setattr(tiling, "forward_split", lambda *_: tiling.Split(2, 5, 64))
     run(mx.zeros((3, 20, 20, 8)), mx.zeros((8, 1, 3, 3)), padding=1)
     forward = next(one for one in launches if one["name"] == "rolling_forward")
     assert forward["grid"] == (80, 5, 3) and forward["threadgroup"] == (64, 1, 1)
@@ -131,8 +130,8 @@ def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas
     monkeypatch.setattr(_device, "backend", lambda: "cpu")
     monkeypatch.setattr(_device, "openblas", openblas)
     monkeypatch.setattr("sys.platform", platform)
-    geometry = module.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert module.implementation(shape, mx.float32, geometry) == version
+    geometry = dispatch.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert dispatch.implementation(shape, mx.float32, geometry) == version
 
 
 @pytest.mark.parametrize(
@@ -155,9 +154,9 @@ def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas
 def test_a_stated_condition_chooses(monkeypatch, backend, shape, dtype, version):
     monkeypatch.setattr(_device, "backend", lambda: backend)
     geometry = Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert module.implementation(shape, dtype, geometry) == version
+    assert dispatch.implementation(shape, dtype, geometry) == version
     with use_reference():
-        assert module.implementation(shape, dtype, geometry) == "reference"
+        assert dispatch.implementation(shape, dtype, geometry) == "reference"
 
 
 @pytest.mark.parametrize(

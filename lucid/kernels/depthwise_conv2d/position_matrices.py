@@ -24,7 +24,7 @@ from functools import lru_cache
 import mlx.core as mx
 import numpy as np
 
-from lucid.kernels.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 _MOST_POSITIONS = 64
 _MOST_PLACES = 2**20  # taps * input positions * output positions: 4 MiB in float32

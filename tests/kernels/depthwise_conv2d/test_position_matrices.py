@@ -3,9 +3,9 @@
 import mlx.core as mx
 import pytest
 
-from lucid.kernels import position_matrices, shifted_sums
-from lucid.kernels.depthwise_conv2d import reference
-from lucid.kernels.geometry import Geometry
+from lucid.kernels.depthwise_conv2d import position_matrices, shifted_sums
+from lucid.kernels.depthwise_conv2d.dispatch import reference
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 GEOMETRIES = [
     Geometry((7, 8), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),
