@@ -36,12 +36,12 @@ def run_backward(
     wanted: dict[object, int] | None = None
     if targets is not None:
         wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
-    useful = _useful_nodes([t._node for t in roots if t._node is not None], wanted)
+    needed = _needed_nodes([t._node for t in roots if t._node is not None], wanted)
 
     # A heap, newest node first, not recursion: every consumer of a node is newer than the node, so a node is taken
     # when all its cotangents have arrived, and a deep model cannot pass Python's recursion limit.
-    found: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
-    inbox: dict[Node, list[Tensor | None]] = {}
+    results: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
+    pending: dict[Node, list[Tensor | None]] = {}
     queue: list[tuple[int, Node]] = []
     leaves: dict[int, tuple[TensorBase, Tensor]] = {}
 
@@ -51,11 +51,11 @@ def run_backward(
             leaves[id(edge)] = (edge, gradient if before is None else _add(before[1], gradient))
             return
         node, index = edge
-        if node not in useful and (wanted is None or _key(edge) not in wanted):
+        if node not in needed and (wanted is None or _key(edge) not in wanted):
             return
-        slots = inbox.get(node)
+        slots = pending.get(node)
         if slots is None:
-            slots = inbox[node] = [None] * len(node.outputs)
+            slots = pending[node] = [None] * len(node.outputs)
             heapq.heappush(queue, (-node.serial, node))
         seen = slots[index]
         slots[index] = gradient if seen is None else _add(seen, gradient)
@@ -66,19 +66,19 @@ def run_backward(
             send(edge_of(root), cotangent)
         while queue:
             node = heapq.heappop(queue)[1]
-            slots = inbox.pop(node)
+            slots = pending.pop(node)
             for index, gradient in enumerate(slots):
                 if gradient is None:
                     continue
                 if node.hooks and index in node.hooks:
                     gradient = slots[index] = run_hooks(node.hooks[index], gradient)
-                if wanted is not None and (at := wanted.get((node, index))) is not None:
-                    found[at] = gradient
+                if wanted is not None and (position := wanted.get((node, index))) is not None:
+                    results[position] = gradient
                 elif wanted is None and node.retained and index in node.retained:
                     owner = node.retained[index]()
                     if owner is not None:
                         owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
-            if node not in useful:
+            if node not in needed:
                 continue
             full = [
                 wrap(mx.zeros(*node.outputs[i])) if gradient is None else gradient for i, gradient in enumerate(slots)
@@ -87,7 +87,7 @@ def run_backward(
             assert edges is not None
             gradients = node.pullback(full)
             if wanted is None and not create_graph:  # otherwise some of them may never be computed
-                gradients = _together(edges, gradients)
+                gradients = _compute_together(edges, gradients)
             for edge, gradient in zip(edges, gradients, strict=True):
                 if gradient is not None:
                     send(edge, gradient)
@@ -101,17 +101,17 @@ def run_backward(
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)
             if wanted is not None:
-                at = wanted.get(id(leaf))
-                if at is not None:
-                    found[at] = gradient
+                position = wanted.get(id(leaf))
+                if position is not None:
+                    results[position] = gradient
             elif leaf._requires_grad:
                 leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
     if wanted is not None and targets is not None:  # the same target may be named twice
-        found = [found[wanted[_key(edge_of(t))]] for t in targets]
-    return found
+        results = [results[wanted[_key(edge_of(t))]] for t in targets]
+    return results
 
 
-def _together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
     """The gradients of a node's inputs, such that those of leaves are computed before the others are used.
 
     MLX goes back through the whole network first and leaves the gradients of the parameters to the end. Everything that
@@ -124,7 +124,7 @@ def _together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence
     return [wrap(array) for array in mx.depends(arrays, arrays)]
 
 
-def _useful_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
+def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
     """The nodes below ``starts`` that lead to a wanted edge (all of them when nothing is named)."""
     reached: set[Node] = set()
     stack = list(starts)
@@ -143,13 +143,13 @@ def _useful_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[N
         stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
     if wanted is None:
         return reached
-    useful: set[Node] = set()
+    needed: set[Node] = set()
     for node in sorted(reached, key=lambda n: n.serial):
         for edge in node.edges or ():
-            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in useful):
-                useful.add(node)
+            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in needed):
+                needed.add(node)
                 break
-    return useful
+    return needed
 
 
 def _key(edge: Edge) -> object:

@@ -11,7 +11,7 @@ tensors among the arguments, calls the body, wraps what comes out, and, when a g
     multiply(tensor, 2.0)            # ... and tensors here
 
 A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
-leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
+leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, next_serial first, and asks
 ``mx.vjp`` of each body. No operation brings a derivative of its own (kernels do, see ``pullback``), and two rules
 follow:
 
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 import mlx.core as mx
 
 from lucid._grad_mode import F, mode
-from lucid._precision import adapted, autocast_state
+from lucid._precision import autocast_body, autocast_state
 
 if TYPE_CHECKING:
     from lucid import _views
@@ -88,9 +88,9 @@ class Node:
         single = len(self.outputs) == 1
 
         def forward(*primals: mx.array) -> Any:
-            new_args, new_kwargs = _put(args, kwargs, places, primals)
+            new_args, new_kwargs = _substitute(args, kwargs, places, primals)
             out = body(*new_args, **new_kwargs)
-            return out if isinstance(out, mx.array) else _apart([out[i] for i in floating])
+            return out if isinstance(out, mx.array) else _distinct([out[i] for i in floating])
 
         if kwargs or any(len(place) > 1 for place in places):
             call = forward
@@ -106,7 +106,7 @@ class Node:
             call = forward
 
         count = len(floating)
-        primals = [_get(args, kwargs, place) for place in places]
+        primals = [_argument_at(args, kwargs, place) for place in places]
         if all(0 in shape for shape, _ in self.outputs):
             # Nothing came out, so nothing comes back. MLX's CPU backend leaves some sums over nothing unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
@@ -123,7 +123,7 @@ class Node:
             if own is not None and (found := own(sent[0]._array, *args, **kwargs)) is not None:
                 return [wrap(found[place[0]]) for place in places]
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
-        inputs = [_at_edge(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
+        inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
         return cast("Sequence[Tensor]", out)
 
@@ -152,7 +152,7 @@ Edge = TensorBase | tuple[Node, int]
 _Place = tuple[int | str] | tuple[int | str, int]
 
 
-def newest() -> int:
+def next_serial() -> int:
     """A number above those of all nodes so far: nodes recorded from here on have larger ones."""
     return next(_serial)
 
@@ -230,25 +230,25 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
                 places.append((i,))
                 edges.append(value if value._node is None else (value._node, value._index))
         elif isinstance(value, list | tuple):
-            arrays.append(_unwrap_sequence(value, i, places, edges) if recording else _plain(value))
+            arrays.append(_unwrap_sequence(value, i, places, edges) if recording else _unwrap_items(value))
         else:
             arrays.append(value)
     if kwargs:
-        plain = {}
+        unwrapped = {}
         for key, value in kwargs.items():
             if isinstance(value, TensorBase):
-                plain[key] = value._array
+                unwrapped[key] = value._array
                 if recording and (value._node is not None or value._requires_grad):
                     places.append((key,))
                     edges.append(edge_of(value))
             elif isinstance(value, list | tuple):
-                plain[key] = _unwrap_sequence(value, key, places, edges) if recording else _plain(value)
+                unwrapped[key] = _unwrap_sequence(value, key, places, edges) if recording else _unwrap_items(value)
             else:
-                plain[key] = value
-        kwargs = plain
+                unwrapped[key] = value
+        kwargs = unwrapped
 
     if autocast_state.dtype is not None:
-        body = adapted(body, name, autocast_state.dtype)
+        body = autocast_body(body, name, autocast_state.dtype)
     out = body(*arrays, **kwargs)
 
     if not edges:
@@ -270,7 +270,7 @@ def _wrap_all(out: Any, node: Node | None) -> Any:
     return type(out)(*wrapped) if hasattr(out, "_fields") else tuple(wrapped)
 
 
-def _plain(value: Any) -> Any:
+def _unwrap_items(value: Any) -> Any:
     if not any(isinstance(v, TensorBase) for v in value):
         return value
     return type(value)([unwrap(v) for v in value])
@@ -286,28 +286,28 @@ def _unwrap_sequence(value: Any, key: int | str, places: list[_Place], edges: li
     return type(value)([unwrap(v) for v in value])
 
 
-def _get(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
+def _argument_at(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
     value = kwargs[place[0]] if isinstance(place[0], str) else args[place[0]]
     return value if len(place) == 1 else value[place[1]]
 
 
-def _put(
+def _substitute(
     args: tuple[Any, ...], kwargs: dict[str, Any], places: list[_Place], values: Sequence[mx.array]
 ) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with ``values`` at ``places``; lists are copied, never changed."""
     new_args, new_kwargs = list(args), dict(kwargs)
     for place, value in zip(places, values, strict=True):
-        home: Any = new_kwargs if isinstance(place[0], str) else new_args
+        container: Any = new_kwargs if isinstance(place[0], str) else new_args
         if len(place) == 1:
-            home[place[0]] = value
+            container[place[0]] = value
         else:
-            items = list(home[place[0]])
+            items = list(container[place[0]])
             items[place[1]] = value
-            home[place[0]] = type(home[place[0]])(items)
+            container[place[0]] = type(container[place[0]])(items)
     return new_args, new_kwargs
 
 
-def _apart(outputs: list[mx.array]) -> list[mx.array]:
+def _distinct(outputs: list[mx.array]) -> list[mx.array]:
     """The outputs, none of them the same array as another: ``mx.vjp`` would use the cotangent of the first only.
 
     The gradients of ``x + y`` are one array twice, for example.
@@ -315,7 +315,7 @@ def _apart(outputs: list[mx.array]) -> list[mx.array]:
     return [outputs[0], *(mx.array(one) for one in outputs[1:])]
 
 
-def _at_edge(array: mx.array, edge: Edge) -> Tensor:
+def _input_at(array: mx.array, edge: Edge) -> Tensor:
     """A tensor with the recorded value of an input that is differentiated further through ``edge``."""
     if isinstance(edge, TensorBase):
         return cast("Tensor", edge) if edge._array is array else _alias(array, edge)

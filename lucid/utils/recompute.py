@@ -47,7 +47,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     Raises:
         TypeError: the function returns something else.
     """
-    key, start, low = random.get_state()._array, tape.newest(), _precision.autocast_dtype()
+    key, start, low = random.get_state()._array, tape.next_serial(), _precision.autocast_dtype()
     out = function(*args, **kwargs)
     outputs = out if isinstance(out, tuple | list) else (out,)
     for output in outputs:
