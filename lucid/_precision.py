@@ -8,12 +8,53 @@ pass does the same whether it is asked for inside or outside of the context. ``l
 float64 and whole numbers are left alone, as in PyTorch.
 """
 
+import functools
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Autocast(threading.local):
+    dtype: mx.Dtype | None = None  # the half precision of autocast, where it is on
+
+
+autocast_state = _Autocast()
+
+
+def autocast_dtype() -> mx.Dtype | None:
+    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
+    return autocast_state.dtype
+
+
+class autocasting:
+    """Compute what is listed below in ``dtype``, or turn autocast off with ``None``: in a block or a function."""
+
+    def __init__(self, dtype: mx.Dtype | None) -> None:
+        self._dtype = dtype
+        self._before: list[mx.Dtype | None] = []
+
+    def __enter__(self) -> None:
+        self._before.append(autocast_state.dtype)
+        autocast_state.dtype = self._dtype
+
+    def __exit__(self, *exc: object) -> None:
+        autocast_state.dtype = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        dtype = self._dtype
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with autocasting(dtype):  # a new one: threads may be inside at the same time
+                return function(*args, **kwargs)
+
+        return cast(F, call)
 
 
 def _names(*lines: str) -> frozenset[str]:
@@ -44,32 +85,40 @@ _HALF = frozenset((mx.float16, mx.bfloat16))
 _CAST_DOWN = _HALF | {mx.float32}
 
 
-def adapted(body: Callable[..., Any], name: str, low: mx.Dtype) -> Callable[..., Any]:
-    """The body of operation ``name`` as autocast to ``low`` computes it."""
+def autocast_body(body: Callable[..., Any], name: str, dtype: mx.Dtype) -> Callable[..., Any]:
+    """The body of operation ``name`` as autocast to ``dtype`` computes it."""
     if name in LOW:
-        return _casting(body, _CAST_DOWN, low)
+        return _with_casts(body, _CAST_DOWN, dtype)
     if name in HIGH:
-        return _casting(body, _HALF, mx.float32)
+        return _with_casts(body, _HALF, mx.float32)
     return body
 
 
-def _casting(body: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype) -> Callable[..., Any]:
-    found = partial(_cast_and_call, body, which, to)
+def _with_casts(body: Callable[..., Any], sources: frozenset[mx.Dtype], target: mx.Dtype) -> Callable[..., Any]:
+    found = partial(_cast_and_call, body, sources, target)
     own = getattr(body, "pullback", None)  # a kernel's gradient, see tape.pullback
     if own is not None:
-        found.pullback = partial(_cast_and_pull, own, which, to)  # type: ignore[attr-defined]
+        found.pullback = partial(_cast_and_pull, own, sources, target)  # type: ignore[attr-defined]
     return found
 
 
-def _cast_and_call(body: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype, /, *args: Any, **kw: Any) -> Any:
-    return body(*_cast(args, which, to), **_cast_named(kw, which, to))
+def _cast_and_call(
+    body: Callable[..., Any], sources: frozenset[mx.Dtype], target: mx.Dtype, /, *args: Any, **kw: Any
+) -> Any:
+    return body(*_cast(args, sources, target), **_cast_named(kw, sources, target))
 
 
 def _cast_and_pull(
-    own: Callable[..., Any], which: frozenset[mx.Dtype], to: mx.Dtype, cotangent: mx.array, /, *args: Any, **kw: Any
+    own: Callable[..., Any],
+    sources: frozenset[mx.Dtype],
+    target: mx.Dtype,
+    cotangent: mx.array,
+    /,
+    *args: Any,
+    **kw: Any,
 ) -> dict[int | str, mx.array] | None:
     """The gradients in the dtypes of the operands as they were before the cast."""
-    found = own(cotangent, *_cast(args, which, to), **_cast_named(kw, which, to))
+    found = own(cotangent, *_cast(args, sources, target), **_cast_named(kw, sources, target))
     if found is None:
         return None
     given: dict[int | str, Any] = dict(enumerate(args))
@@ -77,20 +126,20 @@ def _cast_and_pull(
     return {at: found[at].astype(one.dtype) for at, one in given.items() if at in found and isinstance(one, mx.array)}
 
 
-def _cast_named(named: dict[str, Any], which: frozenset[mx.Dtype], to: mx.Dtype) -> dict[str, Any]:
-    return dict(zip(named, _cast(tuple(named.values()), which, to), strict=True))
+def _cast_named(named: dict[str, Any], sources: frozenset[mx.Dtype], target: mx.Dtype) -> dict[str, Any]:
+    return dict(zip(named, _cast(tuple(named.values()), sources, target), strict=True))
 
 
-def _cast(values: Any, which: frozenset[mx.Dtype], to: mx.Dtype) -> Any:
-    """``values``, a tuple or a list, with the arrays of the dtypes ``which`` in the dtype ``to``."""
+def _cast(values: Any, sources: frozenset[mx.Dtype], target: mx.Dtype) -> Any:
+    """``values``, a tuple or a list, with the arrays of the dtypes ``sources`` in the dtype ``target``."""
     found = []
     for value in values:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             value = mx.array(value.astype(np.float32))  # what the operation would make of it
         if isinstance(value, mx.array):
-            found.append(value.astype(to) if value.dtype in which else value)
+            found.append(value.astype(target) if value.dtype in sources else value)
         elif type(value) in (list, tuple) and any(isinstance(one, mx.array | np.ndarray) for one in value):
-            found.append(_cast(value, which, to))
+            found.append(_cast(value, sources, target))
         else:
             found.append(value)
     return type(values)(found)

@@ -17,7 +17,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, nn, random, tape
+from lucid import _checks, _deferred, _grad_mode, nn, random, tape
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, as_array
 
@@ -144,7 +144,7 @@ def summary(
     inputs = _inputs(model, input_size, input_data, dtypes)
     seen = _Seen()
     with ExitStack() as stack:
-        for context in (tape.replaying(), tape.set_recording(False), _deferred.collecting(), random.fork()):
+        for context in (_grad_mode.replaying(), _grad_mode.set_recording(False), _deferred.collecting(), random.fork()):
             stack.enter_context(context)
         stack.enter_context(_evaluation_mode(model))
         for module in model.modules():

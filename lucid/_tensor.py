@@ -13,7 +13,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _deferred, tape
+from lucid import _checks, _deferred, _grad_mode, _views, tape
+from lucid._backward import run_backward
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype, converted
@@ -167,13 +168,13 @@ class Tensor(tape.TensorBase):
                 "(under no_grad, or from detached tensors)"
             )
         keep = create_graph if retain_graph is None else retain_graph
-        tape.backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
+        run_backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
         """The same value, outside the record. Writing to it writes to a leaf that it was taken from."""
         value = tape.wrap(self._array)
         if self._node is None:
-            tape.based_on(value, self, None)
+            _views.based_on(value, self, None)
         return value
 
     def detach_(self) -> Tensor:
@@ -323,7 +324,7 @@ class Tensor(tape.TensorBase):
     def _update(self, array: mx.array) -> None:
         """``_rebind`` for what a layer keeps from call to call (running statistics): the next step evaluates it, and
         a checkpointed layer that runs again in the backward pass does not count twice."""
-        if not tape.is_replaying():
+        if not _grad_mode.is_replaying():
             self._array = array
             _deferred.track(self)
 
@@ -359,7 +360,7 @@ class Tensor(tape.TensorBase):
         if base is None or owner is None:
             return self
         if base.detached:  # as in PyTorch, the owner has the new value and its record does not know
-            with tape.set_recording(False):
+            with _grad_mode.set_recording(False):
                 owner._array = _write_at(owner, base.positions(owner.shape), self)._array if base.steps else self._array
         else:
             written = _write_at(owner, base.positions(owner.shape), self)
@@ -367,12 +368,12 @@ class Tensor(tape.TensorBase):
         return self
 
     def _check_writable(self, what: str) -> None:
-        if self._requires_grad and tape.is_recording():
+        if self._requires_grad and _grad_mode.is_recording():
             raise RuntimeError(
                 f"{what}: this tensor is a leaf that requires grad, and writing to it would cut it off from its "
                 "gradient; write under lucid.no_grad(), or to a computed tensor"
             )
-        if self._node is not None and not tape.is_recording():
+        if self._node is not None and not _grad_mode.is_recording():
             raise RuntimeError(
                 f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to "
                 "it under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
@@ -381,7 +382,7 @@ class Tensor(tape.TensorBase):
     def __getitem__(self, index: Any) -> Tensor:
         item = indexing.getitem(self, index)
         if _takes_a_view(index):
-            tape.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
+            _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
         return item
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:

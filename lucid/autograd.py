@@ -8,20 +8,21 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _grad_mode, tape
+from lucid._backward import run_backward
 from lucid._tensor import Tensor, cotangent_for
 from lucid.ops._types import TensorLike
 
-is_grad_enabled = tape.is_recording
+is_grad_enabled = _grad_mode.is_recording
 
 
-class _Toggle(tape.set_recording):
+class _Toggle(_grad_mode.set_recording):
     """A recording mode that is also a decorator with or without parentheses: ``@no_grad`` and ``@no_grad()``."""
 
     _value: bool
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        return super().__new__(cls) if function is None else tape.set_recording(cls._value)(function)
+        return super().__new__(cls) if function is None else _grad_mode.set_recording(cls._value)(function)
 
     def __init__(self, function: None = None) -> None:
         super().__init__(self._value)
@@ -42,20 +43,20 @@ class enable_grad(_Toggle):
 inference_mode = no_grad
 
 
-class set_grad_enabled(tape.set_recording):
+class set_grad_enabled(_grad_mode.set_recording):
     """Recording on or off: at once as a call, until the end of the block with ``with``, and as a decorator."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
-        self._outside = tape.is_recording()
-        tape._mode.recording = self._mode
+        self._outside = _grad_mode.is_recording()
+        _grad_mode.mode.recording = self._recording
 
     def __enter__(self) -> None:
         self._before.append(self._outside)
-        tape._mode.recording = self._mode
+        _grad_mode.mode.recording = self._recording
 
-    def __call__(self, function: tape.F) -> tape.F:
-        tape._mode.recording = self._outside
+    def __call__(self, function: _grad_mode.F) -> _grad_mode.F:
+        _grad_mode.mode.recording = self._outside
         return super().__call__(function)
 
 
@@ -68,7 +69,7 @@ def backward(
     """Add the gradient of the sum of ``tensors`` to ``.grad`` of their leaves; see ``Tensor.backward``."""
     roots, cotangents = _roots(tensors, grad_tensors, "backward")
     keep = create_graph if retain_graph is None else retain_graph
-    tape.backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
+    run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
 
 
 def grad(
@@ -95,7 +96,7 @@ def grad(
         if not target.requires_grad:
             raise RuntimeError(f"grad: input {i} does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
-    found: list[Any] = list(tape.backward(roots, cotangents, targets, retain_graph=keep, create_graph=create_graph))
+    found: list[Any] = list(run_backward(roots, cotangents, targets, retain_graph=keep, create_graph=create_graph))
     for i, gradient in enumerate(found):
         if gradient is not None:
             continue
@@ -219,7 +220,7 @@ class Function:
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         context = Context(needs)
         setup = getattr(cls, "setup_context", None)
-        with tape.set_recording(False):
+        with _grad_mode.set_recording(False):
             out = cls.forward(*args, **kwargs) if setup else cls.forward(context, *args, **kwargs)
             if setup:
                 setup(context, args, out)
@@ -227,7 +228,7 @@ class Function:
         for i, output in enumerate(outputs):
             if not isinstance(output, Tensor):
                 raise TypeError(f"{cls.__name__}.forward: output {i} must be a tensor, got {type(output).__name__}")
-        if any(needs) and tape.is_recording():
+        if any(needs) and _grad_mode.is_recording():
             constant = [id(t) for t in context._not_differentiable]
             node = _FunctionNode(cls, context, args, outputs)
             wrapped = [
@@ -276,7 +277,7 @@ def gradcheck(
         analytic = tuple(tape.wrap(mx.zeros(t.shape, t.dtype)) for t in targets)
 
     def weighted_sum(values: list[Any]) -> float:
-        with tape.set_recording(True):
+        with _grad_mode.set_recording(True):
             results = _floating_outputs(func(*values))
         pairs = zip(results, cotangents, strict=True)
         return float(sum(np.sum(r.detach().numpy().astype(np.float64) * c) for r, c in pairs))

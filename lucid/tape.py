@@ -11,7 +11,7 @@ tensors among the arguments, calls the body, wraps what comes out, and, when a g
     multiply(tensor, 2.0)            # ... and tensors here
 
 A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
-leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
+leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, next_serial first, and asks
 ``mx.vjp`` of each body. No operation brings a derivative of its own (kernels do, see ``pullback``), and two rules
 follow:
 
@@ -25,35 +25,23 @@ no code of their own.
 from __future__ import annotations
 
 import functools
-import heapq
 import itertools
-import math
-import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast, overload
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 
 import mlx.core as mx
 
-from lucid import _deferred, _precision
+from lucid._grad_mode import F, mode
+from lucid._precision import autocast_body, autocast_state
 
 if TYPE_CHECKING:
+    from lucid import _views
     from lucid._tensor import Tensor
 
 P = ParamSpec("P")
-F = TypeVar("F", bound=Callable[..., Any])
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
 _serial = itertools.count()
-
-
-class _Mode(threading.local):
-    recording = True
-    replaying = False  # a checkpointed function runs for the second time: it must not change anything outside itself
-    low: mx.Dtype | None = None  # the half precision of autocast, where it is on
-
-
-_mode = _Mode()
 
 
 class TensorBase:
@@ -67,7 +55,7 @@ class TensorBase:
     _requires_grad: bool
     _node: Node | None
     _index: int
-    _base: Base | None
+    _base: _views.Base | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
     grad: Tensor | None
 
@@ -100,9 +88,9 @@ class Node:
         single = len(self.outputs) == 1
 
         def forward(*primals: mx.array) -> Any:
-            new_args, new_kwargs = _put(args, kwargs, places, primals)
+            new_args, new_kwargs = _substitute(args, kwargs, places, primals)
             out = body(*new_args, **new_kwargs)
-            return out if isinstance(out, mx.array) else _apart([out[i] for i in floating])
+            return out if isinstance(out, mx.array) else _distinct([out[i] for i in floating])
 
         if kwargs or any(len(place) > 1 for place in places):
             call = forward
@@ -118,7 +106,7 @@ class Node:
             call = forward
 
         count = len(floating)
-        primals = [_get(args, kwargs, place) for place in places]
+        primals = [_argument_at(args, kwargs, place) for place in places]
         if all(0 in shape for shape, _ in self.outputs):
             # Nothing came out, so nothing comes back. MLX's CPU backend leaves some sums over nothing unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
@@ -130,12 +118,12 @@ class Node:
         if not any(t._array.size for t in sent):
             # Nothing was computed, so nothing changes the result. MLX's sums over empty arrays may never end.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
-        if not _mode.recording:
+        if not mode.recording:
             own = getattr(body, "pullback", None)
             if own is not None and (found := own(sent[0]._array, *args, **kwargs)) is not None:
                 return [wrap(found[place[0]]) for place in places]
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
-        inputs = [_at_edge(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
+        inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
         return cast("Sequence[Tensor]", out)
 
@@ -164,85 +152,9 @@ Edge = TensorBase | tuple[Node, int]
 _Place = tuple[int | str] | tuple[int | str, int]
 
 
-def is_recording() -> bool:
-    """Whether operations are recorded in this thread."""
-    return _mode.recording
-
-
-def is_replaying() -> bool:
-    """Whether a checkpointed function is being run again, for its gradient."""
-    return _mode.replaying
-
-
-@contextmanager
-def replaying() -> Iterator[None]:
-    """Run a recorded function again: nothing is recorded, and layers leave their running statistics alone."""
-    before = _mode.recording, _mode.replaying
-    _mode.recording, _mode.replaying = False, True
-    try:
-        yield
-    finally:
-        _mode.recording, _mode.replaying = before
-
-
-def autocast_dtype() -> mx.Dtype | None:
-    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
-    return _mode.low
-
-
-class autocasting:
-    """Compute what ``_precision`` lists in ``low``, or turn autocast off with ``None``: in a block or a function."""
-
-    def __init__(self, low: mx.Dtype | None) -> None:
-        self._low = low
-        self._before: list[mx.Dtype | None] = []
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.low)
-        _mode.low = self._low
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.low = self._before.pop()
-
-    def __call__(self, function: F) -> F:
-        low = self._low
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with autocasting(low):  # a new one: threads may be inside at the same time
-                return function(*args, **kwargs)
-
-        return cast(F, call)
-
-
-def newest() -> int:
+def next_serial() -> int:
     """A number above those of all nodes so far: nodes recorded from here on have larger ones."""
     return next(_serial)
-
-
-class set_recording:
-    """Turn recording on or off: at once, until the end of a ``with`` block, or inside a decorated function."""
-
-    def __init__(self, mode: bool) -> None:
-        self._mode = bool(mode)
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(_mode.recording)
-        _mode.recording = self._mode
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.recording = self._before.pop()
-
-    def __call__(self, function: F) -> F:
-        mode = self._mode
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with set_recording(mode):
-                return function(*args, **kwargs)
-
-        return cast(F, call)
 
 
 def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
@@ -305,72 +217,12 @@ def pullback(lifted: Callable[..., Any]) -> Callable[[F], F]:
     return attach
 
 
-class Base(NamedTuple):
-    """What a view was taken from, and how: writing to the view writes there too."""
-
-    owner: weakref.ref[TensorBase]
-    steps: tuple[Callable[[mx.array], mx.array], ...]  # from the owner's array to the view's; none: the value itself
-    detached: bool  # the view is outside of the owner's record
-
-    def view_of(self, owner: TensorBase) -> Tensor:
-        """The view as it would be taken from ``owner`` now."""
-        if self.detached:
-            return wrap(self._stepped(owner._array))
-        return cast("Tensor", apply(self._stepped, (owner,), {}, "view") if self.steps else owner)
-
-    def _stepped(self, array: mx.array) -> mx.array:
-        for step in self.steps:
-            array = step(array)
-        return array
-
-    def positions(self, shape: tuple[int, ...]) -> mx.array:
-        """The flat positions in an owner of ``shape`` of the view's elements, in the view's shape."""
-        return self._stepped(mx.arange(math.prod(shape)).reshape(shape))
-
-
-def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
-    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value, detached)."""
-    base = source._base
-    owner = None if base is None else base.owner()
-    if base is None or owner is None:
-        base = Base(weakref.ref(source), (), False)
-    steps = base.steps if step is None else (*base.steps, step)
-    view._base = Base(base.owner, steps, base.detached or step is None)
-
-
-def _view(body: Callable[..., Any]) -> Callable[..., Any]:
-    name = body.__name__
-
-    @functools.wraps(body)
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        out = apply(body, (x, *args), kwargs, name)
-        if not isinstance(x, TensorBase):
-            return out  # of a list or a NumPy array
-        if isinstance(out, tuple):
-            for i, part in enumerate(out):
-                based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]
-        elif out is not x:
-            based_on(out, x, lambda array: body(array, *args, **kwargs))
-        return out
-
-    return call
-
-
-if TYPE_CHECKING:
-    view_op = op
-else:
-    view_op = _view
-    view_op.__doc__ = (
-        """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
-    )
-
-
 def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
     """Call ``body`` on the arrays of the tensors among its arguments; record it where a gradient can be needed."""
     arrays: list[Any] = []
     places: list[_Place] = []
     edges: list[Edge] = []
-    recording = _mode.recording
+    recording = mode.recording
     for i, value in enumerate(args):
         if isinstance(value, TensorBase):
             arrays.append(value._array)
@@ -378,25 +230,25 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
                 places.append((i,))
                 edges.append(value if value._node is None else (value._node, value._index))
         elif isinstance(value, list | tuple):
-            arrays.append(_unwrap_sequence(value, i, places, edges) if recording else _plain(value))
+            arrays.append(_unwrap_sequence(value, i, places, edges) if recording else _unwrap_items(value))
         else:
             arrays.append(value)
     if kwargs:
-        plain = {}
+        unwrapped = {}
         for key, value in kwargs.items():
             if isinstance(value, TensorBase):
-                plain[key] = value._array
+                unwrapped[key] = value._array
                 if recording and (value._node is not None or value._requires_grad):
                     places.append((key,))
                     edges.append(edge_of(value))
             elif isinstance(value, list | tuple):
-                plain[key] = _unwrap_sequence(value, key, places, edges) if recording else _plain(value)
+                unwrapped[key] = _unwrap_sequence(value, key, places, edges) if recording else _unwrap_items(value)
             else:
-                plain[key] = value
-        kwargs = plain
+                unwrapped[key] = value
+        kwargs = unwrapped
 
-    if _mode.low is not None:
-        body = _precision.adapted(body, name, _mode.low)
+    if autocast_state.dtype is not None:
+        body = autocast_body(body, name, autocast_state.dtype)
     out = body(*arrays, **kwargs)
 
     if not edges:
@@ -418,7 +270,7 @@ def _wrap_all(out: Any, node: Node | None) -> Any:
     return type(out)(*wrapped) if hasattr(out, "_fields") else tuple(wrapped)
 
 
-def _plain(value: Any) -> Any:
+def _unwrap_items(value: Any) -> Any:
     if not any(isinstance(v, TensorBase) for v in value):
         return value
     return type(value)([unwrap(v) for v in value])
@@ -434,28 +286,28 @@ def _unwrap_sequence(value: Any, key: int | str, places: list[_Place], edges: li
     return type(value)([unwrap(v) for v in value])
 
 
-def _get(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
+def _argument_at(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
     value = kwargs[place[0]] if isinstance(place[0], str) else args[place[0]]
     return value if len(place) == 1 else value[place[1]]
 
 
-def _put(
+def _substitute(
     args: tuple[Any, ...], kwargs: dict[str, Any], places: list[_Place], values: Sequence[mx.array]
 ) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with ``values`` at ``places``; lists are copied, never changed."""
     new_args, new_kwargs = list(args), dict(kwargs)
     for place, value in zip(places, values, strict=True):
-        home: Any = new_kwargs if isinstance(place[0], str) else new_args
+        container: Any = new_kwargs if isinstance(place[0], str) else new_args
         if len(place) == 1:
-            home[place[0]] = value
+            container[place[0]] = value
         else:
-            items = list(home[place[0]])
+            items = list(container[place[0]])
             items[place[1]] = value
-            home[place[0]] = type(home[place[0]])(items)
+            container[place[0]] = type(container[place[0]])(items)
     return new_args, new_kwargs
 
 
-def _apart(outputs: list[mx.array]) -> list[mx.array]:
+def _distinct(outputs: list[mx.array]) -> list[mx.array]:
     """The outputs, none of them the same array as another: ``mx.vjp`` would use the cotangent of the first only.
 
     The gradients of ``x + y`` are one array twice, for example.
@@ -463,7 +315,7 @@ def _apart(outputs: list[mx.array]) -> list[mx.array]:
     return [outputs[0], *(mx.array(one) for one in outputs[1:])]
 
 
-def _at_edge(array: mx.array, edge: Edge) -> Tensor:
+def _input_at(array: mx.array, edge: Edge) -> Tensor:
     """A tensor with the recorded value of an input that is differentiated further through ``edge``."""
     if isinstance(edge, TensorBase):
         return cast("Tensor", edge) if edge._array is array else _alias(array, edge)
@@ -475,159 +327,3 @@ def _alias(array: mx.array, leaf: TensorBase) -> Tensor:
     node = Node("leaf", [leaf], [(array.shape, array.dtype)])
     node.body, node.args, node.kwargs, node.places = (lambda x: x), (array,), {}, [(0,)]
     return wrap(array, node)
-
-
-def backward(
-    roots: Sequence[TensorBase],
-    cotangents: Sequence[Tensor],
-    targets: Sequence[TensorBase] | None = None,
-    *,
-    retain_graph: bool = False,
-    create_graph: bool = False,
-) -> list[Tensor | None]:
-    """Send ``cotangents`` from ``roots`` back through the record.
-
-    Without ``targets`` the gradients are added to ``.grad`` of every leaf that requires one. With them, the gradients
-    of just these tensors are returned (``None`` where a target was not used) and no ``.grad`` changes.
-
-    Raises:
-        RuntimeError: the record was freed by an earlier backward pass.
-    """
-    wanted: dict[object, int] | None = None
-    if targets is not None:
-        wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
-    useful = _useful_nodes([t._node for t in roots if t._node is not None], wanted)
-
-    # A heap, newest node first, not recursion: every consumer of a node is newer than the node, so a node is taken
-    # when all its cotangents have arrived, and a deep model cannot pass Python's recursion limit.
-    found: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
-    inbox: dict[Node, list[Tensor | None]] = {}
-    queue: list[tuple[int, Node]] = []
-    leaves: dict[int, tuple[TensorBase, Tensor]] = {}
-
-    def send(edge: Edge, gradient: Tensor) -> None:
-        if isinstance(edge, TensorBase):
-            before = leaves.get(id(edge))
-            leaves[id(edge)] = (edge, gradient if before is None else _add(before[1], gradient))
-            return
-        node, index = edge
-        if node not in useful and (wanted is None or _key(edge) not in wanted):
-            return
-        slots = inbox.get(node)
-        if slots is None:
-            slots = inbox[node] = [None] * len(node.outputs)
-            heapq.heappush(queue, (-node.serial, node))
-        seen = slots[index]
-        slots[index] = gradient if seen is None else _add(seen, gradient)
-
-    # Without autocast: the record has its casts, and what hooks compute must not depend on where backward was called.
-    with set_recording(create_graph), autocasting(None):
-        for root, cotangent in zip(roots, cotangents, strict=True):
-            send(edge_of(root), cotangent)
-        while queue:
-            node = heapq.heappop(queue)[1]
-            slots = inbox.pop(node)
-            for index, gradient in enumerate(slots):
-                if gradient is None:
-                    continue
-                if node.hooks and index in node.hooks:
-                    gradient = slots[index] = run_hooks(node.hooks[index], gradient)
-                if wanted is not None and (at := wanted.get((node, index))) is not None:
-                    found[at] = gradient
-                elif wanted is None and node.retained and index in node.retained:
-                    owner = node.retained[index]()
-                    if owner is not None:
-                        owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
-            if node not in useful:
-                continue
-            full = [
-                wrap(mx.zeros(*node.outputs[i])) if gradient is None else gradient for i, gradient in enumerate(slots)
-            ]
-            edges = node.edges
-            assert edges is not None
-            gradients = node.pullback(full)
-            if wanted is None and not create_graph:  # otherwise some of them may never be computed
-                gradients = _together(edges, gradients)
-            for edge, gradient in zip(edges, gradients, strict=True):
-                if gradient is not None:
-                    send(edge, gradient)
-            if not (retain_graph or create_graph):
-                node.free()
-        if wanted is None:
-            # Gradients to add to: of a micro-batch that was gone through before. It is evaluated by itself, so that the
-            # memory of one is free before the next one is, however many are added up.
-            _deferred.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
-        for leaf, gradient in leaves.values():
-            if leaf._hooks:
-                gradient = run_hooks(leaf._hooks, gradient)
-            if wanted is not None:
-                at = wanted.get(id(leaf))
-                if at is not None:
-                    found[at] = gradient
-            elif leaf._requires_grad:
-                leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
-    if wanted is not None and targets is not None:  # the same target may be named twice
-        found = [found[wanted[_key(edge_of(t))]] for t in targets]
-    return found
-
-
-def _together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-    """The gradients of a node's inputs, such that those of leaves are computed before the others are used.
-
-    MLX goes back through the whole network first and leaves the gradients of the parameters to the end. Everything that
-    they are computed from would be kept that long.
-    """
-    leaves = sum(isinstance(edge, TensorBase) for edge in edges)
-    if not 0 < leaves < len(edges) or any(gradient is None for gradient in gradients):
-        return gradients
-    arrays = [gradient._array for gradient in gradients if gradient is not None]
-    return [wrap(array) for array in mx.depends(arrays, arrays)]
-
-
-def _useful_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
-    """The nodes below ``starts`` that lead to a wanted edge (all of them when nothing is named)."""
-    reached: set[Node] = set()
-    stack = list(starts)
-    while stack:
-        node = stack.pop()
-        if node in reached:
-            continue
-        reached.add(node)
-        if node.edges is None:
-            if wanted is not None and any(key[0] is node for key in wanted if isinstance(key, tuple)):
-                continue
-            raise RuntimeError(
-                f"backward: the graph through '{node.name}' was freed by an earlier backward pass; "
-                "call that one with retain_graph=True to go through the graph again"
-            )
-        stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
-    if wanted is None:
-        return reached
-    useful: set[Node] = set()
-    for node in sorted(reached, key=lambda n: n.serial):
-        for edge in node.edges or ():
-            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in useful):
-                useful.add(node)
-                break
-    return useful
-
-
-def _key(edge: Edge) -> object:
-    return id(edge) if isinstance(edge, TensorBase) else edge
-
-
-def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:
-    for hook in list(hooks.values()):
-        changed = hook(gradient)
-        if changed is not None:
-            if not isinstance(changed, TensorBase) or changed._array.shape != gradient._array.shape:
-                raise TypeError(
-                    f"register_hook: a hook must return None or a tensor of shape {gradient._array.shape}, "
-                    f"got {getattr(changed, 'shape', type(changed).__name__)}"
-                )
-            gradient = cast("Tensor", changed)
-    return gradient
-
-
-def _add(a: Tensor, b: Tensor) -> Tensor:
-    return cast("Tensor", apply(mx.add, (a, b), {}, "add"))

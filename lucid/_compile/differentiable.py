@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import tape
+from lucid import _grad_mode, tape
 from lucid._compile.recipe import Recipe
 from lucid._compile.state import Plan
 from lucid._tensor import Tensor
@@ -30,7 +30,7 @@ class CompiledNode(tape.Node):
         self._sources = [i if i < listed else first_argument + i - listed for i in recipe.sources]
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
-        if tape.is_recording():
+        if _grad_mode.is_recording():
             raise RuntimeError(
                 f"{self.name}: create_graph through a compiled function is not offered; put the whole computation "
                 "of both gradients inside"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid import _deferred, random, tape
+from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Place, Shape, described, rebuilt
 from lucid._compile.closure import Outside
@@ -74,15 +74,14 @@ class Compiled:
         arguments = Arguments(self._where, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
-        mode = tape._mode
         key = (
             plan.number,
             self._outside.key(plan.places),
             arguments.key,
             tuple([grad is None for grad in grads]),
             tuple([leaf._requires_grad for leaf in plan.leaves]),
-            mode.recording,
-            mode.low,
+            _grad_mode.is_recording(),
+            _precision.autocast_dtype(),
         )
         inputs = [tensor._array for tensor in plan.tensors]
         inputs += [grad._array for grad in grads if grad is not None]
@@ -102,7 +101,7 @@ class Compiled:
         for callback in recipe.on_call:
             callback()
         tensors = plan.tensors + arguments.tensors
-        track = recipe.tracked and mode.recording
+        track = recipe.tracked and _grad_mode.is_recording()
         node = CompiledNode(recipe, plan, tensors, inputs, outputs) if track else None
         del inputs, grads  # so that MLX can use their memory for the outputs
         self._put_back(recipe, len(plan.tensors), tensors, leaves, outputs)
@@ -118,7 +117,7 @@ class Compiled:
             if i < listed:
                 tensors[i]._array = outputs[at]
             else:  # an argument that was written to, and perhaps is a view
-                with tape.set_recording(tensors[i]._node is not None):
+                with _grad_mode.set_recording(tensors[i]._node is not None):
                     tensors[i]._become(tape.wrap(outputs[at]), self._where)
         for i, at, in_place in recipe.gradients:
             grad = leaves[i].grad
@@ -170,14 +169,16 @@ class Compiled:
         return graph, outputs
 
     def _facts_of(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
-        mode = tape._mode
         facts = described(args, kwargs, _parameter_names(self._function))
         facts |= plan.facts | (self._outside.described(plan.places) if self._outside else {})
         facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
         facts |= {f"{n}.requires_grad": str(p._requires_grad) for n, p in zip(names, plan.leaves, strict=True)}
-        return facts | {"the recording of gradients": str(mode.recording), "autocast": str(mode.low)}
+        return facts | {
+            "the recording of gradients": str(_grad_mode.is_recording()),
+            "autocast": str(_precision.autocast_dtype()),
+        }
 
     def _note(self, facts: dict[str, str]) -> None:
         """Count a retrace and say why, unless the function itself made the difference: gradients and moments."""

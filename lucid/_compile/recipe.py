@@ -12,7 +12,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _deferred, random, tape
+from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._compile.arguments import Place, Shape, rebuilt
 from lucid._compile.closure import Outside
 from lucid._compile.refusals import check_changes, check_kept, counters, rates_of
@@ -39,7 +39,7 @@ class Recipe:
         self.present = [grad is not None for grad in grads]  # which leaves come with a gradient
         self.requires = requires  # which argument tensors require one
         self.argument_leaves = leaves  # which of them collect one
-        self.low = tape._mode.low
+        self.low = _precision.autocast_dtype()
         self.done = False
         self.writes: list[tuple[int, int]] = []  # tensor, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for none, whether in place
@@ -203,7 +203,7 @@ class Recipe:
         try:
             given, _, _, arrays = self._put(inputs)
             args, kwargs = self.shape.filled(state=plan.tensors, tensor=given, array=arrays)
-            with tape.replaying(), tape.autocasting(self.low), _deferred.collecting():
+            with _grad_mode.replaying(), _precision.autocasting(self.low), _deferred.collecting():
                 result = self.function(*args, **kwargs)
             found: dict[int, mx.array] = {}
             _match(self.result, result, found)

@@ -6,12 +6,12 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks, _precision
 
 _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
 
 
-class autocast(tape.autocasting):
+class autocast(_precision.autocasting):
     """A ``with`` block or a decorator in which every operation is computed in the precision that suits it.
 
     Matrix products and convolutions cast their float32 operands to ``dtype``. Norms, softmax, losses, reductions,
@@ -49,4 +49,4 @@ class autocast(tape.autocasting):
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
     """Whether autocast is on in this thread. ``device_type`` is accepted for PyTorch's sake."""
-    return tape.autocast_dtype() is not None
+    return _precision.autocast_dtype() is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, tape
+from lucid import _checks, _deferred, _grad_mode, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid.distributed.buckets import buckets, through
@@ -226,7 +226,7 @@ def _sent(group: ProcessGroup, array: mx.array, src: int) -> mx.array:
 
 
 def _put(tensor: Tensor, array: mx.array, where: str) -> None:
-    with tape.set_recording(False):
+    with _grad_mode.set_recording(False):
         tensor._become(tape.wrap(array), where)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, nn, tape
+from lucid import _checks, _grad_mode, nn, tape
 from lucid._creation import as_tensor
 from lucid._tensor import Tensor
 from lucid.nn import functional as F
@@ -229,7 +229,7 @@ class _Network(nn.Module):
             yield x
 
     def _through(self, blocks: Any, x: Tensor) -> Tensor:
-        if self.grad_checkpointing is None or not (self.training and tape.is_recording()):
+        if self.grad_checkpointing is None or not (self.training and _grad_mode.is_recording()):
             return blocks(x)
         for part in [blocks] if self.grad_checkpointing == "stage" or isinstance(blocks, Block) else blocks:
             x = checkpoint(part, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lucid import tape
+from lucid import _grad_mode, tape
 from lucid._tensor import Tensor
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class BackwardHooks:
 
     def around_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self._count = len(args)
-        if not tape.is_recording():
+        if not _grad_mode.is_recording():
             return args
         self._inputs = [i for i, arg in enumerate(args) if isinstance(arg, Tensor) and arg.requires_grad]
         passed = dict(zip(self._inputs, self._through([args[i] for i in self._inputs], self._run), strict=True))
@@ -48,7 +48,7 @@ class BackwardHooks:
     def around_outputs(self, result: Any) -> Any:
         outputs = list(result) if isinstance(result, tuple | list) else [result]
         live = [i for i, one in enumerate(outputs) if isinstance(one, Tensor) and one.requires_grad]
-        if not tape.is_recording() or not live:
+        if not _grad_mode.is_recording() or not live:
             return result
 
         def arrived(gradients: list[Tensor]) -> list[Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, random, tape
+from lucid import _checks, _grad_mode, random, tape
 from lucid._tensor import Tensor
 
 _GAINS = {
@@ -33,7 +33,7 @@ def _fill(where: str, tensor: Tensor, array: mx.array) -> Tensor:
     value = tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype))
     base = tensor._base
     owner = None if base is None else base.owner()
-    with tape.set_recording(False):
+    with _grad_mode.set_recording(False):
         if tensor._node is None or owner is None or owner._node is not None:
             return tensor._become(value, where)
         # A part of a parameter, ``weight[0]``: it stays that part, and the parameter is written.

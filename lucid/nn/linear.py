@@ -5,7 +5,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks, _grad_mode, tape
 from lucid._tensor import Tensor
 from lucid.nn import init
 from lucid.nn.module import Module
@@ -96,7 +96,7 @@ class Embedding(Module):
         """Draw the initial values again."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            with tape.set_recording(False):
+            with _grad_mode.set_recording(False):
                 self.weight[self.padding_idx] = 0
 
     def forward(self, input: TensorLike) -> Tensor:

@@ -6,9 +6,10 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid._views import view_op
 from lucid.ops._common import array, at_least_1d, either, one_axis, promoted, sizes, solid
 from lucid.ops._types import TensorLike
-from lucid.tape import op, view_op
+from lucid.tape import op
 
 Tensors = list[Any] | tuple[Any, ...]
 

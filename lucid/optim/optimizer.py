@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, tape
+from lucid import _checks, _deferred, _grad_mode, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
 from lucid.ops._common import LOW_PRECISION
@@ -159,7 +159,7 @@ class Optimizer:
         """
         loss = None
         if closure is not None:
-            with tape.set_recording(True):
+            with _grad_mode.set_recording(True):
                 loss = closure()
         self._step_calls += 1
         work = [(group, self._due(group, number)) for number, group in enumerate(self.param_groups)]

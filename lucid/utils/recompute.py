@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, random, tape
+from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid._backward import run_backward
 from lucid._tensor import Tensor
 
 
@@ -26,7 +27,7 @@ class _Checkpoint(tape.Node):
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         assert self.args is not None
-        if tape.is_recording() or any(0 in shape for shape, _ in self.outputs):
+        if _grad_mode.is_recording() or any(0 in shape for shape, _ in self.outputs):
             return super().pullback(cotangents)
         sent = [one._array for one in cotangents]
         return self.again(mx.depends(list(self.args), sent), cotangents)
@@ -46,13 +47,13 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     Raises:
         TypeError: the function returns something else.
     """
-    key, start, low = random.get_state()._array, tape.newest(), tape.autocast_dtype()
+    key, start, low = random.get_state()._array, tape.next_serial(), _precision.autocast_dtype()
     out = function(*args, **kwargs)
     outputs = out if isinstance(out, tuple | list) else (out,)
     for output in outputs:
         if not isinstance(output, Tensor):
             raise TypeError(f"checkpoint: the function must return tensors, got {type(output).__name__}")
-    if not tape.is_recording():
+    if not _grad_mode.is_recording():
         return out
     inputs = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
     leaves = _leaves_between(list(outputs), inputs, start)
@@ -65,23 +66,23 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     held_kwargs = {name: _held(a, places) for name, a in kwargs.items()}
 
     def call(given: list[Tensor]) -> list[Tensor]:
-        with tape.autocasting(low), _deferred.collecting(), random.fork(key):
+        with _precision.autocasting(low), _deferred.collecting(), random.fork(key):
             again = function(
                 *(_given(a, given) for a in held), **{name: _given(a, given) for name, a in held_kwargs.items()}
             )
         return list(again) if isinstance(again, tuple | list) else [again]
 
     def run(*arrays: mx.array) -> tuple[mx.array, ...]:
-        with tape.replaying(), _standing_in(leaves, arrays[count:]):
+        with _grad_mode.replaying(), _standing_in(leaves, arrays[count:]):
             return tuple(t._array for t in call([tape.wrap(a) for a in arrays[:count]]))
 
     def gradients(arrays: Sequence[mx.array], cotangents: list[Tensor]) -> list[Tensor | None]:
         given = [tape.wrap(a) for a in arrays[:count]]
         for tensor in given:
             tensor._requires_grad = True
-        with tape.replaying(), tape.set_recording(True), _standing_in(leaves, arrays[count:]):
+        with _grad_mode.replaying(), _grad_mode.set_recording(True), _standing_in(leaves, arrays[count:]):
             pairs = [(t, c) for t, c in zip(call(given), cotangents, strict=True) if t.requires_grad]
-            return tape.backward([t for t, _ in pairs], [c for _, c in pairs], [*given, *leaves])
+            return run_backward([t for t, _ in pairs], [c for _, c in pairs], [*given, *leaves])
 
     values = tuple(t._array for t in (*inputs, *leaves))
     edges = [tape.edge_of(t) for t in (*inputs, *leaves)]

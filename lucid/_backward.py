@@ -1,0 +1,173 @@
+"""Walk the record backwards."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import mlx.core as mx
+
+from lucid import _deferred
+from lucid._grad_mode import set_recording
+from lucid._precision import autocasting
+from lucid.tape import Edge, Node, TensorBase, apply, edge_of, wrap
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+
+def run_backward(
+    roots: Sequence[TensorBase],
+    cotangents: Sequence[Tensor],
+    targets: Sequence[TensorBase] | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> list[Tensor | None]:
+    """Send ``cotangents`` from ``roots`` back through the record.
+
+    Without ``targets`` the gradients are added to ``.grad`` of every leaf that requires one. With them, the gradients
+    of just these tensors are returned (``None`` where a target was not used) and no ``.grad`` changes.
+
+    Raises:
+        RuntimeError: the record was freed by an earlier backward pass.
+    """
+    wanted: dict[object, int] | None = None
+    if targets is not None:
+        wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
+    needed = _needed_nodes([t._node for t in roots if t._node is not None], wanted)
+
+    # A heap, newest node first, not recursion: every consumer of a node is newer than the node, so a node is taken
+    # when all its cotangents have arrived, and a deep model cannot pass Python's recursion limit.
+    results: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
+    pending: dict[Node, list[Tensor | None]] = {}
+    queue: list[tuple[int, Node]] = []
+    leaves: dict[int, tuple[TensorBase, Tensor]] = {}
+
+    def send(edge: Edge, gradient: Tensor) -> None:
+        if isinstance(edge, TensorBase):
+            before = leaves.get(id(edge))
+            leaves[id(edge)] = (edge, gradient if before is None else _add(before[1], gradient))
+            return
+        node, index = edge
+        if node not in needed and (wanted is None or _key(edge) not in wanted):
+            return
+        slots = pending.get(node)
+        if slots is None:
+            slots = pending[node] = [None] * len(node.outputs)
+            heapq.heappush(queue, (-node.serial, node))
+        seen = slots[index]
+        slots[index] = gradient if seen is None else _add(seen, gradient)
+
+    # Without autocast: the record has its casts, and what hooks compute must not depend on where backward was called.
+    with set_recording(create_graph), autocasting(None):
+        for root, cotangent in zip(roots, cotangents, strict=True):
+            send(edge_of(root), cotangent)
+        while queue:
+            node = heapq.heappop(queue)[1]
+            slots = pending.pop(node)
+            for index, gradient in enumerate(slots):
+                if gradient is None:
+                    continue
+                if node.hooks and index in node.hooks:
+                    gradient = slots[index] = run_hooks(node.hooks[index], gradient)
+                if wanted is not None and (position := wanted.get((node, index))) is not None:
+                    results[position] = gradient
+                elif wanted is None and node.retained and index in node.retained:
+                    owner = node.retained[index]()
+                    if owner is not None:
+                        owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
+            if node not in needed:
+                continue
+            full = [
+                wrap(mx.zeros(*node.outputs[i])) if gradient is None else gradient for i, gradient in enumerate(slots)
+            ]
+            edges = node.edges
+            assert edges is not None
+            gradients = node.pullback(full)
+            if wanted is None and not create_graph:  # otherwise some of them may never be computed
+                gradients = _compute_together(edges, gradients)
+            for edge, gradient in zip(edges, gradients, strict=True):
+                if gradient is not None:
+                    send(edge, gradient)
+            if not (retain_graph or create_graph):
+                node.free()
+        if wanted is None:
+            # Gradients to add to: of a micro-batch that was gone through before. It is evaluated by itself, so that the
+            # memory of one is free before the next one is, however many are added up.
+            _deferred.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
+        for leaf, gradient in leaves.values():
+            if leaf._hooks:
+                gradient = run_hooks(leaf._hooks, gradient)
+            if wanted is not None:
+                position = wanted.get(id(leaf))
+                if position is not None:
+                    results[position] = gradient
+            elif leaf._requires_grad:
+                leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
+    if wanted is not None and targets is not None:  # the same target may be named twice
+        results = [results[wanted[_key(edge_of(t))]] for t in targets]
+    return results
+
+
+def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The gradients of a node's inputs, such that those of leaves are computed before the others are used.
+
+    MLX goes back through the whole network first and leaves the gradients of the parameters to the end. Everything that
+    they are computed from would be kept that long.
+    """
+    leaves = sum(isinstance(edge, TensorBase) for edge in edges)
+    if not 0 < leaves < len(edges) or any(gradient is None for gradient in gradients):
+        return gradients
+    arrays = [gradient._array for gradient in gradients if gradient is not None]
+    return [wrap(array) for array in mx.depends(arrays, arrays)]
+
+
+def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
+    """The nodes below ``starts`` that lead to a wanted edge (all of them when nothing is named)."""
+    reached: set[Node] = set()
+    stack = list(starts)
+    while stack:
+        node = stack.pop()
+        if node in reached:
+            continue
+        reached.add(node)
+        if node.edges is None:
+            if wanted is not None and any(key[0] is node for key in wanted if isinstance(key, tuple)):
+                continue
+            raise RuntimeError(
+                f"backward: the graph through '{node.name}' was freed by an earlier backward pass; "
+                "call that one with retain_graph=True to go through the graph again"
+            )
+        stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
+    if wanted is None:
+        return reached
+    needed: set[Node] = set()
+    for node in sorted(reached, key=lambda n: n.serial):
+        for edge in node.edges or ():
+            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in needed):
+                needed.add(node)
+                break
+    return needed
+
+
+def _key(edge: Edge) -> object:
+    return id(edge) if isinstance(edge, TensorBase) else edge
+
+
+def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:
+    for hook in list(hooks.values()):
+        changed = hook(gradient)
+        if changed is not None:
+            if not isinstance(changed, TensorBase) or changed._array.shape != gradient._array.shape:
+                raise TypeError(
+                    f"register_hook: a hook must return None or a tensor of shape {gradient._array.shape}, "
+                    f"got {getattr(changed, 'shape', type(changed).__name__)}"
+                )
+            gradient = cast("Tensor", changed)
+    return gradient
+
+
+def _add(a: Tensor, b: Tensor) -> Tensor:
+    return cast("Tensor", apply(mx.add, (a, b), {}, "add"))

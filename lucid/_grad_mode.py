@@ -1,0 +1,65 @@
+"""Whether operations are recorded in this thread."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    recording = True
+    replaying = False  # a checkpointed function runs for the second time: it must not change anything outside itself
+
+
+mode = _Mode()
+
+
+def is_recording() -> bool:
+    """Whether operations are recorded in this thread."""
+    return mode.recording
+
+
+def is_replaying() -> bool:
+    """Whether a checkpointed function is being run again, for its gradient."""
+    return mode.replaying
+
+
+@contextmanager
+def replaying() -> Iterator[None]:
+    """Run a recorded function again: nothing is recorded, and layers leave their running statistics alone."""
+    before = mode.recording, mode.replaying
+    mode.recording, mode.replaying = False, True
+    try:
+        yield
+    finally:
+        mode.recording, mode.replaying = before
+
+
+class set_recording:
+    """Turn recording on or off: at once, until the end of a ``with`` block, or inside a decorated function."""
+
+    def __init__(self, recording: bool) -> None:
+        self._recording = bool(recording)
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self._recording
+
+    def __exit__(self, *exc: object) -> None:
+        mode.recording = self._before.pop()
+
+    def __call__(self, function: F) -> F:
+        wanted = self._recording
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with set_recording(wanted):
+                return function(*args, **kwargs)
+
+        return cast(F, call)

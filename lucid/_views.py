@@ -1,0 +1,76 @@
+"""What a view was taken from, so that writing to the view writes there too."""
+
+from __future__ import annotations
+
+import functools
+import math
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import mlx.core as mx
+
+from lucid.tape import TensorBase, apply, op, wrap
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+
+class Base(NamedTuple):
+    """What a view was taken from, and how: writing to the view writes there too."""
+
+    owner: weakref.ref[TensorBase]
+    steps: tuple[Callable[[mx.array], mx.array], ...]  # from the owner's array to the view's; none: the value itself
+    detached: bool  # the view is outside of the owner's record
+
+    def view_of(self, owner: TensorBase) -> Tensor:
+        """The view as it would be taken from ``owner`` now."""
+        if self.detached:
+            return wrap(self._stepped(owner._array))
+        return cast("Tensor", apply(self._stepped, (owner,), {}, "view") if self.steps else owner)
+
+    def _stepped(self, array: mx.array) -> mx.array:
+        for step in self.steps:
+            array = step(array)
+        return array
+
+    def positions(self, shape: tuple[int, ...]) -> mx.array:
+        """The flat positions in an owner of ``shape`` of the view's elements, in the view's shape."""
+        return self._stepped(mx.arange(math.prod(shape)).reshape(shape))
+
+
+def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
+    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value, detached)."""
+    base = source._base
+    owner = None if base is None else base.owner()
+    if base is None or owner is None:
+        base = Base(weakref.ref(source), (), False)
+    steps = base.steps if step is None else (*base.steps, step)
+    view._base = Base(base.owner, steps, base.detached or step is None)
+
+
+def _view(body: Callable[..., Any]) -> Callable[..., Any]:
+    name = body.__name__
+
+    @functools.wraps(body)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        out = apply(body, (x, *args), kwargs, name)
+        if not isinstance(x, TensorBase):
+            return out  # of a list or a NumPy array
+        if isinstance(out, tuple):
+            for i, part in enumerate(out):
+                based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]
+        elif out is not x:
+            based_on(out, x, lambda array: body(array, *args, **kwargs))
+        return out
+
+    return call
+
+
+if TYPE_CHECKING:
+    view_op = op
+else:
+    view_op = _view
+    view_op.__doc__ = (
+        """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
+    )
