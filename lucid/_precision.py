@@ -1,23 +1,29 @@
-"""Which operations autocast computes in half precision, which in float32, and how it makes them.
+"""Automatic mixed precision: whether autocast is on in this thread, and how an operation's inputs are cast.
 
-An operation in neither list follows its inputs; where they differ, the wider dtype wins. The casts happen inside the
-recorded operation. A float32 operand is therefore recorded as it is, its gradient comes back in float32, and a backward
-pass does the same whether it is asked for inside or outside of the context. ``lucid.amp`` is what users call,
-``lucid.tape`` asks here.
+How autocast treats an operation is declared where the operation is defined:
 
-float64 and whole numbers are left alone, as in PyTorch.
+- ``@op(autocast="half")``: float32 inputs are cast to the dtype of autocast. For products summed over many terms, which
+  take nearly all of the time and which hardware accumulates in float32.
+- ``@op(autocast="float32")``: float16 and bfloat16 inputs are cast to float32, and the result is float32. For what
+  overflows in float16 or loses digits in both: norms, exponentials, logarithms, powers, sums over many values, losses.
+- ``@op``: the operation follows its inputs; where they differ, the wider dtype wins.
+
+The casts are part of the recorded operation. A float32 input is therefore recorded as float32 and gets a float32
+gradient, and a backward pass gives the same result inside and outside of the context. float64 and integers are left
+alone, as in PyTorch. Users call ``lucid.amp``.
 """
 
 import functools
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+Policy = Literal["half", "float32"]
 
 
 class _Autocast(threading.local):
@@ -33,7 +39,7 @@ def autocast_dtype() -> mx.Dtype | None:
 
 
 class autocasting:
-    """Compute what is listed below in ``dtype``, or turn autocast off with ``None``: in a block or a function."""
+    """Turn autocast to ``dtype`` on, or off with ``None``: in a block or a function."""
 
     def __init__(self, dtype: mx.Dtype | None) -> None:
         self._dtype = dtype
@@ -57,44 +63,13 @@ class autocasting:
         return cast(F, call)
 
 
-def _names(*lines: str) -> frozenset[str]:
-    return frozenset(name for line in lines for name in line.split())
-
-
-# Products summed over many terms: nearly all of the time goes here, and hardware sums them in float32.
-LOW = _names(
-    "linear matmul mm bmm mv dot inner addmm addmv baddbmm tensordot einsum",
-    "conv1d conv2d conv_transpose1d conv_transpose2d",
-)
-
-# What overflows in float16 or loses its digits in both: exponentials, logarithms, powers, sums over many values. The
-# result is float32 too.
-HIGH = _names(
-    # normalization
-    "layer_norm rms_norm group_norm batch_norm_with_statistics batch_norm_of_batch global_response_norm normalize",
-    # probabilities and losses
-    "softmax log_softmax softmin logsigmoid softplus cross_entropy nll_loss kl_div mse_loss l1_loss smooth_l1_loss",
-    "huber_loss binary_cross_entropy binary_cross_entropy_with_logits cosine_similarity",
-    # reductions
-    "sum mean prod var std var_mean std_mean norm vector_norm matrix_norm logsumexp cumsum cumprod trace",
-    # exponentials, logarithms, powers, and functions that are steep somewhere
-    "exp exp2 expm1 log log1p log2 log10 logaddexp pow square rsqrt reciprocal tan sinh cosh asin acos erfinv",
-)
-
 _HALF = frozenset((mx.float16, mx.bfloat16))
 _CAST_DOWN = _HALF | {mx.float32}
 
 
-def autocast_body(body: Callable[..., Any], name: str, dtype: mx.Dtype) -> Callable[..., Any]:
-    """The body of operation ``name`` as autocast to ``dtype`` computes it."""
-    if name in LOW:
-        return _with_casts(body, _CAST_DOWN, dtype)
-    if name in HIGH:
-        return _with_casts(body, _HALF, mx.float32)
-    return body
-
-
-def _with_casts(body: Callable[..., Any], sources: frozenset[mx.Dtype], target: mx.Dtype) -> Callable[..., Any]:
+def autocast_body(body: Callable[..., Any], policy: Policy, dtype: mx.Dtype) -> Callable[..., Any]:
+    """``body`` with its inputs cast as ``policy`` says, for autocast to ``dtype``."""
+    sources, target = (_CAST_DOWN, dtype) if policy == "half" else (_HALF, mx.float32)
     found = partial(_cast_and_call, body, sources, target)
     own = getattr(body, "pullback", None)  # a kernel's gradient, see tape.pullback
     if own is not None:

@@ -11,7 +11,7 @@ tensors among the arguments, calls the body, wraps what comes out, and, when a g
     multiply(tensor, 2.0)            # ... and tensors here
 
 A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
-leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, next_serial first, and asks
+leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
 ``mx.vjp`` of each body. No operation brings a derivative of its own (kernels do, see ``pullback``), and two rules
 follow:
 
@@ -28,12 +28,12 @@ import functools
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
 
 import mlx.core as mx
 
 from lucid._grad_mode import F, mode
-from lucid._precision import autocast_body, autocast_state
+from lucid._precision import Policy, autocast_body, autocast_state
 
 if TYPE_CHECKING:
     from lucid import _views
@@ -180,25 +180,57 @@ def edge_of(tensor: TensorBase) -> Edge:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
+class _Lift(Protocol):
+    """What ``op`` does to a body: ``Tensor`` takes the place of ``mx.array`` in the result."""
+
+    @overload
+    def __call__(self, body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
+    @overload
+    def __call__(self, body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
+    @overload
+    def __call__(self, body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
+    @overload
+    def __call__(self, body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
+
+
 @overload
-def op(body: Callable[P, mx.array]) -> Callable[P, Tensor]: ...
+def op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
 @overload
-def op(body: Callable[P, tuple[mx.array, mx.array]]) -> Callable[P, tuple[Tensor, Tensor]]: ...
+def op(body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
 @overload
-def op(body: Callable[P, tuple[mx.array, ...]]) -> Callable[P, tuple[Tensor, ...]]: ...
+def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
 @overload
-def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]]) -> Callable[P, Any]: ...
-def op(body: Callable[..., Any]) -> Callable[..., Any]:
+def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
+@overload
+def op(*, autocast: Policy | None = None) -> _Lift: ...
+def op(body: Callable[..., Any] | None = None, /, *, autocast: Policy | None = None) -> Any:
     """Lift a pure function of arrays to tensors. Tensors may stand anywhere in its arguments, also in a list.
 
     The body returns an array or a tuple of arrays; the lifted function returns tensors in their place.
+
+    Args:
+        autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
+            Without it the operation follows its inputs.
     """
+    if body is None:
+        return functools.partial(_lift, autocast=autocast)
+    return _lift(body, autocast)
+
+
+def _lift(body: Callable[..., Any], autocast: Policy | None) -> Callable[..., Any]:
     name = body.__name__.rstrip("_")
+    if autocast is None:
 
-    @functools.wraps(body)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return apply(body, args, kwargs, name)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return apply(body, args, kwargs, name)
+    else:
 
+        def call(*args: Any, **kwargs: Any) -> Any:
+            dtype = autocast_state.dtype
+            return apply(body if dtype is None else autocast_body(body, autocast, dtype), args, kwargs, name)
+
+    functools.update_wrapper(call, body)
+    call.autocast = autocast  # type: ignore[attr-defined]
     return call
 
 
@@ -247,8 +279,6 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
                 unwrapped[key] = value
         kwargs = unwrapped
 
-    if autocast_state.dtype is not None:
-        body = autocast_body(body, name, autocast_state.dtype)
     out = body(*arrays, **kwargs)
 
     if not edges:

@@ -16,7 +16,8 @@ class autocast(_precision.autocasting):
 
     Matrix products and convolutions cast their float32 operands to ``dtype``. Norms, softmax, losses, reductions,
     exponentials, logarithms and powers cast half precision to float32, and their result is float32. All other
-    operations follow their inputs, and where these differ, the wider one. ``lucid/_precision.py`` has the two lists.
+    operations follow their inputs, and where these differ, the wider one. An operation declares what applies to it:
+    ``@op(autocast=...)``.
 
     Parameters stay as they are, float32, and so do their gradients, the optimizer's state and checkpoints: use it for
     the forward pass and the loss, nothing else has to change. It does not matter whether ``backward()`` is called

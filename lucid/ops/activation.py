@@ -82,7 +82,7 @@ def mish(x: TensorLike) -> mx.array:
     return mx.where(large, wide, held * (n / (n + 2))).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
     """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
     x = real("softplus", x)
@@ -93,7 +93,7 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.ar
     return mx.where(large, x, mx.logaddexp(mx.where(large, 0, scaled), 0) / beta)
 
 
-@op
+@op(autocast="float32")
 def logsigmoid(x: TensorLike) -> mx.array:
     """``log(sigmoid(x))`` without overflow."""
     return -mx.logaddexp(-real("logsigmoid", x), 0)
@@ -141,21 +141,21 @@ def glu(x: TensorLike, dim: int = -1) -> mx.array:
     return first * mx.sigmoid(second)
 
 
-@op
+@op(autocast="float32")
 def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``exp(x) / sum(exp(x))`` along ``dim``, which must be given (-1 for the classes of (N, C))."""
     x, at = _along("softmax", x, dim, dtype, axis)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 
 
-@op
+@op(autocast="float32")
 def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``log(softmax(x, dim))`` without overflow."""
     x, at = _along("log_softmax", x, dim, dtype, axis)
     return log_softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
 
 
-@op
+@op(autocast="float32")
 def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
     """``softmax(-x, dim)``."""
     x, at = _along("softmin", x, dim, dtype, None)

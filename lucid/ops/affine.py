@@ -10,7 +10,7 @@ from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 
-@op
+@op(autocast="half")
 def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
     """``x @ weight.T + bias``.
 

@@ -123,7 +123,7 @@ def _depthwise(
     return mx.squeeze(y, 1)
 
 
-@op
+@op(autocast="half")
 def conv1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
@@ -136,7 +136,7 @@ def conv1d(
     return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
 
-@op
+@op(autocast="half")
 def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
@@ -217,7 +217,7 @@ def _conv_transpose(
     return _result(y if bias is None else y + bias, alone, data_format)
 
 
-@op
+@op(autocast="half")
 def conv_transpose1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
@@ -228,7 +228,7 @@ def conv_transpose1d(
     )
 
 
-@op
+@op(autocast="half")
 def conv_transpose2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",

@@ -64,7 +64,7 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
     return [one.astype(mx.float64) for one in low]
 
 
-@op
+@op(autocast="half")
 def matmul(x: TensorLike, other: TensorLike) -> mx.array:
     """The matrix product over the last two dimensions, the others broadcast; vectors are rows left, columns right.
 
@@ -73,7 +73,7 @@ def matmul(x: TensorLike, other: TensorLike) -> mx.array:
     return _product("matmul", x, other)
 
 
-@op
+@op(autocast="half")
 def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
     """The product of two matrices. Shapes: x (n, k), mat2 (k, m), out (n, m)."""
     x, mat2 = array("mm", x), array("mm", mat2, "mat2")
@@ -82,7 +82,7 @@ def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
     return _product("mm", x, mat2)
 
 
-@op
+@op(autocast="half")
 def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     """The products of two batches of matrices. Shapes: x (b, n, k), mat2 (b, k, m), out (b, n, m)."""
     x, mat2 = array("bmm", x), array("bmm", mat2, "mat2")
@@ -93,7 +93,7 @@ def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     return _product("bmm", x, mat2)
 
 
-@op
+@op(autocast="half")
 def mv(x: TensorLike, vec: TensorLike) -> mx.array:
     """The product of a matrix and a vector. Shapes: x (n, k), vec (k,), out (n,)."""
     x, vec = array("mv", x), array("mv", vec, "vec")
@@ -102,7 +102,7 @@ def mv(x: TensorLike, vec: TensorLike) -> mx.array:
     return _product("mv", x, vec)
 
 
-@op
+@op(autocast="half")
 def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
     """The sum of the products of two vectors."""
     x, tensor = array("dot", x), array("dot", tensor, "tensor")
@@ -111,7 +111,7 @@ def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
     return _product("dot", x, tensor)
 
 
-@op
+@op(autocast="half")
 def inner(x: TensorLike, other: TensorLike) -> mx.array:
     """The sums of products over the last dimension of both; a number multiplies."""
     x, other = _operands("inner", x, other)
@@ -140,7 +140,7 @@ def _sum_of(where: str, x: Any, product: mx.array, beta: float, alpha: float) ->
     return product if beta == 0 else binary(where, mx.add, x if beta == 1 else x * beta, product)
 
 
-@op
+@op(autocast="half")
 def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), x broadcasts to (n, m)."""
     mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
@@ -149,7 +149,7 @@ def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1,
     return _sum_of("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
 
 
-@op
+@op(autocast="half")
 def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (mat @ vec)``. Shapes: mat (n, k), vec (k,), x broadcasts to (n,)."""
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
@@ -158,7 +158,7 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
     return _sum_of("addmv", x, _product("addmv", mat, vec), beta, alpha)
 
 
-@op
+@op(autocast="half")
 def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x as the
     result, (b, n, m), or broadcast to it.
@@ -182,7 +182,7 @@ def _contracted(where: str, x: mx.array, other: mx.array, dims: list[int], dims_
     return _product(where, left, right).reshape(shape)
 
 
-@op
+@op(autocast="half")
 def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
     """Sums of products over ``dims``: the last so many of ``x`` with the first of ``other``, or two lists of them."""
     x, other = _operands("tensordot", x, other)
@@ -199,7 +199,7 @@ def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
     return _contracted("tensordot", x, other, first, second)
 
 
-@op
+@op(autocast="half")
 def einsum(equation: str, *operands: Any) -> mx.array:
     """Products summed over the letters that the result does not name: ``einsum("nij,njk->nik", a, b)``.
 

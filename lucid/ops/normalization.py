@@ -53,7 +53,7 @@ def _scaled(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: 
     return x if bias is None else x + bias.reshape(shape)
 
 
-@op
+@op(autocast="float32")
 def layer_norm(
     x: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_last",
@@ -88,7 +88,7 @@ def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps
     return mx.fast.layer_norm(x, weight, bias, eps).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
     """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions. Without ``eps``, the dtype's smallest step.
 
@@ -106,7 +106,7 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
     return (y if weight is None else y * weight).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def batch_norm_with_statistics(
     x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
     data_format: str,
@@ -124,7 +124,7 @@ def batch_norm_with_statistics(
     return _scaled(y, weight, bias, shape).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def batch_norm_of_batch(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array]:
@@ -153,7 +153,7 @@ def _channels(x: mx.array, at: int) -> tuple[int, ...]:
     return tuple(x.shape[at] if d == at else 1 for d in range(x.ndim))
 
 
-@op
+@op(autocast="float32")
 def group_norm(
     x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_first",
@@ -180,7 +180,7 @@ def group_norm(
     return _scaled(y.reshape(x.shape), weight, bias, _channels(x, at)).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def global_response_norm(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
 ) -> mx.array:
@@ -203,7 +203,7 @@ def global_response_norm(
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
     """``x / max(norm(x, p), eps)`` along ``dim``."""
     x, wide = _input("normalize", x)
