@@ -1,4 +1,4 @@
-"""Walk the record backwards."""
+"""The backward pass: walk the recorded graph from its outputs to its leaves."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def run_backward(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> list[Tensor | None]:
-    """Send ``cotangents`` from ``roots`` back through the record.
+    """Propagate ``cotangents`` from ``roots`` back through the graph.
 
-    Without ``targets`` the gradients are added to ``.grad`` of every leaf that requires one. With them, the gradients
-    of just these tensors are returned (``None`` where a target was not used) and no ``.grad`` changes.
+    Without ``targets``, gradients are added to ``.grad`` of every leaf that requires one. With ``targets``, only their
+    gradients are computed and returned (``None`` for a target that was not used), and no ``.grad`` changes.
 
     Raises:
-        RuntimeError: the record was freed by an earlier backward pass.
+        RuntimeError: the graph was freed by an earlier backward pass.
     """
     wanted: dict[object, int] | None = None
     if targets is not None:
         wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
     needed = _needed_nodes([t._node for t in roots if t._node is not None], wanted)
 
-    # A heap, newest node first, not recursion: every consumer of a node is newer than the node, so a node is taken
-    # when all its cotangents have arrived, and a deep model cannot pass Python's recursion limit.
+    # A heap, newest node first: every consumer of a node is newer than the node, so all cotangents have arrived when
+    # a node is popped. No recursion, because a deep model would exceed Python's recursion limit.
     results: list[Tensor | None] = [None] * (0 if targets is None else len(targets))
     pending: dict[Node, list[Tensor | None]] = {}
     queue: list[tuple[int, Node]] = []
@@ -60,7 +60,7 @@ def run_backward(
         seen = slots[index]
         slots[index] = gradient if seen is None else _add(seen, gradient)
 
-    # Without autocast: the record has its casts, and what hooks compute must not depend on where backward was called.
+    # Without autocast: recorded operations carry their casts, and hooks must not depend on where backward is called.
     with set_recording(create_graph), autocasting(None):
         for root, cotangent in zip(roots, cotangents, strict=True):
             send(edge_of(root), cotangent)
@@ -86,7 +86,7 @@ def run_backward(
             edges = node.edges
             assert edges is not None
             gradients = node.pullback(full)
-            if wanted is None and not create_graph:  # otherwise some of them may never be computed
+            if wanted is None and not create_graph:  # otherwise some of them may never be needed
                 gradients = _compute_together(edges, gradients)
             for edge, gradient in zip(edges, gradients, strict=True):
                 if gradient is not None:
@@ -94,8 +94,8 @@ def run_backward(
             if not (retain_graph or create_graph):
                 node.free()
         if wanted is None:
-            # Gradients to add to: of a micro-batch that was gone through before. It is evaluated by itself, so that the
-            # memory of one is free before the next one is, however many are added up.
+            # Existing gradients come from an earlier micro-batch. Start their evaluation now, so that accumulating over
+            # many micro-batches needs the memory of one at a time.
             _deferred.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
         for leaf, gradient in leaves.values():
             if leaf._hooks:
@@ -106,16 +106,16 @@ def run_backward(
                     results[position] = gradient
             elif leaf._requires_grad:
                 leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
-    if wanted is not None and targets is not None:  # the same target may be named twice
+    if wanted is not None and targets is not None:  # the same target may be given twice
         results = [results[wanted[_key(edge_of(t))]] for t in targets]
     return results
 
 
 def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-    """The gradients of a node's inputs, such that those of leaves are computed before the others are used.
+    """The gradients of a node's inputs, with those of leaves computed before the others are used.
 
-    MLX goes back through the whole network first and leaves the gradients of the parameters to the end. Everything that
-    they are computed from would be kept that long.
+    On its own, MLX walks back through the whole network first and computes the gradients of parameters at the end,
+    which keeps everything they are computed from in memory until then.
     """
     leaves = sum(isinstance(edge, TensorBase) for edge in edges)
     if not 0 < leaves < len(edges) or any(gradient is None for gradient in gradients):
@@ -125,7 +125,7 @@ def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> 
 
 
 def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
-    """The nodes below ``starts`` that lead to a wanted edge (all of them when nothing is named)."""
+    """The nodes reachable from ``starts`` that lead to a wanted edge, or all of them if ``wanted`` is ``None``."""
     reached: set[Node] = set()
     stack = list(starts)
     while stack:
@@ -138,7 +138,7 @@ def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[N
                 continue
             raise RuntimeError(
                 f"backward: the graph through '{node.name}' was freed by an earlier backward pass; "
-                "call that one with retain_graph=True to go through the graph again"
+                "pass retain_graph=True to that backward() to use the graph again"
             )
         stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
     if wanted is None:

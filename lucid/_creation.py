@@ -11,7 +11,8 @@ import numpy as np
 
 from lucid import _checks, tape
 from lucid._dtypes import as_dtype
-from lucid._tensor import Tensor, as_array, tensor
+from lucid._tensor import Tensor, tensor
+from lucid._tensor_convert import as_array
 from lucid.ops._types import TensorLike
 from lucid.random import _finish
 

@@ -1,4 +1,4 @@
-"""Whether operations are recorded in this thread."""
+"""Switches for recording operations, one state per thread. ``lucid.no_grad`` and its relatives build on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _Mode(threading.local):
     recording = True
-    replaying = False  # a checkpointed function runs for the second time: it must not change anything outside itself
+    replaying = False  # a checkpointed function is being recomputed and must have no side effects
 
 
 mode = _Mode()
@@ -25,13 +25,13 @@ def is_recording() -> bool:
 
 
 def is_replaying() -> bool:
-    """Whether a checkpointed function is being run again, for its gradient."""
+    """Whether a checkpointed function is being recomputed in the backward pass."""
     return mode.replaying
 
 
 @contextmanager
 def replaying() -> Iterator[None]:
-    """Run a recorded function again: nothing is recorded, and layers leave their running statistics alone."""
+    """Recompute a function: nothing is recorded, and layers do not update their running statistics."""
     before = mode.recording, mode.replaying
     mode.recording, mode.replaying = False, True
     try:
@@ -41,7 +41,7 @@ def replaying() -> Iterator[None]:
 
 
 class set_recording:
-    """Turn recording on or off: at once, until the end of a ``with`` block, or inside a decorated function."""
+    """Context manager and decorator that turns recording on or off."""
 
     def __init__(self, recording: bool) -> None:
         self._recording = bool(recording)

@@ -27,19 +27,19 @@ Policy = Literal["half", "float32"]
 
 
 class _Autocast(threading.local):
-    dtype: mx.Dtype | None = None  # the half precision of autocast, where it is on
+    dtype: mx.Dtype | None = None  # float16 or bfloat16 while autocast is on
 
 
 autocast_state = _Autocast()
 
 
 def autocast_dtype() -> mx.Dtype | None:
-    """The half precision in which autocast computes in this thread; ``None`` where it is off."""
+    """The dtype that autocast casts to in this thread, or ``None`` if it is off."""
     return autocast_state.dtype
 
 
 class autocasting:
-    """Turn autocast to ``dtype`` on, or off with ``None``: in a block or a function."""
+    """Context manager and decorator that turns autocast to ``dtype`` on, or off with ``None``."""
 
     def __init__(self, dtype: mx.Dtype | None) -> None:
         self._dtype = dtype
@@ -57,7 +57,7 @@ class autocasting:
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with autocasting(dtype):  # a new one: threads may be inside at the same time
+            with autocasting(dtype):  # a new one for each call: several threads may call at once
                 return function(*args, **kwargs)
 
         return cast(F, call)
@@ -92,7 +92,7 @@ def _cast_and_pull(
     *args: Any,
     **kw: Any,
 ) -> dict[int | str, mx.array] | None:
-    """The gradients in the dtypes of the operands as they were before the cast."""
+    """The declared gradients, cast back to the dtypes that the operands had before."""
     found = own(cotangent, *_cast(args, sources, target), **_cast_named(kw, sources, target))
     if found is None:
         return None
@@ -106,11 +106,11 @@ def _cast_named(named: dict[str, Any], sources: frozenset[mx.Dtype], target: mx.
 
 
 def _cast(values: Any, sources: frozenset[mx.Dtype], target: mx.Dtype) -> Any:
-    """``values``, a tuple or a list, with the arrays of the dtypes ``sources`` in the dtype ``target``."""
+    """``values``, a tuple or list, with arrays of the dtypes ``sources`` cast to ``target``."""
     found = []
     for value in values:
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            value = mx.array(value.astype(np.float32))  # what the operation would make of it
+            value = mx.array(value.astype(np.float32))  # as the operation itself would convert it
         if isinstance(value, mx.array):
             found.append(value.astype(target) if value.dtype in sources else value)
         elif type(value) in (list, tuple) and any(isinstance(one, mx.array | np.ndarray) for one in value):

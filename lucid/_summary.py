@@ -19,7 +19,8 @@ import mlx.core as mx
 
 from lucid import _checks, _deferred, _grad_mode, nn, random, tape
 from lucid._dtypes import as_dtype
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 
 Sizes = Sequence[int] | Sequence[Sequence[int]]
 

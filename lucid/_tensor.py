@@ -17,16 +17,19 @@ from lucid import _checks, _deferred, _grad_mode, _views, tape
 from lucid._backward import run_backward
 from lucid._checks import dtype_name
 from lucid._device import device as Device
-from lucid._dtypes import as_dtype, converted
-from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid._dtypes import as_dtype
+from lucid._tensor_convert import as_array, to_numpy
+from lucid._tensor_inplace import TensorInplace
+from lucid._tensor_methods import TensorMethods
+from lucid._tensor_repr import describe
+from lucid.ops import comparison, elementwise, indexing, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
 _PLACES = ("cpu", "gpu", "metal", "cuda", "mps")
-_SHAPE_IS_SHOWN_FROM = 1000  # elements: from here on the values are abbreviated, and the shape is printed
 
 
-class Tensor(tape.TensorBase):
+class Tensor(TensorMethods, TensorInplace):
     """A multi-dimensional array that can be differentiated.
 
     ``Tensor(data)`` takes what ``lucid.tensor`` takes. Tensors live in unified memory: every device sees the same
@@ -235,7 +238,7 @@ class Tensor(tape.TensorBase):
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
-        return _to_numpy(self._array)
+        return to_numpy(self._array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -315,7 +318,7 @@ class Tensor(tape.TensorBase):
         """A tensor in shape ``size`` and this tensor's dtype whose values nobody should read; they are zeros."""
         return self.new_full(_checks.shape("new_empty", size), 0, dtype)
 
-    # Writing ---------------------------------------------------------------------------------------------------------
+    # The value --------------------------------------------------------------------------------------------------------
 
     def _rebind(self, array: mx.array) -> None:
         """Give this tensor another value without recording it: what optimizers and running statistics do."""
@@ -327,123 +330,6 @@ class Tensor(tape.TensorBase):
         if not _grad_mode.is_replaying():
             self._array = array
             _deferred.track(self)
-
-    def _write(self, what: str, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Become ``function(self, ...)``: what every writing method does."""
-        base = self._base
-        owner = None if base is None else base.owner()
-        if base is not None and owner is not None:  # a view is written as its owner stands now
-            fresh = base.view_of(owner)
-            if fresh._array.shape == self._array.shape and fresh._array.dtype == self._array.dtype:
-                self._array, self._node, self._index = fresh._array, fresh._node, fresh._index
-        return self._become(function(self, *args, **kwargs), what)
-
-    def _become(self, result: Tensor, what: str) -> Tensor:
-        """Take over the value and the record of ``result``.
-
-        Nothing recorded so far changes, because the record holds the former arrays. The tensor that a view was taken
-        from is written as well.
-        """
-        base = self._base
-        owner: Any = None if base is None else base.owner()
-        self._check_writable(what)
-        if base is not None and owner is not None and not base.detached:
-            owner._check_writable(what)
-        if result._array.shape != self._array.shape:
-            raise ValueError(f"{what}: a tensor of shape {self.shape} cannot hold a result of shape {result.shape}")
-        if result._array.dtype != self._array.dtype:
-            result = elementwise.astype(result, self._array.dtype)
-        self._array = result._array
-        if self._node is None and result._node is not None:
-            self._hooks = None
-        self._node, self._index = result._node, result._index
-        if base is None or owner is None:
-            return self
-        if base.detached:  # as in PyTorch, the owner has the new value and its record does not know
-            with _grad_mode.set_recording(False):
-                owner._array = _write_at(owner, base.positions(owner.shape), self)._array if base.steps else self._array
-        else:
-            written = _write_at(owner, base.positions(owner.shape), self)
-            owner._array, owner._node, owner._index = written._array, written._node, written._index
-        return self
-
-    def _check_writable(self, what: str) -> None:
-        if self._requires_grad and _grad_mode.is_recording():
-            raise RuntimeError(
-                f"{what}: this tensor is a leaf that requires grad, and writing to it would cut it off from its "
-                "gradient; write under lucid.no_grad(), or to a computed tensor"
-            )
-        if self._node is not None and not _grad_mode.is_recording():
-            raise RuntimeError(
-                f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to "
-                "it under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
-            )
-
-    def __getitem__(self, index: Any) -> Tensor:
-        item = indexing.getitem(self, index)
-        if _takes_a_view(index):
-            _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
-        return item
-
-    def __setitem__(self, index: Any, value: TensorLike) -> None:
-        self._write("tensor[index] = value", indexing.setitem, index, value)
-
-    def copy_(self, other: TensorLike, non_blocking: bool = False) -> Tensor:
-        """Write the values of ``other``, broadcast to this shape."""
-        return self._write("copy_", indexing.setitem, ..., other)
-
-    def fill_(self, value: TensorLike) -> Tensor:
-        """Write one value everywhere."""
-        return self._write("fill_", indexing.setitem, ..., value)
-
-    def zero_(self) -> Tensor:
-        """Write zeros."""
-        return self.fill_(0)
-
-    def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._write("add_", arithmetic.add, other, alpha=alpha)
-
-    def sub_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._write("sub_", arithmetic.sub, other, alpha=alpha)
-
-    def mul_(self, other: TensorLike) -> Tensor:
-        return self._write("mul_", arithmetic.mul, other)
-
-    def div_(self, other: TensorLike) -> Tensor:
-        return self._write("div_", arithmetic.div, other)
-
-    def pow_(self, exponent: TensorLike) -> Tensor:
-        return self._write("pow_", arithmetic.pow, exponent)
-
-    def neg_(self) -> Tensor:
-        return self._write("neg_", arithmetic.neg)
-
-    def lerp_(self, end: TensorLike, weight: TensorLike) -> Tensor:
-        return self._write("lerp_", arithmetic.lerp, end, weight)
-
-    def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
-        return self._write("clamp_", arithmetic.clamp, min, max)
-
-    def sqrt_(self) -> Tensor:
-        return self._write("sqrt_", elementwise.sqrt)
-
-    def exp_(self) -> Tensor:
-        return self._write("exp_", elementwise.exp)
-
-    def masked_fill_(self, mask: TensorLike, value: TensorLike) -> Tensor:
-        return self._write("masked_fill_", indexing.masked_fill, mask, value)
-
-    def __iadd__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._write("+=", arithmetic.add, other)
-
-    def __isub__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._write("-=", arithmetic.sub, other)
-
-    def __imul__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._write("*=", arithmetic.mul, other)
-
-    def __itruediv__(self, other: TensorLike) -> Tensor:  # type: ignore[misc]
-        return self._write("/=", arithmetic.div, other)
 
     # Python ----------------------------------------------------------------------------------------------------------
 
@@ -479,8 +365,6 @@ class Tensor(tape.TensorBase):
     def __contains__(self, value: TensorLike) -> bool:
         return bool(reduction.any(comparison.eq(self, value)))
 
-    __hash__ = object.__hash__
-
     def __copy__(self) -> Tensor:
         return self._with_value_of(self)
 
@@ -503,7 +387,7 @@ class Tensor(tape.TensorBase):
         raise TypeError("a Tensor is not pickled; save tensors with lucid.save (safetensors)")
 
     def __repr__(self) -> str:
-        return _describe(self, "tensor")
+        return describe(self, "tensor")
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self._array.size == 1 else repr(self)
@@ -522,282 +406,8 @@ class Tensor(tape.TensorBase):
 
     H = mT
 
-    # Operators -------------------------------------------------------------------------------------------------------
-
-    __add__ = arithmetic.add
-    __sub__ = arithmetic.sub
-    __mul__ = arithmetic.mul
-    __truediv__ = arithmetic.div
-    __floordiv__ = arithmetic.floor_divide
-    __mod__ = arithmetic.remainder
-    __pow__ = arithmetic.pow
-    __neg__ = arithmetic.neg
-    __abs__ = elementwise.abs
-    __matmul__ = matrix.matmul
-    __eq__ = comparison.eq  # type: ignore[assignment]
-    __ne__ = comparison.ne  # type: ignore[assignment]
-    __lt__ = comparison.lt
-    __le__ = comparison.le
-    __gt__ = comparison.gt
-    __ge__ = comparison.ge
-    __and__ = arithmetic.bitwise_and
-    __or__ = arithmetic.bitwise_or
-    __xor__ = arithmetic.bitwise_xor
-    __invert__ = arithmetic.bitwise_not
-    __lshift__ = arithmetic.bitwise_left_shift
-    __rshift__ = arithmetic.bitwise_right_shift
-    __rand__ = arithmetic.bitwise_and
-    __ror__ = arithmetic.bitwise_or
-    __rxor__ = arithmetic.bitwise_xor
-    __radd__ = arithmetic.add
-    __rmul__ = arithmetic.mul
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return arithmetic.sub(other, self)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return arithmetic.div(other, self)
-
-    def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        return arithmetic.floor_divide(other, self)
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        return arithmetic.remainder(other, self)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return arithmetic.pow(other, self)
-
-    def __rmatmul__(self, other: TensorLike) -> Tensor:
-        return matrix.matmul(other, self)
-
-    # Methods that are functions of lucid.ops (lucid.x and Tensor.x are one object) -----------------------------------
-    add = arithmetic.add
-    sub = arithmetic.sub
-    true_divide = arithmetic.div
-    subtract = arithmetic.subtract
-    mul = arithmetic.mul
-    multiply = arithmetic.multiply
-    div = arithmetic.div
-    divide = arithmetic.divide
-    floor_divide = arithmetic.floor_divide
-    remainder = arithmetic.remainder
-    fmod = arithmetic.fmod
-    pow = arithmetic.pow
-    neg = arithmetic.neg
-    negative = arithmetic.negative
-    maximum = arithmetic.maximum
-    minimum = arithmetic.minimum
-    clamp = arithmetic.clamp
-    clip = arithmetic.clip
-    lerp = arithmetic.lerp
-    addcmul = arithmetic.addcmul
-    addcdiv = arithmetic.addcdiv
-    logaddexp = arithmetic.logaddexp
-    hypot = arithmetic.hypot
-    positive = arithmetic.positive
-
-    exp = elementwise.exp
-    log = elementwise.log
-    log1p = elementwise.log1p
-    log2 = elementwise.log2
-    log10 = elementwise.log10
-    expm1 = elementwise.expm1
-    exp2 = elementwise.exp2
-    sqrt = elementwise.sqrt
-    rsqrt = elementwise.rsqrt
-    square = elementwise.square
-    abs = elementwise.abs
-    absolute = elementwise.absolute
-    sign = elementwise.sign
-    sin = elementwise.sin
-    cos = elementwise.cos
-    tan = elementwise.tan
-    asin = elementwise.asin
-    acos = elementwise.acos
-    atan = elementwise.atan
-    atan2 = elementwise.atan2
-    sinh = elementwise.sinh
-    cosh = elementwise.cosh
-    tanh = elementwise.tanh
-    asinh = elementwise.asinh
-    acosh = elementwise.acosh
-    atanh = elementwise.atanh
-    arcsin = elementwise.arcsin
-    arccos = elementwise.arccos
-    arctan = elementwise.arctan
-    arctan2 = elementwise.arctan2
-    arcsinh = elementwise.arcsinh
-    arccosh = elementwise.arccosh
-    arctanh = elementwise.arctanh
-    erf = elementwise.erf
-    erfinv = elementwise.erfinv
-    erfc = elementwise.erfc
-    deg2rad = elementwise.deg2rad
-    rad2deg = elementwise.rad2deg
-    floor = elementwise.floor
-    ceil = elementwise.ceil
-    round = elementwise.round
-    trunc = elementwise.trunc
-    fix = elementwise.fix
-    frac = elementwise.frac
-    reciprocal = elementwise.reciprocal
-    sigmoid = elementwise.sigmoid
-    isnan = elementwise.isnan
-    isinf = elementwise.isinf
-    isfinite = elementwise.isfinite
-    nan_to_num = elementwise.nan_to_num
-    astype = elementwise.astype
-    clone = elementwise.clone
-    float = elementwise.float
-    half = elementwise.half
-    bfloat16 = elementwise.bfloat16
-    double = elementwise.double
-    int = elementwise.int
-    long = elementwise.long
-    short = elementwise.short
-    bool = elementwise.bool
-    type_as = elementwise.type_as
-
-    eq = comparison.eq
-    ne = comparison.ne
-    lt = comparison.lt
-    le = comparison.le
-    gt = comparison.gt
-    ge = comparison.ge
-    logical_and = comparison.logical_and
-    logical_or = comparison.logical_or
-    logical_not = comparison.logical_not
-    logical_xor = comparison.logical_xor
-    isclose = comparison.isclose
-    allclose = comparison.allclose
-    equal = comparison.equal
-    not_equal = comparison.not_equal
-    less = comparison.less
-    less_equal = comparison.less_equal
-    greater = comparison.greater
-    greater_equal = comparison.greater_equal
-    bitwise_and = arithmetic.bitwise_and
-    bitwise_or = arithmetic.bitwise_or
-    bitwise_xor = arithmetic.bitwise_xor
-    bitwise_not = arithmetic.bitwise_not
-    bitwise_left_shift = arithmetic.bitwise_left_shift
-    bitwise_right_shift = arithmetic.bitwise_right_shift
-
-    sum = reduction.sum
-    mean = reduction.mean
-    var = reduction.var
-    std = reduction.std
-    max = reduction.max
-    min = reduction.min
-    amax = reduction.amax
-    amin = reduction.amin
-    aminmax = reduction.aminmax
-    argmax = reduction.argmax
-    argmin = reduction.argmin
-    prod = reduction.prod
-    any = reduction.any
-    all = reduction.all
-    logsumexp = reduction.logsumexp
-    norm = reduction.norm
-    cumsum = reduction.cumsum
-    cumprod = reduction.cumprod
-    count_nonzero = reduction.count_nonzero
-    median = reduction.median
-    kthvalue = reduction.kthvalue
-
-    reshape = shapes.reshape
-    view = shapes.view
-    flatten = shapes.flatten
-    unflatten = shapes.unflatten
-    permute = shapes.permute
-    transpose = shapes.transpose
-    swapaxes = shapes.swapaxes
-    swapdims = shapes.swapdims
-    movedim = shapes.movedim
-    moveaxis = shapes.moveaxis
-    squeeze = shapes.squeeze
-    unsqueeze = shapes.unsqueeze
-    expand = shapes.expand
-    expand_as = shapes.expand_as
-    repeat = shapes.repeat
-    tile = shapes.tile
-    repeat_interleave = shapes.repeat_interleave
-    split = shapes.split
-    chunk = shapes.chunk
-    unbind = shapes.unbind
-    flip = shapes.flip
-    fliplr = shapes.fliplr
-    flipud = shapes.flipud
-    rot90 = shapes.rot90
-    roll = shapes.roll
-    pad = shapes.pad
-    broadcast_to = shapes.broadcast_to
-    t = shapes.t
-    tril = shapes.tril
-    triu = shapes.triu
-    diag = shapes.diag
-    diagonal = shapes.diagonal
-    diag_embed = shapes.diag_embed
-    trace = shapes.trace
-    reshape_as = shapes.reshape_as
-    view_as = shapes.view_as
-    narrow = shapes.narrow
-
-    softmax = activation.softmax
-    log_softmax = activation.log_softmax
-    relu = activation.relu
-
-    gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_add = indexing.scatter_add
-    index_select = indexing.index_select
-    take = indexing.take
-    take_along_dim = indexing.take_along_dim
-    masked_fill = indexing.masked_fill
-    masked_select = indexing.masked_select
-    index_add = indexing.index_add
-    index_copy = indexing.index_copy
-    index_fill = indexing.index_fill
-    nonzero = indexing.nonzero
-    argwhere = indexing.argwhere
-    select = shapes.select
-
-    matmul = matrix.matmul
-    mm = matrix.mm
-    bmm = matrix.bmm
-    mv = matrix.mv
-    dot = matrix.dot
-    inner = matrix.inner
-    outer = matrix.outer
-    addmm = matrix.addmm
-    addmv = matrix.addmv
-    baddbmm = matrix.baddbmm
-
-    sort = sorting.sort
-    argsort = sorting.argsort
-    topk = sorting.topk
-    unique = sorting.unique
-    bincount = sorting.bincount
-
 
 tape.TensorBase._facade = Tensor
-
-
-@tape.op
-def _write_at(x: TensorLike, positions: mx.array, values: TensorLike) -> mx.array:
-    """``x`` with ``values`` at flat ``positions``."""
-    flat = x.reshape(-1)
-    flat[positions.reshape(-1)] = values.reshape(-1)  # rebinds the name: the array that was passed in keeps its values
-    return flat.reshape(x.shape)
-
-
-def _takes_a_view(index: Any) -> bool:
-    """Whether indexing gives a view, as in NumPy: with integers, slices, None and ... alone."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)
 
 
 class RemovableHandle:
@@ -824,87 +434,6 @@ class RemovableHandle:
         self.remove()
 
 
-def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
-    """The ``mx.array`` of anything that ``lucid.tensor`` takes.
-
-    Python floats become float32 and Python integers int64, as in PyTorch; float64 data becomes float32.
-
-    Raises:
-        TypeError: the data is of another kind.
-        ValueError: nested lists of unequal lengths.
-    """
-    wanted = None if dtype is None else as_dtype(dtype)
-    if isinstance(data, tape.TensorBase):
-        array = data._array
-    elif isinstance(data, mx.array):
-        array = data
-    elif isinstance(data, bool | int | float | complex):
-        if isinstance(data, int) and not -(2**63) <= data < 2**64:
-            raise ValueError(f"tensor: {data} does not fit in 64 bits")
-        array = mx.array(data, wanted or _default_dtype(data))
-    elif isinstance(data, np.ndarray | np.generic):
-        array = _from_numpy(np.asarray(data))
-    elif isinstance(data, list | tuple | range):
-        array = _from_sequence(list(data))
-    elif hasattr(data, "__dlpack__"):
-        array = _single(mx.array(data))  # copies: the other library may go on changing its memory
-    elif hasattr(data, "__array__"):
-        array = _from_numpy(np.asarray(data))
-    else:
-        raise TypeError(
-            f"tensor: data of type {type(data).__name__} cannot become a tensor; "
-            "wanted a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
-        )
-    return array if wanted is None or array.dtype == wanted else converted(array, wanted)
-
-
-def _default_dtype(value: Any) -> mx.Dtype:
-    if isinstance(value, bool):
-        return mx.bool_
-    if isinstance(value, int):
-        return mx.int64
-    return mx.float32 if isinstance(value, float) else mx.complex64
-
-
-def _single(array: mx.array) -> mx.array:
-    return converted(array, mx.float32) if array.dtype == mx.float64 else array
-
-
-def _from_numpy(array: np.ndarray) -> mx.array:
-    if array.dtype == np.float64:
-        array = array.astype(np.float32)
-    elif array.dtype == np.complex128:
-        array = array.astype(np.complex64)
-    elif array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: NumPy data of dtype {array.dtype} has no counterpart")
-    # Laid out anew if empty: MLX's sums over an empty array with the strides of a slice may never end.
-    return mx.array(array if array.size else np.zeros(array.shape, array.dtype))
-
-
-def _from_sequence(values: list[Any]) -> mx.array:
-    if _holds_arrays(values):
-        parts = [as_array(v) for v in values]
-        if any(p.shape != parts[0].shape for p in parts):
-            raise ValueError(f"tensor: the parts have different shapes: {', '.join(str(p.shape) for p in parts[:6])}")
-        return mx.stack(parts)
-    try:
-        array = np.array(values)
-    except ValueError as error:
-        raise ValueError(f"tensor: nested lists must have equal lengths ({error})") from None
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: lists must hold numbers, these hold {array.dtype}")
-    return _from_numpy(array) if array.size else mx.zeros(array.shape, mx.float32)
-
-
-def _holds_arrays(values: list[Any]) -> bool:
-    for value in values:
-        if isinstance(value, tape.TensorBase | mx.array):
-            return True
-        if isinstance(value, list | tuple) and _holds_arrays(list(value)):
-            return True
-    return False
-
-
 def cotangent_for(root: Tensor, gradient: TensorLike, where: str) -> Tensor:
     """``gradient`` as a tensor that fits ``root``; ones when there is none and ``root`` has one element."""
     if gradient is None:
@@ -918,42 +447,6 @@ def cotangent_for(root: Tensor, gradient: TensorLike, where: str) -> Tensor:
     if tensor.shape != root.shape:
         raise ValueError(f"{where}: gradient has shape {tensor.shape}, the tensor has {root.shape}")
     return tensor if tensor.dtype == root.dtype else elementwise.astype(tensor, root.dtype)
-
-
-def _to_numpy(array: mx.array) -> np.ndarray:
-    if array.dtype == mx.bfloat16:
-        array = array.astype(mx.float32)
-    view = np.asarray(array)
-    view.flags.writeable = False
-    return view
-
-
-def _describe(tensor: Tensor, name: str) -> str:
-    """``tensor([...], dtype=..., requires_grad=True)`` as PyTorch prints it; the shape is added to large ones."""
-    parts = [_values(tensor._array, len(name) + 1)]
-    if tensor.numel() >= _SHAPE_IS_SHOWN_FROM or tensor.numel() == 0:
-        parts.append(f"shape={tensor.shape}")
-    if tensor.dtype not in (mx.float32, mx.int64, mx.bool_):
-        parts.append(f"dtype=lucid.{dtype_name(tensor.dtype)}")
-    if tensor._node is not None:
-        parts.append(f"grad_fn=<{tensor._node.name}>")
-    elif tensor._requires_grad:
-        parts.append("requires_grad=True")
-    return f"{name}({', '.join(parts)})"
-
-
-def _values(array: mx.array, indent: int) -> str:
-    values = _to_numpy(array)
-    if values.ndim == 0:
-        return np.array2string(values, precision=4)
-    return np.array2string(
-        values,
-        precision=4,
-        suppress_small=False,
-        separator=", ",
-        prefix=" " * indent,
-        threshold=_SHAPE_IS_SHOWN_FROM - 1,
-    )
 
 
 def tensor(

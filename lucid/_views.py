@@ -1,4 +1,4 @@
-"""What a view was taken from, so that writing to the view writes there too."""
+"""Views: remember the tensor that a view was taken from, so that writing to one writes to the other."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Base(NamedTuple):
-    """What a view was taken from, and how: writing to the view writes there too."""
+    """The tensor that a view was taken from, and how it was taken."""
 
     owner: weakref.ref[TensorBase]
-    steps: tuple[Callable[[mx.array], mx.array], ...]  # from the owner's array to the view's; none: the value itself
-    detached: bool  # the view is outside of the owner's record
+    steps: tuple[Callable[[mx.array], mx.array], ...]  # lead from the owner's array to the view's; empty for detach()
+    detached: bool  # the view is not part of the owner's graph
 
     def view_of(self, owner: TensorBase) -> Tensor:
-        """The view as it would be taken from ``owner`` now."""
+        """The same view of the current value of ``owner``."""
         if self.detached:
             return wrap(self._stepped(owner._array))
         return cast("Tensor", apply(self._stepped, (owner,), {}, "view") if self.steps else owner)
@@ -35,12 +35,12 @@ class Base(NamedTuple):
         return array
 
     def positions(self, shape: tuple[int, ...]) -> mx.array:
-        """The flat positions in an owner of ``shape`` of the view's elements, in the view's shape."""
+        """Flat indices of the view's elements in an owner of ``shape``, in the view's shape."""
         return self._stepped(mx.arange(math.prod(shape)).reshape(shape))
 
 
 def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
-    """Note that ``view`` was taken from ``source`` by ``step`` (``None``: it is the same value, detached)."""
+    """Mark ``view`` as taken from ``source`` by ``step``, or by ``detach`` if ``step`` is ``None``."""
     base = source._base
     owner = None if base is None else base.owner()
     if base is None or owner is None:
@@ -56,7 +56,7 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
         out = apply(body, (x, *args), kwargs, name)
         if not isinstance(x, TensorBase):
-            return out  # of a list or a NumPy array
+            return out  # x is a list or a NumPy array
         if isinstance(out, tuple):
             for i, part in enumerate(out):
                 based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]
@@ -72,5 +72,5 @@ if TYPE_CHECKING:
 else:
     view_op = _view
     view_op.__doc__ = (
-        """``op`` for functions that only rearrange their first argument: writing to the result writes to it too."""
+        """``op`` for functions that return a view of their first argument: writing to the result writes to it too."""
     )

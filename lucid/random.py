@@ -17,7 +17,8 @@ import numpy as np
 from lucid import _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.ops._types import TensorLike
 
 Shape = int | Sequence[int]

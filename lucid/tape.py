@@ -1,8 +1,7 @@
-"""Record operations on arrays, then walk the record backwards: all of Lucid's automatic differentiation.
+"""The tape: record operations on tensors so that they can be differentiated.
 
-An operation is a pure function of ``mx.array``s, its *body*. ``op`` lifts a body to tensors: it unwraps the
-tensors among the arguments, calls the body, wraps what comes out, and, when a gradient can be asked for later, hangs a
-``Node`` on the result::
+An operation is a pure function of ``mx.array``s, its *body*. ``op`` lifts a body to tensors: it unwraps the tensors
+among the arguments, calls the body, wraps the result, and attaches a ``Node`` to it if an input requires a gradient::
 
     @op
     def multiply(x, other):          # x and other are mx.arrays (or plain numbers) here ...
@@ -10,16 +9,15 @@ tensors among the arguments, calls the body, wraps what comes out, and, when a g
 
     multiply(tensor, 2.0)            # ... and tensors here
 
-A ``Node`` remembers the body, its arguments and the *edges*: for every input that needs a gradient, the tensor (a
-leaf) or the node (something computed) that it came from. ``backward`` visits the nodes once, newest first, and asks
-``mx.vjp`` of each body. No operation brings a derivative of its own (kernels do, see ``pullback``), and two rules
-follow:
+A ``Node`` holds the body, its arguments and its *edges*: for each input that needs a gradient, the leaf tensor or the
+node it came from. The backward pass (``lucid/_backward.py``) visits each node once, newest first, and takes ``mx.vjp``
+of its body. Operations therefore need no derivative of their own (kernels declare one, see ``pullback``), but two
+rules follow:
 
-* bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed);
-* arrays are rebound and never changed in place, because the record holds them.
+* Bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed).
+* Arrays are rebound and never changed in place, because the graph holds them.
 
-With ``create_graph=True`` the pullbacks are themselves operations that get recorded, so gradients of gradients need
-no code of their own.
+With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
 """
 
 from __future__ import annotations
@@ -45,11 +43,11 @@ _serial = itertools.count()
 
 
 class TensorBase:
-    """The state of a tensor that the tape needs; ``lucid.Tensor`` adds what users call."""
+    """The state that the tape needs of a tensor; ``lucid.Tensor`` adds the public interface."""
 
     __slots__ = ("__weakref__", "_array", "_base", "_hooks", "_index", "_node", "_requires_grad", "grad")
 
-    _facade: type[TensorBase]  # the class that operations return; lucid/_tensor.py sets it
+    _facade: type[TensorBase]  # the class that operations return, set by lucid/_tensor.py
 
     _array: mx.array
     _requires_grad: bool
@@ -61,7 +59,7 @@ class TensorBase:
 
 
 class Node:
-    """One recorded operation: how to call it again, and where its inputs came from."""
+    """One recorded operation: how to run it again, and where its inputs came from."""
 
     __slots__ = (
         "__weakref__", "args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial",
@@ -70,7 +68,7 @@ class Node:
     def __init__(self, name: str, edges: list[Edge], outputs: list[tuple[tuple[int, ...], mx.Dtype]]) -> None:
         self.name = name
         self.edges: list[Edge] | None = edges
-        self.outputs = outputs  # shape and dtype of every output, for the cotangents nobody sent
+        self.outputs = outputs  # shape and dtype of every output; outputs without a cotangent get zeros
         self.serial = next(_serial)
         self.hooks: dict[int, dict[int, Callable[[Tensor], Any]]] | None = None
         self.retained: dict[int, weakref.ref[TensorBase]] | None = None
@@ -80,7 +78,7 @@ class Node:
         self.places: list[_Place] | None = None
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
-        """The gradients of the inputs that have an edge, given those of all outputs."""
+        """Gradients of the inputs that have an edge, given the cotangents of all outputs."""
         assert self.edges is not None and self.args is not None and self.places is not None
         assert self.body is not None and self.kwargs is not None
         body, args, kwargs, places = self.body, self.args, self.kwargs, self.places
@@ -94,7 +92,7 @@ class Node:
 
         if kwargs or any(len(place) > 1 for place in places):
             call = forward
-        elif single:  # the common case, without the general substitution
+        elif single:  # the common case, without the cost of the general one
 
             def call(*primals: mx.array) -> Any:
                 values = list(args)
@@ -108,7 +106,7 @@ class Node:
         count = len(floating)
         primals = [_argument_at(args, kwargs, place) for place in places]
         if all(0 in shape for shape, _ in self.outputs):
-            # Nothing came out, so nothing comes back. MLX's CPU backend leaves some sums over nothing unwritten.
+            # All outputs are empty, so the gradients are zero. MLX's CPU backend leaves some empty sums unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
         def pull(*values: mx.array) -> Any:
@@ -116,7 +114,7 @@ class Node:
 
         sent = [cotangents[i] for i in floating]
         if not any(t._array.size for t in sent):
-            # Nothing was computed, so nothing changes the result. MLX's sums over empty arrays may never end.
+            # Empty cotangents contribute nothing, and MLX's sums over empty arrays may never return.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
             own = getattr(body, "pullback", None)
@@ -133,7 +131,7 @@ class Node:
         return self.hooks.setdefault(index, {})
 
     def retain(self, tensor: TensorBase) -> None:
-        """Set ``tensor.grad`` when its gradient is known."""
+        """Have the backward pass store the gradient of ``tensor``, an output of this node, in ``tensor.grad``."""
         if self.retained is None:
             self.retained = {}
         self.retained[tensor._index] = weakref.ref(tensor)
@@ -142,23 +140,23 @@ class Node:
         return f"<{self.name}>"
 
     def free(self) -> None:
-        """Forget the arrays, so that their memory can be used again."""
+        """Release the arrays, so that their memory can be reused."""
         self.edges = self.args = self.kwargs = self.body = self.places = None
 
 
 # Where an input comes from: a leaf tensor, or output number ``index`` of a node.
 Edge = TensorBase | tuple[Node, int]
-# Where an input stands in a call: (position or keyword,), or that and the index inside a list or tuple.
+# Where an input is in a call: (position or keyword,), followed by the index if it is inside a list or tuple.
 _Place = tuple[int | str] | tuple[int | str, int]
 
 
 def next_serial() -> int:
-    """A number above those of all nodes so far: nodes recorded from here on have larger ones."""
+    """A serial number larger than that of every node so far; nodes recorded later have larger ones."""
     return next(_serial)
 
 
 def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
-    """A tensor around an array: a constant, or output number ``index`` of ``node``."""
+    """A tensor that holds ``array``: a constant, or output number ``index`` of ``node``."""
     facade = TensorBase._facade
     tensor = facade.__new__(facade)
     tensor._array = array
@@ -172,7 +170,7 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
 
 
 def unwrap(value: Any) -> Any:
-    """The array of a tensor; anything else as it is."""
+    """The array of a tensor; any other value unchanged."""
     return value._array if isinstance(value, TensorBase) else value
 
 
@@ -204,9 +202,10 @@ def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P
 @overload
 def op(*, autocast: Policy | None = None) -> _Lift: ...
 def op(body: Callable[..., Any] | None = None, /, *, autocast: Policy | None = None) -> Any:
-    """Lift a pure function of arrays to tensors. Tensors may stand anywhere in its arguments, also in a list.
+    """Lift a pure function of arrays to tensors.
 
-    The body returns an array or a tuple of arrays; the lifted function returns tensors in their place.
+    Any argument may be a tensor, or a list or tuple that contains tensors. The body returns an array or a tuple of
+    arrays; the lifted function returns tensors in their place.
 
     Args:
         autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
@@ -235,11 +234,11 @@ def _lift(body: Callable[..., Any], autocast: Policy | None) -> Callable[..., An
 
 
 def pullback(lifted: Callable[..., Any]) -> Callable[[F], F]:
-    """Give an operation on top of a kernel the kernel's own gradient, for backward passes that are not recorded.
+    """Declare the gradient of an operation with one output, for backward passes that are not recorded.
 
-    Decorates ``pull(cotangent, *args, **kwargs)`` with the arguments of the body, which has one output. It returns the
-    gradients by position and by name of the argument, or None where the kernel does not serve. They are what
-    ``mx.vjp`` of the body gives. But inside of ``mx.vjp`` MLX fuses nothing, and so keeps every intermediate result.
+    Decorates ``pull(cotangent, *args, **kwargs)``, which takes the arguments of the body. It returns the gradients by
+    position or keyword of the argument, equal to those of ``mx.vjp``, or ``None`` to fall back to ``mx.vjp``. Declare
+    one where it pays: MLX fuses nothing inside ``mx.vjp`` and so keeps every intermediate result.
     """
 
     def attach(pull: F) -> F:
@@ -250,7 +249,7 @@ def pullback(lifted: Callable[..., Any]) -> Callable[[F], F]:
 
 
 def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
-    """Call ``body`` on the arrays of the tensors among its arguments; record it where a gradient can be needed."""
+    """Call ``body`` on arrays in place of the tensors among its arguments, and record it if one requires a gradient."""
     arrays: list[Any] = []
     places: list[_Place] = []
     edges: list[Edge] = []
@@ -324,7 +323,7 @@ def _argument_at(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -
 def _substitute(
     args: tuple[Any, ...], kwargs: dict[str, Any], places: list[_Place], values: Sequence[mx.array]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments with ``values`` at ``places``; lists are copied, never changed."""
+    """The arguments with ``values`` at ``places``. Lists are copied, not modified."""
     new_args, new_kwargs = list(args), dict(kwargs)
     for place, value in zip(places, values, strict=True):
         container: Any = new_kwargs if isinstance(place[0], str) else new_args
@@ -338,22 +337,22 @@ def _substitute(
 
 
 def _distinct(outputs: list[mx.array]) -> list[mx.array]:
-    """The outputs, none of them the same array as another: ``mx.vjp`` would use the cotangent of the first only.
+    """The outputs as distinct arrays: if one array appears twice, ``mx.vjp`` only uses the cotangent of the first.
 
-    The gradients of ``x + y`` are one array twice, for example.
+    The two gradients of ``x + y``, for example, are the same array.
     """
     return [outputs[0], *(mx.array(one) for one in outputs[1:])]
 
 
 def _input_at(array: mx.array, edge: Edge) -> Tensor:
-    """A tensor with the recorded value of an input that is differentiated further through ``edge``."""
+    """The recorded value of an input as a tensor that can be differentiated through ``edge``."""
     if isinstance(edge, TensorBase):
         return cast("Tensor", edge) if edge._array is array else _alias(array, edge)
     return wrap(array, *edge)
 
 
 def _alias(array: mx.array, leaf: TensorBase) -> Tensor:
-    # The leaf has been given a new value since (an optimizer step); the record keeps the old one.
+    # The leaf has a new value by now (after an optimizer step, say); the graph keeps the old one.
     node = Node("leaf", [leaf], [(array.shape, array.dtype)])
     node.body, node.args, node.kwargs, node.places = (lambda x: x), (array,), {}, [(0,)]
     return wrap(array, node)

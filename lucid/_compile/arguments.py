@@ -14,7 +14,8 @@ import numpy as np
 
 from lucid import tape
 from lucid._checks import dtype_name
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.nn.module import Module
 from lucid.optim.optimizer import Optimizer
 

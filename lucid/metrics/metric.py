@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import mlx.core as mx
 
 from lucid import _deferred, tape
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 
 Sums = dict[str, mx.array]
 Self = TypeVar("Self", bound="Metric")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import mlx.core as mx
 
 from lucid._checks import dtype_name
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.models.contents import MismatchError, Network, place_in_words
 from lucid.models.dialects import translate
 

@@ -6,7 +6,8 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, tape
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.nn import functional, init
 from lucid.nn.linear import empty_parameter
 from lucid.nn.module import Module

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 
 
 class IncompatibleKeys(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, _deferred, tape
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.optim.optimizer import working_dtype
 
 

@@ -16,7 +16,8 @@ import mlx.core as mx
 
 from lucid import _checks, _deferred, _grad_mode, tape
 from lucid._checks import dtype_name
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.ops._common import LOW_PRECISION
 from lucid.optim.options import EXECUTION, NOTES, refuse_differentiable
 from lucid.optim.param_group import ParamGroup

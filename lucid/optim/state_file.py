@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lucid import tape
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 
 _KEY = "optimizer"
 

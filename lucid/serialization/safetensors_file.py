@@ -11,7 +11,8 @@ import mlx.core as mx
 
 from lucid import tape
 from lucid._files import atomic_path
-from lucid._tensor import Tensor, as_array
+from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 
 
 def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:

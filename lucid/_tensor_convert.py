@@ -1,0 +1,100 @@
+"""Convert Python, NumPy and other libraries' data to ``mx.array``s, and back to NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import tape
+from lucid._dtypes import as_dtype, converted
+
+
+def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
+    """The ``mx.array`` of anything that ``lucid.tensor`` takes.
+
+    Python floats become float32 and Python integers int64, as in PyTorch; float64 data becomes float32.
+
+    Raises:
+        TypeError: the data is of another kind.
+        ValueError: nested lists of unequal lengths.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, tape.TensorBase):
+        array = data._array
+    elif isinstance(data, mx.array):
+        array = data
+    elif isinstance(data, bool | int | float | complex):
+        if isinstance(data, int) and not -(2**63) <= data < 2**64:
+            raise ValueError(f"tensor: {data} does not fit in 64 bits")
+        array = mx.array(data, wanted or _default_dtype(data))
+    elif isinstance(data, np.ndarray | np.generic):
+        array = _from_numpy(np.asarray(data))
+    elif isinstance(data, list | tuple | range):
+        array = _from_sequence(list(data))
+    elif hasattr(data, "__dlpack__"):
+        array = _single(mx.array(data))  # copies: the other library may go on changing its memory
+    elif hasattr(data, "__array__"):
+        array = _from_numpy(np.asarray(data))
+    else:
+        raise TypeError(
+            f"tensor: data of type {type(data).__name__} cannot become a tensor; "
+            "wanted a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
+        )
+    return array if wanted is None or array.dtype == wanted else converted(array, wanted)
+
+
+def _default_dtype(value: Any) -> mx.Dtype:
+    if isinstance(value, bool):
+        return mx.bool_
+    if isinstance(value, int):
+        return mx.int64
+    return mx.float32 if isinstance(value, float) else mx.complex64
+
+
+def _single(array: mx.array) -> mx.array:
+    return converted(array, mx.float32) if array.dtype == mx.float64 else array
+
+
+def _from_numpy(array: np.ndarray) -> mx.array:
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    elif array.dtype == np.complex128:
+        array = array.astype(np.complex64)
+    elif array.dtype.kind not in "biufc":
+        raise TypeError(f"tensor: NumPy data of dtype {array.dtype} has no counterpart")
+    # Laid out anew if empty: MLX's sums over an empty array with the strides of a slice may never end.
+    return mx.array(array if array.size else np.zeros(array.shape, array.dtype))
+
+
+def _from_sequence(values: list[Any]) -> mx.array:
+    if _holds_arrays(values):
+        parts = [as_array(v) for v in values]
+        if any(p.shape != parts[0].shape for p in parts):
+            raise ValueError(f"tensor: the parts have different shapes: {', '.join(str(p.shape) for p in parts[:6])}")
+        return mx.stack(parts)
+    try:
+        array = np.array(values)
+    except ValueError as error:
+        raise ValueError(f"tensor: nested lists must have equal lengths ({error})") from None
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"tensor: lists must hold numbers, these hold {array.dtype}")
+    return _from_numpy(array) if array.size else mx.zeros(array.shape, mx.float32)
+
+
+def _holds_arrays(values: list[Any]) -> bool:
+    for value in values:
+        if isinstance(value, tape.TensorBase | mx.array):
+            return True
+        if isinstance(value, list | tuple) and _holds_arrays(list(value)):
+            return True
+    return False
+
+
+def to_numpy(array: mx.array) -> np.ndarray:
+    if array.dtype == mx.bfloat16:
+        array = array.astype(mx.float32)
+    view = np.asarray(array)
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,293 @@
+"""The operators of a tensor, and its methods that are functions of ``lucid.ops``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lucid import _views, tape
+from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid.ops import shape as shapes
+from lucid.ops._types import TensorLike
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+
+class TensorMethods(tape.TensorBase):
+    """The part of ``lucid.Tensor`` that computes."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Tensor:
+        item = indexing.getitem(self, index)
+        if _takes_a_view(index):
+            _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
+        return item
+
+    # Operators -------------------------------------------------------------------------------------------------------
+
+    __add__ = arithmetic.add
+    __sub__ = arithmetic.sub
+    __mul__ = arithmetic.mul
+    __truediv__ = arithmetic.div
+    __floordiv__ = arithmetic.floor_divide
+    __mod__ = arithmetic.remainder
+    __pow__ = arithmetic.pow
+    __neg__ = arithmetic.neg
+    __abs__ = elementwise.abs
+    __matmul__ = matrix.matmul
+    __eq__ = comparison.eq  # type: ignore[assignment]
+    __ne__ = comparison.ne  # type: ignore[assignment]
+    __lt__ = comparison.lt
+    __le__ = comparison.le
+    __gt__ = comparison.gt
+    __ge__ = comparison.ge
+    __and__ = arithmetic.bitwise_and
+    __or__ = arithmetic.bitwise_or
+    __xor__ = arithmetic.bitwise_xor
+    __invert__ = arithmetic.bitwise_not
+    __lshift__ = arithmetic.bitwise_left_shift
+    __rshift__ = arithmetic.bitwise_right_shift
+    __rand__ = arithmetic.bitwise_and
+    __ror__ = arithmetic.bitwise_or
+    __rxor__ = arithmetic.bitwise_xor
+    __radd__ = arithmetic.add
+    __rmul__ = arithmetic.mul
+
+    __hash__ = object.__hash__  # __eq__ compares elements
+
+    def __pos__(self) -> Tensor:
+        return cast("Tensor", self)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return arithmetic.sub(other, self)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return arithmetic.div(other, self)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return arithmetic.floor_divide(other, self)
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return arithmetic.remainder(other, self)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return arithmetic.pow(other, self)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return matrix.matmul(other, self)
+
+    # Methods that are functions of lucid.ops (lucid.x and Tensor.x are one object) -----------------------------------
+    add = arithmetic.add
+    sub = arithmetic.sub
+    true_divide = arithmetic.div
+    subtract = arithmetic.subtract
+    mul = arithmetic.mul
+    multiply = arithmetic.multiply
+    div = arithmetic.div
+    divide = arithmetic.divide
+    floor_divide = arithmetic.floor_divide
+    remainder = arithmetic.remainder
+    fmod = arithmetic.fmod
+    pow = arithmetic.pow
+    neg = arithmetic.neg
+    negative = arithmetic.negative
+    maximum = arithmetic.maximum
+    minimum = arithmetic.minimum
+    clamp = arithmetic.clamp
+    clip = arithmetic.clip
+    lerp = arithmetic.lerp
+    addcmul = arithmetic.addcmul
+    addcdiv = arithmetic.addcdiv
+    logaddexp = arithmetic.logaddexp
+    hypot = arithmetic.hypot
+    positive = arithmetic.positive
+
+    exp = elementwise.exp
+    log = elementwise.log
+    log1p = elementwise.log1p
+    log2 = elementwise.log2
+    log10 = elementwise.log10
+    expm1 = elementwise.expm1
+    exp2 = elementwise.exp2
+    sqrt = elementwise.sqrt
+    rsqrt = elementwise.rsqrt
+    square = elementwise.square
+    abs = elementwise.abs
+    absolute = elementwise.absolute
+    sign = elementwise.sign
+    sin = elementwise.sin
+    cos = elementwise.cos
+    tan = elementwise.tan
+    asin = elementwise.asin
+    acos = elementwise.acos
+    atan = elementwise.atan
+    atan2 = elementwise.atan2
+    sinh = elementwise.sinh
+    cosh = elementwise.cosh
+    tanh = elementwise.tanh
+    asinh = elementwise.asinh
+    acosh = elementwise.acosh
+    atanh = elementwise.atanh
+    arcsin = elementwise.arcsin
+    arccos = elementwise.arccos
+    arctan = elementwise.arctan
+    arctan2 = elementwise.arctan2
+    arcsinh = elementwise.arcsinh
+    arccosh = elementwise.arccosh
+    arctanh = elementwise.arctanh
+    erf = elementwise.erf
+    erfinv = elementwise.erfinv
+    erfc = elementwise.erfc
+    deg2rad = elementwise.deg2rad
+    rad2deg = elementwise.rad2deg
+    floor = elementwise.floor
+    ceil = elementwise.ceil
+    round = elementwise.round
+    trunc = elementwise.trunc
+    fix = elementwise.fix
+    frac = elementwise.frac
+    reciprocal = elementwise.reciprocal
+    sigmoid = elementwise.sigmoid
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isfinite = elementwise.isfinite
+    nan_to_num = elementwise.nan_to_num
+    astype = elementwise.astype
+    clone = elementwise.clone
+    float = elementwise.float
+    half = elementwise.half
+    bfloat16 = elementwise.bfloat16
+    double = elementwise.double
+    int = elementwise.int
+    long = elementwise.long
+    short = elementwise.short
+    bool = elementwise.bool
+    type_as = elementwise.type_as
+
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_not = comparison.logical_not
+    logical_xor = comparison.logical_xor
+    isclose = comparison.isclose
+    allclose = comparison.allclose
+    equal = comparison.equal
+    not_equal = comparison.not_equal
+    less = comparison.less
+    less_equal = comparison.less_equal
+    greater = comparison.greater
+    greater_equal = comparison.greater_equal
+    bitwise_and = arithmetic.bitwise_and
+    bitwise_or = arithmetic.bitwise_or
+    bitwise_xor = arithmetic.bitwise_xor
+    bitwise_not = arithmetic.bitwise_not
+    bitwise_left_shift = arithmetic.bitwise_left_shift
+    bitwise_right_shift = arithmetic.bitwise_right_shift
+
+    sum = reduction.sum
+    mean = reduction.mean
+    var = reduction.var
+    std = reduction.std
+    max = reduction.max
+    min = reduction.min
+    amax = reduction.amax
+    amin = reduction.amin
+    aminmax = reduction.aminmax
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    prod = reduction.prod
+    any = reduction.any
+    all = reduction.all
+    logsumexp = reduction.logsumexp
+    norm = reduction.norm
+    cumsum = reduction.cumsum
+    cumprod = reduction.cumprod
+    count_nonzero = reduction.count_nonzero
+    median = reduction.median
+    kthvalue = reduction.kthvalue
+
+    reshape = shapes.reshape
+    view = shapes.view
+    flatten = shapes.flatten
+    unflatten = shapes.unflatten
+    permute = shapes.permute
+    transpose = shapes.transpose
+    swapaxes = shapes.swapaxes
+    swapdims = shapes.swapdims
+    movedim = shapes.movedim
+    moveaxis = shapes.moveaxis
+    squeeze = shapes.squeeze
+    unsqueeze = shapes.unsqueeze
+    expand = shapes.expand
+    expand_as = shapes.expand_as
+    repeat = shapes.repeat
+    tile = shapes.tile
+    repeat_interleave = shapes.repeat_interleave
+    split = shapes.split
+    chunk = shapes.chunk
+    unbind = shapes.unbind
+    flip = shapes.flip
+    fliplr = shapes.fliplr
+    flipud = shapes.flipud
+    rot90 = shapes.rot90
+    roll = shapes.roll
+    pad = shapes.pad
+    broadcast_to = shapes.broadcast_to
+    t = shapes.t
+    tril = shapes.tril
+    triu = shapes.triu
+    diag = shapes.diag
+    diagonal = shapes.diagonal
+    diag_embed = shapes.diag_embed
+    trace = shapes.trace
+    reshape_as = shapes.reshape_as
+    view_as = shapes.view_as
+    narrow = shapes.narrow
+
+    softmax = activation.softmax
+    log_softmax = activation.log_softmax
+    relu = activation.relu
+
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_add = indexing.scatter_add
+    index_select = indexing.index_select
+    take = indexing.take
+    take_along_dim = indexing.take_along_dim
+    masked_fill = indexing.masked_fill
+    masked_select = indexing.masked_select
+    index_add = indexing.index_add
+    index_copy = indexing.index_copy
+    index_fill = indexing.index_fill
+    nonzero = indexing.nonzero
+    argwhere = indexing.argwhere
+    select = shapes.select
+
+    matmul = matrix.matmul
+    mm = matrix.mm
+    bmm = matrix.bmm
+    mv = matrix.mv
+    dot = matrix.dot
+    inner = matrix.inner
+    outer = matrix.outer
+    addmm = matrix.addmm
+    addmv = matrix.addmv
+    baddbmm = matrix.baddbmm
+
+    sort = sorting.sort
+    argsort = sorting.argsort
+    topk = sorting.topk
+    unique = sorting.unique
+    bincount = sorting.bincount
+
+
+def _takes_a_view(index: Any) -> bool:
+    """Whether indexing gives a view, as in NumPy: with integers, slices, None and ... alone."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)
