@@ -70,35 +70,13 @@ _CAST_DOWN = _HALF | {mx.float32}
 def autocast_body(body: Callable[..., Any], policy: Policy, dtype: mx.Dtype) -> Callable[..., Any]:
     """``body`` with its inputs cast as ``policy`` says, for autocast to ``dtype``."""
     sources, target = (_CAST_DOWN, dtype) if policy == "half" else (_HALF, mx.float32)
-    found = partial(_cast_and_call, body, sources, target)
-    own = getattr(body, "pullback", None)  # a kernel's gradient, see tape.pullback
-    if own is not None:
-        found.pullback = partial(_cast_and_pull, own, sources, target)  # type: ignore[attr-defined]
-    return found
+    return partial(_cast_and_call, body, sources, target)
 
 
 def _cast_and_call(
     body: Callable[..., Any], sources: frozenset[mx.Dtype], target: mx.Dtype, /, *args: Any, **kw: Any
 ) -> Any:
     return body(*_cast(args, sources, target), **_cast_named(kw, sources, target))
-
-
-def _cast_and_pull(
-    own: Callable[..., Any],
-    sources: frozenset[mx.Dtype],
-    target: mx.Dtype,
-    cotangent: mx.array,
-    /,
-    *args: Any,
-    **kw: Any,
-) -> dict[int | str, mx.array] | None:
-    """The declared gradients, cast back to the dtypes that the operands had before."""
-    found = own(cotangent, *_cast(args, sources, target), **_cast_named(kw, sources, target))
-    if found is None:
-        return None
-    given: dict[int | str, Any] = dict(enumerate(args))
-    given.update(kw)
-    return {at: found[at].astype(one.dtype) for at, one in given.items() if at in found and isinstance(one, mx.array)}
 
 
 def _cast_named(named: dict[str, Any], sources: frozenset[mx.Dtype], target: mx.Dtype) -> dict[str, Any]:

@@ -13,12 +13,12 @@ better near 1. The second derivative, (2 - x²) times the normal density, is wri
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import mlx.core as mx
 
 from lucid import _device
 from lucid.kernels.choice import reference_is_forced
+from lucid.kernels.custom_vjp import custom_vjp
 
 _CDF_LIMIT = 5.3
 _CDF_P = (0.398942256, 0.0329227651, 0.0046271894, 0.000160199799, 6.37798146e-06, 2.40599511e-08)
@@ -32,15 +32,15 @@ def gelu(x: mx.array) -> mx.array:
     """``x * Phi(x)`` of an array of floating point, in its dtype; half precision is computed in float32."""
     if implementation(x.dtype) == "erf":
         return reference(x)
-    y: Any = _gelu(x.astype(mx.float32))
-    return y.astype(x.dtype)
+    return _gelu(x.astype(mx.float32)).astype(x.dtype)
 
 
-def gradient(x: mx.array, cotangent: mx.array) -> mx.array | None:
-    """``cotangent`` times the derivative, in the dtype of x; None where MLX derives it."""
+def gelu_vjp(cotangent: mx.array, x: mx.array) -> tuple[mx.array] | None:
+    """The gradient of x in its dtype, given that of ``gelu(x)``; None where MLX derives it."""
     if implementation(x.dtype) == "erf":
         return None
-    return _fast_scaled_slope(x.astype(mx.float32), cotangent.astype(mx.float32)).astype(x.dtype)
+    [gradient] = _gelu.vjp(cotangent.astype(mx.float32), x.astype(mx.float32))
+    return (gradient.astype(x.dtype),)
 
 
 def implementation(dtype: mx.Dtype) -> str:
@@ -54,28 +54,6 @@ def reference(x: mx.array) -> mx.array:
     """The same through MLX's erf, which also gives the derivatives."""
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     return (wide * (0.5 + 0.5 * mx.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
-
-
-@mx.custom_function
-def _gelu(x: mx.array) -> mx.array:
-    return _fast_gelu(x)
-
-
-@_gelu.vjp
-def _(x: mx.array, cotangent: mx.array, _: mx.array) -> Any:
-    return _scaled_slope(x, cotangent)
-
-
-@mx.custom_function
-def _scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
-    return _fast_scaled_slope(x, cotangent)
-
-
-@_scaled_slope.vjp
-def _(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[Any, Any]:
-    x, sent = primals
-    density = mx.exp(-0.5 * mx.square(x)) * (1 / math.sqrt(2 * math.pi))
-    return cotangent * sent * (2 - mx.square(x)) * density, _scaled_slope(x, cotangent)
 
 
 def _held(x: mx.array, low: float, high: float | None) -> mx.array:
@@ -106,8 +84,8 @@ def _fast_gelu(x: mx.array) -> mx.array:
     return _times_cdf(above, _held(above, -_CDF_LIMIT, _CDF_LIMIT))
 
 
-def _fast_scaled_slope(x: mx.array, cotangent: mx.array) -> mx.array:
-    return _times_slope(cotangent, _held(x, -_SLOPE_LIMIT, _SLOPE_LIMIT))
+def _fast_scaled_slope(scale: mx.array, x: mx.array) -> mx.array:
+    return _times_slope(scale, _held(x, -_SLOPE_LIMIT, _SLOPE_LIMIT))
 
 
 @mx.compile
@@ -118,3 +96,12 @@ def _times_cdf(factor: mx.array, x: mx.array) -> mx.array:
 @mx.compile
 def _times_slope(factor: mx.array, x: mx.array) -> mx.array:
     return factor * _half_plus_odd_ratio(x, _SLOPE_P, _SLOPE_Q)
+
+
+def _scaled_slope_vjp(cotangent: mx.array, scale: mx.array, x: mx.array) -> tuple[mx.array, mx.array]:
+    density = mx.exp(-0.5 * mx.square(x)) * (1 / math.sqrt(2 * math.pi))
+    return _scaled_slope(cotangent, x), cotangent * scale * (2 - mx.square(x)) * density
+
+
+_scaled_slope: custom_vjp = custom_vjp(_fast_scaled_slope, vjp=_scaled_slope_vjp)
+_gelu = custom_vjp(_fast_gelu, vjp=lambda cotangent, x: (_scaled_slope(cotangent, x),))

@@ -6,10 +6,10 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.gelu import gelu as gelu_of_arrays
-from lucid.kernels.gelu import gradient as gelu_gradient
+from lucid.kernels.gelu import gelu_vjp
 from lucid.ops._common import array, at_least_1d, either, floating, real
 from lucid.ops._types import TensorLike
-from lucid.tape import op, pullback
+from lucid.tape import op
 
 
 @op
@@ -41,7 +41,11 @@ def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
 
-@op
+def _gelu_vjp(cotangent: mx.array, x: Any, approximate: str = "none") -> tuple[mx.array] | None:
+    return gelu_vjp(cotangent, x) if approximate == "none" and isinstance(x, mx.array) else None
+
+
+@op(vjp=_gelu_vjp)
 def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
     """``x * Phi(x)`` with the distribution function of the normal distribution, exact to float32.
 
@@ -52,14 +56,6 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
     if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
         return gelu_of_arrays(x)
     return 0.5 * x * (1 + mx.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
-
-
-@pullback(gelu)
-def _gelu_pullback(cotangent: mx.array, x: Any, approximate: str = "none") -> dict[int | str, mx.array] | None:
-    if approximate != "none" or not isinstance(x, mx.array):
-        return None
-    found = gelu_gradient(x, cotangent)
-    return None if found is None else {0: found, "x": found}
 
 
 @op

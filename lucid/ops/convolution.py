@@ -15,7 +15,7 @@ from lucid.ops._common import real
 from lucid.ops._convolve import convolve, convolve_whole, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
-from lucid.tape import op, pullback
+from lucid.tape import op
 
 Ints = int | tuple[int, ...] | list[int]
 
@@ -136,7 +136,30 @@ def conv1d(
     return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
 
-@op(autocast="half")
+def _conv2d_vjp(
+    cotangent: mx.array, x: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
+    dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
+) -> tuple[mx.array, mx.array, mx.array] | None:  # fmt: skip
+    """The gradients of a depthwise convolution of images."""
+    operands = [one for one in (x, weight, bias) if one is not None]
+    if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
+        return None
+    if data_format == "channels_first":
+        x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)
+    if not groups == x.shape[-1] == weight.shape[0]:
+        return None
+    stride, dilation = (_checks.pair("conv2d", "", one) for one in (stride, dilation))
+    pads = _padding("conv2d", padding, weight.shape[2:], stride, dilation)
+    found = depthwise_gradients(x, weight, cotangent, stride, pads, dilation)
+    if found is None:
+        return None
+    d_x, d_weight, d_bias = found
+    if data_format == "channels_first":
+        d_x = mx.moveaxis(d_x, -1, 1)
+    return d_x, d_weight, d_bias
+
+
+@op(autocast="half", vjp=_conv2d_vjp)
 def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
@@ -161,30 +184,6 @@ def check_output_padding(
         raise ValueError(
             f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
         )
-
-
-@pullback(conv2d)
-def _conv2d_pullback(
-    cotangent: mx.array, x: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
-    dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
-) -> dict[int | str, mx.array] | None:  # fmt: skip
-    """The gradients of a depthwise convolution of images."""
-    operands = [one for one in (x, weight, bias) if one is not None]
-    if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
-        return None
-    if data_format == "channels_first":
-        x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)
-    if not groups == x.shape[-1] == weight.shape[0]:
-        return None
-    stride, dilation = (_checks.pair("conv2d", "", one) for one in (stride, dilation))
-    pads = _padding("conv2d", padding, weight.shape[2:], stride, dilation)
-    found = depthwise_gradients(x, weight, cotangent, stride, pads, dilation)
-    if found is None:
-        return None
-    d_x, d_weight, d_bias = found
-    if data_format == "channels_first":
-        d_x = mx.moveaxis(d_x, -1, 1)
-    return {0: d_x, "x": d_x, 1: d_weight, "weight": d_weight, 2: d_bias, "bias": d_bias}
 
 
 def _conv_transpose(

@@ -140,7 +140,7 @@ def test_kernels_keep_their_own_gradients():
     bias = lucid.randn(3, requires_grad=True)
     with lucid.autocast():
         y = F.conv2d(x, w, bias=bias, padding=1, groups=3, data_format="channels_last")
-    assert y.dtype == lucid.bfloat16 and hasattr(y.grad_fn.body, "pullback")
+    assert y.dtype == lucid.bfloat16 and y.grad_fn.vjp is not None
     cotangent = lucid.randn(y.shape)
     own = lucid.autograd.grad(y, [x, w, bias], cotangent, retain_graph=True)
     plain = lucid.autograd.grad(y, [x, w, bias], cotangent, create_graph=True)

@@ -2,7 +2,7 @@
 
 Every channel is convolved with a kernel of its own. The function is linear in x and in the weight, so three maps are
 closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is an
-``mx.custom_function`` whose vjp calls the other two, hence derivatives of every order.
+``custom_vjp`` whose gradient calls the other two, hence derivatives of every order.
 
         forward(x, taps, bias)        ->  input_gradient(dy, taps), weight_gradient(x, dy)
         input_gradient(dy, taps)      ->  forward(v, taps), weight_gradient(v, dy)        v: its cotangent, like x
@@ -15,7 +15,7 @@ Inside, weights are tap-major, (KH, KW, C): neighbouring threads own neighbourin
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ import mlx.core as mx
 
 from lucid import _checks, _device
 from lucid.kernels.choice import reference_is_forced
+from lucid.kernels.custom_vjp import custom_vjp
 from lucid.kernels.depthwise_conv2d import launch, position_matrices, shifted_sums
 from lucid.kernels.depthwise_conv2d.geometry import Geometry, Pair
 
@@ -76,10 +77,10 @@ def gradients(
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
-    maps = _MAPS[version]
-    d_x = maps.input_gradient(cotangent, weight.squeeze(1).transpose(1, 2, 0), geometry)
-    d_taps, d_bias = maps.weight_gradient(x, cotangent, geometry)
-    return d_x, mx.expand_dims(d_taps.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
+    taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
+    d_x = _input_gradient(geometry, version)(cotangent, taps)
+    d_taps, d_bias = _weight_gradient(geometry, version)(x, cotangent)
+    return d_x, mx.expand_dims(d_taps.transpose(2, 0, 1), 1), d_bias
 
 
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
@@ -123,61 +124,50 @@ def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Ge
 
 
 @lru_cache(maxsize=512)
-def _forward(geometry: Geometry, has_bias: bool, version: str) -> Callable[..., Any]:
+def _forward(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp:
     """The convolution of x (N, H, W, C) with taps (KH, KW, C), and bias (C,) if there is one."""
     maps = _MAPS[version]
 
-    @mx.custom_function
     def forward(x: mx.array, taps: mx.array, *bias: mx.array) -> mx.array:
         return maps.forward(x, taps, bias[0] if bias else None, geometry)
 
-    @forward.vjp
-    def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
-        x, taps = primals[:2]
+    def vjp(cotangent: mx.array, x: mx.array, taps: mx.array, *bias: mx.array) -> tuple[mx.array, ...]:
         d_taps, d_bias = _weight_gradient(geometry, version)(x, cotangent)
         d_x = _input_gradient(geometry, version)(cotangent, taps)
         return (d_x, d_taps, d_bias) if has_bias else (d_x, d_taps)
 
-    return forward
+    return custom_vjp(forward, vjp)
 
 
 @lru_cache(maxsize=512)
-def _input_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
+def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
     """Gradient of x (N, H, W, C) from that of the output and the taps."""
     maps = _MAPS[version]
 
-    @mx.custom_function
-    def input_gradient(gradient: mx.array, taps: mx.array) -> mx.array:
-        return maps.input_gradient(gradient, taps, geometry)
+    def input_gradient(dy: mx.array, taps: mx.array) -> mx.array:
+        return maps.input_gradient(dy, taps, geometry)
 
-    @input_gradient.vjp
-    def backward(primals: Sequence[mx.array], cotangent: mx.array, _: mx.array) -> tuple[mx.array, ...]:
-        gradient, taps = primals
-        d_taps = _weight_gradient(geometry, version)(cotangent, gradient)[0]
+    def vjp(cotangent: mx.array, dy: mx.array, taps: mx.array) -> tuple[mx.array, mx.array]:
+        d_taps, _ = _weight_gradient(geometry, version)(cotangent, dy)
         return _forward(geometry, False, version)(cotangent, taps), d_taps
 
-    return input_gradient
+    return custom_vjp(input_gradient, vjp)
 
 
 @lru_cache(maxsize=512)
-def _weight_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
+def _weight_gradient(geometry: Geometry, version: str) -> custom_vjp:
     """Gradients of taps (KH, KW, C) and bias (C,) from x and that of the output, rounded to the dtype of x."""
     maps = _MAPS[version]
 
-    @mx.custom_function
-    def weight_gradient(x: mx.array, gradient: mx.array) -> tuple[mx.array, mx.array]:
-        d_taps, d_bias = maps.weight_gradient(x, gradient, geometry)
+    def weight_gradient(x: mx.array, dy: mx.array) -> tuple[mx.array, mx.array]:
+        d_taps, d_bias = maps.weight_gradient(x, dy, geometry)
         return d_taps.astype(x.dtype), d_bias.astype(x.dtype)
 
-    @weight_gradient.vjp
-    def backward(
-        primals: Sequence[mx.array], cotangents: Sequence[mx.array], _: Sequence[mx.array]
-    ) -> tuple[mx.array, ...]:
-        x, gradient = primals
+    def vjp(cotangents: tuple[mx.array, mx.array], x: mx.array, dy: mx.array) -> tuple[mx.array, mx.array]:
         v, u = cotangents
-        return _input_gradient(geometry, version)(gradient, v), _forward(geometry, True, version)(x, v, u)
+        return _input_gradient(geometry, version)(dy, v), _forward(geometry, True, version)(x, v, u)
 
-    return weight_gradient
+    return custom_vjp(weight_gradient, vjp)
 
 
 def _geometry(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
