@@ -22,7 +22,7 @@ from lucid._tensor_convert import as_array, to_numpy
 from lucid._tensor_inplace import TensorInplace
 from lucid._tensor_methods import TensorMethods
 from lucid._tensor_repr import describe
-from lucid.ops import comparison, elementwise, indexing, reduction
+from lucid.ops import comparison, elementwise, indexing, joining, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
@@ -360,7 +360,7 @@ class Tensor(TensorMethods, TensorInplace):
     def __iter__(self) -> Iterator[Tensor]:
         if self._array.ndim == 0:
             raise TypeError("iter: a tensor without dimensions cannot be iterated over")
-        return iter(shapes.unbind(self, 0))
+        return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: TensorLike) -> bool:
         return bool(reduction.any(comparison.eq(self, value)))

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from lucid import _views, tape
-from lucid.ops import activation, arithmetic, comparison, elementwise, indexing, matrix, reduction, sorting
+from lucid.ops import (
+    activation,
+    arithmetic,
+    comparison,
+    elementwise,
+    gather_scatter,
+    indexing,
+    joining,
+    matrix,
+    reduction,
+    sorting,
+)
 from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike
 
@@ -226,12 +237,12 @@ class TensorMethods(tape.TensorBase):
     unsqueeze = shapes.unsqueeze
     expand = shapes.expand
     expand_as = shapes.expand_as
-    repeat = shapes.repeat
-    tile = shapes.tile
-    repeat_interleave = shapes.repeat_interleave
-    split = shapes.split
-    chunk = shapes.chunk
-    unbind = shapes.unbind
+    repeat = joining.repeat
+    tile = joining.tile
+    repeat_interleave = joining.repeat_interleave
+    split = joining.split
+    chunk = joining.chunk
+    unbind = joining.unbind
     flip = shapes.flip
     fliplr = shapes.fliplr
     flipud = shapes.flipud
@@ -254,17 +265,17 @@ class TensorMethods(tape.TensorBase):
     log_softmax = activation.log_softmax
     relu = activation.relu
 
-    gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_add = indexing.scatter_add
-    index_select = indexing.index_select
-    take = indexing.take
-    take_along_dim = indexing.take_along_dim
+    gather = gather_scatter.gather
+    scatter = gather_scatter.scatter
+    scatter_add = gather_scatter.scatter_add
+    index_select = gather_scatter.index_select
+    take = gather_scatter.take
+    take_along_dim = gather_scatter.take_along_dim
     masked_fill = indexing.masked_fill
     masked_select = indexing.masked_select
-    index_add = indexing.index_add
-    index_copy = indexing.index_copy
-    index_fill = indexing.index_fill
+    index_add = gather_scatter.index_add
+    index_copy = gather_scatter.index_copy
+    index_fill = gather_scatter.index_fill
     nonzero = indexing.nonzero
     argwhere = indexing.argwhere
     select = shapes.select

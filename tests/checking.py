@@ -82,3 +82,14 @@ def compare(what: str, got: Any, want: np.ndarray, rtol: float) -> None:
         return
     finite = np.abs(want[np.isfinite(want)]).max(initial=0.1)
     np.testing.assert_allclose(values.astype(np.float64), want.astype(np.float64), rtol, rtol * finite, err_msg=what)
+
+
+def leaf(*shape: int, seed: int = 0) -> tuple[lucid.Tensor, np.ndarray]:
+    """A leaf that requires a gradient, uniform in [0.5, 2], and its values."""
+    values = np.random.default_rng(seed).uniform(0.5, 2.0, shape).astype(np.float32)
+    return lucid.tensor(values, requires_grad=True), values
+
+
+def close(tensor: lucid.Tensor, values: Any, tol: float = 1e-5) -> None:
+    """Assert that a tensor holds ``values`` to within ``tol``, absolute and relative."""
+    np.testing.assert_allclose(np.asarray(tensor.detach().numpy(), np.float64), values, rtol=tol, atol=tol)

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.nn.linear import empty_parameter, uniform_by_fan_in
+from lucid.nn._common import empty_parameter, layout, uniform_by_fan_in
 from lucid.nn.module import Module
-from lucid.nn.text import layout
 from lucid.ops import convolution
 from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike

@@ -3,8 +3,8 @@
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn import functional
+from lucid.nn._common import layout
 from lucid.nn.module import Module
-from lucid.nn.text import layout
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 

@@ -1,22 +1,15 @@
 """``Linear``, ``Embedding`` and ``Identity``."""
 
-import math
 from typing import Any
 
-import mlx.core as mx
-
-from lucid import _checks, _grad_mode, tape
+from lucid import _checks, _grad_mode
 from lucid._tensor import Tensor
 from lucid.nn import init
+from lucid.nn._common import empty_parameter, uniform_by_fan_in
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 from lucid.ops import affine
 from lucid.ops._types import TensorLike
-
-
-def empty_parameter(*shape: int) -> Parameter:
-    """A parameter whose values are about to be drawn. Zeros, never computed when they are replaced."""
-    return Parameter(tape.wrap(mx.zeros(shape)))
 
 
 class Identity(Module):
@@ -54,15 +47,6 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-
-
-def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:
-    """PyTorch's start of linear and convolution layers: uniform in ±1 / sqrt(fan_in), the bias too."""
-    fan_in = math.prod(weight.shape[1:])
-    bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
-    init.uniform_(weight, -bound, bound)
-    if bias is not None:
-        init.uniform_(bias, -bound, bound)
 
 
 class Embedding(Module):

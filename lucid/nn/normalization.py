@@ -9,9 +9,8 @@ from lucid import _checks, tape
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.nn import functional, init
-from lucid.nn.linear import empty_parameter
+from lucid.nn._common import empty_parameter, layout
 from lucid.nn.module import Module
-from lucid.nn.text import layout
 from lucid.ops import normalization
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS

@@ -2,8 +2,8 @@
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid.nn._common import layout
 from lucid.nn.module import Module
-from lucid.nn.text import layout
 from lucid.ops import pooling
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS

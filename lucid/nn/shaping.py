@@ -4,8 +4,8 @@ from typing import Any
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid.nn._common import layout
 from lucid.nn.module import Module
-from lucid.nn.text import layout
 from lucid.ops import resize
 from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike

@@ -7,11 +7,9 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, either, one_axis, promoted, sizes, solid
+from lucid.ops._common import array, at_least_1d, either, sizes, solid
 from lucid.ops._types import TensorLike
 from lucid.tape import op
-
-Tensors = list[Any] | tuple[Any, ...]
 
 
 @view_op
@@ -205,158 +203,6 @@ def broadcast_tensors(*tensors: TensorLike) -> tuple[mx.array, ...]:
     found = [array("broadcast_tensors", one) for one in tensors]
     shape = _checks.broadcast_shapes("broadcast_tensors", *(one.shape for one in found))
     return tuple(mx.broadcast_to(one, shape) for one in found)
-
-
-@op
-def repeat(x: TensorLike, *repeats: Any) -> mx.array:
-    """``x`` laid out ``repeats`` times along each dimension; extra counts make new dimensions in front."""
-    x = array("repeat", x)
-    counts = sizes("repeat", repeats, "repeats")
-    if len(counts) < x.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: {x.ndim} or more repeats of at least 0 are needed for shape {x.shape}, got {counts}")
-    return _tiled(x, counts)
-
-
-@op
-def tile(x: TensorLike, *dims: Any) -> mx.array:
-    """``x`` laid out ``dims`` times along the last dimensions; missing counts are 1."""
-    x = array("tile", x)
-    counts = sizes("tile", dims, "dims")
-    if min(counts, default=0) < 0:
-        raise ValueError(f"tile: dims must be at least 0, got {counts}")
-    return _tiled(x, (1,) * (x.ndim - len(counts)) + counts)
-
-
-def _tiled(x: mx.array, counts: tuple[int, ...]) -> mx.array:
-    shape = (1,) * (len(counts) - x.ndim) + x.shape
-    x = x.reshape([one for size in shape for one in (1, size)])
-    x = mx.broadcast_to(x, [one for pair in zip(counts, shape, strict=True) for one in pair])
-    return x.reshape([count * size for count, size in zip(counts, shape, strict=True)])
-
-
-@op
-def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
-    """Every slice along ``dim`` ``repeats`` times in a row; without ``dim`` every value of the flattened tensor.
-
-    ``repeats`` is a number, or one for each slice (its values are read).
-    """
-    x = array("repeat_interleave", x)
-    if dim is None:
-        x, dim = x.reshape(-1), 0
-    x = at_least_1d(x)
-    at = _checks.dim("repeat_interleave", dim, x.ndim)
-    counts: Any = repeats.tolist() if isinstance(repeats, mx.array) else repeats
-    if isinstance(counts, int):
-        counts = [counts]
-    counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
-    if len(counts) == 1:
-        return mx.repeat(x, counts[0], at)
-    if len(counts) != x.shape[at]:
-        raise ValueError(f"repeat_interleave: {x.shape[at]} repeats are needed for dim {dim}, got {len(counts)}")
-    return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), at)
-
-
-def _listed(where: str, tensors: Any) -> list[mx.array]:
-    if isinstance(tensors, mx.array):
-        tensors = [tensors[i] for i in range(tensors.shape[0])]
-    found = [array(where, one, "tensors") for one in tensors]
-    if not found:
-        raise ValueError(f"{where}: at least one tensor is needed")
-    return promoted(*found)
-
-
-@op
-def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors one behind the other along ``dim``; all other sizes must agree."""
-    found = _listed("cat", tensors)
-    found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, an empty vector fits anything
-    if found[0].ndim == 0:
-        raise ValueError("cat: tensors without dimensions cannot be joined; use stack")
-    return _joined("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
-
-
-def _joined(where: str, found: list[mx.array], at: int) -> mx.array:
-    first = found[0].shape
-    for i, one in enumerate(found):
-        if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
-            raise ValueError(
-                f"{where}: all shapes must agree except in dim {at}, got {first} and {one.shape} (tensor {i})"
-            )
-    return mx.concatenate(found, at)
-
-
-@op
-def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors, of one shape, along a new dimension ``dim``."""
-    found = _listed("stack", tensors)
-    for i, one in enumerate(found):
-        if one.shape != found[0].shape:
-            raise ValueError(f"stack: all shapes must agree, got {found[0].shape} and {one.shape} (tensor {i})")
-    return mx.stack(found, _checks.dim("stack", axis if axis is not None else dim, found[0].ndim + 1))
-
-
-@op
-def hstack(tensors: Tensors) -> mx.array:
-    """``cat`` along the second dimension, of vectors along the first."""
-    found = [at_least_1d(one) for one in _listed("hstack", tensors)]
-    return _joined("hstack", found, 0 if found[0].ndim == 1 else 1)
-
-
-@op
-def vstack(tensors: Tensors) -> mx.array:
-    """``cat`` along the first dimension; vectors are rows."""
-    return _joined("vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _listed("vstack", tensors)], 0)
-
-
-@view_op
-def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
-    """Pieces of ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
-    x = array("split", x)
-    at = one_axis("split", x, axis if axis is not None else dim)
-    length = x.shape[at]
-    if isinstance(split_size, list | tuple):
-        pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
-        if sum(pieces) != length:
-            raise ValueError(
-                f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of {x.shape}"
-            )
-    else:
-        size = _checks.integer("split", "split_size", split_size, 0 if length == 0 else 1)
-        pieces = [min(size, length - start) for start in range(0, length, size or 1)] or [0]
-    return _pieces(x, pieces, at)
-
-
-def _pieces(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]:
-    if len(lengths) == 1:
-        return (x,)
-    stops, total = [], 0
-    for length in lengths[:-1]:
-        total += length
-        stops.append(total)
-    return tuple(mx.split(x, stops, dim))
-
-
-@view_op
-def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
-    """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
-    x = array("chunk", x)
-    at = _checks.dim("chunk", dim, x.ndim)
-    count = _checks.integer("chunk", "chunks", chunks, 1)
-    length = x.shape[at]
-    if length == 0:
-        return tuple(x for _ in range(count))
-    size = -(-length // count)
-    return _pieces(x, [min(size, length - start) for start in range(0, length, size)], at)
-
-
-@view_op
-def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
-    """All slices along ``dim``, without that dimension."""
-    x = array("unbind", x)
-    if x.ndim == 0:
-        raise ValueError("unbind: a tensor without dimensions has no slices")
-    at = _checks.dim("unbind", dim, x.ndim)
-    return tuple(mx.squeeze(one, at) for one in _pieces(x, [1] * x.shape[at], at)) if x.shape[at] else ()
 
 
 @op
@@ -603,4 +449,3 @@ def contiguous(x: TensorLike) -> mx.array:
 
 swapaxes = swapdims = transpose
 moveaxis = movedim
-concat = concatenate = cat

@@ -10,7 +10,10 @@ from lucid import _views, ops, tape
 from tests.checking import flat
 from tests.reference.case import load
 
-FAMILIES = ["arithmetic", "comparison", "elementwise", "indexing", "matrix", "reduction", "shape", "sorting"]
+FAMILIES = [
+    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "reduction", "shape",
+    "sorting",
+]  # fmt: skip
 
 
 class Noting:

@@ -1,0 +1,172 @@
+"""Gather and scatter: read and write along one dimension, at positions given by an integer tensor."""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from lucid import _checks
+from lucid.ops._common import array, at_least_1d, index_array
+from lucid.ops._types import TensorLike
+from lucid.tape import op
+
+
+def _along(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
+    x = at_least_1d(x)
+    index = at_least_1d(index_array(where, index))
+    at = _checks.dim(where, dim, x.ndim)
+    if index.ndim != x.ndim:
+        raise ValueError(f"{where}: index must have the {x.ndim} dimensions of the input, got shape {index.shape}")
+    return x, index, at
+
+
+@op
+def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
+    """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and so on.
+
+    In the other dimensions ``index`` may be smaller than ``x``.
+    """
+    x = array("gather", x)
+    scalar = x.ndim == 0 and array("gather", index).ndim == 0
+    x, index, at = _along("gather", x, dim, index)
+    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
+        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
+    if index.size == 0:
+        return mx.zeros(index.shape, x.dtype)
+    x = x[tuple(slice(None) if d == at else slice(0, n) for d, n in enumerate(index.shape))]
+    found = mx.take_along_axis(x, index, at)
+    return found.reshape(()) if scalar else found
+
+
+@op
+def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
+    """``gather`` where the other dimensions broadcast; without ``dim`` from the flattened tensor."""
+    x = array("take_along_dim", x)
+    dim = axis if dim is None else dim
+    if dim is None:
+        return mx.take(x.reshape(-1), index_array("take_along_dim", indices, "indices").reshape(-1))
+    x, index, at = _along("take_along_dim", x, dim, indices)
+    shapes = [(*one.shape[:at], 1, *one.shape[at + 1 :]) for one in (x, index)]
+    common = _checks.broadcast_shapes("take_along_dim", *shapes)
+    x = mx.broadcast_to(x, (*common[:at], x.shape[at], *common[at + 1 :]))
+    index = mx.broadcast_to(index, (*common[:at], index.shape[at], *common[at + 1 :]))
+    return mx.take_along_axis(x, index, at) if index.size else mx.zeros(index.shape, x.dtype)
+
+
+def _scattered(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
+    x = array(where, x)
+    shape = x.shape
+    x, index, at = _along(where, x, dim, index)
+    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
+        raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
+    if isinstance(src, mx.array | np.ndarray | list | tuple):
+        src = at_least_1d(array(where, src, "src"))
+        if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
+            raise ValueError(f"{where}: src of shape {src.shape} is smaller than index of shape {index.shape}")
+        if src.dtype != x.dtype:
+            raise TypeError(
+                f"{where}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
+                f"got {_checks.dtype_name(src.dtype)}"
+            )
+        src = src[tuple(slice(0, n) for n in index.shape)]
+    else:
+        src = mx.full(index.shape, src, x.dtype)
+    if index.size == 0:
+        return x.reshape(shape)
+    grid = [
+        index if d == at else mx.arange(n).reshape([-1 if e == d else 1 for e in range(index.ndim)])
+        for d, n in enumerate(index.shape)
+    ]
+    if mode == "add":
+        return x.at[tuple(grid)].add(src).reshape(shape)
+    if mode == "multiply":
+        return x.at[tuple(grid)].multiply(src).reshape(shape)
+    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy[tuple(grid)] = src
+    return copy.reshape(shape)
+
+
+@op
+def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, reduce: str | None = None) -> mx.array:
+    """``x`` with ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, and so on; ``src`` is a tensor or a number.
+
+    ``reduce`` "add" or "multiply" combines with what is there.
+    """
+    if reduce is not None:
+        _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
+    return _scattered("scatter", x, dim, index, src, reduce or "set")
+
+
+@op
+def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
+    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and so on."""
+    return _scattered("scatter_add", x, dim, index, src, "add")
+
+
+def _vector(where: str, index: Any) -> mx.array:
+    index = index_array(where, index)
+    if index.ndim > 1:
+        raise ValueError(f"{where}: index must be a vector, got shape {index.shape}")
+    return at_least_1d(index)
+
+
+@op
+def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
+    """The slices of ``x`` along ``dim`` that the vector ``index`` names."""
+    x = array("index_select", x)
+    scalar, x = x.ndim == 0, at_least_1d(x)
+    at = _checks.dim("index_select", dim, x.ndim)
+    index = _vector("index_select", index)
+    found = mx.take(x, index, at) if index.size else x[(slice(None),) * at + (slice(0, 0),)]
+    return found.reshape(()) if scalar else found
+
+
+def _indexed(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
+    x = array(where, x)
+    at = _checks.dim(where, dim, x.ndim)
+    index = _vector(where, index)
+    source = array(where, source, "source")
+    wanted = (*x.shape[:at], index.size, *x.shape[at + 1 :])
+    if mode != "fill" and source.shape != wanted:
+        raise ValueError(f"{where}: source must have shape {wanted}, got {source.shape}")
+    if index.size == 0 or x.size == 0:
+        return x
+    place = (slice(None),) * at + (index,)
+    if mode == "add":
+        return x.at[place].add(source)
+    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy[place] = mx.broadcast_to(source.astype(x.dtype), wanted)
+    return copy
+
+
+@op
+def index_add(x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``x`` with the slices of ``alpha * source`` along ``dim`` added to those that ``index`` names."""
+    source = array("index_add", source, "source")
+    return _indexed("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
+
+
+@op
+def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
+    """``x`` with the slices along ``dim`` that ``index`` names replaced by those of ``source``."""
+    return _indexed("index_copy", x, dim, index, source, "set")
+
+
+@op
+def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
+    """``x`` with the slices along ``dim`` that ``index`` names filled with ``value``, one number."""
+    value = array("index_fill", value, "value")
+    if value.ndim:
+        raise ValueError(f"index_fill: value must be one number, got shape {value.shape}")
+    return _indexed("index_fill", x, dim, index, value, "fill")
+
+
+@op
+def take(x: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
+    """The values of the flattened tensor at ``index``, in its shape; with NumPy's ``axis``, slices along it."""
+    x = array("take", x)
+    index = index_array("take", index)
+    dim = axis if dim is None else dim
+    at = 0 if dim is None else _checks.dim("take", dim, x.ndim)
+    x = x.reshape(-1) if dim is None else x
+    return mx.take(x, index, at) if index.size else mx.zeros((*x.shape[:at], *index.shape, *x.shape[at + 1 :]), x.dtype)

@@ -1,0 +1,81 @@
+"""Gather and scatter agree with PyTorch, and say what does not fit."""
+
+import pytest
+
+import lucid
+from tests.checking import check, recorded
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("ops_gather_scatter"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
+
+
+def test_take_has_numpys_axis():
+    x = lucid.arange(6).reshape(2, 3)
+    assert lucid.take(x, [2, 0], axis=1).tolist() == [[2, 0], [5, 3]]
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (
+            lambda x: x.gather(0, lucid.tensor([0])),
+            ValueError,
+            r"gather: index must have the 2 dimensions of the input, got shape \(1,\)",
+        ),
+        (lambda x: x.gather(0, lucid.ones(1, 1)), TypeError, "gather: index must hold integers, got float32"),
+        (
+            lambda x: x.gather(0, lucid.zeros(1, 4, dtype="int64")),
+            ValueError,
+            r"gather: index of shape \(1, 4\) is larger than \(2, 3\) outside dim 0",
+        ),
+        (lambda x: x.gather(2, lucid.tensor([[0]])), IndexError, r"gather: dim must be in \[-2, 1\]"),
+        (
+            lambda x: x.scatter(0, lucid.tensor([[0, 1]]), lucid.ones(1, 1)),
+            ValueError,
+            r"scatter: src of shape \(1, 1\) is smaller than index of shape \(1, 2\)",
+        ),
+        (
+            lambda x: x.scatter(0, lucid.tensor([[0]]), lucid.arange(1).reshape(1, 1)),
+            TypeError,
+            "scatter: src must have the dtype of the input, float32, got int64",
+        ),
+        (
+            lambda x: x.scatter(0, lucid.tensor([[0]]), 1.0, reduce="max"),
+            ValueError,
+            "scatter: reduce must be 'add' or 'multiply', got 'max'",
+        ),
+        (
+            lambda x: x.scatter_add(0, lucid.zeros(1, 4, dtype="int64"), lucid.ones(1, 4)),
+            ValueError,
+            "scatter_add: index of shape",
+        ),
+        (
+            lambda x: x.index_select(0, lucid.tensor([[0]])),
+            ValueError,
+            r"index_select: index must be a vector, got shape \(1, 1\)",
+        ),
+        (lambda x: x.index_select(0, [0.5]), TypeError, "index_select: index must hold integers, got float32"),
+        (
+            lambda x: x.index_add(0, [0], lucid.ones(2, 3)),
+            ValueError,
+            r"index_add: source must have shape \(1, 3\), got \(2, 3\)",
+        ),
+        (
+            lambda x: x.index_copy(1, [0, 1], lucid.ones(2, 3)),
+            ValueError,
+            r"index_copy: source must have shape \(2, 2\), got \(2, 3\)",
+        ),
+        (
+            lambda x: x.index_fill(0, [0], lucid.ones(2)),
+            ValueError,
+            r"index_fill: value must be one number, got shape \(2,\)",
+        ),
+        (lambda x: x.take(lucid.tensor([True])), TypeError, "take: index must hold integers, got bool"),
+        (lambda x: lucid.take_along_dim(x, lucid.zeros(3, 1, dtype="int64"), 1), ValueError, r"take_along_dim: shapes"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+    with pytest.raises(error, match=message):
+        use(lucid.ones(2, 3))

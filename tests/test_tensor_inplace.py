@@ -1,0 +1,76 @@
+"""In-place methods and operators."""
+
+import numpy as np
+import pytest
+
+import lucid
+
+
+def test_writing_into_plain_tensors():
+    t = lucid.zeros(2, 3)
+    t[0] = 1
+    t[:, 1] = lucid.tensor([5.0, 6.0])
+    t[1, -1] = np.float32(7)
+    assert t.tolist() == [[1, 5, 1], [0, 6, 7]]
+    t[t > 5] = -1
+    assert t.tolist() == [[1, 5, 1], [0, -1, -1]]
+    t += 1
+    t *= 2
+    t -= 1
+    t /= 1
+    assert t.tolist() == [[3, 11, 3], [1, -1, -1]]
+    assert t.fill_(2).sub_(1).mul_(4).div_(2).add_(1, alpha=3).tolist() == [[5] * 3] * 2
+    assert t.zero_().copy_(lucid.arange(3)).tolist() == [[0, 1, 2]] * 2
+    i = lucid.arange(3)
+    i[0] = 7.9
+    assert i.dtype == lucid.int64 and i.tolist() == [7, 1, 2]
+
+
+def test_writing_into_a_computed_tensor_is_recorded():
+    x = lucid.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    w = lucid.tensor([10.0], requires_grad=True)
+    y = x * x
+    z = y.sum()  # recorded before the write: it keeps the old value
+    y[1:2] = w * 2
+    (y * y).sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [4.0, 0.0, 108.0]
+    assert w.grad.tolist() == [80.0]
+    x.grad = None
+    z.backward()
+    assert x.grad.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_a_plain_tensor_starts_to_require_grad_when_such_a_value_is_written():
+    x = lucid.tensor([2.0], requires_grad=True)
+    out = lucid.zeros(3)
+    out[0] = x[0] * 3
+    out.sum().backward()
+    assert x.grad.tolist() == [3.0]
+
+
+def test_writing_that_would_corrupt_the_record_is_refused():
+    w = lucid.ones(3, requires_grad=True)
+    for write in (lambda: w.__setitem__(0, 1), lambda: w.add_(1), lambda: w.__iadd__(1), w.zero_):
+        with pytest.raises(RuntimeError, match=r"leaf that requires grad.*no_grad"):
+            write()
+    y = w * 2
+    with lucid.no_grad(), pytest.raises(RuntimeError, match="computed by 'mul'.*detach"):
+        y[0] = 1
+    with lucid.no_grad():
+        w -= 0.5
+        w[0] = 9
+    assert w.tolist() == [9, 0.5, 0.5] and w.is_leaf and w.requires_grad
+
+
+def test_writing_cannot_change_the_shape():
+    t = lucid.zeros(3)
+    with pytest.raises(ValueError, match=r"\+=: a tensor of shape \(3,\) cannot hold a result of shape \(2, 3\)"):
+        t += lucid.ones(2, 3)
+
+
+def test_data_replaces_the_value_of_a_parameter():
+    w = lucid.ones(2, requires_grad=True)
+    w.data = w.data * 3
+    assert w.tolist() == [3, 3] and w.requires_grad and w.is_leaf
+    w.data -= 1
+    assert w.tolist() == [2, 2]
