@@ -9,8 +9,8 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.depthwise_conv2d import gradients as depthwise_gradients
+from lucid.kernels import depthwise_conv2d
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, check_kernel_size
 from lucid.ops._common import real
 from lucid.ops._convolve import convolve, convolve_whole, padded
 from lucid.ops._types import TensorLike
@@ -18,25 +18,6 @@ from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
 
 Ints = int | tuple[int, ...] | list[int]
-
-
-def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Rows before and behind that keep the size at stride 1; the odd one goes behind, as in PyTorch."""
-    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    return [(total // 2, total - total // 2) for total in totals]
-
-
-def _padding(
-    where: str, padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> list[tuple[int, int]]:
-    if isinstance(padding, str):
-        _checks.one_of(where, "padding", padding, ("same", "valid"))
-        if padding == "valid":
-            return [(0, 0)] * len(kernel)
-        if any(one != 1 for one in stride):
-            raise ValueError(f"{where}: padding 'same' needs stride 1, got {stride}")
-        return same_padding(kernel, dilation)
-    return [(one, one) for one in _checks.tuple_of(where, "padding", padding, len(kernel), 0)]
 
 
 def _operands(
@@ -50,8 +31,6 @@ def _operands(
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
     _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
     _checks.rank(where, "weight", weight.shape, ndim + 2)
-    if 0 in weight.shape[2:]:
-        raise ValueError(f"{where}: weight must have at least one tap, got shape {weight.shape}")
     alone = x.ndim == ndim + 1
     if alone:
         x = x[None]
@@ -80,46 +59,30 @@ def _conv(
 ) -> mx.array:  # fmt: skip
     x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
-    stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
-    dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
-    filters, kernel = weight.shape[0], weight.shape[2:]
-    pads = _padding(where, padding, kernel, stride, dilation)
+    filters = weight.shape[0]
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
-    space = x.shape[1:-1]
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    reach = []  # rows of the padded input under some window
-    for size, extent, step, (low, high) in zip(space, extents, stride, pads, strict=True):
-        if size + low + high < extent:
-            raise ValueError(
-                f"{where}: the kernel covers {extent}, more than the padded input of {size + low + high}, "
-                f"for kernel {kernel}, dilation {dilation} and input {space}"
-            )
-        reach.append((size + low + high - extent) // step * step + extent)
+    geometry = Geometry.checked(where, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
-        counts = [(r - extent) // step + 1 for r, extent, step in zip(reach, extents, stride, strict=True)]
-        return _result(_nothing(x, weight, bias, (x.shape[0], *counts, filters)), alone, data_format)
-    if groups == x.shape[-1] == filters:
-        return _result(_depthwise(x, weight, bias, stride, pads, dilation), alone, data_format)
-    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, reach, pads, strict=True)]
-    y = convolve(x, weight, stride, pads, dilation, groups)
-    return _result(y if bias is None else y + bias, alone, data_format)
+        y = _empty_sum(x, weight, bias, (x.shape[0], *geometry.output, filters))
+    elif groups == x.shape[-1] == filters:
+        y = _depthwise(x, weight, bias, geometry)
+    else:
+        y = convolve(x, weight, geometry, groups)
+        y = y if bias is None else y + bias
+    return _result(y, alone, data_format)
 
 
-def _nothing(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+def _empty_sum(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
     """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
     y = mx.zeros(shape, mx.result_type(x, weight))
     return y if bias is None else y + bias
 
 
-def _depthwise(
-    x: mx.array, weight: mx.array, bias: mx.array | None, stride: tuple[int, ...], pads: list[tuple[int, int]],
-    dilation: tuple[int, ...],
-) -> mx.array:  # fmt: skip
+def _depthwise(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
     if x.ndim == 4:
-        return depthwise_conv2d(x, weight, bias, stride, pads, dilation)
+        return depthwise_conv2d.forward(x, weight, bias, geometry)
     # A signal is an image of one row.
-    image, taps = mx.expand_dims(x, 1), mx.expand_dims(weight, 2)
-    y = depthwise_conv2d(image, taps, bias, (1, *stride), [(0, 0), *pads], (1, *dilation))
+    y = depthwise_conv2d.forward(mx.expand_dims(x, 1), mx.expand_dims(weight, 2), bias, geometry.with_height())
     return mx.squeeze(y, 1)
 
 
@@ -148,9 +111,8 @@ def _conv2d_vjp(
         x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)
     if not groups == x.shape[-1] == weight.shape[0]:
         return None
-    stride, dilation = (_checks.pair("conv2d", "", one) for one in (stride, dilation))
-    pads = _padding("conv2d", padding, weight.shape[2:], stride, dilation)
-    found = depthwise_gradients(x, weight, cotangent, stride, pads, dilation)
+    geometry = Geometry.checked("conv2d", x.shape[1:3], weight.shape[2:], stride, padding, dilation)
+    found = depthwise_conv2d.gradients(cotangent, x, weight, geometry)
     if found is None:
         return None
     d_x, d_weight, d_bias = found
@@ -197,6 +159,7 @@ def _conv_transpose(
     padding = _checks.tuple_of(where, "padding", padding, ndim, 0)
     extra = _checks.tuple_of(where, "output_padding", output_padding, ndim, 0)
     channels, per_group, *kernel = weight.shape
+    check_kernel_size(where, kernel)
     filters = per_group * groups
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
@@ -208,7 +171,7 @@ def _conv_transpose(
     if min(sizes) < 1:
         raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(whole)}")
     if x.size == 0 or weight.size == 0:
-        return _result(_nothing(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
+        return _result(_empty_sum(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
     y = padded(
         convolve_whole(x, weight, stride, dilation, groups),
         [(-p, more) for p, more in zip(padding, after, strict=True)],

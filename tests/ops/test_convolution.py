@@ -79,12 +79,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 2, 2, 8), ones(3, 2, 3, 3)),
             ValueError,
-            "conv2d: the kernel covers 3, more than the padded input of 2, for kernel .3, 3.",
+            "conv2d: the kernel covers 3x3, more than the padded input of 2x8, for kernel .3, 3.",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 5, 5), ones(1, 1, 3, 3), dilation=3),
             ValueError,
-            "conv2d: the kernel covers 7, more than the padded input of 5",
+            "conv2d: the kernel covers 7x7, more than the padded input of 5x5, for kernel .3, 3., dilation .3, 3.",
         ),
         (
             lambda: F.conv2d(ones(4, 4), ones(1, 1, 3, 3)),
@@ -140,7 +140,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 0, 3)),
             ValueError,
-            r"conv2d: weight must have at least one tap, got shape \(1, 1, 0, 3\)",
+            r"conv2d: the kernel size must be at least 1, got \(0, 3\)",
+        ),
+        (
+            lambda: F.conv_transpose2d(ones(1, 1, 4, 4), ones(1, 1, 3, 0)),
+            ValueError,
+            r"conv_transpose2d: the kernel size must be at least 1, got \(3, 0\)",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(3, 2, 3, 3)),

@@ -1,5 +1,5 @@
-"""Depthwise two-dimensional convolution; start reading in ``dispatch.py``."""
+"""Depthwise two-dimensional convolution. ``dispatch.py`` describes how it is computed and differentiated."""
 
-from lucid.kernels.depthwise_conv2d.dispatch import depthwise_conv2d, gradients
+from lucid.kernels.depthwise_conv2d.dispatch import depthwise_conv2d, forward, gradients
 
-__all__ = ["depthwise_conv2d", "gradients"]
+__all__ = ["depthwise_conv2d", "forward", "gradients"]

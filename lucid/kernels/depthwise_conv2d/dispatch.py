@@ -25,9 +25,9 @@ from lucid import _checks, _device
 from lucid.kernels.choice import reference_is_forced
 from lucid.kernels.custom_vjp import custom_vjp
 from lucid.kernels.depthwise_conv2d import launch, position_matrices, shifted_sums
-from lucid.kernels.depthwise_conv2d.geometry import Geometry, Pair
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
-_WHERE = "depthwise_conv2d"
+_CALLER = "depthwise_conv2d"
 _MAPS: dict[str, Any] = {
     "shifted_sums": shifted_sums,
     "position_matrices": position_matrices,
@@ -55,31 +55,36 @@ def depthwise_conv2d(
         ValueError: shapes do not belong together, or the kernel is larger than the padded input.
         TypeError: an array is no ``mx.array`` or holds no floating-point numbers.
     """
-    geometry = _geometry(x, weight, bias, stride, padding, dilation)
+    _check_arrays(x, weight, bias)
+    return forward(
+        x, weight, bias, Geometry.checked(_CALLER, x.shape[1:3], weight.shape[2:], stride, padding, dilation)
+    )
+
+
+def forward(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
+    """``depthwise_conv2d`` of arrays whose sizes ``geometry`` holds; nothing is validated again."""
     dtype = mx.result_type(x, weight) if bias is None else mx.result_type(x, weight, bias)
     x, weight, bias = x.astype(dtype), weight.astype(dtype), None if bias is None else bias.astype(dtype)
     version = implementation(x.shape, dtype, geometry)
     if version == "reference":
         return reference(x, weight, bias, geometry)
     taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
-    forward = _forward(geometry, bias is not None, version)
-    return forward(x, taps) if bias is None else forward(x, taps, bias)
+    convolution = _forward(geometry, bias is not None, version)
+    return convolution(x, taps) if bias is None else convolution(x, taps, bias)
 
 
 def gradients(
-    x: mx.array, weight: mx.array, cotangent: mx.array, stride: Any, padding: Any, dilation: Any
+    cotangent: mx.array, x: mx.array, weight: mx.array, geometry: Geometry
 ) -> tuple[mx.array, mx.array, mx.array] | None:
-    """The gradients of x, weight and bias from that of the output, all of one dtype; None where MLX derives them.
+    """The gradients of x, weight and bias, given that of the output; None where MLX derives them.
 
-    The arguments are those of ``depthwise_conv2d``, which has checked them.
+    All arrays have one dtype.
     """
-    geometry = _geometry(x, weight, None, stride, padding, dilation)
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
     taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
-    d_x = _input_gradient(geometry, version)(cotangent, taps)
-    d_taps, d_bias = _weight_gradient(geometry, version)(x, cotangent)
+    d_x, d_taps, d_bias = _forward(geometry, True, version).vjp(cotangent, x, taps)
     return d_x, mx.expand_dims(d_taps.transpose(2, 0, 1), 1), d_bias
 
 
@@ -170,51 +175,21 @@ def _weight_gradient(geometry: Geometry, version: str) -> custom_vjp:
     return custom_vjp(weight_gradient, vjp)
 
 
-def _geometry(x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
+def _check_arrays(x: Any, weight: Any, bias: Any) -> None:
     for name, array in (("x", x), ("weight", weight), ("bias", bias)):
         if array is None and name == "bias":
             continue
         if not isinstance(array, mx.array):
-            raise TypeError(f"{_WHERE}: {name} must be an mx.array, got {type(array).__name__}")
+            raise TypeError(f"{_CALLER}: {name} must be an mx.array, got {type(array).__name__}")
         if array.dtype not in _FLOATS:
-            raise TypeError(f"{_WHERE}: {name} must hold floating-point numbers, got {_checks.dtype_name(array.dtype)}")
-    _checks.rank(_WHERE, "x", x.shape, 4, "(N, H, W, C)")
-    _checks.rank(_WHERE, "weight", weight.shape, 4, "(C, 1, KH, KW)")
+            dtype = _checks.dtype_name(array.dtype)
+            raise TypeError(f"{_CALLER}: {name} must hold floating-point numbers, got {dtype}")
+    _checks.rank(_CALLER, "x", x.shape, 4, "(N, H, W, C)")
+    _checks.rank(_CALLER, "weight", weight.shape, 4, "(C, 1, KH, KW)")
     channels, filters = x.shape[3], weight.shape[0]
     if channels != filters:
-        raise ValueError(f"{_WHERE}: x has {channels} channels but weight has {filters} filters")
+        raise ValueError(f"{_CALLER}: x has {channels} channels but weight has {filters} filters")
     if weight.shape[1] != 1:
-        raise ValueError(f"{_WHERE}: weight must have shape (C, 1, KH, KW), got {tuple(weight.shape)}")
-    if 0 in weight.shape[2:]:
-        raise ValueError(f"{_WHERE}: weight must have at least one tap, got {tuple(weight.shape)}")
+        raise ValueError(f"{_CALLER}: weight must have shape (C, 1, KH, KW), got {tuple(weight.shape)}")
     if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"{_WHERE}: bias must have shape ({channels},), got {tuple(bias.shape)}")
-    geometry = Geometry(
-        size=(x.shape[1], x.shape[2]),
-        kernel=(weight.shape[2], weight.shape[3]),
-        stride=_checks.pair(_WHERE, "stride", stride, 1),
-        padding=_padding(padding),
-        dilation=_checks.pair(_WHERE, "dilation", dilation, 1),
-    )
-    if min(geometry.output) < 1:
-        (kh, kw), (height, width) = geometry.extent, geometry.size
-        (top, bottom), (left, right) = geometry.padding
-        raise ValueError(
-            f"{_WHERE}: the kernel covers {kh}x{kw}, more than the padded input of "
-            f"{height + top + bottom}x{width + left + right}"
-        )
-    return geometry
-
-
-def _padding(padding: Any) -> tuple[Pair, Pair]:
-    if (
-        isinstance(padding, Sequence)
-        and not isinstance(padding, str)
-        and any(isinstance(one, Sequence) for one in padding)
-    ):
-        if len(padding) != 2:
-            raise ValueError(f"{_WHERE}: padding must be ((top, bottom), (left, right)), got {padding!r}")
-        rows, columns = (_checks.pair(_WHERE, "padding", one, 0) for one in padding)
-        return rows, columns
-    high, wide = _checks.pair(_WHERE, "padding", padding, 0)
-    return (high, high), (wide, wide)
+        raise ValueError(f"{_CALLER}: bias must have shape ({channels},), got {tuple(bias.shape)}")

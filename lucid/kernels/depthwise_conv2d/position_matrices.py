@@ -24,7 +24,7 @@ from functools import lru_cache
 import mlx.core as mx
 import numpy as np
 
-from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, Sizes
 
 _MOST_POSITIONS = 64
 _MOST_PLACES = 2**20  # taps * input positions * output positions: 4 MiB in float32
@@ -64,7 +64,7 @@ def _rows(images: mx.array) -> mx.array:
     return wide.reshape(images.shape[0], -1, images.shape[3]).transpose(2, 0, 1)
 
 
-def _from_rows(rows: mx.array, size: tuple[int, int]) -> mx.array:
+def _from_rows(rows: mx.array, size: Sizes) -> mx.array:
     channels, images, _ = rows.shape
     return rows.transpose(1, 2, 0).reshape(images, *size, channels)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from lucid.kernels.depthwise_conv2d.geometry import Geometry, Pair
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, Sizes
 
 # Taps fused into one compiled pass. MLX fuses at most 24 arrays and 11 operations in a row: 2 * 7 + 1 arrays.
 _FUSED_TAPS = 7
@@ -123,11 +123,11 @@ def _accumulator(array: mx.array) -> mx.Dtype:
     return array.dtype if array.dtype == mx.float64 else mx.float32
 
 
-def _zeros(like: mx.array, size: Pair, dtype: mx.Dtype) -> mx.array:
+def _zeros(like: mx.array, size: Sizes, dtype: mx.Dtype) -> mx.array:
     return mx.zeros((like.shape[0], *size, like.shape[3]), dtype)
 
 
-def _window(x: mx.array, rows: Pair, columns: Pair) -> mx.array:
+def _window(x: mx.array, rows: tuple[int, int], columns: tuple[int, int]) -> mx.array:
     """Rows and columns from first to before last of x (N, H, W, C); what lies outside of it is zero."""
     spans = [(0, x.shape[0]), rows, columns, (0, x.shape[3])]
     kept = tuple(slice(min(max(a, 0), size), min(max(b, 0), size)) for (a, b), size in zip(spans, x.shape, strict=True))

@@ -161,7 +161,7 @@ def test_empty_batch():
             r"weight must have shape \(C, 1, KH, KW\), got \(8, 2, 3, 3\)",
         ),
         ({"weight": mx.zeros((8, 3, 3))}, ValueError, "weight must have 4 dimensions"),
-        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, "weight must have at least one tap"),
+        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, r"the kernel size must be at least 1, got \(0, 3\)"),
         ({"x": mx.zeros((5, 5, 8))}, ValueError, r"x must have 4 dimensions \(N, H, W, C\), got \(5, 5, 8\)"),
         ({"x": np.zeros((1, 5, 5, 8))}, TypeError, "x must be an mx.array, got ndarray"),
         ({"x": mx.zeros((1, 5, 5, 8), mx.int32)}, TypeError, "x must hold floating-point numbers, got int32"),
