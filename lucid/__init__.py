@@ -49,7 +49,19 @@ from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from lucid.ops import *
+from lucid.ops.activation import log_softmax as log_softmax
+from lucid.ops.activation import relu as relu
+from lucid.ops.activation import softmax as softmax
+from lucid.ops.arithmetic import *
+from lucid.ops.comparison import *
+from lucid.ops.elementwise import *
+from lucid.ops.gather_scatter import *
+from lucid.ops.indexing import *
+from lucid.ops.joining import *
+from lucid.ops.matrix import *
+from lucid.ops.reduction import *
+from lucid.ops.shape import *
+from lucid.ops.sorting import *
 from lucid.random import (
     bernoulli,
     initial_seed,

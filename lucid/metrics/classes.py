@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, solid
+from lucid.ops._common import FLOATING, array, compact_if_empty
 
 
 class Samples(NamedTuple):
@@ -75,7 +75,7 @@ def _rows(where: str, name: str, x: mx.array) -> mx.array:
 
 def _counted(logits: mx.array | None, classes: mx.array, target: mx.array, ignore_index: int | None) -> Samples:
     counted = mx.ones(target.shape, mx.bool_) if ignore_index is None else target != ignore_index
-    return Samples(logits, classes, target, solid(counted))
+    return Samples(logits, classes, target, compact_if_empty(counted))
 
 
 def checked_ignore_index(where: str, value: Any) -> int | None:

@@ -49,12 +49,12 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
         ) from None
 
 
-def solid(x: mx.array) -> mx.array:
+def compact_if_empty(x: mx.array) -> mx.array:
     """``x``, laid out anew if it is empty: MLX's sums over an empty array that was transposed may never end."""
     return x if x.size else mx.zeros(x.shape, x.dtype)
 
 
-def of_nothing(x: mx.array, axis: Any, keepdims: bool, value: float) -> mx.array:
+def empty_reduction(x: mx.array, axis: Any, keepdims: bool, value: float) -> mx.array:
     """What a reduction of an empty ``x`` gives: ``value`` in the shape that is left."""
     dims = range(x.ndim) if axis is None else [d % x.ndim for d in ((axis,) if isinstance(axis, int) else axis)]
     shape = [1 if d in dims else size for d, size in enumerate(x.shape) if keepdims or d not in dims]
@@ -63,12 +63,12 @@ def of_nothing(x: mx.array, axis: Any, keepdims: bool, value: float) -> mx.array
 
 def total(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
     """``mx.sum``, which on the CPU may never end for an empty array."""
-    return mx.sum(x, axis, keepdims) if x.size else of_nothing(x, axis, keepdims, 0)
+    return mx.sum(x, axis, keepdims) if x.size else empty_reduction(x, axis, keepdims, 0)
 
 
 def average(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
     """``mx.mean``, which on the CPU may never end for an empty array; NaN of nothing."""
-    return mx.mean(x, axis, keepdims) if x.size else of_nothing(x, axis, keepdims, math.nan)
+    return mx.mean(x, axis, keepdims) if x.size else empty_reduction(x, axis, keepdims, math.nan)
 
 
 def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
@@ -169,7 +169,7 @@ def real(where: str, value: Any, name: str = "input") -> mx.array:
     Raises:
         TypeError: it holds whole numbers or bools.
     """
-    x = solid(array(where, value, name))
+    x = compact_if_empty(array(where, value, name))
     if x.dtype not in FLOATING:
         raise TypeError(
             f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "

@@ -33,11 +33,11 @@ def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> 
     return _mlx_conv(x, mx.moveaxis(weight, 1, -1), groups, stride, margins, geometry.dilation)
 
 
-def convolve_whole(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
+def convolve_transposed(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
     """The transposed convolution of x (N, ..., C) with weight (C, O / groups, ...), with everything that it touches."""
     if set(dilation) == {1}:
         return _transposed_conv(x, weight, stride, groups)
-    return _spread_conv(x, weight, stride, dilation, groups)
+    return _dilated_input_conv(x, weight, stride, dilation, groups)
 
 
 def padded(x: mx.array, pads: Pads) -> mx.array:
@@ -63,7 +63,7 @@ def _mlx_conv(x: mx.array, taps: mx.array, groups: int, stride: Sizes, pads: Pad
     return mx.concatenate([mx.conv_general(one, own, **options) for one, own in parts], -1)
 
 
-def _whole_conv(x: mx.array, taps: mx.array, groups: int, dilation: Sizes) -> mx.array:
+def _full_conv(x: mx.array, taps: mx.array, groups: int, dilation: Sizes) -> mx.array:
     """The mathematicians' convolution: taps flipped, everything that they touch."""
     margins = [(d * (k - 1),) * 2 for k, d in zip(taps.shape[1:-1], dilation, strict=True)]
     backwards = (slice(None), *(slice(None, None, -1),) * len(margins))
@@ -135,25 +135,25 @@ def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) 
     if groups == 1 and math.prod(spans) == 1:
         y = (x.reshape(-1, channels) @ taps.reshape(-1, channels).T).reshape(n, *space, -1)
     else:
-        y = _whole_conv(x, taps, groups, (1,) * dims)
+        y = _full_conv(x, taps, groups, (1,) * dims)
     blocks = y.shape[1:-1]
     y = y.reshape(n, *blocks, groups, *stride, width)
     pairs = [axis for at in range(1, dims + 1) for axis in (at, at + dims + 1)]
     y = y.transpose(0, *pairs, dims + 1, 2 * dims + 2)
     y = y.reshape(n, *(m * s for m, s in zip(blocks, stride, strict=True)), groups * width)
-    whole = [(size - 1) * s + k for size, s, k in zip(space, stride, kernel, strict=True)]
-    return padded(y, [(0, size - had) for size, had in zip(whole, y.shape[1:-1], strict=True)])
+    full = [(size - 1) * s + k for size, s, k in zip(space, stride, kernel, strict=True)]
+    return padded(y, [(0, size - current) for size, current in zip(full, y.shape[1:-1], strict=True)])
 
 
-def _spread_conv(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
-    """With dilation: a convolution of the input spread out by the stride, with the kernel flipped."""
+def _dilated_input_conv(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
+    """With dilation: a convolution of the input dilated by the stride, with the kernel flipped."""
     channels, per_group, *kernel = weight.shape
     n, *space, _ = x.shape
     # Zeros behind every pixel but the last.
-    spread = mx.expand_dims(x, list(range(2, 2 * len(space) + 1, 2)))
-    spread = mx.pad(spread, [(0, 0), *(pair for s in stride for pair in ((0, 0), (0, s - 1))), (0, 0)])
-    spread = spread.reshape(n, *(size * s for size, s in zip(space, stride, strict=True)), channels)
-    spread = padded(spread, [(0, 1 - s) for s in stride])
+    dilated = mx.expand_dims(x, list(range(2, 2 * len(space) + 1, 2)))
+    dilated = mx.pad(dilated, [(0, 0), *(pair for s in stride for pair in ((0, 0), (0, s - 1))), (0, 0)])
+    dilated = dilated.reshape(n, *(size * s for size, s in zip(space, stride, strict=True)), channels)
+    dilated = padded(dilated, [(0, 1 - s) for s in stride])
     taps = mx.moveaxis(weight.reshape(groups, channels // groups, per_group, *kernel), 1, -1)
     taps = taps.reshape(groups * per_group, *kernel, channels // groups)
-    return _whole_conv(spread, taps, groups, dilation)
+    return _full_conv(dilated, taps, groups, dilation)

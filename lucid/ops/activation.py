@@ -11,6 +11,11 @@ from lucid.ops._common import array, at_least_1d, either, floating, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish",
+    "relu", "relu6", "silu", "softmax", "softmin", "softplus", "softsign",
+]  # fmt: skip
+
 
 @op
 def relu(x: TensorLike) -> mx.array:
@@ -72,10 +77,10 @@ def mish(x: TensorLike) -> mx.array:
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     # tanh(log(1 + e)) is n / (n + 2) with n = e (e + 2): one exponential. Above 20 it is 1 to the last digit.
     large = wide > 20
-    held = mx.where(large, 0, wide)
-    e = mx.exp(held)
+    safe = mx.where(large, 0, wide)
+    e = mx.exp(safe)
     n = e * (e + 2)
-    return mx.where(large, wide, held * (n / (n + 2))).astype(x.dtype)
+    return mx.where(large, wide, safe * (n / (n + 2))).astype(x.dtype)
 
 
 @op(autocast="float32")
@@ -140,21 +145,21 @@ def glu(x: TensorLike, dim: int = -1) -> mx.array:
 @op(autocast="float32")
 def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``exp(x) / sum(exp(x))`` along ``dim``, which must be given (-1 for the classes of (N, C))."""
-    x, at = _along("softmax", x, dim, dtype, axis)
+    x, at = _softmax_operand("softmax", x, dim, dtype, axis)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 
 
 @op(autocast="float32")
 def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``log(softmax(x, dim))`` without overflow."""
-    x, at = _along("log_softmax", x, dim, dtype, axis)
+    x, at = _softmax_operand("log_softmax", x, dim, dtype, axis)
     return log_softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
 
 
 @op(autocast="float32")
 def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
     """``softmax(-x, dim)``."""
-    x, at = _along("softmin", x, dim, dtype, None)
+    x, at = _softmax_operand("softmin", x, dim, dtype, None)
     return mx.softmax(-at_least_1d(x), at, precise=True).reshape(x.shape)
 
 
@@ -166,7 +171,7 @@ def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
     return (wide - mx.logsumexp(wide, axis, keepdims=True)).astype(x.dtype)
 
 
-def _along(where: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
+def _softmax_operand(where: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
     x = floating(where, x) if dtype is None else array(where, x).astype(_checks.dtype(where, dtype))
     dim = either(where, "dim", dim, "axis", axis)
     if dim is None:

@@ -9,6 +9,8 @@ from lucid.ops._common import array, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["embedding", "linear"]
+
 
 @op(autocast="half")
 def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:

@@ -14,6 +14,13 @@ from lucid.ops._common import FLOATING, array, arrays, binary, larger, pair, sma
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "clamp", "clip", "div", "divide", "floor_divide", "fmod", "hypot", "lerp",
+    "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "remainder", "rsub",
+    "sub", "subtract", "true_divide",
+]  # fmt: skip
+
 
 @op
 def add(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
@@ -55,7 +62,7 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     if rounding_mode is None:
         return binary("div", mx.divide, x, other)
     _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
-    _divisible("div", x, other)
+    _check_divisor("div", x, other)
     if rounding_mode == "floor":
         return binary("div", mx.floor_divide, x, other)
     x, other = arrays("div", x, other)
@@ -65,7 +72,7 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
 
 
-def _divisible(where: str, x: Any, other: Any) -> None:
+def _check_divisor(where: str, x: Any, other: Any) -> None:
     """Refuse to divide whole numbers by the number 0. The values of a tensor are not read for this."""
     if type(other) is int and other == 0 and array(where, x).dtype not in FLOATING:
         raise ZeroDivisionError(f"{where}: integers cannot be divided by 0; convert with .float() first")
@@ -74,21 +81,21 @@ def _divisible(where: str, x: Any, other: Any) -> None:
 @op
 def floor_divide(x: TensorLike, other: TensorLike) -> mx.array:
     """``x // other``, rounded down."""
-    _divisible("floor_divide", x, other)
+    _check_divisor("floor_divide", x, other)
     return binary("floor_divide", mx.floor_divide, x, other)
 
 
 @op
 def remainder(x: TensorLike, other: TensorLike) -> mx.array:
     """``x % other`` as in Python: the result has the sign of ``other``."""
-    _divisible("remainder", x, other)
+    _check_divisor("remainder", x, other)
     return binary("remainder", mx.remainder, x, other)
 
 
 @op
 def fmod(x: TensorLike, other: TensorLike) -> mx.array:
     """The remainder as in C: the result has the sign of ``x``."""
-    _divisible("fmod", x, other)
+    _check_divisor("fmod", x, other)
     x, other = arrays("fmod", x, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
@@ -203,40 +210,40 @@ def hypot(x: TensorLike, other: TensorLike) -> mx.array:
 @op
 def bitwise_and(x: TensorLike, other: TensorLike) -> mx.array:
     """``x & other`` of whole numbers or bools."""
-    return binary("bitwise_and", mx.bitwise_and, *_whole("bitwise_and", x, other))
+    return binary("bitwise_and", mx.bitwise_and, *_integers("bitwise_and", x, other))
 
 
 @op
 def bitwise_or(x: TensorLike, other: TensorLike) -> mx.array:
     """``x | other`` of whole numbers or bools."""
-    return binary("bitwise_or", mx.bitwise_or, *_whole("bitwise_or", x, other))
+    return binary("bitwise_or", mx.bitwise_or, *_integers("bitwise_or", x, other))
 
 
 @op
 def bitwise_xor(x: TensorLike, other: TensorLike) -> mx.array:
     """``x ^ other`` of whole numbers or bools."""
-    return binary("bitwise_xor", mx.bitwise_xor, *_whole("bitwise_xor", x, other))
+    return binary("bitwise_xor", mx.bitwise_xor, *_integers("bitwise_xor", x, other))
 
 
 @op
 def bitwise_not(x: TensorLike) -> mx.array:
     """``~x`` of whole numbers or bools."""
-    return mx.bitwise_invert(_whole("bitwise_not", x, False)[0])
+    return mx.bitwise_invert(_integers("bitwise_not", x, False)[0])
 
 
 @op
 def bitwise_left_shift(x: TensorLike, other: TensorLike) -> mx.array:
     """``x << other`` of whole numbers."""
-    return binary("bitwise_left_shift", mx.left_shift, *_whole("bitwise_left_shift", x, other))
+    return binary("bitwise_left_shift", mx.left_shift, *_integers("bitwise_left_shift", x, other))
 
 
 @op
 def bitwise_right_shift(x: TensorLike, other: TensorLike) -> mx.array:
     """``x >> other`` of whole numbers; the sign stays."""
-    return binary("bitwise_right_shift", mx.right_shift, *_whole("bitwise_right_shift", x, other))
+    return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", x, other))
 
 
-def _whole(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+def _integers(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = arrays(where, x, other)
     if x.dtype in FLOATING:
         raise TypeError(f"{where}: integers or bools are needed, got {_checks.dtype_name(x.dtype)}")

@@ -7,6 +7,11 @@ from lucid.ops._common import FLOATING, array, arrays, binary
 from lucid.ops._types import TensorLike
 from lucid.tape import op, unwrap
 
+__all__ = [
+    "allclose", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "le", "less", "less_equal",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal",
+]  # fmt: skip
+
 
 @op
 def eq(x: TensorLike, other: TensorLike) -> mx.array:

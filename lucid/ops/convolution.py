@@ -12,10 +12,12 @@ from lucid import _checks
 from lucid.kernels import depthwise_conv2d
 from lucid.kernels.depthwise_conv2d.geometry import Geometry, check_kernel_size
 from lucid.ops._common import real
-from lucid.ops._convolve import convolve, convolve_whole, padded
+from lucid.ops._convolve import convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
+
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 Ints = int | tuple[int, ...] | list[int]
 
@@ -31,18 +33,18 @@ def _operands(
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
     _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
     _checks.rank(where, "weight", weight.shape, ndim + 2)
-    alone = x.ndim == ndim + 1
-    if alone:
+    unbatched = x.ndim == ndim + 1
+    if unbatched:
         x = x[None]
     if data_format == "channels_first":
         x = mx.moveaxis(x, 1, -1)
-    return x, weight, bias, alone
+    return x, weight, bias, unbatched
 
 
-def _result(y: mx.array, alone: bool, data_format: str) -> mx.array:
+def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     if data_format == "channels_first":
         y = mx.moveaxis(y, -1, 1)
-    return y[0] if alone else y
+    return y[0] if unbatched else y
 
 
 def _check_channels(where: str, x: mx.array, wanted: int, filters: int, bias: mx.array | None, groups: int) -> None:
@@ -57,22 +59,22 @@ def _conv(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
     data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     filters = weight.shape[0]
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
     geometry = Geometry.checked(where, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
-        y = _empty_sum(x, weight, bias, (x.shape[0], *geometry.output, filters))
+        y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
     elif groups == x.shape[-1] == filters:
         y = _depthwise(x, weight, bias, geometry)
     else:
         y = convolve(x, weight, geometry, groups)
         y = y if bias is None else y + bias
-    return _result(y, alone, data_format)
+    return _to_layout(y, unbatched, data_format)
 
 
-def _empty_sum(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
     """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
     y = mx.zeros(shape, mx.result_type(x, weight))
     return y if bias is None else y + bias
@@ -152,7 +154,7 @@ def _conv_transpose(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, alone = _operands(where, x, weight, bias, ndim, data_format)
+    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
     stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
     dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
@@ -164,19 +166,19 @@ def _conv_transpose(
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
     check_output_padding(where, extra, stride, dilation)
-    # The whole result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
-    whole = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
+    # The full result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
+    full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]
-    sizes = [size - p + more for size, p, more in zip(whole, padding, after, strict=True)]
+    sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(whole)}")
+        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(full)}")
     if x.size == 0 or weight.size == 0:
-        return _result(_empty_sum(x, weight, bias, (x.shape[0], *sizes, filters)), alone, data_format)
+        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(
-        convolve_whole(x, weight, stride, dilation, groups),
+        convolve_transposed(x, weight, stride, dilation, groups),
         [(-p, more) for p, more in zip(padding, after, strict=True)],
     )
-    return _result(y if bias is None else y + bias, alone, data_format)
+    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
 @op(autocast="half")

@@ -11,6 +11,14 @@ from lucid.ops._common import FLOATING, array, arrays, binary, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "abs", "absolute", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "asin", "asinh", "atan", "atan2", "atanh", "ceil", "clone", "cos", "cosh", "deg2rad", "erf", "erfc", "erfinv",
+    "exp", "exp2", "expm1", "fix", "floor", "frac", "isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2",
+    "nan_to_num", "rad2deg", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square",
+    "tan", "tanh", "trunc",
+]  # fmt: skip
+
 Real = builtins.float  # the names of some types are those of operations below
 
 

@@ -10,8 +10,13 @@ from lucid.ops._common import array, at_least_1d, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "gather", "index_add", "index_copy", "index_fill", "index_select", "scatter", "scatter_add", "take",
+    "take_along_dim",
+]  # fmt: skip
 
-def _along(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
+
+def _operands(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
     x = at_least_1d(x)
     index = at_least_1d(index_array(where, index))
     at = _checks.dim(where, dim, x.ndim)
@@ -28,7 +33,7 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
-    x, index, at = _along("gather", x, dim, index)
+    x, index, at = _operands("gather", x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
         raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
     if index.size == 0:
@@ -45,7 +50,7 @@ def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *
     dim = axis if dim is None else dim
     if dim is None:
         return mx.take(x.reshape(-1), index_array("take_along_dim", indices, "indices").reshape(-1))
-    x, index, at = _along("take_along_dim", x, dim, indices)
+    x, index, at = _operands("take_along_dim", x, dim, indices)
     shapes = [(*one.shape[:at], 1, *one.shape[at + 1 :]) for one in (x, index)]
     common = _checks.broadcast_shapes("take_along_dim", *shapes)
     x = mx.broadcast_to(x, (*common[:at], x.shape[at], *common[at + 1 :]))
@@ -53,10 +58,10 @@ def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *
     return mx.take_along_axis(x, index, at) if index.size else mx.zeros(index.shape, x.dtype)
 
 
-def _scattered(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
+def _scatter(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
     x = array(where, x)
     shape = x.shape
-    x, index, at = _along(where, x, dim, index)
+    x, index, at = _operands(where, x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
         raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
     if isinstance(src, mx.array | np.ndarray | list | tuple):
@@ -94,16 +99,16 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
     """
     if reduce is not None:
         _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
-    return _scattered("scatter", x, dim, index, src, reduce or "set")
+    return _scatter("scatter", x, dim, index, src, reduce or "set")
 
 
 @op
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
     """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and so on."""
-    return _scattered("scatter_add", x, dim, index, src, "add")
+    return _scatter("scatter_add", x, dim, index, src, "add")
 
 
-def _vector(where: str, index: Any) -> mx.array:
+def _index_vector(where: str, index: Any) -> mx.array:
     index = index_array(where, index)
     if index.ndim > 1:
         raise ValueError(f"{where}: index must be a vector, got shape {index.shape}")
@@ -116,15 +121,15 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     x = array("index_select", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("index_select", dim, x.ndim)
-    index = _vector("index_select", index)
+    index = _index_vector("index_select", index)
     found = mx.take(x, index, at) if index.size else x[(slice(None),) * at + (slice(0, 0),)]
     return found.reshape(()) if scalar else found
 
 
-def _indexed(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
+def _index_write(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
     x = array(where, x)
     at = _checks.dim(where, dim, x.ndim)
-    index = _vector(where, index)
+    index = _index_vector(where, index)
     source = array(where, source, "source")
     wanted = (*x.shape[:at], index.size, *x.shape[at + 1 :])
     if mode != "fill" and source.shape != wanted:
@@ -143,13 +148,13 @@ def _indexed(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -
 def index_add(x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
     """``x`` with the slices of ``alpha * source`` along ``dim`` added to those that ``index`` names."""
     source = array("index_add", source, "source")
-    return _indexed("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
+    return _index_write("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
 
 
 @op
 def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
     """``x`` with the slices along ``dim`` that ``index`` names replaced by those of ``source``."""
-    return _indexed("index_copy", x, dim, index, source, "set")
+    return _index_write("index_copy", x, dim, index, source, "set")
 
 
 @op
@@ -158,7 +163,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
     value = array("index_fill", value, "value")
     if value.ndim:
         raise ValueError(f"index_fill: value must be one number, got shape {value.shape}")
-    return _indexed("index_fill", x, dim, index, value, "fill")
+    return _index_write("index_fill", x, dim, index, value, "fill")
 
 
 @op

@@ -17,6 +17,8 @@ from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
+
 
 class _Plan:
     """An index, sorted out: basic steps first, then arrays of integers at their places in what is left."""
@@ -32,12 +34,12 @@ class _Plan:
 
 def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
     entries = list(index) if isinstance(index, tuple) else [index]
-    entries = [_entry(where, one) for one in entries]
+    entries = [_normalize_entry(where, one) for one in entries]
     used = 0
     for one in entries:
         used += 0 if one is None or one is Ellipsis else max(one.ndim, 0) if _is_mask(one) else 1
     if sum(one is Ellipsis for one in entries) > 1:
-        raise IndexError(f"{where}: an index holds '...' once at most, got {_told(index)}")
+        raise IndexError(f"{where}: an index holds '...' once at most, got {_shown(index)}")
     if used > len(shape):
         raise IndexError(f"{where}: {used} indices are too many for shape {shape}")
     if not any(one is Ellipsis for one in entries):
@@ -58,7 +60,7 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
             if skip or position < len(entries) - 1:
                 continue
         elif isinstance(one, slice):
-            plan.basic.append(_bounds(where, one, shape[at]))
+            plan.basic.append(_normalize_slice(where, one, shape[at]))
             at, out = at + 1, out + 1
         elif isinstance(one, int):
             if not -shape[at] <= one < shape[at]:
@@ -95,7 +97,7 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
         else:
             groups.append(position)
             plan.basic.append(slice(None))
-            plan.arrays.append(_whole(where, one, shape, at))
+            plan.arrays.append(_integer_array(where, one, shape, at))
             plan.places.append(out)
             at, out = at + 1, out + 1
     plan.spread = bool(groups) and groups[-1] - groups[0] != len(groups) - 1
@@ -114,7 +116,7 @@ def _is_mask(one: Any) -> bool:
     )
 
 
-def _entry(where: str, one: Any) -> Any:
+def _normalize_entry(where: str, one: Any) -> Any:
     """An index entry as None, Ellipsis, a slice, an int, an mx.array (from a tensor) or an np.ndarray."""
     if one is None or one is Ellipsis or isinstance(one, slice | mx.array):
         return one
@@ -140,7 +142,7 @@ def _entry(where: str, one: Any) -> Any:
     return found
 
 
-def _whole(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
+def _integer_array(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
     size = shape[at]
     if isinstance(one, np.ndarray):
         wrong = (one < -size) | (one >= size)
@@ -154,7 +156,7 @@ def _whole(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
     return one
 
 
-def _bounds(where: str, one: slice, size: int) -> slice:
+def _normalize_slice(where: str, one: slice, size: int) -> slice:
     """The slice with bounds that are in range, or the whole slice."""
     if one == slice(None):
         return one
@@ -170,7 +172,7 @@ def _bounds(where: str, one: slice, size: int) -> slice:
     return slice(start, stop if stop >= 0 else None, step)
 
 
-def _told(index: Any) -> str:
+def _shown(index: Any) -> str:
     return f"{index!r:.80}"
 
 
@@ -186,7 +188,7 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
     if type(index) is int and x.ndim and -x.shape[0] <= index < x.shape[0]:  # x[i], x[0]: the common case
         return x[index]
     plan = _plan("getitem", x.shape, index)
-    x = _basic(x, plan.basic)
+    x = _index_basic(x, plan.basic)
     if not plan.arrays:
         return x
     if len(plan.arrays) == 1:
@@ -195,10 +197,10 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
         if x.shape[at] == 0 or one.size == 0:
             return mx.zeros((*x.shape[:at], *one.shape, *x.shape[at + 1 :]), x.dtype)
         return mx.take(x, one, at)
-    return _picked(x, plan)
+    return _index_with_arrays(x, plan)
 
 
-def _picked(x: mx.array, plan: _Plan) -> mx.array:
+def _index_with_arrays(x: mx.array, plan: _Plan) -> mx.array:
     """The basic result ``x``, indexed by all arrays of the plan at once."""
     shape = np.broadcast_shapes(*(one.shape for one in plan.arrays))
     rest = [at for at in range(x.ndim) if at not in plan.places]
@@ -215,7 +217,7 @@ def _picked(x: mx.array, plan: _Plan) -> mx.array:
     return mx.transpose(found, [*range(width, width + first), *range(width), *range(width + first, found.ndim)])
 
 
-def _basic(x: mx.array, steps: list[Any]) -> mx.array:
+def _index_basic(x: mx.array, steps: list[Any]) -> mx.array:
     return x if all(isinstance(one, slice) and one == slice(None) for one in steps) else x[tuple(steps)]
 
 
@@ -243,7 +245,7 @@ def _positions(shape: tuple[int, ...], plan: _Plan) -> mx.array:
     """For every element that the index picks, its position in the flattened array."""
     count = int(np.prod(shape))
     numbers = mx.arange(count, dtype=mx.uint32 if count < 2**32 else mx.int64).reshape(shape)
-    return _picked(_basic(numbers, plan.basic), plan)
+    return _index_with_arrays(_index_basic(numbers, plan.basic), plan)
 
 
 def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:

@@ -10,6 +10,11 @@ from lucid.ops._common import array, at_least_1d, one_axis, promoted, sizes
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = [
+    "cat", "chunk", "concat", "concatenate", "hstack", "repeat", "repeat_interleave", "split", "stack", "tile",
+    "unbind", "vstack",
+]  # fmt: skip
+
 Tensors = list[Any] | tuple[Any, ...]
 
 
@@ -20,7 +25,7 @@ def repeat(x: TensorLike, *repeats: Any) -> mx.array:
     counts = sizes("repeat", repeats, "repeats")
     if len(counts) < x.ndim or min(counts, default=0) < 0:
         raise ValueError(f"repeat: {x.ndim} or more repeats of at least 0 are needed for shape {x.shape}, got {counts}")
-    return _tiled(x, counts)
+    return _tile(x, counts)
 
 
 @op
@@ -30,10 +35,10 @@ def tile(x: TensorLike, *dims: Any) -> mx.array:
     counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
         raise ValueError(f"tile: dims must be at least 0, got {counts}")
-    return _tiled(x, (1,) * (x.ndim - len(counts)) + counts)
+    return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
 
 
-def _tiled(x: mx.array, counts: tuple[int, ...]) -> mx.array:
+def _tile(x: mx.array, counts: tuple[int, ...]) -> mx.array:
     shape = (1,) * (len(counts) - x.ndim) + x.shape
     x = x.reshape([one for size in shape for one in (1, size)])
     x = mx.broadcast_to(x, [one for pair in zip(counts, shape, strict=True) for one in pair])
@@ -62,7 +67,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), at)
 
 
-def _listed(where: str, tensors: Any) -> list[mx.array]:
+def _tensor_list(where: str, tensors: Any) -> list[mx.array]:
     if isinstance(tensors, mx.array):
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     found = [array(where, one, "tensors") for one in tensors]
@@ -74,14 +79,14 @@ def _listed(where: str, tensors: Any) -> list[mx.array]:
 @op
 def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     """The tensors one behind the other along ``dim``; all other sizes must agree."""
-    found = _listed("cat", tensors)
+    found = _tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, an empty vector fits anything
     if found[0].ndim == 0:
         raise ValueError("cat: tensors without dimensions cannot be joined; use stack")
-    return _joined("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
+    return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
 
 
-def _joined(where: str, found: list[mx.array], at: int) -> mx.array:
+def _concatenate(where: str, found: list[mx.array], at: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
@@ -94,7 +99,7 @@ def _joined(where: str, found: list[mx.array], at: int) -> mx.array:
 @op
 def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     """The tensors, of one shape, along a new dimension ``dim``."""
-    found = _listed("stack", tensors)
+    found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
             raise ValueError(f"stack: all shapes must agree, got {found[0].shape} and {one.shape} (tensor {i})")
@@ -104,14 +109,16 @@ def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.arra
 @op
 def hstack(tensors: Tensors) -> mx.array:
     """``cat`` along the second dimension, of vectors along the first."""
-    found = [at_least_1d(one) for one in _listed("hstack", tensors)]
-    return _joined("hstack", found, 0 if found[0].ndim == 1 else 1)
+    found = [at_least_1d(one) for one in _tensor_list("hstack", tensors)]
+    return _concatenate("hstack", found, 0 if found[0].ndim == 1 else 1)
 
 
 @op
 def vstack(tensors: Tensors) -> mx.array:
     """``cat`` along the first dimension; vectors are rows."""
-    return _joined("vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _listed("vstack", tensors)], 0)
+    return _concatenate(
+        "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _tensor_list("vstack", tensors)], 0
+    )
 
 
 @view_op
@@ -129,10 +136,10 @@ def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = No
     else:
         size = _checks.integer("split", "split_size", split_size, 0 if length == 0 else 1)
         pieces = [min(size, length - start) for start in range(0, length, size or 1)] or [0]
-    return _pieces(x, pieces, at)
+    return _split_at(x, pieces, at)
 
 
-def _pieces(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]:
+def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]:
     if len(lengths) == 1:
         return (x,)
     stops, total = [], 0
@@ -152,7 +159,7 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     if length == 0:
         return tuple(x for _ in range(count))
     size = -(-length // count)
-    return _pieces(x, [min(size, length - start) for start in range(0, length, size)], at)
+    return _split_at(x, [min(size, length - start) for start in range(0, length, size)], at)
 
 
 @view_op
@@ -162,7 +169,7 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     if x.ndim == 0:
         raise ValueError("unbind: a tensor without dimensions has no slices")
     at = _checks.dim("unbind", dim, x.ndim)
-    return tuple(mx.squeeze(one, at) for one in _pieces(x, [1] * x.shape[at], at)) if x.shape[at] else ()
+    return tuple(mx.squeeze(one, at) for one in _split_at(x, [1] * x.shape[at], at)) if x.shape[at] else ()
 
 
 concat = concatenate = cat

@@ -7,22 +7,27 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, average, real, solid, total
+from lucid.ops._common import FLOATING, array, average, compact_if_empty, real, total
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
 
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "huber_loss",
+    "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
 _REDUCTIONS = ("mean", "sum", "none")
 
 
-def _wide(where: str, x: Any, name: str = "input") -> mx.array:
+def _compute_array(where: str, x: Any, name: str = "input") -> mx.array:
     x = real(where, x, name)
     return x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 
-def _pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+def _broadcast_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     """Both in the dtype to compute in, broadcast, and the dtype of the result."""
-    x, target = solid(array(where, x)), solid(array(where, target, "target"))
+    x, target = compact_if_empty(array(where, x)), compact_if_empty(array(where, target, "target"))
     if x.shape != target.shape:
         shape = _checks.broadcast_shapes(where, x.shape, target.shape)
         warnings.warn(
@@ -30,17 +35,17 @@ def _pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype
             "which is seldom meant",
             stacklevel=5,
         )
-    return _in_one_dtype(x, target)
+    return _compute_pair(x, target)
 
 
-def _in_one_dtype(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
+def _compute_pair(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
     dtype = mx.result_type(x, target)
     dtype = dtype if dtype in FLOATING else mx.float32
     wide = dtype if dtype == mx.float64 else mx.float32
     return x.astype(wide), target.astype(wide), dtype
 
 
-def _reduced(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+def _reduce(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     _checks.one_of(where, "reduction", reduction, _REDUCTIONS)
     if reduction == "mean":
         loss = average(loss)
@@ -52,32 +57,32 @@ def _reduced(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.
 @op(autocast="float32")
 def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
     """``(x - target)²``."""
-    x, target, dtype = _pair("mse_loss", x, target)
-    return _reduced("mse_loss", mx.square(x - target), reduction, dtype)
+    x, target, dtype = _broadcast_pair("mse_loss", x, target)
+    return _reduce("mse_loss", mx.square(x - target), reduction, dtype)
 
 
 @op(autocast="float32")
 def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
     """``|x - target|``."""
-    x, target, dtype = _pair("l1_loss", x, target)
-    return _reduced("l1_loss", mx.abs(x - target), reduction, dtype)
+    x, target, dtype = _broadcast_pair("l1_loss", x, target)
+    return _reduce("l1_loss", mx.abs(x - target), reduction, dtype)
 
 
 @op(autocast="float32")
 def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> mx.array:
     """``0.5 d²`` where ``d = |x - target|`` is at most ``delta``, else ``delta (d - 0.5 delta)``."""
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
-    x, target, dtype = _pair("huber_loss", x, target)
-    return _reduced("huber_loss", _huber(x - target, delta), reduction, dtype)
+    x, target, dtype = _broadcast_pair("huber_loss", x, target)
+    return _reduce("huber_loss", _huber(x - target, delta), reduction, dtype)
 
 
 @op(autocast="float32")
 def smooth_l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> mx.array:
     """``0.5 d² / beta`` where ``d = |x - target|`` is below ``beta``, else ``d - 0.5 beta``."""
     beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
-    x, target, dtype = _pair("smooth_l1_loss", x, target)
+    x, target, dtype = _broadcast_pair("smooth_l1_loss", x, target)
     loss = _huber(x - target, beta) / beta if beta else mx.abs(x - target)
-    return _reduced("smooth_l1_loss", loss, reduction, dtype)
+    return _reduce("smooth_l1_loss", loss, reduction, dtype)
 
 
 def _huber(difference: mx.array, delta: float) -> mx.array:
@@ -90,9 +95,9 @@ def binary_cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean"
 ) -> mx.array:
     """``-(target log(x) + (1 - target) log(1 - x))`` of probabilities ``x``; logarithms are at least -100."""
-    x, target, dtype = _same("binary_cross_entropy", x, target)
+    x, target, dtype = _same_shape_pair("binary_cross_entropy", x, target)
     loss = -(target * _bounded_log(x) + (1 - target) * _bounded_log(1 - x))
-    return _reduced("binary_cross_entropy", _weighted("binary_cross_entropy", loss, weight), reduction, dtype)
+    return _reduce("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
 
 
 def _bounded_log(x: mx.array) -> mx.array:
@@ -107,7 +112,7 @@ def binary_cross_entropy_with_logits(
 ) -> mx.array:  # fmt: skip
     """``binary_cross_entropy(sigmoid(x), target)`` without overflow; ``pos_weight`` multiplies the positive part."""
     where = "binary_cross_entropy_with_logits"
-    x, target, dtype = _same(where, x, target)
+    x, target, dtype = _same_shape_pair(where, x, target)
     miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)); that of 1 - sigmoid(x) is miss + x
     if pos_weight is None:
         loss = (1 - target) * x + miss
@@ -115,17 +120,17 @@ def binary_cross_entropy_with_logits(
         pos_weight = array(where, pos_weight, "pos_weight")
         _checks.broadcast_shapes(where, x.shape, pos_weight.shape)
         loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * miss
-    return _reduced(where, _weighted(where, loss, weight), reduction, dtype)
+    return _reduce(where, _apply_weight(where, loss, weight), reduction, dtype)
 
 
-def _same(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+def _same_shape_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     x, target = array(where, x), array(where, target, "target")
     if x.shape != target.shape:
         raise ValueError(f"{where}: target must have the shape {x.shape} of the input, got {target.shape}")
-    return _wide(where, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
+    return _compute_array(where, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
-def _weighted(where: str, loss: mx.array, weight: Any) -> mx.array:
+def _apply_weight(where: str, loss: mx.array, weight: Any) -> mx.array:
     if weight is None:
         return loss
     weight = array(where, weight, "weight")
@@ -141,7 +146,7 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
     ``log_target`` says that ``target`` holds logarithms too.
     """
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
-    x, target, dtype = _pair("kl_div", x, target)
+    x, target, dtype = _broadcast_pair("kl_div", x, target)
     if log_target:
         loss = mx.exp(target) * (target - x)
     else:
@@ -149,7 +154,7 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
         loss = mx.where(positive, target * mx.log(mx.where(positive, target, 1)), 0) - target * x
     if reduction == "batchmean":
         return (total(loss) / max(x.shape[0], 1) if x.ndim else loss).astype(dtype)
-    return _reduced("kl_div", loss, reduction, dtype)
+    return _reduce("kl_div", loss, reduction, dtype)
 
 
 @op(autocast="float32")
@@ -161,12 +166,12 @@ def nll_loss(
     "mean" divides by the sum of the weights of the targets. Targets equal to ``ignore_index`` do not count. A class
     outside [0, C) gives NaN: looking at it would wait for its value.
     """
-    x, dtype = _wide("nll_loss", x), array("nll_loss", x).dtype
+    x, dtype = _compute_array("nll_loss", x), array("nll_loss", x).dtype
     ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
-    target = _classes("nll_loss", x, target)
+    target = _check_classes("nll_loss", x, target)
     weight = _class_weight("nll_loss", x, weight)
-    loss, counts = _picked(-x, target, weight, ignore_index)
-    return _averaged("nll_loss", loss, counts, reduction, dtype)
+    loss, counts = _pick_classes(-x, target, weight, ignore_index)
+    return _reduce_weighted("nll_loss", loss, counts, reduction, dtype)
 
 
 @op(autocast="float32")
@@ -187,7 +192,7 @@ def cross_entropy(
         TypeError: logits that are no floating-point numbers.
     """
     where = "cross_entropy"
-    x, dtype = _wide(where, x), array(where, x).dtype
+    x, dtype = _compute_array(where, x), array(where, x).dtype
     target = array(where, target, "target")
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
     ignore_index = _checks.integer(where, "ignore_index", ignore_index)
@@ -195,14 +200,14 @@ def cross_entropy(
     at = _class_axis(where, x)
     if target.dtype in FLOATING:
         return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
-    target = _classes(where, x, target)
+    target = _check_classes(where, x, target)
     losses = -log_softmax_of_arrays(x, at)
-    loss, counts = _picked(losses, target, weight, ignore_index)
+    loss, counts = _pick_classes(losses, target, weight, ignore_index)
     if smoothing:
-        uniform = total(losses if weight is None else losses * _along(weight, x, at), at) / x.shape[at]
+        uniform = total(losses if weight is None else losses * _along_axis(weight, x, at), at) / x.shape[at]
         uniform = mx.where(target == ignore_index, 0, uniform)
         loss = (1 - smoothing) * loss + smoothing * uniform
-    return _averaged(where, loss, counts, reduction, dtype)
+    return _reduce_weighted(where, loss, counts, reduction, dtype)
 
 
 def _soft_cross_entropy(
@@ -219,8 +224,8 @@ def _soft_cross_entropy(
     if smoothing:
         target = target * (1 - smoothing) + smoothing / x.shape[at]
     losses = -log_softmax_of_arrays(x, at) * target
-    loss = total(losses if weight is None else losses * _along(weight, x, at), at)
-    return _reduced(where, loss, reduction, dtype)
+    loss = total(losses if weight is None else losses * _along_axis(weight, x, at), at)
+    return _reduce(where, loss, reduction, dtype)
 
 
 def _class_axis(where: str, x: mx.array) -> int:
@@ -229,7 +234,7 @@ def _class_axis(where: str, x: mx.array) -> int:
     return 0 if x.ndim == 1 else 1
 
 
-def _classes(where: str, x: mx.array, target: Any) -> mx.array:
+def _check_classes(where: str, x: mx.array, target: Any) -> mx.array:
     """``target`` as class numbers with the shape of ``x`` without its classes."""
     target = array(where, target, "target")
     at = _class_axis(where, x)
@@ -251,11 +256,11 @@ def _class_weight(where: str, x: mx.array, weight: Any) -> mx.array | None:
     return weight.astype(x.dtype)
 
 
-def _along(weight: mx.array, x: mx.array, at: int) -> mx.array:
+def _along_axis(weight: mx.array, x: mx.array, at: int) -> mx.array:
     return weight.reshape([-1 if d == at else 1 for d in range(x.ndim)])
 
 
-def _picked(
+def _pick_classes(
     losses: mx.array, target: mx.array, weight: mx.array | None, ignore_index: int
 ) -> tuple[mx.array, mx.array]:
     """The weighted loss of each target's class, and how much each target counts."""
@@ -274,17 +279,17 @@ def _picked(
     return mx.where(ignored, 0, mx.where(inside, loss, mx.nan)), counts
 
 
-def _averaged(where: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+def _reduce_weighted(where: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     if reduction == "mean":
         return (total(loss) / total(counts)).astype(dtype)
-    return _reduced(where, loss, reduction, dtype)
+    return _reduce(where, loss, reduction, dtype)
 
 
 @op(autocast="float32")
 def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
     """The cosine of the angle between the vectors of both along ``dim``, broadcast; norms are at least ``eps``."""
     where = "cosine_similarity"
-    x, other, dtype = _in_one_dtype(array(where, x), array(where, other, "other"))
+    x, other, dtype = _compute_pair(array(where, x), array(where, other, "other"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
     at = _checks.dim(where, dim, x.ndim)

@@ -10,6 +10,8 @@ from lucid.ops._common import FLOATING, array, binary, promoted, total
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer", "tensordot"]
+
 
 def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = promoted(array(where, x), array(where, other, "other"))
@@ -26,13 +28,13 @@ def _product(where: str, x: Any, other: Any) -> mx.array:
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
     try:
-        return mx.matmul(x, other) if x.dtype in FLOATING else _whole_product(x, other)
+        return mx.matmul(x, other) if x.dtype in FLOATING else _integer_product(x, other)
     except ValueError:
         _checks.broadcast_shapes(where, x.shape[:-2], other.shape[:-2])
         raise
 
 
-def _whole_product(x: mx.array, other: mx.array) -> mx.array:
+def _integer_product(x: mx.array, other: mx.array) -> mx.array:
     """A product of whole numbers, exact, with the overflow of their dtype.
 
     MLX multiplies matrices in floating point only. float64 holds whole numbers up to 2**53, so the operands are cut
@@ -119,7 +121,7 @@ def inner(x: TensorLike, other: TensorLike) -> mx.array:
         return x * other
     if x.shape[-1] != other.shape[-1]:
         raise ValueError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
-    return _contracted("inner", x, other, [x.ndim - 1], [other.ndim - 1])
+    return _tensordot("inner", x, other, [x.ndim - 1], [other.ndim - 1])
 
 
 @op
@@ -131,7 +133,7 @@ def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
     return mx.expand_dims(x, 1) * vec2
 
 
-def _sum_of(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
+def _scaled_sum(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
     """``beta * x + alpha * product``; with ``beta`` 0, NaN in ``x`` does not count."""
     product = product if alpha == 1 else product * alpha
     x = array(where, x)
@@ -146,7 +148,7 @@ def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1,
     mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
     _checks.rank("addmm", "mat1", mat1.shape, 2)
     _checks.rank("addmm", "mat2", mat2.shape, 2)
-    return _sum_of("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
+    return _scaled_sum("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
 
 
 @op(autocast="half")
@@ -155,7 +157,7 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
     _checks.rank("addmv", "mat", mat.shape, 2)
     _checks.rank("addmv", "vec", vec.shape, 1)
-    return _sum_of("addmv", x, _product("addmv", mat, vec), beta, alpha)
+    return _scaled_sum("addmv", x, _product("addmv", mat, vec), beta, alpha)
 
 
 @op(autocast="half")
@@ -166,10 +168,10 @@ def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: floa
     batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
-    return _sum_of("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
+    return _scaled_sum("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
 
 
-def _contracted(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
+def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
     """Sums of products over the paired dimensions: one matrix product."""
     rest = [at for at in range(x.ndim) if at not in dims]
     rest_other = [at for at in range(other.ndim) if at not in dims_other]
@@ -196,7 +198,7 @@ def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
     if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
         raise ValueError(f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}")
-    return _contracted("tensordot", x, other, first, second)
+    return _tensordot("tensordot", x, other, first, second)
 
 
 @op(autocast="half")
@@ -215,7 +217,7 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     terms = inputs.split(",")
     if len(terms) != len(found):
         raise ValueError(f"einsum: {equation!r} describes {len(terms)} operands, got {len(found)}")
-    spelled, extra = _spelled(equation, terms, found)
+    spelled, extra = _expand_ellipsis(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
@@ -229,7 +231,7 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     return _einsum(list(zip(promoted(*found), spelled, strict=True)), result)
 
 
-def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
+def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
     """The terms with a letter for every dimension, and the letters that stand for '...'."""
     free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which no equation may use
     widest = 0
@@ -262,19 +264,19 @@ def _spelled(equation: str, terms: list[str], operands: list[mx.array]) -> tuple
 
 def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
     """Contract the operands from the left, two at a time, each pair by one (batched) matrix product."""
-    x, letters = _one_letter_each(*operands[0])
+    x, letters = _take_diagonals(*operands[0])
     for i, operand in enumerate(operands[1:], start=1):
-        other, letters_other = _one_letter_each(*operand)
+        other, letters_other = _take_diagonals(*operand)
         needed = set(result).union(*(term for _, term in operands[i + 1 :]))
         x, letters = _contract(x, letters, other, letters_other, needed)
-    gone = [at for at, letter in enumerate(letters) if letter not in result]
-    if gone:
-        x = total(x, gone)
+    summed = [at for at, letter in enumerate(letters) if letter not in result]
+    if summed:
+        x = total(x, summed)
         letters = "".join(letter for letter in letters if letter in result)
     return mx.transpose(x, [letters.index(letter) for letter in result]) if result else x
 
 
-def _one_letter_each(x: mx.array, letters: str) -> tuple[mx.array, str]:
+def _take_diagonals(x: mx.array, letters: str) -> tuple[mx.array, str]:
     """Diagonals taken for letters that appear twice."""
     while len(set(letters)) < len(letters):
         letter = next(one for one in letters if letters.count(one) > 1)
@@ -290,8 +292,8 @@ def _one_letter_each(x: mx.array, letters: str) -> tuple[mx.array, str]:
 
 def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, needed: set[str]) -> tuple[mx.array, str]:
     # Letters that only one operand has and nobody needs are summed at once.
-    x, letters = _summed(x, letters, needed.union(letters_other))
-    other, letters_other = _summed(other, letters_other, needed.union(letters))
+    x, letters = _sum_unneeded(x, letters, needed.union(letters_other))
+    other, letters_other = _sum_unneeded(other, letters_other, needed.union(letters))
     shared = [one for one in letters if one in letters_other]
     batch = [one for one in shared if one in needed]
     over = [one for one in shared if one not in needed]
@@ -322,6 +324,6 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
     return found.reshape(shape), "".join(batch + left + right)
 
 
-def _summed(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
-    gone = [at for at, letter in enumerate(letters) if letter not in needed]
-    return (total(x, gone), "".join(one for one in letters if one in needed)) if gone else (x, letters)
+def _sum_unneeded(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
+    summed = [at for at, letter in enumerate(letters) if letter not in needed]
+    return (total(x, summed), "".join(one for one in letters if one in needed)) if summed else (x, letters)

@@ -15,6 +15,8 @@ from lucid.ops._types import TensorLike
 from lucid.ops.reduction import power_norm
 from lucid.tape import op
 
+__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
+
 DATA_FORMATS = ("channels_first", "channels_last")
 
 
@@ -26,7 +28,7 @@ def channel_axis(where: str, x: mx.array, data_format: str) -> int:
     return 1 if data_format == "channels_first" else x.ndim - 1
 
 
-def _input(where: str, x: Any) -> tuple[mx.array, mx.array]:
+def _operand(where: str, x: Any) -> tuple[mx.array, mx.array]:
     """``x``, and ``x`` in the dtype to compute in."""
     x = real(where, x)
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
@@ -38,7 +40,7 @@ def normalized_sizes(where: str, normalized_shape: Any) -> tuple[int, ...]:
     return tuple(_checks.integer(where, "normalized_shape", one, 0) for one in sizes)
 
 
-def _flat(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
+def _affine_vector(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
     if value is None:
         return None
     value = array(where, value, name)
@@ -47,7 +49,7 @@ def _flat(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array
     return value.reshape(-1)
 
 
-def _scaled(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
+def _affine(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
     if weight is not None:
         x = x * weight.reshape(shape)
     return x if bias is None else x + bias.reshape(shape)
@@ -66,10 +68,13 @@ def layer_norm(
     Raises:
         ValueError: shapes that do not belong together.
     """
-    x = _input("layer_norm", x)[0]
+    x = _operand("layer_norm", x)[0]
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
     sizes = normalized_sizes("layer_norm", normalized_shape)
-    weight, bias = _flat("layer_norm", "weight", weight, sizes), _flat("layer_norm", "bias", bias, sizes)
+    weight, bias = (
+        _affine_vector("layer_norm", "weight", weight, sizes),
+        _affine_vector("layer_norm", "bias", bias, sizes),
+    )
     if data_format == "channels_first":
         if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
             raise ValueError(f"layer_norm: input must be (N, C, ...) with C of normalized_shape {sizes}, got {x.shape}")
@@ -94,15 +99,15 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467.
     """
-    x, wide = _input("rms_norm", x)
+    x, wide = _operand("rms_norm", x)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise ValueError(f"rms_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
         raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
-    spread = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
-    y = wide * mx.rsqrt(spread)
+    mean_square = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
+    y = wide * mx.rsqrt(mean_square)
     return (y if weight is None else y * weight).astype(x.dtype)
 
 
@@ -112,16 +117,16 @@ def batch_norm_with_statistics(
     data_format: str,
 ) -> mx.array:  # fmt: skip
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with given statistics (C,) of the channels."""
-    x, wide = _input("batch_norm", x)
+    x, wide = _operand("batch_norm", x)
     at = channel_axis("batch_norm", x, data_format)
     c = x.shape[at]
     mean, var, weight, bias = (
-        _flat("batch_norm", name, value, (c,))
+        _affine_vector("batch_norm", name, value, (c,))
         for name, value in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias))
     )
-    shape = _channels(x, at)
+    shape = _channel_shape(x, at)
     y = (wide - mean.reshape(shape)) * mx.rsqrt(var + eps).reshape(shape)
-    return _scaled(y, weight, bias, shape).astype(x.dtype)
+    return _affine(y, weight, bias, shape).astype(x.dtype)
 
 
 @op(autocast="float32")
@@ -133,23 +138,24 @@ def batch_norm_of_batch(
     Raises:
         ValueError: the batch has one value for each channel, which has no variance.
     """
-    x, wide = _input("batch_norm", x)
+    x, wide = _operand("batch_norm", x)
     at = channel_axis("batch_norm", x, data_format)
     weight, bias = (
-        _flat("batch_norm", name, value, (x.shape[at],)) for name, value in (("weight", weight), ("bias", bias))
+        _affine_vector("batch_norm", name, value, (x.shape[at],))
+        for name, value in (("weight", weight), ("bias", bias))
     )
     if x.size == x.shape[at] and x.size:
         raise ValueError(f"batch_norm: training needs more than one value for each channel, got shape {x.shape}")
     dims = tuple(d for d in range(x.ndim) if d != at)
-    shape = _channels(x, at)
+    shape = _channel_shape(x, at)
     mean = average(wide, dims, keepdims=True)
     centered = wide - mean
     var = average(mx.square(centered), dims, keepdims=True)
-    y = _scaled(centered * mx.rsqrt(var + eps), weight, bias, shape).astype(x.dtype)
+    y = _affine(centered * mx.rsqrt(var + eps), weight, bias, shape).astype(x.dtype)
     return y, mx.stop_gradient(mean.reshape(-1)), mx.stop_gradient(var.reshape(-1))
 
 
-def _channels(x: mx.array, at: int) -> tuple[int, ...]:
+def _channel_shape(x: mx.array, at: int) -> tuple[int, ...]:
     return tuple(x.shape[at] if d == at else 1 for d in range(x.ndim))
 
 
@@ -165,19 +171,21 @@ def group_norm(
     Raises:
         ValueError: the channels cannot be divided into the groups.
     """
-    x, wide = _input("group_norm", x)
+    x, wide = _operand("group_norm", x)
     at = channel_axis("group_norm", x, data_format)
     c = _checks.divisible(
         "group_norm", "channels", x.shape[at], "num_groups", _checks.integer("group_norm", "num_groups", num_groups, 1)
     )
-    weight, bias = (_flat("group_norm", name, value, (c,)) for name, value in (("weight", weight), ("bias", bias)))
+    weight, bias = (
+        _affine_vector("group_norm", name, value, (c,)) for name, value in (("weight", weight), ("bias", bias))
+    )
     if x.size == 0:
         return x
     grouped = wide.reshape(*x.shape[:at], num_groups, c // num_groups, *x.shape[at + 1 :])
     dims = tuple(d for d in range(1, grouped.ndim) if d != at)
     centered = grouped - average(grouped, dims, keepdims=True)
     y = centered * mx.rsqrt(average(mx.square(centered), dims, keepdims=True) + eps)
-    return _scaled(y.reshape(x.shape), weight, bias, _channels(x, at)).astype(x.dtype)
+    return _affine(y.reshape(x.shape), weight, bias, _channel_shape(x, at)).astype(x.dtype)
 
 
 @op(autocast="float32")
@@ -189,10 +197,10 @@ def global_response_norm(
     Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,) or any shape
     of C values, (1, 1, 1, C) for instance. Source: Woo et al. 2023, arXiv:2301.00808.
     """
-    x, wide = _input("global_response_norm", x)
+    x, wide = _operand("global_response_norm", x)
     _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
     at = channel_axis("global_response_norm", x, data_format)
-    shape = _channels(x, at)
+    shape = _channel_shape(x, at)
     for name, value in (("weight", weight), ("bias", bias)):
         if array("global_response_norm", value, name).size != x.shape[at]:
             raise ValueError(f"global_response_norm: {name} must hold {x.shape[at]} values, got shape {value.shape}")
@@ -206,7 +214,7 @@ def global_response_norm(
 @op(autocast="float32")
 def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
     """``x / max(norm(x, p), eps)`` along ``dim``."""
-    x, wide = _input("normalize", x)
+    x, wide = _operand("normalize", x)
     at = _checks.dim("normalize", dim, x.ndim)
     size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (at,), True)
     return (wide / mx.maximum(size, eps)).astype(x.dtype)

@@ -16,6 +16,8 @@ from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
 
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
+
 Pair = int | tuple[int, int] | list[int]
 
 

@@ -19,17 +19,22 @@ from lucid.ops._common import (
     average,
     averageable,
     axes,
+    compact_if_empty,
     either,
+    empty_reduction,
     floating,
     larger,
-    of_nothing,
     one_axis,
     smaller,
-    solid,
 )
 from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
+
+__all__ = [
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "kthvalue",
+    "logsumexp", "max", "mean", "median", "min", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
+]  # fmt: skip
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -41,13 +46,13 @@ class MinAndMax(NamedTuple):
     max: mx.array
 
 
-def _keep(where: str, keepdim: bool, keepdims: bool | None) -> bool:
+def _keepdim(where: str, keepdim: bool, keepdims: bool | None) -> bool:
     return bool(either(where, "keepdim", keepdim, "keepdims", keepdims, False))
 
 
-def _summable(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
+def _sum_operand(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
     """``x`` in the dtype to sum in, and the dtype of the result: int64 for whole numbers, or ``dtype``."""
-    x = solid(array(where, x))
+    x = compact_if_empty(array(where, x))
     if dtype is not None:
         x = x.astype(_checks.dtype(where, dtype))
     if x.dtype in LOW_PRECISION:
@@ -69,8 +74,8 @@ def sum(
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
     """The sum over ``dim``; whole numbers and bools give int64."""
-    x, out = _summable("sum", x, dtype)
-    return total_of(x, axes("sum", x, dim, axis), _keep("sum", keepdim, keepdims)).astype(out)
+    x, out = _sum_operand("sum", x, dtype)
+    return total_of(x, axes("sum", x, dim, axis), _keepdim("sum", keepdim, keepdims)).astype(out)
 
 
 @op(autocast="float32")
@@ -84,7 +89,7 @@ def mean(
         TypeError: ``x`` holds whole numbers and ``dtype`` is not given.
     """
     x, out = averageable("mean", x, dtype)
-    return average(x, axes("mean", x, dim, axis), _keep("mean", keepdim, keepdims)).astype(out)
+    return average(x, axes("mean", x, dim, axis), _keepdim("mean", keepdim, keepdims)).astype(out)
 
 
 @op(autocast="float32")
@@ -93,17 +98,19 @@ def prod(
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
     """The product over ``dim``; whole numbers and bools give int64. The gradient is right at zeros too."""
-    x, out = _summable("prod", x, dtype)
-    dims, keep = axes("prod", x, dim, axis), _keep("prod", keepdim, keepdims)
-    return (mx.prod(x, dims, keep) if x.size else of_nothing(x, dims, keep, 1)).astype(out)
+    x, out = _sum_operand("prod", x, dtype)
+    dims, keep = axes("prod", x, dim, axis), _keepdim("prod", keepdim, keepdims)
+    return (mx.prod(x, dims, keep) if x.size else empty_reduction(x, dims, keep, 1)).astype(out)
 
 
 def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float) -> tuple[mx.array, mx.array]:
     center = average(x, dims, True)
-    freedom = _count(x, dims) - correction
+    denominator = _count(x, dims) - correction
     total = total_of(mx.square(x - center), dims, keep)
     # As in PyTorch, too few values divide by zero: NaN, not a number that looks right.
-    variance = total / freedom if freedom > 0 else total * mx.nan if freedom < 0 or not total.size else total / 0
+    variance = (
+        total / denominator if denominator > 0 else total * mx.nan if denominator < 0 or not total.size else total / 0
+    )
     return variance, center if keep else mx.squeeze(center, dims)
 
 
@@ -118,11 +125,11 @@ def _moments(
         correction = 1 if unbiased is None or unbiased else 0
     x, out = averageable(where, x)
     dims = axes(where, x, dim, axis)
-    variance, center = _variance(x, dims, _keep(where, keepdim, keepdims), correction)
+    variance, center = _variance(x, dims, _keepdim(where, keepdim, keepdims), correction)
     return variance, center, out
 
 
-def _root(x: mx.array) -> mx.array:
+def _safe_sqrt(x: mx.array) -> mx.array:
     """The square root with the gradient 0 at 0, where it is infinite."""
     zero = x == 0
     return mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, x)))
@@ -145,7 +152,7 @@ def std(
 ) -> mx.array:  # fmt: skip
     """The root of ``var``. Its gradient is 0 where it is 0."""
     variance, _, out = _moments("std", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return _root(variance).astype(out)
+    return _safe_sqrt(variance).astype(out)
 
 
 @op(autocast="float32")
@@ -165,10 +172,10 @@ def std_mean(
 ) -> tuple[mx.array, mx.array]:  # fmt: skip
     """The standard deviation and the mean over ``dim``."""
     variance, center, out = _moments("std_mean", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return _root(variance).astype(out), center.astype(out)
+    return _safe_sqrt(variance).astype(out), center.astype(out)
 
 
-def _filled(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
+def _check_nonempty(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
     """Refuse to look for an extreme among no values."""
     if x.size == 0 and _count(x, dims) == 0:
         raise ValueError(f"{where}: there is no value to choose from, the reduced size of shape {x.shape} is 0")
@@ -176,18 +183,18 @@ def _filled(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
 
 def _extreme(where: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
     dims = axes(where, x, dim, None)
-    _filled(where, x, dims)
+    _check_nonempty(where, x, dims)
     return choose(x, dims, keep)
 
 
-def _picked(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
+def _extreme_with_index(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim(where, dim, x.ndim)
-    _filled(where, x, (at,))
-    return _taken(x, _arg(where, x, at), at, scalar, keep)
+    _check_nonempty(where, x, (at,))
+    return _take(x, _arg_extreme(where, x, at), at, scalar, keep)
 
 
-def _taken(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
+def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
     """The values at ``index``, one along ``dim``, which is left only with ``keep``."""
     values, index = mx.take_along_axis(x, index, dim), index.astype(mx.int64)
     if scalar:
@@ -195,7 +202,7 @@ def _taken(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> 
     return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(dim), index.squeeze(dim))
 
 
-def _arg(where: str, x: mx.array, dim: int) -> mx.array:
+def _arg_extreme(where: str, x: mx.array, dim: int) -> mx.array:
     if x.size == 0:
         return mx.zeros((*x.shape[:dim], 1, *x.shape[dim + 1 :]), mx.uint32)
     return (mx.argmin if where.endswith("min") else mx.argmax)(mx.stop_gradient(x), dim, True)
@@ -216,8 +223,8 @@ def max(
     if other is not None:
         return larger("max", x, other)
     dim = either("max", "dim", dim, "axis", axis)
-    keep = _keep("max", keepdim, keepdims)
-    return _extreme("max", x, None, keep, mx.max) if dim is None else _picked("max", x, dim, keep)
+    keep = _keepdim("max", keepdim, keepdims)
+    return _extreme("max", x, None, keep, mx.max) if dim is None else _extreme_with_index("max", x, dim, keep)
 
 
 @op
@@ -235,8 +242,8 @@ def min(
     if other is not None:
         return smaller("min", x, other)
     dim = either("min", "dim", dim, "axis", axis)
-    keep = _keep("min", keepdim, keepdims)
-    return _extreme("min", x, None, keep, mx.min) if dim is None else _picked("min", x, dim, keep)
+    keep = _keepdim("min", keepdim, keepdims)
+    return _extreme("min", x, None, keep, mx.min) if dim is None else _extreme_with_index("min", x, dim, keep)
 
 
 @op
@@ -245,7 +252,7 @@ def amax(
 ) -> mx.array:
     """The largest value over ``dim``. Several largest values share the gradient."""
     dim = either("amax", "dim", dim, "axis", axis)
-    return _extreme("amax", solid(array("amax", x)), dim, _keep("amax", keepdim, keepdims), mx.max)
+    return _extreme("amax", compact_if_empty(array("amax", x)), dim, _keepdim("amax", keepdim, keepdims), mx.max)
 
 
 @op
@@ -254,26 +261,26 @@ def amin(
 ) -> mx.array:
     """The smallest value over ``dim``. Several smallest values share the gradient."""
     dim = either("amin", "dim", dim, "axis", axis)
-    return _extreme("amin", solid(array("amin", x)), dim, _keep("amin", keepdim, keepdims), mx.min)
+    return _extreme("amin", compact_if_empty(array("amin", x)), dim, _keepdim("amin", keepdim, keepdims), mx.min)
 
 
 @op
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
     """The smallest and the largest value over ``dim``: the named tuple (min, max)."""
-    x = solid(array("aminmax", x))
+    x = compact_if_empty(array("aminmax", x))
     smallest = _extreme("aminmax", x, dim, keepdim, mx.min)
     return MinAndMax(smallest, _extreme("aminmax", x, dim, keepdim, mx.max))
 
 
-def _argument(where: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
+def _arg_reduction(where: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
     x = array(where, x)
-    keep = _keep(where, keepdim, keepdims)
+    keep = _keepdim(where, keepdim, keepdims)
     dim = either(where, "dim", dim, "axis", axis)
     if dim is None:
-        _filled(where, x, tuple(range(x.ndim)))
-        index = _arg(where, x.reshape(-1), 0)
+        _check_nonempty(where, x, tuple(range(x.ndim)))
+        index = _arg_extreme(where, x.reshape(-1), 0)
         return index.astype(mx.int64).reshape((1,) * x.ndim if keep else ())
-    return _picked(where, x, dim, keep).indices
+    return _extreme_with_index(where, x, dim, keep).indices
 
 
 @op
@@ -282,7 +289,7 @@ def argmax(
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
     """Where the largest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
-    return _argument("argmax", x, dim, keepdim, axis, keepdims)
+    return _arg_reduction("argmax", x, dim, keepdim, axis, keepdims)
 
 
 @op
@@ -291,7 +298,7 @@ def argmin(
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
     """Where the smallest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
-    return _argument("argmin", x, dim, keepdim, axis, keepdims)
+    return _arg_reduction("argmin", x, dim, keepdim, axis, keepdims)
 
 
 @op
@@ -300,8 +307,8 @@ def any(
 ) -> mx.array:
     """True where at least one value over ``dim`` is not 0."""
     x = array("any", x)
-    dims, keep = axes("any", x, dim, axis), _keep("any", keepdim, keepdims)
-    return mx.any(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, False)
+    dims, keep = axes("any", x, dim, axis), _keepdim("any", keepdim, keepdims)
+    return mx.any(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, False)
 
 
 @op
@@ -310,8 +317,8 @@ def all(
 ) -> mx.array:
     """True where no value over ``dim`` is 0."""
     x = array("all", x)
-    dims, keep = axes("all", x, dim, axis), _keep("all", keepdim, keepdims)
-    return mx.all(x, dims, keep) if x.size else of_nothing(x.astype(mx.bool_), dims, keep, True)
+    dims, keep = axes("all", x, dim, axis), _keepdim("all", keepdim, keepdims)
+    return mx.all(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, True)
 
 
 @op
@@ -328,7 +335,7 @@ def logsumexp(
     """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf of nothing."""
     x, out = averageable("logsumexp", floating("logsumexp", x))
     dims = axes("logsumexp", x, dim, axis)
-    keep = _keep("logsumexp", keepdim, keepdims)
+    keep = _keepdim("logsumexp", keepdim, keepdims)
     if _count(x, dims) == 0:
         return mx.log(total_of(x, dims, keep)).astype(out)
     # The largest value only scales; where it is infinite nothing is subtracted (inf - inf is NaN).
@@ -355,13 +362,13 @@ def norm(
     order = 2.0 if p is None or isinstance(p, str) else p
     x, out = averageable("norm", x, dtype)
     dims = axes("norm", x, dim, axis)
-    return power_norm("norm", x, order, dims, _keep("norm", keepdim, keepdims)).astype(out)
+    return power_norm("norm", x, order, dims, _keepdim("norm", keepdim, keepdims)).astype(out)
 
 
 def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
     """The norm of the values over ``dims``, of an array that is floating point."""
     if order == 2:
-        return _root(total_of(mx.square(x), dims, keep))
+        return _safe_sqrt(total_of(mx.square(x), dims, keep))
     size = mx.abs(x)
     if order == 1:
         return total_of(size, dims, keep)
@@ -369,10 +376,10 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
         return total_of((x != 0).astype(x.dtype), dims, keep)
     if order == mx.inf:
         if x.size == 0:
-            _filled(where, x, dims)
+            _check_nonempty(where, x, dims)
         return mx.max(size, dims, keep)
     if order == -mx.inf:
-        _filled(where, x, dims)
+        _check_nonempty(where, x, dims)
         return mx.min(size, dims, keep)
     # Powers of 0 have no finite derivative for every order: zeros stay out of the record, their gradient is 0.
     zero = size == 0
@@ -384,7 +391,7 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
 @op(autocast="float32")
 def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
     """The sums of the values up to each one along ``dim``; whole numbers give int64."""
-    x, out = _summable("cumsum", x, dtype)
+    x, out = _sum_operand("cumsum", x, dtype)
     at = one_axis("cumsum", x, dim, axis)
     return mx.cumsum(x, at).astype(out) if x.ndim else (x + 0).astype(out)
 
@@ -392,7 +399,7 @@ def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: in
 @op(autocast="float32")
 def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
     """The products of the values up to each one along ``dim``; whole numbers give int64."""
-    x, out = _summable("cumprod", x, dtype)
+    x, out = _sum_operand("cumprod", x, dtype)
     at = one_axis("cumprod", x, dim, axis)
     x, shape = at_least_1d(x), x.shape
     # Products of 1, 2, 4, ... neighbours: products alone, so that all derivatives are right at zeros too.
@@ -412,15 +419,15 @@ def median(
     """The middle value, the lower of two; NaN where one is. With ``dim`` the named tuple (values, indices)."""
     x = array("median", x)
     dim = either("median", "dim", dim, "axis", axis)
-    keep = _keep("median", keepdim, keepdims)
+    keep = _keepdim("median", keepdim, keepdims)
     if dim is None:
-        _filled("median", x, tuple(range(x.ndim)))
-        middle = _taken(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
+        _check_nonempty("median", x, tuple(range(x.ndim)))
+        middle = _take(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
         return middle.reshape((1,) * x.ndim if keep else ())
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("median", dim, x.ndim)
-    _filled("median", x, (at,))
-    return _taken(x, _middle(x, at), at, scalar, keep)
+    _check_nonempty("median", x, (at,))
+    return _take(x, _middle(x, at), at, scalar, keep)
 
 
 def _middle(x: mx.array, dim: int) -> mx.array:
@@ -445,4 +452,4 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Val
     if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[at]:
         raise ValueError(f"kthvalue: k must be in [1, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
     index = _order(x, at)[(slice(None),) * at + (slice(k - 1, k),)]
-    return _taken(x, index, at, scalar, keepdim)
+    return _take(x, index, at, scalar, keepdim)

@@ -13,6 +13,8 @@ from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import along_axis
 from lucid.tape import op
 
+__all__ = ["interpolate"]
+
 _DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # the others serve all
 _MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area")
 _CUBIC = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
@@ -51,7 +53,7 @@ def interpolate(
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
         if mode.startswith("nearest"):
-            wide = _picked(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
+            wide = _take_positions(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
         elif old != new or mode == "bicubic":  # as in PyTorch, a factor that changes no size moves bicubic ones alone
             wide = along_axis(
                 wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
@@ -80,20 +82,20 @@ def _sizes(
     return after, [None if recompute else factor for factor in numbers]
 
 
-def _picked(x: mx.array, axis: int, places: np.ndarray) -> mx.array:
-    times, rest = divmod(len(places), x.shape[axis])
-    if not rest and np.array_equal(places, np.repeat(np.arange(x.shape[axis]), times)):
+def _take_positions(x: mx.array, axis: int, positions: np.ndarray) -> mx.array:
+    times, rest = divmod(len(positions), x.shape[axis])
+    if not rest and np.array_equal(positions, np.repeat(np.arange(x.shape[axis]), times)):
         # Copies laid side by side: their gradient is a sum of slices, several times as fast as that of an index.
-        return mx.stack([x] * times, axis + 1).reshape(*x.shape[:axis], len(places), *x.shape[axis + 1 :])
-    return mx.take(x, mx.array(places), axis)
+        return mx.stack([x] * times, axis + 1).reshape(*x.shape[:axis], len(positions), *x.shape[axis + 1 :])
+    return mx.take(x, mx.array(positions), axis)
 
 
 def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray:
     if not exact and new in (old, 2 * old):  # PyTorch looks at the sizes first and at the factor, 2.1 say, after that
         return np.arange(new, dtype=np.int32) // (new // old)
     step = np.float32(old / new if scale is None else 1 / scale)
-    places = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
-    return np.minimum(np.floor(places).astype(np.int32), old - 1)
+    positions = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
+    return np.minimum(np.floor(positions).astype(np.int32), old - 1)
 
 
 def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:

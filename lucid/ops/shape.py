@@ -7,19 +7,26 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, either, sizes, solid
+from lucid.ops._common import array, at_least_1d, compact_if_empty, either, sizes
 from lucid.ops._types import TensorLike
 from lucid.tape import op
+
+__all__ = [
+    "atleast_1d", "broadcast_tensors", "broadcast_to", "contiguous", "diag", "diag_embed", "diagonal", "expand",
+    "expand_as", "flatten", "flip", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "pad",
+    "permute", "reshape", "reshape_as", "roll", "rot90", "select", "squeeze", "swapaxes", "swapdims", "t", "trace",
+    "transpose", "tril", "triu", "unflatten", "unsqueeze", "view", "view_as",
+]  # fmt: skip
 
 
 @view_op
 def reshape(x: TensorLike, *shape: Any) -> mx.array:
     """The values, in order, in another shape; one size may be -1, whatever is left."""
     x = array("reshape", x)
-    return mx.reshape(x, _resolved("reshape", x.shape, x.size, sizes("reshape", shape, "shape")))
+    return mx.reshape(x, _resolve_shape("reshape", x.shape, x.size, sizes("reshape", shape, "shape")))
 
 
-def _resolved(where: str, before: tuple[int, ...], count: int, wanted: tuple[int, ...]) -> tuple[int, ...]:
+def _resolve_shape(where: str, before: tuple[int, ...], count: int, wanted: tuple[int, ...]) -> tuple[int, ...]:
     """``wanted`` with its -1 filled in."""
     known = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) > 1 or min(wanted, default=0) < -1:
@@ -45,21 +52,21 @@ def view(x: TensorLike, *shape: Any) -> mx.array:
                 f"{_checks.dtype_name(dtype)}: its size does not divide the last dimension"
             )
         return x.view(dtype)
-    return mx.reshape(x, _resolved("view", x.shape, x.size, sizes("view", shape, "shape")))
+    return mx.reshape(x, _resolve_shape("view", x.shape, x.size, sizes("view", shape, "shape")))
 
 
 @view_op
 def view_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` in the shape of ``other``."""
     x = array("view_as", x)
-    return mx.reshape(x, _resolved("view_as", x.shape, x.size, array("view_as", other, "other").shape))
+    return mx.reshape(x, _resolve_shape("view_as", x.shape, x.size, array("view_as", other, "other").shape))
 
 
 @view_op
 def reshape_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` in the shape of ``other``."""
     x = array("reshape_as", x)
-    return mx.reshape(x, _resolved("reshape_as", x.shape, x.size, array("reshape_as", other, "other").shape))
+    return mx.reshape(x, _resolve_shape("reshape_as", x.shape, x.size, array("reshape_as", other, "other").shape))
 
 
 @view_op
@@ -100,7 +107,7 @@ def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
     x = array("unflatten", x)
     at = _checks.dim("unflatten", dim, x.ndim)
     wanted = tuple(_checks.integer("unflatten", "sizes", size) for size in sizes)
-    inner = _resolved("unflatten", (x.shape[at],), x.shape[at], wanted)
+    inner = _resolve_shape("unflatten", (x.shape[at],), x.shape[at], wanted)
     return x.reshape(*x.shape[:at], *inner, *x.shape[at + 1 :])
 
 
@@ -168,10 +175,10 @@ def expand(x: TensorLike, *sizes_: Any) -> mx.array:
     """Dimensions of size 1 repeated without a copy; -1 keeps a size."""
     x = array("expand", x)
     wanted = sizes("expand", sizes_)
-    return _expanded("expand", x, wanted)
+    return _expand("expand", x, wanted)
 
 
-def _expanded(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
+def _expand(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
     new = len(wanted) - x.ndim
     if new < 0:
         raise ValueError(f"{where}: shape {x.shape} has more dimensions than {wanted}")
@@ -188,13 +195,13 @@ def _expanded(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
 @view_op
 def expand_as(x: TensorLike, other: TensorLike) -> mx.array:
     """``x`` expanded to the shape of ``other``."""
-    return _expanded("expand_as", array("expand_as", x), array("expand_as", other, "other").shape)
+    return _expand("expand_as", array("expand_as", x), array("expand_as", other, "other").shape)
 
 
 @view_op
 def broadcast_to(x: TensorLike, size: Any) -> mx.array:
     """``x`` expanded to ``size``."""
-    return _expanded("broadcast_to", array("broadcast_to", x), sizes("broadcast_to", (size,)))
+    return _expand("broadcast_to", array("broadcast_to", x), sizes("broadcast_to", (size,)))
 
 
 @op
@@ -260,10 +267,10 @@ def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     first, second = found
     turns = _checks.integer("rot90", "k", k) % 4
     if turns == 2:
-        return _reversed(_reversed(x, first), second)
+        return _reverse(_reverse(x, first), second)
     if turns == 1:
-        return _reversed(mx.swapaxes(x, first, second), first)
-    return _reversed(mx.swapaxes(x, first, second), second) if turns == 3 else x
+        return _reverse(mx.swapaxes(x, first, second), first)
+    return _reverse(mx.swapaxes(x, first, second), second) if turns == 3 else x
 
 
 @op
@@ -283,7 +290,7 @@ def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = N
     if value is not None:
         raise ValueError(f"pad: value is only for mode 'constant', got {value!r} with {mode!r}")
     for i in range(0, len(amounts), 2):
-        x = _copied_pad(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
+        x = _pad_by_slices(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
     return x
 
 
@@ -291,7 +298,7 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
     cut, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for i in range(0, len(amounts), 2):
         at, low, high = x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]
-        _left_over(x, at, low, high)
+        _check_crop(x, at, low, high)
         widths[at] = (max(low, 0), max(high, 0))
         cut[at] = slice(max(-low, 0), x.shape[at] + min(high, 0))
     if min(amounts, default=0) < 0:
@@ -299,7 +306,7 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
     return mx.pad(x, widths, constant_values=mx.array(value, x.dtype)) if max(amounts, default=0) > 0 else x
 
 
-def _copied_pad(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.array:
+def _pad_by_slices(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.array:
     """Padding by slices of ``x`` itself, so that the gradient is made of slices too."""
     whole, size = x, x.shape[at]
     left = size + min(low, 0) + min(high, 0)
@@ -309,56 +316,56 @@ def _copied_pad(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.arra
             f"pad: mode {mode!r} can add at most {limit} to dim {at} of shape {x.shape}, got {(low, high)}"
         )
     if low < 0 or high < 0:
-        _left_over(x, at, low, high)
-        x = _cut(x, at, max(-low, 0), size + min(high, 0))
+        _check_crop(x, at, low, high)
+        x = _slice(x, at, max(-low, 0), size + min(high, 0))
         low, high = max(low, 0), max(high, 0)
     parts = [x]
     if mode == "reflect":  # the mirror shows what was cut off, too
         if low:
-            parts.insert(0, _reversed(_cut(whole, at, 1, low + 1), at))
+            parts.insert(0, _reverse(_slice(whole, at, 1, low + 1), at))
         if high:
-            parts.append(_reversed(_cut(whole, at, size - 1 - high, size - 1), at))
+            parts.append(_reverse(_slice(whole, at, size - 1 - high, size - 1), at))
     elif mode == "circular":
         if low:
-            parts.insert(0, _cut(x, at, left - low, left))
+            parts.insert(0, _slice(x, at, left - low, left))
         if high:
-            parts.append(_cut(x, at, 0, high))
+            parts.append(_slice(x, at, 0, high))
     else:
         before, after = x.shape[:at], x.shape[at + 1 :]
         if low:
-            parts.insert(0, mx.broadcast_to(_cut(x, at, 0, 1), (*before, low, *after)))
+            parts.insert(0, mx.broadcast_to(_slice(x, at, 0, 1), (*before, low, *after)))
         if high:
-            parts.append(mx.broadcast_to(_cut(x, at, left - 1, left), (*before, high, *after)))
+            parts.append(mx.broadcast_to(_slice(x, at, left - 1, left), (*before, high, *after)))
     return mx.concatenate(parts, at) if len(parts) > 1 else x
 
 
-def _left_over(x: mx.array, at: int, low: int, high: int) -> None:
+def _check_crop(x: mx.array, at: int, low: int, high: int) -> None:
     if x.shape[at] + low + high < 0:
         raise ValueError(f"pad: ({low}, {high}) cuts off more than there is in dim {at} of shape {x.shape}")
 
 
-def _cut(x: mx.array, at: int, start: int, stop: int) -> mx.array:
+def _slice(x: mx.array, at: int, start: int, stop: int) -> mx.array:
     """``x[start:stop]`` of dimension ``at``."""
     return x[(slice(None),) * at + (slice(start, stop),)]
 
 
-def _reversed(x: mx.array, at: int) -> mx.array:
+def _reverse(x: mx.array, at: int) -> mx.array:
     return x[(slice(None),) * at + (slice(None, None, -1),)]
 
 
 @op
 def tril(x: TensorLike, diagonal: int = 0) -> mx.array:
     """Zero above the given diagonal of the last two dimensions."""
-    return mx.tril(_matrix("tril", x), _checks.integer("tril", "diagonal", diagonal))
+    return mx.tril(_at_least_2d("tril", x), _checks.integer("tril", "diagonal", diagonal))
 
 
 @op
 def triu(x: TensorLike, diagonal: int = 0) -> mx.array:
     """Zero below the given diagonal of the last two dimensions."""
-    return mx.triu(_matrix("triu", x), _checks.integer("triu", "diagonal", diagonal))
+    return mx.triu(_at_least_2d("triu", x), _checks.integer("triu", "diagonal", diagonal))
 
 
-def _matrix(where: str, x: Any) -> mx.array:
+def _at_least_2d(where: str, x: Any) -> mx.array:
     x = array(where, x)
     if x.ndim < 2:
         raise ValueError(f"{where}: at least 2 dimensions are needed, got shape {x.shape}")
@@ -373,10 +380,10 @@ def diag(x: TensorLike, diagonal: int = 0) -> mx.array:
     k = _checks.integer("diag", "diagonal", diagonal)
     if x.ndim == 2:
         return _diagonal("diag", x, k, 0, 1)
-    return _embedded(x, k)
+    return _embed_diagonal(x, k)
 
 
-def _embedded(x: mx.array, offset: int) -> mx.array:
+def _embed_diagonal(x: mx.array, offset: int) -> mx.array:
     """Matrices (..., n, n) with the vectors ``x`` on a diagonal."""
     length = x.shape[-1]
     side = length + abs(offset)
@@ -392,7 +399,7 @@ def diag_embed(x: TensorLike, offset: int = 0) -> mx.array:
     x = array("diag_embed", x)
     if x.ndim == 0:
         raise ValueError("diag_embed: at least 1 dimension is needed, got a number")
-    return _embedded(x, _checks.integer("diag_embed", "offset", offset))
+    return _embed_diagonal(x, _checks.integer("diag_embed", "offset", offset))
 
 
 @view_op
@@ -422,7 +429,7 @@ def trace(x: TensorLike) -> mx.array:
     """The sum of the diagonal of a matrix."""
     x = array("trace", x)
     _checks.rank("trace", "input", x.shape, 2)
-    found = solid(_diagonal("trace", x, 0, 0, 1))
+    found = compact_if_empty(_diagonal("trace", x, 0, 0, 1))
     return mx.sum(found if mx.issubdtype(x.dtype, mx.inexact) else found.astype(mx.int64))
 
 

@@ -10,6 +10,8 @@ from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, inde
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+__all__ = ["argsort", "bincount", "searchsorted", "sort", "topk", "unique"]
+
 
 def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
     """Positions in sorted order along ``dim``; stable, and NaN counts as the largest."""
@@ -18,9 +20,9 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
         return mx.zeros(x.shape, mx.uint32)
     if not descending:
         return mx.argsort(x, dim)
-    # Sorted from behind and turned round: descending, with equal values in their first order.
-    turned = (slice(None),) * dim + (slice(None, None, -1),)
-    return (x.shape[dim] - 1 - mx.argsort(x[turned], dim).astype(mx.int32))[turned]
+    # A stable descending sort is an ascending sort of the reversed values, reversed.
+    reverse = (slice(None),) * dim + (slice(None, None, -1),)
+    return (x.shape[dim] - 1 - mx.argsort(x[reverse], dim).astype(mx.int32))[reverse]
 
 
 @op

@@ -19,7 +19,7 @@ def dropout(x: TensorLike, rate: float, key: mx.array | None) -> mx.array:
     Source: Srivastava et al. 2014, Dropout.
     """
     x = real("dropout", x)
-    return _thinned(x, rate, x.shape, key, True)
+    return _apply_mask(x, rate, x.shape, key, True)
 
 
 @op
@@ -30,7 +30,7 @@ def dropout_channels(x: TensorLike, rate: float, key: mx.array | None, data_form
     _checks.rank("dropout2d", "input", x.shape, (3, 4), "(N, C, H, W)")
     space = range(x.ndim - 2, x.ndim) if data_format == "channels_first" else range(x.ndim - 3, x.ndim - 1)
     shape = tuple(1 if at in space else size for at, size in enumerate(x.shape))
-    return _thinned(x, rate, shape, key, True)
+    return _apply_mask(x, rate, shape, key, True)
 
 
 @op
@@ -42,10 +42,10 @@ def drop_path(x: TensorLike, rate: float, key: mx.array | None, scale_by_keep: b
     x = real("drop_path", x)
     if x.ndim == 0:
         raise ValueError("drop_path: input must have samples, (N, ...), got a tensor without dimensions")
-    return _thinned(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
+    return _apply_mask(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
 
 
-def _thinned(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array | None, scale: bool) -> mx.array:
+def _apply_mask(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array | None, scale: bool) -> mx.array:
     if rate == 0:
         return x
     if rate == 1:

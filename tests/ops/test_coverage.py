@@ -50,7 +50,7 @@ def called_by_the_cases(monkeypatch):
 
 def names_of(family):
     module = importlib.import_module(f"lucid.ops.{family}")
-    return {name for name in ops.__all__ if getattr(module, name, None) is getattr(ops, name)}
+    return set(module.__all__)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,25 @@ def test_every_operation_has_a_case(family, seen):
     assert names_of(family), f"lucid.ops offers nothing of {family}"
     called = {name for name in names_of(family) if {name, getattr(getattr(ops, name), "__wrapped__", None)} & seen}
     assert sorted(names_of(family) - called) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exports_are_sorted_and_shown(family):
+    module = importlib.import_module(f"lucid.ops.{family}")
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(lucid, name) is getattr(ops, name) is getattr(module, name), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_operation_is_exported_or_a_method(family):
+    module = importlib.import_module(f"lucid.ops.{family}")
+    defined = {
+        name
+        for name, value in vars(module).items()
+        if hasattr(value, "__wrapped__") and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert defined - set(module.__all__) <= {*dir(lucid.Tensor), "getitem", "setitem"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
