@@ -41,7 +41,7 @@ from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
-from lucid.kernels.depthwise_conv2d.tiling import Split
+from lucid.kernels.depthwise_conv2d.tiling import Tiling
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 
@@ -359,7 +359,7 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
     geometry = Geometry(size, (case.kernel, case.kernel), (1, 1), ((pad, pad), (pad, pad)), (1, 1))
     launcher = launch.Launcher(backend)
 
-    def prepare(cut: Split) -> Callable[[int], Callable[[], None]]:
+    def prepare(cut: Tiling) -> Callable[[int], Callable[[], None]]:
         def graph(calls: int) -> Callable[[], None]:
             value = x
             for _ in range(calls):

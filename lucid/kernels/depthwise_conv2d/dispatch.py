@@ -1,17 +1,19 @@
-"""Depthwise two-dimensional convolution, forward and all gradients, on NHWC arrays.
+"""Depthwise two-dimensional convolution of NHWC arrays and all of its gradients.
 
-Every channel is convolved with a kernel of its own. The function is linear in x and in the weight, so three maps are
-closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is an
-``custom_vjp`` whose gradient calls the other two, hence derivatives of every order.
+Each channel is convolved with its own kernel. The convolution is linear in x and in the weight, so three functions are
+closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is a
+``custom_vjp`` whose gradient calls the other two, which gives derivatives of every order:
 
-        forward(x, taps, bias)        ->  input_gradient(dy, taps), weight_gradient(x, dy)
-        input_gradient(dy, taps)      ->  forward(v, taps), weight_gradient(v, dy)        v: its cotangent, like x
-        weight_gradient(x, dy)        ->  input_gradient(dy, v), forward(x, v, u)         (v, u): like (taps, bias)
+    function                      gradients of its arguments, for a cotangent of its result
+    convolution(x, w, bias)       input_gradient(dy, w), weight_gradient(x, dy)                    dy
+    input_gradient(dy, w)         convolution(dx, w), weight_gradient(dx, dy)                      dx, like x
+    weight_gradient(x, dy)        input_gradient(dy, dw), convolution(x, dw, db)                   dw, db, like w, bias
 
-The gradient of the bias comes with the weight's: a GPU sums it in the same pass. Whatever a caller does not ask for is
-never computed: arrays are lazy.
+The gradient of the bias comes with that of the weight: a GPU computes both in one pass. What a caller does not use is
+never computed, because arrays are lazy.
 
-Inside, weights are tap-major, (KH, KW, C): neighbouring threads own neighbouring channels and read neighbouring bytes.
+Inside the package weights are (KH, KW, C), so that neighbouring threads, which own neighbouring channels, read
+neighbouring addresses.
 """
 
 import sys
@@ -28,7 +30,7 @@ from lucid.kernels.depthwise_conv2d import launch, position_matrices, shifted_su
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 _CALLER = "depthwise_conv2d"
-_MAPS: dict[str, Any] = {
+_VERSIONS: dict[str, Any] = {
     "shifted_sums": shifted_sums,
     "position_matrices": position_matrices,
     "metal": launch.Launcher("metal"),
@@ -42,18 +44,27 @@ def depthwise_conv2d(
     weight: mx.array,
     bias: mx.array | None = None,
     stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] | Sequence[Sequence[int]] = 0,
+    padding: int | Sequence[int] | Sequence[Sequence[int]] | str = 0,
     dilation: int | Sequence[int] = 1,
 ) -> mx.array:
-    """Convolution of every channel with its own kernel, computed with float32 sums, in the dtype of the input.
+    """Convolve each channel with its own kernel, accumulating in float32.
 
-    Shapes: x (N, H, W, C); weight (C, 1, KH, KW), PyTorch's; bias (C,); out (N, OH, OW, C). ``stride`` and
-    ``dilation`` are one integer or (along the height, along the width); ``padding`` also ((top, bottom), (left,
-    right)). Arrays of different float dtypes are promoted as MLX does. Differentiable any number of times.
+    Differentiable any number of times. Arrays of different dtypes are promoted as in MLX.
+
+    Args:
+        x: Images (N, H, W, C).
+        weight: One kernel per channel, (C, 1, KH, KW) as in PyTorch.
+        bias: One value per channel, (C,).
+        stride: One integer or (height, width).
+        padding: One integer, (height, width), ((top, bottom), (left, right)), "same" or "valid".
+        dilation: One integer or (height, width).
+
+    Returns:
+        Images (N, OH, OW, C) in the promoted dtype.
 
     Raises:
-        ValueError: shapes do not belong together, or the kernel is larger than the padded input.
-        TypeError: an array is no ``mx.array`` or holds no floating-point numbers.
+        ValueError: The shapes do not match, or the kernel is larger than the padded input.
+        TypeError: An argument is not an ``mx.array`` of floating-point numbers.
     """
     _check_arrays(x, weight, bias)
     return forward(
@@ -62,60 +73,58 @@ def depthwise_conv2d(
 
 
 def forward(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
-    """``depthwise_conv2d`` of arrays whose sizes ``geometry`` holds; nothing is validated again."""
+    """``depthwise_conv2d`` with validated sizes."""
     dtype = mx.result_type(x, weight) if bias is None else mx.result_type(x, weight, bias)
     x, weight, bias = x.astype(dtype), weight.astype(dtype), None if bias is None else bias.astype(dtype)
     version = implementation(x.shape, dtype, geometry)
     if version == "reference":
         return reference(x, weight, bias, geometry)
-    taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
-    convolution = _forward(geometry, bias is not None, version)
-    return convolution(x, taps) if bias is None else convolution(x, taps, bias)
+    convolution = _convolution(geometry, bias is not None, version)
+    return convolution(x, _channels_last(weight), *(() if bias is None else (bias,)))
 
 
 def gradients(
-    cotangent: mx.array, x: mx.array, weight: mx.array, geometry: Geometry
+    dy: mx.array, x: mx.array, weight: mx.array, geometry: Geometry
 ) -> tuple[mx.array, mx.array, mx.array] | None:
-    """The gradients of x, weight and bias, given that of the output; None where MLX derives them.
+    """The gradients of x, weight and bias from that of the output; ``None`` where MLX derives them.
 
-    All arrays have one dtype.
+    The arrays have one dtype.
     """
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
-    taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
-    d_x, d_taps, d_bias = _forward(geometry, True, version).vjp(cotangent, x, taps)
-    return d_x, mx.expand_dims(d_taps.transpose(2, 0, 1), 1), d_bias
+    d_x, d_weight, d_bias = _convolution(geometry, True, version).vjp(dy, x, _channels_last(weight))
+    return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1), d_bias
 
 
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
-    """Which version serves an x of this shape on the present device.
+    """The version that runs on the current device, for an x of this shape.
 
-    - "reference": ``use_reference()`` or ``LUCID_KERNELS=reference`` asks for it; and on a GPU what its kernels do not
-      take: float64, or images of 2^31 elements and more (their offsets inside an image are 32-bit integers).
-    - "position_matrices": the CPU with a fast BLAS (OpenBLAS, or macOS's own), for four images and more of up to 8x8.
-    - "shifted_sums": the CPU otherwise; and empty arrays, which leave a GPU nothing to launch.
-    - "metal", "cuda": the GPU of that kind.
+    - "reference": forced by ``use_reference()`` or ``LUCID_KERNELS=reference``, or on a GPU for what the kernels do not
+      support: float64, and images of 2^31 elements or more (offsets inside an image are 32-bit integers).
+    - "position_matrices": on the CPU with a fast BLAS (OpenBLAS, or macOS's own), for 4 or more images of up to 8x8.
+    - "shifted_sums": otherwise on the CPU, and for empty arrays, which give a GPU nothing to launch.
+    - "metal", "cuda": on a GPU of that kind.
     """
     if reference_is_forced():
         return "reference"
     backend = _device.backend()
     if backend == "cpu" or 0 in shape:
         has_fast_blas = _device.openblas is not None or sys.platform == "darwin"
-        small = 0 not in shape and position_matrices.serves(shape[0], geometry)
+        small = 0 not in shape and position_matrices.is_faster(shape[0], geometry)
         return "position_matrices" if backend == "cpu" and has_fast_blas and small else "shifted_sums"
     images, _, _, channels = shape
     (oh, ow), (height, width) = geometry.output, geometry.size
     largest = max(height * width, oh * ow) * channels
-    # CUDA's grids take fewer than 2^16 blocks along the second and third dimension.
-    too_many = backend == "cuda" and max(images, height, oh) >= 2**16
-    if dtype not in launch.DTYPES or largest >= 2**31 or images * oh >= 2**31 or too_many:
+    # CUDA's grids have fewer than 2^16 blocks along the second and third dimension.
+    exceeds_grid = backend == "cuda" and max(images, height, oh) >= 2**16
+    if dtype not in launch.DTYPES or largest >= 2**31 or images * oh >= 2**31 or exceeds_grid:
         return "reference"
     return backend
 
 
 def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
-    """The same through MLX's own convolution, which also derives the gradients. Weight (C, 1, KH, KW)."""
+    """The same with MLX's own convolution, which MLX differentiates. Weight (C, 1, KH, KW)."""
     low, high = zip(*geometry.padding, strict=True)
     y = mx.conv_general(
         x,
@@ -129,50 +138,54 @@ def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Ge
 
 
 @lru_cache(maxsize=512)
-def _forward(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp:
-    """The convolution of x (N, H, W, C) with taps (KH, KW, C), and bias (C,) if there is one."""
-    maps = _MAPS[version]
+def _convolution(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp:
+    """The convolution of x (N, H, W, C) with weight (KH, KW, C) and, with ``has_bias``, bias (C,)."""
+    module = _VERSIONS[version]
 
-    def forward(x: mx.array, taps: mx.array, *bias: mx.array) -> mx.array:
-        return maps.forward(x, taps, bias[0] if bias else None, geometry)
+    def convolution(x: mx.array, weight: mx.array, *bias: mx.array) -> mx.array:
+        return module.forward(x, weight, bias[0] if bias else None, geometry)
 
-    def vjp(cotangent: mx.array, x: mx.array, taps: mx.array, *bias: mx.array) -> tuple[mx.array, ...]:
-        d_taps, d_bias = _weight_gradient(geometry, version)(x, cotangent)
-        d_x = _input_gradient(geometry, version)(cotangent, taps)
-        return (d_x, d_taps, d_bias) if has_bias else (d_x, d_taps)
+    def vjp(dy: mx.array, x: mx.array, weight: mx.array, *_: mx.array) -> tuple[mx.array, ...]:
+        d_weight, d_bias = _weight_gradient(geometry, version)(x, dy)
+        d_x = _input_gradient(geometry, version)(dy, weight)
+        return (d_x, d_weight, d_bias) if has_bias else (d_x, d_weight)
 
-    return custom_vjp(forward, vjp)
+    return custom_vjp(convolution, vjp)
 
 
 @lru_cache(maxsize=512)
 def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
-    """Gradient of x (N, H, W, C) from that of the output and the taps."""
-    maps = _MAPS[version]
+    """The gradient of x (N, H, W, C) from that of the output, dy, and the weight."""
+    module = _VERSIONS[version]
 
-    def input_gradient(dy: mx.array, taps: mx.array) -> mx.array:
-        return maps.input_gradient(dy, taps, geometry)
+    def input_gradient(dy: mx.array, weight: mx.array) -> mx.array:
+        return module.input_gradient(dy, weight, geometry)
 
-    def vjp(cotangent: mx.array, dy: mx.array, taps: mx.array) -> tuple[mx.array, mx.array]:
-        d_taps, _ = _weight_gradient(geometry, version)(cotangent, dy)
-        return _forward(geometry, False, version)(cotangent, taps), d_taps
+    def vjp(dx: mx.array, dy: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
+        d_weight, _ = _weight_gradient(geometry, version)(dx, dy)
+        return _convolution(geometry, False, version)(dx, weight), d_weight
 
     return custom_vjp(input_gradient, vjp)
 
 
 @lru_cache(maxsize=512)
 def _weight_gradient(geometry: Geometry, version: str) -> custom_vjp:
-    """Gradients of taps (KH, KW, C) and bias (C,) from x and that of the output, rounded to the dtype of x."""
-    maps = _MAPS[version]
+    """The gradients of weight (KH, KW, C) and bias (C,) from x and that of the output, dy; in the dtype of x."""
+    module = _VERSIONS[version]
 
     def weight_gradient(x: mx.array, dy: mx.array) -> tuple[mx.array, mx.array]:
-        d_taps, d_bias = maps.weight_gradient(x, dy, geometry)
-        return d_taps.astype(x.dtype), d_bias.astype(x.dtype)
+        d_weight, d_bias = module.weight_gradient(x, dy, geometry)
+        return d_weight.astype(x.dtype), d_bias.astype(x.dtype)
 
     def vjp(cotangents: tuple[mx.array, mx.array], x: mx.array, dy: mx.array) -> tuple[mx.array, mx.array]:
-        v, u = cotangents
-        return _input_gradient(geometry, version)(dy, v), _forward(geometry, True, version)(x, v, u)
+        dw, db = cotangents
+        return _input_gradient(geometry, version)(dy, dw), _convolution(geometry, True, version)(x, dw, db)
 
     return custom_vjp(weight_gradient, vjp)
+
+
+def _channels_last(weight: mx.array) -> mx.array:
+    return weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
 
 
 def _check_arrays(x: Any, weight: Any, bias: Any) -> None:

@@ -1,12 +1,13 @@
-"""Launches of the shaders in ``metal/depthwise_conv2d.metal``: which function, on which grid, with which constants.
+"""Launches the shaders in ``metal/depthwise_conv2d.metal``: which function, on which grid, with which constants.
 
-Two families. The rolling kernels serve stride 1, dilation 1 and kernels up to 7x7, with everything in registers; the
-general ones serve the rest. Where the stride is 1, the input gradient is the forward function with the taps turned
-round; the strided one has a function of its own.
+There are two families. The rolling kernels handle stride 1, dilation 1 and kernel sizes up to 7x7, with everything in
+registers; the general ones handle the rest. For stride 1 the input gradient is the forward function with the weight
+flipped; with a stride it has a function of its own.
 
-Sizes that would otherwise be compiled in go along as short arrays, so that new shapes compile nothing: the function,
-the dtype, the strip and, for the rolling kernels, the kernel's size are all that a compiled kernel depends on. Each of
-them is a template argument, used or not: MLX tells the compiled kernels of a function apart by these alone on CUDA.
+Sizes are passed in short arrays instead of being compiled in, so a new shape compiles nothing. A compiled kernel
+depends only on the function, the dtype, the strip width and, for the rolling kernels, the kernel size. Each of these is
+a template argument, even where the function does not use it: on CUDA, MLX identifies the compiled variants of a
+function by their template arguments alone.
 """
 
 from functools import lru_cache
@@ -16,93 +17,94 @@ import mlx.core as mx
 from lucid.kernels import library
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
-from lucid.kernels.depthwise_conv2d.tiling import THREADS
+from lucid.kernels.depthwise_conv2d.tiling import THREADS, Tiling
 
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
-_STEM = "depthwise_conv2d"
-_ROLLING_KERNEL = 7  # larger kernels do not fit into registers
-_STRIP_OF_WEIGHTS = 4
-_TAPS = 8  # a thread of the general weight gradient
+_SHADER = "depthwise_conv2d"
+_MAX_ROLLING_KERNEL = 7  # larger kernels do not fit into registers
+_WEIGHT_GRADIENT_STRIP = 4
+_TAPS = 8  # kernel columns per thread of the general weight gradient
 _SIZES = "x_shape[1], x_shape[2], x_shape[3]"
-_AT = "thread_position_in_grid"
+_POSITION = "thread_position_in_grid"
 _GRID = "threads_per_grid"
 
 
 class Launcher:
-    """The three maps of the convolution on a GPU; ``language`` is "metal" or "cuda". Taps are (KH, KW, C)."""
+    """The convolution and its two gradients on a GPU. ``language`` is "metal" or "cuda"; weights are (KH, KW, C)."""
 
     def __init__(self, language: str) -> None:
         self.language = language
 
     def forward(
-        self, x: mx.array, taps: mx.array, bias: mx.array | None, geometry: Geometry, cut: tiling.Split | None = None
+        self, x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry, override: Tiling | None = None
     ) -> mx.array:
         """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
 
-        ``cut`` is for who times the ways to cut a rolling convolution; otherwise the shape, or its tuning, decides.
+        Args:
+            override: The tiling of a rolling convolution, for benchmarks. By default shape and tuning decide.
         """
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
         n, c = x.shape[0], x.shape[3]
         has_bias = bias is not None
-        operands = [x, taps, taps if bias is None else bias]  # without a bias its place is not looked at
+        operands = [x, weight, weight if bias is None else bias]  # a kernel without bias does not read the third
         if _is_rolling(geometry):
-            cut = cut or tiling.forward_split(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
+            tiles = override or tiling.forward_tiling(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
             return self._run(
                 "rolling_forward",
-                ("x", "taps", "bias", "cut"),
-                f"rolling_forward<T, KH, KW, S, BIAS>(x, taps, bias, cut, y, {_SIZES}, {_AT}, {_GRID});",
-                [*operands, _cut(geometry)],
+                ("x", "weight", "bias", "bounds"),
+                f"rolling_forward<T, KH, KW, S, BIAS>(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
+                [*operands, _bounds(geometry)],
                 (n, oh, ow, c),
                 x.dtype,
-                grid=(c * -(-ow // cut.strip), cut.chunks, n),
-                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", cut.strip), ("BIAS", has_bias)],
-                threads=cut.threads,
+                grid=(c * -(-ow // tiles.strip), tiles.chunks, n),
+                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", tiles.strip), ("BIAS", has_bias)],
+                threads=tiles.threads,
             )
         dense = geometry.stride[1] == geometry.dilation[1] == 1
         strip = 8 if dense else 4
         return self._run(
             "general_forward",
-            ("x", "taps", "bias", "pattern", "cut"),
-            f"general_forward<T, S, DENSE, BIAS>(x, taps, bias, pattern, cut, y, {_SIZES}, {_AT});",
-            [*operands, _pattern(geometry), _cut(geometry)],
+            ("x", "weight", "bias", "params", "bounds"),
+            f"general_forward<T, S, DENSE, BIAS>(x, weight, bias, params, bounds, y, {_SIZES}, {_POSITION});",
+            [*operands, _params(geometry), _bounds(geometry)],
             (n, oh, ow, c),
             x.dtype,
             grid=(c * -(-ow // strip), oh, n),
             template=[("T", x.dtype), ("S", strip), ("DENSE", dense), ("BIAS", has_bias)],
         )
 
-    def input_gradient(self, gradient: mx.array, taps: mx.array, geometry: Geometry) -> mx.array:
-        """What ``gradient`` (N, OH, OW, C) of the output means for the input, out (N, H, W, C)."""
+    def input_gradient(self, dy: mx.array, weight: mx.array, geometry: Geometry) -> mx.array:
+        """The gradient of the input, (N, H, W, C), from that of the output, ``dy`` (N, OH, OW, C)."""
         if geometry.stride == (1, 1):
-            return self.forward(gradient, taps[::-1, ::-1], None, geometry.transposed())
+            return self.forward(dy, weight[::-1, ::-1], None, geometry.transposed())
         height, width = geometry.size
-        n, c = gradient.shape[0], gradient.shape[3]
+        n, c = dy.shape[0], dy.shape[3]
         strip = 4
         return self._run(
             "strided_input_gradient",
-            ("x", "taps", "pattern", "cut", "size"),
-            f"strided_input_gradient<T, S>(x, taps, pattern, cut, size, y, x_shape[3], {_AT});",
-            [gradient, taps, _pattern(geometry), _cut(geometry), _constants(geometry.size)],
+            ("x", "weight", "params", "bounds", "size"),
+            f"strided_input_gradient<T, S>(x, weight, params, bounds, size, y, x_shape[3], {_POSITION});",
+            [dy, weight, _params(geometry), _bounds(geometry), _int_array(geometry.size)],
             (n, height, width, c),
-            gradient.dtype,
+            dy.dtype,
             grid=(c * -(-width // strip), height, n),
-            template=[("T", gradient.dtype), ("S", strip)],
+            template=[("T", dy.dtype), ("S", strip)],
         )
 
-    def weight_gradient(self, x: mx.array, gradient: mx.array, geometry: Geometry) -> tuple[mx.array, mx.array]:
-        """What ``gradient`` means for the taps, out (KH, KW, C), and the bias, out (C,), both float32."""
+    def weight_gradient(self, x: mx.array, dy: mx.array, geometry: Geometry) -> tuple[mx.array, mx.array]:
+        """The gradients of the weight, (KH, KW, C), and of the bias, (C,), from that of the output; both float32."""
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
         n, c = x.shape[0], x.shape[3]
-        sizes = f"x_shape[0], {_SIZES}, {_AT}, {_GRID}"
+        sizes = f"x_shape[0], {_SIZES}, {_POSITION}, {_GRID}"
         if _is_rolling(geometry):
-            strip = _STRIP_OF_WEIGHTS
-            row_chunks, image_chunks = tiling.weight_split(n, c, oh, ow, kh * kw, strip)
+            strip = _WEIGHT_GRADIENT_STRIP
+            row_chunks, image_chunks = tiling.rolling_weight_gradient_chunks(n, c, oh, ow, kh * kw, strip)
             chunks = image_chunks * row_chunks * -(-ow // strip)
             partial = self._run(
                 "rolling_weight_gradient",
-                ("x", "dy", "cut"),
-                f"rolling_weight_gradient<KH, KW, S>(x, dy, cut, y, {sizes});",
-                [x, gradient, _cut(geometry)],
+                ("x", "dy", "bounds"),
+                f"rolling_weight_gradient<KH, KW, S>(x, dy, bounds, y, {sizes});",
+                [x, dy, _bounds(geometry)],
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c * -(-ow // strip), row_chunks, image_chunks),
@@ -110,13 +112,13 @@ class Launcher:
             )
         else:
             blocks = kh * -(-kw // _TAPS)
-            chunks = tiling.general_weight_chunks(n, c, oh, ow, kh * kw, blocks)
+            chunks = tiling.general_weight_gradient_chunks(n, c, oh, ow, kh * kw, blocks)
             dense = geometry.stride[1] == geometry.dilation[1] == 1
             partial = self._run(
                 "general_weight_gradient",
-                ("x", "dy", "pattern", "cut"),
-                f"general_weight_gradient<TAPS, DENSE>(x, dy, pattern, cut, y, {sizes});",
-                [x, gradient, _pattern(geometry), _cut(geometry)],
+                ("x", "dy", "params", "bounds"),
+                f"general_weight_gradient<TAPS, DENSE>(x, dy, params, bounds, y, {sizes});",
+                [x, dy, _params(geometry), _bounds(geometry)],
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c, blocks, chunks),
@@ -137,7 +139,7 @@ class Launcher:
         template: list[tuple[str, object]],
         threads: int = THREADS,
     ) -> mx.array:
-        kernel = library.kernel(self.language, _STEM, name, inputs, ("y",), call)
+        kernel = library.kernel(self.language, _SHADER, name, inputs, ("y",), call)
         [y] = kernel(
             inputs=arrays,
             output_shapes=[shape],
@@ -150,19 +152,19 @@ class Launcher:
 
 
 def _is_rolling(geometry: Geometry) -> bool:
-    return geometry.is_dense and max(geometry.kernel) <= _ROLLING_KERNEL
+    return geometry.is_dense and max(geometry.kernel) <= _MAX_ROLLING_KERNEL
 
 
-def _cut(geometry: Geometry) -> mx.array:
+def _bounds(geometry: Geometry) -> mx.array:
     (top, _), (left, _) = geometry.padding
-    return _constants((top, left, *geometry.output))
+    return _int_array((top, left, *geometry.output))
 
 
-def _pattern(geometry: Geometry) -> mx.array:
-    return _constants((*geometry.kernel, *geometry.stride, *geometry.dilation))
+def _params(geometry: Geometry) -> mx.array:
+    return _int_array((*geometry.kernel, *geometry.stride, *geometry.dilation))
 
 
 @lru_cache(maxsize=1024)
-def _constants(values: tuple[int, ...]) -> mx.array:
-    """A short array: fewer than 8 elements lie in the GPU's constant memory."""
+def _int_array(values: tuple[int, ...]) -> mx.array:
+    """A short array. MLX passes inputs of fewer than 8 elements in the constant address space."""
     return mx.array(values, mx.int32)

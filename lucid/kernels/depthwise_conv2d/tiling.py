@@ -1,15 +1,13 @@
-"""How a launch cuts the work of the depthwise convolution into threads.
+"""How a launch tiles the depthwise convolution, by default and as tuned on this machine.
 
-A thread of the rolling kernels owns one channel, a strip of output columns and a chunk of output rows. More and smaller
-pieces fill a larger GPU; fewer and larger ones load less: the rows and columns at the border of a piece are loaded by
-its neighbour again. Outputs do not depend on the choice, bit for bit. The weight gradient adds one partial sum for
-each piece, so its pieces depend on the shape alone and are never tuned.
+A thread of the rolling kernels computes one channel of a strip of output columns and a chunk of output rows. More and
+smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighbouring tiles both load the rows and
+columns at their border. Outputs are bitwise equal for every tiling. The weight gradient adds one partial sum per tile,
+so its tiling depends on the shape alone and is never tuned.
 
-The cuts that were fastest on this machine's own GPU, from a file in the user's cache folder.
-
-``python examples/benchmark_depthwise.py --tune`` times the candidates and writes the file; the launch looks in it. A
-result never depends on it: outputs are bit for bit the same for every cut. ``LUCID_TUNING=off`` leaves it alone. A file
-that is damaged, of another GPU or of other versions counts as empty.
+The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
+user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
+comes from another GPU or other versions, counts as empty.
 """
 
 import json
@@ -28,94 +26,96 @@ from lucid._checks import dtype_name
 from lucid._files import write_atomically
 from lucid._version import __version__
 
-THREADS = 128  # a threadgroup that every pipeline can run, whatever its registers
-STRIPS = (4, 2, 1)  # output columns a thread; 4 keeps a 7x7 kernel and its sums in 97 registers
-_ENOUGH_THREADS = 4096  # an 8-core GPU holds as many at 100 registers each
-_FULL_THREADS = 16384  # from here on more chunks bring nothing
-_FULL_THREADS_OF_WEIGHTS = 32768
+THREADS = 128  # a threadgroup size that every pipeline supports, however many registers it uses
+STRIPS = (4, 2, 1)  # output columns per thread; with 4, a 7x7 kernel and its sums take 97 registers
+_MIN_THREADS = 4096  # an 8-core GPU runs this many at 100 registers each
+_TARGET_THREADS = 16384  # more chunks do not help beyond this
+_WEIGHT_GRADIENT_THREADS = 32768
 _FORMAT = 1
-_THREADS = (32, 64, 128, 256)
+_THREADGROUPS = (32, 64, 128, 256)
 
 Shape = tuple[int, int, int, int]  # images, channels, height, width of the output
 
 
 @dataclass(frozen=True)
-class Split:
-    """``strip`` output columns a thread, rows cut into ``chunks``, ``threads`` threads a threadgroup."""
+class Tiling:
+    """``strip`` output columns per thread, rows in ``chunks`` chunks, ``threads`` threads per threadgroup."""
 
     strip: int = STRIPS[0]
     chunks: int = 1
     threads: int = THREADS
 
 
-def default_split(images: int, channels: int, height: int, width: int) -> Split:
-    """For an output of (images, height, width, channels): whole columns where there is work enough.
+def forward_tiling(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> Tiling:
+    """The tiling of the rolling forward kernel: tuned for such a shape, or the default."""
+    found = _table().get(key(language, dtype, kernel, shape)) if _is_on() else None
+    return found if found is not None and found.chunks <= shape[2] else default_forward_tiling(*shape)
 
-    Strips of 4 and chunks of at least 14 rows load 16 bytes an output (float32, 7x7); where that gives too few
-    threads, as for single images in the later stages, chunks of 7 rows, then strips of 2.
+
+def default_forward_tiling(images: int, channels: int, height: int, width: int) -> Tiling:
+    """The tiling for an output of (images, height, width, channels): whole columns if there is enough work.
+
+    Strips of 4 and chunks of at least 14 rows load 16 bytes per output (float32, 7x7). If that gives too few threads,
+    as for single images in the later stages, chunks shrink to 7 rows and then strips to 2.
     """
-    found = Split()
+    found = Tiling()
     for strip, rows in ((4, 14), (4, 7), (2, 7)):
         lanes = channels * -(-width // strip) * images
-        chunks = max(1, min(-(-_FULL_THREADS // max(lanes, 1)), -(-height // rows)))
-        found = Split(strip, chunks)
-        if lanes * chunks >= _ENOUGH_THREADS:
+        chunks = max(1, min(-(-_TARGET_THREADS // max(lanes, 1)), -(-height // rows)))
+        found = Tiling(strip, chunks)
+        if lanes * chunks >= _MIN_THREADS:
             return found
     return found
 
 
-def weight_split(images: int, channels: int, height: int, width: int, taps: int, strip: int) -> tuple[int, int]:
-    """Chunks of rows and of images for the rolling weight gradient of an output (images, height, width, channels).
+def rolling_weight_gradient_chunks(
+    images: int, channels: int, height: int, width: int, taps: int, strip: int
+) -> tuple[int, int]:
+    """Chunks of rows and of images in the rolling weight gradient for an output of (images, height, width, channels).
 
-    Images first, then rows, never fewer than 14. The partial sums may be as many as half of the values of x and dy:
-    at 7x7 that leaves 23,000 threads of the 33,000 wanted at batch 32, because every 49 values have 50 partial sums.
+    Images are divided first, then rows into chunks of at least 14. There may be half as many partial sums as values of
+    x and dy: at 7x7, where every 49 values have 50 partial sums, that allows 23,000 of the 33,000 threads at batch 32.
     """
     strips = -(-width // strip)
     lanes = max(channels * strips, 1)
-    room = max(1, images * height * width // (strips * (taps + 1)))  # (x.size + dy.size) / 2 partial sums
-    image_chunks = max(1, min(-(-_FULL_THREADS_OF_WEIGHTS // lanes), images, room))
-    rows = -(-_FULL_THREADS_OF_WEIGHTS // (lanes * image_chunks))
-    return max(1, min(rows, height // 14, room // image_chunks)), image_chunks
+    limit = max(1, images * height * width // (strips * (taps + 1)))  # (x.size + dy.size) / 2 partial sums
+    image_chunks = max(1, min(-(-_WEIGHT_GRADIENT_THREADS // lanes), images, limit))
+    row_chunks = -(-_WEIGHT_GRADIENT_THREADS // (lanes * image_chunks))
+    return max(1, min(row_chunks, height // 14, limit // image_chunks)), image_chunks
 
 
-def general_weight_chunks(images: int, channels: int, height: int, width: int, taps: int, blocks: int) -> int:
-    """Chunks of the images * height rows for the general weight gradient with ``blocks`` blocks of taps."""
-    lines = images * height
-    room = max(1, lines * width // (taps + 1))
-    return max(1, min(math.ceil(_FULL_THREADS_OF_WEIGHTS / max(channels * blocks, 1)), lines, room))
+def general_weight_gradient_chunks(images: int, channels: int, height: int, width: int, taps: int, blocks: int) -> int:
+    """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of taps."""
+    rows = images * height
+    limit = max(1, rows * width // (taps + 1))
+    return max(1, min(math.ceil(_WEIGHT_GRADIENT_THREADS / max(channels * blocks, 1)), rows, limit))
 
 
-def forward_split(language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape) -> Split:
-    """How to cut the rolling forward: as tuned for such a shape, else as ``default_split`` says."""
-    found = _table().get(key(language, dtype, kernel, shape)) if _is_on() else None
-    return found if found is not None and found.chunks <= shape[2] else default_split(*shape)
-
-
-def key(language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape) -> str:
-    """The class of shapes that share a cut: batches up to the next power of two are one."""
+def key(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> str:
+    """The class of shapes that share a tiling: batch sizes are rounded up to a power of two."""
     images, channels, height, width = shape
     batch = 1 << max(images - 1, 0).bit_length()
     return f"{language} {dtype_name(dtype)} {kernel[0]}x{kernel[1]} {batch}x{height}x{width}x{channels}"
 
 
-def candidates(shape: Shape) -> Iterator[Split]:
-    """The cuts worth timing for an output of this shape; the one of ``default_split`` is the first."""
+def candidates(shape: Shape) -> Iterator[Tiling]:
+    """The tilings worth timing for an output of this shape, the default first."""
     images, channels, height, width = shape
-    first = default_split(*shape)
-    yield first
+    default = default_forward_tiling(*shape)
+    yield default
     chunks = sorted({1, *(-(-height // rows) for rows in (4, 7, 14, 28))})
     for strip in STRIPS:
         for count in chunks:
-            for threads in _THREADS:
-                one = Split(strip, count, threads)
-                if one != first and channels * -(-width // strip) * count * images >= threads:
+            for threads in _THREADGROUPS:
+                one = Tiling(strip, count, threads)
+                if one != default and channels * -(-width // strip) * count * images >= threads:
                     yield one
 
 
 def tune(
-    language: str, dtype: mx.Dtype, kernel: tuple[int, int], shape: Shape, seconds_of: Callable[[Split], float]
-) -> tuple[Split, float]:
-    """The fastest cut by ``seconds_of``, and its seconds; it is in force from now on, and stored by ``save``."""
+    language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape, seconds_of: Callable[[Tiling], float]
+) -> tuple[Tiling, float]:
+    """The fastest tiling by ``seconds_of``, and its seconds. It is used from now on; ``save`` stores it."""
     timed = [(seconds_of(one), number, one) for number, one in enumerate(candidates(shape))]
     seconds, _, best = min(timed)
     _table()[key(language, dtype, kernel, shape)] = best
@@ -123,7 +123,7 @@ def tune(
 
 
 def path() -> Path:
-    """The file: ``LUCID_CACHE``, else the system's folder for caches, and in it ``lucid/tuning.json``."""
+    """The file: ``tuning.json`` in ``LUCID_CACHE``, or in the folder ``lucid`` of the system's cache folder."""
     folder = os.environ.get("LUCID_CACHE")
     if folder:
         return Path(folder) / "tuning.json"
@@ -133,28 +133,28 @@ def path() -> Path:
 
 
 def save() -> Path:
-    """Write what was tuned, under a temporary name first; the file's path."""
-    cuts = {name: [one.strip, one.chunks, one.threads] for name, one in sorted(_table().items())}
+    """Write the tuned tilings to ``path()``, which is returned."""
+    tilings = {name: [one.strip, one.chunks, one.threads] for name, one in sorted(_table().items())}
     target = path()
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, json.dumps({**_identity(), "cuts": cuts}, indent=1).encode())
+    write_atomically(target, json.dumps({**_identity(), "cuts": tilings}, indent=1).encode())
     return target
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Read the file again on the next launch."""
     _table.cache_clear()
 
 
 def _is_on() -> bool:
-    word = os.environ.get("LUCID_TUNING", "on") or "on"
-    if word not in ("on", "off"):
-        raise ValueError(f"LUCID_TUNING must be 'on' or 'off', got {word!r}")
-    return word == "on"
+    value = os.environ.get("LUCID_TUNING", "on") or "on"
+    if value not in ("on", "off"):
+        raise ValueError(f"LUCID_TUNING must be 'on' or 'off', got {value!r}")
+    return value == "on"
 
 
 def _identity() -> dict[str, Any]:
-    """What a file must agree in to be believed."""
+    """What a file must contain to apply here."""
     device = mx.device_info()
     return {
         "format": _FORMAT,
@@ -165,19 +165,19 @@ def _identity() -> dict[str, Any]:
 
 
 @cache
-def _table() -> dict[str, Split]:
-    """The stored cuts by key; empty where there is no file, or none to be believed."""
+def _table() -> dict[str, Tiling]:
+    """The stored tilings by key; empty if there is no file that applies here."""
     try:
         stored = json.loads(path().read_text(encoding="utf-8"))
         if any(stored[name] != value for name, value in _identity().items()):
             return {}
-        return {name: _split(values) for name, values in stored["cuts"].items()}
+        return {name: _tiling(values) for name, values in stored["cuts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def _split(values: Any) -> Split:
+def _tiling(values: Any) -> Tiling:
     strip, chunks, threads = values
-    if strip not in STRIPS or threads not in _THREADS or type(chunks) is not int or chunks < 1:
+    if strip not in STRIPS or threads not in _THREADGROUPS or type(chunks) is not int or chunks < 1:
         raise ValueError
-    return Split(strip, chunks, threads)
+    return Tiling(strip, chunks, threads)
