@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices, as in ``torch.linalg``."""
+"""Vector and matrix norms, as in ``torch.linalg``."""
 
 from typing import Any
 
@@ -17,9 +17,10 @@ Dims = int | tuple[int, ...] | list[int] | None
 def vector_norm(
     x: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 ) -> mx.array:
-    """``sum(|x| ** ord) ** (1 / ord)`` over ``dim``, or over all values; ``ord`` may be 0, inf and -inf.
+    """``sum(|x| ** ord) ** (1 / ord)`` over ``dim``, or over all values.
 
-    The gradient of the 2-norm at 0 is 0.
+    ``ord`` may also be 0 (the number of nonzero values), inf or -inf (the largest or smallest absolute value). The
+    gradient of the 2-norm at 0 is 0.
     """
     x, out = averageable("vector_norm", x, dtype)
     order = _order_number("vector_norm", ord)
@@ -42,8 +43,12 @@ def matrix_norm(
 ) -> mx.array:
     """A norm of the matrices in the two dimensions ``dim``.
 
-    ``ord`` is "fro" (the root of the sum of squares), "nuc" (the sum of the singular values), 1 or inf (the largest sum
-    of absolute values of a column or a row), 2 (the largest singular value), or -1, -inf, -2 for the smallest.
+    Args:
+        ord: "fro" (the root of the sum of squares), "nuc" (the sum of singular values), 1 or inf (the largest sum of
+            absolute values of a column or row), 2 (the largest singular value), or -1, -inf, -2 for the smallest.
+
+    Raises:
+        ValueError: ``ord`` is unknown, ``dim`` does not name two dimensions, or the matrices are empty.
     """
     x, out = averageable("matrix_norm", x, dtype)
     return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
@@ -52,20 +57,20 @@ def matrix_norm(
 def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
     dims = _checks.dims(where, dim, x.ndim) if x.ndim > 1 else ()
     if len(dims) != 2:
-        raise ValueError(f"{where}: a matrix needs two dimensions, got dim {dim} of shape {x.shape}")
+        raise ValueError(f"{where}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
     if ord == "fro":
         return power_norm(where, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):
         along, rest = (row, column) if ord in (1, -1) else (column, row)
         if x.shape[rest] == 0:
-            raise ValueError(f"{where}: there is no value to choose from in shape {x.shape}")
+            raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
         sums = mx.sum(mx.abs(x), along, True)
         found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
         return found if keep else mx.squeeze(found, dims)
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
-            raise ValueError(f"{where}: there is no value to choose from in shape {x.shape}")
+            raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
         others = [at for at in range(x.ndim) if at not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -78,16 +83,16 @@ def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
 
 
 def _singular_values(x: mx.array) -> mx.array:
-    """(..., m, n) to (..., k) with k = min(m, n), the largest first.
+    """The singular values (..., k) of matrices (..., m, n) with k = min(m, n), in descending order.
 
-    MLX has no derivative of its decomposition. With the singular vectors held fixed, M = Uᵀ x V has the singular
-    values on its diagonal, and around x they are, up to third order in the change D of M,
+    MLX's decomposition has no derivative. With fixed singular vectors, M = Uᵀ x V has the singular values on its
+    diagonal, and around x they are, up to third order in the change D of M,
 
         s_i = M_ii + sum over j of (D_ij + D_ji)² / 4(s_i - s_j) + (D_ij - D_ji)² / 4(s_i + s_j)
                    + sum over the rows or columns r beyond k of D_ri² / 2 s_i
 
-    which has the right first and second derivatives. Equal singular values have no second derivative of their own;
-    their sum has one, and in it the quotients that are left out here cancel.
+    which has the correct first and second derivatives. Individually, equal singular values have no second derivative.
+    Their sum has one, in which the quotients that are left out here cancel.
     """
     k = min(x.shape[-2:])
     u, s, vt = (mx.stop_gradient(one) for one in mx.linalg.svd(mx.stop_gradient(x), stream=mx.cpu))
@@ -106,7 +111,7 @@ def _singular_values(x: mx.array) -> mx.array:
 
 
 def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
-    """``change² / by``, 0 where ``by`` is."""
+    """``change² / by``, or 0 where ``by`` is 0."""
     none = mx.abs(by) <= small
     return mx.where(none, 0, mx.square(change) / mx.where(none, 1, by))
 
@@ -115,16 +120,18 @@ def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
 def norm(
     x: TensorLike, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 ) -> mx.array:
-    """The 2-norm of all values; with ``ord``, of vectors (one ``dim``) or matrices (two).
+    """The 2-norm of all values; with ``ord``, a norm of vectors (one ``dim``) or matrices (two).
 
-    See ``vector_norm`` and ``matrix_norm`` for ``ord``.
+    See ``vector_norm`` and ``matrix_norm`` for the values of ``ord``.
     """
     x, out = averageable("norm", x, dtype)
     if ord is None:
         return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(out)
     if dim is None:
         if x.ndim not in (1, 2):
-            raise ValueError(f"norm: dim must be given with ord for other than 1 or 2 dimensions, got shape {x.shape}")
+            raise ValueError(
+                f"norm: dim is required with ord unless the input has 1 or 2 dimensions, got shape {x.shape}"
+            )
         dim = tuple(range(x.ndim))
     if isinstance(dim, int) or len(dim) == 1:
         return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(out)

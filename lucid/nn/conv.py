@@ -40,7 +40,7 @@ class _Conv(Module):
         if isinstance(padding, str) and not self.transposed:
             self.padding: Any = _checks.one_of(where, "padding", padding, ("same", "valid"))
             if padding == "same" and any(one != 1 for one in self.stride):
-                raise ValueError(f"{where}: padding 'same' needs stride 1, got {self.stride}")
+                raise ValueError(f"{where}: padding 'same' requires stride 1, got {self.stride}")
         else:
             self.padding = _checks.tuple_of(where, "padding", padding, self.dims, 0)
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)

@@ -1,4 +1,4 @@
-"""What the bodies of all families share: how operands become arrays, in which dtype, over which dimensions."""
+"""Helpers that the operations share: convert operands to arrays, promote dtypes, resolve dimensions."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,23 +11,23 @@ from lucid import _checks
 
 LOW_PRECISION = frozenset((mx.float16, mx.bfloat16))
 FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
-# PyTorch's categories: a tensor without dimensions changes the dtype of one with dimensions only upwards in them.
+# PyTorch's promotion categories: a 0-d tensor only changes the dtype of others if its category is higher.
 _CATEGORY = {mx.bool_: 0, mx.complex64: 3} | dict.fromkeys(FLOATING - {mx.complex64}, 2)
 _SCALARS = (bool, int, float, complex)
 
 
 class ValuesAndIndices(NamedTuple):
-    """Chosen elements, and where they were found (int64)."""
+    """Selected values and their positions (int64)."""
 
     values: mx.array
     indices: mx.array
 
 
 def array(where: str, value: Any, name: str = "input") -> mx.array:
-    """``value`` as an array: numbers and lists get PyTorch's dtypes (int64, float32).
+    """``value`` as an array; numbers and lists get PyTorch's default dtypes (int64, float32).
 
     Raises:
-        TypeError: it is nothing that holds numbers.
+        TypeError: ``value`` does not hold numbers.
     """
     if isinstance(value, mx.array):
         return value
@@ -50,29 +50,29 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
 
 
 def compact_if_empty(x: mx.array) -> mx.array:
-    """``x``, laid out anew if it is empty: MLX's sums over an empty array that was transposed may never end."""
+    """``x``, as a new contiguous array if it is empty: MLX's sums over a transposed empty array may never return."""
     return x if x.size else mx.zeros(x.shape, x.dtype)
 
 
 def empty_reduction(x: mx.array, axis: Any, keepdims: bool, value: float) -> mx.array:
-    """What a reduction of an empty ``x`` gives: ``value`` in the shape that is left."""
+    """The result of reducing an empty ``x``: ``value`` in the reduced shape."""
     dims = range(x.ndim) if axis is None else [d % x.ndim for d in ((axis,) if isinstance(axis, int) else axis)]
     shape = [1 if d in dims else size for d, size in enumerate(x.shape) if keepdims or d not in dims]
     return mx.full(shape, mx.array(value, x.dtype))
 
 
 def total(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
-    """``mx.sum``, which on the CPU may never end for an empty array."""
+    """``mx.sum``, which may never return for an empty array on the CPU."""
     return mx.sum(x, axis, keepdims) if x.size else empty_reduction(x, axis, keepdims, 0)
 
 
 def average(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
-    """``mx.mean``, which on the CPU may never end for an empty array; NaN of nothing."""
+    """``mx.mean``, which may never return for an empty array on the CPU; here its mean is NaN."""
     return mx.mean(x, axis, keepdims) if x.size else empty_reduction(x, axis, keepdims, math.nan)
 
 
 def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
-    """Both operands, such that MLX computes them in PyTorch's result dtype. One of them may stay a Python number."""
+    """Both operands, prepared so that MLX's result dtype is PyTorch's. One of them may stay a Python number."""
     if type(x) is mx.array and type(other) is mx.array:
         if x.dtype == other.dtype:
             return x, other
@@ -126,48 +126,48 @@ def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
 
 
 def binary(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
-    """``function`` of both operands, broadcast.
+    """``function`` applied to both operands, with broadcasting.
 
     Raises:
-        ValueError: their shapes do not broadcast.
+        ValueError: the shapes do not broadcast.
     """
     x, other = pair(where, x, other)
     try:
         return function(x, other)
     except ValueError:
-        # MLX has looked at the shapes anyway; they are looked at again only to say in our words what is wrong.
+        # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(where, np.shape(x), np.shape(other))
         raise
 
 
 def larger(where: str, x: Any, other: Any) -> mx.array:
-    """The larger of both, element by element; equal values share the gradient."""
+    """Element-wise maximum; equal values share the gradient."""
     return _chosen(where, mx.maximum, x, other)
 
 
 def smaller(where: str, x: Any, other: Any) -> mx.array:
-    """The smaller of both, element by element; equal values share the gradient."""
+    """Element-wise minimum; equal values share the gradient."""
     return _chosen(where, mx.minimum, x, other)
 
 
 def _chosen(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
     x, other = arrays(where, x, other)
     chosen = binary(where, function, x, other)
-    # MLX's maximum and minimum send the whole gradient to the second of two equal values.
+    # For equal values, MLX's maximum and minimum send the whole gradient to the second.
     return mx.where(x == other, x * 0.5 + other * 0.5, chosen) if chosen.dtype in FLOATING else chosen
 
 
 def floating(where: str, x: Any) -> mx.array:
-    """``x`` as an array of floating point: whole numbers become float32."""
+    """``x`` as a floating-point array; integers become float32."""
     x = array(where, x)
     return x if x.dtype in FLOATING else x.astype(mx.float32)
 
 
 def real(where: str, value: Any, name: str = "input") -> mx.array:
-    """``value`` as an array of floating point, safe to sum.
+    """``value`` as a floating-point array that is safe to sum.
 
     Raises:
-        TypeError: it holds whole numbers or bools.
+        TypeError: ``value`` holds integers or bools.
     """
     x = compact_if_empty(array(where, value, name))
     if x.dtype not in FLOATING:
@@ -179,17 +179,17 @@ def real(where: str, value: Any, name: str = "input") -> mx.array:
 
 
 def averageable(where: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
-    """``value`` in the dtype to average in, float32 for half precision, and the dtype of the result.
+    """``value`` in the dtype to average in (float32 for half precision), and the dtype of the result.
 
     Raises:
-        TypeError: it holds whole numbers and ``dtype`` does not make them others.
+        TypeError: ``value`` holds integers and ``dtype`` is not a floating-point dtype.
     """
     x = real(where, value if dtype is None else array(where, value).astype(_checks.dtype(where, dtype)))
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
 def axes(where: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
-    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; None and () mean all."""
+    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; ``None`` and () mean all."""
     dim = either(where, "dim", dim, "axis", axis)
     if dim is None:
         return tuple(range(x.ndim))
@@ -202,16 +202,16 @@ def axes(where: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
 
 
 def either(where: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
-    """The argument that was given under one of its two names."""
+    """The value of an argument that has two names, of which at most one is given."""
     if second is None:
         return value
     if value is not None and value != default:
-        raise TypeError(f"{where}: {name} and {second_name} are two names of one argument, got both")
+        raise TypeError(f"{where}: {name} and {second_name} are the same argument, got both")
     return second
 
 
 def one_axis(where: str, x: mx.array, dim: Any, axis: Any = None) -> int:
-    """The one dimension that ``dim`` or ``axis`` names, counted from the front."""
+    """The single dimension given by ``dim`` or ``axis``, as a non-negative index."""
     return _checks.dim(where, either(where, "dim", dim, "axis", axis), x.ndim)
 
 
@@ -220,7 +220,7 @@ def at_least_1d(x: mx.array) -> mx.array:
 
 
 def sizes(where: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
-    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; -1 is left for the caller to judge."""
+    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; the caller handles -1."""
     listed: Iterable[Any] = values
     if len(values) == 1 and isinstance(values[0], Iterable):
         listed = values[0]
@@ -228,10 +228,10 @@ def sizes(where: str, values: Sequence[Any], name: str = "size") -> tuple[int, .
 
 
 def index_array(where: str, value: Any, name: str = "index") -> mx.array:
-    """``value`` as an array of whole numbers.
+    """``value`` as an integer array.
 
     Raises:
-        TypeError: it holds anything else.
+        TypeError: ``value`` holds anything but integers.
     """
     found = array(where, value, name)
     if found.dtype in FLOATING or found.dtype == mx.bool_:

@@ -1,9 +1,9 @@
-"""How convolutions are computed: functions on arrays, channels last, weights in PyTorch's shapes.
+"""Convolution algorithms: functions on channels-last arrays, with weights in PyTorch's shapes.
 
-Four ways lead to the same values. Windows that do not overlap are one matrix product. Strides, which MLX's CPU backend
-differentiates slowly, become channels there: blocks of stride x stride pixels are convolved with stride 1; a transposed
-convolution gives such blocks everywhere. Groups become convolutions of their own on the CPU. Everything else is MLX's
-convolution as it is.
+There are four. Windows that do not overlap are one matrix product. On the CPU, where MLX differentiates strided
+convolutions slowly, blocks of stride x stride pixels become channels of a convolution with stride 1 (transposed
+convolutions do this on every backend), and each group becomes a separate convolution. Everything else is MLX's own
+convolution.
 """
 
 import math
@@ -34,14 +34,14 @@ def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> 
 
 
 def convolve_transposed(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
-    """The transposed convolution of x (N, ..., C) with weight (C, O / groups, ...), with everything that it touches."""
+    """The full transposed convolution of x (N, ..., C) with weight (C, O / groups, ...), before padding crops it."""
     if set(dilation) == {1}:
         return _transposed_conv(x, weight, stride, groups)
     return _dilated_input_conv(x, weight, stride, dilation, groups)
 
 
 def padded(x: mx.array, pads: Pads) -> mx.array:
-    """``x`` with rows of zeros before and behind; a negative number leaves rows out."""
+    """``x`` with rows of zeros added before and after each dimension; negative numbers crop."""
     kept = (
         slice(None),
         *(slice(max(-low, 0), size + min(high, 0)) for size, (low, high) in zip(x.shape[1:-1], pads, strict=True)),
@@ -51,9 +51,9 @@ def padded(x: mx.array, pads: Pads) -> mx.array:
 
 
 def _mlx_conv(x: mx.array, taps: mx.array, groups: int, stride: Sizes, pads: Pads, dilation: Sizes) -> mx.array:
-    """MLX's convolution, taps (O, ..., C / groups).
+    """MLX's convolution with taps (O, ..., C / groups).
 
-    Its CPU backend computes groups in a naive loop: one convolution for each is 3 to 30 times as fast.
+    Its CPU backend computes groups in a naive loop; one convolution per group is 3 to 30 times as fast.
     """
     margins = [low for low, _ in pads], [high for _, high in pads]
     options: dict[str, Any] = {"stride": list(stride), "padding": margins, "kernel_dilation": list(dilation)}
@@ -64,26 +64,26 @@ def _mlx_conv(x: mx.array, taps: mx.array, groups: int, stride: Sizes, pads: Pad
 
 
 def _full_conv(x: mx.array, taps: mx.array, groups: int, dilation: Sizes) -> mx.array:
-    """The mathematicians' convolution: taps flipped, everything that they touch."""
+    """Full convolution in the mathematical sense: flipped taps, and every output that they reach."""
     margins = [(d * (k - 1),) * 2 for k, d in zip(taps.shape[1:-1], dilation, strict=True)]
     backwards = (slice(None), *(slice(None, None, -1),) * len(margins))
     return _mlx_conv(x, taps[backwards], groups, (1,) * len(margins), margins, dilation)
 
 
 def _blocks_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> mx.array:
-    """A strided convolution as one of stride 1 on blocks of stride x stride pixels, whose pixels are channels.
+    """A strided convolution as one with stride 1 on blocks of stride x stride pixels that become channels.
 
-    On the CPU the gradients of 3x3 with stride 2 from (16, 32, 32, 64) to 64 filters take 29 ms in this way and 318 ms
-    through MLX's convolution (2 cores, AMD EPYC, November 2026).
+    On the CPU, the gradients of a 3x3 convolution with stride 2 from (16, 32, 32, 64) to 64 filters take 29 ms this way
+    and 318 ms with MLX's convolution (2 cores, AMD EPYC, November 2026).
     """
     filters, width, *kernel = weight.shape
     n, *space, channels = x.shape
-    spans = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]  # blocks under a window
+    spans = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]  # blocks that a window covers
     counts = [(size - k) // s + 1 for size, k, s in zip(space, kernel, stride, strict=True)]
     blocks = [count + span - 1 for count, span in zip(counts, spans, strict=True)]
     x = padded(x, [(0, m * s - size) for m, s, size in zip(blocks, stride, space, strict=True)])
     taps = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
-    # The channels of a group stay together: (N, blocks, G, stride x stride, C / G).
+    # Keep the channels of a group together: (N, blocks, G, stride x stride, C / G).
     dims = len(stride)
     x = x.reshape(n, *_interleaved(blocks, stride), groups, width)
     x = x.transpose(0, *range(1, 2 * dims + 1, 2), 2 * dims + 1, *range(2, 2 * dims + 1, 2), 2 * dims + 2)
@@ -99,10 +99,10 @@ def _interleaved(first: Sequence[int], second: Sequence[int]) -> list[int]:
 
 
 def _patches_conv(x: mx.array, weight: mx.array, stride: Sizes) -> mx.array:
-    """Windows that do not overlap: one matrix product, forward and backward.
+    """A convolution whose windows do not overlap: one matrix product, forward and backward.
 
-    On the CPU the gradients of (32, 32, 32, 64) to 128 filters of 2x2 take 19 ms in this way and 570 ms through MLX's
-    convolution (2 cores, AMD EPYC, November 2026).
+    On the CPU, the gradients of a 2x2 convolution from (32, 32, 32, 64) to 128 filters take 19 ms this way and 570 ms
+    with MLX's convolution (2 cores, AMD EPYC, November 2026).
     """
     filters, channels, *kernel = weight.shape
     n, *space, _ = x.shape
@@ -119,16 +119,16 @@ def _patches_conv(x: mx.array, weight: mx.array, stride: Sizes) -> mx.array:
 
 
 def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> mx.array:
-    """A convolution of stride 1 that gives every pixel a block of stride x stride pixels, as channels at first.
+    """A convolution with stride 1 whose output channels are rearranged into blocks of stride x stride pixels.
 
-    The transpose of ``_blocks_conv``; where the stride is the kernel, one matrix product.
+    The transpose of ``_blocks_conv``. If the stride equals the kernel size, it is one matrix product.
     """
     channels, width, *kernel = weight.shape
     n, *space, _ = x.shape
     dims, area = len(kernel), math.prod(stride)
     spans = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]
     taps = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
-    # (G, C / G, O / G, spans, stride) in pairs, to filters (G, stride x stride, O / G) over (spans, C / G).
+    # From (G, C / G, O / G, (spans, stride) pairs) to filters (G, stride x stride, O / G) over (spans, C / G).
     taps = taps.reshape(groups, channels // groups, width, *_interleaved(spans, stride))
     taps = taps.transpose(0, *range(4, 2 * dims + 4, 2), 2, *range(3, 2 * dims + 3, 2), 1)
     taps = taps.reshape(groups * area * width, *spans, channels // groups)
@@ -146,10 +146,10 @@ def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) 
 
 
 def _dilated_input_conv(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
-    """With dilation: a convolution of the input dilated by the stride, with the kernel flipped."""
+    """With kernel dilation: a convolution of the input, dilated by the stride, with the flipped kernel."""
     channels, per_group, *kernel = weight.shape
     n, *space, _ = x.shape
-    # Zeros behind every pixel but the last.
+    # Zeros after every pixel but the last.
     dilated = mx.expand_dims(x, list(range(2, 2 * len(space) + 1, 2)))
     dilated = mx.pad(dilated, [(0, 0), *(pair for s in stride for pair in ((0, 0), (0, s - 1))), (0, 0)])
     dilated = dilated.reshape(n, *(size * s for size, s in zip(space, stride, strict=True)), channels)

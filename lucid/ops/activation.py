@@ -1,4 +1,4 @@
-"""Activation functions. Half precision is computed in float32 where a sum or an exponential would lose it."""
+"""Activation functions. Half precision is computed in float32 where sums or exponentials would lose precision."""
 
 from typing import Any
 
@@ -19,28 +19,28 @@ __all__ = [
 
 @op
 def relu(x: TensorLike) -> mx.array:
-    """``x`` where it is above 0, else 0; the gradient at 0 is 0."""
+    """``max(x, 0)``. The gradient at 0 is 0."""
     x = array("relu", x)
-    return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: NaN stays NaN, and 0 passes no gradient
+    return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
 def relu6(x: TensorLike) -> mx.array:
-    """``x`` kept within 0 and 6."""
+    """``min(max(x, 0), 6)``."""
     x = array("relu6", x)
     return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
 
 
 @op
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> mx.array:
-    """``x`` where it is above 0, else ``negative_slope * x``."""
+    """``x`` if ``x > 0``, otherwise ``negative_slope * x``."""
     x = real("leaky_relu", x)
     return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
 def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
-    """``x`` where it is above 0, else ``alpha * (exp(x) - 1)``."""
+    """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``. Source: Clevert et al. 2015, arXiv:1511.07289."""
     x = real("elu", x)
     above = x > 0
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
@@ -52,9 +52,9 @@ def _gelu_vjp(cotangent: mx.array, x: Any, approximate: str = "none") -> tuple[m
 
 @op(vjp=_gelu_vjp)
 def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
-    """``x * Phi(x)`` with the distribution function of the normal distribution, exact to float32.
+    """``x * Phi(x)``, where Phi is the standard normal CDF, accurate to float32.
 
-    ``approximate="tanh"`` gives ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
+    ``approximate="tanh"`` computes ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
     x = real("gelu", x)
@@ -65,17 +65,17 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
 
 @op
 def silu(x: TensorLike) -> mx.array:
-    """``x * sigmoid(x)``, also called swish."""
+    """``x * sigmoid(x)``, also known as swish. Source: Ramachandran et al. 2017, arXiv:1710.05941."""
     x = real("silu", x)
     return x * mx.sigmoid(x)
 
 
 @op
 def mish(x: TensorLike) -> mx.array:
-    """``x * tanh(softplus(x))``."""
+    """``x * tanh(softplus(x))``. Source: Misra 2019, arXiv:1908.08681."""
     x = real("mish", x)
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
-    # tanh(log(1 + e)) is n / (n + 2) with n = e (e + 2): one exponential. Above 20 it is 1 to the last digit.
+    # With n = e (e + 2), tanh(log(1 + e)) = n / (n + 2), which takes one exponential. Above 20 it rounds to 1.
     large = wide > 20
     safe = mx.where(large, 0, wide)
     e = mx.exp(safe)
@@ -85,7 +85,7 @@ def mish(x: TensorLike) -> mx.array:
 
 @op(autocast="float32")
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
-    """``log(1 + exp(beta * x)) / beta``; ``x`` itself where ``beta * x`` is above ``threshold``."""
+    """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``."""
     x = real("softplus", x)
     if not _checks.number("softplus", "beta", beta):
         raise ValueError("softplus: beta must not be 0")
@@ -109,17 +109,17 @@ def softsign(x: TensorLike) -> mx.array:
 
 @op
 def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.array:
-    """``x`` kept within ``min_val`` and ``max_val``; outside and at the bounds no gradient passes."""
+    """``x`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
     x = array("hardtanh", x)
     if not min_val < max_val:
-        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}")
+        raise ValueError(f"hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
     low, high = (mx.array(one, x.dtype) for one in (min_val, max_val))
     return mx.where(x <= low, low, mx.where(x >= high, high, x))
 
 
 @op
 def hardsigmoid(x: TensorLike) -> mx.array:
-    """``x / 6 + 1/2`` kept within 0 and 1."""
+    """``x / 6 + 1 / 2`` limited to [0, 1]."""
     x = real("hardsigmoid", x)
     return mx.where(x <= -3, 0, mx.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype)
 
@@ -133,18 +133,21 @@ def hardswish(x: TensorLike) -> mx.array:
 
 @op
 def glu(x: TensorLike, dim: int = -1) -> mx.array:
-    """The first half along ``dim`` times the sigmoid of the second half."""
+    """``a * sigmoid(b)``, with a and b the halves of ``x`` along ``dim``.
+
+    Source: Dauphin et al. 2016, arXiv:1612.08083.
+    """
     x = real("glu", x)
     at = _checks.dim("glu", dim, x.ndim)
     if x.ndim == 0 or x.shape[at] % 2:
-        raise ValueError(f"glu: the size along dim {dim} must be even, got shape {x.shape}")
+        raise ValueError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
     first, second = mx.split(x, 2, at)
     return first * mx.sigmoid(second)
 
 
 @op(autocast="float32")
 def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
-    """``exp(x) / sum(exp(x))`` along ``dim``, which must be given (-1 for the classes of (N, C))."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, which is required (-1 for the classes of logits (N, C))."""
     x, at = _softmax_operand("softmax", x, dim, dtype, axis)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 
@@ -164,7 +167,7 @@ def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.arra
 
 
 def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
-    """``x - log(sum(exp(x)))``, in float32 for half precision, returned as it came."""
+    """``x - log(sum(exp(x)))``, computed in float32 for half precision and cast back."""
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     if x.size == 0:
         return x
@@ -175,5 +178,5 @@ def _softmax_operand(where: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tup
     x = floating(where, x) if dtype is None else array(where, x).astype(_checks.dtype(where, dtype))
     dim = either(where, "dim", dim, "axis", axis)
     if dim is None:
-        raise TypeError(f"{where}: dim must be given, for example dim=-1")
+        raise TypeError(f"{where}: dim is required, for example dim=-1")
     return x, _checks.dim(where, dim, x.ndim)

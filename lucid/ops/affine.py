@@ -1,4 +1,4 @@
-"""Linear maps and table look-ups."""
+"""Linear maps and embedding lookup."""
 
 import math
 
@@ -19,7 +19,7 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
     Shapes: x (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
 
     Raises:
-        ValueError: shapes that do not belong together.
+        ValueError: the shapes do not match.
     """
     x, weight = array("linear", x), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
@@ -27,8 +27,10 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
     features, width = sizes
     if not shape or shape[-1] != width:
-        raise ValueError(f"linear: weight {sizes} wants {width} features in the last dimension, got {shape}")
-    # One matrix product, whatever the number of dimensions: batches of small ones are slow, and so is their gradient.
+        raise ValueError(
+            f"linear: weight {sizes} needs {width} features in the last dimension of the input, got {shape}"
+        )
+    # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
     is_flat = len(shape) == 2
     rows = x if is_flat else x.reshape(math.prod(shape[:-1]), width)
     if bias is None:
@@ -43,10 +45,10 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
 
 @op
 def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> mx.array:
-    """Rows of ``weight`` (num_embeddings, embedding_dim) at the integers ``x`` (...), out (..., embedding_dim).
+    """The rows of ``weight`` that the integers ``x`` select.
 
-    The row ``padding_idx`` gets no gradient. An index outside of the table is not noticed: looking at it would wait
-    for its value.
+    Shapes: x (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). The row ``padding_idx`` gets no
+    gradient. Indices are not checked against the size of the table, which would have to wait for their values.
     """
     index, weight = index_array("embedding", x, "input"), array("embedding", weight, "weight")
     _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")

@@ -1,7 +1,7 @@
-"""Sums, products and their relatives, of two operands that broadcast.
+"""Element-wise arithmetic on operands that broadcast.
 
-Either operand may be a tensor, a number, a list or a NumPy array. A number does not change the dtype of a tensor within
-its kind: float16 * 2.5 is float16, int32 + 1 is int32, int32 * 2.5 is float32.
+An operand may be a tensor, a number, a list or a NumPy array. A number only changes the dtype of a tensor if it is of a
+higher kind: float16 * 2.5 is float16, int32 + 1 is int32, int32 * 2.5 is float32.
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def rsub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
 def _scaled(where: str, x: Any, other: Any, alpha: Any) -> mx.array:
     other = array(where, other, "other")
     if isinstance(alpha, float) and other.dtype not in FLOATING and array(where, x).dtype not in FLOATING:
-        raise TypeError(f"{where}: alpha must be an integer for tensors of integers, got {alpha!r}")
+        raise TypeError(f"{where}: alpha must be an integer for integer tensors, got {alpha!r}")
     return other * alpha
 
 
@@ -55,9 +55,10 @@ def mul(x: TensorLike, other: TensorLike) -> mx.array:
 
 @op
 def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -> mx.array:
-    """``x / other``; whole numbers give float32.
+    """``x / other``; the quotient of integers is float32.
 
-    ``rounding_mode`` "trunc" rounds the quotient towards zero, "floor" down; both keep whole numbers whole.
+    ``rounding_mode`` "trunc" rounds the quotient towards zero and "floor" rounds it down; with either, the quotient of
+    integers is an integer.
     """
     if rounding_mode is None:
         return binary("div", mx.divide, x, other)
@@ -68,12 +69,12 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     x, other = arrays("div", x, other)
     if x.dtype in FLOATING:
         return binary("div", lambda a, b: mx.trunc(a / b), x, other)
-    # Whole numbers: their quotient in floating point would be wrong beyond 2**24.
+    # Integers: a floating-point quotient would be wrong beyond 2**24.
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
 
 
 def _check_divisor(where: str, x: Any, other: Any) -> None:
-    """Refuse to divide whole numbers by the number 0. The values of a tensor are not read for this."""
+    """Raise if integers are divided by the number 0. The values of a tensor divisor are not read."""
     if type(other) is int and other == 0 and array(where, x).dtype not in FLOATING:
         raise ZeroDivisionError(f"{where}: integers cannot be divided by 0; convert with .float() first")
 
@@ -106,7 +107,7 @@ def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
     """``x ** exponent``.
 
     Raises:
-        ValueError: a whole number is raised to a negative whole number.
+        ValueError: integers are raised to a negative integer power.
     """
     if isinstance(exponent, np.generic):
         exponent = exponent.item()
@@ -116,13 +117,13 @@ def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
         if x.dtype in FLOATING:
             # Products and roots are exact for negative x on every device, and cheaper than a logarithm.
             if exponent == 1:
-                return x + 0  # a value of its own, with a gradient of its own
+                return x + 0  # a new value, with a gradient of its own
             if exponent == 3:
                 return x * mx.square(x)
             if exponent == 0.5:
                 return mx.sqrt(x)
             if exponent == 0:
-                return mx.ones_like(x)  # of NaN too
+                return mx.ones_like(x)  # also for NaN
         elif isinstance(exponent, int) and exponent < 0:
             raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
     return binary("pow", mx.power, x, exponent)
@@ -133,7 +134,7 @@ def neg(x: TensorLike) -> mx.array:
     """``-x``."""
     x = array("neg", x)
     if x.dtype == mx.bool_:
-        raise TypeError("neg: a bool tensor has no negative; use logical_not or ~")
+        raise TypeError("neg: bool tensors cannot be negated; use logical_not or ~")
     return mx.negative(x)
 
 
@@ -145,24 +146,24 @@ def positive(x: TensorLike) -> mx.array:
 
 @op
 def maximum(x: TensorLike, other: TensorLike) -> mx.array:
-    """The larger of both; NaN where either is. Equal values share the gradient."""
+    """Element-wise maximum; NaN if either operand is NaN. Equal values share the gradient."""
     return larger("maximum", x, other)
 
 
 @op
 def minimum(x: TensorLike, other: TensorLike) -> mx.array:
-    """The smaller of both; NaN where either is. Equal values share the gradient."""
+    """Element-wise minimum; NaN if either operand is NaN. Equal values share the gradient."""
     return smaller("minimum", x, other)
 
 
 @op
 def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.array:
-    """``x`` kept within ``min`` and ``max``, numbers or tensors that broadcast; ``max`` wins where they cross.
+    """``x`` limited to [``min``, ``max``], each a number or a tensor that broadcasts.
 
-    The bounds themselves pass the gradient, as in PyTorch.
+    Where ``min`` exceeds ``max``, the result is ``max``. Gradients pass at the bounds, as in PyTorch.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: neither ``min`` nor ``max`` is given.
     """
     x = array("clamp", x)
     if min is None and max is None:
@@ -176,7 +177,7 @@ def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.a
 
 @op
 def lerp(x: TensorLike, end: TensorLike, weight: TensorLike) -> mx.array:
-    """``x + weight * (end - x)``: a part ``weight`` of the way from ``x`` to ``end``."""
+    """Linear interpolation ``x + weight * (end - x)``."""
     step = binary("lerp", mx.subtract, end, x)
     return binary("lerp", mx.add, x, binary("lerp", mx.multiply, step, weight))
 
@@ -209,44 +210,44 @@ def hypot(x: TensorLike, other: TensorLike) -> mx.array:
 
 @op
 def bitwise_and(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x & other`` of whole numbers or bools."""
+    """``x & other`` of integers or bools."""
     return binary("bitwise_and", mx.bitwise_and, *_integers("bitwise_and", x, other))
 
 
 @op
 def bitwise_or(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x | other`` of whole numbers or bools."""
+    """``x | other`` of integers or bools."""
     return binary("bitwise_or", mx.bitwise_or, *_integers("bitwise_or", x, other))
 
 
 @op
 def bitwise_xor(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x ^ other`` of whole numbers or bools."""
+    """``x ^ other`` of integers or bools."""
     return binary("bitwise_xor", mx.bitwise_xor, *_integers("bitwise_xor", x, other))
 
 
 @op
 def bitwise_not(x: TensorLike) -> mx.array:
-    """``~x`` of whole numbers or bools."""
+    """``~x`` of integers or bools."""
     return mx.bitwise_invert(_integers("bitwise_not", x, False)[0])
 
 
 @op
 def bitwise_left_shift(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x << other`` of whole numbers."""
+    """``x << other`` of integers."""
     return binary("bitwise_left_shift", mx.left_shift, *_integers("bitwise_left_shift", x, other))
 
 
 @op
 def bitwise_right_shift(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x >> other`` of whole numbers; the sign stays."""
+    """``x >> other`` of integers, with sign extension."""
     return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", x, other))
 
 
 def _integers(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = arrays(where, x, other)
     if x.dtype in FLOATING:
-        raise TypeError(f"{where}: integers or bools are needed, got {_checks.dtype_name(x.dtype)}")
+        raise TypeError(f"{where}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
     return x, other
 
 

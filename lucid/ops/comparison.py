@@ -1,4 +1,4 @@
-"""Comparisons, element by element and of whole tensors. Nothing here has a gradient."""
+"""Comparisons of elements and of whole tensors. None of them has a gradient."""
 
 import mlx.core as mx
 
@@ -15,55 +15,55 @@ __all__ = [
 
 @op
 def eq(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x == other``, element by element."""
+    """``x == other``, element-wise."""
     return binary("eq", mx.equal, x, other)
 
 
 @op
 def ne(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x != other``, element by element."""
+    """``x != other``, element-wise."""
     return binary("ne", mx.not_equal, x, other)
 
 
 @op
 def lt(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x < other``, element by element."""
+    """``x < other``, element-wise."""
     return binary("lt", mx.less, x, other)
 
 
 @op
 def le(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x <= other``, element by element."""
+    """``x <= other``, element-wise."""
     return binary("le", mx.less_equal, x, other)
 
 
 @op
 def gt(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x > other``, element by element."""
+    """``x > other``, element-wise."""
     return binary("gt", mx.greater, x, other)
 
 
 @op
 def ge(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x >= other``, element by element."""
+    """``x >= other``, element-wise."""
     return binary("ge", mx.greater_equal, x, other)
 
 
 @op
 def logical_and(x: TensorLike, other: TensorLike) -> mx.array:
-    """True where both are not 0."""
+    """True where both operands are nonzero."""
     return binary("logical_and", mx.logical_and, x, other)
 
 
 @op
 def logical_or(x: TensorLike, other: TensorLike) -> mx.array:
-    """True where at least one is not 0."""
+    """True where at least one operand is nonzero."""
     return binary("logical_or", mx.logical_or, x, other)
 
 
 @op
 def logical_xor(x: TensorLike, other: TensorLike) -> mx.array:
-    """True where exactly one is not 0."""
+    """True where exactly one operand is nonzero."""
     x, other = array("logical_xor", x), array("logical_xor", other, "other")
     return binary("logical_xor", mx.not_equal, x.astype(mx.bool_), other.astype(mx.bool_))
 
@@ -89,12 +89,12 @@ def isclose(
 def allclose(
     x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are close, see ``isclose``. Reads the values."""
+    """Whether all elements are close as defined by ``isclose``. Waits for the values."""
     return bool(mx.all(unwrap(isclose(x, other, rtol, atol, equal_nan))).item())
 
 
 def equal(x: TensorLike, other: TensorLike) -> bool:
-    """Whether both have the same shape and the same values. Reads the values."""
+    """Whether both operands have the same shape and values. Waits for the values."""
     x, other = arrays("equal", unwrap(x), unwrap(other))
     return x.shape == other.shape and bool(mx.all(x == other).item())
 

@@ -1,7 +1,7 @@
 """Convolutions. Weights have PyTorch's shapes; images are channels first unless ``data_format`` says otherwise.
 
-MLX convolves channels last. A channels-first image is looked at through a transposed view, and so is the result: a
-network that stays channels last between its layers copies nothing.
+MLX's convolutions are channels last. A channels-first image is passed as a transposed view, and so is the result, so a
+network whose layers all convolve channels last copies nothing in between.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ Ints = int | tuple[int, ...] | list[int]
 def _operands(
     where: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array | None, bool]:
-    """Input channels last with its batch, weight, bias, and whether the batch was added."""
+    """The input as a channels-last batch, weight, bias, and whether a batch dimension was added."""
     x, weight = real(where, x), real(where, weight, "weight")
     bias = None if bias is None else real(where, bias, "bias")
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
@@ -49,7 +49,7 @@ def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
 
 def _check_channels(where: str, x: mx.array, wanted: int, filters: int, bias: mx.array | None, groups: int) -> None:
     if x.shape[-1] != wanted:
-        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups {groups} want {wanted}")
+        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups={groups} need {wanted}")
     _checks.divisible(where, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
         raise ValueError(f"{where}: bias must have shape ({filters},), got {bias.shape}")
@@ -75,7 +75,7 @@ def _conv(
 
 
 def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
-    """The convolution of no values, which MLX's CPU backend cannot do: the bias."""
+    """The convolution of an empty input, which MLX's CPU backend cannot compute: zeros plus the bias."""
     y = mx.zeros(shape, mx.result_type(x, weight))
     return y if bias is None else y + bias
 
@@ -83,7 +83,7 @@ def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tup
 def _depthwise(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
     if x.ndim == 4:
         return depthwise_conv2d.forward(x, weight, bias, geometry)
-    # A signal is an image of one row.
+    # A 1-d signal is an image with one row.
     y = depthwise_conv2d.forward(mx.expand_dims(x, 1), mx.expand_dims(weight, 2), bias, geometry.with_height())
     return mx.squeeze(y, 1)
 
@@ -95,8 +95,14 @@ def conv1d(
 ) -> mx.array:  # fmt: skip
     """One-dimensional convolution.
 
-    Shapes: x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L'). ``padding`` is a number,
-    "same" or "valid".
+    Shapes: x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L').
+
+    Args:
+        padding: Zeros on both sides, or "same" or "valid".
+        data_format: "channels_last" for x (N, L, C); the weight keeps its shape.
+
+    Raises:
+        ValueError: the shapes do not match, or the kernel is larger than the padded input.
     """
     return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
@@ -128,14 +134,16 @@ def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """Two-dimensional convolution; depthwise ones (groups == C == O) run on kernels of Lucid's own.
+    """Two-dimensional convolution. Depthwise convolutions (groups == C == O) run on Lucid's own kernels.
 
     Shapes: x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,); out (N, O, H', W').
-    With ``data_format="channels_last"`` x is (N, H, W, C), out (N, H', W', O), and the weight keeps its shape.
-    ``padding`` is a number, a pair (along the height, along the width), "same" or "valid".
+
+    Args:
+        padding: Zeros on each side: a number, a pair (height, width), "same" or "valid".
+        data_format: "channels_last" for x (N, H, W, C) and out (N, H', W', O); the weight keeps its shape.
 
     Raises:
-        ValueError: shapes that do not belong together, or a kernel larger than the padded input.
+        ValueError: the shapes do not match, or the kernel is larger than the padded input.
     """
     return _conv("conv2d", x, weight, bias, stride, padding, dilation, groups, data_format, 2)
 
@@ -143,10 +151,11 @@ def conv2d(
 def check_output_padding(
     where: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> None:
-    """Refuse more rows than the stride or the dilation leaves undecided."""
+    """Raise if ``output_padding`` is not smaller than the stride or the dilation, which makes it ambiguous."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(
-            f"{where}: output_padding must be below stride or dilation, got {extra} with {stride}, {dilation}"
+            f"{where}: output_padding must be below stride or dilation, "
+            f"got {extra} with stride {stride} and dilation {dilation}"
         )
 
 
@@ -166,12 +175,12 @@ def _conv_transpose(
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
     check_output_padding(where, extra, stride, dilation)
-    # The full result first. Then padding cuts off its margins, and output_padding takes less off, or adds zeros.
+    # Compute the full result, then crop it by padding. output_padding crops less, or adds zeros.
     full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]
     sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{where}: padding {padding} leaves nothing of an output of {tuple(full)}")
+        raise ValueError(f"{where}: padding {padding} removes the whole output of size {tuple(full)}")
     if x.size == 0 or weight.size == 0:
         return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(
@@ -186,7 +195,14 @@ def conv_transpose1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The transpose of ``conv1d``. Shapes: x (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L')."""
+    """One-dimensional transposed convolution, the gradient of ``conv1d`` with respect to its input.
+
+    Shapes: x (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L') with
+    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
+
+    Raises:
+        ValueError: the shapes do not match, or padding removes the whole output.
+    """
     return _conv_transpose(
         "conv_transpose1d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 1
     )
@@ -197,10 +213,13 @@ def conv_transpose2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The transpose of ``conv2d``: what the gradient of its input does.
+    """Two-dimensional transposed convolution, the gradient of ``conv2d`` with respect to its input.
 
     Shapes: x (N, C, H, W), weight (C, O / groups, KH, KW), bias (O,); out (N, O, H', W') with
-    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise.
+
+    Raises:
+        ValueError: the shapes do not match, or padding removes the whole output.
     """
     return _conv_transpose(
         "conv_transpose2d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 2

@@ -1,4 +1,4 @@
-"""Functions of every element by itself. Whole numbers become float32 where the result is not whole."""
+"""Element-wise functions of one tensor, and dtype conversion. Integers become float32 unless the result is integral."""
 
 import builtins
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = [
     "tan", "tanh", "trunc",
 ]  # fmt: skip
 
-Real = builtins.float  # the names of some types are those of operations below
+Real = builtins.float  # some operations below shadow the built-in types
 
 
 @op(autocast="float32")
@@ -36,7 +36,7 @@ def exp2(x: TensorLike) -> mx.array:
 
 @op(autocast="float32")
 def expm1(x: TensorLike) -> mx.array:
-    """``exp(x) - 1``, exact for small ``x``."""
+    """``exp(x) - 1``, accurate for small ``x``."""
     return mx.expm1(floating("expm1", x))
 
 
@@ -48,7 +48,7 @@ def log(x: TensorLike) -> mx.array:
 
 @op(autocast="float32")
 def log1p(x: TensorLike) -> mx.array:
-    """``log(1 + x)``, exact for small ``x``."""
+    """``log(1 + x)``, accurate for small ``x``."""
     return mx.log1p(floating("log1p", x))
 
 
@@ -66,7 +66,7 @@ def log10(x: TensorLike) -> mx.array:
 
 @op
 def sqrt(x: TensorLike) -> mx.array:
-    """The square root; NaN of negative numbers."""
+    """The square root; NaN for negative numbers."""
     return mx.sqrt(floating("sqrt", x))
 
 
@@ -91,49 +91,49 @@ def abs(x: TensorLike) -> mx.array:
 
 @op
 def sign(x: TensorLike) -> mx.array:
-    """-1, 0 or 1."""
+    """The sign: -1, 0 or 1."""
     return mx.sign(array("sign", x))
 
 
 @op
 def sin(x: TensorLike) -> mx.array:
-    """The sine; ``x`` in radians."""
+    """The sine of ``x`` in radians."""
     return mx.sin(floating("sin", x))
 
 
 @op
 def cos(x: TensorLike) -> mx.array:
-    """The cosine; ``x`` in radians."""
+    """The cosine of ``x`` in radians."""
     return mx.cos(floating("cos", x))
 
 
 @op(autocast="float32")
 def tan(x: TensorLike) -> mx.array:
-    """The tangent; ``x`` in radians."""
+    """The tangent of ``x`` in radians."""
     return mx.tan(floating("tan", x))
 
 
 @op(autocast="float32")
 def asin(x: TensorLike) -> mx.array:
-    """The angle, in radians, whose sine is ``x``."""
+    """The inverse sine, in radians."""
     return mx.arcsin(floating("asin", x))
 
 
 @op(autocast="float32")
 def acos(x: TensorLike) -> mx.array:
-    """The angle, in radians, whose cosine is ``x``."""
+    """The inverse cosine, in radians."""
     return mx.arccos(floating("acos", x))
 
 
 @op
 def atan(x: TensorLike) -> mx.array:
-    """The angle, in radians, whose tangent is ``x``."""
+    """The inverse tangent, in radians."""
     return mx.arctan(floating("atan", x))
 
 
 @op
 def atan2(x: TensorLike, other: TensorLike) -> mx.array:
-    """The angle, in radians, of the point at height ``x`` and width ``other``."""
+    """The angle of the point (``other``, ``x``), in radians in [-pi, pi]."""
     x, other = arrays("atan2", x, other)
     return binary("atan2", mx.arctan2, floating("atan2", x), floating("atan2", other))
 
@@ -153,7 +153,7 @@ def cosh(x: TensorLike) -> mx.array:
 @op
 def tanh(x: TensorLike) -> mx.array:
     """The hyperbolic tangent."""
-    # Beyond 10 it is 1 in float32; there MLX's second derivative would be 0 * inf.
+    # Beyond 10 it is 1 in float32, and MLX's second derivative would be 0 * inf there.
     return mx.tanh(mx.clip(floating("tanh", x), -10, 10))
 
 
@@ -195,26 +195,26 @@ def erfinv(x: TensorLike) -> mx.array:
 
 @op
 def floor(x: TensorLike) -> mx.array:
-    """Rounded down."""
+    """``x`` rounded down."""
     return mx.floor(array("floor", x))
 
 
 @op
 def ceil(x: TensorLike) -> mx.array:
-    """Rounded up."""
+    """``x`` rounded up."""
     return mx.ceil(array("ceil", x))
 
 
 @op
 def round(x: TensorLike, *, decimals: builtins.int = 0) -> mx.array:
-    """Rounded to ``decimals`` places; halves go to the even neighbour."""
+    """``x`` rounded to ``decimals`` decimal places, halves to even."""
     x = array("round", x)
     return mx.round(x, _checks.integer("round", "decimals", decimals)) if x.dtype in FLOATING else x
 
 
 @op
 def trunc(x: TensorLike) -> mx.array:
-    """Rounded towards zero."""
+    """``x`` rounded towards zero."""
     x = array("trunc", x)
     return mx.trunc(x) if x.dtype in FLOATING else x
 
@@ -240,13 +240,13 @@ def sigmoid(x: TensorLike) -> mx.array:
 
 @op
 def isnan(x: TensorLike) -> mx.array:
-    """True where ``x`` is not a number."""
+    """True where ``x`` is NaN."""
     return mx.isnan(array("isnan", x))
 
 
 @op
 def isinf(x: TensorLike) -> mx.array:
-    """True where ``x`` is infinite, of either sign."""
+    """True where ``x`` is inf or -inf."""
     return mx.isinf(array("isinf", x))
 
 
@@ -260,7 +260,7 @@ def isfinite(x: TensorLike) -> mx.array:
 def nan_to_num(
     x: TensorLike, nan: Real | None = 0.0, posinf: Real | None = None, neginf: Real | None = None
 ) -> mx.array:
-    """``x`` with NaN and the infinities replaced; the latter by the largest finite numbers of the dtype."""
+    """``x`` with NaN and infinities replaced, by default by 0 and the extreme finite values of the dtype."""
     x = array("nan_to_num", x)
     if x.dtype not in FLOATING:
         return x
@@ -269,79 +269,79 @@ def nan_to_num(
 
 @op
 def deg2rad(x: TensorLike) -> mx.array:
-    """Degrees as radians."""
+    """``x`` converted from degrees to radians."""
     return mx.radians(floating("deg2rad", x))
 
 
 @op
 def rad2deg(x: TensorLike) -> mx.array:
-    """Radians as degrees."""
+    """``x`` converted from radians to degrees."""
     return mx.degrees(floating("rad2deg", x))
 
 
 @op
 def astype(x: TensorLike, dtype: Any) -> mx.array:
-    """``x`` with its numbers in ``dtype``. The gradient comes back in the former one."""
+    """``x`` converted to ``dtype``. Its gradient has the dtype of ``x``."""
     return converted(array("astype", x), _checks.dtype("astype", dtype))
 
 
 @op
 def clone(x: TensorLike) -> mx.array:
-    """The same values in a tensor of its own: writing to it changes nothing else."""
+    """A copy of ``x``. Writing to it does not change ``x``."""
     return mx.array(array("clone", x))
 
 
 @op
 def type_as(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x`` in the dtype of ``other``."""
+    """``x`` converted to the dtype of ``other``."""
     return converted(array("type_as", x), array("type_as", other, "other").dtype)
 
 
 @op
 def double(x: TensorLike) -> mx.array:
-    """In float64, which the CPU has and GPUs have not."""
+    """``x`` converted to float64, which only the CPU supports."""
     return converted(array("double", x), mx.float64)
 
 
 @op
 def short(x: TensorLike) -> mx.array:
-    """In int16."""
+    """``x`` converted to int16."""
     return converted(array("short", x), mx.int16)
 
 
 @op
 def float(x: TensorLike) -> mx.array:
-    """``x`` in float32."""
+    """``x`` converted to float32."""
     return converted(array("float", x), mx.float32)
 
 
 @op
 def half(x: TensorLike) -> mx.array:
-    """``x`` in float16."""
+    """``x`` converted to float16."""
     return converted(array("half", x), mx.float16)
 
 
 @op
 def bfloat16(x: TensorLike) -> mx.array:
-    """``x`` in bfloat16."""
+    """``x`` converted to bfloat16."""
     return converted(array("bfloat16", x), mx.bfloat16)
 
 
 @op
 def int(x: TensorLike) -> mx.array:
-    """``x`` in int32, rounded towards zero."""
+    """``x`` converted to int32, rounded towards zero."""
     return converted(array("int", x), mx.int32)
 
 
 @op
 def long(x: TensorLike) -> mx.array:
-    """``x`` in int64, rounded towards zero."""
+    """``x`` converted to int64, rounded towards zero."""
     return converted(array("long", x), mx.int64)
 
 
 @op
 def bool(x: TensorLike) -> mx.array:
-    """True where ``x`` is not 0."""
+    """``x`` converted to bool: True where it is nonzero."""
     return converted(array("bool", x), mx.bool_)
 
 

@@ -21,15 +21,20 @@ def _operands(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, 
     index = at_least_1d(index_array(where, index))
     at = _checks.dim(where, dim, x.ndim)
     if index.ndim != x.ndim:
-        raise ValueError(f"{where}: index must have the {x.ndim} dimensions of the input, got shape {index.shape}")
+        raise ValueError(
+            f"{where}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
+        )
     return x, index, at
 
 
 @op
 def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and so on.
+    """Values picked along ``dim``: ``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
 
-    In the other dimensions ``index`` may be smaller than ``x``.
+    The result has the shape of ``index``, which may be smaller than ``x`` in the other dimensions.
+
+    Raises:
+        ValueError: the shapes do not match.
     """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
@@ -45,7 +50,7 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
 
 @op
 def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
-    """``gather`` where the other dimensions broadcast; without ``dim`` from the flattened tensor."""
+    """``gather`` with the other dimensions broadcast; without ``dim``, from the flattened tensor."""
     x = array("take_along_dim", x)
     dim = axis if dim is None else dim
     if dim is None:
@@ -86,16 +91,20 @@ def _scatter(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> m
         return x.at[tuple(grid)].add(src).reshape(shape)
     if mode == "multiply":
         return x.at[tuple(grid)].multiply(src).reshape(shape)
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
     copy[tuple(grid)] = src
     return copy.reshape(shape)
 
 
 @op
 def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, reduce: str | None = None) -> mx.array:
-    """``x`` with ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, and so on; ``src`` is a tensor or a number.
+    """``x`` with ``src`` written along ``dim``: ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, likewise for others.
 
-    ``reduce`` "add" or "multiply" combines with what is there.
+    ``src`` is a tensor or a number. ``reduce`` "add" or "multiply" combines it with the values of ``x``.
+
+    Raises:
+        ValueError: the shapes do not match.
+        TypeError: ``src`` has another dtype than ``x``.
     """
     if reduce is not None:
         _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
@@ -104,7 +113,7 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
 
 @op
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
-    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and so on."""
+    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others."""
     return _scatter("scatter_add", x, dim, index, src, "add")
 
 
@@ -117,7 +126,7 @@ def _index_vector(where: str, index: Any) -> mx.array:
 
 @op
 def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """The slices of ``x`` along ``dim`` that the vector ``index`` names."""
+    """The slices of ``x`` along ``dim`` at the positions in the vector ``index``."""
     x = array("index_select", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("index_select", dim, x.ndim)
@@ -139,36 +148,36 @@ def _index_write(where: str, x: Any, dim: Any, index: Any, source: Any, mode: st
     place = (slice(None),) * at + (index,)
     if mode == "add":
         return x.at[place].add(source)
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
     copy[place] = mx.broadcast_to(source.astype(x.dtype), wanted)
     return copy
 
 
 @op
 def index_add(x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``x`` with the slices of ``alpha * source`` along ``dim`` added to those that ``index`` names."""
+    """``x`` with the slices of ``alpha * source`` along ``dim`` added at the positions ``index``."""
     source = array("index_add", source, "source")
     return _index_write("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
 
 
 @op
 def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` that ``index`` names replaced by those of ``source``."""
+    """``x`` with the slices along ``dim`` at the positions ``index`` replaced by those of ``source``."""
     return _index_write("index_copy", x, dim, index, source, "set")
 
 
 @op
 def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` that ``index`` names filled with ``value``, one number."""
+    """``x`` with the slices along ``dim`` at the positions ``index`` filled with the number ``value``."""
     value = array("index_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"index_fill: value must be one number, got shape {value.shape}")
+        raise ValueError(f"index_fill: value must be a single number, got shape {value.shape}")
     return _index_write("index_fill", x, dim, index, value, "fill")
 
 
 @op
 def take(x: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
-    """The values of the flattened tensor at ``index``, in its shape; with NumPy's ``axis``, slices along it."""
+    """The values of the flattened tensor at ``index``, in the shape of ``index``; with ``axis``, slices along it."""
     x = array("take", x)
     index = index_array("take", index)
     dim = axis if dim is None else dim

@@ -1,9 +1,9 @@
-"""Reading and writing by position.
+"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
 
-``getitem`` follows NumPy's rules: integers, slices with any step, None, ``...``, boolean masks of any number of
+Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
 dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the
-shape; the values of an integer tensor are not read, so these must be in range by themselves (negative ones count
-from the end). A boolean mask is read, because the shape of the result depends on it.
+shape. The values of integer tensors are not read, so they are not checked (negative ones count from the end). Boolean
+masks are read, because the shape of the result depends on them.
 """
 
 import operator
@@ -21,15 +21,15 @@ __all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "wh
 
 
 class _Plan:
-    """An index, sorted out: basic steps first, then arrays of integers at their places in what is left."""
+    """A parsed index: basic indexing first, then integer arrays that index the result."""
 
     __slots__ = ("arrays", "basic", "places", "shape", "spread")
 
     def __init__(self) -> None:
-        self.basic: list[Any] = []  # ints, slices, None: one entry each, for MLX
+        self.basic: list[Any] = []  # ints, slices and None, as MLX takes them
         self.arrays: list[mx.array] = []
         self.places: list[int] = []  # the dimension of the basic result that arrays[i] indexes
-        self.spread = False  # the arrays stand apart: NumPy puts their dimensions first
+        self.spread = False  # the arrays are not adjacent: NumPy puts their dimensions first
 
 
 def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
@@ -39,16 +39,16 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
     for one in entries:
         used += 0 if one is None or one is Ellipsis else max(one.ndim, 0) if _is_mask(one) else 1
     if sum(one is Ellipsis for one in entries) > 1:
-        raise IndexError(f"{where}: an index holds '...' once at most, got {_shown(index)}")
+        raise IndexError(f"{where}: an index can only have a single ellipsis ('...'), got {_shown(index)}")
     if used > len(shape):
-        raise IndexError(f"{where}: {used} indices are too many for shape {shape}")
+        raise IndexError(f"{where}: too many indices ({used}) for shape {shape}")
     if not any(one is Ellipsis for one in entries):
         entries.append(Ellipsis)
 
     plan = _Plan()
     advanced = any(isinstance(one, mx.array | np.ndarray) for one in entries)
-    at = out = 0  # the dimension of x, and of the basic result
-    groups: list[int] = []  # positions of advanced entries, to see whether they stand side by side
+    at = out = 0  # the current dimension of x, and of the basic result
+    groups: list[int] = []  # positions of the array entries, to see whether they are adjacent
     for position, one in enumerate(entries):
         if one is None:
             plan.basic.append(None)
@@ -79,9 +79,9 @@ def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
             covered = shape[at : at + one.ndim]
             if one.shape != covered:
                 raise IndexError(
-                    f"{where}: a mask of shape {one.shape} does not fit dims {at} to {at + one.ndim - 1} of {shape}"
+                    f"{where}: mask of shape {one.shape} does not match dims {at} to {at + one.ndim - 1} of {shape}"
                     if one.ndim
-                    else f"{where}: a mask of shape {one.shape} does not fit shape {shape}"
+                    else f"{where}: mask of shape {one.shape} does not match shape {shape}"
                 )
             if one.ndim == 0:  # True and False add a dimension of size 1 or 0
                 plan.basic.append(None)
@@ -136,7 +136,7 @@ def _normalize_entry(where: str, one: Any) -> Any:
         found = found.astype(np.int64)
     if found.dtype.kind not in "biu":
         raise TypeError(
-            f"{where}: an index is made of integers, slices, None, '...', bool masks and integer tensors, "
+            f"{where}: an index must consist of integers, slices, None, '...', boolean masks and integer tensors, "
             f"got {type(one).__name__} {one!r:.60}"
         )
     return found
@@ -152,12 +152,12 @@ def _integer_array(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.
     if one.dtype in FLOATING:
         raise TypeError(f"{where}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
     if size == 0 and one.size:
-        raise IndexError(f"{where}: dim {at} of shape {shape} has nothing to index")
+        raise IndexError(f"{where}: cannot index dim {at} of shape {shape}, which is empty")
     return one
 
 
 def _normalize_slice(where: str, one: slice, size: int) -> slice:
-    """The slice with bounds that are in range, or the whole slice."""
+    """The slice with its bounds in range; a full slice unchanged."""
     if one == slice(None):
         return one
     try:
@@ -181,8 +181,8 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
 
     Raises:
-        IndexError: out of range, too many indices, or arrays that do not broadcast.
-        TypeError: something that is no index.
+        IndexError: an index is out of range, there are too many, or index arrays do not broadcast.
+        TypeError: an entry is not a valid index.
     """
     x = array("getitem", x)
     if type(index) is int and x.ndim and -x.shape[0] <= index < x.shape[0]:  # x[i], x[0]: the common case
@@ -201,7 +201,7 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
 
 
 def _index_with_arrays(x: mx.array, plan: _Plan) -> mx.array:
-    """The basic result ``x``, indexed by all arrays of the plan at once."""
+    """``x``, the result of basic indexing, indexed by the arrays of the plan."""
     shape = np.broadcast_shapes(*(one.shape for one in plan.arrays))
     rest = [at for at in range(x.ndim) if at not in plan.places]
     if 0 in shape or x.size == 0:
@@ -209,7 +209,7 @@ def _index_with_arrays(x: mx.array, plan: _Plan) -> mx.array:
     else:
         order = plan.places + rest
         found = (x if order == list(range(x.ndim)) else mx.transpose(x, order))[tuple(plan.arrays)]
-    # NumPy's rule: the dimensions of arrays side by side stand where the arrays stood, of others in front.
+    # NumPy's rule: the dimensions of adjacent arrays replace them, those of others come first.
     first = 0 if plan.spread else plan.places[0]
     width = len(shape)
     if not first or not width:
@@ -223,14 +223,14 @@ def _index_basic(x: mx.array, steps: list[Any]) -> mx.array:
 
 @op
 def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
-    """A new array: ``x`` with ``value`` written at ``index``, broadcast and in the dtype of ``x``.
+    """A copy of ``x`` with ``value`` written at ``index``, broadcast and converted to the dtype of ``x``.
 
-    Where an index array names a place twice, one of the values is there afterwards, which is not said.
+    If an index array contains a position twice, it is undefined which value is written.
     """
     x = array("setitem", x)
     value = array("setitem", value, "value").astype(x.dtype)
     plan = _plan("setitem", x.shape, index)
-    # Positions in the flattened array, found by indexing them as x would be: one rule serves reading and writing.
+    # Index an array of flat positions like x, so that reading and writing follow the same rules.
     if not plan.arrays:
         return _set_basic(x, plan.basic, value)
     where = _positions(x.shape, plan)
@@ -242,7 +242,7 @@ def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
 
 
 def _positions(shape: tuple[int, ...], plan: _Plan) -> mx.array:
-    """For every element that the index picks, its position in the flattened array."""
+    """The position in the flattened array of every element that the index selects."""
     count = int(np.prod(shape))
     numbers = mx.arange(count, dtype=mx.uint32 if count < 2**32 else mx.int64).reshape(shape)
     return _index_with_arrays(_index_basic(numbers, plan.basic), plan)
@@ -254,7 +254,9 @@ def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
     try:
         return mx.broadcast_to(value, shape)
     except ValueError:
-        raise ValueError(f"setitem: a value of shape {value.shape} does not fit the indexed shape {shape}") from None
+        raise ValueError(
+            f"setitem: value of shape {value.shape} cannot be broadcast to the indexed shape {shape}"
+        ) from None
 
 
 def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
@@ -271,7 +273,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
             start, stop, step = one.indices(size)
             count = len(range(start, stop, step))
             kept.append(count)
-            if step < 0:  # written from the other end, the value turned round
+            if step < 0:  # write with a positive step, and reverse the value
                 flips.append(len(kept) - 1)
                 start, step = start + (count - 1) * step, -step
             stop = start + (count - 1) * step + 1 if count else start
@@ -288,25 +290,25 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
     if x.ndim == 0:
         return value.reshape(())
     place = tuple(slice(a, b, c) for a, b, c in zip(starts, sizes, strides, strict=True))
-    copy = mx.array(x)  # MLX rebinds the copy, x stays as it is
+    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
     copy[place] = value.reshape(lengths)
     return copy
 
 
 @op
 def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None) -> Any:
-    """``x`` where ``condition`` is True, else ``other``; all three broadcast.
+    """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
-    With ``condition`` alone: ``nonzero(condition, as_tuple=True)``.
+    With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
         return _nonzero(condition)
     if x is None or other is None:
-        raise TypeError("where: x and other must be given both, or neither")
+        raise TypeError("where: pass both x and other, or neither")
     if condition.dtype != mx.bool_:
         if condition.dtype != mx.uint8:
-            raise TypeError(f"where: condition must be of bools, got {_checks.dtype_name(condition.dtype)}")
+            raise TypeError(f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}")
         condition = condition.astype(mx.bool_)
     x, other = pair("where", x, other)
     if not isinstance(x, mx.array):
@@ -330,7 +332,7 @@ def _numpy(x: mx.array) -> np.ndarray:
 
 @op
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
-    """The positions of all values that are not 0: (count, dimensions), or one vector for each dimension. Reads them."""
+    """The indices of nonzero values, (count, ndim), or as a tuple one vector per dimension. Waits for the values."""
     x = array("nonzero", x)
     if as_tuple:
         return _nonzero(x)
@@ -343,7 +345,7 @@ argwhere = nonzero
 def _mask(where: str, mask: Any) -> mx.array:
     mask = array(where, mask, "mask")
     if mask.dtype != mx.bool_:
-        raise TypeError(f"{where}: mask must be of bools, got {_checks.dtype_name(mask.dtype)}")
+        raise TypeError(f"{where}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
     return mask
 
 
@@ -354,13 +356,13 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
     _checks.broadcast_shapes("masked_fill", x.shape, mask.shape)
     value = array("masked_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"masked_fill: value must be one number, got shape {value.shape}")
+        raise ValueError(f"masked_fill: value must be a single number, got shape {value.shape}")
     return mx.where(mask, value.astype(x.dtype), x)
 
 
 @op
 def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
-    """The values where ``mask`` is True, as a vector. Reads the mask."""
+    """The values where ``mask`` is True, as a vector. Waits for the mask."""
     x, mask = array("masked_select", x), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
     found = np.flatnonzero(np.broadcast_to(np.array(mask), shape))
@@ -371,15 +373,15 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
 
 @op
 def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
-    """A new last dimension with 1 at the class and 0 elsewhere (int64); a class outside has a row of zeros.
+    """One-hot vectors (int64) in a new last dimension; a class outside [0, ``num_classes``) is a row of zeros.
 
-    ``num_classes`` -1 is one more than the largest class, which is read for it.
+    With ``num_classes=-1``, it is one more than the largest class, which waits for the values.
     """
     x = index_array("one_hot", x, "input")
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
     if count == -1:
         if x.size == 0:
-            raise ValueError("one_hot: num_classes must be given where there is no class to see")
+            raise ValueError("one_hot: num_classes is required for an empty input")
         largest: Any = mx.max(x).item()
         count = int(largest) + 1
     return (mx.expand_dims(x, -1) == mx.arange(count, dtype=x.dtype)).astype(mx.int64)

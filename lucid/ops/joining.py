@@ -1,4 +1,4 @@
-"""Join tensors, repeat them, and cut them into pieces."""
+"""Join, repeat and split tensors."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ Tensors = list[Any] | tuple[Any, ...]
 
 @op
 def repeat(x: TensorLike, *repeats: Any) -> mx.array:
-    """``x`` laid out ``repeats`` times along each dimension; extra counts make new dimensions in front."""
+    """``x`` repeated ``repeats`` times along each dimension; extra counts add dimensions in front."""
     x = array("repeat", x)
     counts = sizes("repeat", repeats, "repeats")
     if len(counts) < x.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: {x.ndim} or more repeats of at least 0 are needed for shape {x.shape}, got {counts}")
+        raise ValueError(f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}")
     return _tile(x, counts)
 
 
 @op
 def tile(x: TensorLike, *dims: Any) -> mx.array:
-    """``x`` laid out ``dims`` times along the last dimensions; missing counts are 1."""
+    """``x`` repeated ``dims`` times along the last dimensions; missing counts are 1."""
     x = array("tile", x)
     counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
@@ -47,9 +47,9 @@ def _tile(x: mx.array, counts: tuple[int, ...]) -> mx.array:
 
 @op
 def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
-    """Every slice along ``dim`` ``repeats`` times in a row; without ``dim`` every value of the flattened tensor.
+    """Each slice along ``dim`` repeated ``repeats`` times; without ``dim``, each value of the flattened tensor.
 
-    ``repeats`` is a number, or one for each slice (its values are read).
+    ``repeats`` is a number, or one for each slice, in which case the call waits for its values.
     """
     x = array("repeat_interleave", x)
     if dim is None:
@@ -63,7 +63,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     if len(counts) == 1:
         return mx.repeat(x, counts[0], at)
     if len(counts) != x.shape[at]:
-        raise ValueError(f"repeat_interleave: {x.shape[at]} repeats are needed for dim {dim}, got {len(counts)}")
+        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[at]} repeats, got {len(counts)}")
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), at)
 
 
@@ -72,17 +72,17 @@ def _tensor_list(where: str, tensors: Any) -> list[mx.array]:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     found = [array(where, one, "tensors") for one in tensors]
     if not found:
-        raise ValueError(f"{where}: at least one tensor is needed")
+        raise ValueError(f"{where}: expected at least one tensor")
     return promoted(*found)
 
 
 @op
 def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors one behind the other along ``dim``; all other sizes must agree."""
+    """The tensors concatenated along ``dim``; all other sizes must be equal."""
     found = _tensor_list("cat", tensors)
-    found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, an empty vector fits anything
+    found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
-        raise ValueError("cat: tensors without dimensions cannot be joined; use stack")
+        raise ValueError("cat: 0-d tensors cannot be concatenated; use stack")
     return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
 
 
@@ -91,31 +91,31 @@ def _concatenate(where: str, found: list[mx.array], at: int) -> mx.array:
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
             raise ValueError(
-                f"{where}: all shapes must agree except in dim {at}, got {first} and {one.shape} (tensor {i})"
+                f"{where}: shapes must be equal except in dim {at}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, at)
 
 
 @op
 def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors, of one shape, along a new dimension ``dim``."""
+    """The tensors, of equal shapes, stacked along a new dimension ``dim``."""
     found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
-            raise ValueError(f"stack: all shapes must agree, got {found[0].shape} and {one.shape} (tensor {i})")
+            raise ValueError(f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})")
     return mx.stack(found, _checks.dim("stack", axis if axis is not None else dim, found[0].ndim + 1))
 
 
 @op
 def hstack(tensors: Tensors) -> mx.array:
-    """``cat`` along the second dimension, of vectors along the first."""
+    """``cat`` along the second dimension, or along the first for vectors."""
     found = [at_least_1d(one) for one in _tensor_list("hstack", tensors)]
     return _concatenate("hstack", found, 0 if found[0].ndim == 1 else 1)
 
 
 @op
 def vstack(tensors: Tensors) -> mx.array:
-    """``cat`` along the first dimension; vectors are rows."""
+    """``cat`` along the first dimension, with vectors as rows."""
     return _concatenate(
         "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _tensor_list("vstack", tensors)], 0
     )
@@ -123,7 +123,7 @@ def vstack(tensors: Tensors) -> mx.array:
 
 @view_op
 def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
-    """Pieces of ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
+    """Pieces of size ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
     x = array("split", x)
     at = one_axis("split", x, axis if axis is not None else dim)
     length = x.shape[at]
@@ -131,7 +131,7 @@ def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = No
         pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
         if sum(pieces) != length:
             raise ValueError(
-                f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of {x.shape}"
+                f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of shape {x.shape}"
             )
     else:
         size = _checks.integer("split", "split_size", split_size, 0 if length == 0 else 1)
@@ -164,10 +164,10 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
 
 @view_op
 def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
-    """All slices along ``dim``, without that dimension."""
+    """All slices along ``dim``, with that dimension removed."""
     x = array("unbind", x)
     if x.ndim == 0:
-        raise ValueError("unbind: a tensor without dimensions has no slices")
+        raise ValueError("unbind: a 0-d tensor cannot be unbound")
     at = _checks.dim("unbind", dim, x.ndim)
     return tuple(mx.squeeze(one, at) for one in _split_at(x, [1] * x.shape[at], at)) if x.shape[at] else ()
 

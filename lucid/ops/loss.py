@@ -1,4 +1,4 @@
-"""Losses. ``reduction`` is "mean", "sum" or "none"; half precision is computed in float32, returned as it came."""
+"""Loss functions. ``reduction`` is "mean", "sum" or "none"; half precision is computed in float32 and cast back."""
 
 import math
 import warnings
@@ -26,13 +26,13 @@ def _compute_array(where: str, x: Any, name: str = "input") -> mx.array:
 
 
 def _broadcast_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
-    """Both in the dtype to compute in, broadcast, and the dtype of the result."""
+    """Both operands in the dtype to compute in, and the dtype of the result. Warns if their shapes differ."""
     x, target = compact_if_empty(array(where, x)), compact_if_empty(array(where, target, "target"))
     if x.shape != target.shape:
         shape = _checks.broadcast_shapes(where, x.shape, target.shape)
         warnings.warn(
-            f"{where}: input has shape {x.shape} but target has {target.shape}; both are broadcast to {shape}, "
-            "which is seldom meant",
+            f"{where}: input has shape {x.shape} but target has shape {target.shape}; both are broadcast to {shape}, "
+            "which is rarely intended",
             stacklevel=5,
         )
     return _compute_pair(x, target)
@@ -70,7 +70,7 @@ def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.ar
 
 @op(autocast="float32")
 def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> mx.array:
-    """``0.5 d²`` where ``d = |x - target|`` is at most ``delta``, else ``delta (d - 0.5 delta)``."""
+    """``0.5 d²`` if ``d = |x - target|`` is at most ``delta``, otherwise ``delta (d - 0.5 delta)``."""
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
     x, target, dtype = _broadcast_pair("huber_loss", x, target)
     return _reduce("huber_loss", _huber(x - target, delta), reduction, dtype)
@@ -78,7 +78,7 @@ def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta
 
 @op(autocast="float32")
 def smooth_l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> mx.array:
-    """``0.5 d² / beta`` where ``d = |x - target|`` is below ``beta``, else ``d - 0.5 beta``."""
+    """``0.5 d² / beta`` if ``d = |x - target|`` is below ``beta``, otherwise ``d - 0.5 beta``."""
     beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
     x, target, dtype = _broadcast_pair("smooth_l1_loss", x, target)
     loss = _huber(x - target, beta) / beta if beta else mx.abs(x - target)
@@ -94,7 +94,7 @@ def _huber(difference: mx.array, delta: float) -> mx.array:
 def binary_cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean"
 ) -> mx.array:
-    """``-(target log(x) + (1 - target) log(1 - x))`` of probabilities ``x``; logarithms are at least -100."""
+    """``-(target log(x) + (1 - target) log(1 - x))`` for probabilities ``x``, with logarithms clamped to -100."""
     x, target, dtype = _same_shape_pair("binary_cross_entropy", x, target)
     loss = -(target * _bounded_log(x) + (1 - target) * _bounded_log(1 - x))
     return _reduce("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
@@ -110,10 +110,10 @@ def binary_cross_entropy_with_logits(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean",
     pos_weight: TensorLike = None,
 ) -> mx.array:  # fmt: skip
-    """``binary_cross_entropy(sigmoid(x), target)`` without overflow; ``pos_weight`` multiplies the positive part."""
+    """``binary_cross_entropy(sigmoid(x), target)`` without overflow; ``pos_weight`` scales the positive term."""
     where = "binary_cross_entropy_with_logits"
     x, target, dtype = _same_shape_pair(where, x, target)
-    miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)); that of 1 - sigmoid(x) is miss + x
+    miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
     if pos_weight is None:
         loss = (1 - target) * x + miss
     else:
@@ -126,7 +126,7 @@ def binary_cross_entropy_with_logits(
 def _same_shape_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     x, target = array(where, x), array(where, target, "target")
     if x.shape != target.shape:
-        raise ValueError(f"{where}: target must have the shape {x.shape} of the input, got {target.shape}")
+        raise ValueError(f"{where}: target must have the shape of the input, {x.shape}, got {target.shape}")
     return _compute_array(where, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
@@ -140,10 +140,12 @@ def _apply_weight(where: str, loss: mx.array, weight: Any) -> mx.array:
 
 @op(autocast="float32")
 def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> mx.array:
-    """``target (log(target) - x)``: the divergence of logarithms of probabilities ``x`` from probabilities ``target``.
+    """``target (log(target) - x)``: the Kullback-Leibler divergence of log-probabilities ``x`` from ``target``.
 
-    ``reduction="batchmean"``, the sum divided by the first size, is the divergence of its definition;
-    ``log_target`` says that ``target`` holds logarithms too.
+    Args:
+        reduction: "batchmean" (the sum divided by the first size, the mathematical definition), "mean", "sum" or
+            "none".
+        log_target: Whether ``target`` holds log-probabilities too.
     """
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
     x, target, dtype = _broadcast_pair("kl_div", x, target)
@@ -161,10 +163,15 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
 def nll_loss(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> mx.array:
-    """``-weight[target] x[target]`` of logarithms of probabilities ``x`` (N, C, ...) or (C,), target (N, ...) or ().
+    """``-weight[target] x[target]`` for log-probabilities ``x``.
 
-    "mean" divides by the sum of the weights of the targets. Targets equal to ``ignore_index`` do not count. A class
-    outside [0, C) gives NaN: looking at it would wait for its value.
+    Shapes: x (N, C, ...) or (C,); target (N, ...) or (), class indices; weight (C,). "mean" divides by the sum of the
+    weights of the targets. Targets equal to ``ignore_index`` are ignored. A class outside [0, C) gives NaN instead of
+    an error, because checking it would wait for its value.
+
+    Raises:
+        ValueError: the shapes do not match.
+        TypeError: ``target`` does not hold integers.
     """
     x, dtype = _compute_array("nll_loss", x), array("nll_loss", x).dtype
     ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
@@ -179,17 +186,20 @@ def cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> mx.array:  # fmt: skip
-    """The negative logarithm of the probability that logits ``x`` give to ``target``.
+    """The negative log-probability that the logits ``x`` assign to ``target``.
 
-    Shapes: x (N, C, ...) or (C,); target (N, ...) or () of class numbers, or of the shape of x with the probability of
-    every class; weight (C,). "mean" divides by the sum of the weights of the class numbers, or by N for probabilities.
-    Targets equal to ``ignore_index`` do not count. A class outside [0, C) gives NaN: looking at it would wait for its
-    value. With ``label_smoothing`` s the targets are mixed with s of the uniform distribution.
-    Source of the smoothing: Szegedy et al. 2016, arXiv:1512.00567.
+    Shapes: x (N, C, ...) or (C,); target (N, ...) or () of class indices, or class probabilities in the shape of x;
+    weight (C,). "mean" divides by the sum of the weights of class indices, or by N for class probabilities. A class
+    index outside [0, C) gives NaN instead of an error, because checking it would wait for its value.
+
+    Args:
+        ignore_index: Targets with this class index are ignored.
+        label_smoothing: The share of the uniform distribution that is mixed into the targets, in [0, 1].
+            Source: Szegedy et al. 2016, arXiv:1512.00567.
 
     Raises:
-        ValueError: shapes that do not belong together, or a smoothing outside [0, 1].
-        TypeError: logits that are no floating-point numbers.
+        ValueError: the shapes do not match, or ``label_smoothing`` is outside [0, 1].
+        TypeError: the logits are not floating point.
     """
     where = "cross_entropy"
     x, dtype = _compute_array(where, x), array(where, x).dtype
@@ -216,8 +226,8 @@ def _soft_cross_entropy(
 ) -> mx.array:  # fmt: skip
     if target.shape != x.shape:
         raise ValueError(
-            f"{where}: a target of probabilities must have the shape {x.shape} of the input, got {target.shape}; "
-            "class numbers must be integers"
+            f"{where}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
+            "class indices must be integers"
         )
     at = _class_axis(where, x)
     target = target.astype(x.dtype)
@@ -230,19 +240,21 @@ def _soft_cross_entropy(
 
 def _class_axis(where: str, x: mx.array) -> int:
     if x.ndim == 0:
-        raise ValueError(f"{where}: input must be (N, C, ...) or (C,), got a tensor without dimensions")
+        raise ValueError(f"{where}: input must be (N, C, ...) or (C,), got a 0-d tensor")
     return 0 if x.ndim == 1 else 1
 
 
 def _check_classes(where: str, x: mx.array, target: Any) -> mx.array:
-    """``target`` as class numbers with the shape of ``x`` without its classes."""
+    """``target`` as class indices, checked to have the shape of ``x`` without its class dimension."""
     target = array(where, target, "target")
     at = _class_axis(where, x)
     wanted = x.shape[:at] + x.shape[at + 1 :]
     if target.dtype in FLOATING or target.dtype == mx.bool_:
-        raise TypeError(f"{where}: target must hold class numbers, integers, got {_checks.dtype_name(target.dtype)}")
+        raise TypeError(f"{where}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
     if target.shape != wanted:
-        raise ValueError(f"{where}: target must have shape {wanted} for an input of {x.shape}, got {target.shape}")
+        raise ValueError(
+            f"{where}: target must have shape {wanted} for an input of shape {x.shape}, got {target.shape}"
+        )
     return target.astype(mx.int32) if target.dtype.size < 4 else target
 
 
@@ -252,7 +264,7 @@ def _class_weight(where: str, x: mx.array, weight: Any) -> mx.array | None:
     weight = array(where, weight, "weight")
     classes = x.shape[_class_axis(where, x)]
     if weight.shape != (classes,):
-        raise ValueError(f"{where}: weight must have shape ({classes},), one for each class, got {weight.shape}")
+        raise ValueError(f"{where}: weight must have shape ({classes},), one value per class, got {weight.shape}")
     return weight.astype(x.dtype)
 
 
@@ -263,7 +275,7 @@ def _along_axis(weight: mx.array, x: mx.array, at: int) -> mx.array:
 def _pick_classes(
     losses: mx.array, target: mx.array, weight: mx.array | None, ignore_index: int
 ) -> tuple[mx.array, mx.array]:
-    """The weighted loss of each target's class, and how much each target counts."""
+    """The weighted loss of each target's class, and the weight of each target."""
     at = 0 if losses.ndim == 1 else 1
     classes = losses.shape[at]
     ignored = target == ignore_index
@@ -287,7 +299,7 @@ def _reduce_weighted(where: str, loss: mx.array, counts: mx.array, reduction: st
 
 @op(autocast="float32")
 def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
-    """The cosine of the angle between the vectors of both along ``dim``, broadcast; norms are at least ``eps``."""
+    """The cosine of the angle between vectors along ``dim``, with broadcasting. Norms are at least ``eps``."""
     where = "cosine_similarity"
     x, other, dtype = _compute_pair(array(where, x), array(where, other, "other"))
     _checks.broadcast_shapes(where, x.shape, other.shape)

@@ -1,4 +1,4 @@
-"""Products of vectors and matrices."""
+"""Matrix and vector products."""
 
 import math
 from typing import Any
@@ -21,10 +21,12 @@ def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
 def _product(where: str, x: Any, other: Any) -> mx.array:
     x, other = _operands(where, x, other)
     if not x.ndim or not other.ndim:
-        raise ValueError(f"{where}: both operands need at least 1 dimension, got shapes {x.shape} and {other.shape}")
+        raise ValueError(
+            f"{where}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
+        )
     if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
         raise ValueError(
-            f"{where}: shapes {x.shape} and {other.shape} do not fit: {x.shape[-1]} columns meet "
+            f"{where}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
     try:
@@ -35,10 +37,10 @@ def _product(where: str, x: Any, other: Any) -> mx.array:
 
 
 def _integer_product(x: mx.array, other: mx.array) -> mx.array:
-    """A product of whole numbers, exact, with the overflow of their dtype.
+    """The exact product of integer matrices, which overflows like their dtype.
 
-    MLX multiplies matrices in floating point only. float64 holds whole numbers up to 2**53, so the operands are cut
-    into limbs of 16 bits, whose products fit for up to 2**21 columns. float64 exists on the CPU only.
+    MLX only multiplies floating-point matrices. float64, which only the CPU has, holds integers up to 2**53, so the
+    operands are split into limbs of 16 bits, whose products fit for up to 2**21 columns.
     """
     dtype = x.dtype
     if dtype == mx.bool_:
@@ -48,7 +50,7 @@ def _integer_product(x: mx.array, other: mx.array) -> mx.array:
         left, right = _limbs(x, limbs), _limbs(other, limbs)
         total = None
         for i in range(limbs):
-            for j in range(limbs - i):  # the rest lies above the dtype's bits
+            for j in range(limbs - i):  # the others are above the dtype's highest bit
                 part = mx.matmul(left[i], right[j]).astype(mx.int64)
                 part = mx.left_shift(part, mx.array(16 * (i + j), mx.int64)) if i + j else part
                 total = part if total is None else total + part
@@ -68,9 +70,12 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
 
 @op(autocast="half")
 def matmul(x: TensorLike, other: TensorLike) -> mx.array:
-    """The matrix product over the last two dimensions, the others broadcast; vectors are rows left, columns right.
+    """The matrix product over the last two dimensions; the others broadcast.
 
-    Shapes: x (..., n, k), other (..., k, m), out (..., n, m).
+    Shapes: x (..., n, k), other (..., k, m), out (..., n, m). A vector ``x`` is a row, a vector ``other`` a column.
+
+    Raises:
+        ValueError: the shapes cannot be multiplied.
     """
     return _product("matmul", x, other)
 
@@ -91,7 +96,7 @@ def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     _checks.rank("bmm", "input", x.shape, 3)
     _checks.rank("bmm", "mat2", mat2.shape, 3)
     if x.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: both batches must be of one size, got shapes {x.shape} and {mat2.shape}")
+        raise ValueError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
     return _product("bmm", x, mat2)
 
 
@@ -106,7 +111,7 @@ def mv(x: TensorLike, vec: TensorLike) -> mx.array:
 
 @op(autocast="half")
 def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
-    """The sum of the products of two vectors."""
+    """The dot product of two vectors."""
     x, tensor = array("dot", x), array("dot", tensor, "tensor")
     _checks.rank("dot", "input", x.shape, 1)
     _checks.rank("dot", "tensor", tensor.shape, 1)
@@ -115,7 +120,7 @@ def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
 
 @op(autocast="half")
 def inner(x: TensorLike, other: TensorLike) -> mx.array:
-    """The sums of products over the last dimension of both; a number multiplies."""
+    """The inner products over the last dimensions; a 0-d operand multiplies."""
     x, other = _operands("inner", x, other)
     if not x.ndim or not other.ndim:
         return x * other
@@ -126,7 +131,7 @@ def inner(x: TensorLike, other: TensorLike) -> mx.array:
 
 @op
 def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
-    """All products of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
+    """The outer product of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
     x, vec2 = _operands("outer", x, vec2)
     _checks.rank("outer", "input", x.shape, 1)
     _checks.rank("outer", "vec2", vec2.shape, 1)
@@ -134,7 +139,7 @@ def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
 
 
 def _scaled_sum(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
-    """``beta * x + alpha * product``; with ``beta`` 0, NaN in ``x`` does not count."""
+    """``beta * x + alpha * product``; if ``beta`` is 0, ``x`` is ignored, NaN included."""
     product = product if alpha == 1 else product * alpha
     x = array(where, x)
     if _checks.broadcast_shapes(where, x.shape, product.shape) != product.shape:
@@ -162,8 +167,9 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
 
 @op(autocast="half")
 def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (batch1 @ batch2)``. Shapes: batch1 (b, n, k), batch2 (b, k, m), x as the
-    result, (b, n, m), or broadcast to it.
+    """``beta * x + alpha * (batch1 @ batch2)``.
+
+    Shapes: batch1 (b, n, k), batch2 (b, k, m), x broadcasts to (b, n, m).
     """
     batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
@@ -172,7 +178,7 @@ def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: floa
 
 
 def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
-    """Sums of products over the paired dimensions: one matrix product."""
+    """The contraction over pairs of dimensions, as one matrix product."""
     rest = [at for at in range(x.ndim) if at not in dims]
     rest_other = [at for at in range(other.ndim) if at not in dims_other]
     shape = [x.shape[at] for at in rest] + [other.shape[at] for at in rest_other]
@@ -186,7 +192,7 @@ def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_o
 
 @op(autocast="half")
 def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
-    """Sums of products over ``dims``: the last so many of ``x`` with the first of ``other``, or two lists of them."""
+    """The contraction of the last ``dims`` dimensions of ``x`` with the first of ``other``, or of two lists."""
     x, other = _operands("tensordot", x, other)
     if isinstance(dims, int):
         if not 0 <= dims <= min(x.ndim, other.ndim):
@@ -203,14 +209,17 @@ def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
 
 @op(autocast="half")
 def einsum(equation: str, *operands: Any) -> mx.array:
-    """Products summed over the letters that the result does not name: ``einsum("nij,njk->nik", a, b)``.
+    """Einstein summation, as in ``einsum("nij,njk->nik", a, b)``: letters missing from the result are summed.
 
-    ``...`` stands for dimensions that broadcast, a letter that appears twice in one operand for its diagonal.
+    ``...`` stands for dimensions that broadcast; a letter that appears twice in one operand takes its diagonal.
+
+    Raises:
+        ValueError: the equation is malformed or does not match the operands.
     """
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]
     if not found:
-        raise ValueError("einsum: at least one operand is needed")
+        raise ValueError("einsum: expected at least one operand")
     if not isinstance(equation, str):
         raise TypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     inputs, arrow, output = equation.replace(" ", "").partition("->")
@@ -222,7 +231,7 @@ def einsum(equation: str, *operands: Any) -> mx.array:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
                 raise ValueError(
-                    f"einsum: {letter!r} in the result of {equation!r} must name one letter of the operands"
+                    f"einsum: {letter!r} in the result of {equation!r} must appear in an operand, and once here"
                 )
         result = output.replace("...", extra)
     else:
@@ -232,15 +241,15 @@ def einsum(equation: str, *operands: Any) -> mx.array:
 
 
 def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) -> tuple[list[str], str]:
-    """The terms with a letter for every dimension, and the letters that stand for '...'."""
-    free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which no equation may use
+    """The terms with a letter for every dimension, and the letters that replace '...'."""
+    free = [chr(code) for code in range(0x3B1, 0x3B1 + 25)]  # Greek letters, which equations cannot contain
     widest = 0
     for term, one in zip(terms, operands, strict=True):
         named = term.replace("...", "")
         if not all(letter.isascii() and letter.isalpha() for letter in named):
-            raise ValueError(f"einsum: {equation!r} may hold letters, ',', '...' and one '->' only")
+            raise ValueError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
         if (one.ndim < len(named)) if "..." in term else (one.ndim != len(named)):
-            raise ValueError(f"einsum: {term!r} in {equation!r} does not fit an operand of shape {one.shape}")
+            raise ValueError(f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}")
         if "..." in term:
             widest = max(widest, one.ndim - len(named))
     extra = "".join(free[:widest])
@@ -277,7 +286,7 @@ def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
 
 
 def _take_diagonals(x: mx.array, letters: str) -> tuple[mx.array, str]:
-    """Diagonals taken for letters that appear twice."""
+    """``x`` with the diagonal taken for each letter that appears twice."""
     while len(set(letters)) < len(letters):
         letter = next(one for one in letters if letters.count(one) > 1)
         first = letters.index(letter)
@@ -291,7 +300,7 @@ def _take_diagonals(x: mx.array, letters: str) -> tuple[mx.array, str]:
 
 
 def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, needed: set[str]) -> tuple[mx.array, str]:
-    # Letters that only one operand has and nobody needs are summed at once.
+    # Sum letters that are in only one operand and not needed later.
     x, letters = _sum_unneeded(x, letters, needed.union(letters_other))
     other, letters_other = _sum_unneeded(other, letters_other, needed.union(letters))
     shared = [one for one in letters if one in letters_other]
@@ -301,7 +310,7 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
     right = [one for one in letters_other if one not in shared]
     size = dict(zip(letters, x.shape, strict=True))
     size_other = dict(zip(letters_other, other.shape, strict=True))
-    for one in over:  # a size of 1 that meets a larger one broadcasts
+    for one in over:  # broadcast a size of 1
         if size[one] != size_other[one]:
             if size[one] == 1:
                 x = mx.repeat(x, size_other[one], letters.index(one))
@@ -319,7 +328,7 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
         math.prod(size_other[one] for one in over),
         math.prod(size_other[one] for one in right),
     )
-    found = x * other if not over else _product("einsum", x, other)  # without a sum, (.., n, 1) times (.., 1, m)
+    found = x * other if not over else _product("einsum", x, other)  # without a contraction, (.., n, 1) * (.., 1, m)
     shape = [*found.shape[: len(batch)], *(size[one] for one in left), *(size_other[one] for one in right)]
     return found.reshape(shape), "".join(batch + left + right)
 

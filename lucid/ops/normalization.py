@@ -1,6 +1,6 @@
-"""Normalization: subtract a mean, divide by a spread. Half precision is computed in float32, returned as it came.
+"""Normalization. Half precision is computed in float32 and cast back.
 
-Images are (N, C, ...) with ``data_format="channels_first"``, the default, and (N, ..., C) with ``"channels_last"``.
+Images are (N, C, ...) with ``data_format="channels_first"`` and (N, ..., C) with ``"channels_last"``.
 """
 
 import math
@@ -21,7 +21,7 @@ DATA_FORMATS = ("channels_first", "channels_last")
 
 
 def channel_axis(where: str, x: mx.array, data_format: str) -> int:
-    """Where the channels of (N, C, ...) or (N, ..., C) are."""
+    """The channel dimension of (N, C, ...) or (N, ..., C)."""
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     if x.ndim < 2:
         raise ValueError(f"{where}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
@@ -29,7 +29,7 @@ def channel_axis(where: str, x: mx.array, data_format: str) -> int:
 
 
 def _operand(where: str, x: Any) -> tuple[mx.array, mx.array]:
-    """``x``, and ``x`` in the dtype to compute in."""
+    """``x`` as an array, and converted to the dtype to compute in."""
     x = real(where, x)
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
 
@@ -60,13 +60,16 @@ def layer_norm(
     x: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_last",
 ) -> mx.array:  # fmt: skip
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, whose sizes are ``normalized_shape``.
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, with the biased variance.
 
-    The variance is the biased one. ``data_format="channels_first"`` normalizes the channels of (N, C, ...) instead;
-    ``normalized_shape`` is then their number. Source: Ba et al. 2016, arXiv:1607.06450.
+    Source: Ba et al. 2016, arXiv:1607.06450.
+
+    Args:
+        normalized_shape: The sizes of the dimensions to normalize, which is also the shape of ``weight`` and ``bias``.
+        data_format: "channels_first" to normalize the channels of (N, C, ...) instead; ``normalized_shape`` is then C.
 
     Raises:
-        ValueError: shapes that do not belong together.
+        ValueError: the shapes do not match.
     """
     x = _operand("layer_norm", x)[0]
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
@@ -77,10 +80,12 @@ def layer_norm(
     )
     if data_format == "channels_first":
         if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
-            raise ValueError(f"layer_norm: input must be (N, C, ...) with C of normalized_shape {sizes}, got {x.shape}")
+            raise ValueError(f"layer_norm: input must be (N, C, ...) with normalized_shape {sizes} as C, got {x.shape}")
         return mx.moveaxis(_layer_norm(mx.moveaxis(x, 1, -1), weight, bias, eps), -1, 1)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(f"layer_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
+        raise ValueError(
+            f"layer_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}"
+        )
     if len(sizes) == 1:
         return _layer_norm(x, weight, bias, eps)
     flat = x.reshape(*x.shape[: x.ndim - len(sizes)], math.prod(sizes))
@@ -95,14 +100,17 @@ def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps
 
 @op(autocast="float32")
 def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
-    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions. Without ``eps``, the dtype's smallest step.
+    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions, whose sizes are ``normalized_shape``.
 
-    Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+    ``eps`` defaults to the machine epsilon of the dtype. Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+
+    Raises:
+        ValueError: the shapes do not match.
     """
     x, wide = _operand("rms_norm", x)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(f"rms_norm: the last sizes of the input must be normalized_shape {sizes}, got {x.shape}")
+        raise ValueError(f"rms_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}")
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
         raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
@@ -116,7 +124,7 @@ def batch_norm_with_statistics(
     x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
     data_format: str,
 ) -> mx.array:  # fmt: skip
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` with given statistics (C,) of the channels."""
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` with the given channel statistics (C,)."""
     x, wide = _operand("batch_norm", x)
     at = channel_axis("batch_norm", x, data_format)
     c = x.shape[at]
@@ -133,10 +141,10 @@ def batch_norm_with_statistics(
 def batch_norm_of_batch(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array]:
-    """The batch normalized by its own mean and biased variance, and these two (C,) without gradients.
+    """The batch normalized by its own mean and biased variance, and both statistics (C,) without gradients.
 
     Raises:
-        ValueError: the batch has one value for each channel, which has no variance.
+        ValueError: the batch has a single value per channel, and thus no variance.
     """
     x, wide = _operand("batch_norm", x)
     at = channel_axis("batch_norm", x, data_format)
@@ -145,7 +153,7 @@ def batch_norm_of_batch(
         for name, value in (("weight", weight), ("bias", bias))
     )
     if x.size == x.shape[at] and x.size:
-        raise ValueError(f"batch_norm: training needs more than one value for each channel, got shape {x.shape}")
+        raise ValueError(f"batch_norm: training needs more than one value per channel, got shape {x.shape}")
     dims = tuple(d for d in range(x.ndim) if d != at)
     shape = _channel_shape(x, at)
     mean = average(wide, dims, keepdims=True)
@@ -164,12 +172,12 @@ def group_norm(
     x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """Each of ``num_groups`` groups of neighbouring channels normalized by itself, sample by sample.
+    """Each of ``num_groups`` groups of adjacent channels normalized separately, for each sample.
 
     Shapes: x (N, C, ...), weight and bias (C,). Source: Wu and He 2018, arXiv:1803.08494.
 
     Raises:
-        ValueError: the channels cannot be divided into the groups.
+        ValueError: the number of channels is not divisible by ``num_groups``, or the shapes do not match.
     """
     x, wide = _operand("group_norm", x)
     at = channel_axis("group_norm", x, data_format)
@@ -192,10 +200,13 @@ def group_norm(
 def global_response_norm(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
 ) -> mx.array:
-    """``weight * (x * n) + bias + x``, n the 2-norm of a channel over the image divided by the mean of all channels'.
+    """``weight * (x * n) + bias + x``, where n is the 2-norm of each channel divided by the mean over channels.
 
-    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,) or any shape
-    of C values, (1, 1, 1, C) for instance. Source: Woo et al. 2023, arXiv:2301.00808.
+    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), or any shape
+    with C values, such as (1, 1, 1, C). Source: Woo et al. 2023, arXiv:2301.00808.
+
+    Raises:
+        ValueError: the shapes do not match.
     """
     x, wide = _operand("global_response_norm", x)
     _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
@@ -205,7 +216,7 @@ def global_response_norm(
         if array("global_response_norm", value, name).size != x.shape[at]:
             raise ValueError(f"global_response_norm: {name} must hold {x.shape[at]} values, got shape {value.shape}")
     squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != at), keepdims=True)
-    zero = squares == 0  # the root has no finite slope there; a channel of zeros gets the gradient 0, as in PyTorch
+    zero = squares == 0  # sqrt has no finite derivative at 0; as in PyTorch, a channel of zeros gets the gradient 0
     size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
     response = size / (average(size, at, keepdims=True) + eps)
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)

@@ -1,7 +1,7 @@
-"""Pooling over windows of images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``; N may be missing.
+"""Pooling over images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``. N may be missing.
 
-A window is looked at one place at a time: the places are strided slices of the whole image, so nothing is copied into
-windows and the gradient is made of slices too.
+Each position within the window is a strided slice of the whole image, and pooling combines these slices. No windows are
+copied, and the gradient consists of slices too.
 """
 
 import math
@@ -22,7 +22,7 @@ Pair = int | tuple[int, int] | list[int]
 
 
 class _Windows:
-    """Where the windows of a pooling layer stand on an image: the slices of their places, and the padding needed."""
+    """The windows of a pooling operation on an image: output size, padding, and the slice of each window position."""
 
     def __init__(
         self, where: str, x: mx.array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
@@ -45,16 +45,16 @@ class _Windows:
         room = size + 2 * p - d * (k - 1) - 1
         count = (-(-room // s) if ceil_mode else room // s) + 1
         if ceil_mode and (count - 1) * s >= size + p:
-            count -= 1  # a window must begin inside the image or its left padding
+            count -= 1  # a window must start inside the image or its left padding
         if count < 1:
             raise ValueError(
-                f"{where}: kernel_size {self.kernel} with dilation {self.dilation} does not fit the input of "
+                f"{where}: kernel_size {self.kernel} with dilation {self.dilation} is larger than the input of "
                 f"{self.size[0]}x{self.size[1]} with padding {self.padding}"
             )
         return count
 
     def padded(self, x: mx.array, value: float) -> mx.array:
-        """``x`` with the margin that all windows need, filled with ``value``."""
+        """``x`` padded with ``value`` as far as the windows reach."""
         widths = [(0, 0)] * x.ndim
         for i in (0, 1):
             reach = (self.output[i] - 1) * self.stride[i] + self.dilation[i] * (self.kernel[i] - 1) + 1
@@ -62,7 +62,7 @@ class _Windows:
         return mx.pad(x, widths, constant_values=mx.array(value, x.dtype)) if any(map(any, widths)) else x
 
     def places(self, x: mx.array) -> Iterator[mx.array]:
-        """For each place in the window, row by row, what stands there in every window of the padded ``x``."""
+        """For each position in the window, row by row, the values there in all windows of the padded ``x``."""
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 spans = [
@@ -84,12 +84,17 @@ def max_pool2d(
     x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
     ceil_mode: bool = False, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The largest value of each window; NaN where one is. Of equal values the first has the gradient.
+    """The maximum of each window; NaN if the window contains NaN. The first of equal values gets the gradient.
 
-    ``stride`` is the kernel's size unless given; the padding never wins. ``ceil_mode`` keeps windows that stick out.
+    Shapes: x (N, C, H, W) or (C, H, W), out the same with pooled H and W.
+
+    Args:
+        stride: Defaults to ``kernel_size``.
+        padding: Pixels on each side, which never are the maximum.
+        ceil_mode: Whether to keep windows that extend beyond the padded image.
 
     Raises:
-        ValueError: padding above half of the kernel, or a kernel larger than the padded input.
+        ValueError: the padding exceeds half of the kernel, or the kernel is larger than the padded input.
     """
     x = real("max_pool2d", x)
     windows = _Windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, data_format)
@@ -107,11 +112,17 @@ def avg_pool2d(
 ) -> mx.array:  # fmt: skip
     """The average of each window, summed in float32.
 
-    The padding counts as zeros; with ``count_include_pad=False`` it does not count. ``divisor_override`` divides every
-    sum by itself instead.
+    Shapes: x (N, C, H, W) or (C, H, W), out the same with pooled H and W.
+
+    Args:
+        stride: Defaults to ``kernel_size``.
+        padding: Zeros on each side.
+        ceil_mode: Whether to keep windows that extend beyond the padded image.
+        count_include_pad: Whether the padding is included in the average.
+        divisor_override: Divide every sum by this number instead.
 
     Raises:
-        ValueError: padding above half of the kernel, or a kernel larger than the padded input.
+        ValueError: the padding exceeds half of the kernel, or the kernel is larger than the padded input.
     """
     x = real("avg_pool2d", x)
     windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)
@@ -132,7 +143,7 @@ def avg_pool2d(
 
 
 def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
-    """How many rows (i = 0) or columns (1) of each window count; what sticks out behind the padding never does."""
+    """The number of rows (i = 0) or columns (i = 1) of each window that are averaged; none beyond the padding."""
     size, k, s, p = windows.size[i], windows.kernel[i], windows.stride[i], windows.padding[i]
     low, high = (-p, size + p) if include_pad else (0, size)
     starts = [at * s - p for at in range(windows.output[i])]
@@ -143,18 +154,22 @@ def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
 def adaptive_avg_pool2d(
     x: TensorLike, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
 ) -> mx.array:
-    """Averages that make any image ``output_size`` large; None keeps a size.
+    """Averages over windows chosen so that the result has size ``output_size``; ``None`` keeps a size.
 
-    Row i of the result covers the input rows from floor(i H / OH) to ceil((i + 1) H / OH).
+    Shapes: x (N, C, H, W) or (C, H, W); out (N, C, OH, OW). Row i of the result averages the input rows from
+    floor(i H / OH) to ceil((i + 1) H / OH).
+
+    Raises:
+        ValueError: ``output_size`` is not one or two integers, or the image is empty.
     """
     x = real("adaptive_avg_pool2d", x)
     wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(wanted) != 2:
-        raise ValueError(f"adaptive_avg_pool2d: output_size must be one integer or (H, W), got {output_size!r}")
+        raise ValueError(f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}")
     first = _height_axis("adaptive_avg_pool2d", x, data_format)
     height, width = x.shape[first : first + 2]
     if not height or not width:
-        raise ValueError(f"adaptive_avg_pool2d: the image must have pixels, got {height}x{width}")
+        raise ValueError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
     oh, ow = (
         size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
         for one, size in zip(wanted, (height, width), strict=True)
@@ -168,7 +183,7 @@ def adaptive_avg_pool2d(
 
 
 def _averages(size: int, out: int, dtype: mx.Dtype) -> mx.array | None:
-    """The (out, size) matrix that averages; None where it is the identity."""
+    """The (out, size) matrix that averages, or ``None`` if it is the identity."""
     if size == out:
         return None
     rows = []

@@ -1,7 +1,7 @@
-"""Sums, extremes and statistics over dimensions.
+"""Reductions: sums, extreme values, statistics and norms.
 
-``dim`` is one dimension, several, or None for all; ``keepdim`` leaves them with size 1. NumPy's ``axis`` and
-``keepdims`` are accepted as well. Half precision is summed in float32 and returned as it came.
+``dim`` is one dimension, several, or ``None`` for all; ``keepdim`` keeps them with size 1. NumPy's ``axis`` and
+``keepdims`` are accepted as well. Half precision is summed in float32 and cast back.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def _keepdim(where: str, keepdim: bool, keepdims: bool | None) -> bool:
 
 
 def _sum_operand(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
-    """``x`` in the dtype to sum in, and the dtype of the result: int64 for whole numbers, or ``dtype``."""
+    """``x`` in the dtype to sum in, and the dtype of the result: ``dtype``, or int64 for integers."""
     x = compact_if_empty(array(where, x))
     if dtype is not None:
         x = x.astype(_checks.dtype(where, dtype))
@@ -73,7 +73,7 @@ def sum(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The sum over ``dim``; whole numbers and bools give int64."""
+    """The sum over ``dim``; integers and bools give int64."""
     x, out = _sum_operand("sum", x, dtype)
     return total_of(x, axes("sum", x, dim, axis), _keepdim("sum", keepdim, keepdims)).astype(out)
 
@@ -83,10 +83,10 @@ def mean(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The average over ``dim``; NaN of nothing.
+    """The mean over ``dim``; NaN for empty tensors.
 
     Raises:
-        TypeError: ``x`` holds whole numbers and ``dtype`` is not given.
+        TypeError: ``x`` holds integers and ``dtype`` is not given.
     """
     x, out = averageable("mean", x, dtype)
     return average(x, axes("mean", x, dim, axis), _keepdim("mean", keepdim, keepdims)).astype(out)
@@ -97,7 +97,7 @@ def prod(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The product over ``dim``; whole numbers and bools give int64. The gradient is right at zeros too."""
+    """The product over ``dim``; integers and bools give int64. The gradient is correct at zeros too."""
     x, out = _sum_operand("prod", x, dtype)
     dims, keep = axes("prod", x, dim, axis), _keepdim("prod", keepdim, keepdims)
     return (mx.prod(x, dims, keep) if x.size else empty_reduction(x, dims, keep, 1)).astype(out)
@@ -107,7 +107,7 @@ def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float)
     center = average(x, dims, True)
     denominator = _count(x, dims) - correction
     total = total_of(mx.square(x - center), dims, keep)
-    # As in PyTorch, too few values divide by zero: NaN, not a number that looks right.
+    # As in PyTorch, too few values divide by zero and give NaN or inf instead of a plausible number.
     variance = (
         total / denominator if denominator > 0 else total * mx.nan if denominator < 0 or not total.size else total / 0
     )
@@ -120,7 +120,7 @@ def _moments(
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{where}: unbiased and correction cannot both be given")
+        raise TypeError(f"{where}: pass unbiased or correction, not both")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     x, out = averageable(where, x)
@@ -130,7 +130,7 @@ def _moments(
 
 
 def _safe_sqrt(x: mx.array) -> mx.array:
-    """The square root with the gradient 0 at 0, where it is infinite."""
+    """The square root, with gradient 0 at 0 instead of infinity."""
     zero = x == 0
     return mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, x)))
 
@@ -140,7 +140,7 @@ def var(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The variance over ``dim``: squared distances from the mean, their sum divided by N - ``correction`` (1)."""
+    """The variance over ``dim``: the sum of squared deviations divided by N - ``correction``, which defaults to 1."""
     variance, _, out = _moments("var", x, dim, unbiased, keepdim, correction, axis, keepdims)
     return variance.astype(out)
 
@@ -150,7 +150,7 @@ def std(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The root of ``var``. Its gradient is 0 where it is 0."""
+    """The standard deviation over ``dim``, the square root of ``var``. Its gradient at 0 is 0."""
     variance, _, out = _moments("std", x, dim, unbiased, keepdim, correction, axis, keepdims)
     return _safe_sqrt(variance).astype(out)
 
@@ -176,9 +176,9 @@ def std_mean(
 
 
 def _check_nonempty(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
-    """Refuse to look for an extreme among no values."""
+    """Raise if an extreme value of an empty dimension is asked for."""
     if x.size == 0 and _count(x, dims) == 0:
-        raise ValueError(f"{where}: there is no value to choose from, the reduced size of shape {x.shape} is 0")
+        raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
 
 
 def _extreme(where: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
@@ -195,7 +195,7 @@ def _extreme_with_index(where: str, x: mx.array, dim: Any, keep: bool) -> Values
 
 
 def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
-    """The values at ``index``, one along ``dim``, which is left only with ``keep``."""
+    """The values at ``index``, one along ``dim``, which is removed unless ``keep``."""
     values, index = mx.take_along_axis(x, index, dim), index.astype(mx.int64)
     if scalar:
         return ValuesAndIndices(values.reshape(()), index.reshape(()))
@@ -213,9 +213,9 @@ def max(
     x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array | ValuesAndIndices:  # fmt: skip
-    """The largest value; with ``dim`` the named tuple (values, indices); with a tensor the larger of both.
+    """The largest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise maximum.
 
-    Several largest values share the gradient; with ``dim`` the one at ``indices`` has it all.
+    Equal largest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
     """
     x = array("max", x)
     if isinstance(dim, mx.array):
@@ -232,9 +232,9 @@ def min(
     x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array | ValuesAndIndices:  # fmt: skip
-    """The smallest value; with ``dim`` the named tuple (values, indices); with a tensor the smaller of both.
+    """The smallest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise minimum.
 
-    Several smallest values share the gradient; with ``dim`` the one at ``indices`` has it all.
+    Equal smallest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
     """
     x = array("min", x)
     if isinstance(dim, mx.array):
@@ -250,7 +250,7 @@ def min(
 def amax(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
-    """The largest value over ``dim``. Several largest values share the gradient."""
+    """The largest value over ``dim``. Equal largest values share the gradient."""
     dim = either("amax", "dim", dim, "axis", axis)
     return _extreme("amax", compact_if_empty(array("amax", x)), dim, _keepdim("amax", keepdim, keepdims), mx.max)
 
@@ -259,14 +259,14 @@ def amax(
 def amin(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
-    """The smallest value over ``dim``. Several smallest values share the gradient."""
+    """The smallest value over ``dim``. Equal smallest values share the gradient."""
     dim = either("amin", "dim", dim, "axis", axis)
     return _extreme("amin", compact_if_empty(array("amin", x)), dim, _keepdim("amin", keepdim, keepdims), mx.min)
 
 
 @op
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
-    """The smallest and the largest value over ``dim``: the named tuple (min, max)."""
+    """The smallest and the largest value over ``dim``, as the named tuple (min, max)."""
     x = compact_if_empty(array("aminmax", x))
     smallest = _extreme("aminmax", x, dim, keepdim, mx.min)
     return MinAndMax(smallest, _extreme("aminmax", x, dim, keepdim, mx.max))
@@ -288,7 +288,7 @@ def argmax(
     x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """Where the largest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
+    """The index (int64) of the largest value along ``dim``; without ``dim``, in the flattened tensor."""
     return _arg_reduction("argmax", x, dim, keepdim, axis, keepdims)
 
 
@@ -297,7 +297,7 @@ def argmin(
     x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """Where the smallest value is along ``dim`` (int64); without ``dim`` in the flattened tensor."""
+    """The index (int64) of the smallest value along ``dim``; without ``dim``, in the flattened tensor."""
     return _arg_reduction("argmin", x, dim, keepdim, axis, keepdims)
 
 
@@ -305,7 +305,7 @@ def argmin(
 def any(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
-    """True where at least one value over ``dim`` is not 0."""
+    """True where at least one value over ``dim`` is nonzero."""
     x = array("any", x)
     dims, keep = axes("any", x, dim, axis), _keepdim("any", keepdim, keepdims)
     return mx.any(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, False)
@@ -315,7 +315,7 @@ def any(
 def all(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
-    """True where no value over ``dim`` is 0."""
+    """True where all values over ``dim`` are nonzero."""
     x = array("all", x)
     dims, keep = axes("all", x, dim, axis), _keepdim("all", keepdim, keepdims)
     return mx.all(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, True)
@@ -323,7 +323,7 @@ def all(
 
 @op
 def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
-    """How many values over ``dim`` are not 0 (int64)."""
+    """The number of nonzero values over ``dim`` (int64)."""
     x = array("count_nonzero", x)
     return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
 
@@ -332,17 +332,17 @@ def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.a
 def logsumexp(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
-    """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf of nothing."""
+    """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf for empty tensors."""
     x, out = averageable("logsumexp", floating("logsumexp", x))
     dims = axes("logsumexp", x, dim, axis)
     keep = _keepdim("logsumexp", keepdim, keepdims)
     if _count(x, dims) == 0:
         return mx.log(total_of(x, dims, keep)).astype(out)
-    # The largest value only scales; where it is infinite nothing is subtracted (inf - inf is NaN).
+    # Subtract the largest value, unless it is infinite (inf - inf is NaN).
     top = mx.stop_gradient(mx.max(x, dims, True))
     top = mx.where(mx.isfinite(top), top, 0)
     total = total_of(mx.exp(x - top), dims, keep)
-    zero = total == 0  # only -inf was there: the gradient is 0, not 0 * inf
+    zero = total == 0  # all values are -inf: the gradient is 0, not 0 * inf
     log = mx.where(zero, -mx.inf, mx.log(mx.where(zero, 1, total)))
     return (log + (top if keep else mx.squeeze(top, dims))).astype(out)
 
@@ -352,10 +352,10 @@ def norm(
     x: TensorLike, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None, *,
     axis: Dims = None, keepdims: bool | None = None,
 ) -> mx.array:  # fmt: skip
-    """The ``p``-norm of the values over ``dim``: ``sum(|x| ** p) ** (1 / p)``; "fro" and None are 2.
+    """The ``p``-norm of the values over ``dim``: ``sum(|x| ** p) ** (1 / p)``.
 
-    inf and -inf are the largest and the smallest absolute value, 0 counts the values that are not 0. The gradient of
-    the 2-norm at 0 is 0.
+    "fro" and ``None`` mean 2, inf and -inf the largest and smallest absolute value, and 0 counts nonzero values. The
+    gradient of the 2-norm at 0 is 0.
     """
     if isinstance(p, str):
         _checks.one_of("norm", "p", p, ("fro",))
@@ -366,7 +366,7 @@ def norm(
 
 
 def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
-    """The norm of the values over ``dims``, of an array that is floating point."""
+    """The norm of order ``order`` over ``dims`` of a floating-point array."""
     if order == 2:
         return _safe_sqrt(total_of(mx.square(x), dims, keep))
     size = mx.abs(x)
@@ -381,7 +381,7 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
     if order == -mx.inf:
         _check_nonempty(where, x, dims)
         return mx.min(size, dims, keep)
-    # Powers of 0 have no finite derivative for every order: zeros stay out of the record, their gradient is 0.
+    # Powers of 0 have no finite derivative for some orders, so zeros are masked out and get the gradient 0.
     zero = size == 0
     total = total_of(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)
     none = (total == 0) | mx.isinf(total)
@@ -390,7 +390,7 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
 
 @op(autocast="float32")
 def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
-    """The sums of the values up to each one along ``dim``; whole numbers give int64."""
+    """The cumulative sum along ``dim``; integers give int64."""
     x, out = _sum_operand("cumsum", x, dtype)
     at = one_axis("cumsum", x, dim, axis)
     return mx.cumsum(x, at).astype(out) if x.ndim else (x + 0).astype(out)
@@ -398,11 +398,11 @@ def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: in
 
 @op(autocast="float32")
 def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
-    """The products of the values up to each one along ``dim``; whole numbers give int64."""
+    """The cumulative product along ``dim``; integers give int64."""
     x, out = _sum_operand("cumprod", x, dtype)
     at = one_axis("cumprod", x, dim, axis)
     x, shape = at_least_1d(x), x.shape
-    # Products of 1, 2, 4, ... neighbours: products alone, so that all derivatives are right at zeros too.
+    # Multiply neighbours 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
     step = 1
     while step < x.shape[at]:
         width = [(step if one == at else 0, 0) for one in range(x.ndim)]
@@ -416,7 +416,7 @@ def median(
     x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
     keepdims: bool | None = None,
 ) -> mx.array | ValuesAndIndices:  # fmt: skip
-    """The middle value, the lower of two; NaN where one is. With ``dim`` the named tuple (values, indices)."""
+    """The median (the lower of two middle values), or NaN; with ``dim``, the named tuple (values, indices)."""
     x = array("median", x)
     dim = either("median", "dim", dim, "axis", axis)
     keep = _keepdim("median", keepdim, keepdims)
@@ -431,21 +431,21 @@ def median(
 
 
 def _middle(x: mx.array, dim: int) -> mx.array:
-    """Where the lower middle value stands along ``dim``, or a NaN where there is one."""
+    """The index of the lower middle value along ``dim``, or of a NaN if there is one."""
     x, middle = mx.stop_gradient(x), (x.shape[dim] - 1) // 2
-    numbers = total_of(~mx.isnan(x), dim, keepdims=True)  # sorted first, all NaN behind them
+    numbers = total_of(~mx.isnan(x), dim, keepdims=True)  # they are sorted before all NaN
     rank = mx.where(numbers == x.shape[dim], middle, numbers)
     return mx.take_along_axis(_order(x, dim), rank, dim)
 
 
 def _order(x: mx.array, dim: int) -> mx.array:
-    """Positions in ascending order along ``dim``."""
+    """The indices that sort ``x`` in ascending order along ``dim``."""
     return mx.argsort(mx.stop_gradient(x), dim) if x.size else mx.zeros(x.shape, mx.uint32)
 
 
 @op
 def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
-    """The ``k``-th smallest value along ``dim`` (counted from 1): the named tuple (values, indices)."""
+    """The ``k``-th smallest value along ``dim``, counted from 1, as the named tuple (values, indices)."""
     x = array("kthvalue", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("kthvalue", dim, x.ndim)

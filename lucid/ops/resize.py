@@ -1,4 +1,4 @@
-"""Images of another size. Every dimension is resized by itself, so one rule serves one, two and three of them."""
+"""Resize images. Each dimension is resized separately, so 1-d, 2-d and 3-d images share the code."""
 
 import math
 from typing import Any
@@ -15,9 +15,9 @@ from lucid.tape import op
 
 __all__ = ["interpolate"]
 
-_DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # the others serve all
+_DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # other modes work for all of them
 _MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area")
-_CUBIC = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
+_CUBIC = -0.75  # Keys' parameter, as chosen by PyTorch and OpenCV
 
 
 @op
@@ -25,13 +25,18 @@ def interpolate(
     x: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None, antialias: bool = False, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """``x`` (N, C, ...) with its one to three dimensions behind C in ``size``, or ``scale_factor`` times as large.
+    """``x`` (N, C, ...) with its one to three spatial dimensions resized.
 
-    ``mode`` is "nearest" (as in PyTorch, the lower neighbour), "nearest-exact", "linear", "bilinear", "trilinear",
-    "bicubic" or "area" (averages). ``align_corners=True`` keeps the corner pixels in place.
+    Args:
+        size: The new size; either this or ``scale_factor`` is required.
+        scale_factor: The factor to resize by, one number or one per dimension.
+        mode: "nearest" (as in PyTorch, the lower neighbour), "nearest-exact", "linear", "bilinear", "trilinear",
+            "bicubic" or "area" (averages).
+        align_corners: Whether to align the centers of the corner pixels, for linear and bicubic modes.
 
     Raises:
-        ValueError: neither or both of size and scale_factor, a mode for other dimensions, or an empty result.
+        ValueError: neither or both of ``size`` and ``scale_factor`` are given, the mode does not support the number of
+            dimensions, or the result is empty.
     """
     where = "interpolate"
     x = real(where, x)
@@ -40,21 +45,21 @@ def interpolate(
     _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")
     dims = x.ndim - 2
     if dims not in _DIMS.get(mode, (1, 2, 3)):
-        raise ValueError(f"{where}: mode {mode!r} is not for {dims} dimensions behind the channels, got {x.shape}")
+        raise ValueError(f"{where}: mode {mode!r} does not support {dims} spatial dimensions, got shape {x.shape}")
     if align_corners is not None and mode not in _DIMS:
-        raise ValueError(f"{where}: align_corners is only for linear and bicubic modes, got it with {mode!r}")
+        raise ValueError(f"{where}: align_corners is only supported by linear and bicubic modes, got mode {mode!r}")
     if antialias:
         raise ValueError(f"{where}: antialias is not supported")
     first = 2 if data_format == "channels_first" else 1
     before = x.shape[first : first + dims]
     if 0 in before:
-        raise ValueError(f"{where}: the image must have pixels, got {before}")
+        raise ValueError(f"{where}: the image must not be empty, got size {before}")
     after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
         if mode.startswith("nearest"):
             wide = _take_positions(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
-        elif old != new or mode == "bicubic":  # as in PyTorch, a factor that changes no size moves bicubic ones alone
+        elif old != new or mode == "bicubic":  # as in PyTorch, a factor that keeps the size only affects bicubic
             wide = along_axis(
                 wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
             )
@@ -64,34 +69,34 @@ def interpolate(
 def _sizes(
     where: str, before: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[tuple[int, ...], list[float | None]]:
-    """The new sizes, and for each dimension the factor that the coordinates are computed with, if one was given."""
+    """The new sizes, and for each dimension the factor to compute coordinates with, if given."""
     if (size is None) == (scale_factor is None):
         both = "" if size is None else ", not both"
-        raise ValueError(f"{where}: one of size and scale_factor must be given{both}")
+        raise ValueError(f"{where}: pass size or scale_factor{both}")
     if size is not None and recompute:
-        raise ValueError(f"{where}: recompute_scale_factor is only for scale_factor")
+        raise ValueError(f"{where}: recompute_scale_factor requires scale_factor")
     if size is not None:
         return _checks.tuple_of(where, "size", size, len(before), 1), [None] * len(before)
     factors = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * len(before)
     if len(factors) != len(before):
-        raise ValueError(f"{where}: scale_factor must be one number or {len(before)}, got {scale_factor!r}")
+        raise ValueError(f"{where}: scale_factor must be one number or {len(before)} numbers, got {scale_factor!r}")
     numbers = [_checks.number(where, "scale_factor", one, 0, above=True) for one in factors]
     after = tuple(math.floor(n * factor) for n, factor in zip(before, numbers, strict=True))
     if min(after) < 1:
-        raise ValueError(f"{where}: scale_factor {scale_factor!r} leaves nothing of {before}")
+        raise ValueError(f"{where}: scale_factor {scale_factor!r} makes size {before} empty")
     return after, [None if recompute else factor for factor in numbers]
 
 
 def _take_positions(x: mx.array, axis: int, positions: np.ndarray) -> mx.array:
     times, rest = divmod(len(positions), x.shape[axis])
     if not rest and np.array_equal(positions, np.repeat(np.arange(x.shape[axis]), times)):
-        # Copies laid side by side: their gradient is a sum of slices, several times as fast as that of an index.
+        # Repeat by stacking: the gradient is a sum of slices, several times as fast as that of indexing.
         return mx.stack([x] * times, axis + 1).reshape(*x.shape[:axis], len(positions), *x.shape[axis + 1 :])
     return mx.take(x, mx.array(positions), axis)
 
 
 def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray:
-    if not exact and new in (old, 2 * old):  # PyTorch looks at the sizes first and at the factor, 2.1 say, after that
+    if not exact and new in (old, 2 * old):  # PyTorch compares the sizes first, and ignores a factor such as 2.1
         return np.arange(new, dtype=np.int32) // (new // old)
     step = np.float32(old / new if scale is None else 1 / scale)
     positions = (np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
@@ -99,7 +104,7 @@ def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray
 
 
 def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
-    """(new, old): how much every old value counts in each new one."""
+    """The matrix (new, old) with the weight of each old value in each new one."""
     matrix = np.zeros((new, old))
     rows = np.arange(new)
     if mode == "area":
@@ -121,7 +126,7 @@ def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: b
 
 
 def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
-    """Keys' cubic convolution: the weights of the four neighbours at distances 1 + part, part, 1 - part, 2 - part."""
+    """Keys' cubic convolution: the weights of the neighbours at distances 1 + part, part, 1 - part and 2 - part."""
 
     def near(d: np.ndarray) -> np.ndarray:
         return ((_CUBIC + 2) * d - (_CUBIC + 3)) * d * d + 1

@@ -1,4 +1,4 @@
-"""Other arrangements of the same values. Nothing is copied where MLX can look at the same memory in another way."""
+"""Change the shape of tensors and rearrange their values. Views copy nothing where MLX can share memory."""
 
 import math
 from typing import Any
@@ -21,35 +21,35 @@ __all__ = [
 
 @view_op
 def reshape(x: TensorLike, *shape: Any) -> mx.array:
-    """The values, in order, in another shape; one size may be -1, whatever is left."""
+    """The same values in another shape; one size may be -1 and is inferred."""
     x = array("reshape", x)
     return mx.reshape(x, _resolve_shape("reshape", x.shape, x.size, sizes("reshape", shape, "shape")))
 
 
 def _resolve_shape(where: str, before: tuple[int, ...], count: int, wanted: tuple[int, ...]) -> tuple[int, ...]:
-    """``wanted`` with its -1 filled in."""
+    """``wanted`` with its -1 inferred."""
     known = math.prod(size for size in wanted if size != -1)
     if wanted.count(-1) > 1 or min(wanted, default=0) < -1:
-        raise ValueError(f"{where}: sizes must be at least 0, one of them -1 at most, got {wanted}")
+        raise ValueError(f"{where}: sizes must be at least 0, except for a single -1, got {wanted}")
     if -1 in wanted:
         if known == 0 or count % known:
-            raise ValueError(f"{where}: shape {before} ({count} values) cannot become {wanted}")
+            raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {wanted}")
         return tuple(count // known if size == -1 else size for size in wanted)
     if known != count:
-        raise ValueError(f"{where}: shape {before} ({count} values) cannot become {wanted} ({known} values)")
+        raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {wanted} ({known} elements)")
     return wanted
 
 
 @view_op
 def view(x: TensorLike, *shape: Any) -> mx.array:
-    """``reshape`` under PyTorch's other name; with one dtype, ``x`` in that dtype's bits."""
+    """``reshape``; with a dtype, the same bits reinterpreted as that dtype."""
     x = array("view", x)
     if len(shape) == 1 and isinstance(shape[0], mx.Dtype | type):
         dtype = _checks.dtype("view", shape[0])
         if dtype.size != x.itemsize and (x.ndim == 0 or x.shape[-1] * x.itemsize % dtype.size):
             raise ValueError(
-                f"view: the bits of shape {x.shape} and {_checks.dtype_name(x.dtype)} cannot be seen as "
-                f"{_checks.dtype_name(dtype)}: its size does not divide the last dimension"
+                f"view: a {_checks.dtype_name(x.dtype)} tensor of shape {x.shape} cannot be reinterpreted as "
+                f"{_checks.dtype_name(dtype)}, whose size does not divide the last dimension"
             )
         return x.view(dtype)
     return mx.reshape(x, _resolve_shape("view", x.shape, x.size, sizes("view", shape, "shape")))
@@ -71,18 +71,18 @@ def reshape_as(x: TensorLike, other: TensorLike) -> mx.array:
 
 @view_op
 def narrow(x: TensorLike, dim: int, start: int, length: int) -> mx.array:
-    """``length`` elements along ``dim``, from ``start`` on."""
+    """``length`` elements along ``dim``, starting at ``start``."""
     x = array("narrow", x)
     axis = _checks.dim("narrow", dim, x.ndim)
     first = start + x.shape[axis] if start < 0 else start
     if length < 0 or not 0 <= first <= x.shape[axis] - length:
-        raise ValueError(f"narrow: start {start} and length {length} do not fit size {x.shape[axis]} of dim {dim}")
+        raise ValueError(f"narrow: start {start} and length {length} exceed size {x.shape[axis]} of dim {dim}")
     return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
 @view_op
 def select(x: TensorLike, dim: int, index: int) -> mx.array:
-    """Slice number ``index`` along ``dim``, without that dimension."""
+    """The slice at ``index`` along ``dim``, with that dimension removed."""
     x = array("select", x)
     axis = _checks.dim("select", dim, x.ndim)
     if not -x.shape[axis] <= index < x.shape[axis]:
@@ -92,18 +92,18 @@ def select(x: TensorLike, dim: int, index: int) -> mx.array:
 
 @view_op
 def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
-    """The dimensions from ``start_dim`` to ``end_dim`` as one."""
+    """``x`` with the dimensions from ``start_dim`` to ``end_dim`` merged into one."""
     x = at_least_1d(array("flatten", x))
     first = _checks.dim("flatten", start_dim, x.ndim, "start_dim")
     last = _checks.dim("flatten", end_dim, x.ndim, "end_dim")
     if first > last:
-        raise ValueError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim} for shape {x.shape}")
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} for shape {x.shape}")
     return x.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
 @view_op
 def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
-    """Dimension ``dim`` as several of the given sizes, one of which may be -1."""
+    """``x`` with dimension ``dim`` split into dimensions of the given sizes, one of which may be -1."""
     x = array("unflatten", x)
     at = _checks.dim("unflatten", dim, x.ndim)
     wanted = tuple(_checks.integer("unflatten", "sizes", size) for size in sizes)
@@ -113,17 +113,17 @@ def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
 
 @view_op
 def permute(x: TensorLike, *dims: Any) -> mx.array:
-    """The dimensions in the given order."""
+    """``x`` with its dimensions in the given order."""
     x = array("permute", x)
     order = tuple(_checks.dim("permute", one, x.ndim, "dims") for one in sizes("permute", dims, "dims"))
     if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"permute: dims must name each of {x.ndim} dimensions once, got {order}")
+        raise ValueError(f"permute: dims must be a permutation of the {x.ndim} dimensions, got {order}")
     return mx.transpose(x, order)
 
 
 @view_op
 def transpose(x: TensorLike, dim0: int, dim1: int) -> mx.array:
-    """Two dimensions exchanged."""
+    """``x`` with two dimensions swapped."""
     x = array("transpose", x)
     first = _checks.dim("transpose", dim0, x.ndim, "dim0")
     second = _checks.dim("transpose", dim1, x.ndim, "dim1")
@@ -132,30 +132,32 @@ def transpose(x: TensorLike, dim0: int, dim1: int) -> mx.array:
 
 @view_op
 def t(x: TensorLike) -> mx.array:
-    """The transpose of a matrix; a vector or a number as it is."""
+    """The transpose of a matrix; a vector or 0-d tensor unchanged."""
     x = array("t", x)
     if x.ndim > 2:
-        raise ValueError(f"t: at most 2 dimensions can be transposed, got shape {x.shape}; use mT for the last two")
+        raise ValueError(
+            f"t: input must have at most 2 dimensions, got shape {x.shape}; use mT to transpose the last two"
+        )
     return mx.transpose(x)
 
 
 @view_op
 def movedim(x: TensorLike, source: Any, destination: Any) -> mx.array:
-    """Dimension(s) ``source`` moved to ``destination``, the others in their order."""
+    """``x`` with the dimensions ``source`` moved to ``destination``; the others keep their order."""
     x = array("movedim", x)
     start = _checks.dims("movedim", (source,) if isinstance(source, int) else source, x.ndim, "source")
     goal = _checks.dims(
         "movedim", (destination,) if isinstance(destination, int) else destination, x.ndim, "destination"
     )
     if len(start) != len(goal):
-        raise ValueError(f"movedim: source and destination must be equally many, got {source} and {destination}")
+        raise ValueError(f"movedim: source and destination must have the same length, got {source} and {destination}")
     rest = iter(one for one in range(x.ndim) if one not in start)
     return mx.transpose(x, [start[goal.index(one)] if one in goal else next(rest) for one in range(x.ndim)])
 
 
 @view_op
 def squeeze(x: TensorLike, dim: Any = None, *, axis: Any = None) -> mx.array:
-    """Without the dimensions of size 1: all, or those that ``dim`` names (others of them stay)."""
+    """``x`` without its dimensions of size 1, or only those in ``dim``."""
     x = array("squeeze", x)
     dim = either("squeeze", "dim", dim, "axis", axis)
     found = _checks.dims("squeeze", dim, x.ndim)
@@ -165,14 +167,14 @@ def squeeze(x: TensorLike, dim: Any = None, *, axis: Any = None) -> mx.array:
 
 @view_op
 def unsqueeze(x: TensorLike, dim: int) -> mx.array:
-    """With a new dimension of size 1 at ``dim``."""
+    """``x`` with a new dimension of size 1 at ``dim``."""
     x = array("unsqueeze", x)
     return mx.expand_dims(x, _checks.dim("unsqueeze", dim, x.ndim + 1))
 
 
 @view_op
 def expand(x: TensorLike, *sizes_: Any) -> mx.array:
-    """Dimensions of size 1 repeated without a copy; -1 keeps a size."""
+    """``x`` with dimensions of size 1 broadcast to the given sizes, without a copy; -1 keeps a size."""
     x = array("expand", x)
     wanted = sizes("expand", sizes_)
     return _expand("expand", x, wanted)
@@ -194,19 +196,19 @@ def _expand(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
 
 @view_op
 def expand_as(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x`` expanded to the shape of ``other``."""
+    """``x`` broadcast to the shape of ``other``."""
     return _expand("expand_as", array("expand_as", x), array("expand_as", other, "other").shape)
 
 
 @view_op
 def broadcast_to(x: TensorLike, size: Any) -> mx.array:
-    """``x`` expanded to ``size``."""
+    """``x`` broadcast to ``size``."""
     return _expand("broadcast_to", array("broadcast_to", x), sizes("broadcast_to", (size,)))
 
 
 @op
 def broadcast_tensors(*tensors: TensorLike) -> tuple[mx.array, ...]:
-    """All tensors expanded to their common shape."""
+    """The tensors broadcast to their common shape."""
     found = [array("broadcast_tensors", one) for one in tensors]
     shape = _checks.broadcast_shapes("broadcast_tensors", *(one.shape for one in found))
     return tuple(mx.broadcast_to(one, shape) for one in found)
@@ -214,7 +216,7 @@ def broadcast_tensors(*tensors: TensorLike) -> tuple[mx.array, ...]:
 
 @op
 def flip(x: TensorLike, *dims: Any) -> mx.array:
-    """The values in reverse order along ``dims``."""
+    """``x`` reversed along ``dims``."""
     x = array("flip", x)
     gone = set(_checks.dims("flip", sizes("flip", dims, "dims"), x.ndim, "dims"))
     return x[tuple(slice(None, None, -1) if at in gone else slice(None) for at in range(x.ndim))] if gone else x
@@ -222,34 +224,34 @@ def flip(x: TensorLike, *dims: Any) -> mx.array:
 
 @op
 def fliplr(x: TensorLike) -> mx.array:
-    """Columns in reverse order."""
+    """``x`` with its columns reversed."""
     x = array("fliplr", x)
     if x.ndim < 2:
-        raise ValueError(f"fliplr: at least 2 dimensions are needed, got shape {x.shape}")
+        raise ValueError(f"fliplr: input must have at least 2 dimensions, got shape {x.shape}")
     return x[:, ::-1]
 
 
 @op
 def flipud(x: TensorLike) -> mx.array:
-    """Rows in reverse order."""
+    """``x`` with its rows reversed."""
     x = array("flipud", x)
     if x.ndim < 1:
-        raise ValueError(f"flipud: at least 1 dimension is needed, got shape {x.shape}")
+        raise ValueError(f"flipud: input must have at least 1 dimension, got shape {x.shape}")
     return x[::-1]
 
 
 @op
 def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
-    """The values moved by ``shifts`` along ``dims``, those that leave coming in again; without ``dims``, as one row."""
+    """``x`` shifted circularly by ``shifts`` along ``dims``; without ``dims``, as if flattened."""
     x = array("roll", x)
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if dims is None or dims == ():
         if len(steps) != 1:
-            raise ValueError(f"roll: one shift is needed where dims is not given, got {shifts}")
+            raise ValueError(f"roll: without dims, shifts must be a single number, got {shifts}")
         return mx.roll(x.reshape(-1), steps[0]).reshape(x.shape) if x.size else x
     along = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(along) != len(steps):
-        raise ValueError(f"roll: shifts and dims must be equally many, got {shifts} and {dims}")
+        raise ValueError(f"roll: shifts and dims must have the same length, got {shifts} and {dims}")
     for step, one in zip(steps, along, strict=True):
         at = _checks.dim("roll", one, x.ndim, "dims")
         if x.size:
@@ -259,7 +261,7 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
 
 @op
 def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
-    """Turned by 90 degrees ``k`` times, from the first of ``dims`` towards the second."""
+    """``x`` rotated by 90 degrees ``k`` times, from the first of ``dims`` towards the second."""
     x = array("rot90", x)
     found = _checks.dims("rot90", dims, x.ndim, "dims")
     if len(found) != 2:
@@ -275,20 +277,25 @@ def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
 
 @op
 def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = None) -> mx.array:
-    """``x`` with a margin. ``pad`` counts from the last dimension: (left, right, top, bottom, ...).
+    """``x`` with padding.
 
-    ``mode`` fills it with ``value`` ("constant"), the mirror image without the edge ("reflect"), the edge
-    ("replicate"), or the other end ("circular"). Negative counts cut off.
+    Args:
+        pad: Sizes (left, right, top, bottom, ...), starting from the last dimension. Negative sizes crop.
+        mode: "constant" pads with ``value``, "reflect" mirrors at the edge, "replicate" repeats the edge, and
+            "circular" wraps around.
+
+    Raises:
+        ValueError: ``pad`` does not match the dimensions, or exceeds what the mode or the size allows.
     """
     x = array("pad", x)
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))
     amounts = [_checks.integer("pad", "pad", one) for one in pad]
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
-        raise ValueError(f"pad: pad must hold a pair for each of at most {x.ndim} dimensions, got {tuple(amounts)}")
+        raise ValueError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {tuple(amounts)}")
     if mode == "constant":
         return _constant_pad(x, amounts, 0 if value is None else value)
     if value is not None:
-        raise ValueError(f"pad: value is only for mode 'constant', got {value!r} with {mode!r}")
+        raise ValueError(f"pad: value is only supported by mode 'constant', got {value!r} with mode {mode!r}")
     for i in range(0, len(amounts), 2):
         x = _pad_by_slices(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
     return x
@@ -307,7 +314,7 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
 
 
 def _pad_by_slices(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.array:
-    """Padding by slices of ``x`` itself, so that the gradient is made of slices too."""
+    """Padding with slices of ``x``, so that the gradient consists of slices too."""
     whole, size = x, x.shape[at]
     left = size + min(low, 0) + min(high, 0)
     limit = {"reflect": size - 1, "circular": left, "replicate": max(low, high) if size else 0}[mode]
@@ -320,7 +327,7 @@ def _pad_by_slices(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.a
         x = _slice(x, at, max(-low, 0), size + min(high, 0))
         low, high = max(low, 0), max(high, 0)
     parts = [x]
-    if mode == "reflect":  # the mirror shows what was cut off, too
+    if mode == "reflect":  # the mirror image includes what was cropped
         if low:
             parts.insert(0, _reverse(_slice(whole, at, 1, low + 1), at))
         if high:
@@ -341,11 +348,11 @@ def _pad_by_slices(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.a
 
 def _check_crop(x: mx.array, at: int, low: int, high: int) -> None:
     if x.shape[at] + low + high < 0:
-        raise ValueError(f"pad: ({low}, {high}) cuts off more than there is in dim {at} of shape {x.shape}")
+        raise ValueError(f"pad: ({low}, {high}) crops more than the size of dim {at} of shape {x.shape}")
 
 
 def _slice(x: mx.array, at: int, start: int, stop: int) -> mx.array:
-    """``x[start:stop]`` of dimension ``at``."""
+    """``x[start:stop]`` along dimension ``at``."""
     return x[(slice(None),) * at + (slice(start, stop),)]
 
 
@@ -355,26 +362,26 @@ def _reverse(x: mx.array, at: int) -> mx.array:
 
 @op
 def tril(x: TensorLike, diagonal: int = 0) -> mx.array:
-    """Zero above the given diagonal of the last two dimensions."""
+    """The lower triangle of the last two dimensions, zero above the given diagonal."""
     return mx.tril(_at_least_2d("tril", x), _checks.integer("tril", "diagonal", diagonal))
 
 
 @op
 def triu(x: TensorLike, diagonal: int = 0) -> mx.array:
-    """Zero below the given diagonal of the last two dimensions."""
+    """The upper triangle of the last two dimensions, zero below the given diagonal."""
     return mx.triu(_at_least_2d("triu", x), _checks.integer("triu", "diagonal", diagonal))
 
 
 def _at_least_2d(where: str, x: Any) -> mx.array:
     x = array(where, x)
     if x.ndim < 2:
-        raise ValueError(f"{where}: at least 2 dimensions are needed, got shape {x.shape}")
+        raise ValueError(f"{where}: input must have at least 2 dimensions, got shape {x.shape}")
     return x
 
 
 @op
 def diag(x: TensorLike, diagonal: int = 0) -> mx.array:
-    """The diagonal of a matrix, or the matrix with the given diagonal."""
+    """The diagonal of a matrix, or a matrix with the vector ``x`` as its diagonal."""
     x = array("diag", x)
     _checks.rank("diag", "input", x.shape, (1, 2))
     k = _checks.integer("diag", "diagonal", diagonal)
@@ -395,10 +402,10 @@ def _embed_diagonal(x: mx.array, offset: int) -> mx.array:
 
 @op
 def diag_embed(x: TensorLike, offset: int = 0) -> mx.array:
-    """Matrices in two new last dimensions, with the vectors of the last dimension on a diagonal."""
+    """Matrices with the vectors along the last dimension of ``x`` on a diagonal."""
     x = array("diag_embed", x)
     if x.ndim == 0:
-        raise ValueError("diag_embed: at least 1 dimension is needed, got a number")
+        raise ValueError("diag_embed: input must have at least 1 dimension, got a 0-d tensor")
     return _embed_diagonal(x, _checks.integer("diag_embed", "offset", offset))
 
 
@@ -435,7 +442,7 @@ def trace(x: TensorLike) -> mx.array:
 
 @op
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[mx.array, ...]:
-    """The coordinates of a grid: for each vector a tensor of its shape; ``indexing`` "xy" swaps the first two."""
+    """The coordinates of a grid, one tensor per input vector; ``indexing="xy"`` swaps the first two dimensions."""
     _checks.one_of("meshgrid", "indexing", indexing, ("ij", "xy"))
     listed = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
     found = [array("meshgrid", one).reshape(-1) for one in listed]
@@ -444,13 +451,13 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[mx.array, ...]:
 
 @op
 def atleast_1d(x: TensorLike) -> mx.array:
-    """With at least 1 dimension."""
+    """``x`` with at least 1 dimension."""
     return at_least_1d(array("atleast_1d", x))
 
 
 @op
 def contiguous(x: TensorLike) -> mx.array:
-    """``x`` laid out row by row in memory."""
+    """``x`` in row-major order in memory."""
     return mx.contiguous(array("contiguous", x))
 
 

@@ -1,4 +1,4 @@
-"""Order. Sorted values carry the gradient back to where they came from; equal values keep their order."""
+"""Sorting and counting. All sorts are stable, and gradients flow back to the original positions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["argsort", "bincount", "searchsorted", "sort", "topk", "unique"]
 
 
 def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
-    """Positions in sorted order along ``dim``; stable, and NaN counts as the largest."""
+    """The indices that sort ``x`` along ``dim``; stable, with NaN as the largest value."""
     x = mx.stop_gradient(x)
     if x.size == 0:
         return mx.zeros(x.shape, mx.uint32)
@@ -29,7 +29,7 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
 def sort(
     x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The values in order along ``dim``: the named tuple (values, indices). Always stable."""
+    """The values sorted along ``dim``, as the named tuple (values, indices). Always stable."""
     x = array("sort", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("sort", either("sort", "dim", dim, "axis", axis, -1), x.ndim)
@@ -42,7 +42,7 @@ def sort(
 def argsort(
     x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
 ) -> mx.array:
-    """The positions (int64) that put the values in order along ``dim``. Always stable."""
+    """The indices (int64) that sort the values along ``dim``. Always stable."""
     x = array("argsort", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("argsort", either("argsort", "dim", dim, "axis", axis, -1), x.ndim)
@@ -53,7 +53,7 @@ def argsort(
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The ``k`` largest (or smallest) values along ``dim``, in order: the named tuple (values, indices)."""
+    """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices)."""
     x = array("topk", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("topk", either("topk", "dim", dim, "axis", axis, -1), x.ndim)
@@ -74,9 +74,11 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The distinct values in order; also, where asked for, which of them each value is, and how often each is there.
+    """The distinct values, sorted; with ``dim``, the distinct slices along it. Waits for the values.
 
-    Reads the values. With ``dim``, distinct slices along it.
+    Args:
+        return_inverse: Whether to also return the index of each value in the result.
+        return_counts: Whether to also return how often each distinct value occurs.
     """
     x = array("unique", x)
     data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
@@ -93,7 +95,7 @@ def unique(
 
 @op
 def searchsorted(sorted_sequence: TensorLike, values: TensorLike, *, right: bool = False) -> mx.array:
-    """Where each value would stand in a sorted vector (int64); with ``right`` behind its equals."""
+    """The index (int64) at which to insert each value into a sorted vector; with ``right``, after equal values."""
     sequence = array("searchsorted", sorted_sequence, "sorted_sequence")
     _checks.rank("searchsorted", "sorted_sequence", sequence.shape, 1)
     values = array("searchsorted", values, "values")
@@ -102,15 +104,15 @@ def searchsorted(sorted_sequence: TensorLike, values: TensorLike, *, right: bool
 
 @op
 def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
-    """How often each whole number from 0 is there (int64), or the sums of their weights. Reads the numbers."""
+    """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values."""
     x = index_array("bincount", x, "input")
     _checks.rank("bincount", "input", x.shape, 1)
     smallest, largest = (int(mx.min(x).item()), int(mx.max(x).item())) if x.size else (0, -1)  # type: ignore[arg-type]
     if smallest < 0:
-        raise ValueError(f"bincount: numbers must be at least 0, got {smallest}")
+        raise ValueError(f"bincount: input must not be negative, got {smallest}")
     size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))
     amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
     if amounts.shape != x.shape:
-        raise ValueError(f"bincount: weights must have the shape {x.shape} of the input, got {amounts.shape}")
+        raise ValueError(f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}")
     counts = mx.zeros((size,), amounts.dtype)
     return counts.at[x].add(amounts) if x.size else counts

@@ -1,6 +1,6 @@
-"""Operations with chance in them. They take the random key as an argument, so that backward draws the same numbers.
+"""Random operations. They take the random key as an argument, so that backward draws the same numbers.
 
-Their callers in ``lucid.nn.functional`` draw the key and have checked that the rate lies in [0, 1].
+Their callers in ``lucid.nn.functional`` draw the key and check that the rate is in [0, 1].
 """
 
 import mlx.core as mx
@@ -16,7 +16,7 @@ from lucid.tape import op
 def dropout(x: TensorLike, rate: float, key: mx.array | None) -> mx.array:
     """Zero every value with probability ``rate``; scale the rest to keep the mean.
 
-    Source: Srivastava et al. 2014, Dropout.
+    Source: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
     """
     x = real("dropout", x)
     return _apply_mask(x, rate, x.shape, key, True)
@@ -35,13 +35,13 @@ def dropout_channels(x: TensorLike, rate: float, key: mx.array | None, data_form
 
 @op
 def drop_path(x: TensorLike, rate: float, key: mx.array | None, scale_by_keep: bool = True) -> mx.array:
-    """Zero whole samples with probability ``rate``; scale the rest to keep the mean, unless told not to.
+    """Zero whole samples with probability ``rate``; with ``scale_by_keep``, scale the rest to keep the mean.
 
     Shapes: x (N, ...), out the same. Source: Huang et al. 2016, arXiv:1603.09382.
     """
     x = real("drop_path", x)
     if x.ndim == 0:
-        raise ValueError("drop_path: input must have samples, (N, ...), got a tensor without dimensions")
+        raise ValueError("drop_path: input must be (N, ...), got a 0-d tensor")
     return _apply_mask(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
 
 
@@ -51,5 +51,5 @@ def _apply_mask(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array 
     if rate == 1:
         return mx.zeros_like(x)
     kept = mx.random.bernoulli(1 - rate, shape, key=key)
-    # One product: the factor is 0 or 1 / keep, of the mask's size.
+    # A single product with a mask of 0 and 1 / (1 - rate).
     return x * (kept * (1 / (1 - rate)) if scale else kept).astype(x.dtype)

@@ -39,8 +39,8 @@ def test_inplace_is_accepted_and_changes_nothing(word):
         (lambda: nn.LeakyReLU("a"), TypeError, "LeakyReLU: negative_slope must be a number, got 'a'"),
         (lambda: nn.ELU(None), TypeError, "ELU: alpha must be a number, got None"),
         (lambda: nn.Softplus(beta="x"), TypeError, "Softplus: beta must be a number, got 'x'"),
-        (lambda: nn.Softmax()(lucid.ones(2)), TypeError, "softmax: dim must be given, for example dim=-1"),
-        (lambda: nn.LogSoftmax()(lucid.ones(2)), TypeError, "log_softmax: dim must be given, for example dim=-1"),
+        (lambda: nn.Softmax()(lucid.ones(2)), TypeError, "softmax: dim is required, for example dim=-1"),
+        (lambda: nn.LogSoftmax()(lucid.ones(2)), TypeError, "log_softmax: dim is required, for example dim=-1"),
     ],
 )
 def test_wrong_options_are_refused_in_our_words(use, error, message):

@@ -94,7 +94,7 @@ def test_other_paddings_add_no_work_of_their_own():
         (
             lambda: nn.Conv2d(3, 8, 3, stride=2, padding="same"),
             ValueError,
-            "Conv2d: padding 'same' needs stride 1, got (2, 2)",
+            "Conv2d: padding 'same' requires stride 1, got (2, 2)",
         ),
         (
             lambda: nn.Conv2d(3, 8, 3, padding_mode="mirror"),
@@ -114,7 +114,8 @@ def test_other_paddings_add_no_work_of_their_own():
         (
             lambda: nn.ConvTranspose2d(3, 8, 3, output_padding=1),
             ValueError,
-            "ConvTranspose2d: output_padding must be below stride or dilation, got (1, 1) with (1, 1), (1, 1)",
+            "ConvTranspose2d: output_padding must be below stride or dilation, "
+            "got (1, 1) with stride (1, 1) and dilation (1, 1)",
         ),
         (
             lambda: nn.ConvTranspose1d(3, 8, 3, output_padding=-1),
@@ -129,7 +130,7 @@ def test_other_paddings_add_no_work_of_their_own():
         (
             lambda: nn.Conv2d(3, 8, 3)(lucid.ones(1, 4, 5, 5)),
             ValueError,
-            "conv2d: input has 4 channels but weight and groups 1 want 3",
+            "conv2d: input has 4 channels but weight and groups=1 need 3",
         ),
     ],
 )

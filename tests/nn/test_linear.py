@@ -60,7 +60,7 @@ def test_an_embedding_from_a_table():
         (
             lambda: nn.Linear(3, 2)(lucid.ones(2, 4)),
             ValueError,
-            r"linear: weight \(2, 3\) wants 3 features .* \(2, 4\)",
+            r"linear: weight \(2, 3\) needs 3 features .* \(2, 4\)",
         ),
     ],
 )

@@ -50,7 +50,7 @@ def test_channels_last_is_the_same_with_other_axes(build):
         (
             lambda: nn.AdaptiveAvgPool2d((1, 2, 3))(lucid.ones(1, 1, 2, 2)),
             ValueError,
-            "output_size must be one integer",
+            "output_size must be an integer or a pair",
         ),
     ],
 )

@@ -25,13 +25,13 @@ def test_far_out_nothing_becomes_nan(op):
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda x: F.softmax(x), TypeError, "softmax: dim must be given, for example dim=-1"),
-        (lambda x: F.log_softmax(x), TypeError, "log_softmax: dim must be given"),
+        (lambda x: F.softmax(x), TypeError, "softmax: dim is required, for example dim=-1"),
+        (lambda x: F.log_softmax(x), TypeError, "log_softmax: dim is required"),
         (lambda x: F.softmax(x, dim=2), IndexError, r"softmax: dim must be in \[-2, 1\] for 2 dimensions, got 2"),
-        (lambda x: F.softmax(x, 0, axis=1), TypeError, "softmax: dim and axis are two names of one argument"),
+        (lambda x: F.softmax(x, 0, axis=1), TypeError, "softmax: dim and axis are the same argument"),
         (lambda x: F.softmax(x, 0, dtype="float12"), TypeError, "softmax: dtype must be one of"),
-        (lambda x: F.glu(x), ValueError, r"glu: the size along dim -1 must be even, got shape \(2, 3\)"),
-        (lambda x: F.glu(lucid.tensor(1.0)), ValueError, "glu: the size along dim -1 must be even"),
+        (lambda x: F.glu(x), ValueError, r"glu: the size of dim -1 must be even, got shape \(2, 3\)"),
+        (lambda x: F.glu(lucid.tensor(1.0)), ValueError, "glu: the size of dim -1 must be even"),
         (lambda x: F.gelu(x, "fast"), ValueError, "gelu: approximate must be 'none' or 'tanh', got 'fast'"),
         (
             lambda x: F.gelu(x.long()),
@@ -39,7 +39,7 @@ def test_far_out_nothing_becomes_nan(op):
             "gelu: input must hold floating-point numbers, got int64; convert with",
         ),
         (lambda x: F.silu(x > 0), TypeError, "silu: input must hold floating-point numbers, got bool"),
-        (lambda x: F.hardtanh(x, 1.0, 0.0), ValueError, "hardtanh: min_val must be below max_val, got 1.0 and 0.0"),
+        (lambda x: F.hardtanh(x, 1.0, 0.0), ValueError, "hardtanh: min_val must be less than max_val, got 1.0 and 0.0"),
         (lambda x: F.leaky_relu(x, "a"), TypeError, "leaky_relu: negative_slope must be a number, got 'a'"),
         (lambda x: F.elu(x, None), TypeError, "elu: alpha must be a number, got None"),
         (lambda x: F.softplus(x, beta=0), ValueError, "softplus: beta must not be 0"),

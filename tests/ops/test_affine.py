@@ -18,12 +18,12 @@ def test_agrees_with_pytorch(case, record):
         (
             lambda: F.linear(lucid.ones(2, 3), lucid.ones(4, 5)),
             ValueError,
-            r"linear: weight \(4, 5\) wants 5 features in the last dimension, got \(2, 3\)",
+            r"linear: weight \(4, 5\) needs 5 features in the last dimension of the input, got \(2, 3\)",
         ),
         (
             lambda: F.linear(lucid.tensor(1.0), lucid.ones(4, 1)),
             ValueError,
-            r"linear: weight \(4, 1\) wants 1 features",
+            r"linear: weight \(4, 1\) needs 1 features",
         ),
         (lambda: F.linear(lucid.ones(2, 3), lucid.ones(3)), ValueError, "linear: weight must have 2 dimensions"),
         (

@@ -64,7 +64,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 3, 4, 4), ones(2, 4, 3, 3)),
             ValueError,
-            "conv2d: input has 3 channels but weight and groups 1 want 4",
+            "conv2d: input has 3 channels but weight and groups=1 need 4",
         ),
         (
             lambda: F.conv2d(ones(1, 4, 4, 4), ones(3, 2, 3, 3), groups=2),
@@ -79,12 +79,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 2, 2, 8), ones(3, 2, 3, 3)),
             ValueError,
-            "conv2d: the kernel covers 3x3, more than the padded input of 2x8, for kernel .3, 3.",
+            r"conv2d: the kernel spans 3x3 pixels but the padded input has only 2x8 \(kernel .3, 3.",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 5, 5), ones(1, 1, 3, 3), dilation=3),
             ValueError,
-            "conv2d: the kernel covers 7x7, more than the padded input of 5x5, for kernel .3, 3., dilation .3, 3.",
+            r"conv2d: the kernel spans 7x7 pixels but the padded input has only 5x5 \(kernel .3, 3., dilation .3, 3.",
         ),
         (
             lambda: F.conv2d(ones(4, 4), ones(1, 1, 3, 3)),
@@ -100,7 +100,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=2, padding="same"),
             ValueError,
-            r"conv2d: padding 'same' needs stride 1, got \(2, 2\)",
+            r"conv2d: padding 'same' requires stride 1, got \(2, 2\)",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), padding="full"),
@@ -140,17 +140,17 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 0, 3)),
             ValueError,
-            r"conv2d: the kernel size must be at least 1, got \(0, 3\)",
+            r"conv2d: the kernel must not be empty, got size \(0, 3\)",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 1, 4, 4), ones(1, 1, 3, 0)),
             ValueError,
-            r"conv_transpose2d: the kernel size must be at least 1, got \(3, 0\)",
+            r"conv_transpose2d: the kernel must not be empty, got size \(3, 0\)",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(3, 2, 3, 3)),
             ValueError,
-            "conv_transpose2d: input has 2 channels but weight and groups 1 want 3",
+            "conv_transpose2d: input has 2 channels but weight and groups=1 need 3",
         ),
         (
             lambda: F.conv_transpose2d(ones(1, 3, 4, 4), ones(3, 2, 3, 3), groups=2),
@@ -160,12 +160,13 @@ def ones(*shape):
         (
             lambda: F.conv_transpose2d(ones(1, 2, 4, 4), ones(2, 2, 3, 3), output_padding=1),
             ValueError,
-            "conv_transpose2d: output_padding must be below stride or dilation, got .1, 1. with .1, 1., .1, 1.",
+            "conv_transpose2d: output_padding must be below stride or dilation, "
+            "got .1, 1. with stride .1, 1. and dilation .1, 1.",
         ),
         (
             lambda: F.conv_transpose1d(ones(1, 2, 2), ones(2, 2, 2), padding=2),
             ValueError,
-            r"conv_transpose1d: padding \(2,\) leaves nothing of an output of \(3,\)",
+            r"conv_transpose1d: padding \(2,\) removes the whole output of size \(3,\)",
         ),
     ],
 )

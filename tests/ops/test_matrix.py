@@ -51,16 +51,20 @@ def test_numpy_arrays_are_operands():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda x: x @ x, ValueError, r"matmul: shapes \(2, 3\) and \(2, 3\) do not fit: 3 columns meet 2 rows"),
+        (
+            lambda x: x @ x,
+            ValueError,
+            r"matmul: shapes \(2, 3\) and \(2, 3\) cannot be multiplied: 3 columns but 2 rows",
+        ),
         (
             lambda x: x @ lucid.ones(2),
             ValueError,
-            r"matmul: shapes \(2, 3\) and \(2,\) do not fit: 3 columns meet 2 rows",
+            r"matmul: shapes \(2, 3\) and \(2,\) cannot be multiplied: 3 columns but 2 rows",
         ),
         (
             lambda x: x @ lucid.tensor(2.0),
             ValueError,
-            r"matmul: both operands need at least 1 dimension, got shapes \(2, 3\) and \(\)",
+            r"matmul: both operands must have at least 1 dimension, got shapes \(2, 3\) and \(\)",
         ),
         (
             lambda x: lucid.ones(4, 2, 3) @ lucid.ones(5, 3, 2),
@@ -68,16 +72,20 @@ def test_numpy_arrays_are_operands():
             r"matmul: shapes \(4,\) and \(5,\) cannot be broadcast together",
         ),
         (lambda x: lucid.mm(x, lucid.ones(3)), ValueError, r"mm: mat2 must have 2 dimensions, got \(3,\)"),
-        (lambda x: lucid.mm(x, x), ValueError, r"mm: shapes \(2, 3\) and \(2, 3\) do not fit"),
+        (lambda x: lucid.mm(x, x), ValueError, r"mm: shapes \(2, 3\) and \(2, 3\) cannot be multiplied"),
         (lambda x: lucid.bmm(x, x), ValueError, "bmm: input must have 3 dimensions"),
         (
             lambda x: lucid.bmm(lucid.ones(2, 3, 4), lucid.ones(1, 4, 5)),
             ValueError,
-            r"bmm: both batches must be of one size",
+            r"bmm: batch sizes must be equal",
         ),
         (lambda x: lucid.mv(x, x), ValueError, "mv: vec must have 1 dimensions"),
         (lambda x: lucid.dot(x, x), ValueError, "dot: input must have 1 dimensions"),
-        (lambda x: lucid.dot(lucid.ones(2), lucid.ones(3)), ValueError, r"dot: shapes \(2,\) and \(3,\) do not fit"),
+        (
+            lambda x: lucid.dot(lucid.ones(2), lucid.ones(3)),
+            ValueError,
+            r"dot: shapes \(2,\) and \(3,\) cannot be multiplied",
+        ),
         (
             lambda x: lucid.inner(x, lucid.ones(2)),
             ValueError,
@@ -104,13 +112,13 @@ def test_numpy_arrays_are_operands():
         (
             lambda x: lucid.einsum("ij->ik", x),
             ValueError,
-            "einsum: 'k' in the result of 'ij->ik' must name one letter of the operands",
+            "einsum: 'k' in the result of 'ij->ik' must appear in an operand, and once here",
         ),
         (lambda x: lucid.einsum("ij->ii", x), ValueError, "einsum: 'i' in the result of 'ij->ii'"),
         (
             lambda x: lucid.einsum("i->i", x),
             ValueError,
-            r"einsum: 'i' in 'i->i' does not fit an operand of shape \(2, 3\)",
+            r"einsum: 'i' in 'i->i' does not match an operand of shape \(2, 3\)",
         ),
         (
             lambda x: lucid.einsum("ij,ij->i", x, lucid.ones(2, 4)),
@@ -121,10 +129,10 @@ def test_numpy_arrays_are_operands():
         (
             lambda x: lucid.einsum("i1->i", x),
             ValueError,
-            "einsum: 'i1->i' may hold letters, ',', '...' and one '->' only",
+            "einsum: 'i1->i' may only contain letters, ',', '...' and one '->'",
         ),
         (lambda x: lucid.einsum("ij->i->j", x), ValueError, "einsum: .*in the result of 'ij->i->j'"),
-        (lambda x: lucid.einsum("ij"), ValueError, "einsum: at least one operand is needed"),
+        (lambda x: lucid.einsum("ij"), ValueError, "einsum: expected at least one operand"),
         (
             lambda x: lucid.einsum("ii->i", lucid.ones(1, 3)),
             ValueError,

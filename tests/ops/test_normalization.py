@@ -127,9 +127,13 @@ def ones(*shape):
         (
             lambda: F.layer_norm(ones(2, 3), (4,)),
             ValueError,
-            r"layer_norm: the last sizes of the input must be normalized_shape \(4,\), got \(2, 3\)",
+            r"layer_norm: the last dimensions of the input must be normalized_shape \(4,\), got \(2, 3\)",
         ),
-        (lambda: F.layer_norm(ones(2, 3), ()), ValueError, r"layer_norm: the last sizes of the input must be .*\(\)"),
+        (
+            lambda: F.layer_norm(ones(2, 3), ()),
+            ValueError,
+            r"layer_norm: the last dimensions of the input must be .*\(\)",
+        ),
         (
             lambda: F.layer_norm(ones(2, 3), (3,), ones(2)),
             ValueError,
@@ -143,7 +147,7 @@ def ones(*shape):
         (
             lambda: F.layer_norm(ones(2, 3), (2,), data_format="channels_first"),
             ValueError,
-            r"layer_norm: input must be \(N, C, ...\) with C of normalized_shape \(2,\), got \(2, 3\)",
+            r"layer_norm: input must be \(N, C, ...\) with normalized_shape \(2,\) as C, got \(2, 3\)",
         ),
         (
             lambda: F.layer_norm(ones(2, 3), (3,), data_format="NCHW"),
@@ -155,7 +159,7 @@ def ones(*shape):
             TypeError,
             "layer_norm: input must hold floating-point numbers, got int64",
         ),
-        (lambda: F.rms_norm(ones(2, 3), (2,)), ValueError, "rms_norm: the last sizes of the input must be"),
+        (lambda: F.rms_norm(ones(2, 3), (2,)), ValueError, "rms_norm: the last dimensions of the input must be"),
         (lambda: F.rms_norm(ones(2, 3), (3,), ones(4)), ValueError, r"rms_norm: weight must have shape \(3,\)"),
         (
             lambda: F.batch_norm(ones(2, 3), None, None),
@@ -165,7 +169,7 @@ def ones(*shape):
         (
             lambda: F.batch_norm(ones(1, 3), None, None, training=True),
             ValueError,
-            r"batch_norm: training needs more than one value for each channel, got shape \(1, 3\)",
+            r"batch_norm: training needs more than one value per channel, got shape \(1, 3\)",
         ),
         (
             lambda: F.batch_norm(ones(2, 3), ones(2), ones(3)),

@@ -73,12 +73,12 @@ def image(*shape):
         (
             lambda: F.avg_pool2d(image(), 5),
             ValueError,
-            r"avg_pool2d: kernel_size \(5, 5\) with dilation \(1, 1\) does not fit the input of 4x4",
+            r"avg_pool2d: kernel_size \(5, 5\) with dilation \(1, 1\) is larger than the input of 4x4",
         ),
         (
             lambda: F.max_pool2d(image(), 3, dilation=2),
             ValueError,
-            r"max_pool2d: kernel_size \(3, 3\) with dilation \(2, 2\) does not fit the input of 4x4",
+            r"max_pool2d: kernel_size \(3, 3\) with dilation \(2, 2\) is larger than the input of 4x4",
         ),
         (lambda: F.max_pool2d(image(), 0), ValueError, "max_pool2d: kernel_size must be at least 1, got 0"),
         (lambda: F.max_pool2d(image(), (1, 2, 3)), ValueError, "max_pool2d: kernel_size must be one integer or 2"),
@@ -112,7 +112,7 @@ def image(*shape):
         (
             lambda: F.adaptive_avg_pool2d(image(), (1, 2, 3)),
             ValueError,
-            r"adaptive_avg_pool2d: output_size must be one integer or \(H, W\), got \(1, 2, 3\)",
+            r"adaptive_avg_pool2d: output_size must be an integer or a pair \(H, W\), got \(1, 2, 3\)",
         ),
         (
             lambda: F.adaptive_avg_pool2d(image(), -1),
@@ -122,7 +122,7 @@ def image(*shape):
         (
             lambda: F.adaptive_avg_pool2d(image(1, 1, 0, 4), 2),
             ValueError,
-            "adaptive_avg_pool2d: the image must have pixels, got 0x4",
+            "adaptive_avg_pool2d: the image must not be empty, got 0x4",
         ),
     ],
 )

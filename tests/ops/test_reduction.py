@@ -37,7 +37,7 @@ def test_axis_is_dim_but_not_both(op):
     ours, numpys = getattr(lucid, op)(x, dim=1), getattr(lucid, op)(x, axis=1)
     for a, b in zip(ours, numpys, strict=True):
         assert a.tolist() == b.tolist()
-    with pytest.raises(TypeError, match=f"{op}: dim and axis are two names of one argument, got both"):
+    with pytest.raises(TypeError, match=f"{op}: dim and axis are the same argument, got both"):
         getattr(lucid, op)(x, dim=1, axis=1)
 
 
@@ -85,18 +85,18 @@ def test_half_precision_is_summed_in_float32():
         ),
         (lambda x: lucid.arange(3).std(), TypeError, "std: input must hold floating-point numbers, got int64"),
         (lambda x: lucid.arange(3).norm(), TypeError, "norm: input must hold floating-point numbers, got int64"),
-        (lambda x: x.var(unbiased=True, correction=1), TypeError, "var: unbiased and correction cannot both be given"),
+        (lambda x: x.var(unbiased=True, correction=1), TypeError, "var: pass unbiased or correction, not both"),
         (lambda x: x.norm("nuc"), ValueError, "norm: p must be 'fro', got 'nuc'"),
         (
             lambda x: lucid.zeros(0).max(),
             ValueError,
-            r"max: there is no value to choose from, the reduced size of shape \(0,\) is 0",
+            r"max: cannot reduce an empty dimension of shape \(0,\)",
         ),
-        (lambda x: lucid.zeros(3, 0).amin(1), ValueError, r"amin: there is no value to choose from, .*\(3, 0\)"),
-        (lambda x: lucid.zeros(3, 0).argmax(), ValueError, "argmax: there is no value to choose from"),
-        (lambda x: lucid.zeros(0).median(), ValueError, "median: there is no value to choose from"),
-        (lambda x: lucid.zeros(0, 2).aminmax(), ValueError, "aminmax: there is no value to choose from"),
-        (lambda x: lucid.zeros(3, 0).norm(float("-inf")), ValueError, "norm: there is no value to choose from"),
+        (lambda x: lucid.zeros(3, 0).amin(1), ValueError, r"amin: cannot reduce an empty dimension of shape \(3, 0\)"),
+        (lambda x: lucid.zeros(3, 0).argmax(), ValueError, "argmax: cannot reduce an empty dimension"),
+        (lambda x: lucid.zeros(0).median(), ValueError, "median: cannot reduce an empty dimension"),
+        (lambda x: lucid.zeros(0, 2).aminmax(), ValueError, "aminmax: cannot reduce an empty dimension"),
+        (lambda x: lucid.zeros(3, 0).norm(float("-inf")), ValueError, "norm: cannot reduce an empty dimension"),
         (lambda x: x.kthvalue(0), ValueError, r"kthvalue: k must be in \[1, 3\] for dim -1 of shape \(2, 3\), got 0"),
         (lambda x: x.kthvalue(4), ValueError, r"kthvalue: k must be in \[1, 3\]"),
         (lambda x: lucid.max(x, lucid.ones(2)), ValueError, r"max: shapes \(2, 3\) and \(2,\) cannot be broadcast"),

@@ -37,11 +37,11 @@ def image(*shape):
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda: F.interpolate(image()), ValueError, "interpolate: one of size and scale_factor must be given"),
+        (lambda: F.interpolate(image()), ValueError, "interpolate: pass size or scale_factor"),
         (
             lambda: F.interpolate(image(), 3, 2.0),
             ValueError,
-            "interpolate: one of size and scale_factor must be given, not both",
+            "interpolate: pass size or scale_factor, not both",
         ),
         (lambda: F.interpolate(image(), 0), ValueError, "interpolate: size must be at least 1, got 0"),
         (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be one integer or 2 of them"),
@@ -49,12 +49,12 @@ def image(*shape):
         (
             lambda: F.interpolate(image(), scale_factor=(1, 2, 3)),
             ValueError,
-            r"interpolate: scale_factor must be one number or 2, got \(1, 2, 3\)",
+            r"interpolate: scale_factor must be one number or 2 numbers, got \(1, 2, 3\)",
         ),
         (
             lambda: F.interpolate(image(), scale_factor=0.1),
             ValueError,
-            r"interpolate: scale_factor 0.1 leaves nothing of \(4, 4\)",
+            r"interpolate: scale_factor 0.1 makes size \(4, 4\) empty",
         ),
         (
             lambda: F.interpolate(image(), scale_factor=-1),
@@ -69,12 +69,12 @@ def image(*shape):
         (
             lambda: F.interpolate(image(), 3, mode="linear"),
             ValueError,
-            r"interpolate: mode 'linear' is not for 2 dimensions behind the channels, got \(1, 1, 4, 4\)",
+            r"interpolate: mode 'linear' does not support 2 spatial dimensions, got shape \(1, 1, 4, 4\)",
         ),
         (
             lambda: F.interpolate(image(), 3, align_corners=True),
             ValueError,
-            "interpolate: align_corners is only for linear and bicubic modes, got it with 'nearest'",
+            "interpolate: align_corners is only supported by linear and bicubic modes, got mode 'nearest'",
         ),
         (
             lambda: F.interpolate(image(), 3, mode="bilinear", antialias=True),
@@ -84,7 +84,7 @@ def image(*shape):
         (
             lambda: F.interpolate(image(), 3, recompute_scale_factor=True),
             ValueError,
-            "interpolate: recompute_scale_factor is only for scale_factor",
+            "interpolate: recompute_scale_factor requires scale_factor",
         ),
         (
             lambda: F.interpolate(image(2, 3), 3),
@@ -94,7 +94,7 @@ def image(*shape):
         (
             lambda: F.interpolate(image(1, 1, 0, 4), 3),
             ValueError,
-            r"interpolate: the image must have pixels, got \(0, 4\)",
+            r"interpolate: the image must not be empty, got size \(0, 4\)",
         ),
         (
             lambda: F.interpolate(image().long(), 3),

@@ -159,7 +159,7 @@ def test_second_derivatives_have_the_mask_too():
         (
             lambda x: F.drop_path(x.sum(), 0.5, True),
             ValueError,
-            r"drop_path: input must have samples, \(N, ...\), got a tensor without dimensions",
+            r"drop_path: input must be \(N, ...\), got a 0-d tensor",
         ),
         (lambda x: F.dropout(None), TypeError, "dropout: input must be a tensor.*got NoneType"),
         (lambda x: F.dropout(x.long()), TypeError, "dropout: input must hold floating-point numbers, got int64"),

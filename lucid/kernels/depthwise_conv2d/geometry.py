@@ -50,8 +50,8 @@ class Geometry:
         if min(geometry.output) < 1:
             padded = [n + low + high for n, (low, high) in zip(size, pairs, strict=True)]
             raise ValueError(
-                f"{caller}: the kernel covers {_product(geometry.extent)}, more than the padded input of "
-                f"{_product(padded)}, for kernel {tuple(kernel)}, dilation {dilation} and input {tuple(size)}"
+                f"{caller}: the kernel spans {_product(geometry.extent)} pixels but the padded input has only "
+                f"{_product(padded)} (kernel {tuple(kernel)}, dilation {dilation}, input {tuple(size)})"
             )
         return geometry
 
@@ -97,13 +97,13 @@ class Geometry:
 
 
 def check_kernel_size(caller: str, kernel: Sequence[int]) -> None:
-    """Refuse a weight without elements along a spatial dimension."""
+    """Raise if a spatial dimension of the weight is empty."""
     if 0 in kernel:
-        raise ValueError(f"{caller}: the kernel size must be at least 1, got {tuple(kernel)}")
+        raise ValueError(f"{caller}: the kernel must not be empty, got size {tuple(kernel)}")
 
 
 def same_padding(kernel: Sizes, dilation: Sizes) -> Padding:
-    """The padding that keeps the size at stride 1; of an odd total, the larger half goes after, as in PyTorch."""
+    """The padding that keeps the size at stride 1; as in PyTorch, an odd row goes after."""
     totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return tuple((total // 2, total - total // 2) for total in totals)
 
@@ -114,7 +114,7 @@ def _padding(caller: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: 
         if padding == "valid":
             return ((0, 0),) * len(kernel)
         if any(one != 1 for one in stride):
-            raise ValueError(f"{caller}: padding 'same' needs stride 1, got {stride}")
+            raise ValueError(f"{caller}: padding 'same' requires stride 1, got {stride}")
         return same_padding(kernel, dilation)
     if isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding):
         if len(padding) != len(kernel):

@@ -161,7 +161,7 @@ def test_empty_batch():
             r"weight must have shape \(C, 1, KH, KW\), got \(8, 2, 3, 3\)",
         ),
         ({"weight": mx.zeros((8, 3, 3))}, ValueError, "weight must have 4 dimensions"),
-        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, r"the kernel size must be at least 1, got \(0, 3\)"),
+        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, r"the kernel must not be empty, got size \(0, 3\)"),
         ({"x": mx.zeros((5, 5, 8))}, ValueError, r"x must have 4 dimensions \(N, H, W, C\), got \(5, 5, 8\)"),
         ({"x": np.zeros((1, 5, 5, 8))}, TypeError, "x must be an mx.array, got ndarray"),
         ({"x": mx.zeros((1, 5, 5, 8), mx.int32)}, TypeError, "x must hold floating-point numbers, got int32"),
@@ -170,7 +170,7 @@ def test_empty_batch():
         ({"dilation": (1, 0)}, ValueError, "dilation must be at least 1, got 0"),
         ({"padding": -1}, ValueError, "padding must be at least 0, got -1"),
         ({"padding": ((1, 1), (1, 1), (1, 1))}, ValueError, "padding must be"),
-        ({"dilation": 4, "padding": 1}, ValueError, "the kernel covers 9x9, more than the padded input of 7x7"),
+        ({"dilation": 4, "padding": 1}, ValueError, "the kernel spans 9x9 pixels but the padded input has only 7x7"),
     ],
 )
 def test_errors(change, error, message):

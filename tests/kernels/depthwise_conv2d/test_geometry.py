@@ -57,18 +57,22 @@ def test_every_form_of_padding(padding, pairs):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"kernel": (3, 0)}, ValueError, r"f: the kernel size must be at least 1, got \(3, 0\)"),
+        ({"kernel": (3, 0)}, ValueError, r"f: the kernel must not be empty, got size \(3, 0\)"),
         ({"stride": 0}, ValueError, "f: stride must be at least 1, got 0"),
         ({"dilation": (1, True)}, TypeError, "f: dilation must be an integer, got True"),
         ({"padding": -1}, ValueError, "f: padding must be at least 0, got -1"),
         ({"padding": "full"}, ValueError, "f: padding must be 'same' or 'valid', got 'full'"),
-        ({"padding": "same", "stride": 2}, ValueError, r"f: padding 'same' needs stride 1, got \(2, 2\)"),
+        ({"padding": "same", "stride": 2}, ValueError, r"f: padding 'same' requires stride 1, got \(2, 2\)"),
         (
             {"padding": ((1, 1),)},
             ValueError,
             r"f: padding must be \(\(top, bottom\), \(left, right\)\), got \(\(1, 1\),\)",
         ),
-        ({"dilation": (2, 1)}, ValueError, "f: the kernel covers 5x3, more than the padded input of 4x5, for kernel"),
+        (
+            {"dilation": (2, 1)},
+            ValueError,
+            r"f: the kernel spans 5x3 pixels but the padded input has only 4x5 \(kernel",
+        ),
     ],
 )
 def test_arguments_that_are_refused(change, error, message):
