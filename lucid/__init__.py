@@ -1,10 +1,10 @@
-"""Lucid: PyTorch's words on MLX's engine.
+"""Lucid: a deep-learning library with PyTorch's API on MLX.
 
-``import lucid`` gives ``lucid.Tensor`` and the functions on it, ``lucid.nn``, ``lucid.optim``, ``lucid.data`` and
+``import lucid`` provides ``lucid.Tensor`` and its functions, ``lucid.nn``, ``lucid.optim``, ``lucid.data`` and
 ``lucid.models``. Start with ``examples/train_cifar10.py``.
 """
 
-from lucid import _device  # first: it loads the BLAS and explains a missing backend  # isort: skip
+from lucid import _device  # first: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
     amp,
@@ -79,6 +79,6 @@ from lucid.random import (
 )
 from lucid.serialization import load, save
 
-float = float32  # PyTorch's names for the two; the builtins of Python are not touched
+float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
 int = int32

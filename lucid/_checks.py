@@ -1,7 +1,6 @@
-"""Checks of arguments that many functions share, with one wording for their errors.
+"""Argument checks with consistent error messages, such as "Conv2d: stride must be at least 1, got 0".
 
-``where`` is the function or layer that the user called, ``name`` the argument:
-"Conv2d: stride must be at least 1, got 0".
+``where`` is the function or layer that the user called, ``name`` the argument.
 """
 
 import math
@@ -30,7 +29,7 @@ _DTYPES: dict[str, mx.Dtype] = {
     "bool": mx.bool_,
     "complex64": mx.complex64,
 }
-# PyTorch's second names, and Python's own types with PyTorch's meaning.
+# PyTorch's aliases, and Python's types with PyTorch's meaning.
 _DTYPE_ALIASES: dict[object, mx.Dtype] = {
     "float": mx.float32,
     "half": mx.float16,
@@ -47,7 +46,7 @@ _DTYPE_ALIASES: dict[object, mx.Dtype] = {
 
 
 def integer(where: str, name: str, value: Any, minimum: int | None = None) -> int:
-    """``value`` as int. True and False are no integers here: they nearly always come from swapped arguments."""
+    """``value`` as int. Bools are rejected, because they nearly always come from swapped arguments."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -60,17 +59,17 @@ def integer(where: str, name: str, value: Any, minimum: int | None = None) -> in
 
 
 def tuple_of(where: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
-    """``length`` integers, from as many or from one that stands for all (stride=2 means (2, 2))."""
+    """``length`` integers, from as many or from one that is repeated (stride=2 means (2, 2))."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
         if len(values) != length:
-            raise ValueError(f"{where}: {name} must be one integer or {length} of them, got {value!r}")
+            raise ValueError(f"{where}: {name} must be an integer or a tuple of {length}, got {value!r}")
         return tuple(integer(where, name, one, minimum) for one in values)
     return (integer(where, name, value, minimum),) * length
 
 
 def pair(where: str, name: str, value: Any, minimum: int | None = None) -> tuple[int, int]:
-    """Two integers (height, width), from two or from one that stands for both."""
+    """Two integers (height, width), from two or from one that is used for both."""
     first, second = tuple_of(where, name, value, 2, minimum)
     return first, second
 
@@ -78,7 +77,7 @@ def pair(where: str, name: str, value: Any, minimum: int | None = None) -> tuple
 def number(
     where: str, name: str, value: Any, minimum: float | None = None, maximum: float | None = None, above: bool = False
 ) -> float:
-    """``value`` as float in [minimum, maximum]; with ``above`` the minimum itself is refused. NaN is refused always."""
+    """``value`` as float in [minimum, maximum], or above the minimum with ``above``. NaN is rejected."""
     try:
         if isinstance(value, bool | str):
             raise TypeError
@@ -99,55 +98,55 @@ def probability(where: str, name: str, value: Any) -> float:
 
 
 def one_of(where: str, name: str, value: Any, choices: Sequence[str]) -> str:
-    """``value`` when it is one of the words in ``choices``."""
+    """``value`` if it is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{where}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
 
 def divisible(where: str, name: str, value: int, by_name: str, by: int) -> int:
-    """``value`` when ``by`` divides it: channels by groups."""
+    """``value`` if it is divisible by ``by``, as channels by groups."""
     if value % by:
         raise ValueError(f"{where}: {name} {value} must be divisible by {by_name} {by}")
     return value
 
 
 def dim(where: str, value: Any, ndim: int, name: str = "dim") -> int:
-    """A dimension counted from the front, from one that may be negative. As in PyTorch, a scalar takes 0 and -1."""
+    """A dimension as a non-negative index. As in PyTorch, 0-d tensors accept 0 and -1."""
     index = integer(where, name, value)
     size = max(ndim, 1)
     if not -size <= index < size:
-        # PyTorch raises IndexError, and a plain ValueError handler of a caller should see it as a wrong value too.
+        # An IndexError as in PyTorch, and a ValueError like other invalid arguments.
         raise DimError(f"{where}: {name} must be in [{-size}, {size - 1}] for {ndim} dimensions, got {index}")
     return index % size
 
 
 def dims(where: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
-    """Distinct dimensions counted from the front, from one, several, or None for all of them."""
+    """Distinct dimensions as non-negative indices, from one, several, or ``None`` for all."""
     if value is None:
         return tuple(range(ndim))
     values = tuple(value) if isinstance(value, Iterable) else (value,)
     result = tuple(dim(where, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
-        raise ValueError(f"{where}: {name} names a dimension twice, got {value!r} for {ndim} dimensions")
+        raise ValueError(f"{where}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
     return result
 
 
 class DimError(IndexError, ValueError):
-    """A dimension that the tensor does not have: an IndexError as in PyTorch, a ValueError as elsewhere here."""
+    """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
 
 
 def dtype(where: str, value: Any) -> mx.Dtype:
-    """MLX's dtype, from one of its own, a name ("float32", "half"), a NumPy dtype or a Python type.
+    """MLX's dtype, from an MLX dtype, a name ("float32", "half"), a NumPy dtype or a Python type.
 
     Raises:
-        TypeError: it is none of these, or one that MLX has not.
+        TypeError: ``value`` is not a dtype, or MLX does not have it.
     """
     if isinstance(value, mx.Dtype):
         return value
     if isinstance(value, str | type) and value in _DTYPE_ALIASES:
         return _DTYPE_ALIASES[value]
-    # A NumPy dtype has .name, its scalar types have __name__; looked at by name, so NumPy need not be imported for it.
+    # NumPy dtypes have .name and scalar types __name__, so NumPy does not have to be imported.
     word = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", "")
     word = str(word).rpartition(".")[2]
     if word not in _DTYPES and word not in _DTYPE_ALIASES:
@@ -156,13 +155,13 @@ def dtype(where: str, value: Any) -> mx.Dtype:
 
 
 def dtype_name(value: mx.Dtype) -> str:
-    """``"float32"`` for MLX's float32, and so on."""
+    """The name of a dtype, such as "float32"."""
     word = str(value).rpartition(".")[2]
     return "bool" if word == "bool_" else word
 
 
 def shape(where: str, value: Any, name: str = "size") -> tuple[int, ...]:
-    """Sizes from ``f(2, 3)`` or ``f((2, 3))``: ``value`` is the tuple of positional arguments. 0 is a size."""
+    """Sizes from ``f(2, 3)`` or ``f((2, 3))``, where ``value`` is the tuple of positional arguments. 0 is allowed."""
     sizes = tuple(value)
     if len(sizes) == 1 and isinstance(sizes[0], Iterable):
         sizes = tuple(sizes[0])
@@ -170,7 +169,7 @@ def shape(where: str, value: Any, name: str = "size") -> tuple[int, ...]:
 
 
 def rank(where: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:
-    """Refuse a shape with the wrong number of dimensions; ``layout`` says what they are, "(N, C, H, W)"."""
+    """Raise if a shape has the wrong number of dimensions; ``layout`` describes them, as in "(N, C, H, W)"."""
     allowed = (wanted,) if isinstance(wanted, int) else tuple(wanted)
     if len(got) not in allowed:
         counts = " or ".join(str(one) for one in allowed)
@@ -181,7 +180,7 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape that ``shapes`` broadcast to.
 
     Raises:
-        ValueError: some size differs and is not 1.
+        ValueError: sizes differ and neither is 1.
     """
     length = max((len(one) for one in shapes), default=0)
     result = [1] * length
@@ -189,7 +188,7 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
         for position, size in enumerate(one, start=length - len(one)):
             if size != 1 and result[position] not in (1, size):
                 listed = " and ".join(str(tuple(each)) for each in shapes)
-                met = f"{result[position]} meets {size} in dim {position}"
+                met = f"{result[position]} and {size} in dim {position}"
                 raise ValueError(f"{where}: shapes {listed} cannot be broadcast together: {met}")
             if size != 1:
                 result[position] = size
@@ -202,7 +201,7 @@ def _either(choices: Sequence[str]) -> str:
 
 
 def level_of_user() -> int:
-    """The ``stacklevel`` with which a warning of the function that asks points to the user's line, outside of Lucid."""
+    """The ``stacklevel`` with which a warning of the calling function points to the user's code, outside of Lucid."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back

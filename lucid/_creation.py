@@ -1,4 +1,4 @@
-"""Functions that make tensors."""
+"""Functions that create tensors."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from lucid.random import _finish
 
 
 def zeros(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the given shape, float32 unless told otherwise."""
+    """Zeros of the given shape, float32 by default."""
     return _finish(mx.zeros(_checks.shape("zeros", size), _dtype(dtype)), requires_grad)
 
 
 def ones(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """Ones of the given shape, float32 unless told otherwise."""
+    """Ones of the given shape, float32 by default."""
     return _finish(mx.ones(_checks.shape("ones", size), _dtype(dtype)), requires_grad)
 
 
 def empty(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose values nobody should read; they are zeros."""
+    """A tensor of the given shape with unspecified values (zeros in fact)."""
     return _finish(mx.zeros(_checks.shape("empty", size), _dtype(dtype)), requires_grad)
 
 
 def full(
     size: Any, fill_value: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """``fill_value`` in the given shape; the dtype is that of the value (int64 for an integer)."""
+    """A tensor filled with ``fill_value``, by default in the dtype of the value (int64 for an integer)."""
     value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
     return _finish(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
 
 
 def _filled(where: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
     if _checks.broadcast_shapes(where, shape, value.shape) != shape:
-        raise ValueError(f"{where}: a fill_value of shape {value.shape} does not fit size {shape}")
+        raise ValueError(f"{where}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
 
 
@@ -61,7 +61,7 @@ def ones_like(input: TensorLike, *, dtype: object = None, device: object = None,
 def empty_like(
     input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor in the shape and dtype of ``input`` whose values nobody should read; they are zeros."""
+    """A tensor in the shape and dtype of ``input`` with unspecified values (zeros in fact)."""
     return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -73,14 +73,14 @@ def full_like(
     device: object = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``fill_value`` in the shape and dtype of ``input``."""
+    """A tensor in the shape and dtype of ``input`` filled with ``fill_value``."""
     array = as_array(input)
     value = as_array(fill_value, as_dtype(dtype or array.dtype))
     return _finish(_filled("full_like", array.shape, value), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    """The (n, m) matrix with ones on its diagonal."""
+    """The (n, m) matrix with ones on the diagonal, by default (n, n)."""
     rows = _checks.integer("eye", "n", n, 0)
     columns = rows if m is None else _checks.integer("eye", "m", m, 0)
     return _finish(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
@@ -95,20 +95,21 @@ def arange(
     device: object = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``start``, ``start + step``, ... up to and without ``end``; int64 when all are integers. ``arange(end)`` starts
-    at 0.
+    """``start``, ``start + step``, ... up to but excluding ``end``; ``arange(end)`` starts at 0.
+
+    int64 if all arguments are integers, otherwise float32.
 
     Raises:
-        ValueError: the step is 0 or leads away from ``end``.
+        ValueError: ``step`` is 0 or leads away from ``end``.
     """
     if end is None:
         start, end = 0, start
     start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
     if step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: a step of {step} does not lead from {start} to {end}")
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     whole = builtins.all(isinstance(v, int) for v in (start, end, step))
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
-    # Counted in Python's doubles and integers: MLX's own arange rounds int64 through double and adds in float32.
+    # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
     count = max(0, -((start - end) // step) if whole else math.ceil((end - start) / step))
     values: Any = np.arange(int(count), dtype=np.int64 if whole else np.float64)
     values = values * step + start
@@ -116,20 +117,20 @@ def arange(
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    """``steps`` equally spaced numbers from ``start`` to ``end``, both included."""
+    """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
     values = np.linspace(_end("linspace", "start", start), _end("linspace", "end", end), _steps("linspace", steps))
     return _finish(as_array(values, _dtype(dtype)), requires_grad)
 
 
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: object = None) -> Tensor:
-    """``steps`` numbers from ``base**start`` to ``base**end``, equally spaced on a logarithmic scale."""
+    """``steps`` numbers from ``base**start`` to ``base**end``, evenly spaced on a logarithmic scale."""
     start, end = _end("logspace", "start", start), _end("logspace", "end", end)
     values = np.logspace(start, end, _steps("logspace", steps), base=_checks.number("logspace", "base", base))
     return tape.wrap(as_array(values, _dtype(dtype)))
 
 
 def _end(where: str, name: str, value: Any) -> Any:
-    """A finite number, an int where it is whole; a tensor of one element counts."""
+    """``value``, a number or a tensor with one element, as a finite number; integers stay int."""
     value = value.item() if isinstance(value, Tensor | np.generic) else value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -144,25 +145,25 @@ def _steps(where: str, value: Any) -> int:
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor with the values of a NumPy array (copied: a tensor's values never change behind the record).
+    """A tensor with the values of a NumPy array. They are copied, so that later changes to the array have no effect.
 
     Raises:
         TypeError: ``array`` is not a NumPy array.
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: wanted a NumPy array, got {type(array).__name__}")
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
     return tensor(array)
 
 
 def from_dlpack(data: Any) -> Tensor:
-    """A tensor with the values of another library's array, through DLPack (copied)."""
+    """A tensor with the values of another library's array, copied through DLPack."""
     if not hasattr(data, "__dlpack__"):
         raise TypeError(f"from_dlpack: {type(data).__name__} has no __dlpack__")
     return tensor(data)
 
 
 def as_tensor(data: TensorLike, dtype: object = None, device: object = None) -> Tensor:
-    """``data`` itself when it is a tensor of that dtype, otherwise a new tensor."""
+    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor."""
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))
     return tensor(data, None if dtype is None else as_dtype(dtype))

@@ -1,12 +1,12 @@
-"""Which machine computes: loads MLX's backend, names it, and chooses between CPU and GPU.
+"""Devices: load MLX's backend, name it, and choose between CPU and GPU.
 
 ``lucid/__init__.py`` imports this module before anything else of MLX, for two reasons, both on Linux only:
 
-- ``pip install mlx`` brings no backend there. Instead of the linker's complaint about ``libmlx.so``, the reader is told
+- ``pip install mlx`` installs no backend there. Instead of the linker's error about ``libmlx.so``, the user is told
   which extra to install.
-- The CPU wheel of MLX bundles the reference BLAS, 3-4 GFLOP/s in a float32 matmul of 1024 x 1024 where OpenBLAS does
-  over 130 on the same 2 cores (AMD EPYC, November 2026). A library that is loaded with RTLD_GLOBAL before ``mlx.core``
-  answers for the same symbols in its place.
+- MLX's CPU wheel bundles the reference BLAS, which reaches 3-4 GFLOP/s in a float32 matmul of 1024 x 1024, where
+  OpenBLAS reaches over 130 on the same 2 cores (AMD EPYC, November 2026). A library loaded with RTLD_GLOBAL before
+  ``mlx.core`` provides the same symbols in its place.
 """
 
 import ctypes
@@ -15,26 +15,26 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# Threaded builds first: Fedora's plain "libopenblas.so.0" is the serial one, Debian's is the threaded one. Never the
-# 64-bit-integer builds ("libopenblas64"): MLX passes 32-bit sizes.
+# Threaded builds first: "libopenblas.so.0" is the serial build on Fedora and the threaded one on Debian. Never the
+# 64-bit-integer builds ("libopenblas64"), because MLX passes 32-bit sizes.
 _OPENBLAS_NAMES = ("libopenblasp.so.0", "libopenblas.so.0")
-_MLX_CACHE_BYTES = 32 * 2**20  # that MLX's CPU backend keeps by itself
+_MLX_CACHE_BYTES = 32 * 2**20  # the default of MLX's CPU backend
 _INSTALL_HINT = (
-    "Install one of the extras of lucid-mlx: pip install 'lucid-mlx[cpu]' for any Linux machine, "
-    "or pip install 'lucid-mlx[cuda]' for one with an NVIDIA GPU (not both, they exclude each other)."
+    "Install one extra of lucid-mlx: pip install 'lucid-mlx[cpu]' on any Linux machine, "
+    "or pip install 'lucid-mlx[cuda]' on one with an NVIDIA GPU. They cannot be installed together."
 )
 
 
 def _has_cpu_wheel() -> bool:
-    """Whether MLX's CPU wheel is installed, which brings a BLAS of its own in a folder beside the package."""
-    # mlx is a namespace package: a folder of that name in the working directory is one of its places too.
+    """Whether MLX's CPU wheel is installed, which bundles a BLAS in a folder beside the package."""
+    # mlx is a namespace package, so a folder of that name in the working directory is one of its locations too.
     spec = find_spec("mlx")
     places = (spec.submodule_search_locations if spec else None) or ()
     return any((Path(place).parent / "mlx_cpu.libs").is_dir() for place in places)
 
 
 def _cpu_quota() -> int | None:
-    """Whole CPUs that the container may use, or None where there is no such limit."""
+    """The number of whole CPUs that the container may use, or ``None`` without a limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if quota == "max" else max(1, int(quota) // int(period))
@@ -43,14 +43,14 @@ def _cpu_quota() -> int | None:
 
 
 def _load_openblas() -> str | None:
-    """Load OpenBLAS ahead of MLX's own BLAS; its name, or None where it stays out.
+    """Load OpenBLAS ahead of MLX's own BLAS, and return its name, or ``None`` if it is not loaded.
 
-    ``LUCID_OPENBLAS=off`` keeps it out; any other value is the library to load (a name or a path).
+    ``LUCID_OPENBLAS=off`` disables it; any other value is the name or path of the library to load.
     """
     wanted = os.environ.get("LUCID_OPENBLAS", "")
     if sys.platform != "linux" or wanted == "off" or "mlx.core" in sys.modules:
         return None
-    # The CUDA wheel does its matmuls in cuBLAS: nothing to win there, so nothing is put in its way unless asked for.
+    # The CUDA wheel multiplies matrices with cuBLAS, so OpenBLAS is only loaded if asked for.
     if not wanted and not _has_cpu_wheel():
         return None
     for name in (wanted,) if wanted else _OPENBLAS_NAMES:
@@ -58,44 +58,48 @@ def _load_openblas() -> str | None:
             library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
         except OSError:
             continue
-        # OpenBLAS starts a thread per core it may be scheduled on, which in a container with a CPU quota can be many
-        # more than it may use: they would then wait for each other.
+        # OpenBLAS starts a thread per core. In a container with a CPU quota, that can be many more than it may use, and
+        # the threads would wait for each other.
         quota = _cpu_quota()
-        told = any(variable in os.environ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-        if quota is not None and not told and quota < len(os.sched_getaffinity(0)):
+        is_set = any(variable in os.environ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
+        if quota is not None and not is_set and quota < len(os.sched_getaffinity(0)):
             library.openblas_set_num_threads(quota)
         return name
     if wanted:
-        raise ImportError(f"lucid: LUCID_OPENBLAS names {wanted!r}, which cannot be loaded; 'off' turns it off")
+        raise ImportError(
+            f"lucid: LUCID_OPENBLAS is {wanted!r}, which cannot be loaded; set it to 'off' to disable OpenBLAS"
+        )
     return None
 
 
 openblas = _load_openblas()
-"""Name of the OpenBLAS library that serves MLX's CPU backend, None where MLX uses its own BLAS."""
+"""The name of the OpenBLAS library that MLX's CPU backend uses, or ``None`` if it uses its own BLAS."""
 
 try:
     import mlx.core as mx
 except ImportError as error:
     if find_spec("mlx") is None:
-        raise ImportError("lucid needs MLX, which is not installed: pip install lucid-mlx brings it.") from error
+        raise ImportError(
+            "lucid requires MLX, which is not installed. Install it with pip install lucid-mlx."
+        ) from error
     if sys.platform == "linux" and "libmlx" in str(error):
         raise ImportError(f"lucid: MLX is installed without a backend. {_INSTALL_HINT}") from error
     if sys.platform == "linux":
-        raise ImportError(f"lucid: MLX's backend does not load: {error}. {_INSTALL_HINT}") from error
+        raise ImportError(f"lucid: MLX's backend failed to load: {error}. {_INSTALL_HINT}") from error
     raise
 
 
 def _keep_freed_buffers() -> None:
-    """Let the CPU backend keep as many freed buffers for reuse as a training step needs, unless someone chose before.
+    """Let the CPU backend keep enough freed buffers for a training step, unless the cache limit was changed before.
 
-    MLX keeps 32 MiB there. What is more goes back to the system, and every page of it is faulted in anew when it is
-    asked for again: GELU of 5 MiB takes 30 ms with fresh pages and 10 with reused ones (2 cores, AMD EPYC, November
-    2026). ``lucid.memory.cache_limit`` changes it.
+    By default MLX keeps 32 MiB and returns the rest to the system, so that pages fault when they are allocated again:
+    GELU of 5 MiB takes 30 ms with fresh pages and 10 ms with reused ones (2 cores, AMD EPYC, November 2026).
+    ``lucid.memory.cache_limit`` changes the limit.
     """
     if gpu_backend() is None:
-        former = mx.set_cache_limit(mx.get_memory_limit() // 4)
-        if former != _MLX_CACHE_BYTES:
-            mx.set_cache_limit(former)
+        previous = mx.set_cache_limit(mx.get_memory_limit() // 4)
+        if previous != _MLX_CACHE_BYTES:
+            mx.set_cache_limit(previous)
 
 
 _GPU_NAMES = ("gpu", "metal", "mps", "cuda")
@@ -103,7 +107,7 @@ _NAMES = ("cpu", *_GPU_NAMES)
 
 
 def gpu_backend() -> str | None:
-    """``"metal"`` or ``"cuda"``: what drives this machine's GPU; None without one."""
+    """The backend of this machine's GPU, ``"metal"`` or ``"cuda"``, or ``None`` without one."""
     if mx.metal.is_available():
         return "metal"
     if mx.cuda.is_available():
@@ -112,24 +116,24 @@ def gpu_backend() -> str | None:
 
 
 def backend() -> str:
-    """``"metal"``, ``"cuda"`` or ``"cpu"``: what operations run on at this moment."""
+    """The backend that operations currently run on: ``"metal"``, ``"cuda"`` or ``"cpu"``."""
     if mx.default_device().type == mx.gpu:
         return gpu_backend() or "cpu"
     return "cpu"
 
 
 def is_available(name: str = "gpu") -> bool:
-    """True when ``device(name)`` would succeed."""
+    """Whether ``device(name)`` would succeed."""
     kind = _kind("is_available", name)
     return kind == "cpu" or kind == gpu_backend() or (kind == "gpu" and gpu_backend() is not None)
 
 
 def resolve(where: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.Device:
-    """MLX's device for a name, an earlier ``device`` or one of MLX's own.
+    """MLX's device for a name, a ``device`` or an MLX device.
 
     Raises:
-        ValueError: no device is called that. ``where`` opens the message.
-        RuntimeError: this machine, or this build of MLX, has no such device.
+        ValueError: there is no device of that name.
+        RuntimeError: the device is not available on this machine or in this build of MLX.
     """
     if isinstance(name, device):
         return name.mlx
@@ -139,8 +143,8 @@ def resolve(where: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.
         kind = _kind(where, name)
     if not is_available(kind):
         have = gpu_backend()
-        here = f"here are 'cpu' and 'gpu' ({have})" if have else "here is 'cpu' only"
-        raise RuntimeError(f"{where}: '{kind}' is not available here ({here})")
+        here = f"available devices are 'cpu' and 'gpu' ({have})" if have else "the only device is 'cpu'"
+        raise RuntimeError(f"{where}: '{kind}' is not available here; {here}")
     return mx.Device(mx.cpu if kind == "cpu" else mx.gpu, 0)
 
 
@@ -154,43 +158,43 @@ def _kind(where: str, name: object) -> str:
 
 
 class device:
-    """Make the CPU or the GPU compute from here on; as ``with`` block, only inside it.
+    """Set the device that computes, or use as a context manager to set it inside a block only.
 
-    ``lucid.device("cpu")`` alone is a setter: what is called after it runs on the CPU. ``with lucid.device("cpu"):``
-    puts the former device back at the end, also after an error. ``lucid.device()`` tells the present one.
-    The names: ``"cpu"``, ``"gpu"`` (whichever is here), ``"metal"`` (also ``"mps"``), ``"cuda"`` (also ``"cuda:0"``).
+    ``lucid.device("cpu")`` runs all following operations on the CPU. ``with lucid.device("cpu"):`` restores the
+    previous device at the end. ``lucid.device()`` is the current device. Names are ``"cpu"``, ``"gpu"`` (whichever
+    there is), ``"metal"`` (also ``"mps"``) and ``"cuda"`` (also ``"cuda:0"``).
 
-    Memory is unified: no array moves, a tensor made under one device is used under the other as it is. The device is
-    chosen when an operation is called, not when its lazy result is evaluated.
+    Memory is unified: no array moves, and tensors can be used under any device. The device is determined when an
+    operation is called, not when its lazy result is evaluated.
 
     Raises:
-        ValueError: no device is called that.
-        RuntimeError: this machine has no such device.
+        ValueError: there is no device of that name.
+        RuntimeError: the device is not available on this machine.
     """
 
     def __init__(self, name: "str | device | mx.Device | None" = None) -> None:
-        former = mx.default_device()
-        self.mlx = former if name is None else resolve("lucid.device", name)
-        # The first `with` after the call gives back what the call replaced; later ones what they replace themselves.
-        self._formers = [former]
+        previous = mx.default_device()
+        self.mlx = previous if name is None else resolve("lucid.device", name)
+        # The first `with` restores the device that the constructor replaced, later ones the device they replace.
+        self._previous = [previous]
         self._is_set = True
         mx.set_default_device(self.mlx)
 
     @property
     def type(self) -> str:
-        """``"cpu"``, or ``"metal"`` or ``"cuda"`` for the GPU."""
+        """The backend: ``"cpu"``, ``"metal"`` or ``"cuda"``."""
         return "cpu" if self.mlx.type == mx.cpu else (gpu_backend() or "gpu")
 
     def __enter__(self) -> "device":
         if self._is_set:
             self._is_set = False
         else:
-            self._formers.append(mx.default_device())
+            self._previous.append(mx.default_device())
         mx.set_default_device(self.mlx)
         return self
 
     def __exit__(self, *error: object) -> None:
-        mx.set_default_device(self._formers.pop())
+        mx.set_default_device(self._previous.pop())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and self.type == other.type

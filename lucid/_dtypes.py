@@ -1,4 +1,4 @@
-"""Data types: MLX's own objects under PyTorch's names."""
+"""Data types: MLX's dtypes under PyTorch's names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ uint32 = mx.uint32
 uint64 = mx.uint64
 bool_ = mx.bool_
 complex64 = mx.complex64
-float64 = mx.float64  # on the CPU only: GPUs do not have it
+float64 = mx.float64  # only on the CPU: GPUs do not support it
 double = float64
 half = float16
 short = int16
@@ -27,10 +27,10 @@ long = int64
 
 
 def as_dtype(dtype: object) -> mx.Dtype:
-    """The data type named by an MLX or NumPy dtype, a name, or Python's float, int and bool."""
+    """MLX's dtype, from an MLX or NumPy dtype, a name, or Python's float, int or bool."""
     return dtype if isinstance(dtype, mx.Dtype) else _checks.dtype("dtype", dtype)
 
 
 def converted(array: mx.array, dtype: mx.Dtype) -> mx.array:
-    """``array`` in ``dtype``. From and to float64 the CPU converts: GPUs do not have it, not even to read it."""
+    """``array`` converted to ``dtype``. The CPU converts from and to float64, because GPUs do not support it."""
     return array.astype(dtype, stream=mx.cpu if mx.float64 in (array.dtype, dtype) else None)

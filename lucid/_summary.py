@@ -1,7 +1,7 @@
-"""``lucid.summary``: the layers of a model with what they give, hold and cost, without computing anything.
+"""``lucid.summary``: a table of a model's layers with output shapes, parameters and multiply-adds.
 
-The model is called once, lazily: shapes are known before values are, so even a model that does not fit into memory can
-be summed up. Names of the totals are torchinfo's.
+The model is called once and nothing is evaluated, so this works even for a model that does not fit into memory. The
+names of the totals are torchinfo's.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ Sizes = Sequence[int] | Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class Layer:
-    """A row of the table: a module at its place in the tree.
+    """A row of the table: a module and its position in the tree.
 
-    ``output_shapes`` are those of its last call, none if it was not called. ``parameters`` and ``mult_adds`` are those
-    of the module and all below it, of all its calls. ``same_as`` names the first place of a module that has several.
+    Attributes:
+        output_shapes: The shapes of the outputs of its last call, empty if it was not called.
+        parameters: The number of parameters of the module and its children.
+        mult_adds: The multiply-adds of the module and its children, in all calls.
+        same_as: The name of its first occurrence, if the module occurs several times.
     """
 
     name: str
@@ -45,10 +48,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``lucid.summary`` found: a table as text, in a notebook as HTML, and its numbers as attributes.
+    """The result of ``lucid.summary``, which prints as a table, in notebooks as HTML.
 
-    ``layers`` has the whole tree, of which the table shows ``depth`` levels. Bytes are those of the inputs, of the
-    outputs of the innermost layers (what a forward pass writes), and of the parameters.
+    ``layers`` has the whole tree, of which the table shows ``depth`` levels. ``total_output_bytes`` counts the outputs
+    of the innermost layers.
     """
 
     model_name: str
@@ -119,56 +122,58 @@ def summary(
     depth: int | None = 3,
     **kwargs: Any,
 ) -> Summary:
-    """A table of the layers of ``model`` with output shapes, parameters and multiply-adds; print it or look at it.
+    """A table of the layers of ``model`` with output shapes, parameters and multiply-adds.
 
-    ``input_size`` is the shape of the input, (N, C, H, W), or a list of shapes where the model takes several. Where it
-    has a Conv2d, (C, H, W) stands for a batch of one. ``input_data``, a tensor or several, takes its place; ``dtypes``
-    are those of the inputs, one for all or one for each, by default the model's own; ``kwargs`` go to the model.
-    ``depth`` levels of the tree are shown, None for all.
+    As in the literature, only convolution and linear layers are counted; a convolution costs its weights per filter for
+    each output value. Biases, norms, activations, pooling and operations outside of layers are not counted.
 
-    Counted are the multiply-adds of convolution and linear layers, as the literature does: a convolution costs its
-    weights per filter for each output value. Biases, norms, activations, pooling and what a ``forward`` computes
-    without a layer are left out.
+    The model is called in evaluation mode and without gradients. Nothing is evaluated, and the model, its training
+    mode, its running statistics and the random state are left unchanged.
 
-    The model is called in evaluation mode, without gradients. Nothing is evaluated, and the model, its modes, its
-    running statistics and the random state are afterwards as they were.
+    Args:
+        input_size: The shape of the input, (N, C, H, W), or a list of shapes for several inputs. For models with a
+            Conv2d, (C, H, W) means a batch of one.
+        input_data: The input, one or several tensors, instead of ``input_size``.
+        dtypes: The dtypes of the inputs, one for all or one for each; by default the model's.
+        depth: The number of levels of the tree to show, or ``None`` for all.
+        **kwargs: Passed to the model.
 
     Raises:
-        ValueError: neither a size nor data, or both. What the model raises is passed on.
+        ValueError: neither or both of ``input_size`` and ``input_data`` are given.
     """
     if not isinstance(model, nn.Module) and hasattr(model, "modules"):
-        model = next(model.modules(), model)  # what lucid.compile(module) was made of, whose methods it has
+        model = next(model.modules(), model)  # the module that lucid.compile(module) wraps
     if not isinstance(model, nn.Module):
         raise TypeError(f"summary: model must be a Module, got {type(model).__name__}")
     if depth is not None:
         _checks.integer("summary", "depth", depth, 0)
     inputs = _inputs(model, input_size, input_data, dtypes)
-    seen = _Seen()
+    recorder = _Recorder()
     with ExitStack() as stack:
         for context in (_grad_mode.replaying(), _grad_mode.set_recording(False), _deferred.collecting(), random.fork()):
             stack.enter_context(context)
         stack.enter_context(_evaluation_mode(model))
         for module in model.modules():
-            handle = module.register_forward_hook(seen.note, with_kwargs=True)
+            handle = module.register_forward_hook(recorder.record, with_kwargs=True)
             stack.callback(handle.remove)
         model(*inputs, **kwargs)
 
     return Summary(
         model_name=type(model).__name__,
         input_size=tuple(one.shape for one in inputs),
-        layers=tuple(_layers(model, seen)),
+        layers=tuple(_layers(model, recorder)),
         total_params=model.num_parameters(),
         trainable_params=model.num_parameters(trainable_only=True),
-        total_mult_adds=sum(seen.mult_adds.values()),
+        total_mult_adds=sum(recorder.mult_adds.values()),
         total_input=sum(one._array.nbytes for one in inputs),
-        total_output_bytes=seen.output_bytes,
+        total_output_bytes=recorder.output_bytes,
         total_param_bytes=sum(p._array.nbytes for p in model.parameters()),
         depth=depth,
     )
 
 
-class _Seen:
-    """What the calls of modules left behind, by module."""
+class _Recorder:
+    """Calls, output shapes and costs, by module."""
 
     def __init__(self) -> None:
         self.calls: Counter[nn.Module] = Counter()
@@ -176,7 +181,7 @@ class _Seen:
         self.shapes: dict[nn.Module, tuple[tuple[int, ...], ...]] = {}
         self.output_bytes = 0
 
-    def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def record(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         tensors = list(_tensors(output))
         self.calls[module] += 1
         self.shapes[module] = tuple(one.shape for one in tensors)
@@ -192,7 +197,7 @@ _COSTS: dict[type[nn.Module], Callable[..., int]] = {
     nn.Linear: lambda layer, given, output: output.numel() * layer.in_features,
     nn.Conv1d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
     nn.Conv2d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
-    # transposed: every input value meets all weights of its channel
+    # transposed: every input value is multiplied by all weights of its channel
     nn.ConvTranspose1d: lambda layer, given, output: given.numel() * math.prod(layer.weight.shape[1:]),
     nn.ConvTranspose2d: lambda layer, given, output: given.numel() * math.prod(layer.weight.shape[1:]),
 }
@@ -200,7 +205,7 @@ _COSTS: dict[type[nn.Module], Callable[..., int]] = {
 
 def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]:
     if (size is None) == (data is None):
-        raise ValueError("summary: give input_size, the shape of the input, or input_data")
+        raise ValueError("summary: pass input_size, the shape of the input, or input_data, but not both")
     if data is not None:
         given = data if isinstance(data, tuple | list) else [data]
         return [one if isinstance(one, Tensor) else tape.wrap(as_array(one)) for one in given]
@@ -214,7 +219,7 @@ def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]
     given = dtypes if isinstance(dtypes, tuple | list) else [own if dtypes is None else dtypes] * len(shapes)
     wanted = [as_dtype(one) for one in given]
     if len(wanted) != len(shapes):
-        raise ValueError(f"summary: dtypes must have one dtype for each of {len(shapes)} inputs, got {len(wanted)}")
+        raise ValueError(f"summary: dtypes must hold one dtype for each of the {len(shapes)} inputs, got {len(wanted)}")
     return [tape.wrap(mx.zeros(shape, dtype)) for shape, dtype in zip(shapes, wanted, strict=True)]
 
 
@@ -239,16 +244,18 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         yield from _tensors(list(value.values()))
 
 
-def _layers(model: nn.Module, seen: _Seen) -> Iterator[Layer]:
+def _layers(model: nn.Module, recorder: _Recorder) -> Iterator[Layer]:
     first: dict[nn.Module, str] = {}
 
     def walk(name: str, module: nn.Module, depth: int) -> Iterator[Layer]:
-        row = partial(Layer, name, type(module).__name__, depth, seen.calls[module], seen.shapes.get(module, ()))
+        row = partial(
+            Layer, name, type(module).__name__, depth, recorder.calls[module], recorder.shapes.get(module, ())
+        )
         if module in first:
             yield row(0, 0, same_as=first[module])
             return
         first[module] = name
-        yield row(module.num_parameters(), sum(seen.mult_adds[one] for one in module.modules()))
+        yield row(module.num_parameters(), sum(recorder.mult_adds[one] for one in module.modules()))
         for word, child in module._modules.items():
             if child is not None:
                 yield from walk(f"{name}.{word}" if name else word, child, depth + 1)
@@ -257,9 +264,9 @@ def _layers(model: nn.Module, seen: _Seen) -> Iterator[Layer]:
 
 
 def _branches(depths: list[int]) -> list[str]:
-    """The lines that draw a tree in front of its rows, from the depth of each row."""
+    """The box-drawing prefix of each row of a tree, given the depths of the rows."""
     found = []
-    open_levels: set[int] = set()  # levels at which a row below the present one follows
+    open_levels: set[int] = set()  # levels with another row further down
     for depth in reversed(depths):
         corner = "" if not depth else "├─ " if depth in open_levels else "└─ "
         found.append("".join("│  " if level in open_levels else "   " for level in range(1, depth)) + corner)

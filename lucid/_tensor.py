@@ -1,7 +1,7 @@
-"""``lucid.Tensor``: PyTorch's words around one lazily evaluated ``mx.array``.
+"""``lucid.Tensor``: PyTorch's API around one lazily evaluated ``mx.array``.
 
-A method that computes is the very function of ``lucid.ops`` (``Tensor.sum is lucid.sum``): this file only lists them.
-What is written out here is what a tensor is: its value, its place in the record, and how it meets Python and NumPy.
+This file has what makes up a tensor: its value, its gradient, and the protocols of Python and NumPy. Operators and
+methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``lucid/_tensor_inplace.py``.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _PLACES = ("cpu", "gpu", "metal", "cuda", "mps")
 
 
 class Tensor(TensorMethods, TensorInplace):
-    """A multi-dimensional array that can be differentiated.
+    """A multi-dimensional array with automatic differentiation.
 
-    ``Tensor(data)`` takes what ``lucid.tensor`` takes. Tensors live in unified memory: every device sees the same
-    bytes, and ``to("gpu")`` copies nothing. Values are computed when they are read (``item``, ``numpy``, ``print``) or
-    when an optimizer step schedules them.
+    ``Tensor(data)`` takes the same data as ``lucid.tensor``. Memory is unified: all devices share it, and ``to("gpu")``
+    copies nothing. Values are computed when they are read (``item``, ``numpy``, ``print``) or when an optimizer step
+    schedules their evaluation.
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that ``numpy_array * tensor`` comes to ``Tensor.__rmul__``
+    __array_ufunc__ = None  # so that ``numpy_array * tensor`` calls ``Tensor.__rmul__``
 
     def __init__(self, data: TensorLike = (), dtype: mx.Dtype | str | None = None, requires_grad: bool = False) -> None:
         self._array = as_array(data, dtype)
@@ -51,11 +51,11 @@ class Tensor(TensorMethods, TensorInplace):
         if requires_grad:
             self.requires_grad_()
 
-    # What it is ------------------------------------------------------------------------------------------------------
+    # Attributes ------------------------------------------------------------------------------------------------------
 
     @property
     def mlx(self) -> mx.array:
-        """The ``mx.array`` inside. Treat it as a value: changing it in place would change what was recorded."""
+        """The underlying ``mx.array``. Do not modify it in place: the recorded graph may use it."""
         return self._array
 
     @property
@@ -80,15 +80,15 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def device(self) -> str:
-        """The kind of device that computes now, ``"gpu"`` or ``"cpu"``; the memory is shared by both."""
+        """The type of the current device, ``"gpu"`` or ``"cpu"``. Tensors belong to neither: memory is shared."""
         return "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
 
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or the length of dimension ``dim``."""
+        """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
         if not -self.ndim <= dim < self.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a tensor of {self.ndim} dimensions")
+            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self.ndim} dimensions")
         return self._array.shape[dim]
 
     def dim(self) -> int:
@@ -103,18 +103,18 @@ class Tensor(TensorMethods, TensorInplace):
     ndimension = dim
 
     def element_size(self) -> int:
-        """Bytes of one element."""
+        """The size of one element in bytes."""
         return self._array.itemsize
 
     def is_floating_point(self) -> bool:
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self) -> bool:
-        """True: layout is MLX's affair, and every tensor can be viewed in any shape of its size."""
+        """Always True: MLX manages the memory layout, and every tensor can be viewed in any shape of its size."""
         return True
 
     def contiguous(self) -> Tensor:
-        """The tensor itself; for code written for PyTorch."""
+        """The tensor itself, see ``is_contiguous``."""
         return self
 
     # Gradients -------------------------------------------------------------------------------------------------------
@@ -128,18 +128,18 @@ class Tensor(TensorMethods, TensorInplace):
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask for (or stop asking for) the gradient of this tensor; returns it.
+        """Set whether to compute gradients for this tensor, and return it.
 
         Raises:
-            RuntimeError: the tensor is not floating point, or was computed from others that require gradients.
+            RuntimeError: the tensor is not floating point, or was computed from tensors that require gradients.
         """
         if requires_grad and not mx.issubdtype(self._array.dtype, mx.floating):
             raise RuntimeError(
-                f"requires_grad_: only floating-point tensors have gradients, this one is {dtype_name(self.dtype)}"
+                f"requires_grad_: only floating-point tensors can require gradients, got {dtype_name(self.dtype)}"
             )
         if not requires_grad and self._node is not None:
             raise RuntimeError(
-                "requires_grad_: only a leaf can stop requiring gradients; use detach() for a computed tensor"
+                "requires_grad_: requires_grad can only be cleared on a leaf; use detach() on a computed tensor"
             )
         self._requires_grad = self._node is None and bool(requires_grad)
         return self
@@ -150,20 +150,22 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def grad_fn(self) -> tape.Node | None:
-        """The recorded operation that computed this tensor, ``None`` for a leaf."""
+        """The recorded operation that computed this tensor, or ``None`` for a leaf."""
         return self._node
 
     def backward(
         self, gradient: TensorLike = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
-        """Add the gradient of this tensor to ``.grad`` of every leaf that it was computed from.
+        """Compute the gradient of this tensor and add it to ``.grad`` of every leaf that it was computed from.
 
-        ``gradient`` has the tensor's shape; only a tensor of one element can do without. The record is freed
-        unless ``retain_graph`` or ``create_graph`` (which records the backward pass itself) is true.
+        Args:
+            gradient: The gradient with respect to this tensor, in its shape; optional for a single element.
+            retain_graph: Whether to keep the graph for another backward pass, by default ``create_graph``.
+            create_graph: Whether to record the backward pass, so that it can be differentiated again.
 
         Raises:
-            RuntimeError: nothing to differentiate, no ``gradient`` for several elements, or the record was freed.
-            ValueError: ``gradient`` has another shape.
+            RuntimeError: the tensor does not require gradients, ``gradient`` is missing, or the graph was freed.
+            ValueError: ``gradient`` has the wrong shape.
         """
         if not self.requires_grad:
             raise RuntimeError(
@@ -174,20 +176,20 @@ class Tensor(TensorMethods, TensorInplace):
         run_backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same value, outside the record. Writing to it writes to a leaf that it was taken from."""
+        """The same value, detached from the graph. Writing to it also writes to the leaf that it was taken from."""
         value = tape.wrap(self._array)
         if self._node is None:
             _views.based_on(value, self, None)
         return value
 
     def detach_(self) -> Tensor:
-        """Take this tensor out of the record; returns it."""
+        """Detach this tensor from the graph, and return it."""
         self._node, self._index, self._requires_grad = None, 0, False
         return self
 
     @property
     def data(self) -> Tensor:
-        """``detach()``; assign to it to replace the value."""
+        """The detached value; assign to it to replace the value."""
         return self.detach()
 
     @data.setter
@@ -195,12 +197,15 @@ class Tensor(TensorMethods, TensorInplace):
         self._rebind(as_array(value, self.dtype))
 
     def retain_grad(self) -> None:
-        """Keep the gradient of this computed tensor in ``.grad`` as well."""
+        """Have ``backward()`` store the gradient of this computed tensor in ``.grad`` as well."""
         if self._node is not None:
             self._node.retain(self)
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
-        """Call ``hook(gradient)`` when the gradient of this tensor is known; what it returns replaces it.
+        """Call ``hook(gradient)`` when the gradient of this tensor is computed; a returned tensor replaces it.
+
+        Returns:
+            A handle with ``remove()``, which is also a context manager.
 
         Raises:
             RuntimeError: the tensor does not require gradients.
@@ -216,22 +221,24 @@ class Tensor(TensorMethods, TensorInplace):
     # Values in and out -----------------------------------------------------------------------------------------------
 
     def item(self) -> Any:
-        """The Python number of a tensor of one element (waits for its value).
+        """The value of a tensor with one element as a Python number. Waits for the value.
 
         Raises:
-            RuntimeError: the tensor has no or several elements.
+            RuntimeError: the tensor does not have exactly one element.
         """
         if self._array.size != 1:
-            raise RuntimeError(f"item: a tensor of shape {self.shape} has {self.numel()} elements, not one")
+            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
         return self._array.item()
 
     def tolist(self) -> Any:
-        """Nested lists of Python numbers; a number for a tensor without dimensions."""
+        """The values as nested lists of Python numbers, or a number for a 0-d tensor."""
         return self._array.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A NumPy array on the same memory, read-only because a recorded value must not change; bfloat16 is copied to
-        float32, which NumPy has. ``force`` detaches first.
+        """A read-only NumPy array that shares memory with the tensor; bfloat16 is copied to float32.
+
+        Args:
+            force: Whether to detach the tensor first.
 
         Raises:
             RuntimeError: the tensor requires gradients and ``force`` is false.
@@ -244,7 +251,7 @@ class Tensor(TensorMethods, TensorInplace):
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             if copy is False:
-                raise ValueError(f"__array__: {array.dtype} cannot become {np.dtype(dtype)} without a copy")
+                raise ValueError(f"__array__: {array.dtype} cannot be converted to {np.dtype(dtype)} without a copy")
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -260,7 +267,7 @@ class Tensor(TensorMethods, TensorInplace):
         return self._array
 
     def where(self, condition: TensorLike, other: TensorLike) -> Tensor:
-        """This tensor where ``condition`` is True, else ``other``: ``lucid.where(condition, self, other)``."""
+        """``lucid.where(condition, self, other)``: this tensor where ``condition`` is True, otherwise ``other``."""
         return indexing.where(condition, self, other)
 
     def type(self, dtype: object) -> Tensor:
@@ -278,8 +285,8 @@ class Tensor(TensorMethods, TensorInplace):
     def to(self, *args: Any, dtype: mx.Dtype | str | None = None, device: object = None, **kwargs: Any) -> Tensor:
         """``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)`` (its dtype), as in PyTorch.
 
-        A device ("cpu", "gpu", "metal") changes nothing: memory is unified and nothing is copied.
-        ``lucid.device`` says where to compute. ``copy`` and ``non_blocking`` are accepted.
+        A device has no effect, because memory is unified; ``lucid.device`` sets where to compute. ``copy``,
+        ``non_blocking`` and ``memory_format`` are accepted and ignored.
         """
         for arg in args:
             if isinstance(arg, Tensor):
@@ -289,44 +296,46 @@ class Tensor(TensorMethods, TensorInplace):
             elif isinstance(arg, str):
                 device = arg
             elif not isinstance(arg, bool | Device | mx.Device) and arg is not None:
-                raise TypeError(f"to: wanted a dtype, a device or a tensor, got {type(arg).__name__}")
+                raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
         if isinstance(device, str) and device.split(":")[0] not in _PLACES:
-            raise ValueError(f"to: unknown device {device!r}, wanted one of {', '.join(_PLACES)}")
+            raise ValueError(f"to: unknown device {device!r}, expected one of {', '.join(_PLACES)}")
         unknown = set(kwargs) - {"copy", "non_blocking", "memory_format"}
         if unknown:
             raise TypeError(f"to: unknown argument {sorted(unknown)[0]!r}")
         return self if dtype is None or as_dtype(dtype) == self.dtype else elementwise.astype(self, as_dtype(dtype))
 
     def new_tensor(self, data: TensorLike, dtype: object = None, requires_grad: bool = False) -> Tensor:
-        """A tensor with the values of ``data`` in this tensor's dtype."""
+        """A new tensor with the values of ``data``, by default in this tensor's dtype."""
         return Tensor(data, self.dtype if dtype is None else as_dtype(dtype), requires_grad)
 
     def new_full(self, size: Any, fill_value: TensorLike, dtype: object = None) -> Tensor:
-        """``fill_value`` in shape ``size`` and this tensor's dtype."""
+        """A tensor of shape ``size`` filled with ``fill_value``, by default in this tensor's dtype."""
         value = as_array(fill_value, self.dtype if dtype is None else as_dtype(dtype))
         return tape.wrap(mx.full(_checks.shape("new_full", (size,)), value))
 
     def new_zeros(self, *size: Any, dtype: object = None) -> Tensor:
-        """Zeros in shape ``size`` and this tensor's dtype."""
+        """Zeros of shape ``size``, by default in this tensor's dtype."""
         return self.new_full(_checks.shape("new_zeros", size), 0, dtype)
 
     def new_ones(self, *size: Any, dtype: object = None) -> Tensor:
-        """Ones in shape ``size`` and this tensor's dtype."""
+        """Ones of shape ``size``, by default in this tensor's dtype."""
         return self.new_full(_checks.shape("new_ones", size), 1, dtype)
 
     def new_empty(self, *size: Any, dtype: object = None) -> Tensor:
-        """A tensor in shape ``size`` and this tensor's dtype whose values nobody should read; they are zeros."""
+        """A tensor of shape ``size`` with unspecified values (zeros in fact), by default in this tensor's dtype."""
         return self.new_full(_checks.shape("new_empty", size), 0, dtype)
 
     # The value --------------------------------------------------------------------------------------------------------
 
     def _rebind(self, array: mx.array) -> None:
-        """Give this tensor another value without recording it: what optimizers and running statistics do."""
+        """Replace the value without recording it, as optimizers do."""
         self._array = array
 
     def _update(self, array: mx.array) -> None:
-        """``_rebind`` for what a layer keeps from call to call (running statistics): the next step evaluates it, and
-        a checkpointed layer that runs again in the backward pass does not count twice."""
+        """``_rebind`` for state that a layer keeps between calls, such as running statistics.
+
+        The next optimizer step evaluates it. Recomputing a checkpointed layer in the backward pass does not update it.
+        """
         if not _grad_mode.is_replaying():
             self._array = array
             _deferred.track(self)
@@ -336,7 +345,7 @@ class Tensor(TensorMethods, TensorInplace):
     def __bool__(self) -> bool:
         if self._array.size != 1:
             raise RuntimeError(
-                f"bool: a tensor of shape {self.shape} has {self.numel()} elements and is neither true nor false; "
+                f"bool: the truth value of a tensor of shape {self.shape} with {self.numel()} elements is ambiguous; "
                 "use any() or all()"
             )
         return bool(self._array.item())
@@ -349,17 +358,17 @@ class Tensor(TensorMethods, TensorInplace):
 
     def __index__(self) -> int:
         if not mx.issubdtype(self.dtype, mx.integer) and self.dtype != mx.bool_:
-            raise TypeError(f"only integer tensors can be used as an index, this one is {dtype_name(self.dtype)}")
+            raise TypeError(f"only integer tensors can be used as an index, got {dtype_name(self.dtype)}")
         return int(self.item())
 
     def __len__(self) -> int:
         if self._array.ndim == 0:
-            raise TypeError("len: a tensor without dimensions has no length")
+            raise TypeError("len: a 0-d tensor has no length")
         return self._array.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if self._array.ndim == 0:
-            raise TypeError("iter: a tensor without dimensions cannot be iterated over")
+            raise TypeError("iter: a 0-d tensor cannot be iterated over")
         return iter(joining.unbind(self, 0))
 
     def __contains__(self, value: TensorLike) -> bool:
@@ -370,9 +379,9 @@ class Tensor(TensorMethods, TensorInplace):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
-            raise RuntimeError("deepcopy: only leaves can be copied deeply; use detach() or clone()")
+            raise RuntimeError("deepcopy: only leaf tensors support deepcopy; use detach() or clone()")
         if id(self) not in memo:
-            memo[id(self)] = self._with_value_of(self)  # arrays never change in place, so the copy may share them
+            memo[id(self)] = self._with_value_of(self)  # arrays are never modified in place, so the copy can share them
             if self.grad is not None:
                 memo[id(self)].grad = self.grad.detach()
         return memo[id(self)]
@@ -384,7 +393,7 @@ class Tensor(TensorMethods, TensorInplace):
         return new
 
     def __reduce__(self) -> Any:
-        raise TypeError("a Tensor is not pickled; save tensors with lucid.save (safetensors)")
+        raise TypeError("Tensor does not support pickling; save tensors with lucid.save (safetensors)")
 
     def __repr__(self) -> str:
         return describe(self, "tensor")
@@ -396,12 +405,12 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def T(self) -> Tensor:
-        """The dimensions in reverse order."""
+        """The tensor with its dimensions reversed."""
         return shapes.permute(self, tuple(reversed(range(self.ndim))))
 
     @property
     def mT(self) -> Tensor:
-        """The last two dimensions exchanged."""
+        """The tensor with its last two dimensions swapped."""
         return shapes.transpose(self, -2, -1)
 
     H = mT
@@ -411,9 +420,9 @@ tape.TensorBase._facade = Tensor
 
 
 class RemovableHandle:
-    """What registering a hook returns: ``remove()``, or the end of a ``with`` block, takes the hook off again."""
+    """Removes a registered hook: call ``remove()``, or use it as a context manager."""
 
-    _ids = itertools.count()  # never the same one again: removing twice must not hit another hook
+    _ids = itertools.count()  # never reused, so that removing a hook twice cannot remove another one
 
     def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
         self._hooks = hooks
@@ -435,26 +444,33 @@ class RemovableHandle:
 
 
 def cotangent_for(root: Tensor, gradient: TensorLike, where: str) -> Tensor:
-    """``gradient`` as a tensor that fits ``root``; ones when there is none and ``root`` has one element."""
+    """``gradient`` as a tensor in the shape and dtype of ``root``; by default 1 for a ``root`` with one element."""
     if gradient is None:
         if root.numel() != 1:
             raise RuntimeError(
-                f"{where}: only a tensor of one element can start without a gradient, this one has shape {root.shape}; "
+                f"{where}: gradient can only be omitted for a tensor with one element, got shape {root.shape}; "
                 "pass gradient=, or reduce it with sum() or mean()"
             )
         return tape.wrap(mx.ones(root.shape, root.dtype))
     tensor = gradient if isinstance(gradient, Tensor) else tape.wrap(as_array(gradient, root.dtype))
     if tensor.shape != root.shape:
-        raise ValueError(f"{where}: gradient has shape {tensor.shape}, the tensor has {root.shape}")
+        raise ValueError(f"{where}: gradient must have the shape of the tensor, {root.shape}, got {tensor.shape}")
     return tensor if tensor.dtype == root.dtype else elementwise.astype(tensor, root.dtype)
 
 
 def tensor(
     data: TensorLike, dtype: mx.Dtype | str | None = None, device: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """A new leaf tensor with the values of ``data``: numbers, nested lists, NumPy, MLX, DLPack arrays or tensors.
+    """A new leaf tensor with the values of ``data``.
 
-    Python integers become int64, floats and float64 arrays float32, unless ``dtype`` says otherwise. ``device`` is
-    accepted and changes nothing (unified memory).
+    Args:
+        data: A number, nested lists of numbers, a tensor, or an array of NumPy, MLX or another library with DLPack.
+        dtype: By default that of ``data``, but float32 for float64; int64 for Python integers, float32 for floats.
+        device: Accepted for compatibility with PyTorch and ignored, because memory is unified.
+        requires_grad: Whether to compute gradients for the tensor.
+
+    Raises:
+        TypeError: ``data`` is of an unsupported type.
+        ValueError: nested lists have unequal lengths.
     """
     return Tensor(data, dtype, requires_grad)

@@ -1,4 +1,4 @@
-"""Convert Python, NumPy and other libraries' data to ``mx.array``s, and back to NumPy."""
+"""Convert data of Python, NumPy and other libraries to ``mx.array``, and back to NumPy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lucid._dtypes import as_dtype, converted
 
 
 def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
-    """The ``mx.array`` of anything that ``lucid.tensor`` takes.
+    """Any data that ``lucid.tensor`` takes as an ``mx.array``.
 
-    Python floats become float32 and Python integers int64, as in PyTorch; float64 data becomes float32.
+    Python floats become float32 and integers int64, as in PyTorch; float64 data becomes float32.
 
     Raises:
-        TypeError: the data is of another kind.
-        ValueError: nested lists of unequal lengths.
+        TypeError: ``data`` is of an unsupported type.
+        ValueError: nested lists have unequal lengths.
     """
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(data, tape.TensorBase):
@@ -34,13 +34,13 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
     elif isinstance(data, list | tuple | range):
         array = _from_sequence(list(data))
     elif hasattr(data, "__dlpack__"):
-        array = _single(mx.array(data))  # copies: the other library may go on changing its memory
+        array = _single(mx.array(data))  # a copy, because the other library may modify its memory later
     elif hasattr(data, "__array__"):
         array = _from_numpy(np.asarray(data))
     else:
         raise TypeError(
-            f"tensor: data of type {type(data).__name__} cannot become a tensor; "
-            "wanted a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
+            f"tensor: data of type {type(data).__name__} cannot be converted to a tensor; "
+            "expected a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
         )
     return array if wanted is None or array.dtype == wanted else converted(array, wanted)
 
@@ -63,8 +63,8 @@ def _from_numpy(array: np.ndarray) -> mx.array:
     elif array.dtype == np.complex128:
         array = array.astype(np.complex64)
     elif array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: NumPy data of dtype {array.dtype} has no counterpart")
-    # Laid out anew if empty: MLX's sums over an empty array with the strides of a slice may never end.
+        raise TypeError(f"tensor: NumPy dtype {array.dtype} is not supported")
+    # A new array if empty: MLX's sums over an empty array with the strides of a slice may never return.
     return mx.array(array if array.size else np.zeros(array.shape, array.dtype))
 
 
@@ -72,14 +72,16 @@ def _from_sequence(values: list[Any]) -> mx.array:
     if _holds_arrays(values):
         parts = [as_array(v) for v in values]
         if any(p.shape != parts[0].shape for p in parts):
-            raise ValueError(f"tensor: the parts have different shapes: {', '.join(str(p.shape) for p in parts[:6])}")
+            raise ValueError(
+                f"tensor: arrays in a list must have equal shapes, got {', '.join(str(p.shape) for p in parts[:6])}"
+            )
         return mx.stack(parts)
     try:
         array = np.array(values)
     except ValueError as error:
         raise ValueError(f"tensor: nested lists must have equal lengths ({error})") from None
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: lists must hold numbers, these hold {array.dtype}")
+        raise TypeError(f"tensor: lists must hold numbers, got {array.dtype}")
     return _from_numpy(array) if array.size else mx.zeros(array.shape, mx.float32)
 
 

@@ -1,4 +1,7 @@
-"""Writing to a tensor: in-place methods and operators."""
+"""In-place methods and operators of a tensor.
+
+Arrays are never modified in place, because the graph holds them: a tensor is rebound to a new array.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class TensorInplace(tape.TensorBase):
-    """The part of ``lucid.Tensor`` that writes to it."""
+    """Base class of ``lucid.Tensor`` with the in-place methods."""
 
     __slots__ = ()
 
     def _write(self, what: str, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Become ``function(self, ...)``: what every writing method does."""
+        """Assign ``function(self, ...)`` to this tensor. All in-place methods do this."""
         base = self._base
         owner = None if base is None else base.owner()
-        if base is not None and owner is not None:  # a view is written as its owner stands now
+        if base is not None and owner is not None:  # the owner may have changed since the view was taken
             fresh = base.view_of(owner)
             if fresh._array.shape == self._array.shape and fresh._array.dtype == self._array.dtype:
                 self._array, self._node, self._index = fresh._array, fresh._node, fresh._index
         return self._become(function(self, *args, **kwargs), what)
 
     def _become(self, result: Tensor, what: str) -> Tensor:
-        """Take over the value and the record of ``result``.
+        """Take over the value and the graph node of ``result``.
 
-        Nothing recorded so far changes, because the record holds the former arrays. The tensor that a view was taken
-        from is written as well.
+        What was recorded so far does not change, because the graph holds the previous arrays. If this is a view, the
+        tensor that it was taken from is written too.
         """
         base = self._base
         owner: Any = None if base is None else base.owner()
@@ -43,7 +46,7 @@ class TensorInplace(tape.TensorBase):
             owner._check_writable(what)
         if result._array.shape != self._array.shape:
             raise ValueError(
-                f"{what}: a tensor of shape {self._array.shape} cannot hold a result of shape {result.shape}"
+                f"{what}: cannot write a result of shape {result.shape} to a tensor of shape {self._array.shape}"
             )
         if result._array.dtype != self._array.dtype:
             result = elementwise.astype(result, self._array.dtype)
@@ -53,7 +56,7 @@ class TensorInplace(tape.TensorBase):
         self._node, self._index = result._node, result._index
         if base is None or owner is None:
             return cast("Tensor", self)
-        if base.detached:  # as in PyTorch, the owner has the new value and its record does not know
+        if base.detached:  # as in PyTorch, the owner gets the new value but its graph is unchanged
             with _grad_mode.set_recording(False):
                 owner._array = _write_at(owner, base.positions(owner.shape), self)._array if base.steps else self._array
         else:
@@ -64,28 +67,28 @@ class TensorInplace(tape.TensorBase):
     def _check_writable(self, what: str) -> None:
         if self._requires_grad and _grad_mode.is_recording():
             raise RuntimeError(
-                f"{what}: this tensor is a leaf that requires grad, and writing to it would cut it off from its "
-                "gradient; write under lucid.no_grad(), or to a computed tensor"
+                f"{what}: a leaf that requires grad cannot be modified in place, because it would lose its gradient; "
+                "write under lucid.no_grad(), or to a computed tensor"
             )
         if self._node is not None and not _grad_mode.is_recording():
             raise RuntimeError(
-                f"{what}: this tensor was computed by '{self._node.name}' and is part of a recorded graph; writing to "
-                "it under no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
+                f"{what}: this tensor was computed by '{self._node.name}' and is part of a graph; writing to it under "
+                "no_grad would make its gradient wrong; write to tensor.clone() or tensor.detach()"
             )
 
     def __setitem__(self, index: Any, value: TensorLike) -> None:
         self._write("tensor[index] = value", indexing.setitem, index, value)
 
     def copy_(self, other: TensorLike, non_blocking: bool = False) -> Tensor:
-        """Write the values of ``other``, broadcast to this shape."""
+        """Copy the values of ``other``, broadcast to this shape."""
         return self._write("copy_", indexing.setitem, ..., other)
 
     def fill_(self, value: TensorLike) -> Tensor:
-        """Write one value everywhere."""
+        """Fill the tensor with ``value``."""
         return self._write("fill_", indexing.setitem, ..., value)
 
     def zero_(self) -> Tensor:
-        """Write zeros."""
+        """Fill the tensor with zeros."""
         return self.fill_(0)
 
     def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
@@ -138,5 +141,5 @@ class TensorInplace(tape.TensorBase):
 def _write_at(x: TensorLike, positions: mx.array, values: TensorLike) -> mx.array:
     """``x`` with ``values`` at flat ``positions``."""
     flat = x.reshape(-1)
-    flat[positions.reshape(-1)] = values.reshape(-1)  # rebinds the name: the array that was passed in keeps its values
+    flat[positions.reshape(-1)] = values.reshape(-1)  # rebinds the name: the original array keeps its values
     return flat.reshape(x.shape)

@@ -1,4 +1,4 @@
-"""The operators of a tensor, and its methods that are functions of ``lucid.ops``."""
+"""The operators of a tensor, and its methods that are functions of ``lucid.ops``: ``Tensor.sum is lucid.sum``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TensorMethods(tape.TensorBase):
-    """The part of ``lucid.Tensor`` that computes."""
+    """Base class of ``lucid.Tensor`` with the methods that compute."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ class TensorMethods(tape.TensorBase):
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return matrix.matmul(other, self)
 
-    # Methods that are functions of lucid.ops (lucid.x and Tensor.x are one object) -----------------------------------
+    # Functions of lucid.ops ------------------------------------------------------------------------------------------
     add = arithmetic.add
     sub = arithmetic.sub
     true_divide = arithmetic.div
@@ -299,6 +299,6 @@ class TensorMethods(tape.TensorBase):
 
 
 def _takes_a_view(index: Any) -> bool:
-    """Whether indexing gives a view, as in NumPy: with integers, slices, None and ... alone."""
+    """Whether indexing returns a view: as in NumPy, with integers, slices, ``None`` and ``...`` only."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)

@@ -12,11 +12,11 @@ from lucid._checks import dtype_name
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
 
-_SHAPE_IS_SHOWN_FROM = 1000  # elements: from here on the values are abbreviated, and the shape is printed
+_SHAPE_IS_SHOWN_FROM = 1000  # elements from which on the values are abbreviated and the shape is printed
 
 
 def describe(tensor: Tensor, name: str) -> str:
-    """``tensor([...], dtype=..., requires_grad=True)`` as PyTorch prints it; the shape is added to large ones."""
+    """``tensor([...], dtype=..., requires_grad=True)`` as PyTorch prints it; large tensors also show their shape."""
     parts = [_values(tensor.numpy(force=True), len(name) + 1)]
     if tensor.numel() >= _SHAPE_IS_SHOWN_FROM or tensor.numel() == 0:
         parts.append(f"shape={tensor.shape}")

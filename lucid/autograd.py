@@ -1,4 +1,4 @@
-"""Gradients on request: ``grad``, recording on and off, functions with their own derivative, and a check of both."""
+"""Automatic differentiation: ``grad``, ``no_grad`` and its relatives, custom functions, and ``gradcheck``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ is_grad_enabled = _grad_mode.is_recording
 
 
 class _Toggle(_grad_mode.set_recording):
-    """A recording mode that is also a decorator with or without parentheses: ``@no_grad`` and ``@no_grad()``."""
+    """A grad mode that is also a decorator, with or without parentheses: ``@no_grad`` and ``@no_grad()``."""
 
     _value: bool
 
@@ -29,13 +29,13 @@ class _Toggle(_grad_mode.set_recording):
 
 
 class no_grad(_Toggle):
-    """Record nothing: a ``with`` block or a decorator. What is computed inside does not require gradients."""
+    """Context manager and decorator that disables gradients: results computed inside do not require them."""
 
     _value = False
 
 
 class enable_grad(_Toggle):
-    """Record again inside ``no_grad``: a ``with`` block or a decorator."""
+    """Context manager and decorator that enables gradients again inside ``no_grad``."""
 
     _value = True
 
@@ -44,7 +44,7 @@ inference_mode = no_grad
 
 
 class set_grad_enabled(_grad_mode.set_recording):
-    """Recording on or off: at once as a call, until the end of the block with ``with``, and as a decorator."""
+    """Enable or disable gradients: immediately as a function, or as a context manager or decorator."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
@@ -66,7 +66,10 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> None:
-    """Add the gradient of the sum of ``tensors`` to ``.grad`` of their leaves; see ``Tensor.backward``."""
+    """Compute the gradient of the sum of ``tensors`` and add it to ``.grad`` of their leaves.
+
+    See ``Tensor.backward``.
+    """
     roots, cotangents = _roots(tensors, grad_tensors, "backward")
     keep = create_graph if retain_graph is None else retain_graph
     run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
@@ -82,12 +85,17 @@ def grad(
     *,
     materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:
-    """The gradients of the sum of ``outputs`` with respect to ``inputs``; no ``.grad`` changes.
+    """The gradients of the sum of ``outputs`` with respect to ``inputs``. No ``.grad`` changes.
 
-    ``allow_unused`` gives ``None`` for an input that ``outputs`` do not depend on, ``materialize_grads`` zeros.
+    Args:
+        grad_outputs: The gradients with respect to ``outputs``; optional for outputs with a single element.
+        retain_graph: Whether to keep the graph for another backward pass, by default ``create_graph``.
+        create_graph: Whether to record the backward pass, so that it can be differentiated again.
+        allow_unused: Return ``None`` for inputs that ``outputs`` do not depend on, instead of raising.
+        materialize_grads: Return zeros for inputs that ``outputs`` do not depend on.
 
     Raises:
-        RuntimeError: an input does not require gradients or was not used, or the record was freed.
+        RuntimeError: an input does not require gradients or was not used, or the graph was freed.
         ValueError: an entry of ``grad_outputs`` has the wrong shape.
     """
     roots, cotangents = _roots(outputs, grad_outputs, "grad")
@@ -104,7 +112,7 @@ def grad(
             found[i] = tape.wrap(mx.zeros(targets[i].shape, targets[i].dtype))
         elif not allow_unused:
             raise RuntimeError(
-                f"grad: input {i} was not used to compute the outputs; allow_unused=True gives None for it"
+                f"grad: input {i} was not used to compute the outputs; pass allow_unused=True to get None for it"
             )
     return tuple(found)
 
@@ -126,7 +134,7 @@ def _roots(outputs: Any, gradients: Any, where: str) -> tuple[list[Tensor], list
 
 
 class Context:
-    """What ``forward`` hands to ``backward`` in a ``Function``."""
+    """The context of a ``Function``, which ``forward`` passes to ``backward``."""
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
@@ -135,7 +143,7 @@ class Context:
         self._materialize = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for ``backward``, which finds them in ``saved_tensors``."""
+        """Save tensors for ``backward``, where they are in ``saved_tensors``."""
         self._saved = tensors
 
     @property
@@ -143,11 +151,11 @@ class Context:
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Outputs that never require gradients."""
+        """Mark outputs as not differentiable."""
         self._not_differentiable = tensors
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Accepted for PyTorch's sake: a missing gradient always arrives as zeros."""
+        """Accepted for compatibility with PyTorch; missing gradients are always passed to ``backward`` as zeros."""
         self._materialize = value
 
 
@@ -167,7 +175,7 @@ class _FunctionNode(tape.Node):
         grads = list(out) if isinstance(out, tuple | list) else [out]
         if len(grads) != self.count:
             raise RuntimeError(
-                f"{self.name}.backward: wanted one gradient for each of the {self.count} inputs of forward, "
+                f"{self.name}.backward: expected one gradient for each of the {self.count} inputs of forward, "
                 f"got {len(grads)}"
             )
         for i, shape in zip(self.slots, self.shapes, strict=True):
@@ -185,9 +193,9 @@ class _FunctionNode(tape.Node):
 
 
 class Function:
-    """A function with its own derivative, in PyTorch's protocol: subclass it, then call ``apply``.
+    """A custom differentiable function, as in PyTorch: subclass it and call ``apply``.
 
-    ::
+    Example::
 
         class Cube(lucid.autograd.Function):
             @staticmethod
@@ -202,8 +210,8 @@ class Function:
 
         y = Cube.apply(x)
 
-    ``backward`` returns one gradient for each argument of ``forward`` (``None`` where there is none). Written with
-    lucid operations it can be differentiated again.
+    ``backward`` returns one gradient for each argument of ``forward``, or ``None``. If it uses Lucid operations, it can
+    be differentiated again.
     """
 
     @staticmethod
@@ -216,7 +224,7 @@ class Function:
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Call ``forward`` and record that ``backward`` is its derivative."""
+        """Call ``forward``, and record ``backward`` as its derivative."""
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         context = Context(needs)
         setup = getattr(cls, "setup_context", None)
@@ -235,7 +243,7 @@ class Function:
                 tape.wrap(o.mlx, node if o.is_floating_point() and id(o) not in constant else None, i)
                 for i, o in enumerate(outputs)
             ]
-            # A saved output is replaced by its recorded twin, so that a second derivative sees where it came from.
+            # Replace saved outputs by the recorded tensors, so that second derivatives flow through them.
             twins = {id(o): w for o, w in zip(outputs, wrapped, strict=True)}
             given = {id(a) for a in args}
             context._saved = tuple(s if id(s) in given else twins.get(id(s), s) for s in context._saved)
@@ -252,14 +260,20 @@ def gradcheck(
     rtol: float = 1e-2,
     raise_exception: bool = True,
 ) -> bool:
-    """Whether the gradients of ``func`` agree with central differences of its values.
+    """Whether the gradients of ``func`` agree with central differences.
 
-    Every element of every floating-point input that requires gradients is moved by ``eps``. The step and the
-    tolerances suit float32, which is all a GPU has; they are wider than PyTorch's, which are for float64.
+    Perturbs every element of every input that requires gradients. The defaults are for float32, the widest dtype on
+    GPUs, and therefore larger than PyTorch's, which are for float64.
+
+    Args:
+        eps: The step of the differences.
+        atol: The absolute tolerance.
+        rtol: The relative tolerance.
+        raise_exception: Whether to raise instead of returning False.
 
     Raises:
         ValueError: no input requires gradients.
-        RuntimeError: a gradient disagrees (with ``raise_exception``); the message names the input and the element.
+        RuntimeError: a gradient differs and ``raise_exception`` is true; the message names the input and the element.
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
@@ -296,14 +310,14 @@ def gradcheck(
                 if raise_exception:
                     raise RuntimeError(
                         f"gradcheck: input {slot}, element {index}: the gradient is {ours:.6g}, "
-                        f"central differences give {numeric:.6g}"
+                        f"but central differences give {numeric:.6g}"
                     )
                 return False
     return True
 
 
 def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], **kwargs: Any) -> bool:
-    """``gradcheck`` of the gradient of ``func``: whether its second derivatives are right."""
+    """Whether the second derivatives of ``func`` agree with central differences of its gradient."""
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     shapes = [o.shape for o in _floating_outputs(func(*args))]

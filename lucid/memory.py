@@ -1,56 +1,54 @@
-"""Memory that MLX holds, in bytes: what is in use, the peak, and the cache of freed buffers it keeps for reuse.
+"""MLX's memory usage in bytes: in use, at the peak, and in the cache of freed buffers.
 
-- ``active()``: the buffers of arrays that live, and of those that running work still needs. What a model, its
-  gradients and its optimizer take is what this shows between steps.
-- ``peak()``: the most that ``active()`` has been. It decides whether a batch fits. MLX asks for memory ahead of the
-  work that frees it, up to a hundred operations on the CPU, so it is somewhat above what the arithmetic needs.
-- ``cache()``: buffers that nothing uses and that MLX did not give back, because the next step asks for the same sizes.
+- ``active()``: buffers of live arrays and of running work. Between steps, this is what the model, its gradients and its
+  optimizer state take.
+- ``peak()``: the maximum of ``active()``, which decides whether a batch fits. MLX allocates memory ahead of the work
+  that frees it, up to a hundred operations on the CPU, so the peak is somewhat above what the computation needs.
+- ``cache()``: unused buffers that MLX keeps, because the next step needs the same sizes.
 
-What the system shows is more than ``active()``. In Activity Monitor (macOS) the Memory column and Real Memory of the
-Python process count the cache as well as what is in use: ``active() + cache()``, and what Python and the libraries
-take besides. So they stay near their highest value after a step, and fall after ``clear_cache()``, or with a
-``cache_limit()``. Memory is unified: what the GPU uses is in the same number, there is no second one for it. On Linux
-the same holds for RES in ``top`` when the CPU computes; with CUDA ``nvidia-smi`` shows it.
+The system reports more than ``active()``. On macOS, Memory and Real Memory in Activity Monitor include the cache and
+what Python and its libraries take. They therefore stay near their maximum after a step, and drop after
+``clear_cache()`` or with a ``cache_limit()``. Memory is unified, so they include what the GPU uses. On Linux, the same
+holds for RES in ``top`` when computing on the CPU; with CUDA, see ``nvidia-smi``.
 
-``limit()`` is no wall: beyond it MLX waits and empties its cache, and then asks for more all the same. On macOS it is
-1.5 times the working set that Metal recommends. A wired limit is another thing: so many bytes stay resident and are
-never swapped, at the cost of all other programs. ``mlx.core.set_wired_limit`` sets it (macOS 15, 0 unless set), up to
-the system's own, ``sysctl iogpu.wired_limit_mb``; it serves models that nearly fill the memory.
+``limit()`` is a soft limit: beyond it, MLX waits for running work and clears its cache, and then allocates anyway. On
+macOS it is 1.5 times Metal's recommended working set size. The wired limit is different: that much memory stays
+resident and is never swapped, at the expense of other programs. ``mlx.core.set_wired_limit`` sets it (macOS 15, 0 by
+default) up to the system's limit, ``sysctl iogpu.wired_limit_mb``, for models that nearly fill the memory.
 """
 
 import mlx.core as mx
 
 
 def active() -> int:
-    """Bytes that live arrays occupy now, without the cache."""
+    """Bytes that live arrays use now, without the cache."""
     return mx.get_active_memory()
 
 
 def peak() -> int:
-    """Most bytes in use at once since the start or the last ``reset()``."""
+    """The maximum of ``active()`` since the start or the last ``reset()``."""
     return mx.get_peak_memory()
 
 
 def cache() -> int:
-    """Bytes of freed buffers that are kept for reuse."""
+    """Bytes of freed buffers that MLX keeps for reuse."""
     return mx.get_cache_memory()
 
 
 def reset() -> None:
-    """Forget the peak, to measure the next stretch by itself."""
+    """Reset the peak, to measure from here on."""
     mx.reset_peak_memory()
 
 
 def clear_cache() -> None:
-    """Give the freed buffers back to the system."""
+    """Return the freed buffers to the system."""
     mx.clear_cache()
 
 
 def limit(max_bytes: int | None = None) -> int:
-    """The memory limit in force before the call; with ``max_bytes``, the new one is set.
+    """The memory limit; with ``max_bytes``, set a new limit and return the previous one.
 
-    It guides the evaluation of a graph: above it MLX waits for running work and empties its cache before it asks for
-    more.
+    Above the limit, MLX waits for running work and clears its cache before it allocates more.
 
     Raises:
         ValueError: ``max_bytes`` is negative.
@@ -61,9 +59,9 @@ def limit(max_bytes: int | None = None) -> int:
 
 
 def cache_limit(max_bytes: int) -> int:
-    """Keep at most ``max_bytes`` of freed buffers (0 keeps none); the former limit.
+    """Keep at most ``max_bytes`` of freed buffers (0 for none), and return the previous limit.
 
-    Where there is only a CPU, ``import lucid`` sets it to a quarter of ``limit()``, unless it was set before.
+    On machines without a GPU, ``import lucid`` sets it to a quarter of ``limit()``, unless it was set before.
 
     Raises:
         ValueError: ``max_bytes`` is negative.

@@ -1,7 +1,7 @@
-"""Random tensors and the one random key of the library.
+"""Random tensors, and the global random state of the library.
 
-The state is an MLX key, split at every draw. Layers that need randomness take ``key()`` once per call and hand it to a
-pure operation, which the backward pass can then run again with the same outcome.
+The state is an MLX key that is split at every draw. Layers that need randomness call ``key()`` once and pass the key to
+a pure operation, so that the backward pass can run it again with the same result.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Shape = int | Sequence[int]
 
 
 class _State:
-    """The key of the next draw. ``_array`` so that an optimizer step can schedule its evaluation like a tensor's."""
+    """The key of the next draw, in ``_array`` so that an optimizer step can evaluate it like a tensor."""
 
     __slots__ = ("__weakref__", "_array", "seed")
 
     def __init__(self) -> None:
         self.seed = time.time_ns() & 0xFFFFFFFF
-        self._array: mx.array | None = None  # made on first use: importing must not touch the device
+        self._array: mx.array | None = None  # created on first use: importing must not touch the device
 
 
 _state = _State()
 
 
 def manual_seed(seed: int) -> None:
-    """Start the sequence of random numbers anew; equal seeds give equal numbers on one backend.
+    """Seed the random number generator. Equal seeds give equal numbers on the same backend.
 
     Raises:
         TypeError: ``seed`` is not an integer.
@@ -47,18 +47,18 @@ def manual_seed(seed: int) -> None:
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
     if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"manual_seed: seed must lie in [-2**63, 2**64), got {seed}")
+        raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
     _state.seed = seed
     _state._array = mx.random.key(seed % 2**64)
 
 
 def initial_seed() -> int:
-    """The seed that the sequence was started with."""
+    """The seed that the generator was last seeded with."""
     return _state.seed
 
 
 def key() -> mx.array:
-    """A fresh key; the state moves on. Two calls never return the same key."""
+    """A new key, which advances the state. No two calls return the same key."""
     pair = mx.random.split(_current())
     _state._array = pair[0]
     _deferred.track(_state)
@@ -66,21 +66,21 @@ def key() -> mx.array:
 
 
 def get_state() -> Tensor:
-    """The state of the generator, a uint32 tensor of 2 elements."""
+    """The state of the generator, a uint32 tensor with 2 elements."""
     return tape.wrap(_current())
 
 
 def set_state(state: TensorLike) -> None:
-    """Continue from a state that ``get_state`` returned."""
+    """Restore a state that ``get_state`` returned."""
     array = as_array(state)
     if array.shape != (2,):
-        raise ValueError(f"set_state: wanted the 2 elements of get_state(), got shape {array.shape}")
+        raise ValueError(f"set_state: expected the 2 elements of get_state(), got shape {array.shape}")
     _state._array = array.astype(mx.uint32)
 
 
 @contextmanager
 def fork(state: TensorLike | None = None) -> Iterator[None]:
-    """Draw inside the block without moving the state outside; start from ``state`` when it is given."""
+    """Restore the random state at the end of the block, which starts from ``state`` if it is given."""
     before = _current()
     if state is not None:
         set_state(state)
@@ -109,19 +109,19 @@ def _finish(array: mx.array, requires_grad: bool) -> Tensor:
 
 
 def randn(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers of the given shape."""
+    """Samples of the standard normal distribution in the given shape."""
     array = mx.random.normal(_checks.shape("randn", size), _float(dtype, "randn"), key=key())
     return _finish(array, requires_grad)
 
 
 def rand(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1) of the given shape."""
+    """Uniform samples from [0, 1) in the given shape."""
     array = mx.random.uniform(shape=_checks.shape("rand", size), dtype=_float(dtype, "rand"), key=key())
     return _finish(array, requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = None, device: object = None) -> Tensor:
-    """Integers in [low, high) of shape ``size``; ``randint(high, size)`` starts at 0.
+    """Uniform random integers from [low, high) in shape ``size``; ``randint(high, size)`` starts at 0.
 
     Raises:
         ValueError: the interval is empty.
@@ -129,19 +129,19 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = Non
     if size is None:
         low, high, size = 0, low, high
     if size is None:
-        raise TypeError("randint: wanted randint(high, size) or randint(low, high, size)")
+        raise TypeError("randint: expected randint(high, size) or randint(low, high, size)")
     low, high = _checks.integer("randint", "low", low), _checks.integer("randint", "high", high)
     if low >= high:
-        raise ValueError(f"randint: wanted low < high, got [{low}, {high})")
+        raise ValueError(f"randint: low must be less than high, got [{low}, {high})")
     if low < -(2**63) or high > 2**63:
-        raise ValueError(f"randint: wanted an interval within int64, got [{low}, {high})")
+        raise ValueError(f"randint: the interval must be within int64, got [{low}, {high})")
     found = mx.int64 if dtype is None else as_dtype(dtype)
     return tape.wrap((_below(high - low, _checks.shape("randint", (size,))) + low).astype(found))
 
 
 def _below(count: int, shape: tuple[int, ...]) -> mx.array:
-    """Integers (int64) in [0, count)."""
-    if count <= 2**24:  # MLX rounds float32 numbers, which would leave out integers beyond
+    """Uniform random integers (int64) from [0, count)."""
+    if count <= 2**24:  # beyond, MLX would skip integers, because it rounds float32 numbers
         return mx.random.randint(0, count, shape, key=key()).astype(mx.int64)
     words = mx.random.randint(0, 2**16, (4, *shape), key=key()).astype(mx.uint64)
     bits = words[0] + words[1] * 2**16 + words[2] * 2**32 + words[3] * mx.array(2**48, mx.uint64)
@@ -149,14 +149,14 @@ def _below(count: int, shape: tuple[int, ...]) -> mx.array:
 
 
 def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None) -> Tensor:
-    """Normal numbers with a mean and a standard deviation, numbers or tensors; ``size`` is needed for two numbers."""
+    """Samples of normal distributions with the given means and standard deviations, broadcast to ``size`` if given."""
     m, s = as_array(mean), as_array(std)
     if isinstance(std, int | float):
         _checks.number("normal", "std", std, 0.0)
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
     shape = common if size is None else _checks.shape("normal", (size,))
     if _checks.broadcast_shapes("normal", shape, common) != shape:
-        raise ValueError(f"normal: mean and std of shape {common} do not fit size {shape}")
+        raise ValueError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
     found = _float(dtype, "normal")
     return tape.wrap(mx.random.normal(shape, found, key=key()) * s.astype(found) + m.astype(found))
 
@@ -164,21 +164,21 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = N
 def uniform(
     low: float = 0.0, high: float = 1.0, size: Shape = (), *, dtype: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform numbers in [low, high).
+    """Uniform samples from [low, high) in shape ``size``.
 
     Raises:
-        ValueError: ``low`` is above ``high``.
+        ValueError: ``low`` exceeds ``high``.
     """
     if low > high:
-        raise ValueError(f"uniform: wanted low <= high, got [{low}, {high})")
+        raise ValueError(f"uniform: low must not exceed high, got [{low}, {high})")
     shape = _checks.shape("uniform", (size,))
     return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
 
 
 def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = None) -> Tensor:
-    """Zeros and ones: one with the probability that stands in ``input`` (or ``p`` everywhere, in its shape).
+    """Zeros and ones in the shape of ``input``, which holds the probability of each one; ``p`` overrides it.
 
-    ``bernoulli(0.3, size=(2, 3))`` takes one number and a shape.
+    ``bernoulli(0.3, size=(2, 3))`` takes a number and a shape.
     """
     for name, value in (("input", input), ("p", p)):
         if value is not None and isinstance(value, int | float) and (p is None or name == "p"):
@@ -190,40 +190,41 @@ def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = No
 
 
 def permutation(n: int | TensorLike) -> Tensor:
-    """The integers 0 .. n-1 in random order; a tensor has its first dimension shuffled."""
+    """A random permutation of the integers 0 .. n-1, or of the first dimension of a tensor."""
     if isinstance(n, int):
         return randperm(n)
     array = as_array(n)
     if array.ndim == 0:
-        raise ValueError(
-            "permutation: a tensor without dimensions cannot be shuffled; wanted an integer or more of them"
-        )
+        raise ValueError("permutation: a 0-d tensor cannot be shuffled; expected an integer or at least 1 dimension")
     return tape.wrap(mx.random.permutation(array, key=key()))
 
 
 def randperm(n: int, *, dtype: object = None) -> Tensor:
-    """The integers 0 .. n-1 in random order."""
+    """A random permutation of the integers 0 .. n-1."""
     count = _checks.integer("randperm", "n", n, 0)
     found = mx.int64 if dtype is None else as_dtype(dtype)
     return tape.wrap(mx.random.permutation(count, key=key()).astype(found))
 
 
 def randn_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers in the shape and dtype of ``input``."""
+    """Samples of the standard normal distribution in the shape and dtype of ``input``."""
     array = as_array(input)
     return randn(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
 
 
 def rand_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    """Uniform numbers in [0, 1) in the shape and dtype of ``input``."""
+    """Uniform samples from [0, 1) in the shape and dtype of ``input``."""
     array = as_array(input)
     return rand(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
 
 
 def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
-    """Indices drawn with the (unnormalized) probabilities along the last dimension.
+    """Indices sampled with the (unnormalized) probabilities along the last dimension of ``input``.
 
-    Shapes: input (..., K), out (..., num_samples).
+    Shapes: input (K,) or (N, K); out (num_samples,) or (N, num_samples).
+
+    Raises:
+        ValueError: without replacement, ``num_samples`` exceeds K.
     """
     logits = mx.log(as_array(input).astype(mx.float32))
     _checks.rank("multinomial", "input", logits.shape, (1, 2), "(..., K)")

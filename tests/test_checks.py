@@ -23,7 +23,7 @@ def test_pair_from_one_and_from_two():
     assert checks.pair("f", "k", 3) == (3, 3)
     assert checks.pair("f", "k", [1, 2], minimum=1) == (1, 2)
     assert checks.tuple_of("f", "k", (1, 2, 3), 3) == (1, 2, 3)
-    with refused(ValueError, r"f: k must be one integer or 2 of them, got \(1, 2, 3\)"):
+    with refused(ValueError, r"f: k must be an integer or a tuple of 2, got \(1, 2, 3\)"):
         checks.pair("f", "k", (1, 2, 3))
     with refused(ValueError, r"f: k must be at least 1, got -2"):
         checks.pair("f", "k", (1, -2), minimum=1)
@@ -62,7 +62,7 @@ def test_dims_count_from_both_ends():
     for error in (IndexError, ValueError):
         with refused(error, r"softmax: dim must be in \[-3, 2\] for 3 dimensions, got 3"):
             checks.dim("softmax", 3, 3)
-    with refused(ValueError, r"sum: dim names a dimension twice, got \(0, -2\) for 2 dimensions"):
+    with refused(ValueError, r"sum: dim contains a dimension twice, got \(0, -2\) for 2 dimensions"):
         checks.dims("sum", (0, -2), 2)
 
 
@@ -118,6 +118,6 @@ def test_broadcast_shapes_like_numpy(shapes):
 @pytest.mark.parametrize("shapes", [[(2,), (3,)], [(0,), (2,)], [(2, 3), (3, 2)]])
 def test_shapes_that_do_not_broadcast_are_listed(shapes):
     with pytest.raises(
-        ValueError, match=r"^add: shapes \(.*\) and \(.*\) cannot be broadcast together: \d meets \d in dim \d$"
+        ValueError, match=r"^add: shapes \(.*\) and \(.*\) cannot be broadcast together: \d and \d in dim \d$"
     ):
         checks.broadcast_shapes("add", *shapes)

@@ -58,8 +58,8 @@ def test_as_tensor_keeps_tensors():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: lucid.arange(0, 5, -1), ValueError, "a step of -1 does not lead from 0 to 5"),
-        (lambda: lucid.arange(0, 5, 0), ValueError, "a step of 0"),
+        (lambda: lucid.arange(0, 5, -1), ValueError, "step -1 does not lead from 0 to 5"),
+        (lambda: lucid.arange(0, 5, 0), ValueError, "step 0 does not lead"),
         (lambda: lucid.eye(-1), ValueError, "eye: n must be at least 0, got -1"),
         (lambda: lucid.eye(2, 0.5), TypeError, "eye: m must be an integer, got 0.5"),
         (lambda: lucid.arange("a"), TypeError, "arange: end must be a number, got 'a'"),
@@ -73,11 +73,11 @@ def test_as_tensor_keeps_tensors():
         (
             lambda: lucid.full((2,), [[1], [2]]),
             ValueError,
-            r"full: a fill_value of shape \(2, 1\) does not fit size \(2,\)",
+            r"full: fill_value of shape \(2, 1\) cannot be broadcast to size \(2,\)",
         ),
         (lambda: lucid.full_like(lucid.ones(2), [1, 2, 3]), ValueError, "full_like: shapes"),
         (lambda: lucid.tensor(2**70), ValueError, f"tensor: {2**70} does not fit in 64 bits"),
-        (lambda: lucid.from_numpy([1]), TypeError, "wanted a NumPy array, got list"),
+        (lambda: lucid.from_numpy([1]), TypeError, "from_numpy: expected a NumPy array, got list"),
         (lambda: lucid.zeros(2, dtype="float31"), TypeError, "dtype must be one of"),
         (lambda: lucid.linspace(0, 1, -1), ValueError, "linspace: steps must be at least 0, got -1"),
     ],

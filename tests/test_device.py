@@ -88,7 +88,7 @@ def test_device_without_a_name_tells_and_changes_nothing(fake):
 def test_a_gpu_of_another_maker_is_not_here(fake):
     assert [is_available(name) for name in ("cpu", "gpu", "metal", "mps", "cuda")] == [True, True, True, True, False]
     with pytest.raises(
-        RuntimeError, match=r"lucid\.device: 'cuda' is not available here \(here are 'cpu' and 'gpu' \(m"
+        RuntimeError, match=r"lucid\.device: 'cuda' is not available here; available devices are 'cpu' and 'gpu' \(m"
     ):
         device("cuda:0")
     assert backend() == "metal"
@@ -107,7 +107,7 @@ def test_a_missing_gpu_is_named():
     assert (gpu_backend(), backend(), is_available()) == (None, "cpu", False)
     for name in ("gpu", "metal", "cuda"):
         with pytest.raises(
-            RuntimeError, match=rf"lucid\.device: '{name}' is not available here \(here is 'cpu' only\)"
+            RuntimeError, match=rf"lucid\.device: '{name}' is not available here; the only device is 'cpu'"
         ):
             device(name)
     with pytest.raises(RuntimeError, match=r"Tensor\.to: 'gpu' is not available here"):
@@ -171,7 +171,7 @@ def test_openblas_stays_out_when_turned_off_or_too_late():
 def test_an_openblas_that_does_not_exist_is_named():
     result = run_python(TELL, LUCID_OPENBLAS="/nowhere/libopenblas.so")
     assert result.returncode == 1
-    assert "ImportError: lucid: LUCID_OPENBLAS names '/nowhere/libopenblas.so', which cannot be loaded" in result.stderr
+    assert "ImportError: lucid: LUCID_OPENBLAS is '/nowhere/libopenblas.so', which cannot be loaded" in result.stderr
 
 
 @linux_only

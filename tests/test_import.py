@@ -45,7 +45,7 @@ def broken_mlx(folder, error):
         ("libmlx.so: cannot open shared object file: No such file or directory", "MLX is installed without a backend"),
         (
             "libcuda.so.1: cannot open shared object file: No such file or directory",
-            "MLX's backend does not load: libcuda",
+            "MLX's backend failed to load: libcuda",
         ),
     ],
 )
@@ -62,4 +62,5 @@ def test_missing_mlx_is_named(tmp_path):
     # -I -S: no site-packages, so no MLX.
     result = run_python("import lucid._device", "-I", "-S")
     assert result.returncode == 1
-    assert "ImportError: lucid needs MLX, which is not installed: pip install lucid-mlx brings it." in result.stderr
+    wanted = "ImportError: lucid requires MLX, which is not installed. Install it with pip install lucid-mlx."
+    assert wanted in result.stderr

@@ -178,10 +178,10 @@ def test_also_when_the_model_fails():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ValueError, "summary: give input_size, the shape of the input, or input_data"),
-        ({"input_size": (1, 4), "input_data": np.zeros((1, 4))}, ValueError, "summary: give input_size"),
+        ({}, ValueError, "summary: pass input_size, the shape of the input, or input_data, but not both"),
+        ({"input_size": (1, 4), "input_data": np.zeros((1, 4))}, ValueError, "summary: pass input_size"),
         ({"input_size": (1, -4)}, ValueError, "summary: input_size must be at least 0, got -4"),
-        ({"input_size": (1, 4), "dtypes": ["half", "half"]}, ValueError, "one dtype for each of 1 inputs, got 2"),
+        ({"input_size": (1, 4), "dtypes": ["half", "half"]}, ValueError, "one dtype for each of the 1 inputs, got 2"),
         ({"input_size": 4}, TypeError, r"input_size must be a shape such as \(1, 3, 224, 224\), or several, got 4"),
         ({"input_size": "1x4"}, TypeError, "input_size must be a shape such as .*, got '1x4'"),
         ({"input_size": (1, 4), "depth": -1}, ValueError, "summary: depth must be at least 0, got -1"),

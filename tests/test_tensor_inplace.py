@@ -64,7 +64,7 @@ def test_writing_that_would_corrupt_the_record_is_refused():
 
 def test_writing_cannot_change_the_shape():
     t = lucid.zeros(3)
-    with pytest.raises(ValueError, match=r"\+=: a tensor of shape \(3,\) cannot hold a result of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"\+=: cannot write a result of shape \(2, 3\) to a tensor of shape \(3,\)"):
         t += lucid.ones(2, 3)
 
 

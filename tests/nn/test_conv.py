@@ -74,12 +74,12 @@ def test_other_paddings_add_no_work_of_their_own():
         (
             lambda: nn.Conv1d(3, 8, (3, 3)),
             ValueError,
-            "Conv1d: kernel_size must be one integer or 1 of them, got (3, 3)",
+            "Conv1d: kernel_size must be an integer or a tuple of 1, got (3, 3)",
         ),
         (
             lambda: nn.Conv2d(3, 8, (3, 3, 3)),
             ValueError,
-            "Conv2d: kernel_size must be one integer or 2 of them, got (3, 3, 3)",
+            "Conv2d: kernel_size must be an integer or a tuple of 2, got (3, 3, 3)",
         ),
         (lambda: nn.Conv2d(3, 8, "3"), TypeError, "Conv2d: kernel_size must be an integer, got '3'"),
         (lambda: nn.Conv2d(3, 8, 3, stride=0), ValueError, "Conv2d: stride must be at least 1, got 0"),

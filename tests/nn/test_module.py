@@ -229,7 +229,7 @@ class WithMethod(nn.Module):
         (lambda m: m.get_buffer("scale"), AttributeError, "get_buffer: there is no buffer 'scale'"),
         (lambda m: m.to(lucid.int32), TypeError, "to: a module can be in a floating-point dtype only, got int32"),
         (lambda m: m.to("nowhere"), TypeError, "dtype must be one of .* got 'nowhere'"),
-        (lambda m: m.to(3), TypeError, "to: wanted a dtype, a device or a tensor, got int"),
+        (lambda m: m.to(3), TypeError, "to: expected a dtype, a device or a tensor, got int"),
     ],
 )
 def test_misuse_is_refused_in_our_words(use, error, message):

@@ -37,6 +37,6 @@ def test_a_frozen_parameter_and_an_empty_one():
 
 
 def test_integers_have_no_gradient():
-    with pytest.raises(RuntimeError, match="only floating-point tensors have gradients, this one is int64"):
+    with pytest.raises(RuntimeError, match="only floating-point tensors can require gradients, got int64"):
         nn.Parameter([1, 2])
     assert nn.Parameter([1, 2], requires_grad=False).dtype == lucid.int64

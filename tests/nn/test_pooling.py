@@ -44,7 +44,7 @@ def test_channels_last_is_the_same_with_other_axes(build):
     ("use", "error", "message"),
     [
         (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: kernel_size must be at least 1, got 0"),
-        (lambda: nn.AvgPool2d((1, 2, 3)), ValueError, "AvgPool2d: kernel_size must be one integer or 2 of them"),
+        (lambda: nn.AvgPool2d((1, 2, 3)), ValueError, "AvgPool2d: kernel_size must be an integer or a tuple of 2"),
         (lambda: nn.MaxPool2d(2, "a"), TypeError, "MaxPool2d: stride must be an integer, got 'a'"),
         (lambda: nn.MaxPool2d(2, data_format="x"), ValueError, "MaxPool2d: data_format must be 'channels_first' or"),
         (

@@ -120,7 +120,7 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), stride=(1, 2, 3)),
             ValueError,
-            "conv2d: stride must be one integer or 2 of them",
+            "conv2d: stride must be an integer or a tuple of 2",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), dilation=1.5),

@@ -71,7 +71,7 @@ def test_half_precision_is_summed_in_float32():
     ("use", "error", "message"),
     [
         (lambda x: x.sum(2), IndexError, r"sum: dim must be in \[-2, 1\] for 2 dimensions, got 2"),
-        (lambda x: x.sum((0, 0)), ValueError, r"sum: dim names a dimension twice, got \(0, 0\) for 2 dimensions"),
+        (lambda x: x.sum((0, 0)), ValueError, r"sum: dim contains a dimension twice, got \(0, 0\) for 2 dimensions"),
         (lambda x: x.sum(0.5), TypeError, "sum: dim must be an integer, got 0.5"),
         (lambda x: x.mean(-3), ValueError, r"mean: dim must be in \[-2, 1\]"),
         (lambda x: x.argmax(5), IndexError, r"argmax: dim must be in \[-2, 1\]"),

@@ -44,7 +44,7 @@ def image(*shape):
             "interpolate: pass size or scale_factor, not both",
         ),
         (lambda: F.interpolate(image(), 0), ValueError, "interpolate: size must be at least 1, got 0"),
-        (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be one integer or 2 of them"),
+        (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be an integer or a tuple of 2"),
         (lambda: F.interpolate(image(), 2.5), TypeError, "interpolate: size must be an integer, got 2.5"),
         (
             lambda: F.interpolate(image(), scale_factor=(1, 2, 3)),

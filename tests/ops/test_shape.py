@@ -82,13 +82,13 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
             ValueError,
             r"broadcast_tensors: shapes \(2, 3\) and \(2,\)",
         ),
-        (lambda x: x.flip(0, 0), ValueError, r"flip: dims names a dimension twice"),
+        (lambda x: x.flip(0, 0), ValueError, r"flip: dims contains a dimension twice"),
         (
             lambda x: lucid.ones(2).fliplr(),
             ValueError,
             r"fliplr: input must have at least 2 dimensions, got shape \(2,\)",
         ),
-        (lambda x: x.rot90(1, (0, 0)), ValueError, r"rot90: dims names a dimension twice, got \(0, 0\)"),
+        (lambda x: x.rot90(1, (0, 0)), ValueError, r"rot90: dims contains a dimension twice, got \(0, 0\)"),
         (lambda x: x.rot90(1, (0,)), ValueError, r"rot90: dims must be two different dimensions, got \(0,\)"),
         (lambda x: x.roll((1, 2)), ValueError, r"roll: without dims, shifts must be a single number, got \(1, 2\)"),
         (
