@@ -39,10 +39,9 @@ from use_device import use_device
 from lucid import _device
 from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
-from lucid.kernels import launch, tuning
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.split import Split
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.tiling import Tiling
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 
@@ -360,7 +359,7 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
     geometry = Geometry(size, (case.kernel, case.kernel), (1, 1), ((pad, pad), (pad, pad)), (1, 1))
     launcher = launch.Launcher(backend)
 
-    def prepare(cut: Split) -> Callable[[int], Callable[[], None]]:
+    def prepare(cut: Tiling) -> Callable[[int], Callable[[], None]]:
         def graph(calls: int) -> Callable[[], None]:
             value = x
             for _ in range(calls):
@@ -370,11 +369,11 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
         return graph
 
     shape = (case.images, case.channels, case.height, case.width)
-    usual, *others = tuning.candidates(shape)
+    usual, *others = tiling.candidates(shape)
     first = interleaved_medians({cut: prepare(cut) for cut in (usual, *others)}, 0, case.most_calls)
     finalists = dict.fromkeys([usual, *sorted(first, key=first.__getitem__)[:FINALISTS]])
     final = interleaved_medians({cut: prepare(cut) for cut in finalists}, seconds, case.most_calls)
-    best, after = tuning.tune(backend, x.dtype, (case.kernel, case.kernel), shape, lambda cut: final.get(cut, math.inf))
+    best, after = tiling.tune(backend, x.dtype, (case.kernel, case.kernel), shape, lambda cut: final.get(cut, math.inf))
     return {
         "shape": case.shape,
         "dtype": case.dtype,
@@ -407,7 +406,7 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
             f"{after['seconds'] * 1e3:9.3f} ms   {change}",
             flush=True,
         )
-    print(f"Stored in {tuning.save()}. Results do not change, bit for bit; LUCID_TUNING=off leaves the file alone.")
+    print(f"Stored in {tiling.save()}. Results do not change, bit for bit; LUCID_TUNING=off leaves the file alone.")
     return {"machine": machine, "tuning": lines}, 0
 
 

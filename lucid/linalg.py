@@ -13,7 +13,7 @@ from lucid.tape import op
 Dims = int | tuple[int, ...] | list[int] | None
 
 
-@op
+@op(autocast="float32")
 def vector_norm(
     x: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 ) -> mx.array:
@@ -37,7 +37,7 @@ def _order_number(where: str, ord: Any) -> float:
     return float(ord)
 
 
-@op
+@op(autocast="float32")
 def matrix_norm(
     x: TensorLike, ord: float | str = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> mx.array:
@@ -116,7 +116,7 @@ def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
     return mx.where(none, 0, mx.square(change) / mx.where(none, 1, by))
 
 
-@op
+@op(autocast="float32")
 def norm(
     x: TensorLike, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 ) -> mx.array:

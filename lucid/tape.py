@@ -11,11 +11,19 @@ among the arguments, calls the body, wraps the result, and attaches a ``Node`` t
 
 A ``Node`` holds the body, its arguments and its *edges*: for each input that needs a gradient, the leaf tensor or the
 node it came from. The backward pass (``lucid/_backward.py``) visits each node once, newest first, and takes ``mx.vjp``
-of its body. Operations therefore need no derivative of their own (kernels declare one, see ``pullback``), but two
-rules follow:
+of its body. Operations therefore need no derivative of their own, but two rules follow:
 
 * Bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed).
 * Arrays are rebound and never changed in place, because the graph holds them.
+
+An operation whose ``mx.vjp`` would cost more than the mathematics does declares its gradient where it is defined::
+
+    @op(vjp=_gelu_vjp)               # _gelu_vjp(cotangent, x, approximate) returns (gradient of x,)
+    def gelu(x, approximate="none"): ...
+
+The backward pass calls that function directly, not inside ``mx.vjp``, where MLX would fuse nothing. MLX can still
+differentiate the body, as it does for checkpoints and compiled functions: the kernels that a body calls carry the same
+gradient through ``lucid.kernels.custom_vjp``. A test compares every declared gradient with the plain formula.
 
 With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
 """
@@ -23,15 +31,16 @@ With ``create_graph=True`` the pullbacks are recorded as operations too, so grad
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, overload
 
 import mlx.core as mx
 
-from lucid._grad_mode import F, mode
-from lucid._precision import autocast_body, autocast_state
+from lucid._grad_mode import mode
+from lucid._precision import Policy, autocast_body, autocast_state
 
 if TYPE_CHECKING:
     from lucid import _views
@@ -63,6 +72,7 @@ class Node:
 
     __slots__ = (
         "__weakref__", "args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial",
+        "vjp",
     )  # fmt: skip
 
     def __init__(self, name: str, edges: list[Edge], outputs: list[tuple[tuple[int, ...], mx.Dtype]]) -> None:
@@ -76,6 +86,7 @@ class Node:
         self.args: tuple[Any, ...] | None = None
         self.kwargs: dict[str, Any] | None = None
         self.places: list[_Place] | None = None
+        self.vjp: _DeclaredVJP | None = None
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         """Gradients of the inputs that have an edge, given the cotangents of all outputs."""
@@ -109,7 +120,15 @@ class Node:
             # All outputs are empty, so the gradients are zero. MLX's CPU backend leaves some empty sums unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
+        vjp = self.vjp
+
         def pull(*values: mx.array) -> Any:
+            if vjp is not None:
+                new_args, new_kwargs = _substitute(args, kwargs, places, values[count:])
+                gradients = vjp.function(values[0], *new_args, **new_kwargs)
+                if gradients is not None:
+                    found = (gradients[vjp.position(place)] for place in places)
+                    return tuple(g.astype(value.dtype) for g, value in zip(found, values[count:], strict=True))
             return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
 
         sent = [cotangents[i] for i in floating]
@@ -117,9 +136,6 @@ class Node:
             # Empty cotangents contribute nothing, and MLX's sums over empty arrays may never return.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
-            own = getattr(body, "pullback", None)
-            if own is not None and (found := own(sent[0]._array, *args, **kwargs)) is not None:
-                return [wrap(found[place[0]]) for place in places]
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
         inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
@@ -141,13 +157,24 @@ class Node:
 
     def free(self) -> None:
         """Release the arrays, so that their memory can be reused."""
-        self.edges = self.args = self.kwargs = self.body = self.places = None
+        self.edges = self.args = self.kwargs = self.body = self.places = self.vjp = None
 
 
 # Where an input comes from: a leaf tensor, or output number ``index`` of a node.
 Edge = TensorBase | tuple[Node, int]
 # Where an input is in a call: (position or keyword,), followed by the index if it is inside a list or tuple.
 _Place = tuple[int | str] | tuple[int | str, int]
+
+
+class _DeclaredVJP(NamedTuple):
+    """The gradient that an operation declares, and the parameters of its body."""
+
+    function: Callable[..., Sequence[mx.array] | None]
+    parameters: tuple[str, ...]
+
+    def position(self, place: _Place) -> int:
+        """The position of the parameter at ``place`` among the gradients that ``function`` returns."""
+        return place[0] if isinstance(place[0], int) else self.parameters.index(place[0])
 
 
 def next_serial() -> int:
@@ -178,45 +205,83 @@ def edge_of(tensor: TensorBase) -> Edge:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
+class _Lift(Protocol):
+    """What ``op`` does to a body: ``Tensor`` takes the place of ``mx.array`` in the result."""
+
+    @overload
+    def __call__(self, body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
+    @overload
+    def __call__(self, body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
+    @overload
+    def __call__(self, body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
+    @overload
+    def __call__(self, body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
+
+
 @overload
-def op(body: Callable[P, mx.array]) -> Callable[P, Tensor]: ...
+def op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
 @overload
-def op(body: Callable[P, tuple[mx.array, mx.array]]) -> Callable[P, tuple[Tensor, Tensor]]: ...
+def op(body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
 @overload
-def op(body: Callable[P, tuple[mx.array, ...]]) -> Callable[P, tuple[Tensor, ...]]: ...
+def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
 @overload
-def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]]) -> Callable[P, Any]: ...
-def op(body: Callable[..., Any]) -> Callable[..., Any]:
+def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
+@overload
+def op(*, autocast: Policy | None = None, vjp: Callable[..., Sequence[mx.array] | None] | None = None) -> _Lift: ...
+def op(
+    body: Callable[..., Any] | None = None,
+    /,
+    *,
+    autocast: Policy | None = None,
+    vjp: Callable[..., Sequence[mx.array] | None] | None = None,
+) -> Any:
     """Lift a pure function of arrays to tensors.
 
     Any argument may be a tensor, or a list or tuple that contains tensors. The body returns an array or a tuple of
     arrays; the lifted function returns tensors in their place.
+
+    Args:
+        autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
+            Without it the operation follows its inputs.
+        vjp: the gradient, where it is not ``mx.vjp`` of the body. ``vjp(cotangent, *args, **kwargs)`` gets the
+            arguments of the body, which has one output, and returns the gradients of its first parameters in their
+            order, or ``None`` to leave this call to ``mx.vjp``.
     """
+    if body is None:
+        return functools.partial(_lift, autocast=autocast, vjp=vjp)
+    return _lift(body, autocast, vjp)
+
+
+def _lift(
+    body: Callable[..., Any], autocast: Policy | None, vjp: Callable[..., Sequence[mx.array] | None] | None
+) -> Callable[..., Any]:
     name = body.__name__.rstrip("_")
+    declared = None if vjp is None else _DeclaredVJP(vjp, tuple(inspect.signature(body).parameters))
+    if autocast is None:
 
-    @functools.wraps(body)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return apply(body, args, kwargs, name)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return apply(body, args, kwargs, name, declared)
+    else:
 
+        def call(*args: Any, **kwargs: Any) -> Any:
+            dtype = autocast_state.dtype
+            if dtype is None:
+                return apply(body, args, kwargs, name, declared)
+            casting = declared and declared._replace(function=autocast_body(declared.function, autocast, dtype))
+            return apply(autocast_body(body, autocast, dtype), args, kwargs, name, casting)
+
+    functools.update_wrapper(call, body)
+    call.autocast, call.vjp = autocast, vjp  # type: ignore[attr-defined]
     return call
 
 
-def pullback(lifted: Callable[..., Any]) -> Callable[[F], F]:
-    """Declare the gradient of an operation with one output, for backward passes that are not recorded.
-
-    Decorates ``pull(cotangent, *args, **kwargs)``, which takes the arguments of the body. It returns the gradients by
-    position or keyword of the argument, equal to those of ``mx.vjp``, or ``None`` to fall back to ``mx.vjp``. Declare
-    one where it pays: MLX fuses nothing inside ``mx.vjp`` and so keeps every intermediate result.
-    """
-
-    def attach(pull: F) -> F:
-        lifted.__wrapped__.pullback = pull  # type: ignore[attr-defined]
-        return pull
-
-    return attach
-
-
-def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+def apply(
+    body: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    name: str,
+    vjp: _DeclaredVJP | None = None,
+) -> Any:
     """Call ``body`` on arrays in place of the tensors among its arguments, and record it if one requires a gradient."""
     arrays: list[Any] = []
     places: list[_Place] = []
@@ -246,8 +311,6 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
                 unwrapped[key] = value
         kwargs = unwrapped
 
-    if autocast_state.dtype is not None:
-        body = autocast_body(body, name, autocast_state.dtype)
     out = body(*arrays, **kwargs)
 
     if not edges:
@@ -260,7 +323,7 @@ def apply(body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     else:
         node = Node(name, edges, [(a.shape, a.dtype) for a in out])
         result = _wrap_all(out, node)
-    node.body, node.args, node.kwargs, node.places = body, tuple(arrays), kwargs, places
+    node.body, node.args, node.kwargs, node.places, node.vjp = body, tuple(arrays), kwargs, places, vjp
     return result
 
 

@@ -1,29 +1,30 @@
 // Depthwise two-dimensional convolution: output, input gradient, weight gradient.
 //
-// Images are (N, height, width, channels), row-contiguous; taps are the weight as (KH, KW, channels). Neighbouring
-// threads own neighbouring channels, so a simdgroup reads neighbouring bytes, and every thread works for one channel.
-// All sums are float; T is the type of images and taps. Nothing is shared between threads, nothing is atomic.
+// Images are (N, height, width, channels), row-contiguous; the weight is (KH, KW, channels). Each thread computes one
+// channel. Neighbouring threads compute neighbouring channels, so a simdgroup reads neighbouring addresses. All sums
+// are float; T is the type of images and weight. Threads share nothing, and nothing is atomic.
 //
-// The order of every sum is fixed: kernel rows from the top, taps of a row from the left, starting at the bias. Outputs
-// and input gradients are therefore bit for bit the same for every S, every cut into rows, and for the rolling and the
-// general function.
+// The order of every sum is fixed: kernel rows from the top, kernel columns from the left, starting with the bias.
+// Outputs and input gradients are therefore bitwise equal for every S, every division into chunks, and for the rolling
+// and the general functions.
 //
-// The text is the header of a kernel that mx.fast.metal_kernel generates; the kernel is one call of a function below.
-// Pointer types are template parameters because MLX puts inputs of fewer than 8 elements into the address space
-// `constant` and all others into `device`. `cut` is such a short input:
+// This file is the header of the kernels that mx.fast.metal_kernel generates; each kernel is one call of a function
+// below. Pointer types are template parameters because MLX passes inputs of fewer than 8 elements in the address space
+// `constant` and all others in `device`. `bounds` is such a short input:
 //
-//   cut = (top, left, out_height, out_width)     padding before the first row and column (negative: left out), output
+//   bounds = (top, left, out_height, out_width)    padding before the first row and column (negative: crop), and the
+//                                                  size of the output
 //
 // The general functions also take
 //
-//   pattern = (KH, KW, stride_h, stride_w, dilation_h, dilation_w)
+//   params = (KH, KW, stride_h, stride_w, dilation_h, dilation_w)
 //
-// Offsets inside one image are int: an image has fewer than 2^31 elements. Between images they are size_t.
+// Offsets inside an image are int: an image has fewer than 2^31 elements. Offsets of images are size_t.
 
 // ---------------------------------------------------------------------------------------------------------------------
 // values[j] = row[first + j], 0 outside of the image
 //
-// `row` points at this thread's channel in the first column.
+// `row` points to this thread's channel in the first column.
 // ---------------------------------------------------------------------------------------------------------------------
 template <int COUNT, typename Row>
 inline void load_row(Row row, int first, int width, int channels, thread float (&values)[COUNT]) {
@@ -42,20 +43,21 @@ inline void load_row(Row row, int first, int width, int channels, thread float (
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * taps[i,j,c]      stride 1, dilation 1
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * weight[i,j,c]    stride 1, dilation 1
 //
-// thread: one channel, a strip of S output columns, the rows of one chunk. It walks down the input rows; each row is
-//   loaded once and added into the KH output rows that it meets. Their KH * S sums and the KH * KW taps stay in
-//   registers. sums[r] belongs to output row `lowest + r`; after each input row the first is complete and the others
-//   move up.
+// thread: one channel, a strip of S output columns, the rows of one chunk. It iterates over the input rows from the
+//   top. Each row is loaded once and added to the KH output rows that depend on it. Their KH * S sums and the KH * KW
+//   weights stay in registers. sums[r] belongs to output row `lowest + r`; after each input row the first is complete
+//   and the others move up.
 // grid: (channels * ceil(out_width / S), chunks of rows, N)
-// border: columns outside are zeros in load_row, rows outside are passed over.
+// border: load_row returns zeros for columns outside; rows outside are skipped.
 // cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads, KH*KW multiply-adds, 1 store. For 7x7, S 4, 14 rows: 3.6 loads.
 // ---------------------------------------------------------------------------------------------------------------------
-template <typename T, int KH, int KW, int S, bool BIAS, typename X, typename Taps, typename B, typename Cut, typename Y>
+template <
+    typename T, int KH, int KW, int S, bool BIAS, typename X, typename Weight, typename B, typename Bounds, typename Y>
 inline void rolling_forward(
-    X x, Taps taps, B bias, Cut cut, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
-  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+    X x, Weight weight, B bias, Bounds bounds, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
   const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
@@ -72,7 +74,7 @@ inline void rolling_forward(
   for (int i = 0; i < KH; ++i) {
 #pragma unroll
     for (int j = 0; j < KW; ++j) {
-      tap[i][j] = float(taps[(i * KW + j) * channels + c]);
+      tap[i][j] = float(weight[(i * KW + j) * channels + c]);
     }
   }
   const float start = BIAS ? float(bias[c]) : 0.0f;
@@ -119,24 +121,24 @@ inline void rolling_forward(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,a,b,c] * taps[i,j,c]
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,a,b,c] * weight[i,j,c]
 //              with a = h * stride_h + i * dilation_h - top, b = w * stride_w + j * dilation_w - left
 //
-// thread: one channel, S output columns of one row. DENSE promises stride_w = dilation_w = 1: then the S columns share
-//   a window of values that slides along the row, STEP taps at a time.
+// thread: one channel, S output columns of one row. DENSE requires stride_w = dilation_w = 1. The S columns then share
+//   a window of values that slides along the row, STEP kernel columns at a time.
 // grid: (channels * ceil(out_width / S), out_height, N)
-// border: what lies outside is not loaded.
-// cost per output: KH*KW loads (DENSE: KH * (S+KW-1)/S), KH*KW/S loads of taps, KH*KW multiply-adds, 1 store.
+// border: values outside are not loaded.
+// cost per output: KH*KW loads (DENSE: KH * (S+KW-1)/S), KH*KW/S loads of weights, KH*KW multiply-adds, 1 store.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
-    typename T, int S, bool DENSE, bool BIAS, typename X, typename Taps, typename B, typename Pattern, typename Cut,
+    typename T, int S, bool DENSE, bool BIAS, typename X, typename Weight, typename B, typename Params, typename Bounds,
     typename Y>
 inline void general_forward(
-    X x, Taps taps, B bias, Pattern pattern, Cut cut, Y y, int height, int width, int channels, uint3 at) {
+    X x, Weight weight, B bias, Params params, Bounds bounds, Y y, int height, int width, int channels, uint3 at) {
   constexpr int STEP = 4;
-  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
-  const int dilation_h = pattern[4], dilation_w = pattern[5];
-  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+  const int kh = params[0], kw = params[1], stride_h = params[2], stride_w = params[3];
+  const int dilation_h = params[4], dilation_w = params[5];
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
   const int out_row = int(at.y);
@@ -174,7 +176,7 @@ inline void general_forward(
           const bool real = j0 + j < kw;
           const int w = first + j0 + j + S - 1;
           window[S - 1 + j] = (real && w >= 0 && w < width) ? float(line[w * channels]) : 0.0f;
-          tap[j] = real ? float(taps[(i * kw + j0 + j) * channels + c]) : 0.0f;
+          tap[j] = real ? float(weight[(i * kw + j0 + j) * channels + c]) : 0.0f;
         }
 #pragma unroll
         for (int j = 0; j < STEP; ++j) {
@@ -193,7 +195,7 @@ inline void general_forward(
     } else {
 #pragma unroll 1
       for (int j = 0; j < kw; ++j) {
-        const float tap = float(taps[(i * kw + j) * channels + c]);
+        const float tap = float(weight[(i * kw + j) * channels + c]);
 #pragma unroll
         for (int s = 0; s < S; ++s) {
           const int w = first + s * stride_w + j * dilation_w;
@@ -212,24 +214,25 @@ inline void general_forward(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// dx[n,h,w,c] = sum over (i,j) of dy[n,a,b,c] * taps[i,j,c]
+// dx[n,h,w,c] = sum over (i,j) of dy[n,a,b,c] * weight[i,j,c]
 //               with a = (h + top - i * dilation_h) / stride_h, b = (w + left - j * dilation_w) / stride_w,
-//               where both divisions leave no rest
+//               for those (i,j) where both divisions have no remainder
 //
-// For stride 1 the functions above serve, with the taps turned round; this one is for the others.
-// `size` = (height, width) of dx; out_height and out_width of `cut` are those of dy.
+// Only for strides: with stride 1 the input gradient is a convolution of dy with the flipped weight.
+// `size` = (height, width) of dx; out_height and out_width in `bounds` are the size of dy.
 //
 // thread: one channel, S columns of one row of dx.
 // grid: (channels * ceil(width / S), height, N)
-// border: what lies outside of dy is not loaded.
-// cost per value: about KH*KW/(stride_h*stride_w) loads and multiply-adds, KH*KW/(S*stride_h) loads of taps, 1 store.
+// border: values outside of dy are not loaded.
+// cost per value: about KH*KW/(stride_h*stride_w) loads and multiply-adds, KH*KW/(S*stride_h) loads of weights,
+//   1 store.
 // ---------------------------------------------------------------------------------------------------------------------
-template <typename T, int S, typename Dy, typename Taps, typename Pattern, typename Cut, typename Size, typename Dx>
+template <typename T, int S, typename Dy, typename Weight, typename Params, typename Bounds, typename Size, typename Dx>
 inline void strided_input_gradient(
-    Dy dy, Taps taps, Pattern pattern, Cut cut, Size size, Dx dx, int channels, uint3 at) {
-  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
-  const int dilation_h = pattern[4], dilation_w = pattern[5];
-  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+    Dy dy, Weight weight, Params params, Bounds bounds, Size size, Dx dx, int channels, uint3 at) {
+  const int kh = params[0], kw = params[1], stride_h = params[2], stride_w = params[3];
+  const int dilation_h = params[4], dilation_w = params[5];
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
   const int height = size[0], width = size[1];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
@@ -255,7 +258,7 @@ inline void strided_input_gradient(
     Dy line = dy + out_row * out_width * channels;
 #pragma unroll 1
     for (int j = 0; j < kw; ++j) {
-      const float tap = float(taps[(i * kw + j) * channels + c]);
+      const float tap = float(weight[(i * kw + j) * channels + c]);
 #pragma unroll
       for (int s = 0; s < S; ++s) {
         const int across = column + s + left - j * dilation_w;
@@ -278,19 +281,19 @@ inline void strided_input_gradient(
 // partial[chunk, i*KW+j, c] = sum over (n,h,w) of the chunk of x[n, h+i-top, w+j-left, c] * dy[n,h,w,c]
 // partial[chunk, KH*KW, c]  = sum over (n,h,w) of the chunk of dy[n,h,w,c]               stride 1, dilation 1
 //
-// The caller sums over the chunks: the gradients of the taps, and of the bias in the last line.
+// The caller sums over the chunks. The result is the gradient of the weight and, in the last row, that of the bias.
 //
-// thread: one channel, a strip of S output columns, the rows of one chunk, the images of one chunk. It walks down the
-//   input rows; each row is loaded once and meets the last KH rows of dy, which stay in registers with the KH*KW sums.
-//   dys[i] is dy in row `out_row - i`, the one that input row `row` meets through tap row i.
+// thread: one channel, a strip of S output columns, the rows of one chunk, the images of one chunk. It iterates over
+//   the input rows from the top. Each row is loaded once and multiplied with the last KH rows of dy, which stay in
+//   registers like the KH*KW sums. dys[i] is row `out_row - i` of dy, which kernel row i connects to input row `row`.
 // grid: (channels * ceil(out_width / S), chunks of rows, chunks of images)
-// border: zeros of load_row; rows of dy outside of the chunk are passed over.
-// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 of dy, KH*KW multiply-adds, few stores.
+// border: load_row returns zeros for columns outside; rows of dy outside of the chunk are skipped.
+// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 load of dy, KH*KW multiply-adds, few stores.
 // ---------------------------------------------------------------------------------------------------------------------
-template <int KH, int KW, int S, typename X, typename Dy, typename Cut, typename Partial>
+template <int KH, int KW, int S, typename X, typename Dy, typename Bounds, typename Partial>
 inline void rolling_weight_gradient(
-    X x, Dy dy, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at, uint3 grid) {
-  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+    X x, Dy dy, Bounds bounds, Partial partial, int images, int height, int width, int channels, uint3 at, uint3 grid) {
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
   const int strips = (out_width + S - 1) / S;
   const int c = int(at.x) % channels;
   const int strip = int(at.x) / channels;
@@ -378,19 +381,19 @@ inline void rolling_weight_gradient(
 //                             x[n, h*stride_h+i*dilation_h-top, w*stride_w+j*dilation_w-left, c] * dy[n,h,w,c]
 // partial[chunk, KH*KW, c]  = sum of dy over the same
 //
-// thread: one channel, TAPS neighbouring taps of one kernel row, a chunk of the N * out_height rows of dy. DENSE
-//   promises stride_w = dilation_w = 1: then the taps share a window of values that slides along the row.
+// thread: one channel, TAPS neighbouring columns of one kernel row, a chunk of the N * out_height rows of dy. DENSE
+//   requires stride_w = dilation_w = 1. The kernel columns then share a window of values that slides along the row.
 // grid: (channels, KH * ceil(KW / TAPS), chunks of rows)
-// border: what lies outside is not loaded.
-// cost per output and thread: 1 load of dy, 1 (DENSE) or TAPS of x, TAPS multiply-adds.
+// border: values outside are not loaded.
+// cost per output and thread: 1 load of dy, 1 (DENSE) or TAPS loads of x, TAPS multiply-adds.
 // ---------------------------------------------------------------------------------------------------------------------
-template <int TAPS, bool DENSE, typename X, typename Dy, typename Pattern, typename Cut, typename Partial>
+template <int TAPS, bool DENSE, typename X, typename Dy, typename Params, typename Bounds, typename Partial>
 inline void general_weight_gradient(
-    X x, Dy dy, Pattern pattern, Cut cut, Partial partial, int images, int height, int width, int channels, uint3 at,
-    uint3 grid) {
-  const int kh = pattern[0], kw = pattern[1], stride_h = pattern[2], stride_w = pattern[3];
-  const int dilation_h = pattern[4], dilation_w = pattern[5];
-  const int top = cut[0], left = cut[1], out_height = cut[2], out_width = cut[3];
+    X x, Dy dy, Params params, Bounds bounds, Partial partial, int images, int height, int width, int channels,
+    uint3 at, uint3 grid) {
+  const int kh = params[0], kw = params[1], stride_h = params[2], stride_w = params[3];
+  const int dilation_h = params[4], dilation_w = params[5];
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
   const int blocks = (kw + TAPS - 1) / TAPS;
   const int c = int(at.x);
   const int i = int(at.y) / blocks;
@@ -415,7 +418,7 @@ inline void general_weight_gradient(
     const int row = (line - n * out_height) * stride_h + i * dilation_h - top;
     const bool inside = row >= 0 && row < height;
     if (!inside && at.y != 0) {
-      continue;  // the first block of taps goes on: it also sums dy for the bias
+      continue;  // the first block continues, because it also sums dy for the bias
     }
     Dy gradient = dy + (size_t(line) * size_t(out_width * channels) + size_t(c));
     X values = x + (size_t(n) * size_t(height) * size_t(width * channels) + size_t(c));

@@ -143,12 +143,22 @@ def test_contributing_shows_the_table():
     assert named == [unit for row in LEVELS for unit in row if unit in present]
 
 
-def test_one_stem_per_kernel():
-    def stems(folder, pattern, prefix=""):
-        return {path.stem.removeprefix(prefix) for path in (ROOT / folder).glob(pattern)}
+def test_each_shader_has_a_module_and_tests_of_its_name():
+    """``metal/X.metal`` has ``lucid/kernels/X``, and every kernel has ``tests/kernels/X/`` or ``test_X.py``."""
 
-    shaders = stems("metal", "*.metal")
-    modules = stems("lucid/kernels", "*.py") - {"__init__", "library"}
-    tests = stems("tests/kernels", "test_*.py", "test_") - {"library"}
-    assert shaders <= modules, f"lucid/kernels lacks {sorted(shaders - modules)}"
-    assert modules <= tests, f"tests/kernels lacks tests of {sorted(modules - tests)}"
+    def names(folder, pattern):
+        return {path.stem.removeprefix("test_") for path in (ROOT / folder).glob(pattern)}
+
+    def packages(folder):
+        return {path.parent.name for path in (ROOT / folder).glob("*/*.py")}
+
+    shaders = names("metal", "*.metal")
+    kernels = names("lucid/kernels", "*.py") - {"__init__"} | packages("lucid/kernels")
+    tests = names("tests/kernels", "test_*.py") | packages("tests/kernels")
+    assert shaders, "metal/ holds no shader"
+    assert shaders <= kernels, f"lucid/kernels lacks {sorted(shaders - kernels)}"
+    assert kernels <= tests, f"tests/kernels lacks tests of {sorted(kernels - tests)}"
+    for package in packages("lucid/kernels"):
+        modules = names(f"lucid/kernels/{package}", "*.py") - {"__init__"}
+        missing = modules - names(f"tests/kernels/{package}", "test_*.py")
+        assert not missing, f"tests/kernels/{package} lacks tests of {sorted(missing)}"

@@ -130,3 +130,38 @@ def test_nothing_has_the_gradient_zero():
     y = x.t() + b
     (y * 2).sum().backward()
     assert x.grad.shape == (3, 0) and b.grad.tolist() == [0, 0, 0]
+
+
+def tripled(cotangent, x, scale=1.0, *, offset=0.0):
+    return (3 * scale * cotangent, (cotangent * x).sum()) if offset is not None else None
+
+
+@tape.op(vjp=tripled)
+def scaled(x, scale=1.0, *, offset=0.0):
+    return x * scale + (offset or 0.0)
+
+
+def test_a_declared_gradient_takes_the_place_of_the_one_of_mlx():
+    x, values = leaf(3, seed=1)
+    scaled(x, 2.0).sum().backward()
+    close(x.grad, np.full(3, 6.0))
+    (recorded,) = lucid.autograd.grad(scaled(x, 2.0).sum(), x, create_graph=True)
+    close(recorded, np.full(3, 6.0))
+    scale, _ = leaf(seed=2)
+    for call in (lambda: scaled(x, scale), lambda: scaled(scale=scale, x=x), lambda: scaled(x, scale=scale)):
+        d_x, d_scale = lucid.autograd.grad(call(), [x, scale], lucid.ones(3))
+        close(d_x, np.full(3, 3 * scale.item()))
+        close(d_scale, values.sum())
+
+
+def test_a_declared_gradient_can_leave_a_call_to_mlx():
+    x, _ = leaf(3)
+    scaled(x, 2.0, offset=None).sum().backward()
+    close(x.grad, np.full(3, 2.0))
+
+
+def test_a_declared_gradient_comes_back_in_the_dtype_of_its_input():
+    x = lucid.ones(3, dtype=lucid.float16, requires_grad=True)
+    scale = lucid.tensor(2.0, requires_grad=True)
+    scaled(x, scale).sum().backward()
+    assert (x.grad.dtype, scale.grad.dtype) == (lucid.float16, lucid.float32)

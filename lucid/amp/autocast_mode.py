@@ -16,7 +16,7 @@ class autocast(_precision.autocasting):
 
     Matrix products and convolutions cast their float32 operands to ``dtype``. Norms, softmax, losses, reductions,
     exponentials, logarithms and powers cast half precision to float32 and return float32. All other operations keep
-    the dtype of their inputs, or the widest if they differ. ``lucid/_precision.py`` holds both lists.
+    the dtype of their inputs, or the widest if they differ. An operation declares its policy: ``@op(autocast=...)``.
 
     Parameters, gradients, optimizer state and checkpoints stay float32. Wrap the forward pass and the loss;
     ``backward()`` may be inside or outside. bfloat16 has the range of float32; float16 needs a ``GradScaler``.

@@ -1,7 +1,8 @@
-"""Kernels: plain, differentiable functions on ``mx.array`` that run on shaders of our own where there is a GPU.
+"""Kernels: differentiable functions on ``mx.array`` that run on Lucid's own shaders where there is a GPU.
 
-``lucid.kernels.depthwise_conv2d.depthwise_conv2d`` is the function. ``use_reference()``, or ``LUCID_KERNELS=reference``
-in the environment, sends every call through MLX's own operations instead, to tell a kernel's fault from another one.
+``lucid.kernels.depthwise_conv2d.depthwise_conv2d`` and ``lucid.kernels.gelu.gelu`` are the functions. To find out
+whether a kernel causes a problem, replace all of them by MLX's own operations: with ``use_reference()``, or with
+``LUCID_KERNELS=reference`` in the environment.
 """
 
 from lucid.kernels.choice import use_reference

@@ -1,4 +1,4 @@
-"""Which implementation of a kernel runs: a stated condition, never the catching of a failure."""
+"""Forces the reference implementation of every kernel, for debugging."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ _forced: ContextVar[bool] = ContextVar("lucid_kernels_forced_reference", default
 
 @contextlib.contextmanager
 def use_reference() -> Iterator[None]:
-    """Inside the block kernels are left out: MLX's own operations compute, and MLX derives the gradients.
+    """Context manager that replaces the kernels by MLX's own operations, which MLX also differentiates.
 
-    For debugging: a result that differs inside and outside the block is the kernel's fault. It counts when a function
-    is called, also for the backward pass: run ``backward()`` inside the block too.
+    If a result differs inside and outside of the block, a kernel is at fault. The choice is made when a function is
+    called, in the backward pass too: run ``backward()`` inside the block as well.
     """
     token = _forced.set(True)
     try:
@@ -26,9 +26,9 @@ def reference_is_forced() -> bool:
     """True inside ``use_reference()`` and under ``LUCID_KERNELS=reference``.
 
     Raises:
-        ValueError: ``LUCID_KERNELS`` holds another word than ``reference`` or ``auto``.
+        ValueError: ``LUCID_KERNELS`` is neither ``reference`` nor ``auto``.
     """
-    word = os.environ.get("LUCID_KERNELS", "auto") or "auto"
-    if word not in ("auto", "reference"):
-        raise ValueError(f"LUCID_KERNELS must be 'auto' or 'reference', got {word!r}")
-    return _forced.get() or word == "reference"
+    value = os.environ.get("LUCID_KERNELS", "auto") or "auto"
+    if value not in ("auto", "reference"):
+        raise ValueError(f"LUCID_KERNELS must be 'auto' or 'reference', got {value!r}")
+    return _forced.get() or value == "reference"

@@ -1,7 +1,7 @@
-"""Finds the shaders and builds each kernel once.
+"""Finds the shader files and builds each kernel once.
 
-A ``.metal`` file is the header of every kernel that calls into it; a kernel's own text is that one call. On NVIDIA GPUs
-the very same text is compiled as CUDA, behind ``metal/cuda_words.h``, which maps Metal's words.
+A ``.metal`` file is the header of every kernel that calls into it; the source of a kernel is one call. NVIDIA GPUs
+compile the same file as CUDA, after ``metal/cuda_compat.h``, which maps Metal's keywords and types.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ _PACKAGE = Path(__file__).parents[1]
 METAL_FOLDER = next(
     (one for one in (_PACKAGE / "metal", _PACKAGE.parent / "metal") if one.is_dir()), _PACKAGE / "metal"
 )
-# From here on `threadgroup` declares variables; in the parameters of functions before, it says nothing to CUDA.
+# In function parameters, `threadgroup` means nothing to CUDA; in the kernel that follows it declares variables.
 _CUDA_END = "\n#undef threadgroup\n#define threadgroup __shared__\n"
 
 
 @cache
-def text(file: str) -> str:
-    """The text of a file in ``metal/``.
+def source(file: str) -> str:
+    """The content of a file in ``metal/``.
 
     Raises:
-        FileNotFoundError: the installation lacks it.
+        FileNotFoundError: The installation lacks the file.
     """
     path = METAL_FOLDER / file
     if not path.is_file():
@@ -36,27 +36,28 @@ def text(file: str) -> str:
 
 @cache
 def kernel(
-    language: str, stem: str, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...], call: str
+    language: str, shader: str, name: str, inputs: tuple[str, ...], outputs: tuple[str, ...], call: str
 ) -> Callable[..., Any]:
-    """The kernel whose body is ``call``, a call into ``metal/<stem>.metal``; ``language`` is "metal" or "cuda".
+    """The kernel whose body is ``call``, a call into ``metal/<shader>.metal``; ``language`` is "metal" or "cuda".
 
-    Called like what ``mx.fast.metal_kernel`` gives: inputs, output_shapes, output_dtypes, grid, threadgroup, template.
+    It is called like a kernel of ``mx.fast.metal_kernel``: inputs, output_shapes, output_dtypes, grid, threadgroup,
+    template.
     """
-    shader = text(f"{stem}.metal")
+    header = source(f"{shader}.metal")
     if language == "cuda":
-        header = text("cuda_words.h") + shader + _CUDA_END
-        # MLX finds a compiled CUDA kernel by its name and template arguments alone, also on disk, from earlier
-        # processes: the name tells one text from another.
+        header = source("cuda_compat.h") + header + _CUDA_END
+        # MLX looks up a compiled CUDA kernel by its name and template arguments alone, in memory and on disk, so the
+        # name contains a digest of the source.
         digest = hashlib.sha256((header + call).encode()).hexdigest()[:12]
         return _callable(mx.fast.cuda_kernel(f"lucid_{name}_{digest}", inputs, outputs, call, header))
-    return _callable(mx.fast.metal_kernel(f"lucid_{name}", inputs, outputs, call, shader))
+    return _callable(mx.fast.metal_kernel(f"lucid_{name}", inputs, outputs, call, header))
 
 
 def _callable(kernel: Any) -> Callable[..., Any]:
-    return kernel  # MLX's stubs call it an object
+    return kernel  # typed as object by MLX's stubs
 
 
-def forget() -> None:
-    """Build every kernel anew on its next use."""
-    text.cache_clear()
+def clear_cache() -> None:
+    """Read every file and build every kernel again on its next use."""
+    source.cache_clear()
     kernel.cache_clear()

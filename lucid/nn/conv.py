@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid.kernels.depthwise_conv2d.geometry import same_padding
 from lucid.nn._common import empty_parameter, layout, uniform_by_fan_in
 from lucid.nn.module import Module
 from lucid.ops import convolution
@@ -96,7 +97,7 @@ class _Forward(_Conv):
         if self.padding == "valid":
             pairs = [(0, 0)] * self.dims
         elif self.padding == "same":
-            pairs = convolution.same_padding(self.kernel_size, self.dilation)
+            pairs = list(same_padding(self.kernel_size, self.dilation))
         else:
             pairs = [(one, one) for one in self.padding]
         flat = [one for pair in reversed(pairs) for one in pair]

@@ -13,25 +13,24 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _device
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, Sizes
 
-Sizes = tuple[int, ...]
-Pads = list[tuple[int, int]]
+Pads = Sequence[tuple[int, int]]
 
 
-def convolve(x: mx.array, weight: mx.array, stride: Sizes, pads: Pads, dilation: Sizes, groups: int) -> mx.array:
-    """The convolution of x (N, ..., C) with weight (O, C / groups, ...).
-
-    ``pads`` holds the rows of zeros to add before and after each dimension; negative numbers crop. No rows may be left
-    after the last window, because MLX's second derivatives are wrong if there are any.
-    """
-    dense = set(dilation) == {1}
-    if dense and groups == 1 and all(k <= s for k, s in zip(weight.shape[2:], stride, strict=True)):
-        return _patches_conv(padded(x, pads), weight, stride)
-    if dense and max(stride) > 1 and _device.backend() == "cpu":
-        return _blocks_conv(padded(x, pads), weight, stride, groups)
-    x = padded(x, [(0, min(high, 0)) for _, high in pads])
-    margins = [(low, max(high, 0)) for low, high in pads]
-    return _mlx_conv(x, mx.moveaxis(weight, 1, -1), groups, stride, margins, dilation)
+def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> mx.array:
+    """The convolution of x (N, ..., C) with weight (O, C / groups, ...)."""
+    # MLX's second derivatives are wrong if the padded input has rows after the last position of the kernel.
+    geometry = geometry.trimmed()
+    stride, padding = geometry.stride, geometry.padding
+    if set(geometry.dilation) == {1}:
+        if groups == 1 and all(k <= s for k, s in zip(geometry.kernel, stride, strict=True)):
+            return _patches_conv(padded(x, padding), weight, stride)
+        if max(stride) > 1 and _device.backend() == "cpu":
+            return _blocks_conv(padded(x, padding), weight, stride, groups)
+    x = padded(x, [(0, min(high, 0)) for _, high in padding])
+    margins = [(low, max(high, 0)) for low, high in padding]
+    return _mlx_conv(x, mx.moveaxis(weight, 1, -1), groups, stride, margins, geometry.dilation)
 
 
 def convolve_transposed(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:

@@ -6,10 +6,10 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.gelu import gelu as gelu_of_arrays
-from lucid.kernels.gelu import gradient as gelu_gradient
+from lucid.kernels.gelu import gelu_vjp
 from lucid.ops._common import array, at_least_1d, either, floating, real
 from lucid.ops._types import TensorLike
-from lucid.tape import op, pullback
+from lucid.tape import op
 
 __all__ = [
     "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish",
@@ -46,7 +46,11 @@ def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
 
-@op
+def _gelu_vjp(cotangent: mx.array, x: Any, approximate: str = "none") -> tuple[mx.array] | None:
+    return gelu_vjp(cotangent, x) if approximate == "none" and isinstance(x, mx.array) else None
+
+
+@op(vjp=_gelu_vjp)
 def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
     """``x * Phi(x)``, where Phi is the standard normal CDF, accurate to float32.
 
@@ -57,14 +61,6 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
     if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
         return gelu_of_arrays(x)
     return 0.5 * x * (1 + mx.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
-
-
-@pullback(gelu)
-def _gelu_pullback(cotangent: mx.array, x: Any, approximate: str = "none") -> dict[int | str, mx.array] | None:
-    if approximate != "none" or not isinstance(x, mx.array):
-        return None
-    found = gelu_gradient(x, cotangent)
-    return None if found is None else {0: found, "x": found}
 
 
 @op
@@ -87,7 +83,7 @@ def mish(x: TensorLike) -> mx.array:
     return mx.where(large, wide, safe * (n / (n + 2))).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
     """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``."""
     x = real("softplus", x)
@@ -98,7 +94,7 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.ar
     return mx.where(large, x, mx.logaddexp(mx.where(large, 0, scaled), 0) / beta)
 
 
-@op
+@op(autocast="float32")
 def logsigmoid(x: TensorLike) -> mx.array:
     """``log(sigmoid(x))`` without overflow."""
     return -mx.logaddexp(-real("logsigmoid", x), 0)
@@ -149,21 +145,21 @@ def glu(x: TensorLike, dim: int = -1) -> mx.array:
     return first * mx.sigmoid(second)
 
 
-@op
+@op(autocast="float32")
 def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``exp(x) / sum(exp(x))`` along ``dim``, which is required (-1 for the classes of logits (N, C))."""
     x, at = _softmax_operand("softmax", x, dim, dtype, axis)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 
 
-@op
+@op(autocast="float32")
 def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
     """``log(softmax(x, dim))`` without overflow."""
     x, at = _softmax_operand("log_softmax", x, dim, dtype, axis)
     return log_softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
 
 
-@op
+@op(autocast="float32")
 def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
     """``softmax(-x, dim)``."""
     x, at = _softmax_operand("softmin", x, dim, dtype, None)

@@ -12,7 +12,7 @@ from lucid.tape import op
 __all__ = ["embedding", "linear"]
 
 
-@op
+@op(autocast="half")
 def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
     """``x @ weight.T + bias``.
 

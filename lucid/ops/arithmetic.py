@@ -102,7 +102,7 @@ def fmod(x: TensorLike, other: TensorLike) -> mx.array:
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
 
 
-@op
+@op(autocast="float32")
 def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
     """``x ** exponent``.
 
@@ -196,7 +196,7 @@ def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: f
     return binary("addcdiv", mx.add, x, quotient if value == 1 else quotient * value)
 
 
-@op
+@op(autocast="float32")
 def logaddexp(x: TensorLike, other: TensorLike) -> mx.array:
     """``log(exp(x) + exp(other))`` without overflow."""
     return binary("logaddexp", mx.logaddexp, x, other)

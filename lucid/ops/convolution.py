@@ -9,36 +9,17 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.depthwise_conv2d import gradients as depthwise_gradients
+from lucid.kernels import depthwise_conv2d
+from lucid.kernels.depthwise_conv2d.geometry import Geometry, check_kernel_size
 from lucid.ops._common import real
 from lucid.ops._convolve import convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
-from lucid.tape import op, pullback
+from lucid.tape import op
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 Ints = int | tuple[int, ...] | list[int]
-
-
-def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Padding before and after each dimension that keeps the size at stride 1; as in PyTorch, an odd row goes after."""
-    totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    return [(total // 2, total - total // 2) for total in totals]
-
-
-def _padding(
-    where: str, padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> list[tuple[int, int]]:
-    if isinstance(padding, str):
-        _checks.one_of(where, "padding", padding, ("same", "valid"))
-        if padding == "valid":
-            return [(0, 0)] * len(kernel)
-        if any(one != 1 for one in stride):
-            raise ValueError(f"{where}: padding 'same' requires stride 1, got {stride}")
-        return same_padding(kernel, dilation)
-    return [(one, one) for one in _checks.tuple_of(where, "padding", padding, len(kernel), 0)]
 
 
 def _operands(
@@ -52,8 +33,6 @@ def _operands(
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
     _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
     _checks.rank(where, "weight", weight.shape, ndim + 2)
-    if 0 in weight.shape[2:]:
-        raise ValueError(f"{where}: the kernel must not be empty, got weight of shape {weight.shape}")
     unbatched = x.ndim == ndim + 1
     if unbatched:
         x = x[None]
@@ -82,29 +61,17 @@ def _conv(
 ) -> mx.array:  # fmt: skip
     x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
     groups = _checks.integer(where, "groups", groups, 1)
-    stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
-    dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
-    filters, kernel = weight.shape[0], weight.shape[2:]
-    pads = _padding(where, padding, kernel, stride, dilation)
+    filters = weight.shape[0]
     _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
-    space = x.shape[1:-1]
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    covered = []  # size of the part of the padded input that the windows cover
-    for size, extent, step, (low, high) in zip(space, extents, stride, pads, strict=True):
-        if size + low + high < extent:
-            raise ValueError(
-                f"{where}: the kernel spans {extent} pixels but the padded input has only {size + low + high} "
-                f"(kernel {kernel}, dilation {dilation}, input {space})"
-            )
-        covered.append((size + low + high - extent) // step * step + extent)
+    geometry = Geometry.checked(where, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
-        counts = [(r - extent) // step + 1 for r, extent, step in zip(covered, extents, stride, strict=True)]
-        return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *counts, filters)), unbatched, data_format)
-    if groups == x.shape[-1] == filters:
-        return _to_layout(_depthwise(x, weight, bias, stride, pads, dilation), unbatched, data_format)
-    pads = [(low, r - size - low) for size, r, (low, _) in zip(space, covered, pads, strict=True)]
-    y = convolve(x, weight, stride, pads, dilation, groups)
-    return _to_layout(y if bias is None else y + bias, unbatched, data_format)
+        y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
+    elif groups == x.shape[-1] == filters:
+        y = _depthwise(x, weight, bias, geometry)
+    else:
+        y = convolve(x, weight, geometry, groups)
+        y = y if bias is None else y + bias
+    return _to_layout(y, unbatched, data_format)
 
 
 def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tuple[int, ...]) -> mx.array:
@@ -113,19 +80,15 @@ def _empty_conv(x: mx.array, weight: mx.array, bias: mx.array | None, shape: tup
     return y if bias is None else y + bias
 
 
-def _depthwise(
-    x: mx.array, weight: mx.array, bias: mx.array | None, stride: tuple[int, ...], pads: list[tuple[int, int]],
-    dilation: tuple[int, ...],
-) -> mx.array:  # fmt: skip
+def _depthwise(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
     if x.ndim == 4:
-        return depthwise_conv2d(x, weight, bias, stride, pads, dilation)
+        return depthwise_conv2d.forward(x, weight, bias, geometry)
     # A 1-d signal is an image with one row.
-    image, taps = mx.expand_dims(x, 1), mx.expand_dims(weight, 2)
-    y = depthwise_conv2d(image, taps, bias, (1, *stride), [(0, 0), *pads], (1, *dilation))
+    y = depthwise_conv2d.forward(mx.expand_dims(x, 1), mx.expand_dims(weight, 2), bias, geometry.with_height())
     return mx.squeeze(y, 1)
 
 
-@op
+@op(autocast="half")
 def conv1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
@@ -144,7 +107,29 @@ def conv1d(
     return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
 
-@op
+def _conv2d_vjp(
+    cotangent: mx.array, x: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
+    dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
+) -> tuple[mx.array, mx.array, mx.array] | None:  # fmt: skip
+    """The gradients of a depthwise convolution of images."""
+    operands = [one for one in (x, weight, bias) if one is not None]
+    if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
+        return None
+    if data_format == "channels_first":
+        x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)
+    if not groups == x.shape[-1] == weight.shape[0]:
+        return None
+    geometry = Geometry.checked("conv2d", x.shape[1:3], weight.shape[2:], stride, padding, dilation)
+    found = depthwise_conv2d.gradients(cotangent, x, weight, geometry)
+    if found is None:
+        return None
+    d_x, d_weight, d_bias = found
+    if data_format == "channels_first":
+        d_x = mx.moveaxis(d_x, -1, 1)
+    return d_x, d_weight, d_bias
+
+
+@op(autocast="half", vjp=_conv2d_vjp)
 def conv2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
@@ -174,30 +159,6 @@ def check_output_padding(
         )
 
 
-@pullback(conv2d)
-def _conv2d_pullback(
-    cotangent: mx.array, x: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
-    dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
-) -> dict[int | str, mx.array] | None:  # fmt: skip
-    """The gradients of a depthwise convolution of images."""
-    operands = [one for one in (x, weight, bias) if one is not None]
-    if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
-        return None
-    if data_format == "channels_first":
-        x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)
-    if not groups == x.shape[-1] == weight.shape[0]:
-        return None
-    stride, dilation = (_checks.pair("conv2d", "", one) for one in (stride, dilation))
-    pads = _padding("conv2d", padding, weight.shape[2:], stride, dilation)
-    found = depthwise_gradients(x, weight, cotangent, stride, pads, dilation)
-    if found is None:
-        return None
-    d_x, d_weight, d_bias = found
-    if data_format == "channels_first":
-        d_x = mx.moveaxis(d_x, -1, 1)
-    return {0: d_x, "x": d_x, 1: d_weight, "weight": d_weight, 2: d_bias, "bias": d_bias}
-
-
 def _conv_transpose(
     where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
@@ -209,6 +170,7 @@ def _conv_transpose(
     padding = _checks.tuple_of(where, "padding", padding, ndim, 0)
     extra = _checks.tuple_of(where, "output_padding", output_padding, ndim, 0)
     channels, per_group, *kernel = weight.shape
+    check_kernel_size(where, kernel)
     filters = per_group * groups
     _check_channels(where, x, channels, filters, bias, groups)
     _checks.divisible(where, "in_channels", channels, "groups", groups)
@@ -228,7 +190,7 @@ def _conv_transpose(
     return _to_layout(y if bias is None else y + bias, unbatched, data_format)
 
 
-@op
+@op(autocast="half")
 def conv_transpose1d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
@@ -246,7 +208,7 @@ def conv_transpose1d(
     )
 
 
-@op
+@op(autocast="half")
 def conv_transpose2d(
     x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",

@@ -22,43 +22,43 @@ __all__ = [
 Real = builtins.float  # some operations below shadow the built-in types
 
 
-@op
+@op(autocast="float32")
 def exp(x: TensorLike) -> mx.array:
     """``e ** x``."""
     return mx.exp(floating("exp", x))
 
 
-@op
+@op(autocast="float32")
 def exp2(x: TensorLike) -> mx.array:
     """``2 ** x``."""
     return mx.power(2.0, floating("exp2", x))
 
 
-@op
+@op(autocast="float32")
 def expm1(x: TensorLike) -> mx.array:
     """``exp(x) - 1``, accurate for small ``x``."""
     return mx.expm1(floating("expm1", x))
 
 
-@op
+@op(autocast="float32")
 def log(x: TensorLike) -> mx.array:
     """The natural logarithm."""
     return mx.log(floating("log", x))
 
 
-@op
+@op(autocast="float32")
 def log1p(x: TensorLike) -> mx.array:
     """``log(1 + x)``, accurate for small ``x``."""
     return mx.log1p(floating("log1p", x))
 
 
-@op
+@op(autocast="float32")
 def log2(x: TensorLike) -> mx.array:
     """The logarithm to base 2."""
     return mx.log2(floating("log2", x))
 
 
-@op
+@op(autocast="float32")
 def log10(x: TensorLike) -> mx.array:
     """The logarithm to base 10."""
     return mx.log10(floating("log10", x))
@@ -70,13 +70,13 @@ def sqrt(x: TensorLike) -> mx.array:
     return mx.sqrt(floating("sqrt", x))
 
 
-@op
+@op(autocast="float32")
 def rsqrt(x: TensorLike) -> mx.array:
     """``1 / sqrt(x)``."""
     return mx.rsqrt(floating("rsqrt", x))
 
 
-@op
+@op(autocast="float32")
 def square(x: TensorLike) -> mx.array:
     """``x * x``."""
     x = array("square", x)
@@ -107,19 +107,19 @@ def cos(x: TensorLike) -> mx.array:
     return mx.cos(floating("cos", x))
 
 
-@op
+@op(autocast="float32")
 def tan(x: TensorLike) -> mx.array:
     """The tangent of ``x`` in radians."""
     return mx.tan(floating("tan", x))
 
 
-@op
+@op(autocast="float32")
 def asin(x: TensorLike) -> mx.array:
     """The inverse sine, in radians."""
     return mx.arcsin(floating("asin", x))
 
 
-@op
+@op(autocast="float32")
 def acos(x: TensorLike) -> mx.array:
     """The inverse cosine, in radians."""
     return mx.arccos(floating("acos", x))
@@ -138,13 +138,13 @@ def atan2(x: TensorLike, other: TensorLike) -> mx.array:
     return binary("atan2", mx.arctan2, floating("atan2", x), floating("atan2", other))
 
 
-@op
+@op(autocast="float32")
 def sinh(x: TensorLike) -> mx.array:
     """The hyperbolic sine."""
     return mx.sinh(floating("sinh", x))
 
 
-@op
+@op(autocast="float32")
 def cosh(x: TensorLike) -> mx.array:
     """The hyperbolic cosine."""
     return mx.cosh(floating("cosh", x))
@@ -187,7 +187,7 @@ def erfc(x: TensorLike) -> mx.array:
     return 1 - mx.erf(floating("erfc", x))
 
 
-@op
+@op(autocast="float32")
 def erfinv(x: TensorLike) -> mx.array:
     """The inverse of ``erf``."""
     return mx.erfinv(floating("erfinv", x))
@@ -226,7 +226,7 @@ def frac(x: TensorLike) -> mx.array:
     return x - mx.trunc(x)
 
 
-@op
+@op(autocast="float32")
 def reciprocal(x: TensorLike) -> mx.array:
     """``1 / x``."""
     return mx.reciprocal(floating("reciprocal", x))

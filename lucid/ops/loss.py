@@ -54,21 +54,21 @@ def _reduce(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.a
     return loss.astype(dtype)
 
 
-@op
+@op(autocast="float32")
 def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
     """``(x - target)²``."""
     x, target, dtype = _broadcast_pair("mse_loss", x, target)
     return _reduce("mse_loss", mx.square(x - target), reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
     """``|x - target|``."""
     x, target, dtype = _broadcast_pair("l1_loss", x, target)
     return _reduce("l1_loss", mx.abs(x - target), reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> mx.array:
     """``0.5 d²`` if ``d = |x - target|`` is at most ``delta``, otherwise ``delta (d - 0.5 delta)``."""
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
@@ -76,7 +76,7 @@ def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta
     return _reduce("huber_loss", _huber(x - target, delta), reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def smooth_l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> mx.array:
     """``0.5 d² / beta`` if ``d = |x - target|`` is below ``beta``, otherwise ``d - 0.5 beta``."""
     beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
@@ -90,7 +90,7 @@ def _huber(difference: mx.array, delta: float) -> mx.array:
     return mx.where(size <= delta, 0.5 * mx.square(difference), delta * (size - 0.5 * delta))
 
 
-@op
+@op(autocast="float32")
 def binary_cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean"
 ) -> mx.array:
@@ -105,7 +105,7 @@ def _bounded_log(x: mx.array) -> mx.array:
     return mx.where(zero, -100, mx.log(mx.where(zero, 1, x)))
 
 
-@op
+@op(autocast="float32")
 def binary_cross_entropy_with_logits(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean",
     pos_weight: TensorLike = None,
@@ -138,7 +138,7 @@ def _apply_weight(where: str, loss: mx.array, weight: Any) -> mx.array:
     return loss * weight
 
 
-@op
+@op(autocast="float32")
 def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> mx.array:
     """``target (log(target) - x)``: the Kullback-Leibler divergence of log-probabilities ``x`` from ``target``.
 
@@ -159,7 +159,7 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
     return _reduce("kl_div", loss, reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def nll_loss(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> mx.array:
@@ -181,7 +181,7 @@ def nll_loss(
     return _reduce_weighted("nll_loss", loss, counts, reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def cross_entropy(
     x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -297,7 +297,7 @@ def _reduce_weighted(where: str, loss: mx.array, counts: mx.array, reduction: st
     return _reduce(where, loss, reduction, dtype)
 
 
-@op
+@op(autocast="float32")
 def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
     """The cosine of the angle between vectors along ``dim``, with broadcasting. Norms are at least ``eps``."""
     where = "cosine_similarity"

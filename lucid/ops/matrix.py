@@ -68,7 +68,7 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
     return [one.astype(mx.float64) for one in low]
 
 
-@op
+@op(autocast="half")
 def matmul(x: TensorLike, other: TensorLike) -> mx.array:
     """The matrix product over the last two dimensions; the others broadcast.
 
@@ -80,7 +80,7 @@ def matmul(x: TensorLike, other: TensorLike) -> mx.array:
     return _product("matmul", x, other)
 
 
-@op
+@op(autocast="half")
 def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
     """The product of two matrices. Shapes: x (n, k), mat2 (k, m), out (n, m)."""
     x, mat2 = array("mm", x), array("mm", mat2, "mat2")
@@ -89,7 +89,7 @@ def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
     return _product("mm", x, mat2)
 
 
-@op
+@op(autocast="half")
 def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     """The products of two batches of matrices. Shapes: x (b, n, k), mat2 (b, k, m), out (b, n, m)."""
     x, mat2 = array("bmm", x), array("bmm", mat2, "mat2")
@@ -100,7 +100,7 @@ def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
     return _product("bmm", x, mat2)
 
 
-@op
+@op(autocast="half")
 def mv(x: TensorLike, vec: TensorLike) -> mx.array:
     """The product of a matrix and a vector. Shapes: x (n, k), vec (k,), out (n,)."""
     x, vec = array("mv", x), array("mv", vec, "vec")
@@ -109,7 +109,7 @@ def mv(x: TensorLike, vec: TensorLike) -> mx.array:
     return _product("mv", x, vec)
 
 
-@op
+@op(autocast="half")
 def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
     """The dot product of two vectors."""
     x, tensor = array("dot", x), array("dot", tensor, "tensor")
@@ -118,7 +118,7 @@ def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
     return _product("dot", x, tensor)
 
 
-@op
+@op(autocast="half")
 def inner(x: TensorLike, other: TensorLike) -> mx.array:
     """The inner products over the last dimensions; a 0-d operand multiplies."""
     x, other = _operands("inner", x, other)
@@ -147,7 +147,7 @@ def _scaled_sum(where: str, x: Any, product: mx.array, beta: float, alpha: float
     return product if beta == 0 else binary(where, mx.add, x if beta == 1 else x * beta, product)
 
 
-@op
+@op(autocast="half")
 def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), x broadcasts to (n, m)."""
     mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
@@ -156,7 +156,7 @@ def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1,
     return _scaled_sum("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
 
 
-@op
+@op(autocast="half")
 def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (mat @ vec)``. Shapes: mat (n, k), vec (k,), x broadcasts to (n,)."""
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
@@ -165,7 +165,7 @@ def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, a
     return _scaled_sum("addmv", x, _product("addmv", mat, vec), beta, alpha)
 
 
-@op
+@op(autocast="half")
 def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
     """``beta * x + alpha * (batch1 @ batch2)``.
 
@@ -190,7 +190,7 @@ def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_o
     return _product(where, left, right).reshape(shape)
 
 
-@op
+@op(autocast="half")
 def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
     """The contraction of the last ``dims`` dimensions of ``x`` with the first of ``other``, or of two lists."""
     x, other = _operands("tensordot", x, other)
@@ -207,7 +207,7 @@ def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
     return _tensordot("tensordot", x, other, first, second)
 
 
-@op
+@op(autocast="half")
 def einsum(equation: str, *operands: Any) -> mx.array:
     """Einstein summation, as in ``einsum("nij,njk->nik", a, b)``: letters missing from the result are summed.
 

@@ -55,7 +55,7 @@ def _affine(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: 
     return x if bias is None else x + bias.reshape(shape)
 
 
-@op
+@op(autocast="float32")
 def layer_norm(
     x: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_last",
@@ -98,7 +98,7 @@ def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps
     return mx.fast.layer_norm(x, weight, bias, eps).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
     """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions, whose sizes are ``normalized_shape``.
 
@@ -119,7 +119,7 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
     return (y if weight is None else y * weight).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def batch_norm_with_statistics(
     x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
     data_format: str,
@@ -137,7 +137,7 @@ def batch_norm_with_statistics(
     return _affine(y, weight, bias, shape).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def batch_norm_of_batch(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array]:
@@ -167,7 +167,7 @@ def _channel_shape(x: mx.array, at: int) -> tuple[int, ...]:
     return tuple(x.shape[at] if d == at else 1 for d in range(x.ndim))
 
 
-@op
+@op(autocast="float32")
 def group_norm(
     x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_first",
@@ -196,7 +196,7 @@ def group_norm(
     return _affine(y.reshape(x.shape), weight, bias, _channel_shape(x, at)).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def global_response_norm(
     x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
 ) -> mx.array:
@@ -222,7 +222,7 @@ def global_response_norm(
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
 
 
-@op
+@op(autocast="float32")
 def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
     """``x / max(norm(x, p), eps)`` along ``dim``."""
     x, wide = _operand("normalize", x)

@@ -68,7 +68,7 @@ def _count(x: mx.array, dims: tuple[int, ...]) -> int:
     return count
 
 
-@op
+@op(autocast="float32")
 def sum(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
@@ -78,7 +78,7 @@ def sum(
     return total_of(x, axes("sum", x, dim, axis), _keepdim("sum", keepdim, keepdims)).astype(out)
 
 
-@op
+@op(autocast="float32")
 def mean(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
@@ -92,7 +92,7 @@ def mean(
     return average(x, axes("mean", x, dim, axis), _keepdim("mean", keepdim, keepdims)).astype(out)
 
 
-@op
+@op(autocast="float32")
 def prod(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
     keepdims: bool | None = None,
@@ -135,7 +135,7 @@ def _safe_sqrt(x: mx.array) -> mx.array:
     return mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, x)))
 
 
-@op
+@op(autocast="float32")
 def var(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
@@ -145,7 +145,7 @@ def var(
     return variance.astype(out)
 
 
-@op
+@op(autocast="float32")
 def std(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
@@ -155,7 +155,7 @@ def std(
     return _safe_sqrt(variance).astype(out)
 
 
-@op
+@op(autocast="float32")
 def var_mean(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
@@ -165,7 +165,7 @@ def var_mean(
     return variance.astype(out), center.astype(out)
 
 
-@op
+@op(autocast="float32")
 def std_mean(
     x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
     correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
@@ -328,7 +328,7 @@ def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.a
     return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
 
 
-@op
+@op(autocast="float32")
 def logsumexp(
     x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
 ) -> mx.array:
@@ -347,7 +347,7 @@ def logsumexp(
     return (log + (top if keep else mx.squeeze(top, dims))).astype(out)
 
 
-@op
+@op(autocast="float32")
 def norm(
     x: TensorLike, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None, *,
     axis: Dims = None, keepdims: bool | None = None,
@@ -388,7 +388,7 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
     return mx.where(none, total if order > 0 else 0, mx.where(none, 1, total) ** (1 / order))
 
 
-@op
+@op(autocast="float32")
 def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
     """The cumulative sum along ``dim``; integers give int64."""
     x, out = _sum_operand("cumsum", x, dtype)
@@ -396,7 +396,7 @@ def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: in
     return mx.cumsum(x, at).astype(out) if x.ndim else (x + 0).astype(out)
 
 
-@op
+@op(autocast="float32")
 def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
     """The cumulative product along ``dim``; integers give int64."""
     x, out = _sum_operand("cumprod", x, dtype)

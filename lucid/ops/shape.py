@@ -431,7 +431,7 @@ def _diagonal(where: str, x: mx.array, offset: int, dim1: int, dim2: int) -> mx.
     return flat[..., start : start + step * (length - 1) + 1 : step]
 
 
-@op
+@op(autocast="float32")
 def trace(x: TensorLike) -> mx.array:
     """The sum of the diagonal of a matrix."""
     x = array("trace", x)

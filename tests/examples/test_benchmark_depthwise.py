@@ -11,8 +11,9 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import library, tuning
-from lucid.kernels.split import Split, forward_split
+from lucid.kernels import library
+from lucid.kernels.depthwise_conv2d import tiling
+from lucid.kernels.depthwise_conv2d.tiling import Tiling, default_forward_tiling
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "benchmark_depthwise.py"
 DIRECTIONS = ["forward", "input gradient", "weight gradient"]
@@ -131,7 +132,7 @@ def made_up_gpu(tmp_path, monkeypatch):
     def kernel(language, stem, name, inputs, outputs, call):
         def launch(**arguments):
             strip = dict(arguments["template"])["S"]
-            launched.append(Split(strip, arguments["grid"][1], arguments["threadgroup"][0]))
+            launched.append(Tiling(strip, arguments["grid"][1], arguments["threadgroup"][0]))
             pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
             return [mx.zeros(shape, dtype) for shape, dtype in pairs]
 
@@ -141,14 +142,14 @@ def made_up_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(_device, "backend", lambda: "metal")
     monkeypatch.setenv("LUCID_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("LUCID_TUNING", raising=False)
-    tuning.forget()
+    tiling.clear_cache()
     yield launched
-    tuning.forget()
+    tiling.clear_cache()
 
 
 def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, made_up_gpu):
     shape = (2, 96, 28, 28)
-    fastest = list(tuning.candidates(shape))[5]
+    fastest = list(tiling.candidates(shape))[5]
 
     def seconds_of(prepare, calls):
         made_up_gpu.clear()
@@ -158,16 +159,16 @@ def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, cap
     monkeypatch.setattr(example, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
     assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
-    tuning.forget()  # the next process
-    assert tuning.forward_split("metal", mx.float16, (7, 7), shape) == fastest != forward_split(*shape)
-    assert tuning.forward_split("metal", mx.float32, (7, 7), shape) == forward_split(*shape)
+    tiling.clear_cache()  # the next process
+    assert tiling.forward_tiling("metal", mx.float16, (7, 7), shape) == fastest != default_forward_tiling(*shape)
+    assert tiling.forward_tiling("metal", mx.float32, (7, 7), shape) == default_forward_tiling(*shape)
     [line] = json.loads((tmp_path / "out.json").read_text())["tuning"]
-    usual = forward_split(*shape)
+    usual = default_forward_tiling(*shape)
     assert line["before"] == {"seconds": 2.0, "cut": [usual.strip, usual.chunks, usual.threads]}
     assert line["after"] == {"seconds": 1.0, "cut": [fastest.strip, fastest.chunks, fastest.threads]}
-    assert line["cuts"] == len(list(tuning.candidates(shape)))
+    assert line["cuts"] == len(list(tiling.candidates(shape)))
     out = capsys.readouterr().out
-    assert f"{line['before']['cut']} -> {line['after']['cut']}" in out and str(tuning.path()) in out
+    assert f"{line['before']['cut']} -> {line['after']['cut']}" in out and str(tiling.path()) in out
 
 
 @pytest.mark.parametrize(

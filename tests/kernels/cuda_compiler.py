@@ -1,9 +1,9 @@
-"""Compiles the shaders as CUDA without an NVIDIA GPU: with NVRTC, the way MLX's CUDA backend (0.32) does.
+"""Compiles the shaders as CUDA without an NVIDIA GPU, with NVRTC, as MLX's CUDA backend (0.32) does.
 
 Needs NVRTC and CUDA's headers, both from PyPI: pip install nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cuda-cccl.
-They are found where pip puts them, or in the folder ``LUCID_CUDA`` names (with ``lib`` and ``include`` in it).
+They are found where pip installs them, or in the folder ``LUCID_CUDA``, which has ``lib`` and ``include``.
 
-    python -m tests.kernels.cuda_compiler OUT.json    # registers and spills of every kernel that a launch can ask for
+    python -m tests.kernels.cuda_compiler OUT.json    # registers and spills of every kernel that can be launched
 """
 
 import ctypes
@@ -19,14 +19,14 @@ import mlx.core as mx
 import pytest
 
 from lucid.kernels import library
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.launch import Launcher
-from lucid.kernels.split import STRIPS, Split
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.launch import Launcher
+from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Tiling
 
 ARCHITECTURES = ("sm_80", "sm_90a")
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
-_WORDS = {mx.float32: "float", mx.float16: "__half", mx.bfloat16: "__nv_bfloat16", mx.int32: "int32_t"}
-# What MLX's kernels see of its own header before the text that we give.
+_TYPES = {mx.float32: "float", mx.float16: "__half", mx.bfloat16: "__nv_bfloat16", mx.int32: "int32_t"}
+# The part of MLX's own header that kernels see before ours.
 _UTILS = """
 #pragma once
 #include <cuda_bf16.h>
@@ -43,7 +43,7 @@ _UTILS_NAME = "mlx/backend/cuda/device/utils.cuh"
 
 
 def folder() -> Path | None:
-    """Where ``lib/libnvrtc.so.13`` and ``include/cuda_fp16.h`` lie; None where one of them is missing."""
+    """The folder with ``lib/libnvrtc.so.13`` and ``include/cuda_fp16.h``; None if one of them is missing."""
     named = os.environ.get("LUCID_CUDA")
     spec = find_spec("nvidia")
     places = (
@@ -55,7 +55,7 @@ def folder() -> Path | None:
 
 @contextmanager
 def recorded():
-    """(header, function) of every CUDA kernel that is launched inside, by name; they compute nothing."""
+    """Record (header, function) of every CUDA kernel launched in the block, by name; the kernels compute nothing."""
     functions = {}
 
     def cuda_kernel(name, input_names, output_names, source, header):
@@ -69,38 +69,38 @@ def recorded():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mx.fast, "cuda_kernel", cuda_kernel)
-        library.forget()
+        library.clear_cache()
         yield functions
-        library.forget()
+        library.clear_cache()
 
 
 def function_of(name, input_names, output_names, source, inputs, output_dtypes, template):
-    """What MLX writes around the source of a kernel."""
+    """The function that MLX generates around the source of a kernel."""
     parameters = []
     for one, array in zip(input_names, inputs, strict=True):
-        parameters.append(f"const {_WORDS[array.dtype]}* {one}")
-        for word, kind in (("shape", "Shape"), ("strides", "Strides"), ("ndim", "int")):
-            if f"{one}_{word}" in source:
-                parameters.append(f"const __grid_constant__ {kind} {one}_{word}")
-    parameters += [f"{_WORDS[dtype]}* {one}" for one, dtype in zip(output_names, output_dtypes, strict=True)]
+        parameters.append(f"const {_TYPES[array.dtype]}* {one}")
+        for suffix, kind in (("shape", "Shape"), ("strides", "Strides"), ("ndim", "int")):
+            if f"{one}_{suffix}" in source:
+                parameters.append(f"const __grid_constant__ {kind} {one}_{suffix}")
+    parameters += [f"{_TYPES[dtype]}* {one}" for one, dtype in zip(output_names, output_dtypes, strict=True)]
     constants = []
-    for word, value in template:
+    for key, value in template:
         if isinstance(value, mx.Dtype):
-            constants.append(f"  using {word} = {_WORDS[value]};")
+            constants.append(f"  using {key} = {_TYPES[value]};")
         else:
-            constants.append(f"  constexpr {type(value).__name__} {word} = {str(value).lower()};")
+            constants.append(f"  constexpr {type(value).__name__} {key} = {str(value).lower()};")
     return "\n".join([f"__global__ void {name}({', '.join(parameters)}) {{", *constants, source, "}"])
 
 
-def one_text(functions) -> str:
-    """What MLX hands to NVRTC, with all functions behind one header, which takes longest to compile."""
+def joined_source(functions) -> str:
+    """What MLX passes to NVRTC, with all functions after one header, which takes longest to compile."""
     [header] = {header for header, _ in functions.values()}
     parts = [f'#include "{_UTILS_NAME}"', "#include <cooperative_groups.h>", header, "namespace mlx::core::cu {"]
     return "\n".join([*parts, *(function for _, function in functions.values()), "}"])
 
 
 def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), (1, 1))) -> None:
-    """Every function, with every flag and strip that the launches know, in one dtype."""
+    """Launch every function, with every flag and strip width, in one dtype."""
     launcher = Launcher("cuda")
     general = [((9, 9), (1, 1), (1, 1)), ((3, 3), (2, 2), (1, 1)), ((5, 5), (1, 1), (2, 2))]
     for kernel, stride, dilation in [*((one, (1, 1), (1, 1)) for one in kernels), *general]:
@@ -109,13 +109,13 @@ def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), 
         gradient = mx.zeros((2, *geometry.output, 5), dtype)
         for strip in STRIPS:
             for one in (bias, None):
-                launcher.forward(x, taps, one, geometry, Split(strip))
+                launcher.forward(x, taps, one, geometry, Tiling(strip))
         launcher.input_gradient(gradient, taps, geometry)
         launcher.weight_gradient(x, gradient, geometry)
 
 
 def compile_cuda(source: str, architecture: str) -> tuple[str, int]:
-    """The compiler's log, and the size of the machine code in bytes, 0 where it does not compile."""
+    """The compiler's log, and the size of the machine code in bytes, 0 if it does not compile."""
     place = folder()
     assert place is not None
     for builtins in (place / "lib").glob("libnvrtc-builtins.so*"):
@@ -140,7 +140,7 @@ def compile_cuda(source: str, architecture: str) -> tuple[str, int]:
 
 
 def registers_and_spills(log: str, names) -> dict[str, tuple[int, int]]:
-    """For every kernel the registers of a thread, and the bytes that it spills to memory."""
+    """The registers per thread and the bytes spilled to memory, by kernel."""
     found = {}
     for part in log.split("Compiling entry function '")[1:]:
         [name] = [one for one in names if f"{len(one)}{one}" in part.split("'")[0]]
@@ -155,18 +155,18 @@ def main(path: str) -> None:
         with recorded() as functions:
             launch_everything(dtype)
         for architecture in ARCHITECTURES:
-            log, size = compile_cuda(one_text(functions), architecture)
+            log, size = compile_cuda(joined_source(functions), architecture)
             if not size:
                 raise SystemExit(f"{architecture}: {log}")
             for name, (registers, spilled) in registers_and_spills(log, functions).items():
                 kernel = re.sub(r"_[0-9a-f]{12}_", " ", name.removeprefix("lucid_"))
                 lines.append({"kernel": kernel, "for": architecture, "registers": registers, "spilled_bytes": spilled})
     versions = f"mlx {mx.__version__}, NVRTC {nvrtc_version()}"
-    status = "compiled, not run: no NVIDIA GPU was at hand"
+    status = "compiled, not run: no NVIDIA GPU was available"
     rows = ",\n".join(f"  {json.dumps(line)}" for line in lines)
     text = f'{{\n "status": "{status}",\n "versions": "{versions}",\n "kernels": [\n{rows}\n ]\n}}\n'
     Path(path).write_text(text, encoding="utf-8")
-    print(f"{len(lines)} kernels, {sum(line['spilled_bytes'] > 0 for line in lines)} of them spill")
+    print(f"{len(lines)} kernels, {sum(line['spilled_bytes'] > 0 for line in lines)} of them spill registers")
 
 
 def nvrtc_version() -> str:

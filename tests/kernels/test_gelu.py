@@ -1,4 +1,4 @@
-"""GELU against the formula in float64, up to the second derivative, on both paths."""
+"""GELU against the formula in float64, up to the second derivative, in both implementations."""
 
 import math
 

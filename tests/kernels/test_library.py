@@ -1,11 +1,11 @@
-"""Finding the shaders and building kernels; on CUDA: the same text compiles, though no GPU runs it here."""
+"""Shaders are found and kernels built; the same shaders compile as CUDA, without a GPU."""
 
 import mlx.core as mx
 import pytest
 
 from lucid.kernels import library
 from tests.kernels import cuda_compiler
-from tests.kernels.cuda_compiler import ARCHITECTURES, DTYPES, compile_cuda, launch_everything, one_text, recorded
+from tests.kernels.cuda_compiler import ARCHITECTURES, DTYPES, compile_cuda, joined_source, launch_everything, recorded
 
 FUNCTIONS = {
     "rolling_forward",
@@ -21,9 +21,9 @@ needs_nvrtc = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def fresh():
-    library.forget()
+    library.clear_cache()
     yield
-    library.forget()
+    library.clear_cache()
 
 
 def build(language="metal", call="f(x);", name="f"):
@@ -50,25 +50,25 @@ def cuda_kernels(monkeypatch):
     return built
 
 
-def test_cuda_gets_the_words_and_the_very_text_of_the_shader(cuda_kernels):
+def test_cuda_gets_the_compatibility_header_and_the_shader_itself(cuda_kernels):
     build("cuda")
     [(_, inputs, outputs, call, header)] = cuda_kernels
     assert (inputs, outputs, call) == (("x",), ("y",), "f(x);")
-    assert header.startswith(library.text("cuda_words.h") + library.text("depthwise_conv2d.metal"))
+    assert header.startswith(library.source("cuda_compat.h") + library.source("depthwise_conv2d.metal"))
 
 
-def test_the_name_of_a_cuda_kernel_tells_its_text(cuda_kernels, monkeypatch):
+def test_the_name_of_a_cuda_kernel_depends_on_its_source(cuda_kernels, monkeypatch):
     build("cuda")
     build("cuda", call="g(x);")
-    library.forget()
+    library.clear_cache()
     build("cuda")
-    text = library.text
-    monkeypatch.setattr(library, "text", lambda file: text(file) + "// changed\n")
+    source = library.source
+    monkeypatch.setattr(library, "source", lambda file: source(file) + "// changed\n")
     library.kernel.cache_clear()
     build("cuda")
-    first, other_call, again, other_text = (one[0] for one in cuda_kernels)
-    assert first == again and len({first, other_call, other_text}) == 3
-    assert all(name.startswith("lucid_f_") and name.isidentifier() for name in (first, other_call, other_text))
+    first, other_call, again, other_source = (one[0] for one in cuda_kernels)
+    assert first == again and len({first, other_call, other_source}) == 3
+    assert all(name.startswith("lucid_f_") and name.isidentifier() for name in (first, other_call, other_source))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -85,7 +85,7 @@ def test_every_function_is_among_the_launches_to_compile(dtype):
 def test_every_launch_compiles_as_cuda_without_spills(dtype, architecture):
     with recorded() as functions:
         launch_everything(dtype, kernels=((7, 7),))
-    log, size = compile_cuda(one_text(functions), architecture)
+    log, size = compile_cuda(joined_source(functions), architecture)
     assert size > 0, log
     found = cuda_compiler.registers_and_spills(log, functions)
     assert found.keys() == functions.keys()
@@ -93,8 +93,8 @@ def test_every_launch_compiles_as_cuda_without_spills(dtype, architecture):
 
 
 @needs_nvrtc
-def test_a_wrong_text_does_not_compile():
+def test_an_invalid_source_does_not_compile():
     with recorded() as functions:
         launch_everything(mx.float32, kernels=((1, 1),))
-    log, size = compile_cuda(one_text(functions) + "wrong", "sm_80")
+    log, size = compile_cuda(joined_source(functions) + "wrong", "sm_80")
     assert size == 0 and "error" in log

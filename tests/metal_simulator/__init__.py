@@ -1,4 +1,4 @@
-"""Metal kernels on the CPU, checked while they run. README.md is the page to read first."""
+"""Runs Metal kernels on the CPU and checks every access. Start with README.md."""
 
 from tests.metal_simulator.build import cache_folder, missing
 from tests.metal_simulator.kernel import Kernel

@@ -1,4 +1,4 @@
-"""From a kernel's signature to a library that the machine loads: C++ text, compiler, a cache by content."""
+"""Builds the library that the machine loads from a kernel's signature: C++ source, compiler, cache."""
 
 import fcntl
 import functools
@@ -27,16 +27,16 @@ KERNEL_FLAGS = [
     "-fno-rtti",
     "-ffp-contract=off",  # a * b + c rounds twice; only fma rounds once
     "-fsingle-precision-constant",  # 2.0 is a float in Metal
-    "-w",  # attributes and pragmas are Metal's; the text's own warnings are strict mode's affair
-    # An uninitialised register holds a number nobody would miss (-1.7e38). Value numbering would take it for whatever
-    # the other branch assigns.
+    "-w",  # attributes and pragmas are Metal's; strict mode handles other warnings
+    # An uninitialised register holds a conspicuous number (-1.7e38). Value numbering would assume whatever the other
+    # branch assigns.
     "-ftrivial-auto-var-init=pattern",
     "-fno-tree-fre",
-    # Handlers of our own answer (hooks.cpp); libubsan is not linked.
+    # hooks.cpp has the handlers; libubsan is not linked.
     "-fsanitize=bounds,shift,signed-integer-overflow,integer-divide-by-zero,return",
     "-fno-sanitize-recover=all",
 ]
-# Announces every access to memory; libtsan is not linked, hooks.cpp takes its place. -g1 gives faults their lines.
+# Instruments every memory access; hooks.cpp takes the place of libtsan. -g1 gives faults their lines.
 CHECK_FLAGS = ["-fsanitize=thread", "-DSIMULATOR_CHECK", "-g1"]
 KERNEL_INCLUDES = [f"-I{SHIM}", f"-I{MACHINE}"]
 COMPILE_TIMEOUT_S = 300
@@ -45,7 +45,7 @@ MAX_ERROR_LINES = 60
 
 
 class BuildError(RuntimeError):
-    """The compiler refused the kernel's text; its words are the message."""
+    """The kernel does not compile; the message is the compiler's."""
 
 
 @functools.cache
@@ -62,17 +62,17 @@ def compiler() -> str | None:
 
 
 def missing() -> str | None:
-    """Why kernels cannot be simulated here, or None if they can."""
+    """Why kernels cannot be simulated on this machine, or None if they can."""
     if platform.system() != "Linux":
         return f"the simulator runs on Linux, this is {platform.system()}"
     return None if compiler() else f"the simulator needs g++ {MIN_GCC} or later"
 
 
 def cache_folder() -> Path:
-    """$LUCID_SIMULATOR_CACHE, or a folder of this user's under the system's temporary one.
+    """``LUCID_SIMULATOR_CACHE``, or a folder for this user in the system's temporary folder.
 
     Raises:
-        BuildError: the latter belongs to somebody else, whose libraries would be loaded.
+        BuildError: The folder in the temporary folder belongs to another user, whose libraries would be loaded.
     """
     named = os.environ.get("LUCID_SIMULATOR_CACHE")
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"lucid-metal-simulator-{os.getuid()}"
@@ -84,7 +84,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def _machine_dependent_flags() -> list[str]:
-    """An fma instruction where there is one: without it each fma is a call of libm."""
+    """Use the fma instruction if there is one: without it each fma is a call into libm."""
     try:
         has_fma = " fma " in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -94,7 +94,7 @@ def _machine_dependent_flags() -> list[str]:
 
 @functools.cache
 def _contents(*folders: Path) -> str:
-    """The text of all files in the folders, which decide what is built as much as a kernel does."""
+    """The content of all files in the folders, which is part of the cache key."""
     return "".join(path.read_text() for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
 
 
@@ -108,9 +108,9 @@ def _digest(*parts: str) -> str:
 
 
 def _built(target: Path, command: list[str]) -> Path:
-    """``target``, made by ``command`` plus ``-o`` if it is not there: once, whatever number of processes asks.
+    """``target``, built with ``command`` plus ``-o`` if it does not exist, by one process only.
 
-    The file appears by renaming, so one that exists is complete; the lock spares the others the work.
+    The file is renamed into place, so an existing one is complete; a lock makes other processes wait for it.
     """
     if target.exists():
         return target
@@ -122,13 +122,13 @@ def _built(target: Path, command: list[str]) -> Path:
         done = subprocess.run([*command, "-o", str(partial)], capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()[:MAX_ERROR_LINES]
-            raise BuildError("\n".join(lines) or f"the compiler ended with {done.returncode}")
+            raise BuildError("\n".join(lines) or f"the compiler exited with code {done.returncode}")
         os.replace(partial, target)
     return target
 
 
 def machine() -> Path:
-    """The program that loads a kernel's library and runs it; built on first use."""
+    """The program that loads and runs a kernel's library; built on first use."""
     path = _required_compiler()
     key = _digest(_contents(MACHINE), _compiler_version(path), *MACHINE_FLAGS)
     command = [path, *MACHINE_FLAGS, *map(str, sorted(MACHINE.glob("*.cpp"))), "-ldl", "-lm"]
@@ -136,7 +136,7 @@ def machine() -> Path:
 
 
 def kernel_text(signature: Signature) -> str:
-    """The C++ of a kernel: the shim, the header and the body as they stand, and an entry without parameters."""
+    """The C++ of a kernel: the shim, the unchanged header and body, and an entry point without parameters."""
     arguments = []
     for index, parameter in enumerate((*signature.inputs, *signature.outputs)):
         const = "const " if index < len(signature.inputs) else ""
@@ -150,7 +150,7 @@ def kernel_text(signature: Signature) -> str:
         [
             '#include "metal.h"',
             '#line 1 "header"',
-            # Nothing between them, as MLX has it: a header that ends in a comment swallows the signature.
+            # Nothing in between, as in MLX: a header that ends in a comment swallows the signature.
             signature.header + signature.text(f'#line 1 "source"\n{with_shared_variables(signature.source)}'),
             '#line 1 "entry"',
             'extern "C" void simulator_kernel_entry() {',
@@ -161,7 +161,7 @@ def kernel_text(signature: Signature) -> str:
 
 
 def kernel_library(signature: Signature, check: bool) -> Path:
-    """The kernel as a shared library: instrumented for ``check``, plain otherwise."""
+    """The kernel as a shared library, instrumented if ``check``."""
     text = kernel_text(signature)
     path = _required_compiler()
     flags = [*KERNEL_FLAGS, *(CHECK_FLAGS if check else []), *_machine_dependent_flags(), *KERNEL_INCLUDES]
@@ -178,11 +178,11 @@ def kernel_library(signature: Signature, check: bool) -> Path:
 
 
 def lines_of(library: Path, offsets: list[int]) -> list[str]:
-    """The line of the shader for each offset in the library, ``""`` where nothing is known."""
+    """The line of the shader for each offset in the library, ``""`` if it is unknown."""
     tool = shutil.which("addr2line")
     if tool is None or not any(offsets):
         return ["" for _ in offsets]
-    # A return address stands behind its call: one byte back is inside it.
+    # A return address comes after its call: one byte earlier is inside the call.
     addresses = [hex(max(offset - 1, 0)) for offset in offsets]
     done = subprocess.run([tool, "-e", str(library), *addresses], capture_output=True, text=True)
     lines = done.stdout.splitlines() if done.returncode == 0 else ["" for _ in offsets]

@@ -8,7 +8,7 @@ from tests.metal_simulator import Kernel, missing
 
 @pytest.fixture
 def simulator():
-    """Skips where kernels cannot be simulated."""
+    """Skip the test where kernels cannot be simulated."""
     reason = missing()
     if reason:
         pytest.skip(reason)

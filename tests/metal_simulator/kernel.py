@@ -1,4 +1,4 @@
-"""A kernel that is built and called like one of ``mx.fast.metal_kernel``, and runs on the CPU."""
+"""A kernel that is built and called like one of ``mx.fast.metal_kernel`` but runs on the CPU."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,13 @@ MAX_THREADS_PER_THREADGROUP = 1024
 
 
 class Kernel:
-    """Takes what ``mx.fast.metal_kernel`` takes; calls run on the simulator.
+    """Takes the arguments of ``mx.fast.metal_kernel``; calls run in the simulator.
 
-    ``options``: how this kernel runs; None takes those of the surrounding ``simulation(...)``. ``report``: of the last
-    call. ``ensure_row_contiguous=False`` makes no difference: inputs always arrive row-contiguous.
+    Inputs are always row-contiguous; ``ensure_row_contiguous=False`` makes no difference.
+
+    Attributes:
+        options: How this kernel runs; None for the options of the surrounding ``simulation(...)``.
+        report: The report of the last call.
     """
 
     def __init__(
@@ -68,10 +71,10 @@ class Kernel:
         verbose: bool = False,
         stream: object | None = None,
     ) -> list[mx.array]:
-        """Run at once and return the outputs.
+        """Run immediately and return the outputs.
 
         Raises:
-            SimulationError: the text does not compile, or the run had faults and the options say to raise.
+            SimulationError: The kernel does not compile, or the run had faults and ``options.raises`` is set.
         """
         options = self.options or current_options()
         arrays = [array if isinstance(array, mx.array) else mx.array(array) for array in inputs]
@@ -89,7 +92,7 @@ class Kernel:
         companions = frozenset(parameter.name for parameter in text.inputs if parameter.of)
         self.report, contents = run(library, grid, threadgroup, buffers, options, companions)
         if self.report.faults and (options.raises or not self.report.completed):
-            raise SimulationError(_complaint(self.name, self.report))
+            raise SimulationError(_fault_message(self.name, self.report))
         return [
             _array(data, shape, dtype)
             for data, shape, dtype in zip(contents, output_shapes, output_dtypes, strict=True)
@@ -98,22 +101,23 @@ class Kernel:
     def _check_call(self, arrays, output_shapes, output_dtypes, grid, threadgroup):
         where = f"metal_kernel {self.name}"
         if len(arrays) != len(self.input_names):
-            raise ValueError(f"{where}: inputs wanted {len(self.input_names)}, got {len(arrays)}")
+            raise ValueError(f"{where}: expected {len(self.input_names)} inputs, got {len(arrays)}")
         if not len(output_shapes) == len(output_dtypes) == len(self.output_names):
             raise ValueError(
-                f"{where}: output_shapes and output_dtypes wanted {len(self.output_names)} each, "
+                f"{where}: expected {len(self.output_names)} output_shapes and output_dtypes, "
                 f"got {len(output_shapes)} and {len(output_dtypes)}"
             )
-        for word, size in (("grid", grid), ("threadgroup", threadgroup)):
+        for name, size in (("grid", grid), ("threadgroup", threadgroup)):
             if len(size) != 3 or min(size) < 1:
-                raise ValueError(f"{where}: {word} wanted three positive numbers, got {tuple(size)}")
+                raise ValueError(f"{where}: {name} must be three positive numbers, got {tuple(size)}")
         if math.prod(threadgroup) > MAX_THREADS_PER_THREADGROUP:
             raise ValueError(
-                f"{where}: threadgroup wanted at most {MAX_THREADS_PER_THREADGROUP} threads, got {tuple(threadgroup)}"
+                f"{where}: threadgroup must have at most {MAX_THREADS_PER_THREADGROUP} threads, "
+                f"got {tuple(threadgroup)}"
             )
 
 
-def _complaint(name: str, report: Report) -> str:
+def _fault_message(name: str, report: Report) -> str:
     hidden = report.fault_count - len(report.faults)
     lines = [*report.faults, *([f"and {hidden} more"] if hidden else [])]
     return f"{name}: {report.fault_count} fault(s)\n  " + "\n  ".join(lines)

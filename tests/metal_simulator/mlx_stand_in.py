@@ -1,4 +1,4 @@
-"""The simulator in place of ``mx.fast.metal_kernel``, so that the library's own path runs end to end on the CPU."""
+"""Replaces ``mx.fast.metal_kernel`` by the simulator, so that the library's own code runs end to end on the CPU."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.metal_simulator.run import Report
 
 
 class Runs(list[tuple[str, Report]]):
-    """Every run of the block as (kernel's name, report), in order, faulty ones included."""
+    """Every run as (name of the kernel, report), in order, including runs with faults."""
 
     def of(self, name: str) -> list[Report]:
         return [report for kernel, report in self if kernel == name]
@@ -34,8 +34,10 @@ def _recording(runs: Runs):
 
 
 def stand_in(monkeypatch) -> Runs:
-    """Replace ``mx.fast.metal_kernel`` until the test ends. A library that keeps kernel objects must forget them
-    before and after, or it goes on using those it has."""
+    """Replace ``mx.fast.metal_kernel`` until the test ends.
+
+    A library that caches kernel objects must clear its cache before and after, or it keeps using them.
+    """
     runs = Runs()
     monkeypatch.setattr(mx.fast, "metal_kernel", _recording(runs))
     return runs
@@ -43,7 +45,7 @@ def stand_in(monkeypatch) -> Runs:
 
 @contextlib.contextmanager
 def simulated() -> Iterator[Runs]:
-    """The same for the length of a block."""
+    """Replace ``mx.fast.metal_kernel`` inside a ``with`` block."""
     runs = Runs()
     original = mx.fast.metal_kernel
     mx.fast.metal_kernel = _recording(runs)

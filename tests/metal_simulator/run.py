@@ -1,4 +1,4 @@
-"""One run of a built kernel: the job, the process, the report."""
+"""Runs a kernel's library in a process of its own and reads the report."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ ORDERS = ("forward", "reverse", "random")
 
 
 class SimulationError(AssertionError):
-    """The kernel did what no kernel may do, or did not compile. The message holds every complaint.
+    """The kernel had faults, which the message lists, or did not compile.
 
-    An AssertionError, so that a test that fails by it reads as failed and not as broken.
+    It is an AssertionError, so that pytest reports a failed test.
     """
 
 
@@ -28,10 +28,14 @@ class SimulationError(AssertionError):
 class Options:
     """How kernels are run.
 
-    ``check``: exact bounds, races, unwritten outputs and counters; without it only pages around each buffer are
-    guarded, and the run is several times faster. ``order``: of the threads between two barriers. ``low_guard``: without
-    ``check``, guard the start of each buffer instead of its end. ``round_up_grid``: launch whole threadgroups, as CUDA
-    does. ``raises``: a fault raises; otherwise it only stands in the report.
+    Attributes:
+        check: Check bounds exactly, races and unwritten outputs, and count. Without it only the pages around each
+            buffer are guarded, which is several times faster.
+        order: The order of threads between two barriers.
+        seed: For the order "random".
+        low_guard: Without ``check``, guard the start of each buffer instead of its end.
+        round_up_grid: Launch whole threadgroups, as CUDA does.
+        raises: Raise on a fault, instead of only listing it in the report.
     """
 
     check: bool = True
@@ -43,13 +47,15 @@ class Options:
 
     def __post_init__(self):
         if self.order not in ORDERS:
-            raise ValueError(f"simulation: order wanted one of {ORDERS}, got {self.order!r}")
+            raise ValueError(f"simulation: order must be one of {ORDERS}, got {self.order!r}")
         if self.check and self.low_guard:
-            raise ValueError("simulation: low_guard needs check=False; with check=True bounds are exact at both ends")
+            raise ValueError(
+                "simulation: low_guard requires check=False; with check=True bounds are exact at both ends"
+            )
 
     @property
     def flags(self) -> int:
-        """As main.cpp reads them."""
+        """The options as bits, as main.cpp reads them."""
         bits = (self.check, self.low_guard, self.round_up_grid, self.order == "reverse", self.order == "random")
         return sum(1 << place for place, on in enumerate(bits) if on)
 
@@ -63,7 +69,7 @@ def current_options() -> Options:
 
 @contextlib.contextmanager
 def simulation(**changes) -> Iterator[Options]:
-    """Inside the block every kernel runs with these options; those not named stay as they were."""
+    """Run every kernel in the block with these options; others keep their values."""
     token = _options.set(replace(_options.get(), **changes))
     try:
         yield _options.get()
@@ -73,7 +79,7 @@ def simulation(**changes) -> Iterator[Options]:
 
 @dataclass(frozen=True)
 class Buffer:
-    """What goes into a run for one buffer. ``contents`` is None for an output that starts unwritten."""
+    """One buffer of a run. ``contents`` is None for an output that starts unwritten."""
 
     name: str
     is_output: bool
@@ -82,7 +88,7 @@ class Buffer:
     contents: bytes | None
 
     def description(self) -> bytes:
-        """As main.cpp reads it."""
+        """The buffer's description, as main.cpp reads it."""
         name = self.name.encode()
         numbers = struct.pack("<3IQ", self.is_output, self.contents is not None, self.element_bytes, self.size_bytes)
         return struct.pack("<I", len(name)) + name + numbers
@@ -90,7 +96,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class BufferReport:
-    """Accesses to one buffer. ``rewritten``: stores of a thread to an element that it had written before."""
+    """Accesses to one buffer. ``rewritten`` counts stores of a thread to an element that it wrote before."""
 
     is_output: bool
     loads: int
@@ -103,10 +109,10 @@ class BufferReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What one run did. Without ``check`` only threads, threadgroups, barriers and simdgroup operations are counted.
+    """The faults and counters of one run; without ``check`` few things are counted.
 
-    Loads and stores are those that remain in optimised code: of two loads of one address in a row the compiler keeps
-    one, on a GPU as here. Multiply-adds are calls of ``fma``.
+    Loads and stores are those that remain in optimised code: of two successive loads of one address the compiler keeps
+    one, as on a GPU. Multiply-adds are calls of ``fma``.
     """
 
     completed: bool
@@ -128,7 +134,7 @@ class Report:
 
     @property
     def loaded_bytes(self) -> int:
-        """From all buffers but the shapes and strides, which every thread of a GPU reads from registers."""
+        """Bytes loaded from all buffers except shapes and strides, which a GPU keeps in registers."""
         return sum(buffer.loaded_bytes for name, buffer in self.buffers.items() if name not in self.companions)
 
     @property
@@ -165,9 +171,9 @@ def run(
     options: Options,
     companions: frozenset[str] = frozenset(),
 ) -> tuple[Report, list[bytes]]:
-    """Run a kernel's library; the report, and the contents of the outputs if it came to its end.
+    """Run a kernel's library; returns the report, and the contents of the outputs if the run completed.
 
-    Each run is a process of its own: whatever the kernel does, the caller lives. It costs a few milliseconds.
+    Each run is a process of its own, so a crash of the kernel does not affect the caller. It takes a few milliseconds.
     """
     job = struct.pack("<3I3I3I", *grid, *threadgroup, options.flags, options.seed, len(buffers))
     job += b"".join(buffer.description() for buffer in buffers)
@@ -175,7 +181,7 @@ def run(
     try:
         done = subprocess.run([machine(), library], input=job, capture_output=True, timeout=RUN_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise SimulationError(f"the kernel did not end in {RUN_TIMEOUT_S} s") from None
+        raise SimulationError(f"the kernel did not finish in {RUN_TIMEOUT_S} s") from None
     if done.returncode != 0:
         ended = signal.Signals(-done.returncode).name if done.returncode < 0 else f"code {done.returncode}"
         raise SimulationError(f"the run ended with {ended}: {done.stderr.decode(errors='replace').strip()}")

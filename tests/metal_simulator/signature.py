@@ -1,6 +1,6 @@
-"""The text that ``mx.fast.metal_kernel`` hands to Metal's compiler: a signature around the kernel's body.
+"""The source that ``mx.fast.metal_kernel`` passes to Metal's compiler: a signature around the kernel's body.
 
-It follows MLX 0.32, oddities included; ``test_signature.py`` compares it with what MLX itself prints.
+It follows MLX 0.32, including its quirks; ``test_signature.py`` compares it with what MLX itself prints.
 """
 
 import re
@@ -46,9 +46,9 @@ TYPE_NAMES = {
     mx.bfloat16: "bfloat16_t",
     mx.float32: "float",
 }
-# An input of fewer elements lies in the `constant` address space instead of `device`.
+# An input of fewer elements is in the `constant` address space instead of `device`.
 CONSTANT_BELOW_ELEMENTS = 8
-# What MLX passes along with an input when the body mentions it: suffix, type, whether it is a reference.
+# What MLX passes along with an input if the body mentions it: suffix, type, whether it is a reference.
 COMPANIONS = (("_shape", "int", False), ("_strides", "int64_t", False), ("_ndim", "int", True))
 
 TemplateArguments = Sequence[tuple[str, bool | int | mx.Dtype]]
@@ -71,7 +71,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """All that decides a kernel's generated text; ``mx.fast.metal_kernel`` compiles once for each of them."""
+    """Everything that the generated source depends on; ``mx.fast.metal_kernel`` compiles once per signature."""
 
     name: str
     header: str
@@ -87,11 +87,11 @@ class Signature:
 
     @property
     def template_values(self) -> str:
-        """``<float, 7>`` for the call, nothing for a kernel without template arguments."""
+        """``<float, 7>`` for the call, or ``""`` without template arguments."""
         return f"<{', '.join(value for _, _, value in self.template)}>" if self.template else ""
 
     def text(self, body: str | None = None) -> str:
-        """The kernel as MLX writes it, without the header and the instantiation; ``body`` in place of its own."""
+        """The kernel as MLX writes it, without header and instantiation; ``body`` replaces its own."""
         lines = []
         if self.template:
             lines.append(f"template <{', '.join(f'{kind} {name}' for kind, name, _ in self.template)}>")
@@ -101,8 +101,8 @@ class Signature:
             lines.append(f"  const {parameter.declaration} [[buffer({index})]],")
             index += 1
         for parameter in self.outputs:
-            # MLX 0.32 counts inputs without their companions here: a kernel that mentions a shape, has several outputs
-            # and no thread attribute gets a list that ends twice. Such a kernel does not compile on a Mac either.
+            # MLX 0.32 counts inputs without their companions here. If a kernel mentions a shape and has several
+            # outputs but no thread attribute, its parameter list ends twice. It does not compile on a Mac either.
             goes_on = index < self.input_count + len(self.outputs) - 1 or self.attributes
             lines.append(f"  {parameter.declaration} [[buffer({index})]]{',' if goes_on else ') {'}")
             index += 1
@@ -112,7 +112,7 @@ class Signature:
         return "\n".join(lines) + "\n" + (self.source if body is None else body) + "\n}\n"
 
     def generated_source(self) -> str:
-        """Exactly what MLX prints with ``verbose=True``, between its marks."""
+        """The source that MLX prints with ``verbose=True``, character by character."""
         text = self.header + self.text()
         if self.template:
             function = f"{self.name}{self.template_values}"
@@ -127,7 +127,7 @@ def _template_argument(value) -> tuple[str, str]:
         return "int", str(value)
     if isinstance(value, mx.Dtype):
         return "typename", TYPE_NAMES[value]
-    raise TypeError(f"metal_kernel: template wanted bool, int or mx.Dtype, got {value!r}")
+    raise TypeError(f"metal_kernel: template arguments must be bool, int or mx.Dtype, got {value!r}")
 
 
 def _input_parameters(source: str, names: Sequence[str], inputs: Sequence[mx.array]) -> list[Parameter]:
@@ -183,7 +183,7 @@ def signature(
 def generated_source(
     name, input_names, output_names, source, header, inputs, output_dtypes, template=(), atomic_outputs=False
 ) -> str:
-    """Exactly the text that ``mx.fast.metal_kernel`` compiles, which it prints with ``verbose=True``."""
+    """The source that ``mx.fast.metal_kernel`` compiles, and prints with ``verbose=True``."""
     return signature(
         name, input_names, output_names, source, header, inputs, output_dtypes, template, atomic_outputs
     ).generated_source()

@@ -1,10 +1,10 @@
-"""Reading shader text without a compiler: comments, strings, declarations of threadgroup variables."""
+"""Rewrites shader source without a compiler: comments and declarations of threadgroup variables."""
 
 import re
 
-# A string first, so that "//" inside one is no comment.
+# Strings come first, so that "//" inside a string does not start a comment.
 _COMMENT_OR_STRING = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-# threadgroup float tile[16][17], total[4];  Not pointers: their type has a * before the name.
+# threadgroup float tile[16][17], total[4];  Pointers do not match: they have a * before the name.
 _THREADGROUP_VARIABLES = re.compile(
     r"\bthreadgroup\s+(?P<type>(?:unsigned\s+|signed\s+)?[\w:]+(?:<[^;<>]*>)?)\s+"
     r"(?P<variables>\w+\s*(?:\[[^;\[\]]*\]\s*)*(?:,\s*\w+\s*(?:\[[^;\[\]]*\]\s*)*)*);"
@@ -13,7 +13,7 @@ _VARIABLE = re.compile(r"(?P<name>\w+)\s*(?P<dimensions>(?:\[[^\[\]]*\]\s*)*)")
 
 
 def without_comments(text: str) -> str:
-    """The text with blanks for comments, each line in its place."""
+    """The source with comments replaced by blanks; line numbers stay the same."""
 
     def blank(match):
         found = match.group()
@@ -23,10 +23,10 @@ def without_comments(text: str) -> str:
 
 
 def with_shared_variables(body: str) -> str:
-    """The body with its threadgroup variables in the simulator's storage, which all threads of a threadgroup share.
+    """The body with its threadgroup variables moved to storage that all threads of a threadgroup share.
 
-    ``threadgroup float tile[16];`` becomes a reference of type ``float (&)[16]``: the rest of the body, ``sizeof``
-    included, means what it meant.
+    ``threadgroup float tile[16];`` becomes a reference of type ``float (&)[16]``, so the rest of the body, including
+    ``sizeof``, keeps its meaning.
     """
 
     def declare(match):

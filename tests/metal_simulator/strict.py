@@ -1,8 +1,8 @@
-"""Is a kernel's text legal Metal, as far as a machine without Metal's compiler can tell?
+"""Checks that a kernel is legal Metal, as far as possible without Metal's compiler.
 
-Three readers look at it: a list of words that Metal lacks; clang as pedantic C++14, on the very text that the simulator
-compiles; and clang as C++ for OpenCL, which has Metal's address spaces and most of its restrictions. What none of them
-sees is in the README.
+There are three checks: a list of keywords that Metal lacks; clang as pedantic C++14, on the source that the simulator
+compiles; and clang as C++ for OpenCL, which has Metal's address spaces and most of its restrictions. The README lists
+what they miss.
 """
 
 import functools
@@ -37,7 +37,7 @@ OPENCL_FLAGS = [
     "cl",
     "-cl-std=clc++2021",
     "--target=spir64-unknown-unknown",
-    # double off, half on; the address space that pointers fall into when none is named, to find them by.
+    # double off, half on, and the generic address space, which marks pointers without an address space.
     "-Xclang",
     "-cl-ext=-all,+cl_khr_fp16,+__opencl_c_generic_address_space",
     "-fsyntax-only",
@@ -50,7 +50,7 @@ OPENCL_FLAGS = [
     "-Wno-unknown-pragmas",
     "-Wno-c++17-attribute-extensions",
 ]
-# Words that one of the two compilers lets pass, or explains worse.
+# Keywords that one of the two compilers accepts, or reports less clearly.
 FORBIDDEN = {
     r"\bgoto\b": "goto",
     r"\bnew\b": "new",
@@ -76,20 +76,22 @@ FORBIDDEN = {
 
 @functools.cache
 def clang() -> str | None:
-    """The newest clang++ here that knows C++ for OpenCL 2021, or None."""
+    """The newest installed clang++ that supports C++ for OpenCL 2021, or None."""
     for name in [*(f"clang++-{version}" for version in CLANG_VERSIONS), "clang++"]:
         path = shutil.which(name)
         if path is None:
             continue
         done = subprocess.run([path, "--version"], capture_output=True, text=True)
-        version = re.search(r"clang version (\d+)", done.stdout)  # Apple's clang counts otherwise and lacks the target
+        version = re.search(
+            r"clang version (\d+)", done.stdout
+        )  # Apple's clang has other version numbers and lacks the target
         if version and int(version[1]) >= min(CLANG_VERSIONS) and "Apple" not in done.stdout:
             return path
     return None
 
 
 def missing() -> str | None:
-    """Why strict mode cannot look here, or None if it can."""
+    """Why strict mode cannot run on this machine, or None if it can."""
     return None if clang() else f"strict mode needs clang {min(CLANG_VERSIONS)} or later"
 
 
@@ -102,21 +104,21 @@ def check(
     output_dtypes: Sequence[mx.Dtype],
     template: TemplateArguments = (),
 ) -> list[str]:
-    """Everything that is wrong with the kernel, one line each; nothing for a legal one.
+    """Everything that is wrong with the kernel, one line each; empty for a legal kernel.
 
-    Inputs decide types and address spaces: check once with arrays of 8 elements and more and once with fewer.
+    The inputs determine types and address spaces: check with arrays of 8 or more elements, and again with fewer.
     """
     kernel = signature("strict", input_names, output_names, source, header, inputs, output_dtypes, template)
     with tempfile.TemporaryDirectory() as folder:
         return [
-            *_forbidden_words("header", header),
-            *_forbidden_words("source", source),
-            *_refused_as_cpp14(kernel, Path(folder)),
-            *_refused_as_opencl(kernel, Path(folder)),
+            *_forbidden_keywords("header", header),
+            *_forbidden_keywords("source", source),
+            *_cpp14_errors(kernel, Path(folder)),
+            *_opencl_errors(kernel, Path(folder)),
         ]
 
 
-def _forbidden_words(name: str, text: str) -> list[str]:
+def _forbidden_keywords(name: str, text: str) -> list[str]:
     text = without_comments(text)
     return [
         f"{name} line {text.count(chr(10), 0, match.start()) + 1}: Metal has no {what}"
@@ -130,24 +132,26 @@ def _parsed(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=TIMEOUT_S)
 
 
-def _errors(stderr: str, reader: str) -> list[str]:
+def _errors(stderr: str, language: str) -> list[str]:
     """clang's errors as ``source line 3: ... (C++14)``."""
     found = re.findall(r"^(?:\./)?([^\s:]+):(\d+):\d+: (?:fatal )?error: (.*)$", stderr, re.MULTILINE)
-    return [f"{Path(file).name} line {line}: {message} ({reader})" for file, line, message in found]
+    return [f"{Path(file).name} line {line}: {message} ({language})" for file, line, message in found]
 
 
-def _refused_as_cpp14(kernel: Signature, folder: Path) -> list[str]:
+def _cpp14_errors(kernel: Signature, folder: Path) -> list[str]:
     (folder / "kernel.cpp").write_text(kernel_text(kernel))
-    includes = [flag.replace("-I", "-isystem", 1) for flag in KERNEL_INCLUDES]  # the shim itself need not be pedantic
+    includes = [
+        flag.replace("-I", "-isystem", 1) for flag in KERNEL_INCLUDES
+    ]  # the shim itself does not have to be pedantic
     done = _parsed([*CPP14_FLAGS, *includes, "kernel.cpp"], folder)
     return (_errors(done.stderr, "C++14") or [done.stderr.strip()]) if done.returncode else []
 
 
 def _opencl_text(kernel: Signature) -> str:
-    """The kernel for C++ for OpenCL. Its own text stands in files, so that places in it have their names.
+    """The kernel as C++ for OpenCL. Header and body are included from files, so that errors carry their names.
 
-    An OpenCL kernel is no template and takes no references: template arguments become constants of the body, and
-    references come in as pointers.
+    An OpenCL kernel cannot be a template or take references: template arguments become constants in the body, and
+    references become pointers.
     """
     parameters, constants = [], []
     for count, parameter in enumerate((*kernel.inputs, *kernel.outputs)):
@@ -166,15 +170,15 @@ def _opencl_text(kernel: Signature) -> str:
     )
 
 
-def _in_opencl_words(text: str) -> str:
-    """``metal::x`` becomes ``::x``, and ``float2(a, b)`` OpenCL's ``(float2)(a, b)``; lines stay where they are."""
+def _to_opencl(text: str) -> str:
+    """Rewrite ``metal::x`` as ``::x`` and ``float2(a, b)`` as ``(float2)(a, b)``; line numbers stay the same."""
     text = re.sub(r"\bmetal\s*::", "::", text)
     return re.sub(r"\b((?:u?(?:char|short|int|long)|float|half)[234])\s*\(", r"(\1)(", text)
 
 
-def _refused_as_opencl(kernel: Signature, folder: Path) -> list[str]:
-    (folder / "header").write_text(_in_opencl_words(kernel.header) + "\n")
-    (folder / "source").write_text(_in_opencl_words(kernel.source) + "\n")
+def _opencl_errors(kernel: Signature, folder: Path) -> list[str]:
+    (folder / "header").write_text(_to_opencl(kernel.header) + "\n")
+    (folder / "source").write_text(_to_opencl(kernel.source) + "\n")
     (folder / "kernel.cl").write_text(_opencl_text(kernel))
     flags = [*OPENCL_FLAGS, "-I.", *KERNEL_INCLUDES]
     done = _parsed([*flags, "kernel.cl"], folder)

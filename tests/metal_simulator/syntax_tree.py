@@ -1,8 +1,8 @@
-"""What clang's syntax tree shows beyond errors: pointers without an address space, recursion."""
+"""Finds pointers without an address space, and recursion, in clang's syntax tree."""
 
 from collections.abc import Iterator
 
-# In C++ for OpenCL a pointer or reference without an address space gets this one, which Metal does not have.
+# The address space of C++ for OpenCL pointers and references that name none. Metal does not have it.
 _UNNAMED_SPACE = "__generic"
 _DECLARATIONS = {"ParmVarDecl", "VarDecl", "FieldDecl"}
 _CASTS = {"CStyleCastExpr", "CXXReinterpretCastExpr", "CXXStaticCastExpr", "CXXConstCastExpr", "CXXFunctionalCastExpr"}
@@ -12,14 +12,14 @@ _FUNCTIONS = {"FunctionDecl", "CXXMethodDecl", "CXXConstructorDecl", "CXXConvers
 def nodes(tree: dict) -> Iterator[tuple[dict, str, int, str | None]]:
     """Every node with its file, its line and the id of the function around it, parents first.
 
-    clang writes a file and a line only where they differ from those it wrote last, in this order: a node's place,
-    where it begins, where it ends, then its children. A loop, not recursion: expressions nest deeply.
+    clang writes a file and line only if they differ from the last ones written, in this order: a node's location, its
+    begin, its end, then its children. A loop instead of recursion, because expressions nest deeply.
     """
     file, line = "", 0
     stack: list[tuple[dict, str | None]] = [(tree, None)]
     while stack:
         node, function = stack.pop()
-        own = None  # its place, or where it begins if it has none
+        own = None  # its location, or its begin if it has none
         places = (node.get("loc", {}), node.get("range", {}).get("begin", {}), node.get("range", {}).get("end", {}))
         for place in places:
             for written in (place.get("spellingLoc"), place.get("expansionLoc"), place):
@@ -34,7 +34,7 @@ def nodes(tree: dict) -> Iterator[tuple[dict, str, int, str | None]]:
 
 
 def pointers_without_space(tree: dict, files: set[str]) -> list[str]:
-    """One complaint for each pointer or reference in ``files`` whose address space is not named."""
+    """One message for each pointer or reference in ``files`` that names no address space."""
     found = set()
     for node, file, line, _ in nodes(tree):
         name = file.rpartition("/")[2]
@@ -45,16 +45,16 @@ def pointers_without_space(tree: dict, files: set[str]) -> list[str]:
 
 
 def _declared_type(node: dict) -> str:
-    """The type that the text gives here, with what a typedef stands for; "" for nodes that give none."""
+    """The type written at this node, with typedefs resolved; "" for nodes without one."""
     types = node.get("type", {})
     kind, text = node.get("kind"), f"{types.get('qualType', '')} {types.get('desugaredQualType', '')}"
     if kind in _FUNCTIONS:
-        return text.partition("(")[0]  # what it returns; parameters are nodes of their own
+        return text.partition("(")[0]  # the return type; parameters are nodes of their own
     return text if kind in _DECLARATIONS | _CASTS else ""
 
 
 def recursive_functions(tree: dict) -> list[str]:
-    """Functions that come back to themselves. Templates count where they are used with given arguments."""
+    """Functions that call themselves, directly or not. Of templates, the instantiations count."""
     names: dict[str, str] = {}
     first: dict[str, str] = {}  # the first declaration of each: a call may name that one or the definition
     calls: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Builds are kept, found again by content, and safe when several processes want one at once."""
+"""Builds are cached by content, safely for several processes."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def test_two_processes_share_a_cold_cache(simulator, tmp_path):
     assert [path for path in tmp_path.iterdir() if path.suffix in (".partial", ".cpp")] == []
 
 
-def test_content_decides(simulator):
+def test_builds_are_keyed_by_content(simulator):
     def kernel(source="y[0] = x[0];", header=""):
         return Kernel("k", ["x"], ["y"], source, header)
 
@@ -61,7 +61,7 @@ def test_a_failed_build_leaves_nothing_behind(simulator, tmp_path, monkeypatch):
     assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
 
 
-def test_the_cache_folder_is_this_user_s_alone(monkeypatch, tmp_path):
+def test_the_cache_folder_is_private_to_the_user(monkeypatch, tmp_path):
     monkeypatch.delenv("LUCID_SIMULATOR_CACHE", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = cache_folder()
@@ -87,7 +87,7 @@ def test_a_cache_folder_of_another_user_is_refused(monkeypatch, tmp_path):
         ("Linux", None, "the simulator needs g\\+\\+ 12 or later"),
     ],
 )
-def test_says_what_is_missing(monkeypatch, system, compiler, reason):
+def test_what_is_missing_is_named(monkeypatch, system, compiler, reason):
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr(build, "compiler", lambda: compiler)
     assert re.fullmatch(reason, missing())

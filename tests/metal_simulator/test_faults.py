@@ -1,4 +1,4 @@
-"""Every kind of fault that the README promises to catch is caught, with its thread and its message."""
+"""Every kind of fault listed in the README is caught, with its thread and message."""
 
 import mlx.core as mx
 import pytest
@@ -32,7 +32,7 @@ CHECKED = [
         "element 0 of output 'y' is written by two threads",
     ),
     ("store to an input", INDEX + "((device float*)x)[i] = 1.0f; y[i] = x[i];", "store to input 'x', element 0"),
-    ("load of an unwritten output", INDEX + "y[i] = y[i] + x[i];", "load of element 0 of output 'y', which nobody has"),
+    ("load of an unwritten output", INDEX + "y[i] = y[i] + x[i];", "load of element 0 of output 'y', which no thread has"),
     (
         "load of another thread's output",
         INDEX + "y[i] = x[i]; if (i) y[i] = y[i - 1];",
@@ -97,7 +97,7 @@ CHECKED = [
     (
         "too much threadgroup memory",
         INDEX + "threadgroup float s[8193]; s[i] = x[i]; y[i] = s[i];",
-        "32772 bytes of threadgroup memory, more than the 32768 there are",
+        "32772 bytes of threadgroup memory, more than the available 32768",
     ),
     (
         "simd_sum in a branch",
@@ -210,7 +210,7 @@ def test_a_launch_rounded_up_as_on_cuda_shows_the_missing_bound(run_kernel):
     assert report.threads == 64 and report.partial_threadgroups == 0
 
 
-def test_uninitialised_registers_hold_a_number_nobody_would_miss(run_kernel):
+def test_uninitialised_registers_hold_a_conspicuous_number(run_kernel):
     body = INDEX + "float a; if (x[i] < 10.0f) a = 1.0f; y[i] = a;"
     for check in (True, False):
         with simulation(check=check):
@@ -224,7 +224,7 @@ def test_a_full_stack_is_reported(run_kernel):
     assert "the thread's stack is full" in messages(run_kernel, body)
 
 
-def test_text_that_does_not_compile_is_shown_with_its_line(run_kernel):
+def test_compiler_errors_name_the_line(run_kernel):
     found = messages(run_kernel, "\ny[0] = frobnicate(x[0]);")
     assert "source:2:" in found and "frobnicate" in found
 
@@ -236,7 +236,7 @@ def test_faults_can_be_collected_instead_of_raised(run_kernel):
     assert mx.isnan(y[5]).item()
 
 
-def test_rewriting_ones_own_output_is_counted(run_kernel):
+def test_rewriting_an_output_is_counted(run_kernel):
     y, report = run_kernel(INDEX + "y[i] = 1.0f; float a = x[i]; y[i] = a;")
     assert mx.array_equal(y, mx.arange(64))
     assert report.rewritten in (0, 64)  # the compiler may see that the first store is dead
@@ -247,8 +247,8 @@ def test_rewriting_ones_own_output_is_counted(run_kernel):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"grid": (0, 1, 1)}, "metal_kernel tested: grid wanted three positive numbers, got (0, 1, 1)"),
-        ({"threadgroup": (32, 32, 2)}, "threadgroup wanted at most 1024 threads, got (32, 32, 2)"),
+        ({"grid": (0, 1, 1)}, "metal_kernel tested: grid must be three positive numbers, got (0, 1, 1)"),
+        ({"threadgroup": (32, 32, 2)}, "threadgroup must have at most 1024 threads, got (32, 32, 2)"),
     ],
 )
 def test_impossible_launches_are_refused(run_kernel, arguments, message):
@@ -260,14 +260,14 @@ def test_impossible_launches_are_refused(run_kernel, arguments, message):
 def test_wrong_numbers_of_arrays_are_refused():
     kernel = Kernel("k", ["a", "b"], ["y"], "")
     launch = {"output_shapes": [(1,)], "output_dtypes": [mx.float32], "grid": (1, 1, 1), "threadgroup": (1, 1, 1)}
-    with pytest.raises(ValueError, match="metal_kernel k: inputs wanted 2, got 1"):
+    with pytest.raises(ValueError, match="metal_kernel k: expected 2 inputs, got 1"):
         kernel(inputs=[mx.zeros(1)], **launch)
-    with pytest.raises(ValueError, match="wanted 1 each, got 1 and 2"):
+    with pytest.raises(ValueError, match="expected 1 output_shapes and output_dtypes, got 1 and 2"):
         kernel(inputs=[mx.zeros(1)] * 2, **(launch | {"output_dtypes": [mx.float32] * 2}))
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(ValueError, match="order wanted one of"), simulation(order="sideways"):
+    with pytest.raises(ValueError, match="order must be one of"), simulation(order="sideways"):
         pass
-    with pytest.raises(ValueError, match="low_guard needs check=False"), simulation(low_guard=True):
+    with pytest.raises(ValueError, match="low_guard requires check=False"), simulation(low_guard=True):
         pass

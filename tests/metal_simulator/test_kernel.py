@@ -1,4 +1,4 @@
-"""Arrays go in and come out with every type and size; counters are exact."""
+"""Arrays of every type and size are passed in and out; counters are exact."""
 
 import mlx.core as mx
 import numpy as np
@@ -26,7 +26,7 @@ def test_every_type_passes_through(run_kernel, dtype, check):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_init_value_fills_what_is_not_written(run_kernel, dtype):
+def test_init_value_fills_unwritten_elements(run_kernel, dtype):
     body = INDEX + "if (i == 3u) y[i] = T(0);"
     y, report = run_kernel(body, shape=(7,), dtype=dtype, init_value=1, template=[("T", dtype)])
     assert mx.array_equal(y, mx.array([1, 1, 1, 0, 1, 1, 1]).astype(dtype))
@@ -34,7 +34,7 @@ def test_init_value_fills_what_is_not_written(run_kernel, dtype):
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 9])
-def test_tiny_inputs_lie_in_constant_memory(run_kernel, size):
+def test_tiny_inputs_are_in_constant_memory(run_kernel, size):
     header = "template <typename P> inline float at(P p, uint i) { return p[i]; }\n"
     x = mx.random.normal((size,))
     y, _ = run_kernel(INDEX + "y[i] = at(x, i) + x_shape[0];", x, header=header)
@@ -80,7 +80,7 @@ def test_several_outputs_of_several_types(simulator):
     assert b.dtype == mx.bfloat16 and b.tolist() == [[0], [0.5], [1]]
 
 
-def test_numpy_arrays_and_numbers_are_taken_as_mlx_takes_them(simulator):
+def test_numpy_arrays_and_numbers_are_converted_as_in_mlx(simulator):
     kernel = Kernel("k", ["x", "s"], ["y"], INDEX + "y[i] = x[i] * s;")
     arguments = {"output_shapes": [(9,)], "output_dtypes": [mx.float32], "grid": (9, 1, 1), "threadgroup": (9, 1, 1)}
     [y] = kernel(inputs=[np.arange(9, dtype=np.float32), 2.0], **arguments)
@@ -107,7 +107,7 @@ def test_atomic_outputs_add_up(simulator):
 
 
 def test_counters_are_exact(run_kernel):
-    """A smoothing of five: 5 loads, 5 multiply-adds and 1 store for each of the inner values."""
+    """A moving average of five: 5 loads, 5 multiply-adds and 1 store per inner value."""
     body = INDEX + "float sum = 0.0f;\nfor (uint j = 0; j < 5; ++j) { sum = fma(x[i + j], x2[j], sum); }\ny[i] = sum;"
     x, w = mx.random.normal((100,)), mx.random.normal((5,))
     y, report = run_kernel(body, x, w, shape=(96,), grid=(96, 1, 1), threadgroup=(32, 1, 1))
@@ -125,7 +125,7 @@ def test_counters_are_exact(run_kernel):
     ("body", "loads", "multiply_adds"),
     [
         ("y[i] = fma(x[i], x[i], x[i]);", 1, 1),
-        ("float a = x[i]; y[i] = a; y[i] = a + x[i];", 2, 0),  # y might be x, for all the compiler knows
+        ("float a = x[i]; y[i] = a; y[i] = a + x[i];", 2, 0),  # the compiler has to assume that y may be x
         ("float r[4]; for (int j = 0; j < 4; ++j) { r[j] = x[j]; } y[i] = r[int(x[i]) & 3];", 5, 0),
     ],
 )
@@ -156,7 +156,7 @@ def test_narrow_types_count_their_bytes(run_kernel, dtype):
     assert report.loaded_bytes == 32 and report.stored_bytes == 64 and report.multiply_adds == 16
 
 
-def test_options_of_the_object_come_before_those_of_the_block(simulator):
+def test_options_of_the_kernel_override_those_of_the_block(simulator):
     kernel = Kernel("k", ["x"], ["y"], INDEX + "y[i] = x[i];")
     kernel.options = Options(check=False)
     arguments = {"output_shapes": [(9,)], "output_dtypes": [mx.float32], "grid": (9, 1, 1), "threadgroup": (9, 1, 1)}
@@ -168,7 +168,7 @@ def test_options_of_the_object_come_before_those_of_the_block(simulator):
         assert kernel.report.loaded_bytes == 36
 
 
-def test_verbose_prints_the_generated_text(run_kernel, capsys):
+def test_verbose_prints_the_generated_source(run_kernel, capsys):
     run_kernel(INDEX + "y[i] = x[i];", verbose=True)
     printed = capsys.readouterr().out
     assert printed.startswith(

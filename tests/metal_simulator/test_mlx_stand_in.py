@@ -8,7 +8,7 @@ from tests.metal_simulator import SimulationError, simulated, simulation, stand_
 
 
 def squares():
-    """x ** 2 by a kernel, its gradient by another."""
+    """x ** 2 with one kernel, its gradient with another."""
     forward = mx.fast.metal_kernel(
         name="square",
         input_names=["x"],

@@ -1,4 +1,4 @@
-"""Metal's numbers, vectors, functions and simdgroup operations mean on the CPU what they mean on the GPU."""
+"""Metal's numbers, vectors, functions and simdgroup operations behave as on a GPU."""
 
 import math
 
@@ -166,7 +166,7 @@ def by_simdgroup(values, function):
         ("simd_shuffle_up(v, 1)", lambda v: np.concatenate([v[:1], v[:-1]])),
     ],
 )
-def test_simdgroup_functions_reach_the_lanes_there_are(run_kernel, call, reference, size, order):
+def test_simdgroup_functions_reach_all_existing_lanes(run_kernel, call, reference, size, order):
     values = np.random.default_rng(size).integers(-1000, 1000, size).astype(np.float32)
     with simulation(order=order, seed=size):
         y, report = run_kernel(INDEX + f"float v = x[i]; y[i] = {call};", mx.array(values), threadgroup=(128, 1, 1))

@@ -1,4 +1,4 @@
-"""The generated text equals what MLX itself prints."""
+"""The generated source equals what MLX prints."""
 
 import os
 import tempfile
@@ -10,8 +10,8 @@ from tests.metal_simulator import generated_source
 
 
 def printed_by_mlx(inputs, output_dtypes, template, atomic_outputs, **definition):
-    """MLX prints when it traces, and traces without Metal inside ``mx.export_function``. It prints from C++: the
-    file descriptor is redirected."""
+    """MLX prints while it traces, and traces without Metal in ``mx.export_function``. It prints from C++, so the file
+    descriptor is redirected."""
     kernel = mx.fast.metal_kernel(**definition, atomic_outputs=atomic_outputs)
     launch = {"grid": (32, 1, 1), "threadgroup": (32, 1, 1), "verbose": True}
 
@@ -62,7 +62,7 @@ CASES = {
 @pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16, mx.int32])
 @pytest.mark.parametrize(("shapes", "outputs", "source", "template"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("atomic_outputs", [False, True])
-def test_the_text_is_mlx_s_own(shapes, outputs, source, template, dtype, atomic_outputs):
+def test_the_source_is_that_of_mlx(shapes, outputs, source, template, dtype, atomic_outputs):
     inputs = [mx.zeros(shape, dtype) for shape in shapes]
     definition = {
         "name": "tested",
@@ -81,7 +81,7 @@ def test_the_text_is_mlx_s_own(shapes, outputs, source, template, dtype, atomic_
 @pytest.mark.parametrize(
     "dtype", [mx.bool_, mx.uint8, mx.uint16, mx.uint32, mx.uint64, mx.int8, mx.int16, mx.int32, mx.int64]
 )
-def test_the_names_of_types_are_mlx_s_own(dtype):
+def test_the_names_of_types_are_those_of_mlx(dtype):
     definition = {"name": "t", "input_names": ["x"], "output_names": ["y"], "source": "", "header": ""}
     inputs = [mx.zeros(9, dtype)]
     assert generated_source(**definition, inputs=inputs, output_dtypes=[dtype]) == printed_by_mlx(
@@ -102,5 +102,5 @@ def test_nothing_comes_between_header_and_signature():
 
 
 def test_other_template_arguments_are_refused():
-    with pytest.raises(TypeError, match=r"metal_kernel: template wanted bool, int or mx.Dtype, got 1.5"):
+    with pytest.raises(TypeError, match=r"metal_kernel: template arguments must be bool, int or mx.Dtype, got 1.5"):
         generated_source("t", ["x"], ["y"], "", "", [mx.zeros(1)], [mx.float32], [("F", 1.5)])

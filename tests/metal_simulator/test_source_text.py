@@ -1,4 +1,4 @@
-"""Comments vanish without moving a line; threadgroup variables become shared ones, pointers to them stay."""
+"""Comments become blanks; threadgroup variables become shared ones, and pointers to them stay."""
 
 import pytest
 
@@ -54,5 +54,5 @@ def test_everything_else_stays(text):
     assert with_shared_variables(text) == text
 
 
-def test_declarations_in_comments_are_none():
+def test_declarations_in_comments_are_ignored():
     assert "threadgroup_variable" not in with_shared_variables("// threadgroup float tile[16];")

@@ -1,4 +1,4 @@
-"""Strict mode lets legal Metal pass and refuses what Metal's compiler would."""
+"""Strict mode accepts legal Metal and rejects what Metal's compiler rejects."""
 
 import re
 
@@ -216,11 +216,11 @@ def complaints(header, source):
 
 
 @pytest.mark.parametrize(("header", "source", "message"), ILLEGAL.values(), ids=ILLEGAL)
-def test_refuses(header, source, message):
+def test_it_rejects(header, source, message):
     found = complaints(header, source)
     assert re.search(message, "\n".join(found)), found
 
 
 @pytest.mark.parametrize(("header", "source"), LEGAL.values(), ids=LEGAL)
-def test_lets_pass(header, source):
+def test_it_accepts(header, source):
     assert complaints(header, source) == []

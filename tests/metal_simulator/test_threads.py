@@ -1,4 +1,4 @@
-"""Threads, threadgroups, barriers and orders."""
+"""Threads, threadgroups, barriers and execution orders."""
 
 import math
 
@@ -9,7 +9,7 @@ import pytest
 from tests.metal_simulator import Kernel, simulation
 
 ORDERS = ["forward", "reverse", "random"]
-# The sum of each threadgroup by halves, in shared memory.
+# A tree reduction of each threadgroup in shared memory.
 TREE_SUM = """
     uint i = thread_position_in_threadgroup.x;
     threadgroup float partial[128];
@@ -54,8 +54,8 @@ def test_a_simdgroup_barrier_orders_the_threads_of_one_simdgroup(run_kernel, ord
     np.testing.assert_array_equal(np.array(y), np.arange(64) ^ 1)
 
 
-def test_orders_are_what_they_say(run_kernel):
-    """Atomic counters number the threads in the order in which they run."""
+def test_threads_run_in_the_given_order(run_kernel):
+    """Atomic counters number the threads in their order of execution."""
     kernel = Kernel(
         "order",
         ["x"],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lucid
+from lucid import tape
 from lucid.nn import functional as F
 from tests.checking import check, recorded
 
@@ -51,12 +52,12 @@ def test_wrong_arguments_are_refused_in_our_words(use, error, message):
 
 
 @pytest.mark.parametrize("dtype", [lucid.float32, lucid.float16, lucid.bfloat16], ids=str)
-def test_the_kernels_own_gradient_of_gelu_is_that_of_mlx(monkeypatch, dtype):
-    def gradient():
+def test_the_declared_gradient_of_gelu_is_that_of_mlx(dtype):
+    def gradient(gelu):
         x = lucid.linspace(-4, 4, 101).to(dtype).requires_grad_()
-        F.gelu(x).backward(lucid.linspace(1, 2, 101).to(dtype))
+        gelu(x).backward(lucid.linspace(1, 2, 101).to(dtype))
         return x.grad
 
-    own = gradient()
-    monkeypatch.delattr(F.gelu.__wrapped__, "pullback")
-    assert own.dtype == dtype and lucid.equal(own, gradient())
+    own = gradient(F.gelu)
+    assert own.dtype == dtype
+    assert lucid.equal(own, gradient(lambda x: tape.apply(F.gelu.__wrapped__, (x,), {}, "gelu")))

@@ -1,4 +1,4 @@
-// Faults are gathered, not thrown: one run shows the first few of each kind, with their threads, and counts
+// Faults are collected instead of thrown: a run lists the first few of each kind, with their threads, and counts
 // the rest.
 #include <dlfcn.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ static uintptr_t offset_in_library(const void* instruction) {
   return uintptr_t(instruction) - uintptr_t(library.dli_fbase);
 }
 
-// Messages that differ in numbers alone are of one kind: one mistake shows at many elements.
+// Messages that differ only in numbers are of one kind: one mistake appears at many elements.
 static std::string kind_of(const std::string& message) {
   std::string kind;
   for (const char c : message)
@@ -62,15 +62,15 @@ void fatal_fault(const std::string& message, const void* instruction) {
   _exit(0);
 }
 
-// Not safe in the letter of POSIX, since it allocates. A crash inside malloc would hang here, and the caller's time
-// limit ends it; a crash in the kernel, the case this is for, reports.
+// Not async-signal-safe, since it allocates. After a crash inside malloc it would hang until the caller's timeout; a
+// crash in the kernel, which it is meant for, is reported.
 static void on_crash(int signal, siginfo_t* info, void*) {
   if (signal == SIGFPE) fatal_fault("integer division by zero or overflow");
   fatal_fault("access to " + describe_address(info->si_addr));
 }
 
 void report_crashes() {
-  static char stack[64 * 1024];  // its own: the thread's may be what is full
+  static char stack[64 * 1024];  // a separate one: the thread's may have overflowed
   stack_t alternative{};
   alternative.ss_sp = stack;
   alternative.ss_size = sizeof stack;

@@ -1,8 +1,8 @@
-// What g++ calls from instrumented kernels, in place of its own libraries.
+// The functions that g++ calls from instrumented kernels, in place of its own libraries.
 //
-// -fsanitize=thread announces every load and store that might reach shared memory; libtsan is not linked, so these
-// functions are all there is. -fsanitize=bounds,shift,... calls a handler where a kernel does what C++ leaves
-// undefined; here the handler knows the thread.
+// -fsanitize=thread calls a function for every load and store that might access shared memory; libtsan is not linked,
+// these functions replace it. -fsanitize=bounds,shift,... calls a handler on undefined behaviour; these handlers report
+// the thread.
 #include "machine.h"
 
 using simulator::note_load;
@@ -33,7 +33,7 @@ void __tsan_read_range(void* address, size_t bytes) { note_load(address, bytes, 
 void __tsan_write_range(void* address, size_t bytes) { note_store(address, bytes, CALLER); }
 }
 
-// Every record that the compiler hands to a handler used here begins with the place in the text.
+// Every record that the compiler passes to one of these handlers begins with the source location.
 struct UndefinedBehaviour {
   const char* file;
   uint32_t line, column;
@@ -50,4 +50,4 @@ HANDLER(mul_overflow_abort, "signed integer overflow in a multiplication")
 HANDLER(negate_overflow_abort, "signed integer overflow in a negation")
 HANDLER(divrem_overflow_abort, "integer division by zero or overflow")
 HANDLER(shift_out_of_bounds_abort, "shift by a negative or too large amount")
-HANDLER(missing_return, "the end of a function without its return value")
+HANDLER(missing_return, "a function ended without returning a value")

@@ -1,4 +1,4 @@
-// The simulated machine, as the files of the runtime share it. Kernels never see this header.
+// The simulated machine, shared by the files of the runtime. Kernels do not include this header.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,10 +11,10 @@ namespace simulator {
 enum class Order { FORWARD, REVERSE, RANDOM };
 
 struct Options {
-  bool check;          // exact bounds, races, unwritten outputs, counters; otherwise guard pages alone
-  bool low_guard;      // fast mode: the guarded page stands before each buffer instead of behind it
+  bool check;          // exact bounds, races, unwritten outputs, counters; otherwise guard pages only
+  bool low_guard;      // fast mode: the guard page comes before each buffer instead of after it
   bool round_up_grid;  // launch whole threadgroups, as CUDA does
-  Order order;         // in which the threads of a threadgroup run between two barriers
+  Order order;         // of the threads of a threadgroup between two barriers
   uint32_t seed;
 };
 extern Options options;
@@ -25,7 +25,7 @@ constexpr uintptr_t NO_INSTRUCTION = 0;
 
 struct Fault {
   std::string message;
-  uintptr_t instruction;  // offset in the kernel's library, from which addr2line finds the line of the shader
+  uintptr_t instruction;  // offset in the kernel's library, which addr2line maps to a line of the shader
 };
 extern std::vector<Fault> faults;  // the first few of each kind
 extern uint64_t fault_count;       // all of them
@@ -34,7 +34,7 @@ void fault(const std::string& message, const void* instruction = nullptr);
 [[noreturn]] void fatal_fault(const std::string& message, const void* instruction = nullptr);
 std::string text(const char* format, ...) __attribute__((format(printf, 1, 2)));
 std::string describe(const CallSite& site);
-void report_crashes();  // a bad address or a full stack ends in fatal_fault
+void report_crashes();  // a bad address or a stack overflow ends in fatal_fault
 
 // ---------------------------------------------------------------------------------------------- memory (memory.cpp)
 constexpr uint32_t NOBODY = ~0u;
@@ -46,7 +46,7 @@ struct Buffer {
   uint8_t* data;
   std::vector<uint32_t> writer;  // of each element of an output: the number of a thread, or NOBODY
   uint64_t loads = 0, loaded_bytes = 0, stores = 0, stored_bytes = 0;
-  uint64_t rewritten = 0;  // stores of a thread to an element that it had written before
+  uint64_t rewritten = 0;  // stores of a thread to an element that it wrote before
   uint64_t unwritten() const;
 };
 extern std::vector<Buffer> buffers;
@@ -57,7 +57,7 @@ struct Counters {
 };
 extern Counters counters;
 
-void place_buffers();  // gives each buffer its guarded place; contents follow
+void place_buffers();  // gives each buffer its guarded address; contents follow
 void note_load(const void* address, size_t bytes, const void* instruction);
 void note_store(const void* address, size_t bytes, const void* instruction);
 std::string describe_address(const void* address);

@@ -2,7 +2,7 @@
 //
 // The job is little-endian: grid (3 x u32), threadgroup (3 x u32), flags, seed, the number of buffers (u32 each); then
 // for each buffer: length and text of its name, is_output, has_contents, element_bytes (u32 each), bytes (u64); then
-// the contents of those that have any. The answer is one line of JSON, then the contents of the outputs in order.
+// the contents of those that have any. The output is one line of JSON, then the contents of the outputs in order.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -16,7 +16,7 @@ enum Flag : uint32_t { CHECK = 1, LOW_GUARD = 2, ROUND_UP_GRID = 4, REVERSE_ORDE
 
 static void read_bytes(void* into, size_t bytes) {
   if (bytes && fread(into, bytes, 1, stdin) != 1) {
-    fprintf(stderr, "the job ends too early\n");
+    fprintf(stderr, "the job is truncated\n");
     exit(1);
   }
 }

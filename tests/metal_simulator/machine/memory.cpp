@@ -1,9 +1,9 @@
-// Device and threadgroup memory: where it lies, and what an access to it means.
+// Device and threadgroup memory: its layout, and the checks of each access.
 //
-// All of it lies in one stretch of reserved addresses, each buffer and threadgroup variable in a slot of its own with
-// hundreds of megabytes of nothing around it, so that an index that is wrong by any plausible amount meets nobody
-// else's data. In check mode the nothing is readable and writable: the run goes on and later faults are found too. In
-// fast mode it is not mapped: the first access to it ends the run.
+// All memory is in one range of reserved addresses. Each buffer and threadgroup variable has a slot of its own, with
+// hundreds of megabytes of empty space around it, so that no plausible wrong index reaches another buffer. In check
+// mode that space is readable and writable: the run continues, and later faults are found too. In fast mode it is not
+// mapped: the first access ends the run.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ static size_t arena_bytes = 0;
 
 static size_t rounded_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-// Where in its slot a payload goes: a quarter of the slot in, so that nothing stands before it and behind it.
+// The offset of the payload in its slot: a quarter, so that there is empty space before and after it.
 static uint8_t* place(uint8_t* slot, size_t bytes) {
   uint8_t* start = slot + SLOT / 4;
   const size_t mapped = std::max(rounded_up(bytes, PAGE), PAGE);
@@ -76,7 +76,7 @@ uint64_t Buffer::unwritten() const {
 
 static bool in_arena(uintptr_t address) { return address - uintptr_t(arena) < arena_bytes; }
 
-// The buffer in whose slots the address lies, which need not be inside the buffer itself.
+// The buffer whose slot contains the address; the address may be outside of the buffer itself.
 static Buffer* buffer_near(uintptr_t address) {
   const size_t slot = (address - uintptr_t(arena)) / SLOT;
   if (slot >= first_slot.back()) return nullptr;
@@ -109,7 +109,7 @@ static void load_device(Buffer& buffer, uintptr_t address, size_t bytes, const v
   const size_t element = offset / buffer.element_bytes;
   const uint32_t writer = buffer.writer[element];
   if (writer == NOBODY && !buffer.initialised)
-    fault(text("load of element %zu of output '%s', which nobody has written", element, buffer.name.c_str()),
+    fault(text("load of element %zu of output '%s', which no thread has written", element, buffer.name.c_str()),
           instruction);
   else if (writer != NOBODY && writer != this_thread_number())
     fault(text("load of element %zu of output '%s', which another thread wrote", element, buffer.name.c_str()),
@@ -151,8 +151,8 @@ void atomic_access(void* address, size_t bytes) {
 }
 
 // ------------------------------------------------------------------------------------------------ threadgroup memory
-// Two accesses to a byte, one of them a store, by two threads, must have a barrier between them. `epoch` counts
-// threadgroup barriers, `simd_epochs` those of each simdgroup, which order only its own threads.
+// If two threads access a byte and one of the accesses is a store, there must be a barrier in between. `epoch` counts
+// threadgroup barriers, `simd_epochs` those of each simdgroup, which only order its own threads.
 
 struct Moment {
   uint64_t epoch = 0, simd_epoch = 0;
@@ -201,7 +201,7 @@ void* threadgroup_variable(const char* name, size_t bytes, size_t element_bytes)
     variables.push_back({name, place(slot, bytes), bytes, element_bytes, false, {}});
     found = variables.end() - 1;
     if (threadgroup_bytes() > MAX_THREADGROUP_BYTES)
-      fault(text("%zu bytes of threadgroup memory, more than the %zu there are", threadgroup_bytes(),
+      fault(text("%zu bytes of threadgroup memory, more than the available %zu", threadgroup_bytes(),
                  MAX_THREADGROUP_BYTES));
   }
   if (!found->declared) {
@@ -222,7 +222,7 @@ static Moment now() {
   return {epoch, simd_epochs[simdgroup], simdgroup};
 }
 
-// True where no barrier stands between `then` and `present`. `one_simdgroup`: only threads of one took part then.
+// True if there is no barrier between `then` and `present`. `one_simdgroup`: all accesses came from one simdgroup.
 static bool unordered(const Moment& then, const Moment& present, bool one_simdgroup) {
   if (then.epoch != present.epoch) return false;
   return !(one_simdgroup && then.simdgroup == present.simdgroup && then.simd_epoch != present.simd_epoch);
@@ -285,7 +285,7 @@ static void store_threadgroup(ThreadgroupVariable& variable, size_t offset, size
 
 // ------------------------------------------------------------------------------------------------ both
 
-// The compiler announces every access that may reach shared memory. Those to the thread's own stack end here.
+// The compiler reports every access that may reach shared memory. Accesses to the thread's own stack are ignored.
 static void note(bool is_store, const void* address, size_t bytes, const void* instruction) {
   const uintptr_t at = uintptr_t(address);
   if (!in_arena(at) || !a_thread_runs()) return;

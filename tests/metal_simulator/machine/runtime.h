@@ -1,7 +1,7 @@
-// What the shim, the generated kernel and the files of the runtime know of each other.
+// The interface between the shim, the generated kernel and the runtime.
 //
-// The shim includes this file with every kernel, so it includes nothing but integers: the headers of C++'s standard
-// library would cost more time than the kernel itself.
+// The shim includes this file in every kernel, so it only includes integer types: the headers of the C++ standard
+// library take longer to compile than the kernel itself.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -11,13 +11,13 @@ namespace simulator {
 constexpr uint32_t SIMD_WIDTH = 32;
 constexpr uint32_t MAX_THREADS_PER_THREADGROUP = 1024;
 constexpr size_t MAX_THREADGROUP_BYTES = 32 * 1024;
-constexpr size_t MAX_EXCHANGED_BYTES = 16;  // the widest value that lanes pass to each other: a float4
+constexpr size_t MAX_EXCHANGED_BYTES = 16;  // the widest value that lanes exchange: a float4
 
 struct Size3 {
   uint32_t x, y, z;
 };
 
-// The attributes of one thread, each under the name that Metal gives it.
+// The attributes of one thread, under their Metal names.
 struct Thread {
   Size3 thread_position_in_grid, thread_position_in_threadgroup, threadgroup_position_in_grid;
   Size3 threads_per_grid, threads_per_threadgroup, dispatch_threads_per_threadgroup, threadgroups_per_grid;
@@ -29,7 +29,7 @@ struct Thread {
   uint32_t threads_per_simdgroup, thread_execution_width;
 };
 
-// A place in the text that is simulated. Barriers and simdgroup functions are told apart by it.
+// A location in the shader, which identifies a barrier or a call of a simdgroup function.
 struct CallSite {
   const char* file;
   uint32_t line;
@@ -37,15 +37,15 @@ struct CallSite {
 
 const Thread& this_thread();
 void* buffer(int index);  // in the order of the kernel's parameters
-// Storage that all threads of the running threadgroup share. Every thread that comes to the declaration asks for it.
+// Storage shared by all threads of the running threadgroup. Each thread requests it when it reaches the declaration.
 void* threadgroup_variable(const char* name, size_t bytes, size_t element_bytes);
 
 void threadgroup_barrier(CallSite site);
 void simdgroup_barrier(CallSite site);
-// Waits for all lanes of the simdgroup; then `peer` gives what each one brought, until this thread's next exchange.
+// Waits for all lanes of the simdgroup. Then `peer` returns the value of each lane, until this thread's next exchange.
 void exchange(CallSite site, const void* value, size_t bytes);
 bool lane_exists(uint32_t lane);
-const void* peer(uint32_t lane);  // nullptr where the simdgroup has no such lane
+const void* peer(uint32_t lane);  // nullptr if the simdgroup has no such lane
 
 void count_multiply_add();
 void atomic_access(void* address, size_t bytes);  // checked for bounds; several threads may write

@@ -1,8 +1,8 @@
-// Threadgroups run one after another. The threads of one are fibers: each runs until it ends or waits for others, so
-// barriers and simdgroup functions have their real meaning, and every run with one order is the same.
+// Threadgroups run one after another. Their threads are fibers: each runs until it ends or waits for others. Barriers
+// and simdgroup functions therefore behave as on a GPU, and runs with the same order are identical.
 //
-// A fiber takes threads one after another as long as none of them waits: a kernel without barriers needs one fiber
-// and never switches.
+// A fiber runs thread after thread as long as none of them waits: a kernel without barriers needs one fiber and never
+// switches.
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -31,15 +31,15 @@ struct RunningThread {
   uint32_t number;  // in the grid
   State state;
   CallSite site;    // where it waits
-  bool at_simdgroup_barrier;  // which orders memory, as the other simdgroup functions do not
+  bool at_simdgroup_barrier;  // orders memory, unlike other simdgroup functions
   Fiber* fiber;
-  // What it brought to its last two exchanges: a quick lane may bring the next value while a slow one still reads.
+  // Its values in the last two exchanges: a fast lane may provide the next value while a slow one still reads.
   uint8_t brought[2][MAX_EXCHANGED_BYTES];
   uint32_t exchanges;
 };
 
 static std::vector<RunningThread> threads;  // of the running threadgroup
-static std::vector<uint32_t> order;         // in which they run
+static std::vector<uint32_t> order;         // of execution
 static size_t next_in_order = 0;            // the first that has not started
 static std::vector<std::unique_ptr<Fiber>> all_fibers;
 static std::vector<Fiber*> idle_fibers;
@@ -125,7 +125,7 @@ static RunningThread* lane_of_this_simdgroup(uint32_t lane) {
   return lane < SIMD_WIDTH && index < threads.size() ? &threads[index] : nullptr;
 }
 
-// A lane that returned before this exchange brought nothing to it; one that has gone on brought it all the same.
+// A lane that returned before this exchange has no value in it; one that has continued still has.
 bool lane_exists(uint32_t lane) {
   const RunningThread* other = lane_of_this_simdgroup(lane);
   return other && other->exchanges >= running->exchanges;
@@ -145,7 +145,7 @@ static bool same(const CallSite& a, const CallSite& b) { return a.line == b.line
 struct Waiting {
   size_t waiting = 0, alive = 0;
   const RunningThread* one = nullptr;
-  const RunningThread* elsewhere = nullptr;  // waits at another place than `one`
+  const RunningThread* elsewhere = nullptr;  // waits at a different location than `one`
 };
 
 static Waiting look(size_t first, size_t last, State state) {
@@ -163,7 +163,7 @@ static Waiting look(size_t first, size_t last, State state) {
 
 static void blame(const RunningThread* thread) { running = const_cast<RunningThread*>(thread); }
 
-// Lets go every simdgroup whose lanes have all come to one place. False if there is none.
+// Resumes every simdgroup whose lanes all wait at the same location. False if there is none.
 static bool release_simdgroups() {
   bool released = false;
   for (size_t first = 0; first < threads.size(); first += SIMD_WIDTH) {
@@ -174,7 +174,7 @@ static bool release_simdgroups() {
     if (found.elsewhere)
       fatal_fault("lanes of one simdgroup wait in different simdgroup functions: " + describe(found.one->site) +
                   " and " + describe(found.elsewhere->site));
-    // Where the others have ended, the function still means something and the rest go on.
+    // If the other lanes have ended, the function is still defined for the rest.
     const std::string missing = "a simdgroup function is not reached by every lane: " + describe(found.one->site);
     if (found.waiting != found.alive) fatal_fault(missing);
     if (found.alive != last - first) fault(missing);
@@ -188,7 +188,7 @@ static bool release_simdgroups() {
   return released;
 }
 
-// Lets all threads go that wait at the barrier. False when all have ended.
+// Resumes all threads that wait at the barrier. False if all have ended.
 static bool release_barrier() {
   const Waiting found = look(0, threads.size(), State::AT_BARRIER);
   if (found.waiting == 0) return false;
@@ -223,7 +223,7 @@ static void run_threadgroup() {
 static uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 static void fill_threadgroup(Size3 grid, Size3 full, Size3 groups, Size3 at) {
-  // On Metal the last threadgroup of a row is smaller where the grid is no multiple of it.
+  // On Metal the last threadgroup of a row is smaller if the grid is not a multiple of it.
   const Size3 size{std::min(full.x, grid.x - at.x * full.x), std::min(full.y, grid.y - at.y * full.y),
                    std::min(full.z, grid.z - at.z * full.z)};
   const uint32_t count = size.x * size.y * size.z, full_count = full.x * full.y * full.z;

@@ -1,11 +1,11 @@
-// Metal's functions on numbers. Each exists once for float; half comes in by conversion, as its functions would round
-// once as well.
+// Metal's math functions. Each exists once, for float; half is converted, which gives the same result because its own
+// functions would round once as well.
 #pragma once
 #include "vectors.h"
 
 namespace metal {
 
-// Metal contracts a * b + c at will; kernels that want one rounding say fma, and only fma is counted.
+// Metal may or may not contract a * b + c; kernels that need a single rounding call fma, and only fma is counted.
 inline float fma(float a, float b, float c) {
 #ifdef SIMULATOR_CHECK
   simulator::count_multiply_add();
@@ -38,7 +38,7 @@ SIMULATOR_ORDER(long)
 SIMULATOR_ORDER(ulong)
 #undef SIMULATOR_ORDER
 
-// For floating-point numbers a NaN loses against a number.
+// For floating-point numbers the result is the number if the other operand is NaN.
 inline float min(float a, float b) { return __builtin_fminf(a, b); }
 inline float max(float a, float b) { return __builtin_fmaxf(a, b); }
 inline float clamp(float value, float low, float high) { return min(max(value, low), high); }
@@ -71,7 +71,7 @@ inline T select(T otherwise, T if_true, bool condition) {
   return condition ? if_true : otherwise;
 }
 
-// `fast::` may be less exact on the GPU; here both are what libm gives.
+// `fast::` may be less accurate on a GPU; here both come from libm.
 #define SIMULATOR_VARIANTS(NAMESPACE)                                                                       \
   namespace NAMESPACE {                                                                                     \
   using metal::cos; using metal::exp; using metal::exp2; using metal::log; using metal::log2;               \

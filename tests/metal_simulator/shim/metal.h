@@ -1,7 +1,7 @@
-// Metal's standard library for a C++ compiler: enough for kernels that compute, without textures.
+// Metal's standard library for a C++ compiler: enough for compute kernels, without textures.
 //
-// No include of the C++ library here: <cmath> alone takes longer to compile than a kernel. Functions carry Metal's
-// names and meanings; what differs is said beside it.
+// It does not include the C++ library: <cmath> alone takes longer to compile than a kernel. Functions behave as in
+// Metal unless a comment says otherwise.
 #pragma once
 #include "runtime.h"
 #include "numbers.h"
@@ -13,8 +13,8 @@ using namespace metal;
 typedef metal::half float16_t;
 typedef metal::bfloat bfloat16_t;
 
-// The simulator has one address space; strict mode looks after the words. `threadgroup` variables were rewritten
-// before the compiler sees them (build.py), so that here only pointers and references carry the word.
+// The simulator has one address space; strict mode checks them. build.py has rewritten declarations of `threadgroup`
+// variables, so the keyword only remains on pointers and references.
 #define device
 #define constant
 #define thread

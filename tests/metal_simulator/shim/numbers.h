@@ -1,5 +1,5 @@
-// Metal's scalar types. half and bfloat compute in float and round once, which is what a native unit gives: a float
-// holds the exact product and enough of every sum and quotient of two 11-bit significands.
+// Metal's scalar types. half and bfloat compute in float and round once, which gives the same result as native
+// arithmetic: a float holds the exact product and enough digits of the sum and quotient of two 11-bit significands.
 #pragma once
 #include "runtime.h"
 
@@ -34,7 +34,7 @@ inline uint16_t half_bits_of(float value) {
   uint32_t kept = significand >> dropped;
   const uint32_t rest = significand & ((1u << dropped) - 1u), tie = 1u << (dropped - 1);
   if (rest > tie || (rest == tie && (kept & 1u))) ++kept;
-  // A carry out of the significand raises the exponent, which is right.
+  // A carry out of the significand correctly increments the exponent.
   return uint16_t(sign | (subnormal ? kept : (uint32_t(exponent + 15) << 10) + (kept - 0x400u)));
 }
 
@@ -54,7 +54,7 @@ inline uint16_t bfloat_bits_of(float value) {
 
 inline float float_of_bfloat_bits(uint16_t bits) { return as_type<float>(uint32_t(bits) << 16); }
 
-// FROM_FLOAT is empty for half, which Metal converts from float silently, and `explicit` for bfloat, where it does not.
+// FROM_FLOAT is empty for half, which converts implicitly from float in Metal, and `explicit` for bfloat.
 #define SIMULATOR_16_BIT_FLOAT(NAME, BITS_OF, FLOAT_OF, FROM_FLOAT)                                        \
   struct NAME {                                                                                            \
     uint16_t bits;                                                                                         \

@@ -1,5 +1,5 @@
-// Metal's words for clang's C++ for OpenCL, whose address spaces and restrictions come closest to Metal's.
-// Nothing here runs: strict mode only parses.
+// Metal's keywords and types for clang's C++ for OpenCL, whose address spaces and restrictions are closest to Metal's.
+// Strict mode only parses; nothing here runs.
 #pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #define device __global
 #define constant __constant
@@ -18,11 +18,11 @@ typedef unsigned int uint32_t;
 typedef long int64_t;
 typedef unsigned long uint64_t;
 
-// Of the namespace only the name is here: OpenCL's own functions are global and cannot be found in a second place.
+// Only the name of the namespace: OpenCL's own functions are global and cannot be declared a second time.
 namespace metal {}
 
-// OpenCL has no bfloat. Conversions are Metal's: explicit from float, silent to it. The members are written for each
-// address space that a bfloat can lie in.
+// OpenCL has no bfloat. As in Metal, it converts from float explicitly and to float implicitly. The members exist once
+// per address space.
 struct bfloat {
   ushort bits;
   bfloat() = default;

@@ -1,4 +1,4 @@
-// What threads of a threadgroup do together: barriers, simdgroup functions, atomics.
+// Barriers, simdgroup functions and atomics.
 #pragma once
 #include "functions.h"
 
@@ -6,7 +6,7 @@ namespace metal {
 
 enum class mem_flags : uint { mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4 };
 
-// The default arguments are evaluated where the function is called: they name the line of the shader.
+// Default arguments are evaluated at the call, so they hold the line of the shader.
 #define SIMULATOR_SITE const char *file = __builtin_FILE(), uint line = __builtin_LINE()
 #define SIMULATOR_HERE (simulator::CallSite{file, line})
 
@@ -19,7 +19,7 @@ inline void simulator_exchange(simulator::CallSite site, const T& value) {
   simulator::exchange(site, &value, sizeof(T));
 }
 
-// What `lane` brought to the exchange. A lane that does not exist gives a pattern nobody would miss: NaN, or -1.
+// The value of `lane` in the exchange. A lane that does not exist gives a conspicuous value: NaN, or -1.
 template <class T>
 inline T simulator_peer(uint lane) {
   T value;
@@ -31,7 +31,7 @@ inline T simulator_peer(uint lane) {
   return value;
 }
 
-// By halves, as the hardware does: the order of a floating-point sum is part of the result.
+// A tree reduction, as in hardware: the order of a floating-point sum matters.
 #define SIMULATOR_REDUCTION(NAME, COMBINED)                                                     \
   template <class T>                                                                            \
   inline T NAME(T value, SIMULATOR_SITE) {                                                      \
@@ -79,7 +79,7 @@ inline T simd_prefix_exclusive_sum(T value, SIMULATOR_SITE) {
   return sum;
 }
 
-// SOURCE is the lane that is read. Past either end of the simdgroup a lane keeps its own value, as Metal says.
+// SOURCE is the lane to read. Beyond the ends of the simdgroup a lane keeps its own value, as specified by Metal.
 #define SIMULATOR_MOVE(NAME, SOURCE)                                                            \
   template <class T>                                                                            \
   inline T NAME(T value, ushort operand, SIMULATOR_SITE) {                                      \
@@ -100,8 +100,8 @@ inline T simd_broadcast_first(T value, SIMULATOR_SITE) {
   return simd_broadcast(value, 0, file, line);
 }
 
-// Threads run one after another here, so plain arithmetic is atomic. Without the attribute the compiler would report
-// these stores as ordinary ones, and two threads that add to one element as a fault.
+// Threads run one after another, so plain arithmetic is atomic. Without the attribute the compiler would report these
+// as ordinary stores, and two threads that add to one element as a fault.
 template <class T>
 struct atomic {
   T value;

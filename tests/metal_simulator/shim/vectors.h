@@ -22,7 +22,7 @@ struct alignas(2 * sizeof(T)) vec<T, 2> {
   SIMULATOR_INDEXING
 };
 
-// As wide as a vector of four, in Metal too.
+// As wide as a vector of four, as in Metal.
 template <class T>
 struct alignas(4 * sizeof(T)) vec<T, 3> {
   T x, y, z;
@@ -46,7 +46,7 @@ struct alignas(4 * sizeof(T)) vec<T, 4> {
 };
 #undef SIMULATOR_INDEXING
 
-// T itself in a parameter that takes no part in deduction, so that `vector * 2` works for a vector of floats.
+// T in a non-deduced context, so that `vector * 2` works for a vector of floats.
 template <class T>
 struct same {
   typedef T type;

@@ -1,11 +1,10 @@
-// Metal's words for NVRTC, so that one shader text serves both kinds of GPU. Put in front of a .metal file, behind
-// every CUDA header: `device` and `constant` also stand inside of __device__ and __constant__, which must not be used
-// from here on.
+// Defines Metal's keywords and types for CUDA, so that the same shaders run on both kinds of GPU. Goes before a .metal
+// file and after every CUDA header: CUDA's headers also use the names `device` and `constant`, as in __device__.
 //
 // CUDA launches whole blocks: threads_per_grid is rounded up, so every kernel checks its bounds.
 //
-// Compiled, not run: NVRTC takes every kernel for sm_80 and sm_90a, without spills, but no NVIDIA GPU was at hand yet.
-// examples/results/depthwise-cuda-registers.json has the registers, tests/kernels/cuda_compiler.py the compiler.
+// Compiled but not run yet, for lack of an NVIDIA GPU: NVRTC compiles every kernel for sm_80 and sm_90a without spills.
+// examples/results/depthwise-cuda-registers.json lists the registers; tests/kernels/cuda_compiler.py compiles.
 
 #define device
 #define constant

@@ -14,8 +14,8 @@ def float64(array):
     return np.array(array.astype(mx.float32)).astype(np.float64)
 
 
-def taps_of(x, weight, stride, padding, dilation):
-    """Padded x, and for every tap (i, j) the slice of it that the tap meets; all in float64."""
+def slices_per_tap(x, weight, stride, padding, dilation):
+    """Padded x, for every kernel position (i, j) the slice of x that is multiplied with it, and the output shape."""
     (sh, sw), (dh, dw) = pairs(stride), pairs(dilation)
     rows, columns = (pairs(one) for one in pairs(padding))
     padded = np.pad(x, ((0, 0), rows, columns, (0, 0)))
@@ -34,12 +34,12 @@ def taps_of(x, weight, stride, padding, dilation):
 
 
 def expected(x, weight, bias, stride, padding, dilation):
-    padded, spans, _ = taps_of(x, weight, stride, padding, dilation)
+    padded, spans, _ = slices_per_tap(x, weight, stride, padding, dilation)
     return sum(padded[spans[i, j]] * weight[:, 0, i, j] for i, j in spans) + bias
 
 
 def expected_gradients(x, weight, gradient, stride, padding, dilation):
-    padded, spans, _ = taps_of(x, weight, stride, padding, dilation)
+    padded, spans, _ = slices_per_tap(x, weight, stride, padding, dilation)
     (top, _), (left, _) = (pairs(one) for one in pairs(padding))
     d_padded, d_weight = np.zeros_like(padded), np.zeros_like(weight)
     for (i, j), span in spans.items():
@@ -56,5 +56,5 @@ def relative_error(got, wanted):
 def arrays(shape, kernel, dtype, stride=1, padding=0, dilation=1):
     channels = shape[3]
     x, weight, bias = (mx.random.normal(s).astype(dtype) for s in (shape, (channels, 1, *kernel), (channels,)))
-    out = taps_of(float64(x), float64(weight), stride, padding, dilation)[2]
+    out = slices_per_tap(float64(x), float64(weight), stride, padding, dilation)[2]
     return x, weight, bias, mx.random.normal(out).astype(dtype)

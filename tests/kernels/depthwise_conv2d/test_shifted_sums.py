@@ -1,17 +1,17 @@
-"""The CPU's formulas beside MLX's own convolution; test_depthwise_conv2d.py has them against float64."""
+"""Shifted sums agree with MLX's own convolution; test_dispatch.py compares with float64."""
 
 import mlx.core as mx
 import pytest
 
-from lucid.kernels import shifted_sums
-from lucid.kernels.depthwise_conv2d import reference
-from lucid.kernels.geometry import Geometry
+from lucid.kernels.depthwise_conv2d import shifted_sums
+from lucid.kernels.depthwise_conv2d.dispatch import reference
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 GEOMETRIES = [
     Geometry((12, 11), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),
     Geometry((12, 11), (5, 3), (2, 3), ((4, 0), (1, 2)), (1, 2)),
     Geometry((6, 7), (3, 4), (3, 2), ((5, 7), (9, 8)), (2, 1)),  # padded beyond the kernel
-    Geometry((9, 9), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows that no tap meets
+    Geometry((9, 9), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows without any output
 ]
 
 
@@ -50,8 +50,8 @@ def test_half_precision_is_rounded_once():
     assert mx.array_equal(shifted_sums.forward(x, taps, None, geometry), exact.astype(mx.float16))
 
 
-def test_a_larger_compiled_function_leaves_the_sums_their_memory():
-    """x, output and the padded x at a time, not the products of some taps: outer compilation must not cut the chain."""
+def test_a_larger_compiled_function_needs_no_more_memory():
+    """x, the padded x and the output are in memory, but no products: an outer compilation must not split the chain."""
     geometry = Geometry((64, 64), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1))
     x, taps = mx.random.normal((4, 64, 64, 16)), mx.random.normal((7, 7, 16))
     mx.eval(x, taps)

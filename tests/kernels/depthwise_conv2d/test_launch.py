@@ -1,14 +1,13 @@
-"""Which function a launch picks, and on which grid; test_depthwise_conv2d.py runs the shaders themselves."""
+"""Which function is launched, and on which grid; test_dispatch.py runs the shaders themselves."""
 
 import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import depthwise_conv2d as module
-from lucid.kernels import library, tuning, use_reference
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.geometry import Geometry
-from lucid.kernels.launch import Launcher
+from lucid.kernels import library, use_reference
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d, dispatch, tiling
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.launch import Launcher
 
 ROLLING = ["rolling_forward", "rolling_weight_gradient", "rolling_forward"]
 GENERAL = ["general_forward", "general_weight_gradient", "general_forward"]
@@ -17,12 +16,14 @@ STRIDED = ["general_forward", "general_weight_gradient", "strided_input_gradient
 
 @pytest.fixture
 def launches(monkeypatch):
-    """What was launched; the kernels compute nothing."""
+    """Everything that is launched; the kernels compute nothing."""
     listed = []
 
-    def kernel(language, stem, name, inputs, outputs, call):
+    def kernel(language, shader, name, inputs, outputs, call):
         def launch(**arguments):
-            assert len(arguments["inputs"]) == len(inputs) and call.startswith(f"{name}<") and stem in module.__file__
+            assert (
+                len(arguments["inputs"]) == len(inputs) and call.startswith(f"{name}<") and shader in dispatch.__file__
+            )
             listed.append({"language": language, "name": name, **arguments})
             pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
             return [mx.zeros(shape, dtype) for shape, dtype in pairs]
@@ -92,7 +93,7 @@ def test_equal_shapes_of_other_sizes_compile_nothing_new(launches):
 
 
 @pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
-def test_template_arguments_tell_the_dtype(launches, dtype):
+def test_the_dtype_is_a_template_argument(launches, dtype):
     for kernel, options in ((7, {"padding": 3}), (9, {"padding": 4}), (3, {"stride": 2})):
         x, weight = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((5, 1, kernel, kernel), dtype)
         mx.eval(mx.vjp(lambda *a, o=options: depthwise_conv2d(*a, **o), [x, weight],
@@ -101,8 +102,8 @@ def test_template_arguments_tell_the_dtype(launches, dtype):
     assert all(dict(one["template"])["T"] == dtype for one in launches)
 
 
-def test_a_tuned_cut_is_used(launches, monkeypatch):
-    monkeypatch.setattr(tuning, "forward_split", lambda *_: tuning.Split(2, 5, 64))
+def test_a_tuned_tiling_is_used(launches, monkeypatch):
+    monkeypatch.setattr(tiling, "forward_tiling", lambda *_: tiling.Tiling(2, 5, 64))
     run(mx.zeros((3, 20, 20, 8)), mx.zeros((8, 1, 3, 3)), padding=1)
     forward = next(one for one in launches if one["name"] == "rolling_forward")
     assert forward["grid"] == (80, 5, 3) and forward["threadgroup"] == (64, 1, 1)
@@ -131,8 +132,8 @@ def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas
     monkeypatch.setattr(_device, "backend", lambda: "cpu")
     monkeypatch.setattr(_device, "openblas", openblas)
     monkeypatch.setattr("sys.platform", platform)
-    geometry = module.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert module.implementation(shape, mx.float32, geometry) == version
+    geometry = dispatch.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    assert dispatch.implementation(shape, mx.float32, geometry) == version
 
 
 @pytest.mark.parametrize(
@@ -155,17 +156,17 @@ def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas
 def test_a_stated_condition_chooses(monkeypatch, backend, shape, dtype, version):
     monkeypatch.setattr(_device, "backend", lambda: backend)
     geometry = Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert module.implementation(shape, dtype, geometry) == version
+    assert dispatch.implementation(shape, dtype, geometry) == version
     with use_reference():
-        assert module.implementation(shape, dtype, geometry) == "reference"
+        assert dispatch.implementation(shape, dtype, geometry) == "reference"
 
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "names"), [((7, 7), (1, 1), ROLLING), ((9, 9), (1, 1), GENERAL), ((3, 3), (2, 2), STRIDED)]
 )
 @pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
-def test_mlx_itself_takes_every_launch(tmp_path, kernel, stride, names, dtype):
-    """MLX builds the graph with the kernels in it, which needs no GPU: names, templates, grids and dtypes are right."""
+def test_mlx_accepts_every_launch(tmp_path, kernel, stride, names, dtype):
+    """MLX builds the graph with the kernels, which needs no GPU and checks names, templates, grids and dtypes."""
     geometry = Geometry((20, 19), kernel, stride, ((3, 2), (3, 3)), (1, 1))
     launcher = Launcher("metal")
     x, taps, bias = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
@@ -178,7 +179,7 @@ def test_mlx_itself_takes_every_launch(tmp_path, kernel, stride, names, dtype):
             *launcher.weight_gradient(x, gradient, geometry),
         )
 
-    library.forget()
+    library.clear_cache()
     mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, taps, bias, gradient)
     exported = (tmp_path / "all.mlxfn").read_bytes()
     assert all(f"custom_kernel_lucid_{name}".encode() in exported for name in names)

@@ -1,17 +1,17 @@
-"""Matrices over positions beside MLX's own convolution; test_depthwise_conv2d.py has what is chosen against float64."""
+"""Matrices over positions agree with MLX's own convolution; test_dispatch.py compares with float64."""
 
 import mlx.core as mx
 import pytest
 
-from lucid.kernels import position_matrices, shifted_sums
-from lucid.kernels.depthwise_conv2d import reference
-from lucid.kernels.geometry import Geometry
+from lucid.kernels.depthwise_conv2d import position_matrices, shifted_sums
+from lucid.kernels.depthwise_conv2d.dispatch import reference
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 GEOMETRIES = [
     Geometry((7, 8), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),
     Geometry((8, 7), (5, 3), (2, 3), ((4, 0), (1, 2)), (1, 2)),
     Geometry((6, 7), (3, 4), (3, 2), ((5, 7), (9, 8)), (2, 1)),  # padded beyond the kernel
-    Geometry((8, 8), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows that no tap meets
+    Geometry((8, 8), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows without any output
     Geometry((1, 1), (31, 1), (1, 1), ((15, 15), (0, 0)), (1, 1)),
 ]
 
@@ -61,16 +61,16 @@ def test_float64_stays_float64():
 
 
 @pytest.mark.parametrize(
-    ("images", "size", "kernel", "serves"),
+    ("images", "size", "kernel", "is_faster"),
     [
         (4, (8, 8), (7, 7), True),
         (3, (8, 8), (7, 7), False),  # the matrices take longer to build
         (4, (8, 9), (7, 7), False),
         (4, (64, 1), (7, 7), True),
-        (4, (8, 8), (17, 17), False),  # 17 * 17 * 64 * 64 places
+        (4, (8, 8), (17, 17), False),  # 17 * 17 * 64 * 64 entries
         (4, (2, 2), (31, 31), True),
     ],
 )
-def test_what_it_serves(images, size, kernel, serves):
+def test_where_it_is_faster(images, size, kernel, is_faster):
     padding = tuple((one // 2, one // 2) for one in kernel)
-    assert position_matrices.serves(images, Geometry(size, kernel, (1, 1), padding, (1, 1))) is serves
+    assert position_matrices.is_faster(images, Geometry(size, kernel, (1, 1), padding, (1, 1))) is is_faster

@@ -6,10 +6,10 @@ import pytest
 
 import lucid
 from lucid import _device, nn
-from lucid.kernels import launch, library, tuning, use_reference
-from lucid.kernels.depthwise_conv2d import depthwise_conv2d
-from lucid.kernels.split import Split
-from tests.kernels.formulas import (
+from lucid.kernels import library, use_reference
+from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
+from lucid.kernels.depthwise_conv2d.tiling import Tiling
+from tests.kernels.depthwise_conv2d.formulas import (
     TOLERANCE,
     arrays,
     expected,
@@ -17,7 +17,7 @@ from tests.kernels.formulas import (
     float64,
     pairs,
     relative_error,
-    taps_of,
+    slices_per_tap,
 )
 from tests.metal_simulator import simulation, strict
 
@@ -81,8 +81,8 @@ def test_without_bias():
 
 
 def slices_formula(x, weight, bias, stride, padding, dilation):
-    """The same from pads, slices, products: MLX differentiates it any number of times."""
-    _, spans, _ = taps_of(np.zeros(x.shape), np.zeros(weight.shape), stride, padding, dilation)
+    """The same as a sum of slices times weights, which MLX differentiates any number of times."""
+    _, spans, _ = slices_per_tap(np.zeros(x.shape), np.zeros(weight.shape), stride, padding, dilation)
     rows, columns = (pairs(one) for one in pairs(padding))
     padded = mx.pad(x, ((0, 0), rows, columns, (0, 0)))
     return sum(padded[spans[i, j]] * weight[:, 0, i, j] for i, j in spans) + bias
@@ -95,7 +95,7 @@ def test_second_derivatives(stride, padding, dilation):
 
     def second_derivatives(convolution):
         def loss(x, weight, bias, cotangent):
-            """The tanh makes every second derivative matter."""
+            """The tanh makes every second derivative nonzero."""
             return (mx.tanh(convolution(x, weight, bias, stride, padding, dilation)) * cotangent).sum()
 
         def slope(x, weight, bias, cotangent):
@@ -161,7 +161,7 @@ def test_empty_batch():
             r"weight must have shape \(C, 1, KH, KW\), got \(8, 2, 3, 3\)",
         ),
         ({"weight": mx.zeros((8, 3, 3))}, ValueError, "weight must have 4 dimensions"),
-        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, "weight must have at least one tap"),
+        ({"weight": mx.zeros((8, 1, 0, 3))}, ValueError, r"the kernel must not be empty, got size \(0, 3\)"),
         ({"x": mx.zeros((5, 5, 8))}, ValueError, r"x must have 4 dimensions \(N, H, W, C\), got \(5, 5, 8\)"),
         ({"x": np.zeros((1, 5, 5, 8))}, TypeError, "x must be an mx.array, got ndarray"),
         ({"x": mx.zeros((1, 5, 5, 8), mx.int32)}, TypeError, "x must hold floating-point numbers, got int32"),
@@ -170,7 +170,7 @@ def test_empty_batch():
         ({"dilation": (1, 0)}, ValueError, "dilation must be at least 1, got 0"),
         ({"padding": -1}, ValueError, "padding must be at least 0, got -1"),
         ({"padding": ((1, 1), (1, 1), (1, 1))}, ValueError, "padding must be"),
-        ({"dilation": 4, "padding": 1}, ValueError, "the kernel covers 9x9, more than the padded input of 7x7"),
+        ({"dilation": 4, "padding": 1}, ValueError, "the kernel spans 9x9 pixels but the padded input has only 7x7"),
     ],
 )
 def test_errors(change, error, message):
@@ -179,10 +179,10 @@ def test_errors(change, error, message):
         depthwise_conv2d(**arguments)
 
 
-# The shaders: on a Mac's GPU, in the simulator elsewhere --------------------------------------------------------------
+# The shaders: on a Mac's GPU, elsewhere in the simulator --------------------------------------------------------------
 
 STAGES = [(56, 96), (28, 192), (14, 384), (7, 768)]
-# The rolling kernels are compiled for each of these sizes; the general ones take any size as they are.
+# The rolling kernels are compiled for each of these sizes; the general ones for none.
 ROLLING_KERNELS = [(7, 7), (3, 3), (5, 2), (1, 7), (6, 1)]
 
 
@@ -201,7 +201,7 @@ def check_all(shape, kernel, stride, padding, dilation, dtype):
 
 
 def random_case(number):
-    """A shape that hurts: odd, prime, 1x1, any stride, dilation and uneven padding that fit."""
+    """A difficult case: odd, prime or 1x1 sizes, any stride, dilation and uneven padding that fit."""
     rng = np.random.default_rng([number, 3])
 
     def one_of(*values):
@@ -242,7 +242,7 @@ def test_the_stages_of_convnext_tiny_on_the_gpu(gpu, images, size, channels, dty
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("shape", "kernel", "stride", "padding", "dilation"), SHAPES, ids=str)
-def test_the_shapes_above_on_the_gpu(gpu, shape, kernel, stride, padding, dilation, dtype):
+def test_the_same_shapes_on_the_gpu(gpu, shape, kernel, stride, padding, dilation, dtype):
     check_all(shape, kernel, stride, padding, dilation, dtype)
 
 
@@ -252,30 +252,30 @@ def test_second_derivatives_on_the_gpu(gpu, stride, padding, dilation):
 
 
 @pytest.mark.parametrize("low_guard", [False, True])
-def test_nothing_outside_of_a_buffer_is_touched_at_either_end(simulator, low_guard):
-    """Without the simulator's own checks: a page that cannot be read lies right before or behind each buffer."""
+def test_nothing_outside_of_a_buffer_is_accessed_at_either_end(simulator, low_guard):
+    """Without the simulator's own checks: an unreadable page comes right before or after each buffer."""
     with simulation(check=False, low_guard=low_guard):
         for case in (SHAPES[2], SHAPES[6], SHAPES[10], SHAPES[11], SHAPES[13]):
             check_all(*case, mx.float32)
 
 
-def test_whole_blocks_as_cuda_launches_them(simulator):
+def test_whole_threadgroups_as_cuda_launches_them(simulator):
     with simulation(round_up_grid=True):
         for case in SHAPES:
             check_all(*case, mx.float32)
 
 
-# y[n,h,w,c] is the same sum in the same order, whoever computes it.
+# y[n,h,w,c] is the same sum in the same order for every tiling and in both families.
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("shape", "kernel", "padding"), [((2, 30, 13, 5), (7, 7), 3), ((1, 9, 8, 33), (3, 3), (0, 2))])
-def test_results_do_not_depend_on_the_split(gpu, monkeypatch, shape, kernel, padding, dtype):
+def test_results_do_not_depend_on_the_tiling(gpu, monkeypatch, shape, kernel, padding, dtype):
     x, weight, bias, _ = arrays(shape, kernel, dtype, 1, padding, 1)
     plain = depthwise_conv2d(x, weight, bias, padding=padding)
     out = (shape[0], shape[3], plain.shape[1], plain.shape[2])
-    splits = [one for one in tuning.candidates(out) if one.threads == 32]
-    assert {one.strip for one in splits} == {1, 2, 4} and max(one.chunks for one in splits) > 1
-    for split in splits:
-        monkeypatch.setattr(tuning, "forward_split", lambda *_, split=split: split)
+    tilings = [one for one in tiling.candidates(out) if one.threads == 32]
+    assert {one.strip for one in tilings} == {1, 2, 4} and max(one.chunks for one in tilings) > 1
+    for chosen in tilings:
+        monkeypatch.setattr(tiling, "forward_tiling", lambda *_, chosen=chosen: chosen)
         assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
     monkeypatch.setattr(launch, "_is_rolling", lambda geometry: False)
     assert mx.array_equal(depthwise_conv2d(x, weight, bias, padding=padding), plain)
@@ -295,7 +295,7 @@ def test_gradients_do_not_depend_on_the_threadgroup(gpu, monkeypatch, threads):
 
 
 def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
-    """The forward of MLX loads 212 bytes an output here, and 49 values from threadgroup memory."""
+    """MLX's own forward kernel loads 212 bytes per output here, and 49 values from threadgroup memory."""
     x, weight, bias, cotangent = arrays((1, 56, 56, 96), (7, 7), mx.float32, 1, 3, 1)
     mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, padding=3), [x, weight, bias], [cotangent]))
     outputs = 56 * 56 * 96
@@ -307,24 +307,24 @@ def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
         assert report.multiply_adds <= 49 * outputs
 
 
-# What a slip in the shader would be, and that the tests above would not let it pass.
-SLIPS = {
+# Plausible mistakes in the shader: (correct code, mutated code). The tests must fail for each of them.
+MUTATIONS = {
     "bound off by one": ("first + COUNT <= width", "first + COUNT <= width + 1"),
     "missing border check": ("(column >= 0 && column < width) ?", "true ?"),
     "border check off by one": ("(column >= 0 && column < width)", "(column >= 0 && column < width - 1)"),
     "shifted centre": ("lowest + (KH - 1) - top;", "lowest + (KH - 1) - top + 1;"),
     "shifted columns": ("column - left, width, channels, values);", "column - left + 1, width, channels, values);"),
-    "transposed weight": ("taps[(i * KW + j) * channels + c]", "taps[(j * KH + i) * channels + c]"),
-    "turned weight": ("tap[KH - 1 - r][j]", "tap[r][j]"),
+    "transposed weight": ("weight[(i * KW + j) * channels + c]", "weight[(j * KH + i) * channels + c]"),
+    "flipped weight": ("tap[KH - 1 - r][j]", "tap[r][j]"),
     "lost bias": ("BIAS ? float(bias[c]) : 0.0f;", "0.0f;"),
     "bias of another channel": ("BIAS ? float(bias[c])", "BIAS ? float(bias[0])"),
     "missing row check": ("if (row >= 0 && row < height) {", "if (row < height) {"),
-    "stores behind the last column": ("lowest >= begin && column + s < out_width", "lowest >= begin"),
-    "stores of rows of the chunk before": ("lowest >= begin && column", "lowest >= 0 && column"),
+    "stores after the last column": ("lowest >= begin && column + s < out_width", "lowest >= begin"),
+    "stores to rows of the previous chunk": ("lowest >= begin && column", "lowest >= 0 && column"),
     "chunks that overlap": ("const int end = min(begin + rows,", "const int end = min(begin + rows + 1,"),
-    "a chunk too short": ("const int end = min(begin + rows,", "const int end = min(begin + rows - 1,"),
-    "every image the first": ("y += size_t(at.z)", "y += size_t(0)"),
-    "sums that are not started anew": ("sums[KH - 1][s] = start;", ""),
+    "chunk too short": ("const int end = min(begin + rows,", "const int end = min(begin + rows - 1,"),
+    "every image is the first": ("y += size_t(at.z)", "y += size_t(0)"),
+    "sums that are not reset": ("sums[KH - 1][s] = start;", ""),
     "uninitialised sums": ("sums[r][s] = start;\n", ";\n"),
     "channels that wrap late": ("const int c = int(at.x) % channels;", "const int c = int(at.x) % (channels + 1);"),
     "dy of the next chunk counted": ("out_row < end && column", "out_row < out_height && column"),
@@ -333,11 +333,11 @@ SLIPS = {
     "lost sum of dy": ("total += dys[0][s];", ""),
     "stride and dilation exchanged": ("* stride_h + i * dilation_h - top", "* dilation_h + i * stride_h - top"),
     "window that does not slide": ("window[s] = window[s + STEP];", "window[s] = window[s];"),
-    "rest of the division forgotten": ("w < out_width && w * stride_w == across", "w < out_width"),
-    "taps behind the kernel": ("if (j0 + j < kw) {\n      partial", "if (true) {\n      partial"),
-    "lines counted twice": ("min(begin + count, lines);", "min(begin + count + 1, lines);"),
+    "ignored remainder": ("w < out_width && w * stride_w == across", "w < out_width"),
+    "columns after the kernel": ("if (j0 + j < kw) {\n      partial", "if (true) {\n      partial"),
+    "rows counted twice": ("min(begin + count, lines);", "min(begin + count + 1, lines);"),
 }
-SLIP_CASES = [
+MUTATION_CASES = [
     ((2, 30, 9, 40), (7, 7), 1, 3, 1),
     ((2, 9, 11, 40), (3, 9), (2, 1), ((2, 1), (4, 4)), (1, 1)),
     ((1, 9, 11, 3), (3, 3), (2, 3), 1, (1, 2)),
@@ -345,28 +345,28 @@ SLIP_CASES = [
 ]
 
 
-def check_slip_cases(monkeypatch):
-    """Cases that meet every function and cut the work into several chunks."""
-    monkeypatch.setattr(tuning, "forward_split", lambda *_: Split(4, 3))
-    monkeypatch.setattr(launch.split, "weight_split", lambda *_: (2, 2))
-    for case in SLIP_CASES:
+def check_mutation_cases(monkeypatch):
+    """Cases that use every function, with several chunks each."""
+    monkeypatch.setattr(tiling, "forward_tiling", lambda *_: Tiling(4, 3))
+    monkeypatch.setattr(tiling, "rolling_weight_gradient_chunks", lambda *_: (2, 2))
+    for case in MUTATION_CASES:
         check_all(*case, mx.float32)
 
 
-@pytest.mark.parametrize("slip", SLIPS)
-def test_a_slip_in_the_shader_is_caught(simulator, monkeypatch, tmp_path, slip):
-    right, wrong = SLIPS[slip]
-    shader = library.text("depthwise_conv2d.metal")
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_mutation_of_the_shader_is_caught(simulator, monkeypatch, tmp_path, mutation):
+    right, wrong = MUTATIONS[mutation]
+    shader = library.source("depthwise_conv2d.metal")
     assert right in shader
     (tmp_path / "depthwise_conv2d.metal").write_text(shader.replace(right, wrong))
     monkeypatch.setattr(library, "METAL_FOLDER", tmp_path)
-    library.forget()
+    library.clear_cache()
     with pytest.raises(AssertionError):  # SimulationError is one, and so is a wrong result
-        check_slip_cases(monkeypatch)
+        check_mutation_cases(monkeypatch)
 
 
-def test_without_a_slip_the_same_cases_pass(simulator, monkeypatch):
-    check_slip_cases(monkeypatch)
+def test_without_a_mutation_the_same_cases_pass(simulator, monkeypatch):
+    check_mutation_cases(monkeypatch)
 
 
 def test_inside_checkpoint_on_the_gpu(gpu):
@@ -381,7 +381,7 @@ def test_inside_checkpoint_on_the_gpu(gpu):
 
 
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
-def test_conv2d_goes_here_in_both_data_formats(gpu, data_format):
+def test_conv2d_uses_the_kernels_in_both_data_formats(gpu, data_format):
     layer = nn.Conv2d(6, 6, (5, 2), padding=1, groups=6, data_format=data_format)
     images = lucid.randn(2, 6, 7, 8) if data_format == "channels_first" else lucid.randn(2, 7, 8, 6)
     layer(images).square().sum().backward()
@@ -394,8 +394,8 @@ def test_conv2d_goes_here_in_both_data_formats(gpu, data_format):
         assert relative_error(got, float64(one)) < 2e-5
 
 
-# Shapes, and kernels with them, that launch every function, with inputs in both of Metal's address spaces: MLX puts
-# those of fewer than 8 elements into `constant`, others into `device`.
+# Cases that launch every function with inputs in both of Metal's address spaces: MLX passes inputs of fewer than 8
+# elements in `constant` and others in `device`.
 LEGAL_CASES = [SHAPES[0], SHAPES[7], SHAPES[8], SHAPES[11], SHAPES[13], ((1, 2, 3, 1), (1, 2), (2, 1), 0, 1)]
 
 
@@ -418,18 +418,18 @@ def test_the_shader_is_legal_metal(monkeypatch, case, dtype):
 
     monkeypatch.setattr(mx.fast, "metal_kernel", metal_kernel)
     monkeypatch.setattr(_device, "backend", lambda: "metal")
-    library.forget()
+    library.clear_cache()
     shape, kernel, *options = case
     x, weight, bias, cotangent = arrays(shape, kernel, dtype, *options)
     mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, *options), [x, weight, bias], [cotangent]))
     mx.eval(depthwise_conv2d(x, weight, None, *options))
-    library.forget()
+    library.clear_cache()
     assert len(texts) >= 3
     for text in texts.values():
         assert strict.check(*text) == []
 
 
-# The formulas that everything here is compared with, by finite differences in float64 ---------------------------------
+# The formulas that everything is compared with, by finite differences in float64 ---------------------------------
 
 
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 1, 1), ((2, 3), ((0, 2), (1, 0)), (1, 2))])
@@ -438,11 +438,11 @@ def test_gradients_and_their_gradients_by_finite_differences(monkeypatch, stride
     rng = np.random.default_rng(0)
     step, shape, kernel = 1e-5, (2, 6, 7, 3), (3, 2)
     start = [rng.normal(size=size) for size in (shape, (3, 1, *kernel), (3,))]
-    cotangent = rng.normal(size=taps_of(start[0], start[1], stride, padding, dilation)[2])
+    cotangent = rng.normal(size=slices_per_tap(start[0], start[1], stride, padding, dilation)[2])
     directions = [rng.normal(size=one.shape) for one in start]
 
     def loss(*values):
-        """The tanh makes every second derivative matter."""
+        """The tanh makes every second derivative nonzero."""
         return (mx.tanh(depthwise_conv2d(*values, stride, padding, dilation)) * mx.array(cotangent, mx.float64)).sum()
 
     def slopes(*values):

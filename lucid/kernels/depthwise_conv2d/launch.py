@@ -1,0 +1,170 @@
+"""Launches the shaders in ``metal/depthwise_conv2d.metal``: which function, on which grid, with which constants.
+
+There are two families. The rolling kernels handle stride 1, dilation 1 and kernel sizes up to 7x7, with everything in
+registers; the general ones handle the rest. For stride 1 the input gradient is the forward function with the weight
+flipped; with a stride it has a function of its own.
+
+Sizes are passed in short arrays instead of being compiled in, so a new shape compiles nothing. A compiled kernel
+depends only on the function, the dtype, the strip width and, for the rolling kernels, the kernel size. Each of these is
+a template argument, even where the function does not use it: on CUDA, MLX identifies the compiled variants of a
+function by their template arguments alone.
+"""
+
+from functools import lru_cache
+
+import mlx.core as mx
+
+from lucid.kernels import library
+from lucid.kernels.depthwise_conv2d import tiling
+from lucid.kernels.depthwise_conv2d.geometry import Geometry
+from lucid.kernels.depthwise_conv2d.tiling import THREADS, Tiling
+
+DTYPES = (mx.float32, mx.float16, mx.bfloat16)
+_SHADER = "depthwise_conv2d"
+_MAX_ROLLING_KERNEL = 7  # larger kernels do not fit into registers
+_WEIGHT_GRADIENT_STRIP = 4
+_TAPS = 8  # kernel columns per thread of the general weight gradient
+_SIZES = "x_shape[1], x_shape[2], x_shape[3]"
+_POSITION = "thread_position_in_grid"
+_GRID = "threads_per_grid"
+
+
+class Launcher:
+    """The convolution and its two gradients on a GPU. ``language`` is "metal" or "cuda"; weights are (KH, KW, C)."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def forward(
+        self, x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry, override: Tiling | None = None
+    ) -> mx.array:
+        """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
+
+        Args:
+            override: The tiling of a rolling convolution, for benchmarks. By default shape and tuning decide.
+        """
+        (kh, kw), (oh, ow) = geometry.kernel, geometry.output
+        n, c = x.shape[0], x.shape[3]
+        has_bias = bias is not None
+        operands = [x, weight, weight if bias is None else bias]  # a kernel without bias does not read the third
+        if _is_rolling(geometry):
+            tiles = override or tiling.forward_tiling(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
+            return self._run(
+                "rolling_forward",
+                ("x", "weight", "bias", "bounds"),
+                f"rolling_forward<T, KH, KW, S, BIAS>(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
+                [*operands, _bounds(geometry)],
+                (n, oh, ow, c),
+                x.dtype,
+                grid=(c * -(-ow // tiles.strip), tiles.chunks, n),
+                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", tiles.strip), ("BIAS", has_bias)],
+                threads=tiles.threads,
+            )
+        dense = geometry.stride[1] == geometry.dilation[1] == 1
+        strip = 8 if dense else 4
+        return self._run(
+            "general_forward",
+            ("x", "weight", "bias", "params", "bounds"),
+            f"general_forward<T, S, DENSE, BIAS>(x, weight, bias, params, bounds, y, {_SIZES}, {_POSITION});",
+            [*operands, _params(geometry), _bounds(geometry)],
+            (n, oh, ow, c),
+            x.dtype,
+            grid=(c * -(-ow // strip), oh, n),
+            template=[("T", x.dtype), ("S", strip), ("DENSE", dense), ("BIAS", has_bias)],
+        )
+
+    def input_gradient(self, dy: mx.array, weight: mx.array, geometry: Geometry) -> mx.array:
+        """The gradient of the input, (N, H, W, C), from that of the output, ``dy`` (N, OH, OW, C)."""
+        if geometry.stride == (1, 1):
+            return self.forward(dy, weight[::-1, ::-1], None, geometry.transposed())
+        height, width = geometry.size
+        n, c = dy.shape[0], dy.shape[3]
+        strip = 4
+        return self._run(
+            "strided_input_gradient",
+            ("x", "weight", "params", "bounds", "size"),
+            f"strided_input_gradient<T, S>(x, weight, params, bounds, size, y, x_shape[3], {_POSITION});",
+            [dy, weight, _params(geometry), _bounds(geometry), _int_array(geometry.size)],
+            (n, height, width, c),
+            dy.dtype,
+            grid=(c * -(-width // strip), height, n),
+            template=[("T", dy.dtype), ("S", strip)],
+        )
+
+    def weight_gradient(self, x: mx.array, dy: mx.array, geometry: Geometry) -> tuple[mx.array, mx.array]:
+        """The gradients of the weight, (KH, KW, C), and of the bias, (C,), from that of the output; both float32."""
+        (kh, kw), (oh, ow) = geometry.kernel, geometry.output
+        n, c = x.shape[0], x.shape[3]
+        sizes = f"x_shape[0], {_SIZES}, {_POSITION}, {_GRID}"
+        if _is_rolling(geometry):
+            strip = _WEIGHT_GRADIENT_STRIP
+            row_chunks, image_chunks = tiling.rolling_weight_gradient_chunks(n, c, oh, ow, kh * kw, strip)
+            chunks = image_chunks * row_chunks * -(-ow // strip)
+            partial = self._run(
+                "rolling_weight_gradient",
+                ("x", "dy", "bounds"),
+                f"rolling_weight_gradient<KH, KW, S>(x, dy, bounds, y, {sizes});",
+                [x, dy, _bounds(geometry)],
+                (chunks, kh * kw + 1, c),
+                mx.float32,
+                grid=(c * -(-ow // strip), row_chunks, image_chunks),
+                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", strip)],
+            )
+        else:
+            blocks = kh * -(-kw // _TAPS)
+            chunks = tiling.general_weight_gradient_chunks(n, c, oh, ow, kh * kw, blocks)
+            dense = geometry.stride[1] == geometry.dilation[1] == 1
+            partial = self._run(
+                "general_weight_gradient",
+                ("x", "dy", "params", "bounds"),
+                f"general_weight_gradient<TAPS, DENSE>(x, dy, params, bounds, y, {sizes});",
+                [x, dy, _params(geometry), _bounds(geometry)],
+                (chunks, kh * kw + 1, c),
+                mx.float32,
+                grid=(c, blocks, chunks),
+                template=[("T", x.dtype), ("TAPS", _TAPS), ("DENSE", dense)],
+            )
+        sums = partial.sum(0)
+        return sums[:-1].reshape(kh, kw, c), sums[-1]
+
+    def _run(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        call: str,
+        arrays: list[mx.array],
+        shape: tuple[int, ...],
+        dtype: mx.Dtype,
+        grid: tuple[int, int, int],
+        template: list[tuple[str, object]],
+        threads: int = THREADS,
+    ) -> mx.array:
+        kernel = library.kernel(self.language, _SHADER, name, inputs, ("y",), call)
+        [y] = kernel(
+            inputs=arrays,
+            output_shapes=[shape],
+            output_dtypes=[dtype],
+            grid=grid,
+            threadgroup=(threads, 1, 1),
+            template=template,
+        )
+        return y
+
+
+def _is_rolling(geometry: Geometry) -> bool:
+    return geometry.is_dense and max(geometry.kernel) <= _MAX_ROLLING_KERNEL
+
+
+def _bounds(geometry: Geometry) -> mx.array:
+    (top, _), (left, _) = geometry.padding
+    return _int_array((top, left, *geometry.output))
+
+
+def _params(geometry: Geometry) -> mx.array:
+    return _int_array((*geometry.kernel, *geometry.stride, *geometry.dilation))
+
+
+@lru_cache(maxsize=1024)
+def _int_array(values: tuple[int, ...]) -> mx.array:
+    """A short array. MLX passes inputs of fewer than 8 elements in the constant address space."""
+    return mx.array(values, mx.int32)

@@ -1,0 +1,183 @@
+"""How a launch tiles the depthwise convolution, by default and as tuned on this machine.
+
+A thread of the rolling kernels computes one channel of a strip of output columns and a chunk of output rows. More and
+smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighbouring tiles both load the rows and
+columns at their border. Outputs are bitwise equal for every tiling. The weight gradient adds one partial sum per tile,
+so its tiling depends on the shape alone and is never tuned.
+
+The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
+user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
+comes from another GPU or other versions, counts as empty.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from lucid._checks import dtype_name
+from lucid._files import write_atomically
+from lucid._version import __version__
+
+THREADS = 128  # a threadgroup size that every pipeline supports, however many registers it uses
+STRIPS = (4, 2, 1)  # output columns per thread; with 4, a 7x7 kernel and its sums take 97 registers
+_MIN_THREADS = 4096  # an 8-core GPU runs this many at 100 registers each
+_TARGET_THREADS = 16384  # more chunks do not help beyond this
+_WEIGHT_GRADIENT_THREADS = 32768
+_FORMAT = 1
+_THREADGROUPS = (32, 64, 128, 256)
+
+Shape = tuple[int, int, int, int]  # images, channels, height, width of the output
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """``strip`` output columns per thread, rows in ``chunks`` chunks, ``threads`` threads per threadgroup."""
+
+    strip: int = STRIPS[0]
+    chunks: int = 1
+    threads: int = THREADS
+
+
+def forward_tiling(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> Tiling:
+    """The tiling of the rolling forward kernel: tuned for such a shape, or the default."""
+    found = _table().get(key(language, dtype, kernel, shape)) if _is_on() else None
+    return found if found is not None and found.chunks <= shape[2] else default_forward_tiling(*shape)
+
+
+def default_forward_tiling(images: int, channels: int, height: int, width: int) -> Tiling:
+    """The tiling for an output of (images, height, width, channels): whole columns if there is enough work.
+
+    Strips of 4 and chunks of at least 14 rows load 16 bytes per output (float32, 7x7). If that gives too few threads,
+    as for single images in the later stages, chunks shrink to 7 rows and then strips to 2.
+    """
+    found = Tiling()
+    for strip, rows in ((4, 14), (4, 7), (2, 7)):
+        lanes = channels * -(-width // strip) * images
+        chunks = max(1, min(-(-_TARGET_THREADS // max(lanes, 1)), -(-height // rows)))
+        found = Tiling(strip, chunks)
+        if lanes * chunks >= _MIN_THREADS:
+            return found
+    return found
+
+
+def rolling_weight_gradient_chunks(
+    images: int, channels: int, height: int, width: int, taps: int, strip: int
+) -> tuple[int, int]:
+    """Chunks of rows and of images in the rolling weight gradient for an output of (images, height, width, channels).
+
+    Images are divided first, then rows into chunks of at least 14. There may be half as many partial sums as values of
+    x and dy: at 7x7, where every 49 values have 50 partial sums, that allows 23,000 of the 33,000 threads at batch 32.
+    """
+    strips = -(-width // strip)
+    lanes = max(channels * strips, 1)
+    limit = max(1, images * height * width // (strips * (taps + 1)))  # (x.size + dy.size) / 2 partial sums
+    image_chunks = max(1, min(-(-_WEIGHT_GRADIENT_THREADS // lanes), images, limit))
+    row_chunks = -(-_WEIGHT_GRADIENT_THREADS // (lanes * image_chunks))
+    return max(1, min(row_chunks, height // 14, limit // image_chunks)), image_chunks
+
+
+def general_weight_gradient_chunks(images: int, channels: int, height: int, width: int, taps: int, blocks: int) -> int:
+    """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of taps."""
+    rows = images * height
+    limit = max(1, rows * width // (taps + 1))
+    return max(1, min(math.ceil(_WEIGHT_GRADIENT_THREADS / max(channels * blocks, 1)), rows, limit))
+
+
+def key(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> str:
+    """The class of shapes that share a tiling: batch sizes are rounded up to a power of two."""
+    images, channels, height, width = shape
+    batch = 1 << max(images - 1, 0).bit_length()
+    return f"{language} {dtype_name(dtype)} {kernel[0]}x{kernel[1]} {batch}x{height}x{width}x{channels}"
+
+
+def candidates(shape: Shape) -> Iterator[Tiling]:
+    """The tilings worth timing for an output of this shape, the default first."""
+    images, channels, height, width = shape
+    default = default_forward_tiling(*shape)
+    yield default
+    chunks = sorted({1, *(-(-height // rows) for rows in (4, 7, 14, 28))})
+    for strip in STRIPS:
+        for count in chunks:
+            for threads in _THREADGROUPS:
+                one = Tiling(strip, count, threads)
+                if one != default and channels * -(-width // strip) * count * images >= threads:
+                    yield one
+
+
+def tune(
+    language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape, seconds_of: Callable[[Tiling], float]
+) -> tuple[Tiling, float]:
+    """The fastest tiling by ``seconds_of``, and its seconds. It is used from now on; ``save`` stores it."""
+    timed = [(seconds_of(one), number, one) for number, one in enumerate(candidates(shape))]
+    seconds, _, best = min(timed)
+    _table()[key(language, dtype, kernel, shape)] = best
+    return best, seconds
+
+
+def path() -> Path:
+    """The file: ``tuning.json`` in ``LUCID_CACHE``, or in the folder ``lucid`` of the system's cache folder."""
+    folder = os.environ.get("LUCID_CACHE")
+    if folder:
+        return Path(folder) / "tuning.json"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "lucid" / "tuning.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid" / "tuning.json"
+
+
+def save() -> Path:
+    """Write the tuned tilings to ``path()``, which is returned."""
+    tilings = {name: [one.strip, one.chunks, one.threads] for name, one in sorted(_table().items())}
+    target = path()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, json.dumps({**_identity(), "cuts": tilings}, indent=1).encode())
+    return target
+
+
+def clear_cache() -> None:
+    """Read the file again on the next launch."""
+    _table.cache_clear()
+
+
+def _is_on() -> bool:
+    value = os.environ.get("LUCID_TUNING", "on") or "on"
+    if value not in ("on", "off"):
+        raise ValueError(f"LUCID_TUNING must be 'on' or 'off', got {value!r}")
+    return value == "on"
+
+
+def _identity() -> dict[str, Any]:
+    """What a file must contain to apply here."""
+    device = mx.device_info()
+    return {
+        "format": _FORMAT,
+        "gpu": f"{device.get('device_name', '')} {device.get('architecture', '')}",
+        "mlx": mx.__version__,  # type: ignore[attr-defined]
+        "lucid": __version__,
+    }
+
+
+@cache
+def _table() -> dict[str, Tiling]:
+    """The stored tilings by key; empty if there is no file that applies here."""
+    try:
+        stored = json.loads(path().read_text(encoding="utf-8"))
+        if any(stored[name] != value for name, value in _identity().items()):
+            return {}
+        return {name: _tiling(values) for name, values in stored["cuts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _tiling(values: Any) -> Tiling:
+    strip, chunks, threads = values
+    if strip not in STRIPS or threads not in _THREADGROUPS or type(chunks) is not int or chunks < 1:
+        raise ValueError
+    return Tiling(strip, chunks, threads)

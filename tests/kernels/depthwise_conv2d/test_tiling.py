@@ -1,0 +1,186 @@
+"""Tilings fill GPUs of 10 to 80 cores; tuned ones are found again, and a file that does not apply counts as empty."""
+
+import json
+
+import mlx.core as mx
+import pytest
+
+from lucid.kernels.depthwise_conv2d import tiling
+from lucid.kernels.depthwise_conv2d.tiling import (
+    THREADS,
+    Tiling,
+    default_forward_tiling,
+    general_weight_gradient_chunks,
+    rolling_weight_gradient_chunks,
+)
+
+SHAPE = (32, 96, 56, 56)
+KERNEL = (7, 7)
+FASTEST = Tiling(2, 4, 64)
+STAGES = [(96, 56), (192, 28), (384, 14), (768, 7)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LUCID_CACHE", str(tmp_path))
+    monkeypatch.delenv("LUCID_TUNING", raising=False)
+    tiling.clear_cache()
+    yield tmp_path
+    tiling.clear_cache()
+
+
+def found(shape=SHAPE, dtype=mx.float32, kernel=KERNEL):
+    return tiling.forward_tiling("metal", dtype, kernel, shape)
+
+
+def tuned():
+    return tiling.tune("metal", mx.float32, KERNEL, SHAPE, lambda one: 0.5 if one == FASTEST else 1.0)
+
+
+def test_without_a_file_the_default_is_used():
+    assert found() == default_forward_tiling(*SHAPE)
+
+
+def test_the_fastest_is_kept_and_found_by_the_next_process():
+    assert tuned() == (FASTEST, 0.5)
+    assert found() == FASTEST
+    assert tiling.save() == tiling.path()
+    tiling.clear_cache()
+    assert found() == FASTEST
+    assert [one.name for one in tiling.path().parent.iterdir()] == ["tuning.json"]
+
+
+def test_a_tuning_applies_to_its_class_of_shapes_only():
+    tuned()
+    assert found((17, 96, 56, 56)) == FASTEST  # batches of 17 to 32 are one class
+    for other in ((16, 96, 56, 56), (32, 97, 56, 56), (32, 96, 55, 56)):
+        assert found(other) == default_forward_tiling(*other)
+    assert found(dtype=mx.float16) == found(kernel=(5, 5)) == default_forward_tiling(*SHAPE)
+    assert tiling.forward_tiling("cuda", mx.float32, KERNEL, SHAPE) == default_forward_tiling(*SHAPE)
+
+
+def test_among_equals_the_default_wins():
+    assert tiling.tune("metal", mx.float32, KERNEL, SHAPE, lambda one: 1.0)[0] == default_forward_tiling(*SHAPE)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 768, 7, 7), (1, 1, 1, 1), (3, 5, 2, 90)])
+def test_every_candidate_is_distinct_and_possible(shape):
+    listed = list(tiling.candidates(shape))
+    assert listed[0] == default_forward_tiling(*shape)
+    assert len(set(listed)) == len(listed)
+    assert all(1 <= one.chunks <= shape[2] for one in listed)
+
+
+def test_it_can_be_turned_off(monkeypatch):
+    tuned()
+    monkeypatch.setenv("LUCID_TUNING", "off")
+    assert found() == default_forward_tiling(*SHAPE)
+    monkeypatch.setenv("LUCID_TUNING", "never")
+    with pytest.raises(ValueError, match="LUCID_TUNING must be 'on' or 'off', got 'never'"):
+        found()
+
+
+def rewrite(change):
+    tuned()
+    path = tiling.save()
+    stored = json.loads(path.read_text())
+    change(stored)
+    path.write_text(json.dumps(stored))
+    tiling.clear_cache()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stored: stored.update(gpu="Another GPU"),
+        lambda stored: stored.update(mlx="0.0"),
+        lambda stored: stored.update(lucid="0.0"),
+        lambda stored: stored.update(format=99),
+        lambda stored: stored.pop("gpu"),
+        lambda stored: stored.pop("cuts"),
+        lambda stored: stored.update(cuts=[1, 2]),
+        lambda stored: stored["cuts"].update(x=[3, 1, 128]),
+        lambda stored: stored["cuts"].update(x=[4, 0, 128]),
+        lambda stored: stored["cuts"].update(x=[4, 1.5, 128]),
+        lambda stored: stored["cuts"].update(x=[4, 1, 4096]),
+        lambda stored: stored["cuts"].update(x=[4, 1]),
+        lambda stored: stored["cuts"].update(x=None),
+    ],
+)
+def test_a_file_that_does_not_apply_or_is_invalid_counts_as_empty(change):
+    rewrite(change)
+    assert found() == default_forward_tiling(*SHAPE)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000])
+def test_a_damaged_file_counts_as_empty(content):
+    tiling.path().write_bytes(content)
+    assert found() == default_forward_tiling(*SHAPE)
+
+
+def test_more_chunks_than_rows_are_not_used():
+    rewrite(lambda stored: stored["cuts"].update({tiling.key("metal", mx.float32, KERNEL, SHAPE): [4, 57, 128]}))
+    assert found() == default_forward_tiling(*SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "wanted"),
+    [
+        ("darwin", {}, "home/Library/Caches/lucid/tuning.json"),
+        ("linux", {}, "home/.cache/lucid/tuning.json"),
+        ("linux", {"XDG_CACHE_HOME": "xdg"}, "xdg/lucid/tuning.json"),
+        ("linux", {"LUCID_CACHE": "own"}, "own/tuning.json"),
+    ],
+)
+def test_where_the_file_is(platform, variables, wanted, tmp_path, monkeypatch):
+    monkeypatch.delenv("LUCID_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name, folder in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    assert tiling.path() == tmp_path / wanted
+
+
+def threads(chosen, images, channels, width):
+    return channels * -(-width // chosen.strip) * chosen.chunks * images
+
+
+@pytest.mark.parametrize(("channels", "size"), STAGES)
+def test_batches_of_32_fill_the_largest_gpu(channels, size):
+    chosen = default_forward_tiling(32, channels, size, size)
+    assert chosen.strip == 4 and chosen.chunks == 1  # whole columns: the fewest loads
+    assert threads(chosen, 32, channels, size) >= 30_000
+
+
+@pytest.mark.parametrize(("channels", "size"), STAGES)
+def test_single_images_get_smaller_tiles(channels, size):
+    chosen = default_forward_tiling(1, channels, size, size)
+    # At 7x7 there are 37,632 outputs in all: strips of 2 and all rows, 3,072 threads, 12 outputs each.
+    assert threads(chosen, 1, channels, size) >= (4096 if size > 7 else 3072)
+    assert chosen.threads == THREADS
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "wanted"), [(96, 56, 30_000), (192, 28, 30_000), (384, 14, 30_000), (768, 7, 20_000)]
+)
+def test_the_weight_gradient_fills_it_within_the_limit_of_partial_sums(channels, size, wanted):
+    row_chunks, image_chunks = rolling_weight_gradient_chunks(32, channels, size, size, 49, 4)
+    strips = -(-size // 4)
+    assert channels * strips * row_chunks * image_chunks >= wanted
+    assert row_chunks * image_chunks * strips * 50 <= 32 * size * size  # half of the values of x and dy
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 32, 1000])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (40, 1), (7, 7), (13, 29), (56, 56), (500, 3)])
+@pytest.mark.parametrize("channels", [1, 3, 96, 2048])
+def test_no_chunk_is_empty(images, height, width, channels):
+    chosen = default_forward_tiling(images, channels, height, width)
+    assert 1 <= chosen.chunks <= height
+    row_chunks, image_chunks = rolling_weight_gradient_chunks(images, channels, height, width, 49, 4)
+    assert 1 <= row_chunks <= height and 1 <= image_chunks <= images
+    assert 1 <= general_weight_gradient_chunks(images, channels, height, width, 49, 7) <= images * height
+
+
+def test_single_images_keep_14_rows_a_chunk_in_the_weight_gradient():
+    assert rolling_weight_gradient_chunks(1, 96, 56, 56, 49, 4) == (4, 1)
