@@ -18,7 +18,7 @@ RELEASES = {"imagenet-1k": 1000, "imagenet-12k": 11_821, "imagenet-22k": 21_841}
 
 @pytest.fixture(scope="module")
 def imagenet():
-    return importlib.import_module("imagenet")
+    return importlib.import_module("lucid.models.imagenet")
 
 
 @pytest.mark.parametrize("count", [11_821, 21_841])
@@ -75,7 +75,7 @@ def test_a_count_that_no_release_has(imagenet):
 
 
 def test_the_licence_of_wordnet_stands_on_the_copy():
-    text = (ROOT / "examples/imagenet22k_classes.txt").read_text(encoding="ascii")
+    text = (ROOT / "lucid/models/imagenet_22k.txt").read_text(encoding="ascii")
     header = " ".join(line[2:] for line in text.splitlines() if line.startswith("#"))
     assert "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved." in header
     assert "Permission to use, copy, modify and distribute" in header

@@ -1,63 +1,28 @@
-"""Teach a trained ConvNeXt your own classes: a folder of pictures in, a classifier out.
+"""Fine-tuning a ConvNeXt on folders of photos."""
 
-    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # a folder for each class, whatever the files are called
-
-    python examples/finetune.py photos                         # ConvNeXt-T, downloaded the first time
-    python examples/classify.py PHOTO --model runs/photos/best.safetensors
-
-    python examples/finetune.py photos --resume auto           # goes on where it was stopped or killed
-    python examples/finetune.py photos --model convnextv2_nano.fcmae_ft_in22k_in1k --epochs 40
-    python examples/finetune.py photos --freeze backbone       # trains the classifier alone: quick, for few pictures
-    python examples/finetune.py photos --weights convnext_base_22k_224.pth   # any checkpoint of a ConvNeXt
-    python examples/finetune.py photos --no-pretrained --model convnext_atto --image-size 64   # from nothing
-    python examples/finetune.py photos --eval-only             # tests the best weights of that run
-    mlx.launch -n 2 -- python examples/finetune.py photos --distributed   # two processes share each batch
-
-The pictures: where the folder has train and val, these are what they are called; otherwise a fifth of each class is
-tested with (--val-part, --seed). No file is moved or changed. Pictures are turned as the camera was held; grey,
-transparent and 16-bit ones are fine, small and huge ones too. What cannot be read is skipped, with the reason. Threads
-read and cut the pictures while the model learns; the line of an epoch says how much of the time it waited for them.
-
-The recipe is the one of ConvNeXt's authors for fine-tuning, with a higher learning rate for the few steps that small
-data sets give: AdamW, lower rates for earlier layers, RandAugment, random erasing, averaged weights. --no-pretrained
-and --freeze backbone have presets of their own; --print-config shows what would be used.
-
-Under --out (runs/FOLDER) there lie, beside the results of an epoch (see train_cifar10.py: report.html, history.csv,
-curves.png, best.safetensors, last.safetensors, checkpoints):
-
-- split.csv: which pictures are trained and which are tested with;
-- skipped.csv: which could not be read, and why.
-
-The exit code is 0 at the end, 2 for something that you can put right, 1 if the loss is no number or a download fails,
-130 after Ctrl-C and 143 after SIGTERM; both save first. Needs pip install "lucid-mlx[examples]".
-"""
-
-import argparse
 import json
-import shutil
 import sys
-import warnings
 import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import begin, find_weights, run_options, test, train
-from photos import Photos, find_photos, tell, write_tables
-from recipes import Parser, Recipe, choose, knob, options, read_config, sentence, settings_of, shown
-from run_folder import RunFolder, weights_metadata
-from running import Diverged, Saver
-from trained import open_trained
-from training import Trainer, augmentation, for_test, make_groups, share_of_batches
 
 import lucid
 from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
-from lucid.models import DownloadError, ImageTransform, transforms_for
+from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
+from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.inference import open_trained
+from lucid.training.optimizer import make_groups
+from lucid.training.photo_dataset import Photos, find_photos, tell
+from lucid.training.recipe import Recipe, knob, settings_of
+from lucid.training.run_folder import RunFolder, weights_metadata
+from lucid.training.trainer import Trainer
 
 KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
 
@@ -100,8 +65,12 @@ FINETUNE = {
     "augment": "rand-m9-mstd0.5-inc1",
     "erasing": 0.25,
 }
+
+
 # Only a linear map has to be found.
 PROBE = {**FINETUNE, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.0, "augment": "none", "erasing": 0.0}
+
+
 SCRATCH = {
     "epochs": 40,
     "warmup_epochs": 3,
@@ -229,106 +198,21 @@ def make_folder(out: Path, settings: Settings, photos: Photos, trainer: Trainer,
         metadata,
         lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
         figures,
-        ["python", *sys.argv],
+        ["lucid", *sys.argv[1:]],
         lambda number: photos.name(photos.val[number][0]),
     )
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="pictures in CLASS/, or in train/CLASS/ and val/CLASS/")
-    group = parser.add_argument_group("what to do")
-    run_options(group, "runs/FOLDER")
-    group.add_argument(
-        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for pictures that need not be read again (1)"
-    )
-    decisive = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
-    options(parser.add_argument_group("what decides the outcome", decisive), Settings)
-    return parser
-
-
-def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> Settings:
-    """The options that were given, completed by the checkpoint, or else by --config and the preset."""
-    if saved is not None:
-        return choose(Settings, args, saved, saved=True)
-    config = read_config(args.config, Settings) if args.config else {}
-
-    def given(name: str, default: Any) -> Any:
-        value = getattr(args, name)
-        return config.get(name, default) if value is None else value
-
-    preset = PROBE if given("freeze", "none") == "backbone" else FINETUNE
-    return choose(Settings, args, {**(preset if given("pretrained", True) else SCRATCH), **config})
-
-
-def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
-    """Everything in its place, as the options say, and a run that shall be resumed where it was.
-
-    Raises:
-        ValueError, TypeError, OSError: with a sentence for the user.
-    """
-    if not 0 <= args.cache_gb < 1e6:
-        raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
-    out = find_out(args)
-    if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"--out must not lie in {args.folder}, where results would be taken for pictures, got {out}")
-    saver, saved, path = begin(args, out)
-    dist.barrier()  # all have looked before anything there changes
-    settings = choose_settings(args, saved)
-    photos = look(args, settings)
-    if args.batch_size is None:
-        settings = fitting(settings, photos)
-    if saved:
-        check_split(out, photos, "--overwrite begins anew")
-    compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
-    trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
-    if saved:
-        saver.restore(trainer, path)
-    elif dist.is_main():
-        shutil.rmtree(saver.manager.folder, ignore_errors=True)
-        write_tables(photos, out)
-    if dist.is_main():
-        parameters = sum(p.numel() for p in trainer.model.parameters())
-        print(
-            f"{metadata['model']} with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True
-        )
-    return trainer, make_folder(out, settings, photos, trainer, metadata), saver
-
-
-def start_test(args: argparse.Namespace) -> Trainer:
-    """A model that this program has trained, and the pictures to test it with.
-
-    Raises:
-        ValueError, TypeError, OSError: with a sentence for the user.
-    """
-    out, own_run = find_out(args), args.weights is None
-    path, _, metadata = find_weights(args, out, "settings")
-    args.weights = None  # in training it says where to begin
-    settings = choose_settings(args, json.loads(metadata["settings"]))
-    photos = look(args, settings)
-    if photos.classes != (classes := json.loads(metadata["classes"])):
-        raise ValueError(f"{path} is for the classes {', '.join(classes)}")
-    if own_run:  # one picture more divides them anew: some to test with would be such as it was trained with
-        check_split(out, photos, "--weights tests a file of weights with others")
-    settings = replace(fitting(for_test(settings), photos), weights=path, pretrained=True)
-    return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
-
-
-def find_out(args: argparse.Namespace) -> Path:
-    """The folder for the results: ``--out``, or one that is called as the folder of pictures."""
-    return args.out or Path("runs") / args.folder.resolve().name
-
-
-def look(args: argparse.Namespace, settings: Settings) -> Photos:
+def look(folder: Path, settings: Settings) -> Photos:
     """The pictures, and what there is to say about them.
 
     Raises:
         ValueError, OSError: they do not do, or other processes find other ones.
     """
-    photos = find_photos(args.folder, settings.val_part, settings.seed)
+    photos = find_photos(folder, settings.val_part, settings.seed)
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
-        raise ValueError(f"the processes find different pictures in {args.folder}; it must be the same for all")
+        raise ValueError(f"the processes find different pictures in {folder}; it must be the same for all")
     if dist.is_main():
         tell(photos)
     return photos
@@ -356,48 +240,3 @@ def check_split(out: Path, photos: Photos, advice: str) -> None:
         raise ValueError(
             f"{photos.root} holds other pictures than the run in {out} was begun with, see {one}; {advice}"
         )
-
-
-def train_and_tell(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
-    code = train(trainer, folder, saver)
-    if code == 0 and dist.is_main():
-        print(f"python examples/classify.py PHOTO --model {folder.folder / 'best.safetensors'}")
-    return code
-
-
-def main(argv: list[str] | None = None) -> int:
-    # Pillow's remarks on files that it reads all the same; what it cannot read is reported. Large photos are fine.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.filterwarnings("ignore", message=".*the model keeps its own head")
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    has_begun = False
-    try:
-        if args.device:
-            lucid.device(args.device)
-        if args.distributed:
-            dist.init_process_group()
-        if args.print_config:
-            print(shown(choose_settings(args, None)))
-            return 0
-        ready = start_test(args) if args.eval_only else start(args)
-        has_begun = True
-        return test(ready) if isinstance(ready, Trainer) else train_and_tell(*ready)
-    except DownloadError as error:
-        others = "--weights takes a file of weights, --no-pretrained does without"
-        print(f"{parser.prog}: {error}; {others}", file=sys.stderr)
-        return 1
-    except Diverged as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted: --resume auto goes on from the last checkpoint, if there is one.", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
-        if has_begun and not isinstance(error, OSError):  # but for a full disk, a fault of the program itself
-            raise
-        parser.error(" ".join(sentence(error).split()))  # ends the program with code 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

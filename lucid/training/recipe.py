@@ -4,14 +4,12 @@ A program extends ``Recipe`` with what is its own and gives its class to ``optio
 it means and which values it takes; nothing else has to be written for it.
 """
 
-import argparse
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 
 def knob(default: Any, help: str, **limits: Any) -> Any:
@@ -70,63 +68,6 @@ class Recipe:
 Kind = TypeVar("Kind", bound=Recipe)
 
 
-class Parser(argparse.ArgumentParser):
-    """Answers a mistake with one sentence and code 2; the usage of so many options would hide it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def options(group: Any, kind: type[Recipe]) -> None:
-    """Add an option to a parser's group for every field."""
-    for one in in_order(kind):
-        more: dict[str, Any] = {"help": one.metadata["help"], "default": None}
-        if one.type is bool:
-            more["action"] = argparse.BooleanOptionalAction
-        elif "choices" in one.metadata:
-            more["choices"] = one.metadata["choices"]
-        else:
-            letter = {int: "N", float: "X", str: "NAME"}
-            kind_of_one = get_args(one.type)[0] if get_args(one.type) else one.type
-            more |= {"type": kind_of_one, "metavar": letter[kind_of_one]}
-        if get_args(one.type):
-            more["nargs"] = "+"
-        if one.name == "amp":  # --amp alone is enough
-            more |= {"nargs": "?", "const": "bfloat16"}
-        group.add_argument(option(one.name), **more)
-
-
-def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], *, saved: bool = False) -> Kind:
-    """The options that were given, completed by ``base``.
-
-    That of a checkpoint (``saved``) must not be contradicted, neither by options nor by ``--config``. Where fewer
-    epochs are wanted than ``base`` warms up, the rate rises in all of them.
-
-    Raises:
-        ValueError: an option contradicts the checkpoint, a value is out of range, or two do not go together.
-    """
-    names = [one.name for one in fields(kind)]
-    given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
-    if saved and getattr(args, "config", None):
-        given = {**read_config(args.config, kind), **given}
-    if foreign := sorted(set(base) - set(names)):
-        raise ValueError(
-            f"the checkpoint is of another program: it has the setting {foreign[0]}, which is not known here"
-        )
-    recipe = kind(**base)
-    if saved:
-        for name, value in given.items():
-            kept = getattr(recipe, name)
-            if (tuple(value) if isinstance(value, list) else value) != kept:
-                raise ValueError(f"{option(name)} {_words(value)} contradicts the checkpoint, which has {_words(kept)}")
-    recipe = dataclasses.replace(recipe, **given)
-    if saved or recipe.warmup_epochs <= recipe.epochs:
-        return recipe
-    if "warmup_epochs" in given:
-        raise ValueError(f"--warmup-epochs must be at most --epochs, {recipe.epochs}, got {recipe.warmup_epochs}")
-    return dataclasses.replace(recipe, warmup_epochs=recipe.epochs)
-
-
 def read_config(path: Path, kind: type[Recipe]) -> dict[str, Any]:
     """The fields that a file of ``shown`` names, all or some.
 
@@ -163,19 +104,8 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     return {one.name: getattr(recipe, one.name) for one in in_order(type(recipe))}
 
 
-def sentence(error: Exception) -> str:
-    """What an error says to a user: without the number of one of the system's."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error)
-
-
 def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _typed(one: "dataclasses.Field[Any]", value: Any) -> Any:

@@ -4,11 +4,11 @@ import csv
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pictures import printable
 from tqdm import tqdm
 
 from lucid import data
@@ -47,6 +47,12 @@ def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()
+
+
+def printable(name: str) -> str:
+    """``name`` on one line, with escapes for bytes that are no UTF-8 and for what would steer a terminal."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) == "Cc" else one for one in text)
 
 
 def find_photos(root: Path, val_part: float, seed: int) -> Photos:

@@ -6,20 +6,27 @@ it all is the step, in ``make_step``, which ``lucid.compile`` turns into one gra
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence, Sized
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from recipes import Kind, Recipe
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, metrics, models, nn, optim
+from lucid import checkpoint, data, metrics, nn, optim
 from lucid import distributed as dist
 from lucid.data import augment
+from lucid.training.optimizer import make_optimizer, warmup_cosine
+from lucid.training.progress import Bar, line
+from lucid.training.recipe import Recipe
+from lucid.training.run_folder import RunFolder, best_row
 
 KEPT_MISTAKES = 24
+
+
+STEPS_BETWEEN_READINGS = 10
 
 
 class DeviceLoader:
@@ -41,29 +48,8 @@ class DeviceLoader:
             yield self.dataset[index]
 
 
-def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
-    """Options of a loader that gives this process its part of every batch of ``dataset``, shuffled.
-
-    Raises:
-        ValueError: the batches cannot be shared evenly.
-    """
-    processes = dist.get_world_size()
-    if processes == 1:
-        return {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed, "drop_last": True}
-    if recipe.batch_size % (processes * recipe.accumulate):
-        raise ValueError(
-            f"--batch-size must be a multiple of {processes} processes times --accumulate {recipe.accumulate}, "
-            f"got {recipe.batch_size}"
-        )
-    own = recipe.batch_size // processes
-    sampler = dist.DistributedBatchSampler(dataset, own, seed=recipe.seed, drop_last=True)
-    return {"batch_sampler": sampler, "seed": recipe.seed}
-
-
-def for_test(recipe: Kind) -> Kind:
-    """``recipe`` for a file of weights, which has the averages if there are any, with batches for any processes."""
-    size = dist.get_world_size()
-    return replace(recipe, ema=0.0, accumulate=1, batch_size=max(size, recipe.batch_size // size * size))
+class Diverged(Exception):
+    """The loss is no number any more."""
 
 
 @dataclass
@@ -190,67 +176,118 @@ def make_step(trainer: Trainer) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
     return lucid.compile(step, state=state)
 
 
-def make_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """The parameters in groups: no weight decay where there shall be none, lower rates for earlier layers if asked."""
-    groups = models.param_groups_layer_decay(
-        model, recipe.lr, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay
-    )
-    merged: dict[tuple[float, float], dict[str, Any]] = {}
-    for group in groups:  # with a layer decay of 1 two are left
-        one = merged.setdefault((group["lr_scale"], group["weight_decay"]), {**group, "params": [], "param_names": []})
-        one["params"] += group["params"]
-        one["param_names"] += group["param_names"]
-    return list(merged.values())
+def fit(trainer: Trainer, folder: RunFolder, saver: Any, stop: checkpoint.StopSignals) -> bool:
+    """Train to the end of the recipe, and write results and a checkpoint after every epoch. False: it was stopped.
+
+    ``stop.requested`` is looked at after every step; then, and every few minutes, a checkpoint is saved in the middle
+    of the epoch. An epoch counts when its checkpoint is there.
+
+    Raises:
+        Diverged: the loss is infinite or not a number.
+        OSError: something cannot be written.
+    """
+    if dist.is_main() and not is_finished(trainer):
+        folder.prepare()
+    with contextlib.closing(folder):
+        while not is_finished(trainer):
+            if agreed(0, stop.requested)[0] or not run_epoch(trainer, folder, saver, stop):
+                return False
+    return True
 
 
-def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> optim.Optimizer:
-    if recipe.optimizer == "sgd":
-        return optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-        )  # fmt: skip
-    return optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+def run_epoch(trainer: Trainer, folder: RunFolder, saver: Any, stop: checkpoint.StopSignals) -> bool:
+    """Train, test, write. False: it was stopped in training."""
+    title = f"epoch {trainer.epoch:{len(str(trainer.recipe.epochs))}}/{trainer.recipe.epochs}"
+    with Bar(trainer, title) as bar:
+        if not train_epoch(trainer, bar, saver, stop):
+            return False
+        dist.reduce_metrics(trainer.loss, trainer.accuracy)
+        start = time.perf_counter()
+        trainer.evaluation = evaluate(trainer)
+        row = make_row(trainer, time.perf_counter() - start)
+    trainer.history.append(row)
+    trainer.clock = Clock()
+    trainer.loss.reset()
+    trainer.accuracy.reset()
+    if dist.is_main():
+        folder.write(trainer)
+        print(line(title, row, trainer.part), flush=True)
+    saver.save(trainer)
+    return True
 
 
-def warmup_cosine(warmup_steps: int, steps: int, floor: float) -> Callable[[int], float]:
-    """A factor on the learning rate: it rises to 1 in the warm-up, then falls along half a cosine to ``floor``."""
-
-    def factor(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / warmup_steps
-        along = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
-        return floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * along))
-
-    return factor
+def is_finished(trainer: Trainer) -> bool:
+    """Whether all epochs are done, or the accuracy has not risen for as many as the recipe's patience."""
+    done, patience = len(trainer.history), trainer.recipe.patience
+    if done and patience and done - best_row(trainer.history, trainer.part)["epoch"] >= patience:
+        return True
+    return done >= trainer.recipe.epochs
 
 
-def augmentation(
-    recipe: Recipe, places: Sequence[Any], mean: Sequence[float], std: Sequence[float], num_classes: int
-) -> augment.Compose:
-    """What the recipe asks for, in timm's order: ``places`` (crops), flip, colours, Normalize, erasing, mixing."""
-    steps = list(places)
-    if recipe.flip:
-        steps.append(augment.RandomHorizontalFlip())
-    if recipe.augment == "trivial":
-        steps.append(augment.TrivialAugmentWide())
-    elif recipe.augment != "none":
-        try:
-            steps.append(augment.RandAugment.from_config(recipe.augment, fill=[round(255 * m) for m in mean]))
-        except ValueError as error:
-            raise ValueError(f"--augment must be none, trivial or RandAugment's words; {error}") from error
-    if recipe.color_jitter:
-        steps.append(augment.ColorJitter(*[recipe.color_jitter] * 3))
-    steps.append(augment.Normalize(mean, std))
-    if recipe.erasing:
-        steps.append(augment.RandomErasing(recipe.erasing, mode="pixel"))
-    if recipe.mixup or recipe.cutmix:
-        steps.append(
-            augment.Mixup(
-                recipe.mixup, recipe.cutmix, switch_prob=recipe.mix_switch, label_smoothing=recipe.label_smoothing,
-                num_classes=num_classes,
-            )
-        )  # fmt: skip
-    return augment.Compose(steps)
+def train_epoch(trainer: Trainer, bar: Bar, saver: Any, stop: checkpoint.StopSignals) -> bool:
+    """The rest of the present epoch. False: it was stopped, and saved, before the end."""
+    trainer.model.train()
+    clock, steps = trainer.clock, len(trainer.train_loader)
+    start = time.perf_counter() - clock.seconds
+    first = trainer.steps_of_epoch + 1
+    batches, trainer.batches = trainer.batches or iter(trainer.train_loader), None
+    for step, (images, labels) in enumerate(timed(batches, clock), first):
+        trainer.step(images, labels)
+        trainer.scheduler.step()
+        clock.seen += len(labels) * dist.get_world_size()
+        # Reading a number waits for all work so far, so it is done once in a while.
+        if step % STEPS_BETWEEN_READINGS == 0 or step == steps:
+            loss, accuracy = trainer.loss.compute().item(), trainer.accuracy.compute().item()
+            if not math.isfinite(loss):
+                raise Diverged(f"The loss is {loss} in epoch {trainer.epoch}: a smaller --lr may help.")
+            clock.seconds = time.perf_counter() - start
+            bar.show(loss, accuracy)
+        if step < steps and any(wishes := agreed(step, stop.requested, saver.is_due())):
+            clock.seconds = time.perf_counter() - start
+            saver.save(trainer)
+            if wishes[0]:
+                return False
+    if trainer.epoch < trainer.recipe.epochs:
+        trainer.batches = iter(trainer.train_loader)  # a loader's threads read while the model is tested
+    return True
+
+
+def timed(batches: Any, clock: Clock) -> Iterator[Any]:
+    """``batches``, and on ``clock`` the time that it took to get them."""
+    iterator = iter(batches)
+    while True:
+        asked = time.perf_counter()
+        batch = next(iterator, None)
+        clock.waiting += time.perf_counter() - asked
+        if batch is None:
+            return
+        yield batch
+
+
+def agreed(step: int, *wishes: bool) -> list[bool]:
+    """What any process wants. Asking the others takes time, so several processes do it every few steps only."""
+    if dist.get_world_size() == 1:
+        return list(wishes)
+    if step % STEPS_BETWEEN_READINGS:
+        return [False] * len(wishes)
+    return [one > 0 for one in dist.all_reduce(lucid.tensor(wishes, dtype=lucid.int32), "max").tolist()]
+
+
+def make_row(trainer: Trainer, test_seconds: float) -> dict[str, Any]:
+    """The epoch's line of the history."""
+    clock, evaluation, part = trainer.clock, trainer.evaluation, trainer.part
+    assert evaluation is not None
+    row = {
+        "lr": trainer.recipe.lr * trainer.lr_factor(len(trainer.history) * len(trainer.train_loader)),
+        "train_loss": trainer.loss.compute().item(),
+        "train_accuracy": trainer.accuracy.compute().item(),
+        f"{part}_loss": evaluation.loss,
+        f"{part}_accuracy": evaluation.accuracy,
+        "images_per_second": clock.seen / clock.seconds,
+        "waiting": clock.waiting / clock.seconds,  # for data: a part of the time of training
+        "seconds": clock.seconds + test_seconds,
+    }
+    return {"epoch": trainer.epoch, **{name: float(f"{value:.6g}") for name, value in row.items()}}
 
 
 @lucid.no_grad()

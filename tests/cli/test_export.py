@@ -1,6 +1,5 @@
 """The example that exports: functions that run without Lucid, from Python and from C++, and weights in any dialect."""
 
-import importlib
 import json
 import shutil
 import subprocess
@@ -21,6 +20,10 @@ from lucid.serialization import load_with_metadata
 pytest.importorskip("matplotlib", reason="the example reads files with the help of others that draw")
 pytest.importorskip("tqdm", reason="the example reads files with the help of others that show progress")
 
+from lucid import export as lucid_export
+from lucid.cli import export
+from lucid.training import inference, run_folder, small_images
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PREPARED = ImageTransform(37, 40, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 METADATA = {
@@ -38,16 +41,6 @@ import mlx.core as mx
 function, images = mx.import_function(sys.argv[1]), mx.load(sys.argv[2])
 mx.save_safetensors(sys.argv[3], {name: mx.contiguous(function(one)[0]) for name, one in images.items()})
 """
-
-
-@pytest.fixture(scope="module")
-def export():
-    return importlib.import_module("export")
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return importlib.import_module("trained")
 
 
 def network(kind=models.ConvNeXt, classes=3):
@@ -88,7 +81,7 @@ def close(found, expected):
 
 
 @pytest.mark.parametrize("kind", [models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic])
-def test_a_function_runs_without_lucid(export, capsys, tmp_path, kind):
+def test_a_function_runs_without_lucid(capsys, tmp_path, kind):
     model = network(kind)
     models.save_checkpoint(model, tmp_path / "w.safetensors", metadata=METADATA)
     out = tmp_path / "m.mlxfn"
@@ -105,15 +98,15 @@ def test_a_function_runs_without_lucid(export, capsys, tmp_path, kind):
     }  # fmt: skip
 
 
-def test_several_batch_sizes_share_the_weights(export, trained, tmp_path):
+def test_several_batch_sizes_share_the_weights(tmp_path):
     model = models.ConvNeXt(3, (1, 1), (64, 128)).eval()
-    one = trained.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
-    export.export_function(one, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
+    one = inference.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
+    lucid_export.export_function(one, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters())
     assert weights < (tmp_path / "m.mlxfn").stat().st_size < 1.2 * weights
 
 
-def test_bytes_are_normalized_inside(export, weights, tmp_path):
+def test_bytes_are_normalized_inside(weights, tmp_path):
     out = tmp_path / "m.mlxfn"
     assert export.main([str(weights), str(out), "--pixels", "--image-size", "64"]) == 0
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
@@ -124,7 +117,7 @@ def test_bytes_are_normalized_inside(export, weights, tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["expanded", "transposed", "strided"])
-def test_weights_may_lie_in_memory_in_any_way(export, trained, tmp_path, layout):
+def test_weights_may_lie_in_memory_in_any_way(tmp_path, layout):
     """MLX itself writes what is in memory, row after row: garbage for the first, another order for the others."""
     model = network()
     given = {
@@ -135,16 +128,16 @@ def test_weights_may_lie_in_memory_in_any_way(export, trained, tmp_path, layout)
     parameter = model.head.weight if layout == "transposed" else model.head.bias
     mx.eval(given)
     parameter._rebind(given)
-    one = trained.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
+    one = inference.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
     expected = logits_of(model, mx.ones((1, 3, 37, 37)))
-    export.export_function(one, tmp_path / "m.mlxfn", [1], pixels=False)
+    lucid_export.export_function(one, tmp_path / "m.mlxfn", [1], pixels=False)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(mx.ones((1, 3, 37, 37)))
     assert close(np.array(found), expected)
 
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a compiler for C++")
 @pytest.mark.skipif(not (MLX_HOME / "include/mlx/mlx.h").is_file(), reason="this MLX comes without its headers")
-def test_a_function_runs_from_cpp(export, weights, tmp_path):
+def test_a_function_runs_from_cpp(weights, tmp_path):
     program = tmp_path / "run_exported"
     source = EXAMPLES / "run_exported.cpp"
     library = MLX_HOME / "lib"
@@ -165,7 +158,7 @@ def test_a_function_runs_from_cpp(export, weights, tmp_path):
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm", "torchvision", "huggingface"])
-def test_weights_go_into_any_dialect(export, weights, tmp_path, dialect):
+def test_weights_go_into_any_dialect(weights, tmp_path, dialect):
     out = tmp_path / "out.safetensors"
     assert export.main([str(weights), str(out), "--dialect", dialect, "--image-size", "64"]) == 0
     model, original = network(), network().state_dict()
@@ -180,7 +173,7 @@ def test_weights_go_into_any_dialect(export, weights, tmp_path, dialect):
     assert json.loads(metadata["preprocessing"])["image_size"] == 64
 
 
-def test_a_model_without_classifier_gives_features(export, tmp_path):
+def test_a_model_without_classifier_gives_features(tmp_path):
     model = network(classes=0)
     models.save_checkpoint(model, tmp_path / "w.safetensors", "timm")
     source, renamed, function = (str(tmp_path / name) for name in ("w.safetensors", "hf.safetensors", "m.mlxfn"))
@@ -192,35 +185,36 @@ def test_a_model_without_classifier_gives_features(export, tmp_path):
     assert found.shape == (1, 16) and close(np.array(found), logits_of(model, images))
 
 
-def test_features_of_a_projection_get_no_names_on_the_way(export, trained, tmp_path):
+def test_features_of_a_projection_get_no_names_on_the_way(tmp_path):
     """A file that says it has no classes stays one, whatever the width of its last layer."""
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata={"classes": "[]"})
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "timm.safetensors"), "--dialect", "timm"]) == 0
-    found = trained.open_trained(str(tmp_path / "timm.safetensors"))
+    found = inference.open_trained(str(tmp_path / "timm.safetensors"))
     assert found.classes == [] and found.model.num_classes == 3
 
 
 def trained_on_digits(path, patch_size):
     """A file as train_cifar10.py leaves it, of a model with an overlapping stem, and the model."""
-    train, folder = (importlib.import_module(name) for name in ("train_cifar10", "run_folder"))
-    settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=patch_size, stem="overlap")
-    model = train.make_model(settings, 1, 10).eval()
+    settings = small_images.Settings(
+        dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=patch_size, stem="overlap"
+    )
+    model = small_images.make_model(settings, 1, 10).eval()
     preprocessing = {"image_size": 8, "mean": (0.3,), "std": (0.4,)}
-    metadata = folder.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
+    metadata = run_folder.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
     lucid.save(model.state_dict(), path, metadata)
     return model
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm"])
-def test_weights_of_an_overlapping_stem_that_names_tell(export, trained, tmp_path, dialect):
+def test_weights_of_an_overlapping_stem_that_names_tell(tmp_path, dialect):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=4)
     out = tmp_path / "out.safetensors"
     assert export.main([str(tmp_path / "w.safetensors"), str(out), "--dialect", dialect]) == 0
     images = mx.random.normal((2, 1, 8, 8))
-    assert close(logits_of(trained.open_trained(str(out)).model, images), logits_of(model, images))
+    assert close(logits_of(inference.open_trained(str(out)).model, images), logits_of(model, images))
 
 
-def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(export, capsys, tmp_path):
+def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(capsys, tmp_path):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
@@ -232,8 +226,8 @@ def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(export, capsys, 
     assert close(np.array(found), expected)
 
 
-def test_a_file_that_computes_something_else_gets_no_name(export, capsys, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_LARGEST_DIFFERENCE", -1.0)
+def test_a_file_that_computes_something_else_gets_no_name(capsys, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(lucid_export, "_LARGEST_DIFFERENCE", -1.0)
     before = sorted(tmp_path.iterdir())
     assert export.main([str(weights), str(tmp_path / "m.mlxfn")]) == 1
     assert "logits differ from the model's" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before
@@ -254,7 +248,7 @@ def test_a_file_that_computes_something_else_gets_no_name(export, capsys, weight
         (["convnext_huge", "{folder}/out.mlxfn"], "there is no model 'convnext_huge'"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, arguments, fault, monkeypatch):
+def test_mistakes_are_answered_in_a_sentence(capsys, weights, tmp_path, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:
@@ -264,7 +258,7 @@ def test_mistakes_are_answered_in_a_sentence(export, capsys, weights, tmp_path, 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_ctrl_c_is_one_line(export, capsys, tmp_path, monkeypatch):
+def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from charts import confusion_chart, line_chart
 
 from lucid._files import write_atomically
 from lucid._machine import describe_machine
+from lucid.training.charts import confusion_chart, line_chart
+from lucid.training.progress import duration
 
 STYLE = Path(__file__).with_name("report.css")
 # The browser itself sees to it that the page loads nothing and runs nothing.
@@ -170,8 +171,8 @@ def _classes(report: Report) -> str:
     """The confusion matrix, and the classes from the worst to the best."""
     counts = np.asarray(report.confusion, dtype=np.int64)
     totals = counts.sum(axis=1)
-    parts = {k: counts[k, k] / totals[k] for k in np.flatnonzero(totals)}
-    lines = [_bar(report.classes[k], parts[k], totals[k]) for k in sorted(parts, key=lambda k: parts[k])]
+    parts = {k: counts[k, k] / totals[k] for k in np.flatnonzero(totals).tolist()}
+    lines = [_bar(report.classes[k], parts[k], totals[k]) for k in sorted(parts, key=parts.__getitem__)]
     bars = f'<div class="bars">{"".join(lines[:MAX_BARS])}</div>'
     if len(lines) > MAX_BARS:
         others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
@@ -266,11 +267,3 @@ def _cell(value: Any) -> str:
 def percent(part: float) -> str:
     """97 % as "97%", 98.61 % as "98.6%"."""
     return f"{part:.1%}".replace(".0%", "%")
-
-
-def duration(seconds: float) -> str:
-    """45 s, 3 min 20 s, or 2 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

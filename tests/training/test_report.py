@@ -1,18 +1,18 @@
 """The report's page: what it shows, that it needs nothing beside it, and how a browser takes it."""
 
 import base64
-import importlib
 import io
 import json
 import math
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
+from lucid.training import charts, progress, report
 
 image = pytest.importorskip("matplotlib.image", reason="the pictures are read with matplotlib")
 
@@ -22,17 +22,7 @@ CONFUSION = [[5, 1, 0], [0, 7, 0], [2, 3, 10]]
 VOID = {"meta", "link", "img"}
 
 
-@pytest.fixture(scope="module")
-def report():
-    return importlib.import_module("report")
-
-
-@pytest.fixture(scope="module")
-def charts(report):
-    return sys.modules["charts"]
-
-
-def example(report, epochs=3):
+def example(epochs=3):
     rng = np.random.default_rng(0)
     history = [
         {
@@ -85,12 +75,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(report):
-    return Page(report.page(example(report)))
+def page():
+    return Page(report.page(example()))
 
 
-def test_the_page_needs_nothing_beside_it(report, page):
-    text = report.page(example(report))
+def test_the_page_needs_nothing_beside_it(page):
+    text = report.page(example())
     assert page.all("script") == [] and "url(" not in text and "@import" not in text and "://" not in text
     assert [one["href"] for one in page.all("link")] == ["data:,"]
     assert all(one["src"].startswith("data:image/png;base64,") for one in page.all("img"))
@@ -112,8 +102,8 @@ def test_the_page_tells_the_run(page):
     assert "strong" in text and "2, 2" in text and "yes" in text and "augment" not in text
 
 
-def test_the_pictures_are_the_mistakes(report, page):
-    wanted = [one.image for one in example(report).mistakes]
+def test_the_pictures_are_the_mistakes(page):
+    wanted = [one.image for one in example().mistakes]
     for attributes, pixels in zip(page.all("img"), wanted, strict=True):
         found = image.imread(io.BytesIO(base64.b64decode(attributes["src"].partition(",")[2])))
         np.testing.assert_array_equal(np.round(found * 255).astype(np.uint8), pixels)
@@ -122,7 +112,7 @@ def test_the_pictures_are_the_mistakes(report, page):
     assert "<b>dog</b> & co, 90%" in text and "is cat, 5%" in text and "photos/<1>.jpg" in text
 
 
-def test_the_lines_go_through_the_values(page, charts):
+def test_the_lines_go_through_the_values(page):
     lines = [one for kind in ("line s0", "line s1") for one in page.all("polyline", kind)]
     # Loss, accuracy, learning rate, images per second in training; a gap makes two lines of the test loss.
     assert [len(one["points"].split()) for one in lines] == [3, 3, 3, 3, 1, 1, 3]
@@ -156,7 +146,7 @@ def test_the_cells_are_the_counts(page):
         ([-3.0, 5.0], (-math.inf, math.inf), True, [-2.5, 0, 2.5, 5]),
     ],
 )
-def test_an_axis_has_round_numbers(charts, values, bounds, from_zero, ticks):
+def test_an_axis_has_round_numbers(values, bounds, from_zero, ticks):
     low, high, found = charts._axis(values, bounds, from_zero)
     assert low < high and bounds[0] <= low and high <= bounds[1]
     assert all(low <= one <= high for one in values)
@@ -174,12 +164,12 @@ def test_an_axis_has_round_numbers(charts, values, bounds, from_zero, ticks):
         (range(40, 100), [40, 50, 60, 70, 80, 90, 99]),
     ],
 )
-def test_the_first_and_the_last_epoch_are_named(charts, xs, ticks):
+def test_the_first_and_the_last_epoch_are_named(xs, ticks):
     assert charts._epoch_ticks(list(xs)) == ticks
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 60])
-def test_any_number_of_classes_and_epochs_makes_a_page(report, count):
+def test_any_number_of_classes_and_epochs_makes_a_page(count):
     confusion = np.eye(count, dtype=int) * 3
     confusion[0, -1] += 4
     text = report.page(report.Report("T", [], [f"class {i}" for i in range(count)], confusion))
@@ -189,22 +179,22 @@ def test_any_number_of_classes_and_epochs_makes_a_page(report, count):
     assert page.all("polyline") == []
 
 
-def test_a_class_without_images_and_one_epoch_are_fine(report):
-    one = report.Report("T", example(report, epochs=1).history, ["a", "b"], np.array([[2, 0], [0, 0]]))
+def test_a_class_without_images_and_one_epoch_are_fine():
+    one = report.Report("T", example(epochs=1).history, ["a", "b"], np.array([[2, 0], [0, 0]]))
     page = Page(report.page(one))
     assert (
         len(page.all("i")) == 1 and len(page.all("circle", "dot s0")) == 8
     )  # four charts, twice each: shown, pointed at
 
 
-def test_png_refuses_what_it_cannot_write(report):
+def test_png_refuses_what_it_cannot_write():
     for wrong in (np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3), np.float32)):
         with pytest.raises(ValueError, match=r"png: image must be uint8 of 1 or 3 channels \(H, W, C\), got"):
             report.png(wrong)
 
 
 @pytest.mark.parametrize("count", [21, 40, 100])
-def test_the_axes_of_a_large_matrix_are_labelled_legibly(charts, count):
+def test_the_axes_of_a_large_matrix_are_labelled_legibly(count):
     text = charts.confusion_chart(np.eye(count, dtype=int).tolist(), ["n" * 12] * count)
     side, narrowest = (int(re.search(part, text)[1]) for part in (r'viewBox="0 0 (\d+)', r"min-width:(\d+)px"))
     small = float(re.search(r"font-size:([\d.]+)px", text)[1])
@@ -215,8 +205,8 @@ def test_the_axes_of_a_large_matrix_are_labelled_legibly(charts, count):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(1.234, "1.23 s"), (59.6, "59.6 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
 )
-def test_durations_are_readable(report, seconds, text):
-    assert report.duration(seconds) == text
+def test_durations_are_readable(seconds, text):
+    assert progress.duration(seconds) == text
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------
@@ -243,11 +233,11 @@ def browse(page, width, scheme):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (500, "dark")])
-def test_a_browser_shows_it_all_without_asking_for_more(report, tmp_path, width, scheme):
+def test_a_browser_shows_it_all_without_asking_for_more(tmp_path, width, scheme):
     color = np.array([250, 10, 120], np.uint8)  # that nothing else has
     picture = report.Mistake(np.zeros((80, 80, 3), np.uint8) + color, "a", "b", 0.9, 0.1)
     changed = {"mistakes": [picture], "title": "a_folder_with_a_long_name_" * 6}
-    report.write_report(tmp_path / "report.html", report.Report(**{**vars(example(report)), **changed}))
+    report.write_report(tmp_path / "report.html", report.Report(**{**vars(example()), **changed}))
     pixels, complaints, asked = browse(tmp_path / "report.html", width, scheme)
     assert complaints == [] and asked == set() and pixels.shape == (4000, width, 3)
     style = report.STYLE.read_text(encoding="utf-8")
@@ -258,8 +248,8 @@ def test_a_browser_shows_it_all_without_asking_for_more(report, tmp_path, width,
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_check_in_the_browser_finds_requests_and_complaints(report, tmp_path):
-    text = report.page(example(report))
+def test_the_check_in_the_browser_finds_requests_and_complaints(tmp_path):
+    text = report.page(example())
     wrong = '<script>nothing.here()</script><img src="http://127.0.0.1:9/picture.png"><h1>'
     (tmp_path / "report.html").write_text(text.replace(report.POLICY, "").replace("<h1>", wrong))
     _, complaints, asked = browse(tmp_path / "report.html", 500, "light")

@@ -4,8 +4,9 @@ Nothing here needs a script: what shows up under the pointer is a matter of the 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from typing import TypeGuard
 
 WIDTH, HEIGHT = 460, 250  # in the units of the drawing; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 12, HEIGHT - 30  # the field inside
@@ -13,6 +14,7 @@ MAX_NUMBERED_CLASSES, MAX_NAMED_CLASSES = 20, 40
 LETTER = 0.66  # a letter's width beside its height, on average
 
 Values = Sequence[float | None]
+Series = Mapping[str, Values]
 
 
 def element(kind: str, content: str = "", **attributes: object) -> str:
@@ -32,7 +34,7 @@ def label(content: str, x: float, y: float, kind: str, **attributes: object) -> 
 def line_chart(
     name: str,
     xs: Sequence[float],
-    series: dict[str, Values],
+    series: Series,
     show: Callable[[float], str] = "{:.3g}".format,
     *,
     bounds: tuple[float, float] = (-math.inf, math.inf),
@@ -137,7 +139,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     )
 
 
-def _is_finite(value: float | None) -> bool:
+def _is_finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 

@@ -1,35 +1,56 @@
 """Say what is in pictures, with any ConvNeXt: a published checkpoint by name, or a file of weights.
 
-    python examples/classify.py cat.jpg                                     # ConvNeXt-T, downloaded the first time
-    python examples/classify.py photos --sheet sheet.png                    # a folder, and a picture of the result
-    python examples/classify.py cat.jpg --model convnextv2_base.fcmae_ft_in22k_in1k_384
-    python examples/classify.py cat.jpg --model convnext_tiny_1k_224_ema.pth --image-size 288
-    python examples/classify.py digit.png --model runs/digits/best.safetensors --top 3
-    python examples/classify.py photos --json | jq .path                    # one JSON object for each picture
+    lucid classify cat.jpg                                     # ConvNeXt-T, downloaded the first time
+    lucid classify photos --sheet sheet.png                    # a folder, and a picture of the result
+    lucid classify cat.jpg --model convnextv2_base.fcmae_ft_in22k_in1k_384
+    lucid classify cat.jpg --model convnext_tiny_1k_224_ema.pth --image-size 288
+    lucid classify digit.png --model runs/digits/best.safetensors --top 3
+    lucid classify photos --json | jq .path                    # one JSON object for each picture
 
 Pictures are turned as the camera was held, and transparent parts are white. Which cannot be read is said, and the rest
 goes on. The exit code is 0, 1 if no picture could be read or the download fails, 2 for something to put right in the
-command, 130 after Ctrl-C. Needs pip install "lucid-mlx[examples,hub]"; hub only to download.
+command, 130 after Ctrl-C. Needs pip install "lucid-mlx[train,hub]"; hub only to download.
 """
 
 import argparse
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pictures import Caption, ContactSheet, find_pictures, printable
 from PIL import Image
-from recipes import Parser
 from tqdm import tqdm
-from trained import Trained, open_trained, positive
-from use_device import use_device
 
 import lucid
 from lucid._files import write_atomically
+from lucid.cli._common import Parser, positive, use_device
+from lucid.cli.contact_sheet import Caption, ContactSheet
 from lucid.data import ImageError, open_image
 from lucid.models.hub import DownloadError
+from lucid.training.inference import Trained, open_trained
+from lucid.training.photo_dataset import printable
+
+
+def find_pictures(places: Iterable[str]) -> list[Path]:
+    """The files named, and the images in the folders named and the folders in them, sorted.
+
+    Raises:
+        ValueError: there is no such place, or no image in it.
+    """
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            inside = sorted(one for one in place.rglob("*") if one.suffix.lower() in suffixes and one.is_file())
+            found += [one for one in inside if not one.name.startswith(".")]
+            if not inside:
+                raise ValueError(f"there is no image in the folder {place}")
+        elif place.exists():
+            found.append(place)
+        else:
+            raise ValueError(f"there is no file or folder {place}")
+    return found
 
 
 def probabilities(trained: Trained, images: Sequence[Image.Image]) -> lucid.Tensor:
@@ -112,7 +133,7 @@ def classify(args: argparse.Namespace) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="lucid classify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", nargs="+", help="files, and folders of them")
     parser.add_argument(
         "--model", default="convnext_tiny.fb_in1k", metavar="NAME|FILE",
@@ -144,7 +165,3 @@ def main(argv: list[str] | None = None) -> int:
     if not count:
         print("no picture could be read", file=sys.stderr)
     return 0 if count else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

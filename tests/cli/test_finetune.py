@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import importlib
 import json
 import os
 import shutil
@@ -23,11 +22,11 @@ pytest.importorskip("PIL", reason="the example reads photos with Pillow")
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 
+from lucid.cli import classify, finetune
+from lucid.training import finetuning, photo_dataset, trainer
 from tests.distributed.launching import launch, needs_launcher
-from tests.examples.drawn_photos import CLASSES, write_photos
+from tests.training.drawn_photos import CLASSES, write_photos
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPT = EXAMPLES / "finetune.py"
 RESULTS = [
     "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
     "split.csv",
@@ -39,16 +38,11 @@ TINY = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def load_module():
+@pytest.fixture(autouse=True)
+def warnings_are_restored():
+    """``main`` adds filters."""
     with warnings.catch_warnings():
-        yield importlib.import_module
-
-
-@pytest.fixture
-def finetune(load_module):
-    with warnings.catch_warnings():
-        yield load_module("finetune")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +73,7 @@ def few(tmp_path_factory):
 
 
 def command(*arguments):
-    return [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
+    return [sys.executable, "-W", "error", "-m", "lucid", "finetune", *map(str, arguments)]
 
 
 def files_in(folder):
@@ -114,7 +108,7 @@ def test_photos_are_learned(whole):
     best = max(float(row["val_accuracy"]) for row in history)
     assert len(history) == 8 and best > 0.95 and float(history[-1]["val_accuracy"]) > 0.95
     assert f"({best:.2%} in epoch " in whole.stdout
-    assert f"classify.py PHOTO --model {whole.out / 'best.safetensors'}" in whole.stdout.splitlines()[-1]
+    assert f"lucid classify PHOTO --model {whole.out / 'best.safetensors'}" in whole.stdout.splitlines()[-1]
 
 
 def test_broken_photos_are_reported_with_reasons(whole, photos):
@@ -146,10 +140,10 @@ def test_the_report_shows_photos_by_name(whole):
     assert "20 cannot be read" in text and text.count(".jpg</span>") + text.count(".png</span>") <= 57 - right
 
 
-def test_the_result_classifies(whole, photos, load_module, capsys):
+def test_the_result_classifies(whole, photos, capsys):
     val = [row for row in rows_of(whole.out / "split.csv") if row["part"] == "val"]
     paths = [str(photos / row["path"]) for row in val]
-    assert load_module("classify").main([*paths, "--model", str(whole.out / "best.safetensors"), "--json"]) == 0
+    assert classify.main([*paths, "--model", str(whole.out / "best.safetensors"), "--json"]) == 0
     output = capsys.readouterr()
     found = [json.loads(line)["predictions"][0]["class"] for line in output.out.splitlines()]
     right = np.mean([one == row["class"] for one, row in zip(found, val, strict=True)])
@@ -168,7 +162,7 @@ def test_the_weights_say_what_they_are(whole, weights):
     assert tensors["head.weight"].shape == (3, 64)
 
 
-def test_the_best_weights_are_tested_alone(finetune, whole, photos, few, capsys):
+def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
     before = everything_in(whole.out)
     assert finetune.main([str(photos), "--out", str(whole.out), "--eval-only"]) == 0
     best = max(float(row["val_accuracy"]) for row in rows_of(whole.out / "history.csv"))
@@ -185,15 +179,14 @@ def test_the_best_weights_are_tested_alone(finetune, whole, photos, few, capsys)
 # Where training starts ------------------------------------------------------------------------------------------------
 
 
-def train(finetune, folder, out, *arguments):
+def train(folder, out, *arguments):
     """One epoch; a batch is all photos, or as many as the arguments say."""
     return finetune.main([str(folder), "--out", str(out), "--epochs", "1", *map(str, arguments)])
 
 
-def test_the_next_epoch_is_read_while_the_model_is_tested(finetune, load_module, few, weights, tmp_path, monkeypatch):
-    running, begun = load_module("running"), []
-    evaluate = running.evaluate
-    monkeypatch.setattr(running, "evaluate", lambda trainer: begun.append(trainer.batches) or evaluate(trainer))
+def test_the_next_epoch_is_read_while_the_model_is_tested(few, weights, tmp_path, monkeypatch):
+    begun, evaluate = [], trainer.evaluate
+    monkeypatch.setattr(trainer, "evaluate", lambda one: begun.append(one.batches) or evaluate(one))
     assert finetune.main([str(few), "--weights", str(weights), "--out", str(tmp_path), "--epochs", "3"]) == 0
     assert [one is not None for one in begun] == [True, True, False]
     assert begun[0] is not begun[1]
@@ -207,15 +200,15 @@ def test_the_next_epoch_is_read_while_the_model_is_tested(finetune, load_module,
         ("3", lambda name: not name.startswith(("norm.", "head."))),
     ],
 )
-def test_frozen_parts_stay_as_they_are(finetune, few, weights, tmp_path, freeze, kept):
-    assert train(finetune, few, tmp_path, "--weights", weights, "--freeze", freeze) == 0
+def test_frozen_parts_stay_as_they_are(few, weights, tmp_path, freeze, kept):
+    assert train(few, tmp_path, "--weights", weights, "--freeze", freeze) == 0
     before, after = lucid.load(weights), lucid.load(tmp_path / "last.safetensors")
     for name, tensor in after.items():
         same = tensor.shape == before[name].shape and np.array_equal(tensor.numpy(), before[name].numpy())
         assert same == kept(name), name
 
 
-def test_a_frozen_backbone_has_a_preset_of_its_own(finetune, capsys):
+def test_a_frozen_backbone_has_a_preset_of_its_own(capsys):
     for arguments, lr, decay in (
         ([], 5e-4, 0.8),
         (["--freeze", "backbone"], 2e-3, 1.0),
@@ -226,36 +219,36 @@ def test_a_frozen_backbone_has_a_preset_of_its_own(finetune, capsys):
         assert (found["lr"], found["layer_decay"]) == (lr, decay)
 
 
-def test_a_variant_is_trained_from_nothing(finetune, few, tmp_path, capsys):
+def test_a_variant_is_trained_from_nothing(few, tmp_path, capsys):
     options = ["--no-pretrained", "--model", "convnextv2_atto", "--image-size", "32", "--batch-size", "24"]
-    assert train(finetune, few, tmp_path, *options) == 0
+    assert train(few, tmp_path, *options) == 0
     assert "convnextv2_atto with 3," in capsys.readouterr().out
     tensors, metadata = load_with_metadata(tmp_path / "best.safetensors")
     assert tensors["head.weight"].shape == (3, 320) and metadata["model"] == "convnextv2_atto"
     assert "stages.0.0.grn.gamma" in tensors
 
 
-def test_what_fine_tuning_made_can_be_trained_on(finetune, few, whole, tmp_path):
+def test_what_fine_tuning_made_can_be_trained_on(few, whole, tmp_path):
     """The same classes: the classifier is kept. Others: a new one."""
     weights = whole.out / "best.safetensors"
     options = ["--weights", weights, "--batch-size", "8", "--lr", "0", "--min-lr", "0"]
-    assert train(finetune, few, tmp_path / "same", *options) == 0
+    assert train(few, tmp_path / "same", *options) == 0
     assert float(rows_of(tmp_path / "same" / "history.csv")[0]["val_accuracy"]) > 0.8
     for name in CLASSES:
         shutil.copytree(few / name, tmp_path / "photos" / f"my {name}")
-    assert train(finetune, tmp_path / "photos", tmp_path / "other", *options) == 0
+    assert train(tmp_path / "photos", tmp_path / "other", *options) == 0
     before, after = (lucid.load(path)["head.weight"].numpy() for path in (weights, tmp_path / "other/last.safetensors"))
     assert abs(after).max() < 2e-4 < 0.02 < abs(before).max()  # new, times head_init_scale
 
 
-def test_new_models_drop_paths_more_and_more(finetune):
-    settings = finetune.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
-    model, name, transform = finetune.make_model(settings, CLASSES, trained=True)
+def test_new_models_drop_paths_more_and_more():
+    settings = finetuning.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
+    model, name, transform = finetuning.make_model(settings, CLASSES, trained=True)
     rates = [getattr(one.drop_path, "drop_prob", 0.0) for one in model.modules() if hasattr(one, "drop_path")]
     np.testing.assert_allclose(rates, np.linspace(0, 0.3, 12), atol=1e-7)
     assert name == "convnext_atto" and (transform.image_size, transform.resize_size) == (224, 224)
-    checkpoint = finetune.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
-    _, name, transform = finetune.make_model(checkpoint, CLASSES, trained=False)  # as on resuming: no download
+    checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
+    _, name, transform = finetuning.make_model(checkpoint, CLASSES, trained=False)  # as on resuming: no download
     assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
 
 
@@ -270,8 +263,8 @@ def copy(few, root, parts):
             shutil.copy(path, root / name)
 
 
-def test_train_and_val_are_taken_as_they_are(load_module, few, tmp_path):
-    find = load_module("photos").find_photos
+def test_train_and_val_are_taken_as_they_are(few, tmp_path):
+    find = photo_dataset.find_photos
     copy(
         few,
         tmp_path,
@@ -294,33 +287,33 @@ def test_train_and_val_are_taken_as_they_are(load_module, few, tmp_path):
     assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
 
 
-def test_an_empty_folder_called_like_a_picture_is_reported(load_module, few, tmp_path):
+def test_an_empty_folder_called_like_a_picture_is_reported(few, tmp_path):
     copy(few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)})
-    found = load_module("photos").find_photos(tmp_path, 0.5, 0)
+    found = photo_dataset.find_photos(tmp_path, 0.5, 0)
     assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
     assert len(found.train) + len(found.val) == 7
 
 
-def test_splits_depend_on_the_seed(load_module, few):
-    find = load_module("photos").find_photos
+def test_splits_depend_on_the_seed(few):
+    find = photo_dataset.find_photos
     tables = [find(few, 0.3, seed).split_table() for seed in (0, 0, 1)]
     assert tables[0] == tables[1] != tables[2]
 
 
-def test_names_stay_on_their_line(load_module):
-    printable = load_module("pictures").printable
+def test_names_stay_on_their_line():
+    printable = photo_dataset.printable
     assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
     assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
 
 
-def test_names_may_be_anything(finetune, few, weights, tmp_path, capsys):
+def test_names_may_be_anything(few, weights, tmp_path, capsys):
     copy(few, tmp_path, {'кот, или "кошка"': ("balls", 10), "狗": ("fences", 10)})
     try:
         os.rename(tmp_path / "狗", os.fsencode(tmp_path) + b"/dog\xff")  # no UTF-8
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
     out = tmp_path.with_name(f"{tmp_path.name} out")
-    assert train(finetune, tmp_path, out, "--weights", weights) == 0
+    assert train(tmp_path, out, "--weights", weights) == 0
     assert json.loads(load_with_metadata(out / "best.safetensors")[1]["classes"]) == ["dog\\xff", 'кот, или "кошка"']
     assert {row["class"] for row in rows_of(out / "split.csv")} == {"dog\\xff", 'кот, или "кошка"'}
     assert "dog\\xff" in capsys.readouterr().out
@@ -333,17 +326,16 @@ SIGNALLING = """
 import os, runpy, signal, sys
 
 def watch(frame, event, argument):
-    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("training.py"):
+    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("trainer.py"):
         watch.calls += 1
         if watch.calls == 5:
             sys.setprofile(None)
             os.kill(os.getpid(), getattr(signal, name))
 
 watch.calls = 0
-name, *sys.argv = sys.argv[1:]
+name, *sys.argv[1:] = sys.argv[1:]
 sys.setprofile(watch)
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_module("lucid", run_name="__main__")
 """
 RANDOM = ["--epochs", "3", "--batch-size", "8", "--lr", "1e-3", "--image-size", "32", "--drop-path", "0.2"]
 
@@ -358,11 +350,11 @@ def short(few, weights, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 143), ("SIGKILL", -9)])
-def test_a_signal_and_resume_end_as_the_whole_run_did(finetune, short, few, weights, tmp_path, signal, code):
+def test_a_signal_and_resume_end_as_the_whole_run_did(short, few, weights, tmp_path, signal, code):
     out = tmp_path / "run"
     arguments = command(few, "--weights", weights, "--out", out, *RANDOM)
     stopped = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *arguments[3:]], capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *arguments[5:]], capture_output=True, text=True
     )
     assert stopped.returncode == code, stopped.stderr
     assert finetune.main([str(few), "--out", str(out), "--resume", "auto"]) == 0
@@ -373,7 +365,7 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(finetune, short, few, weig
     assert rows[0] == rows[1] and files_in(out) == RESULTS
 
 
-def answer(finetune, capsys, *arguments):
+def answer(capsys, *arguments):
     """The sentence that the program ends with, with exit code 2."""
     with pytest.raises(SystemExit) as caught:
         finetune.main(list(map(str, arguments)))
@@ -382,7 +374,7 @@ def answer(finetune, capsys, *arguments):
     return last
 
 
-def test_other_photos_than_before_are_refused(finetune, short, few, tmp_path, capsys):
+def test_other_photos_than_before_are_refused(short, few, tmp_path, capsys):
     shutil.copytree(few, tmp_path / "photos")
     shutil.copytree(short, tmp_path / "run")
     arguments = [tmp_path / "photos", "--out", tmp_path / "run", "--resume", "auto"]
@@ -390,31 +382,31 @@ def test_other_photos_than_before_are_refused(finetune, short, few, tmp_path, ca
     gone = sorted((tmp_path / "photos" / "balls").glob("[0-9]*"))[0]
     capsys.readouterr()
     gone.unlink()
-    assert "holds other pictures than the run in" in answer(finetune, capsys, *arguments)
+    assert "holds other pictures than the run in" in answer(capsys, *arguments)
     # Divided anew, they would be tested with some that the model has learned.
     testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
-    assert "--weights tests a file of weights with others" in answer(finetune, capsys, *testing)
+    assert "--weights tests a file of weights with others" in answer(capsys, *testing)
     shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
-    assert "holds other pictures than the run in" in answer(finetune, capsys, *arguments)
+    assert "holds other pictures than the run in" in answer(capsys, *arguments)
 
 
-def test_an_unfinished_run_is_not_overwritten_by_chance(finetune, short, few, weights, tmp_path, capsys):
+def test_an_unfinished_run_is_not_overwritten_by_chance(short, few, weights, tmp_path, capsys):
     shutil.copytree(short, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         if path.is_dir() and "step-00000003" not in path.name:  # the first of three epochs
             shutil.rmtree(path)
     arguments = [few, "--weights", weights, "--out", tmp_path / "run", "--epochs", 1]
-    assert "holds a run that stopped after 1 of 3 epochs; --resume auto goes on" in answer(finetune, capsys, *arguments)
+    assert "holds a run that stopped after 1 of 3 epochs; --resume auto goes on" in answer(capsys, *arguments)
     assert finetune.main([*map(str, arguments), "--overwrite"]) == 0
     assert len(rows_of(tmp_path / "run" / "history.csv")) == 1
 
 
 @needs_launcher
-def test_two_processes_train_together(finetune, few, weights, tmp_path, capsys):
+def test_two_processes_train_together(few, weights, tmp_path, capsys):
     arguments = command(few, "--weights", weights, "--out", tmp_path / "run", *RANDOM, "--distributed")
     [(code, output, errors)] = launch(2, arguments)
     assert code == 0 and "Traceback" not in errors, errors
-    for words in ("24 pictures to train and 6 to test with", "of the val images are right", "classify.py PHOTO"):
+    for words in ("24 pictures to train and 6 to test with", "of the val images are right", "lucid classify PHOTO"):
         assert output.count(words) == 1  # one of them speaks
     history = rows_of(tmp_path / "run" / "history.csv")
     assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
@@ -436,21 +428,21 @@ def test_two_processes_train_together(finetune, few, weights, tmp_path, capsys):
     ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train has not: walls"),
     ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)}, "nothing to test with"),
 ])  # fmt: skip
-def test_folders_that_do_not_do(finetune, few, weights, tmp_path, capsys, parts, message):
+def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
     (tmp_path / "photos").mkdir()
     copy(few, tmp_path / "photos", parts)
     arguments = [tmp_path / "photos", "--weights", weights, "--out", tmp_path / "out", "--batch-size", 15]
-    assert message in answer(finetune, capsys, *arguments)
+    assert message in answer(capsys, *arguments)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_of_broken_files_is_named(finetune, few, tmp_path, capsys):
+def test_a_class_of_broken_files_is_named(few, tmp_path, capsys):
     copy(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
     (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
-    assert "no picture of the class fences in" in answer(finetune, capsys, tmp_path)
+    assert "no picture of the class fences in" in answer(capsys, tmp_path)
 
 
-def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, capsys):
+def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
     lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
@@ -492,11 +484,11 @@ def test_a_mistake_is_one_sentence(finetune, few, weights, short, tmp_path, caps
         ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
         ([], "the following arguments are required: folder"),
     ):
-        assert message in answer(finetune, capsys, *arguments)
+        assert message in answer(capsys, *arguments)
     assert everything_in(tmp_path) == before
 
 
-def test_without_a_network_one_sentence_says_what_to_do(finetune, few, tmp_path, capsys, monkeypatch):
+def test_without_a_network_one_sentence_says_what_to_do(few, tmp_path, capsys, monkeypatch):
     pytest.importorskip("huggingface_hub", reason="weights are downloaded by huggingface_hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -506,7 +498,7 @@ def test_without_a_network_one_sentence_says_what_to_do(finetune, few, tmp_path,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_leaves_whole_files(finetune, few, weights, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_leaves_whole_files(few, weights, tmp_path, capsys, monkeypatch):
     replace = os.replace
 
     def full(source, target):
@@ -517,17 +509,22 @@ def test_a_full_disk_leaves_whole_files(finetune, few, weights, tmp_path, capsys
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         with pytest.raises(SystemExit) as caught:
-            train(finetune, few, tmp_path, "--weights", weights)
+            train(few, tmp_path, "--weights", weights)
     assert caught.value.code == 2 and "No space left on device" in capsys.readouterr().err.splitlines()[-1]
     assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
-    assert train(finetune, few, tmp_path, "--weights", weights, "--resume", "auto") == 0
+    assert train(few, tmp_path, "--weights", weights, "--resume", "auto") == 0
     assert files_in(tmp_path) == RESULTS
 
 
-def test_help_teaches(finetune, capsys):
+def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as caught:
         finetune.main(["--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
-    for word in ("classify.py PHOTO --model runs/photos/best.safetensors", "--freeze", "--resume auto", "skipped.csv"):
+    for word in (
+        "lucid classify PHOTO --model runs/photos/best.safetensors",
+        "--freeze",
+        "--resume auto",
+        "skipped.csv",
+    ):
         assert word in text

@@ -14,7 +14,6 @@ ImageNet's if there are as many as in one of its lists, and images are prepared 
 variant and dialect.
 """
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -22,16 +21,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imagenet import imagenet_classes
-from train_cifar10 import Settings, make_model
-
 import lucid
 from lucid import models, nn
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.architecture import architecture_of, variant_of
 from lucid.models.contents import choose, networks
+from lucid.models.imagenet import imagenet_classes
 from lucid.models.tags import tags_of
 from lucid.serialization import load_with_metadata
+from lucid.training.small_images import Settings, make_model
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
@@ -75,17 +73,6 @@ def class_names(count: int, metadata: Mapping[str, str] | None = None) -> list[s
             raise ValueError(f"the metadata must name {count} classes, as many as the model has")
         return [str(name) for name in names]
     return imagenet_classes(count) or [f"class {number}" for number in range(count)]
-
-
-def positive(word: str) -> int:
-    """The number that stands on a command line."""
-    try:
-        number = int(word)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
-    return number
 
 
 def _from_file(path: Path, image_size: int | None) -> Trained:

@@ -1,6 +1,5 @@
 """The example that classifies pictures: any file of weights, every kind of picture, and what goes wrong."""
 
-import importlib
 import json
 import os
 from dataclasses import asdict
@@ -16,17 +15,12 @@ from tests.serialization.writing import archive, tensor, text
 
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib's letters")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
-Image = pytest.importorskip("PIL.Image", reason="the example reads pictures with Pillow")
+pytest.importorskip("PIL", reason="images are read with Pillow")
 
+from PIL import Image
 
-@pytest.fixture(scope="module")
-def load_module():
-    return importlib.import_module
-
-
-@pytest.fixture(scope="module")
-def classify(load_module):
-    return load_module("classify")
+from lucid.cli import classify
+from lucid.training import inference, run_folder, small_images
 
 
 def network(classes=3, **options):
@@ -51,7 +45,7 @@ def photos(tmp_path):
     return folder
 
 
-def run(classify, capsys, *arguments):
+def run(capsys, *arguments):
     code = classify.main([str(one) for one in arguments])
     output = capsys.readouterr()
     return code, output.out, output.err
@@ -66,11 +60,11 @@ METADATA = {
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm", "huggingface", "torchvision"])
-def test_probabilities_are_those_of_the_model(classify, capsys, tmp_path, photos, dialect):
+def test_probabilities_are_those_of_the_model(capsys, tmp_path, photos, dialect):
     model = network()
     weights = tmp_path / "w.safetensors"
     models.save_checkpoint(model, weights, dialect, metadata=METADATA)
-    code, out, err = run(classify, capsys, photos, "--model", weights, "--json", "--batch-size", 2)
+    code, out, err = run(capsys, photos, "--model", weights, "--json", "--batch-size", 2)
     found = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and "mine: 3 classes" in err
     assert [Path(one["path"]).name for one in found] == ["a.png", "b.jpg", "c.webp"]
@@ -81,7 +75,7 @@ def test_probabilities_are_those_of_the_model(classify, capsys, tmp_path, photos
         np.testing.assert_allclose([p["probability"] for p in one["predictions"]], np.sort(row)[::-1], atol=2e-5)
 
 
-def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
+def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
     """Its classes have numbers only, and the picture is prepared as for ImageNet."""
     model = network(4)
     body, storages = b"}(" + text("model") + b"}(", {}
@@ -91,7 +85,7 @@ def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
         body += text(name) + tensor(array.shape, strides, key=str(len(storages)), count=array.size)
         storages[str(len(storages))] = array.tobytes()
     weights = archive(tmp_path / "w.pth", body + b"uu", storages)
-    code, out, _ = run(classify, capsys, photos / "a.png", "--model", weights, "--top", 2, "--image-size", 64)
+    code, out, _ = run(capsys, photos / "a.png", "--model", weights, "--top", 2, "--image-size", 64)
     row = model(ImageTransform(64, 73)([picture()])).softmax(dim=1).detach().numpy()[0]
     best, second = row.argsort()[::-1][:2]
     assert code == 0
@@ -102,18 +96,16 @@ def test_a_file_of_pytorch_without_metadata(classify, capsys, tmp_path, photos):
     ("count", "golden_retriever", "last"),
     [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
 )
-def test_as_many_classes_as_imagenet_has_are_those(
-    classify, load_module, capsys, tmp_path, photos, count, golden_retriever, last
-):
-    names = load_module("trained").class_names(count)
+def test_as_many_classes_as_imagenet_has_are_those(capsys, tmp_path, photos, count, golden_retriever, last):
+    names = inference.class_names(count)
     assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
     models.save_checkpoint(network(count), tmp_path / "w.safetensors")
-    code, out, _ = run(classify, capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
+    code, out, _ = run(capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
     lines = out.splitlines()
     assert code == 0 and len(lines) == 6 and all(line.split(maxsplit=1)[1] in names for line in lines[1:])
 
 
-def test_a_checkpoint_by_name(classify, load_module, capsys, photos, monkeypatch):
+def test_a_checkpoint_by_name(capsys, photos, monkeypatch):
     model = network(1000)
     model.pretrained_tag = "torchvision/convnext_tiny.tv_in1k"
     asked = []
@@ -122,45 +114,44 @@ def test_a_checkpoint_by_name(classify, load_module, capsys, photos, monkeypatch
         asked.append((name, options))
         return model
 
-    monkeypatch.setattr(load_module("trained").models, "create_model", create_model)
-    code, out, err = run(classify, capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
+    monkeypatch.setattr(inference.models, "create_model", create_model)
+    code, out, err = run(capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
     assert code == 0 and asked == [("convnext_tiny.tv_in1k", {"pretrained": True})]
     assert "torchvision/convnext_tiny.tv_in1k: 1000 classes" in err and "236 px (bilinear)" in err
     row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
-    names = load_module("trained").class_names(1000)
+    names = inference.class_names(1000)
     assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
 
 
-def test_features_by_name_are_no_classes(classify, load_module, capsys, photos, monkeypatch):
+def test_features_by_name_are_no_classes(capsys, photos, monkeypatch):
     """CLIP's projection stands where others have a classifier."""
     model = network(640)
     model.pretrained_tag = "timm/convnext_base.clip_laion2b"
-    monkeypatch.setattr(load_module("trained").models, "create_model", lambda name, **_: model)
+    monkeypatch.setattr(inference.models, "create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
     assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
 
 
-def test_what_train_cifar10_trained(classify, load_module, capsys, tmp_path):
+def test_what_train_cifar10_trained(capsys, tmp_path):
     """Grey digits, and a stem that only its recipe tells of."""
-    train, folder = load_module("train_cifar10"), load_module("run_folder")
-    settings = train.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
-    model = train.make_model(settings, 1, 10).eval()
+    settings = small_images.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
+    model = small_images.make_model(settings, 1, 10).eval()
     digits = lucid.data.Digits
-    metadata = folder.weights_metadata(
+    metadata = run_folder.weights_metadata(
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
     grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     Image.fromarray(grey).save(tmp_path / "digit.png")
-    code, out, _ = run(classify, capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
+    code, out, _ = run(capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
     pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
     row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
     assert code == 0
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
 
 
-def test_pictures_are_turned_and_what_is_transparent_is_white(classify, capsys, tmp_path, photos):
+def test_pictures_are_turned_and_what_is_transparent_is_white(capsys, tmp_path, photos):
     weights = tmp_path / "w.safetensors"
     models.save_checkpoint(network(), weights, metadata=METADATA)
     upright, exif = picture(1), Image.Exif()
@@ -177,7 +168,7 @@ def test_pictures_are_turned_and_what_is_transparent_is_white(classify, capsys, 
         ("d.png", clear, {}),
     ):
         image.save(tmp_path / "kinds" / name, **options)
-    _, out, _ = run(classify, capsys, tmp_path / "kinds", "--model", weights, "--json")
+    _, out, _ = run(capsys, tmp_path / "kinds", "--model", weights, "--json")
     straight, turned, pasted, transparent = (json.loads(line)["predictions"] for line in out.splitlines())
     assert straight == turned != pasted
     assert [one["class"] for one in transparent] == [one["class"] for one in pasted]
@@ -185,7 +176,7 @@ def test_pictures_are_turned_and_what_is_transparent_is_white(classify, capsys, 
         assert abs(one["probability"] - other["probability"]) < 1e-3
 
 
-def test_pictures_may_be_called_anything(classify, capsys, tmp_path):
+def test_pictures_may_be_called_anything(capsys, tmp_path):
     weights, folder = tmp_path / "w.safetensors", os.fsencode(tmp_path) + b"/photos"
     models.save_checkpoint(network(), weights, metadata=METADATA)
     os.mkdir(folder)
@@ -196,31 +187,31 @@ def test_pictures_may_be_called_anything(classify, capsys, tmp_path):
         pytest.skip("this file system takes names in UTF-8 only")
     Path(os.fsdecode(folder), "\x1b[31m.png").write_bytes(b"no picture")
     arguments = [os.fsdecode(folder), "--model", weights, "--sheet", tmp_path / "sheet.png"]
-    code, out, err = run(classify, capsys, *arguments)
+    code, out, err = run(capsys, *arguments)
     assert code == 0 and (tmp_path / "sheet.png").exists()
     assert out.splitlines()[0].endswith(r"photos/dog\xff\n.png") and r"photos/\x1b[31m.png: " in err
 
 
-def test_a_broken_picture_is_reported_and_skipped(classify, capsys, tmp_path, photos):
+def test_a_broken_picture_is_reported_and_skipped(capsys, tmp_path, photos):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
     (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
     (photos / "text.png").write_text("no picture")
-    code, out, err = run(classify, capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
+    code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
     assert code == 0 and len(out.splitlines()) == 2
     for name, fault in (("b.jpg", "truncated"), ("text.png", "not an image")):
         [line] = [line for line in err.splitlines() if line.startswith(str(photos / name))]
         assert fault in line.lower() and line.endswith("; skipped")
     sheet = tmp_path / "sheet.png"
-    code, out, err = run(classify, capsys, photos / "b.jpg", "--model", tmp_path / "w.safetensors", "--sheet", sheet)
+    code, out, err = run(capsys, photos / "b.jpg", "--model", tmp_path / "w.safetensors", "--sheet", sheet)
     assert (code, out) == (1, "") and "no picture could be read" in err and not sheet.exists()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_the_sheet_shows_pictures_and_bars(classify, capsys, tmp_path, photos, suffix):
+def test_the_sheet_shows_pictures_and_bars(capsys, tmp_path, photos, suffix):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
     picture(3, (600, 300)).save(photos / "d_with_a_name_that_is_longer_than_the_picture_is_wide_on_the_sheet.png")
     before = sorted(tmp_path.iterdir())
-    code, *_ = run(classify, capsys, photos, "--model", tmp_path / "w.safetensors", "--sheet", tmp_path / f"s{suffix}")
+    code, *_ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--sheet", tmp_path / f"s{suffix}")
     assert code == 0 and sorted({*tmp_path.iterdir()} - {*before}) == [tmp_path / f"s{suffix}"]
     sheet = Image.open(tmp_path / f"s{suffix}").convert("RGB")
     pixels = np.asarray(sheet).astype(int)
@@ -252,7 +243,7 @@ def test_the_sheet_shows_pictures_and_bars(classify, capsys, tmp_path, photos, s
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+def test_mistakes_are_answered_in_a_sentence(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
@@ -277,7 +268,7 @@ def test_mistakes_are_answered_in_a_sentence(classify, capsys, tmp_path, photos,
         ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_named(classify, capsys, tmp_path, photos, metadata, fault):
+def test_metadata_that_makes_no_sense_is_named(capsys, tmp_path, photos, metadata, fault):
     weights = tmp_path / "w.safetensors"
     models.save_checkpoint(network(), weights, metadata.get("dialect", "official"), metadata=metadata)
     with pytest.raises(SystemExit) as caught:
@@ -299,7 +290,7 @@ def files(tmp_path_factory):
     return places
 
 
-def test_ctrl_c_is_one_line(classify, capsys, tmp_path, monkeypatch):
+def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 

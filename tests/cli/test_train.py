@@ -4,7 +4,6 @@ import csv
 import errno
 import functools
 import http.server
-import importlib
 import json
 import os
 import re
@@ -22,17 +21,17 @@ import pytest
 
 import lucid
 from lucid import checkpoint, data, models
+from lucid.cli import train
 from lucid.data.download import md5_of
 from lucid.serialization import load_with_metadata
+from lucid.training import resume, small_images, trainer
 from tests.distributed.launching import launch, needs_launcher
-from tests.examples.drawn_cifar import SHAPES, write_archive
+from tests.training.drawn_cifar import SHAPES, write_archive
 
 image = pytest.importorskip("matplotlib.image", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPT = EXAMPLES / "train_cifar10.py"
 COLUMNS = [
     "epoch",
     "lr",
@@ -55,16 +54,11 @@ PLAIN = ["--dataset", "digits", *TINY, "--drop-path", "0", "--crop-padding", "0"
 
 
 def command(*arguments):
-    return [sys.executable, "-W", "error", str(SCRIPT), *map(str, arguments)]
+    return [sys.executable, "-W", "error", "-m", "lucid", "train", *map(str, arguments)]
 
 
 def run(*arguments, **options):
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, **options)
-
-
-@pytest.fixture(scope="module")
-def example():
-    return importlib.import_module("train_cifar10")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +131,7 @@ def test_the_report_tells_the_run(whole):
     assert f"{right} of 355 test images are right." in text and "ConvNeXt on handwritten digits" in text
     assert f"<dd>{last['test_accuracy']:.2%}" in text and f"<td>{last['train_loss']:.6g}</td>" in text
     assert text.count("data:image/png;base64,") == min(24, 355 - right)
-    assert "<th>mixup</th><td>0.2</td>" in text and "train_cifar10.py --dataset digits" in text
+    assert "<th>mixup</th><td>0.2</td>" in text and "lucid train --dataset digits" in text
 
 
 def test_tensorboard_shows_the_history(whole):
@@ -178,9 +172,9 @@ def test_the_weights_classify_as_the_history_says(whole, name):
     np.testing.assert_allclose([accuracy, loss], [row["test_accuracy"], row["test_loss"]], rtol=1e-4)
 
 
-def test_weights_are_tested_without_training(example, whole, capsys):
+def test_weights_are_tested_without_training(whole, capsys):
     before = {name: (whole.out / name).read_bytes() for name in RESULTS if name != "checkpoints"}
-    assert example.main(["--dataset", "digits", "--out", str(whole.out), "--eval-only"]) == 0
+    assert train.main(["--dataset", "digits", "--out", str(whole.out), "--eval-only"]) == 0
     lines = capsys.readouterr().out.splitlines()
     best = max(history_of(whole.out), key=lambda row: row["test_accuracy"])
     assert lines[-1].startswith(
@@ -188,7 +182,7 @@ def test_weights_are_tested_without_training(example, whole, capsys):
     )
     right = [int(line.split()[1]) for line in lines[:-1]]
     assert len(right) == 10 and sum(right) == round(best["test_accuracy"] * 355)
-    assert example.main(["--out", str(whole.out), "--eval-only", "--weights", str(whole.out / "last.safetensors")]) == 0
+    assert train.main(["--out", str(whole.out), "--eval-only", "--weights", str(whole.out / "last.safetensors")]) == 0
     assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test" in capsys.readouterr().out
     assert {name: (whole.out / name).read_bytes() for name in before} == before
 
@@ -208,8 +202,8 @@ def last_weights(out):
         ["--optimizer", "sgd", "--amp", "float16", "--clip-norm", "0", "--ema", "0.5", "--stem", "overlap"],
     ],
 )
-def test_every_setting_trains(example, tmp_path, options):
-    assert example.main([*PLAIN, "--lr", "0.02", "--out", str(tmp_path), *options]) == 0
+def test_every_setting_trains(tmp_path, options):
+    assert train.main([*PLAIN, "--lr", "0.02", "--out", str(tmp_path), *options]) == 0
     [row] = history_of(tmp_path)
     assert np.isfinite(row["train_loss"]) and row["train_loss"] < 2.6
     weights, metadata = load_with_metadata(tmp_path / "last.safetensors")
@@ -218,9 +212,9 @@ def test_every_setting_trains(example, tmp_path, options):
 
 
 @pytest.mark.parametrize(("patch_size", "sizes"), [(1, [8]), (2, [4]), (4, [4, 2])])
-def test_an_overlapping_stem_has_the_patches_stride(example, patch_size, sizes):
-    settings = example.Settings(depths=(1,), dims=(6,), stem="overlap", patch_size=patch_size)
-    model = example.make_model(settings, 3, 10)
+def test_an_overlapping_stem_has_the_patches_stride(patch_size, sizes):
+    settings = small_images.Settings(depths=(1,), dims=(6,), stem="overlap", patch_size=patch_size)
+    model = small_images.make_model(settings, 3, 10)
     x, found = lucid.randn(2, 8, 8, 3), []
     for layer in list(model.downsample_layers[0])[:-1]:
         x = layer(x)
@@ -229,57 +223,57 @@ def test_an_overlapping_stem_has_the_patches_stride(example, patch_size, sizes):
     assert found == sizes and model(lucid.randn(2, 3, 8, 8)).shape == (2, 10)
 
 
-def test_parts_of_a_batch_add_up_to_it(example, tmp_path):
+def test_parts_of_a_batch_add_up_to_it(tmp_path):
     for parts in (1, 4):
         arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--accumulate", str(parts), "--out"]
-        assert example.main([*arguments, str(tmp_path / str(parts))]) == 0
+        assert train.main([*arguments, str(tmp_path / str(parts))]) == 0
     one, four = (last_weights(tmp_path / name) for name in ("1", "4"))
     for name, array in one.items():
         np.testing.assert_allclose(four[name], array, atol=2e-5, err_msg=name)
 
 
-def test_a_compiled_step_trains_the_same(example, tmp_path):
+def test_a_compiled_step_trains_the_same(tmp_path):
     smaller = ["--depths", "1", "--dims", "4", "--patch-size", "4"]  # there is less to build
     for name in ("--compile", "--no-compile"):
-        assert example.main([*DIGITS, *smaller, "--epochs", "1", "--out", str(tmp_path / name), name]) == 0
+        assert train.main([*DIGITS, *smaller, "--epochs", "1", "--out", str(tmp_path / name), name]) == 0
     compiled, eager = (last_weights(tmp_path / name) for name in ("--compile", "--no-compile"))
     for name, array in eager.items():
         np.testing.assert_allclose(compiled[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_patience_ends_a_run(example, tmp_path, capsys):
+def test_patience_ends_a_run(tmp_path, capsys):
     still = [*PLAIN, "--epochs", "9", "--lr", "0", "--patience", "2", "--out", str(tmp_path)]
-    assert example.main(still) == 0
+    assert train.main(still) == 0
     assert len(history_of(tmp_path)) == 3
-    assert example.main([*still, "--resume", "auto"]) == 0  # nothing is left to do
+    assert train.main([*still, "--resume", "auto"]) == 0  # nothing is left to do
     assert len(history_of(tmp_path)) == 3 and "the best)" in capsys.readouterr().out
     # Killed before the last epoch, it is not over; when it is, another may take its place.
     manager = checkpoint.Manager(tmp_path / "checkpoints")
     shutil.rmtree(manager.latest().path)
     with pytest.raises(SystemExit):
-        example.main(still)
+        train.main(still)
     assert "holds a run that stopped after 2 of 9 epochs" in capsys.readouterr().err and manager.latest().epoch == 2
-    assert example.main([*still, "--resume"]) == 0 and len(history_of(tmp_path)) == 3
-    assert example.main([*still, "--epochs", "1"]) == 0 and len(history_of(tmp_path)) == 1
+    assert train.main([*still, "--resume"]) == 0 and len(history_of(tmp_path)) == 3
+    assert train.main([*still, "--epochs", "1"]) == 0 and len(history_of(tmp_path)) == 1
 
 
-def test_settings_go_through_a_file(example, tmp_path, capsys):
-    assert example.main(["--dataset", "digits", "--recipe", "strong", "--lr", "0.5", "--print-config"]) == 0
+def test_settings_go_through_a_file(tmp_path, capsys):
+    assert train.main(["--dataset", "digits", "--recipe", "strong", "--lr", "0.5", "--print-config"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["lr"], shown["dataset"], shown["recipe"], shown["ema"]) == (0.5, "digits", "strong", 0.995)
     (tmp_path / "mine.json").write_text(json.dumps({"dataset": "digits", "epochs": 77, "lr": 0.25}))
     arguments = ["--config", str(tmp_path / "mine.json"), "--lr", "0.125", "--print-config"]
-    assert example.find_out(example.make_parser().parse_args(arguments)) == Path("runs/digits")
-    assert example.main(arguments) == 0
+    assert train.find_out(train.make_parser().parse_args(arguments)) == Path("runs/digits")
+    assert train.main(arguments) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["lr"], shown["epochs"], shown["dims"]) == (0.125, 77, [32, 64])  # an option, the file, the preset
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "digits"])
 @pytest.mark.parametrize("recipe", ["quick", "strong", "paper"])
-def test_presets_make_models_and_augmentations(example, dataset, recipe):
-    args = example.make_parser().parse_args(["--dataset", dataset, "--recipe", recipe])
-    settings = example.choose_settings(args, None)
+def test_presets_make_models_and_augmentations(dataset, recipe):
+    args = train.make_parser().parse_args(["--dataset", dataset, "--recipe", recipe])
+    settings = train.choose_settings(args, None)
     channels, size = (3, 32) if dataset == "cifar10" else (1, 8)
     shape = (settings.batch_size, channels, size, size)
     images = SimpleNamespace(
@@ -287,10 +281,10 @@ def test_presets_make_models_and_augmentations(example, dataset, recipe):
         std=(0.2,) * channels, classes=list("0123456789"), __len__=None,
     )  # fmt: skip
     images = type("Images", (), {**vars(images), "__len__": lambda self: len(self.data)})()
-    trainer = example.make_trainer(settings, images, images, compiled=False)
-    assert (trainer.ema is None) == (recipe == "quick")
-    mixes = any(type(one).__name__ == "Mixup" for one in trainer.prepare.transforms)
-    assert mixes == (recipe != "quick") and trainer.scheduler.get_last_lr()[0] <= settings.lr
+    made = small_images.make_trainer(settings, images, images, compiled=False)
+    assert (made.ema is None) == (recipe == "quick")
+    mixes = any(type(one).__name__ == "Mixup" for one in made.prepare.transforms)
+    assert mixes == (recipe != "quick") and made.scheduler.get_last_lr()[0] <= settings.lr
 
 
 # Interrupted and resumed ----------------------------------------------------------------------------------------------
@@ -300,24 +294,23 @@ SIGNALLING = """
 import os, runpy, signal, sys
 
 def watch(frame, event, argument):
-    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("training.py"):
+    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("trainer.py"):
         watch.calls += 1
         if watch.calls == 8:
             sys.setprofile(None)
             os.kill(os.getpid(), getattr(signal, name))
 
 watch.calls = 0
-name, *sys.argv = sys.argv[1:]
+name, *sys.argv[1:] = sys.argv[1:]
 sys.setprofile(watch)
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_module("lucid", run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
-def test_a_signal_and_resume_end_as_the_whole_run_did(example, whole, tmp_path, signal, code):
+def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, code):
     out = tmp_path / "run"
-    arguments = [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *command(*DIGITS, "--out", out)[3:]]
+    arguments = [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *command(*DIGITS, "--out", out)[5:]]
     stopped = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert stopped.returncode == code
     message = (
@@ -328,15 +321,14 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(example, whole, tmp_path, 
     newest = checkpoint.Manager(out / "checkpoints").latest()
     assert (newest.step, newest.epoch) == (5 if signal == "SIGKILL" else 8, 1)
     # The options come back from the checkpoint; given ones may repeat it.
-    assert example.main(["--resume", "auto", "--out", str(out), "--epochs", "3"]) == 0
+    assert train.main(["--resume", "auto", "--out", str(out), "--epochs", "3"]) == 0
     assert_same_as(out, whole)
 
 
 @pytest.mark.parametrize("place", ["evaluate", "save"])
-def test_an_epoch_counts_only_when_its_checkpoint_is_there(example, monkeypatch, whole, tmp_path, place):
+def test_an_epoch_counts_only_when_its_checkpoint_is_there(monkeypatch, whole, tmp_path, place):
     calls = []
-    running = sys.modules["running"]
-    owner = running if place == "evaluate" else running.Saver
+    owner = trainer if place == "evaluate" else resume.Saver
     function = getattr(owner, place)
 
     def interrupted(*arguments):
@@ -347,60 +339,60 @@ def test_an_epoch_counts_only_when_its_checkpoint_is_there(example, monkeypatch,
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, place, interrupted)
-        assert example.main([*DIGITS, "--out", str(tmp_path)]) == 130
+        assert train.main([*DIGITS, "--out", str(tmp_path)]) == 130
     newest = checkpoint.Manager(tmp_path / "checkpoints").latest()
     assert newest.epoch == 1
-    assert example.main(["--resume", str(newest.path), "--out", str(tmp_path)]) == 0
+    assert train.main(["--resume", str(newest.path), "--out", str(tmp_path)]) == 0
     assert_same_as(tmp_path, whole)
 
 
-def test_checkpoints_within_an_epoch_change_nothing(example, monkeypatch, whole, tmp_path):
+def test_checkpoints_within_an_epoch_change_nothing(monkeypatch, whole, tmp_path):
     saved = []
     save = checkpoint.Manager.save
     monkeypatch.setattr(checkpoint.Manager, "save", lambda *a, **k: saved.append(k["step"]) or save(*a, **k))
-    assert example.main([*DIGITS, "--out", str(tmp_path), "--save-minutes", "0"]) == 0
+    assert train.main([*DIGITS, "--out", str(tmp_path), "--save-minutes", "0"]) == 0
     assert saved == list(range(1, 16)) and len(list((tmp_path / "checkpoints").glob("step-*"))) <= 4
     assert_same_as(tmp_path, whole)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(example, whole, tmp_path):
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(whole, tmp_path):
     shutil.copytree(whole.out, tmp_path / "run")
     newest = checkpoint.Manager(tmp_path / "run" / "checkpoints").latest().path
     (newest / "model.safetensors").write_bytes((newest / "model.safetensors").read_bytes()[:-1])
     with pytest.warns(UserWarning, match=f"{newest.name} is damaged"):
-        assert example.main(["--resume", "auto", "--out", str(tmp_path / "run")]) == 0
+        assert train.main(["--resume", "auto", "--out", str(tmp_path / "run")]) == 0
     assert_same_as(tmp_path / "run", whole)
 
 
-def test_resuming_a_finished_run_changes_nothing(example, whole, capsys):
+def test_resuming_a_finished_run_changes_nothing(whole, capsys):
     before = {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()}
-    assert example.main(["--resume", "--out", str(whole.out), "--print-config"]) == 0
+    assert train.main(["--resume", "--out", str(whole.out), "--print-config"]) == 0
     assert json.loads(capsys.readouterr().out)["dims"] == [8, 16]  # those of the checkpoint
-    assert example.main(["--resume", "--out", str(whole.out)]) == 0
+    assert train.main(["--resume", "--out", str(whole.out)]) == 0
     assert "of the test images are right" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in whole.out.rglob("*") if path.is_file()} == before
 
 
-def test_an_unfinished_run_is_not_overwritten_by_mistake(example, monkeypatch, whole, tmp_path, capsys):
+def test_an_unfinished_run_is_not_overwritten_by_mistake(monkeypatch, whole, tmp_path, capsys):
     shutil.copytree(whole.out, tmp_path / "run")
     manager = checkpoint.Manager(tmp_path / "run" / "checkpoints")
     shutil.rmtree(manager.latest().path)
     again = [*DIGITS, "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as caught:
-        example.main(again)
+        train.main(again)
     assert caught.value.code == 2
     assert "holds a run that stopped after 2 of 3 epochs; --resume auto goes on with it" in capsys.readouterr().err
     assert manager.latest().epoch == 2
     for one in manager.checkpoints():  # those that are damaged do not hinder it
         (one.path / "state.json").write_text("")
-    assert example.main([*again, "--overwrite"]) == 0
+    assert train.main([*again, "--overwrite"]) == 0
     assert_same_as(tmp_path / "run", whole)
-    assert example.main([*again, "--seed", "1", "--epochs", "1"]) == 0  # a finished one is
+    assert train.main([*again, "--seed", "1", "--epochs", "1"]) == 0  # a finished one is
     assert last_weights(tmp_path / "run")["head.weight"].tolist() != last_weights(whole.out)["head.weight"].tolist()
 
 
 @pytest.mark.parametrize("name", ["history.csv", "step-00000010"])
-def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch, whole, tmp_path, capsys, name):
+def test_a_full_disk_is_one_sentence_and_leaves_whole_files(monkeypatch, whole, tmp_path, capsys, name):
     """The disk is full when the second epoch writes its file or checkpoint."""
     written = []
 
@@ -417,13 +409,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch
         for function in ("replace", "rename"):
             patch.setattr(os, function, on_a_full_disk(getattr(os, function)))
         with pytest.raises(SystemExit) as caught:
-            example.main([*DIGITS, "--out", str(tmp_path)])
+            train.main([*DIGITS, "--out", str(tmp_path)])
     error = capsys.readouterr().err
     assert caught.value.code == 2 and "No space left on device" in error and error.count("\n") == 1
     assert files_in(tmp_path) == RESULTS
     newest = checkpoint.Manager(tmp_path / "checkpoints").latest()
     assert newest.epoch == 1
-    assert example.main(["--resume", "auto", "--out", str(tmp_path)]) == 0
+    assert train.main(["--resume", "auto", "--out", str(tmp_path)]) == 0
     assert_same_as(tmp_path, whole)
 
 
@@ -460,26 +452,26 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(example, monkeypatch
         (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
 )
-def test_wrong_options_are_named(example, tmp_path, capsys, arguments, message):
+def test_wrong_options_are_named(tmp_path, capsys, arguments, message):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as caught:
-        example.main(["--dataset", "digits", "--out", str(out), *arguments])
+        train.main(["--dataset", "digits", "--out", str(out), *arguments])
     error = capsys.readouterr().err
     assert caught.value.code == 2 and "error: " in error and message in error and error.count("\n") == 1
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named_before_training(example, monkeypatch, tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_named_before_training(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for out, message in (("file", "File exists: "), ("file/run", "Not a directory: ")):
         with pytest.raises(SystemExit) as caught:
-            example.main([*PLAIN, "--out", str(tmp_path / out)])
+            train.main([*PLAIN, "--out", str(tmp_path / out)])
         error = capsys.readouterr().err
         assert caught.value.code == 2 and f"error: {message}{tmp_path}" in error and error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
+def test_wrong_checkpoints_are_named(whole, tmp_path, capsys):
     newest = checkpoint.Manager(whole.out / "checkpoints").latest().path
     (tmp_path / "broken.safetensors").write_bytes((whole.out / "best.safetensors").read_bytes()[:5000])
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
@@ -504,14 +496,14 @@ def test_wrong_checkpoints_are_named(example, whole, tmp_path, capsys):
         ([*weights, whole.out / "best.safetensors", "--dataset", "cifar10"], "--dataset cifar10 contradicts"),
     ):
         with pytest.raises(SystemExit) as caught:
-            example.main(["--out", str(tmp_path / "out"), *map(str, arguments)])
+            train.main(["--out", str(tmp_path / "out"), *map(str, arguments)])
         error = capsys.readouterr().err
         assert caught.value.code == 2 and message in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists() and files_in(tmp_path / "other run") == ["checkpoints"]
 
 
-def test_a_loss_that_is_no_number_ends_the_run(example, tmp_path, capsys):
-    assert example.main([*PLAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path, capsys):
+    assert train.main([*PLAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
     assert "in epoch 1: a smaller --lr may help" in capsys.readouterr().err
     assert files_in(tmp_path) == []
 
@@ -520,13 +512,13 @@ def test_a_loss_that_is_no_number_ends_the_run(example, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_without_a_network_one_sentence_says_what_to_do(example, tmp_path, capsys, name):
+def test_without_a_network_one_sentence_says_what_to_do(tmp_path, capsys, name):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
     folder = tmp_path / "archives"
     places = ["--mirror", mirror, "--data-dir", str(folder), "--out", str(tmp_path / "out")]
-    assert example.main(["--dataset", name, *places]) == 1
+    assert train.main(["--dataset", name, *places]) == 1
     archive = "cifar-10-binary.tar.gz" if name == "cifar10" else "cifar-100-binary.tar.gz"
     output, errors = capsys.readouterr()
     assert output == ""
@@ -537,15 +529,15 @@ def test_without_a_network_one_sentence_says_what_to_do(example, tmp_path, capsy
     assert line.endswith("--dataset digits")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
     (folder / archive).write_text("half")  # as a copy that was broken off
-    assert example.main(["--dataset", name, *places]) == 1
+    assert train.main(["--dataset", name, *places]) == 1
     assert f"{folder / archive} is damaged or incomplete: md5 " in capsys.readouterr().err
 
 
-def draw_archive(monkeypatch, folder, kind, train, test):
+def draw_archive(monkeypatch, folder, kind, train_count, test_count):
     """An archive in the official format, with few records."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if kind is data.CIFAR10 else ["train.bin"]
-    sizes = {name: train // len(names) for name in names}
-    tests = {"test_batch.bin" if kind is data.CIFAR10 else "test.bin": test}
+    sizes = {name: train_count // len(names) for name in names}
+    tests = {"test_batch.bin" if kind is data.CIFAR10 else "test.bin": test_count}
     monkeypatch.setattr(kind, "train_files", sizes)
     monkeypatch.setattr(kind, "test_files", tests)
     folder.mkdir(exist_ok=True)
@@ -555,17 +547,17 @@ def draw_archive(monkeypatch, folder, kind, train, test):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("cifar10", data.CIFAR10), ("cifar100", data.CIFAR100)])
-def test_an_archive_in_place_is_trained_on(example, monkeypatch, tmp_path, capsys, name, kind):
+def test_an_archive_in_place_is_trained_on(monkeypatch, tmp_path, capsys, name, kind):
     draw_archive(monkeypatch, tmp_path, kind, 40, 13)
     arguments = ["--dataset", name, "--data-dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "1"]
-    assert example.main([*arguments, "--depths", "1", "--dims", "8", "--patch-size", "4", "--batch-size", "16"]) == 0
+    assert train.main([*arguments, "--depths", "1", "--dims", "8", "--patch-size", "4", "--batch-size", "16"]) == 0
     shown = capsys.readouterr().out
     assert f"{kind.__name__}(train: 40 images (3, 32, 32), {len(kind.classes)} classes)" in shown
     assert files_in(tmp_path / "out") == RESULTS
     assert lucid.load(tmp_path / "out" / "last.safetensors")["head.weight"].shape == (len(kind.classes), 8)
 
 
-def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path):
+def test_drawn_shapes_are_downloaded_and_learned(monkeypatch, tmp_path):
     """The whole path on a data set that the test has drawn: download, checksum, strong recipe in small, report."""
     draw_archive(monkeypatch, tmp_path / "server", data.CIFAR10, 3000, 500)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "server")
@@ -578,7 +570,7 @@ def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path)
         quicker = "--lr 8e-3 --layer-scale-init 1 --ema 0.95"
         arguments = ["--recipe", "strong", *f"{smaller} {milder} {quicker}".split(), "--mirror", mirror]
         out = tmp_path / "out"
-        assert example.main([*arguments, "--data-dir", str(tmp_path / "data"), "--out", str(out)]) == 0
+        assert train.main([*arguments, "--data-dir", str(tmp_path / "data"), "--out", str(out)]) == 0
         server.shutdown()
     assert (tmp_path / "data" / "cifar-10-binary.tar.gz").exists() and len(SHAPES) == 10
     assert history_of(out)[-1]["test_accuracy"] > 0.95
@@ -589,9 +581,9 @@ def test_drawn_shapes_are_downloaded_and_learned(example, monkeypatch, tmp_path)
 
 
 @needs_launcher
-def test_two_processes_train_as_one_does(example, tmp_path):
+def test_two_processes_train_as_one_does(tmp_path):
     arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--epochs", "2", "--out"]
-    assert example.main([*arguments, str(tmp_path / "one")]) == 0
+    assert train.main([*arguments, str(tmp_path / "one")]) == 0
     [(code, output, errors)] = launch(2, command(*arguments, tmp_path / "two", "--distributed"))
     assert code == 0, errors
     assert output.count("of the test images are right") == 1  # one of them speaks
@@ -608,4 +600,4 @@ def test_two_processes_train_as_one_does(example, tmp_path):
         assert one == two and len(one) > 10
     # What one process saved is not what two go on from.
     with warnings.catch_warnings(), pytest.raises(SystemExit):
-        example.main(["--resume", "auto", "--out", str(tmp_path / "two")])
+        train.main(["--resume", "auto", "--out", str(tmp_path / "two")])

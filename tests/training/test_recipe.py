@@ -1,16 +1,20 @@
 """Recipes as options, as JSON and as values that are checked."""
 
 import argparse
-import importlib
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
+
+from lucid.cli import _common
+from lucid.training import recipe
 
 
 @pytest.fixture(scope="module")
 def recipes():
-    return importlib.import_module("recipes")
+    names = {**vars(recipe), **vars(_common)}
+    return SimpleNamespace(**names)
 
 
 @pytest.fixture(scope="module")

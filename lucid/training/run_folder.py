@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from report import Mistake, Report, write_report
 
 import lucid
 from lucid._files import write_atomically
+from lucid.training.report import Mistake, Report, write_report
 
 History = list[dict[str, Any]]  # a row for each epoch
 

@@ -1,41 +1,12 @@
-"""Where pictures lie, and many of them on one sheet with what they were taken for."""
+"""Many images on one sheet, with what they were taken for."""
 
 import math
-import os
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-
-def find_pictures(places: Iterable[str]) -> list[Path]:
-    """The files named, and the images in the folders named and the folders in them, sorted.
-
-    Raises:
-        ValueError: there is no such place, or no image in it.
-    """
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found: list[Path] = []
-    for place in map(Path, places):
-        if place.is_dir():
-            inside = sorted(one for one in place.rglob("*") if one.suffix.lower() in suffixes and one.is_file())
-            found += [one for one in inside if not one.name.startswith(".")]
-            if not inside:
-                raise ValueError(f"there is no image in the folder {place}")
-        elif place.exists():
-            found.append(place)
-        else:
-            raise ValueError(f"there is no file or folder {place}")
-    return found
-
-
-def printable(name: str) -> str:
-    """``name`` on one line, with escapes for bytes that are no UTF-8 and for what would steer a terminal."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(ascii(one)[1:-1] if unicodedata.category(one) == "Cc" else one for one in text)
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The parts of training programs: the order of images, the schedule, the groups, what a test finds."""
 
-import importlib
 import math
 from types import SimpleNamespace
 
@@ -10,11 +9,12 @@ import pytest
 import lucid
 from lucid import data, models, nn
 from lucid.data import augment
+from lucid.training import batches, optimizer, trainer
 
 
 @pytest.fixture(scope="module")
 def training():
-    return importlib.import_module("training")
+    return SimpleNamespace(**{**vars(optimizer), **vars(batches), **vars(trainer)})
 
 
 @pytest.fixture(scope="module")
