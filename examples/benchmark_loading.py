@@ -41,7 +41,7 @@ from lucid.cli._common import Parser
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD
+from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 

@@ -27,7 +27,7 @@ from lucid._files import write_atomically
 from lucid.cli._common import Parser, positive, use_device
 from lucid.cli.contact_sheet import Caption, ContactSheet
 from lucid.data import ImageError, open_image
-from lucid.models.hub import DownloadError
+from lucid.models.weights.hub import DownloadError
 from lucid.training.inference import Trained, open_trained
 from lucid.training.photo_dataset import printable
 

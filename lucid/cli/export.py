@@ -33,8 +33,8 @@ from pathlib import Path
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, positive, use_device
 from lucid.export import ExportError, description, export_function, export_weights
-from lucid.models.dialects import DIALECTS
-from lucid.models.hub import DownloadError
+from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.hub import DownloadError
 from lucid.training.inference import open_trained
 
 

@@ -24,10 +24,9 @@ from typing import Any
 import lucid
 from lucid import models, nn
 from lucid.models import ImageTransform, transforms_for
-from lucid.models.architecture import architecture_of, variant_of
-from lucid.models.contents import choose, networks
 from lucid.models.imagenet import imagenet_classes
-from lucid.models.tags import tags_of
+from lucid.models.weights.detect import architecture_of, choose, networks, variant_of
+from lucid.models.weights.tags import tags_of
 from lucid.serialization import load_with_metadata
 from lucid.training.small_images import Settings, make_model
 

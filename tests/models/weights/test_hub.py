@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lucid.models.hub import DownloadError, NonCommercialLicenceWarning, download
-from lucid.models.tags import find_tag
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning, download
+from lucid.models.weights.tags import find_tag
 from tests.models.hub_server import COMMIT
 
 TAG = find_tag("timm/convnext_tiny.fb_in1k")
@@ -144,7 +144,7 @@ def test_a_full_disk_is_said_at_once(hub, cache, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lucid.models.hub_transfer._receive", full)
+    monkeypatch.setattr("lucid.models.weights.hub._receive", full)
     with pytest.raises(DownloadError, match="cannot download .*: .*No space left on device"):
         download(TAG)
     assert hub.downloads() == [] and blobs(cache) == []
@@ -239,8 +239,8 @@ def test_torchvisions_files_are_checked_against_their_names(hub, tmp_path):
 
 # A process of its own, with the settings that users make: environment variables, read at import.
 FETCH = """
-from lucid.models.hub import download
-from lucid.models.tags import find_tag
+from lucid.models.weights.hub import download
+from lucid.models.weights.tags import find_tag
 print(download(find_tag("timm/convnext_tiny.fb_in1k")))
 """
 

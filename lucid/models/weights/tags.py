@@ -1,4 +1,15 @@
-"""The table of checkpoints. ``tests/models/test_tags.py`` compares it with what timm and torchvision say of themselves.
+"""The checkpoints that ``create_model(pretrained=...)`` knows, by name.
+
+A tag is named after its source:
+
+- ``timm/convnext_tiny.fb_in1k``, also without ``timm/`` and with ``hf-hub:`` in front: a repository on the hub;
+- ``torchvision/convnext_tiny.tv_in1k``, also without ``torchvision/``, and ``convnext_tiny.IMAGENET1K_V1``;
+- ``facebook/convnext-tiny-224``: a repository of Hugging Face's transformers on the hub;
+- ``official/convnext_tiny_1k_224_ema``: the authors' file of that name, also by its URL.
+
+``@`` and a branch, tag or commit behind the name of a repository pin it: ``timm/convnext_tiny.fb_in1k@main``.
+
+The table of checkpoints. ``tests/models/test_tags.py`` compares it with what timm and torchvision say of themselves.
 
 Sources of the accuracies on ImageNet-1k:
 
@@ -11,9 +22,78 @@ The authors' V1 weights are MIT, timm's and transformers' copies Apache-2.0, tor
 CC-BY-NC 4.0 by their authors' word, which holds for copies too, whatever a model card says.
 """
 
+import difflib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Accuracy, Tag
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_NON_COMMERCIAL = ("cc-by-nc-4.0", "fair-noncommercial-research-license")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A top-1 accuracy on ImageNet-1k in percent, as ``source`` reports it for images of ``image_size`` px."""
+
+    top1: float
+    image_size: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One published checkpoint.
+
+    Attributes:
+        name: the full name, with its source in front.
+        variant: the name of the architecture.
+        source: "timm", "transformers", "torchvision" or "official".
+        location: the repository on the hub, or the URL of the file.
+        licence: of the weights.
+        num_classes: of its classifier; 0 where it has none.
+        image_size: in px, of the images that go into the model.
+        crop_pct: the share of the resized image that the crop keeps, per side.
+        crop_mode: "center" keeps the shape of the image and crops it, "squash" makes the whole image square.
+        interpolation: "bicubic" or "bilinear".
+        mean, std: per channel, on the scale from 0 to 1.
+        test_image_size, test_crop_pct: those with which timm gets the best accuracy, where they are others.
+        resize_size: to how many px the short side is resized, where the source states it instead of ``crop_pct``.
+        reported: accuracies, the one at ``image_size`` first.
+        revision: a branch, tag or commit of the repository; None is its main branch.
+    """
+
+    name: str
+    variant: str
+    source: str
+    location: str
+    licence: str
+    num_classes: int
+    image_size: int
+    crop_pct: float
+    crop_mode: str = "center"
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    test_image_size: int | None = None
+    test_crop_pct: float | None = None
+    resize_size: int | None = None
+    reported: tuple[Accuracy, ...] = ()
+    revision: str | None = None
+
+    @property
+    def top1(self) -> float | None:
+        """The first reported accuracy in percent, None where nobody reports one."""
+        return self.reported[0].top1 if self.reported else None
+
+    @property
+    def non_commercial(self) -> bool:
+        return self.licence in _NON_COMMERCIAL
+
+    @property
+    def has_final_norm(self) -> bool:
+        """Masked pretraining ends before the norm in front of the classifier."""
+        return not self.location.endswith(".fcmae")
+
 
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -254,3 +334,51 @@ def _variant(file: str) -> str:
 
 def _copied_licence(variant: str) -> str:
     return "cc-by-nc-4.0" if variant.startswith("convnextv2") else "apache-2.0"
+
+
+TAGS = {tag.name: tag for tag in all_tags()}
+
+
+def _other_names(tag: Tag) -> Iterable[str]:
+    if tag.source in ("timm", "torchvision"):
+        yield tag.name.partition("/")[2]
+    if tag.source == "torchvision":
+        yield f"{tag.variant}.IMAGENET1K_V1"
+    if tag.location.startswith("https://"):
+        yield tag.location
+
+
+_OTHER_NAMES = {name: tag for tag in TAGS.values() for name in _other_names(tag)}
+
+
+def find_tag(name: str, where: str = "pretrained") -> Tag:
+    """The tag of that name.
+
+    Raises:
+        ValueError: there is none; the message begins with ``where`` and names the nearest.
+    """
+    wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
+    tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
+    if tag is None:
+        known = [*TAGS, *_OTHER_NAMES]
+        raise ValueError(
+            f"{where}: there is no tag {name!r}; {nearest_names(wanted, known, 'list_models(pretrained=True)')}"
+        )
+    if not revision:
+        return tag
+    if tag.source not in ("timm", "transformers"):
+        raise ValueError(f"{where}: {tag.name} lies in no repository, so it has no revision {revision!r}")
+    return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
+
+
+def tags_of(variant: str) -> list[Tag]:
+    """All tags of an architecture; the first is the one that ``pretrained=True`` takes."""
+    return [tag for tag in TAGS.values() if tag.variant == variant]
+
+
+def nearest_names(name: str, known: list[str], all_names: str) -> str:
+    """Those of the same variant if there are any, else those that look alike, in words; or where all names are."""
+    of_variant = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+    found = difflib.get_close_matches(name, of_variant or known, 3, cutoff=0.3 if of_variant else 0.6)
+    found = found or of_variant[:3]
+    return f"the nearest are {', '.join(found)}" if found else f"{all_names} has all names"

@@ -13,8 +13,9 @@ import pytest
 
 import lucid
 from lucid import models, nn
-from lucid.models import FeatureListNet, MismatchError, checkpoints, load_checkpoint, save_checkpoint
+from lucid.models import FeatureListNet, MismatchError, load_checkpoint, save_checkpoint
 from lucid.models.variants import VARIANTS
+from lucid.models.weights import load
 from tests.reference.convnext_cases import numbers
 from tests.reference.dialect_cases import CASES, FILE, PYTORCH_FILE, value
 
@@ -476,7 +477,7 @@ def test_the_name_of_a_published_checkpoint_is_downloaded(tmp_path, monkeypatch)
         asked.append(tag.name)
         return written("timm", tmp_path / "m.safetensors")
 
-    monkeypatch.setattr(checkpoints, "download", download)
+    monkeypatch.setattr(load, "download", download)
     model = built("timm")
     report = load_checkpoint(model, "convnext_tiny.fb_in1k")
     assert asked == [model.pretrained_tag] == ["timm/convnext_tiny.fb_in1k"]
@@ -510,14 +511,14 @@ def test_the_file_may_change_after_it_was_loaded(tmp_path):
 
 def test_a_file_that_breaks_off_while_it_is_read(tmp_path, monkeypatch):
     path = written("timm", tmp_path / "m.safetensors")
-    checked = checkpoints.plan_fitting
+    checked = load.plan_fitting
 
     def check_and_cut(*arguments):
         plan = checked(*arguments)
         os.truncate(path, path.stat().st_size // 2)
         return plan
 
-    monkeypatch.setattr(checkpoints, "plan_fitting", check_and_cut)
+    monkeypatch.setattr(load, "plan_fitting", check_and_cut)
     with pytest.raises(OSError, match=r"m.safetensors: reading broke off, \d+ of 65 tensors are replaced: "):
         load_checkpoint(built("timm"), path)
 
@@ -558,7 +559,7 @@ def test_a_checkpoint_is_in_memory_once(tmp_path, used, dtype, beside):
     given = {name: mx.full(tensor.shape, 0.25, getattr(mx, dtype)) for name, tensor in model.state_dict().items()}
     mx.save_safetensors(str(path), given)
     command = [sys.executable, "-c", MEMORY, str(path), used]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], check=True, capture_output=True, text=True)
     size, peak, resident = (float(word) for word in done.stdout.split())
     assert size > 40e6
     largest = 4 * 4 * 768 * 768 / size

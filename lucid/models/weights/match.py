@@ -9,8 +9,8 @@ import mlx.core as mx
 
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
-from lucid.models.contents import MismatchError, Network, place_in_words
-from lucid.models.dialects import translate
+from lucid.models.weights.detect import MismatchError, Network, place_in_words
+from lucid.models.weights.dialects import translate
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
 CLASSIFIER = ("head.weight", "head.bias")

@@ -8,12 +8,12 @@ import pytest
 
 import lucid
 from lucid import models, nn
-from lucid.models import named
+from lucid.models import entrypoints
 from lucid.models.variants import VARIANTS
 
 
 def test_every_variant_has_its_function():
-    functions = {name for name, one in vars(named).items() if inspect.isfunction(one) and name[0] != "_"}
+    functions = {name for name, one in vars(entrypoints).items() if inspect.isfunction(one) and name[0] != "_"}
     assert functions == set(VARIANTS)
     assert functions < set(models.__all__)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lucid.models.dialects import DIALECTS, shape_in, translate
+from lucid.models.weights.dialects import DIALECTS, shape_in, translate
 from tests.reference.dialect_cases import CASES, FILE
 
 RECORDED = np.load(FILE)

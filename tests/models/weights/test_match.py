@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lucid import models
-from lucid.models.contents import MismatchError, networks
-from lucid.models.fitting import LoadReport, adapt_input_conv, plan_fitting
+from lucid.models.weights.detect import MismatchError, networks
+from lucid.models.weights.match import LoadReport, adapt_input_conv, plan_fitting
 
 
 def fit(model, tensors, strict=True):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lucid.models.tags import TAGS, find_tag, tags_of
+from lucid.models.weights.tags import TAGS, find_tag, tags_of
 
-RECORDED = json.loads((Path(__file__).parents[1] / "reference" / "tags.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[2] / "reference" / "tags.json").read_text())
 FIELDS = (
     "licence", "num_classes", "image_size", "crop_pct", "crop_mode", "interpolation", "test_image_size", "test_crop_pct"
 )  # fmt: skip

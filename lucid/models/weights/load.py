@@ -19,19 +19,25 @@ import mlx.core as mx
 
 from lucid import _checks, nn, serialization
 from lucid._tensor import Tensor
-from lucid.models.architecture import Architecture, architecture_of, nearest_variant, variant_of
-from lucid.models.contents import MismatchError, Network, choose, networks
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
-from lucid.models.dialects import DIALECTS, shape_in, translate
 from lucid.models.features import FeatureListNet
-from lucid.models.fitting import CLASSIFIER, NORM, LoadReport, plan_fitting
-from lucid.models.hub import download
-from lucid.models.tag import Tag
-from lucid.models.tags import find_tag
+from lucid.models.weights.detect import (
+    Architecture,
+    MismatchError,
+    Network,
+    architecture_of,
+    choose,
+    nearest_variant,
+    networks,
+    variant_of,
+)
+from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.hub import download
+from lucid.models.weights.match import NORM, LoadReport, plan_fitting
+from lucid.models.weights.tags import Tag, find_tag, tags_of
 
 _HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
-_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
 _Body = ConvNeXt | ConvNeXtIsotropic
 
 
@@ -105,61 +111,6 @@ def load_checkpoint(
             stacklevel=_checks.level_of_user(),
         )
     return report
-
-
-def save_checkpoint(
-    model: nn.Module,
-    path: str | os.PathLike[str],
-    dialect: str = "official",
-    *,
-    pointwise_convolutions: bool | None = None,
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write the weights to a safetensors file under the names and in the shapes of ``dialect``.
-
-    What came from a dialect and is saved in it again has the same bytes under the same names. The file is complete or
-    not there. ``metadata`` goes in beside ``{"format": "pt"}``, without which transformers does not read the file.
-
-    - torchvision has no V2, and only the official dialect has isotropic networks.
-    - ``pointwise_convolutions``: 1x1 convolutions for Linear layers, timm's ``conv_mlp=True``. By default as in the
-      checkpoint of timm that the weights came from, else for atto, femto, pico and nano, for which timm has them.
-      timm's classifier of a model without pooling is always one.
-    - Hugging Face's final norm has eps 1e-12; a config that says ``layer_norm_eps=1e-6`` gives it the one of this
-      library. Without classifier the names are those of ``ConvNextModel``.
-
-    Raises:
-        ValueError: the dialect has no such network or no such parameter, or the file is not called ``*.safetensors``.
-        TypeError: ``model`` is no ConvNeXt.
-    """
-    model = _module_itself(model)
-    body = _body("save_checkpoint", model)
-    own = body.state_dict()
-    _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
-    architecture = architecture_of(_shapes(own))
-    if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
-        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
-    report: LoadReport | None = model.__dict__.get("load_report")
-    if pointwise_convolutions is None and report is not None and report.dialect == "timm":
-        pointwise_convolutions = report.pointwise_convolutions
-    elif pointwise_convolutions is None:
-        pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
-    base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
-    arrays = {}
-    for official, tensor in own.items():
-        if translate(official, "official", "official") is None:
-            raise ValueError(
-                f"save_checkpoint: no ConvNeXt has the model's {official!r}; "
-                "lucid.save(model.state_dict(), path) writes it under its own names"
-            )
-        name = translate(official, "official", dialect)
-        if name is None:
-            forms = " and ".join(architecture.forms())
-            forms = forms and f" with {forms}"
-            wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
-        shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
-        arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
-    serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
 
 
 def _module_itself(model: nn.Module) -> nn.Module:
@@ -275,17 +226,45 @@ def _configured_eps(source: Any) -> float:
         return _HUGGINGFACE_EPS
 
 
-def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
-    """What Hugging Face puts before the names of the network where it stands beside a classifier."""
-    loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
-    if "head.weight" not in own and not loaded:
-        return ""
-    return "convnextv2." if architecture.family == "ConvNeXtV2" else "convnext."
-
-
 def _norms(body: _Body) -> Iterator[nn.LayerNorm]:
     return (one for one in body.modules() if isinstance(one, nn.LayerNorm))
 
 
 def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def resolve(variant: str, pretrained: bool | str) -> Tag:
+    """The tag that ``create_model(variant, pretrained=...)`` means: True, a name, or what follows the dot in it.
+
+    Raises:
+        ValueError: there is no such tag, or it is one of another architecture.
+        TypeError: ``pretrained`` is neither True nor a string.
+    """
+    if pretrained is True:
+        own = tags_of(variant)
+        if not own:
+            raise ValueError(f"pretrained: there are no trained weights of {variant}")
+        return own[0]
+    if not isinstance(pretrained, str):
+        raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
+    whole = "/" in pretrained or pretrained.startswith("convnext")
+    tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
+    if tag.variant != variant:
+        raise ValueError(f"pretrained: {tag.name} holds weights of {tag.variant}, not of {variant}")
+    return tag
+
+
+def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
+    """Download the weights of a tag, or take them from the cache, and load them into ``model``.
+
+    The model keeps the name of the tag as ``pretrained_tag``, for ``transforms_for(model)``.
+
+    Raises:
+        DownloadError: the weights cannot be had.
+        MismatchError: they are of another architecture.
+    """
+    tag = tag if isinstance(tag, Tag) else find_tag(tag)
+    report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)
+    model.pretrained_tag = tag.name
+    return report
