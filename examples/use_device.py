@@ -1,4 +1,4 @@
-"""The option ``--device``."""
+"""Options that several programs have."""
 
 import argparse
 
@@ -12,3 +12,14 @@ def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
             lucid.device(name)
     except RuntimeError as error:
         parser.error(str(error))
+
+
+def positive(word: str) -> int:
+    """The positive integer that ``word`` stands for, as a type for ``argparse``."""
+    try:
+        number = int(word)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
+    return number
