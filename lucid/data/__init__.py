@@ -1,4 +1,14 @@
-"""Datasets, loaders and batched transforms. Everything here works on NumPy; ``DataLoader`` gives tensors."""
+"""Datasets, loaders and transforms. Datasets work in NumPy; ``DataLoader`` yields tensors.
+
+There are two kinds of transforms, and each name exists in only one of them. *Host transforms*
+(``lucid.data.transforms``) are called as ``transform(value, rng)`` in the threads of the loader, with a NumPy batch or
+a Pillow image and a NumPy generator. Use them for what has to happen before a batch fits in one array: decoding photos
+and cropping them to one size, as in ``DataLoader(..., batch_transform=DecodeImages(RandomResizedCrop(224)))``. *Device
+transforms* (``lucid.data.augment``) are called as ``transform(images, labels, key=key)`` with batches of tensors, in
+the training step, compiled or not. Use them for everything else: crops and flips of images of one size, colors,
+RandAugment, normalization, erasing, mixup. The ``transform`` of a dataset is called with one sample, as in torchvision:
+a ``torchvision.transforms.Compose``, or any function of a Pillow image, works there too, one image at a time.
+"""
 
 from lucid.data import augment, transforms
 from lucid.data.archive import ArchiveError

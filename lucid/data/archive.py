@@ -1,4 +1,4 @@
-"""Members of a tar archive, read by name into memory. Nothing is ever extracted to a path."""
+"""Read members of a tar archive into memory, by name. Nothing is extracted to disk."""
 
 import gzip
 import tarfile
@@ -8,17 +8,17 @@ from pathlib import Path, PurePosixPath
 
 
 class ArchiveError(RuntimeError):
-    """A data set is not there, cannot be downloaded, or is damaged. The message says which file and what to do."""
+    """A dataset is missing or damaged, or cannot be downloaded. The message names the file and the remedy."""
 
 
 def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
-    """The contents of the members named in ``sizes`` (name to size in bytes), in the order of the archive.
+    """Yield name and contents of the members in ``sizes`` (name to size in bytes), in the order of the archive.
 
-    The whole archive is looked through, and refused if it holds anything that an honest one does not.
+    The whole archive is read and checked, including members that are not in ``sizes``.
 
     Raises:
-        ArchiveError: the archive is damaged; a wanted member is missing, there twice or of another size; any member
-            is a link or device or has a name that leads out of the archive's folder.
+        ArchiveError: the archive is damaged; a member of ``sizes`` is missing, duplicated or of another size; or any
+            member is a link or device, or has a path that leads outside the archive.
     """
     seen: set[str] = set()
     try:
@@ -28,29 +28,29 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
                 if name not in sizes:
                     continue
                 if name in seen:
-                    raise ArchiveError(f"{path}: holds {name} twice")
+                    raise ArchiveError(f"{path}: contains {name} twice")
                 if not member.isreg() or member.size != sizes[name]:
-                    raise ArchiveError(f"{path}: {name} must be a file of {sizes[name]} bytes, has {member.size}")
+                    raise ArchiveError(f"{path}: {name} must be a file of {sizes[name]} bytes, got {member.size}")
                 file = archive.extractfile(member)
                 content = file.read() if file is not None else b""
                 if len(content) != member.size:
-                    raise ArchiveError(f"{path}: breaks off inside {name}")
+                    raise ArchiveError(f"{path}: truncated inside {name}")
                 seen.add(name)
                 yield name, content
                 del content
-            while stream.read(1 << 20):  # gzip compares its own checksum when it comes to the end
+            while stream.read(1 << 20):  # gzip verifies its checksum at the end of the stream
                 pass
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
         raise ArchiveError(f"{path}: cannot be read as a tar.gz archive: {error}") from error
     missing = sorted(set(sizes) - seen)
     if missing:
-        raise ArchiveError(f"{path}: lacks {', '.join(missing)}")
+        raise ArchiveError(f"{path}: is missing {', '.join(missing)}")
 
 
 def _checked_name(path: Path, member: tarfile.TarInfo) -> str:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts or "\\" in member.name or "\0" in member.name:
-        raise ArchiveError(f"{path}: refused, member name {member.name!r} leads out of the archive")
+        raise ArchiveError(f"{path}: unsafe archive, the path {member.name!r} leads outside of it")
     if not (member.isreg() or member.isdir()):
-        raise ArchiveError(f"{path}: refused, member {member.name!r} is neither a file nor a folder")
+        raise ArchiveError(f"{path}: unsafe archive, {member.name!r} is neither a file nor a folder")
     return str(name)

@@ -1,8 +1,8 @@
 """CIFAR-10 and CIFAR-100, read from the official binary archives.
 
-Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. A file is a row of records: one label
-byte (CIFAR-100: the coarse label, then the fine one) and 3072 bytes, the red, green and blue planes of 32 x 32
-pixels, row by row.
+Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. A file is a sequence of records: one
+label byte (CIFAR-100: the coarse label, then the fine one), then 3072 bytes for the red, green and blue planes of
+32 x 32 pixels in row-major order.
 """
 
 import os
@@ -19,9 +19,9 @@ from lucid.data.images import ImageDataset
 IMAGE_SHAPE = (3, 32, 32)
 IMAGE_BYTES = 3072
 
-# CIFAR-10: the lines of batches.meta.txt, by number.
+# CIFAR-10: the lines of batches.meta.txt.
 _CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
-# CIFAR-100: the lines of fine_label_names.txt and coarse_label_names.txt, by number.
+# CIFAR-100: the lines of fine_label_names.txt and coarse_label_names.txt.
 _FINE_CLASSES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
 caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
@@ -39,27 +39,31 @@ medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehi
 
 
 class CIFAR10(ImageDataset):
-    """60,000 photographs of 32 x 32 pixels in 10 classes: 50,000 to train with, 10,000 to test with.
+    """60,000 photos of 32 x 32 pixels in 10 classes: 50,000 training images and 10,000 test images.
 
-    ``root`` is the folder that holds the archive ``cifar-10-binary.tar.gz``, or the extracted folder
-    ``cifar-10-batches-bin``; either is used where it lies. With ``download=True`` a missing (or damaged) archive is
-    downloaded there from ``base_url``: 162 MB, checked by checksum, going on where an earlier try broke off.
+    Images are uint8 (3, 32, 32), channels first (torchvision returns PIL images and keeps ``data`` channels last).
 
-    Images are uint8 (3, 32, 32), channels first (torchvision gives PIL images and keeps ``data`` channels last).
+    Args:
+        root: the folder of the archive ``cifar-10-binary.tar.gz`` or of the extracted ``cifar-10-batches-bin``.
+        train: the training images, otherwise the test images.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+        download: download a missing or damaged archive to ``root``. 162 MB, verified by checksum; interrupted downloads
+            resume.
+        base_url: another server for the archive.
 
     Raises:
-        ArchiveError: there is no archive and none can be downloaded, or what is there is damaged. A file that was
-            there before is left as it is.
+        ArchiveError: the archive is missing and cannot be downloaded, or it is damaged. Existing files are kept.
     """
 
     base_url: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/"
     filename: ClassVar[str] = "cifar-10-binary.tar.gz"
     md5: ClassVar[str | None] = "c32a1d4ab5d03f1284b67883e8d87530"
     base_folder: ClassVar[str] = "cifar-10-batches-bin"
-    # File name to number of records.
+    # Number of records of each file.
     train_files: ClassVar[Mapping[str, int]] = {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}
     test_files: ClassVar[Mapping[str, int]] = {"test_batch.bin": 10_000}
-    # Number of classes of each label byte; the last one is the target.
+    # Number of classes of each label byte; the last byte is the target.
     label_sizes: ClassVar[tuple[int, ...]] = (10,)
 
     classes: ClassVar[tuple[str, ...]] = tuple(_CLASSES.split())
@@ -86,7 +90,7 @@ class CIFAR10(ImageDataset):
         self._labels = labels
 
     def _contents(self, files: Mapping[str, int], download: bool) -> Iterator[tuple[str, Any]]:
-        """Name and bytes of each file, from the extracted folder or the archive, whichever there is."""
+        """Name and contents of each file, from the extracted folder or the archive, whichever exists."""
         sizes = {name: records * self._record_bytes() for name, records in files.items()}
         folder = next((folder for folder in (self.root / self.base_folder, self.root) if _holds(folder, sizes)), None)
         if folder is not None:
@@ -96,7 +100,7 @@ class CIFAR10(ImageDataset):
         return ((name.rpartition("/")[2], content) for name, content in members)
 
     def _archive(self, download: bool) -> Path:
-        """The path of a checked archive."""
+        """The path of the archive, after verification."""
         path = self.root / self.filename
         where = type(self).__name__
         problem = self._problem(path)
@@ -104,7 +108,7 @@ class CIFAR10(ImageDataset):
             return path
         if not download:
             raise ArchiveError(
-                f"{where}: {problem}. Pass download=True, or put {self.filename} from {self.base_url} into {self.root}"
+                f"{where}: {problem}. Pass download=True, or copy {self.filename} from {self.base_url} to {self.root}"
             )
         url = f"{self.base_url.rstrip('/')}/{self.filename}"
         try:
@@ -112,20 +116,19 @@ class CIFAR10(ImageDataset):
         except ArchiveError as error:
             damaged = f"{problem}; " if path.is_file() else ""
             raise ArchiveError(
-                f"{where}: {damaged}{error}. "
-                f"Without network, copy {self.filename} from another machine into {self.root}"
+                f"{where}: {damaged}{error}. To work offline, copy {self.filename} to {self.root} from another machine"
             ) from error
         return path
 
     def _problem(self, path: Path) -> str | None:
         if not path.is_file():
-            return f"{path} is not there, and {self.root / self.base_folder} holds no complete data set"
+            return f"{path} does not exist, and {self.root / self.base_folder} is not a complete dataset"
         if self.md5 is not None and (found := md5_of(path)) != self.md5:
             return f"{path} is damaged or incomplete: md5 {found}, expected {self.md5}"
         return None
 
     def _decode(self, files: Mapping[str, int], contents: Iterator[tuple[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """Images (N, 3, 32, 32) and labels (N, label bytes), the files in their own order."""
+        """Images (N, 3, 32, 32) and labels (N, label bytes), in the order of ``files``."""
         starts = dict(zip(files, np.cumsum([0, *files.values()]).tolist(), strict=False))
         data = np.empty((sum(files.values()), *IMAGE_SHAPE), dtype=np.uint8)
         labels = np.empty((len(data), len(self.label_sizes)), dtype=np.uint8)
@@ -136,7 +139,7 @@ class CIFAR10(ImageDataset):
             data[rows] = records[:, len(self.label_sizes) :].reshape(-1, *IMAGE_SHAPE)
             if (labels[rows] >= np.array(self.label_sizes)).any():
                 raise ArchiveError(
-                    f"{type(self).__name__}: {name} in {self.root} is damaged, it has labels that no class has"
+                    f"{type(self).__name__}: {name} in {self.root} is damaged: it has labels out of range"
                 )
         return data, labels
 
@@ -146,14 +149,15 @@ class CIFAR10(ImageDataset):
 
 
 class CIFAR100(CIFAR10):
-    """60,000 photographs of 32 x 32 pixels in 100 classes, which form 20 groups (the coarse labels).
+    """60,000 photos of 32 x 32 pixels in 100 classes, grouped into 20 superclasses (the coarse labels).
 
-    As ``CIFAR10``, from ``cifar-100-binary.tar.gz`` or the extracted folder ``cifar-100-binary``.
+    Arguments and errors are those of ``CIFAR10``. The archive is ``cifar-100-binary.tar.gz``, the extracted folder
+    ``cifar-100-binary``.
 
     Attributes:
-        targets: the fine labels, 0 to 99.
-        coarse_targets: the coarse labels, 0 to 19, (N,), int64.
-        coarse_classes: their names.
+        targets: fine labels in [0, 100), (N,), int64.
+        coarse_targets: coarse labels in [0, 20), (N,), int64.
+        coarse_classes: the names of the coarse labels.
     """
 
     filename = "cifar-100-binary.tar.gz"
@@ -165,7 +169,7 @@ class CIFAR100(CIFAR10):
 
     classes = tuple(_FINE_CLASSES.split())
     coarse_classes: ClassVar[tuple[str, ...]] = tuple(_COARSE_CLASSES.split())
-    # As commonly published for the training images.
+    # The commonly published statistics of the training images.
     mean = (0.5071, 0.4865, 0.4409)
     std = (0.2673, 0.2564, 0.2762)
 

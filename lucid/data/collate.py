@@ -1,4 +1,4 @@
-"""From samples to batches, and from the arrays of a batch to tensors."""
+"""Collate samples into batches, and convert batches between NumPy and tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from lucid import tape
 
 
 def default_collate(samples: Sequence[Any]) -> Any:
-    """One batch from a list of samples, as NumPy: fields are stacked, however deep they lie in dicts and tuples.
+    """Stack samples into a batch of NumPy arrays, field by field, in nested dicts and tuples too.
 
-    As in PyTorch, a tuple or list of fields gives a list of batches, a named tuple or dict one of its own type;
-    strings stay a list. Floats become float32 and ints int64; arrays keep their dtype.
+    As in PyTorch, tuples and lists become a list, named tuples and dicts keep their type, and strings are collected in
+    a list. Python floats become float32 and ints int64; arrays keep their dtype.
 
     Raises:
-        TypeError: samples of a kind that cannot be stacked.
-        ValueError: no samples, arrays of different shapes, or sequences of different lengths.
+        TypeError: the samples are of a type that cannot be stacked.
+        ValueError: there are no samples, or shapes or lengths differ.
     """
     if not samples:
         raise ValueError("default_collate: got no samples")
@@ -34,7 +34,7 @@ def default_collate(samples: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         lengths = {len(sample) for sample in samples}
         if len(lengths) > 1:
-            raise ValueError(f"default_collate: samples must have equally many fields, got {sorted(lengths)}")
+            raise ValueError(f"default_collate: samples must have the same number of fields, got {sorted(lengths)}")
         columns = [default_collate(column) for column in zip(*samples, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
     raise TypeError(
@@ -44,7 +44,7 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
 
 def to_numpy(batch: Any) -> Any:
-    """The same structure with every tensor and MLX array read into NumPy, in this thread, in a form that MLX takes.
+    """Convert all tensors and MLX arrays in ``batch`` to NumPy arrays that MLX supports, in the calling thread.
 
     float64 becomes float32, complex128 complex64.
     """
@@ -52,12 +52,12 @@ def to_numpy(batch: Any) -> Any:
 
 
 def to_tensors(batch: Any) -> Any:
-    """The same structure with every NumPy array made a tensor; strings, numbers and arrays of text or objects stay."""
+    """Convert all numeric NumPy arrays in ``batch`` to tensors. Anything else is unchanged."""
     return map_structure(_tensor_leaf, batch)
 
 
 def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
-    """``function`` applied to every leaf of nested dicts, named tuples, tuples and lists, whose types are kept."""
+    """Apply ``function`` to every leaf of nested dicts, named tuples, tuples and lists. Types are kept."""
     if isinstance(value, Mapping):
         return _like_mapping(value, {key: map_structure(function, item) for key, item in value.items()})
     if isinstance(value, (tuple, list)):
@@ -69,7 +69,7 @@ def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 def numpy_leaf(value: Any) -> Any:
-    """A tensor or MLX array as NumPy; anything else as it came."""
+    """A tensor or MLX array as a NumPy array; anything else unchanged."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value
     if isinstance(value, mx.array):
@@ -81,8 +81,8 @@ def _transferable(value: Any) -> Any:
     value = numpy_leaf(value)
     if not _is_numeric(value):
         return value
-    # MLX has no float64 on the GPU, and takes neither negative strides nor a foreign byte order. Copying here keeps the
-    # work in the loader's thread.
+    # MLX has no float64 on the GPU and supports neither negative strides nor a foreign byte order. Converting here
+    # keeps the work in the loader's thread.
     wide = {"f": np.float32, "c": np.complex64} if value.dtype.itemsize > 4 else {}
     return np.asarray(value, dtype=wide.get(value.dtype.kind, value.dtype.newbyteorder("=")), order="C")
 
@@ -104,7 +104,7 @@ def _stack(samples: Sequence[Any]) -> np.ndarray:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise ValueError(
-            f"default_collate: arrays of one batch must have one shape, got {sorted(shapes, key=str)}; "
+            f"default_collate: arrays of a batch must have the same shape, got {sorted(shapes, key=str)}; "
             "crop or pad the samples, or give the loader a collate_fn"
         )
     return np.stack(arrays)
@@ -113,13 +113,13 @@ def _stack(samples: Sequence[Any]) -> np.ndarray:
 def _numbers(samples: Sequence[Any]) -> np.ndarray:
     numbers = np.asarray(samples)
     if numbers.dtype.kind not in "biufc":
-        raise TypeError(f"default_collate: numbers are mixed with {numbers.dtype} values in one field of the samples")
-    # Python's numbers have no width: take the ones that PyTorch users expect, float32 being the default of the library.
+        raise TypeError(f"default_collate: a field of the samples mixes numbers with {numbers.dtype} values")
+    # Python numbers have no width: use PyTorch's defaults.
     return numbers.astype({"b": np.bool_, "f": np.float32, "c": np.complex64}.get(numbers.dtype.kind, np.int64))
 
 
 def _like_mapping(original: Mapping[Any, Any], fields: dict[Any, Any]) -> Any:
     try:
         return type(original)(fields)  # type: ignore[call-arg]
-    except TypeError:  # a mapping whose constructor takes something else, a defaultdict for one
+    except TypeError:  # the constructor takes other arguments, such as that of defaultdict
         return fields

@@ -1,12 +1,12 @@
-"""Datasets: things with a length and samples, and ways to combine and split them.
+"""Datasets, and ways to combine and split them.
 
-Samples are NumPy arrays, numbers, strings, or tuples, lists and dicts of these; ``DataLoader`` turns batches into
-tensors. (MLX computes lazily in the thread that asked, so what a loader's threads hand over must be plain memory.)
+Samples are NumPy arrays, numbers, strings, or tuples, lists and dicts of them; ``DataLoader`` converts batches to
+tensors. (MLX evaluates lazily in the thread that created an array, so the loader's threads exchange plain memory.)
 
-A dataset that can fetch many samples at once says so with one of two methods:
+A dataset can define one of two methods to fetch many samples at once:
 
-- ``get_batch(indices)``: the finished batch, arrays stacked along a new first axis. The fastest way.
-- ``__getitems__(indices)``: a list of samples, as in PyTorch; the loader stacks them.
+- ``get_batch(indices)`` returns the collated batch, arrays stacked along a new first axis. This is the fastest way.
+- ``__getitems__(indices)`` returns a list of samples, as in PyTorch; the loader collates them.
 """
 
 import bisect
@@ -23,7 +23,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Dataset(Generic[T_co]):
-    """A collection of samples with numbers. Subclasses define ``__getitem__`` and ``__len__``."""
+    """A map from indices to samples. Subclasses define ``__getitem__`` and ``__len__``."""
 
     def __getitem__(self, index: int) -> T_co:
         raise NotImplementedError(f"{type(self).__name__}: define __getitem__(index)")
@@ -33,27 +33,27 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co]):
-    """A stream of samples without numbers. Subclasses define ``__iter__``; a loader reads the stream in one thread."""
+    """A stream of samples. Subclasses define ``__iter__``; a loader reads the stream in one thread."""
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
 
     def __getitem__(self, index: int) -> T_co:
-        raise TypeError(f"{type(self).__name__}: an IterableDataset has no numbered samples; iterate over it")
+        raise TypeError(f"{type(self).__name__}: an IterableDataset has no indices; iterate over it")
 
 
 class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
-    """Samples that are rows of arrays: sample i is the tuple of the i-th rows, as NumPy.
+    """Sample i is the tuple of the i-th rows of ``tensors``, as NumPy arrays.
 
-    Takes lucid tensors, MLX or NumPy arrays of equal first dimension. They are read once, here.
+    ``tensors`` are tensors, MLX or NumPy arrays of equal first dimension, converted to NumPy once, here.
 
     Raises:
-        ValueError: no array, an array without dimensions, or first dimensions that differ.
+        ValueError: there are no tensors, one has no dimensions, or the first dimensions differ.
     """
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
-            raise ValueError("TensorDataset: needs at least one tensor")
+            raise ValueError("TensorDataset: expected at least one tensor")
         self.tensors = tensors
         self._arrays = tuple(np.asarray(numpy_leaf(tensor)) for tensor in tensors)
         shapes = [array.shape for array in self._arrays]
@@ -71,7 +71,7 @@ class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
 
 
 class Subset(Dataset[T_co]):
-    """The samples of ``dataset`` at ``indices``, in that order."""
+    """The samples of ``dataset`` at ``indices``, in this order."""
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
@@ -81,29 +81,29 @@ class Subset(Dataset[T_co]):
         return self.dataset[int(self.indices[index])]
 
     def get_batch(self, indices: Sequence[int]) -> Any:
-        return batch_of(self.dataset, [int(self.indices[i]) for i in indices])
+        return fetch_batch(self.dataset, [int(self.indices[i]) for i in indices])
 
     def __getitems__(self, indices: Sequence[int]) -> list[T_co]:
-        return samples_of(self.dataset, [int(self.indices[i]) for i in indices])
+        return fetch_samples(self.dataset, [int(self.indices[i]) for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
 class ConcatDataset(Dataset[T_co]):
-    """The samples of several datasets, one after the other.
+    """The concatenation of several datasets.
 
     Raises:
-        ValueError: there is no dataset.
+        ValueError: ``datasets`` is empty.
         TypeError: one of them is an ``IterableDataset``.
     """
 
     def __init__(self, datasets: Sequence[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset: needs at least one dataset")
+            raise ValueError("ConcatDataset: expected at least one dataset")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise TypeError("ConcatDataset: an IterableDataset has no numbered samples and cannot be concatenated")
+            raise TypeError("ConcatDataset: an IterableDataset has no indices and cannot be concatenated")
         self.cumulative_sizes = [int(size) for size in np.cumsum([len(dataset) for dataset in self.datasets])]
 
     def __getitem__(self, index: int) -> T_co:
@@ -118,20 +118,20 @@ class ConcatDataset(Dataset[T_co]):
         return self.cumulative_sizes[-1]
 
 
-def samples_of(dataset: Any, indices: Sequence[int]) -> list[Any]:
+def fetch_samples(dataset: Any, indices: Sequence[int]) -> list[Any]:
     """The samples at ``indices`` as a list."""
     if hasattr(dataset, "__getitems__"):
         return dataset.__getitems__(indices)
     return [dataset[index] for index in indices]
 
 
-def batch_of(dataset: Any, indices: Sequence[int]) -> Any:
-    """The collated batch of the samples at ``indices``, by the fastest way that ``dataset`` offers."""
+def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
+    """The collated batch of the samples at ``indices``, by the fastest method of ``dataset``."""
     if hasattr(dataset, "get_batch"):
         return dataset.get_batch(indices)
     if isinstance(dataset, np.ndarray):
         return dataset[np.asarray(indices, dtype=np.intp)]
-    return default_collate(samples_of(dataset, indices))
+    return default_collate(fetch_samples(dataset, indices))
 
 
 def random_split(
@@ -141,13 +141,17 @@ def random_split(
     *,
     seed: int | None = None,
 ) -> list[Subset]:
-    """Non-overlapping random subsets of ``dataset``, one per length.
+    """Split ``dataset`` randomly into non-overlapping subsets.
 
-    ``lengths`` are counts that add up to ``len(dataset)``, or fractions that add up to 1. Fractions are rounded down,
-    and the samples left over go to the subsets one each, from the first. The same seed gives the same split.
+    Args:
+        dataset: the dataset.
+        lengths: sizes that sum to ``len(dataset)``, or fractions that sum to 1. Fractions are rounded down, and the
+            remaining samples are distributed one by one, starting with the first subset.
+        generator: a NumPy generator or an int, as in PyTorch.
+        seed: an int instead of a generator. The same seed gives the same split.
 
     Raises:
-        ValueError: the lengths do not add up, or one is negative.
+        ValueError: the lengths do not sum to the size of the dataset, or one is negative.
     """
     counts = _split_counts(len(dataset), list(lengths))
     rng = derived_generator(resolve_seed("random_split", seed, generator), SPLIT)
@@ -165,8 +169,8 @@ def _split_counts(total: int, lengths: list[int | float]) -> list[int]:
             counts[extra % len(counts)] += 1
     else:
         if any(int(length) != length for length in lengths):
-            raise ValueError(f"random_split: fractions must add up to 1, got {lengths} (sum {sum(lengths)})")
+            raise ValueError(f"random_split: fractions must sum to 1, got {lengths} (sum {sum(lengths)})")
         counts = [int(length) for length in lengths]
     if sum(counts) != total:
-        raise ValueError(f"random_split: lengths must add up to the {total} samples, got {lengths} (sum {sum(counts)})")
+        raise ValueError(f"random_split: lengths must sum to the {total} samples, got {lengths} (sum {sum(counts)})")
     return counts

@@ -1,6 +1,6 @@
-"""Image files to Pillow images as models want them: upright, in RGB, 8 bits, nothing transparent.
+"""Decode image files to upright 8-bit RGB Pillow images without transparency.
 
-Pillow leaves Python's lock while it decodes and resizes, so threads do this on several cores.
+Pillow releases the GIL while it decodes and resizes, so threads run in parallel.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from lucid import _checks
 if TYPE_CHECKING:
     from PIL import Image
 
-_ORIENTATION = 0x0112  # a tag of EXIF
+_ORIENTATION = 0x0112  # an EXIF tag
 
 
 class ImageError(OSError):
-    """A file is no image that can be read.
+    """An image file cannot be read.
 
     Attributes:
-        path: of the file.
+        path: the file.
         reason: why, without the path.
     """
 
@@ -34,46 +34,48 @@ class ImageError(OSError):
 
 
 def open_image(path: str | os.PathLike[str], short_side: int | None = None) -> Image.Image:
-    """The image in RGB, turned as the camera was held; 16 bits become 8, and what is transparent becomes white.
+    """Decode an image file to 8-bit RGB. EXIF orientation is applied, and transparent pixels become white.
 
-    ``short_side``: so many px are enough. A JPEG that has more is decoded at a half, a quarter or an eighth of its
-    size if its short side keeps as many, in a fraction of the time; other formats are decoded whole.
+    Multi-frame files give their first frame. All formats of Pillow are supported, and HEIC if pillow-heif is installed.
 
-    Of several frames it is the first. Formats are Pillow's, HEIC among them where pillow-heif is installed. Images of
-    more than twice ``PIL.Image.MAX_IMAGE_PIXELS`` are refused, as Pillow does: they could unfold to fill the memory.
+    Args:
+        path: the file.
+        short_side: decode JPEGs at 1/2, 1/4 or 1/8 of their size, in a fraction of the time, as long as the short side
+            keeps this many pixels. Other formats are decoded at full size.
 
     Raises:
-        ImageError: there is no such file, it is no image, it is damaged or cut off, or too large.
+        ImageError: the file does not exist, is not an image, is damaged or truncated, or has more than twice
+            ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (a decompression bomb).
     """
     if short_side is not None:
         _checks.integer("open_image", "short_side", short_side, 1)
     name, pillow = os.fspath(path), load_pillow()
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would block
             raise ValueError("not a file")
         with pillow.Image.open(name) as file:
             if short_side is not None:
                 file.draft(None, (short_side, short_side))
             file.load()
             return _plain_rgb(pillow, _upright(pillow, file))
-    except Exception as error:  # a damaged file makes Pillow's readers raise anything, from SyntaxError to struct.error
+    except Exception as error:  # Pillow raises anything for damaged files, from SyntaxError to struct.error
         raise ImageError(name, _reason(pillow, name, error)) from error
 
 
 def _upright(pillow: Any, image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; where that is damaged the image stays as it lies in the file."""
+    """Apply the EXIF orientation; ignore damaged EXIF data."""
     try:
         return image if image.getexif().get(_ORIENTATION, 1) == 1 else pillow.ImageOps.exif_transpose(image)
-    except Exception:  # see open_image
+    except Exception:  # anything, as in open_image
         return image
 
 
 def _plain_rgb(pillow: Any, image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # Pillow would cut off at 255. Files with more than 8 bits of grey have 16.
+        # Pillow would clip at 255. Grayscale files with more than 8 bits have 16.
         image = pillow.Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8))
     elif image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose range is not known")
+        raise ValueError("floating-point pixels have no known range")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = pillow.Image.alpha_composite(pillow.Image.new("RGBA", image.size, "white"), image)
@@ -83,35 +85,35 @@ def _plain_rgb(pillow: Any, image: Image.Image) -> Image.Image:
 def _reason(pillow: Any, path: str, error: Exception) -> str:
     if isinstance(error, pillow.Image.DecompressionBombError | pillow.Image.DecompressionBombWarning):
         pixels = str(error).partition("(")[2].partition(" ")[0]
-        return f"{pixels} pixels are more than Pillow takes, see PIL.Image.MAX_IMAGE_PIXELS"
+        return f"{pixels} pixels exceed the limit of Pillow, see PIL.Image.MAX_IMAGE_PIXELS"
     if isinstance(error, pillow.UnidentifiedImageError):
         if os.path.getsize(path) == 0:
             return "the file is empty"
         if path.lower().endswith((".heic", ".heif")):
             return "Pillow reads HEIC only with pillow-heif: pip install pillow-heif"
-        return "not an image in a format that Pillow reads"
+        return "not an image in a format that Pillow supports"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
 
 
-_found: Any = None
+_pillow: Any = None
 
 
 def load_pillow() -> Any:
-    """The package PIL, its modules Image and ImageOps loaded."""
-    global _found
-    if _found is None:
+    """The package PIL with its modules Image and ImageOps, and HEIC support if pillow-heif is installed."""
+    global _pillow
+    if _pillow is None:
         try:
             import PIL
-            from PIL import Image, ImageOps  # noqa: F401  # they become attributes of PIL
+            from PIL import Image, ImageOps  # noqa: F401  # loads them as attributes of PIL
         except ImportError:
-            raise ImportError('open_image: images are read by Pillow; pip install "lucid-mlx[vision]"') from None
+            raise ImportError('open_image: Pillow is required; pip install "lucid-mlx[vision]"') from None
         try:
             import pillow_heif  # type: ignore[import-not-found]
 
             pillow_heif.register_heif_opener()
         except ImportError:
             pass
-        _found = PIL
-    return _found
+        _pillow = PIL
+    return _pillow

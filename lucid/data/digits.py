@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn ships: a data set that needs no network."""
+"""The 1,797 handwritten digits that ship with scikit-learn: a dataset that needs no download."""
 
 import gzip
 import importlib.util
@@ -15,15 +15,19 @@ TEST_EVERY = 5
 
 
 class Digits(ImageDataset):
-    """Handwritten digits of 8 x 8 pixels: 1,442 to train with, 355 to test with.
+    """Handwritten digits of 8 x 8 pixels: 1,442 training images and 355 test images.
 
-    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part), as scikit-learn
-    ships it. The split is fixed: of each class, every fifth image in the order of the file is for testing.
+    Images are uint8 (1, 8, 8) from 0 to 16; ``ToFloat(Digits.max_value)`` scales them to [0, 1]. The split is fixed:
+    every fifth image of each class, in the order of the file, is a test image. Source: Alpaydin and Kaynak, Optical
+    Recognition of Handwritten Digits, UCI, 1998 (the test set), as shipped with scikit-learn.
 
-    Images are uint8 (1, 8, 8) from 0 to 16; ``ToFloat(Digits.max_value)`` brings them to [0, 1].
+    Args:
+        train: the training images, otherwise the test images.
+        transform: applied to each image.
+        target_transform: applied to each class index.
 
     Raises:
-        ArchiveError: scikit-learn is not installed, or its file is not as expected.
+        ArchiveError: scikit-learn is not installed, or its file is not the expected one.
     """
 
     classes = tuple("0123456789")
@@ -45,12 +49,12 @@ class Digits(ImageDataset):
 
 
 def _read_table() -> np.ndarray:
-    """(1797, 65) uint8: 64 pixels and the digit."""
-    # Found but not imported: importing scikit-learn takes longer than reading its file.
+    """(1797, 65) uint8: 64 pixels and the digit per row."""
+    # Located, not imported: importing scikit-learn takes longer than reading its file.
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise ArchiveError(
-            'Digits: the images come with scikit-learn, which is not installed: pip install "lucid-mlx[train]"'
+            'Digits: the images ship with scikit-learn, which is not installed: pip install "lucid-mlx[train]"'
         )
     path = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
     try:
@@ -60,7 +64,7 @@ def _read_table() -> np.ndarray:
         raise ArchiveError(f"Digits: cannot read {path}: {error}") from error
     pixels, digits = table[..., :-1], table[..., -1]
     if table.shape != (1797, 65) or not np.isin(pixels, range(17)).all() or not np.isin(digits, range(10)).all():
-        raise ArchiveError(f"Digits: {path} is not the table of 1797 digits that was expected")
+        raise ArchiveError(f"Digits: {path} is not the expected table of 1797 digits")
     return table.astype(np.uint8)
 
 

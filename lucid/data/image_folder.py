@@ -1,4 +1,4 @@
-"""``ImageFolder``: images that lie in one folder for each class."""
+"""``ImageFolder``: images in one folder per class."""
 
 import os
 from collections import Counter
@@ -21,30 +21,39 @@ IMG_EXTENSIONS = (
 
 
 class ImageFolder(Dataset[tuple[Any, Any]]):
-    """The images under ``root/class/``, also in folders therein. The words are torchvision's.
+    """The images in ``root/class/`` and its subfolders, with torchvision's interface.
 
-    Sample i is ``(image, class number)``: ``transform(loader(path))`` and ``target_transform(number)``. The loader is
-    ``open_image``, which gives Pillow images. For training, leave reading to threads that know what size is wanted::
+    Sample i is ``(image, class index)``: ``transform(loader(path))`` and ``target_transform(index)``. For training it
+    is faster to decode in a pool of threads that knows the final size::
 
         images = data.ImageFolder("photos/train", loader=str)  # samples are paths
         decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
         loader = data.DataLoader(images, 64, shuffle=True, num_workers=2, batch_transform=decode)
 
-    Classes are numbered by name. Links are followed, each folder once. Files are taken by the end of their name
-    (``extensions``, any case) or as ``is_valid_file(path)`` says. Files and folders whose names begin with a dot are
-    left out, as macOS and notebooks leave them everywhere (torchvision takes such folders for classes).
+    Classes are sorted by name. Symbolic links are followed, but no folder is visited twice. Files and folders whose
+    names start with a dot are skipped, since macOS and notebooks create them (torchvision takes them for classes).
+
+    Args:
+        root: the folder of the class folders.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+        loader: called with each path. ``open_image`` returns Pillow images.
+        is_valid_file: whether a path is an image, instead of ``extensions``.
+        allow_empty: accept classes without images.
+        class_to_idx: indices of the classes, instead of those by name.
+        extensions: of image files, case-insensitive.
 
     Attributes:
-        classes: names, by number.
-        class_to_idx: numbers, by name.
-        samples: (path, number) of each image, sorted by class and path; ``imgs`` is the same list.
-        targets: the numbers alone.
-        ignored: how many files are no images, by the end of their name.
+        classes: class names by index.
+        class_to_idx: class indices by name.
+        samples: (path, class index) of each image, sorted by class and path. ``imgs`` is the same list.
+        targets: the class index of each image.
+        ignored: number of files that are not images, by extension.
 
     Raises:
-        FileNotFoundError: there is no such folder, no class in it, or, but for ``allow_empty``, a class without image.
-        PermissionError: a folder must not be looked into.
-        ValueError: ``class_to_idx`` is given and lacks a class.
+        FileNotFoundError: ``root`` does not exist or has no classes, or a class has no images.
+        PermissionError: a folder cannot be read.
+        ValueError: ``class_to_idx`` is missing a class.
     """
 
     def __init__(
@@ -64,13 +73,13 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         self.target_transform = target_transform
         self.loader = loader
         names = (extensions,) if isinstance(extensions, str) else extensions
-        self.extensions = tuple(one.lower() for one in names)
+        self.extensions = tuple(name.lower() for name in names)
         self.ignored: Counter[str] = Counter()
         found = self.find_classes(self.root)[1]
         self.class_to_idx = found if class_to_idx is None else dict(class_to_idx)
         unknown = sorted(set(found) - set(self.class_to_idx))
         if unknown:
-            raise ValueError(f"ImageFolder: {self.root} has classes that class_to_idx has not: {', '.join(unknown)}")
+            raise ValueError(f"ImageFolder: class_to_idx is missing classes of {self.root}: {', '.join(unknown)}")
         self.classes = sorted(self.class_to_idx, key=self.class_to_idx.__getitem__)
         is_valid = is_valid_file or (lambda path: path.lower().endswith(self.extensions))
         self.samples = [
@@ -81,23 +90,23 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         present = set(self.targets)
         empty = [name for name in self.classes if self.class_to_idx[name] not in present]
         if empty and not allow_empty:
-            wanted = "" if is_valid_file else f"; names of images end in {', '.join(self.extensions)}"
-            raise FileNotFoundError(f"ImageFolder: {self.root} has no image of the class {', '.join(empty)}{wanted}")
+            hint = "" if is_valid_file else f"; supported extensions are {', '.join(self.extensions)}"
+            raise FileNotFoundError(f"ImageFolder: {self.root} has no images of class {', '.join(empty)}{hint}")
 
     def find_classes(self, directory: str | os.PathLike[str]) -> tuple[list[str], dict[str, int]]:
-        """The names of the folders in ``directory`` in the order of the alphabet, and their numbers."""
+        """The names of the folders in ``directory``, sorted, and their indices."""
         if not os.path.isdir(directory):
             raise FileNotFoundError(f"ImageFolder: there is no folder {os.fspath(directory)}")
         with os.scandir(directory) as entries:
-            names = sorted(one.name for one in entries if one.is_dir() and not one.name.startswith("."))
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
         if not names:
             raise FileNotFoundError(
-                f"ImageFolder: {os.fspath(directory)} has no folders with images in them, one for each class"
+                f"ImageFolder: {os.fspath(directory)} has no subfolders; expected one folder of images per class"
             )
         return names, {name: number for number, name in enumerate(names)}
 
     def _files(self, class_name: str, is_valid: Callable[[str], bool]) -> Iterator[str]:
-        """The images of a class, sorted; the other files are counted."""
+        """The images of a class, sorted. Other files are counted in ``ignored``."""
         for path in _walk(os.path.join(self.root, class_name)):
             if is_valid(path):
                 yield path
@@ -116,9 +125,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         )
 
     def check(self, num_threads: int | None = None) -> Iterator[str | None]:
-        """Read each image once, in threads: None where that goes well, else the reason why it does not. In order."""
+        """Decode every image in threads. Yields None, or why it cannot be read, for each sample in order."""
         threads = num_threads or num_cores()
-        # At an eighth of its size a JPEG is still read to its end.
         jobs = (partial(_problem, path) for path, _ in self.samples)
         return run_ahead(jobs, threads, ahead=16 * threads)
 
@@ -126,53 +134,54 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         return f"{type(self).__name__}({self.root}: {len(self)} images, {len(self.classes)} classes)"
 
 
-def stratified_split(targets: Sequence[int], part: float, seed: int) -> tuple[list[int], list[int]]:
-    """Numbers of samples, ``1 - part`` and ``part`` of each class, both sorted: the same for the same seed.
+def stratified_split(targets: Sequence[int], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split sample indices into ``1 - fraction`` and ``fraction`` of each class. Both lists are sorted.
 
-    Where a class has two samples or more, each side gets at least one of it; a single one goes to the first side.
+    Classes with two samples or more have at least one in each list; a single sample goes to the first list. The same
+    seed gives the same split.
 
     Raises:
-        ValueError: ``part`` is not between 0 and 1.
+        ValueError: ``fraction`` is not between 0 and 1.
     """
-    if not 0 < part < 1:
-        raise ValueError(f"stratified_split: part must be above 0 and below 1, got {part}")
+    if not 0 < fraction < 1:
+        raise ValueError(f"stratified_split: fraction must be above 0 and below 1, got {fraction}")
     numbers, second = np.asarray(targets), []
     for target in np.unique(numbers):
         members = np.flatnonzero(numbers == target)
         order = derived_generator(seed, SPLIT, int(target)).permutation(members)
-        count = min(max(1, round(len(members) * part)), len(members) - 1)
+        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
         second += order[:count].tolist()
     chosen = set(second)
     return [number for number in range(len(numbers)) if number not in chosen], sorted(second)
 
 
 def num_cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _problem(path: str) -> str | None:
     try:
-        open_image(path, short_side=1)
+        open_image(path, short_side=1)  # reads a JPEG to its end, but decodes it at 1/8 of its size
     except ImageError as error:
         return error.reason
     return None
 
 
 def _fail(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a class of ``class_to_idx`` need have no folder
+    if not isinstance(error, FileNotFoundError):  # classes of ``class_to_idx`` may have no folder
         raise error
 
 
 def _walk(folder: str) -> list[str]:
-    """All files in ``folder`` and the folders therein, sorted, but hidden ones. A link to nowhere counts as a file."""
+    """All files in ``folder`` and its subfolders, sorted, except hidden ones. A dangling link counts as a file."""
     found, seen = [], set()
     for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
-        place = os.stat(here)
-        if (place.st_dev, place.st_ino) in seen:  # a link led back
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
             folders.clear()
             continue
-        seen.add((place.st_dev, place.st_ino))
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
-        found += [os.path.join(here, one) for one in files if not one.startswith(".")]
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(here, name) for name in files if not name.startswith(".")]
     return sorted(found)

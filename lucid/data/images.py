@@ -1,4 +1,4 @@
-"""What the image datasets share: all images and labels in two arrays."""
+"""``ImageDataset``: images and class indices in two arrays, the base of CIFAR and Digits."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -10,19 +10,18 @@ from lucid.data.dataset import Dataset
 
 
 class ImageDataset(Dataset[tuple[Any, Any]]):
-    """Images and class numbers in memory.
+    """Images and class indices in memory.
 
-    Sample i is ``(image, target)``: ``transform(data[i])`` and ``target_transform(int(targets[i]))``, or the plain
-    values. These two are called sample by sample in Python; ``DataLoader(batch_transform=...)`` works on whole
-    batches, many times faster.
+    Sample i is ``(image, target)``: ``transform(data[i])`` and ``target_transform(int(targets[i]))``. Both are called
+    once per sample; host and device transforms of whole batches are many times faster, see ``lucid.data``.
 
     Attributes:
         data: (N, C, H, W), uint8, from 0 to ``max_value``.
         targets: (N,), int64.
-        classes: the names of the classes, by number.
-        class_to_idx: the numbers of the classes, by name.
-        max_value: the brightest value that a pixel can have.
-        mean, std: per channel over the training images, on the scale from 0 to 1.
+        classes: class names by index.
+        class_to_idx: class indices by name.
+        max_value: the highest possible pixel value.
+        mean, std: per channel over the training images, for values in [0, 1].
     """
 
     classes: ClassVar[tuple[str, ...]]

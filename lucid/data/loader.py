@@ -1,9 +1,9 @@
 """``DataLoader``: batches of tensors from a dataset.
 
-How a batch comes about: the sampler gives indices (in the consumer's thread); a job fetches the samples, collates
-them and runs ``batch_transform``, all in NumPy, in a background thread when ``num_workers`` is not 0; the consumer's
-thread makes tensors of the arrays. Nothing random is carried from batch to batch: the order comes from (seed, epoch),
-the transform's generator from (seed, epoch, batch), where the batches of several processes are counted together. A
+How a batch is made: the sampler draws indices in the consumer's thread; a job fetches the samples, collates them and
+applies ``batch_transform``, all in NumPy, in a background thread if ``num_workers`` is not 0; the consumer's thread
+converts the arrays to tensors. No random state is carried from batch to batch: the order is derived from (seed, epoch)
+and the generator of the transform from (seed, epoch, batch), with the batches of all processes counted together. A
 position is therefore three numbers, and resuming at batch b means drawing the same order and skipping b lists of
 indices without reading a sample.
 """
@@ -20,49 +20,52 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.collate import default_collate, to_numpy, to_tensors
-from lucid.data.dataset import IterableDataset, batch_of, samples_of
+from lucid.data.dataset import IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
 from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
+from lucid.data.transforms import HostTransform
 from lucid.data.workers import run_ahead
 
-BatchTransform = Callable[[Any, np.random.Generator], Any]
 _END = object()
 
 
 @dataclass
 class _Position:
     epoch: int
-    batch: int = 0  # batches handed over
+    batch: int = 0  # batches already yielded
     finished: bool = False
 
 
 class DataLoader:
-    """Batches of ``dataset`` as tensors, pass after pass.
+    """Iterate over batches of ``dataset`` as tensors.
 
-    Every ``iter(loader)`` is the next epoch, and its threads begin at once. With ``shuffle`` the order of epoch k
-    depends on the seed and k only; without a seed one is drawn from the system and kept in ``loader.seed``.
+    Every ``iter(loader)`` starts the next epoch, and its threads start immediately. With ``shuffle`` the order of epoch
+    k depends only on the seed and k; without a seed, a random one is drawn and kept in ``loader.seed``.
 
-    - ``dataset``: anything with ``__getitem__`` and ``__len__``, or an ``IterableDataset``. With ``get_batch``
-      (``TensorDataset``, ``CIFAR10``, ``Digits``, their subsets) or as a NumPy array, whole batches are indexed at
-      once.
-    - ``batch_size=None`` gives single samples, not batches.
-    - ``sampler`` and ``batch_sampler``: see ``lucid.data.sampler``; the loader calls their ``set_epoch``, if they
-      have one.
-    - ``num_workers``: background threads that load ahead, ``prefetch_factor`` batches each (2). 0 loads when asked.
-      Threads help where loading waits or runs outside Python (NumPy, image decoding, disks). An ``IterableDataset``
-      is read by one thread.
-    - ``collate_fn(samples)`` makes a batch of a list of samples; see ``default_collate``.
-    - ``batch_transform(batch, rng)`` changes the collated NumPy batch; ``rng`` depends on seed, epoch and batch
-      number only; with a sampler for several processes they all draw differently. See ``lucid.data.transforms``.
-    - ``generator`` (PyTorch's word) or ``seed``: an int, or for ``generator`` a NumPy generator.
-    - ``pin_memory`` and ``persistent_workers`` are accepted for PyTorch's sake and change nothing: memory is unified,
-      threads are cheap.
+    Datasets and functions passed here run in background threads and should work in NumPy: an MLX array that one thread
+    left unevaluated cannot be read in another.
 
-    Datasets, samplers and functions given here run in the background threads and should work in NumPy: an MLX array
-    that one thread left unevaluated cannot be read in another.
+    Args:
+        dataset: anything with ``__getitem__`` and ``__len__``, or an ``IterableDataset``. NumPy arrays and datasets
+            with ``get_batch`` (``TensorDataset``, ``CIFAR10``, ``Digits``, their subsets) are indexed by whole batches.
+        batch_size: samples per batch. None yields single samples.
+        shuffle: draw a new random order in each epoch.
+        sampler: yields the indices of the samples. Its ``set_epoch``, if any, is called before each epoch.
+        batch_sampler: yields lists of indices, one per batch.
+        num_workers: background threads. They help where loading waits or runs outside of Python (NumPy, image decoding,
+            disks). 0 loads in the calling thread. An ``IterableDataset`` is read by one thread.
+        collate_fn: makes a batch of a list of samples. ``default_collate`` by default.
+        drop_last: drop the last batch if it is smaller.
+        generator: a NumPy generator or an int that seeds the loader, as in PyTorch.
+        seed: an int, instead of ``generator``.
+        batch_transform: a ``HostTransform`` of collated batches, called as ``batch_transform(batch, rng)``. ``rng`` is
+            derived from the seed, the epoch and the batch number, and differs between processes.
+        prefetch_factor: batches that each thread loads ahead, 2 by default.
+        pin_memory, persistent_workers: accepted for compatibility with PyTorch, without effect: memory is unified, and
+            threads are cheap to start.
 
     Raises:
-        ValueError: options that contradict each other or are out of range.
+        ValueError: options contradict each other or are out of range.
     """
 
     def __init__(
@@ -79,14 +82,14 @@ class DataLoader:
         drop_last: bool = False,
         generator: int | np.random.Generator | None = None,
         seed: int | None = None,
-        batch_transform: BatchTransform | None = None,
+        batch_transform: HostTransform | None = None,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
     ) -> None:
         self.dataset = dataset
         self.num_workers = _checks.integer("DataLoader", "num_workers", num_workers, 0)
         if prefetch_factor is not None and not self.num_workers:
-            raise ValueError(f"DataLoader: prefetch_factor {prefetch_factor} needs num_workers of at least 1, got 0")
+            raise ValueError(f"DataLoader: prefetch_factor {prefetch_factor} requires num_workers of at least 1, got 0")
         self.prefetch_factor = _checks.integer(
             "DataLoader", "prefetch_factor", 2 if prefetch_factor is None else prefetch_factor, 1
         )
@@ -104,10 +107,10 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self._position = _Position(epoch=0)
-        self._at_start = True  # the position is where the next pass begins, not where the last one stands
+        self._at_start = True  # the position is the start of the next epoch, not where the last one stopped
 
     def __len__(self) -> int:
-        """Batches per epoch, resumed or not."""
+        """The number of batches in a full epoch."""
         if self._streams:
             samples = len(self.dataset)
             if self.batch_size is None:
@@ -124,15 +127,14 @@ class DataLoader:
         return batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next pass epoch number ``epoch``, from its first batch."""
+        """Start the next iteration at the first batch of ``epoch``."""
         self._position = _Position(_checks.integer("DataLoader.set_epoch", "epoch", epoch, 0))
         self._at_start = True
 
     def state_dict(self) -> dict[str, int | None]:
-        """The position: numbers from which ``load_state_dict`` goes on with exactly the batches not yet handed over.
+        """The position, from which ``load_state_dict`` resumes with exactly the batches not yet yielded.
 
-        Inside a loop, and after a ``break``, that is the middle of the epoch; after a complete pass it is the start
-        of the next.
+        Inside a loop and after a ``break`` it is within the epoch, after a complete epoch at the start of the next.
         """
         position = self._position
         at = (position.epoch + 1, 0) if position.finished else (position.epoch, position.batch)
@@ -147,14 +149,14 @@ class DataLoader:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where ``state_dict`` was taken: the next ``iter(loader)`` gives the rest of that epoch.
+        """Resume at the position of ``state_dict``: the next ``iter(loader)`` yields the rest of that epoch.
 
-        Takes over the seeds. A sampler of your own has to give the same indices again in the same epoch
-        (``set_epoch``). An ``IterableDataset`` is read from its start and the batches already seen are thrown away.
+        The seeds are restored too. A custom sampler must yield the same indices again for the same epoch
+        (``set_epoch``). An ``IterableDataset`` is read from the start, and the batches already seen are discarded.
 
         Raises:
-            ValueError: a missing key, or a position in a loader of another batch size, number of samples or, with a
-                sampler for several processes, number of those.
+            ValueError: a key is missing, or the position is from a loader with another batch size, number of samples or
+                number of processes.
         """
         fixed = {
             "batch_size": self.batch_size,
@@ -167,7 +169,7 @@ class DataLoader:
         for name, own in fixed.items():
             if state_dict[name] != own:
                 raise ValueError(
-                    f"DataLoader.load_state_dict: the position was taken with {name} {state_dict[name]}, "
+                    f"DataLoader.load_state_dict: the position was saved with {name} {state_dict[name]}, "
                     f"this loader has {own}"
                 )
         where = "DataLoader.load_state_dict"
@@ -179,19 +181,19 @@ class DataLoader:
         self._at_start = True
 
     def _order(self) -> Any:
-        """What decides the order of the samples: the sampler, or the one inside a batch sampler."""
+        """The sampler that decides the order: ``sampler``, or that of ``batch_sampler``."""
         return getattr(self.batch_sampler, "sampler", None) if self.sampler is None else self.sampler
 
     def _num_samples(self) -> int | None:
         return len(self.dataset) if hasattr(self.dataset, "__len__") else None
 
     def _shard(self) -> tuple[int, int]:
-        """The number of this process among those that share the samples, and how many these are."""
+        """The rank of this process and the number of processes that share the samples."""
         source = self.batch_sampler if self.sampler is None else self.sampler
         return getattr(source, "rank", 0), getattr(source, "num_replicas", 1)
 
     def _run(self, position: _Position) -> Iterator[Any]:
-        """None once the threads are at work, then the batches."""
+        """None once the threads have started, then the batches."""
         if self._streams:
             jobs, num_workers = self._stream_jobs(position), min(self.num_workers, 1)
         else:
@@ -224,8 +226,8 @@ class DataLoader:
             sample = self.dataset[indices]
             return sample if self.collate_fn is None else self.collate_fn(sample)
         if self.collate_fn is None:
-            return batch_of(self.dataset, indices)
-        return self.collate_fn(samples_of(self.dataset, indices))
+            return fetch_batch(self.dataset, indices)
+        return self.collate_fn(fetch_samples(self.dataset, indices))
 
     def _stream_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
         stream = _Stream(self.dataset, self.batch_size, self.drop_last, skip=position.batch)
@@ -241,7 +243,7 @@ class DataLoader:
         return samples if self.batch_size is None else default_collate(samples)
 
     def _load(self, fetch: Callable[[], Any], epoch: int, number: int) -> Any:
-        """The NumPy batch ``number`` of ``epoch``. Runs in a background thread when there are any."""
+        """Batch ``number`` of ``epoch`` in NumPy. Runs in a background thread if there are any."""
         try:
             batch = fetch()
             if batch is _END:
@@ -258,7 +260,7 @@ class DataLoader:
 
 
 class _Stream:
-    """The samples of an iterable dataset in lists of ``batch_size``, opened and read in the thread that loads."""
+    """Lists of ``batch_size`` samples of an iterable dataset, which is opened and read in the loading thread."""
 
     def __init__(self, dataset: Iterable[Any], batch_size: int | None, drop_last: bool, skip: int) -> None:
         self._dataset = dataset
@@ -288,13 +290,15 @@ def _check_choices(
 ) -> None:
     if streams and (shuffle or sampler is not None or batch_sampler is not None):
         raise ValueError(
-            "DataLoader: an IterableDataset has its own order; shuffle, sampler and batch_sampler do not apply"
+            "DataLoader: an IterableDataset decides its own order; shuffle, sampler and batch_sampler do not apply"
         )
     if shuffle and sampler is not None:
-        raise ValueError("DataLoader: shuffle and sampler both decide the order; give one of them")
+        raise ValueError("DataLoader: shuffle and sampler are mutually exclusive")
     if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-        raise ValueError("DataLoader: batch_sampler replaces batch_size, shuffle, sampler and drop_last; give it alone")
+        raise ValueError(
+            "DataLoader: batch_sampler is mutually exclusive with batch_size, shuffle, sampler and drop_last"
+        )
     if batch_size is None and drop_last:
-        raise ValueError("DataLoader: drop_last needs a batch_size")
+        raise ValueError("DataLoader: drop_last requires a batch_size")
     if batch_size is not None:
         _checks.integer("DataLoader", "batch_size", batch_size, 1)

@@ -1,7 +1,7 @@
-"""Samplers: the order in which a loader asks for samples.
+"""Samplers: the order in which a loader reads samples.
 
-A sampler is any iterable of indices with a length. One that also has ``set_epoch(epoch)`` is told the epoch by the
-loader before each pass, which is how a random order can depend on the seed and the epoch alone.
+A sampler is any iterable of indices with a length. If it has ``set_epoch(epoch)``, the loader calls it before each
+epoch, so that a random order can depend on the seed and the epoch alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -34,14 +34,14 @@ class SequentialSampler(Sampler):
 
 
 class _Seeded(Sampler):
-    """A sampler whose pass number k depends on the seed and k only; iterating moves on to the next pass."""
+    """A sampler whose order in epoch k depends on the seed and k only. Iterating advances the epoch."""
 
     def __init__(self, seed: int | None, generator: int | np.random.Generator | None) -> None:
         self.seed = resolve_seed(type(self).__name__, seed, generator)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next pass pass number ``epoch``."""
+        """Use the order of ``epoch`` in the next iteration."""
         self.epoch = _checks.integer(type(self).__name__, "epoch", epoch, 0)
 
     def __iter__(self) -> Iterator[int]:
@@ -54,10 +54,10 @@ class _Seeded(Sampler):
 
 
 class RandomSampler(_Seeded):
-    """Every sample once, in a new random order each pass; or ``num_samples`` draws ``replacement`` included.
+    """Every sample once in a new random order per epoch, or ``num_samples`` draws, with ``replacement`` if asked.
 
     Raises:
-        ValueError: ``num_samples`` is not positive, or the seed is not valid.
+        ValueError: ``num_samples`` is not positive, or the seed is invalid.
     """
 
     def __init__(
@@ -77,22 +77,22 @@ class RandomSampler(_Seeded):
         self.num_samples = num_samples
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        available, wanted = len(self.data_source), len(self)
-        if wanted and not available:
-            raise ValueError(f"RandomSampler: cannot draw {wanted} samples from an empty data_source")
+        available, count = len(self.data_source), len(self)
+        if count and not available:
+            raise ValueError(f"RandomSampler: cannot draw {count} samples from an empty data_source")
         if self.replacement:
-            return rng.integers(available, size=wanted)
-        if wanted <= available:
-            return rng.permutation(available)[:wanted]
-        rounds = -(-wanted // available)
-        return np.concatenate([rng.permutation(available) for _ in range(rounds)])[:wanted]
+            return rng.integers(available, size=count)
+        if count <= available:
+            return rng.permutation(available)[:count]
+        rounds = -(-count // available)
+        return np.concatenate([rng.permutation(available) for _ in range(rounds)])[:count]
 
     def __len__(self) -> int:
         return len(self.data_source) if self.num_samples is None else self.num_samples
 
 
 class SubsetRandomSampler(_Seeded):
-    """The given indices, in a new random order each pass."""
+    """The given indices in a new random order per epoch."""
 
     def __init__(
         self,
@@ -112,11 +112,11 @@ class SubsetRandomSampler(_Seeded):
 
 
 class WeightedRandomSampler(_Seeded):
-    """``num_samples`` draws in which index i comes up in proportion to ``weights[i]``.
+    """``num_samples`` draws, index i with a probability proportional to ``weights[i]``.
 
     Raises:
-        ValueError: weights that are negative, not finite or all zero, ``num_samples`` that is not positive, or more
-            draws without replacement than there are weights above zero.
+        ValueError: weights are negative, not finite or all zero, ``num_samples`` is not positive, or without
+            replacement it exceeds the number of positive weights.
     """
 
     def __init__(
@@ -131,29 +131,29 @@ class WeightedRandomSampler(_Seeded):
         super().__init__(seed, generator)
         self.weights = np.asarray(weights, dtype=np.float64)
         if self.weights.ndim != 1 or not np.isfinite(self.weights).all() or (self.weights < 0).any():
-            raise ValueError("WeightedRandomSampler: weights must be one row of finite numbers, none negative")
+            raise ValueError("WeightedRandomSampler: weights must be a vector of finite, non-negative numbers")
         if not self.weights.any():
-            raise ValueError("WeightedRandomSampler: at least one weight must be above zero")
+            raise ValueError("WeightedRandomSampler: at least one weight must be positive")
         _checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
         drawable = np.count_nonzero(self.weights)
         if not replacement and num_samples > drawable:
             raise ValueError(
                 f"WeightedRandomSampler: without replacement num_samples must be at most {drawable} "
-                f"(the weights above zero), got {num_samples}"
+                f"(the number of positive weights), got {num_samples}"
             )
         self.num_samples = num_samples
         self.replacement = replacement
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        chances = self.weights / self.weights.sum()
-        return rng.choice(len(chances), size=self.num_samples, replace=self.replacement, p=chances)
+        p = self.weights / self.weights.sum()
+        return rng.choice(len(p), size=self.num_samples, replace=self.replacement, p=p)
 
     def __len__(self) -> int:
         return self.num_samples
 
 
 class BatchSampler(Sampler):
-    """Lists of ``batch_size`` indices from another sampler; the last one is shorter, or left out with ``drop_last``.
+    """Lists of ``batch_size`` indices from another sampler. The last one may be shorter; ``drop_last`` drops it.
 
     Raises:
         ValueError: ``batch_size`` is below 1.
@@ -183,6 +183,6 @@ class BatchSampler(Sampler):
 
 
 def set_epoch(sampler: Any, epoch: int) -> None:
-    """Tell ``sampler`` the epoch, if it wants to know."""
+    """Call ``sampler.set_epoch(epoch)`` if the sampler has it."""
     if callable(getattr(sampler, "set_epoch", None)):
         sampler.set_epoch(epoch)

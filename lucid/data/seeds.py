@@ -1,8 +1,7 @@
-"""Where the randomness of sampling and transforms comes from.
+"""Random generators for sampling and transforms.
 
-One seed serves a whole run. Each use derives its own ``np.random.Generator`` from the seed and from what it is for
-(epoch, batch), so no generator is carried along: any epoch or batch can be produced again on its own, in any thread,
-in any order.
+One seed serves a whole run. Every use derives its own ``np.random.Generator`` from the seed, its purpose and a position
+(epoch, batch), so there is no state to carry: any epoch or batch can be reproduced on its own, in any thread and order.
 """
 
 import secrets
@@ -11,21 +10,21 @@ import numpy as np
 
 from lucid import _checks
 
-# First word of the key, so that orders and transforms never share a stream.
+# First element of the key, so that orders, transforms and splits never share a stream.
 ORDER, TRANSFORM, SPLIT = 0, 1, 2
 
 
 def resolve_seed(where: str, seed: int | None, generator: int | np.random.Generator | None) -> int:
-    """A seed from the two ways to give one; a fresh one from the system when neither is given.
+    """The seed from ``seed`` or ``generator``, or a random one if both are None.
 
-    ``generator`` is PyTorch's word: a NumPy generator (one number is drawn from it) or an integer.
+    ``generator``, as in PyTorch's arguments, is a NumPy generator (one number is drawn from it) or an int.
 
     Raises:
         ValueError: both are given, or the seed is negative.
-        TypeError: neither an integer nor a NumPy generator.
+        TypeError: the seed is neither an int nor a NumPy generator.
     """
     if seed is not None and generator is not None:
-        raise ValueError(f"{where}: give seed or generator, not both")
+        raise ValueError(f"{where}: seed and generator are mutually exclusive")
     chosen = generator if seed is None else seed
     if chosen is None:
         return secrets.randbits(63)
@@ -35,5 +34,5 @@ def resolve_seed(where: str, seed: int | None, generator: int | np.random.Genera
 
 
 def derived_generator(seed: int, *key: int) -> np.random.Generator:
-    """A generator of its own for ``key``; the same seed and key always give the same numbers."""
+    """An independent generator for each ``key``. The same seed and key always give the same numbers."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -1,10 +1,9 @@
-"""Background threads that run jobs ahead of a consumer, in order, and never outlive it.
+"""Background threads that run jobs ahead of a consumer, in order, and stop with it.
 
-The consumer draws jobs, hands up to ``ahead`` of them to the threads and takes results in the order of the jobs. An
-error in a job is raised, with the traceback of the thread, when the consumer reaches that job's result and not
-before. The threads hold only the queue of jobs: when the consuming generator is closed (``break``, an exception,
-Ctrl-C, garbage collection) they are told to stop. They are daemons, so a job that blocks for ever cannot keep the
-interpreter from exiting.
+The consumer draws jobs, queues up to ``ahead`` of them and takes the results in the order of the jobs. An exception in
+a job is raised, with the traceback of the thread, when the consumer reaches the result of that job. The threads hold
+references only to the queue, and are stopped when the consuming generator is closed (``break``, an exception, Ctrl-C,
+garbage collection). They are daemons, so a job that blocks forever does not keep the interpreter from exiting.
 """
 
 import queue
@@ -22,9 +21,9 @@ _Queue = queue.SimpleQueue  # of (future, job), or None: stop
 
 
 def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
-    """Results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` results in waiting.
+    """Yield the results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` in advance.
 
-    The threads begin now, whenever the first result is asked for.
+    The threads start immediately, not at the first ``next``.
     """
     results = _run_ahead(jobs, num_workers, ahead)
     next(results)
@@ -32,7 +31,7 @@ def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any
 
 
 def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
-    """None, then the results. Once it has begun, closing it stops the threads."""
+    """None, then the results. Once started, closing the generator stops the threads."""
     tasks: _Queue = _Queue()
     threads = [
         threading.Thread(target=_work, args=(tasks,), name=f"{THREAD_NAME}-{number}", daemon=True)
@@ -48,7 +47,7 @@ def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[An
         while waiting:
             ready = [waiting.popleft().result()]
             more = more and _submit(jobs, tasks, waiting, ahead)
-            yield ready.pop()  # no variable here may keep the result while the consumer works on it
+            yield ready.pop()  # no variable here may keep the result alive
     except KeyboardInterrupt:
         interrupted = True
         raise
@@ -57,13 +56,13 @@ def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[An
 
 
 def _submit(jobs: Iterator[Job], tasks: _Queue, waiting: deque[Future], ahead: int) -> bool:
-    """Hand out jobs until ``ahead`` results are in waiting; whether there may be more jobs."""
+    """Queue jobs until ``ahead`` results are pending. Returns whether there may be more jobs."""
     while len(waiting) < ahead:
         future: Future = Future()
         try:
             job = next(jobs, None)
         except Exception as error:
-            # The sampler failed while drawing ahead: the consumer learns of it where the missing batch would have come.
+            # The sampler failed while drawing ahead: raise it in place of the missing batch.
             future.set_exception(error)
             waiting.append(future)
             return False
@@ -79,7 +78,7 @@ def _work(tasks: _Queue) -> None:
         future, job = task
         try:
             future.set_result(job())
-        except BaseException as error:  # handed to the consumer, whatever it is
+        except BaseException as error:  # re-raised in the consumer
             future.set_exception(error)
         del task, future, job  # an idle thread must not keep the last batch alive
 
@@ -93,6 +92,6 @@ def _stop(tasks: _Queue, threads: list[threading.Thread], wait: bool) -> None:
     for _ in threads:
         tasks.put(None)
     for thread in threads:
-        # Garbage collection may close the consumer from any thread, one of these included.
+        # Garbage collection may close the consumer in any thread, including one of these.
         if wait and thread is not threading.current_thread():
             thread.join(JOIN_TIMEOUT_S)

@@ -422,9 +422,9 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("parts", "message"), [
-    ({}, "has no folders with images in them, one for each class"),
+    ({}, "has no subfolders; expected one folder of images per class"),
     ({"balls": ("balls", 5)}, "has only one class, balls"),
-    ({"balls": ("balls", 5), "none": ("balls", 0)}, "has no image of the class none"),
+    ({"balls": ("balls", 5), "none": ("balls", 0)}, "has no images of class none"),
     ({"balls": ("balls", 1), "fences": ("fences", 1)}, "there are no images for validation: "),
     ({"balls": ("balls", 9), "fences": ("fences", 9)}, "--batch-size must be at most 14, the number of training"),
     ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train lacks: walls"),

@@ -1,4 +1,4 @@
-"""Image files as people have them, and image files that are broken, each in a way of its own."""
+"""Image files that are broken in various ways."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ def encoded(image, kind, **options):
 
 
 def png_header(width, height):
-    """A PNG that claims to be of that size and has next to nothing in it."""
+    """A PNG whose header states this size, with almost no data."""
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -24,13 +24,13 @@ def png_header(width, height):
 
 
 def broken_files(image):
-    """{name: (content, part of the reason)}; ``image`` is what they were before they broke."""
+    """{name: (content, part of the reason)}, made from the Pillow image ``image``."""
     jpeg, png, tiff = (encoded(image, kind) for kind in ("JPEG", "PNG", "TIFF"))
     bmp, gif, webp = (encoded(image, kind) for kind in ("BMP", "GIF", "WEBP"))
     flipped = bytearray(png)
     flipped[len(png) // 2] ^= 0xFF
     noise = np.random.default_rng(0).bytes(3000)
-    not_image = "not an image in a format that Pillow reads"
+    not_image = "not an image in a format that Pillow supports"
     return {
         "empty.jpg": (b"", "the file is empty"),
         "half.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
@@ -40,7 +40,7 @@ def broken_files(image):
         "half.png": (png[: len(png) // 2], "truncated"),
         "most.png": (png[:-40], "truncated"),
         "flipped.png": (bytes(flipped), ""),
-        "bomb.png": (png_header(40_000, 40_000), "1600000000 pixels are more than Pillow takes"),
+        "bomb.png": (png_header(40_000, 40_000), "1600000000 pixels exceed the limit of Pillow"),
         "hollow.png": (png_header(64, 64), "truncated"),
         "half.tif": (tiff[: len(tiff) // 2], ""),
         "half.bmp": (bmp[: len(bmp) // 2], "truncated"),

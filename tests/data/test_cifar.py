@@ -1,4 +1,4 @@
-"""The reader of the official binary archives, on archives in their exact format with few records."""
+"""CIFAR-10 and CIFAR-100, read from small archives in the official binary format."""
 
 import hashlib
 import io
@@ -27,13 +27,13 @@ class Small100(CIFAR100):
 
 
 def record(labels, image):
-    """A record, written out from the description of the format: label bytes, then red, green, blue, row by row."""
+    """A record as the format is described: label bytes, then the red, green and blue planes in row-major order."""
     red, green, blue = image
     return bytes(labels.tolist()) + b"".join(bytes(row.tolist()) for plane in (red, green, blue) for row in plane)
 
 
 def make_set(kind):
-    """File names to contents, and (images, labels) of the train and of the test part, made at random."""
+    """File names to random contents, and (images, labels) of the training and test images."""
     rng = np.random.default_rng(len(kind.label_sizes))
     contents, parts = {}, []
     for files in (kind.train_files, kind.test_files):
@@ -56,7 +56,7 @@ def kind(request):
 
 @pytest.fixture
 def packed(kind, tmp_path, write_archive):
-    """(folder with the archive, parts); the files lie in the archive in another order than they are numbered."""
+    """(folder of the archive, contents). The files in the archive are not in the order of their numbers."""
     contents, parts = make_set(kind)
     members = [(f"{kind.base_folder}/{name}", content) for name, content in reversed(contents.items())]
     members.insert(1, (f"{kind.base_folder}/readme.html", b"<html>"))
@@ -78,7 +78,7 @@ def test_images_and_labels_are_exact(kind, packed):
     assert [path.name for path in root.iterdir()] == [kind.filename]
 
 
-def test_coarse_labels_stand_beside_the_fine_ones(tmp_path, write_archive):
+def test_coarse_labels_are_available(tmp_path, write_archive):
     contents, (train, _) = make_set(Small100)
     write_archive(tmp_path / Small100.filename, [(f"cifar-100-binary/{name}", data) for name, data in contents.items()])
     dataset = Small100(tmp_path)
@@ -97,7 +97,7 @@ def test_an_extracted_folder_is_used(kind, tmp_path, inside):
     assert_equal_to(kind(root), train)
     assert_equal_to(kind(root, train=False), test)
     (folder / next(iter(kind.train_files))).write_bytes(b"half")
-    with pytest.raises(ArchiveError, match="holds no complete data set"):
+    with pytest.raises(ArchiveError, match="is not a complete dataset"):
         kind(root)
 
 
@@ -112,7 +112,7 @@ def test_samples_and_batches(kind, packed):
     assert targets.tolist() == (-labels[:3, -1]).tolist()
 
 
-def test_the_published_facts():
+def test_published_sizes_classes_and_checksums():
     assert (CIFAR10.md5, CIFAR100.md5) == ("c32a1d4ab5d03f1284b67883e8d87530", "03b5dce01913d631647c71ecec9e9cb8")
     assert CIFAR10.classes[0] == "airplane" and CIFAR10.classes[9] == "truck" and len(CIFAR10.classes) == 10
     assert len(CIFAR100.classes) == 100 == len(set(CIFAR100.classes)) and list(CIFAR100.classes) == sorted(
@@ -139,14 +139,17 @@ def archive_with(changes, path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_batch_2.bin": bytes(3073)}, "data_batch_2.bin must be a file of 6146 bytes, has 3073"),
-        ({"data_batch_2.bin": bytes(6147)}, "data_batch_2.bin must be a file of 6146 bytes, has 6147"),
-        ({"data_batch_5.bin": b"\x0a" + bytes(5 * 3073 - 1)}, "data_batch_5.bin .* has labels that no class has"),
-        ({"../outside.bin": b"x"}, "leads out of the archive"),
-        ({"/tmp/outside.bin": b"x"}, "leads out of the archive"),
+        ({"data_batch_2.bin": bytes(3073)}, "data_batch_2.bin must be a file of 6146 bytes, got 3073"),
+        ({"data_batch_2.bin": bytes(6147)}, "data_batch_2.bin must be a file of 6146 bytes, got 6147"),
+        (
+            {"data_batch_5.bin": b"\x0a" + bytes(5 * 3073 - 1)},
+            "data_batch_5.bin .* is damaged: it has labels out of range",
+        ),
+        ({"../outside.bin": b"x"}, "leads outside of it"),
+        ({"/tmp/outside.bin": b"x"}, "leads outside of it"),
     ],
 )
-def test_damaged_archives_are_refused(tmp_path, changes, message):
+def test_damaged_archives_raise(tmp_path, changes, message):
     root = tmp_path / "data"
     root.mkdir()
     archive_with(changes, root / Small10.filename)
@@ -160,7 +163,7 @@ def test_damaged_archives_are_refused(tmp_path, changes, message):
     assert (root / Small10.filename).read_bytes() == before
 
 
-def test_a_truncated_archive_is_refused(kind, packed):
+def test_a_truncated_archive_raises(kind, packed):
     root, _ = packed
     archive = root / kind.filename
     archive.write_bytes(archive.read_bytes()[:-2000])
@@ -168,7 +171,7 @@ def test_a_truncated_archive_is_refused(kind, packed):
         kind(root)
 
 
-def test_the_checksum_is_compared_first(kind, packed, monkeypatch):
+def test_the_checksum_is_verified_first(kind, packed, monkeypatch):
     root, (train, _) = packed
     archive = root / kind.filename
     monkeypatch.setattr(kind, "md5", hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest())
@@ -184,7 +187,7 @@ def test_the_checksum_is_compared_first(kind, packed, monkeypatch):
 
 @pytest.fixture
 def served(kind, packed, server, monkeypatch):
-    """The server has the archive, the folder ``root`` is not made yet."""
+    """The server has the archive; the folder ``root`` does not exist yet."""
     folder, parts = packed
     server.content = (folder / kind.filename).read_bytes()
     monkeypatch.setattr(kind, "md5", hashlib.md5(server.content, usedforsecurity=False).hexdigest())
@@ -205,12 +208,12 @@ def test_a_damaged_archive_is_replaced(kind, served, server):
     assert_equal_to(kind(root, download=True, base_url=server.url), train)
 
 
-def test_a_failed_download_keeps_what_was_there(kind, served, server):
+def test_a_failed_download_keeps_existing_files(kind, served, server):
     root, _ = served
     root.mkdir(parents=True)
     (root / kind.filename).write_bytes(b"damaged")
     server.content = b"something else"
-    with pytest.raises(ArchiveError, match="nothing was kept.* Without network, copy"):
+    with pytest.raises(ArchiveError, match="nothing was kept.* To work offline, copy"):
         kind(root, download=True, base_url=server.url)
     assert [path.name for path in root.iterdir()] == [kind.filename]
     assert (root / kind.filename).read_bytes() == b"damaged"
@@ -220,17 +223,17 @@ def test_without_download_the_error_says_what_to_do(kind, tmp_path):
     with pytest.raises(ArchiveError) as caught:
         kind(tmp_path)
     assert str(caught.value) == (
-        f"{kind.__name__}: {tmp_path / kind.filename} is not there, and {tmp_path / kind.base_folder} holds no "
-        f"complete data set. Pass download=True, or put {kind.filename} from {kind.base_url} into {tmp_path}"
+        f"{kind.__name__}: {tmp_path / kind.filename} does not exist, and {tmp_path / kind.base_folder} is not "
+        f"a complete dataset. Pass download=True, or copy {kind.filename} from {kind.base_url} to {tmp_path}"
     )
 
 
-def test_without_a_network_the_error_says_where_to_put_the_archive(kind, tmp_path):
+def test_offline_the_error_says_where_to_copy_the_archive(kind, tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     with pytest.raises(ArchiveError) as caught:
         kind(tmp_path, download=True, base_url=f"http://127.0.0.1:{port}")
     assert f"cannot download http://127.0.0.1:{port}/{kind.filename}: " in str(caught.value)
-    assert str(caught.value).endswith(f". Without network, copy {kind.filename} from another machine into {tmp_path}")
+    assert str(caught.value).endswith(f". To work offline, copy {kind.filename} to {tmp_path} from another machine")
     assert list(tmp_path.iterdir()) == []

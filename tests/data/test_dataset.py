@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lucid.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
-from lucid.data.dataset import batch_of, samples_of
+from lucid.data.dataset import fetch_batch, fetch_samples
 
 
 class Squares(Dataset):
@@ -31,7 +31,7 @@ def test_tensor_dataset_gives_rows_and_batches():
     assert dataset.tensors[0] is images
 
 
-def test_tensor_dataset_reads_anything_with_a_numpy_method():
+def test_tensor_dataset_takes_anything_with_a_numpy_method():
     class Wrapped:
         def numpy(self):
             return np.ones((3, 2))
@@ -43,7 +43,7 @@ def test_tensor_dataset_reads_anything_with_a_numpy_method():
     ("tensors", "message"),
     [((), "at least one"), ((np.zeros(3), np.zeros(4)), r"\(3,\), \(4,\)"), ((np.float32(1),), r"\(\)")],
 )
-def test_tensor_dataset_refuses(tensors, message):
+def test_tensor_dataset_checks_its_tensors(tensors, message):
     with pytest.raises(ValueError, match=message):
         TensorDataset(*tensors)
 
@@ -69,7 +69,7 @@ def test_concat_finds_every_sample():
         ConcatDataset([])
 
 
-def test_concat_refuses_streams():
+def test_concatenating_an_iterable_dataset_raises():
     with pytest.raises(TypeError, match="IterableDataset"):
         ConcatDataset([Squares(1), IterableDataset()])
 
@@ -79,11 +79,11 @@ def test_abstract_methods_say_what_to_define():
         Dataset()[0]
     with pytest.raises(NotImplementedError, match="__iter__"):
         iter(IterableDataset())
-    with pytest.raises(TypeError, match="no numbered samples"):
+    with pytest.raises(TypeError, match="has no indices; iterate over it"):
         IterableDataset()[0]
 
 
-def test_batches_take_the_fastest_way_on_offer():
+def test_batches_use_the_fastest_method_of_a_dataset():
     class Listed(Squares):
         def __getitems__(self, indices):
             return [f"listed {index}" for index in indices]
@@ -92,11 +92,11 @@ def test_batches_take_the_fastest_way_on_offer():
         def get_batch(self, indices):
             return ("whole", list(indices))
 
-    assert batch_of(Squares(4), [3, 1]).tolist() == [9, 1]
-    assert batch_of(Listed(4), [3]) == ["listed 3"]
-    assert batch_of(Batched(4), [3]) == ("whole", [3])
-    assert samples_of(Batched(4), [3]) == ["listed 3"]
-    assert batch_of(np.arange(12).reshape(4, 3), [2]).tolist() == [[6, 7, 8]]
+    assert fetch_batch(Squares(4), [3, 1]).tolist() == [9, 1]
+    assert fetch_batch(Listed(4), [3]) == ["listed 3"]
+    assert fetch_batch(Batched(4), [3]) == ("whole", [3])
+    assert fetch_samples(Batched(4), [3]) == ["listed 3"]
+    assert fetch_batch(np.arange(12).reshape(4, 3), [2]).tolist() == [[6, 7, 8]]
 
 
 def test_random_split_covers_everything_once_and_repeats_from_its_seed():
@@ -113,7 +113,7 @@ def test_random_split_covers_everything_once_and_repeats_from_its_seed():
     ("total", "fractions", "counts"),
     [(10, [0.3, 0.3, 0.4], [3, 3, 4]), (11, [0.5, 0.5], [6, 5]), (7, [0.1] * 10, [1] * 7 + [0] * 3), (1, [1], [1])],
 )
-def test_random_split_of_fractions_hands_the_rest_out_from_the_first(total, fractions, counts):
+def test_random_split_distributes_the_remainder_from_the_first_subset(total, fractions, counts):
     assert [len(part) for part in random_split(Squares(total), fractions, seed=0)] == counts
 
 
@@ -121,6 +121,6 @@ def test_random_split_of_fractions_hands_the_rest_out_from_the_first(total, frac
     ("lengths", "message"),
     [([3, 3], r"10 samples, got \[3, 3\] \(sum 6\)"), ([0.5, 0.4], "fractions"), ([11, -1], "negative")],
 )
-def test_random_split_refuses(lengths, message):
+def test_random_split_checks_its_lengths(lengths, message):
     with pytest.raises(ValueError, match=message):
         random_split(Squares(10), lengths)

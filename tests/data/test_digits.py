@@ -1,4 +1,4 @@
-"""The digits of scikit-learn: their values, their fixed split, and what is said when they are missing."""
+"""Digits: values, the fixed split, and errors when scikit-learn or its file is missing."""
 
 import gzip
 import importlib.util
@@ -12,7 +12,7 @@ from lucid.data import ArchiveError, Digits
 datasets = pytest.importorskip("sklearn.datasets", reason="the digits come with scikit-learn")
 
 
-def test_every_image_is_in_exactly_one_part():
+def test_every_image_is_in_exactly_one_split():
     table = datasets.load_digits()
     images = (table.images.astype(np.uint8)).reshape(-1, 1, 8, 8)
     is_test = np.zeros(len(images), bool)
@@ -60,7 +60,7 @@ def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
 
 
 def zipped(content):
-    return gzip.compress(content, mtime=0)  # without the time, which would stand in the names of the tests
+    return gzip.compress(content, mtime=0)  # no time stamp: it would change the test ids
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def zipped(content):
         (b"not gzip", "cannot read .*digits.csv.gz"),
         (zipped(b"1,2,x\n"), "cannot read .*digits.csv.gz"),
         (zipped(b"1,2,3\n")[:-4], "cannot read .*digits.csv.gz"),
-        (zipped(b"1,2,3\n"), "is not the table of 1797 digits"),
-        (zipped((b"17," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"0," * 64 + b"10\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"-1," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"nan," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
-        (zipped((b"0.5," + b"0," * 63 + b"0\n") * 1797), "is not the table of 1797 digits"),
+        (zipped(b"1,2,3\n"), "is not the expected table of 1797 digits"),
+        (zipped((b"17," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"0," * 64 + b"10\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"-1," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"nan," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
+        (zipped((b"0.5," + b"0," * 63 + b"0\n") * 1797), "is not the expected table of 1797 digits"),
     ],
 )
-def test_a_file_that_is_something_else_is_refused(tmp_path, monkeypatch, content, message):
+def test_an_unexpected_file_raises(tmp_path, monkeypatch, content, message):
     (tmp_path / "datasets" / "data").mkdir(parents=True)
     if content is not None:
         (tmp_path / "datasets" / "data" / "digits.csv.gz").write_bytes(content)

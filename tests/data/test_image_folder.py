@@ -1,4 +1,4 @@
-"""Folders of images: which files and classes are found, what is checked, how it is split."""
+"""ImageFolder: which files and classes are found, checks, transforms, and stratified splits."""
 
 import errno
 import os
@@ -11,11 +11,11 @@ import lucid
 from lucid import data
 from tests.data.broken_images import broken_files, encoded
 
-Image = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+Image = pytest.importorskip("PIL.Image", reason="requires Pillow")
 
 
 def draw(root, files):
-    """Small images of a colour of their own under these paths."""
+    """Save small images, each of its own color, to these paths."""
     for number, name in enumerate(files):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,60 @@ def test_transforms_and_loaders_are_used(root):
     assert images.tolist() == [2, 3, 1, 0, 4] and labels.tolist() == [0, 0, 10, 10, 20]
 
 
-def test_what_is_no_image_is_left_out_and_counted(root):
+class TorchLikeTensor:
+    """The part of another library's tensor that collating uses."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def numpy(self):
+        return self.array
+
+
+class TorchvisionLikeCompose:
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+    def __call__(self, image):
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+
+def to_array(image):
+    return np.asarray(image).transpose(2, 0, 1) / np.float32(255)
+
+
+@pytest.mark.parametrize(
+    "last", [to_array, lambda image: TorchLikeTensor(to_array(image)), lambda image: lucid.tensor(to_array(image))],
+    ids=["array", "tensor of another library", "tensor"],
+)  # fmt: skip
+def test_a_compose_like_torchvisions_works_as_the_transform_of_a_dataset(root, last):
+    transform = TorchvisionLikeCompose([lambda image: image.resize((3, 2)), last])
+    [(images, labels)] = data.DataLoader(data.ImageFolder(root, transform), 5)
+    assert images.shape == (5, 3, 2, 3) and images.dtype == lucid.float32 and labels.tolist() == [0, 0, 1, 1, 2]
+    np.testing.assert_allclose(images[:, 0, 0, 0].numpy(), np.array([2, 3, 1, 0, 4]) / 255, atol=1e-7)
+
+
+def test_a_transform_that_returns_pillow_images_needs_a_collate_fn(root):
+    folder = data.ImageFolder(root, TorchvisionLikeCompose([lambda image: image.crop((0, 0, 2, 2))]))
+    image, _ = folder[0]
+    assert isinstance(image, Image.Image) and image.size == (2, 2)
+    with pytest.raises(TypeError, match="got Image; give the loader a collate_fn"):
+        next(iter(data.DataLoader(folder, 5)))
+    loader = data.DataLoader(folder, 5, collate_fn=lambda samples: np.stack([to_array(image) for image, _ in samples]))
+    assert next(iter(loader)).shape == (5, 3, 2, 2)
+
+
+def test_a_compose_of_torchvision_works_as_the_transform_of_a_dataset(root):
+    T = pytest.importorskip("torchvision.transforms", reason="checks transforms of torchvision")
+    transform = T.Compose([T.Resize((4, 4)), T.ToTensor(), T.Normalize([0.5] * 3, [0.25] * 3)])
+    [(images, _)] = data.DataLoader(data.ImageFolder(root, transform), 5, num_workers=2)
+    expected = np.stack([transform(data.open_image(path)).numpy() for path, _ in data.ImageFolder(root).samples])
+    np.testing.assert_array_equal(images.numpy(), expected)
+
+
+def test_other_files_are_skipped_and_counted(root):
     for name in ("a/notes.txt", "a/.hidden.png", "b/._1.png", "c/Thumbs.db", "b/labels.TXT", "README.md", "c/plain"):
         (root / name).write_text("no image")
     draw(root, [".ipynb_checkpoints/1.png", "a/.cache/1.png", "loose.png"])
@@ -89,7 +142,7 @@ def test_links_are_followed_once(root, tmp_path_factory):
     assert [reason for reason in folder.check() if reason] == ["No such file or directory"]
 
 
-def test_a_folder_that_must_not_be_read_is_no_empty_one(root, monkeypatch):
+def test_an_unreadable_folder_raises(root, monkeypatch):
     scandir = os.scandir
 
     def forbidding(path):
@@ -102,30 +155,30 @@ def test_a_folder_that_must_not_be_read_is_no_empty_one(root, monkeypatch):
         data.ImageFolder(root)
 
 
-def test_missing_folders_and_empty_classes_are_answered(root):
+def test_missing_folders_and_empty_classes_raise(root):
     with pytest.raises(FileNotFoundError, match="ImageFolder: there is no folder .*nowhere"):
         data.ImageFolder(root / "nowhere")
     with pytest.raises(FileNotFoundError, match="ImageFolder: there is no folder .*z.png"):
         data.ImageFolder(root / "c" / "z.png")
-    with pytest.raises(FileNotFoundError, match="c has no folders with images in them, one for each class"):
+    with pytest.raises(FileNotFoundError, match="c has no subfolders; expected one folder of images per class"):
         data.ImageFolder(root / "c")
     (root / "d").mkdir()
     (root / "e").mkdir()
     (root / "e" / "x.txt").touch()
-    with pytest.raises(FileNotFoundError, match="has no image of the class d, e; names of images end in .jpg"):
+    with pytest.raises(FileNotFoundError, match="has no images of class d, e; supported extensions are .jpg"):
         data.ImageFolder(root)
     folder = data.ImageFolder(root, allow_empty=True)
     assert folder.classes == ["a", "b", "c", "d", "e"] and len(folder) == 5
 
 
-def test_classes_can_be_given_numbers(root):
+def test_class_indices_can_be_given(root):
     folder = data.ImageFolder(root, class_to_idx={"c": 0, "zebra": 1, "a": 2, "b": 3}, allow_empty=True)
     assert folder.classes == ["c", "zebra", "a", "b"] and folder.targets == [0, 2, 2, 3, 3]
-    with pytest.raises(ValueError, match="has classes that class_to_idx has not: b, c"):
+    with pytest.raises(ValueError, match="class_to_idx is missing classes of .*: b, c"):
         data.ImageFolder(root, class_to_idx={"a": 0})
 
 
-def test_broken_images_are_found_where_they_are(root):
+def test_check_finds_broken_images(root):
     noisy = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     broken = broken_files(noisy)
     for name, (content, _) in broken.items():
@@ -137,32 +190,32 @@ def test_broken_images_are_found_where_they_are(root):
         reasons = list(folder.check(num_threads))
         found = {os.path.basename(path) for (path, _), reason in zip(folder.samples, reasons, strict=True) if reason}
         assert found == set(broken)
-    assert set(threading.enumerate()) <= before  # those of other tests may have ended
+    assert set(threading.enumerate()) <= before  # threads of other tests may have ended
 
 
 # Splits ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", [0.1, 0.25, 0.5, 0.9])
-def test_splits_take_the_part_of_each_class(part):
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_splits_take_a_fraction_of_each_class(fraction):
     targets = np.random.default_rng(0).permutation([0] * 40 + [1] * 20 + [2] * 3 + [3] * 2 + [4])
-    first, second = data.stratified_split(targets, part, seed=1)
+    first, second = data.stratified_split(targets, fraction, seed=1)
     assert sorted(first + second) == list(range(len(targets))) and first == sorted(first) and second == sorted(second)
     counts = np.bincount(targets[second], minlength=5).tolist()
-    assert counts[:2] == [round(40 * part), round(20 * part)]
-    assert counts[2] == min(2, max(1, round(3 * part))) and counts[3:] == [1, 0]
+    assert counts[:2] == [round(40 * fraction), round(20 * fraction)]
+    assert counts[2] == min(2, max(1, round(3 * fraction))) and counts[3:] == [1, 0]
 
 
 def test_splits_depend_on_the_seed_alone():
     targets = [0, 1] * 30
     assert data.stratified_split(targets, 0.3, 5) == data.stratified_split(targets, 0.3, 5)
     assert data.stratified_split(targets, 0.3, 5) != data.stratified_split(targets, 0.3, 6)
-    # A class of its own does not move the others.
+    # Another class does not affect the split of the others.
     more = data.stratified_split([*targets, *[2] * 10], 0.3, 5)[1]
     assert [number for number in more if number < 60] == data.stratified_split(targets, 0.3, 5)[1]
-    for part in (0, 1, -0.5, 1.5):
-        with pytest.raises(ValueError, match="part must be above 0 and below 1"):
-            data.stratified_split(targets, part, 0)
+    for fraction in (0, 1, -0.5, 1.5):
+        with pytest.raises(ValueError, match="fraction must be above 0 and below 1"):
+            data.stratified_split(targets, fraction, 0)
 
 
 def test_a_folder_feeds_a_loader(root):

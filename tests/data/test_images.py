@@ -23,7 +23,7 @@ def test_a_sample_is_an_image_and_an_int():
         Shades()[5]
 
 
-def test_class_numbers_and_repr():
+def test_class_indices_and_repr():
     assert Shades().class_to_idx == {"dark": 0, "bright": 1}
     assert repr(Shades(train=False)) == "Shades(test: 5 images (1, 2, 3), 2 classes)"
 
@@ -39,14 +39,14 @@ def test_a_batch_is_its_samples_stacked(indices):
         assert targets[i] == dataset[index][1]
 
 
-def test_transforms_are_called_sample_by_sample_in_batches_too():
+def test_transforms_are_applied_to_each_sample_of_a_batch():
     dataset = Shades(transform=lambda image: image[:, :1] / 2, target_transform=lambda target: {"class": target})
     images, targets = dataset.get_batch([1, 4])
     np.testing.assert_array_equal(images, [dataset[1][0], dataset[4][0]])
     assert targets["class"].tolist() == [1, 1] and dataset[4][1] == {"class": 1}
 
 
-def test_a_batch_can_be_written_to_without_changing_the_dataset():
+def test_writing_to_a_batch_does_not_change_the_dataset():
     dataset = Shades()
     dataset.get_batch([0, 1])[0][:] = 9
     assert dataset.data[0].tolist() == [[[0, 1, 2], [3, 4, 5]]]

@@ -1,4 +1,4 @@
-"""DataLoader: order, position, threads, errors. Threads must change nothing but the time."""
+"""DataLoader: order, position, threads, errors. The number of threads must not change any result."""
 
 import gc
 import itertools
@@ -31,7 +31,7 @@ WORKERS = pytest.mark.parametrize("num_workers", [0, 3])
 
 
 class Range(Dataset):
-    """0, 1, 2, ...; notes in which threads it was read."""
+    """0, 1, 2, ...; records the threads that read it."""
 
     def __init__(self, count):
         self.count = count
@@ -66,7 +66,7 @@ def flat(batches):
 
 
 def collect(loader, into):
-    """``lists`` that keeps what came before an error."""
+    """``lists`` that keeps the batches before an error."""
     for batch in loader:
         into.append(batch.tolist())
 
@@ -76,7 +76,7 @@ def collect(loader, into):
 
 @WORKERS
 @pytest.mark.parametrize(
-    ("count", "batch_size", "drop_last", "wanted"),
+    ("count", "batch_size", "drop_last", "expected"),
     [
         (7, 3, False, [[0, 1, 2], [3, 4, 5], [6]]),
         (7, 3, True, [[0, 1, 2], [3, 4, 5]]),
@@ -87,9 +87,9 @@ def collect(loader, into):
         (3, 1, False, [[0], [1], [2]]),
     ],
 )
-def test_batches_in_order(num_workers, count, batch_size, drop_last, wanted):
+def test_batches_in_order(num_workers, count, batch_size, drop_last, expected):
     loader = DataLoader(Range(count), batch_size, drop_last=drop_last, num_workers=num_workers)
-    assert lists(loader) == wanted == lists(loader) and len(loader) == len(wanted)
+    assert lists(loader) == expected == lists(loader) and len(loader) == len(expected)
 
 
 @WORKERS
@@ -102,7 +102,7 @@ def test_batches_are_tensors_of_the_fields(num_workers):
 
 
 @WORKERS
-def test_without_a_batch_size_single_samples_come(num_workers):
+def test_without_a_batch_size_single_samples_are_yielded(num_workers):
     loader = DataLoader(TensorDataset(np.arange(6.0).reshape(3, 2)), batch_size=None, num_workers=num_workers)
     assert [sample[0].tolist() for sample in loader] == [[0, 1], [2, 3], [4, 5]] and len(loader) == 3
 
@@ -137,7 +137,7 @@ def test_the_order_of_an_epoch_comes_from_the_seed(num_workers):
     loader = DataLoader(Range(23), 4, shuffle=True, generator=5, num_workers=num_workers)
     loader.set_epoch(2)
     assert lists(loader) == first[2]
-    assert lists(loader) != first[2]  # the next pass is epoch 3
+    assert lists(loader) != first[2]  # epoch 3
 
 
 def test_without_a_seed_every_loader_has_its_own_order():
@@ -149,7 +149,7 @@ def test_without_a_seed_every_loader_has_its_own_order():
 
 
 @WORKERS
-def test_samplers_of_ones_own(num_workers):
+def test_custom_samplers(num_workers):
     assert lists(DataLoader(Range(9), 2, sampler=[8, 0, 4], num_workers=num_workers)) == [[8, 0], [4]]
     batches = DataLoader(Range(9), batch_sampler=[[1], [2, 3, 5]], num_workers=num_workers)
     assert lists(batches) == [[1], [2, 3, 5]] and len(batches) == 2
@@ -157,10 +157,10 @@ def test_samplers_of_ones_own(num_workers):
     assert drawn == [[1] * 4, [1] * 2]
 
 
-def test_threads_change_nothing():
-    augment = transforms.Compose(
-        [transforms.RandomCrop(8, padding=2), transforms.RandomHorizontalFlip(), transforms.ToFloat(16)]
-    )
+def test_results_do_not_depend_on_threads():
+    class RandomShift(transforms.Transform):
+        def apply(self, images, rng):
+            return np.stack([np.roll(image, rng.integers(-2, 3, 2), (1, 2)) for image in images])
 
     def epochs(num_workers, prefetch_factor=None):
         loader = DataLoader(
@@ -170,13 +170,13 @@ def test_threads_change_nothing():
             seed=3,
             num_workers=num_workers,
             prefetch_factor=prefetch_factor,
-            batch_transform=augment,
+            batch_transform=RandomShift(),
         )
         return [(images.numpy().tobytes(), labels.tolist()) for _ in range(2) for images, labels in loader]
 
-    wanted = epochs(0)
-    assert len(wanted) == 42 and len({images for images, _ in wanted}) == 42
-    assert epochs(1) == wanted and epochs(3) == wanted and epochs(3, 1) == wanted and epochs(2, 50) == wanted
+    expected = epochs(0)
+    assert len(expected) == 42 and len({images for images, _ in expected}) == 42
+    assert epochs(1) == expected and epochs(3) == expected and epochs(3, 1) == expected and epochs(2, 50) == expected
 
 
 def test_the_generator_of_a_transform_depends_on_seed_epoch_and_batch_only():
@@ -194,11 +194,11 @@ def test_the_generator_of_a_transform_depends_on_seed_epoch_and_batch_only():
 # Threads --------------------------------------------------------------------------------------------------------------
 
 
-def test_samples_are_read_in_the_background_and_tensors_made_in_front(monkeypatch):
+def test_samples_are_read_in_the_background_and_tensors_made_by_the_consumer(monkeypatch):
     makers = set()
 
     def noted(batch):
-        assert isinstance(batch, np.ndarray)  # what the threads hand over
+        assert isinstance(batch, np.ndarray)  # the result of the threads
         makers.add(threading.current_thread())
         return lucid.tensor(batch)
 
@@ -221,11 +221,11 @@ def test_loading_goes_on_while_the_consumer_works():
     end = time.monotonic() + 60
     while len(read) < 7 and time.monotonic() < end:
         time.sleep(0.001)
-    assert sorted(read) == list(range(7))  # the one handed over, and 2 workers x 3 ahead
+    assert sorted(read) == list(range(7))  # the one yielded, and 2 workers x 3 ahead
     batches.close()
 
 
-def test_a_pass_begins_before_its_first_batch_is_asked_for():
+def test_loading_starts_before_the_first_batch_is_requested():
     noted = threading.Event()
     dataset = type("Noted", (Range,), {"__getitem__": lambda self, index: noted.set() or index})(10)
     loader = DataLoader(dataset, 2, num_workers=1)
@@ -234,7 +234,7 @@ def test_a_pass_begins_before_its_first_batch_is_asked_for():
     before = loader.state_dict()
     batches = iter(loader)
     assert noted.wait(30)  # the next epoch is being read
-    assert loader.state_dict() == before  # and nothing of it was handed over
+    assert loader.state_dict() == before  # and no batch was yielded
     batches.close()
 
 
@@ -266,20 +266,20 @@ def test_an_exception_in_the_loop_leaves_no_thread(num_workers):
     assert worker_threads() == []
 
 
-def test_two_passes_at_once_do_not_disturb_each_other():
+def test_two_iterators_at_once_are_independent():
     loader = DataLoader(Range(20), 2, shuffle=True, seed=0, num_workers=2)
-    wanted = [lists(loader), lists(loader)]
+    expected = [lists(loader), lists(loader)]
     loader.set_epoch(0)
     pairs = [(one.tolist(), other.tolist()) for one, other in zip(loader, loader, strict=True)]
-    assert [[one for one, _ in pairs], [other for _, other in pairs]] == wanted
+    assert [[one for one, _ in pairs], [other for _, other in pairs]] == expected
 
 
 # Errors of the user's code --------------------------------------------------------------------------------------------
 
 
 @WORKERS
-@pytest.mark.parametrize("place", ["dataset", "collate", "transform"])
-def test_an_error_names_the_batch_and_comes_in_its_place(num_workers, place):
+@pytest.mark.parametrize("source", ["dataset", "collate", "transform"])
+def test_an_error_names_the_batch_and_is_raised_in_its_place(num_workers, source):
     def fail(samples, rng=None):
         values = np.asarray(samples)
         if 7 in values:
@@ -291,11 +291,11 @@ def test_an_error_names_the_batch_and_comes_in_its_place(num_workers, place):
             return int(fail([index])[0])
 
     loader = DataLoader(
-        Broken(12) if place == "dataset" else Range(12),
+        Broken(12) if source == "dataset" else Range(12),
         batch_size=2,
         num_workers=num_workers,
-        collate_fn=fail if place == "collate" else None,
-        batch_transform=fail if place == "transform" else None,
+        collate_fn=fail if source == "collate" else None,
+        batch_transform=fail if source == "transform" else None,
     )
     loader.set_epoch(4)
     got = []
@@ -308,7 +308,7 @@ def test_an_error_names_the_batch_and_comes_in_its_place(num_workers, place):
 
 
 @WORKERS
-def test_an_error_of_the_sampler_is_not_the_end_of_the_pass(num_workers):
+def test_an_error_of_the_sampler_is_raised(num_workers):
     def indices():
         yield 0
         yield 1
@@ -349,7 +349,7 @@ def loader_of(kind, num_workers, seed=None):
 
 @pytest.mark.parametrize("kind", ["shuffled", "dropping", "sampler", "batch sampler", "samples", "stream"])
 @pytest.mark.parametrize("num_workers", [0, 3])
-def test_a_position_leads_to_exactly_the_batches_not_handed_over(kind, num_workers):
+def test_a_position_resumes_with_exactly_the_batches_not_yielded(kind, num_workers):
     def values(loader):
         return [batch if isinstance(batch, int) else batch.tolist() for batch in loader]
 
@@ -365,8 +365,8 @@ def test_a_position_leads_to_exactly_the_batches_not_handed_over(kind, num_worke
                 next(batches)
             state = json.loads(json.dumps(running.state_dict()))
             batches.close()
-            assert running.state_dict() == state  # a break moves nothing
-            # Another seed, and the other number of workers: the position brings what it needs.
+            assert running.state_dict() == state  # a break does not move the position
+            # Another seed and number of workers: the position holds all that matters.
             resumed = loader_of(kind, 3 - num_workers, seed=999)
             resumed.load_state_dict(state)
             assert resumed.state_dict() == state
@@ -374,7 +374,7 @@ def test_a_position_leads_to_exactly_the_batches_not_handed_over(kind, num_worke
             assert values(resumed) == epochs[epoch + 1]
 
 
-def test_after_a_complete_pass_the_position_is_the_next_epoch():
+def test_after_a_complete_epoch_the_position_is_the_next_one():
     loader = DataLoader(Range(5), 2, shuffle=True, seed=1)
     assert loader.state_dict() == {
         "seed": 1,
@@ -403,15 +403,15 @@ def test_skipped_batches_are_not_read(num_workers):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"batch_size": 3}, ValueError, "taken with batch_size 3, this loader has 2"),
-        ({"num_samples": 9}, ValueError, "taken with num_samples 9, this loader has 5"),
+        ({"batch_size": 3}, ValueError, "saved with batch_size 3, this loader has 2"),
+        ({"num_samples": 9}, ValueError, "saved with num_samples 9, this loader has 5"),
         ({"epoch": -1}, ValueError, "epoch must be at least 0, got -1"),
         ({"batch": 1.5}, TypeError, "batch must be an integer, got 1.5"),
         ({"seed": -2}, ValueError, "seed must be at least 0, got -2"),
         ({"epoch": None}, TypeError, "epoch must be an integer"),
     ],
 )
-def test_a_position_that_does_not_fit_is_refused_and_changes_nothing(change, error, message):
+def test_a_position_that_does_not_match_raises_and_changes_nothing(change, error, message):
     loader = DataLoader(Range(5), 2, shuffle=True, seed=1)
     before = loader.state_dict()
     with pytest.raises(error, match=f"DataLoader.load_state_dict.*{message}"):
@@ -425,7 +425,7 @@ def test_a_position_that_does_not_fit_is_refused_and_changes_nothing(change, err
 
 
 @WORKERS
-def test_streams_are_read_once_per_pass_in_one_thread(num_workers):
+def test_streams_are_read_once_per_epoch_in_one_thread(num_workers):
     stream = Stream(7)
     loader = DataLoader(stream, 3, num_workers=num_workers)
     assert lists(loader) == [[0, 1, 2], [3, 4, 5], [6]] == lists(loader)
@@ -437,7 +437,7 @@ def test_streams_are_read_once_per_pass_in_one_thread(num_workers):
     assert lists(doubled) == [[0, 2], [4]]
 
 
-def test_a_stream_with_a_length_has_a_number_of_batches():
+def test_a_stream_with_a_length_gives_the_loader_a_length():
     class Known(Stream):
         def __len__(self):
             return self.count
@@ -454,7 +454,7 @@ def test_a_stream_with_a_length_has_a_number_of_batches():
 
 
 @WORKERS
-def test_an_endless_stream_can_be_left(num_workers):
+def test_an_endless_stream_can_be_stopped(num_workers):
     class Endless(IterableDataset):
         def __iter__(self):
             yield from iter(int, 1)
@@ -489,26 +489,30 @@ def test_an_error_in_a_stream_names_the_batch(num_workers):
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ({"batch_size": 2.0}, TypeError, "batch_size must be an integer, got 2.0"),
         ({"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
-        ({"prefetch_factor": 2}, ValueError, "prefetch_factor 2 needs num_workers of at least 1"),
+        ({"prefetch_factor": 2}, ValueError, "prefetch_factor 2 requires num_workers of at least 1"),
         ({"num_workers": 1, "prefetch_factor": 0}, ValueError, "prefetch_factor must be at least 1, got 0"),
-        ({"shuffle": True, "sampler": [0]}, ValueError, "both decide the order"),
-        ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "give it alone"),
-        ({"batch_sampler": [[0]], "drop_last": True}, ValueError, "give it alone"),
-        ({"batch_size": None, "drop_last": True}, ValueError, "drop_last needs a batch_size"),
-        ({"seed": 1, "generator": 1}, ValueError, "not both"),
+        ({"shuffle": True, "sampler": [0]}, ValueError, "shuffle and sampler are mutually exclusive"),
+        ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "batch_sampler is mutually exclusive with batch_size"),
+        (
+            {"batch_sampler": [[0]], "drop_last": True},
+            ValueError,
+            "batch_sampler is mutually exclusive with batch_size",
+        ),
+        ({"batch_size": None, "drop_last": True}, ValueError, "drop_last requires a batch_size"),
+        ({"seed": 1, "generator": 1}, ValueError, "seed and generator are mutually exclusive"),
         ({"seed": "a"}, TypeError, "seed must be an integer, got 'a'"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options, error, message):
+def test_invalid_options_raise(options, error, message):
     with pytest.raises(error, match=f"^DataLoader: .*{message}"):
         DataLoader(Range(4), **options)
 
 
 @pytest.mark.parametrize("options", [{"shuffle": True}, {"sampler": [0]}, {"batch_sampler": [[0]]}])
-def test_streams_take_no_order(options):
-    with pytest.raises(ValueError, match="an IterableDataset has its own order"):
+def test_streams_with_an_order_raise(options):
+    with pytest.raises(ValueError, match="an IterableDataset decides its own order"):
         DataLoader(Stream(3), **options)
 
 
-def test_pytorchs_other_words_are_taken():
+def test_other_options_of_pytorch_are_accepted():
     assert lists(DataLoader(Range(2), pin_memory=True, num_workers=1, persistent_workers=True)) == [[0], [1]]

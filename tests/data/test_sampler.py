@@ -27,7 +27,7 @@ def test_random_order_depends_on_seed_and_epoch_only():
     assert all(isinstance(index, int) for index in first)
 
 
-def test_random_sampler_without_a_seed_takes_a_new_one_each_time():
+def test_random_sampler_without_a_seed_draws_one():
     assert list(RandomSampler(range(200))) != list(RandomSampler(range(200)))
 
 
@@ -45,7 +45,7 @@ def test_subset_random_sampler_shuffles_its_indices():
     assert {tuple(sorted(one)) for one in passes} == {(3, 30, 300)} and len(set(passes)) > 1 and len(sampler) == 3
 
 
-def test_weights_decide_how_often_a_sample_comes():
+def test_samples_are_drawn_in_proportion_to_their_weights():
     counts = np.bincount(list(WeightedRandomSampler([1, 0, 3], 4000, seed=0)))
     assert counts[1] == 0 and abs(counts[2] / 4000 - 0.75) < 0.03
     assert sorted(WeightedRandomSampler([1, 0, 3], 2, replacement=False, seed=0)) == [0, 2]
@@ -63,11 +63,11 @@ def test_batch_sampler_and_its_last_batch():
     [
         (lambda: RandomSampler(range(3), num_samples=0), ValueError, "num_samples must be at least 1, got 0"),
         (lambda: list(RandomSampler([], num_samples=2)), ValueError, "empty"),
-        (lambda: RandomSampler(range(3), generator=1, seed=2), ValueError, "not both"),
+        (lambda: RandomSampler(range(3), generator=1, seed=2), ValueError, "seed and generator are mutually exclusive"),
         (lambda: RandomSampler(range(3), seed=-1), ValueError, "seed must be at least 0, got -1"),
         (lambda: RandomSampler(range(3), seed=1.5), TypeError, "seed must be an integer, got 1.5"),
         (lambda: WeightedRandomSampler([1, -1], 1), ValueError, "negative"),
-        (lambda: WeightedRandomSampler([0, 0], 1), ValueError, "above zero"),
+        (lambda: WeightedRandomSampler([0, 0], 1), ValueError, "at least one weight must be positive"),
         (lambda: WeightedRandomSampler([1, float("nan")], 1), ValueError, "finite"),
         (lambda: WeightedRandomSampler([1, 0], 2, replacement=False), ValueError, "at most 1"),
         (lambda: BatchSampler(range(3), 0, False), ValueError, "batch_size must be at least 1, got 0"),
@@ -75,6 +75,6 @@ def test_batch_sampler_and_its_last_batch():
         (lambda: iter(Sampler()), NotImplementedError, "__iter__"),
     ],
 )
-def test_samplers_refuse(make, error, message):
+def test_invalid_arguments_raise(make, error, message):
     with pytest.raises(error, match=message):
         make()

@@ -4,7 +4,7 @@ import pytest
 from lucid.data.seeds import ORDER, TRANSFORM, derived_generator, resolve_seed
 
 
-def test_a_key_always_gives_the_same_numbers_and_another_key_others():
+def test_equal_keys_give_equal_numbers_and_other_keys_others():
     keys = [(ORDER,), (ORDER, 0), (ORDER, 1), (TRANSFORM, 0), (TRANSFORM, 0, 0), (TRANSFORM, 0, 1), (TRANSFORM, 1, 0)]
     draws = [tuple(derived_generator(7, *key).integers(2**62, size=4)) for key in keys]
     assert draws == [tuple(derived_generator(7, *key).integers(2**62, size=4)) for key in keys]
@@ -12,13 +12,13 @@ def test_a_key_always_gives_the_same_numbers_and_another_key_others():
     assert tuple(derived_generator(8, ORDER).integers(2**62, size=4)) not in draws
 
 
-def test_the_numbers_are_those_of_numpy():
-    """Runs resume over releases only if the derivation stays what it is."""
-    wanted = np.random.Generator(np.random.PCG64(np.random.SeedSequence(3, spawn_key=(1, 2)))).random(5)
-    np.testing.assert_array_equal(derived_generator(3, 1, 2).random(5), wanted)
+def test_the_derivation_is_stable():
+    """Runs can resume with a later release only if the derivation never changes."""
+    expected = np.random.Generator(np.random.PCG64(np.random.SeedSequence(3, spawn_key=(1, 2)))).random(5)
+    np.testing.assert_array_equal(derived_generator(3, 1, 2).random(5), expected)
 
 
-def test_a_seed_comes_from_either_word():
+def test_a_seed_comes_from_seed_or_generator():
     assert resolve_seed("f", 3, None) == resolve_seed("f", None, 3) == resolve_seed("f", np.int64(3), None) == 3
     assert resolve_seed("f", 2**63, None) == 2**63
     drawn = [resolve_seed("f", None, np.random.default_rng(1)) for _ in range(2)]
@@ -27,7 +27,7 @@ def test_a_seed_comes_from_either_word():
     assert resolve_seed("f", None, rng) != resolve_seed("f", None, rng)
 
 
-def test_without_a_seed_the_system_gives_one():
+def test_without_a_seed_one_is_drawn():
     seeds = {resolve_seed("f", None, None) for _ in range(20)}
     assert len(seeds) == 20 and all(0 <= seed < 2**63 for seed in seeds)
 
@@ -35,7 +35,7 @@ def test_without_a_seed_the_system_gives_one():
 @pytest.mark.parametrize(
     ("seed", "generator", "error", "message"),
     [
-        (1, 2, ValueError, "^f: give seed or generator, not both"),
+        (1, 2, ValueError, "^f: seed and generator are mutually exclusive"),
         (-1, None, ValueError, "^f: seed must be at least 0, got -1"),
         (None, -1, ValueError, "^f: generator must be at least 0, got -1"),
         ("1", None, TypeError, "^f: seed must be an integer, got '1'"),
@@ -43,6 +43,6 @@ def test_without_a_seed_the_system_gives_one():
         (True, None, TypeError, "^f: seed must be an integer, got True"),
     ],
 )
-def test_other_seeds_are_refused(seed, generator, error, message):
+def test_invalid_seeds_raise(seed, generator, error, message):
     with pytest.raises(error, match=message):
         resolve_seed("f", seed, generator)

@@ -1,4 +1,4 @@
-"""run_ahead: results in order, errors where they belong, and threads that never stay behind."""
+"""run_ahead: results in order, errors in their place, and no threads left behind."""
 
 import gc
 import threading
@@ -18,7 +18,7 @@ def jobs_of(function, count):
 @pytest.mark.parametrize("num_workers", [1, 2, 5])
 @pytest.mark.parametrize("ahead", [1, 3, 100])
 @pytest.mark.parametrize("count", [0, 1, 31])
-def test_results_come_in_the_order_of_the_jobs(num_workers, ahead, count):
+def test_results_are_in_the_order_of_the_jobs(num_workers, ahead, count):
     def job(number):
         time.sleep(0.001 * (number % 3))
         return number, threading.current_thread().name
@@ -30,11 +30,11 @@ def test_results_come_in_the_order_of_the_jobs(num_workers, ahead, count):
 
 
 def test_jobs_run_at_the_same_time():
-    barrier = threading.Barrier(3, timeout=30)  # passes only when three jobs are at it together
+    barrier = threading.Barrier(3, timeout=30)  # passes only if three jobs run at once
     assert len(list(run_ahead(jobs_of(lambda number: barrier.wait(), 6), 3, 3))) == 6
 
 
-def test_no_more_than_ahead_results_wait():
+def test_no_more_than_ahead_results_are_pending():
     drawn = []
 
     def jobs():
@@ -43,9 +43,9 @@ def test_no_more_than_ahead_results_wait():
             yield lambda: None
 
     results = run_ahead(jobs(), 2, 4)
-    assert len(drawn) == 4  # before anything is asked for
+    assert len(drawn) == 4  # before the first result is requested
     next(results)
-    assert len(drawn) == 5  # the one handed over, and four
+    assert len(drawn) == 5  # the one yielded, and four ahead
     next(results)
     assert len(drawn) == 6
     results.close()
@@ -61,7 +61,7 @@ def test_jobs_are_drawn_in_the_consumers_thread():
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, SystemExit])
-def test_an_error_is_raised_at_its_own_place(kind):
+def test_an_error_is_raised_in_its_place(kind):
     def job(number):
         if number == 2:
             raise kind("broken")
@@ -71,11 +71,11 @@ def test_an_error_is_raised_at_its_own_place(kind):
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(kind, match="broken") as caught:
         next(results)
-    assert "job" in [entry.name for entry in caught.traceback]  # where it happened, not only where it was raised again
+    assert "job" in [entry.name for entry in caught.traceback]  # the original traceback
     assert list(results) == []
 
 
-def test_stop_iteration_in_a_job_does_not_end_the_pass_silently():
+def test_stop_iteration_in_a_job_does_not_end_the_iteration_silently():
     def job(number):
         raise StopIteration
 
@@ -83,7 +83,7 @@ def test_stop_iteration_in_a_job_does_not_end_the_pass_silently():
         list(run_ahead(jobs_of(job, 3), 2, 2))
 
 
-def test_an_error_while_drawing_comes_after_the_results_before_it():
+def test_an_error_while_drawing_is_raised_after_the_results_before_it():
     def jobs():
         yield lambda: "first"
         yield lambda: "second"
@@ -102,7 +102,7 @@ def test_break_stops_the_threads():
     assert number == 2 and worker_threads() == []
 
 
-def test_results_nobody_asked_for_leave_no_thread():
+def test_unused_results_leave_no_thread():
     results = run_ahead(jobs_of(lambda number: number, 1000), 3, 6)
     assert len(worker_threads()) == 3
     del results
@@ -123,7 +123,7 @@ def test_an_error_of_the_consumer_stops_the_threads():
 def test_garbage_collection_stops_the_threads():
     holder = {}
     holder["results"] = run_ahead(jobs_of(lambda number: number, 1000), 3, 6)
-    holder["self"] = holder  # a cycle: only the collector finds it
+    holder["self"] = holder  # a cycle, for the garbage collector
     next(holder["results"])
     assert len(worker_threads()) == 3
     del holder
@@ -132,7 +132,7 @@ def test_garbage_collection_stops_the_threads():
 
 
 class Stuck:
-    """One worker, which has handed over job 0, is at job 1 until ``go`` is set, and has many more to do."""
+    """One worker that has finished job 0, blocks in job 1 until ``go`` is set, and has many more queued."""
 
     def __init__(self):
         self.begun, self.go = [], threading.Event()
@@ -149,7 +149,7 @@ class Stuck:
         assert next(self.results) == 0 and at_it.wait(60)
 
     def finish(self):
-        """The worker, which was stuck until now; it has ended."""
+        """Unblock the worker, and wait for its end."""
         [worker] = worker_threads()
         self.go.set()
         worker.join(60)
@@ -157,12 +157,12 @@ class Stuck:
 
 
 @pytest.mark.parametrize("timeout_s", [0, 0.05])
-def test_a_stuck_job_does_not_hold_the_consumer_for_ever(monkeypatch, timeout_s):
+def test_a_stuck_job_does_not_block_the_consumer_forever(monkeypatch, timeout_s):
     monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", timeout_s)
     stuck = Stuck()
     stuck.results.close()
     assert stuck.finish().daemon
-    assert stuck.begun == [0, 1]  # those not begun were dropped
+    assert stuck.begun == [0, 1]  # queued jobs were dropped
 
 
 def test_a_keyboard_interrupt_does_not_wait_for_the_running_jobs():
@@ -173,7 +173,7 @@ def test_a_keyboard_interrupt_does_not_wait_for_the_running_jobs():
     assert stuck.begun == [0, 1]
 
 
-def test_nothing_keeps_a_result_alive_but_the_consumer():
+def test_only_the_consumer_keeps_a_result_alive():
     class Big:
         alive = 0
 

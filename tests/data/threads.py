@@ -1,4 +1,4 @@
-"""The loader's background threads that are alive, and a fixture that wants none of them left."""
+"""The loader's live background threads, and a fixture that fails if any are left."""
 
 import threading
 
@@ -13,6 +13,6 @@ def worker_threads():
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left(monkeypatch):
-    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 120)  # a busy machine may stop a thread for long
+    monkeypatch.setattr("lucid.data.workers.JOIN_TIMEOUT_S", 120)  # threads may stall on a busy machine
     yield
     assert worker_threads() == []

@@ -13,7 +13,7 @@ import lucid
 import lucid.nn.functional as F
 from lucid import data, metrics, models, nn, optim
 from lucid import distributed as dist
-from lucid.data import transforms
+from lucid.data import augment
 
 SAMPLES, BATCH = 29, 12  # 12, 12 and 5: of the last batch three ranks have 2, 2 and 1
 EPOCHS, TRAIN_BATCH = 3, 84  # 1,442 = 17 * 84 + 14
@@ -78,23 +78,23 @@ def compiled_weights():
 def trained_accuracy():
     """A small ConvNeXt on the digits: the share of test images that are right, and the confusion matrix."""
     train_set, test_set = data.Digits(train=True), data.Digits(train=False)
-    prepare = transforms.Compose([transforms.ToFloat(train_set.max_value), transforms.Normalize((0.3051,), (0.3762,))])
+    prepare = augment.Normalize((0.3051,), (0.3762,), train_set.max_value)
     model = convnext(seed=3)
     optimizer = optim.AdamW(model.parameters(), lr=1e-2)
     sampler = dist.DistributedBatchSampler(train_set, TRAIN_BATCH // dist.get_world_size(), seed=1)
-    loader = data.DataLoader(train_set, batch_sampler=sampler, batch_transform=prepare)
+    loader = data.DataLoader(train_set, batch_sampler=sampler)
     for _ in range(EPOCHS):
         for images, labels in loader:
             optimizer.zero_grad()
-            F.cross_entropy(model(images), labels).backward()
+            F.cross_entropy(model(prepare(images)), labels).backward()
             dist.average_gradients(model.parameters(), num_samples=len(labels))
             optimizer.step()
 
     accuracy, confusion = metrics.Accuracy(), metrics.ConfusionMatrix(10)
     sampler = dist.DistributedSampler(test_set, shuffle=False)
     with lucid.no_grad():
-        for images, labels in data.DataLoader(test_set, 64, sampler=sampler, batch_transform=prepare):
-            logits = model.eval()(images)
+        for images, labels in data.DataLoader(test_set, 64, sampler=sampler):
+            logits = model.eval()(prepare(images))
             accuracy.update(logits, labels)
             confusion.update(logits, labels)
     dist.reduce_metrics(accuracy, confusion)

@@ -1,6 +1,6 @@
-"""Augmentation of whole batches on the device, from one random key, also inside of a compiled step.
+"""Device transforms: augmentation of whole batches from one random key, eager or in a compiled step.
 
-Images are (N, C, H, W); every image of a batch draws its own numbers, without a loop over images. ::
+Images are (N, C, H, W). Every image of a batch gets its own parameters, without a loop over images. ::
 
     from lucid.data import augment
 
@@ -11,7 +11,7 @@ Images are (N, C, H, W); every image of a batch draws its own numbers, without a
         augment.RandAugment.from_config("rand-m9-mstd0.5-inc1"),
         augment.Normalize(CIFAR10.mean, CIFAR10.std),  # floats from here on
         augment.RandomErasing(0.25, mode="pixel"),
-        augment.Mixup(0.8, 1.0, num_classes=10),  # labels become probabilities, smoothed
+        augment.Mixup(0.8, 1.0, num_classes=10),  # labels become soft targets
     ])
 
     @lucid.compile(state=[model, optimizer])
@@ -21,10 +21,10 @@ Images are (N, C, H, W); every image of a batch draws its own numbers, without a
         loss = F.cross_entropy(model(images), targets)
         ...
 
-Each class is a thin cover of a pure function of images, options and ``key=``: same key, same result, eager or compiled.
-Images before ``Normalize`` are uint8 from 0 to 255 (``DeviceDataset`` brings ``Digits`` there), and colours and
-positions are computed as Pillow does it, value for value. Distributions and probabilities are those of torchvision and
-timm, cut into 65536 steps (RandAugment's probability into 2000).
+Each class wraps a pure function of images, options and ``key=``: the same key gives the same result, eager or compiled.
+Before ``Normalize`` images are uint8 from 0 to 255 (``DeviceDataset`` scales ``Digits`` to that), and colors and
+positions are computed in Pillow's arithmetic. Distributions and probabilities are those of torchvision and timm, at a
+resolution of 1 / 65536 (1 / 2000 for RandAugment's probability). ``DeviceTransform`` describes transforms of your own.
 """
 
 from lucid.data.augment.color import (
@@ -34,17 +34,19 @@ from lucid.data.augment.color import (
     adjust_saturation,
     adjust_sharpness,
     color_jitter,
+    normalize,
 )
 from lucid.data.augment.device import DeviceDataset, DeviceLoader
 from lucid.data.augment.erasing import erase, random_erasing
+from lucid.data.augment.geometry import crop_at, random_crop, random_horizontal_flip
 from lucid.data.augment.mixing import cutmix, mix_images, mixup, mixup_or_cutmix, soft_targets
 from lucid.data.augment.operations import OPERATIONS, apply_operation
-from lucid.data.augment.placing import crop_at, normalize, random_crop, random_horizontal_flip
 from lucid.data.augment.policies import parse_rand_config, rand_augment, trivial_augment_wide
 from lucid.data.augment.transforms import (
     Augmentation,
     ColorJitter,
     Compose,
+    DeviceTransform,
     Mixup,
     Normalize,
     RandAugment,
@@ -61,6 +63,7 @@ __all__ = [
     "Compose",
     "DeviceDataset",
     "DeviceLoader",
+    "DeviceTransform",
     "Mixup",
     "Normalize",
     "OPERATIONS",

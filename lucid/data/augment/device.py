@@ -1,4 +1,4 @@
-"""A whole data set as two arrays on the device."""
+"""Datasets that fit in memory, held on the device, and a loader that draws batches from them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,17 +15,15 @@ from lucid.ops._types import TensorLike
 
 
 class DeviceDataset:
-    """All images of a ``CIFAR10``, ``CIFAR100`` or ``Digits`` as one uint8 tensor, from which batches are taken there.
-
-    ::
+    """The images of a ``CIFAR10``, ``CIFAR100`` or ``Digits`` dataset as one uint8 tensor, indexed on the device. ::
 
         train = DeviceDataset(CIFAR10("data"))
-        loader = DataLoader(np.arange(len(train)), 128, shuffle=True, drop_last=True)  # only their order
-        for index in loader:
-            images, labels = train[index]  # inside of a compiled step as well
+        for images, labels in DeviceLoader(train, batch_size=128, shuffle=True, drop_last=True):
+            ...
+        images, labels = train[index]  # also in a compiled function
 
-    CIFAR takes 154 MB. Images that do not go up to 255 (``Digits``: 16) are brought to that scale once, rounded:
-    colours are changed in steps of 256.
+    CIFAR takes 154 MB. Images with another ``max_value`` than 255 (``Digits``: 16) are scaled to it, since the color
+    operations work on values from 0 to 255.
 
     Attributes:
         images: (N, C, H, W) uint8, from 0 to 255.
@@ -35,7 +33,9 @@ class DeviceDataset:
     def __init__(self, dataset: ImageDataset) -> None:
         for name in ("data", "targets", "max_value"):
             if not hasattr(dataset, name):
-                raise TypeError(f"DeviceDataset: wanted CIFAR10, CIFAR100 or Digits, got {type(dataset).__name__}")
+                raise TypeError(
+                    f"DeviceDataset: dataset must be CIFAR10, CIFAR100 or Digits, got {type(dataset).__name__}"
+                )
         data = np.asarray(dataset.data)
         if dataset.max_value != 255:
             data = np.rint(data * (255 / dataset.max_value)).astype(np.uint8)
@@ -46,7 +46,7 @@ class DeviceDataset:
         return len(self.labels)
 
     def __getitem__(self, index: TensorLike) -> tuple[Tensor, Tensor]:
-        """The images and labels at ``index``, (B,) integers. The values are not read, so these must be in range."""
+        """The images and labels at ``index``, (B,) integers. Their values are not checked."""
         at: Any = array("DeviceDataset", tape.unwrap(index), "index")
         if at.ndim != 1 or not mx.issubdtype(at.dtype, mx.integer):
             found = f"{_checks.dtype_name(at.dtype)} of shape {at.shape}"
@@ -58,9 +58,14 @@ class DeviceDataset:
 
 
 class DeviceLoader:
-    """Batches of a data set that lies on the device; the loader behind it gives nothing but their numbers.
+    """Batches of a ``DeviceDataset``, in the order that a ``DataLoader`` with these options draws.
 
-    The order of an epoch depends on the seed and the epoch only, and a position can be saved, as with ``DataLoader``.
+    As with ``DataLoader``, the order of an epoch depends on the seed and the epoch only, and ``state_dict()`` holds the
+    position.
+
+    Args:
+        dataset: the dataset.
+        options: of ``DataLoader``, such as ``batch_size``, ``shuffle``, ``seed`` or ``sampler``.
     """
 
     def __init__(self, dataset: DeviceDataset, **options: Any) -> None:

@@ -1,31 +1,31 @@
-"""The operations of RandAugment and TrivialAugment: one of each, with its own argument, for every image of a batch.
+"""The operations of RandAugment and TrivialAugment, with another operation and argument for each image of a batch.
 
-What an operation with a certain argument does is a row of a table, computed on the host in float64: a kind, a factor, a
-look-up table for values, a matrix for positions. An image takes a row by its number. So a policy draws a number for
-each image, and every image goes the same way: through a look-up, a blend and a gather, of which at most one changes it.
+An operation with an argument is a row of tables made on the host in float64: a kind, a factor, a lookup table for
+values, an affine matrix for positions. A policy draws a row for each image, and all images take the same path through a
+lookup, a blend and a gather, at most one of which changes an image.
 
-=============  ====================================  =========================================================
-operation      argument                              what it does
-=============  ====================================  =========================================================
-Identity       any                                   nothing
-ShearX         s                                     takes pixel (x, y) from (x + s y, y)
-ShearY         s                                     takes pixel (x, y) from (x, y + s x)
-TranslateX     pixels                                takes pixel (x, y) from (x + pixels, y)
-TranslateY     pixels                                takes pixel (x, y) from (x, y + pixels)
-Rotate         degrees                               turns around the middle, against the clock
-Brightness     factor                                see ``adjust_brightness``; 1 changes nothing
-Color          factor                                see ``adjust_saturation``
-Contrast       factor                                see ``adjust_contrast``
-Sharpness      factor                                see ``adjust_sharpness``
-Posterize      bits                                  keeps the highest bits of every value
-Solarize       threshold                             takes values from the threshold on from 255
-SolarizeAdd    amount                                adds to values below 128
-Invert         any                                   takes values from 255
-AutoContrast   any                                   stretches the values of each channel to 0 ... 255
-Equalize       any                                   makes the values of each channel equally frequent
-=============  ====================================  =========================================================
+=============  =========  ===============================================
+operation      argument   effect
+=============  =========  ===============================================
+Identity       ignored    none
+ShearX         s          reads pixel (x, y) from (x + s y, y)
+ShearY         s          reads pixel (x, y) from (x, y + s x)
+TranslateX     pixels     reads pixel (x, y) from (x + pixels, y)
+TranslateY     pixels     reads pixel (x, y) from (x, y + pixels)
+Rotate         degrees    rotates counterclockwise around the center
+Brightness     factor     ``adjust_brightness``
+Color          factor     ``adjust_saturation``
+Contrast       factor     ``adjust_contrast``
+Sharpness      factor     ``adjust_sharpness``
+Posterize      bits       keeps the highest bits of each value
+Solarize       threshold  inverts values at or above the threshold
+SolarizeAdd    amount     adds to values below 128, clipped
+Invert         ignored    inverts all values
+AutoContrast   ignored    stretches each channel to [0, 255]
+Equalize       ignored    equalizes the histogram of each channel
+=============  =========  ===============================================
 
-Sources: Cubuk et al. 2019, arXiv:1909.13719; Pillow's arithmetic, as torchvision and timm use it.
+Source: Cubuk et al. 2019, arXiv:1909.13719, with Pillow's arithmetic as in torchvision and timm.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.augment import color, warping
-from lucid.data.augment._batch import bytes_of
+from lucid.data.augment._batch import as_uint8_batch
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -44,29 +44,29 @@ OPERATIONS = (
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
     "Sharpness", "Posterize", "Solarize", "SolarizeAdd", "Invert", "AutoContrast", "Equalize",
 )  # fmt: skip
-# Kinds: what the operations need that cannot be in a table made before the image is seen.
+# Operations whose tables depend on the image, or which are not tables.
 _PLAIN, _COLOR, _CONTRAST, _SHARPNESS, _AUTOCONTRAST, _EQUALIZE = range(6)
 _KINDS = {"Color": _COLOR, "Contrast": _CONTRAST, "Sharpness": _SHARPNESS, "AutoContrast": _AUTOCONTRAST,
           "Equalize": _EQUALIZE}  # fmt: skip
 _BLENDS = ("Color", "Sharpness")
 _VALUES = np.arange(256)
-_STILL = np.array([1.0, 0, 0, 0, 1, 0])
+_IDENTITY = np.array([1.0, 0, 0, 0, 1, 0])
 
 
 class Rows(NamedTuple):
-    """What R rows do, on the device."""
+    """R operations with their arguments, on the device."""
 
-    flags: mx.array  # (kinds, R) bool: looked up, not compared, which would be one more kernel for each kind
+    flags: mx.array  # (kinds, R) bool, one-hot: a lookup, because a comparison takes one more kernel for each kind
     lookups: mx.array  # (R,) int32, rows of ``tables``
     tables: mx.array  # (T, 256) uint8
     contrasts: mx.array  # (R,) float32
-    blends: mx.array  # (R,) float32: the factor of Color or Sharpness; 1 of the others
+    blends: mx.array  # (R,) float32: the factor of Color and Sharpness, else 1
     matrices: dict[str, mx.array]  # (R, 6) for each interpolation
     moves: bool  # some matrix is not the identity
 
 
-def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
-    """The rows of operations with their arguments, for images of height x width."""
+def make_rows(operations: Sequence[str], arguments: Sequence[float], height: int, width: int) -> Rows:
+    """``Rows`` of these operations and arguments, for images of ``height`` x ``width``."""
     tables, lookups = {_VALUES.astype(np.uint8).tobytes(): 0}, []
     pairs = list(zip(operations, arguments, strict=True))
     for pair in pairs:
@@ -83,7 +83,7 @@ def rows_of(operations: Sequence[str], arguments: Sequence[float], height: int, 
             "nearest": mx.array(warping.fixed_point(matrices)),
             "bilinear": mx.array(matrices.astype(np.float32)),
         },
-        bool((matrices != _STILL).any()),
+        bool((matrices != _IDENTITY).any()),
     )
 
 
@@ -92,15 +92,19 @@ def apply_operation(
     images: TensorLike, operation: str | Sequence[str], argument: float | Sequence[float] = 0.0,
     interpolation: str = "nearest", fill: float | Sequence[float] = 0,
 ) -> mx.array:  # fmt: skip
-    """``images`` (N, C, H, W) uint8 after an operation with an argument: one pair for all images, or one for each.
+    """Apply an operation to ``images`` (N, C, H, W) uint8.
 
-    ``interpolation`` ("nearest" or "bilinear") and ``fill`` (a number, or one for each channel) are for the operations
-    that move pixels.
+    Args:
+        images: with 1 or 3 channels.
+        operation: one of ``OPERATIONS``, or one per image.
+        argument: its argument, see the table of this module, or one per image.
+        interpolation: "nearest" or "bilinear", for operations that move pixels.
+        fill: value of pixels from outside the image, a number or one per channel.
 
     Raises:
-        ValueError: an unknown operation, or another number of them than of images.
+        ValueError: an unknown operation, or numbers of operations and images that differ.
     """
-    images = bytes_of("apply_operation", images)
+    images = as_uint8_batch("apply_operation", images)
     n, _, height, width = images.shape
     names = [operation] * n if isinstance(operation, str) else list(operation)
     arguments = np.asarray(argument, np.float64)
@@ -109,16 +113,16 @@ def apply_operation(
     if len(names) != n:
         raise ValueError(f"apply_operation: {n} images but {len(names)} operations")
     if arguments.shape not in ((), (1,), (n,)) or not np.isfinite(arguments).all():
-        raise ValueError(f"apply_operation: argument must be a number or one for each of {n} images, got {argument!r}")
+        raise ValueError(f"apply_operation: argument must be a number or one per image ({n}), got {argument!r}")
     warping.check_options("apply_operation", images, interpolation, fill)
-    rows = rows_of(names, np.broadcast_to(arguments, n).tolist(), height, width)
-    return applied(images, rows, mx.arange(n), interpolation, fill)
+    rows = make_rows(names, np.broadcast_to(arguments, n).tolist(), height, width)
+    return apply_rows(images, rows, mx.arange(n), interpolation, fill)
 
 
-def applied(
+def apply_rows(
     images: mx.array, rows: Rows, chosen: mx.array, interpolation: str, fill: float | Sequence[float]
 ) -> mx.array:
-    """``images`` with what row ``chosen[n]`` does to image n."""
+    """Apply row ``chosen[n]`` to image n."""
     if images.size == 0:
         return images
     flags = mx.take(rows.flags, chosen, axis=1)[..., None, None, None]  # (kinds, N, 1, 1, 1)
@@ -127,16 +131,16 @@ def applied(
     values = mx.where(flags[_CONTRAST, ..., 0], contrasts, values)
     values = mx.where(flags[_AUTOCONTRAST, ..., 0], color.autocontrast_tables(images), values)
     values = mx.where(flags[_EQUALIZE, ..., 0], color.equalize_tables(images), values)  # (N, C, 256)
-    out = color.looked_up(images, values)
+    out = color.apply_tables(images, values)
 
-    # The tables of Color and Sharpness change nothing, and a blend by 1 does not either.
-    degenerate = mx.where(flags[_COLOR], color.grey(images), color.smooth(images))
+    # The tables of Color and Sharpness are the identity, and so is a blend with factor 1.
+    degenerate = mx.where(flags[_COLOR], color.to_grayscale(images), color.smooth(images))
     out = color.blend(degenerate, out, rows.blends[chosen][:, None, None, None])
-    return warping.warped(out, rows.matrices[interpolation][chosen], interpolation, fill) if rows.moves else out
+    return warping.warp(out, rows.matrices[interpolation][chosen], interpolation, fill) if rows.moves else out
 
 
 def _table(name: str, argument: float) -> np.ndarray:
-    """(256,) uint8: what becomes of each value."""
+    """The lookup table of an operation on values, (256,) uint8."""
     values: np.ndarray = _VALUES
     if name == "Brightness":
         values = np.clip(_VALUES.astype(np.float32) * np.float32(argument), 0, 255)
@@ -152,13 +156,14 @@ def _table(name: str, argument: float) -> np.ndarray:
 
 
 def _matrix(name: str, argument: float, height: int, width: int) -> np.ndarray:
-    """(6,): where each pixel is taken from; see ``warping.affine``."""
-    matrix = _STILL.copy()
+    """The matrix of ``warping.affine``, (6,)."""
+    matrix = _IDENTITY.copy()
     if name == "Rotate":
         angle = -np.radians(argument % 360)
         cos, sin = round(float(np.cos(angle)), 15), round(float(np.sin(angle)), 15)
         x, y = width / 2, height / 2
         return np.array([cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y])
-    if (at := {"ShearX": 1, "TranslateX": 2, "ShearY": 3, "TranslateY": 5}.get(name)) is not None:
-        matrix[at] = argument
+    entry = {"ShearX": 1, "TranslateX": 2, "ShearY": 3, "TranslateY": 5}.get(name)
+    if entry is not None:
+        matrix[entry] = argument
     return matrix

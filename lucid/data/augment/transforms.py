@@ -1,21 +1,43 @@
-"""The augmentations as objects, with the names and arguments of torchvision and timm.
+"""Device transforms as objects, with the names and arguments of torchvision and timm.
 
-Called with images, they give images; with images and labels, both. The key is drawn from ``lucid.random`` unless one is
-given, as a layer does it, so inside of ``lucid.compile`` every call draws anew.
+``DeviceTransform`` is the protocol: given images, a transform returns images; given images and labels, it returns both.
+Without ``key=`` it draws a key from ``lucid.random``, as layers do, so every call of a compiled step draws anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lucid import _checks, random
-from lucid.data.augment import color, erasing, mixing, placing, policies, warping
-from lucid.data.augment._batch import keys_from
+from lucid.data.augment import color, erasing, geometry, mixing, policies, warping
+from lucid.data.augment._batch import split_key
 from lucid.ops._types import TensorLike
 from lucid.tape import unwrap
 
 
+class DeviceTransform(Protocol):
+    """A callable that changes a batch on the device: images (N, C, H, W), and labels if it is given any.
+
+    It runs inside the compiled step, so it must use tensor operations only, never read a value, and draw all random
+    numbers from ``key``. Write one by subclassing ``Augmentation``, or as a function of this signature if the labels
+    change too. ::
+
+        def flip_vertically(images, labels=None, *, key=None):
+            images = images.flip(2)
+            return images if labels is None else (images, labels)
+    """
+
+    def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any: ...
+
+
 class Augmentation:
-    """A random change of a batch of images. Subclasses define ``apply(images, key)``."""
+    """Base class for device transforms that leave labels alone: define ``apply(images, key)``. ::
+
+    class Brightness(augment.Augmentation):
+        def apply(self, images, key):
+            with lucid.random.fork(key):  # draws from the key, also in a compiled step
+                factor = lucid.rand(len(images))
+            return augment.adjust_brightness(images, factor)
+    """
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
         images = self.apply(images, random.key() if key is None else key)
@@ -30,18 +52,18 @@ class Augmentation:
 
 
 class Compose:
-    """Several augmentations, one after the other, from one key: each gets a part of its own."""
+    """Device transforms applied in order. One key is split into one for each."""
 
-    def __init__(self, transforms: Sequence[Any]) -> None:
+    def __init__(self, transforms: Sequence[DeviceTransform]) -> None:
         self.transforms = list(transforms)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
-        keys = keys_from("Compose", random.key() if key is None else unwrap(key), max(len(self.transforms), 1))
-        for transform, one in zip(self.transforms, keys, strict=False):
+        keys = split_key("Compose", random.key() if key is None else unwrap(key), max(len(self.transforms), 1))
+        for transform, own_key in zip(self.transforms, keys, strict=False):
             if labels is None:
-                images = transform(images, key=one)
+                images = transform(images, key=own_key)
             else:
-                images, labels = transform(images, labels, key=one)
+                images, labels = transform(images, labels, key=own_key)
         return images if labels is None else (images, labels)
 
     def __repr__(self) -> str:
@@ -49,10 +71,10 @@ class Compose:
 
 
 class Normalize(Augmentation):
-    """``normalize``: float32 images, each channel less its ``mean`` and divided by its ``std``. Draws nothing."""
+    """``normalize``: ``(images / max_value - mean) / std`` per channel, in float32. Draws no random numbers."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> None:
-        self.mean, self.std = placing.check_statistics("Normalize", mean, std)
+        self.mean, self.std = color.check_statistics("Normalize", mean, std)
         self.max_value = _checks.number("Normalize", "max_value", max_value, 0, above=True)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
@@ -60,11 +82,11 @@ class Normalize(Augmentation):
         return images if labels is None else (images, labels)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.normalize(images, self.mean, self.std, self.max_value)
+        return color.normalize(images, self.mean, self.std, self.max_value)
 
 
 class RandomCrop(Augmentation):
-    """``random_crop``: a window of ``size`` at a random place of each image, after ``padding`` was added."""
+    """``random_crop``: pad each image, then crop it to ``size`` at a random offset."""
 
     def __init__(
         self, size: int | Sequence[int], padding: int | Sequence[int] = 0, fill: float | Sequence[float] = 0,
@@ -73,30 +95,30 @@ class RandomCrop(Augmentation):
         self.size = _checks.pair("RandomCrop", "size", size, 1)
         self.padding = _checks.pair("RandomCrop", "padding", padding, 0)
         self.fill = fill
-        self.padding_mode = _checks.one_of("RandomCrop", "padding_mode", padding_mode, placing.PADDING_MODES)
+        self.padding_mode = _checks.one_of("RandomCrop", "padding_mode", padding_mode, geometry.PADDING_MODES)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.random_crop(images, self.size, self.padding, self.fill, self.padding_mode, key=key)
+        return geometry.random_crop(images, self.size, self.padding, self.fill, self.padding_mode, key=key)
 
 
 class RandomHorizontalFlip(Augmentation):
-    """``random_horizontal_flip``: each image mirrored left to right with probability ``p``."""
+    """``random_horizontal_flip``: flip each image left to right with probability ``p``."""
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _checks.probability("RandomHorizontalFlip", "p", p)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return placing.random_horizontal_flip(images, self.p, key=key)
+        return geometry.random_horizontal_flip(images, self.p, key=key)
 
 
 class ColorJitter(Augmentation):
-    """``color_jitter``: brightness, contrast, saturation and hue changed by random amounts, in random order."""
+    """``color_jitter``: randomly change brightness, contrast, saturation and hue, in random order."""
 
     def __init__(
         self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
         saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0,
     ) -> None:  # fmt: skip
-        color.checked_ranges("ColorJitter", brightness, contrast, saturation, hue)
+        color.check_ranges("ColorJitter", brightness, contrast, saturation, hue)
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
 
     def apply(self, images: Any, key: Any) -> Any:
@@ -104,7 +126,7 @@ class ColorJitter(Augmentation):
 
 
 class RandAugment(Augmentation):
-    """``rand_augment``: ``num_ops`` of timm's 15 operations for each image. The defaults are "rand-m9-mstd0.5-inc1"."""
+    """``rand_augment``: ``num_ops`` random operations per image. The defaults are timm's "rand-m9-mstd0.5-inc1"."""
 
     def __init__(
         self, num_ops: int = 2, magnitude: float = 9, magnitude_std: float = 0.5, prob: float = 0.5,
@@ -112,7 +134,7 @@ class RandAugment(Augmentation):
         fill: float | Sequence[float] = 128,
     ) -> None:  # fmt: skip
         config = policies.RandConfig(magnitude, num_ops, magnitude_std, magnitude_max, prob, increasing)
-        config = policies.checked_rand_config("RandAugment", config)
+        config = policies.check_rand_config("RandAugment", config)
         self.num_ops, self.magnitude, self.magnitude_std = config.num_ops, config.magnitude, config.magnitude_std
         self.prob, self.increasing, self.magnitude_max = config.prob, config.increasing, config.magnitude_max
         self.interpolation = _checks.one_of("RandAugment", "interpolation", interpolation, warping.INTERPOLATIONS)
@@ -122,7 +144,7 @@ class RandAugment(Augmentation):
     def from_config(
         cls, config: str, interpolation: str = "bilinear", fill: float | Sequence[float] = 128
     ) -> "RandAugment":
-        """From timm's way to write one, "rand-m9-mstd0.5-inc1"; see ``parse_rand_config``."""
+        """A ``RandAugment`` from timm's notation, such as "rand-m9-mstd0.5-inc1"; see ``parse_rand_config``."""
         return cls(**policies.parse_rand_config(config)._asdict(), interpolation=interpolation, fill=fill)
 
     def apply(self, images: Any, key: Any) -> Any:
@@ -130,7 +152,7 @@ class RandAugment(Augmentation):
 
 
 class TrivialAugmentWide(Augmentation):
-    """``trivial_augment_wide``: one of torchvision's 14 operations, of a random strength, for each image."""
+    """``trivial_augment_wide``: one random operation of random strength per image, as in torchvision."""
 
     def __init__(
         self, num_magnitude_bins: int = 31, interpolation: str = "nearest", fill: float | Sequence[float] = 0
@@ -146,13 +168,13 @@ class TrivialAugmentWide(Augmentation):
 
 
 class RandomErasing(Augmentation):
-    """``random_erasing``, with timm's arguments: a rectangle of some images overwritten with zeros or noise."""
+    """``random_erasing``: overwrite a random rectangle of some images with zeros or noise. The arguments are timm's."""
 
     def __init__(
         self, probability: float = 0.5, min_area: float = 0.02, max_area: float = 1 / 3, min_aspect: float = 0.3,
         max_aspect: float | None = None, mode: str = "const", min_count: int = 1, max_count: int | None = None,
     ) -> None:  # fmt: skip
-        erasing.checked_options(
+        erasing.check_options(
             "RandomErasing", probability, min_area, max_area, min_aspect, max_aspect, mode, min_count, max_count
         )
         self.probability, self.min_area, self.max_area = probability, min_area, max_area
@@ -164,20 +186,22 @@ class RandomErasing(Augmentation):
 
 
 class Mixup:
-    """``mixup_or_cutmix``, with timm's arguments: ``mix(images, labels)`` gives mixed images and soft targets."""
+    """``mixup_or_cutmix``: mixed images and soft targets from images and labels. The arguments are timm's."""
 
     def __init__(
         self, mixup_alpha: float = 1.0, cutmix_alpha: float = 0.0, prob: float = 1.0, switch_prob: float = 0.5,
         mode: str = "batch", label_smoothing: float = 0.1, *, num_classes: int,
     ) -> None:  # fmt: skip
-        self.mixup_alpha, self.cutmix_alpha = mixing.checked_alphas("Mixup", mixup_alpha, cutmix_alpha)
+        self.mixup_alpha, self.cutmix_alpha = mixing.check_alphas("Mixup", mixup_alpha, cutmix_alpha)
         self.prob = _checks.probability("Mixup", "prob", prob)
         self.switch_prob = _checks.probability("Mixup", "switch_prob", switch_prob)
         self.mode = _checks.one_of("Mixup", "mode", mode, mixing.MODES)
         self.label_smoothing = _checks.probability("Mixup", "label_smoothing", label_smoothing)
         self.num_classes = _checks.integer("Mixup", "num_classes", num_classes, 1)
 
-    def __call__(self, images: TensorLike, labels: TensorLike, *, key: TensorLike = None) -> Any:
+    def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
+        if labels is None:
+            raise TypeError("Mixup: labels are required, because they are mixed too")
         return mixing.mixup_or_cutmix(images, labels, **vars(self), key=random.key() if key is None else key)
 
     __repr__ = Augmentation.__repr__

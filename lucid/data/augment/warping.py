@@ -1,4 +1,4 @@
-"""Affine maps of images, each its own, in the arithmetic of Pillow: a matrix says where each pixel is taken from."""
+"""Affine transforms of images in Pillow's arithmetic, with a matrix for each image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.data.augment._batch import batch_of, per_channel
+from lucid.data.augment._batch import as_batch, per_channel
 from lucid.ops._common import FLOATING, array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -19,17 +19,22 @@ INTERPOLATIONS = ("nearest", "bilinear")
 def affine(
     images: TensorLike, matrix: TensorLike, interpolation: str = "nearest", fill: float | Sequence[float] = 0
 ) -> mx.array:
-    """Images whose pixel (x, y) comes from (a x + b y + c, d x + e y + f) of the input; ``fill`` where that is outside.
+    """Read each output pixel (x, y) from (a x + b y + c, d x + e y + f) of the image.
 
-    Shapes: images (N, C, H, W) uint8, matrix (N, 6) of a, b, c, d, e, f, out as images. Coordinates are those of
-    Pillow: x to the right, y down, the middle of the first pixel at (0.5, 0.5). With "nearest" and a matrix in NumPy
-    every pixel is Pillow's; a matrix on the device is float32, so a pixel on the border of two may be the other one.
+    Coordinates are Pillow's: x to the right, y down, the center of the first pixel at (0.5, 0.5).
+
+    Args:
+        images: (N, C, H, W) uint8.
+        matrix: (N, 6) of a, b, c, d, e, f. With "nearest", a NumPy matrix gives exactly Pillow's pixels; a tensor is
+            float32, which may pick the neighbor of a pixel at its edge.
+        interpolation: "nearest" or "bilinear".
+        fill: value of pixels from outside the image, a number or one per channel.
 
     Raises:
-        ValueError: another interpolation, or shapes that do not fit each other.
-        TypeError: images that are not uint8.
+        ValueError: an unknown interpolation, or shapes that do not match.
+        TypeError: ``images`` are not uint8.
     """
-    images = batch_of("affine", images)
+    images = as_batch("affine", images)
     check_options("affine", images, interpolation, fill)
     if images.dtype != mx.uint8:
         raise TypeError(f"affine: images must be uint8, got {_checks.dtype_name(images.dtype)}")
@@ -37,15 +42,15 @@ def affine(
         raise ValueError(f"affine: matrix must have shape ({len(images)}, 6), got {np.shape(matrix)}")
     if interpolation == "nearest" and not isinstance(matrix, mx.array):
         if not np.all(np.abs(matrix) < 32768):
-            raise ValueError(f"affine: matrix must hold numbers below 32768, got {matrix!r}")
+            raise ValueError(f"affine: matrix must have absolute values below 32768, got {matrix!r}")
         matrix = mx.array(fixed_point(matrix))
     else:
         matrix = array("affine", matrix, "matrix").astype(mx.float32)
-    return warped(images, matrix, interpolation, fill)
+    return warp(images, matrix, interpolation, fill)
 
 
-def warped(images: mx.array, matrix: mx.array, interpolation: str, fill: float | Sequence[float]) -> mx.array:
-    """``affine`` for a matrix of floats or, with "nearest", of ``fixed_point``."""
+def warp(images: mx.array, matrix: mx.array, interpolation: str, fill: float | Sequence[float]) -> mx.array:
+    """``affine`` without checks. With "nearest" the matrix may be in ``fixed_point``."""
     if images.size == 0:
         return images
     out, inside = (_nearest if interpolation == "nearest" else _bilinear)(images, matrix)
@@ -58,9 +63,9 @@ def check_options(where: str, images: mx.array, interpolation: str, fill: float 
 
 
 def fixed_point(matrix: Any) -> np.ndarray:
-    """(..., 6) int32: a matrix in units of 1 / 65536, its shift that of the middle of the first pixel.
+    """A matrix (..., 6) in units of 1 / 65536, int32, with the translation of the center of the first pixel.
 
-    Coordinates must stay below 32768, as in Pillow.
+    Coordinates must be below 32768, as in Pillow.
     """
     a, b, c, d, e, f = np.moveaxis(np.asarray(matrix, np.float64), -1, 0)
     shifted = np.stack([a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5], -1)
@@ -69,14 +74,14 @@ def fixed_point(matrix: Any) -> np.ndarray:
 
 def _nearest(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     n, c, height, width = images.shape
-    middle = 0.5 if matrix.dtype in FLOATING else 0
-    x, y = mx.arange(middle, width), mx.arange(middle, height)[:, None]
+    center = 0.5 if matrix.dtype in FLOATING else 0
+    x, y = mx.arange(center, width), mx.arange(center, height)[:, None]
     a, b, shift_x, d, e, shift_y = (matrix[:, i, None, None] for i in range(6))
     column, row = shift_x + x * a + y * b, shift_y + x * d + y * e  # (N, H, W)
     if matrix.dtype in FLOATING:
         column, row = mx.floor(column).astype(mx.int32), mx.floor(row).astype(mx.int32)
     else:
-        column, row = (mx.right_shift(one, mx.array(16, one.dtype)) for one in (column, row))
+        column, row = (mx.right_shift(value, mx.array(16, value.dtype)) for value in (column, row))
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     at = mx.where(inside, row * width + column, 0).reshape(n, 1, height * width)
     out = mx.take_along_axis(images.reshape(n, c, height * width), at, axis=2)
@@ -90,7 +95,7 @@ def _bilinear(images: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array]:
     column, row = shift_x + x * a + y * b, shift_y + x * d + y * e  # (N, H, W)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     left, top = mx.floor(column - 0.5), mx.floor(row - 0.5)  # from -1
-    # Four neighbours in one number, of an image with a border of copies, so that one gather takes them all.
+    # The four neighbors are packed into one integer, so that one gather reads all of them.
     wide = mx.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)], "edge").astype(mx.uint32)
     four = wide[..., :-1, :-1] | (wide[..., :-1, 1:] << 8) | (wide[..., 1:, :-1] << 16) | (wide[..., 1:, 1:] << 24)
     at = mx.where(inside, (top.astype(mx.int32) + 1) * (width + 1) + left.astype(mx.int32) + 1, 0)

@@ -1,4 +1,4 @@
-"""Colours of uint8 images, value for value those of Pillow (recorded)."""
+"""Color adjustments against recorded results of Pillow, color jitter in distribution, and normalization."""
 
 import mlx.core as mx
 import numpy as np
@@ -11,6 +11,7 @@ from tests.reference import augment_cases as cases
 
 RECORDED = cases.load()
 KEY = mx.random.key(2)
+MEAN, STD = (0.1, 0.5, 0.9), (0.5, 1.0, 2.0)
 ADJUST = {
     "brightness": augment.adjust_brightness,
     "contrast": augment.adjust_contrast,
@@ -21,7 +22,7 @@ ADJUST = {
 
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("name", ADJUST)
-def test_adjusted_images_are_those_of_pillow(name, channels):
+def test_adjustments_match_pillow(name, channels):
     images = lucid.tensor(cases.images(channels))
     for factor in cases.FACTORS:
         out = ADJUST[name](images, factor)
@@ -39,7 +40,7 @@ def test_every_image_has_its_own_factor(name):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 1, 1), (1, 1, 2, 7), (1, 3, 5, 2), (0, 3, 4, 4)])
-def test_tiny_images_have_only_a_border_to_smooth(shape):
+def test_smoothing_leaves_the_border_unchanged(shape):
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     np.testing.assert_array_equal(augment.adjust_sharpness(lucid.tensor(images), 0.0).numpy(), images)
 
@@ -50,53 +51,59 @@ def test_tiny_images_have_only_a_border_to_smooth(shape):
         (lambda x: augment.adjust_contrast(x.float(), 1), TypeError, "images must be uint8 from 0 to 255, got float32"),
         (lambda x: augment.adjust_contrast(x[:, :2], 1), ValueError, r"must have 1 or 3 channels, got shape \(5, 2,"),
         (lambda x: augment.adjust_contrast(x[0], 1), ValueError, r"must have 4 dimensions \(N, C, H, W\)"),
-        (lambda x: augment.adjust_contrast(x, -1), ValueError, "factor must be at least 0, got -1"),
-        (lambda x: augment.adjust_contrast(x, np.full(5, np.nan)), ValueError, "factor must be at least 0, got nan"),
-        (lambda x: augment.adjust_contrast(x, [1, 2]), ValueError, r"for each of 5 images, got shape \(2,\)"),
+        (lambda x: augment.adjust_contrast(x, -1), ValueError, "contrast_factor must be at least 0, got -1"),
+        (
+            lambda x: augment.adjust_contrast(x, np.full(5, np.nan)),
+            ValueError,
+            "contrast_factor must be at least 0, got nan",
+        ),
+        (lambda x: augment.adjust_contrast(x, [1, 2]), ValueError, r"one per image \(5\), got shape \(2,\)"),
     ],
 )
-def test_wrong_images_are_refused(call, error, message):
+def test_invalid_images_and_factors_raise(call, error, message):
     with pytest.raises(error, match=f"adjust_contrast: .*{message}"):
         call(lucid.tensor(cases.images(3)))
 
 
 @pytest.mark.parametrize("turn", cases.TURNS)
-def test_turned_images_are_those_of_pillow(turn):
+def test_hue_shifts_match_pillow(turn):
     out = augment.adjust_hue(lucid.tensor(cases.images(3)), turn).numpy().astype(int)
     difference = np.abs(out - RECORDED[f"hue|{turn}|3"])
-    # Where a hue is a whole number exactly, Pillow's floats may come out below it: one step of 255 elsewhere.
+    # Where the exact hue is an integer, Pillow's float may round to the one below it.
     assert (difference > 0).mean() < 0.01 and difference.max() <= 6
 
 
-def test_grey_images_have_no_hue():
+def test_hue_shifts_leave_gray_images_unchanged():
     images = cases.images(1)
     np.testing.assert_array_equal(augment.adjust_hue(lucid.tensor(images), 0.3).numpy(), images)
-    grey = np.repeat(images, 3, axis=1)
-    np.testing.assert_array_equal(augment.adjust_hue(lucid.tensor(grey), 0.3).numpy(), grey)
+    gray = np.repeat(images, 3, axis=1)
+    np.testing.assert_array_equal(augment.adjust_hue(lucid.tensor(gray), 0.3).numpy(), gray)
 
 
-def test_pure_colours_turn_into_each_other():
+def test_a_third_of_the_circle_permutes_the_primary_colors():
     red, green, blue = (np.eye(3, dtype=np.uint8)[i].reshape(1, 3, 1, 1) * 255 for i in range(3))
     third = augment.adjust_hue(lucid.tensor(np.concatenate([red, green, blue])), 1 / 3).numpy()
-    assert np.abs(third.astype(int) - np.concatenate([green, blue, red])).max() <= 6  # a circle of 256 steps
+    assert np.abs(third.astype(int) - np.concatenate([green, blue, red])).max() <= 6  # the circle has 256 steps
 
 
-def test_degrees_are_refused():
-    with pytest.raises(ValueError, match="adjust_hue: factor must be at least -0.5 and at most 0.5, got 90"):
+def test_hue_factors_outside_half_a_circle_raise():
+    with pytest.raises(ValueError, match="adjust_hue: hue_factor must be at least -0.5 and at most 0.5, got 90"):
         augment.adjust_hue(lucid.tensor(cases.images(3)), 90)
 
 
-def test_the_way_to_hsv_and_back_keeps_hue_within_a_step():
+def test_hsv_round_trip_is_accurate_to_a_step():
     images = lucid.tensor(np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64)).astype(np.uint8))
     h, s, v = (np.array(one) for one in color._to_hsv(images._array))
-    wanted = images.numpy().astype(int)
-    assert (v == wanted.max(1)).all() and (s == 255 * (wanted.max(1) - wanted.min(1)) // wanted.max(1).clip(1)).all()
+    expected = images.numpy().astype(int)
+    assert (v == expected.max(1)).all() and (
+        s == 255 * (expected.max(1) - expected.min(1)) // expected.max(1).clip(1)
+    ).all()
     assert h.min() >= 0 and h.max() <= 255
     back = augment.adjust_hue(images, 0.0).numpy().astype(int)
-    assert np.abs(back - wanted).max() <= 6 and np.abs(back - wanted).mean() < 1.5
+    assert np.abs(back - expected).max() <= 6 and np.abs(back - expected).mean() < 1.5
 
 
-JITTERED = {
+ADJUST_BY_NAME = {
     "brightness": augment.adjust_brightness,
     "contrast": augment.adjust_contrast,
     "saturation": augment.adjust_saturation,
@@ -104,43 +111,43 @@ JITTERED = {
 }
 
 
-@pytest.mark.parametrize("name", JITTERED)
-def test_a_fixed_amount_is_the_plain_adjustment(name):
+@pytest.mark.parametrize("name", ADJUST_BY_NAME)
+def test_a_fixed_factor_equals_the_adjustment(name):
     images = lucid.tensor(cases.images(3))
     amount = 0.2 if name == "hue" else 1.6
     out = augment.color_jitter(images, **{name: (amount, amount)}, key=KEY)
-    np.testing.assert_array_equal(out.numpy(), JITTERED[name](images, amount).numpy())
+    np.testing.assert_array_equal(out.numpy(), ADJUST_BY_NAME[name](images, amount).numpy())
 
 
 def test_factors_are_uniform_around_one():
     images = lucid.full((4000, 1, 1, 1), 100, dtype=lucid.uint8)
     factors = np.sort(augment.color_jitter(images, brightness=0.4, key=KEY).numpy().ravel()) / 100
     assert factors[0] >= 0.59 and factors[-1] <= 1.4
-    wanted = np.linspace(0.595, 1.395, len(factors))  # cut off to hundredths
-    assert np.abs(factors - wanted).max() < 0.03
+    expected = np.linspace(0.595, 1.395, len(factors))  # truncated to hundredths
+    assert np.abs(factors - expected).max() < 0.03
 
 
 def test_every_order_is_equally_likely():
-    picture = np.zeros((3, 2, 2), np.uint8)
-    picture[:, 0] = [[200], [30], [90]]
+    image = np.zeros((3, 2, 2), np.uint8)
+    image[:, 0] = [[200], [30], [90]]
     amounts = {"brightness": (1.5, 1.5), "contrast": (0.3, 0.3), "saturation": (1.9, 1.9)}
-    images = lucid.tensor(np.repeat(picture[None], 6000, axis=0))
+    images = lucid.tensor(np.repeat(image[None], 6000, axis=0))
     out = augment.color_jitter(images, **amounts, key=KEY).numpy()
     orders = {}
     for order in [(a, b, c) for a in amounts for b in amounts for c in amounts if len({a, b, c}) == 3]:
-        one = lucid.tensor(picture[None])
+        one = lucid.tensor(image[None])
         for name in order:
-            one = JITTERED[name](one, amounts[name][0])
+            one = ADJUST_BY_NAME[name](one, amounts[name][0])
         orders.setdefault(one.numpy().tobytes(), []).append(order)
     counts = dict.fromkeys(orders, 0)
     for one in out:
-        counts[one.tobytes()] += 1  # nothing else may come out
+        counts[one.tobytes()] += 1  # KeyError for any other result
     assert len(orders) >= 5
     for result, found in counts.items():
         assert abs(found - 1000 * len(orders[result])) < 140
 
 
-def test_without_amounts_nothing_changes():
+def test_jitter_without_ranges_is_the_identity():
     images = lucid.tensor(cases.images(3))
     np.testing.assert_array_equal(augment.color_jitter(images, key=KEY).numpy(), images.numpy())
     assert augment.color_jitter(images[:0], 0.4, hue=0.1, key=KEY).shape == (0, 3, 9, 13)
@@ -152,11 +159,55 @@ def test_without_amounts_nothing_changes():
         ({"brightness": -1}, "brightness must be at least 0, got -1"),
         ({"hue": 0.6}, "hue must be at least 0 and at most 0.5, got 0.6"),
         ({"contrast": (1.5, 0.5)}, "contrast must be at least 1.5, got 0.5"),
-        ({"saturation": (1, 2, 3)}, "saturation must be a number or two"),
+        ({"saturation": (1, 2, 3)}, "saturation must be a number or .min, max.,"),
     ],
 )
-def test_wrong_amounts_are_refused(options, message):
+def test_invalid_ranges_raise(options, message):
     with pytest.raises(ValueError, match=f"color_jitter: {message}"):
         augment.color_jitter(lucid.zeros(1, 3, 2, 2, dtype=lucid.uint8), **options, key=KEY)
     with pytest.raises(ValueError, match=f"ColorJitter: {message}"):
         augment.ColorJitter(**options)
+
+
+def test_normalize_is_per_channel():
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6)).astype(np.uint8)
+
+    def expected(scaled):
+        return (scaled - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+
+    out = augment.normalize(lucid.tensor(images), MEAN, STD)
+    assert out.dtype == lucid.float32
+    np.testing.assert_allclose(out.numpy(), expected(images / 255), atol=2e-6)
+    floats = lucid.tensor((images / 255).astype(np.float32))
+    np.testing.assert_allclose(augment.normalize(floats, MEAN, STD).numpy(), expected(images / 255), atol=2e-6)
+    sixteenth = augment.normalize(lucid.tensor(images // 16), MEAN, STD, 16).numpy()
+    np.testing.assert_allclose(sixteenth, expected(images // 16 / 16), atol=2e-6)
+
+
+def test_normalize_does_not_modify_its_input():
+    x = np.random.default_rng(0).random((7, 3, 6, 5), dtype=np.float32)
+    images = lucid.tensor(x)
+    augment.Normalize(MEAN, STD)(images)
+    np.testing.assert_array_equal(images.numpy(), x)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ([0.5], [0.5], "images have 3 channels but mean has 1"),
+        ([0.5] * 3, [0.5], "mean has 3 channels but std has 1"),
+        ([0.5] * 3, [0.5, 0.5, 0.0], "std must be above 0, got 0"),
+    ],
+)
+def test_mean_and_std_that_do_not_match_raise(mean, std, message):
+    with pytest.raises(ValueError, match=f"normalize: {message}"):
+        augment.normalize(lucid.zeros(1, 3, 2, 2), mean, std)
+
+
+def test_invalid_statistics_raise():
+    with pytest.raises(TypeError, match="Normalize: mean must have a number for each channel, got 0.5"):
+        augment.Normalize(0.5, 0.5)
+    with pytest.raises(ValueError, match="Normalize: mean must be a number, got nan"):
+        augment.Normalize([float("nan")], [1])
+    with pytest.raises(ValueError, match="normalize: max_value must be above 0, got 0"):
+        augment.normalize(lucid.zeros(1, 1, 2, 2), [0], [1], 0)

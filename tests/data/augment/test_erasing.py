@@ -1,4 +1,4 @@
-"""Random erasing against a plain NumPy version of its definition, in distribution."""
+"""Random erasing, in distribution, against a plain NumPy implementation."""
 
 import math
 
@@ -43,29 +43,29 @@ def furthest(a, b):
     return np.abs([(a <= p).mean() - (b <= p).mean() for p in points]).max()
 
 
-@pytest.mark.parametrize("options", [(0.02, 1 / 3, 0.3), (0.4, 0.9, 0.2)])  # the second one often does not fit
-def test_sizes_have_the_distribution_of_the_definition(options):
+@pytest.mark.parametrize("options", [(0.02, 1 / 3, 0.3), (0.4, 0.9, 0.2)])  # rectangles of the second often do not fit
+def test_sizes_match_the_distribution_of_timm(options):
     n, height, width = 6000, 16, 11
     out = augment.random_erasing(lucid.ones(n, 1, height, width), 1.0, *options, key=KEY).numpy()[:, 0]
     found = boxes(out)
-    wanted = definition(n, height, width, *options, np.random.default_rng(0))
-    limit = 1.95 * math.sqrt(2 / n) + 0.01  # 1 in 1000, and the steps of the table
+    expected = definition(n, height, width, *options, np.random.default_rng(0))
+    limit = 1.95 * math.sqrt(2 / n) + 0.01  # p = 0.001, plus the resolution of the table
     for measure in (lambda h, w: h, lambda h, w: w, lambda h, w: h * w, lambda h, w: h / np.maximum(w, 1)):
-        assert furthest(measure(*found[:, 2:].T), measure(*wanted.T)) < limit
+        assert furthest(measure(*found[:, 2:].T), measure(*expected.T)) < limit
 
 
-def test_places_are_equally_likely():
+def test_positions_are_uniform():
     n, size = 8000, 8
     out = augment.random_erasing(lucid.ones(n, 1, size, size), 1.0, 0.2, 0.2, 1.0, 1.0, key=KEY).numpy()[:, 0]
     found = boxes(out)
     assert (found[:, 2:] == 4).all()  # sqrt(0.2 * 64) = 3.6
     for side in (0, 1):
         counts = np.bincount(found[:, side], minlength=5)
-        assert ((counts - n / 5) ** 2 / (n / 5)).sum() < 18.5  # chi-square of 4 degrees of freedom, 1 in 1000
+        assert ((counts - n / 5) ** 2 / (n / 5)).sum() < 18.5  # chi-square, 4 degrees of freedom, p = 0.001
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
-def test_a_share_of_the_images_is_erased(probability):
+def test_images_are_erased_with_the_given_probability(probability):
     out = augment.random_erasing(lucid.ones(4000, 1, 12, 12), probability, key=KEY).numpy()
     erased = (out != 1).any((1, 2, 3))
     assert abs(erased.mean() - probability) <= 4 * math.sqrt(probability * (1 - probability) / 4000)
@@ -76,13 +76,13 @@ def test_several_rectangles_share_the_area():
     n = 3000
     out = augment.random_erasing(lucid.ones(n, 1, 32, 32), 1.0, 0.3, 0.3, min_count=1, max_count=3, key=KEY).numpy()
     areas = (out == 0).mean((1, 2, 3))
-    # One, two or three of together 0.3 of the image, overlapping: never much above it, and below it when they overlap.
+    # One, two or three rectangles of 0.3 of the image in total: less if they overlap, never much more.
     assert areas.max() < 0.34 and (areas < 0.25).mean() > 0.1
     single = augment.random_erasing(lucid.ones(n, 1, 32, 32), 1.0, 0.3, 0.3, min_count=3, key=KEY).numpy()
     assert (single == 0).mean() < areas.mean() < 0.31
 
 
-def test_noise_is_normal_and_of_its_mode():
+def test_noise_is_normal_per_channel_or_per_pixel():
     base = lucid.full((2000, 3, 16, 16), 9.0)
     for mode in ("rand", "pixel"):
         out = augment.random_erasing(base, 1.0, 0.2, 0.3, mode=mode, key=KEY).numpy()
@@ -90,15 +90,17 @@ def test_noise_is_normal_and_of_its_mode():
         assert (erased == erased[:, :1]).all()  # the same pixels in all channels
         values = out[erased]
         assert abs(values.mean()) < 0.06 and abs(values.std() - 1) < 0.05
-        distinct = len(np.unique(out[0][erased[0]]))  # 65536 numbers are there to be drawn: few come twice
+        distinct = len(np.unique(out[0][erased[0]]))  # of 65536 quantiles few are drawn twice
         assert distinct == 3 if mode == "rand" else distinct > 0.95 * erased[0].sum()
 
 
-def test_uint8_images_can_be_erased_to_zero_only():
+def test_noise_needs_floating_point_images():
     images = lucid.full((8, 1, 9, 9), 200, dtype=lucid.uint8)
     out = augment.random_erasing(images, 1.0, key=KEY)
     assert out.dtype == lucid.uint8 and set(np.unique(out.numpy())) == {0, 200}
-    with pytest.raises(TypeError, match="random_erasing: images must be floats, got uint8; put Normalize before it"):
+    with pytest.raises(
+        TypeError, match="random_erasing: images must be floating point, got uint8; apply Normalize first"
+    ):
         augment.random_erasing(images, mode="rand", key=KEY)
 
 
@@ -110,7 +112,7 @@ def test_erase_overwrites_a_rectangle():
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (3, 1, 1, 1), (2, 1, 1, 9)])
-def test_nothing_is_erased_where_nothing_fits(shape):
+def test_nothing_is_erased_if_no_rectangle_fits(shape):
     out = augment.random_erasing(lucid.ones(shape), 1.0, key=KEY)
     assert out.shape == shape and (out.numpy() == 1).all()
 
@@ -125,7 +127,7 @@ def test_nothing_is_erased_where_nothing_fits(shape):
         ({"min_count": 2, "max_count": 1}, "max_count must be at least 2, got 1"),
     ],
 )
-def test_wrong_options_are_refused(options, message):
+def test_invalid_options_raise(options, message):
     with pytest.raises(ValueError, match=f"random_erasing: {message}"):
         augment.random_erasing(lucid.ones(1, 1, 4, 4), **options, key=KEY)
     with pytest.raises(ValueError, match=f"RandomErasing: {message}"):

@@ -1,4 +1,4 @@
-"""Mixup and cutmix: timm's images and targets for given numbers (recorded), and the numbers in distribution."""
+"""Mixup and cutmix: recorded results of timm for given parameters, and the parameters in distribution."""
 
 import math
 
@@ -18,7 +18,7 @@ COUNT = 1 << 16
 
 
 @pytest.mark.parametrize("lam", [0.3])
-def test_blended_images_are_those_of_timm(lam):
+def test_mixup_matches_timm(lam):
     images, labels = map(lucid.tensor, cases.mixed())
     out = augment.mix_images(images, lucid.tensor([lam]))
     np.testing.assert_allclose(out.numpy(), RECORDED[f"mixup|{lam}|images"], atol=1e-6)
@@ -28,10 +28,10 @@ def test_blended_images_are_those_of_timm(lam):
 
 
 @pytest.mark.parametrize("lam", [0.4, 0.9])
-def test_patched_images_are_those_of_timm(lam):
+def test_cutmix_matches_timm(lam):
     images, _ = cases.mixed()
     size = [int(side * math.sqrt(1 - lam)) for side in (5, 6)]
-    middle = (3, 4)  # that of the recorded draw
+    middle = (3, 4)  # of the recorded draw
     start = [max(m - s // 2, 0) for m, s in zip(middle, size, strict=True)]
     stop = [min(m + (s + 1) // 2, side) for m, s, side in zip(middle, size, (5, 6), strict=True)]
     corner = [lucid.tensor([one]) for one in start]
@@ -40,7 +40,7 @@ def test_patched_images_are_those_of_timm(lam):
     np.testing.assert_allclose(out.numpy(), RECORDED[f"cutmix|{lam}|images"], atol=1e-6)
 
 
-def test_soft_targets_are_those_of_timm():
+def test_soft_targets_match_timm():
     _, labels = map(lucid.tensor, cases.mixed())
     targets = augment.soft_targets(labels, 5, 0.2)
     np.testing.assert_allclose((0.3 * targets + 0.7 * targets.flip(0)).numpy(), RECORDED["targets|0.3"], atol=1e-6)
@@ -53,12 +53,12 @@ def test_soft_targets_are_those_of_timm():
 
 
 def ramps(n, size):
-    """Image i is i everywhere, so that a mixed pixel says how much of which image it has."""
+    """Image i has the constant value i, so a mixed pixel tells the weights of its images."""
     return lucid.tensor(np.broadcast_to(np.arange(n, dtype=np.float32)[:, None, None, None], (n, 2, *size)).copy())
 
 
 def kept(images):
-    """(N, H, W): the share that each pixel of image i has of it, the rest being of N - 1 - i."""
+    """(N, H, W): the weight of image i in each pixel, the rest being image N - 1 - i."""
     n = len(images)
     own, other = np.arange(n), n - 1 - np.arange(n)
     return (images.numpy() - other[:, None, None, None])[:, 0] / (own - other)[:, None, None]
@@ -71,7 +71,7 @@ def distance_to_beta(samples, alpha, rng):
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
-def test_shares_have_the_beta_distribution(alpha):
+def test_lam_has_the_beta_distribution(alpha):
     n = 2000
     images, targets = augment.mixup(ramps(n, (1, 2)), lucid.arange(n) // (n // 2), 2, alpha, "elem", key=KEY)
     lam = kept(images)
@@ -82,7 +82,7 @@ def test_shares_have_the_beta_distribution(alpha):
     np.testing.assert_allclose(targets.numpy().sum(1), 1, atol=1e-6)
 
 
-def test_boxes_have_the_distribution_of_the_definition():
+def test_boxes_match_the_distribution_of_timm():
     n, height, width, alpha = 3000, 9, 12, 1.0
     images, targets = augment.cutmix(ramps(n, (height, width)), lucid.arange(n) // (n // 2), 2, alpha, "elem", key=KEY)
     share = kept(images)
@@ -90,25 +90,25 @@ def test_boxes_have_the_distribution_of_the_definition():
     area = (share < 0.5).mean((1, 2))
     np.testing.assert_allclose(targets.numpy()[np.arange(n), np.arange(n) // (n // 2)], 1 - area, atol=1e-5)
     rng = np.random.default_rng(0)
-    wanted = np.zeros((n, 3))
+    expected = np.zeros((n, 3))
     for i in range(n):  # timm's rand_bbox
         ratio = math.sqrt(1 - rng.beta(alpha, alpha))
         sides = []
         for size in (height, width):
             cut, middle = int(size * ratio), rng.integers(0, size)
             sides.append(min(middle + (cut + 1) // 2, size) - max(middle - cut // 2, 0))
-        wanted[i] = *sides, sides[0] * sides[1] / (height * width)
+        expected[i] = *sides, sides[0] * sides[1] / (height * width)
     rows, columns = (share < 0.5).any(2).sum(1), (share < 0.5).any(1).sum(1)
-    empty = (wanted[:, :2] == 0).any(1)
-    wanted[empty] = 0
-    for found, column in zip((rows, columns, area), wanted.T, strict=True):
+    empty = (expected[:, :2] == 0).any(1)
+    expected[empty] = 0
+    for found, column in zip((rows, columns, area), expected.T, strict=True):
         points = np.unique(column)
         distance = np.abs([(found <= p).mean() - (column <= p).mean() for p in points]).max()
         assert distance < 1.95 * math.sqrt(2 / n)
 
 
 @pytest.mark.parametrize(("prob", "switch_prob"), [(1.0, 0.5), (0.6, 0.25), (1.0, 1.0), (0.0, 0.5)])
-def test_kinds_are_switched_with_their_probabilities(prob, switch_prob):
+def test_mixup_and_cutmix_have_their_probabilities(prob, switch_prob):
     n = 3000
     images, _ = augment.mixup_or_cutmix(
         ramps(n, (8, 8)), lucid.zeros(n).long(), 2, 1.0, 1.0, prob, switch_prob, "elem", key=KEY
@@ -118,14 +118,14 @@ def test_kinds_are_switched_with_their_probabilities(prob, switch_prob):
     blended = flat & (share[:, 0] < 0.99) & (share[:, 0] > 0.01)
     patched = ~flat
     sigma = lambda p: 4 * math.sqrt(p * (1 - p) / n)  # noqa: E731
-    # A few cannot be seen: shares next to 0 and 1 (2 %), boxes of no or all pixels.
+    # Some cannot be detected: lam close to 0 or 1 (2 %), boxes of no or all pixels.
     assert abs(blended.mean() - prob * (1 - switch_prob) * 0.98) <= sigma(prob * (1 - switch_prob))
     assert prob * switch_prob * 0.85 - 0.03 <= patched.mean() <= prob * switch_prob + sigma(prob * switch_prob)
 
 
 @pytest.mark.parametrize("n", [6, 7])
 @pytest.mark.parametrize("mode", ["batch", "pair", "elem"])
-def test_modes_say_what_shares_its_numbers(mode, n):
+def test_modes_decide_which_images_share_parameters(mode, n):
     labels = lucid.arange(n)
     images, targets = augment.mixup(ramps(n, (2, 2)), labels, n, 1.0, mode, key=KEY)
     own, shares = targets.numpy()[np.arange(n), np.arange(n)], images.numpy()[:, 0, 0, 0]
@@ -138,7 +138,7 @@ def test_modes_say_what_shares_its_numbers(mode, n):
     np.testing.assert_allclose(shares, own * np.arange(n) + (1 - own) * (n - 1 - np.arange(n)), atol=1e-4)
 
 
-def test_a_batch_of_one_or_none_stays():
+def test_batches_of_one_image_and_none_are_unchanged():
     one = lucid.randn(1, 3, 4, 4)
     images, targets = augment.mixup_or_cutmix(one, lucid.tensor([2]), 4, label_smoothing=0.0, key=KEY)
     np.testing.assert_allclose(images.numpy(), one.numpy(), atol=1e-6)
@@ -147,7 +147,7 @@ def test_a_batch_of_one_or_none_stays():
     assert images.shape == (0, 3, 4, 4) and targets.shape == (0, 4)
 
 
-def test_half_precision_stays():
+def test_half_precision_is_kept():
     images, targets = augment.mixup(lucid.ones(4, 1, 2, 2).half(), lucid.zeros(4).long(), 2, key=KEY)
     assert images.dtype == lucid.float16 and targets.dtype == lucid.float32
 
@@ -159,24 +159,32 @@ def test_half_precision_stays():
         (lambda x, y: augment.mixup_or_cutmix(x, y, 3, 0, 0, key=KEY), ValueError, "or cutmix_alpha must be above 0"),
         (lambda x, y: augment.mixup(x, y, 3, mode="half", key=KEY), ValueError, "mode must be 'batch', 'pair' or 'el"),
         (lambda x, y: augment.cutmix(x, y[:2], 3, key=KEY), ValueError, "cutmix: 4 images but 2 labels"),
-        (lambda x, y: augment.mixup(x.long(), y, 3, key=KEY), TypeError, "images must be floats, got int64; put Norm"),
+        (
+            lambda x, y: augment.mixup(x.long(), y, 3, key=KEY),
+            TypeError,
+            "images must be floating point, got int64; ap",
+        ),
         (lambda x, y: augment.mixup(x, y, 3, math.inf, key=KEY), ValueError, "mixup_alpha must be .* at most 10000"),
         (
             lambda x, y: augment.mixup(x, y.float(), 3, key=KEY),
             TypeError,
             "mixup: labels must be integers, got float32",
         ),
-        (lambda x, y: augment.soft_targets(lucid.ones(2, 4), 3), ValueError, r"labels of shape \(2, 4\) do not fit"),
+        (
+            lambda x, y: augment.soft_targets(lucid.ones(2, 4), 3),
+            ValueError,
+            r"labels have shape \(2, 4\), which does not match num_classes 3",
+        ),
         (lambda x, y: augment.soft_targets(y, 0), ValueError, "num_classes must be at least 1, got 0"),
     ],
 )
-def test_wrong_arguments_are_refused(call, error, message):
+def test_invalid_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call(lucid.zeros(4, 1, 2, 2), lucid.zeros(4).long())
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.8, 1.0, 2.0, 7.5, 100.0])
-def test_moments_are_those_of_the_distribution(alpha):
+def test_beta_quantiles_have_the_moments_of_the_distribution(alpha):
     x = beta_quantiles(alpha, COUNT)
     assert (np.diff(x) >= 0).all() and x[0] >= 0 and x[-1] <= 1
     np.testing.assert_allclose(x, 1 - x[::-1], atol=1e-12)
@@ -194,12 +202,12 @@ def test_moments_are_those_of_the_distribution(alpha):
         (3.0, lambda x: x**3 * (10 - 15 * x + 6 * x * x)),
     ],
 )
-def test_quantiles_are_those_of_known_distributions(alpha, distribution):
-    wanted = (np.arange(COUNT) + 0.5) / COUNT
-    assert np.abs(distribution(beta_quantiles(alpha, COUNT)) - wanted).max() < 1 / 4096
+def test_beta_quantiles_match_closed_forms(alpha, distribution):
+    expected = (np.arange(COUNT) + 0.5) / COUNT
+    assert np.abs(distribution(beta_quantiles(alpha, COUNT)) - expected).max() < 1 / 4096
 
 
-def test_other_numbers_agree_with_numpys():
+def test_beta_quantiles_agree_with_numpy():
     drawn = np.sort(np.random.default_rng(0).beta(0.8, 0.8, 200_000))
     steps = np.searchsorted(drawn, beta_quantiles(0.8, 1000)) / len(drawn)
     assert np.abs(steps - (np.arange(1000) + 0.5) / 1000).max() < 0.004
