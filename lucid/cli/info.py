@@ -1,9 +1,11 @@
 """Describe this installation, a model, a file of weights or a run.
 
-lucid info                                     # machine, versions, devices, caches, optional packages
-lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
-lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
-lucid info runs/photos                         # the same, and the best epoch
+    lucid info                                     # machine, versions, devices, optional packages, caches
+    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
+    lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
+    lucid info runs/photos                         # the same, and the best epoch
+
+A file may be of any library that lucid.models.from_checkpoint reads, or any model trained with lucid.training.
 """
 
 import argparse
@@ -14,10 +16,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import lucid
 from lucid import _device, models
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels import tuning
+from lucid.serialization import load_with_metadata
 
 MAX_SHOWN_CLASSES = 10
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")  # of files that may be missing
@@ -62,24 +66,45 @@ def _hub_cache() -> str:
 
 def describe_weights(path: Path) -> dict[str, str]:
     """What a file of weights or a run folder holds, as lines to print."""
-    model = models.from_checkpoint(path)
-    names = model.class_names or []
-    shown = ", ".join(names[:MAX_SHOWN_CLASSES]) + (", ..." if len(names) > MAX_SHOWN_CLASSES else "")
-    found = {
+    file = path
+    if path.is_dir():
+        file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)
+    metadata = load_with_metadata(file)[1] if file.suffix == ".safetensors" else {}
+    found = _describe_model(path, file, metadata)
+    if path.is_dir():
+        found["best epoch"] = _best_epoch(path / "history.csv")
+    for key in ("recipe", "settings"):
+        if key in metadata:
+            settings = json.loads(metadata[key])
+            found[key] = ", ".join(f"{name}={_words(value)}" for name, value in settings.items())
+    return {name: value for name, value in found.items() if value}
+
+
+def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[str, str]:
+    try:
+        model = models.from_checkpoint(path)
+    except ValueError:
+        if not metadata.get("settings"):  # not written by a Trainer either
+            raise
+        tensors = lucid.load(file)
+        return {
+            "name": metadata.get("model", ""),
+            "tensors": f"{len(tensors)} with {sum(one.numel() for one in tensors.values()):,} numbers",
+            "classes": _class_list(json.loads(metadata.get("classes", "[]"))),
+        }
+    return {
         "name": model.checkpoint_name,
         "architecture": type(model).__name__,
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "channels": str(model.in_chans),
-        "classes": f"{len(names)}: {shown}" if names else "none, it gives features",
+        "classes": _class_list(model.class_names) or "none, it gives features",
         "preprocessing": str(model.preprocessing),
     }
-    if path.is_dir():
-        found["best epoch"] = _best_epoch(path / "history.csv")
-    for key in ("recipe", "settings"):
-        if key in model.checkpoint_metadata:
-            settings = json.loads(model.checkpoint_metadata[key])
-            found[key] = ", ".join(f"{name}={_words(value)}" for name, value in settings.items())
-    return {name: value for name, value in found.items() if value}
+
+
+def _class_list(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_SHOWN_CLASSES]) + (", ..." if len(names) > MAX_SHOWN_CLASSES else "")
+    return f"{len(names)}: {shown}" if names else ""
 
 
 def _best_epoch(path: Path) -> str:
@@ -87,11 +112,14 @@ def _best_epoch(path: Path) -> str:
         return ""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    columns = [name for name in rows[0] if name.endswith("_accuracy") and not name.startswith("train_")] if rows else []
-    if not columns:
-        return ""
-    best = max(rows, key=lambda row: float(row[columns[0]]))
-    return f"{best['epoch']} of {len(rows)}, {columns[0].replace('_', ' ')} {float(best[columns[0]]):.2%}"
+    for ending, choose in (("_accuracy", max), ("_loss", min)):
+        columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
+        if columns:
+            best = choose(rows, key=lambda row: float(row[columns[0]]))
+            value = float(best[columns[0]])
+            shown = f"{value:.2%}" if ending == "_accuracy" else f"{value:.4g}"
+            return f"{best['epoch']} of {len(rows)}, {columns[0].replace('_', ' ')} {shown}"
+    return ""
 
 
 def _words(value: Any) -> str:

@@ -24,7 +24,7 @@ from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
 from lucid.training.mistakes import predictions, worst_mistakes
 from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
-from lucid.training.progress import ProgressBar, epoch_line
+from lucid.training.progress import ProgressBar, epoch_line, require
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
@@ -253,12 +253,15 @@ class Trainer:
             DivergedError: The loss became NaN or infinite.
             SettingError: The folder contains an unfinished run, or one with another recipe.
             CheckpointError: The checkpoint is damaged, or does not fit the trainer.
+            ImportError: tqdm is missing, for progress, or matplotlib, for the curves.
             OSError: Something cannot be written.
         """
         if not self._is_prepared:
             self.prepare(resume=resume, overwrite=overwrite)
         if self.is_finished():
             return
+        if progress:
+            require("tqdm")
         if self.folder is not None and dist.is_main():
             self.folder.prepare()
         with contextlib.ExitStack() as stack:

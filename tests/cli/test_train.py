@@ -607,3 +607,34 @@ def test_two_processes_train_as_one_does(tmp_path):
     # What one process saved is not what two go on from.
     with warnings.catch_warnings(), pytest.raises(SystemExit):
         train.main(["--resume", "auto", "--out", str(tmp_path / "two")])
+
+
+# Version 0.1.0 --------------------------------------------------------------------------------------------------------
+
+# The folder of a run that examples/train_cifar10.py of version 0.1.0 was stopped in, at step 8 of 15, and the history
+# that it would have had:
+#   --dataset digits --depths 1 --dims 4 --patch-size 4 --batch-size 256 --warmup-epochs 1 --epochs 3 --drop-path 0
+#   --lr 0.01 --mixup 0.2 --ema 0.8 --amp float16
+RECORDED = Path(__file__).parent / "recorded_run"
+
+
+def test_a_run_of_the_first_version_resumes(tmp_path, capsys):
+    shutil.copytree(RECORDED / "checkpoints", tmp_path / "checkpoints")
+    with pytest.raises(SystemExit):
+        train.main([*DIGITS, "--out", str(tmp_path)])
+    assert "contains an unfinished run, stopped after 1 of 3 epochs" in capsys.readouterr().err
+    assert train.main(["--resume", "--out", str(tmp_path)]) == 0
+    with (RECORDED / "whole_history.csv").open(newline="") as file:
+        expected = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    found = history_of(tmp_path)
+    assert list(found[0]) == COLUMNS == list(expected[0])
+    for row, other in zip(without_times(found), without_times(expected), strict=True):
+        assert row == pytest.approx(other, rel=1e-3, abs=0.01)  # CPUs round differently
+
+
+def test_weights_of_the_first_version_are_evaluated(capsys):
+    assert train.main(["--eval-only", "--weights", str(RECORDED / "last.safetensors")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert float(last.partition("%")[0]) == pytest.approx(33.52, abs=1)  # those of the first epoch
+    model = models.from_checkpoint(RECORDED / "last.safetensors")
+    assert model.class_names == list("0123456789") and model.preprocessing.image_size == 8
