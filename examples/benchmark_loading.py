@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from recipes import Parser
 
 import lucid
 import lucid.nn.functional as F
 from lucid import data, models, optim
 from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
+from lucid.cli._common import Parser
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop

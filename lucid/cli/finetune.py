@@ -1,0 +1,161 @@
+"""Fine-tune a pretrained ConvNeXt on your own photos: a folder of images in, a classifier out.
+
+    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # a folder for each class
+
+    lucid finetune photos                         # ConvNeXt-T, downloaded the first time
+    lucid classify PHOTO --model runs/photos/best.safetensors
+
+    lucid finetune photos --resume auto           # continues a run that was stopped or killed
+    lucid finetune photos --model convnextv2_nano.fcmae_ft_in22k_in1k --epochs 40
+    lucid finetune photos --freeze backbone       # trains the classifier only: fast, for few images
+    lucid finetune photos --weights convnext_base_22k_224.pth   # any ConvNeXt checkpoint
+    lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from scratch
+    lucid finetune photos --eval-only             # evaluates the best weights of that run
+    mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
+
+Images: folders train and val are used as such; otherwise a fifth of each class is held out for validation (--val-part,
+--seed). No file is moved or changed. EXIF orientation is applied; grayscale, transparent and 16-bit images are fine, of
+any size. Unreadable files are skipped and reported. Threads decode and crop images during training; the line of an
+epoch says how much of the time was spent waiting for them.
+
+The recipe is that of ConvNeXt's authors for fine-tuning, with a higher learning rate for the few steps of a small data
+set: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and --freeze
+backbone have presets of their own; --print-config shows all settings.
+
+The output folder, --out (default: runs/FOLDER), has what "lucid train" writes (report.html, history.csv, curves.png,
+best.safetensors, last.safetensors, checkpoints) and:
+
+- split.csv: which images are for training and which for validation;
+- skipped.csv: which images cannot be read, and why.
+
+The exit code is 0 when done, 2 for a mistake in the command, 1 if the loss diverges or a download fails, 130 after
+Ctrl-C and 143 after SIGTERM; both save first. Requires pip install "lucid-mlx[train]".
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lucid
+from lucid import distributed as dist
+from lucid.cli._common import (
+    Parser,
+    add_run_options,
+    add_setting_options,
+    choose,
+    find_weights,
+    read_config,
+    run_training,
+    saved_settings,
+)
+from lucid.training.batches import for_evaluation
+from lucid.training.finetuning import (
+    FINETUNE,
+    PROBE,
+    SCRATCH,
+    Settings,
+    check_split,
+    fit_batch_size,
+    load_photos,
+    make_trainer,
+)
+from lucid.training.photo_dataset import write_tables
+from lucid.training.trainer import Trainer
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="lucid finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="images in CLASS/, or in train/CLASS/ and val/CLASS/")
+    group = parser.add_argument_group("run")
+    add_run_options(group, "runs/FOLDER", "finetune")
+    group.add_argument(
+        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for decoded images (default: 1)"
+    )
+    about = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
+    add_setting_options(parser.add_argument_group("settings", about), Settings)
+    return parser
+
+
+def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> Settings:
+    """The options given, completed by the checkpoint, or else by --config and the preset."""
+    if saved is not None:
+        return choose(Settings, args, saved, saved=True)
+    config = read_config(args.config, Settings)
+
+    def given(name: str, default: Any) -> Any:
+        value = getattr(args, name)
+        return config.get(name, default) if value is None else value
+
+    preset = PROBE if given("freeze", "none") == "backbone" else FINETUNE
+    return choose(Settings, args, {**(preset if given("pretrained", True) else SCRATCH), **config})
+
+
+def find_out(args: argparse.Namespace) -> Path:
+    """The output folder: ``--out``, or one named after the folder of images."""
+    return args.out or Path("runs") / args.folder.resolve().name
+
+
+def start(args: argparse.Namespace, command: list[str]) -> Trainer:
+    """The trainer that the options ask for, where the run starts or resumes."""
+    if not 0 <= args.cache_gb < 1e6:
+        raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
+    out = find_out(args)
+    if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
+    saved = saved_settings(args, out)
+    settings = choose_settings(args, saved)
+    photos = load_photos(args.folder, settings)
+    if args.batch_size is None:
+        settings = fit_batch_size(settings, photos)
+    if saved:
+        check_split(out, photos, "--overwrite starts again")
+    trainer, name = make_trainer(
+        settings, photos, load_weights=not saved, folder=out, command=command, compile=args.compile,
+        save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
+    )  # fmt: skip
+    trainer.prepare(resume=args.resume, overwrite=args.overwrite)
+    if dist.is_main():
+        if not saved:
+            write_tables(photos, out)
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        print(f"{name} with {parameters:,} parameters on {lucid.device()}; output: {out}", flush=True)
+    return trainer
+
+
+def start_evaluation(args: argparse.Namespace) -> Trainer:
+    """A trainer with the weights of a run."""
+    out, is_own_run = find_out(args), args.weights is None
+    path, _, metadata = find_weights(args, out, "settings")
+    args.weights = None  # in training it is where to start from
+    settings = choose_settings(args, metadata["settings"])
+    photos = load_photos(args.folder, settings)
+    if photos.classes != (classes := json.loads(metadata["classes"])):
+        raise ValueError(f"{path} is for the classes {', '.join(classes)}")
+    if is_own_run:  # a file more changes the split, and the model would be evaluated on images that it has learned
+        check_split(out, photos, "--weights evaluates on others")
+    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True)
+    return make_trainer(settings, photos, compile=False)[0]
+
+
+def main(argv: list[str] | None = None) -> int:
+    # Pillow warns about files that it reads all the same, and about large ones. What it cannot read is reported.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", message=".*the model keeps its own head")
+    words = sys.argv[1:] if argv is None else argv
+    parser = make_parser()
+    args = parser.parse_args(words)
+    code = run_training(
+        parser,
+        args,
+        show_config=lambda: choose_settings(args, None),
+        make_trainer=lambda: start(args, ["lucid", "finetune", *words]),
+        make_evaluator=lambda: start_evaluation(args),
+        advice="; --weights takes a file of weights, --no-pretrained starts from scratch",
+    )
+    if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
+        print(f"lucid classify PHOTO --model {find_out(args) / 'best.safetensors'}")
+    return code

@@ -1,0 +1,145 @@
+"""Describe this installation, a model, a file of weights or a run.
+
+    lucid info                                     # machine, versions, devices, optional packages, caches
+    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
+    lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
+    lucid info runs/photos                         # the same, and the best epoch
+
+A file may be of any library that lucid.models.from_checkpoint reads, or any model trained with lucid.training.
+"""
+
+import argparse
+import csv
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import lucid
+from lucid import _device, models
+from lucid._machine import describe_machine
+from lucid.cli._common import Parser, message_of
+from lucid.kernels import tuning
+from lucid.serialization import load_with_metadata
+
+MAX_SHOWN_CLASSES = 10
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")  # of files that may be missing
+# What each extra brings, by the name that is imported.
+EXTRAS = {"hub": ["huggingface_hub"], "vision": ["PIL"], "train": ["tqdm", "matplotlib", "sklearn"]}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="lucid info", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", metavar="NAME|PATH", help="a model, a file of weights or a run folder")
+    return parser
+
+
+def describe_installation() -> dict[str, str]:
+    """Machine, versions, devices, caches and extras, as lines to print."""
+    machine = describe_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    devices = [kind for kind in ("cpu", "gpu") if _device.is_available(kind)]
+    extras = [f"{name} ({_extra_state(packages)})" for name, packages in EXTRAS.items()]
+    return {
+        "versions": versions,
+        "system": f"{machine['system']}, {machine['cpus']} CPUs",
+        "device": f"{machine['device']} ({machine['backend']})",
+        "devices": ", ".join(devices),
+        "BLAS": machine["blas"] or "MLX's own",
+        "extras": ", ".join(extras),
+        "weights": _hub_cache(),
+        "tuning": str(tuning.path()),
+    }
+
+
+def _extra_state(packages: list[str]) -> str:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    return f"missing {', '.join(missing)}" if missing else "installed"
+
+
+def _hub_cache() -> str:
+    """The folder where published weights are cached, as huggingface_hub finds it."""
+    home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    return os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+
+
+def describe_weights(path: Path) -> dict[str, str]:
+    """What a file of weights or a run folder holds, as lines to print."""
+    file = path
+    if path.is_dir():
+        file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)
+    metadata = load_with_metadata(file)[1] if file.suffix == ".safetensors" else {}
+    found = _describe_model(path, file, metadata)
+    if path.is_dir():
+        found["best epoch"] = _best_epoch(path / "history.csv")
+    for key in ("recipe", "settings"):
+        if key in metadata:
+            settings = json.loads(metadata[key])
+            found[key] = ", ".join(f"{name}={_words(value)}" for name, value in settings.items())
+    return {name: value for name, value in found.items() if value}
+
+
+def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[str, str]:
+    try:
+        model = models.from_checkpoint(path)
+    except ValueError:
+        if not metadata.get("settings"):  # not written by a Trainer either
+            raise
+        tensors = lucid.load(file)
+        return {
+            "name": metadata.get("model", ""),
+            "tensors": f"{len(tensors)} with {sum(one.numel() for one in tensors.values()):,} numbers",
+            "classes": _class_list(json.loads(metadata.get("classes", "[]"))),
+        }
+    return {
+        "name": model.checkpoint_name,
+        "architecture": type(model).__name__,
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "channels": str(model.in_chans),
+        "classes": _class_list(model.class_names) or "none, it gives features",
+        "preprocessing": str(model.preprocessing),
+    }
+
+
+def _class_list(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_SHOWN_CLASSES]) + (", ..." if len(names) > MAX_SHOWN_CLASSES else "")
+    return f"{len(names)}: {shown}" if names else ""
+
+
+def _best_epoch(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for ending, choose in (("_accuracy", max), ("_loss", min)):
+        columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
+        if columns:
+            best = choose(rows, key=lambda row: float(row[columns[0]]))
+            value = float(best[columns[0]])
+            shown = f"{value:.2%}" if ending == "_accuracy" else f"{value:.4g}"
+            return f"{best['epoch']} of {len(rows)}, {columns[0].replace('_', ' ')} {shown}"
+    return ""
+
+
+def _words(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    try:
+        if args.what is None:
+            found = describe_installation()
+        elif Path(args.what).exists() or Path(args.what).suffix in SUFFIXES:
+            found = describe_weights(Path(args.what))
+        else:
+            print(models.model_info(args.what))
+            return 0
+    except (ValueError, OSError) as error:
+        parser.error(message_of(error))
+    width = max(map(len, found))
+    for name, value in found.items():
+        print(f"{name:<{width}}  {value}")
+    return 0

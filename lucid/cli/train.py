@@ -1,0 +1,119 @@
+"""Train a ConvNeXt on CIFAR-10, CIFAR-100, or the handwritten digits that come with scikit-learn.
+
+    lucid train --dataset digits                   # no download, half a minute on two CPU cores
+    lucid train --dataset digits --recipe strong   # a few minutes, with averaged weights
+    lucid train --recipe strong                    # CIFAR-10; downloads 162 MB the first time
+    lucid train --recipe strong --resume           # continues a run that was stopped or killed
+    lucid train --eval-only                        # evaluates the best weights of that run
+    lucid train --recipe paper --print-config > mine.json
+    lucid train --config mine.json --epochs 100    # settings of your own
+
+CIFAR wants a GPU: an epoch of the quick recipe takes two CPU cores most of an hour.
+
+Recipes: "quick" is the fastest way to see it learn; "strong" has everything that helps when training small images from
+scratch: a stem that keeps the full resolution, RandAugment, mixup, CutMix, random erasing and averaged weights; "paper"
+is that of the ConvNeXt paper for ImageNet, with ConvNeXt-T, the learning rate scaled to the batch, and a 2x2 stem.
+
+Every epoch updates the files in --out:
+
+- report.html: curves, confusion matrix, worst mistakes, configuration and machine on one page;
+- history.csv and curves.png: loss and accuracy by epoch (the training loss includes label smoothing);
+- best.safetensors and last.safetensors: weights, for lucid.models.from_checkpoint;
+- checkpoints: what --resume needs to continue exactly; the newest three and the best;
+- events: for TensorBoard, if tensorboardX is installed.
+
+The exit code is 0 when done, 2 for a mistake in the command, 1 if the loss diverges or a download fails, 130 after
+Ctrl-C and 143 after SIGTERM; both save first. Requires pip install "lucid-mlx[train]".
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import lucid
+from lucid import distributed as dist
+from lucid.cli._common import (
+    Parser,
+    add_run_options,
+    add_setting_options,
+    choose,
+    find_weights,
+    read_config,
+    run_training,
+    saved_settings,
+)
+from lucid.training.batches import for_evaluation
+from lucid.training.small_images import PRESETS, Settings, load_datasets, make_trainer
+from lucid.training.trainer import Trainer
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="lucid train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_argument_group("run")
+    add_run_options(group, "runs/DATASET", "train")
+    group.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of CIFAR's archives (default: data)")
+    group.add_argument("--mirror", metavar="URL", help="download the archives from this address")
+    group.add_argument("--weights", type=Path, metavar="FILE", help="for --eval-only (default: OUT/best.safetensors)")
+    about = "Defaults depend on --recipe and the data set, see --print-config; --resume takes the checkpoint's."
+    add_setting_options(parser.add_argument_group("settings", about), Settings)
+    return parser
+
+
+def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> Settings:
+    """The options given, completed by the checkpoint, or else by --config and the preset."""
+    if saved is not None:
+        return choose(Settings, args, saved, saved=True)
+    config = read_config(args.config, Settings)
+    chosen = {
+        name: getattr(args, name) or config.get(name) or Settings.__dataclass_fields__[name].default
+        for name in ("dataset", "recipe")
+    }
+    preset = PRESETS.get((str(chosen["recipe"]), chosen["dataset"] == "digits"), {})
+    return choose(Settings, args, {**preset, **config, **chosen})
+
+
+def find_out(args: argparse.Namespace) -> Path:
+    """The output folder: ``--out``, or one named after the data set."""
+    return args.out or Path("runs") / str(args.dataset or read_config(args.config, Settings).get("dataset", "cifar10"))
+
+
+def start(args: argparse.Namespace, command: list[str]) -> Trainer:
+    """The trainer that the options ask for, where the run starts or resumes."""
+    if args.weights:
+        raise ValueError("--weights is for --eval-only; training starts from random weights, or from --resume")
+    out = find_out(args)
+    settings = choose_settings(args, saved_settings(args, out))
+    train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
+    trainer = make_trainer(
+        settings, train_set, test_set, folder=out, command=command, compile=args.compile, save_minutes=args.save_minutes
+    )
+    trainer.prepare(resume=args.resume, overwrite=args.overwrite)
+    if dist.is_main():
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        print(f"{train_set}\nConvNeXt with {parameters:,} parameters on {lucid.device()}; output: {out}", flush=True)
+    return trainer
+
+
+def start_evaluation(args: argparse.Namespace) -> Trainer:
+    """A trainer with the weights of a run."""
+    _, weights, metadata = find_weights(args, find_out(args), "recipe")
+    settings = for_evaluation(choose_settings(args, metadata["recipe"]))
+    train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
+    trainer = make_trainer(settings, train_set, test_set, compile=False)
+    trainer.model.load_state_dict(weights)
+    return trainer
+
+
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    parser = make_parser()
+    args = parser.parse_args(words)
+    return run_training(
+        parser,
+        args,
+        show_config=lambda: choose_settings(args, saved_settings(args, find_out(args)) if args.resume else None),
+        make_trainer=lambda: start(args, ["lucid", "train", *words]),
+        make_evaluator=lambda: start_evaluation(args),
+        advice="" if args.dataset == "digits" else ", or train on the digits, which need no download: --dataset digits",
+    )

@@ -1,0 +1,191 @@
+"""The folder of a training run, written after every epoch: weights, history, curves, report, TensorBoard events.
+
+All files are written atomically.
+"""
+
+import csv
+import importlib.util
+import io
+import shlex
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import lucid
+from lucid import models
+from lucid._files import write_atomically
+from lucid.models.weights.save import extra_options, weights_metadata
+from lucid.training.progress import require
+from lucid.training.report import Mistake, Report, write_report
+
+if TYPE_CHECKING:
+    from lucid.training.trainer import Trainer
+
+History = list[dict[str, Any]]  # a row for each epoch
+
+
+@dataclass
+class RunFolder:
+    """Writes the results of a run into the folder ``path``.
+
+    Attributes:
+        title: Of the report and the curves; by default the name of the model's class.
+        metadata: Stored in the files of weights, see ``weights_metadata``. By default the classes, the settings, and
+            ``model.preprocessing`` if the model has it.
+        image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
+        architecture: The model in a few words, for the report.
+        figures: Name, value and remark of further numbers for the top of the report.
+        command: The command line, for the report.
+        name: ``name(number)`` gives the name of test sample ``number`` for the report.
+    """
+
+    path: Path
+    title: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    image: Callable[[int], np.ndarray] | None = None
+    architecture: str = ""
+    figures: Sequence[tuple[str, str, str]] = ()
+    command: Sequence[str] = ()
+    name: Callable[[int], str] = lambda number: ""
+    _events: Any = field(default=None, init=False)
+
+    def prepare(self) -> None:
+        """Create the folder and check that it can be written to, before hours of training.
+
+        Raises:
+            OSError: It cannot.
+            ImportError: matplotlib, which draws the curves, is not installed.
+        """
+        require("matplotlib")
+        self.path.mkdir(parents=True, exist_ok=True)
+        probe = self.path / ".probe"
+        write_atomically(probe, b" ")
+        probe.unlink()
+
+    def write(self, trainer: "Trainer") -> None:
+        """Write everything after an epoch.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        history, (column, mode) = trainer.history, trainer.monitor
+        title = self.title or type(trainer.model).__name__
+        metadata = dict(self.metadata) or _default_metadata(trainer, title)
+        weights, best = trainer.weights(), best_row(history, column, mode)
+        if best is history[-1]:
+            lucid.save(weights, self.path / "best.safetensors", metadata)
+        lucid.save(weights, self.path / "last.safetensors", metadata)
+        write_atomically(self.path / "history.csv", table(history).encode())
+        value = f"{best[column]:.2%}" if column.endswith("_accuracy") else f"{best[column]:.4g}"
+        summary = f"{title}: {value} {column.replace('_', ' ')} in epoch {best['epoch']}"
+        write_atomically(self.path / "curves.png", draw_curves(history, summary, trainer.split))
+        self._write_report(trainer, title)
+        self._write_events(history, trainer.split)
+
+    def _write_report(self, trainer: "Trainer", title: str) -> None:
+        names, evaluation, epoch = trainer.classes, trainer.evaluation, trainer.history[-1]["epoch"]
+        mistakes = []
+        if self.image is not None and evaluation is not None:
+            mistakes = [
+                Mistake(self.image(number), names[truth], names[predicted], probability, of_truth, self.name(number))
+                for number, truth, predicted, probability, of_truth in evaluation.mistakes
+            ]
+        report = Report(
+            title=title,
+            history=trainer.history,
+            classes=names,
+            confusion=None if evaluation is None else evaluation.confusion,
+            mistakes=mistakes,
+            configuration={**trainer.recipe.settings(), "compiled": trainer.is_compiled},
+            figures=[self._parameters(trainer), *self.figures],
+            lead=f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {epoch}."
+            if trainer.is_classifier
+            else time.strftime("%Y-%m-%d"),
+            command=shlex.join(self.command),
+            split=trainer.split,
+            unit=trainer.unit,
+            monitor=trainer.monitor,
+        )
+        write_report(self.path / "report.html", report)
+
+    def _parameters(self, trainer: "Trainer") -> tuple[str, str, str]:
+        parameters = list(trainer.model.parameters())
+        total, trainable = sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+        remark = self.architecture if total == trainable else f"{trainable:,} trainable"
+        return "parameters", f"{total:,}", remark
+
+    def _write_events(self, history: History, split: str) -> None:
+        """Events for TensorBoard, if tensorboardX is installed. A resumed run replaces those of repeated epochs."""
+        if importlib.util.find_spec("tensorboardX") is None:
+            return
+        row = history[-1]
+        if self._events is None:
+            # Its flush() does not wait; flush_secs=1 has events on disk a second later.
+            writer = require("tensorboardX").SummaryWriter
+            self._events = writer(str(self.path / "events"), purge_step=row["epoch"], flush_secs=1)
+        for name, value in row.items():
+            if name != "epoch":
+                first, _, rest = name.partition("_")
+                self._events.add_scalar(f"{first}/{rest}" if first in ("train", split) else name, value, row["epoch"])
+
+    def close(self) -> None:
+        """Write the last events."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+
+def best_row(history: History, column: str, mode: str = "max") -> dict[str, Any]:
+    """The row of the first epoch with the best value in ``column``."""
+    return max(history, key=lambda row: row[column]) if mode == "max" else min(history, key=lambda row: row[column])
+
+
+def table(history: History) -> str:
+    """The history as CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(history[-1]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def draw_curves(history: History, title: str, split: str) -> bytes:
+    """A PNG of the loss and, if there is one, of the accuracy by epoch."""
+    figure = require("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
+    ticker = require("matplotlib.ticker")
+    figure.suptitle(title)
+    names = [name for name in ("loss", "accuracy") if f"train_{name}" in history[-1]]
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for part, color in (("train", "#0072b2"), (split, "#d55e00")):
+            if f"{part}_{name}" in history[-1]:
+                values = [row[f"{part}_{name}"] for row in history]
+                axes.plot([row["epoch"] for row in history], values, color=color, label=part, marker=".")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="upper right" if name == "loss" else "lower right")
+        if name == "accuracy":
+            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
+    image = io.BytesIO()
+    with warnings.catch_warnings():
+        # matplotlib's font lacks some letters of folder names; it draws boxes for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(image, format="png", dpi=150)
+    return image.getvalue()
+
+
+def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:
+    more: dict[str, Any] = {"settings": trainer.recipe.settings()}
+    if isinstance(trainer.model, (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)):
+        more["options"] = extra_options(trainer.model)
+    preprocessing = getattr(trainer.model, "preprocessing", None)
+    metadata = weights_metadata(title, trainer.classes, preprocessing or {}, **more)
+    if preprocessing is None:
+        del metadata["preprocessing"]
+    return metadata
