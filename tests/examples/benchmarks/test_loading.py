@@ -13,7 +13,7 @@ Image = pytest.importorskip("PIL.Image", reason="photos are read by Pillow")
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    module = importlib.import_module("benchmark_loading")
+    module = importlib.import_module("loading")
     monkeypatch.setattr(module, "SIZE", 32)
     monkeypatch.setattr(module, "SIZES", {"80x60": (80, 60, 18), "400x300": (400, 300, 4)})
     return module

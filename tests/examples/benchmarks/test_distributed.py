@@ -7,14 +7,14 @@ import pytest
 
 from tests.distributed.launching import ROOT, run_ring
 
-SCRIPT = ROOT / "examples" / "benchmark_distributed.py"
+SCRIPT = ROOT / "examples" / "benchmarks" / "distributed.py"
 TINY = ["--depths", "1", "--dims", "4", "--image-size", "4", "--batch-size", "2", "--rounds", "2", "--steps", "1"]
 
 
 @pytest.fixture
 def example(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the script would set for good
-    return importlib.import_module("benchmark_distributed")
+    return importlib.import_module("distributed")
 
 
 def test_two_processes_are_timed_in_three_ways(tmp_path):

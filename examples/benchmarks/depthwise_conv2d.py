@@ -1,9 +1,9 @@
 """Time the depthwise convolution on this machine, beside MLX's own and PyTorch's.
 
-    python examples/benchmark_depthwise.py                    # every stage of ConvNeXt-T: about a minute on a GPU
-    python examples/benchmark_depthwise.py --json mine.json   # and keep the numbers, with machine and versions
-    python examples/benchmark_depthwise.py --tune             # find the fastest cuts for this GPU, and keep them
-    python examples/benchmark_depthwise.py --batch 64 --dtype bfloat16 --stages 1 14x14x100 --kernel 5
+    python examples/benchmarks/depthwise_conv2d.py  # every stage of ConvNeXt-T: a minute on a GPU
+    python examples/benchmarks/depthwise_conv2d.py --json mine.json  # and keep the numbers, with machine and versions
+    python examples/benchmarks/depthwise_conv2d.py --tune  # find the fastest cuts for this GPU, keep them
+    python examples/benchmarks/depthwise_conv2d.py --batch 64 --dtype bfloat16 --stages 1 14x14x100 --kernel 5
 
 The output, the gradient of the input and the gradient of the weight are timed one by one, without a bias:
 
@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from use_device import use_device
+from timing import use_device
 
 from lucid import _device
 from lucid._files import write_atomically
@@ -415,7 +415,7 @@ def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str
     head = {
         "format": 1,
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"examples/{script}", *argv]),
+        "command": " ".join(["python", f"examples/benchmarks/{script}", *argv]),
     }
     write_atomically(path, (json.dumps(head | results, indent=1) + "\n").encode())
 

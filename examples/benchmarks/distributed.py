@@ -1,8 +1,8 @@
 """Time training steps of one process and of several, and say how well they scale.
 
-    mlx.launch -n 2 -- python examples/benchmark_distributed.py
-    mpirun -np 2 python examples/benchmark_distributed.py --batch-size 64
-    mlx.launch --hostfile hosts.json -- python examples/benchmark_distributed.py --dims 96 192 384 768
+    mlx.launch -n 2 -- python examples/benchmarks/distributed.py
+    mpirun -np 2 python examples/benchmarks/distributed.py --batch-size 64
+    mlx.launch --hostfile hosts.json -- python examples/benchmarks/distributed.py --dims 96 192 384 768
 
 Every process takes batches of the same size (weak scaling) in three ways, which take turns round after round, so that
 whatever else the machine does meets all of them:
@@ -26,7 +26,7 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before lucid loads it
 
 import numpy as np
-from benchmark_depthwise import whole
+from depthwise_conv2d import whole
 
 import lucid
 import lucid.nn.functional as F

@@ -12,8 +12,8 @@ import pytest
 
 import lucid
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPT = EXAMPLES / "benchmark.py"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "benchmarks"
+SCRIPT = EXAMPLES / "training_step.py"
 TINY = ["--depths", "1", "1", "--dims", "4", "8", "--patch-size", "2", "--classes", "3", "--batch", "4"]
 TINY += ["--image-size", "9", "--device", "cpu", "--seconds", "0"]
 MODEL = {"depths": (1, 2), "dims": (4, 8), "patch_size": 2, "classes": 3}
@@ -26,12 +26,12 @@ def run(*arguments):
 
 @pytest.fixture
 def example():
-    return importlib.import_module("benchmark")
+    return importlib.import_module("training_step")
 
 
 @pytest.fixture
 def contestants(example):
-    return sys.modules["contestants"]
+    return sys.modules["frameworks"]
 
 
 def test_the_table_the_json_and_the_chart_tell_the_same(tmp_path):
@@ -41,7 +41,7 @@ def test_the_table_the_json_and_the_chart_tell_the_same(tmp_path):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["out.json", "out.png"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads((tmp_path / "out.json").read_text())
-    assert found["command"].startswith("python examples/benchmark.py --depths 1 1")
+    assert found["command"].startswith("python examples/benchmarks/training_step.py --depths 1 1")
     assert found["machine"]["versions"]["mlx"] == mx.__version__ and found["machine"]["backend"] == "cpu"
     assert found["model"] == {
         "depths": [1, 1], "dims": [4, 8], "patch_size": 2, "classes": 3, "batch": 4, "image_size_px": 9,

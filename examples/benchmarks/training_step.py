@@ -1,12 +1,12 @@
 """Time ConvNeXt on this machine: training and inference, beside plain mlx.nn and PyTorch.
 
-    python examples/benchmark.py                                  # a small model on a CPU, ConvNeXt-T on a GPU
-    python examples/benchmark.py --out mine                       # and keep mine.json and mine.png
-    python examples/benchmark.py --model tiny --batch 1 --image-size 224 --mode inference
-    python examples/benchmark.py --facade                         # beside the same step by hand on mx.arrays
-    python examples/benchmark.py --profile                        # the most expensive operations of a training step
+    python examples/benchmarks/training_step.py  # a small model; ConvNeXt-T on a GPU
+    python examples/benchmarks/training_step.py --out mine  # and keep mine.json and mine.png
+    python examples/benchmarks/training_step.py --model tiny --batch 1 --image-size 224 --mode inference
+    python examples/benchmarks/training_step.py --facade  # beside the same step by hand on mx.arrays
+    python examples/benchmarks/training_step.py --profile  # the most expensive operations of a training step
 
-- Everybody starts from the same weights and sees the same images (``contestants.py`` beside this file has the models).
+- Everybody starts from the same weights and sees the same images (``frameworks.py`` beside this file has the models).
   Logits and the losses of the first three steps are compared with Lucid's, eager in float32. If one is wrong, the last
   line says so and the exit code is 1.
 - The contestants take turns, round after round, so that whatever else the machine does meets all of them; the table
@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_depthwise import duration, whole, write_json
-from contestants import (
+from depthwise_conv2d import duration, whole, write_json
+from frameworks import (
     DTYPES,
     MAKERS,
     Contestant,
@@ -45,7 +45,7 @@ from contestants import (
     make_setup,
     torch_beside,
 )
-from use_device import use_device
+from timing import use_device
 
 import lucid
 from lucid import _device, tape

@@ -1,7 +1,7 @@
 """Time the reading of photos, beside the usual way with Pillow, and say whether training waits for it.
 
-    python examples/benchmark_loading.py                                   # drawn photos of two sizes
-    python examples/benchmark_loading.py --folder photos --json loading.json
+    python examples/benchmarks/loading.py                                   # drawn photos of two sizes
+    python examples/benchmarks/loading.py --folder photos --json loading.json
 
 Each way reads the same files and cuts a random part out of each, 224 x 224 px, in batches:
 
@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from recipes import Parser
+from timing import Parser
 
 import lucid
 import lucid.nn.functional as F

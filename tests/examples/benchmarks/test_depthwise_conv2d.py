@@ -14,7 +14,7 @@ from lucid import _device
 from lucid.kernels import library, tuning
 from lucid.kernels.split import Split, forward_split
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "benchmark_depthwise.py"
+SCRIPT = Path(__file__).parents[3] / "examples" / "benchmarks" / "depthwise_conv2d.py"
 DIRECTIONS = ["forward", "input gradient", "weight gradient"]
 TINY = ["--device", "cpu", "--stages", "6x5x3", "1x1x1", "--kernel", "3", "--seconds", "0", "--beside", "mlx"]
 
@@ -26,7 +26,7 @@ def run(*arguments):
 
 @pytest.fixture
 def example(monkeypatch):
-    spec = importlib.util.spec_from_file_location("benchmark_depthwise", SCRIPT)
+    spec = importlib.util.spec_from_file_location("depthwise_conv2d", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up there
     spec.loader.exec_module(module)
@@ -42,9 +42,9 @@ def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
     assert [one.name for one in tmp_path.iterdir()] == ["out.json"]
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["format"] == 1 and found["mode"] == mode and found["machine"]["backend"] == "cpu"
-    assert found["command"].startswith("python examples/benchmark_depthwise.py --device cpu")
+    assert found["command"].startswith("python examples/benchmarks/depthwise_conv2d.py --device cpu")
     assert found["machine"]["versions"]["mlx"] == mx.__version__
-    assert str(SCRIPT.parents[1]) not in json.dumps({**found, "command": ""})
+    assert str(SCRIPT.parents[2]) not in json.dumps({**found, "command": ""})
 
     shapes = [[n, *size] for size in ([6, 5, 3], [1, 1, 1]) for n in (1, 3)]
     wanted = [(shape, dtype, what) for shape in shapes for dtype in ("float32", "bfloat16") for what in DIRECTIONS]

@@ -1,6 +1,6 @@
 """The same ConvNeXt and the same training step in Lucid, in mlx.nn, by hand on mx.arrays, and in PyTorch.
 
-``benchmark.py`` times them in turns. All start from the same weights and see the same images. A contestant has
+``training_step.py`` times them in turns. All start from the same weights and see the same images. A contestant has
 *programs*, functions without arguments that compute and wait for the result:
 
     training     forward     the loss
