@@ -20,24 +20,30 @@ The story is in compare() and tune(), near the end; the functions above them are
 """
 
 import argparse
-import datetime
-import importlib
-import json
 import math
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import use_device
+from timing import (
+    ROUNDS,
+    Parser,
+    difference,
+    duration,
+    interleaved_medians,
+    positive_int,
+    seconds_of,
+    torch_beside,
+    use_device,
+    write_json,
+)
 
 from lucid import _device
-from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
 from lucid.kernels import launch, tuning
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
@@ -51,7 +57,6 @@ DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 TOLERANCES = {"float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}  # of the largest value
 FORWARD, INPUT, WEIGHT = DIRECTIONS = ("forward", "input gradient", "weight gradient")
 TITLES = {"ours": "ours", "mlx": "mx.conv2d", "torch": "PyTorch"}
-ROUNDS = 5  # at least
 SECONDS_PER_GRAPH = 0.01  # at least: waiting for a GPU costs up to 0.3 ms
 FINALISTS = 3  # cuts that --tune times once more, in turns with the usual one
 
@@ -192,53 +197,28 @@ def mlx_convolution(x: mx.array, weight: mx.array, case: Case) -> mx.array:
 CONVOLUTIONS = {"ours": our_convolution, "mlx": mlx_convolution}
 
 
-def torch_beside(backend: str) -> tuple[Any, str] | None:
-    """PyTorch and its device of the same kind as MLX's, or None where it has none or is not installed."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return None
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "metal": torch.backends.mps.is_available()}
-    return (torch, backend.replace("metal", "mps")) if is_there[backend] else None
+def timers(prepares: dict[Any, Callable[[int], Callable[[], None]]], most_calls: int) -> dict[Any, Callable[[], float]]:
+    """What times a call of each, among as many as make a graph long enough; building the graph is not counted."""
+
+    def timer(prepare: Callable[[int], Callable[[], None]]) -> Callable[[], float]:
+        def measure(calls: int) -> float:
+            return seconds_of(prepare(calls), calls)
+
+        calls = 1
+        measure(1)
+        while calls * 4 <= most_calls and measure(calls) * calls < SECONDS_PER_GRAPH:
+            calls *= 4
+        return partial(measure, calls)
+
+    return {name: timer(prepare) for name, prepare in prepares.items()}
 
 
-def seconds_of(prepare: Callable[[int], Callable[[], None]], calls: int) -> float:
-    """Seconds of one call among ``calls``; building the graph is not counted."""
-    run = prepare(calls)
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) / calls
-
-
-def interleaved_medians(
-    prepares: dict[Any, Callable[[int], Callable[[], None]]], seconds: float, most_calls: int
-) -> dict[Any, float]:
-    """Seconds of one call of each, by medians over rounds in which every one has its turn.
-
-    Goes on for ``seconds``, and at least for ROUNDS rounds; what warms up and counts calls comes on top.
-    """
-    calls = {}
-    for name, prepare in prepares.items():
-        calls[name] = 1
-        seconds_of(prepare, 1)
-        while calls[name] * 4 <= most_calls and seconds_of(prepare, calls[name]) * calls[name] < SECONDS_PER_GRAPH:
-            calls[name] *= 4
-    rounds: dict[Any, list[float]] = {name: [] for name in prepares}
-    end, count = time.perf_counter() + seconds, 0
-    while count < ROUNDS or time.perf_counter() < end:
-        for name, prepare in prepares.items():
-            rounds[name].append(seconds_of(prepare, calls[name]))
-        count += 1
-    return {name: statistics.median(times) for name, times in rounds.items()}
-
-
-def difference(ours: OnMlx, what: str) -> float:
-    """Largest difference from MLX's result in float32, as a part of its largest value; nan counts as infinite."""
+def difference_from_mlx(ours: OnMlx, what: str) -> float:
+    """The largest difference from MLX's result in float32, relative to its largest value."""
     arrays = [one.astype(mx.float32) for one in (ours.x, ours.weight, ours.dy)]
     exact = OnMlx("exact", mlx_convolution, ours.case, arrays, eager=True)
-    wanted = exact.call(what, exact.start(what))
-    error = mx.abs(ours.call(what, ours.start(what)).astype(mx.float32) - wanted).max() / mx.abs(wanted).max()
-    return error.item() if math.isfinite(error.item()) else math.inf
+    result = ours.call(what, ours.start(what)).astype(mx.float32)
+    return difference(np.array(result), np.array(exact.call(what, exact.start(what))))
 
 
 def compare_case(
@@ -263,7 +243,7 @@ def compare_case(
                 line[one.name] = {"error": str(error).splitlines()[0]}
             else:
                 prepares[one.name] = lambda calls, one=one, what=what: one.prepare(what, calls)
-        medians = interleaved_medians(prepares, seconds, case.most_calls)
+        medians = interleaved_medians(timers(prepares, case.most_calls), seconds)
         line["copy_seconds"] = medians.pop("copy")
         for name, median in medians.items():
             line[name] = {
@@ -273,7 +253,7 @@ def compare_case(
             }
             if name in on_mlx:
                 line[name]["peak_bytes"] = on_mlx[name].peak_bytes(what)
-        line["difference"] = difference(on_mlx["ours"], what)
+        line["difference"] = difference_from_mlx(on_mlx["ours"], what)
         line["is_right"] = line["difference"] <= TOLERANCES[case.dtype]
         lines.append(line)
     return lines
@@ -371,9 +351,9 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
 
     shape = (case.images, case.channels, case.height, case.width)
     usual, *others = tuning.candidates(shape)
-    first = interleaved_medians({cut: prepare(cut) for cut in (usual, *others)}, 0, case.most_calls)
+    first = interleaved_medians(timers({cut: prepare(cut) for cut in (usual, *others)}, case.most_calls))
     finalists = dict.fromkeys([usual, *sorted(first, key=first.__getitem__)[:FINALISTS]])
-    final = interleaved_medians({cut: prepare(cut) for cut in finalists}, seconds, case.most_calls)
+    final = interleaved_medians(timers({cut: prepare(cut) for cut in finalists}, case.most_calls), seconds)
     best, after = tuning.tune(backend, x.dtype, (case.kernel, case.kernel), shape, lambda cut: final.get(cut, math.inf))
     return {
         "shape": case.shape,
@@ -411,15 +391,6 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
     return {"machine": machine, "tuning": lines}, 0
 
 
-def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str = Path(__file__).name) -> None:
-    head = {
-        "format": 1,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"examples/benchmarks/{script}", *argv]),
-    }
-    write_atomically(path, (json.dumps(head | results, indent=1) + "\n").encode())
-
-
 def sizes(text: str, count: int) -> tuple[int, ...]:
     values = text.split("x")
     if len(values) != count or not all(one.isdecimal() and int(one) > 0 for one in values):
@@ -435,30 +406,14 @@ def memory_shape(text: str) -> tuple[int, ...] | None:
     return None if text == "off" else sizes(text, 4)
 
 
-def whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a whole number above 0, got {text!r}")
-    return int(text)
-
-
 def odd(text: str) -> int:
     if not text.isdecimal() or int(text) % 2 == 0 or int(text) > 31:
         raise argparse.ArgumentTypeError(f"wanted an odd number up to 31, got {text!r}")
     return int(text)
 
 
-def duration(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"wanted seconds, 0 or more, got {text!r}")
-    return seconds
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Time the depthwise convolution (output, input gradient, weight gradient) beside MLX's own and "
         "PyTorch's, and compare the results.",
         epilog="On a new machine: run it without options, then with --tune, then without once more. "
@@ -474,7 +429,7 @@ def make_parser() -> argparse.ArgumentParser:
         + " ".join("x".join(map(str, one)) for one in STAGES.values())
         + ")",
     )
-    parser.add_argument("--batch", type=whole, nargs="+", metavar="N", help="images (default: 1 32; on the CPU 2)")
+    parser.add_argument("--batch", type=positive_int, nargs="+", metavar="N", help="default: 1 32; on the CPU 2")
     parser.add_argument("--dtype", choices=list(DTYPES), nargs="+", help="default: float32 float16; on the CPU float32")
     parser.add_argument("--kernel", type=odd, default=7, metavar="K", help="K x K taps, K odd (default: 7)")
     parser.add_argument(
@@ -532,7 +487,7 @@ def main(argv: list[str] | None = None) -> int:
         memory_case = None if args.memory is None else Case(*args.memory, args.kernel, dtypes[0])
         results, code = compare(cases, memory_case, names, args.seconds, args.eager)
     if args.json and results:
-        write_json(args.json, results, argv)
+        write_json(args.json, results, __file__, argv)
     return code
 
 

@@ -26,7 +26,7 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before lucid loads it
 
 import numpy as np
-from depthwise_conv2d import whole
+from timing import Parser, positive_int
 
 import lucid
 import lucid.nn.functional as F
@@ -112,15 +112,15 @@ def report(times: dict[str, list[float]], images: int, processes: int) -> dict[s
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Time training steps of one process and of several.")
-    parser.add_argument("--batch-size", type=whole, default=32, metavar="N", help="images a process (default: 32)")
-    parser.add_argument("--image-size", type=whole, default=32, metavar="N", help="side in px (default: 32)")
-    parser.add_argument("--depths", type=whole, nargs="+", default=[2, 2, 2, 2], metavar="N")
-    parser.add_argument("--dims", type=whole, nargs="+", default=[40, 80, 160, 320], metavar="N")
-    parser.add_argument("--patch-size", type=whole, default=2, metavar="N")
-    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="size of a message (default: 32)")
-    parser.add_argument("--rounds", type=whole, default=7, metavar="N", help="default: 7")
-    parser.add_argument("--steps", type=whole, default=3, metavar="N", help="steps a round (default: 3)")
+    parser = Parser(description="Time training steps of one process and of several.")
+    parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="images per process (32)")
+    parser.add_argument("--image-size", type=positive_int, default=32, metavar="N", help="side in px (32)")
+    parser.add_argument("--depths", type=positive_int, nargs="+", default=[2, 2, 2, 2], metavar="N")
+    parser.add_argument("--dims", type=positive_int, nargs="+", default=[40, 80, 160, 320], metavar="N")
+    parser.add_argument("--patch-size", type=positive_int, default=2, metavar="N")
+    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="size of a message (32)")
+    parser.add_argument("--rounds", type=positive_int, default=7, metavar="N", help="how often each way is timed (7)")
+    parser.add_argument("--steps", type=positive_int, default=3, metavar="N", help="steps per round (3)")
     parser.add_argument("--json", action="store_true", help="print all times at the end, as JSON")
     return parser
 

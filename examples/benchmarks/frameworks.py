@@ -13,8 +13,6 @@ weights are cast inside the loss), and inference has cast its weights beforehand
 """
 
 import gc
-import importlib
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -349,21 +347,6 @@ def evaluated(first: mx.array, *others: Any) -> mx.array:
 
 
 # PyTorch -------------------------------------------------------------------------------------------------------------
-
-
-def torch_beside(backend: str) -> tuple[Any, str] | None:
-    """PyTorch and its device of the same kind as MLX's, or None where it has none or is not installed.
-
-    Its threads wait asleep unless OMP_WAIT_POLICY says otherwise: beside other work they would keep each other from the
-    CPUs (2 cores, a process that MLX shares: 0.24 s instead of 2.8 for a training step of the small model).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when PyTorch is loaded
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return None
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "metal": torch.backends.mps.is_available()}
-    return (torch, backend.replace("metal", "mps")) if is_there[backend] else None
 
 
 def torch_model(torch: Any, setup: Setup) -> Any:

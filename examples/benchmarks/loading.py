@@ -19,7 +19,6 @@ ConvNeXt is trained on the photos, from memory and from the files, and the time 
 import argparse
 import contextlib
 import itertools
-import json
 import statistics
 import sys
 import tempfile
@@ -31,12 +30,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from timing import Parser
+from timing import Parser, interleaved_medians, positive_int, write_json
 
 import lucid
 import lucid.nn.functional as F
 from lucid import data, models, optim
-from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
@@ -133,11 +131,8 @@ def time_reading(folder: Path, rounds: int) -> dict[str, float]:
         pass
     for batches in ways.values():  # starts processes, fills the memory and the system's cache of files
         rate(batches)
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, batches in ways.items():
-            found[name].append(rate(batches))
-    return {name: round(statistics.median(rates), 1) for name, rates in found.items()}
+    medians = interleaved_medians({name: partial(rate, batches) for name, batches in ways.items()}, rounds=rounds)
+    return {name: round(median, 1) for name, median in medians.items()}
 
 
 def time_training(folder: Path, variant: str, seconds: float, rounds: int, compiled: bool) -> dict[str, Any]:
@@ -189,7 +184,7 @@ def endless(loader: Any) -> Iterator[Any]:
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="photos of your own, in a folder for each class")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each way takes its turn (5)")
+    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="how often each way is timed (5)")
     parser.add_argument("--model", default="convnext_atto", help="what is trained (convnext_atto)")
     parser.add_argument("--seconds", type=float, default=20.0, metavar="X", help="of training, each way (20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
@@ -197,10 +192,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.rounds < 1 or not args.seconds > 0:
-        parser.error("--rounds and --seconds must be above 0")
+    if not args.seconds > 0:
+        parser.error(f"--seconds must be above 0, got {args.seconds}")
     machine = describe_machine()
     machine["versions"]["pillow"] = Image.__version__
     with contextlib.suppress(ImportError):
@@ -229,8 +225,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{training['images_per_second_from_files']:.1f} from files, {training['waiting']:.2%} of the time waiting"
     )
     if args.json:
-        result = {"machine": machine, "reading": reading, "training": training}
-        write_atomically(args.json, (json.dumps(result, indent=2) + "\n").encode())
+        write_json(args.json, {"machine": machine, "reading": reading, "training": training}, __file__, argv)
     return 0
 
 

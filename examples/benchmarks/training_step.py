@@ -26,14 +26,13 @@ import gc
 import math
 import statistics
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from depthwise_conv2d import duration, whole, write_json
 from frameworks import (
     DTYPES,
     MAKERS,
@@ -43,9 +42,20 @@ from frameworks import (
     lucid_inputs,
     lucid_loss,
     make_setup,
-    torch_beside,
 )
-from timing import use_device
+from timing import (
+    ROUNDS,
+    Parser,
+    difference,
+    duration,
+    interleaved_medians,
+    interleaved_rounds,
+    positive_int,
+    seconds_of,
+    torch_beside,
+    use_device,
+    write_json,
+)
 
 import lucid
 from lucid import _device, tape
@@ -65,7 +75,6 @@ MODELS = {  # depths, dims, the stem's patch, the usual size of an image in px
 CLASSES = {"mini": 10}  # 1000 for the others
 TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}  # of the largest value
 CHECKED_STEPS = 3
-ROUNDS = 5  # at least
 PARTS = ("forward", "backward", "optimizer")
 
 
@@ -82,33 +91,11 @@ def wanted_values(setup: Setup) -> np.ndarray:
     return values_of(Contestant("lucid-eager", exact, None), setup.mode)
 
 
-def difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest one, as a part of the largest value; nan counts as infinite."""
-    error = float(np.abs(found - wanted).max() / np.abs(wanted).max())
-    return error if math.isfinite(error) else math.inf
-
-
-def seconds_of(program: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    program()
-    return time.perf_counter() - start
-
-
-def interleaved_rounds(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, list[float]]:
-    """Seconds of each program in each of the rounds in which every one has its turn."""
+def timers(programs: dict[Any, Callable[[], Any]]) -> dict[Any, Callable[[], float]]:
+    """What times each program, after one call to warm it up."""
     for program in programs.values():
         program()
-    rounds: dict[Any, list[float]] = {name: [] for name in programs}
-    end, count = time.perf_counter() + seconds, 0
-    while count < ROUNDS or time.perf_counter() < end:
-        for name, program in programs.items():
-            rounds[name].append(seconds_of(program))
-        count += 1
-    return rounds
-
-
-def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, float]:
-    return {name: statistics.median(times) for name, times in interleaved_rounds(programs, seconds).items()}
+    return {name: partial(seconds_of, program) for name, program in programs.items()}
 
 
 def build(name: str, setup: Setup, torch: tuple[Any, str] | None, wanted: np.ndarray) -> tuple[Any, dict[str, Any]]:
@@ -137,7 +124,7 @@ def compare_mode(setup: Setup, names: list[str], torch: tuple[Any, str] | None, 
         if contestant is not None:
             contestants[name] = contestant
     programs = {(name, what): program for name, one in contestants.items() for what, program in one.programs.items()}
-    rounds = interleaved_rounds(programs, seconds)
+    rounds = interleaved_rounds(timers(programs), seconds)
     medians = {key: statistics.median(times) for key, times in rounds.items()}
     for name in contestants:
         line, step = lines[name], medians[name, "step"]
@@ -241,12 +228,12 @@ def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], i
     groups: dict[Any, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
     for node in recorded_nodes(loss):
         forward, backward = isolated(node)
-        medians = interleaved_medians({"forward": forward, "backward": backward}, 0)
+        medians = interleaved_medians(timers({"forward": forward, "backward": backward}))
         group = groups[node.name, node.outputs[0][0]]
         group[0] += 1
         group[1] += medians["forward"]
         group[2] += medians["backward"]
-    medians = interleaved_medians({name: contestant.programs[name] for name in ("backward", "step")}, seconds)
+    medians = interleaved_medians(timers({name: contestant.programs[name] for name in ("backward", "step")}), seconds)
     update = max(medians["step"] - medians["backward"], 0.0)
     lines = [
         {"operation": name, "shape": shape, "calls": int(calls), "forward_seconds": forward,
@@ -347,16 +334,16 @@ def draw(path: Path, results: dict[str, Any]) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Time training and inference of ConvNeXt beside plain mlx.nn and PyTorch, and compare the results."
     )
     parser.add_argument("--model", choices=list(MODELS), help="default: mini on a CPU, tiny on a GPU")
-    parser.add_argument("--depths", type=whole, nargs="+", metavar="N", help="instead of the model's")
-    parser.add_argument("--dims", type=whole, nargs="+", metavar="C", help="instead of the model's")
-    parser.add_argument("--patch-size", type=whole, metavar="P", help="of the stem, in px, instead of the model's")
-    parser.add_argument("--classes", type=whole, metavar="K", help="default: 10 for mini, 1000 for the others")
-    parser.add_argument("--batch", type=whole, default=32, metavar="N", help="images (default: 32)")
-    parser.add_argument("--image-size", type=whole, metavar="PX", help="default: 32 for mini, 224 for the others")
+    parser.add_argument("--depths", type=positive_int, nargs="+", metavar="N", help="instead of the model's")
+    parser.add_argument("--dims", type=positive_int, nargs="+", metavar="C", help="instead of the model's")
+    parser.add_argument("--patch-size", type=positive_int, metavar="P", help="of the stem, in px")
+    parser.add_argument("--classes", type=positive_int, metavar="K", help="default: 10 for mini, 1000 for the others")
+    parser.add_argument("--batch", type=positive_int, default=32, metavar="N", help="images (default: 32)")
+    parser.add_argument("--image-size", type=positive_int, metavar="PX", help="default: 32 for mini, else 224")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: float32")
     parser.add_argument("--mode", choices=["training", "inference"], nargs="+", default=["training", "inference"])
     parser.add_argument(
@@ -372,7 +359,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--profile",
-        type=whole,
+        type=positive_int,
         nargs="?",
         const=20,
         metavar="N",
@@ -433,7 +420,7 @@ def main(argv: list[str] | None = None) -> int:
         results, code = compare(setups, names, torch if any(n.startswith("torch") for n in names) else None,
                                 args.seconds)  # fmt: skip
     if args.out:
-        write_json(args.out.with_suffix(".json"), results, argv, Path(__file__).name)
+        write_json(args.out.with_suffix(".json"), results, __file__, argv)
         if not args.profile:
             draw(args.out.with_suffix(".png"), results)
     return code

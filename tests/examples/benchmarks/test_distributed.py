@@ -48,7 +48,7 @@ def test_a_core_is_promised_only_where_there_are_enough(monkeypatch, example):
         (["--depths", "1", "2"], "--depths has 2 stages but --dims has 4"),
         (["--image-size", "8"], "--image-size must be at least 16 with --patch-size 2 and 4 stages, got 8"),
         (["--bucket-mb", "0"], "--bucket-mb must be above 0, got 0.0"),
-        (["--rounds", "0"], "wanted a whole number above 0, got '0'"),
+        (["--rounds", "0"], "must be a positive integer, got '0'"),
     ],
 )
 def test_wrong_options_are_answered_in_a_sentence(example, capsys, options, message):

@@ -23,6 +23,7 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     path = tmp_path / "loading.json"
     assert benchmark.main(["--rounds", "1", "--seconds", "0.2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
+    assert found["command"].startswith("python examples/benchmarks/loading.py --rounds 1")
     assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["versions"]["pillow"] == Image.__version__
     for rates in found["reading"].values():
         assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0

@@ -135,14 +135,6 @@ def test_the_peak_counts_weights_moments_and_images(example, contestants, mode):
         assert 0.95 * least <= peak <= 3 * least
 
 
-def test_contestants_take_turns_and_medians_count(example, monkeypatch):
-    turns = []
-    clock = {"a": iter([1, 2, 3, 4, 100]), "b": iter([5, 5, 5, 5, 5])}
-    monkeypatch.setattr(example, "seconds_of", lambda program: turns.append(program()) or next(clock[program()]))
-    assert example.interleaved_medians({"a": lambda: "a", "b": lambda: "b"}, 0) == {"a": 3, "b": 5}
-    assert turns == ["a", "b"] * 5
-
-
 def test_the_whole_model_can_be_named(example):
     args = example.make_parser().parse_args(["--model", "atto"])
     model, size = example.model_of(args, on_cpu=True)
@@ -156,12 +148,12 @@ def test_the_whole_model_can_be_named(example):
     ("options", "message"),
     [
         (["--model", "huge"], "invalid choice: 'huge'"),
-        (["--batch", "0"], "wanted a whole number above 0, got '0'"),
+        (["--batch", "0"], "must be a positive integer, got '0'"),
         (["--depths", "1"], "depths and dims must have one number for each stage, got [1] and [40, 80, 160, 320]"),
         (["--image-size", "15"], "--image-size 15 is too small for this model, which needs at least 16 px"),
         (["--dtype", "float64"], "invalid choice: 'float64'"),
         (["--contestants", "jax"], "invalid choice: 'jax'"),
-        (["--seconds", "-1"], "wanted seconds, 0 or more, got '-1'"),
+        (["--seconds", "-1"], "must be a number of seconds, 0 or more, got '-1'"),
         (["--out", "no/such/folder/x"], "--out: there is no folder no/such/folder"),
     ],
 )
