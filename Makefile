@@ -35,7 +35,7 @@ help:
 	@echo "make format  let ruff lay out the code"
 	@echo "make clean   remove .venv and caches"
 
-demo: $(VENV)/.examples-$(BACKEND)
+demo: $(VENV)/.train-$(BACKEND)
 	$(BIN)/python examples/train_cifar10.py --dataset digits --out runs/digits --overwrite $(ARGS)
 
 test: $(VENV)/.test-$(BACKEND)
@@ -56,7 +56,7 @@ $(VENV)/.%-$(BACKEND): pyproject.toml $(BIN)/python
 	@for stamp in $(VENV)/.backend-*; do \
 	    if [ -e "$$stamp" ] && [ "$$stamp" != "$(VENV)/.backend-$(BACKEND)" ]; then \
 	        $(BIN)/python -m pip uninstall --quiet --yes mlx mlx-cpu mlx-cuda-12 mlx-cuda-13 mlx-metal; \
-	        rm -f $(VENV)/.backend-* $(VENV)/.examples-* $(VENV)/.test-* $(VENV)/.dev-*; \
+	        rm -f $(VENV)/.backend-* $(VENV)/.train-* $(VENV)/.test-* $(VENV)/.dev-*; \
 	    fi; \
 	done
 	@touch $(VENV)/.backend-$(BACKEND)

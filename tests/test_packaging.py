@@ -33,7 +33,11 @@ def wheel(tmp_path_factory):
 
 
 def test_the_wheel_holds_the_package_and_the_shaders_and_nothing_else(wheel):
-    wanted = {path.relative_to(ROOT) for path in (ROOT / "lucid").rglob("*") if path.suffix in (".py", ".typed")}
+    wanted = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "lucid").rglob("*")
+        if path.suffix in (".css", ".py", ".txt", ".typed")
+    }
     wanted |= {"lucid" / path.relative_to(ROOT) for path in (ROOT / "metal").rglob("*") if path.is_file()}
     files = {path.relative_to(wheel) for path in wheel.rglob("*") if path.is_file()}
     assert {path for path in files if path.parts[0] == "lucid"} == wanted

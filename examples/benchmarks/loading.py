@@ -39,7 +39,7 @@ from lucid._machine import describe_machine, headline
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD
+from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD
 
 import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
 

@@ -50,7 +50,7 @@ def _read_table() -> np.ndarray:
     package = importlib.util.find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise ArchiveError(
-            'Digits: the images come with scikit-learn, which is not installed: pip install "lucid-mlx[examples]"'
+            'Digits: the images come with scikit-learn, which is not installed: pip install "lucid-mlx[train]"'
         )
     path = Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
     try:

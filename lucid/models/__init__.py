@@ -1,13 +1,7 @@
 """Models: the ConvNeXt family by class, by name and by function."""
 
-from lucid.models.checkpoints import load_checkpoint, save_checkpoint
-from lucid.models.contents import MismatchError
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
-from lucid.models.features import FeatureInfo, FeatureListNet
-from lucid.models.fitting import LoadReport
-from lucid.models.hub import DownloadError, NonCommercialLicenceWarning
-from lucid.models.info import ModelInfo, model_info
-from lucid.models.named import (
+from lucid.models.entrypoints import (
     convnext_atto,
     convnext_atto_ols,
     convnext_base,
@@ -37,12 +31,17 @@ from lucid.models.named import (
     convnextv2_small,
     convnextv2_tiny,
 )
+from lucid.models.features import FeatureInfo, FeatureListNet
+from lucid.models.info import ModelInfo, model_info
 from lucid.models.param_groups import param_groups_layer_decay
 from lucid.models.preprocessing import ImageTransform, transforms_for
-from lucid.models.pretrained import load_pretrained
 from lucid.models.registry import create_model, list_models
-from lucid.models.tag import Accuracy, Tag
-from lucid.models.tags import find_tag
+from lucid.models.weights.detect import MismatchError
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
+from lucid.models.weights.load import load_checkpoint, load_pretrained
+from lucid.models.weights.match import LoadReport
+from lucid.models.weights.save import save_checkpoint
+from lucid.models.weights.tags import Accuracy, Tag, find_tag
 
 __all__ = [
     "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FeatureInfo", "FeatureListNet",

@@ -5,7 +5,8 @@ from typing import Any
 
 from lucid import nn
 from lucid._tensor import Tensor
-from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, take_indices
+from lucid.models._network import take_indices
+from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 
 
 class FeatureInfo:

@@ -6,9 +6,8 @@ from functools import lru_cache
 from lucid import _checks, random
 from lucid._summary import summary
 from lucid.models.registry import parse, short_name
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Accuracy
-from lucid.models.tags import tags_of
 from lucid.models.variants import VARIANTS
+from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Accuracy, tags_of
 
 _PAPERS = {
     "ConvNeXt": "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",

@@ -19,8 +19,7 @@ import numpy as np
 
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
-from lucid.models.tag import IMAGENET_MEAN, IMAGENET_STD, Tag
-from lucid.models.tags import find_tag, tags_of
+from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag, tags_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,12 +8,10 @@ from os import PathLike
 from typing import Any
 
 from lucid import nn
-from lucid.models.checkpoints import load_checkpoint
 from lucid.models.features import FeatureListNet
-from lucid.models.pretrained import load_pretrained, resolve
-from lucid.models.tag import Tag
-from lucid.models.tags import TAGS, find_tag, nearest_names
 from lucid.models.variants import VARIANTS
+from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve
+from lucid.models.weights.tags import TAGS, Tag, find_tag, nearest_names
 
 _OTHER_WORDS = {  # timm's and the authors' for options of the classes
     "drop_path_rate": "drop_path",

@@ -20,6 +20,6 @@ def hub(monkeypatch, tmp_path):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("lucid.models.hub_transfer.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("lucid.models.weights.hub.FIRST_WAIT_S", 0.0)
     yield server
     server.close()

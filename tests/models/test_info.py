@@ -4,7 +4,7 @@ import pytest
 
 import lucid
 from lucid import models
-from lucid.models.tags import TAGS, tags_of
+from lucid.models.weights.tags import TAGS, tags_of
 
 # Parameters with 1000 and with 10 classes, GMACs at 224 px, where somebody else counted them.
 FAMILY = {

@@ -8,7 +8,7 @@ import pytest
 from lucid import nn
 from lucid.data import DataLoader, Dataset
 from lucid.models.preprocessing import ImageTransform, transforms_for
-from lucid.models.tags import find_tag
+from lucid.models.weights.tags import find_tag
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow to resize images")
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.models.checkpoints import load_checkpoint, save_checkpoint
 from lucid.models.convnext import ConvNeXt, ConvNeXtV2
-from lucid.models.hub import DownloadError, NonCommercialLicenceWarning
 from lucid.models.preprocessing import transforms_for
-from lucid.models.pretrained import load_pretrained, resolve
 from lucid.models.registry import create_model
-from lucid.models.tags import find_tag
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
+from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve
+from lucid.models.weights.save import save_checkpoint
+from lucid.models.weights.tags import find_tag
 
 SMALL = {"depths": (1, 1, 2, 1), "dims": (4, 8, 12, 16)}
 IMAGES = np.linspace(-1, 1, 2 * 3 * 40 * 40, dtype=np.float32).reshape(2, 3, 40, 40)

@@ -8,8 +8,8 @@ import pytest
 import lucid
 from lucid import models, nn
 from lucid.models import registry
-from lucid.models.tags import TAGS
 from lucid.models.variants import VARIANTS
+from lucid.models.weights.tags import TAGS
 from tests.reference.timm_calls import FEATURES, FILE, LISTS, SMALL
 
 TIMM = json.loads(FILE.read_text())

@@ -16,7 +16,7 @@ import timm
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from timm.models import convnext
 
-NAMES = Path(__file__).parents[2] / "examples" / "imagenet22k_classes.txt"
+NAMES = Path(__file__).parents[2] / "lucid" / "models" / "imagenet_22k.txt"
 POSITIONS = Path(__file__).with_name("class_names.json")
 _NOT_IN_22K = (9205, 15027)  # of Google's numbers
 

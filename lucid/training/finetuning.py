@@ -1,0 +1,242 @@
+"""Fine-tuning a ConvNeXt on folders of photos."""
+
+import json
+import sys
+import zlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid import data, models, nn
+from lucid import distributed as dist
+from lucid.data import augment
+from lucid.data.transforms import DecodeImages, RandomResizedCrop
+from lucid.models import ImageTransform, transforms_for
+from lucid.models.registry import parse
+from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.inference import open_trained
+from lucid.training.optimizer import make_groups
+from lucid.training.photo_dataset import Photos, find_photos, tell
+from lucid.training.recipe import Recipe, knob, settings_of
+from lucid.training.run_folder import RunFolder, weights_metadata
+from lucid.training.trainer import Trainer
+
+KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
+    """The recipe, and what belongs to pictures and a model that exists already."""
+
+    model: str = knob("convnext_tiny.fb_in1k", "a variant or a checkpoint of one, see lucid.models.list_models")
+    pretrained: bool = knob(True, "start from the trained weights of --model")
+    weights: str = knob("", "start from this file: weights of any ConvNeXt, in place of --model")
+    image_size: int = knob(0, "px; 0: as the weights were trained with", low=0)
+    val_part: float = knob(0.2, "part of each class to test with, where there is no folder val", low=0, below=1)
+    freeze: str = knob("none", "what stays as it is: none, backbone, or a number: the stem and so many stages")
+    head_init_scale: float = knob(1e-3, "factor on the first weights of the new classifier", low=0)
+    min_crop: float = knob(0.25, "smallest part of a picture that is cut out to train with", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.val_part == 0 or self.min_crop == 0:
+            raise ValueError(f"--{'min-crop' if self.val_part else 'val-part'} must be above 0")
+        if self.freeze not in ("none", "backbone") and not self.freeze.isdecimal():
+            raise ValueError(f"--freeze must be none, backbone or a number of stages, got {self.freeze}")
+        if self.weights and not self.pretrained:
+            raise ValueError("--weights and --no-pretrained exclude each other")
+        parse("--model", self.model)
+
+
+# The authors': AdamW, 5e-5 for 512 images a step and tens of thousands of steps, layer decay 0.8, no weight decay, no
+# mixing. A few hundred pictures give a few hundred steps; these have to be longer.
+FINETUNE = {
+    "epochs": 30,
+    "warmup_epochs": 2,
+    "batch_size": 32,
+    "lr": 5e-4,
+    "min_lr": 1e-6,
+    "layer_decay": 0.8,
+    "weight_decay": 1e-8,
+    "ema": 0.9999,
+    "augment": "rand-m9-mstd0.5-inc1",
+    "erasing": 0.25,
+}
+
+
+# Only a linear map has to be found.
+PROBE = {**FINETUNE, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.0, "augment": "none", "erasing": 0.0}
+
+
+SCRATCH = {
+    "epochs": 40,
+    "warmup_epochs": 3,
+    "batch_size": 16,
+    "lr": 1e-3,
+    "min_lr": 1e-6,
+    "ema": 0.99,
+    "head_init_scale": 1.0,
+}
+
+
+# Model ----------------------------------------------------------------------------------------------------------------
+
+
+def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[nn.Module, str, ImageTransform]:
+    """The network, its name, and how its images are prepared. ``trained=False``: its weights do not matter."""
+    size, num_classes, known = settings.image_size or None, len(classes), []
+    if settings.weights:
+        found = open_trained(settings.weights, size)
+        model, name, transform, known = found.model, found.name, found.transform, found.classes
+    else:
+        name, tag = parse("--model", settings.model)
+        wanted = settings.pretrained and (True if tag is None else tag.name)
+        model = models.create_model(name, wanted if trained else False, num_classes=num_classes)
+        if settings.pretrained:
+            transform = transforms_for(settings.model, image_size=size)
+        else:
+            size = size or transforms_for(name).image_size
+            transform = ImageTransform(size, size)
+    if model.in_chans != 3:
+        raise ValueError(f"{settings.weights} is for images of {model.in_chans} channels, pictures have 3")
+    if known != classes:
+        model.head_init_scale = settings.head_init_scale
+        model.reset_classifier(num_classes)
+    blocks = [one for one in model.modules() if hasattr(one, "drop_path")]
+    for number, block in enumerate(blocks):
+        rate = settings.drop_path * number / max(1, len(blocks) - 1)
+        block.drop_path = nn.DropPath(rate) if rate else nn.Identity()
+    freeze(model, settings.freeze)
+    return model, name, transform
+
+
+def freeze(model: nn.Module, what: str) -> None:
+    """Take the first stages, or all but the classifier, out of training; they drop no paths either.
+
+    Raises:
+        ValueError: the model has fewer stages.
+    """
+    if what == "none":
+        return
+    if what == "backbone":
+        frozen = [child for name, child in model.named_children() if name != "head"]
+    elif int(what) <= len(getattr(model, "stages", [])):
+        frozen = [*list(model.downsample_layers)[: int(what)], *list(model.stages)[: int(what)]]
+    else:
+        raise ValueError(f"--freeze {what}: the model has {len(getattr(model, 'stages', []))} stages")
+    for part in frozen:
+        for one in part.modules():
+            if hasattr(one, "drop_path"):
+                one.drop_path = nn.Identity()
+        for parameter in part.parameters():
+            parameter.requires_grad = False
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def make_trainer(
+    settings: Settings, photos: Photos, resumed: bool, compiled: bool, cache_bytes: int
+) -> tuple[Trainer, dict]:
+    """Everything that it takes to train, and what the files of weights say about themselves."""
+    if settings.batch_size > len(photos.train):
+        raise ValueError(
+            f"--batch-size must be at most {len(photos.train)}, the number of pictures to train with, "
+            f"got {settings.batch_size}"
+        )
+    lucid.manual_seed(settings.seed)
+    model, name, transform = make_model(settings, photos.classes, trained=not resumed)
+    dist.broadcast_parameters(model)
+    dist.fold_in_rank()
+    size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
+    if size < smallest:
+        raise ValueError(f"--image-size must be at least {smallest} for {name}, got {size}")
+    # JPEGs twice as large as needed are as good as whole: Pillow's thumbnails are made so.
+    crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
+    train_loader = data.DataLoader(
+        photos.train, **share_of_batches(settings, photos.train), num_workers=2,
+        batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
+    )  # fmt: skip
+    middle = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
+    own_part = dist.DistributedSampler(photos.val, shuffle=False)
+    val_loader: Any = data.DataLoader(
+        photos.val, settings.batch_size, sampler=own_part, num_workers=2, batch_transform=middle
+    )
+    if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
+        val_loader = list(val_loader)
+    trainer = Trainer(
+        recipe=settings,
+        model=model,
+        groups=make_groups(settings, model),
+        train_loader=train_loader,
+        test_loader=val_loader,
+        prepare=augmentation(settings, [], transform.mean, transform.std, len(photos.classes)),
+        prepare_test=augment.Normalize(transform.mean, transform.std),
+        classes=photos.classes,
+        part="val",
+        is_compiled=compiled,
+    )
+    return trainer, weights_metadata(name, photos.classes, asdict(transform), settings=settings_of(settings))
+
+
+def make_folder(out: Path, settings: Settings, photos: Photos, trainer: Trainer, metadata: dict) -> RunFolder:
+    """Where the results go, and what they say about themselves."""
+    parameters = list(trainer.model.parameters())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    transform = ImageTransform(**json.loads(metadata["preprocessing"]))
+    figures = [
+        ("parameters", f"{sum(p.numel() for p in parameters):,}", f"{trained:,} are trained"),
+        ("pictures", f"{len(photos.train) + len(photos.val):,}", f"{len(photos.skipped):,} cannot be read"),
+    ]
+    return RunFolder(
+        out,
+        f"{metadata['model']} on {photos.root.name}",
+        {**settings_of(settings), "compiled": trainer.is_compiled},
+        metadata,
+        lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
+        figures,
+        ["lucid", *sys.argv[1:]],
+        lambda number: photos.name(photos.val[number][0]),
+    )
+
+
+def look(folder: Path, settings: Settings) -> Photos:
+    """The pictures, and what there is to say about them.
+
+    Raises:
+        ValueError, OSError: they do not do, or other processes find other ones.
+    """
+    photos = find_photos(folder, settings.val_part, settings.seed)
+    found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
+    if len({one.item() for one in dist.all_gather(found)}) > 1:
+        raise ValueError(f"the processes find different pictures in {folder}; it must be the same for all")
+    if dist.is_main():
+        tell(photos)
+    return photos
+
+
+def fitting(settings: Settings, photos: Photos) -> Settings:
+    """``settings`` with a batch that the pictures are enough for."""
+    if settings.batch_size <= len(photos.train):
+        return settings
+    parts = dist.get_world_size() * settings.accumulate
+    return replace(settings, batch_size=max(parts, len(photos.train) // parts * parts))
+
+
+def check_split(out: Path, photos: Photos, advice: str) -> None:
+    """Refuse to go on with other pictures than the run was begun with; ``advice`` says what to do instead.
+
+    Raises:
+        ValueError: a picture has come, gone, or belongs elsewhere now.
+        OSError: split.csv cannot be read.
+    """
+    before = set((out / "split.csv").read_text(encoding="utf-8").splitlines())
+    now = set(photos.split_table().splitlines())
+    if before != now:
+        one = min(before ^ now).partition(",")[0]
+        raise ValueError(
+            f"{photos.root} holds other pictures than the run in {out} was begun with, see {one}; {advice}"
+        )

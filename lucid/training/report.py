@@ -1,0 +1,269 @@
+"""``report.html``: a training run on one page that needs nothing beside it, neither files nor scripts nor a network.
+
+Curves of loss, accuracy, learning rate and speed; the confusion matrix, the accuracy of each class, the worst mistakes
+as pictures; the configuration, the machine, and every epoch as a table. The browser's light or dark scheme is followed.
+
+    write_report(Path("report.html"), Report(title="ConvNeXt on digits", history=rows, classes=names, ...))
+
+A row of the history is an epoch: "epoch", "lr", "seconds", "images_per_second", and for each part of the data, "train"
+and "test" for instance, its "train_loss" and "train_accuracy". Columns that are not there are left out of the page.
+"""
+
+import base64
+import platform
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lucid._files import write_atomically
+from lucid._machine import describe_machine
+from lucid.training.charts import confusion_chart, line_chart
+from lucid.training.progress import duration
+
+STYLE = Path(__file__).with_name("report.css")
+# The browser itself sees to it that the page loads nothing and runs nothing.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+SMALL_PX = 64  # smaller pictures are shown with their pixels
+MOST_CONFUSED = 8
+MAX_BARS = 20  # the others are folded away
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was taken for something else."""
+
+    image: np.ndarray  # (H, W), (H, W, 1) or (H, W, 3), uint8
+    truth: str
+    predicted: str
+    probability: float  # of what was predicted
+    probability_of_truth: float
+    name: str = ""  # of its file
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page tells. ``confusion[i][j]`` counts images of class i that were taken for class j."""
+
+    title: str
+    history: Sequence[dict[str, Any]]
+    classes: Sequence[str]
+    confusion: np.ndarray
+    mistakes: Sequence[Mistake] = ()
+    configuration: dict[str, Any] = field(default_factory=dict)
+    figures: Sequence[tuple[str, str, str]] = ()  # name, value, remark; beside those from the history
+    lead: str = ""  # a sentence below the title
+    command: str = ""
+    part: str = "test"  # of the data that confusion and mistakes are about
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the page; an interruption leaves the former one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_atomically(path, page(report).encode())
+
+
+def page(report: Report) -> str:
+    """The page as HTML."""
+    sections = [
+        f"<header><h1>{escape(report.title)}</h1>{_lead(report)}</header>",
+        _cards(report),
+        _curves(report.history),
+        _classes(report),
+        _mistakes(report),
+        _facts(report),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{escape(report.title)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        + "\n".join(filter(None, sections))
+        + "\n</body>\n</html>\n"
+    )
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image (H, W), (H, W, 1) or (H, W, 3) of bytes as a PNG file. Source: W3C, PNG (third edition), 2025."""
+    image = image.reshape(*image.shape[:2], -1)
+    height, width, channels = image.shape
+    if image.dtype != np.uint8 or channels not in (1, 3):
+        raise ValueError(f"png: image must be uint8 of 1 or 3 channels (H, W, C), got {image.dtype} {image.shape}")
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)  # each with filter 0
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    compressed = zlib.compress(rows.tobytes(), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")
+
+
+# Parts of the page ----------------------------------------------------------------------------------------------------
+
+
+def _lead(report: Report) -> str:
+    lead = f'<p class="lead">{escape(report.lead)}</p>' if report.lead else ""
+    return lead + (f'<p class="lead"><code>{escape(report.command)}</code></p>' if report.command else "")
+
+
+def _cards(report: Report) -> str:
+    """The figures that one looks for first."""
+    rows, figures = report.history, []
+    column = f"{report.part}_accuracy"
+    if rows and column in rows[-1]:
+        best = max(rows, key=lambda row: row[column])
+        figures.append((f"best {report.part} accuracy", f"{best[column]:.2%}", f"epoch {best['epoch']} of {len(rows)}"))
+        figures.append((f"last {report.part} accuracy", f"{rows[-1][column]:.2%}", f"epoch {rows[-1]['epoch']}"))
+    if rows and "seconds" in rows[-1]:
+        seconds = [row["seconds"] for row in rows]
+        figures.append(("time", duration(sum(seconds)), f"{np.median(seconds):.3g} s an epoch (median)"))
+    if rows and "images_per_second" in rows[-1]:
+        rates = [row["images_per_second"] for row in rows]
+        waiting = [row["waiting"] for row in rows if "waiting" in row]
+        remark = f"{np.mean(waiting):.1%} of the time waiting for data" if waiting else "median of the epochs"
+        figures.append(("training images/s", f"{np.median(rates):,.0f}", remark))
+    cards = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
+        for name, value, remark in [*figures, *report.figures]
+    )
+    return f'<dl class="cards">{cards}</dl>' if cards else ""
+
+
+def _curves(history: Sequence[dict[str, Any]]) -> str:
+    if not history:
+        return ""
+    xs = [row["epoch"] for row in history]
+
+    def columns(ending: str) -> dict[str, list[float | None]]:
+        names = [name for name in history[-1] if name.endswith(ending)]
+        return {name.removesuffix(ending).strip("_"): [row.get(name) for row in history] for name in names}
+
+    charts = []
+    if losses := columns("_loss"):
+        charts.append(_chart("loss", losses, line_chart("loss", xs, losses)))
+    if accuracies := columns("_accuracy"):
+        text = line_chart("accuracy", xs, accuracies, percent, bounds=(0, 1))
+        charts.append(_chart("accuracy", accuracies, text))
+    for title, column in (("learning rate", "lr"), ("images per second in training", "images_per_second")):
+        if column in history[-1]:
+            values = {"": [row.get(column) for row in history]}
+            show = "{:.3g}".format if column == "lr" else "{:,.0f}".format
+            charts.append(_chart(title, values, line_chart(title, xs, values, show, from_zero=True)))
+    return f'<h2>Curves</h2>\n<div class="grid2">{"".join(charts)}</div>'
+
+
+def _chart(title: str, series: dict[str, Any], drawing: str) -> str:
+    keys = "".join(f'<span class="key s{number}">{escape(name)}</span>' for number, name in enumerate(series) if name)
+    return f"<figure><figcaption>{escape(title)} {keys}</figcaption>{drawing}</figure>"
+
+
+def _classes(report: Report) -> str:
+    """The confusion matrix, and the classes from the worst to the best."""
+    counts = np.asarray(report.confusion, dtype=np.int64)
+    totals = counts.sum(axis=1)
+    parts = {k: counts[k, k] / totals[k] for k in np.flatnonzero(totals).tolist()}
+    lines = [_bar(report.classes[k], parts[k], totals[k]) for k in sorted(parts, key=parts.__getitem__)]
+    bars = f'<div class="bars">{"".join(lines[:MAX_BARS])}</div>'
+    if len(lines) > MAX_BARS:
+        others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
+        bars += f"<details><summary>the other {len(lines) - MAX_BARS}</summary>{others}</details>"
+    matrix = f'<div class="scroll">{confusion_chart(counts.tolist(), report.classes)}</div>'
+    right = f"{counts.trace():,} of {counts.sum():,} {escape(report.part)} images are right."
+    return (
+        f'<h2>Classes</h2>\n<p class="hint">{right}</p>\n<div class="grid2">'
+        f"<figure><figcaption>confusion matrix</figcaption>{matrix}</figure>"
+        f"<div><figure><figcaption>accuracy by class, the worst first</figcaption>{bars}</figure>"
+        f"{_pairs(report.classes, counts)}</div></div>"
+    )
+
+
+def _bar(name: str, part: float, total: int) -> str:
+    name = escape(name)
+    text = f"{part:.1%} of {total:,}"
+    return f'<span title="{name}">{name}</span><i style="--part:{part:.2%}"></i><span>{text}</span>'
+
+
+def _pairs(classes: Sequence[str], counts: np.ndarray) -> str:
+    wrong = counts - np.diag(np.diag(counts))
+    places = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
+    pairs = [(i, j) for i, j in zip(*np.unravel_index(places, wrong.shape), strict=True) if wrong[i, j]]
+    rows = "".join(
+        f"<tr><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td><td>{wrong[i, j]}</td></tr>" for i, j in pairs
+    )
+    head = "<tr><th>true</th><th>taken for</th><th>images</th></tr>"
+    table = f'<figure class="pairs"><figcaption>most confused</figcaption><table>{head}{rows}</table></figure>'
+    return table if rows else ""
+
+
+def _mistakes(report: Report) -> str:
+    figures = []
+    for one in report.mistakes:
+        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
+        data = base64.b64encode(png(one.image)).decode()
+        name = f"<span>{escape(one.name)}</span>" if one.name else ""
+        figures.append(
+            f'<figure><img{small} alt="{escape(one.truth)}" src="data:image/png;base64,{data}">'
+            f"<b>{escape(one.predicted)}, {one.probability:.0%}</b>"
+            f"<span>is {escape(one.truth)}, {one.probability_of_truth:.0%}</span>{name}</figure>"
+        )
+    if not figures:
+        return ""
+    return (
+        "<h2>The worst mistakes</h2>\n"
+        '<p class="hint">What the model was surest of and wrong about: its answer, then the truth, with the probability'
+        f' that it gave each.</p><div class="mistakes">{"".join(figures)}</div>'
+    )
+
+
+def _facts(report: Report) -> str:
+    machine = describe_machine()
+    versions = machine.pop("versions")
+    facts = {name: value for name, value in machine.items() if value} | {"processor": platform.processor()} | versions
+    tables = [("configuration", report.configuration), ("machine and versions", facts)]
+    panels = "".join(
+        f'<figure><figcaption>{title}</figcaption><table class="facts">{_rows(pairs)}</table></figure>'
+        for title, pairs in tables
+        if pairs
+    )
+    columns = list(report.history[-1]) if report.history else []
+    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(row.get(name)))}</td>" for name in columns) + "</tr>"
+        for row in report.history
+    )
+    table = f'<div class="panel scroll"><table class="epochs"><tr>{head}</tr>{body}</table></div>'
+    epochs = f"<details><summary>every epoch as a table</summary>{table}</details>" if columns else ""
+    return f'<h2>How it was made</h2>\n<div class="grid2">{panels}</div>{epochs}'
+
+
+def _rows(pairs: dict[str, Any]) -> str:
+    return "".join(
+        f"<tr><th>{escape(str(name).replace('_', ' '))}</th><td>{escape(_cell(value))}</td></tr>"
+        for name, value in pairs.items()
+        if value not in ("", None)
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def percent(part: float) -> str:
+    """97 % as "97%", 98.61 % as "98.6%"."""
+    return f"{part:.1%}".replace(".0%", "%")

@@ -1,0 +1,301 @@
+"""The example that classifies pictures: any file of weights, every kind of picture, and what goes wrong."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import models
+from lucid.models.preprocessing import ImageTransform
+from tests.serialization.writing import archive, tensor, text
+
+pytest.importorskip("matplotlib", reason="the example draws with matplotlib's letters")
+pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+pytest.importorskip("PIL", reason="images are read with Pillow")
+
+from PIL import Image
+
+from lucid.cli import classify
+from lucid.training import inference, run_folder, small_images
+
+
+def network(classes=3, **options):
+    lucid.manual_seed(5)
+    model = models.ConvNeXt(classes, (1, 1, 1, 1), (4, 8, 12, 16), **options)
+    if classes:
+        model.head.weight._rebind(model.head.weight._array * 20)
+    return model.eval()
+
+
+def picture(seed=0, size=(50, 40)):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(["a.png", "b.jpg", "more/c.webp"]):
+        picture(number).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def run(capsys, *arguments):
+    code = classify.main([str(one) for one in arguments])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+PREPARED = ImageTransform(32, 40, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4), interpolation="bilinear")
+METADATA = {
+    "classes": json.dumps(["cat", "dog", "ant"]),
+    "preprocessing": json.dumps(asdict(PREPARED)),
+    "model": "mine",
+}
+
+
+@pytest.mark.parametrize("dialect", ["official", "timm", "huggingface", "torchvision"])
+def test_probabilities_are_those_of_the_model(capsys, tmp_path, photos, dialect):
+    model = network()
+    weights = tmp_path / "w.safetensors"
+    models.save_checkpoint(model, weights, dialect, metadata=METADATA)
+    code, out, err = run(capsys, photos, "--model", weights, "--json", "--batch-size", 2)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and "mine: 3 classes" in err
+    assert [Path(one["path"]).name for one in found] == ["a.png", "b.jpg", "c.webp"]
+    images = [Image.open(one["path"]).convert("RGB") for one in found]
+    expected = model(PREPARED(images)).softmax(dim=1).detach().numpy()
+    for one, row in zip(found, expected, strict=True):  # Hugging Face's final norm has another eps
+        assert [p["class"] for p in one["predictions"]] == [["cat", "dog", "ant"][i] for i in row.argsort()[::-1]]
+        np.testing.assert_allclose([p["probability"] for p in one["predictions"]], np.sort(row)[::-1], atol=2e-5)
+
+
+def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
+    """Its classes have numbers only, and the picture is prepared as for ImageNet."""
+    model = network(4)
+    body, storages = b"}(" + text("model") + b"}(", {}
+    for name, one in model.state_dict().items():
+        array = np.ascontiguousarray(one.numpy())
+        strides = [stride // 4 for stride in array.strides]
+        body += text(name) + tensor(array.shape, strides, key=str(len(storages)), count=array.size)
+        storages[str(len(storages))] = array.tobytes()
+    weights = archive(tmp_path / "w.pth", body + b"uu", storages)
+    code, out, _ = run(capsys, photos / "a.png", "--model", weights, "--top", 2, "--image-size", 64)
+    row = model(ImageTransform(64, 73)([picture()])).softmax(dim=1).detach().numpy()[0]
+    best, second = row.argsort()[::-1][:2]
+    assert code == 0
+    assert out.splitlines()[1:] == [f"{row[n]:8.2%}  class {n}" for n in (best, second)]
+
+
+@pytest.mark.parametrize(
+    ("count", "golden_retriever", "last"),
+    [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
+)
+def test_as_many_classes_as_imagenet_has_are_those(capsys, tmp_path, photos, count, golden_retriever, last):
+    names = inference.class_names(count)
+    assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
+    models.save_checkpoint(network(count), tmp_path / "w.safetensors")
+    code, out, _ = run(capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 6 and all(line.split(maxsplit=1)[1] in names for line in lines[1:])
+
+
+def test_a_checkpoint_by_name(capsys, photos, monkeypatch):
+    model = network(1000)
+    model.pretrained_tag = "torchvision/convnext_tiny.tv_in1k"
+    asked = []
+
+    def create_model(name, **options):
+        asked.append((name, options))
+        return model
+
+    monkeypatch.setattr(inference.models, "create_model", create_model)
+    code, out, err = run(capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
+    assert code == 0 and asked == [("convnext_tiny.tv_in1k", {"pretrained": True})]
+    assert "torchvision/convnext_tiny.tv_in1k: 1000 classes" in err and "236 px (bilinear)" in err
+    row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
+    names = inference.class_names(1000)
+    assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
+
+
+def test_features_by_name_are_no_classes(capsys, photos, monkeypatch):
+    """CLIP's projection stands where others have a classifier."""
+    model = network(640)
+    model.pretrained_tag = "timm/convnext_base.clip_laion2b"
+    monkeypatch.setattr(inference.models, "create_model", lambda name, **_: model)
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
+    assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
+
+
+def test_what_train_cifar10_trained(capsys, tmp_path):
+    """Grey digits, and a stem that only its recipe tells of."""
+    settings = small_images.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
+    model = small_images.make_model(settings, 1, 10).eval()
+    digits = lucid.data.Digits
+    metadata = run_folder.weights_metadata(
+        "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
+    )
+    lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
+    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "digit.png")
+    code, out, _ = run(capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
+    pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
+    row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
+    assert code == 0
+    assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
+
+
+def test_pictures_are_turned_and_what_is_transparent_is_white(capsys, tmp_path, photos):
+    weights = tmp_path / "w.safetensors"
+    models.save_checkpoint(network(), weights, metadata=METADATA)
+    upright, exif = picture(1), Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    clear = upright.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(upright.size))
+    white = Image.new("RGB", upright.size, "white")
+    white.paste(clear, mask=clear)
+    (tmp_path / "kinds").mkdir()
+    for name, image, options in (
+        ("a.png", upright, {}),
+        ("b.png", upright.rotate(90, expand=True), {"exif": exif}),
+        ("c.png", white, {}),
+        ("d.png", clear, {}),
+    ):
+        image.save(tmp_path / "kinds" / name, **options)
+    _, out, _ = run(capsys, tmp_path / "kinds", "--model", weights, "--json")
+    straight, turned, pasted, transparent = (json.loads(line)["predictions"] for line in out.splitlines())
+    assert straight == turned != pasted
+    assert [one["class"] for one in transparent] == [one["class"] for one in pasted]
+    for one, other in zip(transparent, pasted, strict=True):  # the blends are rounded differently
+        assert abs(one["probability"] - other["probability"]) < 1e-3
+
+
+def test_pictures_may_be_called_anything(capsys, tmp_path):
+    weights, folder = tmp_path / "w.safetensors", os.fsencode(tmp_path) + b"/photos"
+    models.save_checkpoint(network(), weights, metadata=METADATA)
+    os.mkdir(folder)
+    picture().save(tmp_path / "a.png")
+    try:
+        os.rename(tmp_path / "a.png", folder + b"/dog\xff\n.png")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    Path(os.fsdecode(folder), "\x1b[31m.png").write_bytes(b"no picture")
+    arguments = [os.fsdecode(folder), "--model", weights, "--sheet", tmp_path / "sheet.png"]
+    code, out, err = run(capsys, *arguments)
+    assert code == 0 and (tmp_path / "sheet.png").exists()
+    assert out.splitlines()[0].endswith(r"photos/dog\xff\n.png") and r"photos/\x1b[31m.png: " in err
+
+
+def test_a_broken_picture_is_reported_and_skipped(capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
+    (photos / "text.png").write_text("no picture")
+    code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 2
+    for name, fault in (("b.jpg", "truncated"), ("text.png", "not an image")):
+        [line] = [line for line in err.splitlines() if line.startswith(str(photos / name))]
+        assert fault in line.lower() and line.endswith("; skipped")
+    sheet = tmp_path / "sheet.png"
+    code, out, err = run(capsys, photos / "b.jpg", "--model", tmp_path / "w.safetensors", "--sheet", sheet)
+    assert (code, out) == (1, "") and "no picture could be read" in err and not sheet.exists()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_the_sheet_shows_pictures_and_bars(capsys, tmp_path, photos, suffix):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    picture(3, (600, 300)).save(photos / "d_with_a_name_that_is_longer_than_the_picture_is_wide_on_the_sheet.png")
+    before = sorted(tmp_path.iterdir())
+    code, *_ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--sheet", tmp_path / f"s{suffix}")
+    assert code == 0 and sorted({*tmp_path.iterdir()} - {*before}) == [tmp_path / f"s{suffix}"]
+    sheet = Image.open(tmp_path / f"s{suffix}").convert("RGB")
+    pixels = np.asarray(sheet).astype(int)
+    assert sheet.width == 3 * (256 + 20) + 20  # three pictures in the first row, one in the second
+    assert pixels[60:200, 20:276].std() > 30  # the noise of the first picture
+    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
+    assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
+    assert (pixels[:, :10] > 245).all()  # the margin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "required: pictures"),
+        (["nothing.png"], "there is no file or folder nothing.png"),
+        (["{empty}"], "there is no image in the folder"),
+        (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
+        (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
+        (["{photo}", "--model", "{photo}"], "a.png"),
+        (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
+        (["{photo}", "--model", "{headless}"], "without classes"),
+        (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
+        (["{photo}", "--model", "{five}"], "images of 5 channels"),
+        (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
+        (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
+        (["{photo}", "--top", "0"], "--top: must be a positive integer, got '0'"),
+        (["{photo}", "--batch-size", "many"], "must be a positive integer, got 'many'"),
+        (["{photo}", "--sheet", "sheet.txt"], "*.png"),
+        (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+    monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
+    (tmp_path / "empty").mkdir()
+    places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
+    with pytest.raises(SystemExit) as caught:
+        classify.main([one.format(**places) for one in arguments])
+    output = capsys.readouterr()
+    assert caught.value.code == 2 and output.out == ""
+    last = output.err.splitlines()[-1]
+    assert "error: " in last and fault in last
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fault"),
+    [
+        ({"classes": "3"}, "'classes' in the metadata must be a JSON list, got 3"),
+        ({"classes": "["}, "'classes' in the metadata is not JSON"),
+        ({"preprocessing": "[]"}, "'preprocessing' in the metadata must be a JSON dict, got []"),
+        ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
+        ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
+        ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
+        ({"recipe": "{}"}, "does not fit ConvNeXt"),
+        ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_named(capsys, tmp_path, photos, metadata, fault):
+    weights = tmp_path / "w.safetensors"
+    models.save_checkpoint(network(), weights, metadata.get("dialect", "official"), metadata=metadata)
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", str(weights)])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert caught.value.code == 2 and str(weights) in last and fault in last
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Files of weights, most of which will not do."""
+    folder = tmp_path_factory.mktemp("files")
+    places = {name: folder / f"{name}.safetensors" for name in ("good", "headless", "misnamed", "five", "other")}
+    models.save_checkpoint(network(), places["good"], metadata=METADATA)
+    models.save_checkpoint(network(0), places["headless"])
+    models.save_checkpoint(network(), places["misnamed"], metadata={"classes": json.dumps(["cat"])})
+    models.save_checkpoint(network(in_chans=5), places["five"], metadata=METADATA)
+    lucid.save({"w": lucid.ones(2)}, places["other"])
+    return places
+
+
+def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify, "open_trained", interrupt)
+    picture().save(tmp_path / "a.png")
+    assert classify.main([str(tmp_path / "a.png"), "--model", "w.safetensors"]) == 130
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2

@@ -1,0 +1,530 @@
+"""Fine-tuning on folders of photos: broken files, what is written, freezing, resuming, and what is said of mistakes."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import models
+from lucid.serialization import load_with_metadata
+
+pytest.importorskip("PIL", reason="the example reads photos with Pillow")
+pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
+pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+
+from lucid.cli import classify, finetune
+from lucid.training import finetuning, photo_dataset, trainer
+from tests.distributed.launching import launch, needs_launcher
+from tests.training.drawn_photos import CLASSES, write_photos
+
+RESULTS = [
+    "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
+    "split.csv",
+]  # fmt: skip
+# What a small network learns quickly with.
+TINY = [
+    "--augment", "none", "--erasing", "0", "--drop-path", "0", "--layer-decay", "1", "--label-smoothing", "0",
+    "--head-init-scale", "1", "--lr", "4e-3", "--batch-size", "8", "--min-crop", "0.5", "--image-size", "32",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_restored():
+    """``main`` adds filters."""
+    with warnings.catch_warnings():
+        yield
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A network that stands for one that somebody has trained, for 5 classes."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    lucid.manual_seed(3)
+    model = models.ConvNeXt(5, (1, 1, 1), (16, 32, 64), layer_scale_init=1.0)
+    preprocessing = {"image_size": 48, "resize_size": 48, "mean": [0.5] * 3, "std": [0.25] * 3}
+    lucid.save(model.state_dict(), path, {"format": "pt", "preprocessing": json.dumps(preprocessing)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """300 photos of three classes, 20 of them broken."""
+    root = tmp_path_factory.mktemp("photos")
+    write_photos(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """30 photos of three classes, and the 20 broken ones."""
+    root = tmp_path_factory.mktemp("few")
+    write_photos(root, 30)
+    return root
+
+
+def command(*arguments):
+    return [sys.executable, "-W", "error", "-m", "lucid", "finetune", *map(str, arguments)]
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != "events")
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def everything_in(root):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in root.rglob("*") if path.name != ".lock"}
+
+
+# A folder of 300 photos, from beginning to end ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(photos, weights, tmp_path_factory):
+    out, before = tmp_path_factory.mktemp("whole") / "run", everything_in(photos)
+    arguments = command(photos, "--weights", weights, "--out", out, "--epochs", 8, "--seed", 1, *TINY)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert everything_in(photos) == before  # nothing was moved or written
+    return SimpleNamespace(out=out, stdout=done.stdout, stderr=done.stderr)
+
+
+def test_photos_are_learned(whole):
+    assert files_in(whole.out) == RESULTS
+    history = rows_of(whole.out / "history.csv")
+    best = max(float(row["val_accuracy"]) for row in history)
+    assert len(history) == 8 and best > 0.95 and float(history[-1]["val_accuracy"]) > 0.95
+    assert f"({best:.2%} in epoch " in whole.stdout
+    assert f"lucid classify PHOTO --model {whole.out / 'best.safetensors'}" in whole.stdout.splitlines()[-1]
+
+
+def test_broken_photos_are_reported_with_reasons(whole, photos):
+    skipped = {row["path"]: row["reason"] for row in rows_of(whole.out / "skipped.csv")}
+    broken = sorted(str(path.relative_to(photos)) for path in photos.rglob("broken *"))
+    assert sorted(skipped) == broken and len(broken) == 20 and all(skipped.values())
+    for path, reason in skipped.items():
+        assert f"{photos / path}: skipped, cannot be read: {reason}" in whole.stderr
+    assert len(set(skipped.values())) > 8  # they are broken in different ways
+    assert f"20 pictures cannot be read, all of them are listed in {whole.out / 'skipped.csv'}" in whole.stderr
+    assert "1 other file is no picture" in whole.stdout
+
+
+def test_every_class_is_split_alike(whole, photos):
+    split = rows_of(whole.out / "split.csv")
+    assert {row["path"] for row in split} == {str(path.relative_to(photos)) for path in photos.rglob("[0-9]*")}
+    counts = {(name, part): 0 for name in CLASSES for part in ("train", "val")}
+    for row in split:
+        assert row["path"].split(os.sep)[0] == row["class"]
+        counts[row["class"], row["part"]] += 1
+    assert len(split) == 280 and [counts[name, "val"] for name in CLASSES] == [19, 19, 19]
+    assert "223 pictures to train and 57 to test with, 3 classes: balls, fences, stairs" in whole.stdout
+
+
+def test_the_report_shows_photos_by_name(whole):
+    text, last = (whole.out / "report.html").read_text(encoding="utf-8"), rows_of(whole.out / "history.csv")[-1]
+    right = round(float(last["val_accuracy"]) * 57)
+    assert f"{right} of 57 val images are right." in text and text.count("data:image/png;base64,") == 57 - right
+    assert "20 cannot be read" in text and text.count(".jpg</span>") + text.count(".png</span>") <= 57 - right
+
+
+def test_the_result_classifies(whole, photos, capsys):
+    val = [row for row in rows_of(whole.out / "split.csv") if row["part"] == "val"]
+    paths = [str(photos / row["path"]) for row in val]
+    assert classify.main([*paths, "--model", str(whole.out / "best.safetensors"), "--json"]) == 0
+    output = capsys.readouterr()
+    found = [json.loads(line)["predictions"][0]["class"] for line in output.out.splitlines()]
+    right = np.mean([one == row["class"] for one, row in zip(found, val, strict=True)])
+    best = max(float(row["val_accuracy"]) for row in rows_of(whole.out / "history.csv"))
+    assert abs(right - best) < 2 / 57  # large JPEGs were decoded smaller in training
+    assert "3 classes" in output.err and "32x32 px" in output.err
+
+
+def test_the_weights_say_what_they_are(whole, weights):
+    tensors, metadata = load_with_metadata(whole.out / "best.safetensors")
+    assert json.loads(metadata["classes"]) == CLASSES and metadata["model"] == "tiny"
+    preprocessing = json.loads(metadata["preprocessing"])
+    assert (preprocessing["image_size"], preprocessing["resize_size"]) == (32, 32)
+    assert preprocessing["mean"] == [0.5] * 3 and preprocessing["crop_mode"] == "center"
+    assert json.loads(metadata["settings"])["weights"] == str(weights)
+    assert tensors["head.weight"].shape == (3, 64)
+
+
+def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
+    before = everything_in(whole.out)
+    assert finetune.main([str(photos), "--out", str(whole.out), "--eval-only"]) == 0
+    best = max(float(row["val_accuracy"]) for row in rows_of(whole.out / "history.csv"))
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        f"{best:.2%} of the val images are right" in lines[-1] and [line.split()[0] for line in lines[-4:-1]] == CLASSES
+    )
+    # Other pictures of the same classes, too few for a batch.
+    assert finetune.main([str(few), "--weights", str(whole.out / "best.safetensors"), "--eval-only"]) == 0
+    assert "24 pictures to train and 6 to test with" in capsys.readouterr().out
+    assert everything_in(whole.out) == before
+
+
+# Where training starts ------------------------------------------------------------------------------------------------
+
+
+def train(folder, out, *arguments):
+    """One epoch; a batch is all photos, or as many as the arguments say."""
+    return finetune.main([str(folder), "--out", str(out), "--epochs", "1", *map(str, arguments)])
+
+
+def test_the_next_epoch_is_read_while_the_model_is_tested(few, weights, tmp_path, monkeypatch):
+    begun, evaluate = [], trainer.evaluate
+    monkeypatch.setattr(trainer, "evaluate", lambda one: begun.append(one.batches) or evaluate(one))
+    assert finetune.main([str(few), "--weights", str(weights), "--out", str(tmp_path), "--epochs", "3"]) == 0
+    assert [one is not None for one in begun] == [True, True, False]
+    assert begun[0] is not begun[1]
+
+
+@pytest.mark.parametrize(
+    ("freeze", "kept"),
+    [
+        ("backbone", lambda name: not name.startswith("head.")),
+        ("1", lambda name: name.startswith(("downsample_layers.0.", "stages.0."))),
+        ("3", lambda name: not name.startswith(("norm.", "head."))),
+    ],
+)
+def test_frozen_parts_stay_as_they_are(few, weights, tmp_path, freeze, kept):
+    assert train(few, tmp_path, "--weights", weights, "--freeze", freeze) == 0
+    before, after = lucid.load(weights), lucid.load(tmp_path / "last.safetensors")
+    for name, tensor in after.items():
+        same = tensor.shape == before[name].shape and np.array_equal(tensor.numpy(), before[name].numpy())
+        assert same == kept(name), name
+
+
+def test_a_frozen_backbone_has_a_preset_of_its_own(capsys):
+    for arguments, lr, decay in (
+        ([], 5e-4, 0.8),
+        (["--freeze", "backbone"], 2e-3, 1.0),
+        (["--no-pretrained"], 1e-3, 1),
+    ):
+        assert finetune.main(["photos", "--print-config", *arguments]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["lr"], found["layer_decay"]) == (lr, decay)
+
+
+def test_a_variant_is_trained_from_nothing(few, tmp_path, capsys):
+    options = ["--no-pretrained", "--model", "convnextv2_atto", "--image-size", "32", "--batch-size", "24"]
+    assert train(few, tmp_path, *options) == 0
+    assert "convnextv2_atto with 3," in capsys.readouterr().out
+    tensors, metadata = load_with_metadata(tmp_path / "best.safetensors")
+    assert tensors["head.weight"].shape == (3, 320) and metadata["model"] == "convnextv2_atto"
+    assert "stages.0.0.grn.gamma" in tensors
+
+
+def test_what_fine_tuning_made_can_be_trained_on(few, whole, tmp_path):
+    """The same classes: the classifier is kept. Others: a new one."""
+    weights = whole.out / "best.safetensors"
+    options = ["--weights", weights, "--batch-size", "8", "--lr", "0", "--min-lr", "0"]
+    assert train(few, tmp_path / "same", *options) == 0
+    assert float(rows_of(tmp_path / "same" / "history.csv")[0]["val_accuracy"]) > 0.8
+    for name in CLASSES:
+        shutil.copytree(few / name, tmp_path / "photos" / f"my {name}")
+    assert train(tmp_path / "photos", tmp_path / "other", *options) == 0
+    before, after = (lucid.load(path)["head.weight"].numpy() for path in (weights, tmp_path / "other/last.safetensors"))
+    assert abs(after).max() < 2e-4 < 0.02 < abs(before).max()  # new, times head_init_scale
+
+
+def test_new_models_drop_paths_more_and_more():
+    settings = finetuning.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
+    model, name, transform = finetuning.make_model(settings, CLASSES, trained=True)
+    rates = [getattr(one.drop_path, "drop_prob", 0.0) for one in model.modules() if hasattr(one, "drop_path")]
+    np.testing.assert_allclose(rates, np.linspace(0, 0.3, 12), atol=1e-7)
+    assert name == "convnext_atto" and (transform.image_size, transform.resize_size) == (224, 224)
+    checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
+    _, name, transform = finetuning.make_model(checkpoint, CLASSES, trained=False)  # as on resuming: no download
+    assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
+
+
+# Folders --------------------------------------------------------------------------------------------------------------
+
+
+def copy(few, root, parts):
+    """Photos of ``few`` under names of classes: {"train/balls": ("balls", 5)} for five of the balls."""
+    for name, (source, count) in parts.items():
+        (root / name).mkdir(parents=True)
+        for path in sorted((few / source).glob("[0-9]*"))[:count]:
+            shutil.copy(path, root / name)
+
+
+def test_train_and_val_are_taken_as_they_are(few, tmp_path):
+    find = photo_dataset.find_photos
+    copy(
+        few,
+        tmp_path,
+        {"train/a": ("balls", 5), "train/b": ("stairs", 4), "Val/b": ("fences", 3), "test/a": ("balls", 2)},
+    )
+    found = find(tmp_path, 0.5, 0)
+    assert found.classes == ["a", "b"] and len(found.train) == 9
+    assert [(os.path.relpath(path, tmp_path)[:6], number) for path, number in found.val] == [("Val/b/", 1)] * 3
+    # What else lies there is no class.
+    (tmp_path / "annotations").mkdir()
+    assert find(tmp_path, 0.5, 0).split_table() == found.split_table()
+    (tmp_path / "annotations").rmdir()
+    # Only train: it is split.
+    shutil.rmtree(tmp_path / "Val")
+    shutil.rmtree(tmp_path / "test")
+    found = find(tmp_path, 0.4, 0)
+    assert len(found.train) == 5 and len(found.val) == 4 and "train/" in found.split_table()
+    # With a class beside it, train is one.
+    copy(few, tmp_path, {"car": ("balls", 3)})
+    assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
+
+
+def test_an_empty_folder_called_like_a_picture_is_reported(few, tmp_path):
+    copy(few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)})
+    found = photo_dataset.find_photos(tmp_path, 0.5, 0)
+    assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
+    assert len(found.train) + len(found.val) == 7
+
+
+def test_splits_depend_on_the_seed(few):
+    find = photo_dataset.find_photos
+    tables = [find(few, 0.3, seed).split_table() for seed in (0, 0, 1)]
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_names_stay_on_their_line():
+    printable = photo_dataset.printable
+    assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
+    assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
+
+
+def test_names_may_be_anything(few, weights, tmp_path, capsys):
+    copy(few, tmp_path, {'кот, или "кошка"': ("balls", 10), "狗": ("fences", 10)})
+    try:
+        os.rename(tmp_path / "狗", os.fsencode(tmp_path) + b"/dog\xff")  # no UTF-8
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    out = tmp_path.with_name(f"{tmp_path.name} out")
+    assert train(tmp_path, out, "--weights", weights) == 0
+    assert json.loads(load_with_metadata(out / "best.safetensors")[1]["classes"]) == ["dog\\xff", 'кот, или "кошка"']
+    assert {row["class"] for row in rows_of(out / "split.csv")} == {"dog\\xff", 'кот, или "кошка"'}
+    assert "dog\\xff" in capsys.readouterr().out
+
+
+# Interrupted and resumed ----------------------------------------------------------------------------------------------
+
+# The script, sending itself a signal at the beginning of step 5, in the middle of the second epoch.
+SIGNALLING = """
+import os, runpy, signal, sys
+
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_name == "step" and frame.f_code.co_filename.endswith("trainer.py"):
+        watch.calls += 1
+        if watch.calls == 5:
+            sys.setprofile(None)
+            os.kill(os.getpid(), getattr(signal, name))
+
+watch.calls = 0
+name, *sys.argv[1:] = sys.argv[1:]
+sys.setprofile(watch)
+runpy.run_module("lucid", run_name="__main__")
+"""
+RANDOM = ["--epochs", "3", "--batch-size", "8", "--lr", "1e-3", "--image-size", "32", "--drop-path", "0.2"]
+
+
+@pytest.fixture(scope="module")
+def short(few, weights, tmp_path_factory):
+    """A run of 3 epochs of 3 steps, with everything random, that nothing interrupted."""
+    out = tmp_path_factory.mktemp("short")
+    done = subprocess.run(command(few, "--weights", weights, "--out", out, *RANDOM), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 143), ("SIGKILL", -9)])
+def test_a_signal_and_resume_end_as_the_whole_run_did(short, few, weights, tmp_path, signal, code):
+    out = tmp_path / "run"
+    arguments = command(few, "--weights", weights, "--out", out, *RANDOM)
+    stopped = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *arguments[5:]], capture_output=True, text=True
+    )
+    assert stopped.returncode == code, stopped.stderr
+    assert finetune.main([str(few), "--out", str(out), "--resume", "auto"]) == 0
+    for name in ("best.safetensors", "last.safetensors", "split.csv", "skipped.csv"):
+        assert (out / name).read_bytes() == (short / name).read_bytes()
+    columns = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    rows = [[[row[name] for name in columns] for row in rows_of(one / "history.csv")] for one in (out, short)]
+    assert rows[0] == rows[1] and files_in(out) == RESULTS
+
+
+def answer(capsys, *arguments):
+    """The sentence that the program ends with, with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        finetune.main(list(map(str, arguments)))
+    *remarks, last = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2 and ": error: " in last and not remarks
+    return last
+
+
+def test_other_photos_than_before_are_refused(short, few, tmp_path, capsys):
+    shutil.copytree(few, tmp_path / "photos")
+    shutil.copytree(short, tmp_path / "run")
+    arguments = [tmp_path / "photos", "--out", tmp_path / "run", "--resume", "auto"]
+    assert finetune.main(list(map(str, arguments))) == 0  # another place is no other photos
+    gone = sorted((tmp_path / "photos" / "balls").glob("[0-9]*"))[0]
+    capsys.readouterr()
+    gone.unlink()
+    assert "holds other pictures than the run in" in answer(capsys, *arguments)
+    # Divided anew, they would be tested with some that the model has learned.
+    testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
+    assert "--weights tests a file of weights with others" in answer(capsys, *testing)
+    shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
+    assert "holds other pictures than the run in" in answer(capsys, *arguments)
+
+
+def test_an_unfinished_run_is_not_overwritten_by_chance(short, few, weights, tmp_path, capsys):
+    shutil.copytree(short, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        if path.is_dir() and "step-00000003" not in path.name:  # the first of three epochs
+            shutil.rmtree(path)
+    arguments = [few, "--weights", weights, "--out", tmp_path / "run", "--epochs", 1]
+    assert "holds a run that stopped after 1 of 3 epochs; --resume auto goes on" in answer(capsys, *arguments)
+    assert finetune.main([*map(str, arguments), "--overwrite"]) == 0
+    assert len(rows_of(tmp_path / "run" / "history.csv")) == 1
+
+
+@needs_launcher
+def test_two_processes_train_together(few, weights, tmp_path, capsys):
+    arguments = command(few, "--weights", weights, "--out", tmp_path / "run", *RANDOM, "--distributed")
+    [(code, output, errors)] = launch(2, arguments)
+    assert code == 0 and "Traceback" not in errors, errors
+    for words in ("24 pictures to train and 6 to test with", "of the val images are right", "lucid classify PHOTO"):
+        assert output.count(words) == 1  # one of them speaks
+    history = rows_of(tmp_path / "run" / "history.csv")
+    assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
+    # All test pictures were counted once, wherever they were tested.
+    assert finetune.main([str(few), "--out", str(tmp_path / "run"), "--eval-only"]) == 0
+    best = max(float(row["val_accuracy"]) for row in history)
+    assert f"{best:.2%} of the val images are right" in capsys.readouterr().out
+
+
+# Mistakes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("parts", "message"), [
+    ({}, "has no folders with images in them, one for each class"),
+    ({"balls": ("balls", 5)}, "has one class only, balls"),
+    ({"balls": ("balls", 5), "none": ("balls", 0)}, "has no image of the class none"),
+    ({"balls": ("balls", 1), "fences": ("fences", 1)}, "there is nothing to test with: one picture a class"),
+    ({"balls": ("balls", 9), "fences": ("fences", 9)}, "--batch-size must be at most 14, the number of pictures"),
+    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train has not: walls"),
+    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)}, "nothing to test with"),
+])  # fmt: skip
+def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
+    (tmp_path / "photos").mkdir()
+    copy(few, tmp_path / "photos", parts)
+    arguments = [tmp_path / "photos", "--weights", weights, "--out", tmp_path / "out", "--batch-size", 15]
+    assert message in answer(capsys, *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_of_broken_files_is_named(few, tmp_path, capsys):
+    copy(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
+    (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
+    assert "no picture of the class fences in" in answer(capsys, tmp_path)
+
+
+def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
+    lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
+    grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
+    lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
+    shutil.copytree(short, tmp_path / "run")
+    other = tmp_path / "other"
+    copy(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
+    before = everything_in(tmp_path)
+    new = ["--out", tmp_path / "new"]
+    for arguments, message in (
+        ([tmp_path / "nowhere", *new], "there is no folder"),
+        ([weights, *new], "there is no folder"),
+        ([few, "--model", "convnext_tinny", "--no-pretrained", *new], "convnext_tinny"),
+        ([few, "--model", "convnext_tiny.nobody", *new], "convnext_tiny.nobody"),
+        ([few, "--weights", tmp_path / "gone.safetensors", *new], "gone.safetensors"),
+        ([few, "--weights", tmp_path / "other.safetensors", *new], "it holds no ConvNeXt in any dialect"),
+        ([few, "--weights", tmp_path / "grey.safetensors", *new], "for images of 1 channels, pictures have 3"),
+        ([few, "--weights", weights, "--no-pretrained", *new], "--weights and --no-pretrained exclude each other"),
+        ([few, "--weights", weights, "--freeze", "4", *new], "--freeze 4: the model has 3 stages"),
+        ([few, "--freeze", "head", *new], "--freeze must be none, backbone or a number of stages, got head"),
+        ([few, "--val-part", "1", *new], "--val-part must be at least 0 and below 1, got 1"),
+        ([few, "--val-part", "0", *new], "--val-part must be above 0"),
+        ([few, "--epochs", "many", *new], "--epochs"),
+        ([few, "--lr", "-1", *new], "--lr must be at least 0"),
+        ([few, "--save-minutes", "nan", *new], "--save-minutes must be at least 0, got nan"),
+        (
+            [few, "--out", tmp_path / "run", "--resume", "auto", "--epochs", "9"],
+            "--epochs 9 contradicts the checkpoint",
+        ),
+        ([few, "--resume", tmp_path / "nowhere", *new], "nowhere"),
+        ([few, "--config", tmp_path / "other.safetensors", *new], "is not JSON"),
+        ([few, "--weights", weights, "--image-size", "8", *new], "--image-size must be at least 16 for tiny, got 8"),
+        ([tmp_path, "--out", tmp_path / "run"], "--out must not lie in "),
+        ([few, "--eval-only", *new], "best.safetensors"),
+        ([few, "--eval-only", "--resume", "auto", *new], "--resume is for training"),
+        ([few, "--eval-only", "--weights", weights, *new], "is not a file of weights of this program"),
+        ([few, "--eval-only", "--out", short, "--val-part", "0.5"], "--val-part 0.5 contradicts"),
+        ([other, "--eval-only", "--out", short], "is for the classes balls, fences, stairs"),
+        ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of pictures to train with"),
+        ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
+        ([], "the following arguments are required: folder"),
+    ):
+        assert message in answer(capsys, *arguments)
+    assert everything_in(tmp_path) == before
+
+
+def test_without_a_network_one_sentence_says_what_to_do(few, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="weights are downloaded by huggingface_hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    assert finetune.main([str(few), "--out", str(tmp_path / "out")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained does without")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_leaves_whole_files(few, weights, tmp_path, capsys, monkeypatch):
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == "history.csv":
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(SystemExit) as caught:
+            train(few, tmp_path, "--weights", weights)
+    assert caught.value.code == 2 and "No space left on device" in capsys.readouterr().err.splitlines()[-1]
+    assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
+    assert train(few, tmp_path, "--weights", weights, "--resume", "auto") == 0
+    assert files_in(tmp_path) == RESULTS
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as caught:
+        finetune.main(["--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    for word in (
+        "lucid classify PHOTO --model runs/photos/best.safetensors",
+        "--freeze",
+        "--resume auto",
+        "skipped.csv",
+    ):
+        assert word in text
