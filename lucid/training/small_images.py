@@ -15,7 +15,7 @@ from lucid.training.batches import augmentation, share_of_batches
 from lucid.training.optimizer import make_groups
 from lucid.training.recipe import Recipe, knob, settings_of
 from lucid.training.run_folder import RunFolder, weights_metadata
-from lucid.training.trainer import DeviceLoader, Trainer
+from lucid.training.trainer import Trainer
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 
@@ -160,8 +160,10 @@ def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bo
         recipe=settings,
         model=model,
         groups=make_groups(settings, model),
-        train_loader=DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
-        test_loader=DeviceLoader(augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part),
+        train_loader=augment.DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
+        test_loader=augment.DeviceLoader(
+            augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part
+        ),
         prepare=augmentation(settings, places, train_set.mean, train_set.std, len(train_set.classes)),
         prepare_test=augment.Normalize(train_set.mean, train_set.std),
         classes=train_set.classes,

@@ -15,9 +15,8 @@ import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import checkpoint, data, metrics, nn, optim
+from lucid import checkpoint, metrics, nn, optim
 from lucid import distributed as dist
-from lucid.data import augment
 from lucid.training.optimizer import make_optimizer, warmup_cosine
 from lucid.training.progress import Bar, line
 from lucid.training.recipe import Recipe
@@ -27,25 +26,6 @@ KEPT_MISTAKES = 24
 
 
 STEPS_BETWEEN_READINGS = 10
-
-
-class DeviceLoader:
-    """Batches of a data set that lies on the device; the loader behind it gives nothing but their numbers.
-
-    The order of an epoch depends on the seed and the epoch only, and a position can be saved, as with ``DataLoader``.
-    """
-
-    def __init__(self, dataset: augment.DeviceDataset, **options: Any) -> None:
-        self.dataset = dataset
-        self.loader = data.DataLoader(np.arange(len(dataset), dtype=np.int32), **options)
-        self.state_dict, self.load_state_dict = self.loader.state_dict, self.loader.load_state_dict
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[lucid.Tensor, lucid.Tensor]]:
-        for index in self.loader:
-            yield self.dataset[index]
 
 
 class Diverged(Exception):

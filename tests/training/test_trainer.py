@@ -24,26 +24,6 @@ def images():
     return augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))
 
 
-def test_the_loader_gives_each_image_once_and_goes_on_in_the_middle(training, images):
-    options = {"batch_size": 5, "shuffle": True, "seed": 3, "drop_last": False}
-    loader = training.DeviceLoader(images, **options)
-    batches = [(x.numpy(), y.numpy()) for x, y in loader]
-    assert [len(y) for _, y in batches] == [5, 5, 5, 5, 3] and len(loader) == 5
-    everything = np.concatenate([x for x, _ in batches])
-    assert sorted(map(bytes, everything)) == sorted(map(bytes, images.images.numpy()))
-    assert all((images.labels.numpy()[np.flatnonzero((images.images.numpy() == x).all(axis=(1, 2, 3)))] == y).all()
-               for xs, ys in batches for x, y in zip(xs, ys, strict=True))  # fmt: skip
-    first = iter(training.DeviceLoader(images, **options))
-    other = training.DeviceLoader(images, **options)
-    half = iter(loader := training.DeviceLoader(images, **options))
-    for _ in range(2):
-        next(half), next(first)
-    other.load_state_dict(loader.state_dict())
-    for (x, y), (x_again, y_again) in zip(first, other, strict=True):
-        np.testing.assert_array_equal(x.numpy(), x_again.numpy())
-        np.testing.assert_array_equal(y.numpy(), y_again.numpy())
-
-
 def test_a_test_shares_its_batches_among_any_processes(training, monkeypatch):
     monkeypatch.setattr("lucid.distributed.get_world_size", lambda: 3)
     recipe = training.Recipe(batch_size=8, accumulate=4, ema=0.9)
@@ -110,7 +90,7 @@ def test_a_test_finds_counts_and_the_surest_mistakes(training, images):
 
     trainer = SimpleNamespace(
         model=Fixed(), ema=None, classes=["a", "b", "c"], prepare_test=lambda x: x.float() / 16,
-        test_loader=training.DeviceLoader(images, batch_size=5),
+        test_loader=augment.DeviceLoader(images, batch_size=5),
     )  # fmt: skip
     found = training.evaluate(trainer)
     first = images.images.numpy()[:, 0, 0, 0] / 16
@@ -129,5 +109,5 @@ def test_a_test_finds_counts_and_the_surest_mistakes(training, images):
 
 def test_data_of_lucid_are_what_the_loader_takes(training):
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
-    loader = training.DeviceLoader(augment.DeviceDataset(data.Digits(train=False)), batch_size=100)
+    loader = augment.DeviceLoader(augment.DeviceDataset(data.Digits(train=False)), batch_size=100)
     assert [len(labels) for _, labels in loader] == [100, 100, 100, 55]

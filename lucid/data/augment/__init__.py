@@ -27,16 +27,20 @@ positions are computed as Pillow does it, value for value. Distributions and pro
 timm, cut into 65536 steps (RandAugment's probability into 2000).
 """
 
-from lucid.data.augment.color import adjust_brightness, adjust_contrast, adjust_saturation, adjust_sharpness
-from lucid.data.augment.device import DeviceDataset
+from lucid.data.augment.color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    adjust_sharpness,
+    color_jitter,
+)
+from lucid.data.augment.device import DeviceDataset, DeviceLoader
 from lucid.data.augment.erasing import erase, random_erasing
-from lucid.data.augment.hue import adjust_hue
-from lucid.data.augment.jitter import color_jitter
 from lucid.data.augment.mixing import cutmix, mix_images, mixup, mixup_or_cutmix, soft_targets
 from lucid.data.augment.operations import OPERATIONS, apply_operation
-from lucid.data.augment.placing import crop_at, random_crop, random_horizontal_flip
+from lucid.data.augment.placing import crop_at, normalize, random_crop, random_horizontal_flip
 from lucid.data.augment.policies import parse_rand_config, rand_augment, trivial_augment_wide
-from lucid.data.augment.scaling import normalize
 from lucid.data.augment.transforms import (
     Augmentation,
     ColorJitter,
@@ -56,6 +60,7 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "DeviceDataset",
+    "DeviceLoader",
     "Mixup",
     "Normalize",
     "OPERATIONS",

@@ -5,16 +5,21 @@ look-up for all of them. Only saturation and sharpness look at more than one val
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from lucid.data.augment._batch import bytes_of, one_each
+from lucid import _checks
+from lucid.data.augment._batch import bytes_of, keys_from, one_each
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 _RED, _GREEN, _BLUE = 19595, 38470, 7471  # ITU-R 601-2 luma in 1 / 65536
+
+Range = tuple[float, float] | None  # None: nothing changes
+_BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = range(4)
 
 
 @op
@@ -134,3 +139,116 @@ def equalize_tables(images: mx.array) -> mx.array:
 def of_each(where: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None) -> mx.array:
     """(N or 1, 1, 1, 1) float32."""
     return one_each(where, "factor", factor, len(images), low, high).astype(mx.float32)[:, None, None, None]
+
+
+@op
+def adjust_hue(images: TensorLike, factor: TensorLike) -> mx.array:
+    """``images`` (N, C, H, W) uint8 with their hue turned by ``factor``, from -0.5 to 0.5: the opposite colour.
+
+    ``factor`` is a number or (N,). Grey images have no hue and stay.
+    """
+    images = bytes_of("adjust_hue", images)
+    return turned(images, of_each("adjust_hue", images, factor, -0.5, 0.5)[:, 0] * 255)
+
+
+def turned(images: mx.array, turn: mx.array) -> mx.array:
+    """``images`` with ``turn`` (N or 1, 1, 1), in 255ths and without its fraction, added to their hue."""
+    if images.shape[1] == 1:
+        return images
+    hue, saturation, value = _to_hsv(images)
+    hue = mx.bitwise_and(hue + turn.astype(mx.int32), 255)  # 256 steps of 255ths, as in torchvision
+    return _from_hsv(hue, saturation, value)
+
+
+def _to_hsv(images: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+    """Hue, saturation and value, each (N, H, W) int32 from 0 to 255."""
+    red, green, blue = (images[:, i].astype(mx.int32) for i in range(3))
+    value = mx.maximum(mx.maximum(red, green), blue)
+    span = value - mx.minimum(mx.minimum(red, green), blue)
+    # The position on the circle in units of 1 / 6 of span: red at 0, green at 2, blue at 4 spans.
+    place = mx.where(
+        red == value,
+        green - blue + mx.where(green < blue, 6 * span, 0),
+        mx.where(green == value, 2 * span + blue - red, 4 * span + red - green),
+    )
+    hue = 85 * place // mx.maximum(2 * span, 1)
+    return hue, 255 * span // mx.maximum(value, 1), value
+
+
+def _from_hsv(hue: mx.array, saturation: mx.array, value: mx.array) -> mx.array:
+    """(N, 3, H, W) uint8."""
+    hue, saturation, value = (one[:, None] for one in (hue, saturation, value))
+    # How much of the saturation each channel lacks, in 255ths: a trapezium around the circle, moved by two sixths.
+    place = (6 * hue + mx.array([5 * 255, 3 * 255, 1 * 255])[:, None, None]) % (6 * 255)
+    lacking = mx.clip(mx.minimum(place, 4 * 255 - place), 0, 255)
+    return ((2 * value * (255 * 255 - saturation * lacking) + 65025) // 130050).astype(mx.uint8)
+
+
+@op
+def color_jitter(
+    images: TensorLike, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
+    saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0, *, key: TensorLike,
+) -> mx.array:  # fmt: skip
+    """Images (N, C, H, W) uint8 with colours changed, every image by its own factors and in its own order.
+
+    As torchvision's ``ColorJitter`` on Pillow images: factors are uniform in [max(0, 1 - x), 1 + x], or in the range
+    that is given, the turn of the hue in [-x, x]; the order of the changes is random.
+
+    Raises:
+        TypeError: images that are not uint8.
+        ValueError: options out of range.
+    """
+    images = bytes_of("color_jitter", images)
+    ranges = checked_ranges("color_jitter", brightness, contrast, saturation, hue)
+    active = [i for i, one in enumerate(ranges) if one is not None]
+    if not active or images.size == 0:
+        return images
+    n = images.shape[0]
+    (key,) = keys_from("color_jitter", key, 1)
+    u = mx.random.uniform(shape=(n, 2, len(active)), key=key)
+    order = mx.argsort(u[:, 0], axis=1)
+    low, high = (mx.array([one[i] for one in ranges if one is not None]) for i in (0, 1))
+    amounts = low + (high - low) * u[:, 1]
+    ordered = mx.take_along_axis(amounts, order, axis=1)
+    which = mx.array(active, mx.int32)[order]
+    for step in range(len(active)):
+        one, amount = which[:, step, None, None, None], ordered[:, step, None, None, None]
+        out = _blended(images, one, amount)
+        if ranges[_HUE] is not None:
+            out = mx.where(one == _HUE, turned(images, amount[:, 0] * 255), out)
+        images = mx.contiguous(out)  # every step of a compiled chain is then made of the same kernels
+    return images
+
+
+def _blended(images: mx.array, which: mx.array, factor: mx.array) -> mx.array:
+    """``images`` after one change each, except that of the hue. which and factor (N, 1, 1, 1)."""
+    luma = grey(images)
+    start = mx.where(which == _CONTRAST, mean_of(luma), luma)
+    return blend(mx.where(which == _BRIGHTNESS, mx.array(0, mx.uint8), start), images, factor)
+
+
+def checked_ranges(
+    where: str, brightness: float | Sequence[float], contrast: float | Sequence[float],
+    saturation: float | Sequence[float], hue: float | Sequence[float],
+) -> tuple[Range, Range, Range, Range]:  # fmt: skip
+    return (
+        _range(where, "brightness", brightness),
+        _range(where, "contrast", contrast),
+        _range(where, "saturation", saturation),
+        _range(where, "hue", hue, center=0.0, bounds=(-0.5, 0.5)),
+    )
+
+
+def _range(
+    where: str, name: str, value: float | Sequence[float], center: float = 1.0,
+    bounds: tuple[float, float | None] = (0, None),
+) -> Range:  # fmt: skip
+    if isinstance(value, Sequence):
+        if len(value) != 2:
+            raise ValueError(f"{where}: {name} must be a number or two, got {value!r}")
+        low = _checks.number(where, name, value[0], *bounds)
+        high = _checks.number(where, name, value[1], low, bounds[1])
+    else:
+        width = _checks.number(where, name, value, 0, bounds[1])
+        low, high = max(center - width, bounds[0]), center + width
+    return None if low == high == center else (low, high)

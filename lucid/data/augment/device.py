@@ -1,5 +1,6 @@
 """A whole data set as two arrays on the device."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
@@ -8,6 +9,7 @@ import numpy as np
 from lucid import _checks, tape
 from lucid._tensor import Tensor
 from lucid.data.images import ImageDataset
+from lucid.data.loader import DataLoader
 from lucid.ops._common import array
 from lucid.ops._types import TensorLike
 
@@ -53,3 +55,22 @@ class DeviceDataset:
 
     def __repr__(self) -> str:
         return f"DeviceDataset({len(self)} images {self.images.shape[1:]})"
+
+
+class DeviceLoader:
+    """Batches of a data set that lies on the device; the loader behind it gives nothing but their numbers.
+
+    The order of an epoch depends on the seed and the epoch only, and a position can be saved, as with ``DataLoader``.
+    """
+
+    def __init__(self, dataset: DeviceDataset, **options: Any) -> None:
+        self.dataset = dataset
+        self.loader = DataLoader(np.arange(len(dataset), dtype=np.int32), **options)
+        self.state_dict, self.load_state_dict = self.loader.state_dict, self.loader.load_state_dict
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for index in self.loader:
+            yield self.dataset[index]

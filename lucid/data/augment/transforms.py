@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid import _checks, random
-from lucid.data.augment import erasing, jitter, mixing, placing, policies, warping
+from lucid.data.augment import color, erasing, mixing, placing, policies, warping
 from lucid.data.augment._batch import keys_from
-from lucid.data.augment.scaling import check_statistics, normalize
 from lucid.ops._types import TensorLike
 from lucid.tape import unwrap
 
@@ -53,7 +52,7 @@ class Normalize(Augmentation):
     """``normalize``: float32 images, each channel less its ``mean`` and divided by its ``std``. Draws nothing."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> None:
-        self.mean, self.std = check_statistics("Normalize", mean, std)
+        self.mean, self.std = placing.check_statistics("Normalize", mean, std)
         self.max_value = _checks.number("Normalize", "max_value", max_value, 0, above=True)
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
@@ -61,7 +60,7 @@ class Normalize(Augmentation):
         return images if labels is None else (images, labels)
 
     def apply(self, images: Any, key: Any) -> Any:
-        return normalize(images, self.mean, self.std, self.max_value)
+        return placing.normalize(images, self.mean, self.std, self.max_value)
 
 
 class RandomCrop(Augmentation):
@@ -97,11 +96,11 @@ class ColorJitter(Augmentation):
         self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
         saturation: float | Sequence[float] = 0, hue: float | Sequence[float] = 0,
     ) -> None:  # fmt: skip
-        jitter.checked_ranges("ColorJitter", brightness, contrast, saturation, hue)
+        color.checked_ranges("ColorJitter", brightness, contrast, saturation, hue)
         self.brightness, self.contrast, self.saturation, self.hue = brightness, contrast, saturation, hue
 
     def apply(self, images: Any, key: Any) -> Any:
-        return jitter.color_jitter(images, **vars(self), key=key)
+        return color.color_jitter(images, **vars(self), key=key)
 
 
 class RandAugment(Augmentation):

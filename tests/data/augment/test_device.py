@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,12 @@ def pictures():
     rng = np.random.default_rng(0)
     data, targets = rng.integers(0, 256, (11, 3, 4, 5)).astype(np.uint8), rng.integers(0, 2, 11)
     return Pictures(data, targets, True, None, None)
+
+
+@pytest.fixture
+def held():
+    values = np.random.default_rng(0).integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
+    return augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))
 
 
 def test_batches_are_the_images_at_an_index(pictures):
@@ -54,6 +62,26 @@ def test_a_compiled_function_takes_batches(pictures):
         np.testing.assert_array_equal(images.numpy(), pictures.data[index])
         np.testing.assert_array_equal(labels.numpy(), pictures.targets[index])
     assert step.retraces.count == 0
+
+
+def test_the_loader_gives_each_image_once_and_goes_on_in_the_middle(held):
+    options = {"batch_size": 5, "shuffle": True, "seed": 3, "drop_last": False}
+    loader = augment.DeviceLoader(held, **options)
+    batches = [(x.numpy(), y.numpy()) for x, y in loader]
+    assert [len(y) for _, y in batches] == [5, 5, 5, 5, 3] and len(loader) == 5
+    everything = np.concatenate([x for x, _ in batches])
+    assert sorted(map(bytes, everything)) == sorted(map(bytes, held.images.numpy()))
+    assert all((held.labels.numpy()[np.flatnonzero((held.images.numpy() == x).all(axis=(1, 2, 3)))] == y).all()
+               for xs, ys in batches for x, y in zip(xs, ys, strict=True))  # fmt: skip
+    first = iter(augment.DeviceLoader(held, **options))
+    other = augment.DeviceLoader(held, **options)
+    half = iter(loader := augment.DeviceLoader(held, **options))
+    for _ in range(2):
+        next(half), next(first)
+    other.load_state_dict(loader.state_dict())
+    for (x, y), (x_again, y_again) in zip(first, other, strict=True):
+        np.testing.assert_array_equal(x.numpy(), x_again.numpy())
+        np.testing.assert_array_equal(y.numpy(), y_again.numpy())
 
 
 def test_what_is_no_data_set_or_index_is_refused(pictures):

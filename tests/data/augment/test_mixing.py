@@ -9,10 +9,12 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid.data import augment
+from lucid.data.augment.mixing import beta_quantiles
 from tests.reference import augment_cases as cases
 
 RECORDED = cases.load()
 KEY = mx.random.key(8)
+COUNT = 1 << 16
 
 
 @pytest.mark.parametrize("lam", [0.3])
@@ -171,3 +173,33 @@ def test_half_precision_stays():
 def test_wrong_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(lucid.zeros(4, 1, 2, 2), lucid.zeros(4).long())
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.8, 1.0, 2.0, 7.5, 100.0])
+def test_moments_are_those_of_the_distribution(alpha):
+    x = beta_quantiles(alpha, COUNT)
+    assert (np.diff(x) >= 0).all() and x[0] >= 0 and x[-1] <= 1
+    np.testing.assert_allclose(x, 1 - x[::-1], atol=1e-12)
+    assert x.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=1e-3)
+    # The fourth central moment of Beta(a, a): 3 / (16 (2a + 1) (2a + 3)).
+    assert ((x - 0.5) ** 4).mean() == pytest.approx(3 / (16 * (2 * alpha + 1) * (2 * alpha + 3)), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "distribution"),
+    [
+        (0.5, lambda x: 2 / math.pi * np.arcsin(np.sqrt(x))),
+        (1.0, lambda x: x),
+        (2.0, lambda x: x * x * (3 - 2 * x)),
+        (3.0, lambda x: x**3 * (10 - 15 * x + 6 * x * x)),
+    ],
+)
+def test_quantiles_are_those_of_known_distributions(alpha, distribution):
+    wanted = (np.arange(COUNT) + 0.5) / COUNT
+    assert np.abs(distribution(beta_quantiles(alpha, COUNT)) - wanted).max() < 1 / 4096
+
+
+def test_other_numbers_agree_with_numpys():
+    drawn = np.sort(np.random.default_rng(0).beta(0.8, 0.8, 200_000))
+    steps = np.searchsorted(drawn, beta_quantiles(0.8, 1000)) / len(drawn)
+    assert np.abs(steps - (np.arange(1000) + 0.5) / 1000).max() < 0.004
