@@ -1,4 +1,4 @@
-"""The benchmark from end to end on small shapes: table, JSON, tuning on a GPU that is made up, wrong options."""
+"""The benchmark end to end on small shapes: table, JSON, tuning on a simulated GPU, invalid options."""
 
 import importlib
 import json
@@ -30,7 +30,7 @@ def example():
 
 
 @pytest.mark.parametrize("mode", ["compiled", "eager"])
-def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
+def test_table_and_json_agree(tmp_path, mode):
     options = [*TINY, "--batch", "1", "3", "--dtype", "float32", "bfloat16", "--memory", "2x6x6x4"]
     options += ["--eager"] if mode == "eager" else []
     done = run(*options, "--json", tmp_path / "out.json")
@@ -66,13 +66,13 @@ def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
     assert f"ours {memory['ours'] / memory['input_bytes']:.1f}" in done.stdout
 
 
-def test_nobody_beside(tmp_path):
+def test_without_comparison(tmp_path):
     done = run("--device", "cpu", "--stages", "4x4x2", "--seconds", "0", "--beside", "--memory", "off", "--batch", "1")
     assert done.returncode == 0 and "mx.conv2d" not in done.stdout and "Peak memory" not in done.stdout
     assert sum("float32" in row for row in done.stdout.splitlines()) == 3
 
 
-def test_a_wrong_result_is_told(example, monkeypatch, capsys):
+def test_a_wrong_result_is_reported(example, monkeypatch, capsys):
     monkeypatch.setitem(
         example.CONVOLUTIONS, "ours", lambda x, weight, case: example.mlx_convolution(x, weight * 1.01, case)
     )
@@ -119,12 +119,12 @@ def test_calls_are_chained(example):
 def test_tuning_needs_a_gpu():
     done = run("--device", "cpu", "--tune")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.strip() == "--tune needs a GPU, and here the CPU computes: it has no cuts to choose from."
+    assert done.stderr.strip() == "--tune needs a GPU: on the CPU there are no tilings to choose from."
 
 
 @pytest.fixture
-def made_up_gpu(tmp_path, monkeypatch):
-    """A Metal device whose kernels give zeros; what was launched is listed."""
+def fake_gpu(tmp_path, monkeypatch):
+    """A Metal device whose kernels return zeros; yields the list of launched tilings."""
     launched = []
 
     def kernel(language, stem, name, inputs, outputs, call):
@@ -145,13 +145,13 @@ def made_up_gpu(tmp_path, monkeypatch):
     tuning.forget()
 
 
-def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, made_up_gpu):
+def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, fake_gpu):
     shape = (2, 96, 28, 28)
     fastest = list(tuning.candidates(shape))[5]
 
     def seconds_of(program, calls):
         program()
-        return 1.0 if made_up_gpu[-1] == fastest else 2.0
+        return 1.0 if fake_gpu[-1] == fastest else 2.0
 
     monkeypatch.setattr(example, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
@@ -171,27 +171,27 @@ def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, cap
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--stages", "5"], "wanted 3 sizes above 0 like 5x6x7, got '5'"),
-        (["--stages", "0x4x4"], "wanted 3 sizes above 0"),
-        (["--memory", "4x4x4"], "wanted 4 sizes above 0 like 5x6x7x8, got '4x4x4'"),
+        (["--stages", "5"], "must be 3 positive integers like 5x6x7, got '5'"),
+        (["--stages", "0x4x4"], "must be 3 positive integers like 5x6x7, got '0x4x4'"),
+        (["--memory", "4x4x4"], "must be 4 positive integers like 5x6x7x8, got '4x4x4'"),
         (["--batch", "0"], "must be a positive integer, got '0'"),
-        (["--kernel", "4"], "wanted an odd number up to 31, got '4'"),
-        (["--kernel", "33"], "wanted an odd number up to 31, got '33'"),
+        (["--kernel", "4"], "must be an odd number up to 31, got '4'"),
+        (["--kernel", "33"], "must be an odd number up to 31, got '33'"),
         (["--dtype", "float64"], "invalid choice: 'float64'"),
         (["--seconds", "nan"], "must be a number of seconds, 0 or more, got 'nan'"),
         (["--seconds", "long"], "must be a number of seconds, 0 or more, got 'long'"),
-        (["--json", "no/such/folder/x.json"], "--json: there is no folder no/such/folder"),
-        (["--tune", "--kernel", "9"], "only kernels up to 7x7 have cuts to choose from, got --kernel 9"),
+        (["--json", "no/such/folder/x.json"], "--json: no such folder: no/such/folder"),
+        (["--tune", "--kernel", "9"], "only kernels up to 7x7 have tilings to choose from, got --kernel 9"),
         (["--beside", "jax"], "invalid choice: 'jax'"),
     ],
 )
-def test_wrong_options(example, capsys, options, message):
+def test_invalid_options(example, capsys, options, message):
     with pytest.raises(SystemExit) as end:
         example.main(options)
     assert end.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_missing_pytorch_and_tuning_turned_off_are_wrong_options(example, monkeypatch, capsys):
+def test_missing_pytorch_and_disabled_tuning_are_invalid_options(example, monkeypatch, capsys):
     monkeypatch.setattr(example, "torch_beside", lambda backend: None)
     monkeypatch.setenv("LUCID_TUNING", "off")
     for options, message in (

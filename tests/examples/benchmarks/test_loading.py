@@ -1,4 +1,4 @@
-"""The benchmark of reading photos, in small: every way reads them, and the numbers are written."""
+"""The benchmark on a few small photos: every way reads them, and the numbers are written."""
 
 import importlib
 import json
@@ -6,8 +6,6 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
-pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
 Image = pytest.importorskip("PIL.Image", reason="photos are read by Pillow")
 
 
@@ -33,11 +31,11 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     assert "training convnext_atto" in text and text.count("1.00x") >= 2
 
 
-def test_photos_of_your_own_are_taken(benchmark, tmp_path, capsys):
+def test_your_own_photos_can_be_used(benchmark, tmp_path, capsys):
     benchmark.draw_photos(tmp_path / "mine", 60, 40, 16)
     assert len(list((tmp_path / "mine").rglob("*.jpg"))) == 16
     assert benchmark.main(["--folder", str(tmp_path / "mine"), "--rounds", "1", "--seconds", "0.1"]) == 0
-    assert "mine: images a second" in capsys.readouterr().out
+    assert "mine: images per second" in capsys.readouterr().out
     for arguments in (["--folder", str(tmp_path / "none")], ["--rounds", "0"], ["--seconds", "nan"]):
         with pytest.raises(SystemExit) as caught:
             benchmark.main(arguments)
@@ -57,7 +55,7 @@ def test_few_photos_of_many_classes_are_enough(benchmark, tmp_path, capsys):
     assert "2.png cannot be read: the file is empty" in capsys.readouterr().err
 
 
-def test_pillows_way_gives_what_torchvision_gives(benchmark, tmp_path):
+def test_the_pillow_way_matches_torchvision(benchmark, tmp_path):
     """(N, 3, SIZE, SIZE) of floats, normalized: a plain white photo is (1 - mean) / std."""
     Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
     [batch] = benchmark.pillow_batches([(str(tmp_path / "white.png"), 0)] * benchmark.BATCH)
