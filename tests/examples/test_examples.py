@@ -1,6 +1,7 @@
 """Rules for every example: short, and says how to run it and what it prints."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,9 @@ def test_help_is_shown(name):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"usage: {name}.py")
+
+
+def test_programs_named_in_the_docs_exist():
+    for path in (ROOT / "docs").glob("*.md"):
+        for name in re.findall(r"examples/[\w/]+\.py", path.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{path.name}: {name}"
