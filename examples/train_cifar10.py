@@ -4,8 +4,8 @@
     python examples/train_cifar10.py                    # CIFAR-10, for a GPU; downloads 162 MB the first time
     python examples/train_cifar10.py --resume           # continue after the last complete epoch
 
-Prints loss and accuracy for every epoch: on the training images, and on the test images with averaged weights. Writes
-best.safetensors, curves.png, report.html and checkpoints to runs/DATASET. Needs pip install "lucid-mlx[examples]".
+Prints the loss of every epoch, and loss and accuracy on the test images with averaged weights. Writes best.safetensors,
+curves.png, report.html and checkpoints to runs/DATASET. Needs pip install "lucid-mlx[examples]".
 ``lucid train`` adds stronger augmentation, mixed precision, several processes, and resuming in the middle of an epoch.
 """
 
@@ -101,7 +101,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
         with ema.applied():  # test and save the averaged weights
             loss, confusion = evaluate(model, test_loader, normalize)
             accuracy = float(confusion.trace() / confusion.sum())
-            if accuracy > max((one["test_accuracy"] for one in history), default=-1.0):
+            if accuracy > max((past["test_accuracy"] for past in history), default=-1.0):
                 transform = models.ImageTransform(height, height, mean=test_set.mean, std=test_set.std)
                 path = out / "best.safetensors"
                 models.save_checkpoint(model, path, class_names=test_set.classes, preprocessing=transform)
