@@ -22,7 +22,7 @@ from lucid import autograd, data, nn, optim
 from lucid.data import augment
 from lucid.tape import op
 
-import mlx.core as mx  # isort: skip  # After lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 SHADER = Path(__file__).with_suffix(".metal")
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)

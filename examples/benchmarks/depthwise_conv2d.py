@@ -50,7 +50,7 @@ from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.geometry import Geometry
 from lucid.kernels.split import Split
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 STAGES = {"1": (56, 56, 96), "2": (28, 28, 192), "3": (14, 14, 384), "4": (7, 7, 768)}  # of ConvNeXt-T
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}

@@ -34,7 +34,7 @@ from lucid import distributed as dist
 from lucid import models, nn, optim
 from lucid._machine import describe_machine, headline
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 WAYS = ("alone", "side by side", "together")
 

@@ -27,7 +27,7 @@ from lucid import models, nn
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.gelu import gelu
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mopt  # isort: skip
 from mlx.utils import tree_map  # isort: skip
@@ -167,7 +167,7 @@ class PlainBlock(mnn.Module):
 
 
 class PlainConvNeXt(mnn.Module):
-    """What one writes with MLX alone: mx.conv2d with groups for the depthwise convolution. Images (N, H, W, 3)."""
+    """ConvNeXt in mlx.nn, with a grouped mx.conv2d for the depthwise convolution. Images (N, H, W, 3)."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
     def backward(images: mx.array, labels: mx.array) -> tuple[mx.array, Any]:
         parameters = model.parameters()
         loss, gradients = mx.value_and_grad(loss_of)(parameters, images, labels)
-        model.update(parameters)  # which holds what value_and_grad has traced
+        model.update(parameters)  # they still hold what value_and_grad traced
         return loss, gradients
 
     def step(images: mx.array, labels: mx.array) -> mx.array:
@@ -242,7 +242,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
 
 
 def logits_by_hand(weights: dict[str, mx.array], x: mx.array, setup: Setup) -> mx.array:
-    """Functions of arrays on Lucid's kernels: what the facade is compared with. Images (N, H, W, 3)."""
+    """Functions of arrays on Lucid's kernels, to measure the cost of its tensors. Images (N, H, W, 3)."""
 
     def linear(x: mx.array, name: str) -> mx.array:
         weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]

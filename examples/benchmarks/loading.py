@@ -42,7 +42,7 @@ from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 SIZES = {"500x375": (500, 375, 256), "4032x3024": (4032, 3024, 16)}  # as in ImageNet, and from phones
 SIZE, BATCH = 224, 16

@@ -57,7 +57,7 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
 
 
 def torch_beside(backend: str) -> tuple[Any, str] | None:
-    """PyTorch and its device for MLX's ``backend``; None where PyTorch is not installed or has no such device.
+    """PyTorch and its device for MLX's ``backend``; None if PyTorch is not installed or has no such device.
 
     PyTorch's idle threads sleep unless OMP_WAIT_POLICY says otherwise: on a busy machine, spinning threads keep each
     other from the CPUs (2 shared cores: 0.24 s instead of 2.8 s for a training step of the small model).
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
-    """Compute on the device that ``--device`` names, if any. Exit with code 2 where there is no such device."""
+    """Compute on the device that ``--device`` names, if any. Exit with code 2 if there is no such device."""
     try:
         if name:
             lucid.device(name)

@@ -62,7 +62,7 @@ import lucid
 from lucid import _device, tape
 from lucid._machine import describe_machine, headline
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 MODELS = {  # depths, dims, patch size of the stem, usual image size in px
     "mini": ((2, 2, 2, 2), (40, 80, 160, 320), 2, 32),

@@ -1,4 +1,4 @@
-"""The folder of the examples on the path, so that tests import them by name."""
+"""The folder of the examples on the path, so that tests can import them by name."""
 
 import sys
 from pathlib import Path

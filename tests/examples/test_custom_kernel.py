@@ -20,7 +20,7 @@ def example():
 
 @pytest.fixture
 def metal(example, monkeypatch):
-    """The operation runs its kernels: on the GPU, or else in the simulator, which gives its runs."""
+    """The operation runs its kernels: on the GPU, or else in the simulator, whose runs are yielded."""
     if example.on_metal():
         yield None
         return
@@ -61,7 +61,7 @@ def check(example, shape, dtype):
 def test_the_kernels_compute_the_formula(example, metal, shape, dtype):
     check(example, shape, dtype)
     if metal is not None:
-        # mx.vjp calls the forward function again. MLX evaluates lazily and never runs it; the simulator does.
+        # mx.vjp calls the forward kernel again. On a GPU it is never evaluated, but the simulator is eager.
         assert metal.names == ["example_swiglu_forward"] * 2 + ["example_swiglu_backward"]
 
 

@@ -1,4 +1,4 @@
-"""Two processes print what one prints."""
+"""Two processes print the same losses as one."""
 
 import importlib
 import re

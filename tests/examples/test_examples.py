@@ -1,4 +1,4 @@
-"""Rules for every example: short, and says how to run it and what it prints."""
+"""Examples are short, and their docstrings say how to run them and what they print."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Fine-tuning on drawn photos, and classifying photos with the file that it writes."""
+"""Fine-tuning on generated photos, and classifying photos with the file that it writes."""
 
 import importlib
 import re
@@ -91,7 +91,7 @@ def test_grayscale_models_take_any_image(classify, tmp_path):
 
 
 def test_pretrained_weights_get_a_new_classifier(finetune, photos, tmp_path, monkeypatch):
-    """The path of a published checkpoint, with random weights in place of the download."""
+    """A published checkpoint is requested; random weights stand in for the download."""
     created = []
 
     def create_model(name, pretrained, num_classes):

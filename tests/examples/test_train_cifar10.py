@@ -1,4 +1,4 @@
-"""The training example on the digits, and on a CIFAR-10 that is drawn for the test."""
+"""The training example on the digits, and on a generated CIFAR-10 archive."""
 
 import importlib
 import re

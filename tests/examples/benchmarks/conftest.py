@@ -1,4 +1,4 @@
-"""The benchmarks import each other by name, as programs in one folder do."""
+"""The folder of the benchmarks on the path, because they import each other by name."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ BENCHMARKS = Path(__file__).parents[3] / "examples" / "benchmarks"
 
 @pytest.fixture(scope="module", autouse=True)
 def benchmarks_can_be_imported():
-    """While one file of tests runs; the next one starts without any of them."""
+    """Imported benchmarks are forgotten after each test file."""
     sys.path.insert(0, str(BENCHMARKS))
     yield
     sys.path.remove(str(BENCHMARKS))

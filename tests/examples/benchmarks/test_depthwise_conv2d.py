@@ -156,7 +156,7 @@ def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, 
     monkeypatch.setattr(example, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
     assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
-    tuning.forget()  # the next process
+    tuning.forget()  # as in a new process
     assert tuning.forward_split("metal", mx.float16, (7, 7), shape) == fastest != forward_split(*shape)
     assert tuning.forward_split("metal", mx.float32, (7, 7), shape) == forward_split(*shape)
     [line] = json.loads((tmp_path / "out.json").read_text())["tuning"]

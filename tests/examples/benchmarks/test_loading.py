@@ -56,7 +56,7 @@ def test_few_photos_of_many_classes_are_enough(benchmark, tmp_path, capsys):
 
 
 def test_the_pillow_way_matches_torchvision(benchmark, tmp_path):
-    """(N, 3, SIZE, SIZE) of floats, normalized: a plain white photo is (1 - mean) / std."""
+    """(N, 3, SIZE, SIZE) normalized floats: a white photo becomes (1 - mean) / std."""
     Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
     [batch] = benchmark.pillow_batches([(str(tmp_path / "white.png"), 0)] * benchmark.BATCH)
     assert batch.shape == (16, 3, 32, 32) and batch.dtype == np.float32
