@@ -218,7 +218,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
     def backward(images: mx.array, labels: mx.array) -> tuple[mx.array, Any]:
         parameters = model.parameters()
         loss, gradients = mx.value_and_grad(loss_of)(parameters, images, labels)
-        model.update(parameters)  # they still hold what value_and_grad traced
+        model.update(parameters)  # instead of the arrays that value_and_grad traced
         return loss, gradients
 
     def step(images: mx.array, labels: mx.array) -> mx.array:
