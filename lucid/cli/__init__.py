@@ -3,13 +3,44 @@
 import importlib
 import sys
 
-COMMANDS = ("train", "finetune", "classify", "export")
+from lucid._version import __version__
+
+COMMANDS = {
+    "train": "train a ConvNeXt on CIFAR-10, CIFAR-100 or handwritten digits",
+    "finetune": "fine-tune a pretrained ConvNeXt on a folder of photos",
+    "classify": "classify images with a published checkpoint or a model of your own",
+    "export": "write a model as a function for C++ and Swift, or as weights for another library",
+    "info": "describe this installation, a model, a file of weights or a run",
+}
+_HELP = """usage: lucid COMMAND ...
+
+{commands}
+
+lucid COMMAND --help explains a command. lucid --version prints the version.
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    if not words or words[0] not in COMMANDS:
-        print(f"usage: lucid {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
+    name = words[0] if words else "--help"
+    if name in ("-h", "--help"):
+        print(_HELP.format(commands="\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())), end="")
+        return 0
+    if name == "--version":
+        print(f"lucid {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(f"lucid: error: unknown command {name!r}, expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    # By name, so that only the chosen command and the packages it needs are imported.
-    return importlib.import_module(f"lucid.cli.{words[0]}").main(words[1:])
+    try:
+        # By name, so that only the packages that the command needs are imported.
+        command = importlib.import_module(f"lucid.cli.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "lucid").partition(".")[0] == "lucid":
+            raise
+        package = {"PIL": "Pillow"}.get(str(error.name), error.name)
+        print(f'lucid {name}: error: {package} is missing: pip install "lucid-mlx[train]"', file=sys.stderr)
+        return 2
+    code: int = command.main(words[1:])
+    return code

@@ -1,42 +1,91 @@
-"""What the commands share: options, the choice of settings, and how a run ends."""
+"""What the commands share: option parsing, the choice of settings, and the life of a training command."""
 
 import argparse
 import dataclasses
-import signal
+import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import lucid
-from lucid import checkpoint
+from lucid import data
 from lucid import distributed as dist
-from lucid.training.recipe import Kind, Recipe, in_order, option, read_config
-from lucid.training.resume import Saver
-from lucid.training.run_folder import RunFolder, best_row
-from lucid.training.trainer import Trainer, evaluate, fit
+from lucid.models import DownloadError
+from lucid.serialization import load_with_metadata
+from lucid.training.recipe import (
+    Kind,
+    Recipe,
+    SettingError,
+    ordered_fields,
+    parse_settings,
+    rename_settings,
+)
+from lucid.training.resume import Checkpoints, prepare_run
+from lucid.training.run_folder import best_row
+from lucid.training.trainer import DivergedError, Stopped, Trainer
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers a mistake with one sentence and code 2; the usage of so many options would hide it."""
+    """Reports an error in one line, with exit code 2; the usage of so many options would hide it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def options(group: Any, kind: type[Recipe]) -> None:
-    """Add an option to a parser's group for every field."""
-    for one in in_order(kind):
+def positive(word: str) -> int:
+    """An ``argparse`` type."""
+    try:
+        number = int(word)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
+    return number
+
+
+def add_device_option(group: Any) -> None:
+    group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
+
+
+def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
+    """Compute on the device that ``--device`` names; exit with code 2 if it is not available."""
+    try:
+        if name:
+            lucid.device(name)
+    except RuntimeError as error:
+        parser.error(str(error))
+
+
+def message_of(error: Exception) -> str:
+    """An error as a command reports it: with options for settings, and without errno."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return re.sub(r"--([\w-]+)=False", r"--no-\1", rename_settings(error, option))
+
+
+# Settings -------------------------------------------------------------------------------------------------------------
+
+
+def option(name: str) -> str:
+    """The option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def add_setting_options(group: Any, kind: type[Recipe]) -> None:
+    """Add an option for every field of a recipe."""
+    for one in ordered_fields(kind):
         more: dict[str, Any] = {"help": one.metadata["help"], "default": None}
+        item_type = get_args(one.type)[0] if get_args(one.type) else one.type
         if one.type is bool:
             more["action"] = argparse.BooleanOptionalAction
         elif "choices" in one.metadata:
             more["choices"] = one.metadata["choices"]
         else:
-            letter: dict[Any, str] = {int: "N", float: "X", str: "NAME"}
-            kind_of_one = get_args(one.type)[0] if get_args(one.type) else one.type
-            more |= {"type": kind_of_one, "metavar": letter[kind_of_one]}
+            metavars: dict[Any, str] = {int: "N", float: "X", str: "NAME"}
+            more |= {"type": item_type, "metavar": metavars[item_type]}
         if get_args(one.type):
             more["nargs"] = "+"
         if one.name == "amp":  # --amp alone is enough
@@ -45,22 +94,20 @@ def options(group: Any, kind: type[Recipe]) -> None:
 
 
 def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], *, saved: bool = False) -> Kind:
-    """The options that were given, completed by ``base``.
+    """The settings given as options, completed by ``base``: a preset, or with ``saved`` those of a checkpoint.
 
-    That of a checkpoint (``saved``) must not be contradicted, neither by options nor by ``--config``. Where fewer
-    epochs are wanted than ``base`` warms up, the rate rises in all of them.
+    Neither options nor ``--config`` may contradict a checkpoint. The warm-up of a preset is cut to the epochs given.
 
     Raises:
-        ValueError: an option contradicts the checkpoint, a value is out of range, or two do not go together.
+        SettingError: A value is out of range, or two contradict each other.
+        ValueError: An option contradicts the checkpoint.
     """
     names = [one.name for one in fields(kind)]
     given = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     if saved and getattr(args, "config", None):
         given = {**read_config(args.config, kind), **given}
-    if foreign := sorted(set(base) - set(names)):
-        raise ValueError(
-            f"the checkpoint is of another program: it has the setting {foreign[0]}, which is not known here"
-        )
+    if unknown := sorted(set(base) - set(names)):
+        raise ValueError(f"the checkpoint is from another command: unknown setting {unknown[0]}")
     recipe = kind(**base)
     if saved:
         for name, value in given.items():
@@ -71,89 +118,148 @@ def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], 
     if saved or recipe.warmup_epochs <= recipe.epochs:
         return recipe
     if "warmup_epochs" in given:
-        raise ValueError(f"--warmup-epochs must be at most --epochs, {recipe.epochs}, got {recipe.warmup_epochs}")
+        message = f"warmup_epochs must be at most epochs, {recipe.epochs}, got {recipe.warmup_epochs}"
+        raise SettingError(message, "warmup_epochs", "epochs")
     return dataclasses.replace(recipe, warmup_epochs=recipe.epochs)
 
 
-def sentence(error: Exception) -> str:
-    """What an error says to a user: without the number of one of the system's."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return str(error)
+def read_config(path: Path | None, kind: type[Recipe]) -> dict[str, Any]:
+    """The settings in the file that ``--config`` names, some or all.
+
+    Raises:
+        ValueError: It is not a JSON object of settings. OSError: It cannot be read.
+    """
+    if path is None:
+        return {}
+    try:
+        return parse_settings(path.read_text(encoding="utf-8"), kind)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--config {path}: not valid JSON: {error}") from error
+    except SettingError as error:
+        raise ValueError(f"--config {path}: {error}; --print-config shows all settings") from error
 
 
 def _words(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def run_options(group: Any, out: str) -> None:
-    """Add to a parser's group the options of every program; ``out`` is the default folder in words."""
-    group.add_argument("--out", type=Path, help=f"folder for the results (default: {out})")
+# Training commands ----------------------------------------------------------------------------------------------------
+
+
+def add_run_options(group: Any, out: str, command: str) -> None:
+    """Add the options of a training command; ``out`` is its default output folder in words."""
+    group.add_argument("--out", type=Path, help=f"output folder (default: {out})")
     group.add_argument(
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
-        help="go on from a checkpoint; auto: from the newest under OUT, or at the start if there is none",
+        help="continue from a checkpoint; auto, the default: from the newest in OUT, or start if there is none",
     )  # fmt: skip
-    group.add_argument("--overwrite", action="store_true", help="begin anew where an unfinished run lies")
-    group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options go before them")
-    group.add_argument("--eval-only", action="store_true", help="test the weights of a run, and train nothing")
+    group.add_argument("--overwrite", action="store_true", help="start again where OUT contains an unfinished run")
+    group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options override them")
+    group.add_argument("--eval-only", action="store_true", help="evaluate the weights of a run instead of training")
     group.add_argument(
         "--distributed", action="store_true",
-        help="share each batch among processes: mlx.launch -n 2 -- python -m %(prog)s ... --distributed",
+        help=f"share each batch among processes: mlx.launch -n 2 -- python -m lucid {command} ... --distributed",
     )  # fmt: skip
-    group.add_argument("--print-config", action="store_true", help="show all settings as JSON, and do nothing")
-    group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
+    group.add_argument("--print-config", action="store_true", help="print all settings as JSON and exit")
+    add_device_option(group)
     group.add_argument(
         "--compile", action=argparse.BooleanOptionalAction,
-        help="the step as one graph: faster on a GPU (there the default), long to build on a CPU",
+        help="compile the training step: faster on a GPU (the default there), slow to build on a CPU",
     )  # fmt: skip
     group.add_argument(
-        "--save-minutes", type=float, default=10.0, metavar="X", help="save so often within an epoch, too (10)"
-    )
+        "--save-minutes", type=float, default=10.0, metavar="X",
+        help="save a checkpoint within an epoch every X minutes (default: 10)",
+    )  # fmt: skip
 
 
-def test(trainer: Trainer) -> int:
-    """Say how many images of each class are right. The program's exit code."""
-    found = evaluate(trainer)
-    if dist.is_main():
-        for number, (name, row) in enumerate(zip(trainer.classes, found.confusion, strict=True)):
-            print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
-        print(f"{found.accuracy:.2%} of the {trainer.part} images are right, loss {found.loss:.4f}")
-    return 0
+def saved_settings(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
+    """The settings of the checkpoint that ``--resume`` asks for.
+
+    Raises:
+        SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
+        CheckpointError: The checkpoint is damaged, or not from a training command.
+    """
+    return prepare_run(Checkpoints(out / "checkpoints", args.save_minutes), args.resume, args.overwrite)[0]
 
 
-def train(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
-    """Train to the end, or until a signal comes, and say how it went. The program's exit code."""
-    with checkpoint.StopSignals() as stop:
-        if not fit(trainer, folder, saver, stop):
-            if dist.is_main():
-                print(f"Stopped in epoch {trainer.epoch}, all saved; --resume auto goes on.", file=sys.stderr)
-            return stop.exit_code or 128 + signal.SIGTERM  # the signal came to another process
-    if dist.is_main():
-        column = f"{trainer.part}_accuracy"
-        last, best = trainer.history[-1], best_row(trainer.history, trainer.part)
+def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, dict[str, lucid.Tensor], dict[str, Any]]:
+    """For ``--eval-only``: the path of a file, its weights, and its metadata with the settings under ``key`` parsed.
+
+    Raises:
+        ValueError: The file is from another command, or --resume was given. OSError: It cannot be read.
+    """
+    if args.resume is not None:
+        raise ValueError("--resume is for training; --eval-only takes a file of weights, see --weights")
+    path = str(args.weights or out / "best.safetensors")
+    weights, metadata = load_with_metadata(path)
+    if key not in metadata:
+        raise ValueError(f"{path} was not written by this command")
+    return path, weights, {**metadata, key: json.loads(metadata[key])}
+
+
+def run_training(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    *,
+    show_config: Callable[[], Recipe],
+    make_trainer: Callable[[], Trainer],
+    make_evaluator: Callable[[], Trainer],
+    advice: str,
+) -> int:
+    """Do what the options ask for: print the settings, evaluate, or train. Gives the exit code.
+
+    ``advice`` says what to do when a download fails.
+    """
+    has_started = False
+    try:
+        if args.device:
+            lucid.device(args.device)
+        if args.distributed:
+            dist.init_process_group()
+        if args.print_config:
+            print(show_config().to_json())
+            return 0
+        trainer = make_evaluator() if args.eval_only else make_trainer()
+        has_started = True
+        return _evaluate(trainer) if args.eval_only else _fit(trainer)
+    except (data.ArchiveError, DownloadError) as error:
+        print(f"{parser.prog}: {error}{advice}", file=sys.stderr)
+        return 1
+    except DivergedError as error:
+        print(message_of(error), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; --resume continues from the last checkpoint, if there is one.", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
+        if has_started and not isinstance(error, (OSError, ImportError)):  # not the user's mistake, but a bug
+            raise
+        parser.error(message_of(error))
+
+
+def _fit(trainer: Trainer) -> int:
+    try:
+        trainer.fit()
+    except Stopped as stopped:
+        if dist.is_main():
+            print(f"Stopped in epoch {trainer.epoch}; --resume continues from here.", file=sys.stderr)
+        return int(stopped.code or 0)
+    if dist.is_main() and trainer.folder is not None:
+        column, mode = trainer.monitor
+        last, best = trainer.history[-1], best_row(trainer.history, column, mode)
         print(
-            f"{last[column]:.2%} of the {trainer.part} images are right "
+            f"{last[column]:.2%} of the {trainer.split} {trainer.unit} are right "
             f"({best[column]:.2%} in epoch {best['epoch']}, the best); "
-            f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {folder.folder}"
+            f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {trainer.folder.path}"
         )
     return 0
 
 
-def positive(word: str) -> int:
-    """The number that stands on a command line."""
-    try:
-        number = int(word)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
-    return number
-
-
-def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
-    """Compute on the device that an option names, if it does. One that is not there ends the program with code 2."""
-    try:
-        if name:
-            lucid.device(name)
-    except RuntimeError as error:
-        parser.error(str(error))
+def _evaluate(trainer: Trainer) -> int:
+    evaluation = trainer.evaluate()
+    if dist.is_main() and evaluation.confusion is not None:
+        for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
+            print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
+        right = f"{evaluation.accuracy:.2%} of the {trainer.split} {trainer.unit} are right"
+        print(f"{right}, loss {evaluation.loss:.4f}")
+    return 0

@@ -1,40 +1,39 @@
-"""Teach a trained ConvNeXt your own classes: a folder of pictures in, a classifier out.
+"""Fine-tune a pretrained ConvNeXt on your own photos: a folder of images in, a classifier out.
 
-    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # a folder for each class, whatever the files are called
+    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # a folder for each class
 
     lucid finetune photos                         # ConvNeXt-T, downloaded the first time
     lucid classify PHOTO --model runs/photos/best.safetensors
 
-    lucid finetune photos --resume auto           # goes on where it was stopped or killed
+    lucid finetune photos --resume auto           # continues a run that was stopped or killed
     lucid finetune photos --model convnextv2_nano.fcmae_ft_in22k_in1k --epochs 40
-    lucid finetune photos --freeze backbone       # trains the classifier alone: quick, for few pictures
-    lucid finetune photos --weights convnext_base_22k_224.pth   # any checkpoint of a ConvNeXt
-    lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from nothing
-    lucid finetune photos --eval-only             # tests the best weights of that run
+    lucid finetune photos --freeze backbone       # trains the classifier only: fast, for few images
+    lucid finetune photos --weights convnext_base_22k_224.pth   # any ConvNeXt checkpoint
+    lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from scratch
+    lucid finetune photos --eval-only             # evaluates the best weights of that run
     mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
 
-The pictures: where the folder has train and val, these are what they are called; otherwise a fifth of each class is
-tested with (--val-part, --seed). No file is moved or changed. Pictures are turned as the camera was held; grey,
-transparent and 16-bit ones are fine, small and huge ones too. What cannot be read is skipped, with the reason. Threads
-read and cut the pictures while the model learns; the line of an epoch says how much of the time it waited for them.
+Images: folders train and val are used as such; otherwise a fifth of each class is held out for validation (--val-part,
+--seed). No file is moved or changed. EXIF orientation is applied; grayscale, transparent and 16-bit images are fine, of
+any size. Unreadable files are skipped and reported. Threads decode and crop images during training; the line of an
+epoch says how much of the time was spent waiting for them.
 
-The recipe is the one of ConvNeXt's authors for fine-tuning, with a higher learning rate for the few steps that small
-data sets give: AdamW, lower rates for earlier layers, RandAugment, random erasing, averaged weights. --no-pretrained
-and --freeze backbone have presets of their own; --print-config shows what would be used.
+The recipe is that of ConvNeXt's authors for fine-tuning, with a higher learning rate for the few steps of a small data
+set: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and --freeze
+backbone have presets of their own; --print-config shows all settings.
 
-Under --out (runs/FOLDER) there lie, beside the results of an epoch (see lucid train: report.html, history.csv,
-curves.png, best.safetensors, last.safetensors, checkpoints):
+The output folder, --out (default: runs/FOLDER), has what "lucid train" writes (report.html, history.csv, curves.png,
+best.safetensors, last.safetensors, checkpoints) and:
 
-- split.csv: which pictures are trained and which are tested with;
-- skipped.csv: which could not be read, and why.
+- split.csv: which images are for training and which for validation;
+- skipped.csv: which images cannot be read, and why.
 
-The exit code is 0 at the end, 2 for something that you can put right, 1 if the loss is no number or a download fails,
-130 after Ctrl-C and 143 after SIGTERM; both save first. Needs pip install "lucid-mlx[train]".
+The exit code is 0 when done, 2 for a mistake in the command, 1 if the loss diverges or a download fails, 130 after
+Ctrl-C and 143 after SIGTERM; both save first. Requires pip install "lucid-mlx[train]".
 """
 
 import argparse
 import json
-import shutil
 import sys
 import warnings
 from dataclasses import replace
@@ -43,45 +42,49 @@ from typing import Any
 
 import lucid
 from lucid import distributed as dist
-from lucid.cli._common import Parser, choose, options, run_options, sentence, test, train
-from lucid.models import DownloadError
-from lucid.training.batches import for_test
+from lucid.cli._common import (
+    Parser,
+    add_run_options,
+    add_setting_options,
+    choose,
+    find_weights,
+    read_config,
+    run_training,
+    saved_settings,
+)
+from lucid.training.batches import for_evaluation
 from lucid.training.finetuning import (
     FINETUNE,
     PROBE,
     SCRATCH,
     Settings,
     check_split,
-    fitting,
-    look,
-    make_folder,
+    fit_batch_size,
+    load_photos,
     make_trainer,
 )
 from lucid.training.photo_dataset import write_tables
-from lucid.training.recipe import read_config, shown
-from lucid.training.resume import Saver, begin, find_weights
-from lucid.training.run_folder import RunFolder
-from lucid.training.trainer import Diverged, Trainer
+from lucid.training.trainer import Trainer
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="pictures in CLASS/, or in train/CLASS/ and val/CLASS/")
-    group = parser.add_argument_group("what to do")
-    run_options(group, "runs/FOLDER")
+    parser.add_argument("folder", type=Path, help="images in CLASS/, or in train/CLASS/ and val/CLASS/")
+    group = parser.add_argument_group("run")
+    add_run_options(group, "runs/FOLDER", "finetune")
     group.add_argument(
-        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for pictures that need not be read again (1)"
+        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for decoded images (default: 1)"
     )
-    decisive = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
-    options(parser.add_argument_group("what decides the outcome", decisive), Settings)
+    about = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
+    add_setting_options(parser.add_argument_group("settings", about), Settings)
     return parser
 
 
 def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> Settings:
-    """The options that were given, completed by the checkpoint, or else by --config and the preset."""
+    """The options given, completed by the checkpoint, or else by --config and the preset."""
     if saved is not None:
         return choose(Settings, args, saved, saved=True)
-    config = read_config(args.config, Settings) if args.config else {}
+    config = read_config(args.config, Settings)
 
     def given(name: str, default: Any) -> Any:
         value = getattr(args, name)
@@ -91,100 +94,68 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
     return choose(Settings, args, {**(preset if given("pretrained", True) else SCRATCH), **config})
 
 
-def start(args: argparse.Namespace) -> tuple[Trainer, RunFolder, Saver]:
-    """Everything in its place, as the options say, and a run that shall be resumed where it was.
+def find_out(args: argparse.Namespace) -> Path:
+    """The output folder: ``--out``, or one named after the folder of images."""
+    return args.out or Path("runs") / args.folder.resolve().name
 
-    Raises:
-        ValueError, TypeError, OSError: with a sentence for the user.
-    """
+
+def start(args: argparse.Namespace, command: list[str]) -> Trainer:
+    """The trainer that the options ask for, where the run starts or resumes."""
     if not 0 <= args.cache_gb < 1e6:
         raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
     out = find_out(args)
     if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"--out must not lie in {args.folder}, where results would be taken for pictures, got {out}")
-    saver, saved, path = begin(args, out)
-    dist.barrier()  # all have looked before anything there changes
+        raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
+    saved = saved_settings(args, out)
     settings = choose_settings(args, saved)
-    photos = look(args.folder, settings)
+    photos = load_photos(args.folder, settings)
     if args.batch_size is None:
-        settings = fitting(settings, photos)
+        settings = fit_batch_size(settings, photos)
     if saved:
-        check_split(out, photos, "--overwrite begins anew")
-    compiled = lucid.device().type == "gpu" if args.compile is None else args.compile
-    trainer, metadata = make_trainer(settings, photos, bool(saved), compiled, int(args.cache_gb * 1e9))
-    if saved:
-        saver.restore(trainer, path)
-    elif dist.is_main():
-        shutil.rmtree(saver.manager.folder, ignore_errors=True)
-        write_tables(photos, out)
+        check_split(out, photos, "--overwrite starts again")
+    trainer, name = make_trainer(
+        settings, photos, load_weights=not saved, folder=out, command=command, compile=args.compile,
+        save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
+    )  # fmt: skip
+    trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
+        if not saved:
+            write_tables(photos, out)
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        print(
-            f"{metadata['model']} with {parameters:,} parameters on {lucid.device()}; results go to {out}", flush=True
-        )
-    return trainer, make_folder(out, settings, photos, trainer, metadata), saver
+        print(f"{name} with {parameters:,} parameters on {lucid.device()}; output: {out}", flush=True)
+    return trainer
 
 
-def start_test(args: argparse.Namespace) -> Trainer:
-    """A model that this program has trained, and the pictures to test it with.
-
-    Raises:
-        ValueError, TypeError, OSError: with a sentence for the user.
-    """
-    out, own_run = find_out(args), args.weights is None
+def start_evaluation(args: argparse.Namespace) -> Trainer:
+    """A trainer with the weights of a run."""
+    out, is_own_run = find_out(args), args.weights is None
     path, _, metadata = find_weights(args, out, "settings")
-    args.weights = None  # in training it says where to begin
-    settings = choose_settings(args, json.loads(metadata["settings"]))
-    photos = look(args.folder, settings)
+    args.weights = None  # in training it is where to start from
+    settings = choose_settings(args, metadata["settings"])
+    photos = load_photos(args.folder, settings)
     if photos.classes != (classes := json.loads(metadata["classes"])):
         raise ValueError(f"{path} is for the classes {', '.join(classes)}")
-    if own_run:  # one picture more divides them anew: some to test with would be such as it was trained with
-        check_split(out, photos, "--weights tests a file of weights with others")
-    settings = replace(fitting(for_test(settings), photos), weights=path, pretrained=True)
-    return make_trainer(settings, photos, resumed=False, compiled=False, cache_bytes=0)[0]
-
-
-def find_out(args: argparse.Namespace) -> Path:
-    """The folder for the results: ``--out``, or one that is called as the folder of pictures."""
-    return args.out or Path("runs") / args.folder.resolve().name
-
-
-def train_and_tell(trainer: Trainer, folder: RunFolder, saver: Saver) -> int:
-    code = train(trainer, folder, saver)
-    if code == 0 and dist.is_main():
-        print(f"lucid classify PHOTO --model {folder.folder / 'best.safetensors'}")
-    return code
+    if is_own_run:  # a file more changes the split, and the model would be evaluated on images that it has learned
+        check_split(out, photos, "--weights evaluates on others")
+    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True)
+    return make_trainer(settings, photos, compile=False)[0]
 
 
 def main(argv: list[str] | None = None) -> int:
-    # Pillow's remarks on files that it reads all the same; what it cannot read is reported. Large photos are fine.
+    # Pillow warns about files that it reads all the same, and about large ones. What it cannot read is reported.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.filterwarnings("ignore", message=".*the model keeps its own head")
+    words = sys.argv[1:] if argv is None else argv
     parser = make_parser()
-    args = parser.parse_args(argv)
-    has_begun = False
-    try:
-        if args.device:
-            lucid.device(args.device)
-        if args.distributed:
-            dist.init_process_group()
-        if args.print_config:
-            print(shown(choose_settings(args, None)))
-            return 0
-        ready = start_test(args) if args.eval_only else start(args)
-        has_begun = True
-        return test(ready) if isinstance(ready, Trainer) else train_and_tell(*ready)
-    except DownloadError as error:
-        others = "--weights takes a file of weights, --no-pretrained does without"
-        print(f"{parser.prog}: {error}; {others}", file=sys.stderr)
-        return 1
-    except Diverged as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted: --resume auto goes on from the last checkpoint, if there is one.", file=sys.stderr)
-        return 130
-    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
-        if has_begun and not isinstance(error, OSError):  # but for a full disk, a fault of the program itself
-            raise
-        parser.error(" ".join(sentence(error).split()))  # ends the program with code 2
+    args = parser.parse_args(words)
+    code = run_training(
+        parser,
+        args,
+        show_config=lambda: choose_settings(args, None),
+        make_trainer=lambda: start(args, ["lucid", "finetune", *words]),
+        make_evaluator=lambda: start_evaluation(args),
+        advice="; --weights takes a file of weights, --no-pretrained starts from scratch",
+    )
+    if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
+        print(f"lucid classify PHOTO --model {find_out(args) / 'best.safetensors'}")
+    return code

@@ -1,44 +1,151 @@
-"""Batches of a recipe: each process's share of them, and how images are augmented."""
+"""Training and evaluation data as batches, and the augmentation of a recipe."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+import lucid
+from lucid import data
 from lucid import distributed as dist
 from lucid.data import augment
-from lucid.training.recipe import Kind, Recipe
+from lucid.training.recipe import Kind, Recipe, SettingError
+
+
+class ArrayDataset:
+    """Inputs and targets of all samples as two tensors; an index tensor gives a batch."""
+
+    def __init__(self, inputs: Any, targets: Any) -> None:
+        self.inputs, self.targets = as_tensor(inputs), as_tensor(targets)
+        if len(self.inputs) != len(self.targets):
+            raise ValueError(f"Trainer: got {len(self.inputs)} inputs but {len(self.targets)} targets")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Any) -> tuple[lucid.Tensor, lucid.Tensor]:
+        return self.inputs[index], self.targets[index]
+
+
+def train_loader(source: Any, recipe: Recipe) -> Any:
+    """``source`` as a loader of shuffled batches; one that is a loader already is returned unchanged.
+
+    Raises:
+        SettingError: There are fewer samples than one batch needs.
+    """
+    if _is_loader("train", source):
+        return source
+    dataset = _as_dataset(source)
+    if recipe.batch_size > len(dataset):
+        raise SettingError(
+            f"batch_size must be at most {len(dataset)}, the number of training samples, got {recipe.batch_size}",
+            "batch_size",
+        )
+    return _loader(dataset, **share_of_batches(recipe, dataset))
+
+
+def test_loader(source: Any, recipe: Recipe) -> Any:
+    """``source`` as a loader in its own order; each of several processes gets a part of the samples."""
+    if _is_loader("test", source):
+        return source
+    dataset = _as_dataset(source)
+    sampler = dist.DistributedSampler(dataset, shuffle=False)
+    return _loader(dataset, batch_size=recipe.batch_size, sampler=sampler)
+
+
+def _is_loader(name: str, source: Any) -> bool:
+    """Whether ``source`` gives batches rather than samples."""
+    if isinstance(source, tuple):
+        if len(source) != 2:
+            raise ValueError(f"Trainer: {name} must be a tuple of inputs and targets, got {len(source)} items")
+        return False
+    is_dataset = hasattr(source, "__getitem__") and not hasattr(source, "__iter__")
+    if not hasattr(source, "__len__") or not (is_dataset or hasattr(source, "__iter__")):
+        raise TypeError(
+            f"Trainer: {name} must be a tuple of arrays, a dataset with a length, or a loader with a length, "
+            f"got {type(source).__name__}"
+        )
+    return not is_dataset
+
+
+def _as_dataset(source: Any) -> Any:
+    return ArrayDataset(*source) if isinstance(source, tuple) else source
+
+
+def _loader(dataset: Any, **options: Any) -> Any:
+    if isinstance(dataset, ArrayDataset):
+        return augment.DeviceLoader(dataset, **options)  # type: ignore[arg-type]
+    return data.DataLoader(dataset, **options)
+
+
+def as_tensor(values: Any) -> lucid.Tensor:
+    """An array of any kind as a tensor; float64 becomes float32."""
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        values = values.astype(np.float32)  # MLX has no float64 on the GPU
+    return lucid.as_tensor(values)
+
+
+def image_reader(source: Any) -> Callable[[int], np.ndarray] | None:
+    """What gives input ``number`` of a dataset or tuple as uint8 (H, W) or (H, W, C); None unless inputs are images."""
+    if source is None or _is_loader("test", source) or not len(source):
+        return None
+    dataset = _as_dataset(source)
+
+    def sample(number: int) -> np.ndarray:
+        array = dataset[number][0]
+        return np.asarray(array.numpy() if isinstance(array, lucid.Tensor) else array)
+
+    def read(number: int) -> np.ndarray:
+        image = sample(number).transpose(1, 2, 0)
+        if image.dtype != np.uint8:  # stretched over its own range: it may be normalized
+            low, high = image.min(), image.max()
+            image = np.rint((image - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+        return image
+
+    shape = sample(0).shape
+    return read if len(shape) == 3 and shape[0] in (1, 3) else None
 
 
 def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
     """Options of a loader that gives this process its part of every batch of ``dataset``, shuffled.
 
     Raises:
-        ValueError: the batches cannot be shared evenly.
+        SettingError: The batches cannot be divided evenly.
     """
     processes = dist.get_world_size()
     if processes == 1:
         return {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed, "drop_last": True}
     if recipe.batch_size % (processes * recipe.accumulate):
-        raise ValueError(
-            f"--batch-size must be a multiple of {processes} processes times --accumulate {recipe.accumulate}, "
-            f"got {recipe.batch_size}"
+        raise SettingError(
+            f"batch_size must be a multiple of {processes} processes times accumulate, {recipe.accumulate}, "
+            f"got {recipe.batch_size}",
+            "batch_size",
+            "accumulate",
         )
     own = recipe.batch_size // processes
     sampler = dist.DistributedBatchSampler(dataset, own, seed=recipe.seed, drop_last=True)
     return {"batch_sampler": sampler, "seed": recipe.seed}
 
 
-def for_test(recipe: Kind) -> Kind:
-    """``recipe`` for a file of weights, which has the averages if there are any, with batches for any processes."""
+def for_evaluation(recipe: Kind) -> Kind:
+    """``recipe`` for saved weights, which are averaged already, with batches that any number of processes can share."""
     size = dist.get_world_size()
     return replace(recipe, ema=0.0, accumulate=1, batch_size=max(size, recipe.batch_size // size * size))
 
 
 def augmentation(
-    recipe: Recipe, places: Sequence[Any], mean: Sequence[float], std: Sequence[float], num_classes: int
+    recipe: Recipe, mean: Sequence[float], std: Sequence[float], num_classes: int, *, crops: Sequence[Any] = ()
 ) -> augment.Compose:
-    """What the recipe asks for, in timm's order: ``places`` (crops), flip, colours, Normalize, erasing, mixing."""
-    steps = list(places)
+    """The augmentation that a recipe asks for, as ``transform`` of a ``Trainer``.
+
+    The order is timm's: ``crops``, flip, colors, ``Normalize(mean, std)``, erasing, mixing. It takes uint8 images
+    (N, C, H, W) and class numbers, and gives float32 images and, with mixup or cutmix, soft labels.
+
+    Raises:
+        SettingError: ``augment`` is not a valid RandAugment config.
+    """
+    steps = list(crops)
     if recipe.flip:
         steps.append(augment.RandomHorizontalFlip())
     if recipe.augment == "trivial":
@@ -47,7 +154,8 @@ def augmentation(
         try:
             steps.append(augment.RandAugment.from_config(recipe.augment, fill=[round(255 * m) for m in mean]))
         except ValueError as error:
-            raise ValueError(f"--augment must be none, trivial or RandAugment's words; {error}") from error
+            message = f"augment must be none, trivial or a RandAugment config; {error}"
+            raise SettingError(message, "augment") from error
     if recipe.color_jitter:
         steps.append(augment.ColorJitter(*[recipe.color_jitter] * 3))
     steps.append(augment.Normalize(mean, std))

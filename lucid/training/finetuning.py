@@ -1,8 +1,7 @@
 """Fine-tuning a ConvNeXt on folders of photos."""
 
-import json
-import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,8 @@ from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.training.batches import augmentation, share_of_batches
 from lucid.training.inference import open_trained
-from lucid.training.optimizer import make_groups
-from lucid.training.photo_dataset import Photos, find_photos, tell
-from lucid.training.recipe import Recipe, knob, settings_of
+from lucid.training.photo_dataset import Photos, find_photos
+from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder, weights_metadata
 from lucid.training.trainer import Trainer
 
@@ -31,24 +29,30 @@ KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
 class Settings(Recipe):
     """The recipe, and what belongs to pictures and a model that exists already."""
 
-    model: str = knob("convnext_tiny.fb_in1k", "a variant or a checkpoint of one, see lucid.models.list_models")
-    pretrained: bool = knob(True, "start from the trained weights of --model")
-    weights: str = knob("", "start from this file: weights of any ConvNeXt, in place of --model")
-    image_size: int = knob(0, "px; 0: as the weights were trained with", low=0)
-    val_part: float = knob(0.2, "part of each class to test with, where there is no folder val", low=0, below=1)
-    freeze: str = knob("none", "what stays as it is: none, backbone, or a number: the stem and so many stages")
-    head_init_scale: float = knob(1e-3, "factor on the first weights of the new classifier", low=0)
-    min_crop: float = knob(0.25, "smallest part of a picture that is cut out to train with", low=0, high=1)
+    model: str = setting("convnext_tiny.fb_in1k", "a variant or a checkpoint of one, see lucid.models.list_models")
+    pretrained: bool = setting(True, "start from the trained weights of --model")
+    weights: str = setting("", "start from this file: weights of any ConvNeXt, in place of --model")
+    image_size: int = setting(0, "px; 0: as the weights were trained with", low=0)
+    val_part: float = setting(0.2, "part of each class to test with, where there is no folder val", low=0, below=1)
+    freeze: str = setting("none", "what stays as it is: none, backbone, or a number: the stem and so many stages")
+    head_init_scale: float = setting(1e-3, "factor on the first weights of the new classifier", low=0)
+    min_crop: float = setting(0.25, "smallest part of a picture that is cut out to train with", low=0, high=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.val_part == 0 or self.min_crop == 0:
-            raise ValueError(f"--{'min-crop' if self.val_part else 'val-part'} must be above 0")
+            name = "min_crop" if self.val_part else "val_part"
+            raise SettingError(f"{name} must be above 0", name)
         if self.freeze not in ("none", "backbone") and not self.freeze.isdecimal():
-            raise ValueError(f"--freeze must be none, backbone or a number of stages, got {self.freeze}")
+            message = f"freeze must be none, backbone or a number of stages, got {self.freeze}"
+            raise SettingError(message, "freeze")
         if self.weights and not self.pretrained:
-            raise ValueError("--weights and --no-pretrained exclude each other")
-        parse("--model", self.model)
+            message = "weights and pretrained=False exclude each other"
+            raise SettingError(message, "weights", "pretrained")
+        try:
+            parse("model", self.model)
+        except ValueError as error:
+            raise SettingError(str(error), "model") from None
 
 
 # The authors': AdamW, 5e-5 for 512 images a step and tens of thousands of steps, layer decay 0.8, no weight decay, no
@@ -92,7 +96,7 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
         found = open_trained(settings.weights, size)
         model, name, transform, known = found.model, found.name, found.transform, found.classes
     else:
-        name, tag = parse("--model", settings.model)
+        name, tag = parse("model", settings.model)
         wanted = settings.pretrained and (True if tag is None else tag.name)
         model = models.create_model(name, wanted if trained else False, num_classes=num_classes)
         if settings.pretrained:
@@ -101,7 +105,7 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
             size = size or transforms_for(name).image_size
             transform = ImageTransform(size, size)
     if model.in_chans != 3:
-        raise ValueError(f"{settings.weights} is for images of {model.in_chans} channels, pictures have 3")
+        raise ValueError(f"{settings.weights} is for images of {model.in_chans} channels, photos have 3")
     if known != classes:
         model.head_init_scale = settings.head_init_scale
         model.reset_classifier(num_classes)
@@ -126,7 +130,8 @@ def freeze(model: nn.Module, what: str) -> None:
     elif int(what) <= len(getattr(model, "stages", [])):
         frozen = [*list(model.downsample_layers)[: int(what)], *list(model.stages)[: int(what)]]
     else:
-        raise ValueError(f"--freeze {what}: the model has {len(getattr(model, 'stages', []))} stages")
+        message = f"freeze {what}: the model has {len(getattr(model, 'stages', []))} stages"
+        raise SettingError(message, "freeze")
     for part in frozen:
         for one in part.modules():
             if hasattr(one, "drop_path"):
@@ -139,87 +144,97 @@ def freeze(model: nn.Module, what: str) -> None:
 
 
 def make_trainer(
-    settings: Settings, photos: Photos, resumed: bool, compiled: bool, cache_bytes: int
-) -> tuple[Trainer, dict]:
-    """Everything that it takes to train, and what the files of weights say about themselves."""
+    settings: Settings,
+    photos: Photos,
+    *,
+    load_weights: bool = True,
+    folder: Path | None = None,
+    command: Sequence[str] = (),
+    compile: bool | None = None,
+    save_minutes: float = 10.0,
+    cache_bytes: int = 0,
+) -> tuple[Trainer, str]:
+    """A trainer for a ConvNeXt on ``photos``, and the name of the model.
+
+    ``load_weights=False`` skips the pretrained weights, for a run that is resumed; ``cache_bytes`` of decoded photos
+    stay in memory.
+
+    Raises:
+        SettingError: The settings do not fit the photos or the model.
+        DownloadError: The pretrained weights cannot be downloaded.
+    """
     if settings.batch_size > len(photos.train):
-        raise ValueError(
-            f"--batch-size must be at most {len(photos.train)}, the number of pictures to train with, "
-            f"got {settings.batch_size}"
+        raise SettingError(
+            f"batch_size must be at most {len(photos.train)}, the number of training images, got {settings.batch_size}",
+            "batch_size",
         )
     lucid.manual_seed(settings.seed)
-    model, name, transform = make_model(settings, photos.classes, trained=not resumed)
-    dist.broadcast_parameters(model)
-    dist.fold_in_rank()
+    model, name, transform = make_model(settings, photos.classes, load_weights)
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
     if size < smallest:
-        raise ValueError(f"--image-size must be at least {smallest} for {name}, got {size}")
-    # JPEGs twice as large as needed are as good as whole: Pillow's thumbnails are made so.
+        raise SettingError(f"image_size must be at least {smallest} for {name}, got {size}", "image_size")
+    # Twice the crop's size is enough of a JPEG, and much faster to decode.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
         photos.train, **share_of_batches(settings, photos.train), num_workers=2,
         batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
-    middle = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
-    own_part = dist.DistributedSampler(photos.val, shuffle=False)
+    center = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
+    sampler = dist.DistributedSampler(photos.val, shuffle=False)
     val_loader: Any = data.DataLoader(
-        photos.val, settings.batch_size, sampler=own_part, num_workers=2, batch_transform=middle
+        photos.val, settings.batch_size, sampler=sampler, num_workers=2, batch_transform=center
     )
     if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)
     trainer = Trainer(
-        recipe=settings,
-        model=model,
-        groups=make_groups(settings, model),
-        train_loader=train_loader,
-        test_loader=val_loader,
-        prepare=augmentation(settings, [], transform.mean, transform.std, len(photos.classes)),
-        prepare_test=augment.Normalize(transform.mean, transform.std),
+        model,
+        settings,
+        train=train_loader,
+        test=val_loader,
+        folder=None if folder is None else _run_folder(folder, settings, photos, name, transform, command),
         classes=photos.classes,
-        part="val",
-        is_compiled=compiled,
+        transform=augmentation(settings, transform.mean, transform.std, len(photos.classes)),
+        test_transform=augment.Normalize(transform.mean, transform.std),
+        compile=compile,
+        save_minutes=save_minutes,
+        split="val",
+        unit="images",
     )
-    return trainer, weights_metadata(name, photos.classes, asdict(transform), settings=settings_of(settings))
+    return trainer, name
 
 
-def make_folder(out: Path, settings: Settings, photos: Photos, trainer: Trainer, metadata: dict) -> RunFolder:
-    """Where the results go, and what they say about themselves."""
-    parameters = list(trainer.model.parameters())
-    trained = sum(p.numel() for p in parameters if p.requires_grad)
-    transform = ImageTransform(**json.loads(metadata["preprocessing"]))
-    figures = [
-        ("parameters", f"{sum(p.numel() for p in parameters):,}", f"{trained:,} are trained"),
-        ("pictures", f"{len(photos.train) + len(photos.val):,}", f"{len(photos.skipped):,} cannot be read"),
-    ]
+def _run_folder(
+    path: Path, settings: Settings, photos: Photos, name: str, transform: ImageTransform, command: Sequence[str]
+) -> RunFolder:
+    count = len(photos.train) + len(photos.val)
     return RunFolder(
-        out,
-        f"{metadata['model']} on {photos.root.name}",
-        {**settings_of(settings), "compiled": trainer.is_compiled},
-        metadata,
-        lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
-        figures,
-        ["lucid", *sys.argv[1:]],
-        lambda number: photos.name(photos.val[number][0]),
+        path,
+        title=f"{name} on {photos.root.name}",
+        metadata=weights_metadata(name, photos.classes, asdict(transform), settings=settings.settings()),
+        image=lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
+        figures=[("images", f"{count:,}", f"{len(photos.skipped):,} unreadable")],
+        command=command,
+        name=lambda number: photos.name(photos.val[number][0]),
     )
 
 
-def look(folder: Path, settings: Settings) -> Photos:
-    """The pictures, and what there is to say about them.
+def load_photos(folder: Path, settings: Settings) -> Photos:
+    """Find the photos in ``folder`` and print how many there are.
 
     Raises:
-        ValueError, OSError: they do not do, or other processes find other ones.
+        ValueError, OSError: They cannot be trained on, or other processes find other ones.
     """
     photos = find_photos(folder, settings.val_part, settings.seed)
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
-        raise ValueError(f"the processes find different pictures in {folder}; it must be the same for all")
+        raise ValueError(f"the processes find different images in {folder}; it must be the same for all")
     if dist.is_main():
-        tell(photos)
+        photos.print_summary()
     return photos
 
 
-def fitting(settings: Settings, photos: Photos) -> Settings:
-    """``settings`` with a batch that the pictures are enough for."""
+def fit_batch_size(settings: Settings, photos: Photos) -> Settings:
+    """``settings`` with a batch size of at most the number of training images."""
     if settings.batch_size <= len(photos.train):
         return settings
     parts = dist.get_world_size() * settings.accumulate
@@ -227,16 +242,16 @@ def fitting(settings: Settings, photos: Photos) -> Settings:
 
 
 def check_split(out: Path, photos: Photos, advice: str) -> None:
-    """Refuse to go on with other pictures than the run was begun with; ``advice`` says what to do instead.
+    """Check that the images are those that the run in ``out`` was started with; ``advice`` is for the message.
 
     Raises:
-        ValueError: a picture has come, gone, or belongs elsewhere now.
+        ValueError: An image was added, removed or moved.
         OSError: split.csv cannot be read.
     """
     before = set((out / "split.csv").read_text(encoding="utf-8").splitlines())
     now = set(photos.split_table().splitlines())
     if before != now:
-        one = min(before ^ now).partition(",")[0]
+        changed = min(before ^ now).partition(",")[0]
         raise ValueError(
-            f"{photos.root} holds other pictures than the run in {out} was begun with, see {one}; {advice}"
+            f"{photos.root} contains other images than the run in {out} was started with, see {changed}; {advice}"
         )

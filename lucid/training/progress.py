@@ -1,44 +1,68 @@
-"""What training says about itself: a progress bar, and a line for every epoch."""
+"""The output of a training run: a progress bar, and a line for each epoch."""
 
 import time
+from importlib import import_module
 from typing import Any
-
-from tqdm import tqdm
 
 from lucid import distributed as dist
 
 
-class Bar:
-    """A progress bar for an epoch, where somebody watches; it also says when the whole run will be over."""
+def require(package: str) -> Any:
+    """The module of an optional package.
 
-    def __init__(self, trainer: Any, title: str) -> None:
-        self.trainer, self.start = trainer, time.perf_counter()
-        self.begun_at = trainer.clock.seen
-        total = len(trainer.train_loader) * trainer.recipe.batch_size
-        hidden = None if dist.is_main() else True  # None: where nobody watches
-        self.bar = tqdm(total=total, initial=self.begun_at, desc=title, unit=" img", leave=False, disable=hidden)
+    Raises:
+        ImportError: It is not installed; the message says how to install it.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        name = package.partition(".")[0]
+        raise ImportError(f'lucid.training needs {name}, which is missing: pip install "lucid-mlx[train]"') from error
 
-    def __enter__(self) -> "Bar":
+
+class ProgressBar:
+    """A bar for the steps of an epoch, on a terminal only. It also shows when the whole run will end."""
+
+    def __init__(self, title: str, steps: int, done: int, epochs_left: int, hidden: bool = False) -> None:
+        self.start, self.first, self.total = time.perf_counter(), done, steps * epochs_left
+        # None hides the bar where the output is not a terminal.
+        disable = None if dist.is_main() and not hidden else True
+        self.bar = require("tqdm").tqdm(
+            total=steps, initial=done, desc=title, unit=" steps", leave=False, disable=disable
+        )
+
+    def __enter__(self) -> "ProgressBar":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def show(self, loss: float, accuracy: float) -> None:
-        recipe, seen = self.trainer.recipe, self.trainer.clock.seen
-        per_second = (seen - self.begun_at) / (time.perf_counter() - self.start)
-        left = self.bar.total * (recipe.epochs - len(self.trainer.history)) - seen
-        text = f"loss {loss:.3f}, accuracy {accuracy:.1%}, run ends in {duration(round(left / per_second))}"
-        self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update(seen - self.bar.n)
+    def show(self, step: int, values: dict[str, float]) -> None:
+        """Move to ``step`` and show the epoch's ``values`` so far."""
+        per_second = (step - self.first) / (time.perf_counter() - self.start)
+        text = ", ".join(f"{name} {_number(name, value, 3, 1)}" for name, value in values.items())
+        left = duration(round((self.total - step) / per_second))
+        self.bar.set_postfix_str(f"{text}, run ends in {left}", refresh=False)
+        self.bar.update(step - self.bar.n)
 
 
-def line(title: str, row: dict[str, Any], part: str) -> str:
+def epoch_line(title: str, row: dict[str, Any], unit: str) -> str:
+    """An epoch in one line: ``epoch 3/9: loss 0.412, accuracy 91.20%; test loss ...; 812 images/s, ...``."""
+    parts: dict[str, list[str]] = {}
+    for column, value in row.items():
+        split, _, name = column.partition("_")
+        if column not in ("epoch", "lr", "seconds", "waiting", f"{unit}_per_second"):
+            first = "" if split == "train" or split in parts else f"{split} "
+            parts.setdefault(split, []).append(f"{first}{name.replace('_', ' ')} {_number(name, value, 3, 2)}")
+    results = "; ".join(", ".join(values) for values in parts.values())
     return (
-        f"{title}: loss {row['train_loss']:.3f}, accuracy {row['train_accuracy']:.2%}; "
-        f"{part} loss {row[f'{part}_loss']:.3f}, accuracy {row[f'{part}_accuracy']:.2%}; "
-        f"{row['images_per_second']:,.0f} images/s, {row['waiting']:.1%} of the time waiting for data"
+        f"{title}: {results}; {row[f'{unit}_per_second']:,.0f} {unit}/s, "
+        f"{row['waiting']:.1%} of the time waiting for data"
     )
+
+
+def _number(name: str, value: float, digits: int, percent_digits: int) -> str:
+    return f"{value:.{percent_digits}%}" if name == "accuracy" else f"{value:.{digits}f}"
 
 
 def duration(seconds: float) -> str:

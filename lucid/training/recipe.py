@@ -1,131 +1,168 @@
-"""How to train, as a dataclass: every field is an option of the command line and a line of the configuration.
+"""``Recipe``: the settings of a training run as a dataclass.
 
-A program extends ``Recipe`` with what is its own and gives its class to ``options`` and ``choose``. A field says what
-it means and which values it takes; nothing else has to be written for it.
+A program subclasses ``Recipe`` with settings of its own. Each field says what it means and which values it takes; the
+command line, the JSON files and the report need nothing else::
+
+    @dataclass(frozen=True, kw_only=True)
+    class MyRecipe(Recipe):
+        width: int = setting(64, "channels of the first layer", low=1)
 """
 
 import dataclasses
 import json
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+Kind = TypeVar("Kind", bound="Recipe")
+Field = dataclasses.Field[Any]
 
-def knob(default: Any, help: str, **limits: Any) -> Any:
-    """A field. Values lie from ``low`` to ``high``, or stay ``below`` a number, or are one of ``choices``."""
+
+class SettingError(ValueError):
+    """A setting or argument is out of range or contradicts another one; ``names`` are those in the message."""
+
+    def __init__(self, message: str, *names: str) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+class SettingTypeError(SettingError, TypeError):
+    """A setting is of the wrong type."""
+
+
+def setting(default: Any, help: str, **limits: Any) -> Any:
+    """A field of a recipe.
+
+    Args:
+        default: Its default value.
+        help: What it means, for ``--help``.
+        limits: ``low`` and ``high``, both inclusive; ``below``, exclusive; or ``choices``.
+    """
     return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides the outcome of a run, beside the images and the model; a checkpoint carries it along.
+    """The settings that decide the result of a run, besides the data and the model. Checkpoints store them.
+
+    ``drop_path`` is applied by whoever builds the model, and everything from ``flip`` to ``mix_switch`` by
+    ``augmentation``. ``seed`` is the seed of the sample order; ``lucid.manual_seed`` sets that of the weights, of
+    dropout and of augmentation.
 
     Raises:
-        ValueError: a value out of range, or values that do not go together.
-        TypeError: a value of another type.
+        SettingError: A value is out of range, or two contradict each other. It is a ``ValueError``.
+        SettingTypeError: A value is of the wrong type. It is a ``TypeError`` too.
     """
 
-    epochs: int = knob(50, "passes over the training images", low=1)
-    warmup_epochs: int = knob(5, "epochs in which the learning rate rises to its peak", low=0)
-    batch_size: int = knob(128, "images per step of the optimizer", low=1)
-    accumulate: int = knob(1, "compute the step's gradients in so many parts, for less memory", low=1)
-    patience: int = knob(0, "stop when the accuracy has not risen for so many epochs; 0: never", low=0)
+    epochs: int = setting(50, "passes over the training data", low=1)
+    warmup_epochs: int = setting(5, "epochs during which the learning rate rises to its peak", low=0)
+    batch_size: int = setting(128, "samples per optimizer step", low=1)
+    accumulate: int = setting(1, "split each batch into N parts and accumulate gradients, to save memory", low=1)
+    patience: int = setting(0, "stop after N epochs without improvement; 0: never", low=0)
 
-    optimizer: str = knob("adamw", "how weights change", choices=("adamw", "sgd"))
-    lr: float = knob(2e-3, "peak learning rate", low=0)
-    min_lr: float = knob(0.0, "learning rate at the end; in between it falls along half a cosine", low=0)
-    momentum: float = knob(0.9, "of sgd (Nesterov's)", low=0, below=1)
-    weight_decay: float = knob(0.05, "of weights; biases, norms and scales have none", low=0)
-    layer_decay: float = knob(1.0, "factor on the learning rate from each group of blocks to the one before", low=0)
-    clip_norm: float = knob(1.0, "longest gradient; 0: any", low=0)
-    ema: float = knob(0.0, "decay of averaged weights, which are then tested and saved; 0: none", low=0, below=1)
+    optimizer: str = setting("adamw", "optimizer", choices=("adamw", "sgd"))
+    lr: float = setting(2e-3, "peak learning rate", low=0)
+    min_lr: float = setting(0.0, "final learning rate, reached by cosine decay", low=0)
+    momentum: float = setting(0.9, "Nesterov momentum of sgd", low=0, below=1)
+    weight_decay: float = setting(0.05, "weight decay; biases, norms and scales have none", low=0)
+    layer_decay: float = setting(1.0, "learning rate factor from each group of blocks to the one before", low=0)
+    clip_norm: float = setting(1.0, "largest gradient norm; 0: no clipping", low=0)
+    ema: float = setting(0.0, "decay of the weight average that is evaluated and saved; 0: no average", low=0, below=1)
 
-    drop_path: float = knob(0.1, "probability that the last block is passed over (stochastic depth)", low=0, below=1)
-    label_smoothing: float = knob(0.1, "part of the target that goes to all classes alike", low=0, below=1)
-    flip: bool = knob(True, "mirror half of the images")
-    augment: str = knob("none", 'none, trivial, or RandAugment in timm\'s words, such as "rand-m9-mstd0.5-inc1"')
-    color_jitter: float = knob(0.0, "strength of random brightness, contrast and saturation", low=0)
-    erasing: float = knob(0.0, "probability that a rectangle is replaced by noise", low=0, high=1)
-    mixup: float = knob(0.0, "alpha of mixup: two images blended; 0: none", low=0)
-    cutmix: float = knob(0.0, "alpha of cutmix: a rectangle of another image; 0: none", low=0)
-    mix_switch: float = knob(0.5, "how often cutmix is taken where both are there", low=0, high=1)
+    drop_path: float = setting(0.1, "drop rate of the last block (stochastic depth)", low=0, below=1)
+    label_smoothing: float = setting(0.1, "share of the target spread over all classes", low=0, below=1)
+    flip: bool = setting(True, "flip half of the images horizontally")
+    augment: str = setting("none", 'none, trivial, or a RandAugment config of timm such as "rand-m9-mstd0.5-inc1"')
+    color_jitter: float = setting(0.0, "strength of random brightness, contrast and saturation", low=0)
+    erasing: float = setting(0.0, "probability of replacing a rectangle by noise", low=0, high=1)
+    mixup: float = setting(0.0, "mixup alpha; 0: no mixup", low=0)
+    cutmix: float = setting(0.0, "cutmix alpha; 0: no cutmix", low=0)
+    mix_switch: float = setting(0.5, "probability of cutmix when mixup is used too", low=0, high=1)
 
-    amp: str = knob("none", "half precision where that is safe", choices=("none", "bfloat16", "float16"))
-    seed: int = knob(0, "of weights, order and augmentation", low=0)
+    amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))
+    seed: int = setting(0, "random seed of weights, order and augmentation", low=0)
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            object.__setattr__(self, one.name, _typed(one, getattr(self, one.name)))
+            object.__setattr__(self, one.name, _checked(one, getattr(self, one.name)))
         if self.batch_size % self.accumulate:
-            raise ValueError(f"--accumulate {self.accumulate} does not divide --batch-size {self.batch_size}")
+            message = f"batch_size must be a multiple of accumulate, {self.accumulate}, got {self.batch_size}"
+            raise SettingError(message, "batch_size", "accumulate")
         if self.min_lr > self.lr:
-            raise ValueError(f"--min-lr must be at most --lr, {self.lr:g}, got {self.min_lr:g}")
+            raise SettingError(f"min_lr must be at most lr, {self.lr:g}, got {self.min_lr:g}", "min_lr", "lr")
         if not 0 < self.layer_decay <= 1:
-            raise ValueError(f"--layer-decay must be above 0 and at most 1, got {self.layer_decay:g}")
+            raise SettingError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay:g}", "layer_decay")
+
+    def settings(self) -> dict[str, Any]:
+        """The values by name, those of the subclass first."""
+        return {one.name: getattr(self, one.name) for one in ordered_fields(type(self))}
+
+    def to_json(self) -> str:
+        """The recipe as a JSON object, one line per setting."""
+        lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in self.settings().items())
+        return "{\n" + ",\n".join(lines) + "\n}"
+
+    @classmethod
+    def from_json(cls: type[Kind], text: str) -> Kind:
+        """A recipe from a JSON object of all or some settings.
+
+        Raises:
+            SettingError: It is not a JSON object, there is no such setting, or a value is out of range.
+        """
+        return cls(**parse_settings(text, cls))
 
 
-Kind = TypeVar("Kind", bound=Recipe)
-
-
-def read_config(path: Path, kind: type[Recipe]) -> dict[str, Any]:
-    """The fields that a file of ``shown`` names, all or some.
+def parse_settings(text: str, kind: type[Recipe]) -> dict[str, Any]:
+    """The settings in a JSON object.
 
     Raises:
-        ValueError: it is no JSON object, or names a field that does not exist.
-        OSError: it cannot be read.
+        SettingError: It is not a JSON object, or has a key that ``kind`` does not have.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"--config {path} is not JSON: {error}") from error
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingError(f"not valid JSON: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"--config {path} must hold an object, as --print-config shows one")
-    unknown = sorted(set(found) - {one.name for one in fields(kind)})
-    if unknown:
-        raise ValueError(f"--config {path}: there is no setting {', '.join(unknown)}; --print-config shows all")
+        raise SettingError(f"expected a JSON object, got {type(found).__name__}")
+    if unknown := sorted(set(found) - {one.name for one in fields(kind)}):
+        raise SettingError(f"unknown setting {', '.join(unknown)}")
     return found
 
 
-def shown(recipe: Recipe) -> str:
-    """The recipe as JSON, a line for each field: what ``--print-config`` prints and ``--config`` reads."""
-    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in settings_of(recipe).items())
-    return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def in_order(kind: type[Recipe]) -> list["dataclasses.Field[Any]"]:
-    """The fields, a program's own ones first."""
+def ordered_fields(kind: type[Recipe]) -> list[Field]:
+    """The fields of a recipe, those of the subclass first."""
     common = {one.name for one in fields(Recipe)}
     return sorted(fields(kind), key=lambda one: one.name in common)
 
 
-def settings_of(recipe: Recipe) -> dict[str, Any]:
-    """The values by name, a program's own ones first."""
-    return {one.name: getattr(recipe, one.name) for one in in_order(type(recipe))}
+def rename_settings(error: Exception, rename: Callable[[str], str]) -> str:
+    """The message of an error with other names for the settings in it, such as the options of a command line."""
+    message = str(error)
+    for name in getattr(error, "names", ()):
+        message = re.sub(rf"(?<!-)\b{name}\b", rename(name), message, count=1)
+    return message
 
 
-def option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _typed(one: "dataclasses.Field[Any]", value: Any) -> Any:
-    """``value`` as the field wants it."""
-    name, limits = option(one.name), one.metadata
-    inner = get_args(one.type)
-    if inner:
-        if not isinstance(value, (list, tuple)) or not all(type(item) is inner[0] for item in value):
-            raise TypeError(f"{name} must be a list of {inner[0].__name__}, got {value!r}")
+def _checked(one: Field, value: Any) -> Any:
+    """``value`` in the type of the field."""
+    name, limits = one.name, one.metadata
+    item_types = get_args(one.type)
+    if item_types:
+        if not isinstance(value, (list, tuple)) or not all(type(item) is item_types[0] for item in value):
+            raise SettingTypeError(f"{name} must be a list of {item_types[0].__name__}, got {value!r}", name)
         return tuple(value)
     if one.type is float and type(value) is int:
         value = float(value)
     if type(value) is not one.type:
-        raise TypeError(f"{name} must be of type {one.type.__name__}, got {value!r}")  # type: ignore[union-attr]
+        raise SettingTypeError(f"{name} must be of type {one.type.__name__}, got {value!r}", name)  # type: ignore[union-attr]
     if "choices" in limits and value not in limits["choices"]:
-        raise ValueError(f"{name} must be one of {', '.join(limits['choices'])}, got {value}")
+        raise SettingError(f"{name} must be one of {', '.join(limits['choices'])}, got {value}", name)
     if one.type is float and not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value}")
+        raise SettingError(f"{name} must be finite, got {value}", name)
     low, high, below = limits.get("low", -math.inf), limits.get("high", math.inf), limits.get("below", math.inf)
     if one.type in (int, float) and not (low <= value <= high and value < below):
         top = f" and below {below:g}" if "below" in limits else f" and at most {high:g}" if "high" in limits else ""
-        raise ValueError(f"{name} must be at least {low:g}{top}, got {value}")
+        raise SettingError(f"{name} must be at least {low:g}{top}, got {value}", name)
     return value

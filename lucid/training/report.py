@@ -1,12 +1,13 @@
-"""``report.html``: a training run on one page that needs nothing beside it, neither files nor scripts nor a network.
+"""``report.html``: a training run on one page, with everything inside of it: no other files, scripts or network access.
 
-Curves of loss, accuracy, learning rate and speed; the confusion matrix, the accuracy of each class, the worst mistakes
-as pictures; the configuration, the machine, and every epoch as a table. The browser's light or dark scheme is followed.
+It has curves of losses, metrics, learning rate and speed; for a classifier the confusion matrix, the accuracy of each
+class and the worst mistakes; then the configuration, the machine, and a table of all epochs. It follows the browser's
+light or dark scheme.
 
     write_report(Path("report.html"), Report(title="ConvNeXt on digits", history=rows, classes=names, ...))
 
-A row of the history is an epoch: "epoch", "lr", "seconds", "images_per_second", and for each part of the data, "train"
-and "test" for instance, its "train_loss" and "train_accuracy". Columns that are not there are left out of the page.
+A row of the history is an epoch: "epoch", "lr", "seconds", "images_per_second", and for each split of the data its
+results, such as "train_loss" and "test_accuracy". Missing columns are left out.
 """
 
 import base64
@@ -53,13 +54,15 @@ class Report:
     title: str
     history: Sequence[dict[str, Any]]
     classes: Sequence[str]
-    confusion: np.ndarray
+    confusion: np.ndarray | None = None
     mistakes: Sequence[Mistake] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
     figures: Sequence[tuple[str, str, str]] = ()  # name, value, remark; beside those from the history
     lead: str = ""  # a sentence below the title
     command: str = ""
-    part: str = "test"  # of the data that confusion and mistakes are about
+    split: str = "test"  # the data that confusion and mistakes are about
+    unit: str = "images"  # what a sample is called
+    monitor: tuple[str, str] | None = None  # the column that says which epoch is best, and "max" or "min" of it
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -76,7 +79,7 @@ def page(report: Report) -> str:
     sections = [
         f"<header><h1>{escape(report.title)}</h1>{_lead(report)}</header>",
         _cards(report),
-        _curves(report.history),
+        _curves(report),
         _classes(report),
         _mistakes(report),
         _facts(report),
@@ -119,19 +122,21 @@ def _lead(report: Report) -> str:
 def _cards(report: Report) -> str:
     """The figures that one looks for first."""
     rows, figures = report.history, []
-    column = f"{report.part}_accuracy"
+    column, mode = report.monitor or (f"{report.split}_accuracy", "max")
     if rows and column in rows[-1]:
-        best = max(rows, key=lambda row: row[column])
-        figures.append((f"best {report.part} accuracy", f"{best[column]:.2%}", f"epoch {best['epoch']} of {len(rows)}"))
-        figures.append((f"last {report.part} accuracy", f"{rows[-1][column]:.2%}", f"epoch {rows[-1]['epoch']}"))
+        best = (max if mode == "max" else min)(rows, key=lambda row: row[column])
+        show = "{:.2%}".format if column.endswith("_accuracy") else "{:.4g}".format
+        name = column.replace("_", " ")
+        figures.append((f"best {name}", show(best[column]), f"epoch {best['epoch']} of {len(rows)}"))
+        figures.append((f"last {name}", show(rows[-1][column]), f"epoch {rows[-1]['epoch']}"))
     if rows and "seconds" in rows[-1]:
         seconds = [row["seconds"] for row in rows]
         figures.append(("time", duration(sum(seconds)), f"{np.median(seconds):.3g} s an epoch (median)"))
-    if rows and "images_per_second" in rows[-1]:
-        rates = [row["images_per_second"] for row in rows]
+    if rows and f"{report.unit}_per_second" in rows[-1]:
+        rates = [row[f"{report.unit}_per_second"] for row in rows]
         waiting = [row["waiting"] for row in rows if "waiting" in row]
         remark = f"{np.mean(waiting):.1%} of the time waiting for data" if waiting else "median of the epochs"
-        figures.append(("training images/s", f"{np.median(rates):,.0f}", remark))
+        figures.append((f"training {report.unit}/s", f"{np.median(rates):,.0f}", remark))
     cards = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
         for name, value, remark in [*figures, *report.figures]
@@ -139,22 +144,35 @@ def _cards(report: Report) -> str:
     return f'<dl class="cards">{cards}</dl>' if cards else ""
 
 
-def _curves(history: Sequence[dict[str, Any]]) -> str:
+def _result_names(row: dict[str, Any], split: str) -> list[str]:
+    """The names of the results in a row of the history, without the split that they are of."""
+    parts = [column.partition("_") for column in row]
+    return list(dict.fromkeys(name for first, _, name in parts if first in ("train", split)))
+
+
+def _curves(report: Report) -> str:
+    history = report.history
     if not history:
         return ""
     xs = [row["epoch"] for row in history]
 
-    def columns(ending: str) -> dict[str, list[float | None]]:
-        names = [name for name in history[-1] if name.endswith(ending)]
-        return {name.removesuffix(ending).strip("_"): [row.get(name) for row in history] for name in names}
-
     charts = []
-    if losses := columns("_loss"):
-        charts.append(_chart("loss", losses, line_chart("loss", xs, losses)))
-    if accuracies := columns("_accuracy"):
-        text = line_chart("accuracy", xs, accuracies, percent, bounds=(0, 1))
-        charts.append(_chart("accuracy", accuracies, text))
-    for title, column in (("learning rate", "lr"), ("images per second in training", "images_per_second")):
+    for name in _result_names(history[-1], report.split):
+        series = {
+            split: [row.get(f"{split}_{name}") for row in history]
+            for split in ("train", report.split)
+            if f"{split}_{name}" in history[-1]
+        }
+        title = name.replace("_", " ")
+        if name == "accuracy":
+            drawing = line_chart(title, xs, series, percent, bounds=(0, 1))
+        else:
+            drawing = line_chart(title, xs, series)
+        charts.append(_chart(title, series, drawing))
+    for title, column in (
+        ("learning rate", "lr"),
+        (f"{report.unit} per second in training", f"{report.unit}_per_second"),
+    ):
         if column in history[-1]:
             values = {"": [row.get(column) for row in history]}
             show = "{:.3g}".format if column == "lr" else "{:,.0f}".format
@@ -169,6 +187,8 @@ def _chart(title: str, series: dict[str, Any], drawing: str) -> str:
 
 def _classes(report: Report) -> str:
     """The confusion matrix, and the classes from the worst to the best."""
+    if report.confusion is None:
+        return ""
     counts = np.asarray(report.confusion, dtype=np.int64)
     totals = counts.sum(axis=1)
     parts = {k: counts[k, k] / totals[k] for k in np.flatnonzero(totals).tolist()}
@@ -178,12 +198,12 @@ def _classes(report: Report) -> str:
         others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
         bars += f"<details><summary>the other {len(lines) - MAX_BARS}</summary>{others}</details>"
     matrix = f'<div class="scroll">{confusion_chart(counts.tolist(), report.classes)}</div>'
-    right = f"{counts.trace():,} of {counts.sum():,} {escape(report.part)} images are right."
+    right = f"{counts.trace():,} of {counts.sum():,} {escape(report.split)} {escape(report.unit)} are right."
     return (
         f'<h2>Classes</h2>\n<p class="hint">{right}</p>\n<div class="grid2">'
         f"<figure><figcaption>confusion matrix</figcaption>{matrix}</figure>"
         f"<div><figure><figcaption>accuracy by class, the worst first</figcaption>{bars}</figure>"
-        f"{_pairs(report.classes, counts)}</div></div>"
+        f"{_pairs(report, counts)}</div></div>"
     )
 
 
@@ -193,14 +213,15 @@ def _bar(name: str, part: float, total: int) -> str:
     return f'<span title="{name}">{name}</span><i style="--part:{part:.2%}"></i><span>{text}</span>'
 
 
-def _pairs(classes: Sequence[str], counts: np.ndarray) -> str:
+def _pairs(report: Report, counts: np.ndarray) -> str:
+    classes = report.classes
     wrong = counts - np.diag(np.diag(counts))
     places = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(places, wrong.shape), strict=True) if wrong[i, j]]
     rows = "".join(
         f"<tr><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td><td>{wrong[i, j]}</td></tr>" for i, j in pairs
     )
-    head = "<tr><th>true</th><th>taken for</th><th>images</th></tr>"
+    head = f"<tr><th>true</th><th>predicted</th><th>{escape(report.unit)}</th></tr>"
     table = f'<figure class="pairs"><figcaption>most confused</figcaption><table>{head}{rows}</table></figure>'
     return table if rows else ""
 

@@ -1,127 +1,138 @@
-"""Checkpoints of a run, and how it is resumed from them."""
+"""Checkpoints of a run, and the decision to resume or start anew."""
 
-import argparse
 import dataclasses
+import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lucid
 from lucid import checkpoint
 from lucid import distributed as dist
-from lucid.serialization import load_with_metadata
-from lucid.training.trainer import Clock, Trainer
+from lucid.training.recipe import SettingError
+
+if TYPE_CHECKING:
+    from lucid.training.trainer import Trainer
 
 
-class Saver:
-    """Saves checkpoints, after every epoch and every ``minutes`` in between; the newest three and the best stay.
+class Checkpoints:
+    """Saves checkpoints after every epoch, and every ``save_minutes`` within one; the newest three and the best stay.
 
-    Of several processes the first one writes; all of them must call ``save``, and read the same folder in ``restore``.
+    Of several processes the first one writes; all of them must call ``save``, and see the same folder in ``restore``.
     """
 
-    def __init__(self, folder: Path, minutes: float = 10.0) -> None:
-        self.manager = checkpoint.Manager(folder, keep=3, best="accuracy")
-        self.minutes, self.saved_at = minutes, time.perf_counter()
+    def __init__(self, folder: Path, save_minutes: float = 10.0, *, best: str = "accuracy", mode: str = "max") -> None:
+        if not save_minutes >= 0:
+            raise SettingError(f"save_minutes must be at least 0, got {save_minutes:g}", "save_minutes")
+        self.manager = checkpoint.Manager(folder, keep=3, best=best, mode=mode)
+        self.save_minutes, self.best = save_minutes, best
+        self._saved_at = time.perf_counter()
 
     def is_due(self) -> bool:
-        return time.perf_counter() - self.saved_at > 60 * self.minutes
+        return time.perf_counter() - self._saved_at > 60 * self.save_minutes
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: "Trainer") -> None:
         history, clock = trainer.history, trainer.clock
-        # Each process draws its own random numbers, and has counted its own images; the first one keeps the sum.
+        # Each process has its own random state, and has counted its own samples; the first one keeps the sums.
         random = [key.tolist() for key in dist.all_gather(lucid.random.get_state())]
-        dist.reduce_metrics(trainer.loss, trainer.accuracy)
+        running = trainer.running_metrics().values()
+        dist.reduce_metrics(*running)
         if dist.is_main():
             notes = {"recipe": dataclasses.asdict(trainer.recipe), "history": history, "random": random}
             state = {**trainer.state(), **notes, "clock": dataclasses.asdict(clock)}
-            scores = {} if clock.seen else {"accuracy": history[-1][f"{trainer.part}_accuracy"]}
-            step = len(history) * len(trainer.train_loader) + trainer.steps_of_epoch
+            scores = {} if clock.steps else {self.best: history[-1][trainer.monitor[0]]}
+            step = len(history) * len(trainer.train_loader) + clock.steps
             self.manager.save(state, step=step, epoch=len(history), metrics=scores)
         else:
-            trainer.loss.reset()
-            trainer.accuracy.reset()
-        self.saved_at = time.perf_counter()
+            for metric in running:
+                metric.reset()
+        self._saved_at = time.perf_counter()
 
-    def restore(self, trainer: Trainer, path: Path | None) -> None:
+    def restore(self, trainer: "Trainer", path: Path | None = None) -> None:
         """Bring ``trainer`` to where the checkpoint ``path``, or else the newest one, was saved.
 
         Raises:
-            CheckpointError: it does not fit, or is damaged. Nothing has changed then.
+            SettingError: It was saved with another recipe. Nothing has changed then.
+            CheckpointError: It is damaged or does not fit. Nothing has changed then.
         """
+        _check_recipe(trainer, self.recipe(path) or {})
         notes = dict.fromkeys(("recipe", "history", "random", "clock"))
         found = self.manager.restore({**trainer.state(), **notes}, path)
         if found is None:
             return
         values, size = found.values, dist.get_world_size()
         if len(values["random"]) != size:
-            raise checkpoint.CheckpointError(f"{found.path} is of {len(values['random'])} processes, here are {size}")
+            raise checkpoint.CheckpointError(
+                f"{found.path} was saved by {len(values['random'])} processes, this run has {size}"
+            )
         lucid.random.set_state(lucid.tensor(values["random"][dist.get_rank()], dtype=lucid.uint32))
-        trainer.history, trainer.clock = values["history"], Clock(**values["clock"])
+        trainer.history = values["history"]
+        trainer.clock = type(trainer.clock)(**values["clock"])
+        if not trainer.clock.steps:  # version 0.1.0 counted samples only
+            trainer.clock.steps = trainer.clock.seen // trainer.recipe.batch_size
         if not dist.is_main():
-            trainer.loss.reset()
-            trainer.accuracy.reset()
+            for metric in trainer.running_metrics().values():
+                metric.reset()
 
     def recipe(self, path: Path | None = None) -> dict[str, Any] | None:
-        """The recipe of the checkpoint ``path``, or else of the newest one; None where there is no checkpoint.
+        """The settings in the checkpoint ``path``, or else in the newest one; None if there is no checkpoint.
 
         Raises:
-            CheckpointError: it is damaged, or no checkpoint of such a program.
+            CheckpointError: It is damaged, or not from a ``Trainer``.
         """
         found = self.manager.restore({"recipe": None}, path, strict=False)
         if found is not None and "recipe" not in found.values:
-            raise checkpoint.CheckpointError(f"{found.path} is no checkpoint of this program")
+            raise checkpoint.CheckpointError(f"{found.path} is not a checkpoint of a training run")
         return None if found is None else found.values["recipe"]
 
+    def clear(self) -> None:
+        """Remove all checkpoints."""
+        shutil.rmtree(self.manager.folder, ignore_errors=True)
 
-def begin(args: argparse.Namespace, out: Path) -> tuple[Saver, dict[str, Any] | None, Path | None]:
-    """What saves the run in ``out``; the recipe to go on with, if one goes on, and the checkpoint if one was named.
+
+def prepare_run(
+    checkpoints: Checkpoints, resume: str | Path | None, overwrite: bool
+) -> tuple[dict[str, Any] | None, Path | None]:
+    """The settings saved in the checkpoint to resume from, and its path if one was named; changes nothing.
 
     Raises:
-        ValueError: a run lies there, and nobody said what shall become of it.
-        CheckpointError: the checkpoint is damaged, or none of such a program.
+        SettingError: The folder contains an unfinished run, and neither ``resume`` nor ``overwrite`` was given.
+        CheckpointError: The checkpoint is damaged, or not from a ``Trainer``.
     """
-    if not args.save_minutes >= 0:
-        raise ValueError(f"--save-minutes must be at least 0, got {args.save_minutes:g}")
-    saver = Saver(out / "checkpoints", args.save_minutes)
-    if args.resume is None and args.overwrite:
-        return saver, None, None
-    path = None if args.resume in (None, "auto") else Path(args.resume)
-    newest = saver.manager.latest()
+    if resume is None and overwrite:
+        return None, None
+    manager = checkpoints.manager
+    out = manager.folder.parent
+    path = None if resume in (None, "auto") else Path(str(resume))
+    newest = manager.latest()
     if path and path.is_dir() and not (path / "manifest.json").exists():
-        raise ValueError(f"{path} is no checkpoint, which is a folder such as {out}/checkpoints/step-00000100")
-    if path and path.is_dir() and newest and not path.resolve().parent.samefile(saver.manager.folder):
         raise ValueError(
-            f"{out} holds another run than that of {path}; --resume auto goes on with it, another --out with the latter"
+            f"{path} is not a checkpoint; a checkpoint is a folder such as {out}/checkpoints/step-00000100"
         )
-    saved = saver.recipe(path)
-    if args.resume is not None:
-        return saver, saved, path
-    if saved and newest and not is_over(newest, saver.manager.best(), saved):
-        raise ValueError(
-            f"{out} holds a run that stopped after {newest.epoch} of {saved['epochs']} epochs; --resume auto goes on "
-            "with it, --overwrite begins anew"
+    if path and path.is_dir() and newest and not path.resolve().parent.samefile(manager.folder):
+        raise SettingError(f"{out} contains another run than {path}; resume auto continues it", "resume")
+    saved = checkpoints.recipe(path)
+    if resume is not None:
+        return saved, path
+    if saved and newest and not _is_over(newest, manager.best(), saved):
+        raise SettingError(
+            f"{out} already contains an unfinished run, stopped after {newest.epoch} of {saved['epochs']} epochs; "
+            "pass resume or overwrite",
+            "resume",
+            "overwrite",
         )
-    return saver, None, None
+    return None, None
 
 
-def is_over(newest: checkpoint.Checkpoint, best: checkpoint.Checkpoint | None, recipe: dict[str, Any]) -> bool:
-    """Whether a run has done all its epochs, or has lost its patience; see ``is_finished`` for one in memory."""
+def _is_over(newest: checkpoint.Checkpoint, best: checkpoint.Checkpoint | None, recipe: dict[str, Any]) -> bool:
+    """Whether a saved run is finished; ``Trainer.is_finished`` is the same for one in memory."""
     epochs = newest.epoch or 0
     waited = epochs - (best.epoch or 0) if best else 0
     return epochs >= recipe["epochs"] or 0 < recipe["patience"] <= waited
 
 
-def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, dict[str, lucid.Tensor], dict[str, str]]:
-    """What ``--eval-only`` tests: the name of a file of weights, these, and its metadata, which has the settings.
-
-    Raises:
-        ValueError: it is of another program: ``key`` is not in the metadata. Or ``--resume`` was given.
-        OSError: it cannot be read.
-    """
-    if args.resume is not None:
-        raise ValueError("--eval-only tests a file of weights, see --weights; --resume is for training")
-    path = str(args.weights or out / "best.safetensors")
-    weights, metadata = load_with_metadata(path)
-    if key not in metadata:
-        raise ValueError(f"{path} is not a file of weights of this program")
-    return path, weights, metadata
+def _check_recipe(trainer: "Trainer", saved: dict[str, Any]) -> None:
+    for name, value in trainer.recipe.settings().items():
+        before = saved.get(name, value)
+        if (tuple(before) if isinstance(before, list) else before) != value:
+            raise SettingError(f"{name} is {value}, but the checkpoint was saved with {before}", name)

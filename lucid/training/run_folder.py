@@ -1,6 +1,6 @@
-"""What lies under ``--out`` after every epoch: weights, a table, curves, a report, events for TensorBoard.
+"""The folder of a training run, written after every epoch: weights, history, curves, report, TensorBoard events.
 
-Every file is written under another name and renamed: it is complete or not there.
+All files are written atomically.
 """
 
 import csv
@@ -10,106 +10,137 @@ import json
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import lucid
 from lucid._files import write_atomically
+from lucid.training.progress import require
 from lucid.training.report import Mistake, Report, write_report
+
+if TYPE_CHECKING:
+    from lucid.training.trainer import Trainer
 
 History = list[dict[str, Any]]  # a row for each epoch
 
 
 @dataclass
 class RunFolder:
-    """Writes the results of a run into ``folder``, after every epoch anew.
+    """Writes the results of a run into the folder ``path``.
 
-    ``metadata`` goes into the files of weights, so that others can build the model and name the classes;
-    ``picture(number)`` is image ``number`` of the test data as bytes (H, W) or (H, W, 3), ``name(number)`` its name.
+    Attributes:
+        title: Of the report and the curves; by default the name of the model's class.
+        metadata: Stored in the files of weights, see ``weights_metadata``; by default the classes and the settings.
+        image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
+        architecture: The model in a few words, for the report.
+        figures: Name, value and remark of further numbers for the top of the report.
+        command: The command line, for the report.
+        name: ``name(number)`` gives the name of test sample ``number`` for the report.
     """
 
-    folder: Path
-    title: str
-    configuration: dict[str, Any]
-    metadata: dict[str, str]
-    picture: Callable[[int], np.ndarray]
+    path: Path
+    title: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    image: Callable[[int], np.ndarray] | None = None
+    architecture: str = ""
     figures: Sequence[tuple[str, str, str]] = ()
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
-    events: Any = field(default=None, init=False)
+    _events: Any = field(default=None, init=False)
 
     def prepare(self) -> None:
-        """Make the folder, and write a byte into it: better than to learn after an hour that it cannot be done.
+        """Create the folder and check that it can be written to, before hours of training.
 
         Raises:
-            OSError: it cannot.
+            OSError: It cannot.
+            ImportError: matplotlib, which draws the curves, is not installed.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        probe = self.folder / ".probe"
+        require("matplotlib")
+        self.path.mkdir(parents=True, exist_ok=True)
+        probe = self.path / ".probe"
         write_atomically(probe, b" ")
         probe.unlink()
 
-    def write(self, trainer: Any) -> None:
-        """The state of things after an epoch; an interruption leaves whole files.
+    def write(self, trainer: "Trainer") -> None:
+        """Write everything after an epoch.
 
         Raises:
-            OSError: a file cannot be written.
+            OSError: A file cannot be written.
         """
-        history, part, weights = trainer.history, trainer.part, trainer.weights()
-        best = best_row(history, part)
+        history, (column, mode) = trainer.history, trainer.monitor
+        title = self.title or type(trainer.model).__name__
+        metadata = dict(self.metadata) or weights_metadata(title, trainer.classes, settings=trainer.recipe.settings())
+        weights, best = trainer.weights(), best_row(history, column, mode)
         if best is history[-1]:
-            lucid.save(weights, self.folder / "best.safetensors", self.metadata)
-        lucid.save(weights, self.folder / "last.safetensors", self.metadata)
-        write_atomically(self.folder / "history.csv", table(history).encode())
-        accuracy = f"{best[f'{part}_accuracy']:.2%} {part} accuracy in epoch {best['epoch']}"
-        write_atomically(self.folder / "curves.png", draw_curves(history, f"{self.title}: {accuracy}", part))
-        self._write_report(trainer)
-        self._write_events(history, part)
+            lucid.save(weights, self.path / "best.safetensors", metadata)
+        lucid.save(weights, self.path / "last.safetensors", metadata)
+        write_atomically(self.path / "history.csv", table(history).encode())
+        value = f"{best[column]:.2%}" if column.endswith("_accuracy") else f"{best[column]:.4g}"
+        summary = f"{title}: {value} {column.replace('_', ' ')} in epoch {best['epoch']}"
+        write_atomically(self.path / "curves.png", draw_curves(history, summary, trainer.split))
+        self._write_report(trainer, title)
+        self._write_events(history, trainer.split)
 
-    def _write_report(self, trainer: Any) -> None:
-        names, last = trainer.classes, trainer.history[-1]
-        mistakes = [
-            Mistake(self.picture(number), names[truth], names[taken], sure, sure_of_truth, self.name(number))
-            for number, truth, taken, sure, sure_of_truth in trainer.evaluation.mistakes
-        ]
+    def _write_report(self, trainer: "Trainer", title: str) -> None:
+        names, evaluation, epoch = trainer.classes, trainer.evaluation, trainer.history[-1]["epoch"]
+        mistakes = []
+        if self.image is not None and evaluation is not None:
+            mistakes = [
+                Mistake(self.image(number), names[truth], names[predicted], probability, of_truth, self.name(number))
+                for number, truth, predicted, probability, of_truth in evaluation.mistakes
+            ]
         report = Report(
-            self.title, trainer.history, names, trainer.evaluation.confusion, mistakes, self.configuration,
-            self.figures, f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {last['epoch']}.",
-            shlex.join(self.command), trainer.part,
-        )  # fmt: skip
-        write_report(self.folder / "report.html", report)
+            title=title,
+            history=trainer.history,
+            classes=names,
+            confusion=None if evaluation is None else evaluation.confusion,
+            mistakes=mistakes,
+            configuration={**trainer.recipe.settings(), "compiled": trainer.is_compiled},
+            figures=[self._parameters(trainer), *self.figures],
+            lead=f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {epoch}."
+            if trainer.is_classifier
+            else time.strftime("%Y-%m-%d"),
+            command=shlex.join(self.command),
+            split=trainer.split,
+            unit=trainer.unit,
+            monitor=trainer.monitor,
+        )
+        write_report(self.path / "report.html", report)
 
-    def _write_events(self, history: History, part: str) -> None:
-        """For TensorBoard, where tensorboardX is installed; after an interruption they go on where the history does."""
+    def _parameters(self, trainer: "Trainer") -> tuple[str, str, str]:
+        parameters = list(trainer.model.parameters())
+        total, trainable = sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+        remark = self.architecture if total == trainable else f"{trainable:,} trainable"
+        return "parameters", f"{total:,}", remark
+
+    def _write_events(self, history: History, split: str) -> None:
+        """Events for TensorBoard, if tensorboardX is installed. A resumed run replaces those of repeated epochs."""
         if importlib.util.find_spec("tensorboardX") is None:
             return
-        from tensorboardX import SummaryWriter
-
         row = history[-1]
-        if self.events is None:
-            # Its flush() waits for nothing: what matters is that events are on disk a second later.
-            self.events = SummaryWriter(str(self.folder / "events"), purge_step=row["epoch"], flush_secs=1)
+        if self._events is None:
+            # Its flush() does not wait; flush_secs=1 has events on disk a second later.
+            writer = require("tensorboardX").SummaryWriter
+            self._events = writer(str(self.path / "events"), purge_step=row["epoch"], flush_secs=1)
         for name, value in row.items():
             if name != "epoch":
-                first, _, what = name.partition("_")
-                self.events.add_scalar(f"{first}/{what}" if first in ("train", part) else name, value, row["epoch"])
+                first, _, rest = name.partition("_")
+                self._events.add_scalar(f"{first}/{rest}" if first in ("train", split) else name, value, row["epoch"])
 
     def close(self) -> None:
         """Write the last events."""
-        if self.events is not None:
-            self.events.close()
-            self.events = None
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
 
-def best_row(history: History, part: str) -> dict[str, Any]:
-    """The first of the epochs with the highest accuracy."""
-    return max(history, key=lambda row: row[f"{part}_accuracy"])
+def best_row(history: History, column: str, mode: str = "max") -> dict[str, Any]:
+    """The row of the first epoch with the best value in ``column``."""
+    return max(history, key=lambda row: row[column]) if mode == "max" else min(history, key=lambda row: row[column])
 
 
 def table(history: History) -> str:
@@ -121,30 +152,38 @@ def table(history: History) -> str:
     return text.getvalue()
 
 
-def draw_curves(history: History, title: str, part: str) -> bytes:
-    """A PNG with loss and accuracy by epoch, side by side."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+def draw_curves(history: History, title: str, split: str) -> bytes:
+    """A PNG of the loss and, if there is one, of the accuracy by epoch."""
+    figure = require("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
+    ticker = require("matplotlib.ticker")
     figure.suptitle(title)
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for name, color in (("train", "#0072b2"), (part, "#d55e00")):
-            values = [row[f"{name}_{what}"] for row in history]
-            axes.plot([row["epoch"] for row in history], values, color=color, label=name, marker=".")
-        axes.set(xlabel="epoch", ylabel=what)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    names = [name for name in ("loss", "accuracy") if f"train_{name}" in history[-1]]
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for part, color in (("train", "#0072b2"), (split, "#d55e00")):
+            if f"{part}_{name}" in history[-1]:
+                values = [row[f"{part}_{name}"] for row in history]
+                axes.plot([row["epoch"] for row in history], values, color=color, label=part, marker=".")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="upper right" if what == "loss" else "lower right")
-        if what == "accuracy":
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.legend(frameon=False, loc="upper right" if name == "loss" else "lower right")
+        if name == "accuracy":
+            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
     image = io.BytesIO()
     with warnings.catch_warnings():
-        # A folder's name may have letters that matplotlib's font has not; boxes stand for them.
+        # matplotlib's font lacks some letters of folder names; it draws boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(image, format="png", dpi=150)
     return image.getvalue()
 
 
-def weights_metadata(model: str, classes: Sequence[str], preprocessing: dict[str, Any], **more: Any) -> dict[str, str]:
-    """What a file of weights says about itself; ``examples/classify.py`` reads it."""
-    notes = {"classes": list(classes), "preprocessing": preprocessing, **more}
-    return {"format": "pt", "model": model, **{name: json.dumps(value) for name, value in notes.items()}}
+def weights_metadata(
+    name: str, classes: Sequence[str], preprocessing: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, str]:
+    """The metadata of a file of weights, from which ``models.from_checkpoint`` takes classes and preprocessing.
+
+    ``preprocessing`` holds fields of ``lucid.models.ImageTransform``; ``more`` are JSON values under other keys.
+    """
+    notes = {"classes": list(classes), **({} if preprocessing is None else {"preprocessing": preprocessing}), **more}
+    return {"format": "pt", "model": name, **{key: json.dumps(value) for key, value in notes.items()}}

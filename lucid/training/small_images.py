@@ -1,19 +1,16 @@
 """A ConvNeXt for small images: CIFAR-10, CIFAR-100, or the handwritten digits that scikit-learn ships."""
 
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import lucid
 from lucid import data, models
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.training.batches import augmentation, share_of_batches
-from lucid.training.optimizer import make_groups
-from lucid.training.recipe import Recipe, knob, settings_of
+from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder, weights_metadata
 from lucid.training.trainer import Trainer
 
@@ -27,21 +24,23 @@ TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten
 class Settings(Recipe):
     """The recipe, and what belongs to small images and a ConvNeXt that is built for them."""
 
-    dataset: str = knob("cifar10", "what to learn", choices=tuple(DATASETS))
-    recipe: str = knob("quick", "preset for everything below", choices=("quick", "strong", "paper"))
-    depths: tuple[int, ...] = knob((2, 2, 6, 2), "blocks in each stage")
-    dims: tuple[int, ...] = knob((64, 128, 256, 512), "channels of each stage")
-    stem: str = knob("patch", "patches side by side, or overlapping 3x3 convolutions", choices=("patch", "overlap"))
-    patch_size: int = knob(2, "the stem takes N x N pixels as one", low=1)
-    layer_scale_init: float = knob(1e-6, "strength of a block at first; 0: no scale", low=0)
-    crop_padding: int = knob(4, "pixels around the image, before a window of its size is cut out", low=0)
+    dataset: str = setting("cifar10", "what to learn", choices=tuple(DATASETS))
+    recipe: str = setting("quick", "preset for everything below", choices=("quick", "strong", "paper"))
+    depths: tuple[int, ...] = setting((2, 2, 6, 2), "blocks in each stage")
+    dims: tuple[int, ...] = setting((64, 128, 256, 512), "channels of each stage")
+    stem: str = setting("patch", "patches side by side, or overlapping 3x3 convolutions", choices=("patch", "overlap"))
+    patch_size: int = setting(2, "the stem takes N x N pixels as one", low=1)
+    layer_scale_init: float = setting(1e-6, "strength of a block at first; 0: no scale", low=0)
+    crop_padding: int = setting(4, "pixels around the image, before a window of its size is cut out", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.depths) != len(self.dims):
-            raise ValueError(f"--depths has {len(self.depths)} stages but --dims has {len(self.dims)}")
+            message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
+            raise SettingError(message, "depths", "dims")
         if self.stem == "overlap" and self.patch_size not in (1, 2, 4):
-            raise ValueError(f"--stem overlap needs --patch-size 1, 2 or 4, got {self.patch_size}")
+            message = f"stem overlap needs patch_size 1, 2 or 4, got {self.patch_size}"
+            raise SettingError(message, "stem", "patch_size")
 
 
 # With the usual stem of 4 x 4 pixels, images of 32 x 32 leave too little to see: 75 to 81 % on CIFAR-10, whatever the
@@ -140,49 +139,66 @@ def make_model(settings: Settings, channels: int, num_classes: int) -> models.Co
     )
 
 
-def make_trainer(settings: Settings, train_set: Any, test_set: Any, compiled: bool) -> Trainer:
-    """Everything that it takes to train. The images go to the device at once, as bytes."""
+def make_trainer(
+    settings: Settings,
+    train_set: data.ImageDataset,
+    test_set: data.ImageDataset,
+    *,
+    folder: Path | None = None,
+    command: Sequence[str] = (),
+    compile: bool | None = None,
+    save_minutes: float = 10.0,
+) -> Trainer:
+    """A trainer for a new ConvNeXt on images that are kept on the device.
+
+    Raises:
+        SettingError: The settings do not fit the images.
+    """
     _, channels, height, width = train_set.data.shape
     if settings.batch_size > len(train_set):
-        raise ValueError(
-            f"--batch-size must be at most {len(train_set)}, the number of images, got {settings.batch_size}"
+        raise SettingError(
+            f"batch_size must be at most {len(train_set)}, the number of images, got {settings.batch_size}",
+            "batch_size",
         )
     if height < settings.patch_size * 2 ** (len(settings.dims) - 1):
-        stages = len(settings.dims)
-        raise ValueError(f"--patch-size {settings.patch_size} and {stages} stages leave nothing of {height} px")
+        message = f"patch_size {settings.patch_size} and {len(settings.dims)} stages leave nothing of {height} px"
+        raise SettingError(message, "patch_size")
     lucid.manual_seed(settings.seed)
-    model = make_model(settings, channels, len(train_set.classes))
-    places = [augment.RandomCrop((height, width), settings.crop_padding)] if settings.crop_padding else []
-    dist.broadcast_parameters(model)
-    dist.fold_in_rank()
-    own_part = dist.DistributedSampler(test_set, shuffle=False)
+    mean, std, num_classes = train_set.mean, train_set.std, len(train_set.classes)
+    crops = [augment.RandomCrop((height, width), settings.crop_padding)] if settings.crop_padding else []
+    test_images = augment.DeviceDataset(test_set)
     return Trainer(
-        recipe=settings,
-        model=model,
-        groups=make_groups(settings, model),
-        train_loader=augment.DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
-        test_loader=augment.DeviceLoader(
-            augment.DeviceDataset(test_set), batch_size=settings.batch_size, sampler=own_part
+        make_model(settings, channels, num_classes),
+        settings,
+        train=augment.DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
+        test=augment.DeviceLoader(
+            test_images,
+            batch_size=settings.batch_size,
+            sampler=dist.DistributedSampler(test_set, shuffle=False),
         ),
-        prepare=augmentation(settings, places, train_set.mean, train_set.std, len(train_set.classes)),
-        prepare_test=augment.Normalize(train_set.mean, train_set.std),
+        folder=None if folder is None else _run_folder(folder, settings, test_set, test_images, command),
         classes=train_set.classes,
-        is_compiled=compiled,
+        transform=augmentation(settings, mean, std, num_classes, crops=crops),
+        test_transform=augment.Normalize(mean, std),
+        compile=compile,
+        save_minutes=save_minutes,
+        unit="images",
     )
 
 
-def make_folder(out: Path, settings: Settings, trainer: Trainer, test_set: Any) -> RunFolder:
-    """Where the results go, and what they say about themselves."""
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    shape = "-".join(map(str, settings.depths)) + " blocks of " + "-".join(map(str, settings.dims)) + " channels"
+def _run_folder(
+    path: Path,
+    settings: Settings,
+    test_set: data.ImageDataset,
+    test_images: augment.DeviceDataset,
+    command: Sequence[str],
+) -> RunFolder:
     preprocessing = {"image_size": test_set.data.shape[2], "mean": test_set.mean, "std": test_set.std}
-    pictures = np.rint(test_set.data * (255 / test_set.max_value)).astype(np.uint8).transpose(0, 2, 3, 1)
     return RunFolder(
-        out,
-        f"ConvNeXt on {TITLES[settings.dataset]}",
-        {**settings_of(settings), "compiled": trainer.is_compiled},
-        weights_metadata("convnext", test_set.classes, preprocessing, recipe=settings_of(settings)),
-        pictures.__getitem__,
-        [("parameters", f"{parameters:,}", shape)],
-        ["lucid", *sys.argv[1:]],
+        path,
+        title=f"ConvNeXt on {TITLES[settings.dataset]}",
+        metadata=weights_metadata("convnext", test_set.classes, preprocessing, recipe=settings.settings()),
+        image=lambda number: test_images.images[number].numpy().transpose(1, 2, 0),
+        architecture=f"{'-'.join(map(str, settings.depths))} blocks of {'-'.join(map(str, settings.dims))} channels",
+        command=command,
     )

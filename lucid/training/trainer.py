@@ -1,303 +1,479 @@
-"""What training programs share: the step of the optimizer, what changes with it, and the test.
+"""``Trainer``: the training step and the loop around it, from top to bottom in the order in which things happen.
 
-A program gives a model, loaders and an augmentation to ``Trainer``, and that to ``fit`` in ``running.py``. The heart of
-it all is the step, in ``make_step``, which ``lucid.compile`` turns into one graph.
+``fit`` runs epochs; an epoch trains, evaluates, writes the run folder and saves a checkpoint; ``make_step`` builds the
+step of the optimizer, which ``lucid.compile`` turns into one graph.
 """
 
 import contextlib
 import math
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import checkpoint, metrics, nn, optim
+from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
-from lucid.training.optimizer import make_optimizer, warmup_cosine
-from lucid.training.progress import Bar, line
-from lucid.training.recipe import Recipe
+from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
+from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
+from lucid.training.mistakes import predictions, worst_mistakes
+from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
+from lucid.training.progress import ProgressBar, epoch_line
+from lucid.training.recipe import Recipe, SettingError
+from lucid.training.resume import Checkpoints, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
 
-KEPT_MISTAKES = 24
-
-
 STEPS_BETWEEN_READINGS = 10
+_AMP_DTYPES = {"none": None, "bfloat16": lucid.bfloat16, "float16": lucid.float16}
 
 
-class Diverged(Exception):
-    """The loss is no number any more."""
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+    names = ("lr",)  # see ``rename_settings``
+
+
+class Stopped(SystemExit):
+    """Raised by ``fit`` after Ctrl-C or SIGTERM, once everything is saved; its code is 130 or 143.
+
+    Uncaught, it ends the program with that exit code.
+    """
 
 
 @dataclass
 class Evaluation:
-    """What a test found. ``confusion[i, j]`` counts images of class i that were taken for class j."""
+    """The result of an evaluation. ``confusion[i, j]`` counts samples of class i that were predicted as class j."""
 
     loss: float
-    confusion: np.ndarray
-    # Number of the image, its class, the class it was taken for, and the probabilities of the latter and the former.
-    mistakes: list[tuple[int, int, int, float, float]]  # the surest first
+    metrics: dict[str, float] = field(default_factory=dict)
+    confusion: np.ndarray | None = None  # of a classifier
+    # Sample number, its class, the predicted class, and the probabilities of the latter and the former.
+    mistakes: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # the most confident first
 
     @property
     def accuracy(self) -> float:
+        """The share of correct predictions of a classifier."""
+        if self.confusion is None:
+            raise AttributeError("Evaluation: accuracy is that of a classifier; this run has a loss of its own")
         return float(self.confusion.trace() / self.confusion.sum())
 
 
 @dataclass
 class Clock:
-    """Seconds and images of the present epoch, also across an interruption."""
+    """Time and samples of the current epoch, across interruptions."""
 
-    seconds: float = 0.0  # of training
-    waiting: float = 0.0  # for data, of these
-    seen: int = 0
+    seconds: float = 0.0  # spent training
+    waiting: float = 0.0  # the part of it spent waiting for data
+    seen: int = 0  # samples
+    steps: int = 0
 
 
-@dataclass
 class Trainer:
-    """Everything that changes from step to step, and what changes it.
+    """Trains a model as a recipe says: optimizer, schedule, weight average, evaluation, checkpoints, report.
 
-    ``prepare(images, labels)`` augments a batch of the train loader and makes floats of it, inside of the step;
-    ``prepare_test(images)`` does the latter for the test loader, whose order is fixed. Of several processes each one
-    tests with its part, that of ``DistributedSampler(..., shuffle=False)``.
+    Args:
+        model: Any module. ``lucid.manual_seed`` before building it makes a run reproducible.
+        recipe: The settings; ``Recipe()`` by default. Its augmentation takes effect with
+            ``transform=augmentation(recipe, ...)``.
+        train: A tuple of arrays ``(inputs, targets)`` (NumPy, MLX or tensors), a dataset with ``__getitem__`` and
+            ``__len__`` (and no ``__iter__``), or a loader: anything with a length that yields batches of inputs and
+            targets. A loader of your own needs ``state_dict`` and ``load_state_dict`` to resume inside an epoch;
+            ``set_epoch(epoch)``, if it has that and no ``state_dict``, is called before each epoch.
+        test: Data of the same kind to evaluate on after every epoch, in its own order.
+        folder: Where results and checkpoints go. Without one, nothing is written.
+        loss: ``loss(outputs, targets)``, a scalar tensor. By default the model is a classifier trained with cross
+            entropy and the recipe's label smoothing; accuracy and the confusion matrix are reported.
+        metrics: More results by name, updated with ``(outputs, targets)`` in training and evaluation.
+        classes: Class names. Naming them makes the model a classifier whatever the ``loss``.
+        transform: ``transform(inputs, targets)`` gives both for the training step, and runs inside of it.
+        test_transform: ``test_transform(inputs)`` gives the inputs for evaluation.
+        compile: Run the step as one compiled graph. By default on a GPU only, as a CPU takes long to build it.
+        save_minutes: Also save a checkpoint within an epoch after so many minutes.
+        split: The name of the ``test`` data in results: "test" or "val".
+        unit: What a sample is called in results.
+
+    Raises:
+        SettingError: The recipe does not fit the data.
+        ValueError, TypeError: Another argument is invalid.
+
+    Example:
+        >>> import numpy as np
+        >>> from lucid import nn, training
+        >>> x = np.random.default_rng(0).normal(size=(64, 20))
+        >>> y = (x[:, 0] > 0).astype(np.int32)
+        >>> model = nn.Sequential(nn.Linear(20, 64), nn.GELU(), nn.Linear(64, 2))
+        >>> recipe = training.Recipe(epochs=2, batch_size=32, lr=1e-2, ema=0.9)
+        >>> trainer = training.Trainer(model, recipe, train=(x, y), test=(x, y))
+        >>> trainer.fit(progress=False)
+        >>> trainer.evaluate().confusion.sum()
+        64
     """
 
-    recipe: Recipe
-    model: nn.Module
-    groups: list[dict[str, Any]]  # of parameters, for the optimizer
-    train_loader: Any
-    test_loader: Any
-    prepare: Callable[[lucid.Tensor, lucid.Tensor], tuple[lucid.Tensor, lucid.Tensor]]
-    prepare_test: Callable[[lucid.Tensor], lucid.Tensor]
-    classes: Sequence[str]
-    part: str = "test"  # the name of the images that are tested with, in the history
-    is_compiled: bool = False
-    history: list[dict[str, Any]] = field(default_factory=list)  # a row for each complete epoch
-    clock: Clock = field(default_factory=Clock)
-    batches: Iterator[Any] | None = field(default=None, init=False)  # of the next epoch, where that has begun already
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe | None = None,
+        *,
+        train: Any,
+        test: Any = None,
+        folder: str | Path | RunFolder | None = None,
+        loss: Callable[[Any, Any], lucid.Tensor] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        classes: Sequence[str] = (),
+        transform: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+        test_transform: Callable[[Any], Any] | None = None,
+        compile: bool | None = None,
+        save_minutes: float = 10.0,
+        split: str = "test",
+        unit: str = "samples",
+    ) -> None:
+        self.model = model
+        self.recipe = recipe = recipe or Recipe()
+        if transform is None and (asked := _augmentation_asked(recipe)):
+            raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
+        self.transform, self.test_transform = transform, test_transform
+        self.loss_function = loss
+        self.is_classifier = loss is None or bool(classes)
+        self.classes = list(classes or getattr(train, "classes", ()))
+        self.split, self.unit = split, unit
+        self.train_loader = train_loader(train, recipe)
+        self.test_loader = None if test is None else test_loader(test, recipe)
+        if not len(self.train_loader):
+            raise ValueError("Trainer: the train loader has no batches")
+        self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
 
-    def __post_init__(self) -> None:
-        recipe = self.recipe
-        self.optimizer = make_optimizer(recipe, self.groups)
-        steps = len(self.train_loader)
-        floor = recipe.min_lr / recipe.lr if recipe.lr else 0.0
-        self.lr_factor = warmup_cosine(recipe.warmup_epochs * steps, recipe.epochs * steps, floor)
+        dist.broadcast_parameters(model)
+        dist.fold_in_rank()
+        self.optimizer = make_optimizer(recipe, parameter_groups(recipe, model))
+        self.lr_factor = lr_schedule(recipe, len(self.train_loader))
         self.scheduler = optim.lr_scheduler.LambdaLR(self.optimizer, self.lr_factor)
         self.scaler = lucid.amp.GradScaler(enabled=recipe.amp == "float16")
-        self.ema = optim.EMA(self.model, recipe.ema, warmup=True) if recipe.ema else None
-        self.loss, self.accuracy = metrics.MeanMetric(), metrics.Accuracy()
-        self.step = make_step(self)
-        self.evaluation: Evaluation | None = None
+        self.ema = optim.EMA(model, recipe.ema, warmup=True) if recipe.ema else None
+        self.mean_loss = MeanMetric()
+        self.accuracy = Accuracy() if self.is_classifier else None  # in training
+        self.metrics = dict(metrics or {})
+        self.step = self.make_step()
+
+        self.history: list[dict[str, Any]] = []  # a row for each complete epoch
+        self.clock = Clock()
+        self.evaluation: Evaluation | None = None  # after the last epoch
+        self.batches: Iterator[Any] | None = None  # of the next epoch, when its loader has been started already
+        if isinstance(folder, RunFolder):
+            self.folder: RunFolder | None = folder
+        else:
+            self.folder = None if folder is None else RunFolder(Path(folder), image=image_reader(test))
+        self.checkpoints: Checkpoints | None = None
+        if self.folder is not None:
+            column, mode = self.monitor
+            self.checkpoints = Checkpoints(
+                self.folder.path / "checkpoints", save_minutes, best=column.split("_", 1)[1], mode=mode
+            )
+        self._is_prepared = False
 
     @property
     def epoch(self) -> int:
-        """The number of the present epoch, from 1."""
+        """The number of the current epoch, from 1."""
         return len(self.history) + 1
 
     @property
-    def steps_of_epoch(self) -> int:
-        """Steps that the present epoch has behind it."""
-        return self.clock.seen // self.recipe.batch_size
+    def monitor(self) -> tuple[str, str]:
+        """The column of the history that says which epoch is best, and whether that is its "max" or "min"."""
+        if self.test_loader is None:
+            return ("train_accuracy", "max") if self.is_classifier else ("train_loss", "min")
+        return (f"{self.split}_accuracy", "max") if self.is_classifier else (f"{self.split}_loss", "min")
+
+    @property
+    def can_save_within_epochs(self) -> bool:
+        """Whether the train loader can tell and restore its position."""
+        return hasattr(self.train_loader, "state_dict") and hasattr(self.train_loader, "load_state_dict")
+
+    def weights(self) -> dict[str, lucid.Tensor]:
+        """The weights to evaluate and save: the averages if there are any."""
+        return self.model.state_dict() if self.ema is None else self.ema.averages()
 
     def state(self) -> dict[str, Any]:
-        """All that decides how training goes on, for ``lucid.checkpoint``."""
+        """Everything that decides how training continues, for ``lucid.checkpoint``."""
         parts = {
             "model": self.model,
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
             "scaler": self.scaler,
-            "loader": self.train_loader,
-            "loss": self.loss,
-            "accuracy": self.accuracy,
+            "loss": self.mean_loss,
+            **{f"metric.{name}": metric for name, metric in self.metrics.items()},
         }
-        return parts if self.ema is None else {**parts, "ema": self.ema}
+        if self.accuracy is not None:
+            parts["accuracy"] = self.accuracy
+        if self.can_save_within_epochs:
+            parts["loader"] = self.train_loader
+        if self.ema is not None:
+            parts["ema"] = self.ema
+        return parts
 
-    def weights(self) -> dict[str, lucid.Tensor]:
-        """The weights that are tested: the averaged ones where there are such."""
-        return self.model.state_dict() if self.ema is None else self.ema.averages()
+    def running_metrics(self) -> dict[str, Metric]:
+        """What is measured in training, by name."""
+        accuracy = {} if self.accuracy is None else {"accuracy": self.accuracy}
+        return {"loss": self.mean_loss, **accuracy, **self.metrics}
 
+    # The run ---------------------------------------------------------------------------------------------------------
 
-def make_step(trainer: Trainer) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
-    """One step of the optimizer: augment, forward, backward, clip, update, average. Nothing in it waits for a value."""
-    recipe, model, optimizer, scaler, ema = (
-        trainer.recipe, trainer.model, trainer.optimizer, trainer.scaler, trainer.ema,
-    )  # fmt: skip
-    prepare, mean_loss, accuracy = trainer.prepare, trainer.loss, trainer.accuracy
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    half = {"none": None, "bfloat16": lucid.bfloat16, "float16": lucid.float16}[recipe.amp]
-    # Mixed targets are smoothed when they are mixed.
-    smoothing = 0.0 if recipe.mixup or recipe.cutmix else recipe.label_smoothing
+    def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
+        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        if self.checkpoints is None:
+            if resume is not None or overwrite:
+                raise ValueError("Trainer: resume and overwrite need a folder")
+        else:
+            saved, path = prepare_run(self.checkpoints, resume, overwrite)
+            dist.barrier()  # all processes have looked before one of them changes the folder
+            if saved is not None:
+                self.checkpoints.restore(self, path)
+            elif dist.is_main():
+                self.checkpoints.clear()
+        self._is_prepared = True
 
-    def step(images: lucid.Tensor, labels: lucid.Tensor) -> None:
-        optimizer.zero_grad()
-        size = len(labels) // recipe.accumulate
-        for start in range(0, size * recipe.accumulate, size):
-            inputs, targets = prepare(images[start : start + size], labels[start : start + size])
-            with lucid.autocast(dtype=half, enabled=half is not None):
-                logits = model(inputs)
-                loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
-            scaler.scale(loss / recipe.accumulate).backward()
-            mean_loss.update(loss.detach(), size)
-            accuracy.update(logits.detach(), targets)
-        dist.average_gradients(parameters)
-        scaler.unscale_(optimizer)
-        if recipe.clip_norm:
-            nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        if ema is not None:
-            ema.update()
+    def fit(self, *, resume: str | Path | None = None, overwrite: bool = False, progress: bool = True) -> None:
+        """Train until the recipe's epochs are done; after each one evaluate, write the results and save a checkpoint.
 
-    if not trainer.is_compiled:
-        return step
-    state = [model, optimizer, scaler, mean_loss, accuracy, *([] if ema is None else [ema])]
-    return lucid.compile(step, state=state)
+        With a folder, Ctrl-C and SIGTERM save a checkpoint after the current step, and a run that was killed resumes
+        from its newest checkpoint; in both cases it ends bit for bit as if it had not been interrupted.
 
+        Args:
+            resume: "auto" continues the run in the folder from its newest checkpoint, or starts if there is none. The
+                path of a checkpoint continues from that one.
+            overwrite: Start again where the folder contains an unfinished run.
+            progress: Show a progress bar and a line for each epoch.
 
-def fit(trainer: Trainer, folder: RunFolder, saver: Any, stop: checkpoint.StopSignals) -> bool:
-    """Train to the end of the recipe, and write results and a checkpoint after every epoch. False: it was stopped.
+        Raises:
+            Stopped: A signal came, and everything is saved.
+            DivergedError: The loss became NaN or infinite.
+            SettingError: The folder contains an unfinished run, or one with another recipe.
+            CheckpointError: The checkpoint is damaged, or does not fit the trainer.
+            OSError: Something cannot be written.
+        """
+        if not self._is_prepared:
+            self.prepare(resume=resume, overwrite=overwrite)
+        if self.is_finished():
+            return
+        if self.folder is not None and dist.is_main():
+            self.folder.prepare()
+        with contextlib.ExitStack() as stack:
+            stop: Any = None
+            if self.folder is not None:
+                stack.enter_context(contextlib.closing(self.folder))
+                if threading.current_thread() is threading.main_thread():  # others get no signals
+                    stop = stack.enter_context(checkpoint.StopSignals())
+            while not self.is_finished():
+                is_stopped = _any_process(0, _is_requested(stop))[0]
+                if is_stopped or not self._run_epoch(stop, progress):
+                    # Without a code the signal came to another process.
+                    raise Stopped(getattr(stop, "exit_code", 0) or 143)
 
-    ``stop.requested`` is looked at after every step; then, and every few minutes, a checkpoint is saved in the middle
-    of the epoch. An epoch counts when its checkpoint is there.
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the best one is as many epochs ago as the recipe's ``patience``."""
+        done, patience = len(self.history), self.recipe.patience
+        if done and patience and done - best_row(self.history, *self.monitor)["epoch"] >= patience:
+            return True
+        return done >= self.recipe.epochs
 
-    Raises:
-        Diverged: the loss is infinite or not a number.
-        OSError: something cannot be written.
-    """
-    if dist.is_main() and not is_finished(trainer):
-        folder.prepare()
-    with contextlib.closing(folder):
-        while not is_finished(trainer):
-            if agreed(0, stop.requested)[0] or not run_epoch(trainer, folder, saver, stop):
+    def _run_epoch(self, stop: Any, progress: bool) -> bool:
+        """Train, evaluate, write. False: it was stopped while training."""
+        title = f"epoch {self.epoch:{len(str(self.recipe.epochs))}}/{self.recipe.epochs}"
+        epochs_left = self.recipe.epochs - len(self.history)
+        with contextlib.ExitStack() as stack:
+            bar = None
+            if progress:
+                bar = ProgressBar(title, len(self.train_loader), self.clock.steps, epochs_left)
+                stack.enter_context(bar)
+            if not self._train_epoch(bar, stop):
                 return False
-    return True
-
-
-def run_epoch(trainer: Trainer, folder: RunFolder, saver: Any, stop: checkpoint.StopSignals) -> bool:
-    """Train, test, write. False: it was stopped in training."""
-    title = f"epoch {trainer.epoch:{len(str(trainer.recipe.epochs))}}/{trainer.recipe.epochs}"
-    with Bar(trainer, title) as bar:
-        if not train_epoch(trainer, bar, saver, stop):
-            return False
-        dist.reduce_metrics(trainer.loss, trainer.accuracy)
-        start = time.perf_counter()
-        trainer.evaluation = evaluate(trainer)
-        row = make_row(trainer, time.perf_counter() - start)
-    trainer.history.append(row)
-    trainer.clock = Clock()
-    trainer.loss.reset()
-    trainer.accuracy.reset()
-    if dist.is_main():
-        folder.write(trainer)
-        print(line(title, row, trainer.part), flush=True)
-    saver.save(trainer)
-    return True
-
-
-def is_finished(trainer: Trainer) -> bool:
-    """Whether all epochs are done, or the accuracy has not risen for as many as the recipe's patience."""
-    done, patience = len(trainer.history), trainer.recipe.patience
-    if done and patience and done - best_row(trainer.history, trainer.part)["epoch"] >= patience:
+            dist.reduce_metrics(*self.running_metrics().values())
+            start = time.perf_counter()
+            trained = _values(self.running_metrics())
+            self.evaluation = self.evaluate() if self.test_loader is not None else None
+            row = self._row(trained, time.perf_counter() - start)
+        self.history.append(row)
+        self.clock = Clock()
+        for metric in self.running_metrics().values():
+            metric.reset()
+        if dist.is_main():
+            if self.folder is not None:
+                self.folder.write(self)
+            if progress:
+                print(epoch_line(title, row, self.unit), flush=True)
+        if self.checkpoints is not None:
+            self.checkpoints.save(self)
         return True
-    return done >= trainer.recipe.epochs
+
+    def _train_epoch(self, bar: ProgressBar | None, stop: Any) -> bool:
+        """Train the rest of the current epoch. False: it was stopped, and saved if that is possible, before the end."""
+        self.model.train()
+        clock, steps = self.clock, len(self.train_loader)
+        start = time.perf_counter() - clock.seconds
+        iterator, self.batches = self.batches or self._start_loader(self.epoch), None
+        for inputs, targets in timed(iterator, clock):
+            self.step(as_tensor(inputs), as_tensor(targets))
+            self.scheduler.step()
+            clock.seen += len(targets) * dist.get_world_size()
+            clock.steps += 1
+            # Reading a value waits for all work so far, so it is done only now and then.
+            if clock.steps % STEPS_BETWEEN_READINGS == 0 or clock.steps == steps:
+                values = _values(self.running_metrics())
+                clock.seconds = time.perf_counter() - start
+                if not math.isfinite(values["loss"]):
+                    raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
+                if bar is not None:
+                    bar.show(clock.steps, values)
+            is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
+            if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
+                clock.seconds = time.perf_counter() - start
+                if self.checkpoints is not None and self.can_save_within_epochs:
+                    self.checkpoints.save(self)
+                if requests[0]:
+                    return False
+        if self.epoch < self.recipe.epochs:
+            self.batches = self._start_loader(self.epoch + 1)  # its threads read while the model is evaluated
+        return True
+
+    def _start_loader(self, epoch: int) -> Iterator[Any]:
+        if not self.can_save_within_epochs and hasattr(self.train_loader, "set_epoch"):
+            self.train_loader.set_epoch(epoch - 1)
+        return iter(self.train_loader)
+
+    def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
+        """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
+        recipe, model, optimizer, scaler, ema = self.recipe, self.model, self.optimizer, self.scaler, self.ema
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        amp_dtype = _AMP_DTYPES[recipe.amp]
+        # Mixed targets are smoothed when they are mixed.
+        smoothing = 0.0 if recipe.mixup or recipe.cutmix else recipe.label_smoothing
+        loss_function = self.loss_function or partial(F.cross_entropy, label_smoothing=smoothing)
+
+        def step(inputs: lucid.Tensor, targets: lucid.Tensor) -> None:
+            optimizer.zero_grad()
+            size = len(targets) // recipe.accumulate
+            for start in range(0, size * recipe.accumulate, size):
+                x, y = inputs[start : start + size], targets[start : start + size]
+                if self.transform is not None:
+                    x, y = self.transform(x, y)
+                with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
+                    outputs = model(x)
+                    loss = loss_function(outputs, y)
+                scaler.scale(loss / recipe.accumulate).backward()
+                self.mean_loss.update(loss.detach(), size)
+                for metric in (self.accuracy, *self.metrics.values()):
+                    if metric is not None:
+                        metric.update(outputs.detach(), y)
+            dist.average_gradients(parameters)
+            scaler.unscale_(optimizer)
+            if recipe.clip_norm:
+                nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            if ema is not None:
+                ema.update()
+
+        if not self.is_compiled:
+            return step
+        state = [model, optimizer, scaler, *self.running_metrics().values(), *([] if ema is None else [ema])]
+        return lucid.compile(step, state=state)
+
+    def _row(self, trained: dict[str, float], test_seconds: float) -> dict[str, Any]:
+        """The epoch's row of the history."""
+        clock, evaluation = self.clock, self.evaluation
+        tested = {} if evaluation is None else {"loss": evaluation.loss, **evaluation.metrics}
+        row = {
+            "lr": self.recipe.lr * self.lr_factor(len(self.history) * len(self.train_loader)),
+            **{f"train_{name}": value for name, value in trained.items()},
+            **{f"{self.split}_{name}": value for name, value in tested.items()},
+            f"{self.unit}_per_second": clock.seen / clock.seconds,
+            "waiting": clock.waiting / clock.seconds,  # share of the training time
+            "seconds": clock.seconds + test_seconds,
+        }
+        return {"epoch": self.epoch, **{name: float(f"{value:.6g}") for name, value in row.items()}}
+
+    # Evaluation ------------------------------------------------------------------------------------------------------
+
+    @lucid.no_grad()
+    def evaluate(self) -> Evaluation:
+        """Evaluate on the test data, with the averaged weights if there are any. All processes get the result.
+
+        Raises:
+            ValueError: The trainer has no test data.
+        """
+        if self.test_loader is None:
+            raise ValueError("Trainer: evaluate needs test data")
+        self.model.eval()
+        mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
+        loss_function = self.loss_function or F.cross_entropy
+        with _kept(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
+            for batch in self.test_loader:
+                inputs, targets = map(as_tensor, batch)
+                outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
+                mean_loss.update(loss_function(outputs, targets), len(targets))
+                for metric in self.metrics.values():
+                    metric.update(outputs, targets)
+                if self.is_classifier:
+                    if not self.classes:
+                        self.classes = list(map(str, range(outputs.shape[1])))
+                        confusion = ConfusionMatrix(len(self.classes))
+                    confusion.update(outputs, targets)
+                    rows.append(predictions(outputs, targets))
+            dist.reduce_metrics(mean_loss, confusion, *self.metrics.values())
+            values = _values(self.metrics)
+        evaluation = Evaluation(mean_loss.compute().item(), values)
+        if self.is_classifier:
+            evaluation.confusion = confusion.compute().numpy()
+            evaluation.metrics = {"accuracy": evaluation.accuracy, **values}
+            evaluation.mistakes = worst_mistakes(np.concatenate(rows))  # there may be fewer samples than processes
+        return evaluation
 
 
-def train_epoch(trainer: Trainer, bar: Bar, saver: Any, stop: checkpoint.StopSignals) -> bool:
-    """The rest of the present epoch. False: it was stopped, and saved, before the end."""
-    trainer.model.train()
-    clock, steps = trainer.clock, len(trainer.train_loader)
-    start = time.perf_counter() - clock.seconds
-    first = trainer.steps_of_epoch + 1
-    batches, trainer.batches = trainer.batches or iter(trainer.train_loader), None
-    for step, (images, labels) in enumerate(timed(batches, clock), first):
-        trainer.step(images, labels)
-        trainer.scheduler.step()
-        clock.seen += len(labels) * dist.get_world_size()
-        # Reading a number waits for all work so far, so it is done once in a while.
-        if step % STEPS_BETWEEN_READINGS == 0 or step == steps:
-            loss, accuracy = trainer.loss.compute().item(), trainer.accuracy.compute().item()
-            if not math.isfinite(loss):
-                raise Diverged(f"The loss is {loss} in epoch {trainer.epoch}: a smaller --lr may help.")
-            clock.seconds = time.perf_counter() - start
-            bar.show(loss, accuracy)
-        if step < steps and any(wishes := agreed(step, stop.requested, saver.is_due())):
-            clock.seconds = time.perf_counter() - start
-            saver.save(trainer)
-            if wishes[0]:
-                return False
-    if trainer.epoch < trainer.recipe.epochs:
-        trainer.batches = iter(trainer.train_loader)  # a loader's threads read while the model is tested
-    return True
+def _values(metrics: Mapping[str, Metric]) -> dict[str, float]:
+    return {name: metric.compute().item() for name, metric in metrics.items()}
+
+
+@contextlib.contextmanager
+def _kept(metrics: Mapping[str, Metric]) -> Iterator[None]:
+    """Inside, the metrics start from zero; afterwards they are as they were."""
+    states = {name: metric.state_dict() for name, metric in metrics.items()}
+    for metric in metrics.values():
+        metric.reset()
+    yield
+    for name, metric in metrics.items():
+        metric.load_state_dict(states[name])
 
 
 def timed(batches: Any, clock: Clock) -> Iterator[Any]:
-    """``batches``, and on ``clock`` the time that it took to get them."""
+    """``batches``; the time spent waiting for them is added to ``clock``."""
     iterator = iter(batches)
     while True:
-        asked = time.perf_counter()
+        start = time.perf_counter()
         batch = next(iterator, None)
-        clock.waiting += time.perf_counter() - asked
+        clock.waiting += time.perf_counter() - start
         if batch is None:
             return
         yield batch
 
 
-def agreed(step: int, *wishes: bool) -> list[bool]:
-    """What any process wants. Asking the others takes time, so several processes do it every few steps only."""
+def _any_process(step: int, *requests: bool) -> list[bool]:
+    """What any process requests. Asking the others takes time, so several processes do it every few steps only."""
     if dist.get_world_size() == 1:
-        return list(wishes)
+        return list(requests)
     if step % STEPS_BETWEEN_READINGS:
-        return [False] * len(wishes)
-    return [one > 0 for one in dist.all_reduce(lucid.tensor(wishes, dtype=lucid.int32), "max").tolist()]
+        return [False] * len(requests)
+    return [one > 0 for one in dist.all_reduce(lucid.tensor(requests, dtype=lucid.int32), "max").tolist()]
 
 
-def make_row(trainer: Trainer, test_seconds: float) -> dict[str, Any]:
-    """The epoch's line of the history."""
-    clock, evaluation, part = trainer.clock, trainer.evaluation, trainer.part
-    assert evaluation is not None
-    row = {
-        "lr": trainer.recipe.lr * trainer.lr_factor(len(trainer.history) * len(trainer.train_loader)),
-        "train_loss": trainer.loss.compute().item(),
-        "train_accuracy": trainer.accuracy.compute().item(),
-        f"{part}_loss": evaluation.loss,
-        f"{part}_accuracy": evaluation.accuracy,
-        "images_per_second": clock.seen / clock.seconds,
-        "waiting": clock.waiting / clock.seconds,  # for data: a part of the time of training
-        "seconds": clock.seconds + test_seconds,
-    }
-    return {"epoch": trainer.epoch, **{name: float(f"{value:.6g}") for name, value in row.items()}}
+def _is_requested(stop: checkpoint.StopSignals | None) -> bool:
+    return stop is not None and stop.requested
 
 
-@lucid.no_grad()
-def evaluate(trainer: Trainer) -> Evaluation:
-    """Go through the test images once, with averaged weights where there are such. All processes learn the result."""
-    trainer.model.eval()
-    mean_loss, counts, rows = metrics.MeanMetric(), metrics.ConfusionMatrix(len(trainer.classes)), []
-    with contextlib.nullcontext() if trainer.ema is None else trainer.ema.applied():
-        for images, labels in trainer.test_loader:
-            logits = trainer.model(trainer.prepare_test(images))
-            mean_loss.update(F.cross_entropy(logits, labels), len(labels))
-            counts.update(logits, labels)
-            probabilities = F.softmax(logits, dim=1)
-            sure, taken = probabilities.max(dim=1)
-            columns = labels, taken, sure, probabilities.gather(1, labels.reshape(-1, 1)).reshape(-1)
-            rows.append(np.stack([column.numpy() for column in columns], axis=1, dtype=np.float64))
-    found = np.concatenate([np.empty((0, 4)), *rows])  # there may be fewer images than processes
-    numbers = dist.get_rank() + dist.get_world_size() * np.arange(len(found))
-    dist.reduce_metrics(mean_loss, counts)
-    wrong = np.flatnonzero(found[:, 0] != found[:, 1])
-    mistakes = surest(np.column_stack([numbers, found])[wrong])
-    if dist.get_world_size() > 1:
-        padded = np.full((KEPT_MISTAKES, 5), -1.0)  # all processes send as many
-        padded[: len(mistakes)] = mistakes
-        together = np.concatenate([one.numpy() for one in dist.all_gather(lucid.tensor(padded, dtype=lucid.float32))])
-        mistakes = surest(together[together[:, 0] >= 0])
-    listed = [(*map(int, row[:3]), *map(float, row[3:])) for row in mistakes]
-    return Evaluation(mean_loss.compute().item(), counts.compute().numpy(), listed)  # type: ignore[arg-type]
-
-
-def surest(rows: np.ndarray) -> np.ndarray:
-    """The mistakes that the model was surest of; of equal ones the first."""
-    return rows[np.lexsort((rows[:, 0], -rows[:, 3]))][:KEPT_MISTAKES]
+def _augmentation_asked(recipe: Recipe) -> str:
+    """The first setting of a recipe that needs ``augmentation``, except ``flip``, which is on by default."""
+    names = [name for name in ("color_jitter", "erasing", "mixup", "cutmix") if getattr(recipe, name)]
+    return next(iter(["augment"] * (recipe.augment != "none") + names), "")

@@ -118,8 +118,8 @@ def test_broken_photos_are_reported_with_reasons(whole, photos):
     for path, reason in skipped.items():
         assert f"{photos / path}: skipped, cannot be read: {reason}" in whole.stderr
     assert len(set(skipped.values())) > 8  # they are broken in different ways
-    assert f"20 pictures cannot be read, all of them are listed in {whole.out / 'skipped.csv'}" in whole.stderr
-    assert "1 other file is no picture" in whole.stdout
+    assert f"20 images cannot be read; see {whole.out / 'skipped.csv'}" in whole.stderr
+    assert "1 other file is not an image" in whole.stdout
 
 
 def test_every_class_is_split_alike(whole, photos):
@@ -130,14 +130,14 @@ def test_every_class_is_split_alike(whole, photos):
         assert row["path"].split(os.sep)[0] == row["class"]
         counts[row["class"], row["part"]] += 1
     assert len(split) == 280 and [counts[name, "val"] for name in CLASSES] == [19, 19, 19]
-    assert "223 pictures to train and 57 to test with, 3 classes: balls, fences, stairs" in whole.stdout
+    assert "223 training and 57 validation images, 3 classes: balls, fences, stairs" in whole.stdout
 
 
 def test_the_report_shows_photos_by_name(whole):
     text, last = (whole.out / "report.html").read_text(encoding="utf-8"), rows_of(whole.out / "history.csv")[-1]
     right = round(float(last["val_accuracy"]) * 57)
     assert f"{right} of 57 val images are right." in text and text.count("data:image/png;base64,") == 57 - right
-    assert "20 cannot be read" in text and text.count(".jpg</span>") + text.count(".png</span>") <= 57 - right
+    assert "20 unreadable" in text and text.count(".jpg</span>") + text.count(".png</span>") <= 57 - right
 
 
 def test_the_result_classifies(whole, photos, capsys):
@@ -172,7 +172,7 @@ def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
     )
     # Other pictures of the same classes, too few for a batch.
     assert finetune.main([str(few), "--weights", str(whole.out / "best.safetensors"), "--eval-only"]) == 0
-    assert "24 pictures to train and 6 to test with" in capsys.readouterr().out
+    assert "24 training and 6 validation images" in capsys.readouterr().out
     assert everything_in(whole.out) == before
 
 
@@ -185,8 +185,8 @@ def train(folder, out, *arguments):
 
 
 def test_the_next_epoch_is_read_while_the_model_is_tested(few, weights, tmp_path, monkeypatch):
-    begun, evaluate = [], trainer.evaluate
-    monkeypatch.setattr(trainer, "evaluate", lambda one: begun.append(one.batches) or evaluate(one))
+    begun, evaluate = [], trainer.Trainer.evaluate
+    monkeypatch.setattr(trainer.Trainer, "evaluate", lambda one: begun.append(one.batches) or evaluate(one))
     assert finetune.main([str(few), "--weights", str(weights), "--out", str(tmp_path), "--epochs", "3"]) == 0
     assert [one is not None for one in begun] == [True, True, False]
     assert begun[0] is not begun[1]
@@ -382,12 +382,12 @@ def test_other_photos_than_before_are_refused(short, few, tmp_path, capsys):
     gone = sorted((tmp_path / "photos" / "balls").glob("[0-9]*"))[0]
     capsys.readouterr()
     gone.unlink()
-    assert "holds other pictures than the run in" in answer(capsys, *arguments)
+    assert "contains other images than the run in" in answer(capsys, *arguments)
     # Divided anew, they would be tested with some that the model has learned.
     testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
-    assert "--weights tests a file of weights with others" in answer(capsys, *testing)
+    assert "--weights evaluates on others" in answer(capsys, *testing)
     shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
-    assert "holds other pictures than the run in" in answer(capsys, *arguments)
+    assert "contains other images than the run in" in answer(capsys, *arguments)
 
 
 def test_an_unfinished_run_is_not_overwritten_by_chance(short, few, weights, tmp_path, capsys):
@@ -396,7 +396,9 @@ def test_an_unfinished_run_is_not_overwritten_by_chance(short, few, weights, tmp
         if path.is_dir() and "step-00000003" not in path.name:  # the first of three epochs
             shutil.rmtree(path)
     arguments = [few, "--weights", weights, "--out", tmp_path / "run", "--epochs", 1]
-    assert "holds a run that stopped after 1 of 3 epochs; --resume auto goes on" in answer(capsys, *arguments)
+    assert "already contains an unfinished run, stopped after 1 of 3 epochs; pass --resume or --overwrite" in answer(
+        capsys, *arguments
+    )
     assert finetune.main([*map(str, arguments), "--overwrite"]) == 0
     assert len(rows_of(tmp_path / "run" / "history.csv")) == 1
 
@@ -406,7 +408,7 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
     arguments = command(few, "--weights", weights, "--out", tmp_path / "run", *RANDOM, "--distributed")
     [(code, output, errors)] = launch(2, arguments)
     assert code == 0 and "Traceback" not in errors, errors
-    for words in ("24 pictures to train and 6 to test with", "of the val images are right", "lucid classify PHOTO"):
+    for words in ("24 training and 6 validation images", "of the val images are right", "lucid classify PHOTO"):
         assert output.count(words) == 1  # one of them speaks
     history = rows_of(tmp_path / "run" / "history.csv")
     assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
@@ -421,12 +423,13 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
 
 @pytest.mark.parametrize(("parts", "message"), [
     ({}, "has no folders with images in them, one for each class"),
-    ({"balls": ("balls", 5)}, "has one class only, balls"),
+    ({"balls": ("balls", 5)}, "has only one class, balls"),
     ({"balls": ("balls", 5), "none": ("balls", 0)}, "has no image of the class none"),
-    ({"balls": ("balls", 1), "fences": ("fences", 1)}, "there is nothing to test with: one picture a class"),
-    ({"balls": ("balls", 9), "fences": ("fences", 9)}, "--batch-size must be at most 14, the number of pictures"),
-    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train has not: walls"),
-    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)}, "nothing to test with"),
+    ({"balls": ("balls", 1), "fences": ("fences", 1)}, "there are no images for validation: "),
+    ({"balls": ("balls", 9), "fences": ("fences", 9)}, "--batch-size must be at most 14, the number of training"),
+    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/walls": ("fences", 3)}, "train lacks: walls"),
+    ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)},
+     "there are no images for validation: "),
 ])  # fmt: skip
 def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
     (tmp_path / "photos").mkdir()
@@ -439,7 +442,7 @@ def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
 def test_a_class_of_broken_files_is_named(few, tmp_path, capsys):
     copy(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
     (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
-    assert "no picture of the class fences in" in answer(capsys, tmp_path)
+    assert "no image of the class fences in" in answer(capsys, tmp_path)
 
 
 def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
@@ -458,7 +461,7 @@ def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
         ([few, "--model", "convnext_tiny.nobody", *new], "convnext_tiny.nobody"),
         ([few, "--weights", tmp_path / "gone.safetensors", *new], "gone.safetensors"),
         ([few, "--weights", tmp_path / "other.safetensors", *new], "it holds no ConvNeXt in any dialect"),
-        ([few, "--weights", tmp_path / "grey.safetensors", *new], "for images of 1 channels, pictures have 3"),
+        ([few, "--weights", tmp_path / "grey.safetensors", *new], "for images of 1 channels, photos have 3"),
         ([few, "--weights", weights, "--no-pretrained", *new], "--weights and --no-pretrained exclude each other"),
         ([few, "--weights", weights, "--freeze", "4", *new], "--freeze 4: the model has 3 stages"),
         ([few, "--freeze", "head", *new], "--freeze must be none, backbone or a number of stages, got head"),
@@ -472,15 +475,15 @@ def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
             "--epochs 9 contradicts the checkpoint",
         ),
         ([few, "--resume", tmp_path / "nowhere", *new], "nowhere"),
-        ([few, "--config", tmp_path / "other.safetensors", *new], "is not JSON"),
+        ([few, "--config", tmp_path / "other.safetensors", *new], "not valid JSON"),
         ([few, "--weights", weights, "--image-size", "8", *new], "--image-size must be at least 16 for tiny, got 8"),
-        ([tmp_path, "--out", tmp_path / "run"], "--out must not lie in "),
+        ([tmp_path, "--out", tmp_path / "run"], "--out must not be inside "),
         ([few, "--eval-only", *new], "best.safetensors"),
-        ([few, "--eval-only", "--resume", "auto", *new], "--resume is for training"),
-        ([few, "--eval-only", "--weights", weights, *new], "is not a file of weights of this program"),
+        ([few, "--eval-only", "--resume", "auto", *new], "--resume is for training; --eval-only takes"),
+        ([few, "--eval-only", "--weights", weights, *new], "was not written by this command"),
         ([few, "--eval-only", "--out", short, "--val-part", "0.5"], "--val-part 0.5 contradicts"),
         ([other, "--eval-only", "--out", short], "is for the classes balls, fences, stairs"),
-        ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of pictures to train with"),
+        ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of training images"),
         ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
         ([], "the following arguments are required: folder"),
     ):
@@ -494,7 +497,7 @@ def test_without_a_network_one_sentence_says_what_to_do(few, tmp_path, capsys, m
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     assert finetune.main([str(few), "--out", str(tmp_path / "out")]) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained does without")
+    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained starts from scratch")
     assert not (tmp_path / "out").exists()
 
 

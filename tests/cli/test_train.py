@@ -252,7 +252,10 @@ def test_patience_ends_a_run(tmp_path, capsys):
     shutil.rmtree(manager.latest().path)
     with pytest.raises(SystemExit):
         train.main(still)
-    assert "holds a run that stopped after 2 of 9 epochs" in capsys.readouterr().err and manager.latest().epoch == 2
+    assert (
+        "already contains an unfinished run, stopped after 2 of 9 epochs" in capsys.readouterr().err
+        and manager.latest().epoch == 2
+    )
     assert train.main([*still, "--resume"]) == 0 and len(history_of(tmp_path)) == 3
     assert train.main([*still, "--epochs", "1"]) == 0 and len(history_of(tmp_path)) == 1
 
@@ -277,13 +280,13 @@ def test_presets_make_models_and_augmentations(dataset, recipe):
     channels, size = (3, 32) if dataset == "cifar10" else (1, 8)
     shape = (settings.batch_size, channels, size, size)
     images = SimpleNamespace(
-        data=np.zeros(shape, np.uint8), targets=np.zeros(len(shape), np.int64), max_value=255, mean=(0.5,) * channels,
+        data=np.zeros(shape, np.uint8), targets=np.zeros(shape[0], np.int64), max_value=255, mean=(0.5,) * channels,
         std=(0.2,) * channels, classes=list("0123456789"), __len__=None,
     )  # fmt: skip
     images = type("Images", (), {**vars(images), "__len__": lambda self: len(self.data)})()
-    made = small_images.make_trainer(settings, images, images, compiled=False)
+    made = small_images.make_trainer(settings, images, images, compile=False)
     assert (made.ema is None) == (recipe == "quick")
-    mixes = any(type(one).__name__ == "Mixup" for one in made.prepare.transforms)
+    mixes = any(type(one).__name__ == "Mixup" for one in made.transform.transforms)
     assert mixes == (recipe != "quick") and made.scheduler.get_last_lr()[0] <= settings.lr
 
 
@@ -314,7 +317,7 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, c
     stopped = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert stopped.returncode == code
     message = (
-        "\nStopping after this step; once more stops at once.\nStopped in epoch 2, all saved; --resume auto goes on.\n"
+        "\nStopping after this step; once more stops at once.\nStopped in epoch 2; --resume continues from here.\n"
     )
     assert stopped.stderr == ("" if signal == "SIGKILL" else message)
     assert files_in(out) == RESULTS and without_times(history_of(out)) == without_times(history_of(whole.out)[:1])
@@ -328,7 +331,7 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, c
 @pytest.mark.parametrize("place", ["evaluate", "save"])
 def test_an_epoch_counts_only_when_its_checkpoint_is_there(monkeypatch, whole, tmp_path, place):
     calls = []
-    owner = trainer if place == "evaluate" else resume.Saver
+    owner = trainer.Trainer if place == "evaluate" else resume.Checkpoints
     function = getattr(owner, place)
 
     def interrupted(*arguments):
@@ -381,7 +384,10 @@ def test_an_unfinished_run_is_not_overwritten_by_mistake(monkeypatch, whole, tmp
     with pytest.raises(SystemExit) as caught:
         train.main(again)
     assert caught.value.code == 2
-    assert "holds a run that stopped after 2 of 3 epochs; --resume auto goes on with it" in capsys.readouterr().err
+    assert (
+        "already contains an unfinished run, stopped after 2 of 3 epochs; pass --resume or --overwrite"
+        in capsys.readouterr().err
+    )
     assert manager.latest().epoch == 2
     for one in manager.checkpoints():  # those that are damaged do not hinder it
         (one.path / "state.json").write_text("")
@@ -430,24 +436,24 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(monkeypatch, whole, 
         (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
         (["--epochs", "0"], "--epochs must be at least 1, got 0"),
         (["--lr", "-1"], "--lr must be at least 0, got -1.0"),
-        (["--lr", "nan"], "--lr must be a finite number, got nan"),
-        (["--clip-norm", "inf"], "--clip-norm must be a finite number, got inf"),
+        (["--lr", "nan"], "--lr must be finite, got nan"),
+        (["--clip-norm", "inf"], "--clip-norm must be finite, got inf"),
         (["--drop-path", "1"], "--drop-path must be at least 0 and below 1, got 1.0"),
         (["--label-smoothing", "-0.1"], "--label-smoothing must be at least 0 and below 1, got -0.1"),
         (["--depths", "1", "1", "--dims", "8"], "--depths has 2 stages but --dims has 1"),
         (["--depths", "-1", "--dims", "8"], "depths must be at least 0, got -1"),
         (["--batch-size", "1443"], "--batch-size must be at most 1442, the number of images, got 1443"),
-        (["--accumulate", "5"], "--accumulate 5 does not divide --batch-size 64"),
+        (["--accumulate", "5"], "--batch-size must be a multiple of --accumulate, 5, got 64"),
         (["--patch-size", "5"], "--patch-size 5 and 2 stages leave nothing of 8 px"),
         (["--stem", "overlap", "--patch-size", "3"], "--stem overlap needs --patch-size 1, 2 or 4, got 3"),
-        (["--augment", "random"], "--augment must be none, trivial or RandAugment's words; "),
+        (["--augment", "random"], "--augment must be none, trivial or a RandAugment config; "),
         (["--augment", "rand-m9-x3"], "'x3' in 'rand-m9-x3'"),
         (["--save-minutes", "-1"], "--save-minutes must be at least 0, got -1"),
         (["--config", "nothing.json"], "error: No such file or directory: nothing.json"),
         (["--resume", "nothing"], "nothing"),
-        (["--weights", "nothing.safetensors"], "--weights is for --eval-only; training begins with random weights"),
+        (["--weights", "nothing.safetensors"], "--weights is for --eval-only; training starts from random weights"),
         (["--eval-only"], "best.safetensors"),
-        (["--eval-only", "--resume", "auto"], "--eval-only tests a file of weights, see --weights; --resume is for"),
+        (["--eval-only", "--resume", "auto"], "--resume is for training; --eval-only takes a file of weights"),
         (["--eval-only", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
@@ -481,18 +487,18 @@ def test_wrong_checkpoints_are_named(whole, tmp_path, capsys):
     weights = ["--eval-only", "--weights"]
     for arguments, message in (
         (["--resume", whole.out / "last.safetensors"], "last.safetensors"),
-        (["--resume", tmp_path / "other" / "step-00000001"], "is no checkpoint of this program"),
-        (["--resume", whole.out], "is no checkpoint, which is a folder such as"),
+        (["--resume", tmp_path / "other" / "step-00000001"], "is not a checkpoint of a training run"),
+        (["--resume", whole.out], "is not a checkpoint; a checkpoint is a folder such as"),
         (["--resume", newest, "--epochs", "5"], "--epochs 5 contradicts the checkpoint, which has 3"),
         (["--resume", newest, "--config", tmp_path / "other.json"], "--epochs 5 contradicts the checkpoint"),
-        (["--resume", newest, "--out", tmp_path / "other run"], "other run holds another run than that of"),
+        (["--resume", newest, "--out", tmp_path / "other run"], "other run contains another run than"),
         (["--resume", newest, "--dims", "8", "8"], "--dims 8 8 contradicts the checkpoint, which has 8 16"),
         (
             ["--resume", newest, "--dataset", "cifar10"],
             "--dataset cifar10 contradicts the checkpoint, which has digits",
         ),
         ([*weights, tmp_path / "broken.safetensors"], "is not a complete safetensors file"),
-        ([*weights, tmp_path / "other.safetensors"], "is not a file of weights of this program"),
+        ([*weights, tmp_path / "other.safetensors"], "was not written by this command"),
         ([*weights, whole.out / "best.safetensors", "--dataset", "cifar10"], "--dataset cifar10 contradicts"),
     ):
         with pytest.raises(SystemExit) as caught:
@@ -504,7 +510,7 @@ def test_wrong_checkpoints_are_named(whole, tmp_path, capsys):
 
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path, capsys):
     assert train.main([*PLAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
-    assert "in epoch 1: a smaller --lr may help" in capsys.readouterr().err
+    assert "Loss became NaN or infinite in epoch 1; try a lower --lr" in capsys.readouterr().err
     assert files_in(tmp_path) == []
 
 

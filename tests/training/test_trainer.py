@@ -1,98 +1,303 @@
-"""The parts of training programs: the order of images, the schedule, the groups, what a test finds."""
+"""``Trainer`` with any model, loss and data: what it learns, what it reports, how it ends."""
 
-import math
+import csv
+import json
+import signal
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import lucid
-from lucid import data, models, nn
+from lucid import data, metrics, models, nn, training
 from lucid.data import augment
-from lucid.training import batches, optimizer, trainer
+from lucid.serialization import load_with_metadata
+from lucid.training import mistakes, trainer
+
+RECIPE = training.Recipe(epochs=3, batch_size=25, lr=1e-2, weight_decay=0.0, label_smoothing=0.0, warmup_epochs=1)
 
 
-@pytest.fixture(scope="module")
-def training():
-    return SimpleNamespace(**{**vars(optimizer), **vars(batches), **vars(trainer)})
+def points(count=100, classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    weight = np.random.default_rng(9).normal(size=(5, classes))
+    x = rng.normal(size=(count, 5))
+    return x, (x @ weight).argmax(axis=1)
 
 
-@pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    values = rng.integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
-    return augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))
+def network(outputs=3):
+    lucid.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 32), nn.GELU(), nn.Linear(32, outputs))
 
 
-def test_a_test_shares_its_batches_among_any_processes(training, monkeypatch):
-    monkeypatch.setattr("lucid.distributed.get_world_size", lambda: 3)
-    recipe = training.Recipe(batch_size=8, accumulate=4, ema=0.9)
-    with pytest.raises(ValueError, match="--batch-size must be a multiple of 3 processes times --accumulate 4, got 8"):
-        training.share_of_batches(recipe, range(40))
-    tested = training.for_test(recipe)
-    assert (tested.batch_size, tested.accumulate, tested.ema) == (6, 1, 0.0)
-    assert len(training.share_of_batches(tested, range(40))["batch_sampler"]) > 0
-    assert training.for_test(training.Recipe(batch_size=2)).batch_size == 3
+def needs_extras():
+    pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
 
 
-def test_the_rate_rises_then_falls_to_the_floor(training):
-    factor = training.warmup_cosine(4, 12, 0.1)
-    found = [factor(step) for step in range(14)]
-    cosine = [0.1 + 0.9 * (0.5 + 0.5 * math.cos(math.pi * step / 8)) for step in range(9)]
-    np.testing.assert_allclose(found, [0.25, 0.5, 0.75, 1, *cosine, 0.1], rtol=1e-12)
-    assert training.warmup_cosine(0, 0, 0.0)(0) == 1.0
+def rows_of(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize(("decay", "groups"), [(1.0, 2), (0.5, 8)])
-def test_biases_norms_and_scales_have_no_decay(training, decay, groups):
-    model = models.ConvNeXt(3, (1, 1), (4, 8), in_chans=1, patch_size=2)
-    recipe = training.Recipe(layer_decay=decay, weight_decay=0.3)
-    found = training.make_groups(recipe, model)
-    assert len(found) == groups
-    names = {name: group["weight_decay"] for group in found for name in group["param_names"]}
-    assert names == {name: 0.3 if p.ndim > 1 else 0.0 for name, p in model.named_parameters()}
-    optimizer = training.make_optimizer(recipe, found)
-    rates = {name: group["lr"] for group in optimizer.param_groups for name in group["param_names"]}
-    assert rates["head.weight"] == 2e-3 and rates["stages.0.0.gamma"] == pytest.approx(2e-3 * decay**2)
+# Any model, loss and data ---------------------------------------------------------------------------------------------
 
 
-def test_optimizers_are_those_of_the_recipe(training):
-    groups = [{"params": [nn.Parameter(lucid.ones(2))]}]
-    sgd = training.make_optimizer(training.Recipe(optimizer="sgd", momentum=0.8, lr=0.1), groups)
-    assert isinstance(sgd, lucid.optim.SGD) and sgd.param_groups[0]["momentum"] == 0.8
-    assert sgd.param_groups[0]["nesterov"] and sgd.param_groups[0]["lr"] == 0.1
-    assert isinstance(training.make_optimizer(training.Recipe(), groups), lucid.optim.AdamW)
+def test_a_plain_model_learns_arrays():
+    recipe = training.Recipe(epochs=20, batch_size=25, lr=2e-2, ema=0.9)
+    one = training.Trainer(network(), recipe, train=points(200), test=points(100, seed=1))
+    one.fit(progress=False)
+    evaluation = one.evaluate()
+    assert evaluation.accuracy > 0.9 and len(one.history) == 20
+    assert evaluation.accuracy == pytest.approx(one.history[-1]["test_accuracy"], abs=1e-6)
+    assert evaluation.confusion.sum() == 100 and one.classes == ["0", "1", "2"]
+    columns = ["epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    assert list(one.history[-1]) == [*columns, "samples_per_second", "waiting", "seconds"]
 
 
-def test_the_augmentation_is_what_the_recipe_says(training):
-    def names(**knobs):
-        made = training.augmentation(training.Recipe(**knobs), [], (0.5,), (0.2,), 3)
-        return [type(one).__name__ for one in made.transforms]
+def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
+    needs_extras()
 
-    assert names(flip=False) == ["Normalize"]
-    everything = {"augment": "trivial", "color_jitter": 0.4, "erasing": 0.2, "mixup": 0.8, "cutmix": 1.0}
-    assert names(**everything) == [
-        "RandomHorizontalFlip", "TrivialAugmentWide", "ColorJitter", "Normalize", "RandomErasing", "Mixup",
+    class MeanError(metrics.MeanMetric):
+        def update(self, outputs, targets):
+            super().update((outputs - targets).abs().mean(), len(targets))
+
+    x = np.random.default_rng(0).normal(size=(120, 5)).astype(np.float32)
+    y = x @ np.float32([[1], [-2], [3], [0], [1]])
+    one = training.Trainer(
+        network(1), training.Recipe(epochs=8, batch_size=20, lr=2e-2), train=(x, y), test=(x[:50], y[:50]),
+        loss=nn.MSELoss(), metrics={"mean_error": MeanError()}, folder=tmp_path, split="val",
+    )  # fmt: skip
+    one.fit(progress=False)
+    rows = rows_of(tmp_path)
+    assert [name for name in rows[0] if "_" in name][:4] == [
+        "train_loss", "train_mean_error", "val_loss", "val_mean_error",
     ]  # fmt: skip
-    made = training.augmentation(training.Recipe(augment="rand-m7-mstd0.5"), [], (0.5,), (0.2,), 3)
-    assert made.transforms[1].magnitude == 7 and made.transforms[1].fill == [128]
-    with pytest.raises(ValueError, match="'random'"):
-        training.augmentation(training.Recipe(augment="random"), [], (0.5,), (0.2,), 3)
+    assert rows[-1]["val_loss"] < 0.1 * rows[0]["val_loss"]
+    with lucid.no_grad():
+        difference = one.model(lucid.tensor(x[:50])).numpy() - y[:50]
+    evaluation = one.evaluate()
+    assert evaluation.loss == pytest.approx((difference**2).mean(), rel=1e-4)
+    assert evaluation.metrics == {"mean_error": pytest.approx(abs(difference).mean(), rel=1e-4)}
+    assert evaluation.confusion is None and evaluation.mistakes == []
+    with pytest.raises(AttributeError, match="accuracy is that of a classifier"):
+        _ = evaluation.accuracy
+    # The lowest loss is best, and the report has neither a confusion matrix nor images.
+    best = min(rows, key=lambda row: row["val_loss"])
+    assert one.checkpoints.manager.best().metrics == {"loss": best["val_loss"]}
+    text = (tmp_path / "report.html").read_text()
+    assert f"<dt>best val loss</dt><dd>{best['val_loss']:.4g}" in text and ">mean error " in text
+    assert "confusion" not in text.partition("</style>")[2] and "data:image" not in text
 
 
-def test_a_test_finds_counts_and_the_surest_mistakes(training, images):
+def test_a_loader_of_ones_own(tmp_path):
+    x, y = points(60)
+
+    class Loader:
+        def __init__(self):
+            self.epochs = []
+
+        def __len__(self):
+            return 3
+
+        def set_epoch(self, epoch):
+            self.epochs.append(epoch)
+
+        def __iter__(self):
+            order = np.random.default_rng(self.epochs[-1]).permutation(60)
+            yield from ((x[part], y[part]) for part in np.split(order, [30, 50]))  # of 30, 20 and 10
+
+    loader = Loader()
+    one = training.Trainer(network(), RECIPE, train=loader, test=[(x, y)])
+    one.fit(progress=False)
+    assert loader.epochs == [0, 1, 2] and one.history[-1]["train_loss"] < one.history[0]["train_loss"]
+    assert not one.can_save_within_epochs and one.evaluate().confusion.sum() == 60
+
+
+def test_a_convnext_on_a_dataset(tmp_path):
+    needs_extras()
+
+    class Squares(data.Dataset):
+        """Bright squares at the top or at the bottom."""
+
+        classes = ("top", "bottom")
+
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            image = np.random.default_rng(index).integers(0, 100, (3, 16, 16)).astype(np.uint8)
+            image[:, 8 * (index % 2) :][:, :8, 4:12] += 120
+            return image, index % 2
+
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(2, (1, 1), (8, 16), patch_size=2, layer_scale_init=1.0)
+    recipe = training.Recipe(epochs=4, batch_size=8, lr=4e-3, erasing=0.1, ema=0.8)
+    one = training.Trainer(
+        model, recipe, train=Squares(), test=Squares(), folder=tmp_path / "run",
+        transform=training.augmentation(recipe, [0.5] * 3, [0.25] * 3, 2),
+        test_transform=augment.Normalize([0.5] * 3, [0.25] * 3), unit="images",
+    )  # fmt: skip
+    one.fit(progress=False)
+    assert one.classes == ["top", "bottom"] and one.evaluate().accuracy > 0.9
+    metadata = load_with_metadata(tmp_path / "run" / "best.safetensors")[1]
+    assert json.loads(metadata["classes"]) == ["top", "bottom"] and metadata["model"] == "ConvNeXt"
+    assert json.loads(metadata["settings"])["epochs"] == 4
+
+
+def test_mistakes_are_shown_where_inputs_are_images(tmp_path):
+    needs_extras()
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(30, 1, 6, 6))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    one = training.Trainer(model, RECIPE, train=(images, np.arange(30) % 2), test=(images, np.arange(30) % 2),
+                           folder=tmp_path)  # fmt: skip
+    one.fit(progress=False)
+    count = len(one.evaluate().mistakes)
+    assert count > 0 and (tmp_path / "report.html").read_text().count("data:image/png") == count
+
+
+def test_no_test_data_and_no_folder():
+    one = training.Trainer(network(), RECIPE, train=points())
+    one.fit(progress=False)
+    assert one.monitor == ("train_accuracy", "max") and one.evaluation is None
+    with pytest.raises(ValueError, match="evaluate needs test data"):
+        one.evaluate()
+
+
+def test_named_classes_make_a_classifier_of_any_loss():
+    one = training.Trainer(
+        network(), RECIPE, train=points(), test=points(30), loss=nn.CrossEntropyLoss(label_smoothing=0.3),
+        classes=["a", "b", "c"],
+    )  # fmt: skip
+    one.fit(progress=False)
+    assert one.monitor == ("test_accuracy", "max") and one.evaluate().confusion.shape == (3, 3)
+
+
+def test_each_pixel_may_have_a_class():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 1, 4, 4))
+    model = nn.Conv2d(1, 2, 3, padding=1)
+    one = training.Trainer(model, RECIPE, train=(x, (x[:, 0] > 0).astype(int)), test=(x, (x[:, 0] > 0).astype(int)))
+    one.fit(progress=False)
+    assert one.evaluate().confusion.sum() == 50 * 16 and one.evaluate().mistakes == []
+
+
+def test_a_compiled_step_trains_the_same():
+    ends = []
+    for compile in (False, True):
+        one = training.Trainer(network(), training.Recipe(epochs=2, batch_size=20, ema=0.9), train=points(),
+                               compile=compile)  # fmt: skip
+        one.fit(progress=False)
+        ends.append(one.model.state_dict())
+    for name, tensor in ends[0].items():
+        np.testing.assert_allclose(ends[1][name].numpy(), tensor.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_metrics_of_training_survive_an_evaluation():
+    correct = metrics.Accuracy()
+    one = training.Trainer(network(), RECIPE, train=points(), test=points(30), metrics={"correct": correct})
+    inputs, targets = next(iter(one.train_loader))
+    one.step(inputs, targets)
+    before = correct.state_dict()["total"].item()
+    one.evaluate()
+    assert correct.state_dict()["total"].item() == before == 25
+
+
+def test_training_may_run_in_a_thread(tmp_path):
+    needs_extras()
+    ends = []
+
+    def fit():  # where no signal handlers can be installed
+        one = training.Trainer(network(), RECIPE, train=points(), folder=tmp_path)
+        one.fit(progress=False)
+        ends.append(len(one.history))
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    thread.join()
+    assert ends == [3]
+
+
+# Mistakes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"recipe": training.Recipe(mixup=0.2)}, ValueError, r"mixup needs transform=training.augmentation\(recipe"),
+        ({"recipe": training.Recipe(augment="trivial")}, ValueError, "augment needs transform="),
+        ({"recipe": training.Recipe(batch_size=101)}, ValueError, "batch_size must be at most 100"),
+        ({"train": []}, ValueError, "the train loader has no batches"),
+        ({"save_minutes": -1, "folder": "runs"}, ValueError, "save_minutes must be at least 0, got -1"),
+        ({"test": 3}, TypeError, "test must be a tuple of arrays, a dataset with a length, or a loader"),
+    ],
+)
+def test_unusable_arguments_are_explained(options, error, message):
+    with pytest.raises(error, match=message):
+        training.Trainer(network(), **{"recipe": RECIPE, "train": points(), **options})
+
+
+def test_resuming_needs_a_folder():
+    with pytest.raises(ValueError, match="resume and overwrite need a folder"):
+        training.Trainer(network(), RECIPE, train=points()).fit(resume="auto")
+
+
+def test_a_diverging_loss_ends_training():
+    recipe = training.Recipe(epochs=3, batch_size=25, lr=1e30, warmup_epochs=0, clip_norm=0.0)
+    with pytest.raises(training.DivergedError, match="Loss became NaN or infinite in epoch 1; try a lower lr"):
+        training.Trainer(network(), recipe, train=points()).fit(progress=False)
+
+
+# Parts ----------------------------------------------------------------------------------------------------------------
+
+
+def test_patience_ends_a_run_without_improvement():
+    def finished(patience, *accuracies):
+        recipe = training.Recipe(epochs=5, batch_size=25, patience=patience)
+        one = training.Trainer(network(), recipe, train=points(), test=points(10))
+        one.history = [{"epoch": n, "test_accuracy": value} for n, value in enumerate(accuracies, start=1)]
+        return one.is_finished()
+
+    assert [finished(0, *[0.5] * n) for n in (0, 4, 5)] == [False, False, True]
+    assert not finished(2) and not finished(2, 0.5, 0.4) and finished(2, 0.5, 0.4, 0.5)
+    assert not finished(2, 0.5, 0.4, 0.6, 0.5)
+
+
+def test_waiting_is_measured():
+    clock, moments = trainer.Clock(), []
+
+    def slow():
+        for number in range(3):
+            moments.append(time.perf_counter())
+            while time.perf_counter() < moments[-1] + 0.01:
+                pass
+            yield number
+
+    assert list(trainer.timed(slow(), clock)) == [0, 1, 2]
+    assert clock.waiting >= 0.03
+
+
+def test_an_evaluation_has_counts_and_the_most_confident_mistakes():
     class Fixed(nn.Module):
         """Logits that grow with the first pixel, for class 1."""
+
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Linear(1, 1)
 
         def forward(self, x):
             first = x[:, 0, 0, 0]
             return lucid.stack([first * 0, first * 0.1, first * 0 - 1], dim=1)
 
-    trainer = SimpleNamespace(
-        model=Fixed(), ema=None, classes=["a", "b", "c"], prepare_test=lambda x: x.float() / 16,
-        test_loader=augment.DeviceLoader(images, batch_size=5),
-    )  # fmt: skip
-    found = training.evaluate(trainer)
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
+    images = augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))
+    loader = augment.DeviceLoader(images, batch_size=5)
+    one = training.Trainer(
+        Fixed(), RECIPE, train=loader, test=loader, classes=["a", "b", "c"], test_transform=lambda x: x.float() / 16
+    )
+    found = one.evaluate()
     first = images.images.numpy()[:, 0, 0, 0] / 16
     logits = np.stack([first * 0, first * 0.1, first * 0 - 1], axis=1)
     sure = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -101,13 +306,23 @@ def test_a_test_finds_counts_and_the_surest_mistakes(training, images):
     assert found.accuracy == pytest.approx((truth == taken).mean())
     assert all(found.confusion[i, j] == ((truth == i) & (taken == j)).sum() for i in range(3) for j in range(3))
     wrong = sorted(np.flatnonzero(truth != taken), key=lambda i: -sure[i].max())
-    assert [one[0] for one in found.mistakes] == wrong
-    for number, label, class_taken, of_taken, of_truth in found.mistakes:
-        assert (label, class_taken) == (truth[number], taken[number])
-        assert (of_taken, of_truth) == pytest.approx((sure[number].max(), sure[number, label]), rel=1e-5)
+    assert [row[0] for row in found.mistakes] == wrong
+    for number, label, predicted, of_predicted, of_truth in found.mistakes:
+        assert (label, predicted) == (truth[number], taken[number])
+        assert (of_predicted, of_truth) == pytest.approx((sure[number].max(), sure[number, label]), rel=1e-5)
 
 
-def test_data_of_lucid_are_what_the_loader_takes(training):
+def test_only_so_many_mistakes_are_kept():
+    rows = np.column_stack([np.arange(50), np.zeros((50, 2)), np.linspace(0.5, 1, 50), np.zeros(50)])
+    found = mistakes.most_confident(rows)
+    assert found[:, 0].tolist() == list(range(49, 49 - mistakes.MAX_MISTAKES, -1))
+
+
+def test_data_of_lucid_are_what_the_loader_takes():
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     loader = augment.DeviceLoader(augment.DeviceDataset(data.Digits(train=False)), batch_size=100)
     assert [len(labels) for _, labels in loader] == [100, 100, 100, 55]
+
+
+def test_a_signal_is_an_exit_code():
+    assert training.Stopped(128 + signal.SIGTERM).code == 143 and issubclass(training.Stopped, SystemExit)

@@ -1,0 +1,30 @@
+"""The files of a run folder."""
+
+import json
+
+import pytest
+
+from lucid.training import run_folder
+
+pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_title_in_letters_that_the_font_lacks_causes_no_warning():
+    row = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+    assert run_folder.draw_curves([row], "日本", "val").startswith(b"\x89PNG")
+
+
+def test_the_best_row_is_the_first_of_the_best():
+    history = [{"epoch": n, "test_loss": loss} for n, loss in enumerate([3, 1, 2, 1], start=1)]
+    assert run_folder.best_row(history, "test_loss", "min")["epoch"] == 2
+    assert run_folder.best_row(history, "test_loss", "max")["epoch"] == 1
+
+
+def test_metadata_are_json():
+    found = run_folder.weights_metadata("mine", ("a", "b"), {"image_size": 8}, settings={"lr": 1.0})
+    assert {name: json.loads(value) for name, value in found.items() if name not in ("format", "model")} == {
+        "classes": ["a", "b"], "preprocessing": {"image_size": 8}, "settings": {"lr": 1.0},
+    }  # fmt: skip
+    assert (found["format"], found["model"]) == ("pt", "mine")
+    assert "preprocessing" not in run_folder.weights_metadata("mine", [])
