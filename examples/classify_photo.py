@@ -4,7 +4,7 @@
     python examples/classify_photo.py cat.jpg --model runs/photos.safetensors  # from examples/finetune_photos.py
     python examples/classify_photo.py digit.png --model runs/digits            # from examples/train_cifar10.py
 
-Prints the five most probable classes of every photo. Needs pip install "lucid-mlx[examples]". ``lucid classify`` also
+Prints the five most probable classes of every photo. Needs pip install "lucid-mlx[hub,vision]". ``lucid classify`` also
 takes folders, skips files that cannot be read, and draws a contact sheet.
 """
 

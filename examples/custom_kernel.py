@@ -9,7 +9,7 @@ MLX's own operations serves every machine without Metal, and says what the kerne
 - everywhere: that the gradient agrees with finite differences, then loss and accuracy of a small network that uses the
   operation, trained on handwritten digits.
 
-Needs pip install "lucid-mlx[examples]". For a kernel with tiling, tuning and CUDA: lucid/kernels/depthwise_conv2d.
+Needs pip install "lucid-mlx[train]". For a kernel with tiling, tuning and CUDA: lucid/kernels/depthwise_conv2d.
 """
 
 from functools import cache

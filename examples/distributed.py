@@ -6,7 +6,7 @@
 
 Trains a small ConvNeXt on handwritten digits. Prints the loss of every epoch and the accuracy on the test images, both
 of all processes together: they depend on their number by rounding only. See docs/distributed.md for several machines.
-``lucid train --distributed`` trains larger models the same way. Needs pip install "lucid-mlx[examples]".
+``lucid train --distributed`` trains larger models the same way. Needs pip install "lucid-mlx[train]".
 """
 
 import argparse

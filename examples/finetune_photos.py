@@ -6,7 +6,7 @@
 
 Every fifth photo of a class is held out. Prints the loss and the accuracy on these for every epoch, and writes the best
 weights to runs/photos.safetensors with class names and preprocessing: ``classify_photo.py --model`` takes the file.
-Needs pip install "lucid-mlx[examples]". ``lucid finetune`` adds stronger augmentation, averaged weights, a report,
+Needs pip install "lucid-mlx[hub,vision]". ``lucid finetune`` adds stronger augmentation, averaged weights, a report,
 exact resume, and copes with files that cannot be read.
 """
 

@@ -5,7 +5,7 @@
     python examples/train_cifar10.py --resume           # continue after the last complete epoch
 
 Prints the loss of every epoch, and loss and accuracy on the test images with averaged weights. Writes best.safetensors,
-curves.png, report.html and checkpoints to runs/DATASET. Needs pip install "lucid-mlx[examples]".
+curves.png, report.html and checkpoints to runs/DATASET. Needs pip install "lucid-mlx[train]".
 ``lucid train`` adds stronger augmentation, mixed precision, several processes, and resuming in the middle of an epoch.
 """
 
