@@ -1,7 +1,12 @@
-"""Write a model for use without Lucid: as a function that C++ and Swift run, or as weights for another library."""
+"""Export a model for use without Lucid: as a function that C++ and Swift run, or as weights for another library.
+
+model = lucid.models.from_checkpoint("runs/photos")
+lucid.export.export_function(model, "photos.mlxfn")
+[logits] = mx.import_function("photos.mlxfn")(images)  # needs MLX alone, in any of its languages
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,74 +14,113 @@ from typing import Any
 import mlx.core as mx
 
 import lucid
-from lucid import kernels, models, tape
-from lucid._files import atomic_path
+from lucid import kernels, models, nn, tape
+from lucid._files import atomic_path, write_atomically
 
-_LARGEST_DIFFERENCE = 1e-4  # of the file's logits from the model's, as a part of the largest
+_MAX_DIFFERENCE = 1e-4  # of the file's outputs from the model's, relative to the largest
 
 
 class ExportError(RuntimeError):
-    """What was written does not compute what the model does."""
+    """The exported function does not compute what the model does."""
 
 
-def computation(trained: Any, pixels: bool) -> Callable[[mx.array], mx.array]:
-    """The model as a function on arrays. With ``pixels`` it takes bytes (N, H, W, C) and normalizes them."""
-    mean, std = (mx.array(values) for values in (trained.transform.mean, trained.transform.std))
+def export_function(
+    model: nn.Module, path: str | Path, batch_sizes: Sequence[int] = (1,), *, pixels: bool = False
+) -> dict[str, Any]:
+    """Write the computation and weights of a model to a ``.mlxfn`` file, and its description to a ``.json`` beside it.
 
-    def logits(x: mx.array) -> mx.array:
-        if pixels:
-            x = ((x.astype(mx.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)  # (N, C, H, W)
-        with lucid.no_grad(), kernels.use_reference():
-            return trained.model(tape.wrap(x))._array
+    MLX traces neither slices nor reshapes of unknown size, so shapes are fixed; several ``batch_sizes`` share one copy
+    of the weights. The function runs on the kind of device, CPU or GPU, that exported it, with MLX's own convolutions.
+    It is compared with the model before the file gets its name.
 
-    return logits
+    Args:
+        model: A model with ``preprocessing``, as ``models.from_checkpoint`` returns it.
+        path: The file.
+        batch_sizes: Numbers of images that the function takes.
+        pixels: Take uint8 images (N, H, W, C) and normalize them inside, in place of float32 (N, C, H, W) images that
+            ``model.preprocessing`` made.
 
-
-def export_function(trained: Any, path: Path, batch_sizes: list[int], pixels: bool) -> dict[str, Any]:
-    """Write ``path``, and say what it takes.
+    Returns:
+        The description: "model", "shapes", "dtype", "classes" and "preprocessing".
 
     Raises:
-        ExportError: the file does not compute what the model does.
+        ValueError: The model has no ``preprocessing``.
+        ExportError: The function does not compute what the model does.
+        OSError: A file cannot be written.
     """
-    size, channels = trained.transform.image_size, trained.model.in_chans
-    # MLX writes constants as if they lay in memory row after row, whether they do or not.
-    weights = {name: mx.contiguous(tensor._array) for name, tensor in trained.model.state_dict().items()}
-    trained.model.load_state_dict(weights)
+    path, transform = Path(path), _preprocessing_of(model)
+    size, channels = transform.image_size, model.in_chans
+    # MLX writes constants as they lie in memory, and takes them to be contiguous.
+    weights = {name: mx.contiguous(tensor._array) for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights)
     mx.eval(list(weights.values()))
-    function = computation(trained, pixels)
+    function = _function_of(model, pixels)
     shape = (size, size, channels) if pixels else (channels, size, size)
-    inputs = [example(n, shape, pixels) for n in batch_sizes]
+    inputs = [_random_images((n, *shape), pixels) for n in sorted(set(batch_sizes))]
     with atomic_path(path) as temporary:
         with mx.exporter(str(temporary), function) as export:
             for one in inputs:
                 export(one)
-        check(temporary, function, inputs)
-    return {"shapes": [list(one.shape) for one in inputs], "dtype": "uint8" if pixels else "float32"}
+        _check(temporary, function, inputs)
+    description = {
+        "model": _name_of(model),
+        "shapes": [list(one.shape) for one in inputs],
+        "dtype": "uint8" if pixels else "float32",
+        "classes": model.class_names or [],
+        "preprocessing": asdict(transform),
+    }
+    write_atomically(path.with_suffix(".json"), json.dumps(description).encode())
+    return description
 
 
-def example(batch_size: int, shape: tuple[int, int, int], pixels: bool) -> mx.array:
-    noise = mx.random.normal((batch_size, *shape), key=mx.random.key(batch_size))
+def export_weights(model: nn.Module, path: str | Path, dialect: str = "official") -> None:
+    """Write weights under the names of ``dialect`` to a ``.safetensors`` file, with classes and preprocessing.
+
+    Raises:
+        ValueError: The dialect does not have this architecture.
+    """
+    if getattr(model, "stem_type", "patch") != "patch" and model.patch_size != 4:
+        raise ValueError(
+            "a stem of one overlapping convolution has the shape of 3 px patches in every dialect; use a *.mlxfn file"
+        )
+    models.save_checkpoint(model, path, dialect, name=_name_of(model))
+
+
+def _preprocessing_of(model: nn.Module) -> models.ImageTransform:
+    transform = getattr(model, "preprocessing", None)
+    if transform is None:
+        raise ValueError("export_function: set model.preprocessing to the ImageTransform that makes the model's input")
+    found: models.ImageTransform = transform
+    return found
+
+
+def _name_of(model: nn.Module) -> str:
+    return str(getattr(model, "checkpoint_name", type(model).__name__))
+
+
+def _function_of(model: nn.Module, pixels: bool) -> Callable[[mx.array], mx.array]:
+    """The model as a function on arrays; with ``pixels`` it takes bytes (N, H, W, C) and normalizes them."""
+    mean, std = mx.array(model.preprocessing.mean), mx.array(model.preprocessing.std)
+
+    def outputs(x: mx.array) -> mx.array:
+        if pixels:
+            x = ((x.astype(mx.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)  # (N, C, H, W)
+        # A kernel of our own cannot be written to a file.
+        with lucid.no_grad(), kernels.use_reference():
+            return model(tape.wrap(x))._array
+
+    return outputs
+
+
+def _random_images(shape: tuple[int, ...], pixels: bool) -> mx.array:
+    noise = mx.random.normal(shape, key=mx.random.key(shape[0]))
     return (mx.sigmoid(noise) * 255).astype(mx.uint8) if pixels else noise
 
 
-def check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx.array]) -> None:
+def _check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx.array]) -> None:
     imported: Any = mx.import_function(str(path))
     for one in inputs:
         expected, found = function(one), imported(one)[0]
         difference: Any = (mx.abs(found - expected).max() / mx.maximum(mx.abs(expected).max(), 1e-6)).item()
-        if not difference <= _LARGEST_DIFFERENCE:
-            raise ExportError(f"{path}: logits differ from the model's by {difference:.1e} of the largest")
-
-
-def export_weights(trained: Any, path: Path, dialect: str) -> None:
-    """Weights under the names of ``dialect``, with classes and preprocessing in the metadata."""
-    if getattr(trained.model, "stem_type", "patch") != "patch" and trained.model.patch_size != 4:
-        raise ValueError(
-            "a stem of one overlapping convolution looks like patches of 3 px in every dialect; *.mlxfn takes it"
-        )
-    metadata = {name: json.dumps(value) for name, value in description(trained).items()}
-    models.save_checkpoint(trained.model, path, dialect, metadata={**metadata, "model": trained.name})
-
-
-def description(trained: Any) -> dict[str, Any]:
-    return {"classes": trained.classes, "preprocessing": asdict(trained.transform)}
+        if not difference <= _MAX_DIFFERENCE:
+            raise ExportError(f"{path}: outputs differ from the model's by {difference:.1e} of the largest")

@@ -1,14 +1,17 @@
-"""Downloads that survive broken connections and never leave a damaged file under the final name.
+"""Downloads that resume, are checked, and never leave a damaged file under the final name.
 
-Bytes go to ``NAME.part``; a broken transfer leaves it there and the next try asks the server for the rest. Only a
-file with the right checksum is renamed to ``NAME``; one with the wrong checksum is removed. Processes that want the
-same file wait for each other.
+Bytes go to ``NAME.part``. An interrupted download keeps this file, and the next attempt asks the server for the rest.
+Only a file with the right checksum is renamed to ``NAME``; one with a wrong checksum is removed. Processes that
+download the same file wait for each other.
+
+``fetch`` is the only loop with retries. How it requests bytes is up to its caller, a ``Request``: ``fetch_file`` uses
+urllib, the weights of models use the session of huggingface_hub, whose own download discards partial files.
 """
 
 import contextlib
 import fcntl
+import functools
 import hashlib
-import http.client
 import os
 import re
 import sys
@@ -16,7 +19,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,17 +31,45 @@ CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30.0
 TRIES_WITHOUT_PROGRESS = 4
 FIRST_WAIT_S = 1.0
+TEMPORARY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
-_RETRIED_STATUS = {408, 425, 429, 500, 502, 503, 504}
+
+class RequestError(Exception):
+    """A request failed, or its connection broke.
+
+    ``permanent``: the server refused, so another attempt is pointless. ``unreachable``: there was no connection.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool = False, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.unreachable = unreachable
+
+
+@dataclass
+class Response:
+    """The bytes of a file from ``start`` to its end. ``total`` is the size of the whole file, if known."""
+
+    start: int
+    total: int | None
+    chunks: Iterator[bytes]
+
+
+# Requests the bytes from a position on. The server may send the whole file instead. Any exception, from the call or
+# from the chunks, counts as a broken connection; a RequestError says more about it.
+Request = Callable[[int], AbstractContextManager[Response]]
+# Shows the progress of a download with a title, bytes received before, and total size; gives a function to call with
+# the number of bytes received.
+Progress = Callable[[str, int, int | None], AbstractContextManager[Callable[[int], Any]]]
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 checksum of a file, in hexadecimal. It finds damage; it is no proof against forgery."""
+    """The MD5 checksum of a file in hexadecimal. It detects damage, not forgery."""
     return _digest(path, hashlib.md5(usedforsecurity=False))
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 checksum of a file, in hexadecimal."""
+    """The SHA-256 checksum of a file in hexadecimal."""
     return _digest(path, hashlib.sha256())
 
 
@@ -48,39 +81,145 @@ def _digest(path: Path, digest: Any) -> str:
 
 
 def fetch_file(url: str, path: Path, md5: str | None = None, sha256: str | None = None) -> None:
-    """Download ``url`` to ``path``, whole and checked, going on with what an earlier try left.
+    """Download ``url`` to ``path`` and check it. An interrupted download resumes.
 
-    ``sha256`` may be its beginning only.
+    ``sha256`` may be just the first digits.
 
     Raises:
-        ArchiveError: the server cannot be reached, refuses, keeps breaking off, or sends bytes with another checksum.
+        ArchiveError: The server cannot be reached or refuses, the connection keeps breaking, or the checksum is wrong.
         ValueError: ``url`` is not http or https.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"download: url must start with http:// or https://, got {url!r}")
+    fetch(url, path, functools.partial(_request, url), md5=md5, sha256=sha256)
+
+
+def fetch(
+    url: str,
+    path: Path,
+    request: Request,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    size: int | None = None,
+    part_suffix: str = ".part",
+    title: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Download a file with ``request`` and check it. An interrupted download resumes, also in another process.
+
+    Args:
+        url: For messages.
+        path: Where the file goes.
+        request: Requests a range of bytes.
+        md5: Checksum of the file, if known.
+        sha256: Checksum of the file, or its first digits.
+        size: Size of the file in bytes, if known.
+        part_suffix: Appended to the name of the file until it is complete.
+        title: For the progress bar; defaults to the last part of ``url``.
+        progress: Shows the progress; defaults to a bar with tqdm, lines without.
+
+    Raises:
+        ArchiveError: As for ``fetch_file``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + part_suffix)
+    download = _Download(url, request, size, title or url.rsplit("/", 1)[-1], progress or _progress)
     with locked(part) as file:
         if path.exists() and _difference(path, md5, sha256) is None:  # another process was faster
             part.unlink()
             return
-        left_over = file.seek(0, os.SEEK_END) > 0
-        _transfer_patiently(url, file, part)
+        resumed = file.seek(0, os.SEEK_END) > 0
+        download.receive(file, part)
         difference = _difference(part, md5, sha256)
-        if left_over and difference:
-            file.truncate(0)  # the left-over was no beginning of this file
-            _transfer_patiently(url, file, part)
+        if resumed and difference:
+            file.truncate(0)  # what was there was not the beginning of this file
+            download.receive(file, part)
             difference = _difference(part, md5, sha256)
         if difference:
-            size = part.stat().st_size
+            received = part.stat().st_size
             part.unlink()
-            raise ArchiveError(f"{url} sent {size} bytes with {difference}; nothing was kept")
+            raise ArchiveError(f"{url} sent {received} bytes with {difference}; nothing was kept")
         os.fsync(file.fileno())
         os.replace(part, path)
 
 
+@dataclass
+class _Download:
+    url: str
+    request: Request
+    size: int | None
+    title: str
+    progress: Progress
+
+    def receive(self, file: BinaryIO, part: Path) -> None:
+        """Append the missing bytes to ``file``, with more attempts as long as some bring bytes.
+
+        If the server cannot be reached at the first attempt, there are no more: there is probably no network.
+        """
+        failures, connected = 0, False
+        while True:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                self._receive_once(file, before)
+                return
+            except (RequestError, OSError) as error:
+                with contextlib.suppress(OSError):  # a full disk, which is the error in hand
+                    file.flush()
+                have = os.fstat(file.fileno()).st_size
+                failures = 1 if have > before else failures + 1
+                permanent = not isinstance(error, RequestError) or error.permanent  # an OSError comes from writing
+                unreachable = isinstance(error, RequestError) and error.unreachable
+                if permanent or (unreachable and not connected) or failures >= TRIES_WITHOUT_PROGRESS:
+                    kept = f"; {have} bytes are kept in {part}, and the next attempt resumes there" if have else ""
+                    if not have:
+                        part.unlink(missing_ok=True)
+                    raise ArchiveError(f"cannot download {self.url}: {error}{kept}") from error
+                connected = connected or not unreachable
+                time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
+
+    def _receive_once(self, file: BinaryIO, have: int) -> None:
+        if self.size is not None and have > self.size:
+            have = file.truncate(0)
+        if have == self.size:
+            return
+        with contextlib.ExitStack() as stack:
+            with _as_request_error():
+                response = stack.enter_context(self.request(have))
+            if response.start != have:  # the server sends the whole file
+                have = file.truncate(response.start)
+            total = self.size if response.total is None else response.total
+            advance = stack.enter_context(self.progress(self.title, have, total))
+            while True:
+                with _as_request_error():
+                    chunk = next(response.chunks, None)
+                if chunk is None:
+                    break
+                file.write(chunk)
+                have += len(chunk)
+                advance(len(chunk))
+        file.flush()
+        if total is not None and have < total:
+            raise RequestError(f"the connection broke after {have} of {total} bytes")
+
+
+@contextlib.contextmanager
+def _as_request_error() -> Iterator[None]:
+    try:
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # each HTTP library has its own
+        raise RequestError(reason_of(error)) from error
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its type if it has none."""
+    return str(getattr(error, "reason", None) or error).partition("\n")[0] or type(error).__name__
+
+
 def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
-    """In what the file's checksum differs from the one expected."""
+    """How the checksum of a file differs from the expected one, or None."""
     for name, expected, checksum in (("md5", md5, md5_of), ("sha256", sha256, sha256_of)):
         if expected is not None and not (received := checksum(path)).startswith(expected):
             return f"{name} {received}, expected {name} {expected}"
@@ -89,17 +228,18 @@ def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
 
 @contextlib.contextmanager
 def locked(part: Path) -> Iterator[BinaryIO]:
-    """``part`` opened for appending, by this process alone."""
+    """Open ``part`` for appending, with an exclusive lock."""
     while True:
-        file = open(part, "ab")  # noqa: SIM115 - closed below, after the lock was tried
+        file = open(part, "ab")  # noqa: SIM115 - closed below
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            # While this process waited, the one before may have renamed or removed the file that is locked now.
+            # While this process waited, another one may have renamed or removed the file that is locked now.
             if _is_open_as(file, part):
                 yield file
                 return
         finally:
-            file.close()
+            with contextlib.suppress(OSError):  # a full disk, which writing has reported
+                file.close()
 
 
 def _is_open_as(file: BinaryIO, path: Path) -> bool:
@@ -109,79 +249,50 @@ def _is_open_as(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _transfer_patiently(url: str, file: BinaryIO, part: Path) -> None:
-    """``_transfer``, tried again while there is hope: after the first bytes came, or when the server asks to wait."""
-    failures = 0
-    connected = False
-    while True:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            _transfer(url, file)
-            return
-        except (OSError, http.client.HTTPException) as error:
-            file.flush()
-            have = file.seek(0, os.SEEK_END)
-            failures = 1 if have > before else failures + 1
-            status = error.code if isinstance(error, urllib.error.HTTPError) else None
-            # urlopen's own error is one of connecting. Without a network nobody should wait for four of them.
-            unreachable = isinstance(error, urllib.error.URLError) and status is None and not connected
-            refused = status is not None and status not in _RETRIED_STATUS
-            connected = connected or not unreachable
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-            if unreachable or refused or failures >= TRIES_WITHOUT_PROGRESS:
-                kept = f"; {have} bytes are kept in {part} and the next try goes on from there" if have else ""
-                if not have:
-                    part.unlink(missing_ok=True)
-                raise ArchiveError(f"cannot download {url}: {_reason(error)}{kept}") from error
-            time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error) or type(error).__name__
-
-
-def _transfer(url: str, file: BinaryIO) -> None:
-    """Append what is missing of ``url`` to ``file``; start over where the server cannot send a part."""
-    have = file.seek(0, os.SEEK_END)
-    request = urllib.request.Request(url, headers={"User-Agent": "lucid", "Accept-Encoding": "identity"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+@contextlib.contextmanager
+def _request(url: str, start: int) -> Iterator[Response]:
+    """Request the bytes of ``url`` from ``start`` on, with urllib."""
+    request = urllib.request.Request(url, headers={"User-Agent": "lucid", **range_headers(start)})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing lies beyond what is here
-            error.close()
-            if _total_of(error.headers) == have:
-                return
-            file.truncate(0)
-            _transfer(url, file)
-            return
-        raise
+        with error:
+            if error.code != 416 or not start:
+                raise RequestError(reason_of(error), permanent=error.code not in TEMPORARY_STATUS) from error
+            total = _total_of(error.headers)  # there is nothing after start
+        if total == start:
+            yield Response(start, total, iter(()))
+        else:
+            with _request(url, 0) as whole:
+                yield whole
+        return
+    except urllib.error.URLError as error:
+        raise RequestError(reason_of(error), unreachable=True) from error
     with response:
-        total = _total_of(response.headers)
-        if have and not (response.status == 206 and _start_of(response.headers) == have):
-            if response.status == 206:
-                raise http.client.HTTPException(f"the server sent another range than bytes {have}-")
-            file.truncate(0)
-            have = 0
-        with _progress(url.rsplit("/", 1)[-1], have, total) as advance:
-            while chunk := response.read(CHUNK_BYTES):
-                file.write(chunk)
-                have += len(chunk)
-                advance(len(chunk))
-    file.flush()
-    if total is not None and have < total:
-        raise ConnectionError(f"the connection broke after {have} of {total} bytes")
+        yield response_of(start, response.status, response.headers, iter(lambda: response.read(CHUNK_BYTES), b""))
 
 
-def _start_of(headers: Any) -> int | None:
+def range_headers(start: int) -> dict[str, str]:
+    """Headers that request the bytes from ``start`` on, without compression."""
+    return {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+
+
+def response_of(start: int, status: int, headers: Any, chunks: Iterator[bytes]) -> Response:
+    """The response to a request with ``range_headers(start)``.
+
+    Raises:
+        RequestError: The server sent another range.
+    """
+    if status != 206:
+        return Response(0, _total_of(headers), chunks)
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    if found is None or int(found[1]) != start:
+        raise RequestError(f"the server sent another range than bytes {start}-")
+    return Response(start, _total_of(headers), chunks)
 
 
 def _total_of(headers: Any) -> int | None:
-    """The size of the whole file, from Content-Range where there is one."""
+    """The size of the whole file, from Content-Range if present."""
     if "Content-Range" in headers:
         found = re.search(r"/(\d+)$", headers["Content-Range"])
         return int(found[1]) if found else None
@@ -190,18 +301,18 @@ def _total_of(headers: Any) -> int | None:
 
 
 @contextlib.contextmanager
-def _progress(name: str, have: int, total: int | None) -> Iterator[Any]:
-    """A function to call with the number of bytes received: a bar with tqdm, a line every few seconds without."""
+def _progress(title: str, have: int, total: int | None) -> Iterator[Callable[[int], Any]]:
+    """A bar with tqdm, a line every few seconds without."""
     try:
         from tqdm import tqdm
     except ImportError:
-        yield _line_printer(name, have, total)
+        yield _line_printer(title, have, total)
         return
-    with tqdm(desc=name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+    with tqdm(desc=title, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024) as bar:
         yield bar.update
 
 
-def _line_printer(name: str, have: int, total: int | None) -> Any:
+def _line_printer(title: str, have: int, total: int | None) -> Callable[[int], None]:
     every_s = 5.0
     printed = time.monotonic()
 
@@ -211,6 +322,6 @@ def _line_printer(name: str, have: int, total: int | None) -> Any:
         if time.monotonic() - printed > every_s or have == total:
             printed = time.monotonic()
             of = f" of {total / 2**20:.0f}" if total else ""
-            print(f"{name}: {have / 2**20:.0f}{of} MiB", file=sys.stderr)
+            print(f"{title}: {have / 2**20:.0f}{of} MiB", file=sys.stderr)
 
     return advance

@@ -1,5 +1,6 @@
-"""Models: the ConvNeXt family by class, by name and by function."""
+"""Models: the ConvNeXt family, its pretrained weights and its checkpoints."""
 
+from lucid.models._from_checkpoint import from_checkpoint
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.entrypoints import (
     convnext_atto,
@@ -32,6 +33,7 @@ from lucid.models.entrypoints import (
     convnextv2_tiny,
 )
 from lucid.models.features import FeatureInfo, FeatureListNet
+from lucid.models.imagenet import imagenet_class_names
 from lucid.models.info import ModelInfo, model_info
 from lucid.models.param_groups import param_groups_layer_decay
 from lucid.models.preprocessing import ImageTransform, transforms_for
@@ -45,12 +47,13 @@ from lucid.models.weights.tags import Accuracy, Tag, find_tag
 
 __all__ = [
     "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FeatureInfo", "FeatureListNet",
-    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenceWarning", "Tag", "convnext_atto",
-    "convnext_atto_ols", "convnext_base", "convnext_femto", "convnext_femto_ols", "convnext_isotropic_base",
-    "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large", "convnext_large_mlp", "convnext_nano",
-    "convnext_nano_ols", "convnext_pico", "convnext_pico_ols", "convnext_small", "convnext_tiny", "convnext_tiny_hnf",
-    "convnext_xlarge", "convnext_xxlarge", "convnextv2_atto", "convnextv2_base", "convnextv2_femto", "convnextv2_huge",
-    "convnextv2_large", "convnextv2_nano", "convnextv2_pico", "convnextv2_small", "convnextv2_tiny", "create_model",
-    "find_tag", "list_models", "load_checkpoint", "load_pretrained", "model_info", "param_groups_layer_decay",
-    "save_checkpoint", "transforms_for",
+    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenceWarning", "Tag",
+    "convnext_atto", "convnext_atto_ols", "convnext_base", "convnext_femto", "convnext_femto_ols",
+    "convnext_isotropic_base", "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large",
+    "convnext_large_mlp", "convnext_nano", "convnext_nano_ols", "convnext_pico", "convnext_pico_ols", "convnext_small",
+    "convnext_tiny", "convnext_tiny_hnf", "convnext_xlarge", "convnext_xxlarge", "convnextv2_atto", "convnextv2_base",
+    "convnextv2_femto", "convnextv2_huge", "convnextv2_large", "convnextv2_nano", "convnextv2_pico",
+    "convnextv2_small", "convnextv2_tiny", "create_model", "find_tag", "from_checkpoint", "imagenet_class_names",
+    "list_models", "load_checkpoint", "load_pretrained", "model_info", "param_groups_layer_decay", "save_checkpoint",
+    "transforms_for",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""What ConvNeXt, ConvNeXt V2 and the isotropic ConvNeXt share: forward passes, features, classifier, freezing."""
+"""What ConvNeXt, ConvNeXt V2 and the isotropic ConvNeXt share: forward passes, feature maps, classifier, freezing."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lucid import _checks, nn, tape
 from lucid._creation import as_tensor
@@ -9,18 +9,25 @@ from lucid._tensor import Tensor
 from lucid.nn import functional as F
 from lucid.utils import checkpoint
 
+if TYPE_CHECKING:
+    from lucid.models.preprocessing import ImageTransform
+
 _WEIGHT_STD = 0.02
 _POOLS = ("avg", "max", "avgmax", "")
 
 
-class _Network(nn.Module):
-    """What the three networks share: everything but their layers.
+class ConvNeXtBase(nn.Module):
+    """Base class of the three networks, which define the layers.
 
-    A layer is what the methods below count: a stage with the downsampling in front of it, or a block of the isotropic
-    network. ``feature_info`` has an entry for each.
+    The methods below count layers: a layer is a stage with the downsampling in front of it, or a block of the isotropic
+    network. ``feature_info`` has one entry per layer.
+
+    Attributes:
+        class_names: Names of the outputs of the classifier, None if unknown. A new classifier has none.
+        preprocessing: The transform from images to input, None if unknown. ``from_checkpoint`` sets both.
     """
 
-    norm_pre: nn.Module | None  # the final norm, where it comes before the pooling
+    norm_pre: nn.Module | None  # the final norm, if it comes before the pooling
     norm: nn.Module
     pre_logits: nn.Module | None
     head: nn.Module
@@ -36,27 +43,28 @@ class _Network(nn.Module):
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
         self.in_chans = _checks.integer(where, "in_chans", in_chans, 1)
         self.patch_size = _checks.integer(where, "patch_size", patch_size, 1)
-        self.global_pool = _pool(where, global_pool)
+        self.global_pool = _check_global_pool(where, global_pool)
         self.drop_rate = _checks.probability(where, "drop_rate", drop_rate)
         self.head_init_scale = _checks.number(where, "head_init_scale", head_init_scale)
         self.grad_checkpointing: str | None = None  # "block" or "stage"
+        self.preprocessing: ImageTransform | None = None  # set by from_checkpoint
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
-        """What comes before the blocks of each layer, and these."""
+        """For each layer, the module in front of its blocks and the blocks."""
         raise NotImplementedError
 
-    def _cut(self, count: int) -> None:
-        """Forget all layers but the first ``count``."""
+    def _truncate(self, count: int) -> None:
+        """Drop all layers after the first ``count``."""
         raise NotImplementedError
 
-    def _normed(self, layer: int, x: Tensor) -> Tensor:
-        """The final norm on the map (N, H, W, C) of a layer that has the norm's width; other maps as they are."""
+    def _apply_norm(self, layer: int, x: Tensor) -> Tensor:
+        """Apply the final norm to the feature map (N, H, W, C) of a layer, if the layer has the width of the norm."""
         if layer < len(self._layers()) - 1:
             return x
         return self.norm(x) if self.norm_pre is None else self.norm_pre(x)
 
-    def _finish(self, norm_eps: float, head_norm_first: bool = False, head_hidden_size: int | None = None) -> None:
-        """The head, and initial values for all."""
+    def _add_head(self, norm_eps: float, head_norm_first: bool = False, head_hidden_size: int | None = None) -> None:
+        """Add the head, and initialize all parameters."""
         norm = nn.LayerNorm(self.num_features, eps=norm_eps)
         self.norm_pre, self.norm = (norm, nn.Identity()) if head_norm_first else (None, norm)
         self.pre_logits = None if head_hidden_size is None else nn.Linear(self.num_features, head_hidden_size)
@@ -72,26 +80,26 @@ class _Network(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The map (N, num_features, H', W') after the last stage of images (N, in_chans, H, W).
+        """The last feature map (N, num_features, H', W') of images (N, in_chans, H, W).
 
-        It is not normalized, but with ``head_norm_first``.
+        It is normalized only with ``head_norm_first``.
         """
         *_, x = self._maps(x)
-        return self._last(x).permute(0, 3, 1, 2)
+        return self._normalize_last(x).permute(0, 3, 1, 2)
 
-    def _last(self, x: Tensor) -> Tensor:
-        """What becomes of the last map (N, H, W, C) before it is pooled."""
+    def _normalize_last(self, x: Tensor) -> Tensor:
+        """The last feature map (N, H, W, C), normalized if the norm comes before the pooling."""
         return x if self.norm_pre is None else self.norm_pre(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits (N, num_classes) of a map of ``forward_features``: pooled, normalized, classified.
+        """Pool, normalize and classify the output of ``forward_features``: logits (N, num_classes).
 
-        With ``pre_logits`` what the classifier sees, (N, num_features), or (N, head_hidden_size) with a hidden layer.
-        Without pooling both are maps.
+        ``pre_logits`` returns the input of the classifier instead, (N, num_features), or (N, head_hidden_size) with a
+        hidden layer. Without pooling both are maps.
         """
         x = x.permute(0, 2, 3, 1)
         if self.global_pool:
-            x = _pooled(self.global_pool, x)
+            x = _pool(self.global_pool, x)
         x = self.norm(x)
         if self.pre_logits is not None:
             x = F.gelu(self.pre_logits(x))
@@ -105,33 +113,40 @@ class _Network(nn.Module):
         self, x: Tensor, indices: int | Sequence[int] | None = None, norm: bool = False, stop_early: bool = False,
         output_fmt: str = "NCHW", intermediates_only: bool = False,
     ) -> Any:  # fmt: skip
-        """The last map and the list of maps of the layers ``indices``, in the order of the network.
+        """The output of ``forward_features`` and the feature maps of some layers, in network order.
 
-        ``indices``: layers, counted from the end where negative; a number takes the last so many, None all. ``norm``
-        applies the final norm to the map of the last layer (isotropic: of every layer). ``stop_early`` leaves the
-        layers after the last wanted one out. ``intermediates_only`` returns the list alone. The last map is that of
-        ``forward_features``, or of the last layer that was not left out.
+        Args:
+            x: Images (N, in_chans, H, W).
+            indices: Layers, negative ones counted from the end; an integer n takes the last n, None all.
+            norm: Apply the final norm to the map of the last layer (isotropic: of every layer).
+            stop_early: Skip the layers after the last requested one; the first output is then that of the last layer
+                that ran.
+            output_fmt: ``"NCHW"`` or ``"NHWC"``.
+            intermediates_only: Return the list of feature maps alone.
         """
         _checks.one_of("forward_intermediates", "output_fmt", output_fmt, ("NCHW", "NHWC"))
         wanted = take_indices("forward_intermediates", len(self._layers()), indices)
         order = (0, 3, 1, 2) if output_fmt == "NCHW" else (0, 1, 2, 3)
         maps = list(self._maps(x, max(wanted) + 1 if stop_early else None))
-        taken = [self._normed(i, y) if norm else y for i, y in enumerate(maps) if i in wanted]
+        taken = [self._apply_norm(i, y) if norm else y for i, y in enumerate(maps) if i in wanted]
         taken = [y.permute(*order) for y in taken]
         if intermediates_only:
             return taken
-        last = self._last(maps[-1]) if len(maps) == len(self._layers()) else maps[-1]
+        last = self._normalize_last(maps[-1]) if len(maps) == len(self._layers()) else maps[-1]
         return last.permute(*order), taken
 
     def get_intermediate_layers(
         self, x: Tensor, n: int | Sequence[int] = 1, reshape: bool = False, return_class_token: bool = False,
         norm: bool = True,
     ) -> tuple[Any, ...]:  # fmt: skip
-        """Tokens (N, H' W', C) of the last ``n`` layers, or of the layers ``n``: DINOv2's words, for any vision model.
+        """Tokens (N, H' W', C) of the last ``n`` layers, or of the layers ``n``. The interface is DINOv2's.
 
-        ``reshape`` gives maps (N, C, H', W') instead. ``return_class_token`` gives pairs with the average over the
-        image (N, C), which stands for the class token. ``norm`` applies the final norm to the last layer (isotropic:
-        to every layer).
+        Args:
+            x: Images (N, in_chans, H, W).
+            n: How many layers from the end, or which layers.
+            reshape: Return feature maps (N, C, H', W') instead.
+            return_class_token: Return pairs of tokens and their mean (N, C), which stands in for the class token.
+            norm: Apply the final norm to the last layer (isotropic: to every layer).
         """
         wanted = take_indices("get_intermediate_layers", len(self._layers()), n)
         maps = dict(enumerate(self._maps(x, max(wanted) + 1)))
@@ -139,21 +154,21 @@ class _Network(nn.Module):
         for i in wanted:
             y, mean = maps[i], maps[i].mean(dim=(1, 2))
             if norm:
-                y, mean = self._normed(i, y), self._normed(i, mean)
+                y, mean = self._apply_norm(i, y), self._apply_norm(i, mean)
             y = y.permute(0, 3, 1, 2) if reshape else y.flatten(1, 2)
             found.append((y, mean) if return_class_token else y)
         return tuple(found)
 
     def _maps(self, x: Tensor, count: int | None = None) -> Iterator[Tensor]:
-        """The maps (N, H', W', C) after the first ``count`` layers, all by default."""
-        x = as_tensor(x)  # an array of NumPy or MLX is good enough for a Conv2d too
+        """The feature maps (N, H', W', C) of the first ``count`` layers, by default of all."""
+        x = as_tensor(x)  # NumPy and MLX arrays are fine, as for Conv2d
         self._check_images(x)
         x = x.permute(0, 2, 3, 1)  # (N, H, W, C)
         for before, blocks in self._layers()[:count]:
-            x = self._through(blocks, x if before is None else before(x))
+            x = self._run_blocks(blocks, x if before is None else before(x))
             yield x
 
-    def _through(self, blocks: Any, x: Tensor) -> Tensor:
+    def _run_blocks(self, blocks: Any, x: Tensor) -> Tensor:
         if self.grad_checkpointing is None or not (self.training and tape.is_recording()):
             return blocks(x)
         for part in [blocks] if self.grad_checkpointing == "stage" or not isinstance(blocks, nn.Sequential) else blocks:
@@ -169,33 +184,34 @@ class _Network(nn.Module):
         if min(x.shape[2:]) < smallest:
             hint = "; a smaller patch_size takes smaller ones" if self.patch_size > 1 else ""
             raise ValueError(
-                f"{where}: the images must be at least {smallest}x{smallest} px for {self._shape_words()}"
+                f"{where}: the images must be at least {smallest}x{smallest} px for {self._describe_shape()}"
                 f"patch_size {self.patch_size}, got {x.shape[2]}x{x.shape[3]}{hint}"
             )
 
-    def _shape_words(self) -> str:
+    def _describe_shape(self) -> str:
         return ""
 
     # Changes ---------------------------------------------------------------------------------------------------------
 
     @property
     def head_hidden_size(self) -> int:
-        """How many numbers the classifier sees of each image: ``num_features``, but with a hidden layer before it."""
+        """Width of the classifier's input: that of the hidden layer if there is one, otherwise ``num_features``."""
         return self.num_features if self.pre_logits is None else self.pre_logits.weight.shape[0]
 
     def get_classifier(self) -> nn.Module:
-        """The last layer: a Linear, or an Identity without classes."""
+        """The classifier: a Linear, or an Identity if there are no classes."""
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier, initialized as in a new model; ``num_classes=0`` leaves it out.
+        """Replace the classifier with a newly initialized one; ``num_classes=0`` removes it.
 
-        ``global_pool`` changes the pooling: "avg", "max", "avgmax" (half the sum of both), or "" for maps.
+        ``global_pool`` changes the pooling: "avg", "max", "avgmax" (the mean of both), or "" for none.
         """
         where = "reset_classifier"
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
+        self.class_names: list[str] | None = None  # the old names do not fit the new outputs
         if global_pool is not None:
-            self.global_pool = _pool(where, global_pool)
+            self.global_pool = _check_global_pool(where, global_pool)
         self.head = nn.Identity()
         if num_classes:
             self.head = nn.Linear(self.head_hidden_size, num_classes)
@@ -204,12 +220,12 @@ class _Network(nn.Module):
         self.head.train(self.training)
 
     def freeze_stages(self, n: int) -> None:
-        """Train no longer the stem and the first ``n`` stages (isotropic: blocks); 0 freezes the stem alone.
+        """Freeze the stem and the first ``n`` stages (isotropic: blocks); 0 freezes the stem alone.
 
-        ``requires_grad_(True)`` thaws everything.
+        ``requires_grad_(True)`` unfreezes everything.
 
         Raises:
-            ValueError: there are fewer.
+            ValueError: There are fewer than ``n``.
         """
         layers = self._layers()
         if _checks.integer("freeze_stages", "n", n, 0) > len(layers):
@@ -222,15 +238,18 @@ class _Network(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what the maps of the layers ``indices`` do not need: later layers, and the head. Returns the indices.
+        """Drop what the feature maps of the layers ``indices`` do not need: later layers, and the head.
 
-        ``prune_norm`` drops the final norm, which the head and later layers take with them.
+        The final norm is dropped with later layers or the head, or alone with ``prune_norm``.
+
+        Returns:
+            The indices, counted from the front.
         """
         wanted = take_indices("prune_intermediate_layers", len(self._layers()), indices)
         last = max(wanted) + 1
         shorter = last < len(self._layers())
         if shorter:
-            self._cut(last)
+            self._truncate(last)
             self.feature_info = self.feature_info[:last]
             self.num_features = self.feature_info[-1]["num_chs"]
         if prune_norm or prune_head or shorter:
@@ -241,22 +260,21 @@ class _Network(nn.Module):
         return wanted
 
     def set_grad_checkpointing(self, enable: bool = True, every: str = "block") -> None:
-        """In training, keep only the input of each block for the backward pass, which computes the block again.
+        """In training, store only the input of each block and recompute the block in the backward pass.
 
-        The gradients are the same, drop path included, for less memory and one more forward pass of time.
-        ``every="stage"`` keeps only the input of each stage: while a stage is gone through backwards, all of its blocks
-        are in memory, so this saves most where there are many stages. The isotropic network keeps that of each block.
+        The gradients are the same, drop path included. This saves memory and costs one more forward pass.
+        ``every="stage"`` stores only the input of each stage; while a stage is recomputed all of its blocks are in
+        memory. The isotropic network checkpoints each block either way.
 
         Raises:
-            ValueError: ``every`` is another word.
+            ValueError: ``every`` is neither "block" nor "stage".
         """
         _checks.one_of("set_grad_checkpointing", "every", every, ("block", "stage"))
         self.grad_checkpointing = every if enable else None
 
 
 def take_indices(where: str, count: int, indices: int | Sequence[int] | None) -> list[int]:
-    """Layers counted from the front: the last ``indices`` of ``count``, those listed (from the end where negative),
-    or all."""
+    """Indices of layers, counted from the front: the last ``indices`` of ``count`` layers, those listed, or all."""
     if indices is None or isinstance(indices, int):
         last = count if indices is None else _checks.integer(where, "the number of layers", indices, 1)
         if last > count:
@@ -270,18 +288,18 @@ def take_indices(where: str, count: int, indices: int | Sequence[int] | None) ->
     return [i % count for i in found]
 
 
-def _integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
+def check_integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
     if not isinstance(values, Sequence):
         raise TypeError(f"{where}: {name} must be a sequence of integers, got {values!r}")
     return tuple(_checks.integer(where, name, one, minimum) for one in values)
 
 
-def _pool(where: str, name: str | None) -> str:
+def _check_global_pool(where: str, name: str | None) -> str:
     return _checks.one_of(where, "global_pool", "" if name in (None, "none") else name, _POOLS)
 
 
-def _pooled(kind: str, x: Tensor) -> Tensor:
-    """(N, C) from (N, H, W, C)."""
+def _pool(kind: str, x: Tensor) -> Tensor:
+    """Pool (N, H, W, C) to (N, C)."""
     if kind == "avg":
         return x.mean(dim=(1, 2))
     largest = x.amax(dim=(1, 2))

@@ -2,18 +2,18 @@
 
 Sources: Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545; Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808.
 Parameters have the names and shapes of the authors' implementations, so their state dicts load as they are. Methods
-have the names that timm's models have.
+have timm's names.
 
-An image goes through a stem (patches to vectors), then stages of blocks, between which it is halved, then an average
-over the image, a norm and a linear classifier. A block is a residual branch:
+The network is a stem that embeds patches, stages of blocks with 2x downsampling between them, global average pooling, a
+norm and a linear classifier. A block is a residual branch:
 
     x + drop_path(gamma * linear(gelu(linear(layer_norm(depthwise 7x7(x))))))
 
-V2 has global response normalization after the GELU and no gamma. The isotropic network has one stage. Stems of
-overlapping convolutions, a norm before the average and a hidden layer in the head are timm's.
+V2 has global response normalization (GRN) after the GELU and no gamma. The isotropic network has one stage. Stems of
+overlapping convolutions, a norm before the pooling and a hidden layer in the head come from timm.
 
-Users give and get images and maps (N, C, H, W). Inside, they are (N, H, W, C) from the first to the last layer:
-LayerNorm and Linear work on the last dimension, convolutions want it too, and nothing is copied to be transposed.
+Inputs and outputs are (N, C, H, W). Inside, everything is (N, H, W, C): LayerNorm and Linear work on the last
+dimension, MLX's convolutions expect it, and nothing has to be transposed.
 """
 
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ import numpy as np
 
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
-from lucid.models._network import _integers, _Network
+from lucid.models._network import ConvNeXtBase, check_integers
 from lucid.nn import functional as F
 from lucid.nn.parameter import Parameter
 
-_EPS = 1e-6  # of every LayerNorm; the default of LayerNorm, 1e-5, moves the logits by 5 %
+_EPS = 1e-6  # of every LayerNorm; nn.LayerNorm's default, 1e-5, changes the logits by 5 %
 _STEMS = ("patch", "overlap", "overlap_tiered", "overlap_act")
 _OUTPUT_STRIDES = (8, 16, 32)
 
 
 class GRN(nn.Module):
-    """``nn.GlobalResponseNorm`` under the names and shapes of the authors: gamma and beta (1, 1, 1, dim), zeros."""
+    """``nn.GlobalResponseNorm`` with the authors' names and shapes: gamma and beta (1, 1, 1, dim), initially zero."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -48,10 +48,10 @@ class GRN(nn.Module):
 
 
 class Block(nn.Module):
-    """Depthwise 7x7, LayerNorm, Linear to 4 times the width, GELU, Linear back, scale, drop path, plus the input.
+    """Depthwise 7x7, LayerNorm, Linear to 4 times the width, GELU, Linear back, layer scale, drop path, residual.
 
-    Shapes: x (N, H, W, dim), out the same. ``layer_scale_init`` of 0 or less leaves the scale ``gamma`` out; ``grn``
-    puts V2's normalization between GELU and Linear.
+    Shapes: x (N, H, W, dim), out the same. With ``layer_scale_init <= 0`` there is no layer scale ``gamma``; ``grn``
+    adds V2's normalization after the GELU.
     """
 
     def __init__(
@@ -84,31 +84,36 @@ class Block(nn.Module):
         return x + self.drop_path(y)
 
 
-class ConvNeXt(_Network):
-    """The network: logits (N, num_classes) from images (N, in_chans, H, W).
+class ConvNeXt(ConvNeXtBase):
+    """ConvNeXt: logits (N, num_classes) from images (N, in_chans, H, W).
 
-    - ``num_classes=0`` leaves the classifier out: features (N, dims[-1]).
-    - ``depths`` and ``dims``: number of blocks and width of each stage.
-    - ``drop_path``: the rate of the last block; it grows linearly from 0 at the first.
-    - ``layer_scale_init``: the start of gamma; 0 or less leaves it out.
-    - ``patch_size``: the stem's kernel and stride in px. 4 suits photographs; 1 or 2 small images such as CIFAR's.
-      After a stem of 2 timm halves the image once more, in front of the first stage; transformers and this do not.
-    - ``output_stride``: by how much the image shrinks at most, 8, 16 or 32 (None: without limit). Stages that would
-      shrink it further look at every second or fourth pixel instead, as in timm: for dense prediction.
-    - ``global_pool``: "avg", "max", "avgmax" (half the sum of both), or "" ("none") for a map of logits.
-    - ``drop_rate``: dropout in front of the classifier. ``head_init_scale``: a factor on its first weights.
-    - ``norm_eps``: of every LayerNorm; ``head_norm_eps`` of the last one, where it differs.
-    - ``stem_type``: "patch", or timm's overlapping 3x3 convolutions with the same stride: "overlap", "overlap_tiered"
-      (the first has half of the channels) and "overlap_act" (a GELU between them). Strides of 1 and 2 take one
-      convolution, which is "overlap".
-    - ``head_norm_first``: the last norm comes before the pooling. ``head_hidden_size``: a Linear layer of that width
-      and a GELU before the classifier. Both are timm's.
+    Images must have at least ``patch_size * 2 ** (len(dims) - 1)`` px per side. Sizes that do not divide evenly are cut
+    off at the right and the bottom, as strided convolutions do.
 
-    Any image of at least ``patch_size * 2 ** (len(dims) - 1)`` px works; what does not divide is cut off at the right
-    and the bottom, as the strided convolutions do.
+    Args:
+        num_classes: Outputs of the classifier; 0 leaves it out, for features (N, dims[-1]).
+        depths: Number of blocks in each stage.
+        dims: Width of each stage.
+        drop_path: Drop path rate of the last block; it grows linearly from 0 at the first.
+        layer_scale_init: Initial value of gamma; 0 or less leaves gamma out.
+        in_chans: Channels of the images.
+        patch_size: Kernel size and stride of the stem in px. 4 suits photos, 1 or 2 small images such as CIFAR's. With
+            2, timm downsamples once more in front of the first stage; this class and transformers do not.
+        output_stride: Largest total stride, 8, 16 or 32 (None: unlimited), for dense prediction. Stages beyond it use
+            dilation instead of stride, as in timm.
+        global_pool: "avg", "max", "avgmax" (the mean of both), or "" ("none") for a map of logits.
+        drop_rate: Dropout in front of the classifier.
+        head_init_scale: Factor on the initial weights of the classifier.
+        norm_eps: Eps of every LayerNorm.
+        head_norm_eps: Eps of the final LayerNorm, if it differs.
+        stem_type: "patch", or timm's overlapping 3x3 convolutions with the same total stride: "overlap",
+            "overlap_tiered" (the first has half the channels) and "overlap_act" (a GELU between them). Strides of 1
+            and 2 take a single convolution and work with "overlap" only.
+        head_norm_first: Apply the final norm before the pooling, as in timm's ``_hnf`` models.
+        head_hidden_size: Width of a Linear layer with GELU before the classifier, as in timm's ``_mlp`` models.
 
     Raises:
-        ValueError: ``depths`` and ``dims`` of different lengths, options out of range, or an image that does not fit.
+        ValueError: ``depths`` and ``dims`` have different lengths, or an option is out of range.
     """
 
     _grn = False
@@ -135,20 +140,21 @@ class ConvNeXt(_Network):
     ) -> None:
         super().__init__(num_classes, in_chans, patch_size, global_pool, drop_rate, head_init_scale)
         where = type(self).__name__
-        self.depths = _integers(where, "depths", depths, 0)
-        self.dims = _integers(where, "dims", dims, 1)
+        self.depths = check_integers(where, "depths", depths, 0)
+        self.dims = check_integers(where, "dims", dims, 1)
         if len(self.depths) != len(self.dims) or not self.dims:
             raise ValueError(
                 f"{where}: depths and dims must have one number for each stage, got {list(depths)} and {list(dims)}"
             )
         if output_stride is not None and output_stride not in _OUTPUT_STRIDES:
             raise ValueError(f"{where}: output_stride must be 8, 16, 32 or None, got {output_stride!r}")
+        self.output_stride = output_stride
         self.stem_type = _checks.one_of(where, "stem_type", stem_type, _STEMS)
         self.head_norm_first = head_norm_first
         if head_hidden_size is not None:
             _checks.integer(where, "head_hidden_size", head_hidden_size, 1)
             if head_norm_first:
-                raise ValueError(f"{where}: head_norm_first and head_hidden_size exclude each other")
+                raise ValueError(f"{where}: head_norm_first and head_hidden_size cannot be combined")
         rates = np.linspace(0, _checks.probability(where, "drop_path", drop_path), sum(self.depths)).tolist()
 
         self.num_features = self.dims[-1]
@@ -159,15 +165,15 @@ class ConvNeXt(_Network):
         for i, (depth, dim) in enumerate(zip(self.depths, self.dims, strict=True)):
             if i == 0:
                 down = nn.Sequential(
-                    *_stem(where, stem_type, in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps)
+                    *_stem_layers(where, stem_type, in_chans, dim, patch_size), nn.LayerNorm(dim, eps=norm_eps)
                 )
             else:
                 if output_stride is not None and reduction >= output_stride:
                     dilation *= 2
-                    halving = _dilated(self.dims[i - 1], dim, min(dilation // 2, 2))
+                    halving = _dilated_conv(self.dims[i - 1], dim, min(dilation // 2, 2))
                 else:
                     reduction *= 2
-                    halving = _patches(self.dims[i - 1], dim, 2)
+                    halving = _patch_conv(self.dims[i - 1], dim, 2)
                 down = nn.Sequential(nn.LayerNorm(self.dims[i - 1], eps=norm_eps), halving)
             self.downsample_layers.append(down)
             first = sum(self.depths[:i])
@@ -177,23 +183,23 @@ class ConvNeXt(_Network):
             )
             self.stages.append(nn.Sequential(*blocks))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
-        self._finish(norm_eps if head_norm_eps is None else head_norm_eps, head_norm_first, head_hidden_size)
+        self._add_head(norm_eps if head_norm_eps is None else head_norm_eps, head_norm_first, head_hidden_size)
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         return list(zip(self.downsample_layers, self.stages, strict=True))
 
-    def _cut(self, count: int) -> None:
+    def _truncate(self, count: int) -> None:
         self.downsample_layers, self.stages = self.downsample_layers[:count], self.stages[:count]
         self.depths, self.dims = self.depths[:count], self.dims[:count]
 
-    def _shape_words(self) -> str:
+    def _describe_shape(self) -> str:
         return f"{len(self.dims)} stages and "
 
 
 class ConvNeXtV2(ConvNeXt):
-    """ConvNeXt with global response normalization in its blocks, and without layer scale.
+    """ConvNeXt V2: ``ConvNeXt`` with global response normalization and without layer scale.
 
-    Options, shapes and errors as ``ConvNeXt`` has them.
+    Arguments, shapes and errors are those of ``ConvNeXt``.
     """
 
     _grn = True
@@ -225,11 +231,11 @@ class ConvNeXtV2(ConvNeXt):
         )  # fmt: skip
 
 
-class ConvNeXtIsotropic(_Network):
-    """ConvNeXt of one width and one resolution, as vision transformers are: ``depth`` blocks of width ``dim``.
+class ConvNeXtIsotropic(ConvNeXtBase):
+    """Isotropic ConvNeXt: ``depth`` blocks of width ``dim`` at one resolution, like a vision transformer.
 
-    The stem takes patches of ``patch_size`` px and has no norm. Other options, shapes and errors as ``ConvNeXt`` has
-    them; each block is a layer for ``freeze_stages`` and the intermediate features.
+    The stem takes patches of ``patch_size`` px and has no norm. Other arguments, shapes and errors are those of
+    ``ConvNeXt``. Each block counts as a layer for ``freeze_stages`` and the intermediate features.
     """
 
     def __init__(
@@ -253,37 +259,37 @@ class ConvNeXtIsotropic(_Network):
         self.depth = _checks.integer(where, "depth", depth, 1)
         self.dim = self.num_features = _checks.integer(where, "dim", dim, 1)
         rates = np.linspace(0, _checks.probability(where, "drop_path", drop_path), depth).tolist()
-        self.stem = _patches(in_chans, dim, patch_size)
+        self.stem = _patch_conv(in_chans, dim, patch_size)
         self.blocks = nn.Sequential(*(Block(dim, rate, layer_scale_init, norm_eps=norm_eps) for rate in rates))
         self.feature_info = [
             {"num_chs": dim, "reduction": patch_size, "module": f"blocks.{i}"} for i in range(self.depth)
         ]
-        self._finish(norm_eps if head_norm_eps is None else head_norm_eps)
+        self._add_head(norm_eps if head_norm_eps is None else head_norm_eps)
 
     def _layers(self) -> list[tuple[nn.Module | None, nn.Module]]:
         return [(self.stem if i == 0 else None, block) for i, block in enumerate(self.blocks)]
 
-    def _cut(self, count: int) -> None:
+    def _truncate(self, count: int) -> None:
         self.blocks, self.depth = self.blocks[:count], count
 
-    def _normed(self, layer: int, x: Tensor) -> Tensor:
+    def _apply_norm(self, layer: int, x: Tensor) -> Tensor:
         return self.norm(x)
 
 
-def _patches(in_chans: int, dim: int, size: int) -> nn.Conv2d:
-    """Patches of ``size`` x ``size`` px, side by side, to vectors."""
+def _patch_conv(in_chans: int, dim: int, size: int) -> nn.Conv2d:
+    """A convolution that embeds patches of ``size`` x ``size`` px."""
     return nn.Conv2d(in_chans, dim, size, stride=size, data_format="channels_last")
 
 
-def _stem(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
-    """The layers before the stem's norm: patches, or windows of 3 x 3 px that overlap."""
+def _stem_layers(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
+    """The layers before the norm of the stem: a patch convolution, or overlapping 3x3 convolutions."""
     if kind == "patch":
-        return [_patches(in_chans, dim, stride)]
+        return [_patch_conv(in_chans, dim, stride)]
     if stride not in (1, 2, 4) or (stride != 4 and kind != "overlap"):
         possible = "1, 2 or 4" if kind == "overlap" else "4"
         raise ValueError(f"{where}: patch_size, the stride of stem_type {kind!r}, must be {possible}, got {stride}")
     strides = [2, 2] if stride == 4 else [stride]
-    widths = [in_chans, *[_tiered(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
+    widths = [in_chans, *[_tiered_width(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
     layers: list[nn.Module] = [
         nn.Conv2d(widths[i], widths[i + 1], 3, one, padding=1, data_format="channels_last")
         for i, one in enumerate(strides)
@@ -293,13 +299,13 @@ def _stem(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[n
     return layers
 
 
-def _tiered(dim: int) -> int:
-    """Half of the channels as a multiple of 8, but never less than nine tenths of the half: timm's rule."""
+def _tiered_width(dim: int) -> int:
+    """Half the channels, rounded to a multiple of 8 but not below nine tenths of the half: timm's rule."""
     half = dim // 2
     rounded = max(8, (half + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * half else rounded
 
 
-def _dilated(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:
-    """What patches of 2 become where the image is not halved: the same weights on pixels further apart, as in timm."""
+def _dilated_conv(in_chans: int, dim: int, dilation: int) -> nn.Conv2d:
+    """The 2x2 downsampling without its stride: the same weights with dilation, as in timm."""
     return nn.Conv2d(in_chans, dim, 2, padding="same", dilation=dilation, data_format="channels_last")

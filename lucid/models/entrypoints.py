@@ -1,6 +1,6 @@
-"""Each variant as a function: ``convnext_tiny(num_classes=10)`` is ``create_model("convnext_tiny", num_classes=10)``.
+"""One function per variant: ``convnext_tiny(num_classes=10)`` is ``create_model("convnext_tiny", num_classes=10)``.
 
-``num_classes`` and ``pretrained`` are explained there, and so is what ``kwargs`` takes.
+See ``create_model`` for the arguments.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 from lucid.models import registry
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 
-_create: Callable[..., Any] = registry.create_model  # what it returns is known here
+_create: Callable[..., Any] = registry.create_model  # Any, because the class of the result is known here
 
 
 def convnext_atto(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
@@ -58,7 +58,7 @@ def convnext_xlarge(num_classes: int | None = None, *, pretrained: bool | str = 
 
 
 def convnext_xxlarge(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXt:
-    """846.5 million parameters, 151.6 GMACs at 224 px. CLIP's of LAION."""
+    """846.5 million parameters, 151.6 GMACs at 224 px. Used by LAION's CLIP models."""
     return _create("convnext_xxlarge", pretrained, num_classes=num_classes, **kwargs)
 
 
@@ -118,7 +118,7 @@ def convnextv2_tiny(num_classes: int | None = None, *, pretrained: bool | str = 
 
 
 def convnextv2_small(num_classes: int | None = None, *, pretrained: bool | str = False, **kwargs: Any) -> ConvNeXtV2:
-    """50.3 million parameters, 8.7 GMACs at 224 px. There are no trained weights of it."""
+    """50.3 million parameters, 8.7 GMACs at 224 px. No pretrained weights exist."""
     return _create("convnextv2_small", pretrained, num_classes=num_classes, **kwargs)
 
 

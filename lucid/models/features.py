@@ -1,4 +1,4 @@
-"""A network as the backbone of another: the maps of several layers, and what is known about them."""
+"""Networks as backbones: the feature maps of several layers, and their channels and reductions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 
 
 class FeatureInfo:
-    """Channels, reduction and module of each map: ``info.channels()``, ``info.reduction()``. The interface is timm's.
+    """Channels, reduction and module of each feature map, with timm's interface.
 
-    Without an index these give a list for the maps that come out (``out_indices``); with one, or several, the values
-    of those layers. ``info[i]`` is the dictionary of layer i, of ``len(info)``.
+    ``channels()`` and the like return a list for the layers in ``out_indices``, ``channels(i)`` the value of layer i,
+    ``channels([i, j])`` a list for those layers. ``info[i]`` is the dict of layer i.
     """
 
     def __init__(self, feature_info: Iterable[dict[str, Any]], out_indices: Sequence[int]) -> None:
@@ -21,25 +21,25 @@ class FeatureInfo:
         self.out_indices = tuple(out_indices)
 
     def channels(self, idx: int | Sequence[int] | None = None) -> Any:
-        """How many channels a map has."""
+        """Number of channels."""
         return self.get("num_chs", idx)
 
     def reduction(self, idx: int | Sequence[int] | None = None) -> Any:
-        """By how much a map is smaller than the image, per side."""
+        """Stride with respect to the image."""
         return self.get("reduction", idx)
 
     def module_name(self, idx: int | Sequence[int] | None = None) -> Any:
-        """The module that a map comes from."""
+        """Name of the module that computes the map."""
         return self.get("module", idx)
 
     def get(self, key: str, idx: int | Sequence[int] | None = None) -> Any:
-        """``key`` of the dictionaries."""
+        """The value of ``key`` in the dict of one layer, or a list of values."""
         if isinstance(idx, int):
             return self.info[idx][key]
         return [self.info[i][key] for i in (self.out_indices if idx is None else idx)]
 
     def get_dicts(self, keys: Sequence[str] | None = None, idx: int | Sequence[int] | None = None) -> Any:
-        """The dictionaries, with ``keys`` alone where they are given."""
+        """The dict of one layer, or a list of dicts, restricted to ``keys`` if given."""
         chosen = [idx] if isinstance(idx, int) else self.out_indices if idx is None else idx
         found = [{k: self.info[i][k] for k in (keys or self.info[i])} for i in chosen]
         return found[0] if isinstance(idx, int) else found
@@ -52,10 +52,12 @@ class FeatureInfo:
 
 
 class FeatureListNet(nn.Module):
-    """A list of maps (N, C, H, W) from images: what ``create_model(..., features_only=True)`` gives.
+    """A list of feature maps (N, C, H, W) from images, as ``create_model(..., features_only=True)`` returns it.
 
-    ``out_indices``: layers, counted from the end where negative; a number takes the last so many, None all. Their maps
-    come in that order, not normalized. ``body`` is the network, without the head and the layers that no map needs.
+    Args:
+        model: The network. It becomes ``body``, without the head and the layers that no map needs.
+        out_indices: Layers, negative ones counted from the end; an integer n takes the last n, None all. Their maps are
+            returned in this order, not normalized.
     """
 
     def __init__(self, model: ConvNeXt | ConvNeXtIsotropic, out_indices: int | Sequence[int] | None = None) -> None:
@@ -76,9 +78,9 @@ class FeatureListNet(nn.Module):
         return [maps[i] for i in self._wanted]
 
     def freeze_stages(self, n: int) -> None:
-        """As of the network: train no longer the stem and the first ``n`` stages (isotropic: blocks)."""
+        """Freeze the stem and the first ``n`` stages (isotropic: blocks)."""
         self.body.freeze_stages(n)
 
     def set_grad_checkpointing(self, enable: bool = True, every: str = "block") -> None:
-        """As of the network: in training, compute each block again for the backward pass instead of keeping it."""
+        """Recompute blocks in the backward pass instead of storing them, see ``ConvNeXt.set_grad_checkpointing``."""
         self.body.set_grad_checkpointing(enable, every)

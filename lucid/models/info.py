@@ -1,4 +1,4 @@
-"""What is known about a model without building or downloading it."""
+"""Facts about a model, without building or downloading it."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,21 +18,21 @@ _PAPERS = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What ``model_info`` knows. Printed, a line for each.
+    """Facts about a model and one of its checkpoints, as returned by ``model_info``.
 
     Attributes:
-        name: the variant.
-        tag: the checkpoint that the rest is about, what ``pretrained=True`` takes; None where there is none.
-        num_classes: of its classifier, which the numbers below include; 0 for none.
-        parameters: how many numbers the model has.
-        macs: multiply-adds of its convolutions and linear layers for one image of ``image_size`` px.
-        image_size: in px, of the images that the checkpoint expects.
-        mean, std: per channel, on the scale from 0 to 1.
-        interpolation, crop_pct: how images are resized, and which share of the side a crop keeps afterwards.
-        source, location: who published the checkpoint, and where.
-        licence: of the weights; ``non_commercial`` where it forbids commercial use.
-        reported: top-1 accuracies on ImageNet-1k with the image size and who reports them.
-        paper: where the architecture comes from.
+        name: The variant.
+        tag: The checkpoint, by default the one that ``pretrained=True`` loads; None if there is none.
+        num_classes: Outputs of the classifier, which ``parameters`` and ``macs`` include; 0 for none.
+        parameters: Number of parameters.
+        macs: Multiply-adds of convolutions and linear layers for one image of ``image_size`` px.
+        image_size: Size in px of the images that the checkpoint expects.
+        mean, std: Normalization per channel, on the scale from 0 to 1.
+        interpolation, crop_pct: Resizing filter, and the share of each side that the crop keeps.
+        source, location: Publisher of the checkpoint, and where it is.
+        licence: Licence of the weights; ``non_commercial`` if it forbids commercial use.
+        reported: Top-1 accuracies on ImageNet-1k with image size and source.
+        paper: Source of the architecture.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ModelInfo:
 
     @property
     def top1(self) -> float | None:
-        """The first reported accuracy in percent, None where nobody reports one."""
+        """The first reported accuracy in percent, or None."""
         return self.reported[0].top1 if self.reported else None
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class ModelInfo:
             f"  paper: {self.paper}",
         ]
         if self.tag is None:
-            return "\n".join([*lines, "  no trained weights are known"])
+            return "\n".join([*lines, "  no pretrained weights"])
         licence = f"{self.licence} (not for commercial use)" if self.non_commercial else self.licence
         lines += [
             f"  weights: {self.tag} of {self.source}, {self.location}",
@@ -78,13 +78,19 @@ class ModelInfo:
 
 
 def model_info(name: str, image_size: int | None = None) -> ModelInfo:
-    """Size, cost, origin and preprocessing of a model: ``print(lucid.models.model_info("convnext_tiny"))``.
+    """Size, cost, origin and preprocessing of a model. Nothing is downloaded or computed.
 
-    ``name``: as ``create_model`` takes it; a variant stands for its default checkpoint. ``image_size`` in px is another
-    size to count multiply-adds for. Nothing is downloaded or computed.
+    Args:
+        name: A variant, which stands for its default checkpoint, or a checkpoint, as for ``create_model``.
+        image_size: Size in px for which multiply-adds are counted, if other than the checkpoint's.
 
     Raises:
-        ValueError: there is no such model; the message names the nearest. Or ``image_size`` is too small for it.
+        ValueError: There is no such model, or ``image_size`` is too small for it.
+
+    Example:
+        >>> from lucid import models
+        >>> models.model_info("convnext_tiny").parameters
+        28589128
     """
     variant, tag = parse("model_info", name)
     tag = tag or next(iter(tags_of(variant)), None)
@@ -113,8 +119,8 @@ def model_info(name: str, image_size: int | None = None) -> ModelInfo:
 
 @lru_cache(maxsize=256)
 def _cost(variant: str, num_classes: int, image_size: int) -> tuple[int, int]:
-    """Parameters and multiply-adds."""
+    """Number of parameters and multiply-adds."""
     kind, options = VARIANTS[variant]
-    with random.fork():  # the new model's weights are drawn, if never computed
+    with random.fork():  # building a model draws its weights
         found = summary(kind(num_classes, **options), (1, 3, image_size, image_size))
     return found.total_params, found.total_mult_adds

@@ -1,4 +1,4 @@
-"""Parameter groups for fine-tuning: lower learning rates for earlier layers, weight decay for weights alone."""
+"""Parameter groups for fine-tuning: layer-wise learning rate decay, no weight decay for norms and biases."""
 
 import re
 from collections.abc import Collection
@@ -21,23 +21,35 @@ def param_groups_layer_decay(
     blocks_per_layer: int = 3,
     min_scale: float = 0.0,
 ) -> list[dict[str, Any]]:
-    """Groups for an optimizer whose learning rates fall by ``layer_decay`` from each layer to the one before it.
+    """Parameter groups with learning rates that decay by ``layer_decay`` from layer to layer toward the stem.
 
-        optimizer = lucid.optim.AdamW(lucid.models.param_groups_layer_decay(model, lr=5e-5, layer_decay=0.8))
+    The final norm and the classifier have ``lr``, the layer before them ``lr * layer_decay``, and so on. Biases, norms,
+    gamma and GRN have no weight decay. Frozen parameters are left out.
 
-    The final norm and the classifier have ``lr`` itself, the layer before them ``lr * layer_decay``, and so on down to
-    the stem; no scale falls below ``min_scale``. A layer is ``blocks_per_layer`` consecutive blocks of a stage, the
-    first of them with the downsampling in front of it. 3 gives the layers of ConvNeXt's authors for depths 3, 3, 27, 3
-    (13 besides the head), 1 those of timm, which counts a ``norm_pre`` to the last block. Biases, norms, gamma and GRN
-    have no weight decay, nor have parameters whose names match ``no_weight_decay_list``, a pattern as of ``fnmatch`` or
-    several. Frozen parameters are left out.
+    Args:
+        model: A ConvNeXt, or a module that contains one.
+        lr: Learning rate of the head.
+        weight_decay: Weight decay of the weights.
+        layer_decay: Factor on the learning rate from each layer to the one before it.
+        no_weight_decay_list: Names of parameters without weight decay, one ``fnmatch`` pattern or several.
+        blocks_per_layer: Number of consecutive blocks of a stage that form a layer; the first layer of a stage includes
+            the downsampling. 3 gives the authors' layers for depths 3, 3, 27, 3 (13 besides the head), 1 those of timm,
+            which counts a ``norm_pre`` as part of the last block.
+        min_scale: Lower bound of the factor on ``lr``.
 
-    Each group has ``params``, ``param_names``, ``lr``, ``lr_scale`` and ``weight_decay``; schedulers start from its
-    ``lr``. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254.
+    Returns:
+        Groups with ``params``, ``param_names``, ``lr``, ``lr_scale`` and ``weight_decay``. Schedulers start from each
+        group's ``lr``. Source: Bao et al. 2021 (BEiT), arXiv:2106.08254.
 
     Raises:
-        ValueError: the model has no blocks of a ConvNeXt, or an option is out of range.
-        TypeError: ``model`` is no module.
+        ValueError: The model has no ConvNeXt blocks, or an option is out of range.
+        TypeError: ``model`` is not a module.
+
+    Example:
+        >>> import lucid
+        >>> model = lucid.models.convnext_atto(10)
+        >>> groups = lucid.models.param_groups_layer_decay(model, lr=5e-5, layer_decay=0.8)
+        >>> optimizer = lucid.optim.AdamW(groups)
     """
     where = "param_groups_layer_decay"
     _checks.number(where, "lr", lr, 0)
@@ -45,14 +57,14 @@ def param_groups_layer_decay(
     _checks.number(where, "layer_decay", layer_decay, 0, above=True)
     _checks.number(where, "min_scale", min_scale, 0, 1)
     _checks.integer(where, "blocks_per_layer", blocks_per_layer, 1)
-    if not hasattr(model, "named_parameters"):  # a compiled module has it
+    if not hasattr(model, "named_parameters"):  # compiled modules have it
         raise TypeError(f"{where}: model must be a Module, whose parameters have names, got {type(model).__name__}")
     patterns = [no_weight_decay_list] if isinstance(no_weight_decay_list, str) else no_weight_decay_list
     named = list(model.named_parameters())
     layers = _layers([name for name, _ in named], blocks_per_layer)
     last = max(layers.values(), default=0) + 1
     if not any(_BLOCK.match(name) for name in layers):
-        raise ValueError(f"{where}: {type(model).__name__} has no blocks of a ConvNeXt (stages.S.B or blocks.B)")
+        raise ValueError(f"{where}: {type(model).__name__} has no ConvNeXt blocks (stages.S.B or blocks.B)")
 
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for name, parameter in named:
@@ -77,8 +89,8 @@ def param_groups_layer_decay(
 
 
 def _layers(names: list[str], blocks_per_layer: int) -> dict[str, int]:
-    """The layer of each name that is not the head's, the stem's first."""
-    places: dict[str, tuple[int, int]] = {}  # stage and part of it
+    """Layer index of each parameter outside the head, the stem being 0."""
+    places: dict[str, tuple[int, int]] = {}  # stage, and layer within it
     for name in names:
         if block := _BLOCK.match(name):
             places[name] = int(block[1] or 0), int(block[2]) // blocks_per_layer

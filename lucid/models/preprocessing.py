@@ -1,10 +1,10 @@
-"""From photographs to what a model was evaluated on: the resizing, cropping and scaling that belong to a tag.
+"""Evaluation preprocessing: resizing, cropping and normalization as a published checkpoint expects them.
 
     transform = lucid.models.transforms_for("timm/convnext_tiny.fb_in1k")
     logits = model(transform([Image.open(path) for path in paths]))
 
-The libraries differ in details that move accuracies: the filter, the size before the crop, whether large images are
-squashed or cropped, and where the middle of an odd number of pixels is. Pillow does the resizing, as it does for them.
+The libraries differ in details that affect accuracy: the filter, the size before the crop, whether large images are
+squashed or cropped, and how the center is rounded. Images are resized with Pillow, as in those libraries.
 """
 
 from __future__ import annotations
@@ -24,23 +24,31 @@ from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag
 if TYPE_CHECKING:
     from PIL import Image
 
-_LONGEST = 256  # times the short side; the crop leaves nearly all of it out
-_SQUASHED_FROM = 384  # px; the authors and transformers crop smaller images and squash larger ones
+_MAX_ASPECT = 256  # long side over short side; the crop discards nearly all of a longer image
+_MIN_SQUASHED = 384  # px; the authors and transformers crop smaller images and squash larger ones
 
 
 @dataclass(frozen=True)
 class ImageTransform:
-    """Pillow images or arrays in, normalized pixels out.
+    """Turn images into the input of a model: resize, crop, normalize.
 
-    - "center": the short side is resized to ``resize_size`` px, then the middle ``image_size`` x ``image_size`` are cut
-      out. "squash": both sides are resized, whatever the shape.
-    - ``round_crop``: where an odd number of pixels is to be cut off, the middle is rounded to even as torchvision
-      does; False cuts the smaller half first, as transformers does.
+    A call takes a Pillow image or a uint8 array (H, W, 3), (H, W), (H, W, 1) or (H, W, 4), and returns a float32 tensor
+    (3, image_size, image_size). Given a list of images or an array (N, H, W, 3), it returns a batch
+    (N, 3, image_size, image_size).
 
-    Takes an image, an array (H, W, 3) of uint8 (also (H, W), (H, W, 1) and (H, W, 4)), a list of these or an array
-    (N, H, W, 3). Gives a float32 tensor (3, image_size, image_size), or (N, 3, image_size, image_size). Modes other
-    than RGB are converted by ``Image.convert("RGB")``, as the libraries do: it drops transparency and cuts 16 bit off
-    at 255. Nothing turns an image by its EXIF orientation, as they do not: ``ImageOps.exif_transpose`` does.
+    Modes other than RGB are converted by ``Image.convert("RGB")``, which drops transparency and clips 16-bit values at
+    255. The EXIF orientation is ignored; use ``ImageOps.exif_transpose``. Other libraries do the same.
+
+    Args:
+        image_size: Size of the crop in px.
+        resize_size: Size to which the image is resized before the crop, in px.
+        crop_mode: "center" resizes the short side and crops the center; "squash" resizes both sides, whatever the
+            aspect ratio.
+        interpolation: "bicubic" or "bilinear".
+        mean: Mean per channel on the scale from 0 to 1, subtracted.
+        std: Standard deviation per channel, divided by.
+        round_crop: Round an uneven margin of the crop half to even, as torchvision does; False rounds it down, as
+            transformers does.
     """
 
     image_size: int = 224
@@ -62,7 +70,7 @@ class ImageTransform:
             if not isinstance(values, list | tuple) or len(values) not in (1, 3):
                 raise ValueError(f"{where}: {name} must be 3 numbers, or 1 for all channels, got {values!r}")
             numbers = (_checks.number(where, name, one, 0.0 if name == "std" else None, above=True) for one in values)
-            object.__setattr__(self, name, tuple(numbers))  # a list, as from JSON, compares as a tuple does
+            object.__setattr__(self, name, tuple(numbers))  # so that lists, as from JSON, compare equal
 
     def __call__(self, images: Any) -> Tensor:
         if isinstance(images, list | tuple):
@@ -74,10 +82,10 @@ class ImageTransform:
         return tape.wrap(mx.array(self._pixels(images)))
 
     def crop(self, image: Any) -> Image.Image:
-        """The part of the image that the model sees, resized, before its pixels are normalized."""
+        """The resized and cropped image, before normalization."""
         image = _rgb(type(self).__name__, image)
         if self.crop_mode == "center":
-            image = _without_ends(image)
+            image = _crop_long_side(image)
         width, height = image.size
         if self.crop_mode == "squash":
             size = (self.resize_size, self.resize_size)
@@ -99,23 +107,26 @@ class ImageTransform:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def __repr__(self) -> str:
-        side = "both sides" if self.crop_mode == "squash" else "the short side"
-        steps = [f"{side} to {self.resize_size} px ({self.interpolation})"]
+        side = "both sides" if self.crop_mode == "squash" else "short side"
+        steps = [f"resize {side} to {self.resize_size} px ({self.interpolation})"]
         if self.resize_size > self.image_size or self.crop_mode == "center":
-            steps.append(f"the middle {self.image_size}x{self.image_size} px")
-        return f"{type(self).__name__}({', '.join(steps)}, minus {self.mean}, divided by {self.std})"
+            steps.append(f"center crop {self.image_size}x{self.image_size} px")
+        return f"{type(self).__name__}({', '.join(steps)}, mean {self.mean}, std {self.std})"
 
 
 def transforms_for(
     source: str | Tag | nn.Module, *, image_size: int | None = None, use_test_size: bool = False
 ) -> ImageTransform:
-    """The evaluation preprocessing of a tag, of an architecture's first tag, or of the tag that a model was made with.
+    """The evaluation preprocessing of a published checkpoint.
 
-    - ``image_size``: another size in px; what is cut off stays the same share.
-    - ``use_test_size``: the size and crop with which timm gets the best accuracy (often 288 px), where it states them.
+    Args:
+        source: The name of a checkpoint, a variant (which stands for its default checkpoint), a tag, or a model with
+            pretrained weights.
+        image_size: Another size in px; the cropped share stays the same.
+        use_test_size: Use the size and crop at which timm reports the best accuracy (often 288 px), if there are any.
 
     Raises:
-        ValueError: there is no such tag or architecture, or the model was made without one.
+        ValueError: There is no such checkpoint or variant, or the model has no pretrained weights.
     """
     tag = _tag(source)
     size, crop_pct = tag.image_size, tag.crop_pct
@@ -129,7 +140,7 @@ def transforms_for(
     elif tag.source == "timm":
         resize_size = int(size / crop_pct)
     else:
-        crop_mode = "center" if size < _SQUASHED_FROM else "squash"
+        crop_mode = "center" if size < _MIN_SQUASHED else "squash"
         resize_size = int(size / 0.875) if crop_mode == "center" else size
     return ImageTransform(
         size, resize_size, crop_mode, tag.interpolation, tag.mean, tag.std, round_crop=tag.source != "transformers"
@@ -141,8 +152,8 @@ def _tag(source: Any) -> Tag:
         tag = getattr(source, "pretrained_tag", None)
         if tag is None:
             raise ValueError(
-                f"transforms_for: this {type(source).__name__} was made without pretrained weights; "
-                "name a tag, or build an ImageTransform"
+                f"transforms_for: this {type(source).__name__} has no pretrained weights; "
+                "name a checkpoint, or build an ImageTransform"
             )
         return tag if isinstance(tag, Tag) else find_tag(tag)
     if isinstance(source, Tag):
@@ -157,14 +168,14 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError('transforms_for: images are resized by Pillow; pip install "lucid-mlx[vision]"') from None
+        raise ImportError('transforms_for: images are resized with Pillow; pip install "lucid-mlx[vision]"') from None
     return Image
 
 
-def _without_ends(image: Image.Image) -> Image.Image:
-    """The middle of an image that is very long for its width: all of it, resized, could fill the memory."""
+def _crop_long_side(image: Image.Image) -> Image.Image:
+    """Crop the center of an image with an extreme aspect ratio, which could fill the memory when resized."""
     width, height = image.size
-    margin_x, margin_y = (max(0, long - _LONGEST * short) // 2 for long, short in ((width, height), (height, width)))
+    margin_x, margin_y = (max(0, long - _MAX_ASPECT * short) // 2 for long, short in ((width, height), (height, width)))
     if not margin_x and not margin_y:
         return image
     return image.crop((margin_x, margin_y, width - margin_x, height - margin_y))

@@ -1,4 +1,4 @@
-"""Models by name: ``create_model``, ``list_models``. The words are timm's."""
+"""Models by name: ``create_model`` and ``list_models``, with timm's interface."""
 
 import fnmatch
 import inspect
@@ -10,10 +10,10 @@ from typing import Any
 from lucid import nn
 from lucid.models.features import FeatureListNet
 from lucid.models.variants import VARIANTS
-from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve
-from lucid.models.weights.tags import TAGS, Tag, find_tag, nearest_names
+from lucid.models.weights.load import load_checkpoint, load_pretrained, resolve_tag
+from lucid.models.weights.tags import TAGS, Tag, find_tag, similar_names
 
-_OTHER_WORDS = {  # timm's and the authors' for options of the classes
+_ALIASES = {  # names of options in timm and in the authors' code
     "drop_path_rate": "drop_path",
     "ls_init_value": "layer_scale_init",
     "layer_scale_init_value": "layer_scale_init",
@@ -32,29 +32,38 @@ def create_model(
     checkpoint_path: str | PathLike[str] | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """The model of that name, with new weights or trained ones. Nothing is computed until it is used.
+    """Create a model by name, with random or pretrained weights. Weights are computed on first use.
 
-    - ``name``: a variant ("convnext_tiny", see ``list_models``), or a checkpoint of one ("convnext_tiny.fb_in1k",
-      "timm/convnext_tiny.fb_in1k", "facebook/convnext-tiny-224", see ``list_models(pretrained=True)``).
-    - ``pretrained``: True downloads the checkpoint in the name, or else the default one of the variant; a string names
-      another one, whole or only what stands after the dot.
-    - ``num_classes``: by default those of the checkpoint, or 1000. Another number gets a new classifier.
-    - ``in_chans``: channels of the images; trained weights of the stem are adapted.
-    - ``features_only``: a list of maps instead of logits, those of the layers ``out_indices``: a ``FeatureListNet``.
-    - ``output_stride``: 8 or 16 keeps maps larger, see ``ConvNeXt``.
-    - ``checkpoint_path``: a file to load at the end, see ``load_checkpoint``.
-    - ``kwargs``: options of the class: ``drop_path``, ``patch_size``, ``global_pool``, ``depths``, ... None is ignored.
+    Args:
+        name: A variant ("convnext_tiny", see ``list_models``), or a checkpoint of one ("convnext_tiny.fb_in1k",
+            "timm/convnext_tiny.fb_in1k", "facebook/convnext-tiny-224", see ``list_models(pretrained=True)``).
+        pretrained: True loads the checkpoint in ``name``, or the default one of the variant. A string names another
+            checkpoint, in full or only the part after the dot. Checkpoints are downloaded on first use.
+        num_classes: Outputs of the classifier, by default those of the checkpoint, or 1000. If the checkpoint has
+            another number, the classifier is new.
+        in_chans: Channels of the images; pretrained weights of the stem are adapted.
+        features_only: Return a ``FeatureListNet``, which gives a list of feature maps instead of logits.
+        out_indices: Layers of those feature maps.
+        output_stride: 8 or 16 for larger feature maps, see ``ConvNeXt``.
+        checkpoint_path: A file to load at the end, see ``load_checkpoint``.
+        **kwargs: Options of the class: ``drop_path``, ``patch_size``, ``global_pool``, ``depths``, ... None is ignored.
 
     Raises:
-        ValueError: there is no such model or checkpoint; the message names the nearest.
-        TypeError: the class has no such option.
-        DownloadError: the checkpoint is neither in the cache nor to be had.
+        ValueError: There is no such model or checkpoint; the message suggests similar names.
+        TypeError: The class has no such option.
+        DownloadError: The checkpoint is not in the cache and cannot be downloaded.
+
+    Example:
+        >>> from lucid import models
+        >>> model = models.create_model("convnext_atto", num_classes=10, drop_path=0.1)
+        >>> model.num_classes
+        10
     """
     variant, tag = parse("create_model", name)
     if pretrained is not False:
-        tag = resolve(variant, tag.name if tag and pretrained is True else pretrained)
+        tag = resolve_tag(variant, tag.name if tag and pretrained is True else pretrained)
     if out_indices is not None and not features_only:
-        raise ValueError("create_model: out_indices are those of features_only=True")
+        raise ValueError("create_model: out_indices requires features_only=True")
     if features_only:
         num_classes = 0
     elif num_classes is None:
@@ -67,7 +76,7 @@ def create_model(
     model.pretrained_tag = tag and tag.name
     if tag and pretrained is not False:
         load_pretrained(model, tag)
-    if checkpoint_path:  # timm's "" is none
+    if checkpoint_path:  # timm's default is ""
         load_checkpoint(model, checkpoint_path)
     return model
 
@@ -75,12 +84,20 @@ def create_model(
 def list_models(
     filter: str | Iterable[str] = "", pretrained: bool = False, exclude_filters: str | Iterable[str] = ""
 ) -> list[str]:
-    """Names that ``create_model`` takes, in natural order: variants, or with ``pretrained`` their checkpoints.
+    """List the names that ``create_model`` takes, in natural order.
 
-    ``filter``: wildcards as of ``fnmatch``, "convnext_*" or several; a name without a dot stands for all of its
-    checkpoints. ``exclude_filters`` takes names out again.
+    Args:
+        filter: One ``fnmatch`` pattern or several, such as "convnext_*". With ``pretrained``, a pattern without a dot
+            matches all checkpoints of a variant.
+        pretrained: List checkpoints instead of variants.
+        exclude_filters: Patterns of names to leave out.
+
+    Example:
+        >>> from lucid import models
+        >>> models.list_models("convnext_*o")
+        ['convnext_atto', 'convnext_femto', 'convnext_nano', 'convnext_pico']
     """
-    if not isinstance(pretrained, bool):  # timm's second argument is another one
+    if not isinstance(pretrained, bool):  # timm's second argument is a module
         raise TypeError(f"list_models: pretrained must be True or False, got {pretrained!r}")
     names = [short_name(tag) for tag in TAGS.values()] if pretrained else list(VARIANTS)
     include, exclude = _patterns(filter, pretrained), _patterns(exclude_filters, pretrained)
@@ -89,7 +106,7 @@ def list_models(
 
 
 def parse(where: str, name: Any) -> tuple[str, Tag | None]:
-    """The variant and, where ``name`` is that of a checkpoint, its tag."""
+    """The variant, and the tag if ``name`` is a checkpoint."""
     if not isinstance(name, str):
         raise TypeError(f"{where}: name must be a string, got {type(name).__name__}")
     if name in VARIANTS:
@@ -97,22 +114,22 @@ def parse(where: str, name: Any) -> tuple[str, Tag | None]:
     try:
         tag = find_tag(name)
     except ValueError:
-        hint = nearest_names(name, [*VARIANTS, *map(short_name, TAGS.values())], "list_models()")
+        hint = similar_names(name, [*VARIANTS, *map(short_name, TAGS.values())], "list_models()")
         raise ValueError(f"{where}: there is no model {name!r}; {hint}") from None
     return tag.variant, tag
 
 
 def short_name(tag: Tag) -> str:
-    """The name of a tag without its source, where it can do without: timm's and torchvision's."""
+    """The name of a tag, without its source for timm and torchvision."""
     return tag.name.partition("/")[2] if tag.source in ("timm", "torchvision") else tag.name
 
 
 def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
     given = {word: value for word, value in given.items() if value is not None}
-    found = {_OTHER_WORDS.get(word, word): value for word, value in given.items()}
+    found = {_ALIASES.get(word, word): value for word, value in given.items()}
     if len(found) < len(given):
-        twice = [word for word in given if word in _OTHER_WORDS]
-        raise TypeError(f"create_model: {', '.join(twice)} is another word for an option that is given too")
+        aliases = [word for word in given if word in _ALIASES]
+        raise TypeError(f"create_model: {', '.join(aliases)} duplicates another option")
     known = list(inspect.signature(kind).parameters)[1:]  # without num_classes
     unknown = [word for word in found if word not in known]
     if unknown:
@@ -121,14 +138,14 @@ def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _natural(name: str) -> list[Any]:
-    """A key to sort by, with numbers as numbers."""
+    """Sort key that compares numbers by value."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name.lower())]
 
 
 def _patterns(given: str | Iterable[str], pretrained: bool) -> list[str]:
     patterns = [given] if isinstance(given, str) else list(given)
     if not all(isinstance(one, str) for one in patterns):
-        raise TypeError(f"list_models: a filter must be a string or several, got {given!r}")
+        raise TypeError(f"list_models: filters must be strings, got {given!r}")
     patterns = [one for one in patterns if one]
     return [*patterns, *(f"{one}.*" for one in patterns if pretrained and "." not in one)]
 

@@ -1,4 +1,4 @@
-"""The table of variants: the class and the options behind each name."""
+"""The variants: class and options by name."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ Kind = type[ConvNeXt] | type[ConvNeXtIsotropic]
 
 
 def _stages(depths: tuple[int, ...], width: int, **options: Any) -> dict[str, Any]:
-    """Each stage is twice as wide as the one before."""
+    """Options of stages that double in width."""
     return {"depths": depths, "dims": tuple(width * 2**i for i in range(len(depths))), **options}
 
 
-# atto to nano and all V2: Woo et al. 2023 and timm; tiny to xlarge and the isotropic ones: Liu et al. 2022; the others,
-# and the small V2, of which there are no weights: timm.
+# Sources: Woo et al. 2023 and timm for atto to nano and V2; Liu et al. 2022 for tiny to xlarge and isotropic; timm for
+# the others, and for V2 small, which has no published weights.
 VARIANTS: dict[str, tuple[Kind, dict[str, Any]]] = {
     "convnext_atto": (ConvNeXt, _stages((2, 2, 6, 2), 40)),
     "convnext_femto": (ConvNeXt, _stages((2, 2, 6, 2), 48)),

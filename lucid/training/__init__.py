@@ -17,9 +17,10 @@ Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[trai
 ``training.finetuning`` are what ``lucid train`` and ``lucid finetune`` run.
 """
 
+from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation
 from lucid.training.recipe import Recipe, SettingError, setting
-from lucid.training.run_folder import RunFolder, weights_metadata
+from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import DivergedError, Evaluation, Stopped, Trainer
 
 __all__ = [

@@ -15,11 +15,11 @@ from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
+from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
-from lucid.training.inference import open_trained
 from lucid.training.photo_dataset import Photos, find_photos
 from lucid.training.recipe import Recipe, SettingError, setting
-from lucid.training.run_folder import RunFolder, weights_metadata
+from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
 KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
@@ -93,8 +93,8 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
     """The network, its name, and how its images are prepared. ``trained=False``: its weights do not matter."""
     size, num_classes, known = settings.image_size or None, len(classes), []
     if settings.weights:
-        found = open_trained(settings.weights, size)
-        model, name, transform, known = found.model, found.name, found.transform, found.classes
+        model = models.from_checkpoint(settings.weights, image_size=size)
+        name, transform, known = model.checkpoint_name, model.preprocessing, model.class_names
     else:
         name, tag = parse("model", settings.model)
         wanted = settings.pretrained and (True if tag is None else tag.name)

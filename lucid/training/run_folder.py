@@ -6,7 +6,6 @@ All files are written atomically.
 import csv
 import importlib.util
 import io
-import json
 import shlex
 import time
 import warnings
@@ -18,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lucid
+from lucid import models
 from lucid._files import write_atomically
+from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.progress import require
 from lucid.training.report import Mistake, Report, write_report
 
@@ -34,7 +35,8 @@ class RunFolder:
 
     Attributes:
         title: Of the report and the curves; by default the name of the model's class.
-        metadata: Stored in the files of weights, see ``weights_metadata``; by default the classes and the settings.
+        metadata: Stored in the files of weights, see ``weights_metadata``. By default the classes, the settings, and
+            ``model.preprocessing`` if the model has it.
         image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
         architecture: The model in a few words, for the report.
         figures: Name, value and remark of further numbers for the top of the report.
@@ -73,7 +75,7 @@ class RunFolder:
         """
         history, (column, mode) = trainer.history, trainer.monitor
         title = self.title or type(trainer.model).__name__
-        metadata = dict(self.metadata) or weights_metadata(title, trainer.classes, settings=trainer.recipe.settings())
+        metadata = dict(self.metadata) or _default_metadata(trainer, title)
         weights, best = trainer.weights(), best_row(history, column, mode)
         if best is history[-1]:
             lucid.save(weights, self.path / "best.safetensors", metadata)
@@ -178,12 +180,12 @@ def draw_curves(history: History, title: str, split: str) -> bytes:
     return image.getvalue()
 
 
-def weights_metadata(
-    name: str, classes: Sequence[str], preprocessing: Mapping[str, Any] | None = None, **more: Any
-) -> dict[str, str]:
-    """The metadata of a file of weights, from which ``models.from_checkpoint`` takes classes and preprocessing.
-
-    ``preprocessing`` holds fields of ``lucid.models.ImageTransform``; ``more`` are JSON values under other keys.
-    """
-    notes = {"classes": list(classes), **({} if preprocessing is None else {"preprocessing": preprocessing}), **more}
-    return {"format": "pt", "model": name, **{key: json.dumps(value) for key, value in notes.items()}}
+def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:
+    more: dict[str, Any] = {"settings": trainer.recipe.settings()}
+    if isinstance(trainer.model, (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)):
+        more["options"] = extra_options(trainer.model)
+    preprocessing = getattr(trainer.model, "preprocessing", None)
+    metadata = weights_metadata(title, trainer.classes, preprocessing or {}, **more)
+    if preprocessing is None:
+        del metadata["preprocessing"]
+    return metadata

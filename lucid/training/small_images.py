@@ -9,9 +9,10 @@ import lucid
 from lucid import data, models
 from lucid import distributed as dist
 from lucid.data import augment
+from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
 from lucid.training.recipe import Recipe, SettingError, setting
-from lucid.training.run_folder import RunFolder, weights_metadata
+from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}

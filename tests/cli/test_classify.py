@@ -19,8 +19,9 @@ pytest.importorskip("PIL", reason="images are read with Pillow")
 
 from PIL import Image
 
+from lucid import training
 from lucid.cli import classify
-from lucid.training import inference, run_folder, small_images
+from lucid.training import small_images
 
 
 def network(classes=3, **options):
@@ -97,7 +98,7 @@ def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
     [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
 )
 def test_as_many_classes_as_imagenet_has_are_those(capsys, tmp_path, photos, count, golden_retriever, last):
-    names = inference.class_names(count)
+    names = models.imagenet_class_names(count)
     assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
     models.save_checkpoint(network(count), tmp_path / "w.safetensors")
     code, out, _ = run(capsys, photos / "a.png", "--model", tmp_path / "w.safetensors", "--image-size", 32)
@@ -114,12 +115,12 @@ def test_a_checkpoint_by_name(capsys, photos, monkeypatch):
         asked.append((name, options))
         return model
 
-    monkeypatch.setattr(inference.models, "create_model", create_model)
+    monkeypatch.setattr("lucid.models._from_checkpoint.create_model", create_model)
     code, out, err = run(capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
     assert code == 0 and asked == [("convnext_tiny.tv_in1k", {"pretrained": True})]
     assert "torchvision/convnext_tiny.tv_in1k: 1000 classes" in err and "236 px (bilinear)" in err
     row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
-    names = inference.class_names(1000)
+    names = models.imagenet_class_names(1000)
     assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
 
 
@@ -127,7 +128,7 @@ def test_features_by_name_are_no_classes(capsys, photos, monkeypatch):
     """CLIP's projection stands where others have a classifier."""
     model = network(640)
     model.pretrained_tag = "timm/convnext_base.clip_laion2b"
-    monkeypatch.setattr(inference.models, "create_model", lambda name, **_: model)
+    monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
     assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
@@ -138,7 +139,7 @@ def test_what_train_cifar10_trained(capsys, tmp_path):
     settings = small_images.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
     model = small_images.make_model(settings, 1, 10).eval()
     digits = lucid.data.Digits
-    metadata = run_folder.weights_metadata(
+    metadata = training.weights_metadata(
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
@@ -203,7 +204,7 @@ def test_a_broken_picture_is_reported_and_skipped(capsys, tmp_path, photos):
         assert fault in line.lower() and line.endswith("; skipped")
     sheet = tmp_path / "sheet.png"
     code, out, err = run(capsys, photos / "b.jpg", "--model", tmp_path / "w.safetensors", "--sheet", sheet)
-    assert (code, out) == (1, "") and "no picture could be read" in err and not sheet.exists()
+    assert (code, out) == (1, "") and "no image could be read" in err and not sheet.exists()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
@@ -225,7 +226,7 @@ def test_the_sheet_shows_pictures_and_bars(capsys, tmp_path, photos, suffix):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ([], "required: pictures"),
+        ([], "required: images"),
         (["nothing.png"], "there is no file or folder nothing.png"),
         (["{empty}"], "there is no image in the folder"),
         (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
@@ -291,10 +292,10 @@ def files(tmp_path_factory):
 
 
 def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(classify, "open_trained", interrupt)
+    monkeypatch.setattr(models, "from_checkpoint", interrupt)
     picture().save(tmp_path / "a.png")
     assert classify.main([str(tmp_path / "a.png"), "--model", "w.safetensors"]) == 130
     output = capsys.readouterr()

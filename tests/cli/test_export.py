@@ -21,8 +21,9 @@ pytest.importorskip("matplotlib", reason="the example reads files with the help 
 pytest.importorskip("tqdm", reason="the example reads files with the help of others that show progress")
 
 from lucid import export as lucid_export
+from lucid import training
 from lucid.cli import export
-from lucid.training import inference, run_folder, small_images
+from lucid.training import small_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PREPARED = ImageTransform(37, 40, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
@@ -100,8 +101,8 @@ def test_a_function_runs_without_lucid(capsys, tmp_path, kind):
 
 def test_several_batch_sizes_share_the_weights(tmp_path):
     model = models.ConvNeXt(3, (1, 1), (64, 128)).eval()
-    one = inference.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
-    lucid_export.export_function(one, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
+    model.preprocessing, model.class_names, model.checkpoint_name = PREPARED, ["a", "b", "c"], "mine"
+    lucid_export.export_function(model, tmp_path / "m.mlxfn", [1, 2, 3], pixels=False)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters())
     assert weights < (tmp_path / "m.mlxfn").stat().st_size < 1.2 * weights
 
@@ -128,9 +129,9 @@ def test_weights_may_lie_in_memory_in_any_way(tmp_path, layout):
     parameter = model.head.weight if layout == "transposed" else model.head.bias
     mx.eval(given)
     parameter._rebind(given)
-    one = inference.Trained("mine", model, ["a", "b", "c"], PREPARED, {})
+    model.preprocessing, model.class_names, model.checkpoint_name = PREPARED, ["a", "b", "c"], "mine"
     expected = logits_of(model, mx.ones((1, 3, 37, 37)))
-    lucid_export.export_function(one, tmp_path / "m.mlxfn", [1], pixels=False)
+    lucid_export.export_function(model, tmp_path / "m.mlxfn", [1], pixels=False)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(mx.ones((1, 3, 37, 37)))
     assert close(np.array(found), expected)
 
@@ -189,8 +190,8 @@ def test_features_of_a_projection_get_no_names_on_the_way(tmp_path):
     """A file that says it has no classes stays one, whatever the width of its last layer."""
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata={"classes": "[]"})
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "timm.safetensors"), "--dialect", "timm"]) == 0
-    found = inference.open_trained(str(tmp_path / "timm.safetensors"))
-    assert found.classes == [] and found.model.num_classes == 3
+    found = models.from_checkpoint(tmp_path / "timm.safetensors")
+    assert found.class_names == [] and found.num_classes == 3
 
 
 def trained_on_digits(path, patch_size):
@@ -200,7 +201,7 @@ def trained_on_digits(path, patch_size):
     )
     model = small_images.make_model(settings, 1, 10).eval()
     preprocessing = {"image_size": 8, "mean": (0.3,), "std": (0.4,)}
-    metadata = run_folder.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
+    metadata = training.weights_metadata("digits", lucid.data.Digits.classes, preprocessing, recipe=asdict(settings))
     lucid.save(model.state_dict(), path, metadata)
     return model
 
@@ -211,14 +212,14 @@ def test_weights_of_an_overlapping_stem_that_names_tell(tmp_path, dialect):
     out = tmp_path / "out.safetensors"
     assert export.main([str(tmp_path / "w.safetensors"), str(out), "--dialect", dialect]) == 0
     images = mx.random.normal((2, 1, 8, 8))
-    assert close(logits_of(inference.open_trained(str(out)).model, images), logits_of(model, images))
+    assert close(logits_of(models.from_checkpoint(out), images), logits_of(model, images))
 
 
 def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(capsys, tmp_path):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
-    assert "*.mlxfn takes it" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
+    assert "use a *.mlxfn file" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "m.mlxfn"), "--pixels"]) == 0
     pixels = mx.random.randint(0, 256, (1, 8, 8, 1)).astype(mx.uint8)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(pixels)
@@ -227,10 +228,10 @@ def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(capsys, tmp_path
 
 
 def test_a_file_that_computes_something_else_gets_no_name(capsys, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(lucid_export, "_LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr(lucid_export, "_MAX_DIFFERENCE", -1.0)
     before = sorted(tmp_path.iterdir())
     assert export.main([str(weights), str(tmp_path / "m.mlxfn")]) == 1
-    assert "logits differ from the model's" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before
+    assert "outputs differ from the model's" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -259,10 +260,10 @@ def test_mistakes_are_answered_in_a_sentence(capsys, weights, tmp_path, argument
 
 
 def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "open_trained", interrupt)
+    monkeypatch.setattr(models, "from_checkpoint", interrupt)
     assert export.main(["w.safetensors", str(tmp_path / "x.safetensors")]) == 130
     output = capsys.readouterr()
     assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2

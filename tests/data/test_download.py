@@ -1,6 +1,8 @@
-"""fetch_file against a server on this machine: whole files, broken connections, wrong answers, two at once."""
+"""Downloads from a local server: resuming, checksums, retries, errors, and several processes."""
 
+import contextlib
 import hashlib
+import resource
 import signal
 import socket
 import subprocess
@@ -37,18 +39,18 @@ def leave_part(path, content):
 
 @pytest.fixture
 def closed_port():
-    with socket.socket() as holder:  # held, or another process would open it
+    with socket.socket() as holder:  # bound, so that no other process opens it
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
 
 
-def test_md5_of_several_reads(tmp_path):
+def test_md5_of_a_large_file(tmp_path):
     content = b"0123456789" * 210_000
     (tmp_path / "file").write_bytes(content)
     assert md5_of(tmp_path / "file") == hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def test_a_sha256_may_be_its_beginning(server, path):
+def test_sha256_may_be_a_prefix(server, path):
     sha256 = hashlib.sha256(server.content).hexdigest()
     for given in (sha256, sha256[:8]):
         fetch_file(f"{server.url}/set.tar.gz", path, sha256=given)
@@ -60,7 +62,7 @@ def test_a_sha256_may_be_its_beginning(server, path):
 
 
 @pytest.mark.parametrize("length", [None, "none"])
-def test_a_whole_file_arrives_with_progress(server, path, md5, capsys, length):
+def test_a_complete_download_shows_progress(server, path, md5, capsys, length):
     server.length = length
     fetch_file(f"{server.url}/a/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
@@ -72,7 +74,7 @@ def test_progress_needs_no_tqdm(server, path, md5, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     server.content = bytes(3 << 20)
     monkeypatch.setattr(module, "CHUNK_BYTES", 1 << 18)
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.0))  # else a line every few seconds
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.0))  # otherwise a line every few seconds
     fetch_file(f"{server.url}/set.tar.gz", path, None)
     assert path.read_bytes() == server.content
     assert capsys.readouterr().err == "set.tar.gz: 3 of 3 MiB\n"
@@ -84,7 +86,7 @@ def test_a_redirect_is_followed(server, path, md5):
     assert path.read_bytes() == server.content and len(server.requests) == 2
 
 
-def test_a_file_that_is_right_already_is_not_fetched(server, path, md5):
+def test_an_existing_file_is_not_downloaded_again(server, path, md5):
     path.parent.mkdir(parents=True)
     path.write_bytes(server.content)
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
@@ -92,7 +94,7 @@ def test_a_file_that_is_right_already_is_not_fetched(server, path, md5):
 
 
 @pytest.mark.parametrize("before", [None, b"an older file"])
-def test_a_wrong_checksum_leaves_nothing_and_what_was_there(server, path, before):
+def test_a_wrong_checksum_leaves_only_what_was_there(server, path, before):
     path.parent.mkdir(parents=True)
     if before:
         path.write_bytes(before)
@@ -102,41 +104,41 @@ def test_a_wrong_checksum_leaves_nothing_and_what_was_there(server, path, before
     assert not before or path.read_bytes() == before
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(server, path, md5):
+def test_interrupted_downloads_resume(server, path, md5):
     server.cuts = [1500, 2000, 0]
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
     assert server.requests == [None, "bytes=1500-", "bytes=3500-", "bytes=3500-"]
 
 
-def test_without_ranges_a_broken_transfer_starts_over(server, path, md5):
+def test_without_range_requests_an_interrupted_download_restarts(server, path, md5):
     server.ranges = "no"
     server.cuts = [4000, 4000, 9000]
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and server.requests[1] == "bytes=4000-" and len(server.requests) == 4
 
 
-def test_what_an_earlier_try_left_is_used(server, path, md5):
+def test_another_call_resumes_a_partial_file(server, path, md5):
     leave_part(path, server.content[:10_000])
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and server.requests == ["bytes=10000-"]
 
 
-def test_a_complete_left_over_is_kept(server, path, md5):
+def test_a_complete_partial_file_is_kept(server, path, md5):
     leave_part(path, server.content)
-    fetch_file(f"{server.url}/set.tar.gz", path, md5)  # the server answers 416: nothing lies beyond
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)  # the server answers 416
     assert path.read_bytes() == server.content and server.requests == ["bytes=10243-"]
 
 
 @pytest.mark.parametrize("size", [10, 10_243, 20_000])
-def test_a_left_over_of_something_else_is_thrown_away(server, path, md5, size):
+def test_a_partial_file_with_other_content_is_discarded(server, path, md5, size):
     leave_part(path, b"x" * size)
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and files_beside(path) == ["set.tar.gz"]
     assert server.requests == [f"bytes={size}-", None]
 
 
-def test_another_range_than_asked_for_is_not_appended(server, path, md5):
+def test_another_range_than_requested_is_not_appended(server, path, md5):
     leave_part(path, server.content[:5000])
     server.ranges = "other"
     with pytest.raises(ArchiveError, match="another range than bytes 5000-; 5000 bytes are kept"):
@@ -144,7 +146,7 @@ def test_another_range_than_asked_for_is_not_appended(server, path, md5):
     assert path.with_name("set.tar.gz.part").read_bytes() == server.content[:5000] and not path.exists()
 
 
-def test_a_content_length_too_large_ends_with_an_error(server, path):
+def test_a_content_length_too_large_raises(server, path):
     server.length, server.ranges = 20_000, "no"
     with pytest.raises(ArchiveError, match="broke after 10243 of 20000 bytes"):
         fetch_file(f"{server.url}/set.tar.gz", path, None)
@@ -158,13 +160,13 @@ def test_a_content_length_too_small_fails_the_checksum(server, path, md5):
     assert files_beside(path) == []
 
 
-def test_a_busy_server_is_asked_again(server, path, md5):
+def test_temporary_errors_are_retried(server, path, md5):
     server.statuses = [503, 429, 500]
     fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.read_bytes() == server.content and len(server.requests) == 4
 
 
-def test_patience_ends_and_keeps_what_came(server, path, md5):
+def test_retries_end_and_keep_the_partial_file(server, path, md5):
     server.cuts = [2000] + [0] * 10
     with pytest.raises(ArchiveError, match=r"broke after 2000 of 10243 bytes; 2000 bytes are kept in .*gz.part"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
@@ -174,8 +176,21 @@ def test_patience_ends_and_keeps_what_came(server, path, md5):
     assert path.read_bytes() == server.content and server.requests[-1] == "bytes=2000-"
 
 
+def test_a_full_disk_fails_at_once_and_keeps_the_partial_file(server, path, md5):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(ArchiveError, match=r"cannot download .*File too large; 5000 bytes are kept in .*gz.part"):
+            fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(server.requests) == 1
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content and server.requests == [None, "bytes=5000-"]
+
+
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_refusal_is_reported_at_once(server, path, md5, status):
+def test_permanent_errors_fail_at_once(server, path, md5, status):
     server.statuses = [status] * 5
     with pytest.raises(ArchiveError, match=rf"cannot download {server.url}/set.tar.gz: (Not Found|Forbidden)$"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
@@ -183,13 +198,13 @@ def test_a_refusal_is_reported_at_once(server, path, md5, status):
 
 
 @pytest.mark.parametrize("missing", ["server", "name"])
-def test_without_a_network_the_first_try_says_so(path, closed_port, monkeypatch, missing):
+def test_without_a_network_the_first_attempt_fails(path, closed_port, monkeypatch, missing):
     def no_names(*args, **kwargs):
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     if missing == "name":
         monkeypatch.setattr(socket, "getaddrinfo", no_names)
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: pytest.fail("waited for a network that is not there"))
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: pytest.fail("waited for a network"))
     url = f"http://127.0.0.1:{closed_port}/set.tar.gz"
     reason = "Connection refused" if missing == "server" else "Temporary failure in name resolution"
     with pytest.raises(ArchiveError, match=f"cannot download {url}: .*{reason}"):
@@ -198,13 +213,57 @@ def test_without_a_network_the_first_try_says_so(path, closed_port, monkeypatch,
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "set.tar.gz"])
-def test_other_protocols_are_refused(path, url):
+def test_other_protocols_raise(path, url):
     with pytest.raises(ValueError, match=f"url must start with http:// or https://, got '{url}'"):
         fetch_file(url, path, None)
     assert not path.parent.exists()
 
 
-# A process of its own, so that Ctrl-C and the file lock are the real ones. It prints a line for every piece.
+# Other ways to request bytes ------------------------------------------------------------------------------------------
+
+
+def test_fetch_retries_any_request_until_the_file_is_complete(path):
+    """Errors of any type count as broken connections."""
+    content, starts = bytes(range(200)), []
+
+    @contextlib.contextmanager
+    def request(start):
+        def chunks():
+            yield content[start : start + 30]
+            yield content[start + 30 : start + 60]
+            if start < 120:
+                raise LookupError("cut\nand more")
+
+        starts.append(start)
+        yield module.Response(start, None, chunks())
+
+    module.fetch("mine", path, request, sha256=hashlib.sha256(content).hexdigest(), size=200, part_suffix=".half")
+    assert path.read_bytes() == content and starts == [0, 60, 120, 180] and files_beside(path) == ["set.tar.gz"]
+
+
+def test_a_partial_file_longer_than_the_file_is_discarded_before_the_request(path):
+    starts = []
+
+    @contextlib.contextmanager
+    def request(start):
+        starts.append(start)
+        yield module.Response(start, 3, iter([b"abc"]))
+
+    leave_part(path, b"longer")
+    module.fetch("mine", path, request, size=3)
+    assert path.read_bytes() == b"abc" and starts == [0]
+
+
+def test_the_message_has_the_first_line_of_an_unknown_error(path):
+    def request(start):
+        raise LookupError("no such\nmirror")
+
+    with pytest.raises(ArchiveError, match="^cannot download mine: no such$"):
+        module.fetch("mine", path, request)
+    assert files_beside(path) == []
+
+
+# Runs in a new process for a real Ctrl-C and a real file lock. It prints a line for every chunk.
 FETCH = """
 import contextlib, sys
 from pathlib import Path
@@ -225,7 +284,7 @@ def start_fetch(url, path, md5):
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_ctrl_c_keeps_the_part_and_no_half_file(server, path):
+def test_ctrl_c_keeps_the_partial_file(server, path):
     server.content = server.content * 30
     md5 = hashlib.md5(server.content, usedforsecurity=False).hexdigest()
     server.pause_s = 0.05
@@ -241,7 +300,7 @@ def test_ctrl_c_keeps_the_part_and_no_half_file(server, path):
     assert path.read_bytes() == server.content and server.requests == [None, f"bytes={len(kept)}-"]
 
 
-def test_processes_that_want_the_same_file_share_one_download(server, path, md5):
+def test_processes_share_one_download(server, path, md5):
     server.pause_s = 0.05
     processes = [start_fetch(f"{server.url}/set.tar.gz", path, md5) for _ in range(3)]
     pieces = []

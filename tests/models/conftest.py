@@ -1,4 +1,4 @@
-"""A hub on this machine, and a huggingface_hub that asks it and keeps its cache in the test's folder."""
+"""A local hub, and huggingface_hub configured to use it with a cache in the test's folder."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.models.hub_server import Hub
 def hub(monkeypatch, tmp_path):
     constants = pytest.importorskip("huggingface_hub.constants", reason="needs huggingface_hub to download weights")
     server = Hub()
-    # Environment variables are read when huggingface_hub is imported; what it made of them is changed here.
+    # huggingface_hub reads environment variables at import, so its constants are patched instead.
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -20,6 +20,6 @@ def hub(monkeypatch, tmp_path):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("lucid.models.weights.hub.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("lucid.data.download.FIRST_WAIT_S", 0.0)
     yield server
     server.close()

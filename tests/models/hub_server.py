@@ -1,4 +1,4 @@
-"""A server on this machine that speaks what a download needs of the hub's protocol, and that a test can spoil."""
+"""A local server with the part of the hub's protocol that downloads need, and faults that tests can inject."""
 
 import hashlib
 import re
@@ -10,18 +10,18 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """Serves files of repositories: HEAD says what a file is, GET redirects to storage, storage sends bytes.
+    """Serves files of repositories: HEAD returns metadata, GET redirects to storage, storage sends bytes.
 
     Attributes:
-        files: content by (repository, file).
-        requests: (method, path, Range header) of every request so far.
-        cuts: after how many bytes the next answers of the storage break off; taken from the front.
-        sent: what the storage sends instead of the content.
-        ranges: whether the storage can send a part.
-        errors: X-Error-Code by repository, answered with status 404 (401 for a gated one).
-        status: of every answer, instead of the right one.
-        etag: what the hub says instead of a checksum.
-        tokens: the Authorization headers that came to the hub and to the storage.
+        files: Content by (repository, file).
+        requests: (method, path, Range header) of every request.
+        cuts: Numbers of bytes after which the next responses of the storage break off.
+        sent: Bytes that the storage sends instead of the content.
+        ranges: Whether the storage supports range requests.
+        errors: X-Error-Code by repository, with status 404 (401 for a gated one).
+        status: Status of every response, instead of the right one.
+        etag: ETag instead of the checksum.
+        tokens: Authorization headers received by the hub and by the storage.
     """
 
     def __init__(self):
@@ -53,13 +53,13 @@ class Hub:
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self.storage = f"http://localhost:{self._http.server_port}/storage"  # another host: no token goes there
+        self.storage = f"http://localhost:{self._http.server_port}/storage"  # another host: gets no token
 
     def sha256(self, repository, file="model.safetensors"):
         return hashlib.sha256(self.files[repository, file]).hexdigest()
 
     def downloads(self):
-        """The Range headers of the requests for bytes."""
+        """The Range headers of the requests to the storage."""
         return [span for method, path, span in self.requests if method == "GET" and path.startswith("/storage/")]
 
     def _answer(self, request):
@@ -71,7 +71,7 @@ class Hub:
             self._send_bytes(request, path.split("/")[2])
         elif "/resolve/" in path:
             self._resolve(request, path)
-        else:  # huggingface_hub may look for news of itself
+        else:  # huggingface_hub may check for updates
             self._reply(request, 404)
 
     def _resolve(self, request, path):

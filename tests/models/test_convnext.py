@@ -1,4 +1,4 @@
-"""ConvNeXt against recorded logits and gradients of the reference implementation, the table of sizes, and its words."""
+"""ConvNeXt: recorded logits and gradients, parameter counts, features, checkpointing, and errors."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_logits_agree_with_timm(case):
     model = (models.ConvNeXtV2 if kind == "V2" else models.ConvNeXt)(7, **SMALL, **arguments).eval()
     values = {}
     for name, p in model.named_parameters():
-        flat = (p.numel(),) if ".grn." in name else p.shape  # timm's have one dimension
+        flat = (p.numel(),) if ".grn." in name else p.shape  # one-dimensional in timm
         values[name] = weight(case, name, flat).reshape(p.shape)
     model.load_state_dict(values)
     logits = model(lucid.tensor(numbers(f"{case}/images", shape)))
@@ -64,7 +64,7 @@ def test_logits_agree_with_timm(case):
 
 
 @pytest.mark.parametrize(("call", "wanted"), list(zip(HEADS, TIMM["heads"], strict=True)), ids=map(str, HEADS))
-def test_heads_are_those_of_timm(call, wanted):
+def test_heads_match_timm(call, wanted):
     arguments, reset = call
     model = models.ConvNeXt(**SMALL, **arguments).eval()
     if reset is not None:
@@ -79,7 +79,7 @@ def test_heads_are_those_of_timm(call, wanted):
     assert list(model.forward_head(features, pre_logits=True).shape) == wanted["pre_logits"]
 
 
-def test_in_training_mode_without_drop_path_the_same():
+def test_training_mode_without_drop_path_changes_nothing():
     model, images = build("three stages, 64x33 px, batch 3")
     assert model.training
     assert lucid.equal(model(images), model.eval()(images))
@@ -102,10 +102,10 @@ def test_parameter_counts(name, thousand, ten):
     before = lucid.memory.active()
     assert create().num_parameters() == thousand
     assert sum(p.numel() for p in create(num_classes=10).parameters()) == ten
-    assert lucid.memory.peak() - before < 4 * thousand / 2  # nothing was computed for it
+    assert lucid.memory.peak() - before < 4 * thousand / 2  # no weights were computed
 
 
-def test_the_defaults_are_tiny():
+def test_defaults_are_convnext_tiny():
     model, tiny = models.ConvNeXt(), models.convnext_tiny()
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     assert shapes == {name: tensor.shape for name, tensor in tiny.state_dict().items()}
@@ -117,7 +117,7 @@ def test_the_defaults_are_tiny():
     assert shapes["head.weight"] == (1000, 768)
 
 
-def test_the_two_examples_of_the_documentation():
+def test_documented_examples():
     image = lucid.random.randn(1, 3, 224, 224)
     with lucid.no_grad():
         assert models.ConvNeXt(num_classes=1000)(image).shape == (1, 1000)
@@ -160,7 +160,7 @@ def test_drop_path_rates_grow_from_block_to_block():
     np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.3, 0.4])
 
 
-def test_drop_path_acts_in_training_only():
+def test_drop_path_is_active_only_in_training():
     model = models.ConvNeXt(4, [2, 2], [8, 8], drop_path=0.9, layer_scale_init=1.0)
     images = lucid.randn(4, 3, 16, 16)
     assert not lucid.equal(model(images), model(images))
@@ -169,7 +169,7 @@ def test_drop_path_acts_in_training_only():
 
 
 def training_step(every, autocast=False):
-    """The loss and all gradients of a step in training, and the random numbers that come next."""
+    """Loss and gradients of a training step, and the random numbers drawn after it."""
     lucid.manual_seed(3)
     model = models.ConvNeXt(5, [3, 4], [8, 12], drop_path=0.6, layer_scale_init=0.5, patch_size=2)
     images = lucid.randn(3, 3, 10, 12, requires_grad=True)
@@ -189,12 +189,12 @@ def test_grad_checkpointing_changes_no_loss_gradient_or_random_number(every, aut
     loss, gradients, next_numbers = training_step(every, autocast)
     assert lucid.equal(loss, plain_loss) and lucid.equal(next_numbers, plain_next)
     assert gradients.keys() == plain.keys()
-    # Bit for bit where the same operations are added up in the same order, as here.
+    # Bit for bit, because the same operations run in the same order.
     assert [name for name in plain if not lucid.equal(gradients[name], plain[name])] == []
 
 
 @family
-def test_grad_checkpointing_of_all_three(make):
+def test_grad_checkpointing_of_every_network(make):
     images, gradients = lucid.randn(2, 3, 8, 8), []
     for every in (None, "block", "stage"):
         lucid.manual_seed(3)
@@ -230,7 +230,7 @@ def test_grad_checkpointing_inside_a_compiled_step():
         np.testing.assert_allclose(traced, eager, rtol=1e-4, atol=1e-6)
 
 
-def test_grad_checkpointing_records_one_node_for_a_block_or_a_stage():
+def test_grad_checkpointing_records_one_node_per_block_or_stage():
     model = models.ConvNeXt(4, [2, 3], [4, 4], patch_size=1)
     images = lucid.randn(1, 3, 4, 4)
 
@@ -256,7 +256,7 @@ def test_grad_checkpointing_records_one_node_for_a_block_or_a_stage():
 
 
 def peak_of_a_step(every):
-    """Bytes above what was there before, for forward and backward of a deep model."""
+    """Peak memory of forward and backward of a deep model, in bytes above what was allocated before."""
     lucid.manual_seed(0)
     model = models.ConvNeXt(4, [16], [16], patch_size=1)
     model.set_grad_checkpointing(every is not None, every or "block")
@@ -280,7 +280,7 @@ def test_grad_checkpointing_needs_at_most_60_percent_of_the_memory():
     assert peak_of_a_step("block") < 0.6 * peak_of_a_step(None)
 
 
-def test_grad_checkpointing_refuses_other_words():
+def test_grad_checkpointing_rejects_other_values():
     message = "set_grad_checkpointing: every must be 'block' or 'stage', got 'layer'"
     with pytest.raises(ValueError, match=message):
         models.ConvNeXt(4, [1], [4]).set_grad_checkpointing(every="layer")
@@ -301,7 +301,7 @@ def test_features():
 
 
 @family
-def test_a_new_classifier_starts_as_in_a_new_model(make):
+def test_a_new_classifier_is_initialized_as_in_a_new_model(make):
     model = make(head_init_scale=0.5).to(lucid.bfloat16).eval()
     model.requires_grad_(False)
     model.reset_classifier(3000)
@@ -314,7 +314,7 @@ def test_a_new_classifier_starts_as_in_a_new_model(make):
 
 
 @family
-def test_classes_without_pooling_are_those_of_every_place(make):
+def test_without_pooling_every_position_is_classified(make):
     model, images = make(), lucid.randn(2, 3, 12, 16)
     averaged = model(images)
     model.global_pool = ""
@@ -329,7 +329,7 @@ def test_classes_without_pooling_are_those_of_every_place(make):
 
 
 @family
-def test_head_dropout_acts_in_training_only(make):
+def test_head_dropout_is_active_only_in_training(make):
     model, images = make(drop_rate=0.9), lucid.randn(4, 3, 8, 8)
     assert not lucid.equal(model(images), model(images))
     model.eval()
@@ -366,7 +366,7 @@ def test_intermediate_layers(make):
     assert len(model.get_intermediate_layers(images, layers)) == layers
 
 
-def test_the_final_norm_is_that_of_the_last_stage_or_of_every_block():
+def test_the_final_norm_applies_to_the_last_stage_or_to_every_block():
     images = lucid.randn(1, 3, 8, 8)
     for make, normed in zip(FAMILY, (False, False, True), strict=True):
         model = make()
@@ -393,7 +393,7 @@ def test_frozen_stages_get_no_gradient(make):
 
 
 @family
-def test_pruned_networks_keep_what_the_maps_need(make):
+def test_pruning_keeps_what_the_feature_maps_need(make):
     model, images = make(), lucid.randn(1, 3, 8, 8)
     [wanted] = model.forward_intermediates(images, [0], intermediates_only=True)
     assert model.prune_intermediate_layers([0]) == [0]
@@ -407,7 +407,7 @@ def test_pruned_networks_keep_what_the_maps_need(make):
 
 @family
 def test_gradients_of_black_images_are_finite(make):
-    """In V2 whole channels may be zero, where the norm of the response has no slope."""
+    """In V2 a channel may be all zeros, where the norm of the response has no derivative."""
     model = make()
     if isinstance(model, models.ConvNeXtV2):
         for name, p in model.named_parameters():
@@ -446,7 +446,7 @@ def test_norm_eps():
 
 
 @pytest.mark.parametrize(("patch_size", "strides"), [(1, [1]), (2, [2]), (4, [2, 2])])
-def test_an_overlapping_stem_shrinks_as_patches_do(patch_size, strides):
+def test_an_overlapping_stem_has_the_stride_of_a_patch_stem(patch_size, strides):
     model = models.ConvNeXt(5, [1, 1], [4, 8], patch_size=patch_size, stem_type="overlap")
     convolutions = [one for one in model.downsample_layers[0] if isinstance(one, nn.Conv2d)]
     assert [(one.kernel_size, one.stride[0]) for one in convolutions] == [((3, 3), stride) for stride in strides]
@@ -455,7 +455,7 @@ def test_an_overlapping_stem_shrinks_as_patches_do(patch_size, strides):
     assert second.shape == (1, 8, 12 // patch_size, 8 // patch_size)
 
 
-def test_a_hidden_layer_starts_as_the_classifier_does():
+def test_a_hidden_layer_is_initialized_like_the_classifier():
     wide = models.ConvNeXt(5, [1], [64], head_hidden_size=100, head_init_scale=0.1)
     for layer in (wide.pre_logits, wide.head):
         assert layer.weight.std().item() == pytest.approx(0.002, rel=0.1)
@@ -463,7 +463,7 @@ def test_a_hidden_layer_starts_as_the_classifier_does():
     assert wide.head_hidden_size == 100 and wide.num_features == 64
 
 
-def test_what_comes_before_the_pooling_is_normalized_once():
+def test_head_norm_first_normalizes_once():
     model = models.ConvNeXt(5, [1, 1], [4, 8], head_norm_first=True)
     images = lucid.randn(2, 3, 8, 8)
     [*_, last], plain = model.forward_intermediates(images, norm=True, intermediates_only=True), model._maps(images)
@@ -477,7 +477,7 @@ def test_what_comes_before_the_pooling_is_normalized_once():
     assert first.shape == (2, 4, 2, 2)
 
 
-def test_samples_do_not_touch_each_other():
+def test_samples_are_independent():
     model, images = build("four stages, 33 px, batch 3")
     alone = model(images[1:2])
     np.testing.assert_allclose(alone.numpy(force=True), model(images)[1:2].numpy(force=True), rtol=1e-4, atol=1e-5)
@@ -506,11 +506,11 @@ def test_samples_do_not_touch_each_other():
         ({"stem_type": "overlap", "patch_size": 3}, ValueError, "stem_type 'overlap', must be 1, 2 or 4, got 3"),
         ({"stem_type": "overlap_act", "patch_size": 2}, ValueError, "stem_type 'overlap_act', must be 4, got 2"),
         ({"head_hidden_size": 0}, ValueError, "ConvNeXt: head_hidden_size must be at least 1, got 0"),
-        ({"head_hidden_size": 5, "head_norm_first": True}, ValueError, "head_hidden_size exclude each other"),
+        ({"head_hidden_size": 5, "head_norm_first": True}, ValueError, "head_hidden_size cannot be combined"),
         ({"layer_scale_init": "1e-6"}, TypeError, "Block: layer_scale_init must be a number, got '1e-6'"),
     ],
 )
-def test_wrong_options_are_named(arguments, error, message):
+def test_invalid_options_raise(arguments, error, message):
     with pytest.raises(error, match=message):
         models.ConvNeXt(**arguments)
 
@@ -524,25 +524,25 @@ def test_wrong_options_are_named(arguments, error, message):
         ((1, 3, 31, 40), "at least 32x32 px for 4 stages and patch_size 4, got 31x40; a smaller patch_size"),
     ],
 )
-def test_images_that_do_not_fit_are_named(shape, message):
+def test_images_that_do_not_fit_raise(shape, message):
     model = models.ConvNeXt(4, [1, 1, 1, 1], [4, 4, 4, 4])
     with pytest.raises(ValueError, match=message):
         model(lucid.zeros(shape))
 
 
-def test_no_smaller_patch_size_is_offered_where_there_is_none():
+def test_the_error_suggests_a_smaller_patch_size_only_if_there_is_one():
     with pytest.raises(ValueError, match="at least 2x2 px for 2 stages and patch_size 1, got 1x4$"):
         models.ConvNeXt(4, [1, 1], [4, 4], patch_size=1)(lucid.zeros(1, 3, 1, 4))
 
 
 @family
-def test_arrays_are_images_too(make):
+def test_numpy_and_mlx_arrays_are_accepted(make):
     model, images = make(), np.float32(np.random.default_rng(0).normal(size=(2, 3, 8, 12)))
     wanted = model(lucid.tensor(images))
     assert lucid.equal(model(images), wanted) and lucid.equal(model(mx.array(images)), wanted)
 
 
-def test_the_others_name_themselves():
+def test_errors_name_the_class():
     with pytest.raises(ValueError, match="ConvNeXtV2: depths must be at least 0, got -1"):
         models.ConvNeXtV2(depths=[-1], dims=[4])
     with pytest.raises(ValueError, match="ConvNeXtIsotropic: depth must be at least 1, got 0"):
@@ -551,7 +551,7 @@ def test_the_others_name_themselves():
         models.ConvNeXtIsotropic(depth=1, dim=4)(lucid.zeros(1, 3, 15, 16))
 
 
-def test_it_takes_half_precision():
+def test_half_precision():
     model, images = build("two stages, grey, patch 2")
     wanted = model(images).numpy(force=True)
     logits = model.to(lucid.bfloat16)(images.to(lucid.bfloat16))

@@ -1,4 +1,4 @@
-"""The functions of the variants: each builds its own, and says what it is."""
+"""The functions of the variants build them, and their docstrings have the right numbers."""
 
 import inspect
 import re
@@ -12,7 +12,7 @@ from lucid.models import entrypoints
 from lucid.models.variants import VARIANTS
 
 
-def test_every_variant_has_its_function():
+def test_every_variant_has_a_function():
     functions = {name for name, one in vars(entrypoints).items() if inspect.isfunction(one) and name[0] != "_"}
     assert functions == set(VARIANTS)
     assert functions < set(models.__all__)
@@ -32,7 +32,7 @@ def test_a_function_builds_its_variant(name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_its_documentation_has_the_right_numbers(name):
+def test_docstrings_have_the_right_numbers(name):
     info = models.model_info(name, image_size=224)
     millions, giga = re.match(
         r"(\d+\.\d) million parameters, (\d+\.\d) GMACs at 224 px", getattr(models, name).__doc__
@@ -41,5 +41,5 @@ def test_its_documentation_has_the_right_numbers(name):
     assert giga == f"{info.macs / 1e9:.1f}"
 
 
-def test_classes_come_first():
+def test_num_classes_is_the_first_argument():
     assert models.convnext_atto(3, depths=[1, 1], dims=[4, 8])(lucid.zeros(1, 3, 8, 8)).shape == (1, 3)

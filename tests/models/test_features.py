@@ -1,4 +1,4 @@
-"""Backbones: maps, channels and reductions as timm gives them, and what is left of the network."""
+"""Backbones: feature maps, channels and reductions compared with timm, and pruning."""
 
 import json
 
@@ -18,7 +18,7 @@ def backbone(kind=models.ConvNeXt, **arguments):
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), list(zip(FEATURES, TIMM, strict=True)), ids=map(str, FEATURES))
-def test_shapes_channels_and_reductions_are_those_of_timm(arguments, wanted):
+def test_shapes_channels_and_reductions_match_timm(arguments, wanted):
     model = backbone(**arguments)
     info = model.feature_info
     assert info.channels() == wanted["channels"]
@@ -32,7 +32,7 @@ def test_shapes_channels_and_reductions_are_those_of_timm(arguments, wanted):
 
 
 @pytest.mark.parametrize("kind", [models.ConvNeXt, models.ConvNeXtV2])
-def test_maps_are_the_stages_of_the_whole_network(kind):
+def test_maps_are_those_of_the_stages(kind):
     lucid.manual_seed(1)
     whole = kind(7, **SMALL)
     images = lucid.randn(2, 3, 50, 64)
@@ -46,7 +46,7 @@ def test_maps_are_the_stages_of_the_whole_network(kind):
         assert lucid.equal(y, maps[i])
 
 
-def test_only_what_the_maps_need_is_left():
+def test_unused_layers_are_dropped():
     model = backbone(out_indices=(0, 1))
     names = {name for name, _ in model.named_parameters()}
     assert names and all(name.startswith(("body.downsample_layers.", "body.stages.")) for name in names)
@@ -70,7 +70,7 @@ def test_feature_info_by_layer():
     assert info.get_dicts(idx=2) == info[2]
 
 
-def test_the_isotropic_network_gives_its_blocks():
+def test_the_isotropic_network_gives_the_maps_of_blocks():
     model = models.FeatureListNet(models.ConvNeXtIsotropic(5, 3, 6, patch_size=8), 2)
     assert model.feature_info.module_name() == ["blocks.1", "blocks.2"]
     assert [y.shape for y in model(lucid.zeros(1, 3, 24, 17))] == [(1, 6, 3, 2)] * 2
@@ -107,6 +107,6 @@ def test_grad_checkpointing_gives_the_same_gradients():
         (0, "features_only: at least one layer"),
     ],
 )
-def test_layers_that_are_not_there(out_indices, message):
+def test_layers_out_of_range_raise(out_indices, message):
     with pytest.raises(ValueError, match=message):
         backbone(out_indices=out_indices)

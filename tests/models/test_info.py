@@ -1,4 +1,4 @@
-"""``model_info`` against the table of the family: parameters to the last one, multiply-adds to 1 %."""
+"""``model_info``: exact parameter counts, multiply-adds within 1 %, and facts about checkpoints."""
 
 import pytest
 
@@ -6,7 +6,7 @@ import lucid
 from lucid import models
 from lucid.models.weights.tags import TAGS, tags_of
 
-# Parameters with 1000 and with 10 classes, GMACs at 224 px, where somebody else counted them.
+# Published parameter counts with 1000 and with 10 classes, and GMACs at 224 px.
 FAMILY = {
     "convnext_atto": (3_695_520, 3_377_730, 0.547),
     "convnext_femto": (5_217_784, 4_836_634, 0.780),
@@ -39,7 +39,7 @@ FAMILY = {
 }
 
 
-def test_the_table_is_the_family():
+def test_the_table_is_complete():
     assert set(FAMILY) == set(models.list_models())
 
 
@@ -55,7 +55,7 @@ def test_parameters_and_multiply_adds(name):
         assert models.create_model(name, num_classes=10).num_parameters() == ten
     if gmacs is not None:
         assert info.macs == pytest.approx(gmacs * 1e9, rel=0.01)
-    assert lucid.memory.peak() - before < 1e6  # nothing was computed for it
+    assert lucid.memory.peak() - before < 1e6  # no weights were computed
 
 
 def test_macs_of_the_isotropic_network_by_hand():
@@ -72,7 +72,7 @@ def test_a_variant_is_described_by_its_default_checkpoint():
     assert "2201.03545" in info.paper
 
 
-def test_a_checkpoint_by_any_of_its_names():
+def test_a_checkpoint_by_name():
     info = models.model_info("timm/convnextv2_tiny.fcmae_ft_in22k_in1k_384")
     assert info == models.model_info("convnextv2_tiny.fcmae_ft_in22k_in1k_384")
     assert (info.image_size, info.licence, info.non_commercial, info.top1) == (384, "cc-by-nc-4.0", True, 85.1)
@@ -83,14 +83,14 @@ def test_a_checkpoint_by_any_of_its_names():
 
 
 @pytest.mark.parametrize("name", [name for name in TAGS if "tiny" in name])
-def test_checkpoints_have_their_info(name):
+def test_info_of_checkpoints(name):
     info, tag = models.model_info(name), TAGS[name]
     assert info.name == tag.variant and info.num_classes == tag.num_classes
     assert info.licence and tag.licence in str(info)
     assert ("not for commercial use" in str(info)) == tag.non_commercial
 
 
-def test_as_text():
+def test_str():
     assert str(models.model_info("convnext_tiny.fb_in1k")).splitlines()[:5] == [
         "convnext_tiny: 28,589,128 parameters with 1,000 classes, 4.456 GMACs at 224 px",
         "  paper: Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",
@@ -100,18 +100,16 @@ def test_as_text():
     ]
 
 
-def test_random_numbers_stay_as_they_were():
+def test_the_random_state_does_not_change():
     lucid.manual_seed(3)
     wanted = lucid.rand(1).item()
     lucid.manual_seed(3)
-    models.model_info("convnext_pico", image_size=33)  # a size that nothing else asks for: its cost is computed here
+    models.model_info("convnext_pico", image_size=33)  # not cached, because no other test uses this size
     assert lucid.rand(1).item() == wanted
 
 
-def test_what_cannot_be():
-    with pytest.raises(
-        ValueError, match="model_info: there is no model 'convnext_tinny'; the nearest are convnext_tiny"
-    ):
+def test_invalid_arguments_raise():
+    with pytest.raises(ValueError, match="model_info: there is no model 'convnext_tinny'; did you mean convnext_tiny"):
         models.model_info("convnext_tinny")
     with pytest.raises(ValueError, match="the images must be at least 32x32 px"):
         models.model_info("convnext_tiny", image_size=16)

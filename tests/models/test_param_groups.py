@@ -1,4 +1,4 @@
-"""Layer-wise learning rates: layers of the authors and of timm, no decay where there is none, schedules on top."""
+"""Layer-wise learning rate decay, compared with the authors and timm, and weight decay."""
 
 import json
 import re
@@ -15,7 +15,7 @@ TIMM = json.loads(FILE.read_text())["layer decay"]
 
 
 def layers_of_the_authors(name):
-    """``get_num_layer_for_convnext`` of facebookresearch/ConvNeXt in a table, for depths 3, 3, 27, 3."""
+    """``get_num_layer_for_convnext`` of facebookresearch/ConvNeXt as a table, for depths 3, 3, 27, 3."""
     kind, stage, block = (*name.split("."), "0")[:3]
     if kind == "downsample_layers":
         return {"0": 0, "1": 2, "2": 3, "3": 12}[stage]
@@ -28,7 +28,7 @@ def scales(groups):
     return {name: group["lr_scale"] for group in groups for name in group["param_names"]}
 
 
-def test_three_blocks_are_a_layer_as_the_authors_have_it():
+def test_layers_of_three_blocks_match_the_authors():
     model = models.ConvNeXt(10, [3, 3, 27, 3], [2, 2, 2, 2])
     found = scales(param_groups_layer_decay(model, lr=1e-3, layer_decay=0.8))
     assert found.keys() == {name for name, _ in model.named_parameters()}
@@ -37,7 +37,7 @@ def test_three_blocks_are_a_layer_as_the_authors_have_it():
 
 
 @pytest.mark.parametrize("case", TIMM)
-def test_single_blocks_are_layers_as_timm_has_it(case):
+def test_layers_of_single_blocks_match_timm(case):
     kind = models.ConvNeXtV2 if case == "V2" else models.ConvNeXt
     model = kind(10, TIMM[case]["depths"], [4, 4, 4, 4])
     groups = param_groups_layer_decay(model, lr=1.0, weight_decay=0.05, layer_decay=0.75, blocks_per_layer=1)
@@ -47,9 +47,9 @@ def test_single_blocks_are_layers_as_timm_has_it(case):
         assert [scale, decay] == pytest.approx(TIMM[case]["parameters"][name]), name
 
 
-@pytest.mark.parametrize("form", [{"head_norm_first": True}, {"head_hidden_size": 6, "stem_type": "overlap_act"}])
-def test_all_of_the_head_is_the_last_layer_and_all_of_the_stem_the_first(form):
-    model = models.ConvNeXt(10, [1, 1], [4, 8], **form)
+@pytest.mark.parametrize("options", [{"head_norm_first": True}, {"head_hidden_size": 6, "stem_type": "overlap_act"}])
+def test_the_head_is_the_last_layer_and_the_stem_the_first(options):
+    model = models.ConvNeXt(10, [1, 1], [4, 8], **options)
     found = scales(param_groups_layer_decay(model, lr=1.0, layer_decay=0.5))
     assert found.keys() == {name for name, _ in model.named_parameters()}
     head = {name for name, scale in found.items() if scale == 1}
@@ -58,7 +58,7 @@ def test_all_of_the_head_is_the_last_layer_and_all_of_the_stem_the_first(form):
     assert stem == {name for name in found if name.startswith("downsample_layers.0.")}
 
 
-def test_what_decays():
+def test_weight_decay_applies_to_weights_only():
     model = models.ConvNeXtV2(10, [1, 1], [4, 8])
     groups = param_groups_layer_decay(model, lr=1e-3, weight_decay=0.1, no_weight_decay_list=["head.*"])
     decaying = {name for group in groups if group["weight_decay"] for name in group["param_names"]}
@@ -72,7 +72,7 @@ def test_what_decays():
     assert [group["param_names"] for group in alone] == [group["param_names"] for group in groups]
 
 
-def test_the_isotropic_network_counts_its_blocks():
+def test_layers_of_the_isotropic_network():
     model = models.ConvNeXtIsotropic(3, 4, 4)
     found = scales(param_groups_layer_decay(model, lr=1.0, layer_decay=0.5, blocks_per_layer=2))
     assert (found["head.weight"], found["norm.bias"], found["blocks.3.norm.bias"]) == (1, 1, 0.5)
@@ -93,7 +93,7 @@ def test_frozen_parameters_are_left_out():
     assert names and all(name.startswith(("downsample_layers.1", "stages.1", "norm", "head")) for name in names)
 
 
-def test_an_optimizer_steps_by_them_and_schedules_start_from_them():
+def test_optimizers_and_schedulers_use_the_rates_of_the_groups():
     model = models.ConvNeXt(3, [1], [4], patch_size=1)
     optimizer = lucid.optim.SGD(param_groups_layer_decay(model, lr=0.1, weight_decay=0.0, layer_decay=0.5))
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -120,13 +120,13 @@ def test_an_optimizer_steps_by_them_and_schedules_start_from_them():
         ({"lr": 1.0, "min_scale": 2.0}, "param_groups_layer_decay: min_scale must be at least 0 and at most 1, got 2"),
     ],
 )
-def test_wrong_options_are_named(options, message):
+def test_invalid_options_raise(options, message):
     with pytest.raises(ValueError, match=message):
         param_groups_layer_decay(models.ConvNeXt(3, [1], [4]), **options)
 
 
-def test_other_models_are_refused():
-    with pytest.raises(ValueError, match=r"Linear has no blocks of a ConvNeXt \(stages.S.B or blocks.B\)"):
+def test_other_models_raise():
+    with pytest.raises(ValueError, match=r"Linear has no ConvNeXt blocks \(stages.S.B or blocks.B\)"):
         param_groups_layer_decay(nn.Linear(3, 2), lr=1.0)
     with pytest.raises(TypeError, match="model must be a Module, whose parameters have names, got list"):
         param_groups_layer_decay(list(nn.Linear(3, 2).parameters()), lr=1.0)

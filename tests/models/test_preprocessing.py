@@ -1,4 +1,4 @@
-"""Preprocessing beside what timm, torchvision and transformers give (tests/reference/record_preprocessing.py)."""
+"""Preprocessing compared with timm, torchvision and transformers (tests/reference/record_preprocessing.py)."""
 
 import sys
 
@@ -12,7 +12,7 @@ from lucid.models.weights.tags import find_tag
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow to resize images")
 
-from tests.reference import preprocessing_cases as cases  # noqa: E402 - it needs Pillow too
+from tests.reference import preprocessing_cases as cases  # noqa: E402 - needs Pillow
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +28,21 @@ def transform_of(tag, size):
 
 
 @pytest.mark.parametrize(("tag", "size", "name"), cases.CASES)
-def test_pixels_are_those_of_the_library(recorded, tag, size, name):
+def test_pixels_match_the_library(recorded, tag, size, name):
     transform = transform_of(tag, size)
     out = transform(cases.image(name)).numpy()
     assert out.dtype == np.float32 and out.shape == (3, transform.image_size, transform.image_size)
     pixels = (out.transpose(1, 2, 0) * np.array(transform.std) + np.array(transform.mean)) * 255
-    pixels = pixels.round(3)  # the bytes that they were, but for float32
+    pixels = pixels.round(3)  # bytes again, up to float32 rounding
     wanted = recorded[cases.key(tag, size, name)]
-    assert np.abs(pixels[:: cases.STEP, :: cases.STEP] - wanted).max() <= 1  # 0 with the Pillow that recorded them
+    assert np.abs(pixels[:: cases.STEP, :: cases.STEP] - wanted).max() <= 1  # 0 with the same version of Pillow
     height, width, *sums = recorded[cases.key(tag, size, name) + " sum"]
     assert pixels.shape[:2] == (height, width)
     assert np.abs(pixels.mean((0, 1)) - np.array(sums) / (height * width)).max() < 0.05
 
 
-def test_mean_and_std_are_the_tags():
-    """Black and white images, so that no resizing plays a part."""
+def test_mean_and_std_come_from_the_tag():
+    """With constant images, which resizing does not change."""
     for name in ("timm/convnext_base.clip_laion2b", "torchvision/convnext_tiny.tv_in1k", "facebook/convnext-tiny-224"):
         tag = find_tag(name)
         transform = transforms_for(tag)
@@ -52,7 +52,7 @@ def test_mean_and_std_are_the_tags():
             np.testing.assert_allclose(out, np.broadcast_to(wanted[:, None, None], out.shape), rtol=1e-6, atol=1e-6)
 
 
-def test_arrays_give_what_pillow_images_give():
+def test_arrays_and_pillow_images_agree():
     transform = ImageTransform(32, 36)
     rgb, grey, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
     for array, image in [
@@ -77,7 +77,7 @@ def test_batches_of_images_of_any_size():
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_dataset_may_transform_its_images(num_workers):
-    class Photographs(Dataset):
+    class Photos(Dataset):
         def __len__(self):
             return 6
 
@@ -85,19 +85,19 @@ def test_a_dataset_may_transform_its_images(num_workers):
             return transform(cases.pattern(40 + index, 50)), index
 
     transform = ImageTransform(32, 36)
-    for images, labels in DataLoader(Photographs(), batch_size=3, num_workers=num_workers):
+    for images, labels in DataLoader(Photos(), batch_size=3, num_workers=num_workers):
         wanted = transform([cases.pattern(40 + index, 50) for index in labels.tolist()])
         np.testing.assert_array_equal(images.numpy(), wanted.numpy())
 
 
-def test_the_image_itself_is_not_changed():
+def test_the_image_is_not_modified():
     image = Image.fromarray(cases.pattern(50, 70))
     before = np.array(image)
     ImageTransform(32, 36)(image)
     np.testing.assert_array_equal(np.array(image), before)
 
 
-def test_crop_shows_what_the_model_sees():
+def test_crop_returns_the_image_before_normalization():
     image = Image.fromarray(cases.pattern(50, 70))
     transform = transforms_for("convnext_tiny.fb_in1k")
     crop = transform.crop(image)
@@ -106,15 +106,15 @@ def test_crop_shows_what_the_model_sees():
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_of_a_very_long_image_only_the_middle_is_resized(turned):
+def test_only_the_center_of_an_extreme_aspect_ratio_is_resized(turned):
     transform = ImageTransform(8, 10)
-    image = Image.fromarray((np.arange(1001) % 256).astype(np.uint8)[None].repeat(3, 0))  # 334 times as long as wide
+    image = Image.fromarray((np.arange(1001) % 256).astype(np.uint8)[None].repeat(3, 0))  # aspect ratio 334
     whole = image.resize((int(10 * 1001 / 3), 10), Image.Resampling.BICUBIC)
     left = round((whole.width - 8) / 2)
     wanted = np.asarray(whole.crop((left, 1, left + 8, 9)).convert("RGB"), dtype=int)
     found = np.asarray(transform.crop(image.transpose(Image.Transpose.TRANSPOSE) if turned else image), dtype=int)
     assert abs((found.transpose(1, 0, 2) if turned else found) - wanted).max() <= 1
-    # All of this one, resized, would be 12 GB.
+    # Resizing all of this one would take 12 GB.
     assert ImageTransform(224, 256).crop(Image.new("RGB", (60_000, 1))).size == (224, 224)
 
 
@@ -128,7 +128,7 @@ def test_of_a_very_long_image_only_the_middle_is_resized(turned):
         ("convnextv2_huge.fcmae_ft_in22k_in1k_512", 512, 512, "squash"),
     ],
 )
-def test_a_name_or_an_architecture(name, image_size, resize_size, crop_mode):
+def test_transforms_for_a_checkpoint_or_variant(name, image_size, resize_size, crop_mode):
     transform = transforms_for(name)
     assert (transform.image_size, transform.resize_size, transform.crop_mode) == (image_size, resize_size, crop_mode)
 
@@ -148,22 +148,22 @@ def test_another_size_follows_the_rule_of_the_source(name, size, resize_size, cr
     assert (transform.image_size, transform.resize_size, transform.crop_mode) == (size, resize_size, crop_mode)
 
 
-def test_a_model_carries_its_tag():
+def test_transforms_for_a_pretrained_model():
     model = nn.Identity()
-    with pytest.raises(ValueError, match="this Identity was made without pretrained weights; name a tag"):
+    with pytest.raises(ValueError, match="this Identity has no pretrained weights; name a checkpoint"):
         transforms_for(model)
     for tag in ("timm/convnext_tiny.fb_in1k", find_tag("timm/convnext_tiny.fb_in1k")):
         model.pretrained_tag = tag
         assert transforms_for(model) == transforms_for("timm/convnext_tiny.fb_in1k")
 
 
-def test_the_repr_reads_as_steps():
+def test_repr_lists_the_steps():
     assert repr(transforms_for("convnext_tiny.fb_in1k")) == (
-        "ImageTransform(the short side to 256 px (bicubic), the middle 224x224 px, "
-        "minus (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225))"
+        "ImageTransform(resize short side to 256 px (bicubic), center crop 224x224 px, "
+        "mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225))"
     )
     assert repr(transforms_for("facebook/convnext-base-384")).startswith(
-        "ImageTransform(both sides to 384 px (bicubic), m"
+        "ImageTransform(resize both sides to 384 px (bicubic), m"
     )
 
 
@@ -180,7 +180,7 @@ def test_the_repr_reads_as_steps():
         (None, TypeError, "must be a Pillow image or an array of uint8, got NoneType"),
     ],
 )
-def test_what_is_no_image_is_refused(image, error, message):
+def test_other_inputs_raise(image, error, message):
     with pytest.raises(error, match=message):
         ImageTransform()(image)
 
@@ -197,17 +197,17 @@ def test_what_is_no_image_is_refused(image, error, message):
         ({"std": (0.2, 0, 0.2)}, "std must be above 0, got 0"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message):
+def test_options_out_of_range_raise(options, message):
     with pytest.raises(ValueError, match=f"ImageTransform: {message}"):
         ImageTransform(**options)
 
 
-def test_numbers_from_json_make_the_same_transform():
+def test_lists_from_json_compare_equal():
     assert ImageTransform(mean=[0.3], std=[0.2, 0.2, 0.2]) == ImageTransform(mean=(0.3,), std=(0.2, 0.2, 0.2))
 
 
-def test_sources_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="transforms_for: there is no tag 'convnext_tiney'; the nearest are"):
+def test_unknown_sources_raise():
+    with pytest.raises(ValueError, match="transforms_for: there is no tag 'convnext_tiney'; did you mean "):
         transforms_for("convnext_tiney")
     with pytest.raises(TypeError, match="source must be a name, a tag or a model, got 3"):
         transforms_for(3)
@@ -217,5 +217,5 @@ def test_sources_that_are_none_are_refused():
 
 def test_without_pillow_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r'images are resized by Pillow; pip install "lucid-mlx\[vision\]"'):
+    with pytest.raises(ImportError, match=r'images are resized with Pillow; pip install "lucid-mlx\[vision\]"'):
         ImageTransform()(np.zeros((8, 8, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""Models by name: what is built, what is listed, and the errors; names and calls as timm has them."""
+"""Models by name: creation, lists and errors, compared with timm."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def test_options_go_to_the_class():
     assert [one["reduction"] for one in dilated.feature_info] == [4, 8, 8, 8]
 
 
-def test_the_words_of_timm_and_the_authors():
+def test_option_names_of_timm_and_the_authors():
     model = models.create_model("convnext_atto", drop_path_rate=0.3, ls_init_value=0.5, global_pool=None)
     assert model.stages[3][1].drop_path.drop_prob == pytest.approx(0.3)
     assert model.stages[0][0].gamma[0].item() == 0.5
@@ -34,7 +34,7 @@ def test_the_words_of_timm_and_the_authors():
     assert models.create_model("convnext_tiny", drop_path_rate=None, checkpoint_path="", **SMALL).num_classes == 1000
 
 
-def test_a_checkpoint_names_its_variant_and_its_classes():
+def test_a_checkpoint_name_sets_variant_and_classes():
     for name in ("convnext_tiny.fb_in22k", "timm/convnext_tiny.fb_in22k"):
         model = models.create_model(name, **SMALL)
         assert model.num_classes == 21841
@@ -62,12 +62,12 @@ def test_features_only(arguments, wanted):
     assert parts == {"downsample_layers", "stages"}
 
 
-def test_features_of_a_checkpoint_remember_it():
+def test_features_only_keeps_the_pretrained_tag():
     model = models.create_model("convnext_tiny.fb_in1k", features_only=True, **SMALL)
     assert model.pretrained_tag == "timm/convnext_tiny.fb_in1k"
 
 
-def test_checkpoints_are_loaded_from_files(tmp_path):
+def test_checkpoint_path(tmp_path):
     path = tmp_path / "small.safetensors"
     source = models.create_model("convnext_tiny", num_classes=7, **SMALL)
     models.save_checkpoint(source, path, dialect="timm")
@@ -82,7 +82,7 @@ def test_checkpoints_are_loaded_from_files(tmp_path):
     assert lucid.equal(dilated.head.weight, source.head.weight)
 
 
-def test_the_largest_are_built_without_computing_anything():
+def test_large_models_are_built_without_computing_weights():
     lucid.memory.reset()
     before = lucid.memory.active()
     for name in ("convnext_xlarge", "convnextv2_huge"):
@@ -92,15 +92,15 @@ def test_the_largest_are_built_without_computing_anything():
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), list(zip(LISTS, TIMM["lists"], strict=True)), ids=map(str, LISTS))
-def test_lists_are_those_of_timm(arguments, wanted):
-    """Up to what only one of the two has."""
+def test_lists_match_timm(arguments, wanted):
+    """Apart from models that only one of the two has."""
     found = models.list_models(**arguments)
     own = [name for name in found if not re.search(r"isotropic|\.tv_", name)]
     theirs = [name for name in wanted if name.startswith("convnext") and "_rms" not in name]
     assert own == theirs and own
 
 
-def test_lists_of_all():
+def test_lists_are_complete():
     assert sorted(models.list_models()) == sorted(VARIANTS)
     pretrained = models.list_models(pretrained=True)
     assert len(pretrained) == len(set(pretrained)) == len(TAGS)
@@ -114,30 +114,30 @@ def test_lists_of_all():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("convnext_tinny", "create_model: there is no model 'convnext_tinny'; the nearest are convnext_tiny"),
-        ("convnext_tiny.fb_in1", r"there is no model 'convnext_tiny.fb_in1'; the nearest are convnext_tiny\.fb_in1k"),
-        ("vgg16", r"create_model: there is no model 'vgg16'; list_models\(\) has all names"),
+        ("convnext_tinny", "create_model: there is no model 'convnext_tinny'; did you mean convnext_tiny"),
+        ("convnext_tiny.fb_in1", r"there is no model 'convnext_tiny.fb_in1'; did you mean convnext_tiny\.fb_in1k"),
+        ("vgg16", r"create_model: there is no model 'vgg16'; see list_models\(\)"),
     ],
 )
-def test_unknown_names_are_answered_with_the_nearest(name, message):
+def test_unknown_names_raise_with_suggestions(name, message):
     with pytest.raises(ValueError, match=message):
         models.create_model(name)
 
 
-def test_unknown_options_are_named():
+def test_unknown_options_raise():
     with pytest.raises(
         TypeError, match="create_model: ConvNeXtV2 has no option 'layer_scale_init'; it has depths, dims,"
     ):
         models.create_model("convnextv2_tiny", layer_scale_init=1.0)
-    with pytest.raises(TypeError, match="create_model: drop_path_rate is another word for an option that is given too"):
+    with pytest.raises(TypeError, match="create_model: drop_path_rate duplicates another option"):
         models.create_model("convnext_tiny", drop_path_rate=0.1, drop_path=0.2, **SMALL)
     with pytest.raises(TypeError, match="create_model: ConvNeXtIsotropic has no option 'output_stride'"):
         models.create_model("convnext_isotropic_small", output_stride=16)
     with pytest.raises(TypeError, match="create_model: name must be a string, got ConvNeXt"):
         models.create_model(models.ConvNeXt(3, [1], [4]))
-    with pytest.raises(ValueError, match="create_model: out_indices are those of features_only=True"):
+    with pytest.raises(ValueError, match="create_model: out_indices requires features_only=True"):
         models.create_model("convnext_tiny", out_indices=(1,), **SMALL)
-    with pytest.raises(TypeError, match="list_models: a filter must be a string or several, got"):
+    with pytest.raises(TypeError, match="list_models: filters must be strings, got"):
         models.list_models(["a", 3])
     with pytest.raises(TypeError, match="list_models: pretrained must be True or False, got 'convnext'"):
         models.list_models("*", "convnext")

@@ -1,4 +1,4 @@
-"""Small ConvNeXts whose logits and gradients are recorded: configurations, and the very weights and images."""
+"""Small ConvNeXts whose logits and gradients are recorded: configurations, weights and images."""
 
 import zlib
 from pathlib import Path
@@ -22,12 +22,12 @@ CASES = {
 
 
 def numbers(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Float32 values in [-1, 1) that depend on the name alone."""
+    """Float32 values in [-1, 1) that depend only on the name."""
     return np.random.default_rng(zlib.crc32(name.encode())).uniform(-1, 1, shape).astype(np.float32)
 
 
 def weight(case: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The value of the parameter ``name``: such that every part of the network matters to the logits."""
+    """The value of the parameter ``name``, chosen so that every part of the network affects the logits."""
     values = numbers(f"{case}/{name}", shape)
     if name.endswith("gamma") or (name.endswith("weight") and len(shape) == 1):
         return 1 + 0.5 * values

@@ -1,4 +1,4 @@
-"""Networks of the four public implementations whose features and logits are recorded; their weights and images."""
+"""Networks of the four public implementations whose features and logits are recorded: sizes, weights and images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,9 @@ PYTORCH_FILE = Path(__file__).with_name("dialects.pth")
 class Case:
     """One network of one implementation.
 
-    ``scaled``: with layer scale. ``pointwise``: timm's ``conv_mlp``. ``bare``: the model of Hugging Face without a
-    classifier beside it. ``loudness`` scales matrices and shifts: small, it makes the eps of the last norm matter.
-    ``forms``: options of the class that only timm's has, too.
+    ``scaled``: with layer scale. ``pointwise``: timm's ``conv_mlp``. ``bare``: Hugging Face's model without a
+    classifier. ``loudness`` scales weights and biases; a small value makes the eps of the final norm matter.
+    ``options``: more options of the class.
     """
 
     implementation: str
@@ -34,7 +34,7 @@ class Case:
     loudness: float = 1.0
     size: tuple[int, int] = (33, 50)
     batch: int = 2
-    forms: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -69,21 +69,21 @@ CASES = {
     "official isotropic": Case(
         "official", "ConvNeXtIsotropic", (3,), (11,), scaled=False, patch_size=16, size=(65, 50)
     ),
-    "timm, overlap": Case("timm", pointwise=True, forms={"stem_type": "overlap"}),
-    "timm, overlap_tiered": Case("timm", dims=(36, 10, 14, 22), in_chans=2, forms={"stem_type": "overlap_tiered"}),
-    "timm, overlap_act": Case("timm", forms={"stem_type": "overlap_act"}),
-    "timm, head_norm_first": Case("timm", pointwise=True, forms={"head_norm_first": True}),
-    "timm, head_hidden_size": Case("timm", forms={"head_hidden_size": 9}),
-    "timm, head_hidden_size without classes": Case("timm", classes=0, forms={"head_hidden_size": 9}),
-    "timm, eps": Case("timm", loudness=0.02, forms={"norm_eps": 1e-5}),
+    "timm, overlap": Case("timm", pointwise=True, options={"stem_type": "overlap"}),
+    "timm, overlap_tiered": Case("timm", dims=(36, 10, 14, 22), in_chans=2, options={"stem_type": "overlap_tiered"}),
+    "timm, overlap_act": Case("timm", options={"stem_type": "overlap_act"}),
+    "timm, head_norm_first": Case("timm", pointwise=True, options={"head_norm_first": True}),
+    "timm, head_hidden_size": Case("timm", options={"head_hidden_size": 9}),
+    "timm, head_hidden_size without classes": Case("timm", classes=0, options={"head_hidden_size": 9}),
+    "timm, eps": Case("timm", loudness=0.02, options={"norm_eps": 1e-5}),
     "timm V2, all of timm's forms": Case(
-        "timm", **_V2, forms={"stem_type": "overlap_act", "head_hidden_size": 5, "norm_eps": 1e-3}
+        "timm", **_V2, options={"stem_type": "overlap_act", "head_hidden_size": 5, "norm_eps": 1e-3}
     ),
 }
 
 
 def value(case: str, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The float32 value of the parameter ``name`` of a case: such that every part of the network matters."""
+    """The float32 value of the parameter ``name``, chosen so that every part of the network matters."""
     values = numbers(f"{case}/{name}", shape)
     if sum(size > 1 for size in shape) > 1:
         return values * np.float32(CASES[case].loudness * 1.5 / np.sqrt(np.prod(shape[1:])))

@@ -1,4 +1,4 @@
-"""Images made by formula and the preprocessings that are recorded for them: read by the recording and by the tests."""
+"""Synthetic images, and the preprocessing that is recorded for them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 FILE = Path(__file__).with_name("preprocessing.npz")
-STEP = 13  # every thirteenth pixel of a row and of a column is recorded, and the sum of all
+STEP = 13  # every 13th pixel of every 13th row is recorded, and the sum of all pixels
 
 
 def pattern(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -32,12 +32,12 @@ def image(name: str) -> Image.Image:
     return Image.fromarray(pattern(height, width)).convert(mode)
 
 
-# Landscape, portrait, odd, the very size, smaller than the crop (enlarged), one pixel, long and thin.
+# Landscape, portrait, odd sizes, the exact size, smaller than the crop, one pixel, long and thin.
 SHAPES = [
     "RGB 500x333", "RGB 333x500", "RGB 301x299", "RGB 224x224", "RGB 97x61", "RGB 1x1", "RGB 400x7", "RGB 257x641"
 ]  # fmt: skip
 MODES = ["L 250x260", "1 250x260", "RGBA 250x260", "CMYK 250x260", "LA 250x260", "P 250x260", "I;16 250x260"]
-# What the tag is called, and which other size is asked for.
+# Name of the tag, and another image size.
 SETTINGS = [
     ("timm/convnext_tiny.fb_in1k", None),  # 256, then 224
     ("timm/convnext_tiny.in12k_ft_in1k", None),  # crop_pct 0.95

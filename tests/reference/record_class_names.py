@@ -1,11 +1,11 @@
-"""Record the names of ImageNet's classes in the order of the checkpoints, and where the 1000 classes are among them.
+"""Record ImageNet's class names in the order of the checkpoints, and the indices of the 1000 classes among them.
 
     pip install timm && python -m tests.reference.record_class_names
 
 Needs neither Lucid nor a network. All checkpoints with 21,841 classes share one order, that of the folders of
 ImageNet's release of fall 2011, sorted by their WordNet IDs: the authors trained on them with ``ImageFolder``, and
 timm and transformers renamed the authors' tensors, rows untouched. Where transformers takes its labels from Google's
-longer list, it leaves out numbers 9205 and 15027; the rest is the same list.
+longer list, it leaves out indices 9205 and 15027; the rest is the same list.
 """
 
 import json
@@ -18,13 +18,13 @@ from timm.models import convnext
 
 NAMES = Path(__file__).parents[2] / "lucid" / "models" / "imagenet_22k.txt"
 POSITIONS = Path(__file__).with_name("class_names.json")
-_NOT_IN_22K = (9205, 15027)  # of Google's numbers
+_NOT_IN_22K = (9205, 15027)  # in Google's list
 
-# The licence wants to stand on all copies.
+# The licence must appear on all copies.
 HEADER = """\
-# The 21,841 classes of ImageNet-22k in the order of their numbers, one a line. * marks those of ImageNet-12k, which
-# are numbered in the same order.
-# Source: tests/reference/record_class_names.py, from timm.data.ImageNetInfo (Apache-2.0) after the words of WordNet
+# The 21,841 classes of ImageNet-22k in the order of their indices, one per line. * marks the classes of ImageNet-12k,
+# whose indices have the same order.
+# Source: tests/reference/record_class_names.py, from timm.data.ImageNetInfo (Apache-2.0), which has them from WordNet
 # 3.0:
 #
 # This software and database is being provided to you, the LICENSEE, by Princeton University under the following
@@ -50,15 +50,15 @@ HEADER = """\
 
 
 def names(info: ImageNetInfo) -> list[str]:
-    """No two the same: the first word for a class, all words if others share the first, and the meaning if need be."""
+    """Unique names: the first synonym, all synonyms if other classes share the first, the definition if necessary."""
     words = info.label_descriptions()
     meanings = info.label_descriptions(detailed=True)
     columns = ([one.split(", ")[0] for one in words], words, [one.split(";")[0] for one in meanings], meanings)
     times = [Counter(map(str.casefold, column)) for column in columns]
-    times[1] += times[0]  # of a class with one word, all words tell no more than the first
+    times[1] += times[0]  # with a single synonym, both columns are the same
     return [
-        next(name for name, count in zip(forms, times, strict=True) if count[name.casefold()] == 1)
-        for forms in zip(*columns, strict=True)
+        next(name for name, count in zip(row, times, strict=True) if count[name.casefold()] == 1)
+        for row in zip(*columns, strict=True)
     ]
 
 

@@ -1,8 +1,8 @@
-"""Record logits and gradients of small ConvNeXts as Hugging Face's implementation computes them, in float64.
+"""Record logits and gradients of small ConvNeXts in Hugging Face's implementation, computed in float64.
 
     pip install torch transformers && python -m tests.reference.record_convnext
 
-Needs neither Lucid nor a network. Its parameters are renamed to the authors' names, which are Lucid's.
+Needs neither Lucid nor a network. Parameters are renamed to the authors' names, which are Lucid's.
 """
 
 import re

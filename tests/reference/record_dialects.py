@@ -2,11 +2,10 @@
 
     pip install torch torchvision timm transformers
     git clone https://github.com/facebookresearch/ConvNeXt && git clone https://github.com/facebookresearch/ConvNeXt-V2
-    python -m tests.reference.record_dialects --official FOLDER   # which holds the two clones
+    python -m tests.reference.record_dialects --official FOLDER   # with the two clones
 
-Without --official the authors' networks stay as they were recorded before. Needs neither Lucid nor, after that, a
-network. With features and logits go the names and shapes that each implementation gives its parameters, so that a test
-can write the checkpoint again.
+Without --official the recordings of the authors' networks are kept. Needs neither Lucid nor, after the downloads, a
+network. Names and shapes of all parameters are recorded too, so that tests can write the checkpoints.
 """
 
 import argparse
@@ -32,12 +31,12 @@ from torchvision.models.convnext import ConvNeXt as TorchvisionConvNeXt
 from tests.reference.convnext_cases import numbers
 from tests.reference.dialect_cases import CASES, FILE, PYTORCH_FILE, Case, value
 
-# A network, its stages, and the function that gives the pooled and normalized features.
+# A network, its stages, and a function for its pooled and normalized features.
 Made = tuple[nn.Module, list[nn.Module], Callable[[torch.Tensor], torch.Tensor]]
 
 
 def authors_module(folder: Path, name: str) -> Any:
-    """A file of the authors. Both repositories call their package ``models``; V2's imports sparse convolutions."""
+    """A module of the authors. Both repositories call their package ``models``; V2's imports sparse convolutions."""
     for module in [one for one in sys.modules if one.partition(".")[0] == "models"]:
         del sys.modules[module]
     sys.modules.setdefault("MinkowskiEngine", types.SimpleNamespace(SparseTensor=None))
@@ -74,7 +73,7 @@ def of_timm(case: Case) -> Made:
     model = TimmConvNeXt(
         in_chans=case.in_chans, num_classes=case.classes, depths=case.depths, dims=case.dims,
         patch_size=case.patch_size, ls_init_value=1e-6 if case.scaled else None, conv_mlp=case.pointwise,
-        use_grn=case.family == "ConvNeXtV2", **case.forms,
+        use_grn=case.family == "ConvNeXtV2", **case.options,
     )  # fmt: skip
     return model, list(model.stages), lambda x: model.forward_head(model.forward_features(x), pre_logits=True)
 
@@ -110,7 +109,7 @@ def record(name: str, case: Case, made: Made) -> dict[str, np.ndarray]:
         if case.classes:
             out = model(images)
             found["logits"] = getattr(out, "logits", out)
-    if case.dims[-1] > 100:  # the maps of tiny are large, and its logits depend on all of them
+    if case.dims[-1] > 100:  # the feature maps are large, and the logits depend on them
         found = {key: tensor for key, tensor in found.items() if not key.startswith("map")}
     scale = found.get("logits", found["features"]).abs().mean()
     print(f"{name}: {len(parameters)} tensors, logits of scale {scale:.2f}")
@@ -119,7 +118,7 @@ def record(name: str, case: Case, made: Made) -> dict[str, np.ndarray]:
 
 
 def write_pytorch_file(folder: Path) -> None:
-    """A checkpoint as the authors' training leaves it: the network, its average and more, in half precision."""
+    """A checkpoint as written by the authors' training: network, moving average and more, in half precision."""
     model, *_ = official(CASES["official, small"], folder)
     shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     plain, average = (
@@ -131,9 +130,9 @@ def write_pytorch_file(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--official", type=Path, help="the folder with ConvNeXt and ConvNeXt-V2 in it")
+    parser.add_argument("--official", type=Path, help="folder with the clones ConvNeXt and ConvNeXt-V2")
     folder = parser.parse_args().official
-    warnings.simplefilter("ignore")  # the authors import timm by its old names
+    warnings.simplefilter("ignore")  # the authors import timm's old modules
     makers = {"torchvision": of_torchvision, "timm": of_timm, "huggingface": of_huggingface}
     found: dict[str, np.ndarray] = {}
     for name, case in CASES.items():

@@ -2,7 +2,7 @@
 
     pip install timm torchvision transformers && python -m tests.reference.record_preprocessing
 
-Needs neither Lucid nor a network. What is normalized is turned back into bytes, which loses nothing.
+Needs neither Lucid nor a network. Normalized pixels are converted back to bytes, which loses nothing.
 """
 
 from typing import Any
@@ -21,26 +21,26 @@ from tests.reference.preprocessing_cases import CASES, FILE, STEP, image, key
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def prepare(tag: str, size: Any, picture: Image.Image) -> tuple[np.ndarray, Any, Any]:
-    """The library's pixels (3, H, W), and the mean and std that it used."""
+def prepare(tag: str, size: Any, source_image: Image.Image) -> tuple[np.ndarray, Any, Any]:
+    """Pixels (3, H, W) from the library, and the mean and std that it used."""
     source, name = tag.split("/")
-    picture = picture.convert("RGB")
+    rgb = source_image.convert("RGB")
     if source == "timm":
         args = {"img_size": size} if isinstance(size, int) else {}
         cfg = get_pretrained_cfg(name).to_dict()
         config = resolve_data_config(args, pretrained_cfg=cfg, use_test_size=size == "test")
-        return create_transform(**config)(picture).numpy(), config["mean"], config["std"]
+        return create_transform(**config)(rgb).numpy(), config["mean"], config["std"]
     if source == "torchvision":
         [weights] = get_model_weights(name.partition(".")[0])
         transforms = weights.transforms()
-        return transforms(picture).numpy(), transforms.mean, transforms.std
-    # The settings of the repositories, after transformers' own conversion scripts. Its other backend, on tensors, is up
-    # to 2/255 away from this one, which uses Pillow.
+        return transforms(rgb).numpy(), transforms.mean, transforms.std
+    # The settings of the repositories, from transformers' conversion scripts. The results of its torchvision backend
+    # differ by up to 2/255 from those of this one, which uses Pillow.
     edge = int(name.rpartition("-")[2])
     processor = ConvNextImageProcessorPil(
         size={"shortest_edge": edge}, crop_pct=224 / 256, image_mean=IMAGENET[0], image_std=IMAGENET[1]
     )
-    return processor(picture, return_tensors="np")["pixel_values"][0], *IMAGENET
+    return processor(rgb, return_tensors="np")["pixel_values"][0], *IMAGENET
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Record what timm and torchvision say of their ConvNeXt checkpoints, to compare Lucid's table of tags with.
+"""Record the metadata of timm's and torchvision's ConvNeXt checkpoints, to compare Lucid's table of tags with.
 
     pip install timm torchvision && python -m tests.reference.record_tags
 
-Needs neither Lucid nor a network. The order of a list is that of the library: timm's default tag comes first.
+Needs neither Lucid nor a network. Tags are in the order of the library: timm's default comes first.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Record what timm answers to the calls of ``timm_calls.py``: shapes, reductions, channels, names, layers.
+"""Record timm's results for the calls in ``timm_calls.py``: shapes, reductions, channels, names, layers.
 
     pip install torch timm && python -m tests.reference.record_timm_calls
 
@@ -87,7 +87,7 @@ def logits() -> dict[str, Any]:
         model = timm.create_model(name, num_classes=7, **SMALL, **arguments).double().eval()
         for timms, parameter in model.named_parameters():
             own = authors_name(timms)
-            # maps are classified by 1x1 convolutions
+            # a 1x1 convolution in models without pooling
             flat = own in ("head.weight", "pre_logits.weight")
             formula = weight(case, own, tuple(parameter.shape[:2] if flat else parameter.shape))
             parameter.copy_(torch.tensor(formula).reshape(parameter.shape))

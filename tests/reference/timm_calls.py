@@ -1,4 +1,4 @@
-"""Calls that timm and Lucid answer alike: what is asked of both, and the file of timm's answers."""
+"""Calls for which timm and Lucid must agree, and the file with timm's results."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ FILE = Path(__file__).with_name("timm_calls.json")
 SMALL: dict[str, Any] = {"depths": (1, 1, 2, 1), "dims": (8, 12, 16, 20)}
 IMAGE_SIZES = [(64, 64), (33, 50), (225, 70)]
 
-# Maps of a pyramid: arguments of create_model beside features_only=True, with in_chans of the images.
+# Feature maps: arguments of create_model besides features_only=True.
 FEATURES: list[dict[str, Any]] = [
     {},
     {"out_indices": (1, 3)},
@@ -28,7 +28,7 @@ FEATURES: list[dict[str, Any]] = [
     {"head_hidden_size": 9},
 ]
 
-# Classifiers: arguments of create_model, then of reset_classifier (None: it is not called).
+# Classifiers: arguments of create_model, and of reset_classifier (None: not called).
 HEADS: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
     ({}, None),
     ({"num_classes": 10}, None),
@@ -55,7 +55,7 @@ HEADS: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
     ({"head_hidden_size": 9}, {"num_classes": 0, "global_pool": ""}),
 ]
 
-# Logits of small networks with weights by formula: class, arguments, shape of the images.
+# Logits of small networks with synthetic weights: class, arguments, shape of the images.
 LOGITS: dict[str, tuple[str, dict[str, Any], tuple[int, int, int, int]]] = {
     "stride 8": ("V1", {"output_stride": 8}, (2, 3, 33, 50)),
     "stride 16": ("V1", {"output_stride": 16}, (1, 3, 70, 97)),
@@ -71,7 +71,7 @@ LOGITS: dict[str, tuple[str, dict[str, Any], tuple[int, int, int, int]]] = {
     "hidden layer, map": ("V1", {"head_hidden_size": 9, "global_pool": ""}, (1, 3, 64, 50)),
 }
 
-# Arguments of list_models; Lucid has no norms but LayerNorm.
+# Arguments of list_models. Lucid has no models with RMSNorm.
 LISTS: list[dict[str, Any]] = [
     {"filter": "convnext*"},
     {"filter": "convnextv2_*"},
@@ -84,5 +84,5 @@ LISTS: list[dict[str, Any]] = [
     {"filter": "convnextv2*", "pretrained": True, "exclude_filters": ["*_384", "*.fcmae"]},
 ]
 
-# Depths of models whose parameters are grouped by layer.
+# Depths of models for layer-wise learning rate decay.
 LAYER_DECAY = {"V1": (1, 2, 3, 1), "V2": (2, 1, 4, 2)}

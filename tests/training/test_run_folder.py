@@ -1,7 +1,5 @@
 """The files of a run folder."""
 
-import json
-
 import pytest
 
 from lucid.training import run_folder
@@ -19,12 +17,3 @@ def test_the_best_row_is_the_first_of_the_best():
     history = [{"epoch": n, "test_loss": loss} for n, loss in enumerate([3, 1, 2, 1], start=1)]
     assert run_folder.best_row(history, "test_loss", "min")["epoch"] == 2
     assert run_folder.best_row(history, "test_loss", "max")["epoch"] == 1
-
-
-def test_metadata_are_json():
-    found = run_folder.weights_metadata("mine", ("a", "b"), {"image_size": 8}, settings={"lr": 1.0})
-    assert {name: json.loads(value) for name, value in found.items() if name not in ("format", "model")} == {
-        "classes": ["a", "b"], "preprocessing": {"image_size": 8}, "settings": {"lr": 1.0},
-    }  # fmt: skip
-    assert (found["format"], found["model"]) == ("pt", "mine")
-    assert "preprocessing" not in run_folder.weights_metadata("mine", [])

@@ -143,6 +143,8 @@ def test_a_convnext_on_a_dataset(tmp_path):
     metadata = load_with_metadata(tmp_path / "run" / "best.safetensors")[1]
     assert json.loads(metadata["classes"]) == ["top", "bottom"] and metadata["model"] == "ConvNeXt"
     assert json.loads(metadata["settings"])["epochs"] == 4
+    found = models.from_checkpoint(tmp_path / "run")
+    assert found.class_names == ["top", "bottom"] and found.patch_size == 2
 
 
 def test_mistakes_are_shown_where_inputs_are_images(tmp_path):

@@ -1,1 +1,6 @@
-"""Published and saved weights: where they are, whose names they have, and how they get into a model and out."""
+"""Pretrained weights and checkpoints.
+
+``tags`` lists the published checkpoints, ``hub`` downloads them. ``dialects`` translates parameter names between
+libraries. ``detect`` finds the networks in a checkpoint and their architecture, ``match`` assigns tensors to
+parameters, ``load`` and ``save`` read and write files.
+"""

@@ -1,7 +1,7 @@
-"""What a checkpoint holds: the ConvNeXts in a (nested) mapping of names to tensors, under official names.
+"""Find the ConvNeXts in a checkpoint, and read their architecture from names and shapes.
 
-A network is found by the depthwise weights of its blocks, whatever stands before their names (``module.``,
-``backbone.``) and whatever mappings it lies in (``["model"]``, ``["state_dict_ema"]``).
+A network is recognized by the depthwise weights of its blocks, under any prefix (``module.``, ``backbone.``) and in
+nested mappings (``["model"]``, ``["state_dict_ema"]``).
 """
 
 import math
@@ -14,7 +14,7 @@ from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.dialects import translate
 
-_DEEPEST = 4  # mappings inside mappings that are looked through
+_MAX_DEPTH = 4  # of nested mappings
 _DEPTHWISE = {
     dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.weight")
     for dialect, name in {
@@ -24,22 +24,27 @@ _DEPTHWISE = {
         "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
     }.items()
 }
-_BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier stands beside the network
+_BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier is outside the network
 _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
-_OF_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # may repeat all names
+_OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # its state repeats every name
 
 
 class MismatchError(ValueError, RuntimeError):
-    """A checkpoint does not fit the model: a ValueError as elsewhere here, a RuntimeError as in PyTorch."""
+    """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch."""
 
 
 @dataclass
 class Network:
-    """One network of a checkpoint.
+    """One network in a checkpoint.
 
-    ``wrapper``: the keys of the mappings it lies in; ``prefix``: what stands before its names. ``tensors`` and
-    ``names``: the values, and the names in the checkpoint, of the parameters by official name. ``unknown``: names
-    behind the prefix that the dialect does not have; ``outside``: names not behind the prefix.
+    Attributes:
+        dialect: The library whose names it has.
+        wrapper: Keys of the nested mappings that contain it.
+        prefix: Prefix of its names.
+        tensors: Values by official name.
+        names: Names in the checkpoint by official name.
+        unknown: Names with the prefix that the dialect does not have.
+        outside: Names without the prefix.
     """
 
     dialect: str
@@ -52,38 +57,38 @@ class Network:
 
     @property
     def is_ema(self) -> bool:
-        """Whether the way to it says that it is an exponential moving average."""
+        """Whether wrapper or prefix mark it as an exponential moving average."""
         return any(_EMA.search(one) for one in (*self.wrapper, self.prefix))
 
     def __str__(self) -> str:
-        return place_in_words(self.dialect, self.wrapper, self.prefix)
+        return describe_location(self.dialect, self.wrapper, self.prefix)
 
 
-def place_in_words(dialect: str, wrapper: tuple[str, ...], prefix: str) -> str:
-    """``timm names in ['state_dict'] behind 'module.'``"""
+def describe_location(dialect: str, wrapper: tuple[str, ...], prefix: str) -> str:
+    """Such as ``timm names in ['state_dict'] with prefix 'module.'``."""
     at = "".join(f"[{key!r}]" for key in wrapper)
-    return f"{dialect} names" + (f" in {at}" if wrapper else "") + (f" behind {prefix!r}" if prefix else "")
+    return f"{dialect} names" + (f" in {at}" if wrapper else "") + (f" with prefix {prefix!r}" if prefix else "")
 
 
-def networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:
-    """Every ConvNeXt in ``tree`` and the mappings in it, the outermost first."""
+def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:
+    """Find every ConvNeXt in ``tree`` and its nested mappings, outermost first."""
     flat = {name: value for name, value in tree.items() if isinstance(name, str) and hasattr(value, "shape")}
     found = {
         (dialect, match["prefix"]): None
         for name in flat
         for dialect, pattern in _DEPTHWISE.items()
-        if (match := pattern.fullmatch(name)) and not _OF_OPTIMIZER.search(match["prefix"])
+        if (match := pattern.fullmatch(name)) and not _OPTIMIZER.search(match["prefix"])
     }
     prefixes = [prefix for _, prefix in found]
     for dialect, prefix in found:
-        yield _network(flat, Network(dialect, wrapper, prefix), prefixes)
-    if len(wrapper) < _DEEPEST:
+        yield _collect(flat, Network(dialect, wrapper, prefix), prefixes)
+    if len(wrapper) < _MAX_DEPTH:
         for key, value in tree.items():
-            if isinstance(value, Mapping) and not _OF_OPTIMIZER.search(str(key)):
-                yield from networks(value, (*wrapper, str(key)))
+            if isinstance(value, Mapping) and not _OPTIMIZER.search(str(key)):
+                yield from find_networks(value, (*wrapper, str(key)))
 
 
-def _network(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> Network:
+def _collect(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> Network:
     prefix = network.prefix
     others = tuple(one for one in prefixes if one != prefix and one.startswith(prefix))
     beside = _BASE_MODEL.sub("", prefix) + "classifier." if network.dialect == "huggingface" else None
@@ -103,17 +108,17 @@ def _network(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> 
     return network
 
 
-def choose(where: str, found: list[Network], use_ema: bool) -> Network:
-    """The network to load: of several the average, or with ``use_ema`` off the plain one.
+def select_network(where: str, found: list[Network], use_ema: bool) -> Network:
+    """Select the network to load: of several the moving average, or with ``use_ema=False`` the one that is not.
 
     Raises:
-        MismatchError: more than one remains.
+        MismatchError: More than one network remains.
     """
     wanted = [one for one in found if one.is_ema == use_ema] or found
     if len(wanted) > 1:
         raise MismatchError(
             f"{where} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
-            "Pass the mapping of the wanted one alone"
+            "Pass the mapping that contains the right one"
         )
     return wanted[0]
 
@@ -123,10 +128,9 @@ _Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Architecture:
-    """What has to agree for parameters to fit: the class, blocks and width of each stage, layer scale or none, and
-    timm's forms of stem and head.
+    """The properties of a network that decide whether parameters fit.
 
-    As a string, the call that builds it.
+    ``family`` is the name of the class. ``str`` gives the call that builds the network.
     """
 
     family: str
@@ -138,28 +142,28 @@ class Architecture:
     head_hidden_size: int | None = None
 
     def options(self) -> dict[str, Any]:
-        """The options of the class that build it, where they are not its defaults."""
+        """Arguments of the class, without those at their defaults."""
         if self.family == "ConvNeXtIsotropic":
             found: dict[str, Any] = {"depth": self.depths[0], "dim": self.dims[0]}
         else:
             found = {"depths": list(self.depths), "dims": list(self.dims)}
         if self.family != "ConvNeXtV2" and self.layer_scale != (self.family == "ConvNeXt"):
             found["layer_scale_init"] = 1e-6 if self.layer_scale else 0
-        return found | self.forms()
+        return found | self.timm_options()
 
-    def forms(self) -> dict[str, Any]:
-        """Those of the options that only timm's models have."""
-        return {name: getattr(self, name) for name, usual in _FORMS.items() if getattr(self, name) != usual}
+    def timm_options(self) -> dict[str, Any]:
+        """The options among them that only timm's models have."""
+        return {name: getattr(self, name) for name, default in _TIMM_DEFAULTS.items() if getattr(self, name) != default}
 
     def __str__(self) -> str:
         return f"{self.family}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
 
 
-_FORMS = {one.name: one.default for one in fields(Architecture) if one.default is not MISSING}
+_TIMM_DEFAULTS = {field.name: field.default for field in fields(Architecture) if field.default is not MISSING}
 
 
 def architecture_of(shapes: _Shapes) -> Architecture:
-    """The architecture whose parameters have these official names and shapes. Some may be missing."""
+    """The architecture of parameters with these official names and shapes. Some may be missing."""
     parts = [name.split(".") for name in shapes]
     if any(part[0] in ("stem", "blocks") for part in parts):
         family = "ConvNeXtIsotropic"
@@ -187,7 +191,7 @@ def architecture_of(shapes: _Shapes) -> Architecture:
 
 
 def _stem_type(shapes: _Shapes, width: int) -> str:
-    """As far as names and shapes tell: a narrow network's "overlap_tiered" is an "overlap"."""
+    """The type of the stem. In narrow networks "overlap_tiered" has the shapes of "overlap"."""
     layers = {name.split(".")[2] for name in shapes if name.startswith("downsample_layers.0.")}
     if "3" in layers:
         return "overlap_act"
@@ -198,40 +202,40 @@ def _stem_type(shapes: _Shapes, width: int) -> str:
 
 
 def _width(shapes: _Shapes, convolution: str, block: str) -> int:
-    """The channels that ``convolution`` gives; where it is missing, those of any depthwise weight behind ``block``."""
+    """Output channels of ``convolution``; if it is missing, those of any depthwise weight with the prefix ``block``."""
     depthwise = (shape for name, shape in shapes.items() if name.startswith(block) and name.endswith("dwconv.weight"))
     return next(iter(shapes.get(convolution) or next(depthwise, ())), 0)
 
 
 def variant_of(wanted: Architecture) -> str | None:
-    """The name of the variant that has exactly this architecture."""
-    return next((name for name, one in _variants().items() if one == wanted), None)
+    """Name of the variant with exactly this architecture."""
+    return next((name for name, one in _variant_architectures().items() if one == wanted), None)
 
 
 def nearest_variant(wanted: Architecture) -> str:
-    """The name of the variant that is most like it: in family, then stem and head, then width and number of blocks."""
+    """Name of the most similar variant: by family, then stem and head, then widths and depths."""
 
     def distance(one: Architecture) -> tuple[bool, bool, float]:
-        sizes = zip(_padded(one), _padded(wanted), strict=True)
+        sizes = zip(_sizes(one), _sizes(wanted), strict=True)
         apart = sum(abs(math.log(max(a, 0.5) / max(b, 0.5))) for a, b in sizes)
-        return one.family != wanted.family, one.forms() != wanted.forms(), apart
+        return one.family != wanted.family, one.timm_options() != wanted.timm_options(), apart
 
-    variants = _variants()
+    variants = _variant_architectures()
     return min(variants, key=lambda name: distance(variants[name]))
 
 
-def _padded(one: Architecture) -> list[int]:
-    length = 8  # stages that are compared
+def _sizes(one: Architecture) -> list[int]:
+    length = 8  # number of stages to compare
     return [*one.depths, *[0] * length][:length] + [*one.dims, *[0] * length][:length]
 
 
-def _variants() -> dict[str, Architecture]:
+def _variant_architectures() -> dict[str, Architecture]:
     found = {}
-    for name, (kind, options) in VARIANTS.items():
+    for variant, (kind, options) in VARIANTS.items():
         if issubclass(kind, ConvNeXtIsotropic):
-            found[name] = Architecture(kind.__name__, (options["depth"],), (options["dim"],), False)
+            found[variant] = Architecture(kind.__name__, (options["depth"],), (options["dim"],), False)
         else:
             scaled = not issubclass(kind, ConvNeXtV2)
-            forms = {word: options[word] for word in _FORMS if word in options}
-            found[name] = Architecture(kind.__name__, options["depths"], options["dims"], scaled, **forms)
+            timm_options = {name: options[name] for name in _TIMM_DEFAULTS if name in options}
+            found[variant] = Architecture(kind.__name__, options["depths"], options["dims"], scaled, **timm_options)
     return found

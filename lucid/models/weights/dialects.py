@@ -1,7 +1,7 @@
-"""The names and shapes that ConvNeXt's parameters have in the four public implementations, the dialects.
+"""Parameter names and shapes of ConvNeXt in the four public implementations, the dialects.
 
-Lucid's own names are the authors'; what only timm's models have has names in their manner. A name is taken apart by the
-template of one dialect and put together by that of another.
+Lucid's names are the authors', with names in the same style for parameters that only timm has. A name is parsed with
+the template of one dialect and formatted with that of another.
 
 Sources: github.com/facebookresearch/ConvNeXt and ConvNeXt-V2 (official), torchvision.models.convnext,
 timm.models.convnext, transformers.models.convnext and convnextv2 (Hugging Face).
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 DIALECTS = ("official", "torchvision", "timm", "huggingface")
 
-# {s}: stage, {d}: the downsampling before stage 1, 2, ..., {b}: block, {p}: weight or bias. torchvision counts stages
-# and downsamplings in one row: {odd} is 2s + 1, {even} is 2d. None: the dialect has no such parameter.
+# {s}: stage, {d}: downsampling before stage 1, 2, ..., {b}: block, {p}: weight or bias. torchvision counts stages and
+# downsamplings together: {odd} is 2s + 1, {even} is 2d. None: the dialect has no such parameter.
 _Row = tuple[str | None, str | None, str | None, str | None]
 _NETWORK: list[_Row] = [
     ("downsample_layers.0.0.{p}", "features.0.0.{p}", "stem.0.{p}", "embeddings.patch_embeddings.{p}"),
@@ -52,7 +52,7 @@ _FIELDS = {
 
 
 def _templates() -> Iterator[dict[str, str]]:
-    """For each parameter its template in each dialect that has it."""
+    """For each parameter, its template in each dialect that has it."""
     nowhere: _Row = ("", "", "", "")
     for at, rows in ((nowhere, _NETWORK), (_BLOCK_AT, _BLOCK), (_ISOTROPIC_BLOCK_AT, _BLOCK)):
         for row in rows:
@@ -69,9 +69,9 @@ _PATTERNS = [{dialect: _pattern(template) for dialect, template in one.items()} 
 
 
 def translate(name: str, source: str, target: str) -> str | None:
-    """The name that the parameter ``name`` of the dialect ``source`` has in the dialect ``target``.
+    """Translate a parameter name from one dialect to another.
 
-    None where ``source`` knows no such name or ``target`` no such parameter.
+    None if ``source`` has no such name or ``target`` no such parameter.
     """
     for patterns, templates in zip(_PATTERNS, _TEMPLATES, strict=True):
         match = patterns[source].fullmatch(name) if source in patterns else None
@@ -79,7 +79,7 @@ def translate(name: str, source: str, target: str) -> str | None:
             continue
         fields = match.groupdict()
         stage = next((int(fields[one]) for one in ("s", "d") if one in fields), None)
-        if stage is None:  # in torchvision's row: (2s + 1) // 2 is s, 2d // 2 is d
+        if stage is None:  # torchvision: (2s + 1) // 2 is s, 2d // 2 is d
             stage = next((int(fields[one]) // 2 for one in ("odd", "even") if one in fields), 0)
         fields |= {"s": str(stage), "d": str(stage), "odd": str(2 * stage + 1), "even": str(2 * stage)}
         return templates[target].format(**fields) if target in templates else None
@@ -89,10 +89,10 @@ def translate(name: str, source: str, target: str) -> str | None:
 def shape_in(
     dialect: str, name: str, shape: tuple[int, ...], pointwise_convolutions: bool = False, pooled: bool = True
 ) -> tuple[int, ...]:
-    """The shape that the parameter of the official ``name`` and ``shape`` has in ``dialect``.
+    """The shape in ``dialect`` of the parameter with the official ``name`` and ``shape``.
 
-    timm's models have 1x1 convolutions for Linear layers in the blocks with ``conv_mlp=True``, the
-    ``pointwise_convolutions``, and for those of the head where nothing is ``pooled``.
+    timm has 1x1 convolutions instead of Linear layers in the blocks with ``conv_mlp=True``
+    (``pointwise_convolutions``), and in the head without pooling (``pooled=False``).
     """
     if dialect == "torchvision" and name.endswith(".gamma"):
         return (*shape, 1, 1)

@@ -1,12 +1,4 @@
-"""Checkpoints of ConvNeXt in any of the four dialects, into a model and back to a file.
-
-    model = lucid.models.create_model("convnext_tiny")
-    print(lucid.models.load_checkpoint(model, "convnext_tiny_1k_224_ema.pth"))
-    lucid.models.save_checkpoint(model, "model.safetensors", dialect="timm")
-
-``contents`` finds the network, ``dialects`` translates its names, ``architecture`` says which one it is, ``fitting``
-decides what goes where.
-"""
+"""Load checkpoints into models: files and mappings in any dialect, and published weights."""
 
 import json
 import os
@@ -26,19 +18,19 @@ from lucid.models.weights.detect import (
     MismatchError,
     Network,
     architecture_of,
-    choose,
+    find_networks,
     nearest_variant,
-    networks,
+    select_network,
     variant_of,
 )
 from lucid.models.weights.dialects import DIALECTS
 from lucid.models.weights.hub import download
-from lucid.models.weights.match import NORM, LoadReport, plan_fitting
+from lucid.models.weights.match import NORM, LoadReport, match_parameters
 from lucid.models.weights.tags import Tag, find_tag, tags_of
 
-_HUGGINGFACE_EPS = 1e-12  # of the final norm, unless the checkpoint's config.json says another
+HUGGINGFACE_EPS = 1e-12  # of the final norm, unless a config.json has another
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
-_Body = ConvNeXt | ConvNeXtIsotropic
+AnyConvNeXt = ConvNeXt | ConvNeXtIsotropic
 
 
 def load_checkpoint(
@@ -49,32 +41,49 @@ def load_checkpoint(
     strict: bool = True,
     use_ema: bool = True,
 ) -> LoadReport:
-    """Take over the weights of a checkpoint in any dialect.
+    """Load the weights of a checkpoint in any dialect into ``model``.
 
-    ``source``: a file (safetensors, ``.pth``), a mapping, or the name of a published checkpoint, which is downloaded,
-    "timm/convnext_tiny.fb_in1k" for instance. The dialect, wrappers such as ``["model"]``, prefixes such as ``module.``
-    and EMA copies are recognized. Values are converted to the dtypes of the model. The report says what was found, what
-    was left out and why; it stays in ``model.load_report``.
+    The dialect, wrappers such as ``["model"]``, prefixes such as ``module.`` and EMA copies are recognized. Values are
+    converted to the dtypes of the model.
 
-    - A classifier of another size, or none in the checkpoint: the model keeps its own, with a warning.
-    - A stem for 3 channels in a model for another number: see ``fitting.adapt_input_conv``.
-    - Names not behind the network's prefix (a segmentation head, an optimizer) are left out.
-    - ``dialect``: look for this one only. ``use_ema``: of two networks take the average; False takes the other.
-    - ``strict=False`` lets names be missing or unknown. Architecture and shapes have to agree all the same.
+    - If the checkpoint has no classifier, or one of another size, the model keeps its own, with a warning.
+    - A stem for 3 channels is adapted to the channels of the model, see ``adapt_input_conv``.
+    - Names without the prefix of the network (a segmentation head, an optimizer) are ignored.
+    - The eps of the final norm becomes that of Hugging Face for its checkpoints: 1e-12, or ``layer_norm_eps`` of a
+      ``config.json`` beside the file.
 
-    Hugging Face's final norm has another eps, 1e-12 or what a ``config.json`` beside the file says; the model's is set
-    to it. All is checked first: on an error the model is as it was. Then tensors are read and replaced one by one, so
-    that neither a safetensors file nor the model is ever in memory twice.
+    Everything is checked before the model changes. Then tensors are read and replaced one by one, so that neither the
+    file nor the model is in memory twice.
+
+    Args:
+        model: A ConvNeXt, or a ``FeatureListNet``.
+        source: A file (safetensors, ``.pth``), a mapping, or the name of a published checkpoint, such as
+            "timm/convnext_tiny.fb_in1k", which is downloaded on first use.
+        dialect: Accept this dialect only.
+        strict: Refuse missing and unknown names. Architecture and shapes have to agree in any case.
+        use_ema: Of two networks, load the exponential moving average; False loads the other one.
+
+    Returns:
+        What was found, loaded and ignored. It is also stored as ``model.load_report``.
 
     Raises:
-        MismatchError: no ConvNeXt or several, another architecture, missing, unknown or misshaped tensors.
-        TypeError: ``model`` is no ConvNeXt.
-        FileNotFoundError: there is no such file. ValueError: it is damaged or not a file of tensors.
-        DownloadError: a published checkpoint cannot be had.
-        OSError: the file cannot be read to its end, for which only its length was checked; some tensors are replaced.
+        MismatchError: There is no ConvNeXt or more than one, its architecture differs, or tensors are missing, unknown
+            or of another shape.
+        TypeError: ``model`` is not a ConvNeXt.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or holds no tensors.
+        DownloadError: A published checkpoint cannot be downloaded.
+        OSError: Reading failed halfway, after some tensors were replaced.
+
+    Example:
+        >>> from lucid import models
+        >>> source, model = models.convnext_atto(), models.convnext_atto()
+        >>> models.save_checkpoint(source, "atto.safetensors", "timm")
+        >>> models.load_checkpoint(model, "atto.safetensors").dialect
+        'timm'
     """
-    model = _module_itself(model)
-    body = _body("load_checkpoint", model)
+    model = unwrap_compiled(model)
+    body = convnext_in("load_checkpoint", model)
     own = body.state_dict(keep_vars=True)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
@@ -83,23 +92,23 @@ def load_checkpoint(
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     where = f"load_checkpoint: {name}"
-    tag = _published(source) if isinstance(source, str) and not Path(source).exists() else None
+    tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
-    network = _network(where, source, dialect, use_ema)
-    found = _checked_architecture(where, network, body, own)
+    network = _find_network(where, source, dialect, use_ema)
+    found = _check_architecture(where, network, body, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
-    plan = plan_fitting(where, network, own, report, strict)
+    plan = match_parameters(where, network, own, report, strict)
     _set_final_eps(body, source, report, model.__dict__.get("load_report"))
-    network.tensors.clear()  # now the plan alone holds the arrays, and each is let go once it is read and converted
+    network.tensors.clear()  # only the plan holds the arrays now, and each is freed once it is converted
     plan.reverse()
     while plan:
         tensor, array = plan.pop()
         try:
             mx.eval(array)
-        except RuntimeError as error:  # nothing was kept with which to go back: that would be the model twice
-            done = f"{report.loaded - len(plan) - 1} of {report.loaded} tensors are replaced"
-            raise OSError(f"{where}: reading broke off, {done}: {error}") from error
+        except RuntimeError as error:  # keeping the old values would double the memory
+            done = f"{report.loaded - len(plan) - 1} of {report.loaded} tensors were replaced"
+            raise OSError(f"{where}: reading failed, {done}: {error}") from error
         tensor._rebind(array)
     model.load_report = report
     if tag is not None:
@@ -113,25 +122,25 @@ def load_checkpoint(
     return report
 
 
-def _module_itself(model: nn.Module) -> nn.Module:
-    """What ``lucid.compile(module)`` was made of, whose methods the compiled module has."""
+def unwrap_compiled(model: nn.Module) -> nn.Module:
+    """The module behind ``lucid.compile(module)``."""
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
 
 
-def _body(where: str, model: nn.Module) -> _Body:
-    """The network itself."""
+def convnext_in(where: str, model: nn.Module) -> AnyConvNeXt:
+    """The ConvNeXt that ``model`` is, or that is the body of a ``FeatureListNet``."""
     if isinstance(model, FeatureListNet):
         model = model.body
-    if isinstance(model, _Body):
+    if isinstance(model, AnyConvNeXt):
         return model
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
-    inside = next((name for name, one in modules if isinstance(one, _Body)), None)
+    inside = next((name for name, module in modules if isinstance(module, AnyConvNeXt)), None)
     hint = f"; its {inside!r} is one" if inside else ""
     raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
 
 
-def _published(name: str) -> Tag | None:
-    """The published checkpoint of that name; None if it looks like the name of a file."""
+def _find_published(name: str) -> Tag | None:
+    """The published checkpoint of that name; None if the name looks like a file."""
     try:
         return find_tag(name)
     except ValueError as error:
@@ -141,43 +150,43 @@ def _published(name: str) -> Tag | None:
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
-def _network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
-    """The one network to load."""
+def _find_network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
+    """The network to load."""
     tree = source if isinstance(source, Mapping) else serialization.load(source)
     names = [str(name) for name in tree] if isinstance(tree, Mapping) else []
-    found = list(networks(tree)) if isinstance(tree, Mapping) else []
+    found = list(find_networks(tree)) if isinstance(tree, Mapping) else []
     wanted = [one for one in found if dialect in (None, one.dialect)]
     if wanted:
-        return choose(where, wanted, use_ema)
+        return select_network(where, wanted, use_ema)
     if found:
         raise MismatchError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise MismatchError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
 
-def _checked_architecture(where: str, network: Network, body: _Body, own: Mapping[str, Tensor]) -> Architecture:
-    """The architecture of the checkpoint, if the model can take it.
+def _check_architecture(where: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
+    """The architecture of the checkpoint.
 
     Raises:
-        MismatchError: it is another, with both named and what to do.
+        MismatchError: The model has another one. The message describes both and the fix.
     """
     if network.dialect == "timm":
         _refuse_unsupported(where, network)
-    found, wanted = architecture_of(_shapes(network.tensors)), architecture_of(_shapes(own))
+    found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
         raise MismatchError(
-            f"{where} holds {_described(found)}, the model is {_described(wanted)}. Nothing was loaded; "
-            f"lucid.models.{taker} takes it{nearest}"
+            f"{where} holds {_describe(found)}, the model is {_describe(wanted)}. Nothing was loaded; "
+            f"lucid.models.{taker} fits{nearest}"
         )
-    if variant_of(found) == "convnext_xxlarge" and next(_norms(body)).eps != 1e-5:
+    if variant_of(found) == "convnext_xxlarge" and next(layer_norms(body)).eps != 1e-5:
         raise MismatchError(f"{where} is convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5")
     return found
 
 
-def _described(one: Architecture) -> str:
+def _describe(one: Architecture) -> str:
     name = variant_of(one)
     return f"{name} = {one}" if name else str(one)
 
@@ -185,84 +194,87 @@ def _described(one: Architecture) -> str:
 def _refuse_unsupported(where: str, network: Network) -> None:
     for name in network.unknown:
         if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
-            form = "with patch_size=2, which is halved again before the first stage,"
-            raise MismatchError(f"{where} has {name}: timm's form of ConvNeXt {form} is not supported")
+            raise MismatchError(
+                f"{where} has {name}: timm's stem with patch_size=2, followed by another downsampling, is not supported"
+            )
     if not any(name.endswith("norm.bias") for name in network.tensors):
-        raise MismatchError(f"{where} has norms without bias: timm's form with RMSNorm (_rms) is not supported")
+        raise MismatchError(f"{where} has norms without bias: timm's models with RMSNorm (_rms) are not supported")
 
 
 def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
-    """Whether they are the same, or ``wanted`` the first stages of ``found``: what ``features_only`` may leave."""
+    """Whether they are equal, or ``wanted``, pruned by ``features_only``, has the first stages of ``found``."""
     stages = len(wanted.dims)
     same = (found.family, found.layer_scale, found.stem_type) == (wanted.family, wanted.layer_scale, wanted.stem_type)
-    same = same and (pruned or found.forms() == wanted.forms())
+    same = same and (pruned or found.timm_options() == wanted.timm_options())
     same = same and found.dims[:stages] == wanted.dims and (pruned or len(found.dims) == stages)
     if pruned and wanted.family == "ConvNeXtIsotropic":
         return same and found.depths >= wanted.depths
     return same and found.depths[:stages] == wanted.depths
 
 
-def _set_final_eps(body: _Body, source: Any, report: LoadReport, former: LoadReport | None) -> None:
-    """Give the final norm the eps that it has in the checkpoint's library, unless the model was built with another."""
+def _set_final_eps(body: AnyConvNeXt, source: Any, report: LoadReport, former: LoadReport | None) -> None:
+    """Set the eps of the final norm to that of the checkpoint's library, unless the model was built with another."""
     if not isinstance(body.norm, nn.LayerNorm):
         return
-    others = next(_norms(body)).eps
+    others = next(layer_norms(body)).eps
     if body.norm.eps != others and (former is None or former.dialect != "huggingface"):
         return
-    eps = _configured_eps(source) if report.dialect == "huggingface" else others
+    eps = _eps_in_config(source) if report.dialect == "huggingface" else others
     if eps != body.norm.eps:
         report.changes.append(f"eps of the model's final norm from {body.norm.eps:g} to {eps:g}")
         body.norm.eps = eps
 
 
-def _configured_eps(source: Any) -> float:
-    """``layer_norm_eps`` of the ``config.json`` that transformers keeps beside its files."""
+def _eps_in_config(source: Any) -> float:
+    """``layer_norm_eps`` in the ``config.json`` that transformers writes beside its files."""
     if isinstance(source, Mapping):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
     try:
         config = json.loads((Path(source).parent / "config.json").read_text("utf-8"))
         return float(config["layer_norm_eps"])
     except (OSError, ValueError, TypeError, KeyError):
-        return _HUGGINGFACE_EPS
+        return HUGGINGFACE_EPS
 
 
-def _norms(body: _Body) -> Iterator[nn.LayerNorm]:
+def layer_norms(body: AnyConvNeXt) -> Iterator[nn.LayerNorm]:
     return (one for one in body.modules() if isinstance(one, nn.LayerNorm))
 
 
-def _shapes(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def shapes_of(tensors: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def resolve(variant: str, pretrained: bool | str) -> Tag:
-    """The tag that ``create_model(variant, pretrained=...)`` means: True, a name, or what follows the dot in it.
+def resolve_tag(variant: str, pretrained: bool | str) -> Tag:
+    """The tag that ``create_model(variant, pretrained)`` loads.
+
+    ``pretrained`` is True for the default tag, a name, or the part of a name after the dot.
 
     Raises:
-        ValueError: there is no such tag, or it is one of another architecture.
+        ValueError: There is no such tag, or it belongs to another variant.
         TypeError: ``pretrained`` is neither True nor a string.
     """
     if pretrained is True:
         own = tags_of(variant)
         if not own:
-            raise ValueError(f"pretrained: there are no trained weights of {variant}")
+            raise ValueError(f"pretrained: there are no pretrained weights of {variant}")
         return own[0]
     if not isinstance(pretrained, str):
         raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
     whole = "/" in pretrained or pretrained.startswith("convnext")
     tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
     if tag.variant != variant:
-        raise ValueError(f"pretrained: {tag.name} holds weights of {tag.variant}, not of {variant}")
+        raise ValueError(f"pretrained: {tag.name} has weights of {tag.variant}, not of {variant}")
     return tag
 
 
 def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
-    """Download the weights of a tag, or take them from the cache, and load them into ``model``.
+    """Load the weights of a published checkpoint into ``model``. They are downloaded on first use.
 
-    The model keeps the name of the tag as ``pretrained_tag``, for ``transforms_for(model)``.
+    The name of the checkpoint is stored as ``model.pretrained_tag``, for ``transforms_for(model)``.
 
     Raises:
-        DownloadError: the weights cannot be had.
-        MismatchError: they are of another architecture.
+        DownloadError: The weights cannot be downloaded.
+        MismatchError: The model has another architecture.
     """
     tag = tag if isinstance(tag, Tag) else find_tag(tag)
     report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)

@@ -1,4 +1,4 @@
-"""Fitting a checkpoint's tensors to a model's parameters: which goes where, what changes, what is left out and why."""
+"""Match the tensors of a checkpoint with the parameters of a model, and report what was converted and ignored."""
 
 import math
 from collections import Counter
@@ -9,31 +9,31 @@ import mlx.core as mx
 
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor, as_array
-from lucid.models.weights.detect import MismatchError, Network, place_in_words
+from lucid.models.weights.detect import MismatchError, Network, describe_location
 from lucid.models.weights.dialects import translate
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
 CLASSIFIER = ("head.weight", "head.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
-_LISTED = 20  # faults that an error message lists
+_MAX_LISTED = 20  # lines of an error message
 _MISSING = "missing from the checkpoint"
 
 
 @dataclass
 class LoadReport:
-    """What ``load_checkpoint`` found and did. As a string, a short account.
+    """What ``load_checkpoint`` found and did. ``str`` gives a summary.
 
     Attributes:
-        source: the file.
-        dialect: whose names the checkpoint has, one of ``DIALECTS``.
-        wrapper: the keys of the mappings that the network lay in, ``("state_dict_ema",)`` for instance.
-        prefix: what stood before its names, ``"module."`` for instance.
-        architecture: the name of the variant, or the call that builds it.
-        loaded: how many tensors the model took over.
-        skipped: the names of the checkpoint that were not used, and why.
-        kept: the names of the model that keep the values they had, and why.
-        changes: what was done to values: other dtypes, shapes, channels, and to the model's final norm.
-        pointwise_convolutions: the checkpoint has 1x1 convolutions for Linear layers, as timm's small models do.
+        source: The file.
+        dialect: The library whose names the checkpoint has, one of ``DIALECTS``.
+        wrapper: Keys of the nested mappings that contained the network, such as ``("state_dict_ema",)``.
+        prefix: Prefix of its names, such as ``"module."``.
+        architecture: The name of the variant, or the call that builds the network.
+        loaded: Number of tensors loaded.
+        skipped: Names in the checkpoint that were not used, with reasons.
+        kept: Parameters of the model that were not replaced, with reasons.
+        changes: Conversions of dtypes, shapes and channels, and changes to the model's final norm.
+        pointwise_convolutions: The checkpoint has 1x1 convolutions instead of Linear layers, like timm's small models.
     """
 
     source: str
@@ -49,16 +49,16 @@ class LoadReport:
 
     @property
     def missing_keys(self) -> list[str]:
-        """The names in ``kept``, in the words of PyTorch's ``load_state_dict``."""
+        """The names in ``kept``, as PyTorch's ``load_state_dict`` calls them."""
         return list(self.kept)
 
     @property
     def unexpected_keys(self) -> list[str]:
-        """The names in ``skipped``, in the words of PyTorch's ``load_state_dict``."""
+        """The names in ``skipped``, as PyTorch's ``load_state_dict`` calls them."""
         return list(self.skipped)
 
     def __str__(self) -> str:
-        found = place_in_words(self.dialect, self.wrapper, self.prefix)
+        found = describe_location(self.dialect, self.wrapper, self.prefix)
         lines = [f"{self.source}: {self.architecture}, {found}: {self.loaded} tensors loaded"]
         lines += [f"  changed: {one}" for one in self.changes]
         for what, names in (("kept", self.kept), ("skipped", self.skipped)):
@@ -70,44 +70,44 @@ class LoadReport:
     __repr__ = __str__
 
 
-def plan_fitting(
+def match_parameters(
     where: str, network: Network, own: Mapping[str, Tensor], report: LoadReport, strict: bool
 ) -> list[tuple[Tensor, mx.array]]:
-    """Which parameter of ``own`` gets which array. ``report`` is filled in.
+    """Pair the parameters in ``own`` with their new values, and fill in ``report``.
 
     Raises:
-        MismatchError: names, shapes or dtypes that do not fit; with ``strict`` also missing and unknown names.
+        MismatchError: Names, shapes or dtypes do not fit; with ``strict`` also if names are missing or unknown.
     """
-    _leave_out(network, own, report)
+    _note_unused(network, own, report)
     plan, faults, changes = [], [], Counter[str]()
     if strict:
-        faults += [f"missing: {_named(network, name)}" for name, why in report.kept.items() if why == _MISSING]
+        faults += [f"missing: {_dialect_name(network, name)}" for name, why in report.kept.items() if why == _MISSING]
         faults += [f"unknown: {name}" for name in network.unknown]
     lenient = len(faults)
     for name, tensor in own.items():
         if name in report.kept:
             continue
         array = as_array(network.tensors[name])
-        fault = _fault(name, array, tensor)
+        fault = _mismatch(name, array, tensor)
         if fault:
             faults.append(f"{network.names[name]} {fault}")
         else:
-            # GPUs have no float64, not even to convert it.
+            # GPUs cannot even convert float64.
             with mx.stream(mx.cpu if array.dtype == mx.float64 else mx.default_device()):
-                plan.append((tensor, _fitted(name, array, tensor, changes, report)))
+                plan.append((tensor, _converted(name, array, tensor, changes, report)))
     if faults:
         hint = "; strict=False loads what fits" if lenient == len(faults) else ""
-        more = [f"... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
-        listed = "\n  ".join(faults[:_LISTED] + more)
+        more = [f"... and {len(faults) - _MAX_LISTED} more"] if len(faults) > _MAX_LISTED else []
+        listed = "\n  ".join(faults[:_MAX_LISTED] + more)
         raise MismatchError(f"{where} does not fit the model{hint}; nothing was loaded:\n  {listed}")
     report.loaded = len(plan)
     report.changes += [f"{count} tensors {change}" for change, count in changes.items()]
     return plan
 
 
-def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) -> None:
-    """What of the checkpoint is not used, what of the model is not replaced, with reasons."""
-    report.skipped |= dict.fromkeys(network.outside, "not of the network")
+def _note_unused(network: Network, own: Mapping[str, Tensor], report: LoadReport) -> None:
+    """Report which tensors of the checkpoint are not used and which parameters are not replaced, with reasons."""
+    report.skipped |= dict.fromkeys(network.outside, "not part of the network")
     report.skipped |= dict.fromkeys(network.unknown, f"no parameter of {network.dialect}'s ConvNeXt")
     tensors = network.tensors
     for name in tensors:
@@ -116,7 +116,7 @@ def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) 
             report.skipped[network.names[name]] = f"the model has no {part}"
     report.kept |= {name: _MISSING for name in own if name not in tensors}
     if not any(name in tensors for name in CLASSIFIER):
-        bare = not any(name in tensors for name in NORM)  # V2 as its authors' self-supervised training leaves it
+        bare = not any(name in tensors for name in NORM)  # V2 after the authors' self-supervised pretraining
         left, reason = (NORM + CLASSIFIER, "final norm and classifier") if bare else (CLASSIFIER, "classifier")
         report.kept |= {name: f"the checkpoint has no {reason}" for name in left if name in own}
     elif "head.weight" in own and "head.weight" in tensors:
@@ -130,8 +130,8 @@ def _leave_out(network: Network, own: Mapping[str, Tensor], report: LoadReport) 
             report.kept |= dict.fromkeys(CLASSIFIER, f"the checkpoint's classifier has {classes} classes, not {wanted}")
 
 
-def _fault(name: str, array: mx.array, tensor: Tensor) -> str | None:
-    """What keeps ``array`` from becoming the value of ``tensor``."""
+def _mismatch(name: str, array: mx.array, tensor: Tensor) -> str | None:
+    """Why ``array`` cannot be the value of ``tensor``, or None."""
     if not mx.issubdtype(array.dtype, mx.floating):
         return f"is {dtype_name(array.dtype)}, weights must be floating-point numbers"
     if name in STEM and array.ndim == tensor.ndim and array.shape[2:] != tensor.shape[2:]:
@@ -139,13 +139,13 @@ def _fault(name: str, array: mx.array, tensor: Tensor) -> str | None:
     if name in STEM and array.ndim == tensor.ndim and array.shape[0] == tensor.shape[0]:
         if array.shape[1] in (3, tensor.shape[1]):
             return None
-        return f"takes {array.shape[1]} channels, the model {tensor.shape[1]}; only 3 channels are turned into others"
-    if _without_ones(array.shape) != _without_ones(tensor.shape):
-        return f"has shape {array.shape}, the model wants {tensor.shape}"
+        return f"takes {array.shape[1]} channels, the model {tensor.shape[1]}; only 3 channels can be adapted"
+    if _squeezed(array.shape) != _squeezed(tensor.shape):
+        return f"has shape {array.shape}, the model needs {tensor.shape}"
     return None
 
 
-def _fitted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], report: LoadReport) -> mx.array:
+def _converted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], report: LoadReport) -> mx.array:
     """``array`` in the shape and dtype of ``tensor``."""
     if array.shape != tensor.shape:
         if name in STEM and array.ndim == tensor.ndim:
@@ -162,10 +162,10 @@ def _fitted(name: str, array: mx.array, tensor: Tensor, changes: Counter[str], r
 
 
 def adapt_input_conv(in_chans: int, weight: mx.array) -> mx.array:
-    """The weight (O, in_chans, h, w) that a stem for RGB images, (O, 3, h, w), becomes for other images, as in timm.
+    """Adapt the weight of a stem for RGB images (O, 3, h, w) to other channels (O, in_chans, h, w), as timm does.
 
-    One channel gets the sum, so that a grey image gives what it gave as RGB. More get the three again and again,
-    scaled by 3 / in_chans, so that outputs keep their scale. Computed in float32.
+    One channel gets the sum, so that a gray image gives the same output as in RGB. More channels repeat the three,
+    scaled by 3 / in_chans to keep the scale of the output. Computed in float32.
     """
     dtype, weight = weight.dtype, weight.astype(mx.float32)
     if in_chans == 1:
@@ -175,9 +175,9 @@ def adapt_input_conv(in_chans: int, weight: mx.array) -> mx.array:
     return weight.astype(dtype)
 
 
-def _named(network: Network, name: str) -> str:
+def _dialect_name(network: Network, name: str) -> str:
     return translate(name, "official", network.dialect) or name
 
 
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)

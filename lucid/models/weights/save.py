@@ -1,15 +1,22 @@
-"""Weights of a model to a file, in any of the dialects."""
+"""Save the weights of a model in any dialect, with class names and preprocessing in the metadata."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from lucid import _checks, nn, serialization
 from lucid._tensor import Tensor
+from lucid.models.preprocessing import ImageTransform
 from lucid.models.weights.detect import Architecture, architecture_of, variant_of
 from lucid.models.weights.dialects import DIALECTS, shape_in, translate
-from lucid.models.weights.load import _body, _module_itself, _shapes
+from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, convnext_in, layer_norms, shapes_of, unwrap_compiled
 from lucid.models.weights.match import CLASSIFIER, LoadReport
 
+# Options that cannot be read from the names and shapes of the parameters.
+EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
+_NORM_EPS = 1e-6  # of every LayerNorm by default
 _CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
 
 
@@ -18,30 +25,55 @@ def save_checkpoint(
     path: str | os.PathLike[str],
     dialect: str = "official",
     *,
+    class_names: Sequence[str] | None = None,
+    preprocessing: ImageTransform | None = None,
+    name: str | None = None,
     pointwise_convolutions: bool | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the weights to a safetensors file under the names and in the shapes of ``dialect``.
+    """Write the weights to a safetensors file that ``from_checkpoint`` and the libraries of ``dialect`` read.
 
-    What came from a dialect and is saved in it again has the same bytes under the same names. The file is complete or
-    not there. ``metadata`` goes in beside ``{"format": "pt"}``, without which transformers does not read the file.
+    Names and shapes are those of the dialect: what was loaded from a dialect and is saved in it again has the same
+    bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
+    the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
-    - torchvision has no V2, and only the official dialect has isotropic networks.
-    - ``pointwise_convolutions``: 1x1 convolutions for Linear layers, timm's ``conv_mlp=True``. By default as in the
-      checkpoint of timm that the weights came from, else for atto, femto, pico and nano, for which timm has them.
-      timm's classifier of a model without pooling is always one.
-    - Hugging Face's final norm has eps 1e-12; a config that says ``layer_norm_eps=1e-6`` gives it the one of this
-      library. Without classifier the names are those of ``ConvNextModel``.
+    torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks.
+
+    Args:
+        model: A ``ConvNeXt``, ``ConvNeXtV2`` or ``ConvNeXtIsotropic``, with any options.
+        path: The file, called ``*.safetensors``.
+        dialect: ``"official"``, ``"torchvision"``, ``"timm"`` or ``"huggingface"``. Hugging Face's final norm has eps
+            1e-12; a config with ``layer_norm_eps=1e-6`` gives it this library's. Without a classifier the names are
+            those of ``ConvNextModel``.
+        class_names: One for each output of the classifier; an empty list says that the model gives features. Defaults
+            to ``model.class_names``.
+        preprocessing: How images become the model's input. Defaults to ``model.preprocessing``.
+        name: A name to show, the ``checkpoint_name`` of the loaded model.
+        pointwise_convolutions: Write the Linear layers of blocks as 1x1 convolutions, timm's ``conv_mlp=True``.
+            Defaults to the form in the timm checkpoint that the weights came from, otherwise to True for the variants
+            for which timm has them (atto, femto, pico, nano). timm's classifier of a model without pooling always is a
+            convolution.
+        metadata: More strings to store beside ``{"format": "pt"}``, which transformers requires.
 
     Raises:
-        ValueError: the dialect has no such network or no such parameter, or the file is not called ``*.safetensors``.
-        TypeError: ``model`` is no ConvNeXt.
+        ValueError: The dialect has no such network or parameter, ``class_names`` has another length than the
+            classifier, or the file is not called ``*.safetensors``.
+        TypeError: ``model`` is not a ConvNeXt.
+
+    Example:
+        >>> from lucid import models
+        >>> model = models.convnext_atto(2)
+        >>> models.save_checkpoint(
+        ...     model, "pets.safetensors", class_names=["cat", "dog"], preprocessing=models.ImageTransform(224, 256)
+        ... )
+        >>> models.from_checkpoint("pets.safetensors").class_names
+        ['cat', 'dog']
     """
-    model = _module_itself(model)
-    body = _body("save_checkpoint", model)
+    model = unwrap_compiled(model)
+    body = convnext_in("save_checkpoint", model)
     own = body.state_dict()
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
-    architecture = architecture_of(_shapes(own))
+    architecture = architecture_of(shapes_of(own))
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
         raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
     report: LoadReport | None = model.__dict__.get("load_report")
@@ -49,6 +81,7 @@ def save_checkpoint(
         pointwise_convolutions = report.pointwise_convolutions
     elif pointwise_convolutions is None:
         pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
+    described = _description(body, class_names, preprocessing, name, metadata or {})
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
     for official, tensor in own.items():
@@ -57,19 +90,84 @@ def save_checkpoint(
                 f"save_checkpoint: no ConvNeXt has the model's {official!r}; "
                 "lucid.save(model.state_dict(), path) writes it under its own names"
             )
-        name = translate(official, "official", dialect)
-        if name is None:
-            forms = " and ".join(architecture.forms())
-            forms = forms and f" with {forms}"
-            wide = "'timm' and 'official' have" if forms and dialect != "timm" else "'official' has"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{forms}; dialect={wide} it")
+        theirs = translate(official, "official", dialect)
+        if theirs is None:
+            options = " and ".join(architecture.timm_options())
+            options = options and f" with {options}"
+            others = "'timm' and 'official' have" if options and dialect != "timm" else "'official' has"
+            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{options}; dialect={others} it")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
-        arrays[name if official in CLASSIFIER else base + name] = tensor._array.reshape(shape)
-    serialization.save(arrays, path, {**(metadata or {}), "format": "pt"})
+        arrays[theirs if official in CLASSIFIER else base + theirs] = tensor._array.reshape(shape)
+    serialization.save(arrays, path, {**described, "format": "pt"})
+
+
+def weights_metadata(
+    name: str, class_names: Sequence[str], preprocessing: ImageTransform | Mapping[str, Any], **more: Any
+) -> dict[str, str]:
+    """The metadata that ``from_checkpoint`` reads, for a file that is written by ``lucid.save``.
+
+    ``preprocessing`` may also be a dict of fields of ``ImageTransform``; ``more`` are JSON values under other keys.
+    """
+    fields = asdict(preprocessing) if isinstance(preprocessing, ImageTransform) else preprocessing
+    values = {"classes": list(class_names), "preprocessing": fields, **more}
+    return {"format": "pt", "model": name, **{key: json.dumps(value) for key, value in values.items()}}
+
+
+def extra_options(model: nn.Module) -> dict[str, Any]:
+    """Options of a ConvNeXt that cannot be read from its parameters, without those at their defaults.
+
+    They are stored as ``options`` in the metadata. Dropout and drop path rates are not included.
+    """
+    body = convnext_in("extra_options", unwrap_compiled(model))
+    options: dict[str, Any] = {}
+    stem_type = getattr(body, "stem_type", "patch")
+    if stem_type != "patch" and body.patch_size != 4:  # one convolution, which looks like patches of 3 px
+        options |= {"stem_type": stem_type, "patch_size": body.patch_size}
+    if getattr(body, "output_stride", None) is not None:
+        options["output_stride"] = body.output_stride
+    if body.global_pool != "avg":
+        options["global_pool"] = body.global_pool
+    norm_eps = next(layer_norms(body)).eps
+    if norm_eps != _NORM_EPS:
+        options["norm_eps"] = norm_eps
+    if isinstance(body.norm, nn.LayerNorm) and body.norm.eps not in (norm_eps, HUGGINGFACE_EPS):
+        options["head_norm_eps"] = body.norm.eps
+    return options
+
+
+def _description(
+    body: AnyConvNeXt, class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
+    metadata: Mapping[str, str],
+) -> dict[str, str]:  # fmt: skip
+    """The metadata of a model. Arguments override ``metadata``, which overrides the model's attributes."""
+    options = extra_options(body)
+    found = {"options": json.dumps(options)} if options else {}
+    if class_names is None and "classes" not in metadata:
+        class_names = body.class_names
+    if class_names is not None:
+        found["classes"] = json.dumps(_checked_class_names(class_names, body))
+    if preprocessing is None and "preprocessing" not in metadata:
+        preprocessing = body.preprocessing
+    if preprocessing is not None:
+        found["preprocessing"] = json.dumps(asdict(preprocessing))
+    if name is not None:
+        found["model"] = name
+    return {**metadata, **found}
+
+
+def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"save_checkpoint: class_names must be a list of strings, got {names!r}")
+    outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0
+    if names and len(names) != outputs:
+        raise ValueError(
+            f"save_checkpoint: class_names must have one name for each of the {outputs} outputs, got {len(names)}"
+        )
+    return list(names)
 
 
 def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
-    """What Hugging Face puts before the names of the network where it stands beside a classifier."""
+    """Hugging Face's prefix for the network when there is a classifier beside it."""
     loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
     if "head.weight" not in own and not loaded:
         return ""

@@ -1,15 +1,13 @@
-"""The checkpoints that ``create_model(pretrained=...)`` knows, by name.
+"""The published checkpoints that ``create_model(pretrained=...)`` loads, by name.
 
-A tag is named after its source:
+Names depend on the source:
 
-- ``timm/convnext_tiny.fb_in1k``, also without ``timm/`` and with ``hf-hub:`` in front: a repository on the hub;
+- ``timm/convnext_tiny.fb_in1k``, also without ``timm/`` or with the prefix ``hf-hub:``: a repository on the hub;
 - ``torchvision/convnext_tiny.tv_in1k``, also without ``torchvision/``, and ``convnext_tiny.IMAGENET1K_V1``;
-- ``facebook/convnext-tiny-224``: a repository of Hugging Face's transformers on the hub;
-- ``official/convnext_tiny_1k_224_ema``: the authors' file of that name, also by its URL.
+- ``facebook/convnext-tiny-224``: a repository on the hub for Hugging Face's transformers;
+- ``official/convnext_tiny_1k_224_ema``: a file of the authors, also by its URL.
 
-``@`` and a branch, tag or commit behind the name of a repository pin it: ``timm/convnext_tiny.fb_in1k@main``.
-
-The table of checkpoints. ``tests/models/test_tags.py`` compares it with what timm and torchvision say of themselves.
+A branch, tag or commit after ``@`` pins a repository: ``timm/convnext_tiny.fb_in1k@main``.
 
 Sources of the accuracies on ImageNet-1k:
 
@@ -18,8 +16,10 @@ Sources of the accuracies on ImageNet-1k:
   model list of timm for ``_TIMM_AT_224``;
 - "torchvision": ``ConvNeXt_*_Weights`` in torchvision.models.
 
-The authors' V1 weights are MIT, timm's and transformers' copies Apache-2.0, torchvision's BSD-3. Weights of V2 are
-CC-BY-NC 4.0 by their authors' word, which holds for copies too, whatever a model card says.
+The authors' V1 weights are MIT, the copies of timm and transformers Apache-2.0, torchvision's weights BSD-3. The
+authors licensed the V2 weights under CC-BY-NC 4.0, which also holds for copies, whatever their model cards say.
+
+``tests/models/weights/test_tags.py`` compares the table with the metadata of timm and torchvision.
 """
 
 import difflib
@@ -33,7 +33,7 @@ _NON_COMMERCIAL = ("cc-by-nc-4.0", "fair-noncommercial-research-license")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A top-1 accuracy on ImageNet-1k in percent, as ``source`` reports it for images of ``image_size`` px."""
+    """Top-1 accuracy on ImageNet-1k in percent, reported by ``source`` for images of ``image_size`` px."""
 
     top1: float
     image_size: int
@@ -45,21 +45,21 @@ class Tag:
     """One published checkpoint.
 
     Attributes:
-        name: the full name, with its source in front.
-        variant: the name of the architecture.
+        name: Full name, starting with the source.
+        variant: Name of the architecture.
         source: "timm", "transformers", "torchvision" or "official".
-        location: the repository on the hub, or the URL of the file.
-        licence: of the weights.
-        num_classes: of its classifier; 0 where it has none.
-        image_size: in px, of the images that go into the model.
-        crop_pct: the share of the resized image that the crop keeps, per side.
-        crop_mode: "center" keeps the shape of the image and crops it, "squash" makes the whole image square.
+        location: Repository on the hub, or URL of the file.
+        licence: Licence of the weights.
+        num_classes: Outputs of the classifier; 0 if there is none.
+        image_size: Size of the input images in px.
+        crop_pct: Share of each side of the resized image that the crop keeps.
+        crop_mode: "center" crops the image, "squash" resizes all of it to a square.
         interpolation: "bicubic" or "bilinear".
-        mean, std: per channel, on the scale from 0 to 1.
-        test_image_size, test_crop_pct: those with which timm gets the best accuracy, where they are others.
-        resize_size: to how many px the short side is resized, where the source states it instead of ``crop_pct``.
-        reported: accuracies, the one at ``image_size`` first.
-        revision: a branch, tag or commit of the repository; None is its main branch.
+        mean, std: Normalization per channel, on the scale from 0 to 1.
+        test_image_size, test_crop_pct: Size and crop at which timm reports the best accuracy, if they differ.
+        resize_size: Size of the short side after resizing in px, if the source states it instead of ``crop_pct``.
+        reported: Accuracies, the one at ``image_size`` first.
+        revision: Branch, tag or commit of the repository; None for the main branch.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Tag:
 
     @property
     def top1(self) -> float | None:
-        """The first reported accuracy in percent, None where nobody reports one."""
+        """The first reported accuracy in percent, or None."""
         return self.reported[0].top1 if self.reported else None
 
     @property
@@ -91,14 +91,14 @@ class Tag:
 
     @property
     def has_final_norm(self) -> bool:
-        """Masked pretraining ends before the norm in front of the classifier."""
+        """False for weights of masked pretraining, which have no norm in front of the classifier."""
         return not self.location.endswith(".fcmae")
 
 
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
-# Tag, classes, image size, crop_pct, crop_mode, test image size, test crop_pct, top-1 at the test size. The order of
-# the tags of one architecture is timm's: the first is its default.
+# Tag, classes, image size, crop_pct, crop_mode, test image size, test crop_pct, top-1 at the test size. The tags of a
+# variant are in timm's order: the first is the default.
 _TIMM: tuple[tuple[str, int, int, float, str, int | None, float | None, float | None], ...] = (
     ("convnext_atto.d2_in1k", 1000, 224, 0.875, "center", 288, 0.95, 77.008),
     ("convnext_femto.d1_in1k", 1000, 224, 0.875, "center", 288, 0.95, 78.716),
@@ -205,8 +205,7 @@ _TIMM_AT_224 = {
     "convnext_nano.d1h_in1k": 80.8,
 }
 
-# File of the authors, classes, top-1 at the size in its name, and what the same weights are called at timm and in
-# transformers.
+# File of the authors, classes, top-1 at the size in its name, names of the same weights in timm and transformers.
 _OFFICIAL: tuple[tuple[str, int, float | None, str | None, str | None], ...] = (
     ("convnext_tiny_1k_224_ema.pth", 1000, 82.1, "fb_in1k", "convnext-tiny-224"),
     ("convnext_small_1k_224_ema.pth", 1000, 83.1, "fb_in1k", "convnext-small-224"),
@@ -252,7 +251,7 @@ _OFFICIAL: tuple[tuple[str, int, float | None, str | None, str | None], ...] = (
     ("convnextv2_huge_22k_512_ema.pt", 1000, 88.9, "fcmae_ft_in22k_in1k_512", "convnextv2-huge-22k-512"),
 )  # fmt: skip
 
-# Architecture, file, resize size, top-1. The eight digits in the file's name begin its SHA-256.
+# Variant, file, resize size, top-1. The eight digits in the name are the start of the file's SHA-256.
 _TORCHVISION = (
     ("convnext_tiny", "convnext_tiny-983f1562.pth", 236, 82.520),
     ("convnext_small", "convnext_small-0c510722.pth", 230, 83.616),
@@ -265,18 +264,18 @@ _OFFICIAL_URL = "https://dl.fbaipublicfiles.com/convnext/"
 _TORCHVISION_URL = "https://download.pytorch.org/models/"
 
 
-def all_tags() -> list[Tag]:
-    """Every tag. The first of an architecture is its default, which is timm's where timm has one."""
+def _all_tags() -> list[Tag]:
+    """Every tag. The first one of a variant is its default, timm's if there is one."""
     authors = {f"{_variant(file)}.{timm}": top1 for file, _, top1, timm, _ in _OFFICIAL}
     return [
-        *(_timm(*row, authors.get(row[0])) for row in _TIMM),
-        *(_torchvision(*row) for row in _TORCHVISION),
-        *(_transformers(*row) for row in _OFFICIAL if row[-1] is not None),
-        *(_official(*row[:3]) for row in _OFFICIAL),
+        *(_timm_tag(*row, authors.get(row[0])) for row in _TIMM),
+        *(_torchvision_tag(*row) for row in _TORCHVISION),
+        *(_transformers_tag(*row) for row in _OFFICIAL if row[-1] is not None),
+        *(_official_tag(*row[:3]) for row in _OFFICIAL),
     ]
 
 
-def _timm(
+def _timm_tag(
     name: str, classes: int, size: int, crop: float, mode: str, test_size: int | None, test_crop: float | None,
     top1: float | None, authors: float | None,
 ) -> Tag:  # fmt: skip
@@ -296,7 +295,7 @@ def _timm(
     )  # fmt: skip
 
 
-def _torchvision(variant: str, file: str, resize: int, top1: float) -> Tag:
+def _torchvision_tag(variant: str, file: str, resize: int, top1: float) -> Tag:
     return Tag(
         f"torchvision/{variant}.tv_in1k", variant, "torchvision", _TORCHVISION_URL + file, "bsd-3-clause", 1000,
         224, round(224 / resize, 4), interpolation="bilinear", resize_size=resize,
@@ -304,21 +303,21 @@ def _torchvision(variant: str, file: str, resize: int, top1: float) -> Tag:
     )  # fmt: skip
 
 
-def _official(file: str, classes: int, top1: float | None) -> Tag:
+def _official_tag(file: str, classes: int, top1: float | None) -> Tag:
     variant = _variant(file)
     folder, licence = "", "mit"
     if variant.startswith("convnextv2"):
         folder, licence = f"convnextv2/im{'22k' if '_22k_' in file else '1k'}/", "cc-by-nc-4.0"
     name = f"official/{file.partition('.')[0]}"
-    return _of_the_authors(name, file, "official", _OFFICIAL_URL + folder + file, licence, classes, top1)
+    return _authors_tag(name, file, "official", _OFFICIAL_URL + folder + file, licence, classes, top1)
 
 
-def _transformers(file: str, classes: int, top1: float | None, _timm: str | None, repository: str | None) -> Tag:
+def _transformers_tag(file: str, classes: int, top1: float | None, _timm: str | None, repository: str | None) -> Tag:
     name = f"facebook/{repository}"
-    return _of_the_authors(name, file, "transformers", name, _copied_licence(_variant(file)), classes, top1)
+    return _authors_tag(name, file, "transformers", name, _copied_licence(_variant(file)), classes, top1)
 
 
-def _of_the_authors(
+def _authors_tag(
     name: str, file: str, source: str, location: str, licence: str, classes: int, top1: float | None
 ) -> Tag:
     size = next(size for size in (224, 384, 512) if str(size) in file)
@@ -328,7 +327,7 @@ def _of_the_authors(
 
 
 def _variant(file: str) -> str:
-    """``convnext_tiny`` for ``convnext_tiny_1k_224_ema.pth``."""
+    """``convnext_tiny`` from ``convnext_tiny_1k_224_ema.pth``."""
     return re.sub(r"_\d+k_.*", "", file).replace("_iso_", "_isotropic_")
 
 
@@ -336,10 +335,10 @@ def _copied_licence(variant: str) -> str:
     return "cc-by-nc-4.0" if variant.startswith("convnextv2") else "apache-2.0"
 
 
-TAGS = {tag.name: tag for tag in all_tags()}
+TAGS = {tag.name: tag for tag in _all_tags()}
 
 
-def _other_names(tag: Tag) -> Iterable[str]:
+def _aliases(tag: Tag) -> Iterable[str]:
     if tag.source in ("timm", "torchvision"):
         yield tag.name.partition("/")[2]
     if tag.source == "torchvision":
@@ -348,37 +347,37 @@ def _other_names(tag: Tag) -> Iterable[str]:
         yield tag.location
 
 
-_OTHER_NAMES = {name: tag for tag in TAGS.values() for name in _other_names(tag)}
+_ALIASES = {name: tag for tag in TAGS.values() for name in _aliases(tag)}
 
 
 def find_tag(name: str, where: str = "pretrained") -> Tag:
-    """The tag of that name.
+    """Look up a published checkpoint by name.
 
     Raises:
-        ValueError: there is none; the message begins with ``where`` and names the nearest.
+        ValueError: There is no such checkpoint. The message starts with ``where`` and suggests similar names.
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
-    tag = TAGS.get(wanted) or _OTHER_NAMES.get(wanted)
+    tag = TAGS.get(wanted) or _ALIASES.get(wanted)
     if tag is None:
-        known = [*TAGS, *_OTHER_NAMES]
+        known = [*TAGS, *_ALIASES]
         raise ValueError(
-            f"{where}: there is no tag {name!r}; {nearest_names(wanted, known, 'list_models(pretrained=True)')}"
+            f"{where}: there is no tag {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
         )
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
-        raise ValueError(f"{where}: {tag.name} lies in no repository, so it has no revision {revision!r}")
+        raise ValueError(f"{where}: {tag.name} is not in a repository, so it has no revision {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 
 def tags_of(variant: str) -> list[Tag]:
-    """All tags of an architecture; the first is the one that ``pretrained=True`` takes."""
+    """All tags of a variant. The first one is loaded by ``pretrained=True``."""
     return [tag for tag in TAGS.values() if tag.variant == variant]
 
 
-def nearest_names(name: str, known: list[str], all_names: str) -> str:
-    """Those of the same variant if there are any, else those that look alike, in words; or where all names are."""
-    of_variant = [one for one in known if one.startswith(name.partition(".")[0] + ".")]
+def similar_names(name: str, known: list[str], all_names: str) -> str:
+    """A hint with similar names, of the same variant if there are any, or with the call that lists all names."""
+    of_variant = [other for other in known if other.startswith(name.partition(".")[0] + ".")]
     found = difflib.get_close_matches(name, of_variant or known, 3, cutoff=0.3 if of_variant else 0.6)
     found = found or of_variant[:3]
-    return f"the nearest are {', '.join(found)}" if found else f"{all_names} has all names"
+    return f"did you mean {', '.join(found)}?" if found else f"see {all_names}"

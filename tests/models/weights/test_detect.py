@@ -1,4 +1,4 @@
-"""Networks are found wherever they lie in a checkpoint, and the right one of several is chosen."""
+"""Networks are found anywhere in a checkpoint, and their architecture is read from names and shapes."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from lucid.models.weights.detect import (
     Architecture,
     MismatchError,
     architecture_of,
-    choose,
+    find_networks,
     nearest_variant,
-    networks,
+    select_network,
     variant_of,
 )  # fmt: skip
 
@@ -39,24 +39,24 @@ def behind(prefix, names):
     ],
 )
 def test_any_prefix(names, dialect, prefix):
-    [found] = networks({**behind(prefix, names), "epoch": 3})
+    [found] = find_networks({**behind(prefix, names), "epoch": 3})
     assert (found.dialect, found.prefix, found.wrapper) == (dialect, prefix, ())
     assert list(found.names.values()) == list(behind(prefix, names))
     assert found.unknown == found.outside == []
-    assert str(found) == f"{dialect} names" + (f" behind {prefix!r}" if prefix else "")
+    assert str(found) == f"{dialect} names" + (f" with prefix {prefix!r}" if prefix else "")
 
 
 @pytest.mark.parametrize("outer", ["", "module."])
 @pytest.mark.parametrize("base", ["convnext.", "convnextv2."])
-def test_the_classifier_of_hugging_face_stands_beside_the_network(outer, base):
+def test_hugging_faces_classifier_is_outside_the_network(outer, base):
     tree = {**behind(outer + base, HUGGINGFACE), f"{outer}classifier.bias": ONE, f"{outer}decoder.bias": ONE}
-    [found] = networks(tree)
+    [found] = find_networks(tree)
     assert found.names["head.bias"] == f"{outer}classifier.bias"
     assert found.outside == [f"{outer}decoder.bias"]
 
 
-def test_names_that_are_unknown_or_outside():
-    [found] = networks({**behind("net.", TIMM), "net.stem.9.weight": ONE, "optimizer.lr": ONE})
+def test_unknown_and_outside_names():
+    [found] = find_networks({**behind("net.", TIMM), "net.stem.9.weight": ONE, "optimizer.lr": ONE})
     assert found.unknown == ["net.stem.9.weight"] and found.outside == ["optimizer.lr"]
 
 
@@ -65,15 +65,15 @@ def test_any_wrapper(keys):
     tree = OFFICIAL
     for key in reversed(keys):
         tree = {key: tree, "epoch": 1, "args": {"lr": 0.1}, 7: [OFFICIAL]}
-    [found] = networks(tree)
+    [found] = find_networks(tree)
     assert found.wrapper == keys
     assert "".join(f"[{key!r}]" for key in keys) in str(found)
 
 
-def test_the_search_ends_in_mappings_that_hold_themselves():
+def test_recursive_mappings_are_searched_to_a_limit():
     tree = {"a": dict(OFFICIAL)}
     tree["a"]["a"] = tree["a"]
-    assert len(list(networks(tree))) == 4
+    assert len(list(find_networks(tree))) == 4
 
 
 @pytest.mark.parametrize(
@@ -87,38 +87,40 @@ def test_the_search_ends_in_mappings_that_hold_themselves():
         {"model": OFFICIAL, "ema": {"decay": 0.9, "averages": TIMM}},
     ],
 )
-def test_of_two_networks_the_average_or_the_other(tree):
-    found = list(networks(tree))
-    assert choose("c", found, True).dialect == "timm"
-    assert choose("c", found, False).dialect == "official"
-    assert all(len(one.names) == 3 and not one.unknown for one in found)  # each has its own names alone
+def test_selecting_the_moving_average_or_the_other_network(tree):
+    found = list(find_networks(tree))
+    assert select_network("c", found, True).dialect == "timm"
+    assert select_network("c", found, False).dialect == "official"
+    assert all(len(one.names) == 3 and not one.unknown for one in found)  # no names of the other network
 
 
-def test_the_moments_of_an_optimizer_are_no_network():
+def test_moments_of_an_optimizer_are_ignored():
     state = {"exp_avg": OFFICIAL, "momentum_buffer": OFFICIAL}
-    [found] = networks({"model": OFFICIAL, "optimizer": {"state": OFFICIAL, **state}, "optim_state": OFFICIAL, **state})
+    [found] = find_networks(
+        {"model": OFFICIAL, "optimizer": {"state": OFFICIAL, **state}, "optim_state": OFFICIAL, **state}
+    )
     assert found.wrapper == ("model",)
-    [found] = networks({**behind("model.", OFFICIAL), **behind("optimizer.exp_avg.", OFFICIAL)})
+    [found] = find_networks({**behind("model.", OFFICIAL), **behind("optimizer.exp_avg.", OFFICIAL)})
     assert found.prefix == "model." and len(found.outside) == len(OFFICIAL)
-    [found] = networks({**OFFICIAL, **behind("optimizer.0.", OFFICIAL)})
-    assert len(found.unknown) == len(OFFICIAL)  # nothing says where the network ends
+    [found] = find_networks({**OFFICIAL, **behind("optimizer.0.", OFFICIAL)})
+    assert len(found.unknown) == len(OFFICIAL)  # their prefix does not set them apart
 
 
-def test_a_lone_network_is_taken_whatever_it_is_called():
+def test_a_single_network_is_selected_under_any_name():
     for tree in ({"model_ema": TIMM}, {"model": TIMM}, {"schema": TIMM}):
-        [found] = networks(tree)
-        assert choose("c", [found], True) is choose("c", [found], False) is found
+        [found] = find_networks(tree)
+        assert select_network("c", [found], True) is select_network("c", [found], False) is found
     assert not found.is_ema
 
 
-def test_two_networks_of_one_kind_are_refused():
+def test_two_networks_of_the_same_kind_raise():
     with pytest.raises(MismatchError, match=r"c holds 2 networks: official names in \['a'\]; timm names in \['b'\]"):
-        choose("c", list(networks({"a": OFFICIAL, "b": TIMM})), True)
+        select_network("c", list(find_networks({"a": OFFICIAL, "b": TIMM})), True)
 
 
 def test_other_networks_are_not_found():
     mobilenet = {"features.0.0.weight": ONE, "features.1.conv.0.0.weight": ONE, "classifier.1.weight": ONE}
-    assert list(networks(mobilenet)) == list(networks({})) == list(networks({1: ONE, "x": "y"})) == []
+    assert list(find_networks(mobilenet)) == list(find_networks({})) == list(find_networks({1: ONE, "x": "y"})) == []
 
 
 def shapes(model):
@@ -154,7 +156,7 @@ def test_every_variant_is_recognized(name):
         ),
     ],
 )
-def test_as_a_string_it_is_the_call_that_builds_it(model, call):
+def test_str_is_the_call_that_builds_it(model, call):
     found = architecture_of(shapes(model))
     assert str(found) == call and variant_of(found) is None
 
@@ -179,5 +181,5 @@ def test_parameters_may_be_missing():
         (Architecture("ConvNeXt", (), (), True), "convnext_atto"),
     ],
 )
-def test_the_nearest_variant(wanted, name):
+def test_nearest_variant(wanted, name):
     assert nearest_variant(wanted) == name

@@ -1,4 +1,4 @@
-"""Names and shapes of the four dialects, against those that the implementations themselves gave."""
+"""Names and shapes of the four dialects, compared with the recorded ones of the implementations."""
 
 import json
 
@@ -17,7 +17,7 @@ def inner(name):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_name_has_an_official_one_and_comes_back_from_it(case):
+def test_every_name_is_translated_to_official_and_back(case):
     dialect = CASES[case].implementation
     official = {name: translate(inner(name), dialect, "official") for name in SHAPES[case]}
     assert len(set(official.values())) == len(official) and None not in official.values()
@@ -25,18 +25,18 @@ def test_every_name_has_an_official_one_and_comes_back_from_it(case):
 
 
 @pytest.mark.parametrize("family", ["tiny", "V2"])
-def test_the_dialects_name_the_same_parameters(family):
+def test_all_dialects_have_the_same_parameters(family):
     found = {
         frozenset(translate(inner(name), CASES[case].implementation, "official") for name in SHAPES[case])
         for case in CASES
-        if family in case and not CASES[case].bare and not CASES[case].forms
+        if family in case and not CASES[case].bare and not CASES[case].options
     }
     assert len(found) == 1
     assert len(found.pop()) == {"tiny": 182, "V2": 70}[family]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_shapes_are_those_of_the_implementation(case):
+def test_shapes_match_the_implementation(case):
     dialect = CASES[case].implementation
     for name, shape in SHAPES[case].items():
         official = translate(inner(name), dialect, "official")
@@ -67,22 +67,22 @@ def test_examples(name, source, target, expected):
 @pytest.mark.parametrize(
     ("name", "dialect"),
     [
-        ("stages.01.0.gamma", "official"),  # numbers have no leading zero
+        ("stages.01.0.gamma", "official"),  # leading zero
         ("downsample_layers.0.4.weight", "official"),
         ("downsample_layers.1.2.weight", "official"),
         ("features.1.0.weight", "torchvision"),  # odd entries hold blocks
-        ("features.2.0.block.0.weight", "torchvision"),  # even ones hold none
-        ("stages.0.downsample.0.weight", "timm"),  # what timm's patch_size=2 has
-        ("stages.1234567.0.gamma", "official"),  # no network is so deep, and a loop over it would not end
+        ("features.2.0.block.0.weight", "torchvision"),  # even ones have no blocks
+        ("stages.0.downsample.0.weight", "timm"),  # timm's model with patch_size=2
+        ("stages.1234567.0.gamma", "official"),  # implausibly deep; looping over it would take forever
         ("layer1.0.conv1.weight", "timm"),
         ("xstem.0.weight", "timm"),
         ("head.fc.weight.scale", "timm"),
         ("", "huggingface"),
     ],
 )
-def test_other_names_are_of_no_dialect(name, dialect):
+def test_other_names_are_not_translated(name, dialect):
     assert translate(name, dialect, "official") is None
 
 
-def test_there_are_four():
+def test_dialects():
     assert DIALECTS == ("official", "torchvision", "timm", "huggingface")

@@ -1,4 +1,4 @@
-"""Downloads against a hub on this machine: whole files, broken ones, wrong ones, without a network."""
+"""Downloads from a local hub: resuming, checksums, caches, offline use, and errors."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from lucid.models.weights.tags import find_tag
 from tests.models.hub_server import COMMIT
 
 TAG = find_tag("timm/convnext_tiny.fb_in1k")
-CONTENT = bytes(range(256)) * 4000 + b"end"  # larger than what a socket buffers
+CONTENT = bytes(range(256)) * 4000 + b"end"  # larger than a socket buffer
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def blobs(cache):
     return sorted(path.name for path in cache.rglob("blobs/*"))
 
 
-def test_a_file_goes_into_huggingface_hubs_own_cache(hub, cache, capfd):
+def test_files_go_into_the_cache_of_huggingface_hub(hub, cache, capfd):
     path = download(TAG)
     assert path.read_bytes() == CONTENT
     assert path == cache / "models--timm--convnext_tiny.fb_in1k" / "snapshots" / COMMIT / "model.safetensors"
@@ -39,14 +39,14 @@ def test_a_file_goes_into_huggingface_hubs_own_cache(hub, cache, capfd):
     assert re.search(r"convnext_tiny/model.safetensors: 100%.* 0.98M/0.98M", capfd.readouterr().err)  # progress
 
 
-def test_what_is_in_the_cache_needs_no_network(hub, cache):
+def test_cached_files_need_no_network(hub, cache):
     first = download(TAG)
     asked = len(hub.requests)
     hub.status = 500
     assert download(TAG) == first and len(hub.requests) == asked
 
 
-def test_what_huggingface_hub_downloaded_is_found(hub, cache):
+def test_files_downloaded_by_huggingface_hub_are_found(hub, cache):
     import huggingface_hub
 
     theirs = huggingface_hub.hf_hub_download(TAG.location, "model.safetensors")
@@ -56,7 +56,7 @@ def test_what_huggingface_hub_downloaded_is_found(hub, cache):
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_connection_is_taken_up_where_it_broke(hub, cache, ranges):
+def test_interrupted_downloads_resume(hub, cache, ranges):
     hub.cuts = [300_000, 200_000]
     hub.ranges = ranges
     assert download(TAG).read_bytes() == CONTENT
@@ -64,7 +64,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(hub, cache, ranges):
     assert len(hub.downloads()) == 3 and (hub.downloads()[2] == "bytes=500000-") == ranges
 
 
-def test_another_call_goes_on_where_the_last_one_gave_up(hub, cache):
+def test_another_call_resumes_a_failed_download(hub, cache):
     hub.cuts = [300_000] + [0] * 30
     with pytest.raises(DownloadError, match=r"cannot download .*safetensors: .*; 300000 bytes are kept in .*complete"):
         download(TAG)
@@ -75,7 +75,7 @@ def test_another_call_goes_on_where_the_last_one_gave_up(hub, cache):
 
 
 @pytest.mark.parametrize("size", [1000, len(CONTENT), len(CONTENT) + 10])
-def test_a_left_over_of_something_else_is_thrown_away(hub, cache, size):
+def test_a_partial_file_with_other_content_is_discarded(hub, cache, size):
     folder = cache / "models--timm--convnext_tiny.fb_in1k" / "blobs"
     folder.mkdir(parents=True)
     (folder / f"{hub.sha256(TAG.location)}.lucid.incomplete").write_bytes(b"x" * size)
@@ -83,7 +83,7 @@ def test_a_left_over_of_something_else_is_thrown_away(hub, cache, size):
     assert blobs(cache) == [hub.sha256(TAG.location)]
 
 
-def test_a_wrong_checksum_is_an_error_and_leaves_nothing(hub, cache):
+def test_a_wrong_checksum_raises_and_leaves_nothing(hub, cache):
     hub.sent = CONTENT[:-1] + b"x"
     wrong = hashlib.sha256(hub.sent).hexdigest()
     with pytest.raises(
@@ -95,7 +95,7 @@ def test_a_wrong_checksum_is_an_error_and_leaves_nothing(hub, cache):
     assert download(TAG).read_bytes() == CONTENT
 
 
-def test_without_a_network_the_first_try_says_so(hub, cache, monkeypatch):
+def test_without_a_network_the_first_attempt_fails(hub, cache, monkeypatch):
     hub.close()
     monkeypatch.setattr(hub, "close", lambda: None)
     with pytest.raises(DownloadError, match=rf"cannot reach {hub.url} \(.*refused\), and the cache {cache} does not"):
@@ -103,7 +103,7 @@ def test_without_a_network_the_first_try_says_so(hub, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "constant"])
-def test_offline_without_the_file_says_so_and_asks_nobody(hub, cache, monkeypatch, how):
+def test_offline_without_the_file_raises_without_a_request(hub, cache, monkeypatch, how):
     if how == "constant":
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     else:
@@ -113,13 +113,13 @@ def test_offline_without_the_file_says_so_and_asks_nobody(hub, cache, monkeypatc
     assert hub.requests == []
 
 
-def test_offline_with_the_file_gives_it(hub, cache, monkeypatch):
+def test_offline_with_the_file(hub, cache, monkeypatch):
     path = download(TAG)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert download(TAG) == path
 
 
-def test_a_repository_without_safetensors_gives_its_bin(hub, cache):
+def test_a_repository_without_safetensors(hub, cache):
     tag = find_tag("facebook/convnext-tiny-224")
     hub.files[tag.location, "pytorch_model.bin"] = b"pickled, and read without unpickling"
     assert download(tag).name == "pytorch_model.bin"
@@ -127,30 +127,30 @@ def test_a_repository_without_safetensors_gives_its_bin(hub, cache):
     assert download(tag).read_bytes() == b"pickled, and read without unpickling" and len(hub.requests) == asked
 
 
-def test_a_file_that_the_hub_gives_no_checksum_for(hub, cache):
+def test_a_file_without_a_checksum(hub, cache):
     hub.etag = "0123456789"
     assert download(TAG).read_bytes() == CONTENT
     assert blobs(cache) == ["0123456789"]
 
 
-def test_an_answer_that_is_none_of_the_hubs(hub, cache, monkeypatch):
-    """A page to log in to a wireless network, for instance."""
+def test_a_response_from_something_else(hub, cache, monkeypatch):
+    """Such as the login page of a wireless network."""
     monkeypatch.setattr(hub, "status", 200)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k: .*X-Repo-Commit"):
         download(TAG)
 
 
-def test_a_full_disk_is_said_at_once(hub, cache, monkeypatch):
+def test_a_full_disk_fails_at_once(hub, cache, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lucid.models.weights.hub._receive", full)
+    monkeypatch.setattr("lucid.data.download._Download._receive_once", full)
     with pytest.raises(DownloadError, match="cannot download .*: .*No space left on device"):
         download(TAG)
     assert hub.downloads() == [] and blobs(cache) == []
 
 
-def test_a_cache_that_cannot_be_written(hub, cache, tmp_path, monkeypatch):
+def test_a_read_only_cache(hub, cache, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     with pytest.raises(DownloadError, match="cannot write to the cache: .*Not a directory"):
@@ -163,11 +163,11 @@ def test_a_revision_pins_a_repository(hub, cache):
     assert all("/resolve/v1/" in path or path.startswith("/storage/") for _, path, _ in hub.requests)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k has no revision 'v2'"):
         download(find_tag(f"{TAG.name}@v2"))
-    with pytest.raises(ValueError, match="lies in no repository, so it has no revision 'v1'"):
+    with pytest.raises(ValueError, match="is not in a repository, so it has no revision 'v1'"):
         find_tag("convnext_tiny.tv_in1k@v1")
 
 
-def test_what_the_hub_refuses_is_said_in_our_words(hub, cache):
+def test_refusals_of_the_hub_have_clear_messages(hub, cache):
     missing = find_tag("timm/convnext_base.fb_in1k")
     with pytest.raises(
         DownloadError, match=f"{hub.url} has no repository {missing.location}; if it is private, log in"
@@ -186,13 +186,13 @@ def test_what_the_hub_refuses_is_said_in_our_words(hub, cache):
         download(missing)
 
 
-def test_a_token_goes_to_the_hub_and_not_to_the_storage(hub, cache, monkeypatch):
+def test_tokens_are_sent_to_the_hub_only(hub, cache, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     download(TAG)
     assert hub.tokens == {"hub": {"Bearer hf_secret"}, "storage": {None}}
 
 
-def test_a_non_commercial_licence_is_stated_before_the_download(hub, cache):
+def test_non_commercial_licences_warn_before_the_download(hub, cache):
     tag = find_tag("timm/convnextv2_tiny.fcmae_ft_in1k")
     hub.files[tag.location, "model.safetensors"] = CONTENT
     with warnings.catch_warnings():
@@ -204,7 +204,7 @@ def test_a_non_commercial_licence_is_stated_before_the_download(hub, cache):
     assert hub.downloads() == [] and blobs(cache) == []
     with pytest.warns(NonCommercialLicenceWarning):
         download(tag)
-    download(tag)  # from the cache: said once
+    download(tag)  # cached: no second warning
 
 
 def test_without_huggingface_hub_the_error_says_what_to_install(monkeypatch):
@@ -219,7 +219,7 @@ def torchvisions(hub, digits):
     return replace(find_tag("convnext_tiny.tv_in1k"), location=location)
 
 
-def test_torchvisions_files_lie_where_torch_hub_puts_them(hub, tmp_path, monkeypatch):
+def test_torchvision_files_go_into_the_cache_of_torch_hub(hub, tmp_path, monkeypatch):
     tag = torchvisions(hub, hashlib.sha256(CONTENT).hexdigest()[:8])
     path = download(tag)
     assert path == tmp_path / "cache" / "torch" / "hub" / "checkpoints" / tag.location.rpartition("/")[2]
@@ -227,17 +227,17 @@ def test_torchvisions_files_lie_where_torch_hub_puts_them(hub, tmp_path, monkeyp
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert download(tag) == path and len(hub.requests) == 1
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(DownloadError, match=f"{tmp_path}/torch/hub/.*pth is not there, and HF_HUB_OFFLINE forbids"):
+    with pytest.raises(DownloadError, match=f"{tmp_path}/torch/hub/.*pth does not exist, and HF_HUB_OFFLINE forbids"):
         download(tag)
 
 
-def test_torchvisions_files_are_checked_against_their_names(hub, tmp_path):
+def test_torchvision_files_are_checked_against_their_names(hub, tmp_path):
     with pytest.raises(DownloadError, match="torchvision/convnext_tiny.tv_in1k: .*expected sha256 00000000; nothing"):
         download(torchvisions(hub, "00000000"))
     assert not list((tmp_path / "cache").rglob("*.pth*"))
 
 
-# A process of its own, with the settings that users make: environment variables, read at import.
+# Runs in a new process, because environment variables are read at import.
 FETCH = """
 from lucid.models.weights.hub import download
 from lucid.models.weights.tags import find_tag
@@ -245,7 +245,7 @@ print(download(find_tag("timm/convnext_tiny.fb_in1k")))
 """
 
 
-def test_environment_variables_mean_what_they_mean_to_huggingface_hub(hub, cache, tmp_path):
+def test_environment_variables_of_huggingface_hub(hub, cache, tmp_path):
     settings = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url}
     command = [sys.executable, "-c", FETCH]
 
@@ -258,7 +258,7 @@ def test_environment_variables_mean_what_they_mean_to_huggingface_hub(hub, cache
     assert run(HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9").stdout.strip() == str(path)
 
 
-def test_several_that_want_the_same_file_share_one_download(hub, cache):
+def test_threads_share_one_download(hub, cache):
     found = []
     threads = [threading.Thread(target=lambda: found.append(download(TAG))) for _ in range(3)]
     for thread in threads:

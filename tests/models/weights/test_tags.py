@@ -1,4 +1,4 @@
-"""The table of tags beside what timm and torchvision say of themselves (tests/reference/record_tags.py)."""
+"""The table of tags, compared with the metadata of timm and torchvision (tests/reference/record_tags.py)."""
 
 import json
 import re
@@ -15,32 +15,32 @@ FIELDS = (
 
 
 @pytest.mark.parametrize("variant", RECORDED["timm"])
-def test_timms_tags_are_all_there_and_say_the_same(variant):
+def test_tags_match_timm(variant):
     own = [tag for tag in tags_of(variant) if tag.source == "timm"]
     recorded = RECORDED["timm"][variant]
-    assert [tag.name for tag in own] == [f"timm/{variant}.{name}" for name in recorded]  # the order too
-    for tag, says in zip(own, recorded.values(), strict=True):
-        assert {field: getattr(tag, field) for field in FIELDS} == {field: says[field] for field in FIELDS}
-        assert (list(tag.mean), list(tag.std), tag.location) == (says["mean"], says["std"], says["repository"])
+    assert [tag.name for tag in own] == [f"timm/{variant}.{name}" for name in recorded]  # in the same order
+    for tag, entry in zip(own, recorded.values(), strict=True):
+        assert {field: getattr(tag, field) for field in FIELDS} == {field: entry[field] for field in FIELDS}
+        assert (list(tag.mean), list(tag.std), tag.location) == (entry["mean"], entry["std"], entry["repository"])
 
 
 @pytest.mark.parametrize("variant", RECORDED["torchvision"])
-def test_torchvisions_tags_say_the_same(variant):
-    says = RECORDED["torchvision"][variant]
+def test_tags_match_torchvision(variant):
+    entry = RECORDED["torchvision"][variant]
     tag = find_tag(f"torchvision/{variant}.tv_in1k")
     for field in ("num_classes", "image_size", "resize_size", "interpolation", "top1"):
-        assert getattr(tag, field) == says[field]
-    assert (list(tag.mean), list(tag.std), tag.location) == (says["mean"], says["std"], says["file"])
+        assert getattr(tag, field) == entry[field]
+    assert (list(tag.mean), list(tag.std), tag.location) == (entry["mean"], entry["std"], entry["file"])
     assert tag.licence == "bsd-3-clause"
 
 
-def test_the_authors_files_are_those_that_timm_copied():
-    """And the copies have the accuracy that the authors report."""
+def test_official_files_match_timms_copies():
+    """The copies also have the accuracies that the authors report."""
     copied = {
-        says["file"]: find_tag(f"{variant}.{name}")
+        entry["file"]: find_tag(f"{variant}.{name}")
         for variant, tags in RECORDED["timm"].items()
-        for name, says in tags.items()
-        if says["file"].startswith("https://dl.fbaipublicfiles.com/") and not name.endswith("fcmae")
+        for name, entry in tags.items()
+        if entry["file"].startswith("https://dl.fbaipublicfiles.com/") and not name.endswith("fcmae")
     }
     official = {tag.location: tag for tag in TAGS.values() if tag.source == "official"}
     only_official = {location.rpartition("/")[2] for location in official.keys() - copied.keys()}
@@ -74,12 +74,12 @@ def test_reported_accuracies(name, top1, image_size):
     assert tag.top1 == top1 and tag.reported[0].image_size == image_size
 
 
-def test_a_tag_without_classes_of_imagenet_1k_reports_no_accuracy():
+def test_only_classifiers_of_imagenet_1k_report_accuracies():
     assert all(tag.num_classes == 1000 for tag in TAGS.values() if tag.reported)
     assert find_tag("convnextv2_tiny.fcmae").top1 is None and find_tag("convnextv2_tiny.fcmae").num_classes == 0
 
 
-def test_weights_of_v2_are_non_commercial_wherever_they_lie():
+def test_weights_of_v2_are_non_commercial_in_every_copy():
     for tag in TAGS.values():
         assert tag.non_commercial == (tag.variant.startswith("convnextv2") or ".eupe_" in tag.name)
         assert tag.licence != "cc-by-nc-4.0" or tag.non_commercial
@@ -109,30 +109,30 @@ def test_licences_of_v1_by_source():
         ),
     ],
 )
-def test_a_tag_is_found_under_its_names(name, full):
+def test_find_tag_accepts_every_name(name, full):
     assert find_tag(name).name == full
     assert find_tag(full) is find_tag(name)
 
 
-def test_a_revision_belongs_to_a_repository():
+def test_a_revision_needs_a_repository():
     pinned = find_tag("convnextv2_tiny.fcmae@abc")
     assert (pinned.name, pinned.revision) == ("timm/convnextv2_tiny.fcmae@abc", "abc")
     assert not pinned.has_final_norm and pinned.licence == "cc-by-nc-4.0"
-    with pytest.raises(ValueError, match="official/.* lies in no repository, so it has no revision 'abc'"):
+    with pytest.raises(ValueError, match="official/.* is not in a repository, so it has no revision 'abc'"):
         find_tag("official/convnext_tiny_1k_224_ema@abc")
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_unknown_names_raise_with_suggestions():
     for name in ("convnext_tiny.zzz", "convnext_tiny."):
-        with pytest.raises(ValueError, match=r"nearest are (convnext_tiny\.\w+(, )?){3}$"):
+        with pytest.raises(ValueError, match=r"did you mean (convnext_tiny\.\w+(, )?){3}\?$"):
             find_tag(name)
-    with pytest.raises(ValueError, match=r"there is no tag 'resnet50'; list_models\(pretrained=True\) has all names"):
+    with pytest.raises(ValueError, match=r"there is no tag 'resnet50'; see list_models\(pretrained=True\)$"):
         find_tag("resnet50")
-    with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; the nearest are .*tiny.fb_in1k"):
+    with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; did you mean .*tiny.fb_in1k"):
         find_tag("convnext_tiny.fb_in2k")
 
 
-def test_files_of_torchvision_carry_the_beginning_of_their_checksum():
+def test_torchvision_file_names_contain_their_checksum():
     for tag in TAGS.values():
         found = re.search(r"-([0-9a-f]{8})\.pth$", tag.location)
         assert bool(found) == (tag.source == "torchvision")

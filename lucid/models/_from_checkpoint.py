@@ -1,0 +1,224 @@
+"""A trained model from a file, a run folder or a checkpoint name, ready to classify.
+
+A safetensors file may describe its model in its metadata, as ``save_checkpoint`` writes it:
+
+- ``model``: a name to show;
+- ``classes``: the class names, a JSON list; empty when the model gives features;
+- ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
+  other fields to the defaults of ``ImageTransform``;
+- ``options``: those options of the model that cannot be read from its parameters, a JSON object;
+- ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built.
+
+All of them are optional, and files from other libraries have none. The architecture is then read from the parameters,
+the classes are ImageNet's when one of its lists is as long, and images are prepared as for the first published
+checkpoint of the same variant and dialect.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lucid import nn, serialization
+from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
+from lucid.models.imagenet import IMAGENET_SIZES, imagenet_class_names
+from lucid.models.preprocessing import ImageTransform, transforms_for
+from lucid.models.registry import create_model
+from lucid.models.weights.detect import architecture_of, find_networks, select_network, variant_of
+from lucid.models.weights.load import load_checkpoint
+from lucid.models.weights.save import EXTRA_OPTIONS
+from lucid.models.weights.tags import tags_of
+
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run folder, the first that exists
+_FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsotropic)}
+# Keys of a recipe, and the options of ConvNeXt that they set.
+_RECIPE_OPTIONS = {
+    "depths": "depths",
+    "dims": "dims",
+    "drop_path": "drop_path",
+    "layer_scale_init": "layer_scale_init",
+    "patch_size": "patch_size",
+    "stem": "stem_type",
+}
+
+
+def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | None = None) -> nn.Module:
+    """Build the model that a checkpoint holds, in evaluation mode, with its class names and preprocessing.
+
+    The model has these plain attributes, which are not part of its ``state_dict``:
+
+    - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
+      projection in its place: the model then gives features.
+    - ``preprocessing``: the ``ImageTransform`` that turns images into its input.
+    - ``checkpoint_name``: a name to show.
+    - ``checkpoint_metadata``: the metadata of the safetensors file, otherwise an empty dict.
+
+    Args:
+        path_or_name: A file of weights (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
+            (its ``best.safetensors``, or else ``last.safetensors``), or the name of a published checkpoint as
+            ``create_model(name, pretrained=True)`` takes it, which is downloaded on first use.
+        image_size: Size in px of the images to prepare, if other than the checkpoint's. The cropped share stays.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: The file holds no ConvNeXt, its metadata is invalid, or there is no checkpoint of that name.
+        OSError: The file cannot be read.
+        DownloadError: The checkpoint cannot be downloaded.
+
+    Example:
+        >>> import lucid
+        >>> from lucid import models
+        >>> models.save_checkpoint(
+        ...     models.convnext_atto(2), "pets.safetensors",
+        ...     class_names=["cat", "dog"], preprocessing=models.ImageTransform(64, 72),
+        ... )
+        >>> model = models.from_checkpoint("pets.safetensors")
+        >>> image = lucid.zeros(80, 100, 3).numpy().astype("uint8")
+        >>> with lucid.no_grad():
+        ...     logits = model(model.preprocessing([image]))
+        >>> model.class_names[logits.argmax(dim=1).item()] in ("cat", "dog")
+        True
+    """
+    if not isinstance(path_or_name, str | os.PathLike):
+        raise TypeError(
+            "from_checkpoint: path_or_name must be a path or the name of a checkpoint, "
+            f"got {type(path_or_name).__name__}"
+        )
+    path = Path(path_or_name)
+    if path.is_dir():
+        return _from_file(_weights_of_run(path), image_size)
+    if path.exists() or path.suffix in _SUFFIXES or not isinstance(path_or_name, str):
+        return _from_file(path, image_size)
+    model = create_model(path_or_name, pretrained=True)
+    transform = transforms_for(model, image_size=image_size)
+    return _described(model, _default_class_names(model.num_classes), transform, str(model.pretrained_tag), {})
+
+
+def _described(
+    model: nn.Module, class_names: list[str], preprocessing: ImageTransform, name: str, metadata: dict[str, str]
+) -> nn.Module:
+    model.class_names = class_names
+    model.preprocessing = preprocessing
+    model.checkpoint_name = name
+    model.checkpoint_metadata = metadata
+    return model.eval()
+
+
+def _weights_of_run(folder: Path) -> Path:
+    for name in _RUN_FILES:
+        if (folder / name).exists():
+            return folder / name
+    raise FileNotFoundError(f"from_checkpoint: the folder {folder} has neither {' nor '.join(_RUN_FILES)}")
+
+
+def _from_file(path: Path, image_size: int | None) -> nn.Module:
+    content = serialization.load(path)
+    metadata = serialization.load_with_metadata(path)[1] if path.suffix == ".safetensors" else {}
+    try:
+        if "recipe" in metadata:
+            model, variant, dialect = _from_recipe(content, metadata), "", ""
+        else:
+            model, variant = _from_shapes(path, content, metadata)
+            dialect = load_checkpoint(model, path).dialect
+        class_names = _class_names(model.num_classes, metadata)
+        transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return _described(model, class_names, transform, metadata.get("model") or variant or path.stem, metadata)
+
+
+def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
+    """The ConvNeXt of a CIFAR training run, built from its settings."""
+    recipe = _parsed(metadata, "recipe", dict)
+    options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
+    stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
+    if stem is None or head is None:
+        raise ValueError("the metadata has the recipe of a training run, but its weights have other names")
+    model = ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
+    model.load_state_dict(weights)
+    return model
+
+
+def _from_shapes(path: Path, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
+    """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
+    found = list(find_networks(content)) if isinstance(content, Mapping) else []
+    if not found:
+        raise ValueError("it holds no ConvNeXt in any dialect")
+    shapes = {
+        name: tuple(tensor.shape) for name, tensor in select_network(str(path), found, use_ema=True).tensors.items()
+    }
+    architecture = architecture_of(shapes)
+    stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
+    if stem is None or len(stem) != 4:
+        raise ValueError("the ConvNeXt has no stem")
+    options = {"in_chans": stem[1], "patch_size": stem[2] if architecture.stem_type == "patch" else 4}
+    options |= _options(metadata)
+    num_classes, *_ = shapes.get("head.weight", (0,))
+    variant = variant_of(architecture)
+    if variant:
+        return create_model(variant, num_classes=num_classes, **options), variant
+    return _FAMILIES[architecture.family](num_classes, **{**architecture.options(), **options}), ""
+
+
+def _options(metadata: Mapping[str, str]) -> dict[str, Any]:
+    options = _parsed(metadata, "options", dict) if "options" in metadata else {}
+    unknown = [name for name in options if name not in EXTRA_OPTIONS]
+    if unknown:
+        raise ValueError(f"'options' in the metadata may have {', '.join(EXTRA_OPTIONS)}, got {unknown[0]!r}")
+    return options
+
+
+def _class_names(num_classes: int, metadata: Mapping[str, str]) -> list[str]:
+    """The class names in the metadata; without them ImageNet's when one of its lists is as long, or else numbers."""
+    if "classes" in metadata:
+        names = _parsed(metadata, "classes", list)
+        if names and len(names) != num_classes:
+            raise ValueError(f"the metadata must name {num_classes} classes, as many as the model has")
+        return [str(name) for name in names]
+    return _default_class_names(num_classes) or [f"class {number}" for number in range(num_classes)]
+
+
+def _default_class_names(num_classes: int) -> list[str]:
+    return imagenet_class_names(num_classes) if num_classes in IMAGENET_SIZES else []
+
+
+def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTransform | None:
+    """The transform in the metadata, if there is one."""
+    if "preprocessing" not in metadata:
+        return None
+    known = {field.name for field in dataclasses.fields(ImageTransform)}
+    given = {name: value for name, value in _parsed(metadata, "preprocessing", dict).items() if name in known}
+    transform = ImageTransform(**{"resize_size": given.get("image_size", 224), **given})
+    if image_size is None:
+        return transform
+    return replace(
+        transform, image_size=image_size, resize_size=transform.resize_size * image_size // transform.image_size
+    )
+
+
+def _default_transform(variant: str, dialect: str, image_size: int | None) -> ImageTransform:
+    """The transform of the first published checkpoint of the variant, preferably in the same dialect."""
+    tags = tags_of(variant)
+    source = {"huggingface": "transformers"}.get(dialect, dialect)
+    tags = [tag for tag in tags if tag.source == source] or tags
+    if tags:
+        return transforms_for(tags[0], image_size=image_size)
+    size = image_size or 224
+    return ImageTransform(size, int(size / 0.875))
+
+
+def _parsed(metadata: Mapping[str, str], key: str, kind: type) -> Any:
+    """A JSON value of the metadata."""
+    try:
+        found = json.loads(metadata[key])
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{key!r} in the metadata is not JSON: {error}") from None
+    if not isinstance(found, kind):
+        raise ValueError(f"{key!r} in the metadata must be a JSON {kind.__name__}, got {metadata[key][:40]}")
+    return found
