@@ -29,7 +29,7 @@ EXTRA := $(subst metal,cpu,$(BACKEND))
 .SUFFIXES:
 
 help:
-	@echo "make demo    train a ConvNeXt on handwritten digits (no download); curves and weights under runs/digits"
+	@echo "make demo    train a ConvNeXt on handwritten digits (no download); curves, report, weights in runs/digits"
 	@echo "make test    run all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff lay out the code"

@@ -1,9 +1,9 @@
-// Runs what export.py wrote, with MLX alone:
+// Runs a model that `lucid export` wrote, with MLX alone:
 //
 //     run_exported tiny.mlxfn images.safetensors logits.safetensors
 //
-// reads "images" from the second file, in a shape and dtype that the .json beside the first names, and writes "logits".
-// Built against the MLX of a Python environment (on macOS with clang++):
+// Reads "images" from the second file and writes "logits" to the third. tiny.json, which was written with the model, has
+// the shape and dtype of the images. Build it against the MLX of a Python environment (on macOS with clang++):
 //
 //     MLX=$(python -c "import mlx; print(list(mlx.__path__)[0])")
 //     g++ -std=c++20 run_exported.cpp -I$MLX/include -L$MLX/lib -lmlx -Wl,-rpath,$MLX/lib -o run_exported

@@ -20,7 +20,7 @@ import lucid
 from lucid import _device, models
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
-from lucid.kernels import tuning
+from lucid.kernels.depthwise_conv2d import tiling
 from lucid.serialization import load_with_metadata
 
 MAX_SHOWN_CLASSES = 10
@@ -49,7 +49,7 @@ def describe_installation() -> dict[str, str]:
         "BLAS": machine["blas"] or "MLX's own",
         "extras": ", ".join(extras),
         "weights": _hub_cache(),
-        "tuning": str(tuning.path()),
+        "tiling": str(tiling.path()),
     }
 
 

@@ -1,4 +1,4 @@
-"""The examples import each other by name, as programs in one folder do."""
+"""The folder of the examples on the path, so that tests can import them by name."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module", autouse=True)
 def examples_can_be_imported():
-    """While one file of tests runs; the next one starts without any of them."""
+    """Imported examples are forgotten after each test file."""
     sys.path.insert(0, str(EXAMPLES))
     yield
     sys.path.remove(str(EXAMPLES))

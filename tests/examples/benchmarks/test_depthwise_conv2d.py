@@ -1,6 +1,6 @@
-"""The benchmark from end to end on small shapes: table, JSON, tuning on a GPU that is made up, wrong options."""
+"""The benchmark end to end on small shapes: table, JSON, tuning on a simulated GPU, invalid options."""
 
-import importlib.util
+import importlib
 import json
 import math
 import subprocess
@@ -15,7 +15,7 @@ from lucid.kernels import library
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.tiling import Tiling, default_forward_tiling
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "benchmark_depthwise.py"
+SCRIPT = Path(__file__).parents[3] / "examples" / "benchmarks" / "depthwise_conv2d.py"
 DIRECTIONS = ["forward", "input gradient", "weight gradient"]
 TINY = ["--device", "cpu", "--stages", "6x5x3", "1x1x1", "--kernel", "3", "--seconds", "0", "--beside", "mlx"]
 
@@ -26,16 +26,12 @@ def run(*arguments):
 
 
 @pytest.fixture
-def example(monkeypatch):
-    spec = importlib.util.spec_from_file_location("benchmark_depthwise", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
+def example():
+    return importlib.import_module("depthwise_conv2d")
 
 
 @pytest.mark.parametrize("mode", ["compiled", "eager"])
-def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
+def test_table_and_json_agree(tmp_path, mode):
     options = [*TINY, "--batch", "1", "3", "--dtype", "float32", "bfloat16", "--memory", "2x6x6x4"]
     options += ["--eager"] if mode == "eager" else []
     done = run(*options, "--json", tmp_path / "out.json")
@@ -43,9 +39,9 @@ def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
     assert [one.name for one in tmp_path.iterdir()] == ["out.json"]
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["format"] == 1 and found["mode"] == mode and found["machine"]["backend"] == "cpu"
-    assert found["command"].startswith("python examples/benchmark_depthwise.py --device cpu")
+    assert found["command"].startswith("python examples/benchmarks/depthwise_conv2d.py --device cpu")
     assert found["machine"]["versions"]["mlx"] == mx.__version__
-    assert str(SCRIPT.parents[1]) not in json.dumps({**found, "command": ""})
+    assert str(SCRIPT.parents[2]) not in json.dumps({**found, "command": ""})
 
     shapes = [[n, *size] for size in ([6, 5, 3], [1, 1, 1]) for n in (1, 3)]
     wanted = [(shape, dtype, what) for shape in shapes for dtype in ("float32", "bfloat16") for what in DIRECTIONS]
@@ -71,13 +67,13 @@ def test_the_table_and_the_json_tell_the_same(tmp_path, mode):
     assert f"ours {memory['ours'] / memory['input_bytes']:.1f}" in done.stdout
 
 
-def test_nobody_beside(tmp_path):
+def test_without_comparison(tmp_path):
     done = run("--device", "cpu", "--stages", "4x4x2", "--seconds", "0", "--beside", "--memory", "off", "--batch", "1")
     assert done.returncode == 0 and "mx.conv2d" not in done.stdout and "Peak memory" not in done.stdout
     assert sum("float32" in row for row in done.stdout.splitlines()) == 3
 
 
-def test_a_wrong_result_is_told(example, monkeypatch, capsys):
+def test_a_wrong_result_is_reported(example, monkeypatch, capsys):
     monkeypatch.setitem(
         example.CONVOLUTIONS, "ours", lambda x, weight, case: example.mlx_convolution(x, weight * 1.01, case)
     )
@@ -87,22 +83,25 @@ def test_a_wrong_result_is_told(example, monkeypatch, capsys):
     assert "6 of 6 results are WRONG" in err
 
 
-def test_contestants_take_turns_and_medians_count(example, monkeypatch):
-    turns = []
-    clock = {"a": iter([9, 9, 1, 2, 3, 4, 100]), "b": iter([9, 9, 5, 5, 5, 5, 5])}
-    monkeypatch.setattr(example, "seconds_of", lambda name, calls: turns.append(name) or next(clock[name]))
-    assert example.interleaved_medians({"a": "a", "b": "b"}, 0, 256) == {"a": 3, "b": 5}
-    assert turns == ["a"] * 2 + ["b"] * 2 + ["a", "b"] * 5
+def test_calls_are_warmed_up_before_they_are_timed(example, monkeypatch):
+    calls = []
+    clock = {"a": iter([9, 9, 1]), "b": iter([9, 9, 5])}
+    monkeypatch.setattr(example, "seconds_of", lambda name, count: calls.append((name, count)) or next(clock[name]))
+    timers = example.timers({"a": lambda count: "a", "b": lambda count: "b"}, 256)
+    assert calls == [("a", 1), ("a", 1), ("b", 1), ("b", 1)]
+    assert {name: timer() for name, timer in timers.items()} == {"a": 1, "b": 5}
 
 
 def test_short_calls_are_repeated(example, monkeypatch):
     counts = []
-    monkeypatch.setattr(example, "seconds_of", lambda prepare, calls: counts.append(calls) or 1e-3)
-    example.interleaved_medians({"a": None}, 0, 256)
-    assert counts == [1, 1, 4, 16] + [16] * 5
+    monkeypatch.setattr(example, "seconds_of", lambda program, calls: counts.append(calls) or 1e-3)
+    [timer] = example.timers({"a": lambda calls: None}, 256).values()
+    assert [timer() for _ in range(3)] == [1e-3] * 3
+    assert counts == [1, 1, 4, 16] + [16] * 3
     counts.clear()
-    example.interleaved_medians({"a": None}, 0, 6)
-    assert max(counts) == 4
+    [timer] = example.timers({"a": lambda calls: None}, 6).values()
+    timer()
+    assert counts == [1, 1, 4]
 
 
 def test_calls_are_chained(example):
@@ -121,12 +120,12 @@ def test_calls_are_chained(example):
 def test_tuning_needs_a_gpu():
     done = run("--device", "cpu", "--tune")
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.strip() == "--tune needs a GPU, and here the CPU computes: it has no cuts to choose from."
+    assert done.stderr.strip() == "--tune needs a GPU: on the CPU there are no tilings to choose from."
 
 
 @pytest.fixture
-def made_up_gpu(tmp_path, monkeypatch):
-    """A Metal device whose kernels give zeros; what was launched is listed."""
+def fake_gpu(tmp_path, monkeypatch):
+    """A Metal device whose kernels return zeros; yields the list of launched tilings."""
     launched = []
 
     def kernel(language, stem, name, inputs, outputs, call):
@@ -147,19 +146,18 @@ def made_up_gpu(tmp_path, monkeypatch):
     tiling.clear_cache()
 
 
-def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, made_up_gpu):
+def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, fake_gpu):
     shape = (2, 96, 28, 28)
     fastest = list(tiling.candidates(shape))[5]
 
-    def seconds_of(prepare, calls):
-        made_up_gpu.clear()
-        prepare(1)()
-        return 1.0 if made_up_gpu[0] == fastest else 2.0
+    def seconds_of(program, calls):
+        program()
+        return 1.0 if fake_gpu[-1] == fastest else 2.0
 
     monkeypatch.setattr(example, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
     assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
-    tiling.clear_cache()  # the next process
+    tiling.clear_cache()  # as in a new process
     assert tiling.forward_tiling("metal", mx.float16, (7, 7), shape) == fastest != default_forward_tiling(*shape)
     assert tiling.forward_tiling("metal", mx.float32, (7, 7), shape) == default_forward_tiling(*shape)
     [line] = json.loads((tmp_path / "out.json").read_text())["tuning"]
@@ -174,27 +172,27 @@ def test_tuning_times_every_cut_and_stores_the_fastest(example, monkeypatch, cap
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--stages", "5"], "wanted 3 sizes above 0 like 5x6x7, got '5'"),
-        (["--stages", "0x4x4"], "wanted 3 sizes above 0"),
-        (["--memory", "4x4x4"], "wanted 4 sizes above 0 like 5x6x7x8, got '4x4x4'"),
-        (["--batch", "0"], "wanted a whole number above 0, got '0'"),
-        (["--kernel", "4"], "wanted an odd number up to 31, got '4'"),
-        (["--kernel", "33"], "wanted an odd number up to 31, got '33'"),
+        (["--stages", "5"], "must be 3 positive integers like 5x6x7, got '5'"),
+        (["--stages", "0x4x4"], "must be 3 positive integers like 5x6x7, got '0x4x4'"),
+        (["--memory", "4x4x4"], "must be 4 positive integers like 5x6x7x8, got '4x4x4'"),
+        (["--batch", "0"], "must be a positive integer, got '0'"),
+        (["--kernel", "4"], "must be an odd number up to 31, got '4'"),
+        (["--kernel", "33"], "must be an odd number up to 31, got '33'"),
         (["--dtype", "float64"], "invalid choice: 'float64'"),
-        (["--seconds", "nan"], "wanted seconds, 0 or more, got 'nan'"),
-        (["--seconds", "long"], "wanted seconds, 0 or more, got 'long'"),
-        (["--json", "no/such/folder/x.json"], "--json: there is no folder no/such/folder"),
-        (["--tune", "--kernel", "9"], "only kernels up to 7x7 have cuts to choose from, got --kernel 9"),
+        (["--seconds", "nan"], "must be a number of seconds, 0 or more, got 'nan'"),
+        (["--seconds", "long"], "must be a number of seconds, 0 or more, got 'long'"),
+        (["--json", "no/such/folder/x.json"], "--json: no such folder: no/such/folder"),
+        (["--tune", "--kernel", "9"], "only kernels up to 7x7 have tilings to choose from, got --kernel 9"),
         (["--beside", "jax"], "invalid choice: 'jax'"),
     ],
 )
-def test_wrong_options(example, capsys, options, message):
+def test_invalid_options(example, capsys, options, message):
     with pytest.raises(SystemExit) as end:
         example.main(options)
     assert end.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_missing_pytorch_and_tuning_turned_off_are_wrong_options(example, monkeypatch, capsys):
+def test_missing_pytorch_and_disabled_tuning_are_invalid_options(example, monkeypatch, capsys):
     monkeypatch.setattr(example, "torch_beside", lambda backend: None)
     monkeypatch.setenv("LUCID_TUNING", "off")
     for options, message in (

@@ -1,19 +1,19 @@
-"""Time training steps of one process and of several, and say how well they scale.
+"""Time training steps of one process and of several, and measure how well they scale.
 
-    mlx.launch -n 2 -- python examples/benchmark_distributed.py
-    mpirun -np 2 python examples/benchmark_distributed.py --batch-size 64
-    mlx.launch --hostfile hosts.json -- python examples/benchmark_distributed.py --dims 96 192 384 768
+    mlx.launch -n 2 -- python examples/benchmarks/distributed.py
+    mpirun -np 2 python examples/benchmarks/distributed.py --batch-size 64
+    mlx.launch --hostfile hosts.json -- python examples/benchmarks/distributed.py --dims 96 192 384 768
 
-Every process takes batches of the same size (weak scaling) in three ways, which take turns round after round, so that
-whatever else the machine does meets all of them:
+Every process takes batches of the same size (weak scaling), in three ways that take turns, round after round, so that
+other load on the machine affects all of them alike:
 
 - alone: rank 0 trains, the others wait;
-- side by side: all train, each for itself: what they lose shares memory, caches and cooling;
-- together: all train and average their gradients: what they lose beyond that is communication and waiting.
+- side by side: all train independently. The loss against "alone" is due to shared memory, caches and cooling;
+- together: all train and average their gradients. The further loss is due to communication and waiting.
 
-The efficiency is the images a second of all together, divided by those of one alone times the number of processes. On
-Linux without a GPU each process is kept on a core of its own, BLAS included; a machine of fewer cores than processes
-has none to give. Medians over the rounds; the spread is half the distance between the quartiles.
+The efficiency is the throughput of all processes together, divided by that of one alone times their number. On Linux
+without a GPU each process, BLAS included, is pinned to a core of its own, unless the machine has fewer cores than
+processes. The table shows medians over the rounds; the spread is half the interquartile range.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before lucid loads it
 
 import numpy as np
-from benchmark_depthwise import whole
+from timing import Parser, positive_int
 
 import lucid
 import lucid.nn.functional as F
@@ -34,13 +34,13 @@ from lucid import distributed as dist
 from lucid import models, nn, optim
 from lucid._machine import describe_machine, headline
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 WAYS = ("alone", "side by side", "together")
 
 
-def keep_to_one_core(rank: int, processes: int) -> bool:
-    """Whether this process now has a core to itself; not where there may be more processes than cores."""
+def pin_to_core(rank: int, processes: int) -> bool:
+    """Pin this process to a core of its own; return False if there may be more processes than cores."""
     if not hasattr(os, "sched_setaffinity") or mx.default_device().type != mx.DeviceType.cpu:
         return False
     if processes > (os.cpu_count() or 1):
@@ -51,7 +51,7 @@ def keep_to_one_core(rank: int, processes: int) -> bool:
 
 
 class Training:
-    """A model, its optimizer and one batch, the same for every step."""
+    """A model, its optimizer, and one batch that is used for every step."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         lucid.manual_seed(0)
@@ -72,7 +72,7 @@ class Training:
         self.optimizer.step()
 
     def seconds(self, steps: int, average: bool) -> float:
-        """Per step, evaluation included."""
+        """Seconds per step, evaluation included."""
         start = time.perf_counter()
         for _ in range(steps):
             self.step(average)
@@ -81,9 +81,9 @@ class Training:
 
 
 def measure(training: Training, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds a step, in each way and round; of all ranks the slowest."""
+    """Seconds per step of the slowest rank, for each way and round."""
     times: dict[str, list[float]] = {way: [] for way in WAYS}
-    for way in WAYS:  # first touches of memory and connections
+    for way in WAYS:  # warm up memory and connections
         training.step(average=way == "together")
     for _ in range(rounds):
         for way in WAYS:
@@ -95,10 +95,10 @@ def measure(training: Training, rounds: int, steps: int) -> dict[str, list[float
 
 
 def report(times: dict[str, list[float]], images: int, processes: int) -> dict[str, float]:
-    """Print the table; give the efficiencies."""
+    """Print the table and return the efficiencies."""
     alone = statistics.median(times["alone"])
     efficiencies = {}
-    print(f"{'':14}{'ms a step':>11}{'spread':>9}{'images/s':>11}{'efficiency':>12}")
+    print(f"{'':14}{'ms/step':>11}{'spread':>9}{'images/s':>11}{'efficiency':>12}")
     for way in WAYS:
         middle = statistics.median(times[way])
         low, _, high = statistics.quantiles(times[way], n=4) if len(times[way]) > 1 else [middle] * 3
@@ -112,16 +112,16 @@ def report(times: dict[str, list[float]], images: int, processes: int) -> dict[s
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Time training steps of one process and of several.")
-    parser.add_argument("--batch-size", type=whole, default=32, metavar="N", help="images a process (default: 32)")
-    parser.add_argument("--image-size", type=whole, default=32, metavar="N", help="side in px (default: 32)")
-    parser.add_argument("--depths", type=whole, nargs="+", default=[2, 2, 2, 2], metavar="N")
-    parser.add_argument("--dims", type=whole, nargs="+", default=[40, 80, 160, 320], metavar="N")
-    parser.add_argument("--patch-size", type=whole, default=2, metavar="N")
-    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="size of a message (default: 32)")
-    parser.add_argument("--rounds", type=whole, default=7, metavar="N", help="default: 7")
-    parser.add_argument("--steps", type=whole, default=3, metavar="N", help="steps a round (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print all times at the end, as JSON")
+    parser = Parser(description="Time training steps of one process and of several.")
+    parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="images per process (32)")
+    parser.add_argument("--image-size", type=positive_int, default=32, metavar="N", help="side in px (32)")
+    parser.add_argument("--depths", type=positive_int, nargs="+", default=[2, 2, 2, 2], metavar="N")
+    parser.add_argument("--dims", type=positive_int, nargs="+", default=[40, 80, 160, 320], metavar="N")
+    parser.add_argument("--patch-size", type=positive_int, default=2, metavar="N")
+    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="size of a message (32)")
+    parser.add_argument("--rounds", type=positive_int, default=7, metavar="N", help="how often each way is timed (7)")
+    parser.add_argument("--steps", type=positive_int, default=3, metavar="N", help="steps per round (3)")
+    parser.add_argument("--json", action="store_true", help="also print all times as JSON")
     return parser
 
 
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--bucket-mb must be above 0, got {args.bucket_mb}")
     dist.init_process_group()
     machine = describe_machine()
-    pinned = keep_to_one_core(dist.get_rank(), dist.get_world_size())
+    pinned = pin_to_core(dist.get_rank(), dist.get_world_size())
     training = Training(args)
     dist.broadcast_parameters(training.model)
     times = measure(training, args.rounds, args.steps)
@@ -148,8 +148,8 @@ def main(argv: list[str] | None = None) -> int:
         print(headline(machine))
         print(
             f"{'1 process' if processes == 1 else f'{processes} processes ({dist.get_backend()})'}"
-            f"{', a core each' if pinned else ''}; ConvNeXt with "
-            f"{parameters:,} parameters, {args.batch_size} images of {args.image_size} px a process"
+            f"{', one core each' if pinned else ''}; ConvNeXt with "
+            f"{parameters:,} parameters, {args.batch_size} images of {args.image_size} px per process"
         )
         efficiencies = report(times, args.batch_size, processes)
         if args.json:

@@ -1,25 +1,25 @@
-"""Time the reading of photos, beside the usual way with Pillow, and say whether training waits for it.
+"""Time reading photos, beside the usual way with Pillow, and whether training waits for it.
 
-    python examples/benchmark_loading.py                                   # drawn photos of two sizes
-    python examples/benchmark_loading.py --folder photos --json loading.json
+    python examples/benchmarks/loading.py                                   # generated photos of two sizes
+    python examples/benchmarks/loading.py --folder photos --json loading.json
 
-Each way reads the same files and cuts a random part out of each, 224 x 224 px, in batches:
+Each way reads the same files and takes a random crop of each, 224 x 224 px, in batches:
 
-- pillow: what torchvision's ImageFolder with RandomResizedCrop, flip, ToTensor and Normalize does, one after the other;
-- torchvision: these themselves, by a DataLoader with as many processes as there are cores (where it is installed);
-- whole: lucid.data with DecodeImages, in threads, JPEGs decoded whole;
-- smaller: the same with JPEGs decoded no smaller than twice the crop, as examples/finetune.py does;
-- kept: the second time, with decoded images in memory.
+- pillow: what torchvision's ImageFolder with RandomResizedCrop, flip, ToTensor and Normalize does, in one thread;
+- torchvision: these transforms themselves, in a DataLoader with a process per core (if it is installed);
+- whole: lucid.data with DecodeImages, in threads, with JPEGs decoded at full size;
+- smaller: the same with JPEGs decoded at a reduced size, at least twice the crop, as ``lucid finetune`` does;
+- kept: the second pass of "smaller", with decoded images in memory.
 
-The ways take turns round after round, so that whatever else the machine does meets all of them; medians over the
-rounds. Lucid's batches are bytes: normalizing and flipping happen on the device, with the training step. Then a
-ConvNeXt is trained on the photos, from memory and from the files, and the time that it waits for a batch is taken.
+The ways take turns, round after round, so that other load on the machine affects all of them alike; the numbers are
+medians over the rounds. Lucid's batches are bytes: normalizing and flipping happen on the device, in the training step.
+Then a ConvNeXt is trained on the photos, from memory and from the files, and the time spent waiting for a batch is
+measured.
 """
 
 import argparse
 import contextlib
 import itertools
-import json
 import statistics
 import sys
 import tempfile
@@ -31,27 +31,26 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
+from timing import Parser, interleaved_medians, positive_int, write_json
 
 import lucid
 import lucid.nn.functional as F
 from lucid import data, models, optim
-from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
-from lucid.cli._common import Parser
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
-SIZES = {"500x375": (500, 375, 256), "4032x3024": (4032, 3024, 16)}  # as in ImageNet, and as telephones have them
+SIZES = {"500x375": (500, 375, 256), "4032x3024": (4032, 3024, 16)}  # as in ImageNet, and from phones
 SIZE, BATCH = 224, 16
 MEAN, STD = (np.array(one, np.float32)[:, None, None] for one in (IMAGENET_MEAN, IMAGENET_STD))
 
 
 def draw_photos(folder: Path, width: int, height: int, count: int) -> None:
-    """JPEGs about as large as photos of that size: soft shapes, sharp edges and the noise of a sensor."""
+    """Write JPEGs about as large as real photos: soft shapes, sharp edges and sensor noise."""
     rng = np.random.default_rng(0)
     for number in range(count):
         small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((width, height), 2)
@@ -64,10 +63,10 @@ def draw_photos(folder: Path, width: int, height: int, count: int) -> None:
 
 
 def find_samples(folder: Path) -> list[tuple[str, int]]:
-    """(path, class) of the photos, repeated until they make a batch.
+    """(path, class) of the photos, repeated until there are enough for a batch.
 
     Raises:
-        ValueError: one cannot be read; some of the ways would stop there.
+        ValueError: A photo cannot be read; some of the ways would fail on it.
     """
     found = data.ImageFolder(folder)
     for (path, _), reason in zip(found.samples, found.check(), strict=True):
@@ -77,7 +76,7 @@ def find_samples(folder: Path) -> list[tuple[str, int]]:
 
 
 def pillow_batches(samples: list[tuple[str, int]]) -> Iterator[np.ndarray]:
-    """(N, 3, SIZE, SIZE) float32, as a DataLoader of torchvision's transforms without workers gives them."""
+    """(N, 3, SIZE, SIZE) float32, like a DataLoader with torchvision's transforms and no workers."""
     crop, rng, images = RandomResizedCrop(SIZE, interpolation="bilinear"), np.random.default_rng(0), []
     for path, _ in samples:
         with Image.open(path) as file:
@@ -92,7 +91,7 @@ def pillow_batches(samples: list[tuple[str, int]]) -> Iterator[np.ndarray]:
 
 
 def torchvision_batches(folder: Path) -> Any:
-    """Its own loader. Raises ImportError where there is none."""
+    """torchvision's own loader. Raises ImportError if it is not installed."""
     import torch
     from torchvision import datasets, transforms
 
@@ -109,7 +108,7 @@ def lucid_batches(samples: list[tuple[str, int]], short_side: int | None, cache_
 
 
 def rate(batches: Callable[[], Iterable[Any]]) -> float:
-    """Images a second of one pass."""
+    """Images per second of one pass."""
     start, count = time.perf_counter(), 0
     for batch in batches():
         count += len(batch[0]) if isinstance(batch, (list, tuple)) else len(batch)
@@ -117,7 +116,7 @@ def rate(batches: Callable[[], Iterable[Any]]) -> float:
 
 
 def time_reading(folder: Path, rounds: int) -> dict[str, float]:
-    """Images a second of each way: the median over the rounds."""
+    """Images per second of each way, the median over the rounds."""
     samples = find_samples(folder)
     kept = lucid_batches(samples, 2 * SIZE, cache_bytes=1 << 34)
     ways: dict[str, Callable[[], Iterable[Any]]] = {
@@ -131,17 +130,14 @@ def time_reading(folder: Path, rounds: int) -> dict[str, float]:
         ways["torchvision"] = lambda: beside
     except ImportError:
         pass
-    for batches in ways.values():  # starts processes, fills the memory and the system's cache of files
+    for batches in ways.values():  # start processes, fill Lucid's and the system's caches
         rate(batches)
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, batches in ways.items():
-            found[name].append(rate(batches))
-    return {name: round(statistics.median(rates), 1) for name, rates in found.items()}
+    medians = interleaved_medians({name: partial(rate, batches) for name, batches in ways.items()}, rounds=rounds)
+    return {name: round(median, 1) for name, median in medians.items()}
 
 
 def time_training(folder: Path, variant: str, seconds: float, rounds: int, compiled: bool) -> dict[str, Any]:
-    """Images a second of training from memory and from files, and the share of the time spent waiting for a batch."""
+    """Images per second of training from memory and from files, and the share of time spent waiting for batches."""
     samples = find_samples(folder)
     model = models.create_model(variant, num_classes=1 + max(number for _, number in samples))
     optimizer = optim.AdamW(model.parameters(), lr=1e-4)
@@ -156,8 +152,8 @@ def time_training(folder: Path, variant: str, seconds: float, rounds: int, compi
     loader = lucid_batches(samples, 2 * SIZE)
     batch = next(iter(loader))
     sources = {"memory": itertools.repeat(batch), "files": endless(loader)}
-    run(*batch)  # builds what is compiled
-    mx.eval([p._array for p in model.parameters()])
+    run(*batch)  # compile
+    mx.eval([p.mlx for p in model.parameters()])
     rates: dict[str, list[float]] = {name: [] for name in sources}
     waits: dict[str, list[float]] = {name: [] for name in sources}
     for _ in range(rounds):
@@ -168,7 +164,7 @@ def time_training(folder: Path, variant: str, seconds: float, rounds: int, compi
                 images, labels = next(batches)
                 waiting += time.perf_counter() - asked
                 run(images, labels)
-                mx.eval([p._array for p in model.parameters()])
+                mx.eval([p.mlx for p in model.parameters()])
                 count += len(labels)
             rates[name].append(count / elapsed)
             waits[name].append(waiting / elapsed)
@@ -188,19 +184,20 @@ def endless(loader: Any) -> Iterator[Any]:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="photos of your own, in a folder for each class")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each way takes its turn (5)")
-    parser.add_argument("--model", default="convnext_atto", help="what is trained (convnext_atto)")
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="X", help="of training, each way (20)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, too")
+    parser.add_argument("--folder", type=Path, help="your own photos, in a subfolder for each class")
+    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="rounds of timing (5)")
+    parser.add_argument("--model", default="convnext_atto", help="the model to train (convnext_atto)")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="X", help="seconds of training each way (20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     args = parser.parse_args(argv)
-    if args.rounds < 1 or not args.seconds > 0:
-        parser.error("--rounds and --seconds must be above 0")
+    if not args.seconds > 0:
+        parser.error(f"--seconds must be above 0, got {args.seconds}")
     machine = describe_machine()
     machine["versions"]["pillow"] = Image.__version__
     with contextlib.suppress(ImportError):
@@ -221,16 +218,16 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, rates in reading.items():
-        print(f"{name}: images a second, and how many times those of pillow")
+        print(f"{name}: images per second, and relative to pillow")
         for way, value in rates.items():
             print(f"    {way:<12} {value:8.1f} {value / rates['pillow']:6.2f}x")
+    from_memory, from_files = (training[f"images_per_second_from_{source}"] for source in ("memory", "files"))
     print(
-        f"training {training['variant']}: {training['images_per_second_from_memory']:.1f} images a second from memory, "
-        f"{training['images_per_second_from_files']:.1f} from files, {training['waiting']:.2%} of the time waiting"
+        f"training {training['variant']}: {from_memory:.1f} images per second from memory, {from_files:.1f} from files"
+        f", {training['waiting']:.2%} of the time waiting for data"
     )
     if args.json:
-        result = {"machine": machine, "reading": reading, "training": training}
-        write_atomically(args.json, (json.dumps(result, indent=2) + "\n").encode())
+        write_json(args.json, {"machine": machine, "reading": reading, "training": training}, __file__, argv)
     return 0
 
 

@@ -1,63 +1,68 @@
 """Time the depthwise convolution on this machine, beside MLX's own and PyTorch's.
 
-    python examples/benchmark_depthwise.py                    # every stage of ConvNeXt-T: about a minute on a GPU
-    python examples/benchmark_depthwise.py --json mine.json   # and keep the numbers, with machine and versions
-    python examples/benchmark_depthwise.py --tune             # find the fastest cuts for this GPU, and keep them
-    python examples/benchmark_depthwise.py --batch 64 --dtype bfloat16 --stages 1 14x14x100 --kernel 5
+    python examples/benchmarks/depthwise_conv2d.py                   # all stages of ConvNeXt-T: a minute on a GPU
+    python examples/benchmarks/depthwise_conv2d.py --json mine.json  # also write the numbers, machine and versions
+    python examples/benchmarks/depthwise_conv2d.py --tune            # find and store the fastest tiling for this GPU
+    python examples/benchmarks/depthwise_conv2d.py --batch 64 --dtype bfloat16 --stages 1 14x14x100 --kernel 5
 
-The output, the gradient of the input and the gradient of the weight are timed one by one, without a bias:
+The output, the input gradient and the weight gradient are timed separately, without a bias:
 
-- What is timed is the evaluation of a graph that is built already. The graph comes from mx.compile, as in a compiled
-  training step; with --eager from plain calls, as in an eager one. A GPU runs the same kernels either way, but on the
-  CPU MLX fuses operations only when it compiles. Short calls are repeated within one graph, each on the result of the
-  one before (the weight's gradients side by side).
-- The contestants take turns, round after round, so that whatever else the machine does meets all of them; the table
-  shows medians. "of a copy" compares with the floor: a pass that reads and writes every value once (the weight's
-  gradient reads two arrays instead). 100 % would be as fast as memory allows.
+- The time is that of evaluating a graph that is built already, by mx.compile as in a compiled training step, or with
+  --eager by plain calls. A GPU runs the same kernels either way, but on the CPU MLX fuses operations only when it
+  compiles. Short calls are repeated within one graph, each on the result of the previous one (weight gradients side by
+  side).
+- The implementations take turns, round after round, so that other load on the machine affects all of them alike; the
+  table shows medians. "of a copy" compares with a pass that reads and writes every value once (the weight gradient
+  reads two arrays instead): 100 % would be as fast as memory allows.
 - Every result is compared with MLX's in float32. If one is wrong, the last line says so and the exit code is 1.
 
-The story is in compare() and tune(), near the end; the functions above them are their parts.
+Start reading at compare() and tune(), near the end; the functions above are their parts.
 """
 
 import argparse
-import datetime
-import importlib
-import json
 import math
 import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from use_device import use_device
+from timing import (
+    ROUNDS,
+    Parser,
+    difference,
+    duration,
+    interleaved_medians,
+    positive_int,
+    seconds_of,
+    torch_beside,
+    use_device,
+    write_json,
+)
 
 from lucid import _device
-from lucid._files import write_atomically
 from lucid._machine import describe_machine, headline
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.tiling import Tiling
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
 STAGES = {"1": (56, 56, 96), "2": (28, 28, 192), "3": (14, 14, 384), "4": (7, 7, 768)}  # of ConvNeXt-T
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-TOLERANCES = {"float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}  # of the largest value
+TOLERANCES = {"float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}  # relative to the largest value
 FORWARD, INPUT, WEIGHT = DIRECTIONS = ("forward", "input gradient", "weight gradient")
 TITLES = {"ours": "ours", "mlx": "mx.conv2d", "torch": "PyTorch"}
-ROUNDS = 5  # at least
-SECONDS_PER_GRAPH = 0.01  # at least: waiting for a GPU costs up to 0.3 ms
-FINALISTS = 3  # cuts that --tune times once more, in turns with the usual one
+SECONDS_PER_GRAPH = 0.01  # at least, because waiting for a GPU costs up to 0.3 ms
+FINALISTS = 3  # tilings that --tune times once more, in turns with the default
 
 
 @dataclass(frozen=True)
 class Case:
-    """One shape in one dtype: stride 1, and the padding that keeps height and width."""
+    """One shape in one dtype, with stride 1 and the padding that keeps height and width."""
 
     images: int
     height: int
@@ -71,18 +76,17 @@ class Case:
         return self.images, self.height, self.width, self.channels
 
     @property
-    def bytes_of_floor(self) -> int:
-        """What must move at least: one array in and one out, or two in."""
+    def min_bytes(self) -> int:
+        """The least that must move: one array in and one out, or two in."""
         return 2 * math.prod(self.shape) * DTYPES[self.dtype].size
 
     @property
-    def most_calls(self) -> int:
-        """As many as may lie side by side in half a gigabyte."""
-        return min(max(2**30 // self.bytes_of_floor, 1), 256)
+    def max_calls(self) -> int:
+        """As many calls as fit into half a gigabyte side by side."""
+        return min(max(2**30 // self.min_bytes, 1), 256)
 
     def arrays(self) -> tuple[mx.array, mx.array, mx.array]:
-        """x, weight and a gradient of the output. The taps of a channel add up to 1: chained calls neither blow up
-        nor fade."""
+        """x, weight and an output gradient; taps add up to 1 per channel, so chained calls neither grow nor fade."""
         x, dy = mx.random.normal(self.shape), mx.random.normal(self.shape)
         weight = mx.random.uniform(shape=(self.channels, 1, self.kernel, self.kernel)) * 2 / self.kernel**2
         arrays = tuple(array.astype(DTYPES[self.dtype]) for array in (x, weight, dy))
@@ -91,7 +95,7 @@ class Case:
 
 
 class OnMlx:
-    """Something that MLX evaluates: ours, MLX's own convolution, or a copy."""
+    """Something that MLX evaluates: our convolution, MLX's own, or a copy."""
 
     def __init__(self, name: str, convolution: Callable[..., mx.array], case: Case, arrays: Any, eager: bool) -> None:
         self.name, self.case = name, case
@@ -110,14 +114,14 @@ class OnMlx:
         self.functions = functions if eager else {what: mx.compile(function) for what, function in functions.items()}
 
     def call(self, what: str, value: mx.array) -> mx.array:
-        """One call; ``value`` stands for x, or in the input's gradient for the output's."""
+        """One call on ``value``, which replaces x, or for the input gradient the output gradient."""
         return self.functions[what](*((self.x, self.weight, value) if what == INPUT else (value, self.weight, self.dy)))
 
     def start(self, what: str) -> mx.array:
         return self.dy if what == INPUT else self.x
 
     def prepare(self, what: str, calls: int) -> Callable[[], None]:
-        """The graph of so many calls, to be evaluated by calling the result."""
+        """Build the graph of ``calls`` calls; calling the result evaluates it."""
         value = self.start(what)
         if what == WEIGHT:
             graph = [self.call(what, value) for _ in range(calls)]
@@ -128,7 +132,7 @@ class OnMlx:
         return lambda: mx.eval(graph)
 
     def peak_bytes(self, what: str) -> int:
-        """Of one call, x, weight, the output's gradient and the result included."""
+        """Of one call, x, weight, the output gradient and the result included."""
         run = self.prepare(what, 1)
         mx.clear_cache()
         mx.reset_peak_memory()
@@ -137,18 +141,18 @@ class OnMlx:
 
 
 class Copy(OnMlx):
-    """The floor: reads every value once and writes it once."""
+    """Reads every value once and writes it once: as fast as memory allows."""
 
     def __init__(self, case: Case, arrays: Any) -> None:
         super().__init__("copy", lambda x, *_: x, case, arrays, eager=True)
 
     def prepare(self, what: str, calls: int) -> Callable[[], None]:
-        graph = [-self.x for _ in range(calls)]  # not in a chain, where MLX would write over what it has read
+        graph = [-self.x for _ in range(calls)]  # not chained: MLX would reuse the input buffer
         return lambda: mx.eval(graph)
 
 
 class OnTorch:
-    """PyTorch, channels last, on the kind of device that MLX computes on."""
+    """PyTorch in channels-last layout, on the same kind of device as MLX."""
 
     name = "torch"
 
@@ -163,8 +167,8 @@ class OnTorch:
         padding, groups = [self.case.kernel // 2] * 2, self.case.channels
         if what == FORWARD:
             return self.torch.nn.functional.conv2d(value, self.weight, None, 1, padding, 1, groups)
-        dy, wanted = (value, [True, False, False]) if what == INPUT else (self.dy, [False, True, False])
-        options = (None, [1, 1], padding, [1, 1], False, [0, 0], groups, wanted)
+        dy, output_mask = (value, [True, False, False]) if what == INPUT else (self.dy, [False, True, False])
+        options = (None, [1, 1], padding, [1, 1], False, [0, 0], groups, output_mask)
         gradients = self.torch.ops.aten.convolution_backward(dy, self.x, self.weight, *options)
         return gradients[0 if what == INPUT else 1]
 
@@ -191,69 +195,44 @@ def mlx_convolution(x: mx.array, weight: mx.array, case: Case) -> mx.array:
 CONVOLUTIONS = {"ours": our_convolution, "mlx": mlx_convolution}
 
 
-def torch_beside(backend: str) -> tuple[Any, str] | None:
-    """PyTorch and its device of the same kind as MLX's, or None where it has none or is not installed."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return None
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "metal": torch.backends.mps.is_available()}
-    return (torch, backend.replace("metal", "mps")) if is_there[backend] else None
+def timers(prepares: dict[Any, Callable[[int], Callable[[], None]]], max_calls: int) -> dict[Any, Callable[[], float]]:
+    """Functions that time one call of each, averaged over a graph of enough calls; building the graph is not timed."""
+
+    def timer(prepare: Callable[[int], Callable[[], None]]) -> Callable[[], float]:
+        def measure(calls: int) -> float:
+            return seconds_of(prepare(calls), calls)
+
+        calls = 1
+        measure(1)
+        while calls * 4 <= max_calls and measure(calls) * calls < SECONDS_PER_GRAPH:
+            calls *= 4
+        return partial(measure, calls)
+
+    return {name: timer(prepare) for name, prepare in prepares.items()}
 
 
-def seconds_of(prepare: Callable[[int], Callable[[], None]], calls: int) -> float:
-    """Seconds of one call among ``calls``; building the graph is not counted."""
-    run = prepare(calls)
-    start = time.perf_counter()
-    run()
-    return (time.perf_counter() - start) / calls
-
-
-def interleaved_medians(
-    prepares: dict[Any, Callable[[int], Callable[[], None]]], seconds: float, most_calls: int
-) -> dict[Any, float]:
-    """Seconds of one call of each, by medians over rounds in which every one has its turn.
-
-    Goes on for ``seconds``, and at least for ROUNDS rounds; what warms up and counts calls comes on top.
-    """
-    calls = {}
-    for name, prepare in prepares.items():
-        calls[name] = 1
-        seconds_of(prepare, 1)
-        while calls[name] * 4 <= most_calls and seconds_of(prepare, calls[name]) * calls[name] < SECONDS_PER_GRAPH:
-            calls[name] *= 4
-    rounds: dict[Any, list[float]] = {name: [] for name in prepares}
-    end, count = time.perf_counter() + seconds, 0
-    while count < ROUNDS or time.perf_counter() < end:
-        for name, prepare in prepares.items():
-            rounds[name].append(seconds_of(prepare, calls[name]))
-        count += 1
-    return {name: statistics.median(times) for name, times in rounds.items()}
-
-
-def difference(ours: OnMlx, what: str) -> float:
-    """Largest difference from MLX's result in float32, as a part of its largest value; nan counts as infinite."""
+def difference_from_mlx(ours: OnMlx, what: str) -> float:
+    """The largest difference from MLX's result in float32, relative to its largest value."""
     arrays = [one.astype(mx.float32) for one in (ours.x, ours.weight, ours.dy)]
     exact = OnMlx("exact", mlx_convolution, ours.case, arrays, eager=True)
-    wanted = exact.call(what, exact.start(what))
-    error = mx.abs(ours.call(what, ours.start(what)).astype(mx.float32) - wanted).max() / mx.abs(wanted).max()
-    return error.item() if math.isfinite(error.item()) else math.inf
+    result = ours.call(what, ours.start(what)).astype(mx.float32)
+    return difference(np.array(result), np.array(exact.call(what, exact.start(what))))
 
 
 def compare_case(
     case: Case, names: list[str], torch: tuple[Any, str] | None, seconds: float, eager: bool
 ) -> list[dict[str, Any]]:
-    """A line for each direction."""
+    """A record for each direction."""
     arrays = case.arrays()
     on_mlx = {name: OnMlx(name, CONVOLUTIONS[name], case, arrays, eager) for name in names if name in CONVOLUTIONS}
-    contestants: list[Any] = [*on_mlx.values(), Copy(case, arrays)]
+    implementations: list[Any] = [*on_mlx.values(), Copy(case, arrays)]
     if torch is not None and "torch" in names:
-        contestants.append(OnTorch(*torch, case, arrays))
+        implementations.append(OnTorch(*torch, case, arrays))
     lines = []
     for what in DIRECTIONS:
         line: dict[str, Any] = {"shape": case.shape, "dtype": case.dtype, "what": what}
         prepares = {}
-        for one in contestants:
+        for one in implementations:
             try:
                 one.prepare(what, 1)()
             except RuntimeError as error:  # a dtype that PyTorch lacks on this device, or memory
@@ -262,24 +241,24 @@ def compare_case(
                 line[one.name] = {"error": str(error).splitlines()[0]}
             else:
                 prepares[one.name] = lambda calls, one=one, what=what: one.prepare(what, calls)
-        medians = interleaved_medians(prepares, seconds, case.most_calls)
+        medians = interleaved_medians(timers(prepares, case.max_calls), seconds)
         line["copy_seconds"] = medians.pop("copy")
         for name, median in medians.items():
             line[name] = {
                 "seconds": median,
-                "gigabytes_per_second": case.bytes_of_floor / median / 1e9,
+                "gigabytes_per_second": case.min_bytes / median / 1e9,
                 "of_a_copy": line["copy_seconds"] / median,
             }
             if name in on_mlx:
                 line[name]["peak_bytes"] = on_mlx[name].peak_bytes(what)
-        line["difference"] = difference(on_mlx["ours"], what)
+        line["difference"] = difference_from_mlx(on_mlx["ours"], what)
         line["is_right"] = line["difference"] <= TOLERANCES[case.dtype]
         lines.append(line)
     return lines
 
 
 def peak_memory(case: Case, names: list[str], eager: bool) -> dict[str, Any]:
-    """Peak of the output and all gradients together: x, output, cotangent and gradients included, in bytes."""
+    """Peak memory of computing the output and all gradients, x and the output gradient included, in bytes."""
     found: dict[str, Any] = {"shape": case.shape, "dtype": case.dtype}
     for name in (one for one in names if one in CONVOLUTIONS):
 
@@ -328,13 +307,13 @@ def memory_line(memory: dict[str, Any], names: list[str]) -> str:
 def compare(
     cases: list[Case], memory_case: Case | None, names: list[str], seconds: float, eager: bool
 ) -> tuple[dict[str, Any], int]:
-    """Print the table. Gives what belongs into the JSON, and the exit code: 1 if a result is wrong."""
+    """Print the table; return the content of the JSON file and the exit code, 1 if a result is wrong."""
     torch = torch_beside(_device.backend()) if "torch" in names else None
     names = [name for name in names if name != "torch" or torch is not None]
     machine = describe_machine(torch)
     print(headline(machine))
     if "torch" not in names:
-        print("PyTorch is left out: not asked for, not installed, or without such a device.")
+        print("PyTorch is left out: it was not requested, is not installed, or has no such device.")
     print(table_head(names), flush=True)
     lines = []
     for case in cases:
@@ -347,12 +326,12 @@ def compare(
         print(memory_line(results["peak_memory"], names))
     wrong = sum(not line["is_right"] for line in lines)
     if wrong:
-        print(f"{wrong} of {len(lines)} results are WRONG: please report it, with this table.", file=sys.stderr)
+        print(f"{wrong} of {len(lines)} results are WRONG; please report this with the table.", file=sys.stderr)
     return results, int(wrong > 0)
 
 
 def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
-    """Time all cuts, then the fastest once more in turns with the usual one; the winner is in force from now on."""
+    """Time all tilings, then the fastest once more in turns with the default; the winner is used from now on."""
     x, weight, _ = case.arrays()
     taps = weight.squeeze(1).transpose(1, 2, 0)  # (KH, KW, C)
     size, pad = (case.height, case.width), case.kernel // 2
@@ -370,9 +349,9 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
 
     shape = (case.images, case.channels, case.height, case.width)
     usual, *others = tiling.candidates(shape)
-    first = interleaved_medians({cut: prepare(cut) for cut in (usual, *others)}, 0, case.most_calls)
+    first = interleaved_medians(timers({cut: prepare(cut) for cut in (usual, *others)}, case.max_calls))
     finalists = dict.fromkeys([usual, *sorted(first, key=first.__getitem__)[:FINALISTS]])
-    final = interleaved_medians({cut: prepare(cut) for cut in finalists}, seconds, case.most_calls)
+    final = interleaved_medians(timers({cut: prepare(cut) for cut in finalists}, case.max_calls), seconds)
     best, after = tiling.tune(backend, x.dtype, (case.kernel, case.kernel), shape, lambda cut: final.get(cut, math.inf))
     return {
         "shape": case.shape,
@@ -384,15 +363,15 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
 
 
 def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
-    """Print before and after for every case, and store the winners where the launches look for them."""
+    """Print the times before and after for every case, and store the winners where launches look for them."""
     backend = _device.backend()
     if backend == "cpu":
-        print("--tune needs a GPU, and here the CPU computes: it has no cuts to choose from.", file=sys.stderr)
+        print("--tune needs a GPU: on the CPU there are no tilings to choose from.", file=sys.stderr)
         return {}, 1
     machine = describe_machine()
     print(headline(machine))
     print(
-        f"{'x (N, H, W, C)':<16} {'dtype':<9} {'cuts':>5} {'before':>12} {'after':>12}   strip, chunks, threads",
+        f"{'x (N, H, W, C)':<16} {'dtype':<9} {'tilings':>7} {'before':>12} {'after':>12}   strip, chunks, threads",
         flush=True,
     )
     lines = []
@@ -400,29 +379,22 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
         line = tune_case(case, backend, seconds)
         lines.append(line)
         before, after = line["before"], line["after"]
-        change = "as before" if before["cut"] == after["cut"] else f"{before['cut']} -> {after['cut']}"
+        change = "unchanged" if before["cut"] == after["cut"] else f"{before['cut']} -> {after['cut']}"
         print(
-            f"{'x'.join(map(str, case.shape)):<16} {case.dtype:<9} {line['cuts']:5} {before['seconds'] * 1e3:9.3f} ms "
+            f"{'x'.join(map(str, case.shape)):<16} {case.dtype:<9} {line['cuts']:7} {before['seconds'] * 1e3:9.3f} ms "
             f"{after['seconds'] * 1e3:9.3f} ms   {change}",
             flush=True,
         )
-    print(f"Stored in {tiling.save()}. Results do not change, bit for bit; LUCID_TUNING=off leaves the file alone.")
+    print(f"Stored in {tiling.save()}. Results stay bit-identical; LUCID_TUNING=off ignores the file.")
     return {"machine": machine, "tuning": lines}, 0
-
-
-def write_json(path: Path, results: dict[str, Any], argv: list[str], script: str = Path(__file__).name) -> None:
-    head = {
-        "format": 1,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"examples/{script}", *argv]),
-    }
-    write_atomically(path, (json.dumps(head | results, indent=1) + "\n").encode())
 
 
 def sizes(text: str, count: int) -> tuple[int, ...]:
     values = text.split("x")
     if len(values) != count or not all(one.isdecimal() and int(one) > 0 for one in values):
-        raise argparse.ArgumentTypeError(f"wanted {count} sizes above 0 like {'x'.join('5678'[:count])}, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be {count} positive integers like {'x'.join('5678'[:count])}, got {text!r}"
+        )
     return tuple(map(int, values))
 
 
@@ -434,34 +406,18 @@ def memory_shape(text: str) -> tuple[int, ...] | None:
     return None if text == "off" else sizes(text, 4)
 
 
-def whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a whole number above 0, got {text!r}")
-    return int(text)
-
-
 def odd(text: str) -> int:
     if not text.isdecimal() or int(text) % 2 == 0 or int(text) > 31:
-        raise argparse.ArgumentTypeError(f"wanted an odd number up to 31, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be an odd number up to 31, got {text!r}")
     return int(text)
-
-
-def duration(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"wanted seconds, 0 or more, got {text!r}")
-    return seconds
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Time the depthwise convolution (output, input gradient, weight gradient) beside MLX's own and "
         "PyTorch's, and compare the results.",
-        epilog="On a new machine: run it without options, then with --tune, then without once more. "
-        "The options that take several values take them one after the other: --batch 1 8 32.",
+        epilog="On a new machine, run it without options, then with --tune, then without options again. Options with "
+        "several values take them separated by spaces: --batch 1 8 32.",
     )
     parser.add_argument(
         "--stages",
@@ -469,39 +425,39 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="S",
         default=list(STAGES.values()),
-        help="1 to 4, the stages of ConvNeXt-T, or HxWxC (default: 1 2 3 4, that is "
+        help="1 to 4 for the stages of ConvNeXt-T, or HxWxC (default: 1 2 3 4, that is "
         + " ".join("x".join(map(str, one)) for one in STAGES.values())
         + ")",
     )
-    parser.add_argument("--batch", type=whole, nargs="+", metavar="N", help="images (default: 1 32; on the CPU 2)")
+    parser.add_argument("--batch", type=positive_int, nargs="+", metavar="N", help="default: 1 32; on the CPU 2")
     parser.add_argument("--dtype", choices=list(DTYPES), nargs="+", help="default: float32 float16; on the CPU float32")
-    parser.add_argument("--kernel", type=odd, default=7, metavar="K", help="K x K taps, K odd (default: 7)")
+    parser.add_argument("--kernel", type=odd, default=7, metavar="K", help="kernel size, odd (default: 7)")
     parser.add_argument(
         "--beside",
         choices=["mlx", "torch"],
         nargs="*",
-        help="whom to time beside ours; nobody if nothing follows (default: mlx, and torch where it is installed)",
+        help="what to compare with, possibly nothing (default: mlx, and torch if it is installed)",
     )
-    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
-    parser.add_argument("--eager", action="store_true", help="leave mx.compile out of ours and of mx.conv2d")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
+    parser.add_argument("--eager", action="store_true", help="do not compile the graphs of ours and mx.conv2d")
     parser.add_argument(
         "--seconds",
         type=duration,
         default=0.5,
         metavar="T",
-        help=f"for each line of the table, {ROUNDS} rounds at least (default: 0.5)",
+        help=f"seconds of timing per row of the table, at least {ROUNDS} rounds (default: 0.5)",
     )
     parser.add_argument(
         "--memory",
         type=memory_shape,
         default=(32, 56, 56, 96),
         metavar="NxHxWxC",
-        help="where to take the peak memory, or off (default: 32x56x56x96)",
+        help="shape for measuring peak memory, or off (default: 32x56x56x96)",
     )
     parser.add_argument(
         "--tune",
         action="store_true",
-        help="instead of comparing: time every way to cut the work on this GPU, and store the fastest for each shape",
+        help="time all tilings on this GPU and store the fastest for each shape, instead of comparing",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, with machine and versions")
     return parser
@@ -513,13 +469,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     if args.json and not args.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {args.json.parent}")
+        parser.error(f"--json: no such folder: {args.json.parent}")
     if args.tune and args.kernel > 7:
-        parser.error(f"--tune: only kernels up to 7x7 have cuts to choose from, got --kernel {args.kernel}")
+        parser.error(f"--tune: only kernels up to 7x7 have tilings to choose from, got --kernel {args.kernel}")
     if args.tune and os.environ.get("LUCID_TUNING") == "off":
-        parser.error("--tune: LUCID_TUNING=off is set, so that nothing of it would count")
+        parser.error("--tune: LUCID_TUNING=off is set, so the result would be ignored")
     if args.beside and "torch" in args.beside and torch_beside(_device.backend()) is None:
-        parser.error("--beside torch: PyTorch is not installed, or has no such device")
+        parser.error("--beside torch: PyTorch is not installed or has no such device")
     on_cpu = _device.backend() == "cpu"
     batches = args.batch or ([2] if on_cpu else [1, 32])
     dtypes = args.dtype or (["float32"] if on_cpu else ["float32", "float16"])
@@ -531,7 +487,7 @@ def main(argv: list[str] | None = None) -> int:
         memory_case = None if args.memory is None else Case(*args.memory, args.kernel, dtypes[0])
         results, code = compare(cases, memory_case, names, args.seconds, args.eager)
     if args.json and results:
-        write_json(args.json, results, argv)
+        write_json(args.json, results, __file__, argv)
     return code
 
 

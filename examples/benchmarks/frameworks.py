@@ -1,20 +1,18 @@
 """The same ConvNeXt and the same training step in Lucid, in mlx.nn, by hand on mx.arrays, and in PyTorch.
 
-``benchmark.py`` times them in turns. All start from the same weights and see the same images. A contestant has
-*programs*, functions without arguments that compute and wait for the result:
+``training_step.py`` times them in turns. All start from the same weights and see the same images. A framework has
+*programs*, functions without arguments that compute a result and wait for it:
 
     training     forward     the loss
                  backward    the loss and all gradients
-                 step        the same and AdamW's update, which the next call goes on from
+                 step        loss, gradients and AdamW's update; the next call continues from there
     inference    step        the logits
 
-In half precision, training keeps float32 weights and computes in the lower dtype (autocast; in mlx.nn and by hand the
-weights are cast inside the loss), and inference has cast its weights beforehand.
+In half precision, training keeps float32 weights and computes in the lower dtype (with autocast; in mlx.nn and by hand
+the loss casts the weights), and inference uses weights that were cast in advance.
 """
 
 import gc
-import importlib
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -29,21 +27,21 @@ from lucid import models, nn
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
 from lucid.kernels.gelu import gelu
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mopt  # isort: skip
 from mlx.utils import tree_map  # isort: skip
 
 LEARNING_RATE, DECAY, BETAS, EPS = 1e-4, 0.01, (0.9, 0.999), 1e-8
 NORM_EPS = 1e-6
-LAYER_SCALE = 0.1  # not the usual 1e-6, under which nobody would notice a wrong block
+LAYER_SCALE = 0.1  # the usual 1e-6 would hide a wrong block
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 Program = Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What everybody computes."""
+    """What all frameworks compute."""
 
     depths: tuple[int, ...]
     dims: tuple[int, ...]
@@ -67,7 +65,7 @@ class Setup:
 
 
 def make_setup(model: dict[str, Any], batch: int, image_size_px: int, dtype: str, mode: str) -> Setup:
-    """Weights and images from a fixed seed; ``model`` has depths, dims, patch_size and classes."""
+    """Weights and images from a fixed seed; ``model`` holds depths, dims, patch_size and classes."""
     lucid.manual_seed(0)
     weights = {name: value.numpy() for name, value in _lucid_model(model).state_dict().items()}
     generator = np.random.default_rng(0)
@@ -169,7 +167,7 @@ class PlainBlock(mnn.Module):
 
 
 class PlainConvNeXt(mnn.Module):
-    """What one writes with MLX alone: mx.conv2d with groups for the depthwise convolution. Images (N, H, W, 3)."""
+    """ConvNeXt in mlx.nn, with a grouped mx.conv2d for the depthwise convolution. Images (N, H, W, 3)."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
@@ -220,7 +218,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
     def backward(images: mx.array, labels: mx.array) -> tuple[mx.array, Any]:
         parameters = model.parameters()
         loss, gradients = mx.value_and_grad(loss_of)(parameters, images, labels)
-        model.update(parameters)  # which holds what value_and_grad has traced
+        model.update(parameters)  # instead of the arrays that value_and_grad traced
         return loss, gradients
 
     def step(images: mx.array, labels: mx.array) -> mx.array:
@@ -244,7 +242,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
 
 
 def logits_by_hand(weights: dict[str, mx.array], x: mx.array, setup: Setup) -> mx.array:
-    """Functions of arrays on Lucid's kernels: what the facade is compared with. Images (N, H, W, 3)."""
+    """Functions of arrays on Lucid's kernels, to measure the cost of its tensors. Images (N, H, W, 3)."""
 
     def linear(x: mx.array, name: str) -> mx.array:
         weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
@@ -343,7 +341,7 @@ def hand_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
 
 
 def evaluated(first: mx.array, *others: Any) -> mx.array:
-    """``first``, when it and ``others`` are computed."""
+    """Evaluate everything, then return ``first``."""
     mx.eval(first, *others)
     return first
 
@@ -351,23 +349,8 @@ def evaluated(first: mx.array, *others: Any) -> mx.array:
 # PyTorch -------------------------------------------------------------------------------------------------------------
 
 
-def torch_beside(backend: str) -> tuple[Any, str] | None:
-    """PyTorch and its device of the same kind as MLX's, or None where it has none or is not installed.
-
-    Its threads wait asleep unless OMP_WAIT_POLICY says otherwise: beside other work they would keep each other from the
-    CPUs (2 cores, a process that MLX shares: 0.24 s instead of 2.8 for a training step of the small model).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when PyTorch is loaded
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return None
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "metal": torch.backends.mps.is_available()}
-    return (torch, backend.replace("metal", "mps")) if is_there[backend] else None
-
-
 def torch_model(torch: Any, setup: Setup) -> Any:
-    """The authors' structure: linear layers on views channels last, everything in memory format channels last."""
+    """As the authors wrote it: linear layers on channels-last views, all in the channels-last memory format."""
     tnn = torch.nn
 
     class ChannelsFirstNorm(tnn.LayerNorm):
@@ -458,9 +441,9 @@ def torch_programs(setup: Setup, compiled: bool, torch: Any, device: str) -> dic
             (("forward", forward), ("backward", backward), ("step", step))}  # fmt: skip
 
 
-# The line-up ---------------------------------------------------------------------------------------------------------
+# All frameworks ------------------------------------------------------------------------------------------------------
 
-MAKERS: dict[str, tuple[str, Callable[..., dict[str, Program]]]] = {
+FRAMEWORKS: dict[str, tuple[str, Callable[..., dict[str, Program]]]] = {
     "lucid": ("Lucid, compiled", partial(lucid_programs, compiled=True)),
     "lucid-eager": ("Lucid, eager", partial(lucid_programs, compiled=False)),
     "lucid-checkpointing": ("Lucid, checkpointing", partial(lucid_programs, compiled=True, checkpointing=True)),
@@ -473,14 +456,14 @@ MAKERS: dict[str, tuple[str, Callable[..., dict[str, Program]]]] = {
 }
 
 
-class Contestant:
-    """One of MAKERS, ready to run, with the memory that it holds beside everything built before it."""
+class Framework:
+    """One of FRAMEWORKS, ready to run, and the memory in use before it was built."""
 
     def __init__(self, name: str, setup: Setup, torch: tuple[Any, str] | None) -> None:
-        self.name, (self.title, maker) = name, MAKERS[name]
+        self.name, (self.title, maker) = name, FRAMEWORKS[name]
         self._torch = torch if name.startswith("torch") else None
         gc.collect()
-        self._others = mx.get_active_memory()
+        self._memory_before = mx.get_active_memory()
         self.programs = maker(setup) if self._torch is None else maker(setup, torch=torch[0], device=torch[1])  # type: ignore[index]
 
     @property
@@ -488,7 +471,7 @@ class Contestant:
         return "compiled" in self.title or "checkpointing" in self.title
 
     def peak_bytes(self) -> int | None:
-        """Of one step, weights, state and images included. To be asked before another contestant is built."""
+        """Of one step, weights, state and images included. Call it before another framework is built."""
         if self._torch is not None:
             torch, device = self._torch
             if device != "cuda":
@@ -500,7 +483,7 @@ class Contestant:
         mx.synchronize()
         mx.reset_peak_memory()
         self.programs["step"]()
-        return mx.get_peak_memory() - self._others
+        return mx.get_peak_memory() - self._memory_before
 
 
 def count_parameters(setup: Setup) -> int:

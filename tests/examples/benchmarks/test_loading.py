@@ -1,4 +1,4 @@
-"""The benchmark of reading photos, in small: every way reads them, and the numbers are written."""
+"""The benchmark on a few small photos: every way reads them, and the numbers are written."""
 
 import importlib
 import json
@@ -6,14 +6,12 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
-pytest.importorskip("tqdm", reason="the examples show their progress with tqdm")
 Image = pytest.importorskip("PIL.Image", reason="photos are read by Pillow")
 
 
 @pytest.fixture
 def benchmark(monkeypatch):
-    module = importlib.import_module("benchmark_loading")
+    module = importlib.import_module("loading")
     monkeypatch.setattr(module, "SIZE", 32)
     monkeypatch.setattr(module, "SIZES", {"80x60": (80, 60, 18), "400x300": (400, 300, 4)})
     return module
@@ -23,6 +21,7 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     path = tmp_path / "loading.json"
     assert benchmark.main(["--rounds", "1", "--seconds", "0.2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
+    assert found["command"].startswith("python examples/benchmarks/loading.py --rounds 1")
     assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["versions"]["pillow"] == Image.__version__
     for rates in found["reading"].values():
         assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0
@@ -32,11 +31,11 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     assert "training convnext_atto" in text and text.count("1.00x") >= 2
 
 
-def test_photos_of_your_own_are_taken(benchmark, tmp_path, capsys):
+def test_your_own_photos_can_be_used(benchmark, tmp_path, capsys):
     benchmark.draw_photos(tmp_path / "mine", 60, 40, 16)
     assert len(list((tmp_path / "mine").rglob("*.jpg"))) == 16
     assert benchmark.main(["--folder", str(tmp_path / "mine"), "--rounds", "1", "--seconds", "0.1"]) == 0
-    assert "mine: images a second" in capsys.readouterr().out
+    assert "mine: images per second" in capsys.readouterr().out
     for arguments in (["--folder", str(tmp_path / "none")], ["--rounds", "0"], ["--seconds", "nan"]):
         with pytest.raises(SystemExit) as caught:
             benchmark.main(arguments)
@@ -56,8 +55,8 @@ def test_few_photos_of_many_classes_are_enough(benchmark, tmp_path, capsys):
     assert "2.png cannot be read: the file is empty" in capsys.readouterr().err
 
 
-def test_pillows_way_gives_what_torchvision_gives(benchmark, tmp_path):
-    """(N, 3, SIZE, SIZE) of floats, normalized: a plain white photo is (1 - mean) / std."""
+def test_the_pillow_way_matches_torchvision(benchmark, tmp_path):
+    """(N, 3, SIZE, SIZE) normalized floats: a white photo becomes (1 - mean) / std."""
     Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
     [batch] = benchmark.pillow_batches([(str(tmp_path / "white.png"), 0)] * benchmark.BATCH)
     assert batch.shape == (16, 3, 32, 32) and batch.dtype == np.float32

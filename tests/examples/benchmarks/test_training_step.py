@@ -1,4 +1,4 @@
-"""The benchmark from end to end on a tiny model: table, JSON, chart, profile, wrong results, wrong options."""
+"""The benchmark end to end on a tiny model: table, JSON, chart, profile, wrong results, invalid options."""
 
 import importlib
 import json
@@ -12,8 +12,8 @@ import pytest
 
 import lucid
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-SCRIPT = EXAMPLES / "benchmark.py"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "benchmarks"
+SCRIPT = EXAMPLES / "training_step.py"
 TINY = ["--depths", "1", "1", "--dims", "4", "8", "--patch-size", "2", "--classes", "3", "--batch", "4"]
 TINY += ["--image-size", "9", "--device", "cpu", "--seconds", "0"]
 MODEL = {"depths": (1, 2), "dims": (4, 8), "patch_size": 2, "classes": 3}
@@ -26,22 +26,22 @@ def run(*arguments):
 
 @pytest.fixture
 def example():
-    return importlib.import_module("benchmark")
+    return importlib.import_module("training_step")
 
 
 @pytest.fixture
-def contestants(example):
-    return sys.modules["contestants"]
+def frameworks(example):
+    return sys.modules["frameworks"]
 
 
-def test_the_table_the_json_and_the_chart_tell_the_same(tmp_path):
+def test_table_json_and_chart_agree(tmp_path):
     names = ["lucid", "lucid-eager", "mlx", "mlx-eager", "hand", "lucid-checkpointing"]
-    done = run(*TINY, "--contestants", *names, "--out", tmp_path / "out")
+    done = run(*TINY, "--frameworks", *names, "--out", tmp_path / "out")
     assert done.returncode == 0 and done.stderr == ""
     assert sorted(one.name for one in tmp_path.iterdir()) == ["out.json", "out.png"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads((tmp_path / "out.json").read_text())
-    assert found["command"].startswith("python examples/benchmark.py --depths 1 1")
+    assert found["command"].startswith("python examples/benchmarks/training_step.py --depths 1 1")
     assert found["machine"]["versions"]["mlx"] == mx.__version__ and found["machine"]["backend"] == "cpu"
     assert found["model"] == {
         "depths": [1, 1], "dims": [4, 8], "patch_size": 2, "classes": 3, "batch": 4, "image_size_px": 9,
@@ -71,7 +71,7 @@ def test_the_profile_lists_the_operations_of_the_step(tmp_path):
     calls = {}
     for line in lines:
         calls[line["operation"]] = calls.get(line["operation"], 0) + line["calls"]
-    # Stem, halving and two blocks: what the model's definition says.
+    # Stem, downsampling and two blocks.
     assert {name: calls[name] for name in ("conv2d", "linear", "gelu", "layer_norm", "cross_entropy", "AdamW")} == {
         "conv2d": 4, "linear": 5, "gelu": 2, "layer_norm": 5, "cross_entropy": 1, "AdamW": 1,
     }  # fmt: skip
@@ -83,20 +83,20 @@ def test_the_profile_lists_the_operations_of_the_step(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("mode", ["training", "inference"])
-def test_everybody_computes_the_same(example, contestants, mode, dtype):
-    setup = contestants.make_setup(MODEL, 3, 8, dtype, mode)
-    wanted = example.wanted_values(setup)
+def test_all_frameworks_compute_the_same(example, frameworks, mode, dtype):
+    setup = frameworks.make_setup(MODEL, 3, 8, dtype, mode)
+    expected = example.expected_values(setup)
     for name in ("lucid", "lucid-eager", "hand", "hand-eager", "mlx", "mlx-eager"):
-        found = example.values_of(contestants.Contestant(name, setup, None), mode)
-        assert found.shape == wanted.shape == ((3,) if mode == "training" else (1, 3, 3))
-        assert example.difference(found, wanted) < example.TOLERANCES[dtype]
+        found = example.values_of(frameworks.Framework(name, setup, None), mode)
+        assert found.shape == expected.shape == ((3,) if mode == "training" else (1, 3, 3))
+        assert example.difference(found, expected) < example.TOLERANCES[dtype]
 
 
-def test_the_gradients_of_all_contestants_agree(contestants):
-    setup = contestants.make_setup(MODEL, 3, 8, "float32", "training")
+def test_handwritten_gradients_agree_with_lucid(frameworks):
+    setup = frameworks.make_setup(MODEL, 3, 8, "float32", "training")
     weights = {name: mx.array(value) for name, value in setup.weights.items()}
     images, labels = mx.array(setup.images), mx.array(setup.labels)
-    by_hand = mx.grad(contestants.loss_by_hand)(weights, images, labels, setup)
+    by_hand = mx.grad(frameworks.loss_by_hand)(weights, images, labels, setup)
     model = lucid.models.ConvNeXt(3, (1, 2), (4, 8), patch_size=2)
     model.load_state_dict(setup.weights)
     nchw = lucid.tensor(images).permute(0, 3, 1, 2)
@@ -106,44 +106,36 @@ def test_the_gradients_of_all_contestants_agree(contestants):
         np.testing.assert_allclose(parameter.grad.numpy(), np.array(by_hand[name]), rtol=1e-3, atol=1e-4 * largest)
 
 
-def test_a_wrong_result_is_told(example, contestants, monkeypatch, capsys):
-    right = contestants.logits_by_hand
-    monkeypatch.setattr(contestants, "logits_by_hand", lambda *args: right(*args) * 1.01)
-    assert example.main([*TINY, "--mode", "inference", "--contestants", "lucid-eager", "hand-eager"]) == 1
+def test_a_wrong_result_is_reported(example, frameworks, monkeypatch, capsys):
+    right = frameworks.logits_by_hand
+    monkeypatch.setattr(frameworks, "logits_by_hand", lambda *args: right(*args) * 1.01)
+    assert example.main([*TINY, "--mode", "inference", "--frameworks", "lucid-eager", "hand-eager"]) == 1
     out, err = capsys.readouterr()
     assert "by hand, eager WRONG: differs by 1.0e-02" in out and "1 of 2 results are WRONG" in err
 
 
-def test_what_cannot_run_here_is_told_and_left_out(example, monkeypatch, capsys):
+def test_a_framework_that_cannot_run_is_reported_and_skipped(example, monkeypatch, capsys):
     def no_memory(setup, **options):
         raise RuntimeError("out of memory\nand more")
 
-    monkeypatch.setitem(example.MAKERS, "mlx-eager", ("mlx.nn, eager", no_memory))
-    assert example.main([*TINY, "--mode", "inference", "--contestants", "lucid-eager", "mlx-eager"]) == 0
+    monkeypatch.setitem(example.FRAMEWORKS, "mlx-eager", ("mlx.nn, eager", no_memory))
+    assert example.main([*TINY, "--mode", "inference", "--frameworks", "lucid-eager", "mlx-eager"]) == 0
     assert "| out of memory |" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("mode", ["training", "inference"])
-def test_the_peak_counts_weights_moments_and_images(example, contestants, mode):
+def test_the_peak_counts_weights_moments_and_images(example, frameworks, mode):
     model = {"depths": (1,), "dims": (160,), "patch_size": 4, "classes": 3}
-    setup = contestants.make_setup(model, 2, 4, "float32", mode)
-    weights = 4 * contestants.count_parameters(setup)  # bytes
-    wanted = example.wanted_values(setup)
+    setup = frameworks.make_setup(model, 2, 4, "float32", mode)
+    weights = 4 * frameworks.count_parameters(setup)  # bytes
+    expected = example.expected_values(setup)
     for name in ("lucid", "lucid-eager", "hand-eager", "mlx-eager"):
-        peak = example.build(name, setup, None, wanted)[1]["peak_bytes"]
-        least = (4 if mode == "training" else 1) * weights  # and gradients; the rest of this small image is little
+        peak = example.build(name, setup, None, expected)[1]["peak_bytes"]
+        least = (4 if mode == "training" else 1) * weights  # activations are negligible
         assert 0.95 * least <= peak <= 3 * least
 
 
-def test_contestants_take_turns_and_medians_count(example, monkeypatch):
-    turns = []
-    clock = {"a": iter([1, 2, 3, 4, 100]), "b": iter([5, 5, 5, 5, 5])}
-    monkeypatch.setattr(example, "seconds_of", lambda program: turns.append(program()) or next(clock[program()]))
-    assert example.interleaved_medians({"a": lambda: "a", "b": lambda: "b"}, 0) == {"a": 3, "b": 5}
-    assert turns == ["a", "b"] * 5
-
-
-def test_the_whole_model_can_be_named(example):
+def test_a_model_can_be_chosen_by_name(example):
     args = example.make_parser().parse_args(["--model", "atto"])
     model, size = example.model_of(args, on_cpu=True)
     assert (model["depths"], model["dims"], model["patch_size"]) == ((2, 2, 6, 2), (40, 80, 160, 320), 4)
@@ -156,23 +148,23 @@ def test_the_whole_model_can_be_named(example):
     ("options", "message"),
     [
         (["--model", "huge"], "invalid choice: 'huge'"),
-        (["--batch", "0"], "wanted a whole number above 0, got '0'"),
+        (["--batch", "0"], "must be a positive integer, got '0'"),
         (["--depths", "1"], "depths and dims must have one number for each stage, got [1] and [40, 80, 160, 320]"),
-        (["--image-size", "15"], "--image-size 15 is too small for this model, which needs at least 16 px"),
+        (["--image-size", "15"], "--image-size must be at least 16 for this model, got 15"),
         (["--dtype", "float64"], "invalid choice: 'float64'"),
-        (["--contestants", "jax"], "invalid choice: 'jax'"),
-        (["--seconds", "-1"], "wanted seconds, 0 or more, got '-1'"),
-        (["--out", "no/such/folder/x"], "--out: there is no folder no/such/folder"),
+        (["--frameworks", "jax"], "invalid choice: 'jax'"),
+        (["--seconds", "-1"], "must be a number of seconds, 0 or more, got '-1'"),
+        (["--out", "no/such/folder/x"], "--out: no such folder: no/such/folder"),
     ],
 )
-def test_wrong_options(example, capsys, options, message):
+def test_invalid_options(example, capsys, options, message):
     with pytest.raises(SystemExit) as end:
         example.main(["--device", "cpu", *options])
     assert end.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_missing_pytorch_is_a_wrong_option(example, monkeypatch, capsys):
+def test_missing_pytorch_is_an_invalid_option(example, monkeypatch, capsys):
     monkeypatch.setattr(example, "torch_beside", lambda backend: None)
     with pytest.raises(SystemExit) as end:
-        example.main([*TINY, "--contestants", "torch"])
+        example.main([*TINY, "--frameworks", "torch"])
     assert end.value.code == 2 and "PyTorch is not installed" in capsys.readouterr().err

@@ -1,24 +1,25 @@
-"""Time ConvNeXt on this machine: training and inference, beside plain mlx.nn and PyTorch.
+"""Time training and inference of ConvNeXt on this machine, beside plain mlx.nn and PyTorch.
 
-    python examples/benchmark.py                                  # a small model on a CPU, ConvNeXt-T on a GPU
-    python examples/benchmark.py --out mine                       # and keep mine.json and mine.png
-    python examples/benchmark.py --model tiny --batch 1 --image-size 224 --mode inference
-    python examples/benchmark.py --facade                         # beside the same step by hand on mx.arrays
-    python examples/benchmark.py --profile                        # the most expensive operations of a training step
+    python examples/benchmarks/training_step.py             # a small model on a CPU, ConvNeXt-T on a GPU
+    python examples/benchmarks/training_step.py --out mine  # also write mine.json and mine.png
+    python examples/benchmarks/training_step.py --model tiny --batch 1 --image-size 224 --mode inference
+    python examples/benchmarks/training_step.py --facade    # beside the same step written by hand on mx.arrays
+    python examples/benchmarks/training_step.py --profile   # the most expensive operations of a training step
 
-- Everybody starts from the same weights and sees the same images (``contestants.py`` beside this file has the models).
-  Logits and the losses of the first three steps are compared with Lucid's, eager in float32. If one is wrong, the last
-  line says so and the exit code is 1.
-- The contestants take turns, round after round, so that whatever else the machine does meets all of them; the table
-  shows medians. A round also times the loss alone, and loss and gradients: "backward" is the difference of these two,
-  "optimizer" that of the whole step and the second.
-- "first call" is what the first step takes beyond the median: tracing, compiling, first touches of memory. Kernels that
-  somebody has compiled before in this process are there already.
-- "peak" is MLX's count of one step, weights, moments and images included; PyTorch's is known on CUDA only.
-- On the CPU all MLX contestants have the same BLAS and keep freed buffers as ``import lucid`` sets it up.
-  ``LUCID_OPENBLAS=off`` in the environment takes the BLAS away from them.
+- All frameworks start from the same weights and see the same images (the models are in ``frameworks.py``). Logits, and
+  the losses of the first three steps, are compared with those of Lucid, eager, in float32. If a result is wrong, the
+  last line says so and the exit code is 1.
+- The frameworks take turns, round after round, so that other load on the machine affects all of them alike; the table
+  shows medians. A round also times the loss alone, and loss and gradients: "backward" is the difference between the
+  two, "optimizer" that between the whole step and the latter.
+- "first call" is the time of the first step beyond the median: tracing, compiling, first touches of memory. Kernels
+  that the process has compiled before are not counted.
+- "peak" is the memory that MLX counts for one step, weights, moments and images included; for PyTorch it is known on
+  CUDA only.
+- On the CPU all MLX frameworks use the same BLAS, and cache freed buffers as ``import lucid`` sets it up.
+  ``LUCID_OPENBLAS=off`` in the environment turns that BLAS off.
 
-The story is in compare() and profile(); main() reads the options.
+Start reading at compare() and profile(); main() parses the options.
 """
 
 import argparse
@@ -26,34 +27,44 @@ import gc
 import math
 import statistics
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_depthwise import duration, whole, write_json
-from contestants import (
+from frameworks import (
     DTYPES,
-    MAKERS,
-    Contestant,
+    FRAMEWORKS,
+    Framework,
     Setup,
     count_parameters,
     lucid_inputs,
     lucid_loss,
     make_setup,
-    torch_beside,
 )
-from use_device import use_device
+from timing import (
+    ROUNDS,
+    Parser,
+    difference,
+    duration,
+    interleaved_medians,
+    interleaved_rounds,
+    positive_int,
+    seconds_of,
+    torch_beside,
+    use_device,
+    write_json,
+)
 
 import lucid
 from lucid import _device, tape
 from lucid._machine import describe_machine, headline
 
-import mlx.core as mx  # isort: skip  # Behind lucid: on Linux it loads a fast BLAS ahead of MLX.
+import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
-MODELS = {  # depths, dims, the stem's patch, the usual size of an image in px
+MODELS = {  # depths, dims, patch size of the stem, usual image size in px
     "mini": ((2, 2, 2, 2), (40, 80, 160, 320), 2, 32),
     "atto": ((2, 2, 6, 2), (40, 80, 160, 320), 4, 224),
     "tiny": ((3, 3, 9, 3), (96, 192, 384, 768), 4, 224),
@@ -62,84 +73,61 @@ MODELS = {  # depths, dims, the stem's patch, the usual size of an image in px
     "large": ((3, 3, 27, 3), (192, 384, 768, 1536), 4, 224),
     "xlarge": ((3, 3, 27, 3), (256, 512, 1024, 2048), 4, 224),
 }
-CLASSES = {"mini": 10}  # 1000 for the others
-TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}  # of the largest value
+CLASSES = {"mini": 10}  # otherwise 1000
+TOLERANCES = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 6e-2}  # relative to the largest value
 CHECKED_STEPS = 3
-ROUNDS = 5  # at least
 PARTS = ("forward", "backward", "optimizer")
 
 
-def values_of(contestant: Contestant, mode: str) -> np.ndarray:
+def values_of(framework: Framework, mode: str) -> np.ndarray:
     """The losses of the first training steps, or the logits."""
     steps = CHECKED_STEPS if mode == "training" else 1
-    found = [contestant.programs["step"]() for _ in range(steps)]
-    arrays = [one.astype(mx.float32) if isinstance(one, mx.array) else one.numpy() for one in found]
-    return np.stack([np.array(one) for one in arrays])
+    results = [framework.programs["step"]() for _ in range(steps)]
+    return np.stack([np.array(r.astype(mx.float32) if isinstance(r, mx.array) else r.numpy()) for r in results])
 
 
-def wanted_values(setup: Setup) -> np.ndarray:
+def expected_values(setup: Setup) -> np.ndarray:
     exact = Setup(**{**vars(setup), "dtype": "float32"})
-    return values_of(Contestant("lucid-eager", exact, None), setup.mode)
+    return values_of(Framework("lucid-eager", exact, None), setup.mode)
 
 
-def difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest one, as a part of the largest value; nan counts as infinite."""
-    error = float(np.abs(found - wanted).max() / np.abs(wanted).max())
-    return error if math.isfinite(error) else math.inf
-
-
-def seconds_of(program: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    program()
-    return time.perf_counter() - start
-
-
-def interleaved_rounds(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, list[float]]:
-    """Seconds of each program in each of the rounds in which every one has its turn."""
+def timers(programs: dict[Any, Callable[[], Any]]) -> dict[Any, Callable[[], float]]:
+    """Functions that time the programs, each of which has run once to warm up."""
     for program in programs.values():
         program()
-    rounds: dict[Any, list[float]] = {name: [] for name in programs}
-    end, count = time.perf_counter() + seconds, 0
-    while count < ROUNDS or time.perf_counter() < end:
-        for name, program in programs.items():
-            rounds[name].append(seconds_of(program))
-        count += 1
-    return rounds
+    return {name: partial(seconds_of, program) for name, program in programs.items()}
 
 
-def interleaved_medians(programs: dict[Any, Callable[[], Any]], seconds: float) -> dict[Any, float]:
-    return {name: statistics.median(times) for name, times in interleaved_rounds(programs, seconds).items()}
-
-
-def build(name: str, setup: Setup, torch: tuple[Any, str] | None, wanted: np.ndarray) -> tuple[Any, dict[str, Any]]:
-    """A contestant that has taken its first steps, and what is known of it by then. None if it cannot run."""
-    line: dict[str, Any] = {"contestant": name, "title": MAKERS[name][0], "mode": setup.mode}
+def build(name: str, setup: Setup, torch: tuple[Any, str] | None, expected: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    """The framework after its first steps, None if it cannot run, and the first values of its record."""
+    # "contestant" is the key in all records of format 1.
+    line: dict[str, Any] = {"contestant": name, "title": FRAMEWORKS[name][0], "mode": setup.mode}
     try:
-        # Of one that is gone before the next is built: its step must not count, nor its memory.
-        line["first_seconds"] = seconds_of(Contestant(name, setup, torch).programs["step"])
-        contestant = Contestant(name, setup, torch)
-        line["difference"] = difference(values_of(contestant, setup.mode), wanted)
-        line["peak_bytes"] = contestant.peak_bytes()
+        # Timed on an instance of its own: neither this step nor its memory may count below.
+        line["first_seconds"] = seconds_of(Framework(name, setup, torch).programs["step"])
+        framework = Framework(name, setup, torch)
+        line["difference"] = difference(values_of(framework, setup.mode), expected)
+        line["peak_bytes"] = framework.peak_bytes()
     except RuntimeError as error:  # a dtype that PyTorch lacks on this device, or memory
         if name.startswith("lucid"):
             raise
         return None, {**line, "error": str(error).splitlines()[0]}
     line["is_right"] = line["difference"] <= TOLERANCES[setup.dtype]
-    return contestant, line
+    return framework, line
 
 
 def compare_mode(setup: Setup, names: list[str], torch: tuple[Any, str] | None, seconds: float) -> list[dict[str, Any]]:
-    """A line for each contestant."""
-    wanted = wanted_values(setup)
-    contestants, lines = {}, {}
+    """A record for each framework."""
+    expected = expected_values(setup)
+    frameworks, lines = {}, {}
     for name in names if setup.trains else [one for one in names if one != "lucid-checkpointing"]:
-        contestant, lines[name] = build(name, setup, torch, wanted)
-        if contestant is not None:
-            contestants[name] = contestant
-    programs = {(name, what): program for name, one in contestants.items() for what, program in one.programs.items()}
-    rounds = interleaved_rounds(programs, seconds)
+        framework, lines[name] = build(name, setup, torch, expected)
+        if framework is not None:
+            frameworks[name] = framework
+    programs = {(name, what): program for name, one in frameworks.items() for what, program in one.programs.items()}
+    rounds = interleaved_rounds(timers(programs), seconds)
     medians = {key: statistics.median(times) for key, times in rounds.items()}
-    for name in contestants:
+    for name in frameworks:
         line, step = lines[name], medians[name, "step"]
         line["seconds"], line["least_seconds"], line["rounds"] = (
             step,
@@ -152,7 +140,7 @@ def compare_mode(setup: Setup, names: list[str], torch: tuple[Any, str] | None, 
             forward, backward = medians[name, "forward"], medians[name, "backward"]
             parts = (forward, max(backward - forward, 0.0), max(step - backward, 0.0))
             line.update(zip((f"{part}_seconds" for part in PARTS), parts, strict=True))
-    contestants.clear()
+    frameworks.clear()
     programs.clear()
     gc.collect()
     mx.clear_cache()
@@ -169,9 +157,9 @@ def title_of(setup: Setup) -> str:
 
 
 def table(lines: list[dict[str, Any]], mode: str) -> str:
-    """Markdown, padded."""
+    """A padded Markdown table."""
     parts = list(PARTS) if mode == "training" else []
-    head = [mode, "ms", *parts, "img/s", "beside the first", "peak MiB", "first call s"]
+    head = [mode, "ms", *parts, "img/s", "vs. first", "peak MiB", "first call s"]
     first = next((line["seconds"] for line in lines if "seconds" in line), math.nan)
     rows = [head, ["---"] * len(head)]
     for line in lines:
@@ -204,7 +192,7 @@ def table(lines: list[dict[str, Any]], mode: str) -> str:
 def compare(
     setups: list[Setup], names: list[str], torch: tuple[Any, str] | None, seconds: float
 ) -> tuple[dict[str, Any], int]:
-    """Print the tables. Gives what belongs into the JSON, and the exit code: 1 if a result is wrong."""
+    """Print the tables; return the content of the JSON file and the exit code, 1 if a result is wrong."""
     machine = describe_machine(torch)
     print(headline(machine))
     lines = []
@@ -215,7 +203,7 @@ def compare(
         lines += found
     wrong = sum(not line.get("is_right", True) for line in lines)
     if wrong:
-        print(f"{wrong} of {len(lines)} results are WRONG: please report it, with this table.", file=sys.stderr)
+        print(f"{wrong} of {len(lines)} results are WRONG; please report this with the table.", file=sys.stderr)
     first = setups[0]
     model = {name: getattr(first, name) for name in ("depths", "dims", "patch_size", "classes", "batch",
                                                      "image_size_px", "dtype")}  # fmt: skip
@@ -228,25 +216,25 @@ def compare(
 def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], int]:
     """Print the most expensive operations of a training step of Lucid.
 
-    The step is recorded once. Then every operation is evaluated by itself: forward on its recorded inputs, backward on
-    a random gradient. What runs side by side or fused in a compiled step does not do so here; the sum is therefore
-    no step's time, but it shows where the time goes.
+    The step is recorded once. Then every operation is evaluated separately: forward on its recorded inputs, backward
+    on a random gradient. Nothing is fused or runs in parallel, as it would in a compiled step, so the sum is not the
+    time of a step, but it shows where the time goes.
     """
     machine = describe_machine()
     print(headline(machine))
     print(title_of(setup) + "\n")
-    contestant = Contestant("lucid-eager", setup, None)
-    contestant.programs["step"]()
+    framework = Framework("lucid-eager", setup, None)
+    framework.programs["step"]()
     loss = lucid_loss(*lucid_inputs(setup), setup.mlx_dtype)
     groups: dict[Any, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
     for node in recorded_nodes(loss):
         forward, backward = isolated(node)
-        medians = interleaved_medians({"forward": forward, "backward": backward}, 0)
+        medians = interleaved_medians(timers({"forward": forward, "backward": backward}))
         group = groups[node.name, node.outputs[0][0]]
         group[0] += 1
         group[1] += medians["forward"]
         group[2] += medians["backward"]
-    medians = interleaved_medians({name: contestant.programs[name] for name in ("backward", "step")}, seconds)
+    medians = interleaved_medians(timers({name: framework.programs[name] for name in ("backward", "step")}), seconds)
     update = max(medians["step"] - medians["backward"], 0.0)
     lines = [
         {"operation": name, "shape": shape, "calls": int(calls), "forward_seconds": forward,
@@ -263,13 +251,13 @@ def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], i
             f"{line['operation']:<20} {'x'.join(map(str, line['shape'])):<20} {line['calls']:5} "
             f"{line['forward_seconds'] * 1e3:11.2f} {line['backward_seconds'] * 1e3:12.2f} {both / total:7.1%}"
         )
-    print(f"\nall {len(lines)} lines: {total * 1e3:.1f} ms, each operation alone; the eager step: "
+    print(f"\nall {len(lines)} rows: {total * 1e3:.1f} ms, operations run separately; the eager step: "
           f"{medians['step'] * 1e3:.1f} ms")  # fmt: skip
     return {"machine": machine, "title": title_of(setup), "profile": lines, "step_seconds": medians["step"]}, 0
 
 
 def recorded_nodes(loss: lucid.Tensor) -> list[tape.Node]:
-    """Every operation that ``loss`` was computed by."""
+    """Every operation in the graph of ``loss``."""
     found: dict[int, tape.Node] = {}
     stack = [loss.grad_fn]
     while stack:
@@ -281,7 +269,7 @@ def recorded_nodes(loss: lucid.Tensor) -> list[tape.Node]:
 
 
 def isolated(node: tape.Node) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The operation and its gradient, each to be evaluated by a call."""
+    """Two functions that evaluate the operation and its gradient."""
     assert node.body is not None and node.args is not None and node.kwargs is not None
     body, args, kwargs = node.body, node.args, node.kwargs
     cotangents = [tape.wrap(mx.random.normal(shape).astype(dtype)) for shape, dtype in node.outputs]
@@ -297,11 +285,11 @@ def isolated(node: tape.Node) -> tuple[Callable[[], None], Callable[[], None]]:
     return forward, backward
 
 
-# Picture -------------------------------------------------------------------------------------------------------------
+# Chart -------------------------------------------------------------------------------------------------------------
 
 
 def draw(path: Path, results: dict[str, Any]) -> None:
-    """A bar for each contestant and mode; training bars show forward, backward and optimizer."""
+    """A bar per framework and mode, divided into forward, backward and optimizer for training."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -331,7 +319,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
         axis.set_yticks(range(len(lines[mode])), [line["title"] for line in lines[mode]])
         axis.invert_yaxis()
         axis.set_xlim(0, longest * 1e3 * 1.42)
-        axis.set_xlabel("ms per batch, less is better")
+        axis.set_xlabel("ms per batch, lower is better")
         axis.set_title(mode, loc="left", fontweight="bold")
         axis.spines[["top", "right"]].set_visible(False)
         if mode == "training":
@@ -347,51 +335,51 @@ def draw(path: Path, results: dict[str, Any]) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Time training and inference of ConvNeXt beside plain mlx.nn and PyTorch, and compare the results."
+    parser = Parser(
+        description="Time training and inference of ConvNeXt beside plain mlx.nn and PyTorch, and compare results."
     )
     parser.add_argument("--model", choices=list(MODELS), help="default: mini on a CPU, tiny on a GPU")
-    parser.add_argument("--depths", type=whole, nargs="+", metavar="N", help="instead of the model's")
-    parser.add_argument("--dims", type=whole, nargs="+", metavar="C", help="instead of the model's")
-    parser.add_argument("--patch-size", type=whole, metavar="P", help="of the stem, in px, instead of the model's")
-    parser.add_argument("--classes", type=whole, metavar="K", help="default: 10 for mini, 1000 for the others")
-    parser.add_argument("--batch", type=whole, default=32, metavar="N", help="images (default: 32)")
-    parser.add_argument("--image-size", type=whole, metavar="PX", help="default: 32 for mini, 224 for the others")
+    parser.add_argument("--depths", type=positive_int, nargs="+", metavar="N", help="override --model's")
+    parser.add_argument("--dims", type=positive_int, nargs="+", metavar="C", help="override --model's")
+    parser.add_argument("--patch-size", type=positive_int, metavar="P", help="of the stem, in px; overrides --model's")
+    parser.add_argument("--classes", type=positive_int, metavar="K", help="default: 10 for mini, otherwise 1000")
+    parser.add_argument("--batch", type=positive_int, default=32, metavar="N", help="images per batch (default: 32)")
+    parser.add_argument("--image-size", type=positive_int, metavar="PX", help="default: 32 for mini, otherwise 224")
     parser.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: float32")
     parser.add_argument("--mode", choices=["training", "inference"], nargs="+", default=["training", "inference"])
     parser.add_argument(
-        "--contestants",
-        choices=list(MAKERS),
+        "--frameworks",
+        choices=list(FRAMEWORKS),
         nargs="+",
-        metavar="WHO",
-        help=f"of {', '.join(MAKERS)}; the table compares with the first (default: lucid, lucid-eager, mlx, mlx-eager, "
-        "and torch where it is installed)",
+        metavar="NAME",
+        help=f"one or more of {', '.join(FRAMEWORKS)}; the table compares with the first (default: lucid, lucid-eager, "
+        "mlx, mlx-eager, and torch if it is installed)",
     )
     parser.add_argument(
-        "--facade", action="store_true", help="shorthand for --contestants hand lucid hand-eager lucid-eager"
+        "--facade", action="store_true", help="shorthand for --frameworks hand lucid hand-eager lucid-eager"
     )
     parser.add_argument(
         "--profile",
-        type=whole,
+        type=positive_int,
         nargs="?",
         const=20,
         metavar="N",
-        help="instead of comparing: list the N most expensive operations of a training step (default: 20)",
+        help="list the N most expensive operations of a training step instead of comparing (default: 20)",
     )
-    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU where there is one")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
     parser.add_argument(
         "--seconds",
         type=duration,
         default=20.0,
         metavar="T",
-        help=f"of rounds for each mode, {ROUNDS} at least (default: 20)",
+        help=f"seconds of timing per mode, at least {ROUNDS} rounds (default: 20)",
     )
-    parser.add_argument("--out", type=Path, metavar="STEM", help="write STEM.json and, when comparing, STEM.png")
+    parser.add_argument("--out", type=Path, metavar="STEM", help="write STEM.json, and STEM.png when comparing")
     return parser
 
 
 def model_of(args: argparse.Namespace, on_cpu: bool) -> tuple[dict[str, Any], int]:
-    """depths, dims, patch_size and classes, and the size of the images in px."""
+    """Depths, dims, patch_size and classes, and the image size in px."""
     name = args.model or ("mini" if on_cpu else "tiny")
     depths, dims, patch_size, size = MODELS[name]
     model = {
@@ -409,23 +397,23 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     if args.out and not args.out.absolute().parent.is_dir():
-        parser.error(f"--out: there is no folder {args.out.parent}")
+        parser.error(f"--out: no such folder: {args.out.parent}")
     torch = torch_beside(_device.backend())
-    names = args.contestants
+    names = args.frameworks
     if args.facade:
         names = ["hand", "lucid", "hand-eager", "lucid-eager"]
     if names is None:
         names = ["lucid", "lucid-eager", "mlx", "mlx-eager", *(["torch"] if torch else [])]
     if torch is None and any(name.startswith("torch") for name in names):
-        parser.error("--contestants: PyTorch is not installed, or has no such device")
+        parser.error("--frameworks: PyTorch is not installed or has no such device")
     model, size = model_of(args, _device.backend() == "cpu")
     try:
         modes = ["training"] if args.profile else args.mode
         setups = [make_setup(model, args.batch, size, args.dtype, mode) for mode in modes]
         smallest = model["patch_size"] * 2 ** (len(model["dims"]) - 1)
         if size < smallest:
-            raise ValueError(f"--image-size {size} is too small for this model, which needs at least {smallest} px")
-    except ValueError as error:  # depths and dims that do not belong together
+            raise ValueError(f"--image-size must be at least {smallest} for this model, got {size}")
+    except ValueError as error:  # also depths and dims that do not match
         parser.error(str(error))
     if args.profile:
         results, code = profile(setups[0], args.seconds, args.profile)
@@ -433,7 +421,7 @@ def main(argv: list[str] | None = None) -> int:
         results, code = compare(setups, names, torch if any(n.startswith("torch") for n in names) else None,
                                 args.seconds)  # fmt: skip
     if args.out:
-        write_json(args.out.with_suffix(".json"), results, argv, Path(__file__).name)
+        write_json(args.out.with_suffix(".json"), results, __file__, argv)
         if not args.profile:
             draw(args.out.with_suffix(".png"), results)
     return code
