@@ -23,7 +23,7 @@ def test_the_installation(capsys, monkeypatch, tmp_path):
     found = lines_of(capsys)
     assert f"lucid {__version__}" in found["versions"] and "numpy" in found["versions"]
     assert "cpu" in found["devices"] and "CPUs" in found["system"]
-    assert found["weights"] == str(tmp_path / "hub") and found["tuning"] == str(tmp_path / "tuning.json")
+    assert found["weights"] == str(tmp_path / "hub") and found["tiling"] == str(tmp_path / "tuning.json")
     assert all(f"{name} (" in found["extras"] for name in ("hub", "vision", "train"))
 
 
