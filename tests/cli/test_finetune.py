@@ -243,12 +243,12 @@ def test_what_fine_tuning_made_can_be_trained_on(few, whole, tmp_path):
 
 def test_new_models_drop_paths_more_and_more():
     settings = finetuning.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
-    model, name, transform = finetuning.make_model(settings, CLASSES, trained=True)
+    model, name, transform = finetuning.make_model(settings, CLASSES, load_weights=True)
     rates = [getattr(one.drop_path, "drop_prob", 0.0) for one in model.modules() if hasattr(one, "drop_path")]
     np.testing.assert_allclose(rates, np.linspace(0, 0.3, 12), atol=1e-7)
     assert name == "convnext_atto" and (transform.image_size, transform.resize_size) == (224, 224)
     checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
-    _, name, transform = finetuning.make_model(checkpoint, CLASSES, trained=False)  # as on resuming: no download
+    _, name, transform = finetuning.make_model(checkpoint, CLASSES, load_weights=False)  # as on resuming: no download
     assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
 
 

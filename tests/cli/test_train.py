@@ -601,7 +601,7 @@ def test_two_processes_train_as_one_does(tmp_path):
         assert rows[0][column] == pytest.approx(rows[1][column], abs=1e-4)
     # Each has tested half of the images; matrix and pictures are those of all.
     reports = [(tmp_path / name / "report.html").read_text() for name in ("one", "two")]
-    for part in (r"<title>[^<]* taken for [^<]*</title>", r'src="data:image/png;base64,[^"]*"'):
+    for part in (r"<title>[^<]* predicted as [^<]*</title>", r'src="data:image/png;base64,[^"]*"'):
         one, two = (re.findall(part, report) for report in reports)
         assert one == two and len(one) > 10
     # What one process saved is not what two go on from.

@@ -95,9 +95,9 @@ def test_the_page_tells_the_run(page):
     # The figures of the history: best and last, time, images per second.
     for part in ("75.00%", "epoch 2 of 3", "62.50%", "2 min 30 s", "50 s an epoch", "2.0% of the time waiting"):
         assert part in text
-    # The worst class first, then the pairs that are confused most.
+    # The worst class first, then the pairs that are confused most often.
     assert text.index("66.7% of 15") < text.index("83.3% of 6") < text.index("100.0% of 7")
-    rows = re.search(r"images\s+(a class.*?)\s+The worst", text)[1].split()
+    rows = re.search(r"images\s+(a class.*?)\s+Worst", text)[1].split()
     assert [word for word in rows if word.isdigit()] == ["3", "2", "1"]
     assert "strong" in text and "2, 2" in text and "yes" in text and "augment" not in text
 
@@ -124,9 +124,9 @@ def test_the_lines_go_through_the_values(page):
 
 
 def test_the_cells_are_the_counts(page):
-    titles = [text for text in page.texts if " taken for " in text]
+    titles = [text for text in page.texts if " predicted as " in text]
     assert titles == [
-        f"{truth} taken for {predicted}: {value} of {sum(row)}"
+        f"{truth} predicted as {predicted}: {value} of {sum(row)}"
         for truth, row in zip(CLASSES, CONFUSION, strict=True)
         for predicted, value in zip(CLASSES, row, strict=True)
         if value
