@@ -1,24 +1,21 @@
-"""Charts as SVG text that a page takes in as it is; the page's style sheet (``report.css``) gives them their colours.
-
-Nothing here needs a script: what shows up under the pointer is a matter of the style sheet too.
-"""
+"""Charts as inline SVG. The style sheet of the page, ``report.css``, has their colors, and shows values on hover."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TypeGuard
 
-WIDTH, HEIGHT = 460, 250  # in the units of the drawing; the page scales it
-LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 12, HEIGHT - 30  # the field inside
+WIDTH, HEIGHT = 460, 250  # in SVG units; the page scales it
+LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 12, HEIGHT - 30  # the plot area
 MAX_NUMBERED_CLASSES, MAX_NAMED_CLASSES = 20, 40
-LETTER = 0.66  # a letter's width beside its height, on average
+LETTER = 0.66  # average width of a letter relative to its height
 
 Values = Sequence[float | None]
 Series = Mapping[str, Values]
 
 
 def element(kind: str, content: str = "", **attributes: object) -> str:
-    """An SVG element around ``content``, which stands as it is. In the attributes' names "_" stands for "-"."""
+    """An SVG element around ``content``, which is not escaped. "_" in the names of attributes becomes "-"."""
     written = "".join(f' {name.strip("_").replace("_", "-")}="{_value(value)}"' for name, value in attributes.items())
     return f"<{kind}{written}>{content}</{kind}>"
 
@@ -42,7 +39,7 @@ def line_chart(
 ) -> str:
     """A line for each of the ``series`` over the epochs ``xs``; values that are None or not finite leave a gap.
 
-    ``show`` writes a value; ``bounds`` are those that no value can pass, so the axis does not either.
+    ``show`` formats a value; the axis does not go beyond ``bounds``.
     """
     low, high, ticks = _axis([v for values in series.values() for v in values if _is_finite(v)], bounds, from_zero)
     first, last = min(xs, default=0), max(xs, default=0)
@@ -76,7 +73,7 @@ def line_chart(
 
 
 def _pointed_at(title: str, x: float, half: float, values: Sequence[tuple[int, str, float]]) -> str:
-    """What appears when the pointer comes within ``half`` of ``x``: a rule, dots, and a box with the values."""
+    """What appears when the pointer is within ``half`` of ``x``: a rule, dots, and a box with the values."""
     lines = [title, *(text for _, text, _ in values)]
     width = 14 + 6.6 * max(map(len, lines))
     left, start, end = x + 8 if x + 8 + width < WIDTH else x - 8 - width, max(LEFT, x - half), min(RIGHT, x + half)
@@ -91,10 +88,10 @@ def _pointed_at(title: str, x: float, half: float, values: Sequence[tuple[int, s
 
 
 def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
-    """A matrix of cells, one row for each true class and one column for each predicted one.
+    """A confusion matrix, with a row for each true class and a column for each predicted one.
 
-    What is right lies on the diagonal, shaded by its part of the row; mistakes have a colour of their own, shaded
-    beside the worst of them, so that few of them still show. Empty cells are not drawn.
+    The diagonal is shaded by its share of the row; mistakes have another color, shaded relative to the largest of them,
+    so that few of them are still visible. Empty cells are not drawn.
     """
     count = len(classes)
     named, numbered = count <= MAX_NAMED_CLASSES, count <= MAX_NUMBERED_CLASSES
@@ -104,7 +101,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     longest = font * LETTER * max(map(len, names))
     margin = 22 + (longest if named else 0)
     side, size = margin + cell * count + 2, cell * count
-    true = label("true", 0, 0, "axis mid", font_size=12.0)  # however small the names are
+    true = label("true", 0, 0, "axis mid", font_size=12.0)  # also where class names are smaller
     parts = [
         label("predicted", margin + size / 2, 11, "axis mid", font_size=12.0),
         element("g", true, transform=f"translate(11 {margin + size / 2:.1f}) rotate(-90)"),
@@ -124,14 +121,14 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
             if value:
                 kind, part = ("right", value / sum(row)) if i == j else ("wrong", value / worst)
                 x, y, shade = margin + cell * j, margin + cell * i, f"{0.12 + 0.48 * part:.2f}"
-                title = f"{classes[i]} taken for {classes[j]}: {value} of {sum(row)}"
+                title = f"{classes[i]} predicted as {classes[j]}: {value} of {sum(row)}"
                 parts.append(
                     element("rect", element("title", escape(title)), class_=kind, x=x, y=y, width=cell, height=cell,
                             fill_opacity=shade)
                 )  # fmt: skip
                 if numbered:
                     parts.append(label(f"{value}", x + cell / 2, y + cell / 2 + 4, "count mid"))
-    narrow = 0.78 * side if named else 420  # on a phone; where names would be too small, the page scrolls
+    narrow = 0.78 * side if named else 420  # on a phone; the page scrolls where names would be too small
     style = f"font-size:{font:.1f}px;min-width:{narrow:.0f}px;max-width:{1.3 * side:.0f}px"
     content, box = "".join(parts), f"0 0 {side:.0f} {side:.0f}"
     return element(
@@ -144,7 +141,7 @@ def _is_finite(value: float | None) -> TypeGuard[float]:
 
 
 def _axis(values: Sequence[float], bounds: tuple[float, float], from_zero: bool) -> tuple[float, float, list[float]]:
-    """Where the axis begins and ends, and round numbers in between."""
+    """The ends of the axis, and round numbers in between."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     low = min(low, 0.0) if from_zero else low
     margin = 0.04 * (high - low) or 0.1 * abs(high) or 0.5
@@ -157,7 +154,7 @@ def _axis(values: Sequence[float], bounds: tuple[float, float], from_zero: bool)
 
 
 def _epoch_ticks(xs: Sequence[float]) -> list[int]:
-    """Round epochs, the first and the last among them."""
+    """Round epochs, with the first and the last."""
     if not xs:
         return []
     low, high = int(min(xs)), int(max(xs))
@@ -167,7 +164,7 @@ def _epoch_ticks(xs: Sequence[float]) -> list[int]:
 
 
 def _runs(xs: Sequence[float], values: Values) -> list[list[tuple[float, float]]]:
-    """Stretches without a gap."""
+    """The points in runs without a gap."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(xs, values, strict=True):
         if y is not None and math.isfinite(y):

@@ -1,4 +1,12 @@
-"""Fine-tuning a ConvNeXt on folders of photos."""
+"""Fine-tune a ConvNeXt on folders of photos.
+
+::
+
+    settings = finetuning.preset(epochs=10)
+    photos = finetuning.load_photos(Path("photos"), settings)
+    trainer, name = finetuning.make_trainer(settings, photos, folder=Path("runs/photos"))
+    trainer.fit()
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -22,21 +30,23 @@ from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
-KEPT_BYTES = 1 << 30  # of test pictures that are read once and kept
+KEPT_BYTES = 1 << 30  # of decoded validation images, which then stay in memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Recipe):
-    """The recipe, and what belongs to pictures and a model that exists already."""
+    """The settings of a run: the recipe, the model to start from, and how images are split and cropped."""
 
-    model: str = setting("convnext_tiny.fb_in1k", "a variant or a checkpoint of one, see lucid.models.list_models")
-    pretrained: bool = setting(True, "start from the trained weights of --model")
-    weights: str = setting("", "start from this file: weights of any ConvNeXt, in place of --model")
-    image_size: int = setting(0, "px; 0: as the weights were trained with", low=0)
-    val_part: float = setting(0.2, "part of each class to test with, where there is no folder val", low=0, below=1)
-    freeze: str = setting("none", "what stays as it is: none, backbone, or a number: the stem and so many stages")
-    head_init_scale: float = setting(1e-3, "factor on the first weights of the new classifier", low=0)
-    min_crop: float = setting(0.25, "smallest part of a picture that is cut out to train with", low=0, high=1)
+    model: str = setting("convnext_tiny.fb_in1k", "a variant or published checkpoint, see lucid.models.list_models")
+    pretrained: bool = setting(True, "start from pretrained weights")
+    weights: str = setting("", "start from this file of weights of any ConvNeXt, not from --model")
+    image_size: int = setting(0, "image size in pixels; 0: that of the pretrained weights", low=0)
+    val_part: float = setting(
+        0.2, "share of each class held out for validation if there is no folder val", low=0, below=1
+    )
+    freeze: str = setting("none", "what to freeze: none, backbone, or a number N: the stem and the first N stages")
+    head_init_scale: float = setting(1e-3, "factor on the initial weights of the classifier", low=0)
+    min_crop: float = setting(0.25, "smallest share of an image that a training crop covers", low=0, high=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,8 +65,8 @@ class Settings(Recipe):
             raise SettingError(str(error), "model") from None
 
 
-# The authors': AdamW, 5e-5 for 512 images a step and tens of thousands of steps, layer decay 0.8, no weight decay, no
-# mixing. A few hundred pictures give a few hundred steps; these have to be longer.
+# The authors use AdamW, 5e-5 for 512 images per step and tens of thousands of steps, layer decay 0.8, no weight decay
+# and no mixing. A few hundred images give a few hundred steps, which need a higher rate.
 FINETUNE = {
     "epochs": 30,
     "warmup_epochs": 2,
@@ -69,12 +79,8 @@ FINETUNE = {
     "augment": "rand-m9-mstd0.5-inc1",
     "erasing": 0.25,
 }
-
-
-# Only a linear map has to be found.
+# Linear probing.
 PROBE = {**FINETUNE, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.0, "augment": "none", "erasing": 0.0}
-
-
 SCRATCH = {
     "epochs": 40,
     "warmup_epochs": 3,
@@ -86,11 +92,25 @@ SCRATCH = {
 }
 
 
+def preset(*, freeze: str = "none", pretrained: bool = True, **settings: Any) -> Settings:
+    """The settings for fine-tuning, linear probing (``freeze="backbone"``) or training from scratch."""
+    values = SCRATCH if not pretrained else PROBE if freeze == "backbone" else FINETUNE
+    return Settings(**{**values, "freeze": freeze, "pretrained": pretrained, **settings})
+
+
 # Model ----------------------------------------------------------------------------------------------------------------
 
 
-def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[nn.Module, str, ImageTransform]:
-    """The network, its name, and how its images are prepared. ``trained=False``: its weights do not matter."""
+def make_model(settings: Settings, classes: list[str], load_weights: bool) -> tuple[nn.Module, str, ImageTransform]:
+    """The model with a classifier for ``classes``, its name, and the transform of its images.
+
+    ``load_weights=False`` leaves the pretrained weights out. A classifier for the same classes is kept.
+
+    Raises:
+        SettingError: There are fewer stages to freeze.
+        ValueError: The weights are for images that are not RGB.
+        DownloadError: The pretrained weights cannot be downloaded.
+    """
     size, num_classes, known = settings.image_size or None, len(classes), []
     if settings.weights:
         model = models.from_checkpoint(settings.weights, image_size=size)
@@ -98,7 +118,7 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
     else:
         name, tag = parse("model", settings.model)
         wanted = settings.pretrained and (True if tag is None else tag.name)
-        model = models.create_model(name, wanted if trained else False, num_classes=num_classes)
+        model = models.create_model(name, wanted if load_weights else False, num_classes=num_classes)
         if settings.pretrained:
             transform = transforms_for(settings.model, image_size=size)
         else:
@@ -118,10 +138,10 @@ def make_model(settings: Settings, classes: list[str], trained: bool) -> tuple[n
 
 
 def freeze(model: nn.Module, what: str) -> None:
-    """Take the first stages, or all but the classifier, out of training; they drop no paths either.
+    """Freeze the first stages, or everything but the classifier, and turn off their drop path.
 
     Raises:
-        ValueError: the model has fewer stages.
+        SettingError: The model has fewer stages.
     """
     if what == "none":
         return

@@ -28,28 +28,28 @@ from lucid.training.charts import confusion_chart, line_chart
 from lucid.training.progress import duration
 
 STYLE = Path(__file__).with_name("report.css")
-# The browser itself sees to it that the page loads nothing and runs nothing.
+# The browser enforces that the page loads and runs nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-SMALL_PX = 64  # smaller pictures are shown with their pixels
+SMALL_PX = 64  # smaller images are enlarged without smoothing
 MOST_CONFUSED = 8
-MAX_BARS = 20  # the others are folded away
+MAX_BARS = 20  # the others are collapsed
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was taken for something else."""
+    """A test image with a wrong prediction."""
 
     image: np.ndarray  # (H, W), (H, W, 1) or (H, W, 3), uint8
     truth: str
     predicted: str
-    probability: float  # of what was predicted
+    probability: float  # of the predicted class
     probability_of_truth: float
     name: str = ""  # of its file
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the page tells. ``confusion[i][j]`` counts images of class i that were taken for class j."""
+    """The content of the page. ``confusion[i][j]`` counts samples of class i that were predicted as class j."""
 
     title: str
     history: Sequence[dict[str, Any]]
@@ -57,8 +57,8 @@ class Report:
     confusion: np.ndarray | None = None
     mistakes: Sequence[Mistake] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
-    figures: Sequence[tuple[str, str, str]] = ()  # name, value, remark; beside those from the history
-    lead: str = ""  # a sentence below the title
+    figures: Sequence[tuple[str, str, str]] = ()  # name, value, remark; shown after those from the history
+    lead: str = ""  # text below the title
     command: str = ""
     split: str = "test"  # the data that confusion and mistakes are about
     unit: str = "images"  # what a sample is called
@@ -66,10 +66,10 @@ class Report:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the page; an interruption leaves the former one.
+    """Write the page atomically.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     write_atomically(path, page(report).encode())
 
@@ -96,7 +96,7 @@ def page(report: Report) -> str:
 
 
 def png(image: np.ndarray) -> bytes:
-    """An image (H, W), (H, W, 1) or (H, W, 3) of bytes as a PNG file. Source: W3C, PNG (third edition), 2025."""
+    """A uint8 image (H, W), (H, W, 1) or (H, W, 3) as a PNG file. Source: W3C, PNG (third edition), 2025."""
     image = image.reshape(*image.shape[:2], -1)
     height, width, channels = image.shape
     if image.dtype != np.uint8 or channels not in (1, 3):
@@ -105,7 +105,7 @@ def png(image: np.ndarray) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)  # each with filter 0
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)  # with filter type 0
     header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
     compressed = zlib.compress(rows.tobytes(), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")
@@ -120,7 +120,7 @@ def _lead(report: Report) -> str:
 
 
 def _cards(report: Report) -> str:
-    """The figures that one looks for first."""
+    """The most important numbers."""
     rows, figures = report.history, []
     column, mode = report.monitor or (f"{report.split}_accuracy", "max")
     if rows and column in rows[-1]:
@@ -186,7 +186,7 @@ def _chart(title: str, series: dict[str, Any], drawing: str) -> str:
 
 
 def _classes(report: Report) -> str:
-    """The confusion matrix, and the classes from the worst to the best."""
+    """The confusion matrix, and the accuracy of each class."""
     if report.confusion is None:
         return ""
     counts = np.asarray(report.confusion, dtype=np.int64)
@@ -202,7 +202,7 @@ def _classes(report: Report) -> str:
     return (
         f'<h2>Classes</h2>\n<p class="hint">{right}</p>\n<div class="grid2">'
         f"<figure><figcaption>confusion matrix</figcaption>{matrix}</figure>"
-        f"<div><figure><figcaption>accuracy by class, the worst first</figcaption>{bars}</figure>"
+        f"<div><figure><figcaption>accuracy by class, worst first</figcaption>{bars}</figure>"
         f"{_pairs(report, counts)}</div></div>"
     )
 
@@ -240,9 +240,9 @@ def _mistakes(report: Report) -> str:
     if not figures:
         return ""
     return (
-        "<h2>The worst mistakes</h2>\n"
-        '<p class="hint">What the model was surest of and wrong about: its answer, then the truth, with the probability'
-        f' that it gave each.</p><div class="mistakes">{"".join(figures)}</div>'
+        "<h2>Worst mistakes</h2>\n"
+        '<p class="hint">The most confident wrong predictions: the predicted class, then the true one, each with its'
+        f' probability.</p><div class="mistakes">{"".join(figures)}</div>'
     )
 
 
@@ -264,7 +264,7 @@ def _facts(report: Report) -> str:
     )
     table = f'<div class="panel scroll"><table class="epochs"><tr>{head}</tr>{body}</table></div>'
     epochs = f"<details><summary>every epoch as a table</summary>{table}</details>" if columns else ""
-    return f'<h2>How it was made</h2>\n<div class="grid2">{panels}</div>{epochs}'
+    return f'<h2>Configuration</h2>\n<div class="grid2">{panels}</div>{epochs}'
 
 
 def _rows(pairs: dict[str, Any]) -> str:
@@ -286,5 +286,5 @@ def _cell(value: Any) -> str:
 
 
 def percent(part: float) -> str:
-    """97 % as "97%", 98.61 % as "98.6%"."""
+    """0.97 as "97%", 0.9861 as "98.6%"."""
     return f"{part:.1%}".replace(".0%", "%")

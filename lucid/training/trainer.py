@@ -111,7 +111,7 @@ class Trainer:
         >>> recipe = training.Recipe(epochs=2, batch_size=32, lr=1e-2, ema=0.9)
         >>> trainer = training.Trainer(model, recipe, train=(x, y), test=(x, y))
         >>> trainer.fit(progress=False)
-        >>> trainer.evaluate().confusion.sum()
+        >>> int(trainer.evaluate().confusion.sum())
         64
     """
 
@@ -358,7 +358,9 @@ class Trainer:
 
         def step(inputs: lucid.Tensor, targets: lucid.Tensor) -> None:
             optimizer.zero_grad()
-            size = len(targets) // recipe.accumulate
+            size, rest = divmod(len(targets), recipe.accumulate)
+            if rest:
+                raise ValueError(f"Trainer: accumulate {recipe.accumulate} does not divide a batch of {len(targets)}")
             for start in range(0, size * recipe.accumulate, size):
                 x, y = inputs[start : start + size], targets[start : start + size]
                 if self.transform is not None:

@@ -1,4 +1,4 @@
-"""The example that classifies pictures: any file of weights, every kind of picture, and what goes wrong."""
+"""``lucid classify``: any file of weights, every kind of image, and errors."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from lucid import models
 from lucid.models.preprocessing import ImageTransform
 from tests.serialization.writing import archive, tensor, text
 
-pytest.importorskip("matplotlib", reason="the example draws with matplotlib's letters")
-pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+pytest.importorskip("matplotlib", reason="names are drawn with matplotlib's font")
+pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 pytest.importorskip("PIL", reason="images are read with Pillow")
 
 from PIL import Image
@@ -32,7 +32,7 @@ def network(classes=3, **options):
     return model.eval()
 
 
-def picture(seed=0, size=(50, 40)):
+def noise(seed=0, size=(50, 40)):
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), np.uint8))
 
 
@@ -41,8 +41,8 @@ def photos(tmp_path):
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for number, name in enumerate(["a.png", "b.jpg", "more/c.webp"]):
-        picture(number).save(folder / name)
-    (folder / "notes.txt").write_text("no picture")
+        noise(number).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -76,8 +76,8 @@ def test_probabilities_are_those_of_the_model(capsys, tmp_path, photos, dialect)
         np.testing.assert_allclose([p["probability"] for p in one["predictions"]], np.sort(row)[::-1], atol=2e-5)
 
 
-def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
-    """Its classes have numbers only, and the picture is prepared as for ImageNet."""
+def test_a_pytorch_file_without_metadata(capsys, tmp_path, photos):
+    """Its classes have numbers, and images are preprocessed as for ImageNet."""
     model = network(4)
     body, storages = b"}(" + text("model") + b"}(", {}
     for name, one in model.state_dict().items():
@@ -87,7 +87,7 @@ def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
         storages[str(len(storages))] = array.tobytes()
     weights = archive(tmp_path / "w.pth", body + b"uu", storages)
     code, out, _ = run(capsys, photos / "a.png", "--model", weights, "--top", 2, "--image-size", 64)
-    row = model(ImageTransform(64, 73)([picture()])).softmax(dim=1).detach().numpy()[0]
+    row = model(ImageTransform(64, 73)([noise()])).softmax(dim=1).detach().numpy()[0]
     best, second = row.argsort()[::-1][:2]
     assert code == 0
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  class {n}" for n in (best, second)]
@@ -97,7 +97,7 @@ def test_a_file_of_pytorch_without_metadata(capsys, tmp_path, photos):
     ("count", "golden_retriever", "last"),
     [(1000, 207, "toilet tissue"), (11_821, 1505, "knothole"), (21_841, 2264, "knothole")],
 )
-def test_as_many_classes_as_imagenet_has_are_those(capsys, tmp_path, photos, count, golden_retriever, last):
+def test_a_classifier_as_wide_as_imagenet_has_its_class_names(capsys, tmp_path, photos, count, golden_retriever, last):
     names = models.imagenet_class_names(count)
     assert len(names) == count and names[golden_retriever] == "golden retriever" and names[-1] == last
     models.save_checkpoint(network(count), tmp_path / "w.safetensors")
@@ -119,13 +119,13 @@ def test_a_checkpoint_by_name(capsys, photos, monkeypatch):
     code, out, err = run(capsys, photos / "a.png", "--model", "convnext_tiny.tv_in1k", "--top", 1)
     assert code == 0 and asked == [("convnext_tiny.tv_in1k", {"pretrained": True})]
     assert "torchvision/convnext_tiny.tv_in1k: 1000 classes" in err and "236 px (bilinear)" in err
-    row = model(models.transforms_for(model.pretrained_tag)([picture()])).softmax(dim=1).detach().numpy()[0]
+    row = model(models.transforms_for(model.pretrained_tag)([noise()])).softmax(dim=1).detach().numpy()[0]
     names = models.imagenet_class_names(1000)
     assert out.splitlines()[1:] == [f"{row.max():8.2%}  {names[row.argmax()]}"]
 
 
-def test_features_by_name_are_no_classes(capsys, photos, monkeypatch):
-    """CLIP's projection stands where others have a classifier."""
+def test_a_checkpoint_without_classes_is_refused(capsys, photos, monkeypatch):
+    """CLIP has a projection in place of a classifier."""
     model = network(640)
     model.pretrained_tag = "timm/convnext_base.clip_laion2b"
     monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
@@ -134,8 +134,8 @@ def test_features_by_name_are_no_classes(capsys, photos, monkeypatch):
     assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
 
 
-def test_what_train_cifar10_trained(capsys, tmp_path):
-    """Grey digits, and a stem that only its recipe tells of."""
+def test_a_model_of_lucid_train(capsys, tmp_path):
+    """Grayscale digits, and a stem that only the recipe describes."""
     settings = small_images.Settings(dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=1, stem="overlap")
     model = small_images.make_model(settings, 1, 10).eval()
     digits = lucid.data.Digits
@@ -152,10 +152,10 @@ def test_what_train_cifar10_trained(capsys, tmp_path):
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
 
 
-def test_pictures_are_turned_and_what_is_transparent_is_white(capsys, tmp_path, photos):
+def test_exif_orientation_is_applied_and_transparency_becomes_white(capsys, tmp_path, photos):
     weights = tmp_path / "w.safetensors"
     models.save_checkpoint(network(), weights, metadata=METADATA)
-    upright, exif = picture(1), Image.Exif()
+    upright, exif = noise(1), Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise
     clear = upright.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(upright.size))
@@ -177,26 +177,26 @@ def test_pictures_are_turned_and_what_is_transparent_is_white(capsys, tmp_path, 
         assert abs(one["probability"] - other["probability"]) < 1e-3
 
 
-def test_pictures_may_be_called_anything(capsys, tmp_path):
+def test_file_names_may_be_anything(capsys, tmp_path):
     weights, folder = tmp_path / "w.safetensors", os.fsencode(tmp_path) + b"/photos"
     models.save_checkpoint(network(), weights, metadata=METADATA)
     os.mkdir(folder)
-    picture().save(tmp_path / "a.png")
+    noise().save(tmp_path / "a.png")
     try:
         os.rename(tmp_path / "a.png", folder + b"/dog\xff\n.png")
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
-    Path(os.fsdecode(folder), "\x1b[31m.png").write_bytes(b"no picture")
+    Path(os.fsdecode(folder), "\x1b[31m.png").write_bytes(b"not an image")
     arguments = [os.fsdecode(folder), "--model", weights, "--sheet", tmp_path / "sheet.png"]
     code, out, err = run(capsys, *arguments)
     assert code == 0 and (tmp_path / "sheet.png").exists()
     assert out.splitlines()[0].endswith(r"photos/dog\xff\n.png") and r"photos/\x1b[31m.png: " in err
 
 
-def test_a_broken_picture_is_reported_and_skipped(capsys, tmp_path, photos):
+def test_a_broken_image_is_reported_and_skipped(capsys, tmp_path, photos):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
     (photos / "b.jpg").write_bytes((photos / "b.jpg").read_bytes()[:500])
-    (photos / "text.png").write_text("no picture")
+    (photos / "text.png").write_text("not an image")
     code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
     assert code == 0 and len(out.splitlines()) == 2
     for name, fault in (("b.jpg", "truncated"), ("text.png", "not an image")):
@@ -208,16 +208,16 @@ def test_a_broken_picture_is_reported_and_skipped(capsys, tmp_path, photos):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_the_sheet_shows_pictures_and_bars(capsys, tmp_path, photos, suffix):
+def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
-    picture(3, (600, 300)).save(photos / "d_with_a_name_that_is_longer_than_the_picture_is_wide_on_the_sheet.png")
+    noise(3, (600, 300)).save(photos / "d_with_a_name_that_is_longer_than_the_image_is_wide_on_the_sheet.png")
     before = sorted(tmp_path.iterdir())
     code, *_ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--sheet", tmp_path / f"s{suffix}")
     assert code == 0 and sorted({*tmp_path.iterdir()} - {*before}) == [tmp_path / f"s{suffix}"]
     sheet = Image.open(tmp_path / f"s{suffix}").convert("RGB")
     pixels = np.asarray(sheet).astype(int)
-    assert sheet.width == 3 * (256 + 20) + 20  # three pictures in the first row, one in the second
-    assert pixels[60:200, 20:276].std() > 30  # the noise of the first picture
+    assert sheet.width == 3 * (256 + 20) + 20  # three images in the first row, one in the second
+    assert pixels[60:200, 20:276].std() > 30  # the noise of the first image
     best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
     assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
     assert (pixels[:, :10] > 245).all()  # the margin
@@ -244,7 +244,7 @@ def test_the_sheet_shows_pictures_and_bars(capsys, tmp_path, photos, suffix):
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
@@ -269,7 +269,7 @@ def test_mistakes_are_answered_in_a_sentence(capsys, tmp_path, photos, files, ar
         ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_named(capsys, tmp_path, photos, metadata, fault):
+def test_invalid_metadata_are_reported(capsys, tmp_path, photos, metadata, fault):
     weights = tmp_path / "w.safetensors"
     models.save_checkpoint(network(), weights, metadata.get("dialect", "official"), metadata=metadata)
     with pytest.raises(SystemExit) as caught:
@@ -280,7 +280,7 @@ def test_metadata_that_makes_no_sense_is_named(capsys, tmp_path, photos, metadat
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Files of weights, most of which will not do."""
+    """Files of weights, most of them unusable."""
     folder = tmp_path_factory.mktemp("files")
     places = {name: folder / f"{name}.safetensors" for name in ("good", "headless", "misnamed", "five", "other")}
     models.save_checkpoint(network(), places["good"], metadata=METADATA)
@@ -296,7 +296,7 @@ def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "from_checkpoint", interrupt)
-    picture().save(tmp_path / "a.png")
+    noise().save(tmp_path / "a.png")
     assert classify.main([str(tmp_path / "a.png"), "--model", "w.safetensors"]) == 130
     output = capsys.readouterr()
     assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2

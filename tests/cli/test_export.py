@@ -1,4 +1,4 @@
-"""The example that exports: functions that run without Lucid, from Python and from C++, and weights in any dialect."""
+"""``lucid export``: functions that run without Lucid, from Python and C++, and weights in any dialect."""
 
 import json
 import shutil
@@ -13,16 +13,11 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import models
+from lucid import export as lucid_export
+from lucid import models, training
+from lucid.cli import export
 from lucid.models.preprocessing import ImageTransform
 from lucid.serialization import load_with_metadata
-
-pytest.importorskip("matplotlib", reason="the example reads files with the help of others that draw")
-pytest.importorskip("tqdm", reason="the example reads files with the help of others that show progress")
-
-from lucid import export as lucid_export
-from lucid import training
-from lucid.cli import export
 from lucid.training import small_images
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -50,7 +45,7 @@ def network(kind=models.ConvNeXt, classes=3):
         return kind(classes, 2, 8, patch_size=8).eval()
     model = kind(classes, (1, 1, 2, 1), (4, 8, 12, 16)).eval()
     for name, parameter in model.named_parameters():
-        if "gamma" in name or "beta" in name:  # which begin as next to nothing
+        if "gamma" in name or "beta" in name:  # which start near zero
             parameter._rebind(mx.random.normal(parameter.shape, key=mx.random.key(len(name))))
     return model
 
@@ -67,7 +62,7 @@ def logits_of(model, images):
 
 
 def run_alone(path, images, folder):
-    """What another process makes of named images, without Lucid."""
+    """The outputs for named images in a process without Lucid."""
     mx.save_safetensors(str(folder / "images.safetensors"), images)
     places = [path, folder / "images.safetensors", folder / "logits.safetensors"]
     done = subprocess.run(
@@ -118,8 +113,8 @@ def test_bytes_are_normalized_inside(weights, tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["expanded", "transposed", "strided"])
-def test_weights_may_lie_in_memory_in_any_way(tmp_path, layout):
-    """MLX itself writes what is in memory, row after row: garbage for the first, another order for the others."""
+def test_weights_may_have_any_memory_layout(tmp_path, layout):
+    """MLX writes constants as if they were contiguous."""
     model = network()
     given = {
         "expanded": mx.broadcast_to(mx.array(0.5), (3,)),
@@ -186,8 +181,8 @@ def test_a_model_without_classifier_gives_features(tmp_path):
     assert found.shape == (1, 16) and close(np.array(found), logits_of(model, images))
 
 
-def test_features_of_a_projection_get_no_names_on_the_way(tmp_path):
-    """A file that says it has no classes stays one, whatever the width of its last layer."""
+def test_a_model_without_class_names_stays_so(tmp_path):
+    """Whatever the width of its last layer."""
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata={"classes": "[]"})
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "timm.safetensors"), "--dialect", "timm"]) == 0
     found = models.from_checkpoint(tmp_path / "timm.safetensors")
@@ -195,7 +190,7 @@ def test_features_of_a_projection_get_no_names_on_the_way(tmp_path):
 
 
 def trained_on_digits(path, patch_size):
-    """A file as train_cifar10.py leaves it, of a model with an overlapping stem, and the model."""
+    """Write a file as ``lucid train`` does, of a model with an overlapping stem. Gives the model."""
     settings = small_images.Settings(
         dataset="digits", depths=(1, 1), dims=(8, 16), patch_size=patch_size, stem="overlap"
     )
@@ -207,7 +202,7 @@ def trained_on_digits(path, patch_size):
 
 
 @pytest.mark.parametrize("dialect", ["official", "timm"])
-def test_weights_of_an_overlapping_stem_that_names_tell(tmp_path, dialect):
+def test_an_overlapping_stem_that_names_describe_is_exported(tmp_path, dialect):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=4)
     out = tmp_path / "out.safetensors"
     assert export.main([str(tmp_path / "w.safetensors"), str(out), "--dialect", dialect]) == 0
@@ -215,7 +210,7 @@ def test_weights_of_an_overlapping_stem_that_names_tell(tmp_path, dialect):
     assert close(logits_of(models.from_checkpoint(out), images), logits_of(model, images))
 
 
-def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(capsys, tmp_path):
+def test_a_stem_that_no_dialect_describes_needs_a_function(capsys, tmp_path):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
@@ -227,7 +222,7 @@ def test_a_stem_that_no_dialect_tells_goes_into_a_function_only(capsys, tmp_path
     assert close(np.array(found), expected)
 
 
-def test_a_file_that_computes_something_else_gets_no_name(capsys, weights, tmp_path, monkeypatch):
+def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(lucid_export, "_MAX_DIFFERENCE", -1.0)
     before = sorted(tmp_path.iterdir())
     assert export.main([str(weights), str(tmp_path / "m.mlxfn")]) == 1
@@ -249,7 +244,7 @@ def test_a_file_that_computes_something_else_gets_no_name(capsys, weights, tmp_p
         (["convnext_huge", "{folder}/out.mlxfn"], "there is no model 'convnext_huge'"),
     ],
 )
-def test_mistakes_are_answered_in_a_sentence(capsys, weights, tmp_path, arguments, fault, monkeypatch):
+def test_mistakes_are_reported_in_one_line(capsys, weights, tmp_path, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:

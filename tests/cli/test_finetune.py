@@ -1,4 +1,4 @@
-"""Fine-tuning on folders of photos: broken files, what is written, freezing, resuming, and what is said of mistakes."""
+"""``lucid finetune`` end to end: unreadable files, its output, freezing, resuming, and errors."""
 
 import csv
 import errno
@@ -18,9 +18,9 @@ import lucid
 from lucid import models
 from lucid.serialization import load_with_metadata
 
-pytest.importorskip("PIL", reason="the example reads photos with Pillow")
-pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
-pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+pytest.importorskip("PIL", reason="images are read with Pillow")
+pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
+pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 
 from lucid.cli import classify, finetune
 from lucid.training import finetuning, photo_dataset, trainer
@@ -31,7 +31,7 @@ RESULTS = [
     "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
     "split.csv",
 ]  # fmt: skip
-# What a small network learns quickly with.
+# Settings with which a small network learns quickly.
 TINY = [
     "--augment", "none", "--erasing", "0", "--drop-path", "0", "--layer-decay", "1", "--label-smoothing", "0",
     "--head-init-scale", "1", "--lr", "4e-3", "--batch-size", "8", "--min-crop", "0.5", "--image-size", "32",
@@ -40,14 +40,14 @@ TINY = [
 
 @pytest.fixture(autouse=True)
 def warnings_are_restored():
-    """``main`` adds filters."""
+    """``main`` adds warning filters."""
     with warnings.catch_warnings():
         yield
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A network that stands for one that somebody has trained, for 5 classes."""
+    """A small network in place of a pretrained one, for 5 classes."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     lucid.manual_seed(3)
     model = models.ConvNeXt(5, (1, 1, 1), (16, 32, 64), layer_scale_init=1.0)
@@ -89,7 +89,7 @@ def everything_in(root):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in root.rglob("*") if path.name != ".lock"}
 
 
-# A folder of 300 photos, from beginning to end ------------------------------------------------------------------------
+# A folder of 300 photos -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_photos_are_learned(whole):
     assert f"lucid classify PHOTO --model {whole.out / 'best.safetensors'}" in whole.stdout.splitlines()[-1]
 
 
-def test_broken_photos_are_reported_with_reasons(whole, photos):
+def test_unreadable_photos_are_reported_with_reasons(whole, photos):
     skipped = {row["path"]: row["reason"] for row in rows_of(whole.out / "skipped.csv")}
     broken = sorted(str(path.relative_to(photos)) for path in photos.rglob("broken *"))
     assert sorted(skipped) == broken and len(broken) == 20 and all(skipped.values())
@@ -122,7 +122,7 @@ def test_broken_photos_are_reported_with_reasons(whole, photos):
     assert "1 other file is not an image" in whole.stdout
 
 
-def test_every_class_is_split_alike(whole, photos):
+def test_every_class_is_split(whole, photos):
     split = rows_of(whole.out / "split.csv")
     assert {row["path"] for row in split} == {str(path.relative_to(photos)) for path in photos.rglob("[0-9]*")}
     counts = {(name, part): 0 for name in CLASSES for part in ("train", "val")}
@@ -152,7 +152,7 @@ def test_the_result_classifies(whole, photos, capsys):
     assert "3 classes" in output.err and "32x32 px" in output.err
 
 
-def test_the_weights_say_what_they_are(whole, weights):
+def test_the_weights_describe_themselves(whole, weights):
     tensors, metadata = load_with_metadata(whole.out / "best.safetensors")
     assert json.loads(metadata["classes"]) == CLASSES and metadata["model"] == "tiny"
     preprocessing = json.loads(metadata["preprocessing"])
@@ -162,7 +162,7 @@ def test_the_weights_say_what_they_are(whole, weights):
     assert tensors["head.weight"].shape == (3, 64)
 
 
-def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
+def test_eval_only_evaluates_the_best_weights(whole, photos, few, capsys):
     before = everything_in(whole.out)
     assert finetune.main([str(photos), "--out", str(whole.out), "--eval-only"]) == 0
     best = max(float(row["val_accuracy"]) for row in rows_of(whole.out / "history.csv"))
@@ -170,7 +170,7 @@ def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
     assert (
         f"{best:.2%} of the val images are right" in lines[-1] and [line.split()[0] for line in lines[-4:-1]] == CLASSES
     )
-    # Other pictures of the same classes, too few for a batch.
+    # Other images of the same classes, too few for a batch.
     assert finetune.main([str(few), "--weights", str(whole.out / "best.safetensors"), "--eval-only"]) == 0
     assert "24 training and 6 validation images" in capsys.readouterr().out
     assert everything_in(whole.out) == before
@@ -180,11 +180,11 @@ def test_the_best_weights_are_tested_alone(whole, photos, few, capsys):
 
 
 def train(folder, out, *arguments):
-    """One epoch; a batch is all photos, or as many as the arguments say."""
+    """Train one epoch; by default a batch holds all photos."""
     return finetune.main([str(folder), "--out", str(out), "--epochs", "1", *map(str, arguments)])
 
 
-def test_the_next_epoch_is_read_while_the_model_is_tested(few, weights, tmp_path, monkeypatch):
+def test_the_next_epoch_is_loaded_during_evaluation(few, weights, tmp_path, monkeypatch):
     begun, evaluate = [], trainer.Trainer.evaluate
     monkeypatch.setattr(trainer.Trainer, "evaluate", lambda one: begun.append(one.batches) or evaluate(one))
     assert finetune.main([str(few), "--weights", str(weights), "--out", str(tmp_path), "--epochs", "3"]) == 0
@@ -200,7 +200,7 @@ def test_the_next_epoch_is_read_while_the_model_is_tested(few, weights, tmp_path
         ("3", lambda name: not name.startswith(("norm.", "head."))),
     ],
 )
-def test_frozen_parts_stay_as_they_are(few, weights, tmp_path, freeze, kept):
+def test_frozen_parts_do_not_change(few, weights, tmp_path, freeze, kept):
     assert train(few, tmp_path, "--weights", weights, "--freeze", freeze) == 0
     before, after = lucid.load(weights), lucid.load(tmp_path / "last.safetensors")
     for name, tensor in after.items():
@@ -208,7 +208,7 @@ def test_frozen_parts_stay_as_they_are(few, weights, tmp_path, freeze, kept):
         assert same == kept(name), name
 
 
-def test_a_frozen_backbone_has_a_preset_of_its_own(capsys):
+def test_presets_depend_on_freeze_and_pretrained(capsys):
     for arguments, lr, decay in (
         ([], 5e-4, 0.8),
         (["--freeze", "backbone"], 2e-3, 1.0),
@@ -219,7 +219,7 @@ def test_a_frozen_backbone_has_a_preset_of_its_own(capsys):
         assert (found["lr"], found["layer_decay"]) == (lr, decay)
 
 
-def test_a_variant_is_trained_from_nothing(few, tmp_path, capsys):
+def test_a_variant_is_trained_from_scratch(few, tmp_path, capsys):
     options = ["--no-pretrained", "--model", "convnextv2_atto", "--image-size", "32", "--batch-size", "24"]
     assert train(few, tmp_path, *options) == 0
     assert "convnextv2_atto with 3," in capsys.readouterr().out
@@ -228,7 +228,7 @@ def test_a_variant_is_trained_from_nothing(few, tmp_path, capsys):
     assert "stages.0.0.grn.gamma" in tensors
 
 
-def test_what_fine_tuning_made_can_be_trained_on(few, whole, tmp_path):
+def test_fine_tuned_weights_can_be_fine_tuned(few, whole, tmp_path):
     """The same classes: the classifier is kept. Others: a new one."""
     weights = whole.out / "best.safetensors"
     options = ["--weights", weights, "--batch-size", "8", "--lr", "0", "--min-lr", "0"]
@@ -241,14 +241,14 @@ def test_what_fine_tuning_made_can_be_trained_on(few, whole, tmp_path):
     assert abs(after).max() < 2e-4 < 0.02 < abs(before).max()  # new, times head_init_scale
 
 
-def test_new_models_drop_paths_more_and_more():
+def test_drop_path_increases_with_depth():
     settings = finetuning.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
-    model, name, transform = finetuning.make_model(settings, CLASSES, trained=True)
+    model, name, transform = finetuning.make_model(settings, CLASSES, load_weights=True)
     rates = [getattr(one.drop_path, "drop_prob", 0.0) for one in model.modules() if hasattr(one, "drop_path")]
     np.testing.assert_allclose(rates, np.linspace(0, 0.3, 12), atol=1e-7)
     assert name == "convnext_atto" and (transform.image_size, transform.resize_size) == (224, 224)
     checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
-    _, name, transform = finetuning.make_model(checkpoint, CLASSES, trained=False)  # as on resuming: no download
+    _, name, transform = finetuning.make_model(checkpoint, CLASSES, load_weights=False)  # as on resuming: no download
     assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
 
 
@@ -263,7 +263,7 @@ def copy(few, root, parts):
             shutil.copy(path, root / name)
 
 
-def test_train_and_val_are_taken_as_they_are(few, tmp_path):
+def test_train_and_val_folders_are_used_as_such(few, tmp_path):
     find = photo_dataset.find_photos
     copy(
         few,
@@ -273,7 +273,7 @@ def test_train_and_val_are_taken_as_they_are(few, tmp_path):
     found = find(tmp_path, 0.5, 0)
     assert found.classes == ["a", "b"] and len(found.train) == 9
     assert [(os.path.relpath(path, tmp_path)[:6], number) for path, number in found.val] == [("Val/b/", 1)] * 3
-    # What else lies there is no class.
+    # Another folder beside them is not a class.
     (tmp_path / "annotations").mkdir()
     assert find(tmp_path, 0.5, 0).split_table() == found.split_table()
     (tmp_path / "annotations").rmdir()
@@ -282,12 +282,12 @@ def test_train_and_val_are_taken_as_they_are(few, tmp_path):
     shutil.rmtree(tmp_path / "test")
     found = find(tmp_path, 0.4, 0)
     assert len(found.train) == 5 and len(found.val) == 4 and "train/" in found.split_table()
-    # With a class beside it, train is one.
+    # With another class beside it, train is a class.
     copy(few, tmp_path, {"car": ("balls", 3)})
     assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
 
 
-def test_an_empty_folder_called_like_a_picture_is_reported(few, tmp_path):
+def test_an_empty_folder_with_an_image_suffix_is_reported(few, tmp_path):
     copy(few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)})
     found = photo_dataset.find_photos(tmp_path, 0.5, 0)
     assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
@@ -300,16 +300,16 @@ def test_splits_depend_on_the_seed(few):
     assert tables[0] == tables[1] != tables[2]
 
 
-def test_names_stay_on_their_line():
+def test_printable_names_are_one_line():
     printable = photo_dataset.printable
     assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
     assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
 
 
-def test_names_may_be_anything(few, weights, tmp_path, capsys):
+def test_class_names_may_be_anything(few, weights, tmp_path, capsys):
     copy(few, tmp_path, {'кот, или "кошка"': ("balls", 10), "狗": ("fences", 10)})
     try:
-        os.rename(tmp_path / "狗", os.fsencode(tmp_path) + b"/dog\xff")  # no UTF-8
+        os.rename(tmp_path / "狗", os.fsencode(tmp_path) + b"/dog\xff")  # not UTF-8
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
     out = tmp_path.with_name(f"{tmp_path.name} out")
@@ -321,7 +321,7 @@ def test_names_may_be_anything(few, weights, tmp_path, capsys):
 
 # Interrupted and resumed ----------------------------------------------------------------------------------------------
 
-# The script, sending itself a signal at the beginning of step 5, in the middle of the second epoch.
+# The command, sending itself a signal at the beginning of step 5, in the middle of the second epoch.
 SIGNALLING = """
 import os, runpy, signal, sys
 
@@ -342,7 +342,7 @@ RANDOM = ["--epochs", "3", "--batch-size", "8", "--lr", "1e-3", "--image-size", 
 
 @pytest.fixture(scope="module")
 def short(few, weights, tmp_path_factory):
-    """A run of 3 epochs of 3 steps, with everything random, that nothing interrupted."""
+    """A run of 3 epochs of 3 steps with everything random, without interruption."""
     out = tmp_path_factory.mktemp("short")
     done = subprocess.run(command(few, "--weights", weights, "--out", out, *RANDOM), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -350,7 +350,7 @@ def short(few, weights, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGTERM", 143), ("SIGKILL", -9)])
-def test_a_signal_and_resume_end_as_the_whole_run_did(short, few, weights, tmp_path, signal, code):
+def test_an_interrupted_and_resumed_run_ends_the_same(short, few, weights, tmp_path, signal, code):
     out = tmp_path / "run"
     arguments = command(few, "--weights", weights, "--out", out, *RANDOM)
     stopped = subprocess.run(
@@ -366,7 +366,7 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(short, few, weights, tmp_p
 
 
 def answer(capsys, *arguments):
-    """The sentence that the program ends with, with exit code 2."""
+    """The error line of a command that fails with exit code 2."""
     with pytest.raises(SystemExit) as caught:
         finetune.main(list(map(str, arguments)))
     *remarks, last = capsys.readouterr().err.splitlines()
@@ -374,23 +374,23 @@ def answer(capsys, *arguments):
     return last
 
 
-def test_other_photos_than_before_are_refused(short, few, tmp_path, capsys):
+def test_changed_photos_are_refused(short, few, tmp_path, capsys):
     shutil.copytree(few, tmp_path / "photos")
     shutil.copytree(short, tmp_path / "run")
     arguments = [tmp_path / "photos", "--out", tmp_path / "run", "--resume", "auto"]
-    assert finetune.main(list(map(str, arguments))) == 0  # another place is no other photos
+    assert finetune.main(list(map(str, arguments))) == 0  # moved photos are the same
     gone = sorted((tmp_path / "photos" / "balls").glob("[0-9]*"))[0]
     capsys.readouterr()
     gone.unlink()
     assert "contains other images than the run in" in answer(capsys, *arguments)
-    # Divided anew, they would be tested with some that the model has learned.
+    # A new split would evaluate the model on images that it was trained on.
     testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
     assert "--weights evaluates on others" in answer(capsys, *testing)
     shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
     assert "contains other images than the run in" in answer(capsys, *arguments)
 
 
-def test_an_unfinished_run_is_not_overwritten_by_chance(short, few, weights, tmp_path, capsys):
+def test_an_unfinished_run_is_not_overwritten_by_mistake(short, few, weights, tmp_path, capsys):
     shutil.copytree(short, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         if path.is_dir() and "step-00000003" not in path.name:  # the first of three epochs
@@ -409,10 +409,10 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
     [(code, output, errors)] = launch(2, arguments)
     assert code == 0 and "Traceback" not in errors, errors
     for words in ("24 training and 6 validation images", "of the val images are right", "lucid classify PHOTO"):
-        assert output.count(words) == 1  # one of them speaks
+        assert output.count(words) == 1  # only one of them prints
     history = rows_of(tmp_path / "run" / "history.csv")
     assert len(history) == 3 and files_in(tmp_path / "run") == RESULTS
-    # All test pictures were counted once, wherever they were tested.
+    # Every validation image is counted once, whichever process evaluates it.
     assert finetune.main([str(few), "--out", str(tmp_path / "run"), "--eval-only"]) == 0
     best = max(float(row["val_accuracy"]) for row in history)
     assert f"{best:.2%} of the val images are right" in capsys.readouterr().out
@@ -431,7 +431,7 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
     ({"train/balls": ("balls", 3), "train/fences": ("fences", 3), "val/balls": ("fences", 0)},
      "there are no images for validation: "),
 ])  # fmt: skip
-def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
+def test_unusable_folders_are_reported(few, weights, tmp_path, capsys, parts, message):
     (tmp_path / "photos").mkdir()
     copy(few, tmp_path / "photos", parts)
     arguments = [tmp_path / "photos", "--weights", weights, "--out", tmp_path / "out", "--batch-size", 15]
@@ -439,13 +439,13 @@ def test_folders_that_do_not_do(few, weights, tmp_path, capsys, parts, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_class_of_broken_files_is_named(few, tmp_path, capsys):
+def test_a_class_without_readable_images_is_reported(few, tmp_path, capsys):
     copy(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
     (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
     assert "no image of the class fences in" in answer(capsys, tmp_path)
 
 
-def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
+def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
     lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
@@ -491,7 +491,7 @@ def test_a_mistake_is_one_sentence(few, weights, short, tmp_path, capsys):
     assert everything_in(tmp_path) == before
 
 
-def test_without_a_network_one_sentence_says_what_to_do(few, tmp_path, capsys, monkeypatch):
+def test_a_failed_download_says_what_to_do(few, tmp_path, capsys, monkeypatch):
     pytest.importorskip("huggingface_hub", reason="weights are downloaded by huggingface_hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -501,7 +501,7 @@ def test_without_a_network_one_sentence_says_what_to_do(few, tmp_path, capsys, m
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_leaves_whole_files(few, weights, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_leaves_complete_files(few, weights, tmp_path, capsys, monkeypatch):
     replace = os.replace
 
     def full(source, target):
@@ -519,7 +519,7 @@ def test_a_full_disk_leaves_whole_files(few, weights, tmp_path, capsys, monkeypa
     assert files_in(tmp_path) == RESULTS
 
 
-def test_help_teaches(capsys):
+def test_help_explains_the_command(capsys):
     with pytest.raises(SystemExit) as caught:
         finetune.main(["--help"])
     text = capsys.readouterr().out

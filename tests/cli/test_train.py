@@ -1,4 +1,4 @@
-"""The example from end to end: what it writes, how it resumes, and what it says when something is wrong."""
+"""``lucid train`` end to end: its files and output, resuming, and errors."""
 
 import csv
 import errno
@@ -28,8 +28,8 @@ from lucid.training import resume, small_images, trainer
 from tests.distributed.launching import launch, needs_launcher
 from tests.training.drawn_cifar import SHAPES, write_archive
 
-image = pytest.importorskip("matplotlib.image", reason="the example draws with matplotlib")
-pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+image = pytest.importorskip("matplotlib.image", reason="curves are drawn with matplotlib")
+pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 COLUMNS = [
@@ -45,9 +45,9 @@ COLUMNS = [
 ]
 TIMES = COLUMNS[-3:]
 RESULTS = ["best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html"]
-# A model that learns a little within a second: 5 steps an epoch.
+# A model that learns a little within a second, with 5 steps per epoch.
 TINY = ["--depths", "1", "1", "--dims", "8", "16", "--patch-size", "2", "--batch-size", "256", "--warmup-epochs", "1"]
-# All that has a state: drop path, augmentation, mixed targets, averaged weights.
+# Everything that has state: drop path, augmentation, mixed targets, averaged weights.
 RANDOM = ["--drop-path", "0.2", "--lr", "0.01", "--mixup", "0.2", "--ema", "0.8"]
 DIGITS = ["--dataset", "digits", "--epochs", "3", *TINY, *RANDOM]
 PLAIN = ["--dataset", "digits", *TINY, "--drop-path", "0", "--crop-padding", "0", "--epochs", "1"]  # nothing random
@@ -63,7 +63,7 @@ def run(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run that nothing interrupted: its folder, and what it printed."""
+    """A run without interruption: its folder and output."""
     out = tmp_path_factory.mktemp("whole")
     done = run(*DIGITS, "--out", out)
     assert done.returncode == 0, done.stderr
@@ -107,7 +107,7 @@ def test_a_run_writes_its_results(whole):
     np.testing.assert_allclose([row["lr"] for row in rows], [0.01 / 5, *cosine], rtol=1e-5)
 
 
-def test_a_run_says_what_it_does(whole):
+def test_a_run_prints_its_progress(whole):
     lines = whole.stdout.splitlines()
     assert lines[0] == "Digits(train: 1442 images (1, 8, 8), 10 classes)"
     model = models.ConvNeXt(num_classes=10, depths=(1, 1), dims=(8, 16), in_chans=1, patch_size=2)
@@ -115,17 +115,17 @@ def test_a_run_says_what_it_does(whole):
     assert [line.split(":")[0] for line in lines[2:5]] == [f"epoch {epoch}/3" for epoch in range(1, 4)]
     assert all("images/s, " in line and line.endswith("of the time waiting for data") for line in lines[2:5])
     assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test images are right" in lines[5]
-    assert len(lines) == 6 and whole.stderr == ""  # no progress bar where nobody watches
+    assert len(lines) == 6 and whole.stderr == ""  # no progress bar without a terminal
 
 
-def test_the_curves_are_a_picture(whole):
-    picture = image.imread(whole.out / "curves.png")
-    assert picture.shape == (600, 1500, 4)
+def test_the_curves_are_drawn(whole):
+    pixels = image.imread(whole.out / "curves.png")
+    assert pixels.shape == (600, 1500, 4)
     for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):  # both lines are there
-        assert (abs(picture[..., :3] - np.array(color) / 255).max(axis=-1) < 0.01).sum() > 500
+        assert (abs(pixels[..., :3] - np.array(color) / 255).max(axis=-1) < 0.01).sum() > 500
 
 
-def test_the_report_tells_the_run(whole):
+def test_the_report_describes_the_run(whole):
     text, last = (whole.out / "report.html").read_text(), history_of(whole.out)[-1]
     right = round(last["test_accuracy"] * 355)
     assert f"{right} of 355 test images are right." in text and "ConvNeXt on handwritten digits" in text
@@ -134,7 +134,7 @@ def test_the_report_tells_the_run(whole):
     assert "<th>mixup</th><td>0.2</td>" in text and "lucid train --dataset digits" in text
 
 
-def test_tensorboard_shows_the_history(whole):
+def test_tensorboard_events_hold_the_history(whole):
     pytest.importorskip("tensorboardX", reason="events are written where tensorboardX is installed")
     [path] = (whole.out / "events").iterdir()
     content = path.read_bytes()
@@ -145,7 +145,7 @@ def test_tensorboard_shows_the_history(whole):
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
-def test_the_weights_classify_as_the_history_says(whole, name):
+def test_saved_weights_have_the_accuracy_in_the_history(whole, name):
     rows = history_of(whole.out)
     row = rows[-1] if name == "last" else max(rows, key=lambda row: row["test_accuracy"])
     weights, metadata = load_with_metadata(whole.out / f"{name}.safetensors")
@@ -172,7 +172,7 @@ def test_the_weights_classify_as_the_history_says(whole, name):
     np.testing.assert_allclose([accuracy, loss], [row["test_accuracy"], row["test_loss"]], rtol=1e-4)
 
 
-def test_weights_are_tested_without_training(whole, capsys):
+def test_eval_only_evaluates_without_training(whole, capsys):
     before = {name: (whole.out / name).read_bytes() for name in RESULTS if name != "checkpoints"}
     assert train.main(["--dataset", "digits", "--out", str(whole.out), "--eval-only"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -212,7 +212,7 @@ def test_every_setting_trains(tmp_path, options):
 
 
 @pytest.mark.parametrize(("patch_size", "sizes"), [(1, [8]), (2, [4]), (4, [4, 2])])
-def test_an_overlapping_stem_has_the_patches_stride(patch_size, sizes):
+def test_an_overlapping_stem_has_the_stride_of_patches(patch_size, sizes):
     settings = small_images.Settings(depths=(1,), dims=(6,), stem="overlap", patch_size=patch_size)
     model = small_images.make_model(settings, 3, 10)
     x, found = lucid.randn(2, 8, 8, 3), []
@@ -223,7 +223,7 @@ def test_an_overlapping_stem_has_the_patches_stride(patch_size, sizes):
     assert found == sizes and model(lucid.randn(2, 3, 8, 8)).shape == (2, 10)
 
 
-def test_parts_of_a_batch_add_up_to_it(tmp_path):
+def test_gradient_accumulation_equals_the_whole_batch(tmp_path):
     for parts in (1, 4):
         arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--accumulate", str(parts), "--out"]
         assert train.main([*arguments, str(tmp_path / str(parts))]) == 0
@@ -233,7 +233,7 @@ def test_parts_of_a_batch_add_up_to_it(tmp_path):
 
 
 def test_a_compiled_step_trains_the_same(tmp_path):
-    smaller = ["--depths", "1", "--dims", "4", "--patch-size", "4"]  # there is less to build
+    smaller = ["--depths", "1", "--dims", "4", "--patch-size", "4"]  # quicker to compile
     for name in ("--compile", "--no-compile"):
         assert train.main([*DIGITS, *smaller, "--epochs", "1", "--out", str(tmp_path / name), name]) == 0
     compiled, eager = (last_weights(tmp_path / name) for name in ("--compile", "--no-compile"))
@@ -245,9 +245,9 @@ def test_patience_ends_a_run(tmp_path, capsys):
     still = [*PLAIN, "--epochs", "9", "--lr", "0", "--patience", "2", "--out", str(tmp_path)]
     assert train.main(still) == 0
     assert len(history_of(tmp_path)) == 3
-    assert train.main([*still, "--resume", "auto"]) == 0  # nothing is left to do
+    assert train.main([*still, "--resume", "auto"]) == 0  # nothing left to do
     assert len(history_of(tmp_path)) == 3 and "the best)" in capsys.readouterr().out
-    # Killed before the last epoch, it is not over; when it is, another may take its place.
+    # Killed before the last epoch, it is unfinished; once finished, another may replace it.
     manager = checkpoint.Manager(tmp_path / "checkpoints")
     shutil.rmtree(manager.latest().path)
     with pytest.raises(SystemExit):
@@ -260,7 +260,7 @@ def test_patience_ends_a_run(tmp_path, capsys):
     assert train.main([*still, "--epochs", "1"]) == 0 and len(history_of(tmp_path)) == 1
 
 
-def test_settings_go_through_a_file(tmp_path, capsys):
+def test_settings_are_read_from_a_file(tmp_path, capsys):
     assert train.main(["--dataset", "digits", "--recipe", "strong", "--lr", "0.5", "--print-config"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["lr"], shown["dataset"], shown["recipe"], shown["ema"]) == (0.5, "digits", "strong", 0.995)
@@ -269,7 +269,11 @@ def test_settings_go_through_a_file(tmp_path, capsys):
     assert train.find_out(train.make_parser().parse_args(arguments)) == Path("runs/digits")
     assert train.main(arguments) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["lr"], shown["epochs"], shown["dims"]) == (0.125, 77, [32, 64])  # an option, the file, the preset
+    assert (shown["lr"], shown["epochs"], shown["dims"]) == (
+        0.125,
+        77,
+        [32, 64],
+    )  # from an option, the file, the preset
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "digits"])
@@ -292,7 +296,7 @@ def test_presets_make_models_and_augmentations(dataset, recipe):
 
 # Interrupted and resumed ----------------------------------------------------------------------------------------------
 
-# The script, sending itself a signal at the beginning of step 8, in the middle of the second epoch.
+# The command, sending itself a signal at the beginning of step 8, in the middle of the second epoch.
 SIGNALLING = """
 import os, runpy, signal, sys
 
@@ -311,7 +315,7 @@ runpy.run_module("lucid", run_name="__main__")
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
-def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, code):
+def test_an_interrupted_and_resumed_run_ends_the_same(whole, tmp_path, signal, code):
     out = tmp_path / "run"
     arguments = [sys.executable, "-W", "error", "-c", SIGNALLING, signal, *command(*DIGITS, "--out", out)[5:]]
     stopped = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
@@ -323,13 +327,13 @@ def test_a_signal_and_resume_end_as_the_whole_run_did(whole, tmp_path, signal, c
     assert files_in(out) == RESULTS and without_times(history_of(out)) == without_times(history_of(whole.out)[:1])
     newest = checkpoint.Manager(out / "checkpoints").latest()
     assert (newest.step, newest.epoch) == (5 if signal == "SIGKILL" else 8, 1)
-    # The options come back from the checkpoint; given ones may repeat it.
+    # The checkpoint has the settings; options may repeat them.
     assert train.main(["--resume", "auto", "--out", str(out), "--epochs", "3"]) == 0
     assert_same_as(out, whole)
 
 
 @pytest.mark.parametrize("place", ["evaluate", "save"])
-def test_an_epoch_counts_only_when_its_checkpoint_is_there(monkeypatch, whole, tmp_path, place):
+def test_an_epoch_counts_once_its_checkpoint_is_saved(monkeypatch, whole, tmp_path, place):
     calls = []
     owner = trainer.Trainer if place == "evaluate" else resume.Checkpoints
     function = getattr(owner, place)
@@ -358,7 +362,7 @@ def test_checkpoints_within_an_epoch_change_nothing(monkeypatch, whole, tmp_path
     assert_same_as(tmp_path, whole)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(whole, tmp_path):
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before(whole, tmp_path):
     shutil.copytree(whole.out, tmp_path / "run")
     newest = checkpoint.Manager(tmp_path / "run" / "checkpoints").latest().path
     (newest / "model.safetensors").write_bytes((newest / "model.safetensors").read_bytes()[:-1])
@@ -389,7 +393,7 @@ def test_an_unfinished_run_is_not_overwritten_by_mistake(monkeypatch, whole, tmp
         in capsys.readouterr().err
     )
     assert manager.latest().epoch == 2
-    for one in manager.checkpoints():  # those that are damaged do not hinder it
+    for one in manager.checkpoints():  # damaged ones do not matter
         (one.path / "state.json").write_text("")
     assert train.main([*again, "--overwrite"]) == 0
     assert_same_as(tmp_path / "run", whole)
@@ -398,8 +402,8 @@ def test_an_unfinished_run_is_not_overwritten_by_mistake(monkeypatch, whole, tmp
 
 
 @pytest.mark.parametrize("name", ["history.csv", "step-00000010"])
-def test_a_full_disk_is_one_sentence_and_leaves_whole_files(monkeypatch, whole, tmp_path, capsys, name):
-    """The disk is full when the second epoch writes its file or checkpoint."""
+def test_a_full_disk_is_reported_and_leaves_complete_files(monkeypatch, whole, tmp_path, capsys, name):
+    """The disk is full when the second epoch writes the file or the checkpoint."""
     written = []
 
     def on_a_full_disk(function):
@@ -458,7 +462,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_whole_files(monkeypatch, whole, 
         (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
 )
-def test_wrong_options_are_named(tmp_path, capsys, arguments, message):
+def test_wrong_options_are_reported(tmp_path, capsys, arguments, message):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as caught:
         train.main(["--dataset", "digits", "--out", str(out), *arguments])
@@ -467,7 +471,7 @@ def test_wrong_options_are_named(tmp_path, capsys, arguments, message):
     assert not out.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named_before_training(monkeypatch, tmp_path, capsys):
+def test_an_unwritable_folder_is_reported_before_training(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for out, message in (("file", "File exists: "), ("file/run", "Not a directory: ")):
         with pytest.raises(SystemExit) as caught:
@@ -477,7 +481,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_training(monkeypatch, t
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_wrong_checkpoints_are_named(whole, tmp_path, capsys):
+def test_wrong_checkpoints_are_reported(whole, tmp_path, capsys):
     newest = checkpoint.Manager(whole.out / "checkpoints").latest().path
     (tmp_path / "broken.safetensors").write_bytes((whole.out / "best.safetensors").read_bytes()[:5000])
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
@@ -508,7 +512,7 @@ def test_wrong_checkpoints_are_named(whole, tmp_path, capsys):
     assert not (tmp_path / "out").exists() and files_in(tmp_path / "other run") == ["checkpoints"]
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path, capsys):
+def test_a_diverging_loss_ends_the_run(tmp_path, capsys):
     assert train.main([*PLAIN, "--lr", "1e30", "--out", str(tmp_path)]) == 1
     assert "Loss became NaN or infinite in epoch 1; try a lower --lr" in capsys.readouterr().err
     assert files_in(tmp_path) == []
@@ -518,7 +522,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_without_a_network_one_sentence_says_what_to_do(tmp_path, capsys, name):
+def test_a_failed_download_says_what_to_do(tmp_path, capsys, name):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -540,7 +544,7 @@ def test_without_a_network_one_sentence_says_what_to_do(tmp_path, capsys, name):
 
 
 def draw_archive(monkeypatch, folder, kind, train_count, test_count):
-    """An archive in the official format, with few records."""
+    """Write an archive in the official format, with few records."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] if kind is data.CIFAR10 else ["train.bin"]
     sizes = {name: train_count // len(names) for name in names}
     tests = {"test_batch.bin" if kind is data.CIFAR10 else "test.bin": test_count}
@@ -553,7 +557,7 @@ def draw_archive(monkeypatch, folder, kind, train_count, test_count):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("cifar10", data.CIFAR10), ("cifar100", data.CIFAR100)])
-def test_an_archive_in_place_is_trained_on(monkeypatch, tmp_path, capsys, name, kind):
+def test_an_archive_in_the_data_folder_is_used(monkeypatch, tmp_path, capsys, name, kind):
     draw_archive(monkeypatch, tmp_path, kind, 40, 13)
     arguments = ["--dataset", name, "--data-dir", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "1"]
     assert train.main([*arguments, "--depths", "1", "--dims", "8", "--patch-size", "4", "--batch-size", "16"]) == 0
@@ -564,7 +568,7 @@ def test_an_archive_in_place_is_trained_on(monkeypatch, tmp_path, capsys, name, 
 
 
 def test_drawn_shapes_are_downloaded_and_learned(monkeypatch, tmp_path):
-    """The whole path on a data set that the test has drawn: download, checksum, strong recipe in small, report."""
+    """Everything on synthetic data: download, checksum, a small strong recipe, report."""
     draw_archive(monkeypatch, tmp_path / "server", data.CIFAR10, 3000, 500)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "server")
     monkeypatch.setattr(handler.func, "log_message", lambda *_: None)
@@ -587,24 +591,24 @@ def test_drawn_shapes_are_downloaded_and_learned(monkeypatch, tmp_path):
 
 
 @needs_launcher
-def test_two_processes_train_as_one_does(tmp_path):
+def test_two_processes_train_like_one(tmp_path):
     arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--epochs", "2", "--out"]
     assert train.main([*arguments, str(tmp_path / "one")]) == 0
     [(code, output, errors)] = launch(2, command(*arguments, tmp_path / "two", "--distributed"))
     assert code == 0, errors
-    assert output.count("of the test images are right") == 1  # one of them speaks
+    assert output.count("of the test images are right") == 1  # only one of them prints
     one, two = (last_weights(tmp_path / name) for name in ("one", "two"))
     for name, array in one.items():
         np.testing.assert_allclose(two[name], array, atol=2e-5, err_msg=name)
     rows = [history_of(tmp_path / name)[-1] for name in ("one", "two")]
     for column in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
         assert rows[0][column] == pytest.approx(rows[1][column], abs=1e-4)
-    # Each has tested half of the images; matrix and pictures are those of all.
+    # Each has evaluated half of the images; the report covers all of them.
     reports = [(tmp_path / name / "report.html").read_text() for name in ("one", "two")]
-    for part in (r"<title>[^<]* taken for [^<]*</title>", r'src="data:image/png;base64,[^"]*"'):
+    for part in (r"<title>[^<]* predicted as [^<]*</title>", r'src="data:image/png;base64,[^"]*"'):
         one, two = (re.findall(part, report) for report in reports)
         assert one == two and len(one) > 10
-    # What one process saved is not what two go on from.
+    # A checkpoint of two processes cannot be resumed by one.
     with warnings.catch_warnings(), pytest.raises(SystemExit):
         train.main(["--resume", "auto", "--out", str(tmp_path / "two")])
 

@@ -1,4 +1,4 @@
-"""A data set in the format of CIFAR-10 that nobody has to download: ten shapes in any colour, place and size."""
+"""Synthetic data in the format of CIFAR-10: ten shapes in random colors, places and sizes."""
 
 import io
 import tarfile
@@ -9,7 +9,7 @@ SHAPES = ["disc", "ring", "square", "frame", "triangle", "wedge", "plus", "cross
 
 
 def draw(rng, label):
-    """(3, 32, 32) uint8: a bright shape on a dark ground, both of any colour, with noise."""
+    """(3, 32, 32) uint8: a bright shape on a dark background, with noise."""
     radius = rng.uniform(7, 11)
     middle = rng.uniform(radius, 31 - radius, 2)
     y, x = (np.mgrid[:32, :32] - middle[:, None, None]) / radius  # -1 to 1 inside of the shape's square
@@ -33,7 +33,7 @@ def draw(rng, label):
 
 
 def records(rng, count, fine):
-    """So many rows of the label (with ``fine``, as in CIFAR-100, two) and the three planes of an image."""
+    """``count`` rows of the label (two with ``fine``, as in CIFAR-100) and the three planes of an image."""
     shapes = rng.permutation(np.arange(count) % 10)
     labels = np.stack([shapes, 10 * shapes], axis=1) if fine else shapes[:, None]
     planes = np.stack([draw(rng, shape).ravel() for shape in shapes])
@@ -41,7 +41,7 @@ def records(rng, count, fine):
 
 
 def write_archive(path, sizes, folder="cifar-10-batches-bin", fine=False, seed=0):
-    """A .tar.gz with a file of so many records for each entry of ``sizes``."""
+    """Write a .tar.gz with a file for each entry of ``sizes``, its number of records."""
     rng = np.random.default_rng(seed)
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, count in sizes.items():

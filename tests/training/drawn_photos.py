@@ -1,4 +1,4 @@
-"""A folder of photos that nobody has to take: three subjects in any colours, sizes, places and kinds of files."""
+"""Synthetic photos of three classes in random colors and sizes, as files of many formats."""
 
 import io
 
@@ -12,7 +12,7 @@ ORIENTATION = 0x0112
 
 
 def draw(rng, label, size):
-    """A picture of ``size``: a ball, or bars that stand or lie, bright before a dark ground, with noise over it."""
+    """An image of ``size``: a ball, or vertical or horizontal bars, bright on a dark background, with noise."""
     width, height = size
     y, x = np.mgrid[:height, :width] / min(size)  # the short side is 1
     place, period, phase = rng.uniform(0.3, 0.7, 2), rng.uniform(0.25, 0.5), rng.uniform(0, 2 * np.pi)
@@ -27,7 +27,7 @@ def draw(rng, label, size):
 
 
 def files(rng, count):
-    """(name, content) of ``count`` pictures and of 20 broken ones among them, of as many classes, kinds and sizes."""
+    """(name, content) of ``count`` images and of 20 broken ones."""
     for number in range(count):
         label = CLASSES[number % 3]
         size = tuple(int(side) for side in rng.integers(40, 160, 2))
@@ -39,7 +39,7 @@ def files(rng, count):
 
 
 def encode(image, number):
-    """The end of a name, and a file of one of the many kinds that people have."""
+    """The end of a file name, and the content of a file in one of many formats."""
     file, options = io.BytesIO(), {}
     kind, end = [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("JPEG", ".JPEG")][number % 4]
     if number % 10 == 3:
@@ -63,11 +63,11 @@ def encode(image, number):
 
 
 def write_photos(root, count=280, seed=0):
-    """``count`` pictures in folders of three classes, and 20 broken ones among them; hidden files and others, too."""
+    """Write ``count`` images and 20 broken ones in folders of three classes, with a hidden and another file."""
     rng = np.random.default_rng(seed)
     for name, content in files(rng, count):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     (root / "balls" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    (root / "stairs" / "notes.txt").write_text("no picture")
+    (root / "stairs" / "notes.txt").write_text("not an image")

@@ -47,7 +47,7 @@ def test_any_model_has_groups():
     assert {name: group["weight_decay"] for group in found for name in group["param_names"]} == {
         "0.weight": 0.3, "0.bias": 0.0, "1.weight": 0.0, "1.bias": 0.0, "3.bias": 0.0,
     }  # fmt: skip
-    with pytest.raises(ValueError, match="Sequential has no blocks of a ConvNeXt"):
+    with pytest.raises(ValueError, match="Sequential has no ConvNeXt blocks"):
         optimizer.parameter_groups(Recipe(layer_decay=0.9), model)
 
 

@@ -1,4 +1,4 @@
-"""The report's page: what it shows, that it needs nothing beside it, and how a browser takes it."""
+"""The report: its content, that it is self-contained, and how a browser shows it."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ import pytest
 
 from lucid.training import charts, progress, report
 
-image = pytest.importorskip("matplotlib.image", reason="the pictures are read with matplotlib")
+image = pytest.importorskip("matplotlib.image", reason="images are read with matplotlib")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ["cat", "<b>dog</b> & co", "a class with a long name"]
@@ -50,7 +50,7 @@ def example(epochs=3):
 
 
 class Page(HTMLParser):
-    """What a page holds; a tag that is not closed where it should be is an error."""
+    """The tags and texts of a page; an unclosed tag is an error."""
 
     def __init__(self, text):
         super().__init__()
@@ -79,7 +79,7 @@ def page():
     return Page(report.page(example()))
 
 
-def test_the_page_needs_nothing_beside_it(page):
+def test_the_page_is_self_contained(page):
     text = report.page(example())
     assert page.all("script") == [] and "url(" not in text and "@import" not in text and "://" not in text
     assert [one["href"] for one in page.all("link")] == ["data:,"]
@@ -88,21 +88,21 @@ def test_the_page_needs_nothing_beside_it(page):
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
 
 
-def test_the_page_tells_the_run(page):
+def test_the_page_describes_the_run(page):
     text = " ".join(page.texts)
     for part in ("A & B", "One sentence.", "python train.py --x '<y>'", "110,410", "22 of 28 test images are right."):
         assert part in text
     # The figures of the history: best and last, time, images per second.
     for part in ("75.00%", "epoch 2 of 3", "62.50%", "2 min 30 s", "50 s an epoch", "2.0% of the time waiting"):
         assert part in text
-    # The worst class first, then the pairs that are confused most.
+    # The worst class first, then the pairs that are confused most often.
     assert text.index("66.7% of 15") < text.index("83.3% of 6") < text.index("100.0% of 7")
-    rows = re.search(r"images\s+(a class.*?)\s+The worst", text)[1].split()
+    rows = re.search(r"images\s+(a class.*?)\s+Worst", text)[1].split()
     assert [word for word in rows if word.isdigit()] == ["3", "2", "1"]
     assert "strong" in text and "2, 2" in text and "yes" in text and "augment" not in text
 
 
-def test_the_pictures_are_the_mistakes(page):
+def test_the_images_are_the_mistakes(page):
     wanted = [one.image for one in example().mistakes]
     for attributes, pixels in zip(page.all("img"), wanted, strict=True):
         found = image.imread(io.BytesIO(base64.b64decode(attributes["src"].partition(",")[2])))
@@ -124,9 +124,9 @@ def test_the_lines_go_through_the_values(page):
 
 
 def test_the_cells_are_the_counts(page):
-    titles = [text for text in page.texts if " taken for " in text]
+    titles = [text for text in page.texts if " predicted as " in text]
     assert titles == [
-        f"{truth} taken for {predicted}: {value} of {sum(row)}"
+        f"{truth} predicted as {predicted}: {value} of {sum(row)}"
         for truth, row in zip(CLASSES, CONFUSION, strict=True)
         for predicted, value in zip(CLASSES, row, strict=True)
         if value
@@ -164,12 +164,12 @@ def test_an_axis_has_round_numbers(values, bounds, from_zero, ticks):
         (range(40, 100), [40, 50, 60, 70, 80, 90, 99]),
     ],
 )
-def test_the_first_and_the_last_epoch_are_named(xs, ticks):
+def test_the_first_and_last_epoch_have_ticks(xs, ticks):
     assert charts._epoch_ticks(list(xs)) == ticks
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 60])
-def test_any_number_of_classes_and_epochs_makes_a_page(count):
+def test_any_number_of_classes(count):
     confusion = np.eye(count, dtype=int) * 3
     confusion[0, -1] += 4
     text = report.page(report.Report("T", [], [f"class {i}" for i in range(count)], confusion))
@@ -187,14 +187,14 @@ def test_a_class_without_images_and_one_epoch_are_fine():
     )  # four charts, twice each: shown, pointed at
 
 
-def test_png_refuses_what_it_cannot_write():
+def test_png_refuses_other_arrays():
     for wrong in (np.zeros((2, 2, 4), np.uint8), np.zeros((2, 2, 3), np.float32)):
         with pytest.raises(ValueError, match=r"png: image must be uint8 of 1 or 3 channels \(H, W, C\), got"):
             report.png(wrong)
 
 
 @pytest.mark.parametrize("count", [21, 40, 100])
-def test_the_axes_of_a_large_matrix_are_labelled_legibly(count):
+def test_labels_of_a_large_matrix_are_legible(count):
     text = charts.confusion_chart(np.eye(count, dtype=int).tolist(), ["n" * 12] * count)
     side, narrowest = (int(re.search(part, text)[1]) for part in (r'viewBox="0 0 (\d+)', r"min-width:(\d+)px"))
     small = float(re.search(r"font-size:([\d.]+)px", text)[1])
@@ -213,7 +213,7 @@ def test_durations_are_readable(seconds, text):
 
 
 def browse(page, width, scheme):
-    """The pixels of the page in Chromium, what it complained about, and the addresses that the page asked for."""
+    """The pixels of the page in Chromium, console messages, and the addresses that it requested."""
     folder = page.parent
     quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     quiet += " --disable-component-update --disable-sync --hide-scrollbars --enable-logging=stderr --v=0"
@@ -233,10 +233,10 @@ def browse(page, width, scheme):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (500, "dark")])
-def test_a_browser_shows_it_all_without_asking_for_more(tmp_path, width, scheme):
+def test_a_browser_shows_it_without_requests(tmp_path, width, scheme):
     color = np.array([250, 10, 120], np.uint8)  # that nothing else has
-    picture = report.Mistake(np.zeros((80, 80, 3), np.uint8) + color, "a", "b", 0.9, 0.1)
-    changed = {"mistakes": [picture], "title": "a_folder_with_a_long_name_" * 6}
+    mistake = report.Mistake(np.zeros((80, 80, 3), np.uint8) + color, "a", "b", 0.9, 0.1)
+    changed = {"mistakes": [mistake], "title": "a_folder_with_a_long_name_" * 6}
     report.write_report(tmp_path / "report.html", report.Report(**{**vars(example()), **changed}))
     pixels, complaints, asked = browse(tmp_path / "report.html", width, scheme)
     assert complaints == [] and asked == set() and pixels.shape == (4000, width, 3)
@@ -248,7 +248,7 @@ def test_a_browser_shows_it_all_without_asking_for_more(tmp_path, width, scheme)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_check_in_the_browser_finds_requests_and_complaints(tmp_path):
+def test_the_browser_check_finds_requests_and_errors(tmp_path):
     text = report.page(example())
     wrong = '<script>nothing.here()</script><img src="http://127.0.0.1:9/picture.png"><h1>'
     (tmp_path / "report.html").write_text(text.replace(report.POLICY, "").replace("<h1>", wrong))
