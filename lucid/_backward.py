@@ -33,10 +33,10 @@ def run_backward(
     Raises:
         RuntimeError: the graph was freed by an earlier backward pass.
     """
-    wanted: dict[object, int] | None = None
+    target_index: dict[object, int] | None = None
     if targets is not None:
-        wanted = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
-    needed = _needed_nodes([t._node for t in roots if t._node is not None], wanted)
+        target_index = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
+    needed = _needed_nodes([t._node for t in roots if t._node is not None], target_index)
 
     # A heap, newest node first: every consumer of a node is newer than the node, so all cotangents have arrived when
     # a node is popped. No recursion, because a deep model would exceed Python's recursion limit.
@@ -51,7 +51,7 @@ def run_backward(
             leaves[id(edge)] = (edge, gradient if before is None else _add(before[1], gradient))
             return
         node, index = edge
-        if node not in needed and (wanted is None or _key(edge) not in wanted):
+        if node not in needed and (target_index is None or _key(edge) not in target_index):
             return
         slots = pending.get(node)
         if slots is None:
@@ -72,9 +72,9 @@ def run_backward(
                     continue
                 if node.hooks and index in node.hooks:
                     gradient = slots[index] = run_hooks(node.hooks[index], gradient)
-                if wanted is not None and (position := wanted.get((node, index))) is not None:
+                if target_index is not None and (position := target_index.get((node, index))) is not None:
                     results[position] = gradient
-                elif wanted is None and node.retained and index in node.retained:
+                elif target_index is None and node.retained and index in node.retained:
                     owner = node.retained[index]()
                     if owner is not None:
                         owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
@@ -86,28 +86,28 @@ def run_backward(
             edges = node.edges
             assert edges is not None
             gradients = node.pullback(full)
-            if wanted is None and not create_graph:  # otherwise some of them may never be needed
+            if target_index is None and not create_graph:  # otherwise some of them may never be needed
                 gradients = _compute_together(edges, gradients)
             for edge, gradient in zip(edges, gradients, strict=True):
                 if gradient is not None:
                     send(edge, gradient)
             if not (retain_graph or create_graph):
                 node.free()
-        if wanted is None:
+        if target_index is None:
             # Existing gradients come from an earlier micro-batch. Start their evaluation now, so that accumulating over
             # many micro-batches needs the memory of one at a time.
             _deferred.start([leaf.grad._array for leaf, _ in leaves.values() if leaf.grad is not None])
         for leaf, gradient in leaves.values():
             if leaf._hooks:
                 gradient = run_hooks(leaf._hooks, gradient)
-            if wanted is not None:
-                position = wanted.get(id(leaf))
+            if target_index is not None:
+                position = target_index.get(id(leaf))
                 if position is not None:
                     results[position] = gradient
             elif leaf._requires_grad:
                 leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
-    if wanted is not None and targets is not None:  # the same target may be given twice
-        results = [results[wanted[_key(edge_of(t))]] for t in targets]
+    if target_index is not None and targets is not None:  # the same target may be given twice
+        results = [results[target_index[_key(edge_of(t))]] for t in targets]
     return results
 
 
@@ -124,8 +124,8 @@ def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> 
     return [wrap(array) for array in mx.depends(arrays, arrays)]
 
 
-def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[Node]:
-    """The nodes reachable from ``starts`` that lead to a wanted edge, or all of them if ``wanted`` is ``None``."""
+def _needed_nodes(starts: list[Node], target_index: dict[object, int] | None) -> set[Node]:
+    """The nodes reachable from ``starts`` that lead to a target, or all of them without targets."""
     reached: set[Node] = set()
     stack = list(starts)
     while stack:
@@ -134,19 +134,19 @@ def _needed_nodes(starts: list[Node], wanted: dict[object, int] | None) -> set[N
             continue
         reached.add(node)
         if node.edges is None:
-            if wanted is not None and any(key[0] is node for key in wanted if isinstance(key, tuple)):
+            if target_index is not None and any(key[0] is node for key in target_index if isinstance(key, tuple)):
                 continue
             raise RuntimeError(
                 f"backward: the graph through '{node.name}' was freed by an earlier backward pass; "
                 "pass retain_graph=True to that backward() to use the graph again"
             )
         stack.extend(edge[0] for edge in node.edges if isinstance(edge, tuple))
-    if wanted is None:
+    if target_index is None:
         return reached
     needed: set[Node] = set()
     for node in sorted(reached, key=lambda n: n.serial):
         for edge in node.edges or ():
-            if _key(edge) in wanted or (isinstance(edge, tuple) and edge[0] in needed):
+            if _key(edge) in target_index or (isinstance(edge, tuple) and edge[0] in needed):
                 needed.add(node)
                 break
     return needed

@@ -26,7 +26,7 @@ from lucid.ops import comparison, elementwise, indexing, joining, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
-_PLACES = ("cpu", "gpu", "metal", "cuda", "mps")
+_DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
 
 
 class Tensor(TensorMethods, TensorInplace):
@@ -291,14 +291,14 @@ class Tensor(TensorMethods, TensorInplace):
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype = arg.dtype
-            elif isinstance(arg, mx.Dtype) or (isinstance(arg, str) and arg.split(":")[0] not in _PLACES):
+            elif isinstance(arg, mx.Dtype) or (isinstance(arg, str) and arg.split(":")[0] not in _DEVICES):
                 dtype = as_dtype(arg)
             elif isinstance(arg, str):
                 device = arg
             elif not isinstance(arg, bool | Device | mx.Device) and arg is not None:
                 raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
-        if isinstance(device, str) and device.split(":")[0] not in _PLACES:
-            raise ValueError(f"to: unknown device {device!r}, expected one of {', '.join(_PLACES)}")
+        if isinstance(device, str) and device.split(":")[0] not in _DEVICES:
+            raise ValueError(f"to: unknown device {device!r}, expected one of {', '.join(_DEVICES)}")
         unknown = set(kwargs) - {"copy", "non_blocking", "memory_format"}
         if unknown:
             raise TypeError(f"to: unknown argument {sorted(unknown)[0]!r}")
