@@ -32,7 +32,11 @@ CHECKED = [
         "element 0 of output 'y' is written by two threads",
     ),
     ("store to an input", INDEX + "((device float*)x)[i] = 1.0f; y[i] = x[i];", "store to input 'x', element 0"),
-    ("load of an unwritten output", INDEX + "y[i] = y[i] + x[i];", "load of element 0 of output 'y', which no thread has"),
+    (
+        "load of an unwritten output",
+        INDEX + "y[i] = y[i] + x[i];",
+        "element 0 of output 'y', which no thread has written",
+    ),
     (
         "load of another thread's output",
         INDEX + "y[i] = x[i]; if (i) y[i] = y[i - 1];",

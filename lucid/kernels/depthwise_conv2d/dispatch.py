@@ -1,8 +1,8 @@
 """Depthwise two-dimensional convolution of NHWC arrays and all of its gradients.
 
 Each channel is convolved with its own kernel. The convolution is linear in x and in the weight, so three functions are
-closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is a
-``custom_vjp`` whose gradient calls the other two, which gives derivatives of every order:
+closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each has a
+``custom_vjp`` that calls the other two, which gives derivatives of every order:
 
     function                      gradients of its arguments, for a cotangent of its result
     convolution(x, w, bias)       input_gradient(dy, w), weight_gradient(x, dy)                    dy
@@ -17,7 +17,7 @@ neighbouring addresses.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -93,8 +93,10 @@ def gradients(
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
-    d_x, d_weight, d_bias = _convolution(geometry, True, version).vjp(dy, x, _channels_last(weight))
-    return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1), d_bias
+    module = _VERSIONS[version]
+    d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+    d_weight, d_bias = module.weight_gradient(x, dy, geometry)
+    return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
 
 
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
@@ -138,7 +140,7 @@ def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Ge
 
 
 @lru_cache(maxsize=512)
-def _convolution(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp:
+def _convolution(geometry: Geometry, has_bias: bool, version: str) -> Callable[..., Any]:
     """The convolution of x (N, H, W, C) with weight (KH, KW, C) and, with ``has_bias``, bias (C,)."""
     module = _VERSIONS[version]
 
@@ -154,7 +156,7 @@ def _convolution(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp
 
 
 @lru_cache(maxsize=512)
-def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
+def _input_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """The gradient of x (N, H, W, C) from that of the output, dy, and the weight."""
     module = _VERSIONS[version]
 
@@ -169,7 +171,7 @@ def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
 
 
 @lru_cache(maxsize=512)
-def _weight_gradient(geometry: Geometry, version: str) -> custom_vjp:
+def _weight_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """The gradients of weight (KH, KW, C) and bias (C,) from x and that of the output, dy; in the dtype of x."""
     module = _VERSIONS[version]
 
