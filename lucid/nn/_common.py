@@ -10,12 +10,12 @@ from lucid.nn.parameter import Parameter
 
 
 def empty_parameter(*shape: int) -> Parameter:
-    """A parameter whose values are about to be drawn. Zeros, never computed when they are replaced."""
+    """A parameter to be initialized. Its zeros are lazy, so they are never computed if they are replaced."""
     return Parameter(tape.wrap(mx.zeros(shape)))
 
 
 def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:
-    """PyTorch's start of linear and convolution layers: uniform in ±1 / sqrt(fan_in), the bias too."""
+    """PyTorch's initialization of linear and convolution layers: weight and bias uniform in ±1 / sqrt(fan_in)."""
     fan_in = math.prod(weight.shape[1:])
     bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
     init.uniform_(weight, -bound, bound)
@@ -24,5 +24,5 @@ def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:
 
 
 def layout(data_format: str, default: str = "channels_first") -> str:
-    """``", data_format='channels_last'"`` where it is not the layer's default, else nothing."""
+    """``", data_format='...'"`` for a repr, or nothing if it is the layer's default."""
     return "" if data_format == default else f", data_format={data_format!r}"

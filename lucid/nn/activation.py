@@ -1,4 +1,4 @@
-"""Activation layers: each is its function, with the options kept. ``inplace`` is accepted and changes nothing."""
+"""Activation layers. Each calls its function; ``inplace`` is accepted for compatibility with PyTorch and ignored."""
 
 from lucid import _checks
 from lucid._tensor import Tensor
@@ -8,7 +8,7 @@ from lucid.ops._types import TensorLike
 
 
 class _Activation(Module):
-    """An activation without options but ``inplace``."""
+    """Base class of activations whose only option is ``inplace``."""
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Tanh(Module):
 
 
 class GELU(Module):
-    """``x * Phi(x)``, exact; ``approximate="tanh"`` for the approximation by a hyperbolic tangent."""
+    """``x * Phi(x)`` with the standard normal CDF, or its tanh approximation with ``approximate="tanh"``."""
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class GELU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` above 0, ``negative_slope * x`` below."""
+    """``x`` if ``x > 0``, otherwise ``negative_slope * x``."""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
+    """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``."""
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class ELU(Module):
 
 
 class Softplus(Module):
-    """``log(1 + exp(beta * x)) / beta``."""
+    """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """``exp(x) / sum(exp(x))`` along ``dim``, which must be given."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, which is required."""
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Modules that hold other modules: ``Sequential``, ``ModuleList``, ``ModuleDict``."""
+"""Containers of modules: ``Sequential``, ``ModuleList`` and ``ModuleDict``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, TypeVar, overload
 
 from lucid.nn.module import Module
 
-T = TypeVar("T", bound="_Row")
+T = TypeVar("T", bound="_IndexedContainer")
 
 
-class _Row(Module):
-    """Children under the names "0", "1", ... (or given ones), in order."""
+class _IndexedContainer(Module):
+    """Base class of containers whose children are ordered, by default with the names "0", "1", ..."""
 
     def _position(self, index: Any, end: int) -> int:
-        """``index`` counted from the front; below ``end``."""
+        """``index``, which must be below ``end``, as a non-negative position."""
         where = type(self).__name__
         try:
             position = operator.index(index)
@@ -25,7 +25,7 @@ class _Row(Module):
             raise IndexError(f"{where}: index {position} is out of range for {len(self)} modules")
         return position % len(self) if position < 0 else position
 
-    def _at(self, index: Any) -> str:
+    def _name_at(self, index: Any) -> str:
         return list(self._modules)[self._position(index, len(self))]
 
     @overload
@@ -40,13 +40,13 @@ class _Row(Module):
                 new.add_module(name, module)
             new._renumber()
             return new
-        return self._modules[self._at(index)]
+        return self._modules[self._name_at(index)]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._at(index), module)
+        setattr(self, self._name_at(index), module)
 
     def __delitem__(self, index: int | slice) -> None:
-        names = list(self._modules)[index] if isinstance(index, slice) else [self._at(index)]
+        names = list(self._modules)[index] if isinstance(index, slice) else [self._name_at(index)]
         for name in names:
             del self._modules[name]
         self._renumber()
@@ -58,15 +58,15 @@ class _Row(Module):
         return iter(self._modules.values())
 
     def append(self: T, module: Module) -> T:
-        """Add ``module`` at the end. Returns the container."""
+        """Append ``module``, and return the container."""
         name = len(self)
-        while str(name) in self._modules:  # after the deletion of a module with a name that is no number
+        while str(name) in self._modules:  # possible after deleting a module whose name is not a number
             name += 1
         self.add_module(str(name), module)
         return self
 
     def extend(self: T, modules: Iterable[Module]) -> T:
-        """Add ``modules`` at the end. Returns the container."""
+        """Append ``modules``, and return the container."""
         if not isinstance(modules, Iterable):
             raise TypeError(f"{type(self).__name__}.extend: modules must be iterable, got {type(modules).__name__}")
         for module in list(modules):
@@ -74,9 +74,9 @@ class _Row(Module):
         return self
 
     def insert(self: T, index: int, module: Module) -> T:
-        """Put ``module`` before the one at ``index``; the length is an index too. Returns the container."""
+        """Insert ``module`` before position ``index``, and return the container."""
         if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}.insert: a Module is needed, got {type(module).__name__}")
+            raise TypeError(f"{type(self).__name__}.insert: expected a Module, got {type(module).__name__}")
         position = self._position(index, len(self) + 1)
         self.append(module)
         entries = list(self._modules.items())
@@ -87,23 +87,23 @@ class _Row(Module):
         return self
 
     def pop(self, index: int = -1) -> Any:
-        """Take the module at ``index`` out and return it."""
+        """Remove and return the module at ``index``."""
         module = self[index]
         del self[index]
         return module
 
     def _renumber(self) -> None:
-        """Names that are numbers follow the positions again."""
+        """Rename the modules to their positions if all names are numbers."""
         if all(name.isdecimal() for name in self._modules):
             modules = list(self._modules.values())
             self._modules.clear()
             self._modules.update((str(i), one) for i, one in enumerate(modules))
 
 
-class Sequential(_Row):
-    """Modules called one after the other: ``Sequential(Linear(2, 3), ReLU())``, or a dict of names to modules.
+class Sequential(_IndexedContainer):
+    """Calls modules in order: ``Sequential(Linear(2, 3), ReLU())``, or a dict of names to modules.
 
-    Slices are ``Sequential``s of the same modules.
+    A slice is a ``Sequential`` of the same modules.
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -121,8 +121,8 @@ class Sequential(_Row):
         return input
 
 
-class ModuleList(_Row):
-    """A list of modules whose parameters are found. It has no ``forward``: the owner says what to do with them."""
+class ModuleList(_IndexedContainer):
+    """A list of modules, which registers their parameters. It has no ``forward``."""
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -133,25 +133,25 @@ class ModuleList(_Row):
 
 
 class ModuleDict(Module):
-    """A dict of modules whose parameters are found. It has no ``forward``."""
+    """A dict of modules, which registers their parameters. It has no ``forward``."""
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
         self.update(modules or {})
 
     def __getitem__(self, name: str) -> Any:
-        return self._modules[self._known(name)]
+        return self._modules[self._check_name_exists(name)]
 
-    def _known(self, name: str) -> str:
+    def _check_name_exists(self, name: str) -> str:
         if name not in self._modules:
-            raise KeyError(f"ModuleDict: there is no module {name!r}; there are {', '.join(self._modules) or 'none'}")
+            raise KeyError(f"ModuleDict: no module {name!r}; available: {', '.join(self._modules) or 'none'}")
         return name
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
 
     def __delitem__(self, name: str) -> None:
-        del self._modules[self._known(name)]
+        del self._modules[self._check_name_exists(name)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._modules
@@ -172,16 +172,16 @@ class ModuleDict(Module):
         return self._modules.items()
 
     def update(self, modules: Mapping[str, Module] | ModuleDict | Iterable[tuple[str, Module]]) -> None:
-        """Add or replace modules by name: from a mapping, a ``ModuleDict`` or pairs."""
+        """Add or replace modules from a mapping, a ``ModuleDict`` or pairs of name and module."""
         if not isinstance(modules, Iterable):
             raise TypeError(f"ModuleDict.update: modules must be a mapping or pairs, got {type(modules).__name__}")
         for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
             self.add_module(name, module)
 
     def pop(self, name: str) -> Any:
-        """Take a module out and return it."""
-        return self._modules.pop(self._known(name))
+        """Remove and return the module ``name``."""
+        return self._modules.pop(self._check_name_exists(name))
 
     def clear(self) -> None:
-        """Take all modules out."""
+        """Remove all modules."""
         self._modules.clear()

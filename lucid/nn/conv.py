@@ -18,7 +18,7 @@ _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Conv(Module):
-    """What the convolution layers share: checked sizes, parameters, their start, the repr."""
+    """Base class of convolution layers: size checks, parameters and their initialization, and repr."""
 
     dims: ClassVar[int]
     transposed: ClassVar[bool] = False
@@ -50,7 +50,7 @@ class _Conv(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the initial values again: uniform in ±1 / sqrt(fan_in)."""
+        """Reset the parameters to new samples, uniform in ±1 / sqrt(fan_in)."""
         uniform_by_fan_in(self.weight, self.bias)
 
     def extra_repr(self) -> str:
@@ -66,8 +66,8 @@ class _Conv(Module):
         return ", ".join(parts) + layout(self.data_format)
 
 
-class _Forward(_Conv):
-    """Convolutions with ``padding_mode``: zeros are the kernel's affair, everything else is laid around the input."""
+class _Convolution(_Conv):
+    """Base class of convolutions with ``padding_mode``; modes other than zeros pad the input beforehand."""
 
     function: ClassVar[Callable[..., Tensor]]
 
@@ -86,14 +86,14 @@ class _Forward(_Conv):
     def forward(self, input: TensorLike) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            input, padding = shapes.pad(input, self._margins(), mode=self.padding_mode), 0
+            input, padding = shapes.pad(input, self._pad_sizes(), mode=self.padding_mode), 0
         return type(self).function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
             data_format=self.data_format,
         )  # fmt: skip
 
-    def _margins(self) -> list[int]:
-        """For ``pad``, from the last dimension on."""
+    def _pad_sizes(self) -> list[int]:
+        """Padding sizes for ``pad``, starting from the last dimension."""
         if self.padding == "valid":
             pairs = [(0, 0)] * self.dims
         elif self.padding == "same":
@@ -108,37 +108,45 @@ class _Forward(_Conv):
         return super().extra_repr() + mode
 
 
-class Conv1d(_Forward):
-    """Convolution of signals (N, C, L) with a bias: out (N, out_channels, L').
+class Conv1d(_Convolution):
+    """One-dimensional convolution.
 
-    ``padding`` is a number, "same" or "valid"; ``padding_mode`` "zeros", "reflect", "replicate" or "circular".
-    ``data_format="channels_last"`` takes and gives (N, L, C). Weight (out_channels, in_channels / groups, K).
+    Shapes: x (N, in_channels, L), out (N, out_channels, L'); weight (out_channels, in_channels / groups, K).
+
+    Args:
+        padding: Padding on both sides, or "same" or "valid".
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        data_format: "channels_last" for inputs and outputs (N, L, C).
 
     Raises:
-        ValueError: channels that ``groups`` does not divide, or options out of range.
+        ValueError: the channels are not divisible by ``groups``, or an option is out of range.
     """
 
     dims = 1
     function = staticmethod(convolution.conv1d)
 
 
-class Conv2d(_Forward):
-    """Convolution of images (N, C, H, W) with a bias: out (N, out_channels, H', W').
+class Conv2d(_Convolution):
+    """Two-dimensional convolution. With ``groups == in_channels == out_channels``, it runs on the depthwise kernels.
 
-    ``kernel_size``, ``stride``, ``padding`` and ``dilation`` are one integer or (along the height, along the width);
-    ``padding`` may be "same" or "valid", ``padding_mode`` "zeros", "reflect", "replicate" or "circular".
-    ``data_format="channels_last"`` takes and gives (N, H, W, C). Weight (out_channels, in_channels / groups, KH, KW) in
-    both. With ``groups == in_channels == out_channels`` it runs on the depthwise kernels.
+    Shapes: x (N, in_channels, H, W), out (N, out_channels, H', W'); weight (out_channels, in_channels / groups, KH, KW)
+    in both data formats.
+
+    Args:
+        kernel_size: An integer or a pair (height, width), as are ``stride``, ``padding`` and ``dilation``.
+        padding: Padding on each side, or "same" or "valid".
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Raises:
-        ValueError: channels that ``groups`` does not divide, or options out of range.
+        ValueError: the channels are not divisible by ``groups``, or an option is out of range.
     """
 
     dims = 2
     function = staticmethod(convolution.conv2d)
 
 
-class _Transposed(_Conv):
+class _TransposedConvolution(_Conv):
     transposed = True
     function: ClassVar[Callable[..., Tensor]]
 
@@ -165,18 +173,24 @@ class _Transposed(_Conv):
         return super().extra_repr() + extra
 
 
-class ConvTranspose1d(_Transposed):
-    """The transpose of ``Conv1d``. Weight (in_channels, out_channels / groups, K)."""
+class ConvTranspose1d(_TransposedConvolution):
+    """One-dimensional transposed convolution.
+
+    Shapes: x (N, in_channels, L), out (N, out_channels, L') with
+    L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (in_channels, out_channels / groups,
+    K).
+    """
 
     dims = 1
     function = staticmethod(convolution.conv_transpose1d)
 
 
-class ConvTranspose2d(_Transposed):
-    """The transpose of ``Conv2d``: upsampling with a learned kernel.
+class ConvTranspose2d(_TransposedConvolution):
+    """Two-dimensional transposed convolution: upsampling with a learned kernel.
 
-    Weight (in_channels, out_channels / groups, KH, KW). Shapes: x (N, C, H, W), out (N, out_channels, H', W') with
-    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+    Shapes: x (N, in_channels, H, W), out (N, out_channels, H', W') with
+    H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise; weight (in_channels,
+    out_channels / groups, KH, KW).
     """
 
     dims = 2

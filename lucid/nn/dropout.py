@@ -1,4 +1,4 @@
-"""Layers that leave something out at random in training, and nothing in evaluation."""
+"""Layers that zero values at random during training, and do nothing in evaluation mode."""
 
 from lucid import _checks
 from lucid._tensor import Tensor
@@ -10,7 +10,7 @@ from lucid.ops.normalization import DATA_FORMATS
 
 
 class Dropout(Module):
-    """In training, every value zeroed with probability ``p`` and the rest divided by ``1 - p``."""
+    """Zeroes each value with probability ``p`` during training, and divides the rest by ``1 - p``."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Dropout(Module):
 
 
 class Dropout2d(Dropout):
-    """``Dropout`` of whole channels of images (N, C, H, W)."""
+    """Zeroes whole channels of images (N, C, H, W) with probability ``p`` during training."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
         super().__init__(p)
@@ -38,9 +38,10 @@ class Dropout2d(Dropout):
 
 
 class DropPath(Module):
-    """In training, whole samples of (N, ...) zeroed with probability ``drop_prob``, the rest scaled to keep the mean.
+    """Zeroes whole samples of (N, ...) with probability ``drop_prob`` during training: stochastic depth.
 
-    Put it at the end of a residual branch: stochastic depth. Source: Huang et al. 2016, arXiv:1603.09382.
+    With ``scale_by_keep``, the other samples are scaled to keep the mean. Place it at the end of a residual branch.
+    Source: Huang et al. 2016, arXiv:1603.09382.
     """
 
     def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:

@@ -1,6 +1,6 @@
-"""The functions behind the layers, under PyTorch's names. Most are operations of ``lucid.ops``, shown here as well.
+"""The functions of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
 
-Written out here is what an operation, being pure, cannot do by itself: draw random numbers, keep running statistics.
+Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
 
 from lucid import _checks, random, tape
@@ -21,7 +21,7 @@ from lucid.ops.shape import pad as pad
 
 
 def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
-    """In training, every value zeroed with probability ``p`` and the rest divided by ``1 - p``.
+    """During training, zero each value with probability ``p`` and divide the rest by ``1 - p``.
 
     Raises:
         ValueError: ``p`` is outside [0, 1].
@@ -40,8 +40,10 @@ def dropout2d(
 
 
 def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:
-    """In training, whole samples of ``input`` (N, ...) zeroed with probability ``drop_prob``, the rest divided by
-    ``1 - drop_prob``: stochastic depth. Source: Huang et al. 2016, arXiv:1603.09382.
+    """During training, zero whole samples of ``input`` (N, ...) with probability ``drop_prob``: stochastic depth.
+
+    With ``scale_by_keep``, the other samples are divided by ``1 - drop_prob``. Source: Huang et al. 2016,
+    arXiv:1603.09382.
 
     Raises:
         ValueError: ``drop_prob`` is outside [0, 1].
@@ -58,16 +60,19 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
 
-    In training with the mean and biased variance of the batch; the running statistics (C,), if given, move towards
-    them (towards the unbiased variance) by ``momentum``. Otherwise with the running statistics.
-    Source: Ioffe and Szegedy 2015, arXiv:1502.03167.
+    During training, uses the mean and biased variance of the batch and updates the running statistics (C,), if given,
+    with its mean and unbiased variance. Otherwise, uses the running statistics. Source: Ioffe and Szegedy 2015,
+    arXiv:1502.03167.
+
+    Args:
+        momentum: The weight of the batch in the update of the running statistics.
 
     Raises:
-        ValueError: shapes that do not belong together, or one value for each channel in training.
+        ValueError: the shapes do not match, or the batch has a single value per channel during training.
     """
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: running_mean and running_var are needed when not training")
+            raise ValueError("batch_norm: running_mean and running_var are required when not training")
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )

@@ -1,6 +1,6 @@
-"""Initial values of parameters, under PyTorch's names. Each replaces the tensor's values in place and returns it.
+"""Initialization of parameters, under PyTorch's names. Each function fills the tensor in place and returns it.
 
-Random values come from ``lucid.random``'s key, so ``lucid.manual_seed`` makes a model's start reproducible.
+Random values use ``lucid.random``'s key, so ``lucid.manual_seed`` makes the initialization reproducible.
 """
 
 import math
@@ -19,9 +19,10 @@ _GAINS = {
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """By what a nonlinearity shrinks the standard deviation: the factor that makes up for it.
+    """The factor that compensates for how a nonlinearity changes the standard deviation.
 
-    ``param`` is the slope of "leaky_relu", 0.01 unless given.
+    Args:
+        param: The negative slope of "leaky_relu", by default 0.01.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
@@ -36,7 +37,7 @@ def _fill(where: str, tensor: Tensor, array: mx.array) -> Tensor:
     with _grad_mode.set_recording(False):
         if tensor._node is None or owner is None or owner._node is not None:
             return tensor._become(value, where)
-        # A part of a parameter, ``weight[0]``: it stays that part, and the parameter is written.
+        # A view of a parameter, such as ``weight[0]``: write to the parameter, and keep the view.
         part = tape.wrap(tensor._array)
         part._base = base
         part._become(value, where)
@@ -51,29 +52,29 @@ def _checked(where: str, tensor: Any) -> Tensor:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """``val`` everywhere."""
+    """Fill ``tensor`` with ``val``."""
     value = _checks.number("constant_", "val", val)
     return _fill("constant_", _checked("constant_", tensor), mx.array(value))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Zeros."""
+    """Fill ``tensor`` with zeros."""
     return constant_(tensor, 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Ones."""
+    """Fill ``tensor`` with ones."""
     return constant_(tensor, 1.0)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix."""
+    """Fill a matrix with the identity."""
     _checks.rank("eye_", "tensor", _checked("eye_", tensor).shape, 2)
     return _fill("eye_", tensor, mx.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """A convolution weight (O, I / groups, ...) that passes its input on: 1 in the middle of filter i, channel i."""
+    """Fill a convolution weight (O, I / groups, ...) with the Dirac delta, so that it preserves its input channels."""
     _checks.rank("dirac_", "tensor", _checked("dirac_", tensor).shape, (3, 4, 5))
     filters = _checks.divisible("dirac_", "filters", tensor.shape[0], "groups", groups) // groups
     value = np.zeros(tensor.shape, np.float32)
@@ -85,24 +86,24 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Uniform numbers in [a, b)."""
+    """Fill ``tensor`` with uniform samples from [a, b)."""
     if not a <= b:
-        raise ValueError(f"uniform_: a must be at most b, got {a} and {b}")
+        raise ValueError(f"uniform_: a must not exceed b, got {a} and {b}")
     return _fill("uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=random.key()))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Normal numbers."""
+    """Fill ``tensor`` with samples of a normal distribution."""
     _checks.number("normal_", "std", std, 0)
     shape = _checked("normal_", tensor).shape
     return _fill("normal_", tensor, mx.random.normal(shape, loc=mean, scale=std, key=random.key()))
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
-    """Normal numbers, those outside of [a, b] drawn again. ``a`` and ``b`` are values, not multiples of ``std``."""
+    """Fill ``tensor`` with samples of a normal distribution truncated to [a, b] (values, not multiples of std)."""
     shape = _checked("trunc_normal_", tensor).shape
     if not a < b:
-        raise ValueError(f"trunc_normal_: a must be below b, got {a} and {b}")
+        raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
     _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
     drawn = mx.random.truncated_normal(low, high, shape, key=random.key())
@@ -112,30 +113,38 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
 def _fans(where: str, tensor: Tensor) -> tuple[int, int]:
     shape = _checked(where, tensor).shape
     if len(shape) < 2:
-        raise ValueError(f"{where}: fan in and fan out need at least 2 dimensions, got shape {shape}")
+        raise ValueError(
+            f"{where}: tensor must have at least 2 dimensions to have a fan in and fan out, got shape {shape}"
+        )
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Uniform, with the variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    """Fill ``tensor`` with uniform samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
     bound = gain * math.sqrt(6.0 / max(sum(_fans("xavier_uniform_", tensor)), 1))
     return uniform_(tensor, -bound, bound)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """Normal, with the variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    """Fill ``tensor`` with normal samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans("xavier_normal_", tensor)), 1)))
 
 
 def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Uniform, with the variance gain² / fan. ``a`` is the slope of "leaky_relu". Source: He et al. 2015."""
+    """Fill ``tensor`` with uniform samples of variance gain² / fan.
+
+    ``a`` is the negative slope of "leaky_relu". Source: He et al. 2015, arXiv:1502.01852.
+    """
     bound = math.sqrt(3.0) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound)
 
 
 def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
-    """Normal, with the variance gain² / fan. ``a`` is the slope of "leaky_relu". Source: He et al. 2015."""
+    """Fill ``tensor`` with normal samples of variance gain² / fan.
+
+    ``a`` is the negative slope of "leaky_relu". Source: He et al. 2015, arXiv:1502.01852.
+    """
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
@@ -146,12 +155,15 @@ def _kaiming_std(where: str, tensor: Tensor, a: float, mode: str, nonlinearity: 
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
-    """A matrix (the first dimension by all others) with orthogonal rows or columns. Source: Saxe et al. 2013."""
+    """Fill ``tensor``, as a matrix (first dimension, all others), with a random orthogonal matrix.
+
+    Source: Saxe et al. 2013, arXiv:1312.6120.
+    """
     shape = _checked("orthogonal_", tensor).shape
     if len(shape) < 2:
-        raise ValueError(f"orthogonal_: at least 2 dimensions are needed, got shape {shape}")
+        raise ValueError(f"orthogonal_: tensor must have at least 2 dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])
     drawn = mx.random.normal((max(rows, columns), min(rows, columns)), key=random.key())
     q, r = mx.linalg.qr(drawn, stream=mx.cpu)
-    q = q * mx.sign(mx.diag(r))  # makes the distribution uniform
+    q = q * mx.sign(mx.diag(r))  # makes the distribution uniform over orthogonal matrices
     return _fill("orthogonal_", tensor, gain * (q.T if rows < columns else q).reshape(shape))

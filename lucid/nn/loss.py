@@ -1,4 +1,4 @@
-"""Losses as modules: each is its function in ``lucid.nn.functional``, with the options kept."""
+"""Loss modules. Each calls its function in ``lucid.nn.functional``."""
 
 from typing import Any, ClassVar
 
@@ -11,13 +11,13 @@ from lucid.ops._types import TensorLike
 
 class _Loss(Module):
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
-    shown: ClassVar[tuple[str, ...]] = ("reduction",)  # the options in the repr
+    shown: ClassVar[tuple[str, ...]] = ("reduction",)  # the options shown in the repr
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = _checks.one_of(type(self).__name__, "reduction", reduction, self.reductions)
 
-    def _keep(self, name: str, value: Any) -> None:
+    def _register_constant(self, name: str, value: Any) -> None:
         """Register a constant tensor as a buffer, as PyTorch does."""
         tensor = value if value is None or isinstance(value, Tensor) else Tensor(value)
         self.register_buffer(name, tensor)
@@ -41,7 +41,7 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared below ``beta``, linear above; see ``lucid.nn.functional.smooth_l1_loss``."""
+    """Quadratic below ``beta`` and linear above; see ``lucid.nn.functional.smooth_l1_loss``."""
 
     shown = ("reduction", "beta")
 
@@ -54,7 +54,7 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared up to ``delta``, linear above; see ``lucid.nn.functional.huber_loss``."""
+    """Quadratic up to ``delta`` and linear above; see ``lucid.nn.functional.huber_loss``."""
 
     shown = ("reduction", "delta")
 
@@ -71,7 +71,7 @@ class BCELoss(_Loss):
 
     def __init__(self, weight: TensorLike = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self._keep("weight", weight)
+        self._register_constant("weight", weight)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.binary_cross_entropy(input, target, self.weight, self.reduction)
@@ -82,15 +82,15 @@ class BCEWithLogitsLoss(_Loss):
 
     def __init__(self, weight: TensorLike = None, reduction: str = "mean", pos_weight: TensorLike = None) -> None:
         super().__init__(reduction)
-        self._keep("weight", weight)
-        self._keep("pos_weight", pos_weight)
+        self._register_constant("weight", weight)
+        self._register_constant("pos_weight", pos_weight)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
 
 
 class KLDivLoss(_Loss):
-    """The divergence of log-probabilities from probabilities; "batchmean" is that of the definition."""
+    """The Kullback-Leibler divergence; see ``lucid.nn.functional.kl_div``."""
 
     reductions = ("mean", "sum", "none", "batchmean")
     shown = ("reduction", "log_target")
@@ -110,7 +110,7 @@ class NLLLoss(_Loss):
 
     def __init__(self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self._keep("weight", weight)
+        self._register_constant("weight", weight)
         self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
@@ -118,10 +118,12 @@ class NLLLoss(_Loss):
 
 
 class CrossEntropyLoss(_Loss):
-    """The negative log-probability that logits give to the target; see ``lucid.nn.functional.cross_entropy``.
+    """The negative log-probability that logits assign to the target; see ``lucid.nn.functional.cross_entropy``.
 
-    ``weight`` (C,) weighs the classes; ``label_smoothing`` mixes the targets with the uniform distribution; targets
-    are class numbers or probabilities.
+    Args:
+        weight: The weight of each class (C,).
+        ignore_index: Targets with this class index are ignored.
+        label_smoothing: The share of the uniform distribution that is mixed into the targets.
     """
 
     shown = ("reduction", "ignore_index", "label_smoothing")
@@ -131,7 +133,7 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(reduction)
-        self._keep("weight", weight)
+        self._register_constant("weight", weight)
         self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
         self.label_smoothing = _checks.probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 

@@ -1,10 +1,10 @@
-"""``Module``: the base of every layer and model, with PyTorch's contract.
+"""``Module``: the base class of layers and models, as in PyTorch.
 
-A module owns parameters (trained), buffers (kept, not trained) and child modules. Assigning one to an attribute
-registers it; everything else here walks over what is registered.
+A module has parameters (trained), buffers (state that is not trained) and child modules, which are registered when they
+are assigned to an attribute.
 
-Unlike PyTorch's, ``state_dict()`` is a snapshot: later training does not change the tensors in it, because arrays are
-replaced, never written to. ``load_state_dict`` checks everything first and changes nothing if something is wrong.
+Unlike in PyTorch, ``state_dict()`` is a snapshot: training does not change its tensors, because arrays are replaced and
+never modified in place. ``load_state_dict`` checks everything first, and changes nothing if something is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lucid import tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype, converted
 from lucid._tensor import RemovableHandle, Tensor
-from lucid.nn.hooks import BackwardHooks, checked_arguments
+from lucid.nn.hooks import BackwardHooks, check_arguments
 from lucid.nn.parameter import Parameter
 from lucid.nn.state import IncompatibleKeys, plan_loading
 
@@ -28,7 +28,7 @@ Self = TypeVar("Self", bound="Module")
 
 
 class _Registered:
-    """Counts whatever is set or registered on any module, so that compiled functions know when to look again."""
+    """Counts the attributes set on all modules, so that compiled functions notice changes."""
 
     __slots__ = ("count",)
 
@@ -40,10 +40,10 @@ registered = _Registered()
 
 
 class Module:
-    """Subclass it, create layers in ``__init__`` after ``super().__init__()``, compute in ``forward``.
+    """Base class: create layers in ``__init__`` after ``super().__init__()``, and compute in ``forward``.
 
     Attributes:
-        training: True until ``eval()``; layers such as ``Dropout`` and ``BatchNorm2d`` look at it.
+        training: Whether the module is in training mode, which ``Dropout`` and ``BatchNorm2d`` depend on.
     """
 
     training: bool
@@ -57,7 +57,7 @@ class Module:
             ("_parameters", {}),
             ("_buffers", {}),
             ("_modules", {}),
-            ("_not_saved", set()),
+            ("_non_persistent", set()),
             ("_forward_pre_hooks", {}),
             ("_forward_hooks", {}),
             ("_backward_hooks", {}),
@@ -65,8 +65,8 @@ class Module:
             object.__setattr__(self, name, value)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; subclasses define it. Call the module itself, not this: that runs the hooks."""
-        raise NotImplementedError(f"{type(self).__name__}: define forward()")
+        """The computation of the module, defined by subclasses. Call the module instead, which also runs hooks."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
@@ -76,15 +76,15 @@ class Module:
             if changed is None:
                 continue
             if with_kwargs:
-                args, kwargs = checked_arguments(changed)
+                args, kwargs = check_arguments(changed)
             else:
                 args = changed if isinstance(changed, tuple) else (changed,)
         backward = BackwardHooks(self, self._backward_hooks.values()) if self._backward_hooks else None
         if backward is not None:
-            args = backward.around_inputs(args)
+            args = backward.wrap_inputs(args)
         result = self.forward(*args, **kwargs)
         if backward is not None:
-            result = backward.around_outputs(result)
+            result = backward.wrap_outputs(result)
         for hook, with_kwargs in list(self._forward_hooks.values()):
             changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
             if changed is not None:
@@ -97,31 +97,31 @@ class Module:
         registered.count += 1
         slots = self.__dict__
         if isinstance(value, Parameter):
-            self._give_way(name, slots.get("_parameters"))
+            self._remove_other(name, slots.get("_parameters"))
             self.register_parameter(name, value)
         elif isinstance(value, Module):
-            self._give_way(name, slots.get("_modules"))
+            self._remove_other(name, slots.get("_modules"))
             self.register_module(name, value)
         elif "_parameters" not in slots:
             object.__setattr__(self, name, value)
         elif name in slots["_parameters"]:
             if value is not None:
                 raise TypeError(
-                    f"{type(self).__name__}: {name} is a parameter and can be set to a Parameter or None, "
+                    f"{type(self).__name__}: {name} is a parameter and must be a Parameter or None, "
                     f"got {type(value).__name__}"
                 )
             slots["_parameters"][name] = None
         elif name in slots["_modules"]:
             if value is not None:
                 raise TypeError(
-                    f"{type(self).__name__}: {name} is a module and can be set to a Module or None, "
+                    f"{type(self).__name__}: {name} is a module and must be a Module or None, "
                     f"got {type(value).__name__}"
                 )
             slots["_modules"][name] = None
         elif name in slots["_buffers"]:
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
-                    f"{type(self).__name__}: {name} is a buffer and can be set to a Tensor or None, "
+                    f"{type(self).__name__}: {name} is a buffer and must be a Tensor or None, "
                     f"got {type(value).__name__}"
                 )
             slots["_buffers"][name] = value
@@ -141,7 +141,7 @@ class Module:
         for kind in (self._parameters, self._buffers, self._modules):
             if name in kind:
                 del kind[name]
-                self._not_saved.discard(name)
+                self._non_persistent.discard(name)
                 return
         object.__delattr__(self, name)
 
@@ -150,33 +150,34 @@ class Module:
         return sorted({*super().__dir__(), *(name for name in registered if name.isidentifier())})
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Register ``param`` under ``name``; None keeps the name without a parameter.
+        """Register ``param`` under ``name``; ``None`` registers the name without a parameter.
 
         Raises:
-            TypeError: it is not a Parameter.
-            KeyError: the name is taken or holds a dot.
-            AttributeError: ``super().__init__()`` has not run yet.
+            TypeError: ``param`` is not a Parameter.
+            KeyError: the name is taken, empty or contains a dot.
+            AttributeError: ``super().__init__()`` was not called.
         """
         self._check_name("register_parameter", name, self.__dict__.get("_parameters"))
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"register_parameter: {name} must be a Parameter or None, got {type(param).__name__}")
         if param is not None and not param.is_leaf:
-            raise ValueError(f"register_parameter: {name} was computed from other tensors; a parameter must be a leaf")
+            raise ValueError(f"register_parameter: {name} must be a leaf, but was computed from other tensors")
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Register a tensor that belongs to the module and is not trained, such as a running mean.
+        """Register a tensor that is state of the module but not trained, such as a running mean.
 
-        ``persistent=False`` keeps it out of ``state_dict``.
+        Args:
+            persistent: Whether it is part of ``state_dict``.
         """
         self._check_name("register_buffer", name, self.__dict__.get("_buffers"))
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"register_buffer: {name} must be a Tensor or None, got {type(tensor).__name__}")
         self._buffers[name] = tensor
-        (self._not_saved.discard if persistent else self._not_saved.add)(name)
+        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def register_module(self, name: str, module: Module | None) -> None:
-        """``add_module`` under its other name."""
+        """Register a child module under ``name``."""
         self._check_name("add_module", name, self.__dict__.get("_modules"))
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"add_module: {name} must be a Module or None, got {type(module).__name__}")
@@ -191,24 +192,24 @@ class Module:
                 f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers or modules"
             )
         if not isinstance(name, str) or not name or "." in name:
-            raise KeyError(f"{where}: the name must be a string without dots and not empty, got {name!r}")
+            raise KeyError(f"{where}: the name must be a non-empty string without dots, got {name!r}")
         if name not in own and hasattr(self, name):
             raise KeyError(f"{where}: {type(self).__name__} already has an attribute {name!r}")
 
-    def _give_way(self, name: str, own: dict[str, Any] | None) -> None:
-        """Forget what else has this name: an assignment replaces it."""
+    def _remove_other(self, name: str, own: dict[str, Any] | None) -> None:
+        """Remove anything else with this name, which an assignment replaces."""
         if own is None or name in own:
             return
         for kind in (self.__dict__, self._parameters, self._buffers, self._modules):
             kind.pop(name, None)
-        self._not_saved.discard(name)
+        self._non_persistent.discard(name)
 
-    # Walking ---------------------------------------------------------------------------------------------------------
+    # Traversal -------------------------------------------------------------------------------------------------------
 
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it with their dotted names, each once."""
+        """This module and all its descendants with their dotted names, each once."""
         memo = set() if memo is None else memo
         if remove_duplicate and self in memo:
             return
@@ -219,7 +220,7 @@ class Module:
                 yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """This module and all its descendants, each once."""
         return (module for _, module in self.named_modules())
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -237,7 +238,7 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their dotted names; one that is used in two places once."""
+        """The parameters with their dotted names, each once, even if it is shared."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -265,10 +266,10 @@ class Module:
                 yield (f"{path}.{name}" if path else name), tensor
 
     def get_submodule(self, target: str) -> Module:
-        """The module at a dotted name; this one for ``""``.
+        """The module with a dotted name, or this module for ``""``.
 
         Raises:
-            AttributeError: there is none; the message names the part that is missing.
+            AttributeError: there is no such module; the message names the missing part.
         """
         module: Module = self
         for name in target.split(".") if target else ():
@@ -276,28 +277,28 @@ class Module:
             if child is None:
                 raise AttributeError(
                     f"get_submodule: {target!r} has no module {name!r} in {type(module).__name__}; "
-                    f"there are {', '.join(module._modules) or 'none'}"
+                    f"available: {', '.join(module._modules) or 'none'}"
                 )
             module = child
         return module
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted name."""
+        """The parameter with a dotted name."""
         return self._get("get_parameter", "_parameters", target)
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted name."""
+        """The buffer with a dotted name."""
         return self._get("get_buffer", "_buffers", target)
 
     def _get(self, where: str, kind: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
         found = getattr(self.get_submodule(path), kind).get(name)
         if found is None:
-            raise AttributeError(f"{where}: there is no {kind[1:-1]} {target!r}")
+            raise AttributeError(f"{where}: no {kind[1:-1]} {target!r}")
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
-        """Call ``fn`` on every module below and then on this one: ``model.apply(init_weights)``. Returns the module."""
+        """Call ``fn`` on every descendant and then on this module, as in ``model.apply(init)``. Returns itself."""
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -306,7 +307,7 @@ class Module:
     # Modes and dtypes ------------------------------------------------------------------------------------------------
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Put this module and all below into training mode (or out of it). Returns the module.
+        """Set training mode for this module and all its descendants. Returns itself.
 
         Raises:
             TypeError: ``mode`` is not a bool.
@@ -318,43 +319,43 @@ class Module:
         return self
 
     def eval(self: Self) -> Self:
-        """``train(False)``: no dropout, running statistics. Gradients are ``lucid.no_grad``'s affair."""
+        """Set evaluation mode, ``train(False)``. This does not disable gradients; ``lucid.no_grad`` does."""
         return self.train(False)
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Ask for gradients of all parameters, or freeze them. Returns the module."""
+        """Set whether the parameters require gradients; False freezes them. Returns itself."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters; with ``set_to_none=False`` set them to zeros."""
+        """Clear the gradients of all parameters, or set them to zeros with ``set_to_none=False``."""
         for parameter in self.parameters():
             if parameter.grad is not None:
                 parameter.grad = None if set_to_none else tape.wrap(mx.zeros_like(parameter.grad._array))
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
-        """Floating-point parameters and buffers in another dtype: ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``.
+        """Convert floating-point parameters and buffers: ``to(dtype)``, ``to(device, dtype)`` or ``to(tensor)``.
 
-        A device ("cpu", "gpu", "metal") is accepted and nothing is copied: memory is unified. Returns the module.
+        A device has no effect, because memory is unified. Returns itself.
 
         Raises:
-            TypeError: a dtype that is not floating point, or something that ``Tensor.to`` refuses.
+            TypeError: the dtype is not floating point, or an argument is invalid.
         """
-        dtype = tape.wrap(mx.array(0.0)).to(*args, **kwargs).dtype  # the same arguments, read by the same code
-        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or _names_dtype(a) for a in args)
+        dtype = tape.wrap(mx.array(0.0)).to(*args, **kwargs).dtype  # parse the arguments with the same code
+        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or _is_dtype_name(a) for a in args)
         return self._cast(dtype) if asked else self
 
     def float(self: Self) -> Self:
-        """In float32. Returns the module."""
+        """Convert to float32. Returns itself."""
         return self._cast(mx.float32)
 
     def half(self: Self) -> Self:
-        """In float16. Returns the module."""
+        """Convert to float16. Returns itself."""
         return self._cast(mx.float16)
 
     def bfloat16(self: Self) -> Self:
-        """In bfloat16. Returns the module."""
+        """Convert to bfloat16. Returns itself."""
         return self._cast(mx.bfloat16)
 
     def cpu(self: Self) -> Self:
@@ -367,7 +368,7 @@ class Module:
 
     def _cast(self: Self, dtype: mx.Dtype) -> Self:
         if not mx.issubdtype(dtype, mx.floating):
-            raise TypeError(f"to: a module can be in a floating-point dtype only, got {dtype_name(dtype)}")
+            raise TypeError(f"to: modules can only be converted to floating-point dtypes, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._rebind(converted(tensor._array, dtype))
@@ -378,9 +379,14 @@ class Module:
     # State -----------------------------------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> OrderedDict[str, Tensor]:
-        """All parameters and persistent buffers by dotted name, as they are now: training on does not change them.
+        """A snapshot of all parameters and persistent buffers by dotted name.
 
-        ``keep_vars`` gives the parameters themselves instead. ``lucid.save(model.state_dict(), "model.safetensors")``.
+        Args:
+            prefix: Prepended to all names.
+            keep_vars: Whether to return the parameters themselves instead of a snapshot.
+
+        Example:
+            ``lucid.save(model.state_dict(), "model.safetensors")``
         """
         found: OrderedDict[str, Tensor] = OrderedDict()
         for path, module in self.named_modules(remove_duplicate=False):
@@ -389,20 +395,24 @@ class Module:
                 if tensor is not None:
                     found[at + name] = tensor if keep_vars else tape.wrap(tensor._array)
             for name, buffer in module._buffers.items():
-                if buffer is not None and name not in module._not_saved:
+                if buffer is not None and name not in module._non_persistent:
                     found[at + name] = buffer if keep_vars else tape.wrap(buffer._array)
         return found
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
-        """Take over the values of ``state_dict``: names to Tensors, NumPy or MLX arrays. All of them or none.
+        """Load the values of ``state_dict``, a mapping of names to tensors, NumPy or MLX arrays.
 
-        Values are converted to the dtypes of the module, or with ``assign`` keep theirs. With ``strict=False`` missing
-        and unexpected names are returned instead of refused; shapes must agree all the same.
+        Args:
+            strict: Whether missing and unexpected names are errors. Shapes must match in any case.
+            assign: Whether to keep the dtypes of the values, instead of converting them to those of the module.
+
+        Returns:
+            The missing and the unexpected names.
 
         Raises:
-            RuntimeError: missing or unexpected names or misshaped values; every one is listed and nothing is loaded.
+            RuntimeError: names or shapes do not match; the message lists all of them, and nothing is loaded.
             TypeError: not a mapping, or a value that is no array.
         """
         own = self.state_dict(keep_vars=True)
@@ -416,45 +426,49 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the arguments.
+        """Call ``hook(module, args)`` before ``forward``; returned arguments replace those of the call.
 
-        ``with_kwargs``: ``hook(module, args, kwargs)``, which returns None or both.
+        Args:
+            prepend: Whether to run the hook before those that are already registered.
+            with_kwargs: Whether to call ``hook(module, args, kwargs)``, which returns ``None`` or (args, kwargs).
         """
         return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the output.
+        """Call ``hook(module, args, output)`` after ``forward``; a returned value replaces the output.
 
-        ``with_kwargs``: ``hook(module, args, kwargs, output)``.
+        Args:
+            prepend: Whether to run the hook before those that are already registered.
+            with_kwargs: Whether to call ``hook(module, args, kwargs, output)``.
         """
         return RemovableHandle(self._forward_hooks, (hook, with_kwargs), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` in the backward pass.
 
-        Both are tuples, with None for what has no gradient; ``grad_input`` is of the positional tensor arguments. What
-        the hook returns replaces ``grad_input``.
+        Both are tuples with ``None`` where there is no gradient; ``grad_input`` holds those of positional arguments. A
+        returned tuple replaces ``grad_input``.
         """
         return RemovableHandle(self._backward_hooks, hook, prepend)
 
-    # Text ------------------------------------------------------------------------------------------------------------
+    # Representation --------------------------------------------------------------------------------------------------
 
     def num_parameters(self, trainable_only: bool = False) -> int:
-        """How many numbers the parameters hold. Nothing is computed for it."""
+        """The number of values in all parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of this module's repr."""
+        """The text in the parentheses of the module's repr."""
         return ""
 
     def __repr__(self) -> str:
-        """The tree of modules, with the number of parameters of each; equal neighbours are shown once."""
-        return "\n".join(_described(self))
+        """The tree of modules with their numbers of parameters; consecutive equal modules are shown once."""
+        return "\n".join(_repr_lines(self))
 
 
-def _names_dtype(value: Any) -> bool:
+def _is_dtype_name(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     try:
@@ -464,7 +478,7 @@ def _names_dtype(value: Any) -> bool:
     return True
 
 
-def _described(module: Module) -> list[str]:
+def _repr_lines(module: Module) -> list[str]:
     children = [(name, child) for name, child in module._modules.items() if child is not None]
     count = module.num_parameters()
     note = f"  # {count:,} parameters" if count else ""
@@ -472,7 +486,7 @@ def _described(module: Module) -> list[str]:
     if not children:
         return [f"{head}){note}"]
     lines = [head + note]
-    texts = [(name, _described(child)) for name, child in children]
+    texts = [(name, _repr_lines(child)) for name, child in children]
     for text, run in itertools.groupby(texts, key=lambda one: one[1]):
         names = [name for name, _ in run]
         label = f"({names[0]})" if len(names) == 1 else f"({names[0]}-{names[-1]}): {len(names)} x"

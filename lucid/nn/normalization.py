@@ -17,7 +17,7 @@ from lucid.ops.normalization import DATA_FORMATS
 
 
 class _Affine(Module):
-    """Layers with a scale that starts at 1 and a shift that starts at 0."""
+    """Base class of layers with a scale and a shift, initially 1 and 0."""
 
     def _register(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
         for name, wanted in (("weight", weight), ("bias", bias)):
@@ -25,7 +25,7 @@ class _Affine(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set the scale to 1 and the shift to 0."""
+        """Reset the scale to 1 and the shift to 0."""
         if self.weight is not None:
             init.ones_(self.weight)
         if self.bias is not None:
@@ -33,10 +33,16 @@ class _Affine(Module):
 
 
 class LayerNorm(_Affine):
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, of sizes ``normalized_shape``.
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions.
 
-    With one size, ``data_format="channels_first"`` normalizes the channels of (N, C, H, W) instead.
     Source: Ba et al. 2016, arXiv:1607.06450.
+
+    Args:
+        normalized_shape: The sizes of the dimensions to normalize.
+        data_format: "channels_first" to normalize the channels of (N, C, H, W) instead; ``normalized_shape`` is then C.
+
+    Raises:
+        ValueError: an option is out of range, or "channels_first" is used with several sizes.
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class LayerNorm(_Affine):
         self.data_format = _checks.one_of("LayerNorm", "data_format", data_format, DATA_FORMATS)
         if data_format == "channels_first" and len(self.normalized_shape) != 1:
             raise ValueError(
-                "LayerNorm: data_format 'channels_first' normalizes the channels alone, "
+                "LayerNorm: data_format 'channels_first' normalizes only the channels, "
                 f"got normalized_shape {self.normalized_shape}"
             )
         self._register(self.normalized_shape, elementwise_affine, elementwise_affine and bias)
@@ -87,7 +93,7 @@ class _BatchNorm(_Affine):
         self._register((num_features,), affine, affine)
 
     def reset_running_stats(self) -> None:
-        """Forget the batches seen so far."""
+        """Reset the running statistics."""
         if self.track_running_stats:
             init.zeros_(self.running_mean)
             init.ones_(self.running_var)
@@ -104,7 +110,7 @@ class _BatchNorm(_Affine):
         momentum: Any = self.momentum
         if tracks:
             count = self.num_batches_tracked._array + 1
-            if momentum is None:  # the average over all batches
+            if momentum is None:  # average over all batches
                 momentum = 1.0 / count.astype(mx.float32)
         y = functional.batch_norm(
             input,
@@ -129,10 +135,12 @@ class _BatchNorm(_Affine):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Every feature of (N, C) or (N, C, L) normalized over the batch; see ``lucid.nn.functional.batch_norm``.
+    """Normalizes each feature of (N, C) or (N, C, L) over the batch; see ``lucid.nn.functional.batch_norm``.
 
-    In training the running statistics move towards the batch's by ``momentum`` (None: their average over all
-    batches); in evaluation they take its place. ``track_running_stats=False`` uses the batch always.
+    Args:
+        momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
+            all batches.
+        track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
     """
 
     ranks = (2, 3)
@@ -140,10 +148,12 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """Every channel of images (N, C, H, W) normalized over the batch; see ``lucid.nn.functional.batch_norm``.
+    """Normalizes each channel of images (N, C, H, W) over the batch; see ``lucid.nn.functional.batch_norm``.
 
-    In training the running statistics move towards the batch's by ``momentum`` (None: their average over all
-    batches); in evaluation they take its place. ``track_running_stats=False`` uses the batch always.
+    Args:
+        momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
+            all batches.
+        track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
     """
 
     ranks = (4,)
@@ -151,7 +161,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class GroupNorm(_Affine):
-    """Each of ``num_groups`` groups of the channels of (N, C, ...) normalized by itself, sample by sample.
+    """Normalizes each of ``num_groups`` groups of channels of (N, C, ...) separately, for each sample.
 
     Source: Wu and He 2018, arXiv:1803.08494.
     """
@@ -179,7 +189,10 @@ class GroupNorm(_Affine):
 
 
 class RMSNorm(Module):
-    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions. Source: Zhang and Sennrich, arXiv:1910.07467."""
+    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+    """
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
@@ -191,7 +204,7 @@ class RMSNorm(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set the scale to 1."""
+        """Reset the scale to 1."""
         if self.weight is not None:
             init.ones_(self.weight)
 
@@ -203,10 +216,10 @@ class RMSNorm(Module):
 
 
 class GlobalResponseNorm(_Affine):
-    """``weight * (x * n) + bias + x`` with n, the response of a channel over the image by the mean of all channels'.
+    """``weight * (x * n) + bias + x``, where n is the 2-norm of each channel divided by the mean over channels.
 
-    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), which start
-    at 0, so that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
+    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), initially 0, so
+    that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-6, *, data_format: str = "channels_last") -> None:
@@ -217,7 +230,7 @@ class GlobalResponseNorm(_Affine):
         self._register((num_channels,), True, True)
 
     def reset_parameters(self) -> None:
-        """Set scale and shift to 0."""
+        """Reset scale and shift to 0."""
         init.zeros_(self.weight)
         init.zeros_(self.bias)
 

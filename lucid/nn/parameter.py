@@ -1,4 +1,4 @@
-"""``Parameter``: a tensor that a module owns and an optimizer changes."""
+"""``Parameter``: a tensor that is trained as part of a module."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from lucid.ops._types import TensorLike
 
 
 class Parameter(Tensor):
-    """A leaf tensor that registers itself when it is assigned to an attribute of a module.
+    """A leaf tensor that is registered when it is assigned to an attribute of a module.
 
-    ``data`` is anything that ``lucid.tensor`` takes. Operations on parameters give plain tensors.
+    ``data`` is anything that ``lucid.tensor`` takes. Operations on parameters return plain tensors.
 
     Raises:
-        RuntimeError: ``requires_grad`` for data that is not floating point.
+        RuntimeError: ``requires_grad`` is true for data that is not floating point.
     """
 
     __slots__ = ()

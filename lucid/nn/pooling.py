@@ -11,7 +11,7 @@ from lucid.ops.pooling import Pair
 
 
 def _check_windows(where: str, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
-    """Options are kept as they were given, and shown so, but wrong ones are refused at once."""
+    """Check the options early; the layer keeps and shows them as given."""
     for name, value, minimum in (
         ("kernel_size", kernel_size, 1),
         ("stride", stride, 1),
@@ -22,7 +22,7 @@ def _check_windows(where: str, kernel_size: Pair, stride: Pair, padding: Pair, d
 
 
 class MaxPool2d(Module):
-    """The largest value of each window; see ``lucid.nn.functional.max_pool2d``."""
+    """The maximum of each window; see ``lucid.nn.functional.max_pool2d``."""
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
@@ -79,7 +79,7 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """Averages that make any image ``output_size`` (an int, or (H, W), None keeps a size) large."""
+    """Averages images of any size to ``output_size``; see ``lucid.nn.functional.adaptive_avg_pool2d``."""
 
     def __init__(
         self, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"

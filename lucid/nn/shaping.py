@@ -1,4 +1,4 @@
-"""Layers that give their input another shape or size."""
+"""Layers that change the shape or size of their input."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from lucid.ops.normalization import DATA_FORMATS
 
 
 class Flatten(Module):
-    """The dimensions from ``start_dim`` to ``end_dim`` as one; by default all but the first."""
+    """Merges the dimensions from ``start_dim`` to ``end_dim`` into one, by default all but the first."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Dimension ``dim`` as several of sizes ``unflattened_size``, one of which may be -1."""
+    """Splits dimension ``dim`` into dimensions of sizes ``unflattened_size``, one of which may be -1."""
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Unflatten(Module):
 
 
 class Upsample(Module):
-    """(N, C, ...) in another ``size``, or ``scale_factor`` times as large; see ``lucid.nn.functional.interpolate``."""
+    """Resizes (N, C, ...) to ``size`` or by ``scale_factor``; see ``lucid.nn.functional.interpolate``."""
 
     def __init__(
         self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,

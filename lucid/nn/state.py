@@ -1,4 +1,4 @@
-"""Loading a state dict: everything is compared before anything changes."""
+"""Loading a state dict: everything is checked before anything changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lucid._tensor_convert import as_array
 
 
 class IncompatibleKeys(NamedTuple):
-    """Names that the state dict lacks, and names that the module does not know."""
+    """Names that are missing from the state dict, and names that the module does not have."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -21,14 +21,14 @@ class IncompatibleKeys(NamedTuple):
 def plan_loading(
     where: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool
 ) -> tuple[list[tuple[Tensor, mx.array]], IncompatibleKeys]:
-    """Which tensor gets which array.
+    """The array to load into each tensor, and the names that do not match.
 
     Raises:
-        RuntimeError: names or shapes that do not fit; all are listed.
-        TypeError: not a mapping, or a value that is no array.
+        RuntimeError: names or shapes do not match; the message lists all of them.
+        TypeError: ``given`` is not a mapping, or one of its values is not an array.
     """
     if not isinstance(given, Mapping):
-        raise TypeError(f"load_state_dict: a mapping of names to tensors is needed, got {type(given).__name__}")
+        raise TypeError(f"load_state_dict: expected a mapping of names to tensors, got {type(given).__name__}")
     keys = IncompatibleKeys([name for name in own if name not in given], [name for name in given if name not in own])
     plan, misshaped = [], []
     for name, tensor in own.items():
@@ -37,9 +37,9 @@ def plan_loading(
         try:
             array = as_array(given[name])
         except (TypeError, ValueError) as error:
-            raise TypeError(f"load_state_dict: the value of {name!r} is no array: {error}") from None
+            raise TypeError(f"load_state_dict: the value of {name!r} is not an array: {error}") from None
         if array.shape != tensor.shape:
-            misshaped.append(f"{name} has shape {array.shape}, the module wants {tensor.shape}")
+            misshaped.append(f"{name} has shape {array.shape}, the module expects {tensor.shape}")
         else:
             plan.append((tensor, array))
     faults = [f"wrong shape: {one}" for one in misshaped]
@@ -47,10 +47,12 @@ def plan_loading(
         faults += [f"missing: {one}" for one in keys.missing_keys]
         faults += [f"unexpected: {one}" for one in keys.unexpected_keys]
     if faults:
-        counts = f"{len(keys.missing_keys)} missing, {len(keys.unexpected_keys)} unexpected, {len(misshaped)} misshaped"
-        hint = "" if misshaped else "; strict=False loads what fits"
+        counts = (
+            f"{len(keys.missing_keys)} missing, {len(keys.unexpected_keys)} unexpected, {len(misshaped)} of wrong shape"
+        )
+        hint = "" if misshaped else "; strict=False loads what matches"
         raise RuntimeError(
-            f"load_state_dict: the state dict does not fit {where} ({counts}{hint}), nothing was loaded:\n  "
+            f"load_state_dict: the state dict does not match {where} ({counts}{hint}), nothing was loaded:\n  "
             + "\n  ".join(faults)
         )
     return plan, keys

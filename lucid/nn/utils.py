@@ -1,4 +1,4 @@
-"""Gradient clipping and parameters as one vector."""
+"""Gradient clipping, and conversion between parameters and a vector."""
 
 import math
 from collections.abc import Iterable
@@ -12,12 +12,14 @@ from lucid.ops.reduction import power_norm
 
 def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The tensors that have a gradient."""
-    return [one for one in _listed(where, parameters) if one.grad is not None]
+    return [one for one in _tensor_list(where, parameters) if one.grad is not None]
 
 
-def _listed(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _tensor_list(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     if not isinstance(parameters, Iterable):
-        raise TypeError(f"{where}: parameters must be a tensor or several, got {type(parameters).__name__}")
+        raise TypeError(
+            f"{where}: parameters must be a tensor or an iterable of tensors, got {type(parameters).__name__}"
+        )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
         if not isinstance(one, Tensor):
@@ -26,7 +28,7 @@ def _listed(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
-    """The norm of all values of ``tensors`` together, in float32, not evaluated."""
+    """The norm of all values of all ``tensors``, in float32 and lazy."""
     order = _checks.number("get_total_norm", "norm_type", norm_type)
     norms = []
     for one in tensors:
@@ -47,9 +49,14 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients so that their norm together is at most ``max_norm``; the norm before, not evaluated.
+    """Scale the gradients of ``parameters`` so that their total norm is at most ``max_norm``.
 
-    ``error_if_nonfinite`` looks at the norm, and so waits for it. ``foreach`` is accepted for PyTorch's sake.
+    Args:
+        error_if_nonfinite: Whether to raise if the norm is infinite or NaN, which waits for its value.
+        foreach: Accepted for compatibility with PyTorch and ignored.
+
+    Returns:
+        The total norm before clipping, lazy.
 
     Raises:
         ValueError: ``max_norm`` is negative.
@@ -59,7 +66,7 @@ def clip_grad_norm_(
     found = _gradients("clip_grad_norm_", parameters)
     total = get_total_norm([one.grad for one in found if one.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
-        raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total.item()}; nothing was changed")
+        raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total.item()}; no gradient was changed")
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)
     for one in found:
         if one.grad is not None:
@@ -68,7 +75,7 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
-    """Keep every value of the gradients within ±``clip_value``."""
+    """Clip each value of the gradients to ±``clip_value``."""
     bound = _checks.number("clip_grad_value_", "clip_value", clip_value, 0)
     for one in _gradients("clip_grad_value_", parameters):
         if one.grad is not None:
@@ -76,25 +83,25 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All values one after the other, (numel,), differentiable."""
-    flat = [one.reshape(-1) for one in _listed("parameters_to_vector", parameters)]
+    """The parameters flattened and concatenated into one vector (numel,), differentiably."""
+    flat = [one.reshape(-1) for one in _tensor_list("parameters_to_vector", parameters)]
     if not flat:
-        raise ValueError("parameters_to_vector: there are no parameters")
-    return _joined(flat)
+        raise ValueError("parameters_to_vector: expected at least one parameter")
+    return _concatenate(flat)
 
 
 @tape.op
-def _joined(parts: list[mx.array]) -> mx.array:
+def _concatenate(parts: list[mx.array]) -> mx.array:
     return mx.concatenate(parts)
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Give the parameters the values of ``vec`` (numel,), cut up in their order.
+    """Set the parameters to the values of ``vec`` (numel,), in order.
 
     Raises:
-        ValueError: ``vec`` is of another length.
+        ValueError: the length of ``vec`` is not the number of values of the parameters.
     """
-    listed = _listed("vector_to_parameters", parameters)
+    listed = _tensor_list("vector_to_parameters", parameters)
     if not isinstance(vec, Tensor):
         raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {type(vec).__name__}")
     count = sum(one.numel() for one in listed)

@@ -63,8 +63,8 @@ def test_changes(kind):
         (lambda c: c.append(3), TypeError, "add_module: 2 must be a Module or None, got int"),
         (lambda c: c.extend([nn.ReLU(), "x"]), TypeError, "must be a Module or None, got str"),
         (lambda c: c.extend(3), TypeError, "(Sequential|ModuleList).extend: modules must be iterable, got int"),
-        (lambda c: c.insert(0, None), TypeError, "(Sequential|ModuleList).insert: a Module is needed, got NoneType"),
-        (lambda c: c.__setitem__(0, 3), TypeError, "0 is a module and can be set to a Module or None, got int"),
+        (lambda c: c.insert(0, None), TypeError, "(Sequential|ModuleList).insert: expected a Module, got NoneType"),
+        (lambda c: c.__setitem__(0, 3), TypeError, "0 is a module and must be a Module or None, got int"),
     ],
 )
 def test_misuse_of_a_row_is_refused_in_our_words(kind, use, error, message):
@@ -104,7 +104,7 @@ def test_a_named_row_keeps_its_names_when_something_is_inserted():
 def test_sequential_refuses_what_is_no_module():
     with pytest.raises(TypeError, match="add_module: 1 must be a Module or None, got function"):
         nn.Sequential(nn.ReLU(), lucid.relu)
-    with pytest.raises(KeyError, match="the name must be a string without dots"):
+    with pytest.raises(KeyError, match="the name must be a non-empty string without dots"):
         nn.Sequential({"a.b": nn.ReLU()})
 
 
@@ -114,7 +114,7 @@ def test_a_list_takes_any_iterable_and_adds():
     found += [nn.ReLU()]
     assert found is same and len(found) == 3
     assert len(nn.ModuleList()) == 0
-    with pytest.raises(NotImplementedError, match=r"ModuleList: define forward\(\)"):
+    with pytest.raises(NotImplementedError, match=r"ModuleList does not define forward\(\)"):
         found(1)
     with pytest.raises(TypeError, match="ModuleList.extend: modules must be iterable, got Linear"):
         nn.ModuleList(nn.Linear(1, 1))
@@ -148,11 +148,15 @@ def test_a_dict_is_a_dict():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda d: d["b"], KeyError, "ModuleDict: there is no module 'b'; there are a"),
-        (lambda d: d.pop("b"), KeyError, "ModuleDict: there is no module 'b'; there are a"),
-        (lambda d: d.__delitem__("b"), KeyError, "ModuleDict: there is no module 'b'"),
+        (lambda d: d["b"], KeyError, "ModuleDict: no module 'b'; available: a"),
+        (lambda d: d.pop("b"), KeyError, "ModuleDict: no module 'b'; available: a"),
+        (lambda d: d.__delitem__("b"), KeyError, "ModuleDict: no module 'b'"),
         (lambda d: d.__setitem__("b", 3), TypeError, "add_module: b must be a Module or None, got int"),
-        (lambda d: d.__setitem__("b.c", nn.ReLU()), KeyError, "add_module: the name must be a string without dots"),
+        (
+            lambda d: d.__setitem__("b.c", nn.ReLU()),
+            KeyError,
+            "add_module: the name must be a non-empty string without dots",
+        ),
         (
             lambda d: d.__setitem__("keys", nn.ReLU()),
             KeyError,

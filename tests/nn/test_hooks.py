@@ -48,7 +48,7 @@ def test_a_pre_hook_with_keyword_arguments_returns_both():
     layer = Sum()
     layer.register_forward_pre_hook(lambda module, args, kwargs: args, with_kwargs=True)
     with pytest.raises(
-        RuntimeError, match="register_forward_pre_hook: a hook with_kwargs must return None or .args, kw"
+        RuntimeError, match="register_forward_pre_hook: a hook with with_kwargs=True must return None or .args, kw"
     ):
         layer(lucid.tensor([1.0]))
 
@@ -200,12 +200,13 @@ def test_gradients_of_gradients_pass_through_hooks():
         (
             lambda *_: (None, None, None),
             RuntimeError,
-            "register_full_backward_hook: the hook must return 1 gradients, got 3",
+            "register_full_backward_hook: a hook must return 1 gradients, got 3",
         ),
         (
             lambda *_: (lucid.ones(3),),
             TypeError,
-            r"register_full_backward_hook: a hook must return tensors of the shape of grad_input, \(2,\), got \(3,\)",
+            r"register_full_backward_hook: a hook must return tensors in the shapes of grad_input, "
+            r"expected \(2,\), got \(3,\)",
         ),
         (lambda *_: (5.0,), TypeError, "register_full_backward_hook: a hook must return tensors .* got float"),
     ],

@@ -190,9 +190,9 @@ def test_gains(nonlinearity, param, want):
         (
             lambda: init.xavier_uniform_(empty(3)),
             ValueError,
-            r"xavier_uniform_: fan in and fan out need at least 2 dimensions, got shape \(3,\)",
+            r"xavier_uniform_: tensor must have at least 2 dimensions to have a fan in and fan out, got shape \(3,\)",
         ),
-        (lambda: init.kaiming_normal_(empty(3)), ValueError, "kaiming_normal_: fan in and fan out need"),
+        (lambda: init.kaiming_normal_(empty(3)), ValueError, "kaiming_normal_: tensor must have at least 2 dimensions"),
         (
             lambda: init.kaiming_normal_(empty(3, 3), mode="fan"),
             ValueError,
@@ -203,11 +203,15 @@ def test_gains(nonlinearity, param, want):
             ValueError,
             "calculate_gain: nonlinearity must be .*'leaky_relu'.* got 'gelu'",
         ),
-        (lambda: init.trunc_normal_(empty(3), a=1.0, b=1.0), ValueError, "trunc_normal_: a must be below b, got 1.0"),
+        (
+            lambda: init.trunc_normal_(empty(3), a=1.0, b=1.0),
+            ValueError,
+            "trunc_normal_: a must be less than b, got 1.0",
+        ),
         (lambda: init.trunc_normal_(empty(3), std=0), ValueError, "trunc_normal_: std must be above 0, got 0"),
         (lambda: init.normal_(empty(3), std=-1), ValueError, "normal_: std must be at least 0, got -1"),
-        (lambda: init.uniform_(empty(3), 2, 1), ValueError, "uniform_: a must be at most b, got 2 and 1"),
-        (lambda: init.orthogonal_(empty(3)), ValueError, "orthogonal_: at least 2 dimensions are needed"),
+        (lambda: init.uniform_(empty(3), 2, 1), ValueError, "uniform_: a must not exceed b, got 2 and 1"),
+        (lambda: init.orthogonal_(empty(3)), ValueError, "orthogonal_: tensor must have at least 2 dimensions"),
         (lambda: init.constant_(empty(3), "x"), TypeError, "constant_: val must be a number, got 'x'"),
     ],
 )

@@ -60,7 +60,11 @@ def test_reprs():
             ValueError,
             "CrossEntropyLoss: label_smoothing must be at least 0 and at most 1, got 2",
         ),
-        (lambda: nn.CrossEntropyLoss(weight="a"), TypeError, "tensor: data of type str cannot be converted to a tensor"),
+        (
+            lambda: nn.CrossEntropyLoss(weight="a"),
+            TypeError,
+            "tensor: data of type str cannot be converted to a tensor",
+        ),
         (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss: delta must be above 0, got 0"),
         (lambda: nn.SmoothL1Loss(beta=-1), ValueError, "SmoothL1Loss: beta must be at least 0, got -1"),
         (lambda: nn.NLLLoss(ignore_index="a"), TypeError, "NLLLoss: ignore_index must be an integer, got 'a'"),

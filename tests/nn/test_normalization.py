@@ -131,7 +131,7 @@ def test_arrays_and_lists_are_inputs():
         (
             lambda: nn.LayerNorm((2, 3), data_format="channels_first"),
             ValueError,
-            "LayerNorm: data_format 'channels_first' normalizes the channels alone, got normalized_shape (2, 3)",
+            "LayerNorm: data_format 'channels_first' normalizes only the channels, got normalized_shape (2, 3)",
         ),
         (lambda: nn.BatchNorm2d(0), ValueError, "BatchNorm2d: num_features must be at least 1, got 0"),
         (

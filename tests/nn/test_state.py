@@ -99,7 +99,8 @@ def test_every_fault_is_listed_and_nothing_changes():
         net.load_state_dict(faulty())
     message = str(caught.value)
     assert message.startswith(
-        "load_state_dict: the state dict does not fit Net (2 missing, 3 unexpected, 2 misshaped), nothing was loaded:"
+        "load_state_dict: the state dict does not match Net "
+        "(2 missing, 3 unexpected, 2 of wrong shape), nothing was loaded:"
     )
     assert sorted(line.strip() for line in message.splitlines()[1:]) == [
         "missing: fc.bias",
@@ -107,8 +108,8 @@ def test_every_fault_is_listed_and_nothing_changes():
         "unexpected: extra",
         "unexpected: head.weight",
         "unexpected: scratch",
-        "wrong shape: fc.weight has shape (3, 5), the module wants (3, 2)",
-        "wrong shape: norm.bias has shape (), the module wants (3,)",
+        "wrong shape: fc.weight has shape (3, 5), the module expects (3, 2)",
+        "wrong shape: norm.bias has shape (), the module expects (3,)",
     ]
     assert {name: one.tolist() for name, one in net.state_dict().items()} == before
 
@@ -132,7 +133,9 @@ def test_without_strict_what_fits_is_loaded():
 
 
 def test_the_message_says_that_strict_may_be_left_out():
-    with pytest.raises(RuntimeError, match="1 missing, 0 unexpected, 0 misshaped; strict=False loads what fits"):
+    with pytest.raises(
+        RuntimeError, match="1 missing, 0 unexpected, 0 of wrong shape; strict=False loads what matches"
+    ):
         nn.Linear(2, 3).load_state_dict({"weight": np.zeros((3, 2))})
 
 
@@ -148,17 +151,17 @@ def test_a_shared_module_is_saved_under_each_name_and_loaded():
 @pytest.mark.parametrize(
     ("state", "error", "message"),
     [
-        ([1, 2], TypeError, "load_state_dict: a mapping of names to tensors is needed, got list"),
-        (None, TypeError, "load_state_dict: a mapping of names to tensors is needed, got NoneType"),
+        ([1, 2], TypeError, "load_state_dict: expected a mapping of names to tensors, got list"),
+        (None, TypeError, "load_state_dict: expected a mapping of names to tensors, got NoneType"),
         (
             {"weight": "text", "bias": np.zeros(3)},
             TypeError,
-            "load_state_dict: the value of 'weight' is no array: .*type str",
+            "load_state_dict: the value of 'weight' is not an array: .*type str",
         ),
         (
             {"weight": [[1.0], [1.0, 2.0]], "bias": np.zeros(3)},
             TypeError,
-            "load_state_dict: the value of 'weight' is no array",
+            "load_state_dict: the value of 'weight' is not an array",
         ),
     ],
 )

@@ -59,7 +59,7 @@ def test_half_precision_is_summed_in_float32_and_kept():
 @pytest.mark.parametrize("bad", [math.inf, math.nan])
 def test_a_norm_that_is_not_finite(bad):
     parameters = with_gradients([1.0, bad], [2.0])
-    with pytest.raises(RuntimeError, match=f"clip_grad_norm_: the norm of order 2.0 is {bad}; nothing was changed"):
+    with pytest.raises(RuntimeError, match=f"clip_grad_norm_: the norm of order 2.0 is {bad}; no gradient was changed"):
         utils.clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True)
     assert parameters[1].grad.tolist() == [2]
     assert utils.clip_grad_norm_(parameters, 1.0).item() == pytest.approx(bad, nan_ok=True)
@@ -100,14 +100,14 @@ def test_vectors_there_and_back():
         (
             lambda p: utils.clip_grad_norm_(3.0, 1.0),
             TypeError,
-            "clip_grad_norm_: parameters must be a tensor or several, got float",
+            "clip_grad_norm_: parameters must be a tensor or an iterable of tensors, got float",
         ),
         (
             lambda p: utils.clip_grad_value_(p, -1),
             ValueError,
             "clip_grad_value_: clip_value must be at least 0, got -1",
         ),
-        (lambda p: utils.parameters_to_vector([]), ValueError, "parameters_to_vector: there are no parameters"),
+        (lambda p: utils.parameters_to_vector([]), ValueError, "parameters_to_vector: expected at least one parameter"),
         (
             lambda p: utils.parameters_to_vector([1.0]),
             TypeError,

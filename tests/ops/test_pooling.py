@@ -81,7 +81,11 @@ def image(*shape):
             r"max_pool2d: kernel_size \(3, 3\) with dilation \(2, 2\) is larger than the input of 4x4",
         ),
         (lambda: F.max_pool2d(image(), 0), ValueError, "max_pool2d: kernel_size must be at least 1, got 0"),
-        (lambda: F.max_pool2d(image(), (1, 2, 3)), ValueError, "max_pool2d: kernel_size must be an integer or a tuple of 2"),
+        (
+            lambda: F.max_pool2d(image(), (1, 2, 3)),
+            ValueError,
+            "max_pool2d: kernel_size must be an integer or a tuple of 2",
+        ),
         (lambda: F.max_pool2d(image(), 2, stride=0), ValueError, "max_pool2d: stride must be at least 1, got 0"),
         (lambda: F.max_pool2d(image(), "2"), TypeError, "max_pool2d: kernel_size must be an integer, got '2'"),
         (
