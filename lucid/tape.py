@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lucid._tensor import Tensor
 
 P = ParamSpec("P")
+VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
 _serial = itertools.count()
 
@@ -167,7 +168,7 @@ _Place = tuple[int | str] | tuple[int | str, int]
 class _DeclaredVJP(NamedTuple):
     """The gradient that an operation declares, and the parameters of its body."""
 
-    function: Callable[..., Sequence[mx.array] | None]
+    function: VJP
     parameters: tuple[str, ...]
 
     def position(self, place: _Place) -> int:
@@ -225,13 +226,13 @@ def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, 
 @overload
 def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
 @overload
-def op(*, autocast: Policy | None = None, vjp: Callable[..., Sequence[mx.array] | None] | None = None) -> _Lift: ...
+def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> _Lift: ...
 def op(
     body: Callable[..., Any] | None = None,
     /,
     *,
     autocast: Policy | None = None,
-    vjp: Callable[..., Sequence[mx.array] | None] | None = None,
+    vjp: VJP | None = None,
 ) -> Any:
     """Lift a pure function of arrays to tensors.
 
@@ -250,9 +251,7 @@ def op(
     return _lift(body, autocast, vjp)
 
 
-def _lift(
-    body: Callable[..., Any], autocast: Policy | None, vjp: Callable[..., Sequence[mx.array] | None] | None
-) -> Callable[..., Any]:
+def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) -> Callable[..., Any]:
     name = body.__name__.rstrip("_")
     declared = None if vjp is None else _DeclaredVJP(vjp, tuple(inspect.signature(body).parameters))
     if autocast is None:
