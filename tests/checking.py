@@ -24,7 +24,7 @@ def recorded(family: str) -> list[Any]:
 
 
 def check(case: Case, record: Record | None, lib: Any = lucid) -> None:
-    """Assert that values, dtypes, shapes, gradients and second derivatives are the recorded ones."""
+    """Assert that values, dtypes, shapes, gradients and second derivatives agree with the record."""
     assert record is not None, f"{case.name!r} has no recorded values: python -m tests.reference.record <family>"
     assert [a.shape for a in record.inputs] == [i.values(case.rng()).shape for i in case.inputs], "record it again"
     inputs = [
@@ -66,7 +66,7 @@ def check(case: Case, record: Record | None, lib: Any = lucid) -> None:
 
 
 def flat(out: Any) -> list[Any]:
-    """Tensors and numbers, one after the other."""
+    """All tensors and numbers of a nested result."""
     return [one for part in out for one in flat(part)] if isinstance(out, tuple | list) else [out]
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: a deterministic start, and a header that says what they ran on."""
+"""Fixtures for all tests: a fixed seed, and a header that names the machine."""
 
 from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
 
@@ -22,13 +22,13 @@ def seeded():
 
 @pytest.fixture
 def settled():
-    """For tests that watch MLX's memory: what earlier ones left is done and freed, not at some time in between."""
+    """For tests that measure MLX's memory: finish and free the work of earlier tests first."""
     mx.synchronize()
     gc.collect()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible():
-    """Ctrl-C interrupts tests and what they start, also where a script runs the tests in its background."""
+    """Ctrl-C interrupts tests and their subprocesses, also if a script runs the tests in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Function, gradcheck, the recording modes as decorators, and several outputs at once."""
+"""``Function``, ``gradcheck``, grad modes as decorators, and several outputs."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def x_of(*values):
     return lucid.tensor(list(values), requires_grad=True)
 
 
-def test_function_has_the_gradient_it_brings():
+def test_function_uses_its_own_gradient():
     x = x_of(1.0, 2.0)
     y = Cube.apply(x, 2.0)
     assert y.tolist() == [2.0, 16.0]
@@ -58,7 +58,7 @@ def test_function_has_the_gradient_it_brings():
     assert x.grad.tolist() == [6.0, 24.0]
 
 
-def test_function_can_be_differentiated_again_also_through_a_saved_output():
+def test_function_is_twice_differentiable_through_a_saved_output():
     x = x_of(1.0, 2.0)
     first = grad(Cube.apply(x, 1.0).sum(), x, create_graph=True)[0]
     assert grad(first.sum(), x)[0].tolist() == [6.0, 12.0]
@@ -66,7 +66,7 @@ def test_function_can_be_differentiated_again_also_through_a_saved_output():
     np.testing.assert_allclose(grad(first.sum(), x)[0].numpy(), np.exp([1.0, 2.0]), rtol=1e-6)
 
 
-def test_function_with_several_outputs_and_one_that_is_not_differentiable():
+def test_function_with_several_outputs_one_not_differentiable():
     a, b = x_of(3.0, 1.0), x_of(4.0, 5.0)
     product, total, order = Both.apply(a, b)
     assert not order.requires_grad and order.tolist() == [1, 0]
@@ -75,7 +75,7 @@ def test_function_with_several_outputs_and_one_that_is_not_differentiable():
     assert b.grad.tolist() == [5.0, 3.0]
 
 
-def test_function_returns_as_many_gradients_as_forward_takes():
+def test_function_must_return_one_gradient_per_input():
     class Wrong(Cube):
         @staticmethod
         def backward(ctx, gradient):
@@ -99,7 +99,7 @@ def test_no_grad_is_a_decorator_with_and_without_parentheses():
     assert lucid.is_grad_enabled()
 
 
-def test_set_grad_enabled_is_a_setter_and_a_block():
+def test_set_grad_enabled_as_function_and_context_manager():
     lucid.set_grad_enabled(False)
     assert not lucid.is_grad_enabled()
     lucid.set_grad_enabled(True)
@@ -122,7 +122,7 @@ def test_backward_of_several_outputs():
         lucid.autograd.backward([x.sum(), x.sum()], [None])
 
 
-def test_gradcheck_accepts_right_and_names_wrong_gradients():
+def test_gradcheck_accepts_correct_and_names_wrong_gradients():
     x, y = lucid.randn(3, requires_grad=True), lucid.randn(3, requires_grad=True)
     assert gradcheck(lambda a, b: a * b.tanh(), (x, y))
     assert gradgradcheck(lambda a, b: a.tanh() * b, (x, y))
@@ -143,7 +143,7 @@ def test_gradcheck_accepts_right_and_names_wrong_gradients():
         gradcheck(Lies.apply, x.detach())
 
 
-def test_function_returns_gradients_of_the_shapes_of_its_inputs():
+def test_function_must_return_gradients_in_the_shapes_of_its_inputs():
     class Sum(Function):
         @staticmethod
         def forward(ctx, x):
@@ -160,7 +160,7 @@ def test_function_returns_gradients_of_the_shapes_of_its_inputs():
         Sum.apply(x_of(1.0, 2.0)).backward()
 
 
-def test_function_with_a_separate_setup_and_arguments_that_are_no_tensors():
+def test_function_with_setup_context_and_non_tensor_arguments():
     class Power(Function):
         @staticmethod
         def forward(x, exponent, name):
@@ -182,7 +182,7 @@ def test_function_with_a_separate_setup_and_arguments_that_are_no_tensors():
     assert gradcheck(lambda v: Power.apply(v, 3, "cube"), x) and gradgradcheck(lambda v: Power.apply(v, 3, ""), x)
 
 
-def test_function_knows_which_gradients_are_needed_and_gets_zeros_for_unused_outputs():
+def test_function_has_needs_input_grad_and_gets_zeros_for_unused_outputs():
     seen = []
 
     class Twice(Function):
@@ -201,7 +201,7 @@ def test_function_knows_which_gradients_are_needed_and_gets_zeros_for_unused_out
     assert x.grad.tolist() == [1.0, 1.0]
 
 
-def test_function_records_nothing_where_nothing_is_asked_for():
+def test_function_records_nothing_without_required_gradients():
     assert not Exp.apply(lucid.ones(2)).requires_grad
     with lucid.no_grad():
         assert not Exp.apply(x_of(1.0)).requires_grad
@@ -211,7 +211,7 @@ def test_function_records_nothing_where_nothing_is_asked_for():
         type("Number", (Function,), {"forward": staticmethod(lambda ctx, x: 1.0)}).apply(x_of(1.0))
 
 
-def test_gradgradcheck_finds_a_derivative_that_is_right_once():
+def test_gradgradcheck_finds_a_wrong_second_derivative():
     class Cut(Function):
         """The gradient of x**2, but cut off from x: its own derivative is lost."""
 
@@ -269,7 +269,7 @@ def test_enable_grad_and_inference_mode_decorate():
     assert recorded.__name__ == "recorded"
 
 
-def test_hooks_run_in_order_and_see_what_the_former_returned():
+def test_hooks_run_in_order_and_see_the_previous_result():
     x = x_of(1.0, 2.0)
     seen = []
     y = x * 3
@@ -279,11 +279,11 @@ def test_hooks_run_in_order_and_see_what_the_former_returned():
         y.sum().backward(retain_graph=True)
     assert seen == [[2.0, 2.0]] and x.grad.tolist() == [9.0, 9.0]
     x.grad = None
-    y.sum().backward()  # the last hook is gone
+    y.sum().backward()  # the last hook was removed
     assert x.grad.tolist() == [6.0, 6.0]
 
 
-def test_a_hook_sees_the_sum_of_all_gradients_once():
+def test_a_hook_is_called_once_with_the_summed_gradient():
     x, seen = x_of(1.0), []
     x.register_hook(lambda g: seen.append(g.item()))
     (x * 2 + x * 3 + x * x).backward()

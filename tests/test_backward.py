@@ -39,7 +39,7 @@ def test_each_shared_node_is_visited_once():
     x, _ = leaf(3)
     y = noted(x)
     (y + y * y + y.exp()).sum().backward()
-    assert len(calls) == 2  # once forward, once inside the one vjp
+    assert len(calls) == 2  # once in the forward pass, once in the single vjp
 
 
 def test_a_second_backward_needs_retain_graph():
@@ -52,7 +52,7 @@ def test_a_second_backward_needs_retain_graph():
         y.backward()
 
 
-def test_reading_through_a_freed_part_raises():
+def test_backward_through_a_freed_graph_raises():
     x, _ = leaf(3)
     hidden = x.exp()
     hidden.sum().backward()
@@ -60,7 +60,7 @@ def test_reading_through_a_freed_part_raises():
         (hidden * 2).sum().backward()
 
 
-def test_backward_frees_what_the_record_held():
+def test_backward_frees_the_graph():
     x, _ = leaf(3)
     y = (x * x).exp().sum()
     middle = weakref.ref(y.grad_fn.edges[0][0])
@@ -79,7 +79,7 @@ def test_several_elements_need_a_gradient_of_their_shape():
         lucid.ones(1).backward()
 
 
-def test_an_op_with_several_outputs_sends_zeros_for_unused_ones():
+def test_unused_outputs_of_an_op_get_zero_cotangents():
     x = lucid.arange(6, dtype=lucid.float32).requires_grad_()
     first, _second = x.split(3)
     (first * first).sum().backward()
@@ -102,7 +102,7 @@ def test_hooks_on_leaves_and_computed_tensors():
         lucid.ones(2).register_hook(print)
 
 
-def test_a_hook_that_returns_nonsense_is_refused():
+def test_a_hook_that_returns_a_wrong_value_raises():
     x, _ = leaf(3)
     x.register_hook(lambda g: g.sum())
     with pytest.raises(TypeError, match=r"a tensor of shape \(3,\)"):
@@ -149,7 +149,7 @@ def test_the_same_input_twice_and_the_output_itself():
     close(lucid.autograd.grad(y, y)[0], 1.0)
 
 
-def test_removing_a_hook_twice_removes_no_other():
+def test_removing_a_hook_twice_keeps_other_hooks():
     x, _ = leaf(2)
     first = x.register_hook(lambda gradient: None)
     first.remove()

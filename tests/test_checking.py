@@ -1,4 +1,4 @@
-"""The comparison with recorded values finds what is wrong, and the files keep what was recorded."""
+"""The comparison with recorded values finds differences, and files preserve the records."""
 
 import dataclasses
 import importlib
@@ -19,7 +19,7 @@ def record_of_square():
     return Record(["float32"], [x], [x * x], [c], [2 * x * c], [d], [2 * c * d, 2 * x * d])
 
 
-def test_right_values_pass():
+def test_correct_values_pass():
     check(SQUARE, record_of_square())
 
 

@@ -9,7 +9,7 @@ def refused(error, message):
     return pytest.raises(error, match=f"^{message}$")
 
 
-def test_integer_takes_what_is_one():
+def test_integer_accepts_integers_only():
     assert checks.integer("f", "n", np.int64(3)) == 3
     assert checks.integer("f", "n", 0, minimum=0) == 0
     with refused(ValueError, r"Conv2d: stride must be at least 1, got 0"):
@@ -87,7 +87,7 @@ def test_dtype_by_many_names(value, wanted):
 
 
 @pytest.mark.parametrize("value", ["float8", None, 32, np.dtype("datetime64[s]"), str])
-def test_an_unknown_dtype_is_refused(value):
+def test_an_unknown_dtype_raises(value):
     with pytest.raises(TypeError, match=r"^f: dtype must be one of float32, float16, .*, got "):
         checks.dtype("f", value)
 

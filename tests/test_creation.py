@@ -1,4 +1,4 @@
-"""Creation functions: shapes, dtypes, values, and wrong arguments."""
+"""Creation functions: shapes, dtypes, values, and invalid arguments."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_values():
 
 
 @pytest.mark.parametrize("args", [(5,), (2, 9, 3), (0, 1, 0.1), (5, 0, -2), (3, 3), (0.5, 4), (-3, 3, 2), (1, 2, 0.25)])
-def test_arange_is_numpys(args):
+def test_arange_agrees_with_numpy(args):
     expected = np.arange(*args)
     got = lucid.arange(*args)
     assert got.dtype == (lucid.int64 if expected.dtype.kind == "i" else lucid.float32)
@@ -82,7 +82,7 @@ def test_as_tensor_keeps_tensors():
         (lambda: lucid.linspace(0, 1, -1), ValueError, "linspace: steps must be at least 0, got -1"),
     ],
 )
-def test_wrong_arguments(call, error, message):
+def test_invalid_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call()
 

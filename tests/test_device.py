@@ -66,18 +66,18 @@ def test_with_restores_after_an_error(fake):
     assert backend() == "metal"
 
 
-def test_a_device_is_used_again_where_another_one_stands(fake):
+def test_a_device_can_be_reused_under_another_device(fake):
     cpu = device("cpu")
     with cpu:
         pass
-    assert backend() == "metal"  # what the call replaced
+    assert backend() == "metal"  # the device that the call replaced
     for _ in range(2):
         with cpu, device("gpu"), cpu:
             assert backend() == "cpu"
         assert backend() == "metal"
 
 
-def test_device_without_a_name_tells_and_changes_nothing(fake):
+def test_device_without_a_name_is_the_current_device(fake):
     device("cpu")
     assert device().type == str(device()) == "cpu"
     assert repr(device("gpu")) == "lucid.device('metal')"
@@ -85,7 +85,7 @@ def test_device_without_a_name_tells_and_changes_nothing(fake):
     assert len({device("gpu"), device("metal"), device("cpu")}) == 2
 
 
-def test_a_gpu_of_another_maker_is_not_here(fake):
+def test_an_unavailable_gpu_backend_raises(fake):
     assert [is_available(name) for name in ("cpu", "gpu", "metal", "mps", "cuda")] == [True, True, True, True, False]
     with pytest.raises(
         RuntimeError, match=r"lucid\.device: 'cuda' is not available here; available devices are 'cpu' and 'gpu' \(m"
@@ -103,7 +103,7 @@ def test_resolve_takes_names_devices_and_mlx_devices(fake):
 
 
 @no_gpu
-def test_a_missing_gpu_is_named():
+def test_a_missing_gpu_raises():
     assert (gpu_backend(), backend(), is_available()) == (None, "cpu", False)
     for name in ("gpu", "metal", "cuda"):
         with pytest.raises(
@@ -115,7 +115,7 @@ def test_a_missing_gpu_is_named():
 
 
 @needs_gpu
-def test_operations_run_where_the_device_says():
+def test_operations_run_on_the_selected_device():
     with device("cpu"):
         assert backend() == "cpu"
         on_cpu = mx.arange(4) * 2
@@ -128,7 +128,7 @@ def test_operations_run_where_the_device_says():
 @pytest.mark.parametrize(
     ("name", "error"), [("tpu", ValueError), ("cuda:1", ValueError), ("", ValueError), (3, TypeError)]
 )
-def test_an_unknown_device_is_refused(name, error):
+def test_an_unknown_device_raises(name, error):
     with pytest.raises(
         error, match=r"lucid\.device: the device must be one of 'cpu', 'gpu', 'metal', 'mps', 'cuda', got "
     ):
@@ -146,7 +146,7 @@ TELL = "import lucid._device as d; print(d.openblas, any('libopenblas' in line f
 
 
 @linux_only
-def test_openblas_is_mapped_exactly_when_it_is_said_to_be():
+def test_openblas_is_mapped_if_and_only_if_reported():
     found = run_python(TELL, LUCID_OPENBLAS="").stdout.split()
     assert found in (["None", "False"], ["libopenblas.so.0", "True"], ["libopenblasp.so.0", "True"])
     if found[1] == "False":
@@ -154,21 +154,21 @@ def test_openblas_is_mapped_exactly_when_it_is_said_to_be():
 
 
 @linux_only
-def test_a_folder_called_mlx_beside_the_script_changes_nothing(tmp_path):
-    (tmp_path / "mlx").mkdir()  # a clone of MLX, say
+def test_a_folder_named_mlx_beside_the_script_has_no_effect(tmp_path):
+    (tmp_path / "mlx").mkdir()  # such as a clone of MLX
     (tmp_path / "script.py").write_text(TELL)
     beside = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert beside.stdout == run_python(TELL, LUCID_OPENBLAS="").stdout
 
 
 @linux_only
-def test_openblas_stays_out_when_turned_off_or_too_late():
+def test_openblas_is_not_loaded_if_disabled_or_too_late():
     assert run_python(TELL, LUCID_OPENBLAS="off").stdout.split() == ["None", "False"]
     assert run_python("import mlx.core; " + TELL, LUCID_OPENBLAS="").stdout.split() == ["None", "False"]
 
 
 @linux_only
-def test_an_openblas_that_does_not_exist_is_named():
+def test_a_missing_openblas_raises():
     result = run_python(TELL, LUCID_OPENBLAS="/nowhere/libopenblas.so")
     assert result.returncode == 1
     assert "ImportError: lucid: LUCID_OPENBLAS is '/nowhere/libopenblas.so', which cannot be loaded" in result.stderr
@@ -183,7 +183,7 @@ def test_the_cpu_quota_of_a_container_is_read(monkeypatch, quota, cpus):
     assert _device._cpu_quota() == cpus
 
 
-def test_matmul_and_linalg_agree_with_numpy_whichever_blas_serves():
+def test_matmul_and_linalg_agree_with_numpy_for_any_blas():
     np = pytest.importorskip("numpy")
     a = np.random.default_rng(0).normal(size=(37, 53)).astype("float32")
     with device("cpu"):
@@ -192,7 +192,7 @@ def test_matmul_and_linalg_agree_with_numpy_whichever_blas_serves():
     np.testing.assert_allclose(singular, np.linalg.svd(a)[1], rtol=1e-4)
 
 
-def test_the_cpu_backend_keeps_what_a_step_frees_unless_a_limit_was_set():
+def test_the_cpu_backend_caches_freed_buffers_unless_a_limit_was_set():
     tell = "import mlx.core as mx; former = mx.set_cache_limit(0); print(former, mx.get_memory_limit() // 4)"
     kept, quarter = run_python(f"import lucid; {tell}").stdout.split()
     if _device.gpu_backend() is None:

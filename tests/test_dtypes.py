@@ -1,4 +1,4 @@
-"""Names of dtypes, and conversion on the device that has them."""
+"""Names of dtypes, and conversion on a device that supports them."""
 
 import mlx.core as mx
 import pytest
@@ -8,7 +8,7 @@ from lucid._dtypes import as_dtype, converted
 
 
 class OfDtype:
-    """Tells on which stream it would be converted."""
+    """Records the stream of the conversion."""
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -30,7 +30,7 @@ def test_float64_is_converted_on_the_cpu(former, dtype, stream):
     assert converted(OfDtype(former), dtype) == stream
 
 
-def test_every_conversion_of_a_tensor_takes_this_way(monkeypatch):
+def test_every_tensor_conversion_uses_that_stream(monkeypatch):
     asked = []
     monkeypatch.setattr("lucid.ops.elementwise.converted", lambda x, dtype: asked.append(dtype) or x.astype(dtype))
     x = lucid.ones(2)

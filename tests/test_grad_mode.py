@@ -1,4 +1,4 @@
-"""Recording on and off."""
+"""Enabling and disabling recording."""
 
 import lucid
 from tests.checking import leaf

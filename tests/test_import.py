@@ -1,4 +1,4 @@
-"""``import lucid`` by itself: quick, quiet, and clear about what is missing."""
+"""``import lucid`` is fast and silent, and its errors say what is missing."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def test_import_is_silent_and_loads_nothing_heavy():
     heavy = ["torch", "matplotlib", "sklearn", "scipy", "PIL", "tqdm", "pickle"]
     result = run_python(f"import lucid; print(sorted(set({heavy}) & set(sys.modules)))", "-W", "error")
     assert (result.returncode, result.stderr) == (0, "")
-    assert set(eval_list(result.stdout)) <= {"pickle"}  # NumPy brings pickle in itself
+    assert set(eval_list(result.stdout)) <= {"pickle"}  # NumPy imports pickle itself
 
 
 def eval_list(text):
@@ -32,7 +32,7 @@ def eval_list(text):
 
 
 def broken_mlx(folder, error):
-    """A package mlx whose core fails to load the way the linker fails it."""
+    """A package mlx whose core fails to load with a linker error."""
     (folder / "mlx" / "core").mkdir(parents=True)
     (folder / "mlx" / "core" / "__init__.py").write_text(f"raise ImportError({error!r})")
     return str(folder)
@@ -49,7 +49,7 @@ def broken_mlx(folder, error):
         ),
     ],
 )
-def test_a_missing_backend_is_answered_with_the_extra_to_install(tmp_path, error, said):
+def test_a_missing_backend_error_names_the_extra_to_install(tmp_path, error, said):
     result = run_python(f"sys.path.insert(0, {broken_mlx(tmp_path, error)!r}); import lucid, lucid._device")
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 1
@@ -58,7 +58,7 @@ def test_a_missing_backend_is_answered_with_the_extra_to_install(tmp_path, error
     assert "pip install 'lucid-mlx[cuda]'" in last
 
 
-def test_missing_mlx_is_named(tmp_path):
+def test_missing_mlx_raises(tmp_path):
     # -I -S: no site-packages, so no MLX.
     result = run_python("import lucid._device", "-I", "-S")
     assert result.returncode == 1

@@ -1,4 +1,4 @@
-"""Laziness never leaks: a training loop that reads nothing runs in constant memory, whatever the model keeps."""
+"""Laziness never leaks: a training loop that reads no values runs in constant memory."""
 
 import io
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("settled")
 
 
 class Net(nn.Module):
-    """Everything that changes outside of the graph: running statistics, random masks, a drop path."""
+    """A model with state outside of the graph: running statistics, random masks, a drop path."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ def test_300_steps_that_never_read_the_loss_keep_memory_flat():
     rng = np.random.default_rng(0)
     first_loss, loss_sum, active = None, lucid.tensor(0.0), []
     for step in range(300):
-        # A new batch each time, which a graph that is not evaluated would hold on to.
+        # A new batch each time, which an unevaluated graph would keep alive.
         images = lucid.tensor(rng.standard_normal((8, 3, 8, 8)).astype(np.float32))
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images), (images.mean(dim=(1, 2, 3)) > 0).long())
@@ -45,7 +45,7 @@ def test_300_steps_that_never_read_the_loss_keep_memory_flat():
         first_loss = loss.detach() if first_loss is None else first_loss
         if step >= 10:
             active.append(lucid.memory.active())
-    # 290 batches that are held would be 1.8 MB, their graphs many times that. Some steps may be under way.
+    # Keeping 290 batches would take 1.8 MB, and their graphs many times that. Some steps may still be running.
     assert max(active) < min(active[:40]) + 3_000_000
     assert abs(np.median(active[-50:]) - np.median(active[:50])) < 200_000
     assert loss_sum.item() < first_loss.item()
@@ -76,8 +76,8 @@ def operations_for(gradient):
     return text.getvalue()
 
 
-def test_gradients_of_parameters_are_computed_on_the_way_back():
-    """And not at the end, with all that they need kept until then; where nobody asked for them, not at all."""
+def test_parameter_gradients_are_computed_during_the_backward_pass():
+    """Not at the end, which would keep their inputs alive until then; and not at all if nobody needs them."""
     w, x = (lucid.randn(4, 4, requires_grad=True) for _ in range(2))
     hidden = x.exp()
     (hidden @ w).sum().backward(retain_graph=True)
@@ -88,7 +88,7 @@ def test_gradients_of_parameters_are_computed_on_the_way_back():
 
 
 def peak_of_a_step(micro_batches):
-    """Bytes above what was there before, for a step whose gradients are added up over so many micro-batches."""
+    """Additional bytes of a step that accumulates gradients over so many micro-batches."""
     lucid.manual_seed(0)
     model = models.ConvNeXt(5, [6], [16], patch_size=1)
     optimizer = optim.SGD(model.parameters(), lr=1e-3)
@@ -109,7 +109,7 @@ def peak_of_a_step(micro_batches):
     return peaks[-1]
 
 
-def test_adding_up_micro_batches_needs_the_memory_of_one():
+def test_accumulating_micro_batches_needs_the_memory_of_one():
     one = peak_of_a_step(1)
     assert peak_of_a_step(4) < 1.25 * one
     assert peak_of_a_step(12) < 1.25 * one

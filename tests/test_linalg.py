@@ -1,4 +1,4 @@
-"""Norms agree with PyTorch, and say what they cannot take."""
+"""Norms agree with PyTorch and reject invalid arguments."""
 
 import numpy as np
 import pytest
@@ -72,6 +72,6 @@ def test_singular_values_agree_with_numpy(order):
         (lambda n, x: n.norm("x"), TypeError, "norm: input must be a tensor"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.linalg, lucid.ones(2, 3))

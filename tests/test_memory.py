@@ -34,7 +34,7 @@ def test_clear_cache_empties_the_cache():
     assert memory.cache() == 0
 
 
-def test_limits_give_the_former_value_back():
+def test_limits_return_the_previous_value():
     former = memory.limit()
     assert memory.limit(1 << 30) == former
     assert memory.limit() == 1 << 30
@@ -44,14 +44,14 @@ def test_limits_give_the_former_value_back():
 
 
 @pytest.mark.parametrize("name", ["limit", "cache_limit"])
-def test_a_negative_limit_is_refused(name):
+def test_a_negative_limit_raises(name):
     with pytest.raises(ValueError, match=rf"memory\.{name}: max_bytes must be at least 0, got -1"):
         getattr(memory, name)(-1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists() or _device.backend() != "cpu", reason="needs Linux's RES")
-def test_what_the_system_shows_is_active_and_cache():
-    # In a process of its own: one that has run other tests may have free memory that is resident already.
+def test_resident_memory_is_active_plus_cache():
+    # In a separate process: after other tests, free memory may already be resident.
     subprocess.run([sys.executable, "-c", SHOWN_BY_THE_SYSTEM], cwd=ROOT, check=True, timeout=120)
 
 

@@ -1,4 +1,4 @@
-"""Random tensors: distributions, seeds, states, and wrong arguments."""
+"""Random tensors: distributions, seeds, states, and invalid arguments."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def test_equal_seeds_give_equal_numbers_and_draws_differ():
     assert lucid.initial_seed() == 3
 
 
-def test_a_state_can_be_kept_and_a_fork_leaves_it_alone():
+def test_a_state_can_be_restored_and_a_fork_does_not_advance_it():
     state = lucid.random.get_state()
     first = lucid.rand(3).tolist()
     lucid.random.set_state(state)
@@ -66,7 +66,7 @@ def test_shapes_dtypes_and_gradients():
     assert lucid.randn_like(lucid.zeros(2, dtype=lucid.bfloat16)).dtype == lucid.bfloat16
 
 
-def test_large_integers_are_drawn_from_all_of_them():
+def test_large_random_integers_cover_the_range():
     for low, high in [(0, 2**40), (-(2**62), 2**62), (2**40, 2**40 + 3), (0, 2**30), (-(2**63), 2**63)]:
         drawn = np.array(lucid.randint(low, high, (4000,)).tolist(), dtype=object)
         assert low <= drawn.min() and drawn.max() < high
@@ -103,7 +103,7 @@ def test_probabilities_of_draws():
     np.testing.assert_allclose([np.bincount(places[:, i]) / 2000 for i in range(4)], np.full((4, 4), 0.25), atol=0.05)
 
 
-def test_likes_take_arrays():
+def test_like_functions_take_arrays():
     assert lucid.randn_like([1.0, 2.0]).shape == (2,)
     assert lucid.rand_like(np.zeros((2, 3), np.float16)).dtype == lucid.float16
     assert lucid.randperm(3, dtype=lucid.int32).dtype == lucid.int32 and lucid.randperm(0).shape == (0,)
@@ -151,6 +151,6 @@ def test_likes_take_arrays():
         (lambda: lucid.rand_like(lucid.arange(3)), TypeError, "floating point, got int64"),
     ],
 )
-def test_wrong_arguments(call, error, message):
+def test_invalid_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -1,4 +1,4 @@
-"""``lucid.summary``: shapes, counts and costs against sums by hand, and that it leaves no trace."""
+"""``lucid.summary``: shapes, counts and costs agree with sums by hand, and the model is unchanged."""
 
 import mlx.core as mx
 import numpy as np
@@ -9,7 +9,7 @@ from lucid import nn
 
 
 class Twice(nn.Module):
-    """A layer called twice, a layer at two places, a tuple as output, a layer that is never called."""
+    """A layer called twice, a shared layer, a tuple as output, and a layer that is never called."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def test_multiply_adds(layer, size, cost):
     assert found.layers[0].output_shapes == (layer(lucid.zeros(size)).shape,)
 
 
-def test_three_sizes_are_an_image_where_there_is_a_convolution():
+def test_three_sizes_are_an_image_for_convolutional_models():
     assert lucid.summary(Twice(), (3, 6, 5)).input_size == ((1, 3, 6, 5),)
     assert lucid.summary(nn.Linear(5, 2), (3, 6, 5)).input_size == ((3, 6, 5),)
 
@@ -141,7 +141,7 @@ def test_nothing_is_evaluated():
     assert lucid.memory.peak() - before < 1e6 < found.total_param_bytes
 
 
-def test_the_model_stays_as_it_was():
+def test_the_model_is_unchanged():
     class Noisy(nn.Module):
         def __init__(self):
             super().__init__()
@@ -165,7 +165,7 @@ def test_the_model_stays_as_it_was():
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_also_when_the_model_fails():
+def test_the_model_is_unchanged_if_it_raises():
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2))
     state = lucid.random.get_state().tolist()
     with pytest.raises(ValueError, match="linear"):
@@ -187,12 +187,12 @@ def test_also_when_the_model_fails():
         ({"input_size": (1, 4), "depth": -1}, ValueError, "summary: depth must be at least 0, got -1"),
     ],
 )
-def test_wrong_arguments_are_named(arguments, error, message):
+def test_invalid_arguments_raise(arguments, error, message):
     with pytest.raises(error, match=message):
         lucid.summary(nn.Linear(4, 2), **arguments)
 
 
-def test_only_modules_are_summed_up():
+def test_only_modules_are_accepted():
     with pytest.raises(TypeError, match="summary: model must be a Module, got function"):
         lucid.summary(lambda x: x, (1,))
 
@@ -202,7 +202,7 @@ def test_a_compiled_module_is_the_module():
     assert str(lucid.summary(lucid.compile(model), (1, 4))) == str(lucid.summary(model, (1, 4)))
 
 
-def test_it_does_not_disturb_a_compiled_step():
+def test_it_does_not_affect_a_compiled_step():
     model = nn.Linear(4, 2)
     run = lucid.compile(lambda x: model(x), state=[model])
     x = lucid.ones(1, 4)

@@ -1,4 +1,4 @@
-"""The tape: gradients through recorded operations, accumulation, freeing, hooks, second derivatives."""
+"""The tape: recording of operations, gradients, higher derivatives."""
 
 import mlx.core as mx
 import numpy as np
@@ -52,14 +52,14 @@ def test_create_graph_mixes_inputs():
     close(a.grad, 8 * va * vb**2, 1e-4)
 
 
-def test_a_gradient_can_be_a_variable_too():
+def test_the_gradient_argument_can_require_grad():
     x, v = leaf(3)
     g = lucid.ones(3).requires_grad_()
     out = lucid.autograd.grad(x * x, x, g, create_graph=True)[0]
     close(lucid.autograd.grad(out.sum(), g)[0], 2 * v)
 
 
-def test_the_record_keeps_old_values_when_a_leaf_gets_new_ones():
+def test_the_graph_keeps_old_values_when_a_leaf_is_updated():
     x, v = leaf(3)
     y = (x * x).sum()
     with lucid.no_grad():
@@ -105,7 +105,7 @@ def test_random_graphs_agree_with_mlx_itself():
             np.testing.assert_allclose(got, np.array(e), rtol=1e-5, atol=1e-6)
 
 
-def test_an_output_that_is_there_twice_sends_both_gradients():
+def test_an_array_returned_twice_gets_both_gradients():
     @tape.op
     def twice(x):
         y = x * 3
@@ -124,7 +124,7 @@ def test_a_gradient_that_two_inputs_share_is_differentiated_for_both():
     close(lucid.autograd.grad((ga + 10 * gb).sum(), g)[0], np.full(3, 11))
 
 
-def test_nothing_has_the_gradient_zero():
+def test_an_empty_tensor_has_an_empty_gradient():
     x = lucid.zeros(3, 0).requires_grad_()
     b = lucid.ones(3, requires_grad=True)
     y = x.t() + b

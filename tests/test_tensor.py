@@ -1,4 +1,4 @@
-"""The facade: values in and out, writing, Python's protocols, and what wrong use says."""
+"""``Tensor``: attributes, conversion to Python numbers, copies, and misuse."""
 
 import copy
 import pickle
@@ -8,7 +8,7 @@ import pytest
 import lucid
 
 
-def test_places_are_accepted_and_change_nothing():
+def test_devices_are_accepted_and_have_no_effect():
     x = lucid.ones(2)
     assert x.to("gpu") is x and x.to("metal") is x and x.cpu() is x and x.to("cuda:0") is x
     assert x.to(lucid.float16).dtype == lucid.float16
@@ -65,7 +65,7 @@ def test_python_numbers_and_truth():
         (lambda: pickle.dumps(lucid.ones(2)), TypeError, "does not support pickling"),
     ],
 )
-def test_wrong_use_says_what_is_wrong(use, error, message):
+def test_misuse_raises(use, error, message):
     with pytest.raises(error, match=message):
         use()
 

@@ -1,4 +1,4 @@
-"""Data of other kinds becomes a tensor, and a tensor becomes a NumPy array."""
+"""Conversion of data to tensors, and of tensors to NumPy arrays."""
 
 import mlx.core as mx
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import lucid
 
 
-def test_data_of_every_kind_becomes_a_tensor():
+def test_all_kinds_of_data_become_tensors():
     assert lucid.tensor(3).dtype == lucid.int64
     assert lucid.tensor(3.0).dtype == lucid.float32
     assert lucid.tensor(True).dtype == lucid.bool_
@@ -32,17 +32,17 @@ def test_data_of_every_kind_becomes_a_tensor():
         (np.array(["a"]), TypeError, "NumPy dtype <U1 is not supported"),
     ],
 )
-def test_other_data_is_refused(data, error, message):
+def test_unsupported_data_raises(data, error, message):
     with pytest.raises(error, match=message):
         lucid.tensor(data)
 
 
-def test_a_large_integer_survives():
+def test_large_integers_are_exact():
     assert lucid.tensor(2**53 + 1).item() == 2**53 + 1
     assert lucid.arange(2**53, 2**53 + 3).tolist() == [2**53, 2**53 + 1, 2**53 + 2]
 
 
-def test_the_arrays_inside_are_shared_with_mlx_and_numpy():
+def test_memory_is_shared_with_mlx_and_numpy():
     array = mx.arange(6.0)
     assert lucid.tensor(array).mlx is array
     view = lucid.tensor(array).numpy()
@@ -52,7 +52,7 @@ def test_the_arrays_inside_are_shared_with_mlx_and_numpy():
     assert np.array(lucid.tensor(array), dtype=np.float64).dtype == np.float64
 
 
-def test_bfloat16_reaches_numpy_as_float32():
+def test_bfloat16_becomes_float32_in_numpy():
     t = lucid.tensor([1.5, 2.5], dtype=lucid.bfloat16)
     assert t.numpy().dtype == np.float32 and t.tolist() == [1.5, 2.5]
 
@@ -65,7 +65,7 @@ def test_a_tensor_that_requires_grad_is_detached_before_numpy():
     assert x.detach().numpy().tolist() == [1, 1]
 
 
-def test_dlpack_goes_both_ways():
+def test_dlpack_in_both_directions():
     class Foreign:
         def __init__(self, array):
             self.array = array

@@ -6,7 +6,7 @@ import pytest
 import lucid
 
 
-def test_writing_into_plain_tensors():
+def test_writing_to_plain_tensors():
     t = lucid.zeros(2, 3)
     t[0] = 1
     t[:, 1] = lucid.tensor([5.0, 6.0])
@@ -26,7 +26,7 @@ def test_writing_into_plain_tensors():
     assert i.dtype == lucid.int64 and i.tolist() == [7, 1, 2]
 
 
-def test_writing_into_a_computed_tensor_is_recorded():
+def test_writing_to_a_computed_tensor_is_recorded():
     x = lucid.tensor([1.0, 2.0, 3.0], requires_grad=True)
     w = lucid.tensor([10.0], requires_grad=True)
     y = x * x
@@ -40,7 +40,7 @@ def test_writing_into_a_computed_tensor_is_recorded():
     assert x.grad.tolist() == [2.0, 4.0, 6.0]
 
 
-def test_a_plain_tensor_starts_to_require_grad_when_such_a_value_is_written():
+def test_writing_a_value_that_requires_grad_makes_the_tensor_require_it():
     x = lucid.tensor([2.0], requires_grad=True)
     out = lucid.zeros(3)
     out[0] = x[0] * 3
@@ -48,7 +48,7 @@ def test_a_plain_tensor_starts_to_require_grad_when_such_a_value_is_written():
     assert x.grad.tolist() == [3.0]
 
 
-def test_writing_that_would_corrupt_the_record_is_refused():
+def test_writing_that_would_corrupt_the_graph_raises():
     w = lucid.ones(3, requires_grad=True)
     for write in (lambda: w.__setitem__(0, 1), lambda: w.add_(1), lambda: w.__iadd__(1), w.zero_):
         with pytest.raises(RuntimeError, match=r"leaf that requires grad.*no_grad"):

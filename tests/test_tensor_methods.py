@@ -5,7 +5,7 @@ import numpy as np
 import lucid
 
 
-def test_numpy_arrays_leave_arithmetic_to_tensors():
+def test_numpy_arrays_defer_to_tensors():
     x = lucid.ones(3, requires_grad=True)
     y = np.arange(3, dtype=np.float32) * x + np.float32(1)
     assert isinstance(y, lucid.Tensor)
@@ -13,6 +13,6 @@ def test_numpy_arrays_leave_arithmetic_to_tensors():
     assert x.grad.tolist() == [0, 1, 2]
 
 
-def test_methods_are_the_functions():
+def test_methods_and_functions_are_identical():
     assert lucid.Tensor.sum is lucid.sum
     assert lucid.Tensor.softmax is lucid.softmax is lucid.nn.functional.softmax

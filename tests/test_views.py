@@ -6,7 +6,7 @@ import pytest
 import lucid
 
 
-def test_writing_to_a_view_writes_to_what_it_was_taken_from():
+def test_writing_to_a_view_writes_to_its_owner():
     t = lucid.zeros(3, 4)
     t[0][1] = 1
     t[:, 2:].T[1].fill_(2)
@@ -46,7 +46,7 @@ def test_views_of_temporaries_can_be_written():
     assert t.tolist() == [[9, 9, 9], [3, 4, 5]]
 
 
-def test_a_view_is_written_as_its_owner_stands_now():
+def test_writing_to_a_view_sees_later_changes_of_its_owner():
     t = lucid.arange(6).reshape(2, 3)
     view = t[0]
     t.zero_()
@@ -56,12 +56,12 @@ def test_a_view_is_written_as_its_owner_stands_now():
     t = lucid.zeros(3)
     view = t[:2]
     t[0] = w * 3
-    view.add_(1)  # keeps the record of what was written before
+    view.add_(1)  # keeps the graph of the earlier write
     t.sum().backward()
     assert t.tolist() == [7, 1, 0] and w.grad.tolist() == [3]
 
 
-def test_a_detached_view_writes_past_the_record():
+def test_writing_to_a_detached_view_is_not_recorded():
     p = lucid.ones(3, requires_grad=True)
     value = p.detach()
     with lucid.no_grad():

@@ -26,7 +26,7 @@ def test_reprs(layer, text):
 
 
 @pytest.mark.parametrize("word", ["ReLU", "ReLU6", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "ELU", "LeakyReLU"])
-def test_inplace_is_accepted_and_changes_nothing(word):
+def test_inplace_is_accepted_and_has_no_effect(word):
     x = lucid.tensor([-1.0, 2.0])
     y = getattr(nn, word)(inplace=True)(x)
     assert x.tolist() == [-1, 2] and y.tolist() == getattr(nn, word)()(x).tolist()
@@ -43,6 +43,6 @@ def test_inplace_is_accepted_and_changes_nothing(word):
         (lambda: nn.LogSoftmax()(lucid.ones(2)), TypeError, "log_softmax: dim is required, for example dim=-1"),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()

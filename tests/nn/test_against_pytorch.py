@@ -1,4 +1,4 @@
-"""Every layer is PyTorch's: names and shapes of its state, values, gradients, and the state afterwards."""
+"""Every layer agrees with PyTorch: names and shapes of its state, values, gradients, and its state afterwards."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from tests.reference import nn_cases
 from tests.reference.nn_cases import CASES
 
 RECORDS = np.load(nn_cases.FILE)
-# PyTorch has none of these; the first three are what modules are made of.
+# PyTorch has no counterpart; the first three are not layers.
 UNRECORDED = {"Module", "Parameter", "ModuleList", "ModuleDict", "DropPath", "GlobalResponseNorm"}
 
 
-def test_no_case_has_the_name_of_another():
+def test_case_names_are_unique():
     assert len({case.name for case in CASES}) == len(CASES)
 
 

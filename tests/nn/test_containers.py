@@ -1,4 +1,4 @@
-"""Containers behave like the list or dict they are named after, and their parameters are found."""
+"""Containers behave like lists and dicts, and register their modules."""
 
 from collections import OrderedDict
 
@@ -67,13 +67,13 @@ def test_changes(kind):
         (lambda c: c.__setitem__(0, 3), TypeError, "0 is a module and must be a Module or None, got int"),
     ],
 )
-def test_misuse_of_a_row_is_refused_in_our_words(kind, use, error, message):
+def test_misuse_of_an_ordered_container_raises(kind, use, error, message):
     found, _ = row(kind, 2)
     with pytest.raises(error, match=message):
         use(found)
 
 
-def test_sequential_calls_one_after_the_other():
+def test_sequential_calls_in_order():
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     x = lucid.randn(4, 2)
     assert net(x).tolist() == net[2](net[1](net[0](x))).tolist()
@@ -94,21 +94,21 @@ def test_sequential_with_names():
     assert list(net._modules) == ["two", "2"]
 
 
-def test_a_named_row_keeps_its_names_when_something_is_inserted():
+def test_named_modules_keep_their_names_on_insert():
     net = nn.Sequential({"a": nn.ReLU(), "b": nn.GELU()})
     net.insert(1, nn.Tanh())
     assert [type(one) for one in net] == [nn.ReLU, nn.Tanh, nn.GELU]
     assert net.a is net[0] and net.b is net[2]
 
 
-def test_sequential_refuses_what_is_no_module():
+def test_sequential_rejects_non_modules():
     with pytest.raises(TypeError, match="add_module: 1 must be a Module or None, got function"):
         nn.Sequential(nn.ReLU(), lucid.relu)
     with pytest.raises(KeyError, match="the name must be a non-empty string without dots"):
         nn.Sequential({"a.b": nn.ReLU()})
 
 
-def test_a_list_takes_any_iterable_and_adds():
+def test_a_list_accepts_any_iterable_and_concatenates():
     found = nn.ModuleList(nn.Linear(1, 1) for _ in range(2))
     same = found
     found += [nn.ReLU()]
@@ -125,7 +125,7 @@ def test_twelve_modules_stay_in_order():
     assert list(found) == modules and list(found.state_dict())[-1] == "11.bias"
 
 
-def test_a_dict_is_a_dict():
+def test_module_dict_behaves_like_a_dict():
     one, two, three = nn.Linear(1, 1), nn.ReLU(), nn.Tanh()
     found = nn.ModuleDict({"one": one, "two": two})
     assert len(found) == 2 and list(found) == ["one", "two"] == list(found.keys())
@@ -165,6 +165,6 @@ def test_a_dict_is_a_dict():
         (lambda d: d.update(3), TypeError, "ModuleDict.update: modules must be a mapping or pairs, got int"),
     ],
 )
-def test_misuse_of_a_dict_is_refused_in_our_words(use, error, message):
+def test_misuse_of_a_dict_raises(use, error, message):
     with pytest.raises(error, match=message):
         use(nn.ModuleDict({"a": nn.ReLU()}))

@@ -56,7 +56,7 @@ def test_channels_last_has_the_same_weights_and_values(build, shape):
     np.testing.assert_allclose(np.moveaxis(z, -1, channels), y, rtol=1e-5, atol=1e-5)
 
 
-def test_other_paddings_add_no_work_of_their_own():
+def test_padding_modes_without_padding_add_no_work():
     layer = nn.Conv2d(1, 1, 3, padding=0, padding_mode="circular")
     plain = nn.Conv2d(1, 1, 3)
     plain.load_state_dict(layer.state_dict())
@@ -134,6 +134,6 @@ def test_other_paddings_add_no_work_of_their_own():
         ),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()

@@ -1,4 +1,4 @@
-"""Layers with chance: active in training, the identity in evaluation. The masks are proved in tests/ops."""
+"""Dropout layers are active in training and the identity in evaluation. The masks are tested in tests/ops."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ LAYERS = [lambda: nn.Dropout(0.4), lambda: nn.Dropout2d(0.4), lambda: nn.DropPat
 
 
 @pytest.mark.parametrize("build", LAYERS)
-def test_active_in_training_alone(build):
+def test_active_only_in_training(build):
     layer, x = build(), lucid.ones(64, 9, 2, 2)
     y = layer(x).numpy()
     assert np.unique(y).tolist() == pytest.approx([0, 1 / 0.6]) and (layer(x).numpy() != y).any()
@@ -28,7 +28,7 @@ def test_what_is_dropped_together():
     assert set(np.unique(nn.DropPath(0.5, scale_by_keep=False)(x).numpy())) == {0, 1}
 
 
-def test_drop_path_of_nothing_by_default():
+def test_drop_path_is_the_identity_by_default():
     x = lucid.ones(3, 2)
     assert nn.DropPath()(x).tolist() == x.tolist()
 
@@ -57,6 +57,6 @@ def test_reprs():
         (lambda: nn.Dropout2d(data_format="x"), ValueError, "Dropout2d: data_format must be 'channels_first' or"),
     ],
 )
-def test_wrong_rates_are_refused_in_our_words(use, error, message):
+def test_invalid_rates_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

@@ -1,4 +1,4 @@
-"""``lucid.nn.functional`` offers the operations under PyTorch's names, and every one of them is compared somewhere."""
+"""``lucid.nn.functional`` has PyTorch's names, and every function is compared with PyTorch or its formula."""
 
 import importlib
 import inspect
@@ -11,12 +11,12 @@ from lucid.nn import functional as F
 
 FAMILIES = ["activation", "affine", "convolution", "normalization", "pooling", "resize", "loss"]
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
-# Proved without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
+# Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
 UNRECORDED = {"dropout", "dropout2d", "drop_path", "global_response_norm", "one_hot", "pad"}
 
 
 class Noted:
-    """``lucid.nn.functional``, with the names that were asked for."""
+    """``lucid.nn.functional``, recording the names that are looked up."""
 
     def __init__(self):
         self.names = set()
@@ -27,7 +27,7 @@ class Noted:
 
 
 class Library:
-    """``lucid`` with a noted ``nn.functional``."""
+    """``lucid`` with a recording ``nn.functional``."""
 
     def __init__(self):
         self.noted = Noted()
@@ -48,19 +48,19 @@ def test_every_function_is_compared_with_pytorch_or_its_formula():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_exports_are_sorted_and_shown(family):
+def test_exports_are_sorted_and_reachable(family):
     module = importlib.import_module(f"lucid.ops.{family}")
     assert module.__all__ == sorted(module.__all__)
     assert all(getattr(F, name) is getattr(module, name) for name in module.__all__)
 
 
 @pytest.mark.parametrize("name", ["relu", "softmax", "log_softmax", "sigmoid", "tanh", "pad"])
-def test_functions_are_the_very_operations(name):
+def test_functions_are_the_operations(name):
     assert getattr(F, name) is getattr(lucid, name)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_function_says_what_it_gives(name):
+def test_every_function_has_a_docstring(name):
     assert getattr(F, name).__doc__
 
 
@@ -79,5 +79,5 @@ def test_pad():
 
 
 @pytest.mark.parametrize("name", lucid.nn.__all__)
-def test_everything_that_nn_offers_is_there_and_described(name):
+def test_every_name_of_nn_exists_and_has_a_docstring(name):
     assert getattr(lucid.nn, name).__doc__

@@ -1,4 +1,4 @@
-"""Hooks run where PyTorch runs them, change what they return, and come off again."""
+"""Hooks run as in PyTorch, can replace values, and can be removed."""
 
 import numpy as np
 import pytest
@@ -114,17 +114,17 @@ def test_backward_hooks_replace_the_gradient_of_the_input():
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 5,))
     layer(hooked).sum().backward()
     np.testing.assert_allclose(hooked.grad.numpy(), 5 * plain.grad.numpy(), rtol=1e-6)
-    assert layer.weight.grad.tolist() == weight  # parameters are not the hook's affair
+    assert layer.weight.grad.tolist() == weight  # hooks do not change gradients of parameters
 
 
-def test_one_replacement_need_not_be_in_a_tuple():
+def test_a_single_replacement_needs_no_tuple():
     layer, x = nn.ReLU(), lucid.ones(2, requires_grad=True)
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0] * 3)
     layer(x).sum().backward()
     assert x.grad.tolist() == [3, 3]
 
 
-def test_hooks_follow_one_another():
+def test_backward_hooks_are_chained():
     layer, x = nn.ReLU(), lucid.ones(2, requires_grad=True)
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 3,))
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + grad_output[0],))
@@ -132,7 +132,7 @@ def test_hooks_follow_one_another():
     assert x.grad.tolist() == [4, 4]
 
 
-def test_what_has_no_gradient_is_none():
+def test_missing_gradients_are_none():
     layer, seen = Sum(), []
     layer.register_full_backward_hook(lambda module, *gradients: seen.append(gradients))
     a, b = lucid.ones(2), lucid.ones(2, requires_grad=True)
@@ -211,7 +211,7 @@ def test_gradients_of_gradients_pass_through_hooks():
         (lambda *_: (5.0,), TypeError, "register_full_backward_hook: a hook must return tensors .* got float"),
     ],
 )
-def test_wrong_replacements_are_refused_in_our_words(wrong, error, message):
+def test_invalid_replacements_raise(wrong, error, message):
     layer, x = nn.ReLU(), lucid.ones(2, requires_grad=True)
     layer.register_full_backward_hook(wrong)
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""Initial values have the statistics of their definitions, repeat with a seed, and leave no record."""
+"""Initial values have the right statistics, repeat with a seed, and are not recorded."""
 
 import math
 
@@ -16,7 +16,7 @@ RANDOM = [
 
 
 def looks_uniform(values, bound):
-    """Within the bounds, up to them, with the mean and the spread of the uniform distribution (5 sigma)."""
+    """Within the bounds and near them, with the mean and variance of the uniform distribution (5 sigma)."""
     assert np.abs(values).max() <= bound * (1 + 1e-6) and np.abs(values).max() > 0.98 * bound
     assert abs(values.mean()) < 5 * bound / math.sqrt(3 * values.size)
     assert values.std() == pytest.approx(bound / math.sqrt(3), rel=0.03)
@@ -50,21 +50,21 @@ def test_uniform_and_normal():
 def test_truncated_normal():
     lucid.manual_seed(0)
     values = init.trunc_normal_(empty(100, 100), std=0.02).detach().numpy()
-    looks_normal(values, 0.02)  # the bounds ±2 are far out
+    looks_normal(values, 0.02)  # the bounds ±2 hardly matter
     values = init.trunc_normal_(empty(100, 100)).detach().numpy()
     assert np.abs(values).max() <= 2 and np.abs(values).max() > 1.95
-    assert values.std() == pytest.approx(0.8796, rel=0.03)  # of a normal distribution cut at 2 sigma
+    assert values.std() == pytest.approx(0.8796, rel=0.03)  # of a normal distribution truncated at 2 sigma
     values = init.trunc_normal_(empty(100, 100), mean=1.0, std=2.0, a=0.0, b=1.5).detach().numpy()
     assert values.min() >= 0 and values.max() <= 1.5
     assert values.mean() == pytest.approx(0.7577, abs=0.02)
 
 
-# For each shape: fan in and fan out, PyTorch's way.
+# Fan in and fan out of each shape, as in PyTorch.
 FANS = {(50, 80): (80, 50), (40, 30, 3): (90, 120), (16, 8, 5, 5): (200, 400), (20, 30, 2, 2, 2): (240, 160)}
 
 
 @pytest.mark.parametrize(("shape", "fans"), FANS.items())
-def test_spread_follows_the_fans(shape, fans):
+def test_the_variance_follows_the_fans(shape, fans):
     lucid.manual_seed(0)
     fan_in, fan_out = fans
 
@@ -94,7 +94,7 @@ def test_orthogonal_has_no_preferred_sign():
 
 
 @pytest.mark.parametrize(("shape", "groups"), [((4, 4, 3), 1), ((3, 5, 3, 3), 1), ((5, 3, 4, 2), 1), ((4, 2, 3, 3), 2)])
-def test_dirac_passes_its_input_on(shape, groups):
+def test_dirac_preserves_its_input(shape, groups):
     weight = init.dirac_(empty(*shape), groups).detach()
     channels = shape[1] * groups
     x = lucid.randn(1, channels, *(7,) * (len(shape) - 2))
@@ -110,7 +110,7 @@ def test_dirac_passes_its_input_on(shape, groups):
 
 
 @pytest.mark.parametrize("function", RANDOM)
-def test_a_seed_repeats_the_values_and_each_call_draws_anew(function):
+def test_a_seed_repeats_the_values_and_each_call_draws_new_ones(function):
     lucid.manual_seed(5)
     first, second = function(empty(4, 3)).tolist(), function(empty(4, 3)).tolist()
     assert first != second
@@ -132,19 +132,19 @@ def test_the_dtype_stays(dtype):
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_nothing_is_filled_without_complaint(shape):
+def test_empty_tensors_are_accepted(shape):
     for function in [*RANDOM, init.zeros_, init.eye_]:
         assert function(empty(*shape)).shape == shape
 
 
-def test_a_part_of_a_parameter_is_written():
+def test_a_view_of_a_parameter_can_be_initialized():
     weight = empty(3, 2)
     init.ones_(weight[0])
     init.constant_(weight[1:, 1], 5.0)
     assert weight.tolist() == [[1, 1], [0, 5], [0, 5]] and weight.is_leaf
 
 
-def test_layers_start_as_pytorchs():
+def test_layers_are_initialized_as_in_pytorch():
     lucid.manual_seed(0)
     looks_uniform(nn.Linear(100, 90).weight.detach().numpy(), 0.1)
     looks_uniform(nn.Linear(4, 9000).bias.detach().numpy(), 0.5)
@@ -158,7 +158,7 @@ def test_layers_start_as_pytorchs():
     assert grn.weight.tolist() == grn.bias.tolist() == [0, 0, 0]
 
 
-def test_layers_draw_again():
+def test_reset_parameters_draws_new_values():
     lucid.manual_seed(0)
     for layer in (nn.Linear(3, 3), nn.Conv1d(2, 2, 2), nn.ConvTranspose2d(2, 2, 2), nn.Embedding(3, 3)):
         before = layer.weight.tolist()
@@ -215,6 +215,6 @@ def test_gains(nonlinearity, param, want):
         (lambda: init.constant_(empty(3), "x"), TypeError, "constant_: val must be a number, got 'x'"),
     ],
 )
-def test_misuse_is_refused_in_our_words(use, error, message):
+def test_misuse_raises(use, error, message):
     with pytest.raises(error, match=message):
         use()

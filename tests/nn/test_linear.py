@@ -24,7 +24,7 @@ def test_a_linear_layer_without_features():
     assert nn.Linear(3, 0)(lucid.ones(2, 3)).shape == (2, 0)
 
 
-def test_the_padding_row_starts_as_zeros_and_stays():
+def test_the_padding_row_stays_zero():
     layer = nn.Embedding(5, 3, padding_idx=2)
     assert layer.weight[2].tolist() == [0, 0, 0] and (layer.weight.detach().numpy() != 0).any(1).sum() == 4
     layer(lucid.tensor([2, 2, 1])).sum().backward()
@@ -40,7 +40,7 @@ def test_an_embedding_from_a_table():
     assert isinstance(layer.weight, nn.Parameter) and list(layer.state_dict()) == ["weight"]
     trained = nn.Embedding.from_pretrained(lucid.tensor(table), freeze=False, padding_idx=1)
     assert trained.weight.requires_grad and trained.padding_idx == 1
-    assert trained.weight.tolist() == table.tolist()  # the padding row too: the table is taken as it is
+    assert trained.weight.tolist() == table.tolist()  # the padding row too: the table is used unchanged
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_an_embedding_from_a_table():
         ),
     ],
 )
-def test_wrong_sizes_are_refused_in_our_words(use, error, message):
+def test_invalid_sizes_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

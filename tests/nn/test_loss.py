@@ -1,4 +1,4 @@
-"""Losses as modules are their functions; values are compared with PyTorch in tests/ops and test_against_pytorch.py."""
+"""Loss modules call their functions; values are compared with PyTorch in tests/ops and test_against_pytorch.py."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from lucid import nn
 from lucid.nn import functional as F
 
 
-def test_options_reach_the_function():
+def test_options_are_passed_to_the_function():
     x, y = lucid.randn(4, 3), lucid.rand(4, 3)
     target, weight = lucid.tensor([0, 2, 1, 2]), lucid.tensor([0.5, 1.0, 2.0])
     p = lucid.sigmoid(x)
@@ -70,6 +70,6 @@ def test_reprs():
         (lambda: nn.NLLLoss(ignore_index="a"), TypeError, "NLLLoss: ignore_index must be an integer, got 'a'"),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

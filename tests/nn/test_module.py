@@ -1,4 +1,4 @@
-"""``Module`` keeps PyTorch's contract: registration, walking, modes, dtypes, deep copies, text."""
+"""``Module`` behaves as in PyTorch: registration, traversal, modes, dtypes, deep copies, repr."""
 
 import copy
 from collections import OrderedDict
@@ -44,7 +44,7 @@ def names(pairs):
     ],
     ids=["mode", "parameter", "buffer", "deletion", "child", "registration"],
 )
-def test_whatever_is_set_or_registered_is_counted(change):
+def test_assignments_and_registrations_are_counted(change):
     model = Block()
     before = registered.count
     model(lucid.ones(1, 2))
@@ -74,7 +74,7 @@ def test_prefixes_and_levels():
     assert len(list(block.buffers())) == 2 and len(list(block.children())) == 2 and len(list(block.modules())) == 5
 
 
-def test_what_is_shared_is_found_once():
+def test_shared_modules_and_parameters_are_yielded_once():
     shared = nn.Linear(2, 2)
     net = nn.Sequential(shared, nn.ReLU(), shared)
     assert names(net.named_parameters()) == ["0.weight", "0.bias"]
@@ -91,7 +91,7 @@ def test_what_is_shared_is_found_once():
     assert tied[0].weight.grad is tied[1].weight.grad is not None
 
 
-def test_attributes_change_their_kind():
+def test_assignment_can_change_the_kind_of_an_attribute():
     module = nn.Module()
     module.x = 3
     module.x = nn.Parameter(lucid.ones(2))
@@ -109,7 +109,7 @@ def test_attributes_change_their_kind():
         _ = module.x
 
 
-def test_a_plain_tensor_is_no_parameter():
+def test_a_plain_tensor_is_not_registered():
     module = nn.Module()
     module.constant = lucid.ones(2)
     assert list(module.parameters()) == [] and list(module.buffers()) == []
@@ -129,12 +129,12 @@ def test_deletion():
     del block.plain
     assert names(block.named_parameters()) == ["second.0.weight"]
     block.register_buffer("scratch", lucid.zeros(1))
-    assert "scratch" in block.state_dict()  # the former one was not saved, this one is
+    assert "scratch" in block.state_dict()  # the previous buffer was not persistent, this one is
     with pytest.raises(AttributeError):
         del block.nothing
 
 
-def test_a_buffer_may_take_a_parameters_place():
+def test_a_buffer_can_replace_a_parameter():
     module = nn.Module()
     module.x = nn.Parameter(lucid.ones(1))
     del module.x
@@ -244,15 +244,15 @@ class WithMethod(nn.Module):
         (lambda m: m.to(3), TypeError, "to: expected a dtype, a device or a tensor, got int"),
     ],
 )
-def test_misuse_is_refused_in_our_words(use, error, message):
+def test_misuse_raises(use, error, message):
     with pytest.raises(error, match=message):
         use(Block())
 
 
-# Walking and modes ---------------------------------------------------------------------------------------------------
+# Traversal and modes -------------------------------------------------------------------------------------------------
 
 
-def test_dotted_names_lead_to_what_they_name():
+def test_lookup_by_dotted_name():
     block = Block()
     assert block.get_submodule("") is block and block.get_submodule("second.1") is block.second[1]
     assert block.get_parameter("first.weight") is block.first.weight
@@ -266,14 +266,14 @@ def test_apply_visits_children_first():
     assert seen == ["Linear", "Linear", "ReLU", "Sequential", "Block"]
 
 
-def test_modes_reach_everything_below():
+def test_modes_apply_to_all_descendants():
     block = Block()
     assert block.training and block.eval() is block
     assert not any(module.training for module in block.modules())
     assert block.train() is block and all(module.training for module in block.modules())
 
 
-def test_parameters_are_frozen_and_thawed():
+def test_parameters_can_be_frozen_and_unfrozen():
     block = Block()
     assert block.requires_grad_(False) is block
     assert not any(p.requires_grad for p in block.parameters())
@@ -296,7 +296,7 @@ def test_zero_grad():
 # Dtypes and devices --------------------------------------------------------------------------------------------------
 
 
-def test_the_dtype_of_everything_floating_changes():
+def test_floating_point_state_is_converted():
     block = Block()
     block.register_buffer("count", lucid.tensor(3))
     weight = block.first.weight
@@ -316,14 +316,14 @@ def test_the_dtype_of_everything_floating_changes():
     assert block.first.weight is weight and weight.requires_grad and weight.is_leaf
 
 
-def test_gradients_change_with_their_parameters():
+def test_gradients_are_converted_with_their_parameters():
     block = Block()
     block(lucid.ones(1, 2)).sum().backward()
     block.half()
     assert {p.grad.dtype for p in block.parameters()} == {lucid.float16}
 
 
-def test_devices_change_nothing():
+def test_devices_have_no_effect():
     block = Block().half()
     before = [p.mlx for p in block.parameters()]
     for device in ("cpu", "gpu", "metal", "cuda:0", lucid.device("cpu")):
@@ -351,7 +351,7 @@ def test_a_deep_copy_is_independent():
     assert block.scale.grad is not None
 
 
-def test_a_deep_copy_keeps_hooks_and_what_is_shared():
+def test_a_deep_copy_keeps_hooks_and_sharing():
     shared = nn.Linear(2, 2)
     net = nn.Sequential(shared, shared)
     net.tied = shared.weight
@@ -377,7 +377,7 @@ def test_a_hook_added_to_a_copy_stays_there():
     assert calls == ["first", "first"]
 
 
-# Text ----------------------------------------------------------------------------------------------------------------
+# Representation ------------------------------------------------------------------------------------------------------
 
 
 def test_the_repr_shows_the_tree_and_counts_parameters():

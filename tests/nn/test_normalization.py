@@ -46,7 +46,7 @@ def test_reprs(layer, text):
         lambda f: nn.GlobalResponseNorm(4, data_format=f),
     ],
 )
-def test_channels_last_is_the_same_with_other_axes(build):
+def test_channels_last_agrees_with_channels_first(build):
     def op(x, weight, bias, *, data_format):
         layer = build(data_format)
         layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -79,7 +79,7 @@ def test_running_statistics_average_all_batches_without_momentum():
     assert layer.num_batches_tracked.item() == 5
 
 
-def test_statistics_stay_in_evaluation_and_are_forgotten_on_demand():
+def test_statistics_are_fixed_in_evaluation_and_can_be_reset():
     layer = nn.BatchNorm2d(2)
     layer(lucid.randn(4, 2, 3, 3))
     seen = layer.running_mean.tolist()
@@ -99,7 +99,7 @@ def test_statistics_keep_their_tensors():
     assert layer.running_mean is mean and mean.tolist() == [0, 0]
 
 
-def test_statistics_move_once_when_a_checkpoint_runs_twice():
+def test_statistics_are_updated_once_under_checkpointing():
     layer = nn.BatchNorm1d(2)
     x = lucid.randn(4, 2, requires_grad=True)
     lucid.utils.checkpoint(layer, x).sum().backward()
@@ -109,7 +109,7 @@ def test_statistics_move_once_when_a_checkpoint_runs_twice():
     assert layer.running_mean.tolist() == once.running_mean.tolist()
 
 
-def test_nothing_is_counted_when_the_input_is_refused():
+def test_an_invalid_input_updates_nothing():
     layer = nn.BatchNorm1d(3)
     with pytest.raises(ValueError, match="more than one value"):
         layer(lucid.ones(1, 3))
@@ -167,6 +167,6 @@ def test_arrays_and_lists_are_inputs():
         ),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()

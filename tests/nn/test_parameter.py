@@ -1,4 +1,4 @@
-"""A parameter is a leaf tensor that asks for its gradient."""
+"""A parameter is a leaf tensor that requires a gradient."""
 
 import copy
 
@@ -11,7 +11,7 @@ from lucid import nn
 
 
 @pytest.mark.parametrize("data", [[1.0, 2.0], np.array([1.0, 2.0]), mx.array([1.0, 2.0]), lucid.tensor([1.0, 2.0])])
-def test_takes_what_a_tensor_takes(data):
+def test_accepts_the_same_data_as_a_tensor(data):
     parameter = nn.Parameter(data)
     assert isinstance(parameter, lucid.Tensor) and parameter.is_leaf and parameter.requires_grad
     assert parameter.tolist() == [1, 2] and parameter.dtype == lucid.float32

@@ -36,7 +36,7 @@ def test_reprs(layer, text):
         lambda f: nn.AdaptiveAvgPool2d((2, 3), data_format=f),
     ],
 )
-def test_channels_last_is_the_same_with_other_axes(build):
+def test_channels_last_agrees_with_channels_first(build):
     same_in_both(lambda x, *, data_format: build(data_format)(x), (2, 3, 5, 7))
 
 
@@ -54,6 +54,6 @@ def test_channels_last_is_the_same_with_other_axes(build):
         ),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

@@ -14,7 +14,7 @@ def test_reprs():
     assert repr(nn.Upsample((3, 4), mode="bilinear")) == "Upsample(size=(3, 4), mode='bilinear')"
 
 
-def test_there_and_back():
+def test_flatten_and_unflatten():
     x = lucid.randn(2, 3, 4, 5)
     assert nn.Unflatten(1, (3, -1, 5))(nn.Flatten()(x)).tolist() == x.tolist()
     assert nn.Flatten()(lucid.ones(0, 3, 4)).shape == (0, 12)
@@ -36,6 +36,6 @@ def test_upsample_in_both_layouts():
         (lambda x: nn.Upsample(2, data_format="x"), ValueError, "Upsample: data_format must be 'channels_first' or"),
     ],
 )
-def test_wrong_options_are_refused_in_our_words(use, error, message):
+def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(1, 3, 4))

@@ -1,4 +1,4 @@
-"""``state_dict`` is a snapshot; ``load_state_dict`` takes all of it or nothing, and names everything that is wrong."""
+"""``state_dict`` is a snapshot; ``load_state_dict`` loads all of it or nothing, and lists every mismatch."""
 
 import mlx.core as mx
 import numpy as np
@@ -43,14 +43,14 @@ def test_a_snapshot_does_not_follow_training():
     assert net.state_dict()["norm.running_mean"].tolist() != before["norm.running_mean"]
 
 
-def test_keep_vars_gives_the_parameters_themselves():
+def test_keep_vars_returns_the_parameters():
     net = Net()
     state = net.state_dict(keep_vars=True)
     assert state["fc.weight"] is net.fc.weight and state["norm.running_mean"] is net.norm.running_mean
 
 
 @pytest.mark.parametrize("kind", [lucid.tensor, np.asarray, mx.array, lambda v: np.asarray(v, np.float64), list])
-def test_values_of_every_kind(kind):
+def test_all_kinds_of_values_can_be_loaded(kind):
     net, want = Net(), {}
     for i, (name, one) in enumerate(net.state_dict().items()):
         want[name] = np.full(one.shape, i + 1, np.int64 if name.endswith("tracked") else np.float32)
@@ -60,7 +60,9 @@ def test_values_of_every_kind(kind):
     assert keys == ([], []) and keys.missing_keys == keys.unexpected_keys == []
     for name, one in net.state_dict().items():
         assert one.tolist() == want[name].tolist()
-    assert all(now is then for now, then in zip(net.parameters(), parameters, strict=True))  # an optimizer holds them
+    assert all(
+        now is then for now, then in zip(net.parameters(), parameters, strict=True)
+    )  # an optimizer may hold them
     assert {p.dtype for p in parameters} == {lucid.float32} and all(p.requires_grad for p in parameters)
     assert net.norm.num_batches_tracked.dtype == lucid.int64
 
@@ -75,7 +77,7 @@ def test_the_dtype_of_the_module_stays_unless_assigned():
     assert net.fc.weight.dtype == lucid.float16 and net.fc.weight is weight and weight.requires_grad
 
 
-def test_what_was_loaded_is_not_shared():
+def test_loaded_values_are_not_shared():
     first, second = Net(), Net()
     second.load_state_dict(first.state_dict())
     nn.init.zeros_(first.fc.weight)
@@ -92,7 +94,7 @@ def faulty():
     return state
 
 
-def test_every_fault_is_listed_and_nothing_changes():
+def test_every_mismatch_is_listed_and_nothing_changes():
     net = Net()
     before = {name: one.tolist() for name, one in net.state_dict().items()}
     with pytest.raises(RuntimeError) as caught:
@@ -114,7 +116,7 @@ def test_every_fault_is_listed_and_nothing_changes():
     assert {name: one.tolist() for name, one in net.state_dict().items()} == before
 
 
-def test_shapes_matter_without_strict_too():
+def test_shapes_are_checked_without_strict_too():
     net = Net()
     before = net.norm.running_mean.tolist()
     state = faulty() | {"norm.running_mean": np.ones(3)}
@@ -124,7 +126,7 @@ def test_shapes_matter_without_strict_too():
     assert net.norm.running_mean.tolist() == before
 
 
-def test_without_strict_what_fits_is_loaded():
+def test_without_strict_matching_values_are_loaded():
     net = Net()
     keys = net.load_state_dict({"fc.bias": np.ones(3), "head": np.ones(1)}, strict=False)
     assert keys.missing_keys == [name for name in KEYS if name != "fc.bias"]
@@ -132,7 +134,7 @@ def test_without_strict_what_fits_is_loaded():
     assert net.fc.bias.tolist() == [1, 1, 1]
 
 
-def test_the_message_says_that_strict_may_be_left_out():
+def test_the_message_suggests_strict_false():
     with pytest.raises(
         RuntimeError, match="1 missing, 0 unexpected, 0 of wrong shape; strict=False loads what matches"
     ):
@@ -165,7 +167,7 @@ def test_a_shared_module_is_saved_under_each_name_and_loaded():
         ),
     ],
 )
-def test_what_is_no_state_is_refused_in_our_words(state, error, message):
+def test_invalid_state_dicts_raise(state, error, message):
     layer = nn.Linear(2, 3)
     before = layer.bias.tolist()
     with pytest.raises(error, match=message):

@@ -1,4 +1,4 @@
-"""Clipping scales or bounds all gradients together; parameters become one vector and back."""
+"""Gradient clipping, and conversion between parameters and a vector."""
 
 import math
 
@@ -24,7 +24,7 @@ def with_gradients(*gradients):
     return parameters
 
 
-def test_small_gradients_are_left_as_they_are():
+def test_small_gradients_are_unchanged():
     parameters = with_gradients([0.3, 0.4], [[0.0]])
     total = utils.clip_grad_norm_(parameters, 5.0)
     assert total.item() == pytest.approx(0.5) and not total.requires_grad
@@ -41,7 +41,7 @@ def test_one_tensor_and_none():
     assert utils.get_total_norm([]).item() == 0
 
 
-def test_parameters_without_a_gradient_stay_without():
+def test_parameters_without_a_gradient_are_skipped():
     parameters = [nn.Parameter([1.0]), *with_gradients([3.0])]
     utils.clip_grad_norm_(parameters, 1.0)
     utils.clip_grad_value_(parameters, 0.5)
@@ -66,14 +66,14 @@ def test_a_norm_that_is_not_finite(bad):
     assert parameters[1].grad.tolist() == pytest.approx([0.0 if bad == math.inf else math.nan], nan_ok=True)
 
 
-def test_values_are_bounded():
+def test_gradient_values_are_clipped():
     parameters = with_gradients([[-3.0, 0.2], [0.5, 7.0]], [math.inf])
     assert utils.clip_grad_value_(parameters, 0.5) is None
     assert parameters[0].grad.numpy().tolist() == pytest.approx(np.array([[-0.5, 0.2], [0.5, 0.5]]))
     assert parameters[1].grad.tolist() == [0.5]
 
 
-def test_vectors_there_and_back():
+def test_parameters_to_vector_and_back():
     layer = nn.Linear(2, 3)
     vector = utils.parameters_to_vector(layer.parameters())
     assert vector.shape == (9,)
@@ -125,7 +125,7 @@ def test_vectors_there_and_back():
         ),
     ],
 )
-def test_misuse_is_refused_in_our_words(use, error, message):
+def test_misuse_raises(use, error, message):
     [parameter] = with_gradients([3.0])
     with pytest.raises(error, match=message):
         use([parameter])

@@ -1,4 +1,4 @@
-"""Both data formats of a function give the same values and gradients, with other axes."""
+"""Compare the values and gradients of a function in both data formats."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Activation functions agree with PyTorch at their kinks and far out, and refuse what they cannot take."""
+"""Activation functions agree with PyTorch, also at kinks and for extreme inputs, and reject invalid arguments."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_agrees_with_pytorch(case, record):
 
 
 @pytest.mark.parametrize("op", [F.gelu, F.silu, F.mish, F.softsign, F.sigmoid, F.hardswish, F.elu])
-def test_far_out_nothing_becomes_nan(op):
+def test_extreme_inputs_do_not_give_nan(op):
     x = lucid.tensor([-3e38, -1e20, -1e4, 1e4, 1e20, 3e38], requires_grad=True)
     y = op(x)
     y.sum().backward()
@@ -46,13 +46,13 @@ def test_far_out_nothing_becomes_nan(op):
         (lambda x: F.relu("x"), TypeError, "relu: input must be a tensor.*got str"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))
 
 
 @pytest.mark.parametrize("dtype", [lucid.float32, lucid.float16, lucid.bfloat16], ids=str)
-def test_the_declared_gradient_of_gelu_is_that_of_mlx(dtype):
+def test_the_declared_gradient_of_gelu_agrees_with_mlx(dtype):
     def gradient(gelu):
         x = lucid.linspace(-4, 4, 101).to(dtype).requires_grad_()
         gelu(x).backward(lucid.linspace(1, 2, 101).to(dtype))

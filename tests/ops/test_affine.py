@@ -1,4 +1,4 @@
-"""Linear maps and table look-ups agree with PyTorch and say which shapes do not belong together."""
+"""Linear maps and embedding lookup agree with PyTorch and reject shapes that do not match."""
 
 import pytest
 
@@ -45,6 +45,6 @@ def test_agrees_with_pytorch(case, record):
         ),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

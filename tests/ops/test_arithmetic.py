@@ -1,4 +1,4 @@
-"""Arithmetic agrees with PyTorch, takes what is not a tensor, and says what is wrong with its operands."""
+"""Arithmetic agrees with PyTorch, accepts operands that are not tensors, and rejects invalid ones."""
 
 import numpy as np
 import pytest
@@ -30,14 +30,14 @@ def test_lists_and_numpy_arrays_are_operands(other):
     assert x.grad.tolist() == [1, 2, 4]
 
 
-def test_numpy_numbers_are_like_pythons():
+def test_numpy_scalars_behave_like_python_numbers():
     x = lucid.ones(2, dtype=lucid.float16)
     assert (x * np.float64(2)).dtype == (np.float32(2) + x).dtype == lucid.float16
     assert (lucid.arange(3) + np.int8(1)).dtype == lucid.int64
     assert (x ** np.float64(2)).dtype == lucid.float16
 
 
-def test_a_list_of_tensors_carries_their_gradients():
+def test_gradients_flow_through_a_list_of_tensors():
     a, b = lucid.tensor(2.0, requires_grad=True), lucid.tensor(3.0, requires_grad=True)
     lucid.mul(lucid.tensor([5.0, 7.0]), [a, b]).sum().backward()
     assert (a.grad.item(), b.grad.item()) == (5, 7)
@@ -55,7 +55,7 @@ def test_integers_beyond_floating_point_are_exact():
 
 
 @pytest.mark.parametrize("op", ["floor_divide", "remainder", "fmod"])
-def test_integers_are_not_divided_by_the_number_0(op):
+def test_dividing_integers_by_the_number_0_raises(op):
     with pytest.raises(ZeroDivisionError, match=f"{op}: integers cannot be divided by 0; convert with .float"):
         getattr(lucid, op)(lucid.arange(3), 0)
     with pytest.raises(ZeroDivisionError, match="div: integers cannot be divided by 0"):
@@ -106,6 +106,6 @@ def test_integers_are_not_divided_by_the_number_0(op):
         (lambda x: x.div(2, rounding_mode="up"), ValueError, "div: rounding_mode must be 'trunc' or 'floor', got 'up'"),
     ],
 )
-def test_wrong_operands_are_refused_in_our_words(use, error, message):
+def test_invalid_operands_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

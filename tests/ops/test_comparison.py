@@ -1,4 +1,4 @@
-"""Comparisons agree with PyTorch and carry no gradient."""
+"""Comparisons agree with PyTorch and have no gradient."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def test_agrees_with_pytorch(case, record):
     check(case, record)
 
 
-def test_nothing_here_requires_grad():
+def test_comparisons_do_not_require_grad():
     x = lucid.ones(2, requires_grad=True)
     for result in (x == 1, x < x, lucid.logical_not(x), lucid.isclose(x, x)):
         assert not result.requires_grad and result.dtype == lucid.bool_
@@ -41,6 +41,6 @@ def test_other_operands():
         (lambda x: lucid.logical_and(None, x), TypeError, "logical_and: input must be a tensor.*got NoneType"),
     ],
 )
-def test_wrong_operands_are_refused_in_our_words(use, error, message):
+def test_invalid_operands_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2))

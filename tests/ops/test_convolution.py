@@ -1,4 +1,4 @@
-"""Convolutions agree with PyTorch in both layouts and say which sizes do not fit."""
+"""Convolutions agree with PyTorch in both layouts and reject invalid sizes."""
 
 import functools
 import re
@@ -27,8 +27,8 @@ def test_agrees_with_pytorch(case, record):
         if re.match(r"conv[12]d, stride [(23].*(groups [123],|patches)", one.id)
     ],
 )
-def test_what_a_gpu_runs_agrees_too(case, record, monkeypatch):
-    # A GPU leaves strides and groups to MLX.
+def test_the_gpu_code_path_agrees_with_pytorch(case, record, monkeypatch):
+    # On a GPU, MLX's convolution handles strides and groups.
     monkeypatch.setattr(_convolve, "_device", SimpleNamespace(backend=lambda: "metal"))
     check(case, record)
 
@@ -50,7 +50,7 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize(("op", "shape", "weight", "options"), LAYOUTS)
-def test_channels_last_is_the_same_with_other_axes(op, shape, weight, options):
+def test_channels_last_agrees_with_channels_first(op, shape, weight, options):
     same_in_both(functools.partial(op, **options), shape, weight, batch=len(shape) == len(weight))
 
 
@@ -170,15 +170,15 @@ def ones(*shape):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
 
 
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
-@pytest.mark.parametrize("size", [6, 20])  # both algorithms of the CPU
+@pytest.mark.parametrize("size", [6, 20])  # both CPU versions
 @pytest.mark.parametrize("options", [{"padding": 1}, {"stride": (1, 2)}, {"padding": "same", "dilation": 2}])
-def test_the_declared_gradients_are_those_of_mlx(data_format, size, options):
+def test_the_declared_gradients_agree_with_mlx(data_format, size, options):
     def gradients(conv2d):
         lucid.manual_seed(0)
         shape = (5, 3, size, size + 1) if data_format == "channels_first" else (5, size, size + 1, 3)

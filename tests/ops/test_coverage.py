@@ -1,4 +1,4 @@
-"""Nothing public is forgotten: every operation of these families is called by a case that PyTorch was asked too."""
+"""Every public operation of these families is covered by a case that was recorded with PyTorch."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ FAMILIES = [
 
 
 class Noting:
-    """A module that notes the names that are looked up in it."""
+    """A module that records the names that are looked up in it."""
 
     def __init__(self, module, seen):
         self._module, self._seen = module, seen
@@ -67,7 +67,7 @@ def test_every_operation_has_a_case(family, seen):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_exports_are_sorted_and_shown(family):
+def test_exports_are_sorted_and_reachable(family):
     module = importlib.import_module(f"lucid.ops.{family}")
     assert module.__all__ == sorted(module.__all__)
     for name in module.__all__:
@@ -88,5 +88,5 @@ def test_every_operation_is_exported_or_a_method(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_method_is_the_function(family):
     for name in names_of(family) & set(dir(lucid.Tensor)):
-        if name not in ("contiguous", "where"):  # the tensor itself; and the condition comes second there
+        if name not in ("contiguous", "where"):  # returns the tensor itself; takes the condition second
             assert inspect.getattr_static(lucid.Tensor, name) is getattr(ops, name), name

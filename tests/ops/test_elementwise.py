@@ -1,4 +1,4 @@
-"""Functions of every element agree with PyTorch."""
+"""Element-wise functions agree with PyTorch."""
 
 import pytest
 
@@ -22,12 +22,12 @@ def test_agrees_with_pytorch(case, record):
         (lambda: lucid.ones(2).astype("float12"), TypeError, "astype: dtype must be one of .*got 'float12'"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
 
 
-def test_a_clone_is_written_by_itself():
+def test_writing_to_a_clone_does_not_change_the_original():
     x = lucid.zeros(3)
     y = x.clone()
     y[0] = 1

@@ -1,4 +1,4 @@
-"""Gather and scatter agree with PyTorch, and say what does not fit."""
+"""Gather and scatter agree with PyTorch and reject invalid arguments."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_agrees_with_pytorch(case, record):
     check(case, record)
 
 
-def test_take_has_numpys_axis():
+def test_take_accepts_axis():
     x = lucid.arange(6).reshape(2, 3)
     assert lucid.take(x, [2, 0], axis=1).tolist() == [[2, 0], [5, 3]]
 
@@ -76,6 +76,6 @@ def test_take_has_numpys_axis():
         (lambda x: lucid.take_along_dim(x, lucid.zeros(3, 1, dtype="int64"), 1), ValueError, r"take_along_dim: shapes"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

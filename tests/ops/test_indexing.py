@@ -1,4 +1,4 @@
-"""Indexing agrees with PyTorch and NumPy, for reading and writing, and says what is no index."""
+"""Indexing agrees with PyTorch and NumPy, for reading and writing, and rejects invalid indices."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import lucid
 from tests.checking import check, recorded
 from tests.reference.cases_ops_indexing import INDICES, SHAPE
 
-# What PyTorch has not, or understands in another way: NumPy's rules hold.
+# Indices that PyTorch does not support or interprets differently; these follow NumPy.
 NUMPYS = {
     "a negative step": slice(None, None, -1),
     "a negative step of 2": slice(3, 0, -2),
@@ -31,7 +31,7 @@ def test_agrees_with_pytorch(case, record):
 
 
 @pytest.mark.parametrize("name", [*INDICES, *NUMPYS])
-def test_reading_is_numpys_and_sends_the_gradient_back(name):
+def test_reading_agrees_with_numpy_and_has_the_right_gradient(name):
     index = {**INDICES, **NUMPYS}[name]
     values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     x = lucid.tensor(values, requires_grad=True)
@@ -45,7 +45,7 @@ def test_reading_is_numpys_and_sends_the_gradient_back(name):
 
 
 @pytest.mark.parametrize("name", [n for n in [*INDICES, *NUMPYS] if n != "a list"])
-def test_writing_is_numpys_and_splits_the_gradient(name):
+def test_writing_agrees_with_numpy_and_has_the_right_gradients(name):
     index = {**INDICES, **NUMPYS}[name]
     rng = np.random.default_rng(0)
     values = rng.normal(size=SHAPE).astype(np.float32)
@@ -64,7 +64,7 @@ def test_writing_is_numpys_and_splits_the_gradient(name):
     np.testing.assert_allclose(x.grad.numpy(), left, rtol=1e-6)
 
 
-def test_tensors_of_lucid_are_indices():
+def test_tensors_can_be_indices():
     x = lucid.arange(12).reshape(3, 4)
     i, j = lucid.tensor([2, 0]), lucid.tensor([1, -1])
     assert x[i, j].tolist() == [9, 3]
@@ -75,7 +75,7 @@ def test_tensors_of_lucid_are_indices():
     assert x.tolist() == [[0, 1, 2, -2], [4, 5, 6, 7], [8, -1, 10, 11]]
 
 
-def test_a_class_outside_has_no_one():
+def test_one_hot_of_a_class_out_of_range_is_zero():
     assert lucid.one_hot(lucid.tensor([1, 3, -1]), 2).tolist() == [[0, 1], [0, 0], [0, 0]]
 
 
@@ -155,6 +155,6 @@ def test_a_class_outside_has_no_one():
         ),
     ],
 )
-def test_what_is_no_index_is_refused_in_our_words(use, error, message):
+def test_invalid_indices_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

@@ -1,4 +1,4 @@
-"""Joining, repeating and cutting agree with PyTorch, and say what does not fit."""
+"""Joining, repeating and splitting agree with PyTorch and reject invalid arguments."""
 
 import pytest
 
@@ -66,6 +66,6 @@ def test_numbers_and_lists_are_tensors_too():
         (lambda x: lucid.tensor(1.0).unbind(), ValueError, "unbind: a 0-d tensor cannot be unbound"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

@@ -1,4 +1,4 @@
-"""Losses agree with PyTorch, and say which targets do not fit."""
+"""Losses agree with PyTorch and reject invalid targets."""
 
 import math
 
@@ -16,32 +16,32 @@ def test_agrees_with_pytorch(case, record):
 
 
 @pytest.mark.parametrize("op", [F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss, F.kl_div])
-def test_shapes_that_broadcast_are_doubtful(op):
+def test_broadcasting_targets_warns(op):
     with pytest.warns(
         UserWarning, match=r"input has shape \(3, 1\) but target has shape \(3,\); both are broadcast to"
     ):
         assert op(lucid.ones(3, 1), lucid.ones(3), reduction="none").shape == (3, 3)
 
 
-def test_the_doubt_points_at_the_caller():
+def test_the_warning_points_to_the_caller():
     with pytest.warns(UserWarning, match="mse_loss") as seen:
         F.mse_loss(lucid.ones(3, 1), lucid.ones(3))
     assert seen[0].filename == __file__
 
 
-def test_integers_are_targets_of_regression():
+def test_regression_targets_may_be_integers():
     assert F.mse_loss(lucid.tensor([1.5, 2.0]), lucid.tensor([1, 4])).item() == pytest.approx(2.125)
 
 
 @pytest.mark.parametrize("target", [-1, 5, 7])
 @pytest.mark.parametrize("op", [F.cross_entropy, F.nll_loss])
-def test_a_class_that_is_none_gives_nan(op, target):
+def test_a_class_out_of_range_gives_nan(op, target):
     assert math.isnan(op(lucid.zeros(2, 5), lucid.tensor([1, target])).item())
     losses = op(lucid.zeros(2, 5), lucid.tensor([1, target]), reduction="none")
     assert not math.isnan(losses[0].item()) and math.isnan(losses[1].item())
 
 
-def test_a_class_that_is_none_gives_nan_with_smoothing_too():
+def test_a_class_out_of_range_gives_nan_with_smoothing_too():
     assert math.isnan(F.cross_entropy(lucid.zeros(2, 5), lucid.tensor([1, 9]), label_smoothing=0.1).item())
 
 
@@ -167,6 +167,6 @@ def ones(*shape):
         (lambda: F.cosine_similarity(ones(3), ones(3)), IndexError, r"cosine_similarity: dim must be in \[-1, 0\]"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

@@ -1,4 +1,4 @@
-"""Products of vectors and matrices agree with PyTorch, and say which shapes do not fit."""
+"""Matrix and vector products agree with PyTorch and reject shapes that do not match."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_agrees_with_pytorch(case, record):
         ("aab,bc->ac", [(3, 3, 2), (2, 5)]),
     ],
 )
-def test_einsum_is_numpys(equation, shapes):
+def test_einsum_agrees_with_numpy(equation, shapes):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=shape) for shape in shapes]
     found = lucid.einsum(equation, *(lucid.tensor(a.astype(np.float32)) for a in arrays))
@@ -35,7 +35,7 @@ def test_products_of_different_dtypes_are_promoted():
     assert (lucid.ones(2, 2, dtype=lucid.int32) @ x).dtype == lucid.float16
 
 
-def test_products_of_bools_say_whether_there_is_a_pair():
+def test_products_of_bools_are_bools():
     x, y = lucid.tensor([[True, False], [False, False]]), lucid.tensor([[True], [True]])
     assert (x @ y).tolist() == [[True], [False]] and (x @ y).dtype == lucid.bool_
 
@@ -141,6 +141,6 @@ def test_numpy_arrays_are_operands():
         (lambda x: lucid.einsum(x, x), TypeError, "einsum: the equation must be a string, got array"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

@@ -1,4 +1,4 @@
-"""Normalization agrees with PyTorch or its formula, in both layouts, and says which sizes do not fit."""
+"""Normalization agrees with PyTorch or its formula in both layouts and rejects invalid sizes."""
 
 import numpy as np
 import pytest
@@ -41,11 +41,11 @@ IMAGES, OTHERS, PIXEL = [(2, 4, 3, 5)], [(3, 4, 7), (5, 4)], [(1, 4, 1, 1)]
     + [(of_batch, shape) for shape in IMAGES + OTHERS]
     + [(F.global_response_norm, shape) for shape in IMAGES + PIXEL],
 )
-def test_channels_last_is_the_same_with_other_axes(op, shape):
+def test_channels_last_agrees_with_channels_first(op, shape):
     same_in_both(op, shape, (4,), (4,))
 
 
-def test_running_statistics_are_those_of_both_layouts():
+def test_running_statistics_agree_in_both_layouts():
     x = np.random.default_rng(0).standard_normal((3, 2, 4, 5)).astype(np.float32)
     found = []
     for data_format, image in (("channels_first", x), ("channels_last", np.moveaxis(x, 1, -1))):
@@ -64,7 +64,7 @@ def test_running_statistics_carry_no_graph():
     assert not mean.requires_grad and mean.tolist() != [0, 0]
 
 
-def test_batches_of_half_precision_move_statistics_of_float32():
+def test_half_precision_batches_update_float32_statistics():
     x = lucid.full((8, 1), 3.0, dtype=lucid.float16)
     mean, var = lucid.zeros(1), lucid.ones(1)
     y = F.batch_norm(x, mean, var, training=True)
@@ -84,7 +84,7 @@ def response_norm(x, weight, bias, eps):
 
 
 @pytest.mark.parametrize(("shape", "eps"), [((2, 3, 4, 5), 1e-6), ((1, 1, 1, 1), 1e-6), ((3, 5, 1, 2), 0.5)])
-def test_global_response_norm_is_its_formula(shape, eps):
+def test_global_response_norm_agrees_with_its_formula(shape, eps):
     rng = np.random.default_rng(1)
     inputs = [rng.standard_normal(one) for one in (shape, shape[-1:], shape[-1:])]
     cotangent = rng.standard_normal(shape)
@@ -164,7 +164,7 @@ def ones(*shape):
         (
             lambda: F.batch_norm(ones(2, 3), None, None),
             ValueError,
-            "batch_norm: running_mean and running_var are needed when not training",
+            "batch_norm: running_mean and running_var are required when not training",
         ),
         (
             lambda: F.batch_norm(ones(1, 3), None, None, training=True),
@@ -206,12 +206,12 @@ def ones(*shape):
         (lambda: F.normalize(ones(2, 2), "two"), TypeError, "normalize: p must be a number, got 'two'"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
 
 
-def test_nothing_changes_when_running_statistics_are_refused():
+def test_nothing_changes_if_running_statistics_are_invalid():
     mean = lucid.zeros(3)
     with pytest.raises(ValueError, match="running_var"):
         F.batch_norm(lucid.randn(4, 3), mean, lucid.ones(4), training=True)

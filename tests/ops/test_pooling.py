@@ -1,4 +1,4 @@
-"""Pooling agrees with PyTorch in both layouts and says which windows do not fit."""
+"""Pooling agrees with PyTorch in both layouts and rejects invalid windows."""
 
 import functools
 
@@ -30,17 +30,17 @@ def test_agrees_with_pytorch(case, record):
     ],
 )
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (3, 7, 5)])
-def test_channels_last_is_the_same_with_other_axes(op, options, shape):
+def test_channels_last_agrees_with_channels_first(op, options, shape):
     same_in_both(functools.partial(op, **options), shape, batch=len(shape) == 4)
 
 
-def test_the_first_of_equal_values_has_the_gradient():
+def test_the_first_of_equal_values_gets_the_gradient():
     x = lucid.ones(1, 1, 2, 4, requires_grad=True)
     F.max_pool2d(x, 2).backward([[[[1.0, 2.0]]]])
     assert x.grad.tolist() == [[[[1, 0, 2, 0], [0, 0, 0, 0]]]]
 
 
-def test_a_window_of_padding_alone_has_no_gradient():
+def test_a_window_of_padding_has_no_gradient():
     x = lucid.ones(1, 1, 1, 1, requires_grad=True)
     y = F.max_pool2d(x, 2, stride=1, padding=1, dilation=2)
     assert y.tolist() == [[[[-float("inf")]]]]
@@ -130,6 +130,6 @@ def image(*shape):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

@@ -1,4 +1,4 @@
-"""Reductions agree with PyTorch, follow Lucid's own rules where these differ, and say what is wrong."""
+"""Reductions agree with PyTorch, except where Lucid differs on purpose, and reject invalid arguments."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_the_gradient_of_a_root_at_0_is_0(op):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "bool"])
-def test_any_and_all_give_bools_of_everything(dtype):
+def test_any_and_all_give_bools_for_every_dtype(dtype):
     x = lucid.tensor([[0, 1], [0, 0]]).to(dtype)
     assert lucid.any(x).dtype == lucid.all(x, dim=0).dtype == lucid.bool_
     assert x.any(1).tolist() == [True, False] and x.all(1).tolist() == [False, False]
@@ -42,14 +42,14 @@ def test_axis_is_dim_but_not_both(op):
 
 
 @pytest.mark.parametrize("op", ["sum", "mean", "prod", "any", "all", "count_nonzero", "logsumexp"])
-def test_reductions_of_an_empty_transposed_tensor_end(op):
-    for _ in range(50):  # what MLX does here depends on what lies in memory
+def test_reductions_of_an_empty_transposed_tensor_terminate(op):
+    for _ in range(50):  # MLX's behavior here depends on the contents of memory
         found = getattr(lucid, op)(lucid.zeros(0, 3).t(), dim=1)
         assert found.shape == (3,)
         np.testing.assert_array_equal(found.numpy(), getattr(lucid, op)(lucid.zeros(3, 0), dim=1).numpy())
 
 
-def test_sums_over_an_empty_slice_of_numpy_end():
+def test_sums_over_an_empty_numpy_slice_terminate():
     for _ in range(200):
         x = lucid.tensor(np.zeros(7, np.float32)[3:3].reshape(3, 0))
         assert x.sum(1).tolist() == [0, 0, 0]
@@ -104,6 +104,6 @@ def test_half_precision_is_summed_in_float32():
         (lambda x: lucid.sum("text"), TypeError, "sum: input must be a tensor"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

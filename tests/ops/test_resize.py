@@ -1,4 +1,4 @@
-"""Resizing agrees with PyTorch in both layouts and refuses goals that it cannot reach."""
+"""Resizing agrees with PyTorch in both layouts and rejects invalid sizes."""
 
 import functools
 
@@ -26,7 +26,7 @@ def test_agrees_with_pytorch(case, record):
         ((2, 3, 4, 3, 2), {"size": (2, 3, 4), "mode": "trilinear"}),
     ],
 )
-def test_channels_last_is_the_same_with_other_axes(shape, options):
+def test_channels_last_agrees_with_channels_first(shape, options):
     same_in_both(functools.partial(F.interpolate, **options), shape)
 
 
@@ -108,6 +108,6 @@ def image(*shape):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()

@@ -1,4 +1,4 @@
-"""Shape operations agree with PyTorch, and say what does not fit."""
+"""Shape operations agree with PyTorch and reject invalid arguments."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_numbers_and_lists_are_tensors_too():
     assert lucid.reshape([1, 2, 3, 4], (2, 2)).tolist() == [[1, 2], [3, 4]]
 
 
-def test_a_method_gives_contiguous_tensors_as_they_are():
+def test_contiguous_returns_the_tensor_itself():
     x = lucid.ones(2, 3)
     assert x.contiguous() is x
     assert lucid.contiguous(x.t()).tolist() == [[1, 1]] * 3
@@ -132,6 +132,6 @@ def test_a_method_gives_contiguous_tensors_as_they_are():
         (lambda x: lucid.meshgrid(x, indexing="yx"), ValueError, "meshgrid: indexing must be 'ij' or 'xy', got 'yx'"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

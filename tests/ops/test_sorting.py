@@ -60,6 +60,6 @@ def test_equal_values_keep_their_order():
         (lambda x: lucid.sort("ba"), TypeError, "sort: input must be a tensor"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

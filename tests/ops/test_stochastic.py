@@ -1,4 +1,4 @@
-"""Operations with chance in them: what is kept is scaled, the mean stays, backward draws the same numbers."""
+"""Random operations scale what they keep, preserve the mean, and draw the same numbers in backward."""
 
 import mlx.core as mx
 import numpy as np
@@ -28,7 +28,7 @@ def test_drop_path_zeroes_whole_samples_and_keeps_the_mean(rate):
     assert abs(y.mean() - 1) < 5 * np.sqrt(rate / (1 - rate) / len(y))
 
 
-def test_drop_path_leaves_the_rest_unscaled_if_told():
+def test_drop_path_without_scaling():
     y = stochastic.drop_path(lucid.ones(1009, 1), 0.5, KEY, False).numpy()
     assert np.unique(y).tolist() == [0, 1]
 
@@ -74,7 +74,7 @@ def test_the_gradient_has_the_mask_of_the_output(op):
     "op",
     [F.dropout, lambda x: F.drop_path(x, 0.5, training=True), F.dropout2d],
 )
-def test_every_call_draws_anew_and_a_seed_repeats_it(op):
+def test_every_call_draws_new_numbers_and_a_seed_repeats_them(op):
     x = lucid.ones(64, 8, 1, 1)
     lucid.manual_seed(1)
     first, second = op(x).tolist(), op(x).tolist()
@@ -94,7 +94,7 @@ def test_every_call_draws_anew_and_a_seed_repeats_it(op):
         lambda x: F.drop_path(x, 0.0, training=True),
     ],
 )
-def test_without_chance_nothing_changes_and_no_number_is_drawn(op):
+def test_rate_0_is_the_identity_and_draws_nothing(op):
     x = lucid.randn(3, 2, 2, 2, requires_grad=True)
     state = lucid.random.get_state().tolist()
     y = op(x)
@@ -107,7 +107,7 @@ def test_without_chance_nothing_changes_and_no_number_is_drawn(op):
     "op",
     [lambda x: F.dropout(x, 1.0), lambda x: F.dropout2d(x, 1.0), lambda x: F.drop_path(x, 1.0, training=True)],
 )
-def test_with_certainty_nothing_is_left(op):
+def test_rate_1_gives_zeros(op):
     x = lucid.randn(3, 2, 2, 2, requires_grad=True)
     y = op(x)
     y.sum().backward()
@@ -115,17 +115,17 @@ def test_with_certainty_nothing_is_left(op):
 
 
 @pytest.mark.parametrize("dtype", [lucid.float16, lucid.bfloat16])
-def test_half_precision_stays(dtype):
+def test_half_precision_is_kept(dtype):
     x = lucid.ones(7, 3, 2, 2, dtype=dtype)
     assert F.dropout(x).dtype == F.dropout2d(x).dtype == F.drop_path(x, 0.5, True).dtype == dtype
 
 
-def test_nothing_can_be_dropped():
+def test_empty_inputs_are_accepted():
     for shape in ((0, 3), (3, 0)):
         assert F.dropout(lucid.ones(shape)).shape == F.drop_path(lucid.ones(shape), 0.5, True).shape == shape
 
 
-def test_dropout2d_is_the_same_in_both_layouts_without_chance():
+def test_dropout2d_agrees_in_both_layouts_at_rate_0():
     same_in_both(lambda x, data_format: F.dropout2d(x, training=False, data_format=data_format), (2, 3, 4, 5))
 
 
@@ -165,6 +165,6 @@ def test_second_derivatives_have_the_mask_too():
         (lambda x: F.dropout(x.long()), TypeError, "dropout: input must hold floating-point numbers, got int64"),
     ],
 )
-def test_wrong_arguments_are_refused_in_our_words(use, error, message):
+def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))

@@ -1,4 +1,4 @@
-"""One table of cases for two libraries: PyTorch records what they give, Lucid is compared with it.
+"""Test cases for two libraries: PyTorch's results are recorded, and Lucid is compared with them.
 
 A case is a function ``run(lib, *tensors)`` that reads the same in both, because the words are the same; ``lib`` is
 ``torch`` or ``lucid``::
@@ -24,7 +24,7 @@ FLOATS = ("float32", "float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Input:
-    """An argument of a case: values from a generator, the dtype to have them in, and whether its gradient is wanted."""
+    """An argument of a case: a function that generates its values, its dtype, and whether to check its gradient."""
 
     values: Callable[[np.random.Generator], np.ndarray]
     dtype: str = "float32"
@@ -40,7 +40,7 @@ def real(
     dtype: str = "float32",
     grad: bool = True,
 ) -> Input:
-    """Uniform numbers in [low, high]; ``away`` keeps that distance from 0, ``distinct`` an equal one from each other.
+    """Uniform numbers in [low, high]; ``away`` is a minimum distance from 0, ``distinct`` spaces them evenly.
 
     In half precision they are multiples of 1/16, which both kinds hold exactly.
     """
@@ -63,12 +63,12 @@ def positive(*shape: int, low: float = 0.2, high: float = 3.0, **rest: Any) -> I
 
 
 def distinct(*shape: int, **rest: Any) -> Input:
-    """Numbers of which no two are near each other, in random order: for maxima and sorting."""
+    """Numbers that are not close to each other, in random order, for maxima and sorting."""
     return real(*shape, distinct=True, **rest)
 
 
 def constant(*shape: int, **rest: Any) -> Input:
-    """Uniform numbers whose gradient is not asked for."""
+    """Uniform numbers whose gradient is not checked."""
     return real(*shape, grad=False, **rest)
 
 
@@ -83,7 +83,7 @@ def truth(*shape: int) -> Input:
 
 
 def given(values: Any, dtype: str = "float32", grad: bool | None = None) -> Input:
-    """These very values; floating point wants its gradient unless told otherwise."""
+    """The given values; gradients of floating-point values are checked by default."""
     array = np.asarray(values, np.float32 if dtype in FLOATS else dtype)
     return Input(lambda rng: array, dtype, dtype in FLOATS if grad is None else grad)
 
@@ -130,13 +130,13 @@ class Case:
         return self.name
 
     def rng(self) -> np.random.Generator:
-        """Random numbers that depend on the name alone, so that one case can be recorded again by itself."""
+        """A generator that is seeded by the name only, so that a case can be recorded again separately."""
         return np.random.default_rng(zlib.crc32(self.name.encode()))
 
 
 @dataclass
 class Record:
-    """What PyTorch gave for a case, computed in float64 from the inputs below and stored in float32.
+    """PyTorch's results for a case, computed in float64 from the inputs below and stored in float32.
 
     ``dtypes`` are those of the outputs when computed in the dtypes of the inputs; "python" for a number of Python's.
     ``second`` is the gradient of ``sum(gradients * directions)`` with respect to the inputs that want a gradient, then
@@ -156,7 +156,7 @@ _PARTS = ("inputs", "outputs", "cotangents", "gradients", "directions", "second"
 
 
 def save(family: str, records: dict[str, Record]) -> Path:
-    """Write ``<family>.npz``: a table of contents and all numbers in one row for each kind, which packs small."""
+    """Write ``<family>.npz``: an index, and one concatenated array per kind of number, which compresses well."""
     contents: list[Any] = []
     rows: dict[str, list[np.ndarray]] = {"float": [], "whole": []}
     for name, record in records.items():
@@ -179,7 +179,7 @@ def save(family: str, records: dict[str, Record]) -> Path:
 
 
 def load(family: str) -> dict[str, Record]:
-    """The records of ``<family>.npz`` by the names of their cases; empty where it was not written yet."""
+    """The records of ``<family>.npz`` by the names of their cases; empty if the file does not exist."""
     path = HERE / f"{family}.npz"
     if not path.exists():
         return {}

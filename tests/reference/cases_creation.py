@@ -1,4 +1,4 @@
-"""Functions that make tensors."""
+"""Functions that create tensors."""
 
 from tests.reference.case import Case, constant, given, truth, whole
 

@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices."""
+"""Vector and matrix norms."""
 
 from tests.reference.case import Case, distinct, given, positive, real
 
@@ -8,7 +8,7 @@ MATRIX = ("fro", "nuc", 1, -1, 2, -2, INF, -INF)
 
 CASES = []
 for order in VECTOR:
-    # Differentiated away from 0; counting has no derivative.
+    # Differentiated away from 0; the 0-norm has no derivative.
     derivative = 0 if order == 0 else None
     CASES += [
         Case(

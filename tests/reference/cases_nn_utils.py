@@ -6,7 +6,7 @@ INF = float("inf")
 
 
 def clip(max_norm, **options):
-    """The norm before, and the gradients afterwards."""
+    """The norm before clipping, and the gradients after."""
 
     def run(lib, *gradients):
         parameters = [lib.zeros_like(one).requires_grad_() for one in gradients]

@@ -1,4 +1,4 @@
-"""Activation functions: at their kinks, far out, in half precision."""
+"""Activation functions: at kinks, for extreme inputs, in half precision."""
 
 from tests.reference.case import Case, given, real, whole
 
@@ -12,7 +12,7 @@ def call(op, **arguments):
     return lambda lib, x: getattr(lib.nn.functional, op)(x, **arguments)
 
 
-# The function, its options, and where it is smooth enough to be differentiated twice and compared.
+# The function, its options, and a range in which it is smooth enough for second derivatives.
 VARIANTS = [
     ("relu", {}),
     ("relu6", {}),
@@ -38,9 +38,9 @@ VARIANTS = [
     ("sigmoid", {}),
     ("tanh", {}),
 ]
-# PyTorch gives NaN where the limit exists, or its formula is 0 * inf; ours may give the limit.
+# PyTorch gives NaN where the limit exists, or its formula is 0 * inf; Lucid may give the limit.
 NO_LIMIT = {"gelu", "silu", "mish", "softsign", "hardswish"}
-ONCE = {"hardsigmoid"}  # PyTorch differentiates it no further
+ONCE = {"hardsigmoid"}  # PyTorch has no second derivative
 
 CASES = []
 for op, options in VARIANTS:

@@ -1,4 +1,4 @@
-"""Linear maps and table look-ups."""
+"""Linear maps and embedding lookup."""
 
 from tests.reference.case import Case, given, real, whole
 

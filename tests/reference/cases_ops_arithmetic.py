@@ -1,4 +1,4 @@
-"""Sums, products and their relatives, of two operands that broadcast."""
+"""Element-wise arithmetic on operands that broadcast."""
 
 from tests.reference.case import Case, constant, distinct, given, positive, real, truth, whole
 
@@ -47,7 +47,7 @@ def method(name):
 
 
 def operand(*shape, dtype="float32", low=1, high=6):
-    """Numbers in [low, high), whole ones where the dtype is."""
+    """Numbers in [low, high), integers for integer dtypes."""
     if dtype == "bool":
         return truth(*shape)
     if dtype in ("float32", "float16", "bfloat16"):
@@ -61,7 +61,7 @@ DIVISORS = given([1, -2, 3, -4] * 7 + [5, -7, 9], "int64")
 CASES = []
 for op in FLOATING:
     for left, right in SHAPES:
-        # Quotients stay away from whole numbers, where a remainder jumps; bases are positive.
+        # Quotients stay away from integers, where the remainder jumps; bases are positive.
         x, y = (positive, positive) if op in ("pow", "remainder", "fmod", "div", "hypot") else (real, real)
         CASES.append(Case(f"{op}: {left} and {right}", function(op), x(*left), y(*right)))
     CASES.append(Case(f"{op}: method", method(op), positive(2, 3), positive(2, 3)))
@@ -74,7 +74,7 @@ for alias, op in ALIASES.items():
     CASES.append(Case(f"{alias}: as {op}", function(alias), positive(2, 3), positive(3)))
 for op in ["add", "sub", "mul", "div", "pow", "maximum", "remainder"]:
     for left, right in DTYPES:
-        # The gradient of a single bfloat16 is a sum with three digits.
+        # The gradient of a single bfloat16 value is a sum with three digits.
         order = 0 if op in ("remainder", "pow") or "bfloat16" in (left, right) else 1
         if op == "sub" and "bool" in (left, right):
             continue
@@ -119,7 +119,7 @@ for op in BITS:
         Case(f"{op}: a number", lambda lib, x, op=op: getattr(lib, op)(x, 6), whole(9, low=-50, high=50, dtype="int32"))
     )
 
-# Numbers of Python on either side, with every kind of tensor.
+# Python numbers on either side, with every kind of tensor.
 for dtype in ("float32", "float16", "bfloat16", "int32", "int64", "uint8", "bool"):
     x = operand(5, dtype=dtype)
     CASES += [

@@ -1,4 +1,4 @@
-"""Comparisons, element by element and of whole tensors."""
+"""Comparisons of elements and of whole tensors."""
 
 from tests.reference.case import Case, given, real, truth, whole
 

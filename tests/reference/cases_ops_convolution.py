@@ -1,4 +1,4 @@
-"""Convolutions: groups, strides, padding and dilation in all combinations that differ in kind."""
+"""Convolutions: all combinations of groups, strides, padding and dilation that take different code paths."""
 
 from itertools import product
 
@@ -51,7 +51,7 @@ for (channels, filters, groups), stride, padding, output_padding, dilation in pr
         )
 
 CASES += [
-    # Defaults, and what may be left out.
+    # Defaults and optional arguments.
     Case("conv1d: defaults", call("conv1d"), real(2, 3, 7), real(4, 3, 3)),
     Case("conv2d: defaults", call("conv2d"), real(2, 3, 7, 5), real(4, 3, 3, 3)),
     Case("conv_transpose1d: defaults", call("conv_transpose1d"), real(2, 3, 7), real(3, 4, 3)),
@@ -91,7 +91,7 @@ CASES += [
         order=1,
     ),
     Case("conv2d: a wide kernel", call("conv2d", padding=(0, 15)), real(1, 2, 2, 9), real(2, 2, 1, 31)),
-    # Padding beyond the reach of the kernel.
+    # Padding larger than the kernel.
     Case("conv1d: padding 5 of kernel 3", call("conv1d", padding=5), real(1, 2, 4), real(3, 2, 3), real(3)),
     Case("conv2d: padding 4 of kernel 2", call("conv2d", padding=(4, 0)), real(1, 2, 3, 4), real(3, 2, 2, 2)),
     Case("conv2d: padding 4, stride 3", call("conv2d", padding=4, stride=3), real(1, 2, 3, 4), real(3, 2, 2, 2)),
@@ -111,7 +111,7 @@ CASES += [
         real(2, 3, 2, 2),
         real(3),
     ),
-    # Patches that do not overlap; sizes that they do not divide.
+    # Windows that do not overlap, and sizes that they do not divide.
     Case("conv2d: patches", call("conv2d", stride=2), real(2, 3, 6, 8), real(4, 3, 2, 2), real(4)),
     Case(
         "conv2d: patches with a rest", call("conv2d", stride=4), real(1, 3, 33, 10), real(5, 3, 4, 4), real(5), order=1
@@ -164,7 +164,7 @@ CASES += [
         real(4, 2, 3, 4),
         real(4),
     ),
-    # Gradients of some inputs only.
+    # Gradients of only some inputs.
     Case("conv2d: no gradient of x", call("conv2d"), real(1, 2, 4, 5, grad=False), real(3, 2, 3, 3), real(3)),
     Case("conv2d: gradient of x alone", call("conv2d"), real(1, 2, 4, 5), real(3, 2, 3, 3, grad=False)),
 ]

@@ -1,10 +1,10 @@
-"""Functions of every element by itself."""
+"""Element-wise functions."""
 
 from tests.reference.case import Case, given, positive, real, truth, whole
 
 INF, NAN = float("inf"), float("nan")
 ANYWHERE, POSITIVE, INSIDE, ABOVE_1 = (-2.0, 2.0), (0.2, 3.0), (-0.9, 0.9), (1.2, 3.0)
-# Name: where it is smooth, and whether whole numbers become float32.
+# Name: a range in which it is smooth, and whether integers become float32.
 FUNCTIONS = {
     "exp": (ANYWHERE, True),
     "exp2": (ANYWHERE, True),
@@ -45,7 +45,7 @@ FUNCTIONS = {
     "round": (ANYWHERE, False),
     "trunc": (ANYWHERE, False),
     "fix": (ANYWHERE, False),
-    "frac": (ANYWHERE, None),  # of whole numbers PyTorch has none
+    "frac": (ANYWHERE, None),  # PyTorch does not support integers
     "reciprocal": (POSITIVE, True),
     "sigmoid": (ANYWHERE, True),
     "nan_to_num": (ANYWHERE, False),
@@ -73,10 +73,10 @@ for op, ((low, high), becomes_float) in FUNCTIONS.items():
         Case(f"{op}: float16", both, real(7, low=low, high=high, away=0.1, dtype="float16")),
         Case(f"{op}: bfloat16", both, real(7, low=low, high=high, away=0.1, dtype="bfloat16")),
     ]
-    if op not in ("erfinv", "nan_to_num"):  # of 1e-30 there is nothing to learn
+    if op not in ("erfinv", "nan_to_num"):  # nothing to learn from 1e-30
         CASES.append(Case(f"{op}: special values", both, given(SPECIAL, grad=False)))
     if becomes_float is not None:
-        # Small counts, in the domain of all functions that have one: 1 for acosh and atanh's infinity too.
+        # Small counts, in the domain of every function: 1 for acosh, and for atanh's infinity too.
         CASES.append(Case(f"{op}: integers", both, whole(7, low=0 if low < 0 else 1, high=4 if high > 1.5 else 1)))
         CASES.append(
             Case(f"{op}: int8", both, whole(7, low=0 if low < 0 else 1, high=4 if high > 1.5 else 1, dtype="int8"))

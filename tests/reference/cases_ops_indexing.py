@@ -1,4 +1,4 @@
-"""Reading and writing by position."""
+"""Indexing."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def array(*values):
 MASK = np.arange(4) % 2 == 0
 MASK2 = (np.arange(20) * 7 % 3 == 0).reshape(4, 5)
 MASK3 = (np.arange(60) * 7 % 4 == 0).reshape(SHAPE)
-# Every kind of index that PyTorch and NumPy understand alike; arrays become tensors.
+# Every kind of index that PyTorch and NumPy interpret alike; arrays become tensors.
 INDICES = {
     "an integer": 1,
     "a negative integer": -1,
@@ -65,11 +65,11 @@ INDICES = {
     "a mask and dots": (..., np.array([False, False, True])),
     "a list of bools": [True, False, False, True],
 }
-ONE_VALUE = {"a list", "a tensor", "two tensors"}  # for writing: places named twice keep an unknown one
+ONE_VALUE = {"a list", "a tensor", "two tensors"}  # for writing: positions given twice keep an undefined one
 
 
 def index_for(lib, index):
-    """The index with tensors in place of arrays."""
+    """The index with arrays replaced by tensors."""
     if isinstance(index, tuple):
         return tuple(index_for(lib, one) for one in index)
     if isinstance(index, np.ndarray):

@@ -1,4 +1,4 @@
-"""Joining, repeating and cutting."""
+"""Joining, repeating and splitting."""
 
 from tests.reference.case import Case, given, real, truth, whole
 

@@ -1,4 +1,4 @@
-"""Losses: every reduction and option, and targets that do not count."""
+"""Losses: every reduction and option, and ignored targets."""
 
 from itertools import product
 
@@ -138,7 +138,7 @@ CASES += [
     Case("cosine_similarity: dim -1", call("cosine_similarity", dim=-1), real(2, 3, 5), real(2, 3, 5)),
     Case("cosine_similarity: vectors", call("cosine_similarity", dim=0), real(5), real(5)),
     Case("cosine_similarity: broadcast", call("cosine_similarity", dim=-1), real(3, 1, 5), real(4, 5)),
-    # PyTorch's gradient leaves out that eps took the norm's place; ours is that of the formula.
+    # PyTorch's gradient ignores that eps replaced the norm; Lucid's is that of the formula.
     Case("cosine_similarity: eps", call("cosine_similarity", eps=20.0), constant(3, 5), constant(3, 5)),
     Case("cosine_similarity: zeros", call("cosine_similarity"), given([[0.0, 0.0]]), given([[1.0, 2.0]]), order=0),
     Case(

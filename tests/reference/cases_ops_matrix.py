@@ -1,4 +1,4 @@
-"""Products of vectors and matrices."""
+"""Matrix and vector products."""
 
 from tests.reference.case import Case, given, real, truth, whole
 

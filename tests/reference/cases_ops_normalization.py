@@ -1,10 +1,10 @@
-"""Normalization: every option, statistics that move, half precision, and what has no spread."""
+"""Normalization: every option, running statistics, half precision, and inputs without variance."""
 
 from tests.reference.case import Case, constant, given, positive, real
 
 
 def call(op, *middle, **options):
-    """The function with x first, ``middle`` behind it, then the other tensors."""
+    """The function with x first, then ``middle``, then the other tensors."""
     return lambda lib, x, *tensors: getattr(lib.nn.functional, op)(x, *middle, *tensors, **options)
 
 
@@ -140,7 +140,7 @@ for shape, groups in [
 ]:
     of, c = f"{'x'.join(map(str, shape))} in {groups}", shape[1]
     CASES += [
-        # Two values in a group become -1 and 1: the gradient is a difference of nearly equal numbers.
+        # Two values in a group become -1 and 1, so the gradient is a difference of nearly equal numbers.
         Case(f"group_norm: {of}", call("group_norm", groups), real(*shape), rtol=3e-4 if of == "2x6 in 3" else None),
         Case(f"group_norm: {of}, both", call("group_norm", groups), real(*shape), real(c), real(c)),
     ]

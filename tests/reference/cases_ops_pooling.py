@@ -1,4 +1,4 @@
-"""Pooling: padding, windows that stick out, dilation, ties and NaN."""
+"""Pooling: padding, windows beyond the image, dilation, ties and NaN."""
 
 from itertools import product
 

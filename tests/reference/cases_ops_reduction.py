@@ -1,4 +1,4 @@
-"""Sums, extremes and statistics over dimensions."""
+"""Reductions."""
 
 from tests.reference.case import Case, distinct, given, positive, real, truth, whole
 
@@ -16,13 +16,13 @@ def call(op, **arguments):
 CASES = []
 for op in SUMS:
     order = 0 if op in NO_GRADIENT else None
-    keep = op != "count_nonzero"  # it has no keepdim in PyTorch
+    keep = op != "count_nonzero"  # PyTorch's has no keepdim
     needs_dim = op == "logsumexp"
     x = distinct(2, 3, 5)
     for dims in (None, 0, 1, -1, (0, 2), (-1, 0), (0, 1, 2)):
-        if (dims is None and needs_dim) or (op == "prod" and isinstance(dims, tuple)):  # which PyTorch has not
+        if (dims is None and needs_dim) or (op == "prod" and isinstance(dims, tuple)):  # not supported by PyTorch
             continue
-        if op == "norm" and dims == (0, 1, 2):  # a matrix norm there
+        if op == "norm" and dims == (0, 1, 2):  # a matrix norm in PyTorch
             continue
         given_dim = {} if dims is None else {"dim": dims}
         CASES.append(Case(f"{op}: dim {dims}", call(op, **given_dim), x, order=order))
@@ -57,7 +57,7 @@ for op in BOTH_NAMES:
     )
 for op in ("sum", "prod", "any", "all", "amax", "amin", "argmax", "argmin", "count_nonzero", "max", "min"):
     for dtype in ("int64", "int32", "int8", "uint8"):
-        if dtype == "uint8" and op in ("any", "all"):  # PyTorch gives uint8 for these, Lucid bool for everything
+        if dtype == "uint8" and op in ("any", "all"):  # PyTorch returns uint8 for these, Lucid always bool
             continue
         low = 0 if dtype == "uint8" else -3
         CASES.append(

@@ -1,4 +1,4 @@
-"""Images of another size: all modes, by size and by factor."""
+"""Resizing: all modes, by size and by factor."""
 
 from tests.reference.case import Case, given, real
 
@@ -33,7 +33,7 @@ for mode, dims in MODES.items():
             for align in (None, False, True) if mode in CORNERS else (None,):
                 options = {**goal, "mode": mode, **({} if align is None else {"align_corners": align})}
                 if align is False and "size" in goal:
-                    continue  # the same as None
+                    continue  # same as None
                 title = ", ".join(f"{key} {value}" for key, value in options.items())
                 CASES.append(Case(f"interpolate: {title}, {d}d", call(**options), real(*SHAPES[d]), order=1))
 CASES += [
@@ -50,7 +50,7 @@ CASES += [
         for mode in ("nearest", "bilinear", "bicubic", "area")
         for dtype in ("float16", "bfloat16")
     ),
-    # Factors that change no size, or double it nearly.
+    # Factors that keep the size, or nearly double it.
     *(
         Case(
             f"interpolate: {mode} by {factor} of 2x2",

@@ -1,4 +1,4 @@
-"""Other arrangements of the same values."""
+"""Changing shapes and rearranging values."""
 
 from tests.reference.case import Case, given, real, truth, whole
 

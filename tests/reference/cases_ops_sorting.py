@@ -1,4 +1,4 @@
-"""Order."""
+"""Sorting."""
 
 from tests.reference.case import Case, distinct, given, real, truth, whole
 

@@ -1,4 +1,4 @@
-"""The modules that PyTorch records and Lucid repeats: the same state loaded, the same input, the same cotangent."""
+"""Modules to compare between PyTorch and Lucid with the same state, input and cotangent."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,7 +14,7 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class ModuleCase:
-    """A module, made by ``build(lib)``, and the arrays that it is called with; integers have no gradient."""
+    """A module, created by ``build(lib)``, and the arrays it is called with; integers have no gradient."""
 
     name: str
     build: Callable[[Any], Any]
@@ -23,7 +23,7 @@ class ModuleCase:
     calls: int = 1
 
     def run(self, module: Any, make: Callable[[np.ndarray], Any]) -> dict[str, np.ndarray]:
-        """Outputs, gradients and the state afterwards, of the last call. ``module`` has just been built."""
+        """Outputs and gradients of the last call, and the state afterwards. ``module`` is newly built."""
         module.load_state_dict({name: make(one) for name, one in self.start(module).items()})
         module.train(self.training)
         for call in range(self.calls):
@@ -71,7 +71,7 @@ def layer(
 
 
 def stages(lib: Any) -> Any:
-    """Names as nested containers make them."""
+    """Nested containers, for their names."""
     nn = lib.nn
     block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=2, bias=False), nn.BatchNorm2d(4), nn.ReLU())
     return nn.Sequential(

@@ -1,4 +1,4 @@
-"""Record what PyTorch gives for the cases: ``python -m tests.reference.record [family ...]``, all families by default.
+"""Record PyTorch's results for the cases: ``python -m tests.reference.record [family ...]``, all families by default.
 
 Needs PyTorch and NumPy, not Lucid. Values are computed in float64, so that the reference is exact; dtypes are those of
 a second run in the dtypes of the inputs. The files are written beside this one and committed.
@@ -58,7 +58,7 @@ def differentiate(case: Case, inputs: list[torch.Tensor], outputs: list[torch.Te
     live = [(g, torch.tensor(d, dtype=torch.float64)) for g, d in zip(gradients, found.directions, strict=True)]
     live = [(g, d) for g, d in live if g.requires_grad]
     variables = [*leaves, *cotangents]
-    if live:  # otherwise every gradient is a constant
+    if live:  # otherwise every gradient is constant
         targets, directions = zip(*live, strict=True)
         second = torch.autograd.grad(targets, variables, directions, materialize_grads=True, allow_unused=True)
     else:
@@ -67,7 +67,7 @@ def differentiate(case: Case, inputs: list[torch.Tensor], outputs: list[torch.Te
 
 
 def flat(out: Any) -> list[Any]:
-    """Tensors and numbers, one after the other."""
+    """All tensors and numbers of a nested result."""
     return [one for part in out for one in flat(part)] if isinstance(out, tuple | list) else [out]
 
 
@@ -79,8 +79,10 @@ def numpy(value: Any) -> np.ndarray:
 
 
 def main(families: list[str]) -> int:
-    """Record the families; the number of cases that PyTorch refuses. Their family is not written."""
-    warnings.simplefilter("ignore")  # PyTorch warns of values that a case is about, such as the variance of one number
+    """Record the families, and return the number of cases that fail. Families with failures are not written."""
+    warnings.simplefilter(
+        "ignore"
+    )  # some cases are about values that PyTorch warns of, such as the variance of one number
     families = families or sorted(path.stem.removeprefix("cases_") for path in HERE.glob("cases_*.py"))
     refused = 0
     for family in families:

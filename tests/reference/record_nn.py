@@ -1,4 +1,4 @@
-"""Record what PyTorch's modules give: ``python -m tests.reference.record_nn`` writes ``nn.npz``.
+"""Record the results of PyTorch's modules: ``python -m tests.reference.record_nn`` writes ``nn.npz``.
 
 Needs PyTorch and NumPy, not Lucid. Everything runs in float64, so that the reference is exact.
 """
