@@ -147,17 +147,17 @@ def dtype(where: str, value: Any) -> mx.Dtype:
     if isinstance(value, str | type) and value in _DTYPE_ALIASES:
         return _DTYPE_ALIASES[value]
     # NumPy dtypes have .name and scalar types __name__, so NumPy does not have to be imported.
-    word = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", "")
-    word = str(word).rpartition(".")[2]
-    if word not in _DTYPES and word not in _DTYPE_ALIASES:
+    name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", "")
+    name = str(name).rpartition(".")[2]
+    if name not in _DTYPES and name not in _DTYPE_ALIASES:
         raise TypeError(f"{where}: dtype must be one of {', '.join(_DTYPES)}, got {value!r}")
-    return _DTYPES.get(word) or _DTYPE_ALIASES[word]
+    return _DTYPES.get(name) or _DTYPE_ALIASES[name]
 
 
 def dtype_name(value: mx.Dtype) -> str:
     """The name of a dtype, such as "float32"."""
-    word = str(value).rpartition(".")[2]
-    return "bool" if word == "bool_" else word
+    name = str(value).rpartition(".")[2]
+    return "bool" if name == "bool_" else name
 
 
 def shape(where: str, value: Any, name: str = "size") -> tuple[int, ...]:

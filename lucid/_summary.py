@@ -217,10 +217,12 @@ def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]
         shapes = [(1, *shape) if len(shape) == 3 else shape for shape in shapes]
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), mx.float32)
     given = dtypes if isinstance(dtypes, tuple | list) else [own if dtypes is None else dtypes] * len(shapes)
-    wanted = [as_dtype(one) for one in given]
-    if len(wanted) != len(shapes):
-        raise ValueError(f"summary: dtypes must hold one dtype for each of the {len(shapes)} inputs, got {len(wanted)}")
-    return [tape.wrap(mx.zeros(shape, dtype)) for shape, dtype in zip(shapes, wanted, strict=True)]
+    expected = [as_dtype(one) for one in given]
+    if len(expected) != len(shapes):
+        raise ValueError(
+            f"summary: dtypes must hold one dtype for each of the {len(shapes)} inputs, got {len(expected)}"
+        )
+    return [tape.wrap(mx.zeros(shape, dtype)) for shape, dtype in zip(shapes, expected, strict=True)]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
         TypeError: ``data`` is of an unsupported type.
         ValueError: nested lists have unequal lengths.
     """
-    wanted = None if dtype is None else as_dtype(dtype)
+    expected = None if dtype is None else as_dtype(dtype)
     if isinstance(data, tape.TensorBase):
         array = data._array
     elif isinstance(data, mx.array):
@@ -28,7 +28,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
     elif isinstance(data, bool | int | float | complex):
         if isinstance(data, int) and not -(2**63) <= data < 2**64:
             raise ValueError(f"tensor: {data} does not fit in 64 bits")
-        array = mx.array(data, wanted or _default_dtype(data))
+        array = mx.array(data, expected or _default_dtype(data))
     elif isinstance(data, np.ndarray | np.generic):
         array = _from_numpy(np.asarray(data))
     elif isinstance(data, list | tuple | range):
@@ -42,7 +42,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
             f"tensor: data of type {type(data).__name__} cannot be converted to a tensor; "
             "expected a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
         )
-    return array if wanted is None or array.dtype == wanted else converted(array, wanted)
+    return array if expected is None or array.dtype == expected else converted(array, expected)
 
 
 def _default_dtype(value: Any) -> mx.Dtype:

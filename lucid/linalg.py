@@ -71,13 +71,13 @@ def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
             raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
-        others = [at for at in range(x.ndim) if at not in dims]
+        others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
         if not keep:
             return found
-        for at in sorted(dims):
-            found = mx.expand_dims(found, at)
+        for axis in sorted(dims):
+            found = mx.expand_dims(found, axis)
         return found
     raise ValueError(f"{where}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
 

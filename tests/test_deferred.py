@@ -8,7 +8,7 @@ from lucid import _deferred
 
 
 class Owner:
-    """Minimal like a Tensor: slots, weak references, and an == that returns no bool."""
+    """As slim as a Tensor: slots, weakly referable, and an == that is no truth value."""
 
     __slots__ = ("__weakref__", "_array")
 
@@ -22,7 +22,7 @@ class Owner:
 
 
 @pytest.fixture(autouse=True)
-def nothing_tracked():
+def nothing_noted():
     _deferred.drain()
 
 
@@ -37,7 +37,7 @@ def test_drain_gives_the_present_arrays_once():
     assert _deferred.drain() == []
 
 
-def test_an_owner_tracked_twice_drains_once():
+def test_an_owner_noted_twice_drains_once():
     owner = Owner(1.0)
     for _ in range(3):
         owner._array = owner._array * 2
@@ -83,7 +83,7 @@ def test_collecting_evaluates_nothing_while_mlx_traces():
     assert mx.compile(step)(mx.ones(3)).tolist() == [4.0, 4.0, 4.0]
 
 
-def test_collecting_restores_earlier_tracking_and_drops_its_own():
+def test_collecting_keeps_former_notes_and_forgets_its_own():
     outside, inside = Owner(1.0), Owner(2.0)
     _deferred.track(outside)
     with _deferred.collecting():
@@ -96,7 +96,7 @@ def test_collecting_restores_earlier_tracking_and_drops_its_own():
     assert [a.item() for a in _deferred.drain()] == [3.0]
 
 
-def test_evaluate_schedules_tracked_owners_but_not_while_collecting():
+def test_evaluate_schedules_what_is_noted_but_not_while_collecting():
     owner = Owner(1.0)
     _deferred.track(owner)
     with _deferred.collecting():

@@ -138,10 +138,10 @@ def glu(x: TensorLike, dim: int = -1) -> mx.array:
     Source: Dauphin et al. 2016, arXiv:1612.08083.
     """
     x = real("glu", x)
-    at = _checks.dim("glu", dim, x.ndim)
-    if x.ndim == 0 or x.shape[at] % 2:
+    axis = _checks.dim("glu", dim, x.ndim)
+    if x.ndim == 0 or x.shape[axis] % 2:
         raise ValueError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
-    first, second = mx.split(x, 2, at)
+    first, second = mx.split(x, 2, axis)
     return first * mx.sigmoid(second)
 
 
@@ -162,8 +162,8 @@ def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axi
 @op(autocast="float32")
 def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
     """``softmax(-x, dim)``."""
-    x, at = _softmax_operand("softmin", x, dim, dtype, None)
-    return mx.softmax(-at_least_1d(x), at, precise=True).reshape(x.shape)
+    x, axis = _softmax_operand("softmin", x, dim, dtype, None)
+    return mx.softmax(-at_least_1d(x), axis, precise=True).reshape(x.shape)
 
 
 def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:

@@ -47,9 +47,9 @@ def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     return y[0] if unbatched else y
 
 
-def _check_channels(where: str, x: mx.array, wanted: int, filters: int, bias: mx.array | None, groups: int) -> None:
-    if x.shape[-1] != wanted:
-        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups={groups} need {wanted}")
+def _check_channels(where: str, x: mx.array, expected: int, filters: int, bias: mx.array | None, groups: int) -> None:
+    if x.shape[-1] != expected:
+        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}")
     _checks.divisible(where, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
         raise ValueError(f"{where}: bias must have shape ({filters},), got {bias.shape}")

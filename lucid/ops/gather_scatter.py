@@ -19,12 +19,12 @@ __all__ = [
 def _operands(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
     x = at_least_1d(x)
     index = at_least_1d(index_array(where, index))
-    at = _checks.dim(where, dim, x.ndim)
+    axis = _checks.dim(where, dim, x.ndim)
     if index.ndim != x.ndim:
         raise ValueError(
             f"{where}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
         )
-    return x, index, at
+    return x, index, axis
 
 
 @op
@@ -38,13 +38,13 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
-    x, index, at = _operands("gather", x, dim, index)
-    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
-        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
+    x, index, axis = _operands("gather", x, dim, index)
+    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
+        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
     if index.size == 0:
         return mx.zeros(index.shape, x.dtype)
-    x = x[tuple(slice(None) if d == at else slice(0, n) for d, n in enumerate(index.shape))]
-    found = mx.take_along_axis(x, index, at)
+    x = x[tuple(slice(None) if d == axis else slice(0, n) for d, n in enumerate(index.shape))]
+    found = mx.take_along_axis(x, index, axis)
     return found.reshape(()) if scalar else found
 
 
@@ -66,9 +66,9 @@ def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *
 def _scatter(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
     x = array(where, x)
     shape = x.shape
-    x, index, at = _operands(where, x, dim, index)
-    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != at):
-        raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {at}")
+    x, index, axis = _operands(where, x, dim, index)
+    if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
+        raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
     if isinstance(src, mx.array | np.ndarray | list | tuple):
         src = at_least_1d(array(where, src, "src"))
         if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
@@ -84,7 +84,7 @@ def _scatter(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> m
     if index.size == 0:
         return x.reshape(shape)
     grid = [
-        index if d == at else mx.arange(n).reshape([-1 if e == d else 1 for e in range(index.ndim)])
+        index if d == axis else mx.arange(n).reshape([-1 if e == d else 1 for e in range(index.ndim)])
         for d, n in enumerate(index.shape)
     ]
     if mode == "add":
@@ -129,27 +129,27 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     """The slices of ``x`` along ``dim`` at the positions in the vector ``index``."""
     x = array("index_select", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim("index_select", dim, x.ndim)
+    axis = _checks.dim("index_select", dim, x.ndim)
     index = _index_vector("index_select", index)
-    found = mx.take(x, index, at) if index.size else x[(slice(None),) * at + (slice(0, 0),)]
+    found = mx.take(x, index, axis) if index.size else x[(slice(None),) * axis + (slice(0, 0),)]
     return found.reshape(()) if scalar else found
 
 
 def _index_write(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
     x = array(where, x)
-    at = _checks.dim(where, dim, x.ndim)
+    axis = _checks.dim(where, dim, x.ndim)
     index = _index_vector(where, index)
     source = array(where, source, "source")
-    wanted = (*x.shape[:at], index.size, *x.shape[at + 1 :])
-    if mode != "fill" and source.shape != wanted:
-        raise ValueError(f"{where}: source must have shape {wanted}, got {source.shape}")
+    expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :])
+    if mode != "fill" and source.shape != expected:
+        raise ValueError(f"{where}: source must have shape {expected}, got {source.shape}")
     if index.size == 0 or x.size == 0:
         return x
-    place = (slice(None),) * at + (index,)
+    place = (slice(None),) * axis + (index,)
     if mode == "add":
         return x.at[place].add(source)
     copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
-    copy[place] = mx.broadcast_to(source.astype(x.dtype), wanted)
+    copy[place] = mx.broadcast_to(source.astype(x.dtype), expected)
     return copy
 
 

@@ -20,94 +20,91 @@ from lucid.tape import op
 __all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
 
 
-class _Plan:
+class _ParsedIndex:
     """A parsed index: basic indexing first, then integer arrays that index the result."""
 
-    __slots__ = ("arrays", "basic", "places", "shape", "spread")
+    __slots__ = ("arrays", "axes", "basic", "separated")
 
     def __init__(self) -> None:
         self.basic: list[Any] = []  # ints, slices and None, as MLX takes them
         self.arrays: list[mx.array] = []
-        self.places: list[int] = []  # the dimension of the basic result that arrays[i] indexes
-        self.spread = False  # the arrays are not adjacent: NumPy puts their dimensions first
+        self.axes: list[int] = []  # the dimension of the basic result that arrays[i] indexes
+        self.separated = False  # the arrays are not adjacent: NumPy puts their dimensions first
 
 
-def _plan(where: str, shape: tuple[int, ...], index: Any) -> _Plan:
+def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
     entries = list(index) if isinstance(index, tuple) else [index]
-    entries = [_normalize_entry(where, one) for one in entries]
+    entries = [_normalize_entry(where, entry) for entry in entries]
     used = 0
-    for one in entries:
-        used += 0 if one is None or one is Ellipsis else max(one.ndim, 0) if _is_mask(one) else 1
-    if sum(one is Ellipsis for one in entries) > 1:
+    for entry in entries:
+        used += 0 if entry is None or entry is Ellipsis else max(entry.ndim, 0) if _is_mask(entry) else 1
+    if sum(entry is Ellipsis for entry in entries) > 1:
         raise IndexError(f"{where}: an index can only have a single ellipsis ('...'), got {_shown(index)}")
     if used > len(shape):
         raise IndexError(f"{where}: too many indices ({used}) for shape {shape}")
-    if not any(one is Ellipsis for one in entries):
+    if not any(entry is Ellipsis for entry in entries):
         entries.append(Ellipsis)
 
-    plan = _Plan()
-    advanced = any(isinstance(one, mx.array | np.ndarray) for one in entries)
-    at = out = 0  # the current dimension of x, and of the basic result
-    groups: list[int] = []  # positions of the array entries, to see whether they are adjacent
-    for position, one in enumerate(entries):
-        if one is None:
-            plan.basic.append(None)
-            out += 1
-        elif one is Ellipsis:
+    parsed = _ParsedIndex()
+    advanced = any(isinstance(entry, mx.array | np.ndarray) for entry in entries)
+    axis = out_axis = 0  # the current dimension of x, and of the basic result
+    array_positions: list[int] = []  # positions of the array entries, to see whether they are adjacent
+    for position, entry in enumerate(entries):
+        if entry is None:
+            parsed.basic.append(None)
+            out_axis += 1
+        elif entry is Ellipsis:
             skip = len(shape) - used
-            plan.basic.extend([slice(None)] * skip)
-            at, out = at + skip, out + skip
+            parsed.basic.extend([slice(None)] * skip)
+            axis, out_axis = axis + skip, out_axis + skip
             if skip or position < len(entries) - 1:
                 continue
-        elif isinstance(one, slice):
-            plan.basic.append(_normalize_slice(where, one, shape[at]))
-            at, out = at + 1, out + 1
-        elif isinstance(one, int):
-            if not -shape[at] <= one < shape[at]:
-                raise IndexError(f"{where}: index {one} is out of range for dim {at} of shape {shape}")
+        elif isinstance(entry, slice):
+            parsed.basic.append(_normalize_slice(where, entry, shape[axis]))
+            axis, out_axis = axis + 1, out_axis + 1
+        elif isinstance(entry, int):
+            if not -shape[axis] <= entry < shape[axis]:
+                raise IndexError(f"{where}: index {entry} is out of range for dim {axis} of shape {shape}")
             if not advanced:
-                plan.basic.append(one % shape[at])
-                at += 1
+                parsed.basic.append(entry % shape[axis])
+                axis += 1
                 continue
-            plan.basic.append(slice(None))
-            plan.arrays.append(mx.array(one % shape[at]))
-            plan.places.append(out)
-            groups.append(position)
-            at, out = at + 1, out + 1
-        elif _is_mask(one):
-            groups.append(position)
-            covered = shape[at : at + one.ndim]
-            if one.shape != covered:
-                raise IndexError(
-                    f"{where}: mask of shape {one.shape} does not match dims {at} to {at + one.ndim - 1} of {shape}"
-                    if one.ndim
-                    else f"{where}: mask of shape {one.shape} does not match shape {shape}"
-                )
-            if one.ndim == 0:  # True and False add a dimension of size 1 or 0
-                plan.basic.append(None)
-                plan.arrays.append(mx.zeros(int(bool(np.array(one))), mx.int32))
-                plan.places.append(out)
-                out += 1
+            parsed.basic.append(slice(None))
+            parsed.arrays.append(mx.array(entry % shape[axis]))
+            parsed.axes.append(out_axis)
+            array_positions.append(position)
+            axis, out_axis = axis + 1, out_axis + 1
+        elif _is_mask(entry):
+            array_positions.append(position)
+            covered = shape[axis : axis + entry.ndim]
+            if entry.shape != covered:
+                dims = f"dims {axis} to {axis + entry.ndim - 1} of {shape}" if entry.ndim else f"shape {shape}"
+                raise IndexError(f"{where}: mask of shape {entry.shape} does not match {dims}")
+            if entry.ndim == 0:  # True and False add a dimension of size 1 or 0
+                parsed.basic.append(None)
+                parsed.arrays.append(mx.zeros(int(bool(np.array(entry))), mx.int32))
+                parsed.axes.append(out_axis)
+                out_axis += 1
                 continue
-            for found in np.nonzero(np.array(one)):
-                plan.basic.append(slice(None))
-                plan.arrays.append(mx.array(found.astype(np.int32)))
-                plan.places.append(out)
-                at, out = at + 1, out + 1
+            for found in np.nonzero(np.array(entry)):
+                parsed.basic.append(slice(None))
+                parsed.arrays.append(mx.array(found.astype(np.int32)))
+                parsed.axes.append(out_axis)
+                axis, out_axis = axis + 1, out_axis + 1
         else:
-            groups.append(position)
-            plan.basic.append(slice(None))
-            plan.arrays.append(_integer_array(where, one, shape, at))
-            plan.places.append(out)
-            at, out = at + 1, out + 1
-    plan.spread = bool(groups) and groups[-1] - groups[0] != len(groups) - 1
-    if plan.arrays:
+            array_positions.append(position)
+            parsed.basic.append(slice(None))
+            parsed.arrays.append(_integer_array(where, entry, shape, axis))
+            parsed.axes.append(out_axis)
+            axis, out_axis = axis + 1, out_axis + 1
+    parsed.separated = bool(array_positions) and array_positions[-1] - array_positions[0] != len(array_positions) - 1
+    if parsed.arrays:
         try:
-            np.broadcast_shapes(*(one.shape for one in plan.arrays))
+            np.broadcast_shapes(*(entry.shape for entry in parsed.arrays))
         except ValueError:
-            listed = " and ".join(str(one.shape) for one in plan.arrays)
+            listed = " and ".join(str(entry.shape) for entry in parsed.arrays)
             raise IndexError(f"{where}: index arrays of shapes {listed} cannot be broadcast together") from None
-    return plan
+    return parsed
 
 
 def _is_mask(one: Any) -> bool:
@@ -142,17 +139,17 @@ def _normalize_entry(where: str, one: Any) -> Any:
     return found
 
 
-def _integer_array(where: str, one: Any, shape: tuple[int, ...], at: int) -> mx.array:
-    size = shape[at]
+def _integer_array(where: str, one: Any, shape: tuple[int, ...], axis: int) -> mx.array:
+    size = shape[axis]
     if isinstance(one, np.ndarray):
         wrong = (one < -size) | (one >= size)
         if wrong.any():
-            raise IndexError(f"{where}: index {one[wrong].flat[0]} is out of range for dim {at} of shape {shape}")
+            raise IndexError(f"{where}: index {one[wrong].flat[0]} is out of range for dim {axis} of shape {shape}")
         return mx.array(np.where(one < 0, one + size, one).astype(np.int64))
     if one.dtype in FLOATING:
         raise TypeError(f"{where}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
     if size == 0 and one.size:
-        raise IndexError(f"{where}: cannot index dim {at} of shape {shape}, which is empty")
+        raise IndexError(f"{where}: cannot index dim {axis} of shape {shape}, which is empty")
     return one
 
 
@@ -187,30 +184,30 @@ def getitem(x: TensorLike, index: Any) -> mx.array:
     x = array("getitem", x)
     if type(index) is int and x.ndim and -x.shape[0] <= index < x.shape[0]:  # x[i], x[0]: the common case
         return x[index]
-    plan = _plan("getitem", x.shape, index)
-    x = _index_basic(x, plan.basic)
-    if not plan.arrays:
+    parsed = _parse("getitem", x.shape, index)
+    x = _index_basic(x, parsed.basic)
+    if not parsed.arrays:
         return x
-    if len(plan.arrays) == 1:
-        at = plan.places[0]
-        one = plan.arrays[0]
-        if x.shape[at] == 0 or one.size == 0:
-            return mx.zeros((*x.shape[:at], *one.shape, *x.shape[at + 1 :]), x.dtype)
-        return mx.take(x, one, at)
-    return _index_with_arrays(x, plan)
+    if len(parsed.arrays) == 1:
+        axis = parsed.axes[0]
+        one = parsed.arrays[0]
+        if x.shape[axis] == 0 or one.size == 0:
+            return mx.zeros((*x.shape[:axis], *one.shape, *x.shape[axis + 1 :]), x.dtype)
+        return mx.take(x, one, axis)
+    return _index_with_arrays(x, parsed)
 
 
-def _index_with_arrays(x: mx.array, plan: _Plan) -> mx.array:
-    """``x``, the result of basic indexing, indexed by the arrays of the plan."""
-    shape = np.broadcast_shapes(*(one.shape for one in plan.arrays))
-    rest = [at for at in range(x.ndim) if at not in plan.places]
+def _index_with_arrays(x: mx.array, parsed: _ParsedIndex) -> mx.array:
+    """``x``, the result of basic indexing, indexed by the arrays of the parsed index."""
+    shape = np.broadcast_shapes(*(one.shape for one in parsed.arrays))
+    rest = [axis for axis in range(x.ndim) if axis not in parsed.axes]
     if 0 in shape or x.size == 0:
-        found = mx.zeros((*shape, *(x.shape[at] for at in rest)), x.dtype)
+        found = mx.zeros((*shape, *(x.shape[axis] for axis in rest)), x.dtype)
     else:
-        order = plan.places + rest
-        found = (x if order == list(range(x.ndim)) else mx.transpose(x, order))[tuple(plan.arrays)]
+        order = parsed.axes + rest
+        found = (x if order == list(range(x.ndim)) else mx.transpose(x, order))[tuple(parsed.arrays)]
     # NumPy's rule: the dimensions of adjacent arrays replace them, those of others come first.
-    first = 0 if plan.spread else plan.places[0]
+    first = 0 if parsed.separated else parsed.axes[0]
     width = len(shape)
     if not first or not width:
         return found
@@ -229,23 +226,23 @@ def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
     """
     x = array("setitem", x)
     value = array("setitem", value, "value").astype(x.dtype)
-    plan = _plan("setitem", x.shape, index)
+    parsed = _parse("setitem", x.shape, index)
     # Index an array of flat positions like x, so that reading and writing follow the same rules.
-    if not plan.arrays:
-        return _set_basic(x, plan.basic, value)
-    where = _positions(x.shape, plan)
-    value = _broadcast_value(value, where.shape)
-    if where.size == 0:
+    if not parsed.arrays:
+        return _set_basic(x, parsed.basic, value)
+    positions = _positions(x.shape, parsed)
+    value = _broadcast_value(value, positions.shape)
+    if positions.size == 0:
         return x
-    flat = mx.put_along_axis(x.reshape(-1), where.reshape(-1), value.reshape(-1), 0)
+    flat = mx.put_along_axis(x.reshape(-1), positions.reshape(-1), value.reshape(-1), 0)
     return flat.reshape(x.shape)
 
 
-def _positions(shape: tuple[int, ...], plan: _Plan) -> mx.array:
+def _positions(shape: tuple[int, ...], parsed: _ParsedIndex) -> mx.array:
     """The position in the flattened array of every element that the index selects."""
     count = int(np.prod(shape))
     numbers = mx.arange(count, dtype=mx.uint32 if count < 2**32 else mx.int64).reshape(shape)
-    return _index_with_arrays(_index_basic(numbers, plan.basic), plan)
+    return _index_with_arrays(_index_basic(numbers, parsed.basic), parsed)
 
 
 def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
@@ -261,12 +258,12 @@ def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
 
 def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
     starts, sizes, strides, kept, flips = [], [], [], [], []
-    at = 0
+    axis = 0
     for one in steps:
         if one is None:
             kept.append(1)
             continue
-        size = x.shape[at]
+        size = x.shape[axis]
         if isinstance(one, int):
             start, stop, step = one, one + 1, 1
         else:
@@ -280,7 +277,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
         starts.append(start)
         sizes.append(stop)
         strides.append(step)
-        at += 1
+        axis += 1
     value = _broadcast_value(value, tuple(kept))
     if flips:
         value = value[tuple(slice(None, None, -1) if i in flips else slice(None) for i in range(value.ndim))]

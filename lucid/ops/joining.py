@@ -55,16 +55,16 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     if dim is None:
         x, dim = x.reshape(-1), 0
     x = at_least_1d(x)
-    at = _checks.dim("repeat_interleave", dim, x.ndim)
+    axis = _checks.dim("repeat_interleave", dim, x.ndim)
     counts: Any = repeats.tolist() if isinstance(repeats, mx.array) else repeats
     if isinstance(counts, int):
         counts = [counts]
     counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
     if len(counts) == 1:
-        return mx.repeat(x, counts[0], at)
-    if len(counts) != x.shape[at]:
-        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[at]} repeats, got {len(counts)}")
-    return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), at)
+        return mx.repeat(x, counts[0], axis)
+    if len(counts) != x.shape[axis]:
+        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
+    return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
 def _tensor_list(where: str, tensors: Any) -> list[mx.array]:
@@ -86,14 +86,14 @@ def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
 
 
-def _concatenate(where: str, found: list[mx.array], at: int) -> mx.array:
+def _concatenate(where: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
-        if one.ndim != len(first) or one.shape[:at] + one.shape[at + 1 :] != first[:at] + first[at + 1 :]:
+        if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
             raise ValueError(
-                f"{where}: shapes must be equal except in dim {at}, got {first} and {one.shape} (tensor {i})"
+                f"{where}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
             )
-    return mx.concatenate(found, at)
+    return mx.concatenate(found, axis)
 
 
 @op
@@ -153,13 +153,13 @@ def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]
 def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
     x = array("chunk", x)
-    at = _checks.dim("chunk", dim, x.ndim)
+    axis = _checks.dim("chunk", dim, x.ndim)
     count = _checks.integer("chunk", "chunks", chunks, 1)
-    length = x.shape[at]
+    length = x.shape[axis]
     if length == 0:
         return tuple(x for _ in range(count))
     size = -(-length // count)
-    return _split_at(x, [min(size, length - start) for start in range(0, length, size)], at)
+    return _split_at(x, [min(size, length - start) for start in range(0, length, size)], axis)
 
 
 @view_op
@@ -168,8 +168,8 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     x = array("unbind", x)
     if x.ndim == 0:
         raise ValueError("unbind: a 0-d tensor cannot be unbound")
-    at = _checks.dim("unbind", dim, x.ndim)
-    return tuple(mx.squeeze(one, at) for one in _split_at(x, [1] * x.shape[at], at)) if x.shape[at] else ()
+    axis = _checks.dim("unbind", dim, x.ndim)
+    return tuple(mx.squeeze(one, axis) for one in _split_at(x, [1] * x.shape[axis], axis)) if x.shape[axis] else ()
 
 
 concat = concatenate = cat

@@ -207,14 +207,14 @@ def cross_entropy(
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
     ignore_index = _checks.integer(where, "ignore_index", ignore_index)
     weight = _class_weight(where, x, weight)
-    at = _class_axis(where, x)
+    axis = _class_axis(where, x)
     if target.dtype in FLOATING:
         return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
     target = _check_classes(where, x, target)
-    losses = -log_softmax_of_arrays(x, at)
+    losses = -log_softmax_of_arrays(x, axis)
     loss, counts = _pick_classes(losses, target, weight, ignore_index)
     if smoothing:
-        uniform = total(losses if weight is None else losses * _along_axis(weight, x, at), at) / x.shape[at]
+        uniform = total(losses if weight is None else losses * _along_axis(weight, x, axis), axis) / x.shape[axis]
         uniform = mx.where(target == ignore_index, 0, uniform)
         loss = (1 - smoothing) * loss + smoothing * uniform
     return _reduce_weighted(where, loss, counts, reduction, dtype)
@@ -229,12 +229,12 @@ def _soft_cross_entropy(
             f"{where}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
             "class indices must be integers"
         )
-    at = _class_axis(where, x)
+    axis = _class_axis(where, x)
     target = target.astype(x.dtype)
     if smoothing:
-        target = target * (1 - smoothing) + smoothing / x.shape[at]
-    losses = -log_softmax_of_arrays(x, at) * target
-    loss = total(losses if weight is None else losses * _along_axis(weight, x, at), at)
+        target = target * (1 - smoothing) + smoothing / x.shape[axis]
+    losses = -log_softmax_of_arrays(x, axis) * target
+    loss = total(losses if weight is None else losses * _along_axis(weight, x, axis), axis)
     return _reduce(where, loss, reduction, dtype)
 
 
@@ -247,13 +247,13 @@ def _class_axis(where: str, x: mx.array) -> int:
 def _check_classes(where: str, x: mx.array, target: Any) -> mx.array:
     """``target`` as class indices, checked to have the shape of ``x`` without its class dimension."""
     target = array(where, target, "target")
-    at = _class_axis(where, x)
-    wanted = x.shape[:at] + x.shape[at + 1 :]
+    axis = _class_axis(where, x)
+    expected = x.shape[:axis] + x.shape[axis + 1 :]
     if target.dtype in FLOATING or target.dtype == mx.bool_:
         raise TypeError(f"{where}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
-    if target.shape != wanted:
+    if target.shape != expected:
         raise ValueError(
-            f"{where}: target must have shape {wanted} for an input of shape {x.shape}, got {target.shape}"
+            f"{where}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
         )
     return target.astype(mx.int32) if target.dtype.size < 4 else target
 
@@ -268,21 +268,21 @@ def _class_weight(where: str, x: mx.array, weight: Any) -> mx.array | None:
     return weight.astype(x.dtype)
 
 
-def _along_axis(weight: mx.array, x: mx.array, at: int) -> mx.array:
-    return weight.reshape([-1 if d == at else 1 for d in range(x.ndim)])
+def _along_axis(weight: mx.array, x: mx.array, axis: int) -> mx.array:
+    return weight.reshape([-1 if d == axis else 1 for d in range(x.ndim)])
 
 
 def _pick_classes(
     losses: mx.array, target: mx.array, weight: mx.array | None, ignore_index: int
 ) -> tuple[mx.array, mx.array]:
     """The weighted loss of each target's class, and the weight of each target."""
-    at = 0 if losses.ndim == 1 else 1
-    classes = losses.shape[at]
+    axis = 0 if losses.ndim == 1 else 1
+    classes = losses.shape[axis]
     ignored = target == ignore_index
     inside = (target >= 0) & (target < classes)
     safe = mx.where(inside, target, 0)
     if losses.size:
-        picked = mx.squeeze(mx.take_along_axis(losses, mx.expand_dims(safe, at), at), at)
+        picked = mx.squeeze(mx.take_along_axis(losses, mx.expand_dims(safe, axis), axis), axis)
     else:
         picked = mx.zeros(target.shape, losses.dtype)
     counts = mx.ones(target.shape, losses.dtype) if weight is None else mx.take(weight, safe)
@@ -304,6 +304,6 @@ def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float
     x, other, dtype = _compute_pair(array(where, x), array(where, other, "other"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
-    at = _checks.dim(where, dim, x.ndim)
-    norms = [mx.sqrt(mx.maximum(total(mx.square(one), at, keepdims=True), eps * eps)) for one in (x, other)]
-    return total(x / norms[0] * (other / norms[1]), at).astype(dtype)
+    axis = _checks.dim(where, dim, x.ndim)
+    norms = [mx.sqrt(mx.maximum(total(mx.square(one), axis, keepdims=True), eps * eps)) for one in (x, other)]
+    return total(x / norms[0] * (other / norms[1]), axis).astype(dtype)

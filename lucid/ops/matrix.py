@@ -179,12 +179,12 @@ def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: floa
 
 def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
     """The contraction over pairs of dimensions, as one matrix product."""
-    rest = [at for at in range(x.ndim) if at not in dims]
-    rest_other = [at for at in range(other.ndim) if at not in dims_other]
-    shape = [x.shape[at] for at in rest] + [other.shape[at] for at in rest_other]
-    inner_size = math.prod(x.shape[at] for at in dims)
-    rows = math.prod(x.shape[at] for at in rest)
-    columns = math.prod(other.shape[at] for at in rest_other)
+    rest = [axis for axis in range(x.ndim) if axis not in dims]
+    rest_other = [axis for axis in range(other.ndim) if axis not in dims_other]
+    shape = [x.shape[axis] for axis in rest] + [other.shape[axis] for axis in rest_other]
+    inner_size = math.prod(x.shape[axis] for axis in dims)
+    rows = math.prod(x.shape[axis] for axis in rest)
+    columns = math.prod(other.shape[axis] for axis in rest_other)
     left = mx.transpose(x, rest + dims).reshape(rows, inner_size)
     right = mx.transpose(other, dims_other + rest_other).reshape(inner_size, columns)
     return _product(where, left, right).reshape(shape)
@@ -278,7 +278,7 @@ def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
         other, letters_other = _take_diagonals(*operand)
         needed = set(result).union(*(term for _, term in operands[i + 1 :]))
         x, letters = _contract(x, letters, other, letters_other, needed)
-    summed = [at for at, letter in enumerate(letters) if letter not in result]
+    summed = [axis for axis, letter in enumerate(letters) if letter not in result]
     if summed:
         x = total(x, summed)
         letters = "".join(letter for letter in letters if letter in result)
@@ -291,11 +291,11 @@ def _take_diagonals(x: mx.array, letters: str) -> tuple[mx.array, str]:
         letter = next(one for one in letters if letters.count(one) > 1)
         first = letters.index(letter)
         second = letters.index(letter, first + 1)
-        order = [at for at in range(x.ndim) if at not in (first, second)]
+        order = [axis for axis in range(x.ndim) if axis not in (first, second)]
         size = x.shape[first]
-        flat = mx.transpose(x, [*order, first, second]).reshape(*(x.shape[at] for at in order), size * size)
+        flat = mx.transpose(x, [*order, first, second]).reshape(*(x.shape[axis] for axis in order), size * size)
         x = flat[..., :: size + 1] if size else flat.reshape(*flat.shape[:-1], 0)
-        letters = "".join(letters[at] for at in order) + letter
+        letters = "".join(letters[axis] for axis in order) + letter
     return x, letters
 
 
@@ -334,5 +334,5 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
 
 
 def _sum_unneeded(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
-    summed = [at for at, letter in enumerate(letters) if letter not in needed]
+    summed = [axis for axis, letter in enumerate(letters) if letter not in needed]
     return (total(x, summed), "".join(one for one in letters if one in needed)) if summed else (x, letters)

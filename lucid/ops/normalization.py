@@ -126,13 +126,13 @@ def batch_norm_with_statistics(
 ) -> mx.array:  # fmt: skip
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with the given channel statistics (C,)."""
     x, wide = _operand("batch_norm", x)
-    at = channel_axis("batch_norm", x, data_format)
-    c = x.shape[at]
+    axis = channel_axis("batch_norm", x, data_format)
+    c = x.shape[axis]
     mean, var, weight, bias = (
         _affine_vector("batch_norm", name, value, (c,))
         for name, value in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias))
     )
-    shape = _channel_shape(x, at)
+    shape = _channel_shape(x, axis)
     y = (wide - mean.reshape(shape)) * mx.rsqrt(var + eps).reshape(shape)
     return _affine(y, weight, bias, shape).astype(x.dtype)
 
@@ -147,15 +147,15 @@ def batch_norm_of_batch(
         ValueError: the batch has a single value per channel, and thus no variance.
     """
     x, wide = _operand("batch_norm", x)
-    at = channel_axis("batch_norm", x, data_format)
+    axis = channel_axis("batch_norm", x, data_format)
     weight, bias = (
-        _affine_vector("batch_norm", name, value, (x.shape[at],))
+        _affine_vector("batch_norm", name, value, (x.shape[axis],))
         for name, value in (("weight", weight), ("bias", bias))
     )
-    if x.size == x.shape[at] and x.size:
+    if x.size == x.shape[axis] and x.size:
         raise ValueError(f"batch_norm: training needs more than one value per channel, got shape {x.shape}")
-    dims = tuple(d for d in range(x.ndim) if d != at)
-    shape = _channel_shape(x, at)
+    dims = tuple(d for d in range(x.ndim) if d != axis)
+    shape = _channel_shape(x, axis)
     mean = average(wide, dims, keepdims=True)
     centered = wide - mean
     var = average(mx.square(centered), dims, keepdims=True)
@@ -163,8 +163,8 @@ def batch_norm_of_batch(
     return y, mx.stop_gradient(mean.reshape(-1)), mx.stop_gradient(var.reshape(-1))
 
 
-def _channel_shape(x: mx.array, at: int) -> tuple[int, ...]:
-    return tuple(x.shape[at] if d == at else 1 for d in range(x.ndim))
+def _channel_shape(x: mx.array, axis: int) -> tuple[int, ...]:
+    return tuple(x.shape[axis] if d == axis else 1 for d in range(x.ndim))
 
 
 @op(autocast="float32")
@@ -180,20 +180,24 @@ def group_norm(
         ValueError: the number of channels is not divisible by ``num_groups``, or the shapes do not match.
     """
     x, wide = _operand("group_norm", x)
-    at = channel_axis("group_norm", x, data_format)
+    axis = channel_axis("group_norm", x, data_format)
     c = _checks.divisible(
-        "group_norm", "channels", x.shape[at], "num_groups", _checks.integer("group_norm", "num_groups", num_groups, 1)
+        "group_norm",
+        "channels",
+        x.shape[axis],
+        "num_groups",
+        _checks.integer("group_norm", "num_groups", num_groups, 1),
     )
     weight, bias = (
         _affine_vector("group_norm", name, value, (c,)) for name, value in (("weight", weight), ("bias", bias))
     )
     if x.size == 0:
         return x
-    grouped = wide.reshape(*x.shape[:at], num_groups, c // num_groups, *x.shape[at + 1 :])
-    dims = tuple(d for d in range(1, grouped.ndim) if d != at)
+    grouped = wide.reshape(*x.shape[:axis], num_groups, c // num_groups, *x.shape[axis + 1 :])
+    dims = tuple(d for d in range(1, grouped.ndim) if d != axis)
     centered = grouped - average(grouped, dims, keepdims=True)
     y = centered * mx.rsqrt(average(mx.square(centered), dims, keepdims=True) + eps)
-    return _affine(y.reshape(x.shape), weight, bias, _channel_shape(x, at)).astype(x.dtype)
+    return _affine(y.reshape(x.shape), weight, bias, _channel_shape(x, axis)).astype(x.dtype)
 
 
 @op(autocast="float32")
@@ -210,15 +214,15 @@ def global_response_norm(
     """
     x, wide = _operand("global_response_norm", x)
     _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
-    at = channel_axis("global_response_norm", x, data_format)
-    shape = _channel_shape(x, at)
+    axis = channel_axis("global_response_norm", x, data_format)
+    shape = _channel_shape(x, axis)
     for name, value in (("weight", weight), ("bias", bias)):
-        if array("global_response_norm", value, name).size != x.shape[at]:
-            raise ValueError(f"global_response_norm: {name} must hold {x.shape[at]} values, got shape {value.shape}")
-    squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != at), keepdims=True)
+        if array("global_response_norm", value, name).size != x.shape[axis]:
+            raise ValueError(f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}")
+    squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != axis), keepdims=True)
     zero = squares == 0  # sqrt has no finite derivative at 0; as in PyTorch, a channel of zeros gets the gradient 0
     size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
-    response = size / (average(size, at, keepdims=True) + eps)
+    response = size / (average(size, axis, keepdims=True) + eps)
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
 
 
@@ -226,6 +230,6 @@ def global_response_norm(
 def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
     """``x / max(norm(x, p), eps)`` along ``dim``."""
     x, wide = _operand("normalize", x)
-    at = _checks.dim("normalize", dim, x.ndim)
-    size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (at,), True)
+    axis = _checks.dim("normalize", dim, x.ndim)
+    size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (axis,), True)
     return (wide / mx.maximum(size, eps)).astype(x.dtype)

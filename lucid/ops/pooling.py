@@ -66,8 +66,8 @@ class _Windows:
         for i in range(self.kernel[0]):
             for j in range(self.kernel[1]):
                 spans = [
-                    slice(at * d, at * d + (n - 1) * s + 1, s)
-                    for at, n, s, d in zip((i, j), self.output, self.stride, self.dilation, strict=True)
+                    slice(axis * d, axis * d + (n - 1) * s + 1, s)
+                    for axis, n, s, d in zip((i, j), self.output, self.stride, self.dilation, strict=True)
                 ]
                 yield x[(slice(None),) * self.first + tuple(spans)]
 
@@ -146,7 +146,7 @@ def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
     """The number of rows (i = 0) or columns (i = 1) of each window that are averaged; none beyond the padding."""
     size, k, s, p = windows.size[i], windows.kernel[i], windows.stride[i], windows.padding[i]
     low, high = (-p, size + p) if include_pad else (0, size)
-    starts = [at * s - p for at in range(windows.output[i])]
+    starts = [axis * s - p for axis in range(windows.output[i])]
     return [min(start + k, high) - max(start, low) for start in starts]
 
 
@@ -163,8 +163,8 @@ def adaptive_avg_pool2d(
         ValueError: ``output_size`` is not one or two integers, or the image is empty.
     """
     x = real("adaptive_avg_pool2d", x)
-    wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    if len(wanted) != 2:
+    expected = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(expected) != 2:
         raise ValueError(f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}")
     first = _height_axis("adaptive_avg_pool2d", x, data_format)
     height, width = x.shape[first : first + 2]
@@ -172,7 +172,7 @@ def adaptive_avg_pool2d(
         raise ValueError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
     oh, ow = (
         size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
-        for one, size in zip(wanted, (height, width), strict=True)
+        for one, size in zip(expected, (height, width), strict=True)
     )
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     if oh == ow == 1:
@@ -189,7 +189,7 @@ def _averages(size: int, out: int, dtype: mx.Dtype) -> mx.array | None:
     rows = []
     for i in range(out):
         start, stop = i * size // out, -(-(i + 1) * size // out)
-        rows.append([1 / (stop - start) if start <= at < stop else 0.0 for at in range(size)])
+        rows.append([1 / (stop - start) if start <= axis < stop else 0.0 for axis in range(size)])
     return mx.array(rows, dtype).reshape(out, size)
 
 

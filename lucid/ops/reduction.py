@@ -189,9 +189,9 @@ def _extreme(where: str, x: mx.array, dim: Any, keep: bool, choose: Callable[...
 
 def _extreme_with_index(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
     scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim(where, dim, x.ndim)
-    _check_nonempty(where, x, (at,))
-    return _take(x, _arg_extreme(where, x, at), at, scalar, keep)
+    axis = _checks.dim(where, dim, x.ndim)
+    _check_nonempty(where, x, (axis,))
+    return _take(x, _arg_extreme(where, x, axis), axis, scalar, keep)
 
 
 def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
@@ -448,8 +448,8 @@ def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> Val
     """The ``k``-th smallest value along ``dim``, counted from 1, as the named tuple (values, indices)."""
     x = array("kthvalue", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim("kthvalue", dim, x.ndim)
-    if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[at]:
-        raise ValueError(f"kthvalue: k must be in [1, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
-    index = _order(x, at)[(slice(None),) * at + (slice(k - 1, k),)]
-    return _take(x, index, at, scalar, keepdim)
+    axis = _checks.dim("kthvalue", dim, x.ndim)
+    if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[axis]:
+        raise ValueError(f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}")
+    index = _order(x, axis)[(slice(None),) * axis + (slice(k - 1, k),)]
+    return _take(x, index, axis, scalar, keepdim)

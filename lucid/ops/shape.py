@@ -26,18 +26,18 @@ def reshape(x: TensorLike, *shape: Any) -> mx.array:
     return mx.reshape(x, _resolve_shape("reshape", x.shape, x.size, sizes("reshape", shape, "shape")))
 
 
-def _resolve_shape(where: str, before: tuple[int, ...], count: int, wanted: tuple[int, ...]) -> tuple[int, ...]:
-    """``wanted`` with its -1 inferred."""
-    known = math.prod(size for size in wanted if size != -1)
-    if wanted.count(-1) > 1 or min(wanted, default=0) < -1:
-        raise ValueError(f"{where}: sizes must be at least 0, except for a single -1, got {wanted}")
-    if -1 in wanted:
+def _resolve_shape(where: str, before: tuple[int, ...], count: int, expected: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape ``expected`` with its -1 inferred."""
+    known = math.prod(size for size in expected if size != -1)
+    if expected.count(-1) > 1 or min(expected, default=0) < -1:
+        raise ValueError(f"{where}: sizes must be at least 0, except for a single -1, got {expected}")
+    if -1 in expected:
         if known == 0 or count % known:
-            raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {wanted}")
-        return tuple(count // known if size == -1 else size for size in wanted)
+            raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {expected}")
+        return tuple(count // known if size == -1 else size for size in expected)
     if known != count:
-        raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {wanted} ({known} elements)")
-    return wanted
+        raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {expected} ({known} elements)")
+    return expected
 
 
 @view_op
@@ -105,10 +105,10 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
 def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
     """``x`` with dimension ``dim`` split into dimensions of the given sizes, one of which may be -1."""
     x = array("unflatten", x)
-    at = _checks.dim("unflatten", dim, x.ndim)
-    wanted = tuple(_checks.integer("unflatten", "sizes", size) for size in sizes)
-    inner = _resolve_shape("unflatten", (x.shape[at],), x.shape[at], wanted)
-    return x.reshape(*x.shape[:at], *inner, *x.shape[at + 1 :])
+    axis = _checks.dim("unflatten", dim, x.ndim)
+    expected = tuple(_checks.integer("unflatten", "sizes", size) for size in sizes)
+    inner = _resolve_shape("unflatten", (x.shape[axis],), x.shape[axis], expected)
+    return x.reshape(*x.shape[:axis], *inner, *x.shape[axis + 1 :])
 
 
 @view_op
@@ -176,21 +176,21 @@ def unsqueeze(x: TensorLike, dim: int) -> mx.array:
 def expand(x: TensorLike, *sizes_: Any) -> mx.array:
     """``x`` with dimensions of size 1 broadcast to the given sizes, without a copy; -1 keeps a size."""
     x = array("expand", x)
-    wanted = sizes("expand", sizes_)
-    return _expand("expand", x, wanted)
+    expected = sizes("expand", sizes_)
+    return _expand("expand", x, expected)
 
 
-def _expand(where: str, x: mx.array, wanted: tuple[int, ...]) -> mx.array:
-    new = len(wanted) - x.ndim
+def _expand(where: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
+    new = len(expected) - x.ndim
     if new < 0:
-        raise ValueError(f"{where}: shape {x.shape} has more dimensions than {wanted}")
-    full = list(wanted)
-    for at, size in enumerate(wanted):
-        had = x.shape[at - new] if at >= new else None
+        raise ValueError(f"{where}: shape {x.shape} has more dimensions than {expected}")
+    full = list(expected)
+    for axis, size in enumerate(expected):
+        had = x.shape[axis - new] if axis >= new else None
         if size == -1 and had is not None:
-            full[at] = had
+            full[axis] = had
         elif size < 0 or (had is not None and had not in (1, size)):
-            raise ValueError(f"{where}: shape {x.shape} cannot be expanded to {wanted}: dim {at} is {had or 'new'}")
+            raise ValueError(f"{where}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}")
     return mx.broadcast_to(x, full)
 
 
@@ -219,7 +219,7 @@ def flip(x: TensorLike, *dims: Any) -> mx.array:
     """``x`` reversed along ``dims``."""
     x = array("flip", x)
     gone = set(_checks.dims("flip", sizes("flip", dims, "dims"), x.ndim, "dims"))
-    return x[tuple(slice(None, None, -1) if at in gone else slice(None) for at in range(x.ndim))] if gone else x
+    return x[tuple(slice(None, None, -1) if axis in gone else slice(None) for axis in range(x.ndim))] if gone else x
 
 
 @op
@@ -253,9 +253,9 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
     if len(along) != len(steps):
         raise ValueError(f"roll: shifts and dims must have the same length, got {shifts} and {dims}")
     for step, one in zip(steps, along, strict=True):
-        at = _checks.dim("roll", one, x.ndim, "dims")
+        axis = _checks.dim("roll", one, x.ndim, "dims")
         if x.size:
-            x = mx.roll(x, _checks.integer("roll", "shifts", step), at)
+            x = mx.roll(x, _checks.integer("roll", "shifts", step), axis)
     return x
 
 
@@ -304,60 +304,60 @@ def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = N
 def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
     cut, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for i in range(0, len(amounts), 2):
-        at, low, high = x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]
-        _check_crop(x, at, low, high)
-        widths[at] = (max(low, 0), max(high, 0))
-        cut[at] = slice(max(-low, 0), x.shape[at] + min(high, 0))
+        axis, low, high = x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]
+        _check_crop(x, axis, low, high)
+        widths[axis] = (max(low, 0), max(high, 0))
+        cut[axis] = slice(max(-low, 0), x.shape[axis] + min(high, 0))
     if min(amounts, default=0) < 0:
         x = x[tuple(cut)]
     return mx.pad(x, widths, constant_values=mx.array(value, x.dtype)) if max(amounts, default=0) > 0 else x
 
 
-def _pad_by_slices(x: mx.array, at: int, low: int, high: int, mode: str) -> mx.array:
+def _pad_by_slices(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx.array:
     """Padding with slices of ``x``, so that the gradient consists of slices too."""
-    whole, size = x, x.shape[at]
+    whole, size = x, x.shape[axis]
     left = size + min(low, 0) + min(high, 0)
     limit = {"reflect": size - 1, "circular": left, "replicate": max(low, high) if size else 0}[mode]
     if max(low, high) > limit:
         raise ValueError(
-            f"pad: mode {mode!r} can add at most {limit} to dim {at} of shape {x.shape}, got {(low, high)}"
+            f"pad: mode {mode!r} can add at most {limit} to dim {axis} of shape {x.shape}, got {(low, high)}"
         )
     if low < 0 or high < 0:
-        _check_crop(x, at, low, high)
-        x = _slice(x, at, max(-low, 0), size + min(high, 0))
+        _check_crop(x, axis, low, high)
+        x = _slice(x, axis, max(-low, 0), size + min(high, 0))
         low, high = max(low, 0), max(high, 0)
     parts = [x]
     if mode == "reflect":  # the mirror image includes what was cropped
         if low:
-            parts.insert(0, _reverse(_slice(whole, at, 1, low + 1), at))
+            parts.insert(0, _reverse(_slice(whole, axis, 1, low + 1), axis))
         if high:
-            parts.append(_reverse(_slice(whole, at, size - 1 - high, size - 1), at))
+            parts.append(_reverse(_slice(whole, axis, size - 1 - high, size - 1), axis))
     elif mode == "circular":
         if low:
-            parts.insert(0, _slice(x, at, left - low, left))
+            parts.insert(0, _slice(x, axis, left - low, left))
         if high:
-            parts.append(_slice(x, at, 0, high))
+            parts.append(_slice(x, axis, 0, high))
     else:
-        before, after = x.shape[:at], x.shape[at + 1 :]
+        before, after = x.shape[:axis], x.shape[axis + 1 :]
         if low:
-            parts.insert(0, mx.broadcast_to(_slice(x, at, 0, 1), (*before, low, *after)))
+            parts.insert(0, mx.broadcast_to(_slice(x, axis, 0, 1), (*before, low, *after)))
         if high:
-            parts.append(mx.broadcast_to(_slice(x, at, left - 1, left), (*before, high, *after)))
-    return mx.concatenate(parts, at) if len(parts) > 1 else x
+            parts.append(mx.broadcast_to(_slice(x, axis, left - 1, left), (*before, high, *after)))
+    return mx.concatenate(parts, axis) if len(parts) > 1 else x
 
 
-def _check_crop(x: mx.array, at: int, low: int, high: int) -> None:
-    if x.shape[at] + low + high < 0:
-        raise ValueError(f"pad: ({low}, {high}) crops more than the size of dim {at} of shape {x.shape}")
+def _check_crop(x: mx.array, axis: int, low: int, high: int) -> None:
+    if x.shape[axis] + low + high < 0:
+        raise ValueError(f"pad: ({low}, {high}) crops more than the size of dim {axis} of shape {x.shape}")
 
 
-def _slice(x: mx.array, at: int, start: int, stop: int) -> mx.array:
+def _slice(x: mx.array, axis: int, start: int, stop: int) -> mx.array:
     """``x[start:stop]`` along dimension ``at``."""
-    return x[(slice(None),) * at + (slice(start, stop),)]
+    return x[(slice(None),) * axis + (slice(start, stop),)]
 
 
-def _reverse(x: mx.array, at: int) -> mx.array:
-    return x[(slice(None),) * at + (slice(None, None, -1),)]
+def _reverse(x: mx.array, axis: int) -> mx.array:
+    return x[(slice(None),) * axis + (slice(None, None, -1),)]
 
 
 @op
@@ -419,7 +419,7 @@ def _diagonal(where: str, x: mx.array, offset: int, dim1: int, dim2: int) -> mx.
     first, second = _checks.dim(where, dim1, x.ndim, "dim1"), _checks.dim(where, dim2, x.ndim, "dim2")
     if first == second:
         raise ValueError(f"{where}: dim1 and dim2 must differ, got {dim1} and {dim2}")
-    rest = [at for at in range(x.ndim) if at not in (first, second)]
+    rest = [axis for axis in range(x.ndim) if axis not in (first, second)]
     x = mx.transpose(x, [*rest, first, second])
     rows, columns = x.shape[-2:]
     row, column = max(-offset, 0), max(offset, 0)

@@ -82,11 +82,11 @@ def unique(
     """
     x = array("unique", x)
     data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
-    at = None if dim is None else _checks.dim("unique", dim, x.ndim)
-    values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=at)
+    axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
+    values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     found = [mx.array(values).astype(x.dtype)]
     if return_inverse:
-        shape = x.shape if at is None else (x.shape[at],)
+        shape = x.shape if axis is None else (x.shape[axis],)
         found.append(mx.array(inverse.astype(np.int64).reshape(shape)))
     if return_counts:
         found.append(mx.array(counts.astype(np.int64)))
