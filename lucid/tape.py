@@ -16,14 +16,15 @@ of its body. Operations therefore need no derivative of their own, but two rules
 * Bodies are pure, because ``mx.vjp`` runs them again (lazily: what the gradient does not use is never computed).
 * Arrays are rebound and never changed in place, because the graph holds them.
 
-An operation whose ``mx.vjp`` would cost more than the mathematics does declares its gradient where it is defined::
+An operation whose ``mx.vjp`` costs more than the mathematics requires declares its gradient where it is defined::
 
     @op(vjp=_gelu_vjp)               # _gelu_vjp(cotangent, x, approximate) returns (gradient of x,)
     def gelu(x, approximate="none"): ...
 
-The backward pass calls that function directly, not inside ``mx.vjp``, where MLX would fuse nothing. MLX can still
-differentiate the body, as it does for checkpoints and compiled functions: the kernels that a body calls carry the same
-gradient through ``lucid.kernels.custom_vjp``. A test compares every declared gradient with the plain formula.
+A backward pass that is not recorded calls that function directly, not inside ``mx.vjp``, where MLX fuses nothing. In
+all other cases (``create_graph``, the gradient of a compiled function) MLX differentiates the body, which therefore has
+to be differentiable: kernels declare the same gradient to MLX with ``lucid.kernels.custom_vjp``. A test compares each
+declared gradient with the plain formula.
 
 With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
 """
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from lucid._tensor import Tensor
 
 P = ParamSpec("P")
+VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
 _serial = itertools.count()
 
@@ -120,15 +122,7 @@ class Node:
             # All outputs are empty, so the gradients are zero. MLX's CPU backend leaves some empty sums unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
-        vjp = self.vjp
-
         def pull(*values: mx.array) -> Any:
-            if vjp is not None:
-                new_args, new_kwargs = _substitute(args, kwargs, places, values[count:])
-                gradients = vjp.function(values[0], *new_args, **new_kwargs)
-                if gradients is not None:
-                    found = (gradients[vjp.position(place)] for place in places)
-                    return tuple(g.astype(value.dtype) for g, value in zip(found, values[count:], strict=True))
             return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
 
         sent = [cotangents[i] for i in floating]
@@ -136,6 +130,11 @@ class Node:
             # Empty cotangents contribute nothing, and MLX's sums over empty arrays may never return.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
+            if self.vjp is not None:
+                gradients = self.vjp.function(sent[0]._array, *args, **kwargs)
+                if gradients is not None:
+                    found = (gradients[self.vjp.position(place)] for place in places)
+                    return [wrap(g.astype(primal.dtype)) for g, primal in zip(found, primals, strict=True)]
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
         inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
@@ -169,7 +168,7 @@ _Place = tuple[int | str] | tuple[int | str, int]
 class _DeclaredVJP(NamedTuple):
     """The gradient that an operation declares, and the parameters of its body."""
 
-    function: Callable[..., Sequence[mx.array] | None]
+    function: VJP
     parameters: tuple[str, ...]
 
     def position(self, place: _Place) -> int:
@@ -227,13 +226,13 @@ def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, 
 @overload
 def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
 @overload
-def op(*, autocast: Policy | None = None, vjp: Callable[..., Sequence[mx.array] | None] | None = None) -> _Lift: ...
+def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> _Lift: ...
 def op(
     body: Callable[..., Any] | None = None,
     /,
     *,
     autocast: Policy | None = None,
-    vjp: Callable[..., Sequence[mx.array] | None] | None = None,
+    vjp: VJP | None = None,
 ) -> Any:
     """Lift a pure function of arrays to tensors.
 
@@ -243,18 +242,16 @@ def op(
     Args:
         autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
             Without it the operation follows its inputs.
-        vjp: the gradient, where it is not ``mx.vjp`` of the body. ``vjp(cotangent, *args, **kwargs)`` gets the
-            arguments of the body, which has one output, and returns the gradients of its first parameters in their
-            order, or ``None`` to leave this call to ``mx.vjp``.
+        vjp: a gradient that is cheaper than ``mx.vjp`` of the body. ``vjp(cotangent, *args, **kwargs)`` takes the
+            arguments of the body, which must have one output. It returns the gradients of the first parameters, in
+            their order, or ``None`` to leave a call to ``mx.vjp``.
     """
     if body is None:
         return functools.partial(_lift, autocast=autocast, vjp=vjp)
     return _lift(body, autocast, vjp)
 
 
-def _lift(
-    body: Callable[..., Any], autocast: Policy | None, vjp: Callable[..., Sequence[mx.array] | None] | None
-) -> Callable[..., Any]:
+def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) -> Callable[..., Any]:
     name = body.__name__.rstrip("_")
     declared = None if vjp is None else _DeclaredVJP(vjp, tuple(inspect.signature(body).parameters))
     if autocast is None:

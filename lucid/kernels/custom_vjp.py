@@ -1,15 +1,13 @@
 """Functions of arrays that declare their own gradient.
 
 MLX cannot differentiate a Metal or CUDA kernel, and differentiates some formulas at a higher cost than necessary.
-``custom_vjp`` attaches a gradient to such a function::
+``custom_vjp`` attaches a gradient to such a function, which mx.grad, mx.vjp and mx.checkpoint then use::
 
     square = custom_vjp(launch_square, vjp=lambda cotangent, x: (2 * x * cotangent,))
 
-    square(x)                    # launch_square(x); mx.grad, mx.vjp and mx.checkpoint use the declared gradient
-    square.vjp(cotangent, x)     # the gradient itself
-
-If ``vjp`` is made of functions that MLX can differentiate, such as other ``custom_vjp``s, then derivatives of every
-order work. An operation on tensors passes the same kind of function to ``op``, see ``lucid.tape``.
+If ``vjp`` is made of functions that MLX can differentiate, such as other results of ``custom_vjp``, then derivatives of
+every order work. An operation on tensors declares its gradient in the same form, with ``op(vjp=...)``: see
+``lucid.tape``.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,21 +16,19 @@ from typing import Any
 import mlx.core as mx
 
 
-class custom_vjp:
-    """``function``, with ``vjp(cotangent, *arguments)`` as its gradient.
+def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.array]]) -> Callable[..., Any]:
+    """``function``, with ``vjp`` as its gradient wherever MLX differentiates it.
 
-    ``function`` takes arrays only and returns an array or a tuple of arrays; ``cotangent`` has the structure of the
-    result. ``vjp`` returns one gradient per argument. Those that are not used are never computed: arrays are lazy.
+    Args:
+        function: A function of arrays that returns an array or a tuple of arrays.
+        vjp: ``vjp(cotangent, *arguments)`` returns one gradient per argument; ``cotangent`` has the structure of the
+            result. Gradients that are not used are never computed, because arrays are lazy.
     """
+    differentiable: Any = mx.custom_function(function)
 
-    def __init__(self, function: Callable[..., Any], vjp: Callable[..., Sequence[mx.array]]) -> None:
-        self.vjp = vjp
-        self._function: Any = mx.custom_function(function)
-        self._function.vjp(self._pull)
-
-    def __call__(self, *arguments: mx.array) -> Any:
-        return self._function(*arguments)
-
-    def _pull(self, arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
+    @differentiable.vjp
+    def pull(arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
         # MLX passes the argument itself if there is only one.
-        return self.vjp(cotangent, *((arguments,) if isinstance(arguments, mx.array) else arguments))
+        return vjp(cotangent, *((arguments,) if isinstance(arguments, mx.array) else arguments))
+
+    return differentiable

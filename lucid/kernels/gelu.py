@@ -41,8 +41,7 @@ def gelu_vjp(cotangent: mx.array, x: mx.array) -> tuple[mx.array] | None:
     """The gradient of x, in its dtype, from that of ``gelu(x)``; ``None`` where MLX derives it."""
     if implementation(x.dtype) == "erf":
         return None
-    [gradient] = _gelu.vjp(cotangent.astype(mx.float32), x.astype(mx.float32))
-    return (gradient.astype(x.dtype),)
+    return (_rational_slope(cotangent.astype(mx.float32), x.astype(mx.float32)).astype(x.dtype),)
 
 
 def implementation(dtype: mx.Dtype) -> str:
@@ -109,5 +108,5 @@ def _slope_vjp(cotangent: mx.array, scale: mx.array, x: mx.array) -> tuple[mx.ar
     return _slope(cotangent, x), cotangent * scale * (2 - mx.square(x)) * density
 
 
-_slope: custom_vjp = custom_vjp(_rational_slope, vjp=_slope_vjp)
+_slope = custom_vjp(_rational_slope, vjp=_slope_vjp)
 _gelu = custom_vjp(_rational_gelu, vjp=lambda cotangent, x: (_slope(cotangent, x),))

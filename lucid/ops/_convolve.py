@@ -50,24 +50,24 @@ def padded(x: mx.array, pads: Pads) -> mx.array:
     return mx.pad(x[kept], widths) if any(map(any, widths)) else x[kept]
 
 
-def _mlx_conv(x: mx.array, taps: mx.array, groups: int, stride: Sizes, pads: Pads, dilation: Sizes) -> mx.array:
-    """MLX's convolution with taps (O, ..., C / groups).
+def _mlx_conv(x: mx.array, weight: mx.array, groups: int, stride: Sizes, pads: Pads, dilation: Sizes) -> mx.array:
+    """MLX's convolution, with its layout of the weight: (O, ..., C / groups).
 
     Its CPU backend computes groups in a naive loop; one convolution per group is 3 to 30 times as fast.
     """
     margins = [low for low, _ in pads], [high for _, high in pads]
     options: dict[str, Any] = {"stride": list(stride), "padding": margins, "kernel_dilation": list(dilation)}
     if groups == 1 or _device.backend() != "cpu":
-        return mx.conv_general(x, taps, groups=groups, **options)
-    parts = zip(mx.split(x, groups, -1), mx.split(taps, groups, 0), strict=True)
+        return mx.conv_general(x, weight, groups=groups, **options)
+    parts = zip(mx.split(x, groups, -1), mx.split(weight, groups, 0), strict=True)
     return mx.concatenate([mx.conv_general(one, own, **options) for one, own in parts], -1)
 
 
-def _full_conv(x: mx.array, taps: mx.array, groups: int, dilation: Sizes) -> mx.array:
-    """Full convolution in the mathematical sense: flipped taps, and every output that they reach."""
-    margins = [(d * (k - 1),) * 2 for k, d in zip(taps.shape[1:-1], dilation, strict=True)]
+def _full_conv(x: mx.array, weight: mx.array, groups: int, dilation: Sizes) -> mx.array:
+    """Full convolution in the mathematical sense: a flipped weight, and every output that it reaches."""
+    margins = [(d * (k - 1),) * 2 for k, d in zip(weight.shape[1:-1], dilation, strict=True)]
     backwards = (slice(None), *(slice(None, None, -1),) * len(margins))
-    return _mlx_conv(x, taps[backwards], groups, (1,) * len(margins), margins, dilation)
+    return _mlx_conv(x, weight[backwards], groups, (1,) * len(margins), margins, dilation)
 
 
 def _blocks_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> mx.array:
@@ -82,16 +82,16 @@ def _blocks_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> m
     counts = [(size - k) // s + 1 for size, k, s in zip(space, kernel, stride, strict=True)]
     blocks = [count + span - 1 for count, span in zip(counts, spans, strict=True)]
     x = padded(x, [(0, m * s - size) for m, s, size in zip(blocks, stride, space, strict=True)])
-    taps = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
+    weight = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
     # Keep the channels of a group together: (N, blocks, G, stride x stride, C / G).
     dims = len(stride)
     x = x.reshape(n, *_interleaved(blocks, stride), groups, width)
     x = x.transpose(0, *range(1, 2 * dims + 1, 2), 2 * dims + 1, *range(2, 2 * dims + 1, 2), 2 * dims + 2)
-    taps = mx.moveaxis(taps, 1, -1).reshape(filters, *_interleaved(spans, stride), width)
-    taps = taps.transpose(0, *range(1, 2 * dims + 1, 2), *range(2, 2 * dims + 1, 2), 2 * dims + 1)
+    weight = mx.moveaxis(weight, 1, -1).reshape(filters, *_interleaved(spans, stride), width)
+    weight = weight.transpose(0, *range(1, 2 * dims + 1, 2), *range(2, 2 * dims + 1, 2), 2 * dims + 1)
     once, area = (1,) * dims, math.prod(stride)
-    x, taps = x.reshape(n, *blocks, channels * area), taps.reshape(filters, *spans, area * width)
-    return _mlx_conv(x, taps, groups, once, [(0, 0)] * dims, once)
+    x, weight = x.reshape(n, *blocks, channels * area), weight.reshape(filters, *spans, area * width)
+    return _mlx_conv(x, weight, groups, once, [(0, 0)] * dims, once)
 
 
 def _interleaved(first: Sequence[int], second: Sequence[int]) -> list[int]:
@@ -114,8 +114,8 @@ def _patches_conv(x: mx.array, weight: mx.array, stride: Sizes) -> mx.array:
         kept = (slice(None), *(one for k in kernel for one in (slice(None), slice(0, k))))
         blocks = blocks[kept]
     patches = blocks.transpose(0, *range(1, 2 * dims, 2), *range(2, 2 * dims + 1, 2), 2 * dims + 1)
-    taps = mx.moveaxis(weight, 1, -1).reshape(filters, -1)
-    return (patches.reshape(-1, taps.shape[1]) @ taps.T).reshape(n, *counts, filters)
+    matrix = mx.moveaxis(weight, 1, -1).reshape(filters, -1)
+    return (patches.reshape(-1, matrix.shape[1]) @ matrix.T).reshape(n, *counts, filters)
 
 
 def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> mx.array:
@@ -127,15 +127,15 @@ def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) 
     n, *space, _ = x.shape
     dims, area = len(kernel), math.prod(stride)
     spans = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]
-    taps = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
+    weight = mx.pad(weight, [(0, 0), (0, 0), *((0, q * s - k) for q, s, k in zip(spans, stride, kernel, strict=True))])
     # From (G, C / G, O / G, (spans, stride) pairs) to filters (G, stride x stride, O / G) over (spans, C / G).
-    taps = taps.reshape(groups, channels // groups, width, *_interleaved(spans, stride))
-    taps = taps.transpose(0, *range(4, 2 * dims + 4, 2), 2, *range(3, 2 * dims + 3, 2), 1)
-    taps = taps.reshape(groups * area * width, *spans, channels // groups)
+    weight = weight.reshape(groups, channels // groups, width, *_interleaved(spans, stride))
+    weight = weight.transpose(0, *range(4, 2 * dims + 4, 2), 2, *range(3, 2 * dims + 3, 2), 1)
+    weight = weight.reshape(groups * area * width, *spans, channels // groups)
     if groups == 1 and math.prod(spans) == 1:
-        y = (x.reshape(-1, channels) @ taps.reshape(-1, channels).T).reshape(n, *space, -1)
+        y = (x.reshape(-1, channels) @ weight.reshape(-1, channels).T).reshape(n, *space, -1)
     else:
-        y = _full_conv(x, taps, groups, (1,) * dims)
+        y = _full_conv(x, weight, groups, (1,) * dims)
     blocks = y.shape[1:-1]
     y = y.reshape(n, *blocks, groups, *stride, width)
     pairs = [axis for at in range(1, dims + 1) for axis in (at, at + dims + 1)]
@@ -154,6 +154,6 @@ def _dilated_input_conv(x: mx.array, weight: mx.array, stride: Sizes, dilation: 
     dilated = mx.pad(dilated, [(0, 0), *(pair for s in stride for pair in ((0, 0), (0, s - 1))), (0, 0)])
     dilated = dilated.reshape(n, *(size * s for size, s in zip(space, stride, strict=True)), channels)
     dilated = padded(dilated, [(0, 1 - s) for s in stride])
-    taps = mx.moveaxis(weight.reshape(groups, channels // groups, per_group, *kernel), 1, -1)
-    taps = taps.reshape(groups * per_group, *kernel, channels // groups)
-    return _full_conv(dilated, taps, groups, dilation)
+    weight = mx.moveaxis(weight.reshape(groups, channels // groups, per_group, *kernel), 1, -1)
+    weight = weight.reshape(groups * per_group, *kernel, channels // groups)
+    return _full_conv(dilated, weight, groups, dilation)

@@ -105,12 +105,12 @@ def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), 
     general = [((9, 9), (1, 1), (1, 1)), ((3, 3), (2, 2), (1, 1)), ((5, 5), (1, 1), (2, 2))]
     for kernel, stride, dilation in [*((one, (1, 1), (1, 1)) for one in kernels), *general]:
         geometry = Geometry((24, 25), kernel, stride, ((1, 1), (2, 1)), dilation)
-        x, taps, bias = mx.zeros((2, 24, 25, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
+        x, weight, bias = mx.zeros((2, 24, 25, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
         gradient = mx.zeros((2, *geometry.output, 5), dtype)
         for strip in STRIPS:
             for one in (bias, None):
-                launcher.forward(x, taps, one, geometry, Tiling(strip))
-        launcher.input_gradient(gradient, taps, geometry)
+                launcher.forward(x, weight, one, geometry, Tiling(strip))
+        launcher.input_gradient(gradient, weight, geometry)
         launcher.weight_gradient(x, gradient, geometry)
 
 

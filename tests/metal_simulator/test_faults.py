@@ -35,7 +35,7 @@ CHECKED = [
     (
         "load of an unwritten output",
         INDEX + "y[i] = y[i] + x[i];",
-        "load of element 0 of output 'y', which no thread has",
+        "element 0 of output 'y', which no thread has written",
     ),
     (
         "load of another thread's output",

@@ -1,8 +1,8 @@
 """Depthwise two-dimensional convolution of NHWC arrays and all of its gradients.
 
 Each channel is convolved with its own kernel. The convolution is linear in x and in the weight, so three functions are
-closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each is a
-``custom_vjp`` whose gradient calls the other two, which gives derivatives of every order:
+closed under differentiation: the convolution, the gradient of its input and the gradient of its weight. Each has a
+``custom_vjp`` that calls the other two, which gives derivatives of every order:
 
     function                      gradients of its arguments, for a cotangent of its result
     convolution(x, w, bias)       input_gradient(dy, w), weight_gradient(x, dy)                    dy
@@ -17,7 +17,7 @@ neighbouring addresses.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -93,8 +93,10 @@ def gradients(
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
-    d_x, d_weight, d_bias = _convolution(geometry, True, version).vjp(dy, x, _channels_last(weight))
-    return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1), d_bias
+    module = _VERSIONS[version]
+    d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+    d_weight, d_bias = module.weight_gradient(x, dy, geometry)
+    return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
 
 
 def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
@@ -125,12 +127,14 @@ def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) ->
 
 def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
     """The same with MLX's own convolution, which MLX differentiates. Weight (C, 1, KH, KW)."""
-    low, high = zip(*geometry.padding, strict=True)
+    # MLX's second derivatives are wrong if the padded input has rows after the last position of the kernel.
+    (top, bottom), (left, right) = geometry.trimmed().padding
+    height, width = geometry.size
     y = mx.conv_general(
-        x,
+        x[:, : height + min(bottom, 0), : width + min(right, 0)],
         weight.transpose(0, 2, 3, 1),  # (C, KH, KW, 1)
         stride=geometry.stride,
-        padding=(list(low), list(high)),
+        padding=([top, left], [max(bottom, 0), max(right, 0)]),
         kernel_dilation=geometry.dilation,
         groups=x.shape[3],
     )
@@ -138,7 +142,7 @@ def reference(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Ge
 
 
 @lru_cache(maxsize=512)
-def _convolution(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp:
+def _convolution(geometry: Geometry, has_bias: bool, version: str) -> Callable[..., Any]:
     """The convolution of x (N, H, W, C) with weight (KH, KW, C) and, with ``has_bias``, bias (C,)."""
     module = _VERSIONS[version]
 
@@ -154,7 +158,7 @@ def _convolution(geometry: Geometry, has_bias: bool, version: str) -> custom_vjp
 
 
 @lru_cache(maxsize=512)
-def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
+def _input_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """The gradient of x (N, H, W, C) from that of the output, dy, and the weight."""
     module = _VERSIONS[version]
 
@@ -169,7 +173,7 @@ def _input_gradient(geometry: Geometry, version: str) -> custom_vjp:
 
 
 @lru_cache(maxsize=512)
-def _weight_gradient(geometry: Geometry, version: str) -> custom_vjp:
+def _weight_gradient(geometry: Geometry, version: str) -> Callable[..., Any]:
     """The gradients of weight (KH, KW, C) and bias (C,) from x and that of the output, dy; in the dtype of x."""
     module = _VERSIONS[version]
 

@@ -69,7 +69,7 @@ def default_forward_tiling(images: int, channels: int, height: int, width: int) 
 
 
 def rolling_weight_gradient_chunks(
-    images: int, channels: int, height: int, width: int, taps: int, strip: int
+    images: int, channels: int, height: int, width: int, kernel_area: int, strip: int
 ) -> tuple[int, int]:
     """Chunks of rows and of images in the rolling weight gradient for an output of (images, height, width, channels).
 
@@ -78,16 +78,18 @@ def rolling_weight_gradient_chunks(
     """
     strips = -(-width // strip)
     lanes = max(channels * strips, 1)
-    limit = max(1, images * height * width // (strips * (taps + 1)))  # (x.size + dy.size) / 2 partial sums
+    limit = max(1, images * height * width // (strips * (kernel_area + 1)))  # (x.size + dy.size) / 2 partial sums
     image_chunks = max(1, min(-(-_WEIGHT_GRADIENT_THREADS // lanes), images, limit))
     row_chunks = -(-_WEIGHT_GRADIENT_THREADS // (lanes * image_chunks))
     return max(1, min(row_chunks, height // 14, limit // image_chunks)), image_chunks
 
 
-def general_weight_gradient_chunks(images: int, channels: int, height: int, width: int, taps: int, blocks: int) -> int:
-    """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of taps."""
+def general_weight_gradient_chunks(
+    images: int, channels: int, height: int, width: int, kernel_area: int, blocks: int
+) -> int:
+    """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of kernel columns."""
     rows = images * height
-    limit = max(1, rows * width // (taps + 1))
+    limit = max(1, rows * width // (kernel_area + 1))
     return max(1, min(math.ceil(_WEIGHT_GRADIENT_THREADS / max(channels * blocks, 1)), rows, limit))
 
 

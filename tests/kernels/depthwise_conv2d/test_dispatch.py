@@ -122,6 +122,13 @@ def test_the_reference_path_gives_the_same():
         assert relative_error(got, float64(wanted)) < 1e-5
 
 
+@pytest.mark.parametrize("padding", [0, 2])
+def test_second_derivatives_of_the_reference(padding):
+    """With a stride that leaves rows, of the input or of the padding, after the last position of the kernel."""
+    with use_reference():
+        test_second_derivatives(3, padding, 1)
+
+
 def test_inside_compile_and_checkpoint():
     x, weight, bias, cotangent = arrays((2, 9, 8, 5), (5, 5), mx.bfloat16, padding=2)
 

@@ -169,17 +169,17 @@ def test_mlx_accepts_every_launch(tmp_path, kernel, stride, names, dtype):
     """MLX builds the graph with the kernels, which needs no GPU and checks names, templates, grids and dtypes."""
     geometry = Geometry((20, 19), kernel, stride, ((3, 2), (3, 3)), (1, 1))
     launcher = Launcher("metal")
-    x, taps, bias = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
+    x, weight, bias = mx.zeros((2, 20, 19, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
     gradient = mx.zeros((2, *geometry.output, 5), dtype)
 
-    def all_three(x, taps, bias, gradient):
+    def all_three(x, weight, bias, gradient):
         return (
-            launcher.forward(x, taps, bias, geometry),
-            launcher.input_gradient(gradient, taps, geometry),
+            launcher.forward(x, weight, bias, geometry),
+            launcher.input_gradient(gradient, weight, geometry),
             *launcher.weight_gradient(x, gradient, geometry),
         )
 
     library.clear_cache()
-    mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, taps, bias, gradient)
+    mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, weight, bias, gradient)
     exported = (tmp_path / "all.mlxfn").read_bytes()
     assert all(f"custom_kernel_lucid_{name}".encode() in exported for name in names)

@@ -23,29 +23,29 @@ def test_all_three_equal_mlx(geometry, images):
     x, bias = mx.random.normal((images, *geometry.size, channels)), mx.random.normal((channels,))
     weight = mx.random.normal((channels, 1, *geometry.kernel))
     gradient = mx.random.normal((images, *geometry.output, channels))
-    taps = weight.squeeze(1).transpose(1, 2, 0)
+    hwc_weight = weight.squeeze(1).transpose(1, 2, 0)
     [y], [d_x, d_weight, d_bias] = mx.vjp(lambda *values: reference(*values, geometry), [x, weight, bias], [gradient])
-    assert mx.allclose(position_matrices.forward(x, taps, bias, geometry), y, atol=1e-4)
-    assert mx.allclose(position_matrices.forward(x, taps, None, geometry) + bias, y, atol=1e-4)
-    assert mx.allclose(position_matrices.input_gradient(gradient, taps, geometry), d_x, atol=1e-4)
-    d_taps, sums = position_matrices.weight_gradient(x, gradient, geometry)
-    assert d_taps.shape == taps.shape and sums.shape == (channels,)
-    assert mx.allclose(d_taps.transpose(2, 0, 1)[:, None], d_weight, atol=1e-4)
+    assert mx.allclose(position_matrices.forward(x, hwc_weight, bias, geometry), y, atol=1e-4)
+    assert mx.allclose(position_matrices.forward(x, hwc_weight, None, geometry) + bias, y, atol=1e-4)
+    assert mx.allclose(position_matrices.input_gradient(gradient, hwc_weight, geometry), d_x, atol=1e-4)
+    d_hwc_weight, sums = position_matrices.weight_gradient(x, gradient, geometry)
+    assert d_hwc_weight.shape == hwc_weight.shape and sums.shape == (channels,)
+    assert mx.allclose(d_hwc_weight.transpose(2, 0, 1)[:, None], d_weight, atol=1e-4)
     assert mx.allclose(sums, d_bias, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16], ids=str)
 def test_half_precision_is_rounded_once(dtype):
     geometry = GEOMETRIES[0]
-    x, taps, gradient = (
+    x, hwc_weight, gradient = (
         mx.random.normal(shape).astype(dtype) for shape in ((4, *geometry.size, 3), (7, 7, 3), (4, *geometry.output, 3))
     )
-    wide_x, wide_taps, wide_gradient = (one.astype(mx.float32) for one in (x, taps, gradient))
+    wide_x, wide_weight, wide_gradient = (one.astype(mx.float32) for one in (x, hwc_weight, gradient))
     for got, exact in (
-        (position_matrices.forward(x, taps, None, geometry),
-         position_matrices.forward(wide_x, wide_taps, None, geometry)),
-        (position_matrices.input_gradient(gradient, taps, geometry),
-         position_matrices.input_gradient(wide_gradient, wide_taps, geometry)),
+        (position_matrices.forward(x, hwc_weight, None, geometry),
+         position_matrices.forward(wide_x, wide_weight, None, geometry)),
+        (position_matrices.input_gradient(gradient, hwc_weight, geometry),
+         position_matrices.input_gradient(wide_gradient, wide_weight, geometry)),
     ):  # fmt: skip
         assert got.dtype == dtype and mx.array_equal(got, exact.astype(dtype))
     assert position_matrices.weight_gradient(x, gradient, geometry)[0].dtype == mx.float32
@@ -54,9 +54,12 @@ def test_half_precision_is_rounded_once(dtype):
 def test_float64_stays_float64():
     geometry = GEOMETRIES[0]
     with mx.stream(mx.cpu):
-        x, taps = mx.random.normal((4, 7, 8, 2)).astype(mx.float64), mx.random.normal((7, 7, 2)).astype(mx.float64)
-        y = position_matrices.forward(x, taps, None, geometry)
-        wanted = shifted_sums.forward(x, taps, None, geometry)
+        x, hwc_weight = (
+            mx.random.normal((4, 7, 8, 2)).astype(mx.float64),
+            mx.random.normal((7, 7, 2)).astype(mx.float64),
+        )
+        y = position_matrices.forward(x, hwc_weight, None, geometry)
+        wanted = shifted_sums.forward(x, hwc_weight, None, geometry)
         assert y.dtype == mx.float64 and mx.abs(y - wanted).max().item() < 1e-12
 
 

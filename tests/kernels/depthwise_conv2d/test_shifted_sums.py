@@ -33,31 +33,31 @@ def compare_with_mlx(geometry, images):
     weight = mx.random.normal((channels, 1, *geometry.kernel))
     bias = mx.random.normal((channels,))
     gradient = mx.random.normal((images, *geometry.output, channels))
-    taps = weight.squeeze(1).transpose(1, 2, 0)
+    hwc_weight = weight.squeeze(1).transpose(1, 2, 0)
     [y], [d_x, d_weight, d_bias] = mx.vjp(lambda *values: reference(*values, geometry), [x, weight, bias], [gradient])
-    assert mx.allclose(shifted_sums.forward(x, taps, bias, geometry), y, atol=1e-4)
-    assert mx.allclose(shifted_sums.input_gradient(gradient, taps, geometry), d_x, atol=1e-4)
-    d_taps, sums = shifted_sums.weight_gradient(x, gradient, geometry)
-    assert mx.allclose(d_taps.transpose(2, 0, 1)[:, None], d_weight, atol=1e-3)
+    assert mx.allclose(shifted_sums.forward(x, hwc_weight, bias, geometry), y, atol=1e-4)
+    assert mx.allclose(shifted_sums.input_gradient(gradient, hwc_weight, geometry), d_x, atol=1e-4)
+    d_hwc_weight, sums = shifted_sums.weight_gradient(x, gradient, geometry)
+    assert mx.allclose(d_hwc_weight.transpose(2, 0, 1)[:, None], d_weight, atol=1e-3)
     assert mx.allclose(sums, d_bias, atol=1e-3)
 
 
 def test_half_precision_is_rounded_once():
     geometry = GEOMETRIES[0]
     x = mx.random.normal((2, *geometry.size, 3)).astype(mx.float16)
-    taps = mx.random.normal((7, 7, 3)).astype(mx.float16)
-    exact = shifted_sums.forward(x.astype(mx.float32), taps.astype(mx.float32), None, geometry)
-    assert mx.array_equal(shifted_sums.forward(x, taps, None, geometry), exact.astype(mx.float16))
+    hwc_weight = mx.random.normal((7, 7, 3)).astype(mx.float16)
+    exact = shifted_sums.forward(x.astype(mx.float32), hwc_weight.astype(mx.float32), None, geometry)
+    assert mx.array_equal(shifted_sums.forward(x, hwc_weight, None, geometry), exact.astype(mx.float16))
 
 
 def test_a_larger_compiled_function_needs_no_more_memory():
     """x, the padded x and the output are in memory, but no products: an outer compilation must not split the chain."""
     geometry = Geometry((64, 64), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1))
-    x, taps = mx.random.normal((4, 64, 64, 16)), mx.random.normal((7, 7, 16))
-    mx.eval(x, taps)
+    x, hwc_weight = mx.random.normal((4, 64, 64, 16)), mx.random.normal((7, 7, 16))
+    mx.eval(x, hwc_weight)
     with mx.stream(mx.cpu):
-        run = mx.compile(lambda x, taps: shifted_sums.forward(x, taps, None, geometry))
-        y = run(x, taps)
+        run = mx.compile(lambda x, hwc_weight: shifted_sums.forward(x, hwc_weight, None, geometry))
+        y = run(x, hwc_weight)
         others = mx.get_active_memory()
         mx.reset_peak_memory()
         mx.eval(y)
