@@ -224,6 +224,8 @@ class Trainer:
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
         """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        self.clock, self.batches = Clock(), None
+        self._reset_metrics()
         if self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
@@ -265,6 +267,7 @@ class Trainer:
         if self.folder is not None and dist.is_main():
             self.folder.prepare()
         with contextlib.ExitStack() as stack:
+            self._is_prepared = False  # after an interruption the next call restores a checkpoint
             stop: Any = None
             if self.folder is not None:
                 stack.enter_context(contextlib.closing(self.folder))
@@ -301,8 +304,7 @@ class Trainer:
             row = self._row(trained, time.perf_counter() - start)
         self.history.append(row)
         self.clock = Clock()
-        for metric in self.running_metrics().values():
-            metric.reset()
+        self._reset_metrics()
         if dist.is_main():
             if self.folder is not None:
                 self.folder.write(self)
@@ -324,13 +326,8 @@ class Trainer:
             clock.seen += len(targets) * dist.get_world_size()
             clock.steps += 1
             # Reading a value waits for all work so far, so it is done only now and then.
-            if clock.steps % STEPS_BETWEEN_READINGS == 0 or clock.steps == steps:
-                values = _values(self.running_metrics())
-                clock.seconds = time.perf_counter() - start
-                if not math.isfinite(values["loss"]):
-                    raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
-                if bar is not None:
-                    bar.show(clock.steps, values)
+            if clock.steps % STEPS_BETWEEN_READINGS == 0:
+                self._check_loss(bar)
             is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
             if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
                 clock.seconds = time.perf_counter() - start
@@ -338,9 +335,22 @@ class Trainer:
                     self.checkpoints.save(self)
                 if requests[0]:
                     return False
+        self._check_loss(bar)
+        clock.seconds = time.perf_counter() - start
         if self.epoch < self.recipe.epochs:
             self.batches = self._start_loader(self.epoch + 1)  # its threads read while the model is evaluated
         return True
+
+    def _check_loss(self, bar: ProgressBar | None) -> None:
+        values = _values(self.running_metrics())
+        if not math.isfinite(values["loss"]):
+            raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
+        if bar is not None:
+            bar.show(self.clock.steps, values)
+
+    def _reset_metrics(self) -> None:
+        for metric in self.running_metrics().values():
+            metric.reset()
 
     def _start_loader(self, epoch: int) -> Iterator[Any]:
         if not self.can_save_within_epochs and hasattr(self.train_loader, "set_epoch"):

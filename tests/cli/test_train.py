@@ -534,11 +534,11 @@ def test_a_failed_download_says_what_to_do(tmp_path, capsys, name):
     assert output == ""
     [line] = errors.splitlines()
     assert (
-        f"cannot download {mirror}/{archive}" in line and f"copy {archive} from another machine into {folder}" in line
+        f"cannot download {mirror}/{archive}" in line and f"copy {archive} to {folder} from another machine" in line
     )
     assert line.endswith("--dataset digits")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
-    (folder / archive).write_text("half")  # as a copy that was broken off
+    (folder / archive).write_text("half")  # an incomplete copy
     assert train.main(["--dataset", name, *places]) == 1
     assert f"{folder / archive} is damaged or incomplete: md5 " in capsys.readouterr().err
 
