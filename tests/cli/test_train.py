@@ -533,9 +533,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, capsys, name):
     output, errors = capsys.readouterr()
     assert output == ""
     [line] = errors.splitlines()
-    assert (
-        f"cannot download {mirror}/{archive}" in line and f"copy {archive} to {folder} from another machine" in line
-    )
+    assert f"cannot download {mirror}/{archive}" in line and f"copy {archive} to {folder} from another machine" in line
     assert line.endswith("--dataset digits")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
     (folder / archive).write_text("half")  # an incomplete copy
