@@ -24,7 +24,7 @@ from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
 from lucid.training.mistakes import predictions, worst_mistakes
 from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
-from lucid.training.progress import ProgressBar, epoch_line, require
+from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
@@ -62,16 +62,6 @@ class Evaluation:
         if self.confusion is None:
             raise AttributeError("Evaluation: accuracy is that of a classifier; this run has a loss of its own")
         return float(self.confusion.trace() / self.confusion.sum())
-
-
-@dataclass
-class Clock:
-    """Time and samples of the current epoch, across interruptions."""
-
-    seconds: float = 0.0  # spent training
-    waiting: float = 0.0  # the part of it spent waiting for data
-    seen: int = 0  # samples
-    steps: int = 0
 
 
 class Trainer:
@@ -461,18 +451,6 @@ def _kept(metrics: Mapping[str, Metric]) -> Iterator[None]:
     yield
     for name, metric in metrics.items():
         metric.load_state_dict(states[name])
-
-
-def timed(batches: Any, clock: Clock) -> Iterator[Any]:
-    """``batches``; the time spent waiting for them is added to ``clock``."""
-    iterator = iter(batches)
-    while True:
-        start = time.perf_counter()
-        batch = next(iterator, None)
-        clock.waiting += time.perf_counter() - start
-        if batch is None:
-            return
-        yield batch
 
 
 def _any_process(step: int, *requests: bool) -> list[bool]:

@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +14,7 @@ import lucid
 from lucid import data, metrics, models, nn, training
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
-from lucid.training import mistakes, trainer
+from lucid.training import mistakes
 from tests.distributed.launching import launch, needs_launcher
 
 RECIPE = training.Recipe(epochs=3, batch_size=25, lr=1e-2, weight_decay=0.0, label_smoothing=0.0, warmup_epochs=1)
@@ -305,20 +304,6 @@ def test_patience_ends_a_run_without_improvement():
     assert [finished(0, *[0.5] * n) for n in (0, 4, 5)] == [False, False, True]
     assert not finished(2) and not finished(2, 0.5, 0.4) and finished(2, 0.5, 0.4, 0.5)
     assert not finished(2, 0.5, 0.4, 0.6, 0.5)
-
-
-def test_waiting_is_measured():
-    clock, moments = trainer.Clock(), []
-
-    def slow():
-        for number in range(3):
-            moments.append(time.perf_counter())
-            while time.perf_counter() < moments[-1] + 0.01:
-                pass
-            yield number
-
-    assert list(trainer.timed(slow(), clock)) == [0, 1, 2]
-    assert clock.waiting >= 0.03
 
 
 def test_an_evaluation_has_counts_and_the_most_confident_mistakes():
