@@ -1,6 +1,7 @@
 """The command line: ``lucid COMMAND``, or ``python -m lucid COMMAND``."""
 
 import importlib
+import os
 import sys
 
 from lucid._version import __version__
@@ -42,5 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         package = {"PIL": "Pillow"}.get(str(error.name), error.name)
         print(f'lucid {name}: error: {package} is missing: pip install "lucid-mlx[train]"', file=sys.stderr)
         return 2
-    code: int = command.main(words[1:])
+    try:
+        code: int = command.main(words[1:])
+    except BrokenPipeError:  # the reader of a pipe, head for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code

@@ -8,7 +8,7 @@
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
 
-CIFAR wants a GPU: an epoch of the quick recipe takes two CPU cores most of an hour.
+CIFAR needs a GPU: on two CPU cores an epoch of the quick recipe takes most of an hour.
 
 Recipes: "quick" is the fastest way to see it learn; "strong" has everything that helps when training small images from
 scratch: a stem that keeps the full resolution, RandAugment, mixup, CutMix, random erasing and averaged weights; "paper"

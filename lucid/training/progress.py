@@ -1,6 +1,8 @@
-"""The output of a training run: a progress bar, and a line for each epoch."""
+"""The time and the output of a training run: a clock, a progress bar, and a line for each epoch."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +20,28 @@ def require(package: str) -> Any:
     except ImportError as error:
         name = package.partition(".")[0]
         raise ImportError(f'lucid.training needs {name}, which is missing: pip install "lucid-mlx[train]"') from error
+
+
+@dataclass
+class Clock:
+    """Time and samples of the current epoch, across interruptions."""
+
+    seconds: float = 0.0  # spent training
+    waiting: float = 0.0  # the part of it spent waiting for data
+    seen: int = 0  # samples
+    steps: int = 0
+
+
+def timed(batches: Any, clock: Clock) -> Iterator[Any]:
+    """``batches``; the time spent waiting for them is added to ``clock``."""
+    iterator = iter(batches)
+    while True:
+        start = time.perf_counter()
+        batch = next(iterator, None)
+        clock.waiting += time.perf_counter() - start
+        if batch is None:
+            return
+        yield batch
 
 
 class ProgressBar:

@@ -24,7 +24,7 @@ from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
 from lucid.training.mistakes import predictions, worst_mistakes
 from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
-from lucid.training.progress import ProgressBar, epoch_line, require
+from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
@@ -62,16 +62,6 @@ class Evaluation:
         if self.confusion is None:
             raise AttributeError("Evaluation: accuracy is that of a classifier; this run has a loss of its own")
         return float(self.confusion.trace() / self.confusion.sum())
-
-
-@dataclass
-class Clock:
-    """Time and samples of the current epoch, across interruptions."""
-
-    seconds: float = 0.0  # spent training
-    waiting: float = 0.0  # the part of it spent waiting for data
-    seen: int = 0  # samples
-    steps: int = 0
 
 
 class Trainer:
@@ -224,6 +214,8 @@ class Trainer:
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
         """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        self.clock, self.batches = Clock(), None
+        self._reset_metrics()
         if self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
@@ -265,6 +257,7 @@ class Trainer:
         if self.folder is not None and dist.is_main():
             self.folder.prepare()
         with contextlib.ExitStack() as stack:
+            self._is_prepared = False  # after an interruption the next call restores a checkpoint
             stop: Any = None
             if self.folder is not None:
                 stack.enter_context(contextlib.closing(self.folder))
@@ -301,8 +294,7 @@ class Trainer:
             row = self._row(trained, time.perf_counter() - start)
         self.history.append(row)
         self.clock = Clock()
-        for metric in self.running_metrics().values():
-            metric.reset()
+        self._reset_metrics()
         if dist.is_main():
             if self.folder is not None:
                 self.folder.write(self)
@@ -324,13 +316,8 @@ class Trainer:
             clock.seen += len(targets) * dist.get_world_size()
             clock.steps += 1
             # Reading a value waits for all work so far, so it is done only now and then.
-            if clock.steps % STEPS_BETWEEN_READINGS == 0 or clock.steps == steps:
-                values = _values(self.running_metrics())
-                clock.seconds = time.perf_counter() - start
-                if not math.isfinite(values["loss"]):
-                    raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
-                if bar is not None:
-                    bar.show(clock.steps, values)
+            if clock.steps % STEPS_BETWEEN_READINGS == 0:
+                self._check_loss(bar)
             is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
             if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
                 clock.seconds = time.perf_counter() - start
@@ -338,9 +325,22 @@ class Trainer:
                     self.checkpoints.save(self)
                 if requests[0]:
                     return False
+        self._check_loss(bar)
+        clock.seconds = time.perf_counter() - start
         if self.epoch < self.recipe.epochs:
             self.batches = self._start_loader(self.epoch + 1)  # its threads read while the model is evaluated
         return True
+
+    def _check_loss(self, bar: ProgressBar | None) -> None:
+        values = _values(self.running_metrics())
+        if not math.isfinite(values["loss"]):
+            raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
+        if bar is not None:
+            bar.show(self.clock.steps, values)
+
+    def _reset_metrics(self) -> None:
+        for metric in self.running_metrics().values():
+            metric.reset()
 
     def _start_loader(self, epoch: int) -> Iterator[Any]:
         if not self.can_save_within_epochs and hasattr(self.train_loader, "set_epoch"):
@@ -451,18 +451,6 @@ def _kept(metrics: Mapping[str, Metric]) -> Iterator[None]:
     yield
     for name, metric in metrics.items():
         metric.load_state_dict(states[name])
-
-
-def timed(batches: Any, clock: Clock) -> Iterator[Any]:
-    """``batches``; the time spent waiting for them is added to ``clock``."""
-    iterator = iter(batches)
-    while True:
-        start = time.perf_counter()
-        batch = next(iterator, None)
-        clock.waiting += time.perf_counter() - start
-        if batch is None:
-            return
-        yield batch
 
 
 def _any_process(step: int, *requests: bool) -> list[bool]:

@@ -23,9 +23,9 @@ pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
 pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 
 from lucid.cli import classify, finetune
-from lucid.training import finetuning, photo_dataset, trainer
+from lucid.training import trainer
 from tests.distributed.launching import launch, needs_launcher
-from tests.training.drawn_photos import CLASSES, write_photos
+from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
 
 RESULTS = [
     "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
@@ -241,73 +241,11 @@ def test_fine_tuned_weights_can_be_fine_tuned(few, whole, tmp_path):
     assert abs(after).max() < 2e-4 < 0.02 < abs(before).max()  # new, times head_init_scale
 
 
-def test_drop_path_increases_with_depth():
-    settings = finetuning.Settings(model="convnext_atto", pretrained=False, drop_path=0.3)
-    model, name, transform = finetuning.make_model(settings, CLASSES, load_weights=True)
-    rates = [getattr(one.drop_path, "drop_prob", 0.0) for one in model.modules() if hasattr(one, "drop_path")]
-    np.testing.assert_allclose(rates, np.linspace(0, 0.3, 12), atol=1e-7)
-    assert name == "convnext_atto" and (transform.image_size, transform.resize_size) == (224, 224)
-    checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
-    _, name, transform = finetuning.make_model(checkpoint, CLASSES, load_weights=False)  # as on resuming: no download
-    assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
-
-
 # Folders --------------------------------------------------------------------------------------------------------------
 
 
-def copy(few, root, parts):
-    """Photos of ``few`` under names of classes: {"train/balls": ("balls", 5)} for five of the balls."""
-    for name, (source, count) in parts.items():
-        (root / name).mkdir(parents=True)
-        for path in sorted((few / source).glob("[0-9]*"))[:count]:
-            shutil.copy(path, root / name)
-
-
-def test_train_and_val_folders_are_used_as_such(few, tmp_path):
-    find = photo_dataset.find_photos
-    copy(
-        few,
-        tmp_path,
-        {"train/a": ("balls", 5), "train/b": ("stairs", 4), "Val/b": ("fences", 3), "test/a": ("balls", 2)},
-    )
-    found = find(tmp_path, 0.5, 0)
-    assert found.classes == ["a", "b"] and len(found.train) == 9
-    assert [(os.path.relpath(path, tmp_path)[:6], number) for path, number in found.val] == [("Val/b/", 1)] * 3
-    # Another folder beside them is not a class.
-    (tmp_path / "annotations").mkdir()
-    assert find(tmp_path, 0.5, 0).split_table() == found.split_table()
-    (tmp_path / "annotations").rmdir()
-    # Only train: it is split.
-    shutil.rmtree(tmp_path / "Val")
-    shutil.rmtree(tmp_path / "test")
-    found = find(tmp_path, 0.4, 0)
-    assert len(found.train) == 5 and len(found.val) == 4 and "train/" in found.split_table()
-    # With another class beside it, train is a class.
-    copy(few, tmp_path, {"car": ("balls", 3)})
-    assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
-
-
-def test_an_empty_folder_with_an_image_suffix_is_reported(few, tmp_path):
-    copy(few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)})
-    found = photo_dataset.find_photos(tmp_path, 0.5, 0)
-    assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
-    assert len(found.train) + len(found.val) == 7
-
-
-def test_splits_depend_on_the_seed(few):
-    find = photo_dataset.find_photos
-    tables = [find(few, 0.3, seed).split_table() for seed in (0, 0, 1)]
-    assert tables[0] == tables[1] != tables[2]
-
-
-def test_printable_names_are_one_line():
-    printable = photo_dataset.printable
-    assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
-    assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
-
-
 def test_class_names_may_be_anything(few, weights, tmp_path, capsys):
-    copy(few, tmp_path, {'кот, или "кошка"': ("balls", 10), "狗": ("fences", 10)})
+    copy_photos(few, tmp_path, {'кот, или "кошка"': ("balls", 10), "狗": ("fences", 10)})
     try:
         os.rename(tmp_path / "狗", os.fsencode(tmp_path) + b"/dog\xff")  # not UTF-8
     except OSError:
@@ -433,14 +371,14 @@ def test_two_processes_train_together(few, weights, tmp_path, capsys):
 ])  # fmt: skip
 def test_unusable_folders_are_reported(few, weights, tmp_path, capsys, parts, message):
     (tmp_path / "photos").mkdir()
-    copy(few, tmp_path / "photos", parts)
+    copy_photos(few, tmp_path / "photos", parts)
     arguments = [tmp_path / "photos", "--weights", weights, "--out", tmp_path / "out", "--batch-size", 15]
     assert message in answer(capsys, *arguments)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_class_without_readable_images_is_reported(few, tmp_path, capsys):
-    copy(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
+    copy_photos(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
     (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
     assert "no image of the class fences in" in answer(capsys, tmp_path)
 
@@ -451,7 +389,7 @@ def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys
     lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
     shutil.copytree(short, tmp_path / "run")
     other = tmp_path / "other"
-    copy(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
+    copy_photos(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
     before = everything_in(tmp_path)
     new = ["--out", tmp_path / "new"]
     for arguments, message in (

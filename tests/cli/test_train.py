@@ -24,7 +24,7 @@ from lucid import checkpoint, data, models
 from lucid.cli import train
 from lucid.data.download import md5_of
 from lucid.serialization import load_with_metadata
-from lucid.training import resume, small_images, trainer
+from lucid.training import resume, trainer
 from tests.distributed.launching import launch, needs_launcher
 from tests.training.drawn_cifar import SHAPES, write_archive
 
@@ -211,18 +211,6 @@ def test_every_setting_trains(tmp_path, options):
     assert json.loads(metadata["recipe"])["dataset"] == "digits"
 
 
-@pytest.mark.parametrize(("patch_size", "sizes"), [(1, [8]), (2, [4]), (4, [4, 2])])
-def test_an_overlapping_stem_has_the_stride_of_patches(patch_size, sizes):
-    settings = small_images.Settings(depths=(1,), dims=(6,), stem="overlap", patch_size=patch_size)
-    model = small_images.make_model(settings, 3, 10)
-    x, found = lucid.randn(2, 8, 8, 3), []
-    for layer in list(model.downsample_layers[0])[:-1]:
-        x = layer(x)
-        found.append(x.shape[1])
-        assert layer.weight.shape[2:] == (3, 3) and 0.01 < layer.weight.std().item() < 0.03
-    assert found == sizes and model(lucid.randn(2, 3, 8, 8)).shape == (2, 10)
-
-
 def test_gradient_accumulation_equals_the_whole_batch(tmp_path):
     for parts in (1, 4):
         arguments = [*PLAIN, "--optimizer", "sgd", "--lr", "0.1", "--accumulate", str(parts), "--out"]
@@ -274,24 +262,6 @@ def test_settings_are_read_from_a_file(tmp_path, capsys):
         77,
         [32, 64],
     )  # from an option, the file, the preset
-
-
-@pytest.mark.parametrize("dataset", ["cifar10", "digits"])
-@pytest.mark.parametrize("recipe", ["quick", "strong", "paper"])
-def test_presets_make_models_and_augmentations(dataset, recipe):
-    args = train.make_parser().parse_args(["--dataset", dataset, "--recipe", recipe])
-    settings = train.choose_settings(args, None)
-    channels, size = (3, 32) if dataset == "cifar10" else (1, 8)
-    shape = (settings.batch_size, channels, size, size)
-    images = SimpleNamespace(
-        data=np.zeros(shape, np.uint8), targets=np.zeros(shape[0], np.int64), max_value=255, mean=(0.5,) * channels,
-        std=(0.2,) * channels, classes=list("0123456789"), __len__=None,
-    )  # fmt: skip
-    images = type("Images", (), {**vars(images), "__len__": lambda self: len(self.data)})()
-    made = small_images.make_trainer(settings, images, images, compile=False)
-    assert (made.ema is None) == (recipe == "quick")
-    mixes = any(type(one).__name__ == "Mixup" for one in made.transform.transforms)
-    assert mixes == (recipe != "quick") and made.scheduler.get_last_lr()[0] <= settings.lr
 
 
 # Interrupted and resumed ----------------------------------------------------------------------------------------------
@@ -533,12 +503,10 @@ def test_a_failed_download_says_what_to_do(tmp_path, capsys, name):
     output, errors = capsys.readouterr()
     assert output == ""
     [line] = errors.splitlines()
-    assert (
-        f"cannot download {mirror}/{archive}" in line and f"copy {archive} from another machine into {folder}" in line
-    )
+    assert f"cannot download {mirror}/{archive}" in line and f"copy {archive} to {folder} from another machine" in line
     assert line.endswith("--dataset digits")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
-    (folder / archive).write_text("half")  # as a copy that was broken off
+    (folder / archive).write_text("half")  # an incomplete copy
     assert train.main(["--dataset", name, *places]) == 1
     assert f"{folder / archive} is damaged or incomplete: md5 " in capsys.readouterr().err
 

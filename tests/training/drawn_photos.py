@@ -1,6 +1,7 @@
 """Synthetic photos of three classes in random colors and sizes, as files of many formats."""
 
 import io
+import shutil
 
 import numpy as np
 from PIL import Image
@@ -71,3 +72,11 @@ def write_photos(root, count=280, seed=0):
         path.write_bytes(content)
     (root / "balls" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (root / "stairs" / "notes.txt").write_text("not an image")
+
+
+def copy_photos(source_folder, root, parts):
+    """Copy photos to folders of other names: {"train/balls": ("balls", 5)} for five of the balls."""
+    for name, (source, count) in parts.items():
+        (root / name).mkdir(parents=True)
+        for path in sorted((source_folder / source).glob("[0-9]*"))[:count]:
+            shutil.copy(path, root / name)

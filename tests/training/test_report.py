@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lucid.training import charts, progress, report
+from lucid.training import charts, report
 
 image = pytest.importorskip("matplotlib.image", reason="images are read with matplotlib")
 
@@ -200,13 +200,6 @@ def test_labels_of_a_large_matrix_are_legible(count):
     small = float(re.search(r"font-size:([\d.]+)px", text)[1])
     assert text.count('font-size="12.0"') == 2 and 12 * narrowest / side > 7
     assert count > charts.MAX_NAMED_CLASSES or small * narrowest / side > 7
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(1.234, "1.23 s"), (59.6, "59.6 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
-)
-def test_durations_are_readable(seconds, text):
-    assert progress.duration(seconds) == text
 
 
 # In a browser ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lucid
 from lucid import checkpoint, nn, training
 
 pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
@@ -145,6 +146,37 @@ def test_another_recipe_is_refused(tmp_path):
     other = training.Trainer(nn.Linear(5, 3), trainer(tmp_path).recipe, train=points(), test=points(), folder=tmp_path)
     with pytest.raises(checkpoint.CheckpointError, match="does not fit"):
         other.fit(resume="auto")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, training.Stopped])
+def test_an_interrupted_trainer_resumes_in_the_same_process(tmp_path, error):
+    steps = []
+
+    def loss(outputs, targets):
+        steps.extend([1] * lucid.is_grad_enabled())  # 4 of an epoch
+        if len(steps) == 6 and error is KeyboardInterrupt:
+            raise error
+        if len(steps) == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return nn.functional.cross_entropy(outputs, targets)
+
+    ends = []
+    for name in ("whole", "interrupted"):
+        lucid.manual_seed(0)
+        steps[:] = [0] * 100 if name == "whole" else []
+        recipe = training.Recipe(epochs=3, batch_size=10, warmup_epochs=0)
+        one = training.Trainer(
+            nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 2)), recipe, train=points(), test=points(),
+            loss=loss, classes=["a", "b"], folder=tmp_path / name,
+        )  # fmt: skip
+        if name == "interrupted":
+            with pytest.raises(error):
+                one.fit(progress=False)
+            with pytest.raises(training.SettingError, match="unfinished run, stopped after 1 of 3 epochs"):
+                one.fit(progress=False)
+        one.fit(resume="auto", progress=False)
+        ends.append((one.history[-1]["test_loss"], one.model[0].weight.tolist()))
+    assert ends[0] == ends[1]
 
 
 def test_resuming_from_a_named_checkpoint(tmp_path):

@@ -3,8 +3,8 @@
 import csv
 import json
 import signal
+import sys
 import threading
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +14,8 @@ import lucid
 from lucid import data, metrics, models, nn, training
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
-from lucid.training import mistakes, trainer
+from lucid.training import mistakes
+from tests.distributed.launching import launch, needs_launcher
 
 RECIPE = training.Recipe(epochs=3, batch_size=25, lr=1e-2, weight_decay=0.0, label_smoothing=0.0, warmup_epochs=1)
 
@@ -221,6 +222,39 @@ def test_training_may_run_in_a_thread(tmp_path):
     assert ends == [3]
 
 
+# What each of several processes runs.
+PROGRAM = """
+import sys
+import numpy as np
+import lucid
+from lucid import distributed as dist, nn, training
+
+dist.init_process_group()
+lucid.manual_seed(0)
+rng = np.random.default_rng(0)
+x = rng.normal(size=(60, 5))
+y = (x @ rng.normal(size=(5, 3))).argmax(axis=1)
+model = nn.Sequential(nn.Linear(5, 16), nn.GELU(), nn.Linear(16, 3))
+recipe = training.Recipe(epochs=3, batch_size=20, optimizer="sgd", lr=0.1)
+trainer = training.Trainer(model, recipe, train=(x, y), test=(x[:31], y[:31]), folder=sys.argv[1])
+trainer.fit(progress=False)
+assert trainer.evaluate().confusion.sum() == 31
+"""
+
+
+@needs_launcher
+def test_two_processes_train_a_plain_model_like_one(tmp_path):
+    needs_extras()
+    rows = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        [(code, _, errors)] = launch(count, [sys.executable, "-W", "error", "-c", PROGRAM, str(folder)])
+        assert code == 0, errors
+        rows.append(rows_of(folder)[-1])
+    for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert rows[0][name] == pytest.approx(rows[1][name], abs=1e-4)
+
+
 # Mistakes -------------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +272,12 @@ def test_training_may_run_in_a_thread(tmp_path):
 def test_unusable_arguments_are_explained(options, error, message):
     with pytest.raises(error, match=message):
         training.Trainer(network(), **{"recipe": RECIPE, "train": points(), **options})
+
+
+def test_batches_that_accumulate_does_not_divide_are_refused():
+    recipe = training.Recipe(batch_size=21, accumulate=3)
+    with pytest.raises(ValueError, match="accumulate 3 does not divide a batch of 20"):
+        training.Trainer(network(), recipe, train=[points(20)]).fit(progress=False)
 
 
 def test_resuming_needs_a_folder():
@@ -264,20 +304,6 @@ def test_patience_ends_a_run_without_improvement():
     assert [finished(0, *[0.5] * n) for n in (0, 4, 5)] == [False, False, True]
     assert not finished(2) and not finished(2, 0.5, 0.4) and finished(2, 0.5, 0.4, 0.5)
     assert not finished(2, 0.5, 0.4, 0.6, 0.5)
-
-
-def test_waiting_is_measured():
-    clock, moments = trainer.Clock(), []
-
-    def slow():
-        for number in range(3):
-            moments.append(time.perf_counter())
-            while time.perf_counter() < moments[-1] + 0.01:
-                pass
-            yield number
-
-    assert list(trainer.timed(slow(), clock)) == [0, 1, 2]
-    assert clock.waiting >= 0.03
 
 
 def test_an_evaluation_has_counts_and_the_most_confident_mistakes():

@@ -1,0 +1,65 @@
+"""Finding photos: folders train and val, splits, and names."""
+
+import os
+import shutil
+
+import pytest
+
+pytest.importorskip("PIL", reason="images are read with Pillow")
+pytest.importorskip("tqdm", reason="progress is shown with tqdm")
+
+from lucid.training import photo_dataset
+from tests.training.drawn_photos import copy_photos, write_photos
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """30 photos of three classes, and 20 broken ones."""
+    root = tmp_path_factory.mktemp("few")
+    write_photos(root, 30)
+    return root
+
+
+def test_train_and_val_folders_are_used_as_such(few, tmp_path):
+    find = photo_dataset.find_photos
+    copy_photos(
+        few,
+        tmp_path,
+        {"train/a": ("balls", 5), "train/b": ("stairs", 4), "Val/b": ("fences", 3), "test/a": ("balls", 2)},
+    )
+    found = find(tmp_path, 0.5, 0)
+    assert found.classes == ["a", "b"] and len(found.train) == 9
+    assert [(os.path.relpath(path, tmp_path)[:6], number) for path, number in found.val] == [("Val/b/", 1)] * 3
+    # Another folder beside them is not a class.
+    (tmp_path / "annotations").mkdir()
+    assert find(tmp_path, 0.5, 0).split_table() == found.split_table()
+    (tmp_path / "annotations").rmdir()
+    # Only train: it is split.
+    shutil.rmtree(tmp_path / "Val")
+    shutil.rmtree(tmp_path / "test")
+    found = find(tmp_path, 0.4, 0)
+    assert len(found.train) == 5 and len(found.val) == 4 and "train/" in found.split_table()
+    # With another class beside it, train is a class.
+    copy_photos(few, tmp_path, {"car": ("balls", 3)})
+    assert find(tmp_path, 0.4, 0).classes == ["car", "train"]
+
+
+def test_an_empty_folder_with_an_image_suffix_is_reported(few, tmp_path):
+    copy_photos(
+        few, tmp_path, {"a": ("balls", 3), "b": ("stairs", 3), "b/4.jpg": ("balls", 0), "b/more.jpg": ("balls", 1)}
+    )
+    found = photo_dataset.find_photos(tmp_path, 0.5, 0)
+    assert found.skipped == [(str(tmp_path / "b" / "4.jpg"), "an empty folder, not a file")]
+    assert len(found.train) + len(found.val) == 7
+
+
+def test_splits_depend_on_the_seed(few):
+    find = photo_dataset.find_photos
+    tables = [find(few, 0.3, seed).split_table() for seed in (0, 0, 1)]
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_printable_names_are_one_line():
+    printable = photo_dataset.printable
+    assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
+    assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
