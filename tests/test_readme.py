@@ -54,4 +54,4 @@ def test_links_and_images_lead_somewhere(page):
 def test_files_that_are_named_exist(page):
     """`lucid/tape.py` and the like, in text and tables; not those with a placeholder."""
     for name in re.findall(r"`((?:lucid|metal|tests|examples|docs)/[\w./-]+)`", page.read_text(encoding="utf-8")):
-        assert (ROOT / name).exists(), f"{page.name}: {name}"
+        assert (ROOT / name).exists() or "X" in name.split("/")[-1] or "/X/" in name, f"{page.name}: {name}"

@@ -291,7 +291,7 @@ def test_an_interrupted_and_resumed_run_ends_the_same(whole, tmp_path, signal, c
     stopped = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
     assert stopped.returncode == code
     message = (
-        "\nStopping after this step; once more stops at once.\nStopped in epoch 2; --resume continues from here.\n"
+        "\nStopping after this step; repeat to stop immediately.\nStopped in epoch 2; --resume continues from here.\n"
     )
     assert stopped.stderr == ("" if signal == "SIGKILL" else message)
     assert files_in(out) == RESULTS and without_times(history_of(out)) == without_times(history_of(whole.out)[:1])

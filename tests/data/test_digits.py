@@ -55,7 +55,7 @@ def found_in(folder):
 
 def test_without_scikit_learn_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ArchiveError, match=r'not installed: pip install "lucid-mlx\[examples\]"'):
+    with pytest.raises(ArchiveError, match=r'not installed: pip install "lucid-mlx\[train\]"'):
         Digits()
 
 
