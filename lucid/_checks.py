@@ -1,6 +1,6 @@
 """Argument checks with consistent error messages, such as "Conv2d: stride must be at least 1, got 0".
 
-``where`` is the function or layer that the user called, ``name`` the argument.
+``caller`` is the function or layer that the user called, ``name`` the argument.
 """
 
 import math
@@ -45,37 +45,37 @@ _DTYPE_ALIASES: dict[object, mx.Dtype] = {
 }
 
 
-def integer(where: str, name: str, value: Any, minimum: int | None = None) -> int:
+def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> int:
     """``value`` as int. Bools are rejected, because they nearly always come from swapped arguments."""
     try:
         if isinstance(value, bool):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{where}: {name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{caller}: {name} must be an integer, got {value!r}") from None
     if minimum is not None and number < minimum:
-        raise ValueError(f"{where}: {name} must be at least {minimum}, got {number}")
+        raise ValueError(f"{caller}: {name} must be at least {minimum}, got {number}")
     return number
 
 
-def tuple_of(where: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
+def tuple_of(caller: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
     """``length`` integers, from as many or from one that is repeated (stride=2 means (2, 2))."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
         if len(values) != length:
-            raise ValueError(f"{where}: {name} must be an integer or a tuple of {length}, got {value!r}")
-        return tuple(integer(where, name, one, minimum) for one in values)
-    return (integer(where, name, value, minimum),) * length
+            raise ValueError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
+        return tuple(integer(caller, name, one, minimum) for one in values)
+    return (integer(caller, name, value, minimum),) * length
 
 
-def pair(where: str, name: str, value: Any, minimum: int | None = None) -> tuple[int, int]:
+def pair(caller: str, name: str, value: Any, minimum: int | None = None) -> tuple[int, int]:
     """Two integers (height, width), from two or from one that is used for both."""
-    first, second = tuple_of(where, name, value, 2, minimum)
+    first, second = tuple_of(caller, name, value, 2, minimum)
     return first, second
 
 
 def number(
-    where: str, name: str, value: Any, minimum: float | None = None, maximum: float | None = None, above: bool = False
+    caller: str, name: str, value: Any, minimum: float | None = None, maximum: float | None = None, above: bool = False
 ) -> float:
     """``value`` as float in [minimum, maximum], or above the minimum with ``above``. NaN is rejected."""
     try:
@@ -83,52 +83,52 @@ def number(
             raise TypeError
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{where}: {name} must be a number, got {value!r}") from None
+        raise TypeError(f"{caller}: {name} must be a number, got {value!r}") from None
     low = minimum is None or (result > minimum if above else result >= minimum)
     if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):
         bounds = [] if minimum is None else [f"{'above' if above else 'at least'} {minimum:g}"]
         bounds += [] if maximum is None else [f"at most {maximum:g}"]
-        raise ValueError(f"{where}: {name} must be {' and '.join(bounds) or 'a number'}, got {value!r}")
+        raise ValueError(f"{caller}: {name} must be {' and '.join(bounds) or 'a number'}, got {value!r}")
     return result
 
 
-def probability(where: str, name: str, value: Any) -> float:
+def probability(caller: str, name: str, value: Any) -> float:
     """``value`` as float in [0, 1]."""
-    return number(where, name, value, 0.0, 1.0)
+    return number(caller, name, value, 0.0, 1.0)
 
 
-def one_of(where: str, name: str, value: Any, choices: Sequence[str]) -> str:
+def one_of(caller: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``."""
     if value not in choices:
-        raise ValueError(f"{where}: {name} must be {_either(choices)}, got {value!r}")
+        raise ValueError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
 
-def divisible(where: str, name: str, value: int, by_name: str, by: int) -> int:
+def divisible(caller: str, name: str, value: int, by_name: str, by: int) -> int:
     """``value`` if it is divisible by ``by``, as channels by groups."""
     if value % by:
-        raise ValueError(f"{where}: {name} {value} must be divisible by {by_name} {by}")
+        raise ValueError(f"{caller}: {name} {value} must be divisible by {by_name} {by}")
     return value
 
 
-def dim(where: str, value: Any, ndim: int, name: str = "dim") -> int:
+def dim(caller: str, value: Any, ndim: int, name: str = "dim") -> int:
     """A dimension as a non-negative index. As in PyTorch, 0-d tensors accept 0 and -1."""
-    index = integer(where, name, value)
+    index = integer(caller, name, value)
     size = max(ndim, 1)
     if not -size <= index < size:
         # An IndexError as in PyTorch, and a ValueError like other invalid arguments.
-        raise DimError(f"{where}: {name} must be in [{-size}, {size - 1}] for {ndim} dimensions, got {index}")
+        raise DimError(f"{caller}: {name} must be in [{-size}, {size - 1}] for {ndim} dimensions, got {index}")
     return index % size
 
 
-def dims(where: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
+def dims(caller: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ...]:
     """Distinct dimensions as non-negative indices, from one, several, or ``None`` for all."""
     if value is None:
         return tuple(range(ndim))
     values = tuple(value) if isinstance(value, Iterable) else (value,)
-    result = tuple(dim(where, one, ndim, name) for one in values)
+    result = tuple(dim(caller, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
-        raise ValueError(f"{where}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
+        raise ValueError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
     return result
 
 
@@ -136,7 +136,7 @@ class DimError(IndexError, ValueError):
     """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
 
 
-def dtype(where: str, value: Any) -> mx.Dtype:
+def dtype(caller: str, value: Any) -> mx.Dtype:
     """MLX's dtype, from an MLX dtype, a name ("float32", "half"), a NumPy dtype or a Python type.
 
     Raises:
@@ -150,7 +150,7 @@ def dtype(where: str, value: Any) -> mx.Dtype:
     name = value if isinstance(value, str) else getattr(value, "name", None) or getattr(value, "__name__", "")
     name = str(name).rpartition(".")[2]
     if name not in _DTYPES and name not in _DTYPE_ALIASES:
-        raise TypeError(f"{where}: dtype must be one of {', '.join(_DTYPES)}, got {value!r}")
+        raise TypeError(f"{caller}: dtype must be one of {', '.join(_DTYPES)}, got {value!r}")
     return _DTYPES.get(name) or _DTYPE_ALIASES[name]
 
 
@@ -160,23 +160,23 @@ def dtype_name(value: mx.Dtype) -> str:
     return "bool" if name == "bool_" else name
 
 
-def shape(where: str, value: Any, name: str = "size") -> tuple[int, ...]:
+def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from ``f(2, 3)`` or ``f((2, 3))``, where ``value`` is the tuple of positional arguments. 0 is allowed."""
     sizes = tuple(value)
     if len(sizes) == 1 and isinstance(sizes[0], Iterable):
         sizes = tuple(sizes[0])
-    return tuple(integer(where, name, one, 0) for one in sizes)
+    return tuple(integer(caller, name, one, 0) for one in sizes)
 
 
-def rank(where: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:
+def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:
     """Raise if a shape has the wrong number of dimensions; ``layout`` describes them, as in "(N, C, H, W)"."""
     allowed = (wanted,) if isinstance(wanted, int) else tuple(wanted)
     if len(got) not in allowed:
         counts = " or ".join(str(one) for one in allowed)
-        raise ValueError(f"{where}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
+        raise ValueError(f"{caller}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
 
 
-def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
+def broadcast_shapes(caller: str, *shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape that ``shapes`` broadcast to.
 
     Raises:
@@ -189,7 +189,7 @@ def broadcast_shapes(where: str, *shapes: Sequence[int]) -> tuple[int, ...]:
             if size != 1 and result[position] not in (1, size):
                 listed = " and ".join(str(tuple(each)) for each in shapes)
                 met = f"{result[position]} and {size} in dim {position}"
-                raise ValueError(f"{where}: shapes {listed} cannot be broadcast together: {met}")
+                raise ValueError(f"{caller}: shapes {listed} cannot be broadcast together: {met}")
             if size != 1:
                 result[position] = size
     return tuple(result)

@@ -40,9 +40,9 @@ def full(
     return _finish(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
 
 
-def _filled(where: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
-    if _checks.broadcast_shapes(where, shape, value.shape) != shape:
-        raise ValueError(f"{where}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
+def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
+    if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
+        raise ValueError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
 
 
@@ -129,19 +129,19 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
     return tape.wrap(as_array(values, _dtype(dtype)))
 
 
-def _end(where: str, name: str, value: Any) -> Any:
+def _end(caller: str, name: str, value: Any) -> Any:
     """``value``, a number or a tensor with one element, as a finite number; integers stay int."""
     value = value.item() if isinstance(value, Tensor | np.generic) else value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    number = _checks.number(where, name, value)
+    number = _checks.number(caller, name, value)
     if math.isinf(number):
-        raise ValueError(f"{where}: {name} must be finite, got {value!r}")
+        raise ValueError(f"{caller}: {name} must be finite, got {value!r}")
     return number
 
 
-def _steps(where: str, value: Any) -> int:
-    return _checks.integer(where, "steps", value, 0)
+def _steps(caller: str, value: Any) -> int:
+    return _checks.integer(caller, "steps", value, 0)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

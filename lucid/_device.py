@@ -128,7 +128,7 @@ def is_available(name: str = "gpu") -> bool:
     return kind == "cpu" or kind == gpu_backend() or (kind == "gpu" and gpu_backend() is not None)
 
 
-def resolve(where: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.Device:
+def resolve(caller: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.Device:
     """MLX's device for a name, a ``device`` or an MLX device.
 
     Raises:
@@ -140,20 +140,20 @@ def resolve(where: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.
     if isinstance(name, mx.Device | mx.DeviceType):
         kind = "cpu" if mx.Device(name.type if isinstance(name, mx.Device) else name).type == mx.cpu else "gpu"
     else:
-        kind = _kind(where, name)
+        kind = _kind(caller, name)
     if not is_available(kind):
         have = gpu_backend()
         here = f"available devices are 'cpu' and 'gpu' ({have})" if have else "the only device is 'cpu'"
-        raise RuntimeError(f"{where}: '{kind}' is not available here; {here}")
+        raise RuntimeError(f"{caller}: '{kind}' is not available here; {here}")
     return mx.Device(mx.cpu if kind == "cpu" else mx.gpu, 0)
 
 
-def _kind(where: str, name: object) -> str:
+def _kind(caller: str, name: object) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"{where}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
+        raise TypeError(f"{caller}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
     kind, colon, index = name.partition(":")
     if kind not in _NAMES or (colon and index != "0"):
-        raise ValueError(f"{where}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
+        raise ValueError(f"{caller}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
     return "metal" if kind == "mps" else kind
 
 

@@ -443,18 +443,18 @@ class RemovableHandle:
         self.remove()
 
 
-def cotangent_for(root: Tensor, gradient: TensorLike, where: str) -> Tensor:
+def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
     """``gradient`` as a tensor in the shape and dtype of ``root``; by default 1 for a ``root`` with one element."""
     if gradient is None:
         if root.numel() != 1:
             raise RuntimeError(
-                f"{where}: gradient can only be omitted for a tensor with one element, got shape {root.shape}; "
+                f"{caller}: gradient can only be omitted for a tensor with one element, got shape {root.shape}; "
                 "pass gradient=, or reduce it with sum() or mean()"
             )
         return tape.wrap(mx.ones(root.shape, root.dtype))
     tensor = gradient if isinstance(gradient, Tensor) else tape.wrap(as_array(gradient, root.dtype))
     if tensor.shape != root.shape:
-        raise ValueError(f"{where}: gradient must have the shape of the tensor, {root.shape}, got {tensor.shape}")
+        raise ValueError(f"{caller}: gradient must have the shape of the tensor, {root.shape}, got {tensor.shape}")
     return tensor if tensor.dtype == root.dtype else elementwise.astype(tensor, root.dtype)
 
 

@@ -117,20 +117,20 @@ def grad(
     return tuple(found)
 
 
-def _roots(outputs: Any, gradients: Any, where: str) -> tuple[list[Tensor], list[Tensor]]:
+def _roots(outputs: Any, gradients: Any, caller: str) -> tuple[list[Tensor], list[Tensor]]:
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     if gradients is None:
         gradients = [None] * len(roots)
     elif isinstance(outputs, Tensor) and not (isinstance(gradients, list | tuple) and len(gradients) == 1):
         gradients = [gradients]
     if len(gradients) != len(roots):
-        raise ValueError(f"{where}: {len(roots)} outputs but {len(gradients)} gradients")
+        raise ValueError(f"{caller}: {len(roots)} outputs but {len(gradients)} gradients")
     for i, root in enumerate(roots):
         if not root.requires_grad:
             raise RuntimeError(
-                f"{where}: output {i} does not require grad and was not computed from a tensor that does"
+                f"{caller}: output {i} does not require grad and was not computed from a tensor that does"
             )
-    return roots, [cotangent_for(r, g, where) for r, g in zip(roots, gradients, strict=True)]
+    return roots, [cotangent_for(r, g, caller) for r, g in zip(roots, gradients, strict=True)]
 
 
 class Context:

@@ -27,13 +27,13 @@ def vector_norm(
     return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(out)
 
 
-def _dims(where: str, x: mx.array, dim: Any) -> tuple[int, ...]:
-    return _checks.dims(where, dim, x.ndim) if x.ndim else ()
+def _dims(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
+    return _checks.dims(caller, dim, x.ndim) if x.ndim else ()
 
 
-def _order_number(where: str, ord: Any) -> float:
+def _order_number(caller: str, ord: Any) -> float:
     if isinstance(ord, bool) or not isinstance(ord, int | float):
-        raise TypeError(f"{where}: ord must be a number, got {ord!r}")
+        raise TypeError(f"{caller}: ord must be a number, got {ord!r}")
     return float(ord)
 
 
@@ -54,23 +54,23 @@ def matrix_norm(
     return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
 
 
-def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
-    dims = _checks.dims(where, dim, x.ndim) if x.ndim > 1 else ()
+def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
+    dims = _checks.dims(caller, dim, x.ndim) if x.ndim > 1 else ()
     if len(dims) != 2:
-        raise ValueError(f"{where}: dim must name two dimensions, got {dim} for shape {x.shape}")
+        raise ValueError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
     if ord == "fro":
-        return power_norm(where, x, 2, dims, keep)
+        return power_norm(caller, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):
         along, rest = (row, column) if ord in (1, -1) else (column, row)
         if x.shape[rest] == 0:
-            raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
+            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         sums = mx.sum(mx.abs(x), along, True)
         found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
         return found if keep else mx.squeeze(found, dims)
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
-            raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
+            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -79,7 +79,7 @@ def _matrix_norm(where: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
         for axis in sorted(dims):
             found = mx.expand_dims(found, axis)
         return found
-    raise ValueError(f"{where}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
+    raise ValueError(f"{caller}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
 
 
 def _singular_values(x: mx.array) -> mx.array:

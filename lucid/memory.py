@@ -69,7 +69,7 @@ def cache_limit(max_bytes: int) -> int:
     return mx.set_cache_limit(_size("cache_limit", max_bytes))
 
 
-def _size(where: str, max_bytes: int) -> int:
+def _size(caller: str, max_bytes: int) -> int:
     if max_bytes < 0:
-        raise ValueError(f"memory.{where}: max_bytes must be at least 0, got {max_bytes}")
+        raise ValueError(f"memory.{caller}: max_bytes must be at least 0, got {max_bytes}")
     return int(max_bytes)

@@ -96,10 +96,10 @@ def _current() -> mx.array:
     return _state._array
 
 
-def _float(dtype: object, where: str) -> mx.Dtype:
+def _float(dtype: object, caller: str) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
     if not mx.issubdtype(found, mx.floating):
-        raise TypeError(f"{where}: dtype must be floating point, got {dtype_name(found)}")
+        raise TypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
     return found
 
 

@@ -27,10 +27,10 @@ class Arguments:
         TypeError: a value is not hashable, or is a module or an optimizer that is not state.
     """
 
-    __slots__ = ("_known", "_places", "_where", "arrays", "key", "leaves", "tensors")
+    __slots__ = ("_caller", "_known", "_places", "arrays", "key", "leaves", "tensors")
 
-    def __init__(self, where: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> None:
-        self._where, self._known = where, known  # indices of the state's tensors, by id
+    def __init__(self, caller: str, args: tuple[Any, ...], kwargs: dict[str, Any], known: Mapping[int, int]) -> None:
+        self._caller, self._known = caller, known  # indices of the state's tensors, by id
         self.tensors: list[Tensor] = []
         self.leaves: list[Tensor] = []  # tensors that accumulate gradients
         self.arrays: list[mx.array] = []
@@ -66,14 +66,14 @@ class Arguments:
     def _static(self, value: Any) -> Any:
         if isinstance(value, Module | Optimizer) and id(value) not in self._known:
             raise TypeError(
-                f"{self._where}: an argument is a {type(value).__name__} that is not in state, so its tensors "
+                f"{self._caller}: an argument is a {type(value).__name__} that is not in state, so its tensors "
                 "would be frozen; list it: lucid.compile(function, state=[...])"
             )
         try:
             hash(value)
         except TypeError:
             raise TypeError(
-                f"{self._where}: arguments must be tensors, arrays, (nested) tuples, lists and dictionaries of them, "
+                f"{self._caller}: arguments must be tensors, arrays, (nested) tuples, lists and dictionaries of them, "
                 f"or hashable Python values, got {type(value).__name__}"
             ) from None
         return type(value), value

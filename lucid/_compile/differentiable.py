@@ -25,7 +25,7 @@ class CompiledNode(tape.Node):
         self, trace: Trace, plan: Plan, tensors: list[Tensor], inputs: list[mx.array], outputs: list[mx.array]
     ) -> None:
         shapes = [(outputs[at].shape, outputs[at].dtype) for at in trace.tracked]
-        super().__init__(trace.where, [tape.edge_of(tensors[i]) for i in trace.sources], shapes)
+        super().__init__(trace.caller, [tape.edge_of(tensors[i]) for i in trace.sources], shapes)
         self._trace, self._plan, self._inputs = trace, plan, inputs
         first_argument = len(inputs) - trace.num_trailing
         listed = len(plan.tensors)

@@ -53,9 +53,9 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], state: Any) -> None:
         name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
-        self._where = f"compile({name})"
+        self._caller = f"compile({name})"
         self._function = function
-        self._state = State(self._where, [function, state] if isinstance(function, Module) else state)
+        self._state = State(self._caller, [function, state] if isinstance(function, Module) else state)
         self._captured: CapturedVariables | None = None  # found at the first call, once all variables are assigned
         self._graphs: dict[Any, _Graph] = {}
         self._last_description: dict[str, str] = {}
@@ -70,7 +70,7 @@ class Compiled:
             self._state.add_modules(stateless_modules(self._function))
             self._captured = CapturedVariables(self._function, self._state.plan().places)
         plan = self._state.plan()
-        arguments = Arguments(self._where, args, kwargs, plan.places)
+        arguments = Arguments(self._caller, args, kwargs, plan.places)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
         key = (
@@ -117,7 +117,7 @@ class Compiled:
                 tensors[i]._array = outputs[at]
             else:  # an argument that was written to, possibly a view
                 with _grad_mode.set_recording(tensors[i]._node is not None):
-                    tensors[i]._become(tape.wrap(outputs[at]), self._where)
+                    tensors[i]._become(tape.wrap(outputs[at]), self._caller)
         for i, at, in_place in trace.gradients:
             grad = leaves[i].grad
             if at < 0:
@@ -141,17 +141,17 @@ class Compiled:
         inputs: list[mx.array],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
         assert self._captured is not None
-        check_captured_state(self._where, self._function, self._state)
+        check_captured_state(self._caller, self._function, self._state)
         facts = self._describe_call(plan, args, kwargs, grads)
         shape = Structure.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        trace = Trace(self._where, self._function, self._state, self._captured, plan, shape, grads, requires, places)
+        trace = Trace(self._caller, self._function, self._state, self._captured, plan, shape, grads, requires, places)
         call = mx.compile(trace.run)
         try:
             outputs = call(inputs)
         except Exception as error:
-            explained = reading_inside(self._where, error)
+            explained = reading_inside(self._caller, error)
             if explained is None:
                 raise
             raise explained from None
@@ -197,7 +197,7 @@ class Compiled:
 
     def _warn(self, reason: str) -> None:
         warnings.warn(
-            f"{self._where}: retraced {self.retraces.count} times, most recently for {reason}; every trace costs time "
+            f"{self._caller}: retraced {self.retraces.count} times, most recently for {reason}; every trace costs time "
             "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
             "and see .retraces for all reasons",
             UserWarning,
@@ -208,7 +208,7 @@ class Compiled:
         return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
-        return f"<compiled {self._where[8:-1]}; graphs: {len(self._graphs)}, retraces: {self.retraces.count}>"
+        return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs)}, retraces: {self.retraces.count}>"
 
 
 class CompiledModule(Compiled):

@@ -280,7 +280,7 @@ def _fields(tensor: Any) -> tuple[Any, ...]:
 # Checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_captured_state(where: str, function: Callable[..., Any], state: State) -> None:
+def check_captured_state(caller: str, function: Callable[..., Any], state: State) -> None:
     """Refuse stateful objects that the function uses by name but that are not listed as state.
 
     Raises:
@@ -292,7 +292,7 @@ def check_captured_state(where: str, function: Callable[..., Any], state: State)
         if stateful and id(one) not in known:
             what = "its parameters" if isinstance(one, Module) else "its state"
             raise RuntimeError(
-                f"{where}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
+                f"{caller}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
                 f"would be frozen; list it: lucid.compile(function, state=[{name}])"
             )
 
@@ -338,7 +338,7 @@ def learning_rates(state: State) -> LearningRates:
 
 
 def check_changes(
-    where: str, function: Callable[..., Any], state: State, before: Snapshot, rates: LearningRates, expected: set[int]
+    caller: str, function: Callable[..., Any], state: State, before: Snapshot, rates: LearningRates, expected: set[int]
 ) -> None:
     """Refuse steps of schedulers and unlisted optimizers, assigned learning rates, and changes of unlisted tensors.
 
@@ -348,29 +348,29 @@ def check_changes(
     for one in before.stepped():
         if not isinstance(one, Optimizer):
             raise RuntimeError(
-                f"{where}: {type(one).__name__}.step() was called inside, so the learning rate would be frozen; "
+                f"{caller}: {type(one).__name__}.step() was called inside, so the learning rate would be frozen; "
                 "call it after the compiled function: the new learning rate needs no retrace"
             )
         if not any(one is other for other in state.optimizers.values()):
             raise RuntimeError(
-                f"{where}: {_describe_object(one, function)} took a step inside but is not in state, so its state "
+                f"{caller}: {_describe_object(one, function)} took a step inside but is not in state, so its state "
                 "would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
             )
     for (name, was, rate), (_, now, tensor) in zip(rates, learning_rates(state), strict=False):
         if tensor is not rate or (isinstance(was, float) and now != was):
             raise RuntimeError(
-                f"{where}: the learning rate of {name} was set inside, from {was} to {now}, and would be frozen; "
+                f"{caller}: the learning rate of {name} was set inside, from {was} to {now}, and would be frozen; "
                 "set it after the compiled function: the new learning rate needs no retrace"
             )
     for tensor, what in before.changed(expected):
         raise RuntimeError(
-            f"{where}: the {what} of {_describe_object(tensor, function)} was changed inside but is not in state, so "
+            f"{caller}: the {what} of {_describe_object(tensor, function)} was changed inside but is not in state, so "
             "it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the new "
             "value"
         )
 
 
-def check_leaked_tensors(where: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
+def check_leaked_tensors(caller: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
     """Refuse tensors that were computed inside and outlive the trace.
 
     Raises:
@@ -378,18 +378,18 @@ def check_leaked_tensors(where: str, function: Callable[..., Any], before: Snaps
     """
     for tensor in before.leaked(expected):
         raise RuntimeError(
-            f"{where}: {_describe_object(tensor, function)} was computed inside and stored, but has no value outside; "
+            f"{caller}: {_describe_object(tensor, function)} was computed inside and stored, but has no value outside; "
             "return it instead"
         )
 
 
-def changed_counters(where: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+def changed_counters(caller: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """Warn about Python numbers that the function has changed, and yield the name of each."""
     for name, was in before.items():
         now = after.get(name, was)
         if now != was and _is_number(was) and _is_number(now):
             warnings.warn(
-                f"{where}: {name} changed from {was} to {now} inside; the Python code of a compiled function runs "
+                f"{caller}: {name} changed from {was} to {now} inside; the Python code of a compiled function runs "
                 "only during tracing, so it will not change again: make it a buffer or a tensor in state, or update "
                 "it outside",
                 UserWarning,

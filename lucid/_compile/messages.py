@@ -34,11 +34,11 @@ _BRANCH = (
 )
 
 
-def reading_inside(where: str, error: BaseException) -> RuntimeError | None:
+def reading_inside(caller: str, error: BaseException) -> RuntimeError | None:
     """An error that says where a value was read; ``None`` if ``error`` has another cause."""
     for one in _chain(error):
         if any(text in str(one) for text in _FORBIDDEN):
-            return RuntimeError(_explain(where, one))
+            return RuntimeError(_explain(caller, one))
     return None
 
 
@@ -50,7 +50,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _explain(where: str, error: BaseException) -> str:
+def _explain(caller: str, error: BaseException) -> str:
     frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_NOT_THE_USERS)]
     last = own[-1] if own else len(frames) - 1
@@ -65,7 +65,7 @@ def _explain(where: str, error: BaseException) -> str:
         fix = "call it outside, on the result of the compiled function"
     text = linecache.getline(file, line).strip()[:_MAX_LINE_LENGTH]
     return (
-        f"{where}: {file}, line {line}: {what}, which has no value while the function is traced\n"
+        f"{caller}: {file}, line {line}: {what}, which has no value while the function is traced\n"
         f"    {text}\n{fix[0].upper()}{fix[1:]}."
     )
 

@@ -41,20 +41,20 @@ class State:
         TypeError: an object has no tensors that can be state.
     """
 
-    def __init__(self, where: str, items: Any) -> None:
+    def __init__(self, caller: str, items: Any) -> None:
         self.modules: dict[str, Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
         self.others: dict[str, Any] = {}  # objects with state_tensors()
         self.given: dict[str, Tensor] = {}
         for name, item in _flatten(items, ""):
-            self._add(where, name, item)
+            self._add(caller, name, item)
         self.ignored: set[str] = set()  # Python numbers that the function itself changes; they cause no retrace
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
         self._last_fingerprint: Any = None
         self._dicts: list[dict[Any, Any]] = []
 
-    def _add(self, where: str, name: str, item: Any) -> None:
+    def _add(self, caller: str, name: str, item: Any) -> None:
         kinds: list[tuple[type, dict[str, Any]]] = [
             (Module, self.modules), (Optimizer, self.optimizers), (tape.TensorBase, self.given),
         ]  # fmt: skip
@@ -69,7 +69,7 @@ class State:
         if isinstance(item, LRScheduler):
             hint = "; call a scheduler's step() after the compiled function"
         raise TypeError(
-            f"{where}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
+            f"{caller}: state must hold modules, optimizers, tensors or objects with state_tensors(), "
             f"got {type(item).__name__}{hint}"
         )
 

@@ -35,10 +35,10 @@ class Trace:
     """``writes``, ``gradients``, ``created``, ``key`` and ``result`` map outputs to their destinations."""
 
     def __init__(
-        self, where: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
+        self, caller: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
         shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
     ) -> None:  # fmt: skip
-        self.where, self.function, self.state, self.captured = where, function, state, captured
+        self.caller, self.function, self.state, self.captured = caller, function, state, captured
         self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
         self.shape = shape
         self.present = [grad is not None for grad in grads]  # which leaves have a gradient
@@ -79,13 +79,13 @@ class Trace:
                 outputs, fresh = self._call_function(inputs, before, slots, rates)
                 self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
                 after = self.state.constants() | self.captured.describe(self.plan.places)
-                for name in changed_counters(self.where, self.plan.constants | variables, after):
+                for name in changed_counters(self.caller, self.plan.constants | variables, after):
                     self.has_counters = True
                     self.state.ignore(name)
                     self.captured.ignore(name)
             finally:
                 before.restore()
-            check_leaked_tensors(self.where, self.function, before, fresh)
+            check_leaked_tensors(self.caller, self.function, before, fresh)
         except BaseException:
             before.restore_containers()
             raise
@@ -112,7 +112,7 @@ class Trace:
             return places[id(array)]
 
         replaced = self._replaced(slots)
-        check_changes(self.where, self.function, self.state, before, rates, set(self.plan.places))
+        check_changes(self.caller, self.function, self.state, before, rates, set(self.plan.places))
         tensors = [*self.plan.tensors, *given]
         self.num_trailing = len(given) + len(arrays) + 1
         starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.num_trailing :]
@@ -130,7 +130,7 @@ class Trace:
         for tensor, requires in zip(given, self.requires, strict=True):
             if requires and tensor.grad is not None and not any(tensor is leaf for leaf in leaves):
                 raise RuntimeError(
-                    f"{self.where}: backward() reached an argument that was computed outside the function, and its "
+                    f"{self.caller}: backward() reached an argument that was computed outside the function, and its "
                     "graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
                 )
         self.created = [(tensor, out(tensor._array)) for tensor in self._created]

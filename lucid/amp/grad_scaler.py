@@ -278,15 +278,15 @@ def _parameters(optimizer: Optimizer) -> Iterable[Tensor]:
     return (p for group in optimizer.param_groups for p in group["params"])
 
 
-def _check_optimizer(where: str, optimizer: Any) -> None:
+def _check_optimizer(caller: str, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"GradScaler.{where}: expected a lucid.optim.Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(f"GradScaler.{caller}: expected a lucid.optim.Optimizer, got {type(optimizer).__name__}")
 
 
-def _check_backoff(where: str, value: Any) -> float:
-    number = _checks.number(where, "backoff_factor", value, 0.0, above=True)
+def _check_backoff(caller: str, value: Any) -> float:
+    number = _checks.number(caller, "backoff_factor", value, 0.0, above=True)
     if number >= 1:
-        raise ValueError(f"{where}: backoff_factor must be below 1, got {value!r}")
+        raise ValueError(f"{caller}: backoff_factor must be below 1, got {value!r}")
     return number
 
 

@@ -53,10 +53,10 @@ class Checkpoint:
     values: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
-def check_part_name(where: str, name: Any) -> str:
+def check_part_name(caller: str, name: Any) -> str:
     """Return ``name`` if it is valid as a file name."""
     if not isinstance(name, str) or not _PART.fullmatch(name):
-        raise ValueError(f"{where}: part names may only contain letters, digits, '_', '-' and '.', got {name!r}")
+        raise ValueError(f"{caller}: part names may only contain letters, digits, '_', '-' and '.', got {name!r}")
     return name
 
 

@@ -286,8 +286,8 @@ def _step_and_number(path: Path) -> tuple[int, int]:
     return int(match[1]), int(match[2] or 1)
 
 
-def _to_float(where: str, name: str, value: Any) -> float:
+def _to_float(caller: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{where}: the metric {name!r} must be a number, got {value!r:.60}") from None
+        raise TypeError(f"{caller}: the metric {name!r} must be a number, got {value!r:.60}") from None

@@ -21,16 +21,16 @@ def _state_methods(part: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] 
     return None
 
 
-def check_parts(where: str, parts: Any) -> Mapping[str, Any]:
+def check_parts(caller: str, parts: Any) -> Mapping[str, Any]:
     """Return ``parts`` if it is a dictionary whose keys are valid file names."""
     if not isinstance(parts, Mapping) or not parts:
-        raise TypeError(f'{where}: state must be a dictionary such as {{"model": model}}, got {parts!r:.60}')
+        raise TypeError(f'{caller}: state must be a dictionary such as {{"model": model}}, got {parts!r:.60}')
     for name in parts:
-        check_part_name(where, name)
+        check_part_name(caller, name)
     return parts
 
 
-def pack_parts(where: str, parts: Mapping[str, Any]) -> dict[str, tuple[Any, Tensors]]:
+def pack_parts(caller: str, parts: Mapping[str, Any]) -> dict[str, tuple[Any, Tensors]]:
     """The state of each part as JSON and tensors.
 
     Raises:
@@ -39,11 +39,11 @@ def pack_parts(where: str, parts: Mapping[str, Any]) -> dict[str, tuple[Any, Ten
     packed = {}
     for name, part in parts.items():
         access = _state_methods(part)
-        packed[name] = pack(part if access is None else access[0](), f"{where}: {name!r}")
+        packed[name] = pack(part if access is None else access[0](), f"{caller}: {name!r}")
     return packed
 
 
-def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], strict: bool) -> dict[str, Any]:
+def load_parts(caller: str, parts: Mapping[str, Any], saved: Mapping[str, Any], strict: bool) -> dict[str, Any]:
     """Load each part's saved state; plain values are returned by name.
 
     Raises:
@@ -56,7 +56,7 @@ def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], s
         faults = [f"missing in the checkpoint: {name}" for name in missing]
         faults += [f"not requested: {name}" for name in unexpected]
         raise CheckpointError(
-            f"{where}: parts do not match, nothing was loaded; strict=False loads the common parts:\n  "
+            f"{caller}: parts do not match, nothing was loaded; strict=False loads the common parts:\n  "
             + "\n  ".join(faults)
         )
     shared = [name for name in parts if name in saved]
@@ -71,5 +71,5 @@ def load_parts(where: str, parts: Mapping[str, Any], saved: Mapping[str, Any], s
     except Exception as error:
         for load, previous in undo:
             load(previous)
-        raise CheckpointError(f"{where}: {name!r} does not fit, nothing was loaded: {error}") from error
+        raise CheckpointError(f"{caller}: {name!r} does not fit, nothing was loaded: {error}") from error
     return {name: saved[name] for name in shared if _state_methods(parts[name]) is None}

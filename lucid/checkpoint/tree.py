@@ -20,17 +20,17 @@ from lucid._tensor import Tensor
 Tensors = dict[str, mx.array]
 
 
-def pack(value: Any, where: str) -> tuple[Any, Tensors]:
+def pack(value: Any, caller: str) -> tuple[Any, Tensors]:
     """``value`` as a JSON-serializable object, and its tensors by dotted name.
 
     Raises:
-        TypeError: it holds an unsupported object; the message starts with ``where`` and says where.
+        TypeError: it holds an unsupported object; the message starts with ``caller`` and says where.
     """
     tensors: Tensors = {}
-    return _pack(value, (), where, tensors), tensors
+    return _pack(value, (), caller, tensors), tensors
 
 
-def _pack(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack(value: Any, path: tuple[str, ...], caller: str, tensors: Tensors) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | str):
@@ -40,26 +40,26 @@ def _pack(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> An
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
     if isinstance(value, Tensor | mx.array | np.ndarray):
-        return _pack_array(value, path, where, tensors)
+        return _pack_array(value, path, caller, tensors)
     if isinstance(value, list | tuple):
-        items = [_pack(one, (*path, str(i)), where, tensors) for i, one in enumerate(value)]
+        items = [_pack(one, (*path, str(i)), caller, tensors) for i, one in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {key: _pack(one, (*path, key), where, tensors) for key, one in value.items()}
+            return {key: _pack(one, (*path, key), caller, tensors) for key, one in value.items()}
         return {
             "$dict": [
-                [_pack(key, path, where, tensors), _pack(one, (*path, str(key)), where, tensors)]
+                [_pack(key, path, caller, tensors), _pack(one, (*path, str(key)), caller, tensors)]
                 for key, one in value.items()
             ]
         }
     raise TypeError(
-        f"{where}: cannot save {'.'.join(path) or 'it'} of type {type(value).__name__}; supported are tensors, NumPy "
+        f"{caller}: cannot save {'.'.join(path) or 'it'} of type {type(value).__name__}; supported are tensors, NumPy "
         "arrays, numbers, strings, None, and lists, tuples and dictionaries of them"
     )
 
 
-def _pack_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors) -> Any:
+def _pack_array(value: Any, path: tuple[str, ...], caller: str, tensors: Tensors) -> Any:
     name = first = ".".join(path) or "value"
     number = 1
     while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors reserves this name
@@ -67,7 +67,7 @@ def _pack_array(value: Any, path: tuple[str, ...], where: str, tensors: Tensors)
         name = f"{first}~{number}"
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biufc" or value.dtype.itemsize > 8:
-            raise TypeError(f"{where}: cannot save {first}, a NumPy array of dtype {value.dtype}")
+            raise TypeError(f"{caller}: cannot save {first}, a NumPy array of dtype {value.dtype}")
         native = value.astype(value.dtype.newbyteorder("="))
         # float64 is stored as int64 bits: MLX would round it and cannot write it to files.
         tensors[name] = mx.array(native.view(np.int64) if native.dtype == np.float64 else native)

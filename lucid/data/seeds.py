@@ -14,7 +14,7 @@ from lucid import _checks
 ORDER, TRANSFORM, SPLIT = 0, 1, 2
 
 
-def resolve_seed(where: str, seed: int | None, generator: int | np.random.Generator | None) -> int:
+def resolve_seed(caller: str, seed: int | None, generator: int | np.random.Generator | None) -> int:
     """The seed from ``seed`` or ``generator``, or a random one if both are None.
 
     ``generator``, as in PyTorch's arguments, is a NumPy generator (one number is drawn from it) or an int.
@@ -24,13 +24,13 @@ def resolve_seed(where: str, seed: int | None, generator: int | np.random.Genera
         TypeError: the seed is neither an int nor a NumPy generator.
     """
     if seed is not None and generator is not None:
-        raise ValueError(f"{where}: seed and generator are mutually exclusive")
+        raise ValueError(f"{caller}: seed and generator are mutually exclusive")
     chosen = generator if seed is None else seed
     if chosen is None:
         return secrets.randbits(63)
     if isinstance(chosen, np.random.Generator):
         return int(chosen.integers(2**63))
-    return _checks.integer(where, "seed" if generator is None else "generator", chosen, 0)
+    return _checks.integer(caller, "seed" if generator is None else "generator", chosen, 0)
 
 
 def derived_generator(seed: int, *key: int) -> np.random.Generator:

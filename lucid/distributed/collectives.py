@@ -232,30 +232,30 @@ def _broadcast_array(group: ProcessGroup, array: mx.array, src: int) -> mx.array
     return result.reshape(array.shape)
 
 
-def _assign(tensor: Tensor, array: mx.array, where: str) -> None:
+def _assign(tensor: Tensor, array: mx.array, caller: str) -> None:
     with _grad_mode.set_recording(False):
-        tensor._become(tape.wrap(array), where)
+        tensor._become(tape.wrap(array), caller)
 
 
-def _check_tensor(where: str, tensor: Any) -> None:
+def _check_tensor(caller: str, tensor: Any) -> None:
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{where}: tensor must be a Tensor, got {type(tensor).__name__}; lucid.tensor(...) makes one")
+        raise TypeError(f"{caller}: tensor must be a Tensor, got {type(tensor).__name__}; lucid.tensor(...) makes one")
     if tensor._node is not None:
-        raise RuntimeError(f"{where}: gradients do not flow between ranks; use tensor.detach()")
+        raise RuntimeError(f"{caller}: gradients do not flow between ranks; use tensor.detach()")
 
 
-def _check_rank(where: str, src: Any, group: ProcessGroup) -> None:
-    if not 0 <= _checks.integer(where, "src", src) < group.size:
-        raise ValueError(f"{where}: src must be a rank from 0 to {group.size - 1}, got {src}")
+def _check_rank(caller: str, src: Any, group: ProcessGroup) -> None:
+    if not 0 <= _checks.integer(caller, "src", src) < group.size:
+        raise ValueError(f"{caller}: src must be a rank from 0 to {group.size - 1}, got {src}")
 
 
-def _states_of(where: str, metric: Any) -> list[Tensor]:
+def _states_of(caller: str, metric: Any) -> list[Tensor]:
     if not callable(getattr(metric, "state_tensors", None)):
-        raise TypeError(f"{where}: a metric must have state_tensors(), got {type(metric).__name__}")
+        raise TypeError(f"{caller}: a metric must have state_tensors(), got {type(metric).__name__}")
     return list(metric.state_tensors())
 
 
-def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
+def _tensors_of(caller: str, owner: Any) -> Iterator[Tensor]:
     if isinstance(owner, Tensor):
         yield owner
     elif callable(getattr(owner, "state_tensors", None)):
@@ -265,12 +265,12 @@ def _tensors_of(where: str, owner: Any) -> Iterator[Tensor]:
         yield from owner.buffers()
     elif isinstance(owner, Mapping):
         for value in owner.values():
-            yield from _tensors_of(where, value)
+            yield from _tensors_of(caller, value)
     elif isinstance(owner, Iterable) and not isinstance(owner, str):
         for value in owner:
-            yield from _tensors_of(where, value)
+            yield from _tensors_of(caller, value)
     else:
-        raise TypeError(f"{where}: expected modules, optimizers or tensors, got {type(owner).__name__}")
+        raise TypeError(f"{caller}: expected modules, optimizers or tensors, got {type(owner).__name__}")
 
 
 # Buckets: every message pays the latency, so small arrays share one ------------------------------------------------

@@ -40,8 +40,8 @@ def accuracy(
     return found[0] if isinstance(topk, int) else found
 
 
-def _counts(where: str, samples: Samples, k: int) -> Sums:
-    right = _in_top_k(where, samples, k) & samples.counted
+def _counts(caller: str, samples: Samples, k: int) -> Sums:
+    right = _in_top_k(caller, samples, k) & samples.counted
     return {"correct": total(right.astype(mx.int64)), "total": total(samples.counted.astype(mx.int64))}
 
 
@@ -49,7 +49,7 @@ def _ratio(sums: Sums) -> mx.array:
     return sums["correct"].astype(mx.float32) / sums["total"].astype(mx.float32)
 
 
-def _in_top_k(where: str, samples: Samples, k: int) -> mx.array:
+def _in_top_k(caller: str, samples: Samples, k: int) -> mx.array:
     """Whether each sample's class is among the k largest, that is, fewer than k classes rank before it.
 
     Counting needs no sort, and breaks ties like ``argmax``: the lower class index ranks first.
@@ -57,7 +57,7 @@ def _in_top_k(where: str, samples: Samples, k: int) -> mx.array:
     logits, target = samples.logits, samples.target
     if k == 1 or logits is None:
         if k > 1:
-            raise ValueError(f"{where}: top-{k} accuracy needs logits or probabilities, but preds are class indices")
+            raise ValueError(f"{caller}: top-{k} accuracy needs logits or probabilities, but preds are class indices")
         return samples.classes == target
     number = mx.arange(logits.shape[1])[None]  # (1, C)
     label = target[:, None]  # (M, 1)

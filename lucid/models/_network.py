@@ -273,29 +273,29 @@ class ConvNeXtBase(nn.Module):
         self.grad_checkpointing = every if enable else None
 
 
-def take_indices(where: str, count: int, indices: int | Sequence[int] | None) -> list[int]:
+def take_indices(caller: str, count: int, indices: int | Sequence[int] | None) -> list[int]:
     """Indices of layers, counted from the front: the last ``indices`` of ``count`` layers, those listed, or all."""
     if indices is None or isinstance(indices, int):
-        last = count if indices is None else _checks.integer(where, "the number of layers", indices, 1)
+        last = count if indices is None else _checks.integer(caller, "the number of layers", indices, 1)
         if last > count:
-            raise ValueError(f"{where}: there are {count} layers, got {indices}")
+            raise ValueError(f"{caller}: there are {count} layers, got {indices}")
         return list(range(count - last, count))
     if not indices:
-        raise ValueError(f"{where}: at least one layer is needed, got {indices!r}")
-    found = [_checks.integer(where, "a layer", i) for i in indices]
+        raise ValueError(f"{caller}: at least one layer is needed, got {indices!r}")
+    found = [_checks.integer(caller, "a layer", i) for i in indices]
     if min(found) < -count or max(found) >= count:
-        raise ValueError(f"{where}: layers must be in [{-count}, {count - 1}] of {count} layers, got {list(indices)}")
+        raise ValueError(f"{caller}: layers must be in [{-count}, {count - 1}] of {count} layers, got {list(indices)}")
     return [i % count for i in found]
 
 
-def check_integers(where: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
+def check_integers(caller: str, name: str, values: Any, minimum: int) -> tuple[int, ...]:
     if not isinstance(values, Sequence):
-        raise TypeError(f"{where}: {name} must be a sequence of integers, got {values!r}")
-    return tuple(_checks.integer(where, name, one, minimum) for one in values)
+        raise TypeError(f"{caller}: {name} must be a sequence of integers, got {values!r}")
+    return tuple(_checks.integer(caller, name, one, minimum) for one in values)
 
 
-def _check_global_pool(where: str, name: str | None) -> str:
-    return _checks.one_of(where, "global_pool", "" if name in (None, "none") else name, _POOLS)
+def _check_global_pool(caller: str, name: str | None) -> str:
+    return _checks.one_of(caller, "global_pool", "" if name in (None, "none") else name, _POOLS)
 
 
 def _pool(kind: str, x: Tensor) -> Tensor:

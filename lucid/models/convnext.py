@@ -281,13 +281,13 @@ def _patch_conv(in_chans: int, dim: int, size: int) -> nn.Conv2d:
     return nn.Conv2d(in_chans, dim, size, stride=size, data_format="channels_last")
 
 
-def _stem_layers(where: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
+def _stem_layers(caller: str, kind: str, in_chans: int, dim: int, stride: int) -> list[nn.Module]:
     """The layers before the norm of the stem: a patch convolution, or overlapping 3x3 convolutions."""
     if kind == "patch":
         return [_patch_conv(in_chans, dim, stride)]
     if stride not in (1, 2, 4) or (stride != 4 and kind != "overlap"):
         possible = "1, 2 or 4" if kind == "overlap" else "4"
-        raise ValueError(f"{where}: patch_size, the stride of stem_type {kind!r}, must be {possible}, got {stride}")
+        raise ValueError(f"{caller}: patch_size, the stride of stem_type {kind!r}, must be {possible}, got {stride}")
     strides = [2, 2] if stride == 4 else [stride]
     widths = [in_chans, *[_tiered_width(dim) if kind == "overlap_tiered" else dim] * (len(strides) - 1), dim]
     layers: list[nn.Module] = [

@@ -181,7 +181,7 @@ def _crop_long_side(image: Image.Image) -> Image.Image:
     return image.crop((margin_x, margin_y, width - margin_x, height - margin_y))
 
 
-def _rgb(where: str, image: Any) -> Image.Image:
+def _rgb(caller: str, image: Any) -> Image.Image:
     pillow = _pillow()
     if isinstance(image, pillow.Image):
         return image.convert("RGB")
@@ -190,12 +190,12 @@ def _rgb(where: str, image: Any) -> Image.Image:
         got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
         fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
-        raise TypeError(f"{where}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
+        raise TypeError(f"{caller}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))) or 0 in array.shape:
         fix = "; channels come last: transpose(1, 2, 0)" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
         raise ValueError(
-            f"{where}: an image must have the shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}{fix}"
+            f"{caller}: an image must have the shape (H, W), (H, W, 3) or (H, W, 4), got {array.shape}{fix}"
         )
     return pillow.fromarray(array).convert("RGB")

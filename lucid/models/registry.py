@@ -105,17 +105,17 @@ def list_models(
     return sorted(found, key=_natural)
 
 
-def parse(where: str, name: Any) -> tuple[str, Tag | None]:
+def parse(caller: str, name: Any) -> tuple[str, Tag | None]:
     """The variant, and the tag if ``name`` is a checkpoint."""
     if not isinstance(name, str):
-        raise TypeError(f"{where}: name must be a string, got {type(name).__name__}")
+        raise TypeError(f"{caller}: name must be a string, got {type(name).__name__}")
     if name in VARIANTS:
         return name, None
     try:
         tag = find_tag(name)
     except ValueError:
         hint = similar_names(name, [*VARIANTS, *map(short_name, TAGS.values())], "list_models()")
-        raise ValueError(f"{where}: there is no model {name!r}; {hint}") from None
+        raise ValueError(f"{caller}: there is no model {name!r}; {hint}") from None
     return tag.variant, tag
 
 

@@ -30,24 +30,24 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
-def _fill(where: str, tensor: Tensor, array: mx.array) -> Tensor:
+def _fill(caller: str, tensor: Tensor, array: mx.array) -> Tensor:
     value = tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype))
     base = tensor._base
     owner = None if base is None else base.owner()
     with _grad_mode.set_recording(False):
         if tensor._node is None or owner is None or owner._node is not None:
-            return tensor._become(value, where)
+            return tensor._become(value, caller)
         # A view of a parameter, such as ``weight[0]``: write to the parameter, and keep the view.
         part = tape.wrap(tensor._array)
         part._base = base
-        part._become(value, where)
+        part._become(value, caller)
         tensor._rebind(value._array)
     return tensor
 
 
-def _checked(where: str, tensor: Any) -> Tensor:
+def _checked(caller: str, tensor: Any) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{where}: tensor must be a Tensor, got {type(tensor).__name__}")
+        raise TypeError(f"{caller}: tensor must be a Tensor, got {type(tensor).__name__}")
     return tensor
 
 
@@ -110,11 +110,11 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     return _fill("trunc_normal_", tensor, mx.clip(drawn * std + mean, a, b))
 
 
-def _fans(where: str, tensor: Tensor) -> tuple[int, int]:
-    shape = _checked(where, tensor).shape
+def _fans(caller: str, tensor: Tensor) -> tuple[int, int]:
+    shape = _checked(caller, tensor).shape
     if len(shape) < 2:
         raise ValueError(
-            f"{where}: tensor must have at least 2 dimensions to have a fan in and fan out, got shape {shape}"
+            f"{caller}: tensor must have at least 2 dimensions to have a fan in and fan out, got shape {shape}"
         )
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
@@ -148,9 +148,9 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 
 
-def _kaiming_std(where: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    _checks.one_of(where, "mode", mode, ("fan_in", "fan_out"))
-    fan = _fans(where, tensor)[0 if mode == "fan_in" else 1]
+def _kaiming_std(caller: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    _checks.one_of(caller, "mode", mode, ("fan_in", "fan_out"))
+    fan = _fans(caller, tensor)[0 if mode == "fan_in" else 1]
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 
 

@@ -185,16 +185,16 @@ class Module:
 
     add_module = register_module
 
-    def _check_name(self, where: str, name: str, own: dict[str, Any] | None) -> None:
+    def _check_name(self, caller: str, name: str, own: dict[str, Any] | None) -> None:
         registered.count += 1
         if own is None:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers or modules"
             )
         if not isinstance(name, str) or not name or "." in name:
-            raise KeyError(f"{where}: the name must be a non-empty string without dots, got {name!r}")
+            raise KeyError(f"{caller}: the name must be a non-empty string without dots, got {name!r}")
         if name not in own and hasattr(self, name):
-            raise KeyError(f"{where}: {type(self).__name__} already has an attribute {name!r}")
+            raise KeyError(f"{caller}: {type(self).__name__} already has an attribute {name!r}")
 
     def _remove_other(self, name: str, own: dict[str, Any] | None) -> None:
         """Remove anything else with this name, which an assignment replaces."""
@@ -290,11 +290,11 @@ class Module:
         """The buffer with a dotted name."""
         return self._get("get_buffer", "_buffers", target)
 
-    def _get(self, where: str, kind: str, target: str) -> Any:
+    def _get(self, caller: str, kind: str, target: str) -> Any:
         path, _, name = target.rpartition(".")
         found = getattr(self.get_submodule(path), kind).get(name)
         if found is None:
-            raise AttributeError(f"{where}: no {kind[1:-1]} {target!r}")
+            raise AttributeError(f"{caller}: no {kind[1:-1]} {target!r}")
         return found
 
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:

@@ -10,7 +10,7 @@ from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import Pair
 
 
-def _check_windows(where: str, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+def _check_windows(caller: str, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
     """Check the options early; the layer keeps and shows them as given."""
     for name, value, minimum in (
         ("kernel_size", kernel_size, 1),
@@ -18,7 +18,7 @@ def _check_windows(where: str, kernel_size: Pair, stride: Pair, padding: Pair, d
         ("padding", padding, 0),
         ("dilation", dilation, 1),
     ):
-        _checks.pair(where, name, value, minimum)
+        _checks.pair(caller, name, value, minimum)
 
 
 class MaxPool2d(Module):

@@ -19,7 +19,7 @@ class IncompatibleKeys(NamedTuple):
 
 
 def plan_loading(
-    where: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool
+    caller: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool
 ) -> tuple[list[tuple[Tensor, mx.array]], IncompatibleKeys]:
     """The array to load into each tensor, and the names that do not match.
 
@@ -52,7 +52,7 @@ def plan_loading(
         )
         hint = "" if misshaped else "; strict=False loads what matches"
         raise RuntimeError(
-            f"load_state_dict: the state dict does not match {where} ({counts}{hint}), nothing was loaded:\n  "
+            f"load_state_dict: the state dict does not match {caller} ({counts}{hint}), nothing was loaded:\n  "
             + "\n  ".join(faults)
         )
     return plan, keys

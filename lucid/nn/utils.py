@@ -10,20 +10,20 @@ from lucid._tensor import Tensor
 from lucid.ops.reduction import power_norm
 
 
-def _gradients(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _gradients(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The tensors that have a gradient."""
-    return [one for one in _tensor_list(where, parameters) if one.grad is not None]
+    return [one for one in _tensor_list(caller, parameters) if one.grad is not None]
 
 
-def _tensor_list(where: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _tensor_list(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     if not isinstance(parameters, Iterable):
         raise TypeError(
-            f"{where}: parameters must be a tensor or an iterable of tensors, got {type(parameters).__name__}"
+            f"{caller}: parameters must be a tensor or an iterable of tensors, got {type(parameters).__name__}"
         )
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
         if not isinstance(one, Tensor):
-            raise TypeError(f"{where}: parameters must be tensors, got {type(one).__name__}")
+            raise TypeError(f"{caller}: parameters must be tensors, got {type(one).__name__}")
     return listed
 
 

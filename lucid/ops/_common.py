@@ -23,7 +23,7 @@ class ValuesAndIndices(NamedTuple):
     indices: mx.array
 
 
-def array(where: str, value: Any, name: str = "input") -> mx.array:
+def array(caller: str, value: Any, name: str = "input") -> mx.array:
     """``value`` as an array; numbers and lists get PyTorch's default dtypes (int64, float32).
 
     Raises:
@@ -32,7 +32,7 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
     if isinstance(value, mx.array):
         return value
     if isinstance(value, list | tuple) and any(isinstance(one, mx.array | list | tuple) for one in value):
-        return mx.stack([array(where, one, name) for one in value])
+        return mx.stack([array(caller, one, name) for one in value])
     try:
         data = np.asarray(value)
         if data.dtype == np.float64:
@@ -44,7 +44,7 @@ def array(where: str, value: Any, name: str = "input") -> mx.array:
         return mx.array(data)
     except (TypeError, ValueError):
         raise TypeError(
-            f"{where}: {name} must be a tensor, a number, a list of numbers or a NumPy array, "
+            f"{caller}: {name} must be a tensor, a number, a list of numbers or a NumPy array, "
             f"got {type(value).__name__} {value!r:.60}"
         ) from None
 
@@ -71,7 +71,7 @@ def average(x: mx.array, axis: Any = None, keepdims: bool = False) -> mx.array:
     return mx.mean(x, axis, keepdims) if x.size else empty_reduction(x, axis, keepdims, math.nan)
 
 
-def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
+def pair(caller: str, x: Any, other: Any) -> tuple[Any, Any]:
     """Both operands, prepared so that MLX's result dtype is PyTorch's. One of them may stay a Python number."""
     if type(x) is mx.array and type(other) is mx.array:
         if x.dtype == other.dtype:
@@ -89,12 +89,12 @@ def pair(where: str, x: Any, other: Any) -> tuple[Any, Any]:
         if type(x) is int and other.dtype == mx.bool_:
             other = other.astype(mx.int64)
         return x, other
-    return _same_dtype(array(where, x), array(where, other, "other"))
+    return _same_dtype(array(caller, x), array(caller, other, "other"))
 
 
-def arrays(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+def arrays(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     """Both operands as arrays of one dtype."""
-    x, other = pair(where, x, other)
+    x, other = pair(caller, x, other)
     if not isinstance(x, mx.array):
         x = scalar_like(x, other)
     elif not isinstance(other, mx.array):
@@ -125,117 +125,117 @@ def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
     return x, other
 
 
-def binary(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
+def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
     """``function`` applied to both operands, with broadcasting.
 
     Raises:
         ValueError: the shapes do not broadcast.
     """
-    x, other = pair(where, x, other)
+    x, other = pair(caller, x, other)
     try:
         return function(x, other)
     except ValueError:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
-        _checks.broadcast_shapes(where, np.shape(x), np.shape(other))
+        _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         raise
 
 
-def larger(where: str, x: Any, other: Any) -> mx.array:
+def larger(caller: str, x: Any, other: Any) -> mx.array:
     """Element-wise maximum; equal values share the gradient."""
-    return _chosen(where, mx.maximum, x, other)
+    return _chosen(caller, mx.maximum, x, other)
 
 
-def smaller(where: str, x: Any, other: Any) -> mx.array:
+def smaller(caller: str, x: Any, other: Any) -> mx.array:
     """Element-wise minimum; equal values share the gradient."""
-    return _chosen(where, mx.minimum, x, other)
+    return _chosen(caller, mx.minimum, x, other)
 
 
-def _chosen(where: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
-    x, other = arrays(where, x, other)
-    chosen = binary(where, function, x, other)
+def _chosen(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
+    x, other = arrays(caller, x, other)
+    chosen = binary(caller, function, x, other)
     # For equal values, MLX's maximum and minimum send the whole gradient to the second.
     return mx.where(x == other, x * 0.5 + other * 0.5, chosen) if chosen.dtype in FLOATING else chosen
 
 
-def floating(where: str, x: Any) -> mx.array:
+def floating(caller: str, x: Any) -> mx.array:
     """``x`` as a floating-point array; integers become float32."""
-    x = array(where, x)
+    x = array(caller, x)
     return x if x.dtype in FLOATING else x.astype(mx.float32)
 
 
-def real(where: str, value: Any, name: str = "input") -> mx.array:
+def real(caller: str, value: Any, name: str = "input") -> mx.array:
     """``value`` as a floating-point array that is safe to sum.
 
     Raises:
         TypeError: ``value`` holds integers or bools.
     """
-    x = compact_if_empty(array(where, value, name))
+    x = compact_if_empty(array(caller, value, name))
     if x.dtype not in FLOATING:
         raise TypeError(
-            f"{where}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
+            f"{caller}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
             "convert with .float()"
         )
     return x
 
 
-def averageable(where: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
+def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
     """``value`` in the dtype to average in (float32 for half precision), and the dtype of the result.
 
     Raises:
         TypeError: ``value`` holds integers and ``dtype`` is not a floating-point dtype.
     """
-    x = real(where, value if dtype is None else array(where, value).astype(_checks.dtype(where, dtype)))
+    x = real(caller, value if dtype is None else array(caller, value).astype(_checks.dtype(caller, dtype)))
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
-def axes(where: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
+def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
     """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; ``None`` and () mean all."""
-    dim = either(where, "dim", dim, "axis", axis)
+    dim = either(caller, "dim", dim, "axis", axis)
     if dim is None:
         return tuple(range(x.ndim))
     if type(dim) is int and -x.ndim <= dim < x.ndim:
         return (dim % x.ndim,)
-    found = _checks.dims(where, dim, x.ndim)
+    found = _checks.dims(caller, dim, x.ndim)
     if x.ndim == 0:
         return ()
     return found or tuple(range(x.ndim))
 
 
-def either(where: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
+def either(caller: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
     """The value of an argument that has two names, of which at most one is given."""
     if second is None:
         return value
     if value is not None and value != default:
-        raise TypeError(f"{where}: {name} and {second_name} are the same argument, got both")
+        raise TypeError(f"{caller}: {name} and {second_name} are the same argument, got both")
     return second
 
 
-def one_axis(where: str, x: mx.array, dim: Any, axis: Any = None) -> int:
+def one_axis(caller: str, x: mx.array, dim: Any, axis: Any = None) -> int:
     """The single dimension given by ``dim`` or ``axis``, as a non-negative index."""
-    return _checks.dim(where, either(where, "dim", dim, "axis", axis), x.ndim)
+    return _checks.dim(caller, either(caller, "dim", dim, "axis", axis), x.ndim)
 
 
 def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
 
 
-def sizes(where: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
+def sizes(caller: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
     """Sizes from ``f(2, -1)`` or ``f((2, -1))``; the caller handles -1."""
     listed: Iterable[Any] = values
     if len(values) == 1 and isinstance(values[0], Iterable):
         listed = values[0]
-    return tuple(_checks.integer(where, name, one) for one in listed)
+    return tuple(_checks.integer(caller, name, one) for one in listed)
 
 
-def index_array(where: str, value: Any, name: str = "index") -> mx.array:
+def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
     """``value`` as an integer array.
 
     Raises:
         TypeError: ``value`` holds anything but integers.
     """
-    found = array(where, value, name)
+    found = array(caller, value, name)
     if found.dtype in FLOATING or found.dtype == mx.bool_:
         if found.size == 0 and not isinstance(value, mx.array):  # an empty list has no dtype of its own
             return found.astype(mx.int64)
-        raise TypeError(f"{where}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
+        raise TypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
     return found

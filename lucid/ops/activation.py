@@ -174,9 +174,9 @@ def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
     return (wide - mx.logsumexp(wide, axis, keepdims=True)).astype(x.dtype)
 
 
-def _softmax_operand(where: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
-    x = floating(where, x) if dtype is None else array(where, x).astype(_checks.dtype(where, dtype))
-    dim = either(where, "dim", dim, "axis", axis)
+def _softmax_operand(caller: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
+    x = floating(caller, x) if dtype is None else array(caller, x).astype(_checks.dtype(caller, dtype))
+    dim = either(caller, "dim", dim, "axis", axis)
     if dim is None:
-        raise TypeError(f"{where}: dim is required, for example dim=-1")
-    return x, _checks.dim(where, dim, x.ndim)
+        raise TypeError(f"{caller}: dim is required, for example dim=-1")
+    return x, _checks.dim(caller, dim, x.ndim)

@@ -40,10 +40,10 @@ def rsub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
     return binary("rsub", mx.subtract, other, x if alpha == 1 else _scaled("rsub", other, x, alpha))
 
 
-def _scaled(where: str, x: Any, other: Any, alpha: Any) -> mx.array:
-    other = array(where, other, "other")
-    if isinstance(alpha, float) and other.dtype not in FLOATING and array(where, x).dtype not in FLOATING:
-        raise TypeError(f"{where}: alpha must be an integer for integer tensors, got {alpha!r}")
+def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
+    other = array(caller, other, "other")
+    if isinstance(alpha, float) and other.dtype not in FLOATING and array(caller, x).dtype not in FLOATING:
+        raise TypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
     return other * alpha
 
 
@@ -73,10 +73,10 @@ def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
 
 
-def _check_divisor(where: str, x: Any, other: Any) -> None:
+def _check_divisor(caller: str, x: Any, other: Any) -> None:
     """Raise if integers are divided by the number 0. The values of a tensor divisor are not read."""
-    if type(other) is int and other == 0 and array(where, x).dtype not in FLOATING:
-        raise ZeroDivisionError(f"{where}: integers cannot be divided by 0; convert with .float() first")
+    if type(other) is int and other == 0 and array(caller, x).dtype not in FLOATING:
+        raise ZeroDivisionError(f"{caller}: integers cannot be divided by 0; convert with .float() first")
 
 
 @op
@@ -244,10 +244,10 @@ def bitwise_right_shift(x: TensorLike, other: TensorLike) -> mx.array:
     return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", x, other))
 
 
-def _integers(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
-    x, other = arrays(where, x, other)
+def _integers(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    x, other = arrays(caller, x, other)
     if x.dtype in FLOATING:
-        raise TypeError(f"{where}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
+        raise TypeError(f"{caller}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
     return x, other
 
 

@@ -23,16 +23,16 @@ Ints = int | tuple[int, ...] | list[int]
 
 
 def _operands(
-    where: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
+    caller: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array | None, bool]:
     """The input as a channels-last batch, weight, bias, and whether a batch dimension was added."""
-    x, weight = real(where, x), real(where, weight, "weight")
-    bias = None if bias is None else real(where, bias, "bias")
-    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+    x, weight = real(caller, x), real(caller, weight, "weight")
+    bias = None if bias is None else real(caller, bias, "bias")
+    _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     space = {1: "L", 2: "H, W"}[ndim]
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
-    _checks.rank(where, "input", x.shape, (ndim + 1, ndim + 2), layout)
-    _checks.rank(where, "weight", weight.shape, ndim + 2)
+    _checks.rank(caller, "input", x.shape, (ndim + 1, ndim + 2), layout)
+    _checks.rank(caller, "weight", weight.shape, ndim + 2)
     unbatched = x.ndim == ndim + 1
     if unbatched:
         x = x[None]
@@ -47,23 +47,23 @@ def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     return y[0] if unbatched else y
 
 
-def _check_channels(where: str, x: mx.array, expected: int, filters: int, bias: mx.array | None, groups: int) -> None:
+def _check_channels(caller: str, x: mx.array, expected: int, filters: int, bias: mx.array | None, groups: int) -> None:
     if x.shape[-1] != expected:
-        raise ValueError(f"{where}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}")
-    _checks.divisible(where, "out_channels", filters, "groups", groups)
+        raise ValueError(f"{caller}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}")
+    _checks.divisible(caller, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
-        raise ValueError(f"{where}: bias must have shape ({filters},), got {bias.shape}")
+        raise ValueError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
 
 
 def _conv(
-    where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
+    caller: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any,
     data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
-    groups = _checks.integer(where, "groups", groups, 1)
+    x, weight, bias, unbatched = _operands(caller, x, weight, bias, ndim, data_format)
+    groups = _checks.integer(caller, "groups", groups, 1)
     filters = weight.shape[0]
-    _check_channels(where, x, weight.shape[1] * groups, filters, bias, groups)
-    geometry = Geometry.checked(where, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
+    _check_channels(caller, x, weight.shape[1] * groups, filters, bias, groups)
+    geometry = Geometry.checked(caller, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
         y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
     elif groups == x.shape[-1] == filters:
@@ -149,38 +149,38 @@ def conv2d(
 
 
 def check_output_padding(
-    where: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+    caller: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> None:
     """Raise if ``output_padding`` is not smaller than the stride or the dilation, which makes it ambiguous."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise ValueError(
-            f"{where}: output_padding must be below stride or dilation, "
+            f"{caller}: output_padding must be below stride or dilation, "
             f"got {extra} with stride {stride} and dilation {dilation}"
         )
 
 
 def _conv_transpose(
-    where: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
+    caller: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: Any,
     dilation: Any, data_format: str, ndim: int,
 ) -> mx.array:  # fmt: skip
-    x, weight, bias, unbatched = _operands(where, x, weight, bias, ndim, data_format)
-    groups = _checks.integer(where, "groups", groups, 1)
-    stride = _checks.tuple_of(where, "stride", stride, ndim, 1)
-    dilation = _checks.tuple_of(where, "dilation", dilation, ndim, 1)
-    padding = _checks.tuple_of(where, "padding", padding, ndim, 0)
-    extra = _checks.tuple_of(where, "output_padding", output_padding, ndim, 0)
+    x, weight, bias, unbatched = _operands(caller, x, weight, bias, ndim, data_format)
+    groups = _checks.integer(caller, "groups", groups, 1)
+    stride = _checks.tuple_of(caller, "stride", stride, ndim, 1)
+    dilation = _checks.tuple_of(caller, "dilation", dilation, ndim, 1)
+    padding = _checks.tuple_of(caller, "padding", padding, ndim, 0)
+    extra = _checks.tuple_of(caller, "output_padding", output_padding, ndim, 0)
     channels, per_group, *kernel = weight.shape
-    check_kernel_size(where, kernel)
+    check_kernel_size(caller, kernel)
     filters = per_group * groups
-    _check_channels(where, x, channels, filters, bias, groups)
-    _checks.divisible(where, "in_channels", channels, "groups", groups)
-    check_output_padding(where, extra, stride, dilation)
+    _check_channels(caller, x, channels, filters, bias, groups)
+    _checks.divisible(caller, "in_channels", channels, "groups", groups)
+    check_output_padding(caller, extra, stride, dilation)
     # Compute the full result, then crop it by padding. output_padding crops less, or adds zeros.
     full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel, strict=True)]
     after = [e - p for e, p in zip(extra, padding, strict=True)]
     sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{where}: padding {padding} removes the whole output of size {tuple(full)}")
+        raise ValueError(f"{caller}: padding {padding} removes the whole output of size {tuple(full)}")
     if x.size == 0 or weight.size == 0:
         return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(

@@ -16,13 +16,13 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _operands(where: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
+def _operands(caller: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
     x = at_least_1d(x)
-    index = at_least_1d(index_array(where, index))
-    axis = _checks.dim(where, dim, x.ndim)
+    index = at_least_1d(index_array(caller, index))
+    axis = _checks.dim(caller, dim, x.ndim)
     if index.ndim != x.ndim:
         raise ValueError(
-            f"{where}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
+            f"{caller}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
         )
     return x, index, axis
 
@@ -63,19 +63,19 @@ def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *
     return mx.take_along_axis(x, index, at) if index.size else mx.zeros(index.shape, x.dtype)
 
 
-def _scatter(where: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
-    x = array(where, x)
+def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
+    x = array(caller, x)
     shape = x.shape
-    x, index, axis = _operands(where, x, dim, index)
+    x, index, axis = _operands(caller, x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
-        raise ValueError(f"{where}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
+        raise ValueError(f"{caller}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
     if isinstance(src, mx.array | np.ndarray | list | tuple):
-        src = at_least_1d(array(where, src, "src"))
+        src = at_least_1d(array(caller, src, "src"))
         if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
-            raise ValueError(f"{where}: src of shape {src.shape} is smaller than index of shape {index.shape}")
+            raise ValueError(f"{caller}: src of shape {src.shape} is smaller than index of shape {index.shape}")
         if src.dtype != x.dtype:
             raise TypeError(
-                f"{where}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
+                f"{caller}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
                 f"got {_checks.dtype_name(src.dtype)}"
             )
         src = src[tuple(slice(0, n) for n in index.shape)]
@@ -117,10 +117,10 @@ def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> 
     return _scatter("scatter_add", x, dim, index, src, "add")
 
 
-def _index_vector(where: str, index: Any) -> mx.array:
-    index = index_array(where, index)
+def _index_vector(caller: str, index: Any) -> mx.array:
+    index = index_array(caller, index)
     if index.ndim > 1:
-        raise ValueError(f"{where}: index must be a vector, got shape {index.shape}")
+        raise ValueError(f"{caller}: index must be a vector, got shape {index.shape}")
     return at_least_1d(index)
 
 
@@ -135,14 +135,14 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     return found.reshape(()) if scalar else found
 
 
-def _index_write(where: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
-    x = array(where, x)
-    axis = _checks.dim(where, dim, x.ndim)
-    index = _index_vector(where, index)
-    source = array(where, source, "source")
+def _index_write(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
+    x = array(caller, x)
+    axis = _checks.dim(caller, dim, x.ndim)
+    index = _index_vector(caller, index)
+    source = array(caller, source, "source")
     expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     if mode != "fill" and source.shape != expected:
-        raise ValueError(f"{where}: source must have shape {expected}, got {source.shape}")
+        raise ValueError(f"{caller}: source must have shape {expected}, got {source.shape}")
     if index.size == 0 or x.size == 0:
         return x
     place = (slice(None),) * axis + (index,)

@@ -1,4 +1,4 @@
-"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
+"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``caller`` and ``one_hot``.
 
 Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
 dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the
@@ -32,16 +32,16 @@ class _ParsedIndex:
         self.separated = False  # the arrays are not adjacent: NumPy puts their dimensions first
 
 
-def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
+def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
     entries = list(index) if isinstance(index, tuple) else [index]
-    entries = [_normalize_entry(where, entry) for entry in entries]
+    entries = [_normalize_entry(caller, entry) for entry in entries]
     used = 0
     for entry in entries:
         used += 0 if entry is None or entry is Ellipsis else max(entry.ndim, 0) if _is_mask(entry) else 1
     if sum(entry is Ellipsis for entry in entries) > 1:
-        raise IndexError(f"{where}: an index can only have a single ellipsis ('...'), got {_shown(index)}")
+        raise IndexError(f"{caller}: an index can only have a single ellipsis ('...'), got {_shown(index)}")
     if used > len(shape):
-        raise IndexError(f"{where}: too many indices ({used}) for shape {shape}")
+        raise IndexError(f"{caller}: too many indices ({used}) for shape {shape}")
     if not any(entry is Ellipsis for entry in entries):
         entries.append(Ellipsis)
 
@@ -60,11 +60,11 @@ def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
             if skip or position < len(entries) - 1:
                 continue
         elif isinstance(entry, slice):
-            parsed.basic.append(_normalize_slice(where, entry, shape[axis]))
+            parsed.basic.append(_normalize_slice(caller, entry, shape[axis]))
             axis, out_axis = axis + 1, out_axis + 1
         elif isinstance(entry, int):
             if not -shape[axis] <= entry < shape[axis]:
-                raise IndexError(f"{where}: index {entry} is out of range for dim {axis} of shape {shape}")
+                raise IndexError(f"{caller}: index {entry} is out of range for dim {axis} of shape {shape}")
             if not advanced:
                 parsed.basic.append(entry % shape[axis])
                 axis += 1
@@ -79,7 +79,7 @@ def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
             covered = shape[axis : axis + entry.ndim]
             if entry.shape != covered:
                 dims = f"dims {axis} to {axis + entry.ndim - 1} of {shape}" if entry.ndim else f"shape {shape}"
-                raise IndexError(f"{where}: mask of shape {entry.shape} does not match {dims}")
+                raise IndexError(f"{caller}: mask of shape {entry.shape} does not match {dims}")
             if entry.ndim == 0:  # True and False add a dimension of size 1 or 0
                 parsed.basic.append(None)
                 parsed.arrays.append(mx.zeros(int(bool(np.array(entry))), mx.int32))
@@ -94,7 +94,7 @@ def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
         else:
             array_positions.append(position)
             parsed.basic.append(slice(None))
-            parsed.arrays.append(_integer_array(where, entry, shape, axis))
+            parsed.arrays.append(_integer_array(caller, entry, shape, axis))
             parsed.axes.append(out_axis)
             axis, out_axis = axis + 1, out_axis + 1
     parsed.separated = bool(array_positions) and array_positions[-1] - array_positions[0] != len(array_positions) - 1
@@ -103,7 +103,7 @@ def _parse(where: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
             np.broadcast_shapes(*(entry.shape for entry in parsed.arrays))
         except ValueError:
             listed = " and ".join(str(entry.shape) for entry in parsed.arrays)
-            raise IndexError(f"{where}: index arrays of shapes {listed} cannot be broadcast together") from None
+            raise IndexError(f"{caller}: index arrays of shapes {listed} cannot be broadcast together") from None
     return parsed
 
 
@@ -113,7 +113,7 @@ def _is_mask(one: Any) -> bool:
     )
 
 
-def _normalize_entry(where: str, one: Any) -> Any:
+def _normalize_entry(caller: str, one: Any) -> Any:
     """An index entry as None, Ellipsis, a slice, an int, an mx.array (from a tensor) or an np.ndarray."""
     if one is None or one is Ellipsis or isinstance(one, slice | mx.array):
         return one
@@ -124,7 +124,7 @@ def _normalize_entry(where: str, one: Any) -> Any:
     except TypeError:
         pass
     if isinstance(one, list | tuple) and any(isinstance(each, mx.array) for each in one):
-        return array(where, one, "index")
+        return array(caller, one, "index")
     try:
         found = np.asarray(one)
     except ValueError:
@@ -133,34 +133,34 @@ def _normalize_entry(where: str, one: Any) -> Any:
         found = found.astype(np.int64)
     if found.dtype.kind not in "biu":
         raise TypeError(
-            f"{where}: an index must consist of integers, slices, None, '...', boolean masks and integer tensors, "
+            f"{caller}: an index must consist of integers, slices, None, '...', boolean masks and integer tensors, "
             f"got {type(one).__name__} {one!r:.60}"
         )
     return found
 
 
-def _integer_array(where: str, one: Any, shape: tuple[int, ...], axis: int) -> mx.array:
+def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> mx.array:
     size = shape[axis]
     if isinstance(one, np.ndarray):
         wrong = (one < -size) | (one >= size)
         if wrong.any():
-            raise IndexError(f"{where}: index {one[wrong].flat[0]} is out of range for dim {axis} of shape {shape}")
+            raise IndexError(f"{caller}: index {one[wrong].flat[0]} is out of range for dim {axis} of shape {shape}")
         return mx.array(np.where(one < 0, one + size, one).astype(np.int64))
     if one.dtype in FLOATING:
-        raise TypeError(f"{where}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
+        raise TypeError(f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
     if size == 0 and one.size:
-        raise IndexError(f"{where}: cannot index dim {axis} of shape {shape}, which is empty")
+        raise IndexError(f"{caller}: cannot index dim {axis} of shape {shape}, which is empty")
     return one
 
 
-def _normalize_slice(where: str, one: slice, size: int) -> slice:
+def _normalize_slice(caller: str, one: slice, size: int) -> slice:
     """The slice with its bounds in range; a full slice unchanged."""
     if one == slice(None):
         return one
     try:
         start, stop, step = one.indices(size)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {error}, got {one}") from None
+        raise type(error)(f"{caller}: {error}, got {one}") from None
     count = len(range(start, stop, step))
     if count == 0:
         return slice(0, 0, 1)
@@ -339,10 +339,10 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
 argwhere = nonzero
 
 
-def _mask(where: str, mask: Any) -> mx.array:
-    mask = array(where, mask, "mask")
+def _mask(caller: str, mask: Any) -> mx.array:
+    mask = array(caller, mask, "mask")
     if mask.dtype != mx.bool_:
-        raise TypeError(f"{where}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
+        raise TypeError(f"{caller}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
     return mask
 
 

@@ -67,12 +67,12 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
-def _tensor_list(where: str, tensors: Any) -> list[mx.array]:
+def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
     if isinstance(tensors, mx.array):
         tensors = [tensors[i] for i in range(tensors.shape[0])]
-    found = [array(where, one, "tensors") for one in tensors]
+    found = [array(caller, one, "tensors") for one in tensors]
     if not found:
-        raise ValueError(f"{where}: expected at least one tensor")
+        raise ValueError(f"{caller}: expected at least one tensor")
     return promoted(*found)
 
 
@@ -86,12 +86,12 @@ def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
 
 
-def _concatenate(where: str, found: list[mx.array], axis: int) -> mx.array:
+def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
             raise ValueError(
-                f"{where}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
+                f"{caller}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, axis)
 

@@ -20,18 +20,18 @@ __all__ = [
 _REDUCTIONS = ("mean", "sum", "none")
 
 
-def _compute_array(where: str, x: Any, name: str = "input") -> mx.array:
-    x = real(where, x, name)
+def _compute_array(caller: str, x: Any, name: str = "input") -> mx.array:
+    x = real(caller, x, name)
     return x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 
-def _broadcast_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+def _broadcast_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     """Both operands in the dtype to compute in, and the dtype of the result. Warns if their shapes differ."""
-    x, target = compact_if_empty(array(where, x)), compact_if_empty(array(where, target, "target"))
+    x, target = compact_if_empty(array(caller, x)), compact_if_empty(array(caller, target, "target"))
     if x.shape != target.shape:
-        shape = _checks.broadcast_shapes(where, x.shape, target.shape)
+        shape = _checks.broadcast_shapes(caller, x.shape, target.shape)
         warnings.warn(
-            f"{where}: input has shape {x.shape} but target has shape {target.shape}; both are broadcast to {shape}, "
+            f"{caller}: input has shape {x.shape} but target has shape {target.shape}; both are broadcast to {shape}, "
             "which is rarely intended",
             stacklevel=5,
         )
@@ -45,8 +45,8 @@ def _compute_pair(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx
     return x.astype(wide), target.astype(wide), dtype
 
 
-def _reduce(where: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
-    _checks.one_of(where, "reduction", reduction, _REDUCTIONS)
+def _reduce(caller: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+    _checks.one_of(caller, "reduction", reduction, _REDUCTIONS)
     if reduction == "mean":
         loss = average(loss)
     elif reduction == "sum":
@@ -123,18 +123,18 @@ def binary_cross_entropy_with_logits(
     return _reduce(where, _apply_weight(where, loss, weight), reduction, dtype)
 
 
-def _same_shape_pair(where: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
-    x, target = array(where, x), array(where, target, "target")
+def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
+    x, target = array(caller, x), array(caller, target, "target")
     if x.shape != target.shape:
-        raise ValueError(f"{where}: target must have the shape of the input, {x.shape}, got {target.shape}")
-    return _compute_array(where, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
+        raise ValueError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
+    return _compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
-def _apply_weight(where: str, loss: mx.array, weight: Any) -> mx.array:
+def _apply_weight(caller: str, loss: mx.array, weight: Any) -> mx.array:
     if weight is None:
         return loss
-    weight = array(where, weight, "weight")
-    _checks.broadcast_shapes(where, loss.shape, weight.shape)
+    weight = array(caller, weight, "weight")
+    _checks.broadcast_shapes(caller, loss.shape, weight.shape)
     return loss * weight
 
 
@@ -221,50 +221,50 @@ def cross_entropy(
 
 
 def _soft_cross_entropy(
-    where: str, x: mx.array, target: mx.array, weight: mx.array | None, smoothing: float, reduction: str,
+    caller: str, x: mx.array, target: mx.array, weight: mx.array | None, smoothing: float, reduction: str,
     dtype: mx.Dtype,
 ) -> mx.array:  # fmt: skip
     if target.shape != x.shape:
         raise ValueError(
-            f"{where}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
+            f"{caller}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
             "class indices must be integers"
         )
-    axis = _class_axis(where, x)
+    axis = _class_axis(caller, x)
     target = target.astype(x.dtype)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / x.shape[axis]
     losses = -log_softmax_of_arrays(x, axis) * target
     loss = total(losses if weight is None else losses * _along_axis(weight, x, axis), axis)
-    return _reduce(where, loss, reduction, dtype)
+    return _reduce(caller, loss, reduction, dtype)
 
 
-def _class_axis(where: str, x: mx.array) -> int:
+def _class_axis(caller: str, x: mx.array) -> int:
     if x.ndim == 0:
-        raise ValueError(f"{where}: input must be (N, C, ...) or (C,), got a 0-d tensor")
+        raise ValueError(f"{caller}: input must be (N, C, ...) or (C,), got a 0-d tensor")
     return 0 if x.ndim == 1 else 1
 
 
-def _check_classes(where: str, x: mx.array, target: Any) -> mx.array:
+def _check_classes(caller: str, x: mx.array, target: Any) -> mx.array:
     """``target`` as class indices, checked to have the shape of ``x`` without its class dimension."""
-    target = array(where, target, "target")
-    axis = _class_axis(where, x)
+    target = array(caller, target, "target")
+    axis = _class_axis(caller, x)
     expected = x.shape[:axis] + x.shape[axis + 1 :]
     if target.dtype in FLOATING or target.dtype == mx.bool_:
-        raise TypeError(f"{where}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
+        raise TypeError(f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
     if target.shape != expected:
         raise ValueError(
-            f"{where}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
+            f"{caller}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
         )
     return target.astype(mx.int32) if target.dtype.size < 4 else target
 
 
-def _class_weight(where: str, x: mx.array, weight: Any) -> mx.array | None:
+def _class_weight(caller: str, x: mx.array, weight: Any) -> mx.array | None:
     if weight is None:
         return None
-    weight = array(where, weight, "weight")
-    classes = x.shape[_class_axis(where, x)]
+    weight = array(caller, weight, "weight")
+    classes = x.shape[_class_axis(caller, x)]
     if weight.shape != (classes,):
-        raise ValueError(f"{where}: weight must have shape ({classes},), one value per class, got {weight.shape}")
+        raise ValueError(f"{caller}: weight must have shape ({classes},), one value per class, got {weight.shape}")
     return weight.astype(x.dtype)
 
 
@@ -291,10 +291,10 @@ def _pick_classes(
     return mx.where(ignored, 0, mx.where(inside, loss, mx.nan)), counts
 
 
-def _reduce_weighted(where: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
+def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     if reduction == "mean":
         return (total(loss) / total(counts)).astype(dtype)
-    return _reduce(where, loss, reduction, dtype)
+    return _reduce(caller, loss, reduction, dtype)
 
 
 @op(autocast="float32")

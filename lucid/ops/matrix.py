@@ -13,26 +13,26 @@ from lucid.tape import op
 __all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer", "tensordot"]
 
 
-def _operands(where: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
-    x, other = promoted(array(where, x), array(where, other, "other"))
+def _operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    x, other = promoted(array(caller, x), array(caller, other, "other"))
     return x, other
 
 
-def _product(where: str, x: Any, other: Any) -> mx.array:
-    x, other = _operands(where, x, other)
+def _product(caller: str, x: Any, other: Any) -> mx.array:
+    x, other = _operands(caller, x, other)
     if not x.ndim or not other.ndim:
         raise ValueError(
-            f"{where}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
+            f"{caller}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
         )
     if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
         raise ValueError(
-            f"{where}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
+            f"{caller}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
     try:
         return mx.matmul(x, other) if x.dtype in FLOATING else _integer_product(x, other)
     except ValueError:
-        _checks.broadcast_shapes(where, x.shape[:-2], other.shape[:-2])
+        _checks.broadcast_shapes(caller, x.shape[:-2], other.shape[:-2])
         raise
 
 
@@ -138,13 +138,13 @@ def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
     return mx.expand_dims(x, 1) * vec2
 
 
-def _scaled_sum(where: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
+def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
     """``beta * x + alpha * product``; if ``beta`` is 0, ``x`` is ignored, NaN included."""
     product = product if alpha == 1 else product * alpha
-    x = array(where, x)
-    if _checks.broadcast_shapes(where, x.shape, product.shape) != product.shape:
-        raise ValueError(f"{where}: input of shape {x.shape} cannot be broadcast to {product.shape}")
-    return product if beta == 0 else binary(where, mx.add, x if beta == 1 else x * beta, product)
+    x = array(caller, x)
+    if _checks.broadcast_shapes(caller, x.shape, product.shape) != product.shape:
+        raise ValueError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
+    return product if beta == 0 else binary(caller, mx.add, x if beta == 1 else x * beta, product)
 
 
 @op(autocast="half")
@@ -177,7 +177,7 @@ def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: floa
     return _scaled_sum("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
 
 
-def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
+def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
     """The contraction over pairs of dimensions, as one matrix product."""
     rest = [axis for axis in range(x.ndim) if axis not in dims]
     rest_other = [axis for axis in range(other.ndim) if axis not in dims_other]
@@ -187,7 +187,7 @@ def _tensordot(where: str, x: mx.array, other: mx.array, dims: list[int], dims_o
     columns = math.prod(other.shape[axis] for axis in rest_other)
     left = mx.transpose(x, rest + dims).reshape(rows, inner_size)
     right = mx.transpose(other, dims_other + rest_other).reshape(inner_size, columns)
-    return _product(where, left, right).reshape(shape)
+    return _product(caller, left, right).reshape(shape)
 
 
 @op(autocast="half")

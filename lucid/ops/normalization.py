@@ -20,32 +20,32 @@ __all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms
 DATA_FORMATS = ("channels_first", "channels_last")
 
 
-def channel_axis(where: str, x: mx.array, data_format: str) -> int:
+def channel_axis(caller: str, x: mx.array, data_format: str) -> int:
     """The channel dimension of (N, C, ...) or (N, ..., C)."""
-    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+    _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     if x.ndim < 2:
-        raise ValueError(f"{where}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
+        raise ValueError(f"{caller}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
     return 1 if data_format == "channels_first" else x.ndim - 1
 
 
-def _operand(where: str, x: Any) -> tuple[mx.array, mx.array]:
+def _operand(caller: str, x: Any) -> tuple[mx.array, mx.array]:
     """``x`` as an array, and converted to the dtype to compute in."""
-    x = real(where, x)
+    x = real(caller, x)
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 
-def normalized_sizes(where: str, normalized_shape: Any) -> tuple[int, ...]:
+def normalized_sizes(caller: str, normalized_shape: Any) -> tuple[int, ...]:
     """``normalized_shape``, one size or several, as a tuple."""
     sizes = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
-    return tuple(_checks.integer(where, "normalized_shape", one, 0) for one in sizes)
+    return tuple(_checks.integer(caller, "normalized_shape", one, 0) for one in sizes)
 
 
-def _affine_vector(where: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
+def _affine_vector(caller: str, name: str, value: Any, sizes: tuple[int, ...]) -> mx.array | None:
     if value is None:
         return None
-    value = array(where, value, name)
+    value = array(caller, value, name)
     if value.shape != sizes:
-        raise ValueError(f"{where}: {name} must have shape {sizes}, got {value.shape}")
+        raise ValueError(f"{caller}: {name} must have shape {sizes}, got {value.shape}")
     return value.reshape(-1)
 
 

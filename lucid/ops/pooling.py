@@ -25,22 +25,22 @@ class _Windows:
     """The windows of a pooling operation on an image: output size, padding, and the slice of each window position."""
 
     def __init__(
-        self, where: str, x: mx.array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+        self, caller: str, x: mx.array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
         data_format: str,
     ) -> None:  # fmt: skip
-        self.first = _height_axis(where, x, data_format)
+        self.first = _height_axis(caller, x, data_format)
         self.size = x.shape[self.first : self.first + 2]
-        self.kernel = _checks.pair(where, "kernel_size", kernel, 1)
-        self.stride = self.kernel if stride is None else _checks.pair(where, "stride", stride, 1)
-        self.padding = _checks.pair(where, "padding", padding, 0)
-        self.dilation = _checks.pair(where, "dilation", dilation, 1)
+        self.kernel = _checks.pair(caller, "kernel_size", kernel, 1)
+        self.stride = self.kernel if stride is None else _checks.pair(caller, "stride", stride, 1)
+        self.padding = _checks.pair(caller, "padding", padding, 0)
+        self.dilation = _checks.pair(caller, "dilation", dilation, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             raise ValueError(
-                f"{where}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
+                f"{caller}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
             )
-        self.output = tuple(self._output(where, i, ceil_mode) for i in (0, 1))
+        self.output = tuple(self._output(caller, i, ceil_mode) for i in (0, 1))
 
-    def _output(self, where: str, i: int, ceil_mode: bool) -> int:
+    def _output(self, caller: str, i: int, ceil_mode: bool) -> int:
         size, k, s, p, d = self.size[i], self.kernel[i], self.stride[i], self.padding[i], self.dilation[i]
         room = size + 2 * p - d * (k - 1) - 1
         count = (-(-room // s) if ceil_mode else room // s) + 1
@@ -48,7 +48,7 @@ class _Windows:
             count -= 1  # a window must start inside the image or its left padding
         if count < 1:
             raise ValueError(
-                f"{where}: kernel_size {self.kernel} with dilation {self.dilation} is larger than the input of "
+                f"{caller}: kernel_size {self.kernel} with dilation {self.dilation} is larger than the input of "
                 f"{self.size[0]}x{self.size[1]} with padding {self.padding}"
             )
         return count
@@ -72,10 +72,10 @@ class _Windows:
                 yield x[(slice(None),) * self.first + tuple(spans)]
 
 
-def _height_axis(where: str, x: mx.array, data_format: str) -> int:
-    _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+def _height_axis(caller: str, x: mx.array, data_format: str) -> int:
+    _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     layout = "(N, C, H, W)" if data_format == "channels_first" else "(N, H, W, C)"
-    _checks.rank(where, "input", x.shape, (3, 4), layout)
+    _checks.rank(caller, "input", x.shape, (3, 4), layout)
     return x.ndim - (2 if data_format == "channels_first" else 3)
 
 

@@ -46,15 +46,15 @@ class MinAndMax(NamedTuple):
     max: mx.array
 
 
-def _keepdim(where: str, keepdim: bool, keepdims: bool | None) -> bool:
-    return bool(either(where, "keepdim", keepdim, "keepdims", keepdims, False))
+def _keepdim(caller: str, keepdim: bool, keepdims: bool | None) -> bool:
+    return bool(either(caller, "keepdim", keepdim, "keepdims", keepdims, False))
 
 
-def _sum_operand(where: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
+def _sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
     """``x`` in the dtype to sum in, and the dtype of the result: ``dtype``, or int64 for integers."""
-    x = compact_if_empty(array(where, x))
+    x = compact_if_empty(array(caller, x))
     if dtype is not None:
-        x = x.astype(_checks.dtype(where, dtype))
+        x = x.astype(_checks.dtype(caller, dtype))
     if x.dtype in LOW_PRECISION:
         return x.astype(mx.float32), x.dtype
     wide = x if x.dtype in FLOATING or x.dtype == mx.uint64 else x.astype(mx.int64)
@@ -115,17 +115,17 @@ def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float)
 
 
 def _moments(
-    where: str, x: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, axis: Any, keepdims: Any
+    caller: str, x: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, axis: Any, keepdims: Any
 ) -> tuple[mx.array, mx.array, mx.Dtype]:
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{where}: pass unbiased or correction, not both")
+        raise TypeError(f"{caller}: pass unbiased or correction, not both")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
-    x, out = averageable(where, x)
-    dims = axes(where, x, dim, axis)
-    variance, center = _variance(x, dims, _keepdim(where, keepdim, keepdims), correction)
+    x, out = averageable(caller, x)
+    dims = axes(caller, x, dim, axis)
+    variance, center = _variance(x, dims, _keepdim(caller, keepdim, keepdims), correction)
     return variance, center, out
 
 
@@ -175,23 +175,23 @@ def std_mean(
     return _safe_sqrt(variance).astype(out), center.astype(out)
 
 
-def _check_nonempty(where: str, x: mx.array, dims: tuple[int, ...]) -> None:
+def _check_nonempty(caller: str, x: mx.array, dims: tuple[int, ...]) -> None:
     """Raise if an extreme value of an empty dimension is asked for."""
     if x.size == 0 and _count(x, dims) == 0:
-        raise ValueError(f"{where}: cannot reduce an empty dimension of shape {x.shape}")
+        raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
 
 
-def _extreme(where: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
-    dims = axes(where, x, dim, None)
-    _check_nonempty(where, x, dims)
+def _extreme(caller: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
+    dims = axes(caller, x, dim, None)
+    _check_nonempty(caller, x, dims)
     return choose(x, dims, keep)
 
 
-def _extreme_with_index(where: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
+def _extreme_with_index(caller: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
     scalar, x = x.ndim == 0, at_least_1d(x)
-    axis = _checks.dim(where, dim, x.ndim)
-    _check_nonempty(where, x, (axis,))
-    return _take(x, _arg_extreme(where, x, axis), axis, scalar, keep)
+    axis = _checks.dim(caller, dim, x.ndim)
+    _check_nonempty(caller, x, (axis,))
+    return _take(x, _arg_extreme(caller, x, axis), axis, scalar, keep)
 
 
 def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
@@ -202,10 +202,10 @@ def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> V
     return ValuesAndIndices(values, index) if keep else ValuesAndIndices(values.squeeze(dim), index.squeeze(dim))
 
 
-def _arg_extreme(where: str, x: mx.array, dim: int) -> mx.array:
+def _arg_extreme(caller: str, x: mx.array, dim: int) -> mx.array:
     if x.size == 0:
         return mx.zeros((*x.shape[:dim], 1, *x.shape[dim + 1 :]), mx.uint32)
-    return (mx.argmin if where.endswith("min") else mx.argmax)(mx.stop_gradient(x), dim, True)
+    return (mx.argmin if caller.endswith("min") else mx.argmax)(mx.stop_gradient(x), dim, True)
 
 
 @op
@@ -272,15 +272,15 @@ def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> 
     return MinAndMax(smallest, _extreme("aminmax", x, dim, keepdim, mx.max))
 
 
-def _arg_reduction(where: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
-    x = array(where, x)
-    keep = _keepdim(where, keepdim, keepdims)
-    dim = either(where, "dim", dim, "axis", axis)
+def _arg_reduction(caller: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
+    x = array(caller, x)
+    keep = _keepdim(caller, keepdim, keepdims)
+    dim = either(caller, "dim", dim, "axis", axis)
     if dim is None:
-        _check_nonempty(where, x, tuple(range(x.ndim)))
-        index = _arg_extreme(where, x.reshape(-1), 0)
+        _check_nonempty(caller, x, tuple(range(x.ndim)))
+        index = _arg_extreme(caller, x.reshape(-1), 0)
         return index.astype(mx.int64).reshape((1,) * x.ndim if keep else ())
-    return _extreme_with_index(where, x, dim, keep).indices
+    return _extreme_with_index(caller, x, dim, keep).indices
 
 
 @op
@@ -365,7 +365,7 @@ def norm(
     return power_norm("norm", x, order, dims, _keepdim("norm", keepdim, keepdims)).astype(out)
 
 
-def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
+def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
     """The norm of order ``order`` over ``dims`` of a floating-point array."""
     if order == 2:
         return _safe_sqrt(total_of(mx.square(x), dims, keep))
@@ -376,10 +376,10 @@ def power_norm(where: str, x: mx.array, order: float, dims: tuple[int, ...], kee
         return total_of((x != 0).astype(x.dtype), dims, keep)
     if order == mx.inf:
         if x.size == 0:
-            _check_nonempty(where, x, dims)
+            _check_nonempty(caller, x, dims)
         return mx.max(size, dims, keep)
     if order == -mx.inf:
-        _check_nonempty(where, x, dims)
+        _check_nonempty(caller, x, dims)
         return mx.min(size, dims, keep)
     # Powers of 0 have no finite derivative for some orders, so zeros are masked out and get the gradient 0.
     zero = size == 0

@@ -67,23 +67,23 @@ def interpolate(
 
 
 def _sizes(
-    where: str, before: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
+    caller: str, before: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
 ) -> tuple[tuple[int, ...], list[float | None]]:
     """The new sizes, and for each dimension the factor to compute coordinates with, if given."""
     if (size is None) == (scale_factor is None):
         both = "" if size is None else ", not both"
-        raise ValueError(f"{where}: pass size or scale_factor{both}")
+        raise ValueError(f"{caller}: pass size or scale_factor{both}")
     if size is not None and recompute:
-        raise ValueError(f"{where}: recompute_scale_factor requires scale_factor")
+        raise ValueError(f"{caller}: recompute_scale_factor requires scale_factor")
     if size is not None:
-        return _checks.tuple_of(where, "size", size, len(before), 1), [None] * len(before)
+        return _checks.tuple_of(caller, "size", size, len(before), 1), [None] * len(before)
     factors = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * len(before)
     if len(factors) != len(before):
-        raise ValueError(f"{where}: scale_factor must be one number or {len(before)} numbers, got {scale_factor!r}")
-    numbers = [_checks.number(where, "scale_factor", one, 0, above=True) for one in factors]
+        raise ValueError(f"{caller}: scale_factor must be one number or {len(before)} numbers, got {scale_factor!r}")
+    numbers = [_checks.number(caller, "scale_factor", one, 0, above=True) for one in factors]
     after = tuple(math.floor(n * factor) for n, factor in zip(before, numbers, strict=True))
     if min(after) < 1:
-        raise ValueError(f"{where}: scale_factor {scale_factor!r} makes size {before} empty")
+        raise ValueError(f"{caller}: scale_factor {scale_factor!r} makes size {before} empty")
     return after, [None if recompute else factor for factor in numbers]
 
 

@@ -26,17 +26,17 @@ def reshape(x: TensorLike, *shape: Any) -> mx.array:
     return mx.reshape(x, _resolve_shape("reshape", x.shape, x.size, sizes("reshape", shape, "shape")))
 
 
-def _resolve_shape(where: str, before: tuple[int, ...], count: int, expected: tuple[int, ...]) -> tuple[int, ...]:
+def _resolve_shape(caller: str, before: tuple[int, ...], count: int, expected: tuple[int, ...]) -> tuple[int, ...]:
     """The shape ``expected`` with its -1 inferred."""
     known = math.prod(size for size in expected if size != -1)
     if expected.count(-1) > 1 or min(expected, default=0) < -1:
-        raise ValueError(f"{where}: sizes must be at least 0, except for a single -1, got {expected}")
+        raise ValueError(f"{caller}: sizes must be at least 0, except for a single -1, got {expected}")
     if -1 in expected:
         if known == 0 or count % known:
-            raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {expected}")
+            raise ValueError(f"{caller}: shape {before} ({count} elements) cannot become {expected}")
         return tuple(count // known if size == -1 else size for size in expected)
     if known != count:
-        raise ValueError(f"{where}: shape {before} ({count} elements) cannot become {expected} ({known} elements)")
+        raise ValueError(f"{caller}: shape {before} ({count} elements) cannot become {expected} ({known} elements)")
     return expected
 
 
@@ -180,17 +180,19 @@ def expand(x: TensorLike, *sizes_: Any) -> mx.array:
     return _expand("expand", x, expected)
 
 
-def _expand(where: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
+def _expand(caller: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
     new = len(expected) - x.ndim
     if new < 0:
-        raise ValueError(f"{where}: shape {x.shape} has more dimensions than {expected}")
+        raise ValueError(f"{caller}: shape {x.shape} has more dimensions than {expected}")
     full = list(expected)
     for axis, size in enumerate(expected):
         had = x.shape[axis - new] if axis >= new else None
         if size == -1 and had is not None:
             full[axis] = had
         elif size < 0 or (had is not None and had not in (1, size)):
-            raise ValueError(f"{where}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}")
+            raise ValueError(
+                f"{caller}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}"
+            )
     return mx.broadcast_to(x, full)
 
 
@@ -372,10 +374,10 @@ def triu(x: TensorLike, diagonal: int = 0) -> mx.array:
     return mx.triu(_at_least_2d("triu", x), _checks.integer("triu", "diagonal", diagonal))
 
 
-def _at_least_2d(where: str, x: Any) -> mx.array:
-    x = array(where, x)
+def _at_least_2d(caller: str, x: Any) -> mx.array:
+    x = array(caller, x)
     if x.ndim < 2:
-        raise ValueError(f"{where}: input must have at least 2 dimensions, got shape {x.shape}")
+        raise ValueError(f"{caller}: input must have at least 2 dimensions, got shape {x.shape}")
     return x
 
 
@@ -415,10 +417,10 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> mx
     return _diagonal("diagonal", array("diagonal", x), _checks.integer("diagonal", "offset", offset), dim1, dim2)
 
 
-def _diagonal(where: str, x: mx.array, offset: int, dim1: int, dim2: int) -> mx.array:
-    first, second = _checks.dim(where, dim1, x.ndim, "dim1"), _checks.dim(where, dim2, x.ndim, "dim2")
+def _diagonal(caller: str, x: mx.array, offset: int, dim1: int, dim2: int) -> mx.array:
+    first, second = _checks.dim(caller, dim1, x.ndim, "dim1"), _checks.dim(caller, dim2, x.ndim, "dim2")
     if first == second:
-        raise ValueError(f"{where}: dim1 and dim2 must differ, got {dim1} and {dim2}")
+        raise ValueError(f"{caller}: dim1 and dim2 must differ, got {dim1} and {dim2}")
     rest = [axis for axis in range(x.ndim) if axis not in (first, second)]
     x = mx.transpose(x, [*rest, first, second])
     rows, columns = x.shape[-2:]

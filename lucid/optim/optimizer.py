@@ -325,18 +325,18 @@ class Optimizer:
     def _all_parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
-    def _loaded_group(self, where: str, number: int, saved: Mapping[str, Any]) -> ParamGroup:
+    def _loaded_group(self, caller: str, number: int, saved: Mapping[str, Any]) -> ParamGroup:
         missing = sorted(set(self.defaults) - set(saved))
         if missing:
-            raise ValueError(f"{where}: group {number} of the state has no {', '.join(map(repr, missing))}")
+            raise ValueError(f"{caller}: group {number} of the state has no {', '.join(map(repr, missing))}")
         return self._group({key: value for key, value in saved.items() if key != "params"})
 
-    def _loaded_state(self, where: str, parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _loaded_state(self, caller: str, parameter: Tensor, values: Mapping[str, Any]) -> dict[str, Tensor]:
         loaded = {}
         for name, value in values.items():
             if name not in self.state_names:
                 raise ValueError(
-                    f"{where}: {name!r} is not a state of {self._name}; known are {', '.join(self.state_names)}"
+                    f"{caller}: {name!r} is not a state of {self._name}; known are {', '.join(self.state_names)}"
                 )
             if value is None:  # PyTorch's SGD without momentum saves None
                 continue
@@ -344,10 +344,10 @@ class Optimizer:
             array = as_array(value, dtype)
             wanted = self._state_shape(name, parameter.shape)
             if array.shape != wanted:
-                raise ValueError(f"{where}: {name} must have shape {wanted}, got {array.shape}")
+                raise ValueError(f"{caller}: {name} must have shape {wanted}, got {array.shape}")
             loaded[name] = tape.wrap(array)
         if loaded and "step" in self.state_names and "step" not in loaded:
-            raise ValueError(f"{where}: the state has no 'step'")
+            raise ValueError(f"{caller}: the state has no 'step'")
         return loaded
 
     def __repr__(self) -> str:

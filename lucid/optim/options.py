@@ -14,27 +14,27 @@ EXTRA_KEYS = frozenset(
 )  # fmt: skip
 
 
-def refuse_differentiable(where: str, differentiable: Any) -> None:
+def refuse_differentiable(caller: str, differentiable: Any) -> None:
     if differentiable:
-        raise ValueError(f"{where}: differentiable=True is not supported, as steps are not recorded")
+        raise ValueError(f"{caller}: differentiable=True is not supported, as steps are not recorded")
 
 
-def fraction(where: str, name: str, value: Any) -> float:
+def fraction(caller: str, name: str, value: Any) -> float:
     """``value`` as a float in [0, 1), such as a decay rate."""
-    number = _checks.number(where, name, value, 0.0)
+    number = _checks.number(caller, name, value, 0.0)
     if number >= 1:
-        raise ValueError(f"{where}: {name} must be at least 0 and below 1, got {value!r}")
+        raise ValueError(f"{caller}: {name} must be at least 0 and below 1, got {value!r}")
     return number
 
 
-def betas(where: str, value: Any) -> tuple[float, float]:
+def betas(caller: str, value: Any) -> tuple[float, float]:
     """Two decay rates."""
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{where}: betas must be two numbers, got {value!r}")
-    return fraction(where, "betas[0]", value[0]), fraction(where, "betas[1]", value[1])
+        raise ValueError(f"{caller}: betas must be two numbers, got {value!r}")
+    return fraction(caller, "betas[0]", value[0]), fraction(caller, "betas[1]", value[1])
 
 
-def flag(where: str, name: str, value: Any) -> bool:
+def flag(caller: str, name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{where}: {name} must be True or False, got {value!r}")
+        raise TypeError(f"{caller}: {name} must be True or False, got {value!r}")
     return value

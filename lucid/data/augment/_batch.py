@@ -14,56 +14,56 @@ from lucid.ops._common import FLOATING, array
 STEPS = 1 << 16  # resolution of probabilities and distributions
 
 
-def as_batch(where: str, images: Any) -> mx.array:
+def as_batch(caller: str, images: Any) -> mx.array:
     """``images`` as an array (N, C, H, W)."""
-    images = array(where, images, "images")
-    _checks.rank(where, "images", images.shape, 4, "(N, C, H, W)")
+    images = array(caller, images, "images")
+    _checks.rank(caller, "images", images.shape, 4, "(N, C, H, W)")
     return images
 
 
-def as_uint8_batch(where: str, images: Any) -> mx.array:
+def as_uint8_batch(caller: str, images: Any) -> mx.array:
     """``images`` as an array (N, C, H, W) of uint8, with 1 or 3 channels."""
-    images = as_batch(where, images)
+    images = as_batch(caller, images)
     if images.dtype != mx.uint8:
         raise TypeError(
-            f"{where}: images must be uint8 from 0 to 255, got {_checks.dtype_name(images.dtype)}; "
-            f"apply {where} before Normalize"
+            f"{caller}: images must be uint8 from 0 to 255, got {_checks.dtype_name(images.dtype)}; "
+            f"apply {caller} before Normalize"
         )
     if images.shape[1] not in (1, 3):
-        raise ValueError(f"{where}: images must have 1 or 3 channels, got shape {images.shape}")
+        raise ValueError(f"{caller}: images must have 1 or 3 channels, got shape {images.shape}")
     return images
 
 
-def as_float_batch(where: str, images: Any) -> mx.array:
+def as_float_batch(caller: str, images: Any) -> mx.array:
     """``images`` as a floating-point array (N, C, H, W)."""
-    images = as_batch(where, images)
+    images = as_batch(caller, images)
     if images.dtype not in FLOATING:
         raise TypeError(
-            f"{where}: images must be floating point, got {_checks.dtype_name(images.dtype)}; apply Normalize first"
+            f"{caller}: images must be floating point, got {_checks.dtype_name(images.dtype)}; apply Normalize first"
         )
     return images
 
 
-def split_key(where: str, key: Any, count: int) -> list[mx.array]:
+def split_key(caller: str, key: Any, count: int) -> list[mx.array]:
     """``count`` independent keys from one key."""
     if not isinstance(key, mx.array) or key.shape != (2,):
         found = f"shape {key.shape}" if isinstance(key, mx.array) else repr(key)
-        raise TypeError(f"{where}: key must be a random key as from lucid.random.key(), got {found}")
+        raise TypeError(f"{caller}: key must be a random key as from lucid.random.key(), got {found}")
     return list(mx.random.split(key.astype(mx.uint32), count))
 
 
-def per_channel(where: str, name: str, value: Any, channels: int, dtype: mx.Dtype) -> mx.array:
+def per_channel(caller: str, name: str, value: Any, channels: int, dtype: mx.Dtype) -> mx.array:
     """``value``, one number or one per channel, as an array that broadcasts with (N, C, H, W)."""
     values = np.asarray(value)
     if values.dtype.kind not in "iuf" or values.shape not in ((), (1,), (channels,)):
-        raise ValueError(f"{where}: {name} must be a number or one per channel ({channels}), got {value!r}")
+        raise ValueError(f"{caller}: {name} must be a number or one per channel ({channels}), got {value!r}")
     if dtype == mx.uint8 and not ((values >= 0) & (values <= 255)).all():
-        raise ValueError(f"{where}: {name} must be from 0 to 255 for uint8 images, got {value!r}")
+        raise ValueError(f"{caller}: {name} must be from 0 to 255 for uint8 images, got {value!r}")
     return mx.array(values.reshape(1, -1, 1, 1), dtype)
 
 
 def per_image(
-    where: str, name: str, value: Any, n: int, low: float | None = None, high: float | None = None
+    caller: str, name: str, value: Any, n: int, low: float | None = None, high: float | None = None
 ) -> mx.array:
     """``value``, one number or one per image, as an array (1,) or (N,).
 
@@ -71,10 +71,10 @@ def per_image(
     """
     if isinstance(value, int | float | np.ndarray):
         for number in np.ravel(value).tolist():
-            _checks.number(where, name, number, low, high)
-    values = array(where, value, name)
+            _checks.number(caller, name, number, low, high)
+    values = array(caller, value, name)
     if values.shape not in ((), (1,), (n,)):
-        raise ValueError(f"{where}: {name} must be a number or one per image ({n}), got shape {values.shape}")
+        raise ValueError(f"{caller}: {name} must be a number or one per image ({n}), got shape {values.shape}")
     return values.reshape(-1)
 
 

@@ -142,10 +142,10 @@ def equalize_tables(images: mx.array) -> mx.array:
 
 
 def factor_per_image(
-    where: str, name: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None
+    caller: str, name: str, images: mx.array, factor: Any, low: float = 0, high: float | None = None
 ) -> mx.array:
     """The checked factor as float32 of shape (N, 1, 1, 1) or (1, 1, 1, 1)."""
-    return per_image(where, name, factor, len(images), low, high).astype(mx.float32)[:, None, None, None]
+    return per_image(caller, name, factor, len(images), low, high).astype(mx.float32)[:, None, None, None]
 
 
 @op
@@ -241,28 +241,28 @@ def _blend_by_kind(images: mx.array, kind: mx.array, factor: mx.array) -> mx.arr
 
 
 def check_ranges(
-    where: str, brightness: float | Sequence[float], contrast: float | Sequence[float],
+    caller: str, brightness: float | Sequence[float], contrast: float | Sequence[float],
     saturation: float | Sequence[float], hue: float | Sequence[float],
 ) -> tuple[Range, Range, Range, Range]:  # fmt: skip
     return (
-        _range(where, "brightness", brightness),
-        _range(where, "contrast", contrast),
-        _range(where, "saturation", saturation),
-        _range(where, "hue", hue, center=0.0, bounds=(-0.5, 0.5)),
+        _range(caller, "brightness", brightness),
+        _range(caller, "contrast", contrast),
+        _range(caller, "saturation", saturation),
+        _range(caller, "hue", hue, center=0.0, bounds=(-0.5, 0.5)),
     )
 
 
 def _range(
-    where: str, name: str, value: float | Sequence[float], center: float = 1.0,
+    caller: str, name: str, value: float | Sequence[float], center: float = 1.0,
     bounds: tuple[float, float | None] = (0, None),
 ) -> Range:  # fmt: skip
     if isinstance(value, Sequence):
         if len(value) != 2:
-            raise ValueError(f"{where}: {name} must be a number or (min, max), got {value!r}")
-        low = _checks.number(where, name, value[0], *bounds)
-        high = _checks.number(where, name, value[1], low, bounds[1])
+            raise ValueError(f"{caller}: {name} must be a number or (min, max), got {value!r}")
+        low = _checks.number(caller, name, value[0], *bounds)
+        high = _checks.number(caller, name, value[1], low, bounds[1])
     else:
-        width = _checks.number(where, name, value, 0, bounds[1])
+        width = _checks.number(caller, name, value, 0, bounds[1])
         low, high = max(center - width, bounds[0]), center + width
     return None if low == high == center else (low, high)
 
@@ -288,13 +288,13 @@ def normalize(images: TensorLike, mean: Sequence[float], std: Sequence[float], m
 
 
 def check_statistics(
-    where: str, mean: Sequence[float], std: Sequence[float]
+    caller: str, mean: Sequence[float], std: Sequence[float]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     for name, values in (("mean", mean), ("std", std)):
         if not isinstance(values, Iterable):
-            raise TypeError(f"{where}: {name} must have a number for each channel, got {values!r}")
-    mean = tuple(_checks.number(where, "mean", value) for value in mean)
-    std = tuple(_checks.number(where, "std", value, 0, above=True) for value in std)
+            raise TypeError(f"{caller}: {name} must have a number for each channel, got {values!r}")
+    mean = tuple(_checks.number(caller, "mean", value) for value in mean)
+    std = tuple(_checks.number(caller, "std", value, 0, above=True) for value in std)
     if len(mean) != len(std):
-        raise ValueError(f"{where}: mean has {len(mean)} channels but std has {len(std)}")
+        raise ValueError(f"{caller}: mean has {len(mean)} channels but std has {len(std)}")
     return mean, std

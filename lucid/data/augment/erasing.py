@@ -120,16 +120,16 @@ def _tables(
 
 
 def check_options(
-    where: str, probability: float, min_area: float, max_area: float, min_aspect: float, max_aspect: float | None,
+    caller: str, probability: float, min_area: float, max_area: float, min_aspect: float, max_aspect: float | None,
     mode: str, min_count: int, max_count: int | None,
 ) -> tuple[float, tuple[float, float], tuple[float, float], tuple[int, int]]:  # fmt: skip
     """The checked probability and (min, max) of area, aspect and count."""
-    probability = _checks.probability(where, "probability", probability)
-    low = _checks.number(where, "min_area", min_area, 0, 1)
-    high = _checks.number(where, "max_area", max_area, low, 1)
-    min_aspect = _checks.number(where, "min_aspect", min_aspect, 0, above=True)
-    max_aspect = _checks.number(where, "max_aspect", 1 / min_aspect if max_aspect is None else max_aspect, min_aspect)
-    _checks.one_of(where, "mode", mode, MODES)
-    min_count = _checks.integer(where, "min_count", min_count, 1)
-    max_count = _checks.integer(where, "max_count", min_count if max_count is None else max_count, min_count)
+    probability = _checks.probability(caller, "probability", probability)
+    low = _checks.number(caller, "min_area", min_area, 0, 1)
+    high = _checks.number(caller, "max_area", max_area, low, 1)
+    min_aspect = _checks.number(caller, "min_aspect", min_aspect, 0, above=True)
+    max_aspect = _checks.number(caller, "max_aspect", 1 / min_aspect if max_aspect is None else max_aspect, min_aspect)
+    _checks.one_of(caller, "mode", mode, MODES)
+    min_count = _checks.integer(caller, "min_count", min_count, 1)
+    max_count = _checks.integer(caller, "max_count", min_count if max_count is None else max_count, min_count)
     return probability, (low, high), (min_aspect, max_aspect), (min_count, max_count)

@@ -82,14 +82,14 @@ def _take_windows(images: mx.array, starts: mx.array, size: tuple[int, int]) -> 
 
 
 def _pad(
-    where: str, images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str
+    caller: str, images: mx.array, padding: tuple[int, int], fill: float | Sequence[float], padding_mode: str
 ) -> mx.array:
     n, c, height, width = images.shape
     x_pad, y_pad = padding
     if padding == (0, 0):
         return images
     if padding_mode == "constant":
-        canvas = per_channel(where, "fill", fill, c, images.dtype)
+        canvas = per_channel(caller, "fill", fill, c, images.dtype)
         canvas = mx.broadcast_to(canvas, (n, c, height + 2 * y_pad, width + 2 * x_pad))
         return mx.slice_update(canvas, images, mx.array([y_pad, x_pad]), (2, 3))
     for axis, pad in ((2, y_pad), (3, x_pad)):
@@ -99,13 +99,13 @@ def _pad(
 
 
 def _window(
-    where: str, images: mx.array, size: int | Sequence[int], padding: int | Sequence[int], padding_mode: str
+    caller: str, images: mx.array, size: int | Sequence[int], padding: int | Sequence[int], padding_mode: str
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    size, padding = _checks.pair(where, "size", size, 1), _checks.pair(where, "padding", padding, 0)
-    _checks.one_of(where, "padding_mode", padding_mode, PADDING_MODES)
+    size, padding = _checks.pair(caller, "size", size, 1), _checks.pair(caller, "padding", padding, 0)
+    _checks.one_of(caller, "padding_mode", padding_mode, PADDING_MODES)
     height, width = images.shape[2] + 2 * padding[1], images.shape[3] + 2 * padding[0]
     if 0 in images.shape[2:]:
-        raise ValueError(f"{where}: images must not be empty, got shape {images.shape}")
+        raise ValueError(f"{caller}: images must not be empty, got shape {images.shape}")
     if height < size[0] or width < size[1]:
-        raise ValueError(f"{where}: size {size} is larger than the padded images of {height} x {width}")
+        raise ValueError(f"{caller}: size {size} is larger than the padded images of {height} x {width}")
     return size, padding

@@ -43,17 +43,17 @@ def soft_targets(labels: TensorLike, num_classes: int, label_smoothing: float = 
     return _targets("soft_targets", labels, num_classes, label_smoothing)
 
 
-def _targets(where: str, labels: TensorLike, num_classes: int, label_smoothing: float) -> mx.array:
-    labels = array(where, labels, "labels")
-    _checks.rank(where, "labels", labels.shape, (1, 2), "(N,) or (N, num_classes)")
-    count = _checks.integer(where, "num_classes", num_classes, 1)
-    smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
+def _targets(caller: str, labels: TensorLike, num_classes: int, label_smoothing: float) -> mx.array:
+    labels = array(caller, labels, "labels")
+    _checks.rank(caller, "labels", labels.shape, (1, 2), "(N,) or (N, num_classes)")
+    count = _checks.integer(caller, "num_classes", num_classes, 1)
+    smoothing = _checks.probability(caller, "label_smoothing", label_smoothing)
     if labels.ndim == 2:
         if labels.shape[1] != count:
-            raise ValueError(f"{where}: labels have shape {labels.shape}, which does not match num_classes {count}")
+            raise ValueError(f"{caller}: labels have shape {labels.shape}, which does not match num_classes {count}")
         return labels.astype(mx.float32) * (1 - smoothing) + smoothing / count
     if labels.dtype in FLOATING:
-        raise TypeError(f"{where}: labels must be integers, got {_checks.dtype_name(labels.dtype)}")
+        raise TypeError(f"{caller}: labels must be integers, got {_checks.dtype_name(labels.dtype)}")
     low = smoothing / count
     return mx.where(labels[:, None] == mx.arange(count), 1 - smoothing + low, low)
 
@@ -134,22 +134,25 @@ def mixup_or_cutmix(
 
 
 def _mixed(
-    where: str, images: TensorLike, labels: TensorLike, num_classes: int, mixup_alpha: float, cutmix_alpha: float,
+    caller: str, images: TensorLike, labels: TensorLike, num_classes: int, mixup_alpha: float, cutmix_alpha: float,
     prob: float = 1.0, switch_prob: float = 0.5, mode: str = "batch", label_smoothing: float = 0.0, *, key: TensorLike,
 ) -> tuple[mx.array, mx.array]:  # fmt: skip
-    images = as_float_batch(where, images)
-    mixup_alpha, cutmix_alpha = check_alphas(where, mixup_alpha, cutmix_alpha)
-    prob, switch_prob = _checks.probability(where, "prob", prob), _checks.probability(where, "switch_prob", switch_prob)
-    _checks.one_of(where, "mode", mode, MODES)
-    targets = _targets(where, labels, num_classes, label_smoothing)
+    images = as_float_batch(caller, images)
+    mixup_alpha, cutmix_alpha = check_alphas(caller, mixup_alpha, cutmix_alpha)
+    prob, switch_prob = (
+        _checks.probability(caller, "prob", prob),
+        _checks.probability(caller, "switch_prob", switch_prob),
+    )
+    _checks.one_of(caller, "mode", mode, MODES)
+    targets = _targets(caller, labels, num_classes, label_smoothing)
     n = images.shape[0]
     if targets.shape[0] != n:
-        raise ValueError(f"{where}: {n} images but {targets.shape[0]} labels")
+        raise ValueError(f"{caller}: {n} images but {targets.shape[0]} labels")
     if images.size == 0:
         return images, targets
 
     count = {"batch": 1, "pair": (n + 1) // 2, "elem": n}[mode]
-    (key,) = split_key(where, key, 1)
+    (key,) = split_key(caller, key, 1)
     height, width = images.shape[2:]
     starts, lams, halves = _tables(mixup_alpha, cutmix_alpha, prob, switch_prob, height, width)
     numbers = draw_integers(key, count, STEPS, STEPS, height, width)
@@ -195,11 +198,11 @@ def _tables(
     return mx.array(starts), mx.array(lams.reshape(-1)), mx.array(halves.reshape(2, 2, -1))
 
 
-def check_alphas(where: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
-    mixup_alpha = _checks.number(where, "mixup_alpha", mixup_alpha, 0, _MAX_ALPHA)
-    cutmix_alpha = _checks.number(where, "cutmix_alpha", cutmix_alpha, 0, _MAX_ALPHA)
+def check_alphas(caller: str, mixup_alpha: float, cutmix_alpha: float) -> tuple[float, float]:
+    mixup_alpha = _checks.number(caller, "mixup_alpha", mixup_alpha, 0, _MAX_ALPHA)
+    cutmix_alpha = _checks.number(caller, "cutmix_alpha", cutmix_alpha, 0, _MAX_ALPHA)
     if not mixup_alpha and not cutmix_alpha:
-        raise ValueError(f"{where}: mixup_alpha or cutmix_alpha must be above 0, got 0 and 0")
+        raise ValueError(f"{caller}: mixup_alpha or cutmix_alpha must be above 0, got 0 and 0")
     return mixup_alpha, cutmix_alpha
 
 

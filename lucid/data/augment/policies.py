@@ -67,15 +67,15 @@ def parse_rand_config(config: str) -> RandConfig:
     return check_rand_config("RandAugment", RandConfig(**found))
 
 
-def check_rand_config(where: str, config: RandConfig) -> RandConfig:
-    magnitude_max = _checks.number(where, "magnitude_max", config.magnitude_max, 0, 100, above=True)
-    std = _checks.number(where, "magnitude_std", config.magnitude_std, 0)
+def check_rand_config(caller: str, config: RandConfig) -> RandConfig:
+    magnitude_max = _checks.number(caller, "magnitude_max", config.magnitude_max, 0, 100, above=True)
+    std = _checks.number(caller, "magnitude_std", config.magnitude_std, 0)
     return RandConfig(
-        _checks.number(where, "magnitude", config.magnitude, 0),
-        _checks.integer(where, "num_ops", config.num_ops, 0),
+        _checks.number(caller, "magnitude", config.magnitude, 0),
+        _checks.integer(caller, "num_ops", config.num_ops, 0),
         math.inf if std > 100 else std,
         magnitude_max,
-        _checks.probability(where, "prob", config.prob),
+        _checks.probability(caller, "prob", config.prob),
         bool(config.increasing),
     )
 

@@ -57,9 +57,9 @@ def warp(images: mx.array, matrix: mx.array, interpolation: str, fill: float | S
     return mx.where(inside, out, per_channel("affine", "fill", fill, images.shape[1], images.dtype))
 
 
-def check_options(where: str, images: mx.array, interpolation: str, fill: float | Sequence[float]) -> None:
-    _checks.one_of(where, "interpolation", interpolation, INTERPOLATIONS)
-    per_channel(where, "fill", fill, images.shape[1], images.dtype)
+def check_options(caller: str, images: mx.array, interpolation: str, fill: float | Sequence[float]) -> None:
+    _checks.one_of(caller, "interpolation", interpolation, INTERPOLATIONS)
+    per_channel(caller, "fill", fill, images.shape[1], images.dtype)
 
 
 def fixed_point(matrix: Any) -> np.ndarray:

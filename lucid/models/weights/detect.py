@@ -108,7 +108,7 @@ def _collect(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> 
     return network
 
 
-def select_network(where: str, found: list[Network], use_ema: bool) -> Network:
+def select_network(caller: str, found: list[Network], use_ema: bool) -> Network:
     """Select the network to load: of several the moving average, or with ``use_ema=False`` the one that is not.
 
     Raises:
@@ -117,7 +117,7 @@ def select_network(where: str, found: list[Network], use_ema: bool) -> Network:
     wanted = [one for one in found if one.is_ema == use_ema] or found
     if len(wanted) > 1:
         raise MismatchError(
-            f"{where} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
+            f"{caller} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
             "Pass the mapping that contains the right one"
         )
     return wanted[0]

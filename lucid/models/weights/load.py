@@ -127,7 +127,7 @@ def unwrap_compiled(model: nn.Module) -> nn.Module:
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
 
 
-def convnext_in(where: str, model: nn.Module) -> AnyConvNeXt:
+def convnext_in(caller: str, model: nn.Module) -> AnyConvNeXt:
     """The ConvNeXt that ``model`` is, or that is the body of a ``FeatureListNet``."""
     if isinstance(model, FeatureListNet):
         model = model.body
@@ -136,7 +136,7 @@ def convnext_in(where: str, model: nn.Module) -> AnyConvNeXt:
     modules = model.named_modules() if isinstance(model, nn.Module) else ()
     inside = next((name for name, module in modules if isinstance(module, AnyConvNeXt)), None)
     hint = f"; its {inside!r} is one" if inside else ""
-    raise TypeError(f"{where}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
+    raise TypeError(f"{caller}: model must be a ConvNeXt, got {type(model).__name__}{hint}")
 
 
 def _find_published(name: str) -> Tag | None:
@@ -150,39 +150,39 @@ def _find_published(name: str) -> Tag | None:
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
-def _find_network(where: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
+def _find_network(caller: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
     """The network to load."""
     tree = source if isinstance(source, Mapping) else serialization.load(source)
     names = [str(name) for name in tree] if isinstance(tree, Mapping) else []
     found = list(find_networks(tree)) if isinstance(tree, Mapping) else []
     wanted = [one for one in found if dialect in (None, one.dialect)]
     if wanted:
-        return select_network(where, wanted, use_ema)
+        return select_network(caller, wanted, use_ema)
     if found:
-        raise MismatchError(f"{where} holds no network with {dialect} names, but one with {found[0].dialect} names")
+        raise MismatchError(f"{caller} holds no network with {dialect} names, but one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise MismatchError(f"{where} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
+    raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
 
-def _check_architecture(where: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
+def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
     """The architecture of the checkpoint.
 
     Raises:
         MismatchError: The model has another one. The message describes both and the fix.
     """
     if network.dialect == "timm":
-        _refuse_unsupported(where, network)
+        _refuse_unsupported(caller, network)
     found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"
         raise MismatchError(
-            f"{where} holds {_describe(found)}, the model is {_describe(wanted)}. Nothing was loaded; "
+            f"{caller} holds {_describe(found)}, the model is {_describe(wanted)}. Nothing was loaded; "
             f"lucid.models.{taker} fits{nearest}"
         )
     if variant_of(found) == "convnext_xxlarge" and next(layer_norms(body)).eps != 1e-5:
-        raise MismatchError(f"{where} is convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5")
+        raise MismatchError(f"{caller} is convnext_xxlarge, whose norms have eps 1e-5: build it with norm_eps=1e-5")
     return found
 
 
@@ -191,14 +191,15 @@ def _describe(one: Architecture) -> str:
     return f"{name} = {one}" if name else str(one)
 
 
-def _refuse_unsupported(where: str, network: Network) -> None:
+def _refuse_unsupported(caller: str, network: Network) -> None:
     for name in network.unknown:
         if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
             raise MismatchError(
-                f"{where} has {name}: timm's stem with patch_size=2, followed by another downsampling, is not supported"
+                f"{caller} has {name}: timm's stem with patch_size=2, followed by another downsampling, "
+                "is not supported"
             )
     if not any(name.endswith("norm.bias") for name in network.tensors):
-        raise MismatchError(f"{where} has norms without bias: timm's models with RMSNorm (_rms) are not supported")
+        raise MismatchError(f"{caller} has norms without bias: timm's models with RMSNorm (_rms) are not supported")
 
 
 def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:

@@ -72,7 +72,7 @@ class LoadReport:
 
 
 def match_parameters(
-    where: str, network: Network, own: Mapping[str, Tensor], report: LoadReport, strict: bool
+    caller: str, network: Network, own: Mapping[str, Tensor], report: LoadReport, strict: bool
 ) -> list[tuple[Tensor, mx.array]]:
     """Pair the parameters in ``own`` with their new values, and fill in ``report``.
 
@@ -100,7 +100,7 @@ def match_parameters(
         hint = "; strict=False loads what fits" if lenient == len(faults) else ""
         more = [f"... and {len(faults) - _MAX_LISTED} more"] if len(faults) > _MAX_LISTED else []
         listed = "\n  ".join(faults[:_MAX_LISTED] + more)
-        raise MismatchError(f"{where} does not fit the model{hint}; nothing was loaded:\n  {listed}")
+        raise MismatchError(f"{caller} does not fit the model{hint}; nothing was loaded:\n  {listed}")
     report.loaded = len(plan)
     report.changes += [f"{count} tensors {change}" for change, count in changes.items()]
     return plan

@@ -350,23 +350,23 @@ def _aliases(tag: Tag) -> Iterable[str]:
 _ALIASES = {name: tag for tag in TAGS.values() for name in _aliases(tag)}
 
 
-def find_tag(name: str, where: str = "pretrained") -> Tag:
+def find_tag(name: str, caller: str = "pretrained") -> Tag:
     """Look up a published checkpoint by name.
 
     Raises:
-        ValueError: There is no such checkpoint. The message starts with ``where`` and suggests similar names.
+        ValueError: There is no such checkpoint. The message starts with ``caller`` and suggests similar names.
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _ALIASES.get(wanted)
     if tag is None:
         known = [*TAGS, *_ALIASES]
         raise ValueError(
-            f"{where}: there is no tag {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
+            f"{caller}: there is no tag {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
         )
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
-        raise ValueError(f"{where}: {tag.name} is not in a repository, so it has no revision {revision!r}")
+        raise ValueError(f"{caller}: {tag.name} is not in a repository, so it has no revision {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 

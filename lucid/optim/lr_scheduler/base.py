@@ -177,9 +177,9 @@ class LambdaLR(LRScheduler):
         self.lr_lambdas = functions
 
 
-def check_optimizer(where: str, optimizer: Any) -> Optimizer:
+def check_optimizer(caller: str, optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{where}: optimizer must be a lucid.optim.Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(f"{caller}: optimizer must be a lucid.optim.Optimizer, got {type(optimizer).__name__}")
     return optimizer
 
 
@@ -189,17 +189,17 @@ def current_lr(group: Mapping[str, Any]) -> float:
     return float(rate.item()) if isinstance(rate, Tensor) else rate
 
 
-def per_group(where: str, name: str, optimizer: Any, value: Any) -> list[Any]:
+def per_group(caller: str, name: str, optimizer: Any, value: Any) -> list[Any]:
     """One value per group, from a list with one per group or a single value for all."""
-    count = len(check_optimizer(where, optimizer).param_groups)
+    count = len(check_optimizer(caller, optimizer).param_groups)
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
         raise ValueError(
-            f"{where}: {name} must be one value or a list of {count} values, one per group, got {len(value)}"
+            f"{caller}: {name} must be one value or a list of {count} values, one per group, got {len(value)}"
         )
     return list(value)
 
 
-def numbers_per_group(where: str, name: str, optimizer: Any, value: Any, minimum: float | None = None) -> list[float]:
-    return [_checks.number(where, name, one, minimum) for one in per_group(where, name, optimizer, value)]
+def numbers_per_group(caller: str, name: str, optimizer: Any, value: Any, minimum: float | None = None) -> list[float]:
+    return [_checks.number(caller, name, one, minimum) for one in per_group(caller, name, optimizer, value)]
