@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, cast
 
 import mlx.core as mx
 
+from lucid import _deferred, _threads
 from lucid.checkpoint.tree import Tensors, pack, unpack
 
 FORMAT = "lucid.checkpoint 1"
@@ -116,7 +117,8 @@ def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
         if isinstance(content, bytes):
             hashing.write(content)
         else:
-            mx.save_safetensors(cast(BinaryIO, hashing), content, {})
+            with _threads.lock:
+                mx.save_safetensors(cast(BinaryIO, hashing), content, {})
         file.flush()
         _sync(file.fileno())
     return {"bytes": hashing.bytes, "sha256": hashing.sha256.hexdigest()}
@@ -189,7 +191,7 @@ def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
     try:
         packed = json.loads((path / STATE).read_bytes())
         arrays: Any = {name: mx.load(str(path / name)) for name in files if name.endswith(".safetensors")}
-        mx.eval(arrays)  # MLX reads lazily, and by then a newer checkpoint may have replaced this one
+        _deferred.wait(arrays)  # MLX reads lazily, and by then a newer checkpoint may have replaced this one
         return about, {name: unpack(one, arrays.get(f"{name}.safetensors", {})) for name, one in packed.items()}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"its content cannot be read: {error}") from None

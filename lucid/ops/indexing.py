@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _checks, _deferred
 from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -82,11 +82,11 @@ def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
                 raise IndexError(f"{caller}: mask of shape {entry.shape} does not match {dims}")
             if entry.ndim == 0:  # True and False add a dimension of size 1 or 0
                 parsed.basic.append(None)
-                parsed.arrays.append(mx.zeros(int(bool(np.array(entry))), mx.int32))
+                parsed.arrays.append(mx.zeros(int(bool(_mask_values(entry))), mx.int32))
                 parsed.axes.append(out_axis)
                 out_axis += 1
                 continue
-            for found in np.nonzero(np.array(entry)):
+            for found in np.nonzero(_mask_values(entry)):
                 parsed.basic.append(slice(None))
                 parsed.arrays.append(mx.array(found.astype(np.int32)))
                 parsed.axes.append(out_axis)
@@ -111,6 +111,10 @@ def _is_mask(one: Any) -> bool:
     return (isinstance(one, mx.array) and one.dtype == mx.bool_) or (
         isinstance(one, np.ndarray) and one.dtype == np.bool_
     )
+
+
+def _mask_values(mask: Any) -> np.ndarray:
+    return _deferred.to_numpy(mask) if isinstance(mask, mx.array) else mask
 
 
 def _normalize_entry(caller: str, one: Any) -> Any:
@@ -320,11 +324,7 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
 
 
 def _nonzero(x: mx.array) -> tuple[mx.array, ...]:
-    return tuple(mx.array(one) for one in np.nonzero(np.atleast_1d(_numpy(x))))
-
-
-def _numpy(x: mx.array) -> np.ndarray:
-    return np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    return tuple(mx.array(one) for one in np.nonzero(np.atleast_1d(_deferred.to_numpy(x))))
 
 
 @op
@@ -333,7 +333,7 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     x = array("nonzero", x)
     if as_tuple:
         return _nonzero(x)
-    return mx.array(np.argwhere(_numpy(x)).astype(np.int64))
+    return mx.array(np.argwhere(_deferred.to_numpy(x)).astype(np.int64))
 
 
 argwhere = nonzero
@@ -362,7 +362,7 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
     """The values where ``mask`` is True, as a vector. Waits for the mask."""
     x, mask = array("masked_select", x), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
-    found = np.flatnonzero(np.broadcast_to(np.array(mask), shape))
+    found = np.flatnonzero(np.broadcast_to(_deferred.to_numpy(mask), shape))
     if not found.size:
         return mx.zeros((0,), x.dtype)
     return mx.take(mx.broadcast_to(x, shape).reshape(-1), mx.array(found))
@@ -379,6 +379,6 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
     if count == -1:
         if x.size == 0:
             raise ValueError("one_hot: num_classes is required for an empty input")
-        largest: Any = mx.max(x).item()
+        largest: Any = _deferred.item(mx.max(x))
         count = int(largest) + 1
     return (mx.expand_dims(x, -1) == mx.arange(count, dtype=x.dtype)).astype(mx.int64)

@@ -5,7 +5,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _checks, _deferred
 from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -81,7 +81,7 @@ def unique(
         return_counts: Whether to also return how often each distinct value occurs.
     """
     x = array("unique", x)
-    data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    data = _deferred.to_numpy(x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     found = [mx.array(values).astype(x.dtype)]
@@ -107,7 +107,7 @@ def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> m
     """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values."""
     x = index_array("bincount", x, "input")
     _checks.rank("bincount", "input", x.shape, 1)
-    smallest, largest = (int(mx.min(x).item()), int(mx.max(x).item())) if x.size else (0, -1)  # type: ignore[arg-type]
+    smallest, largest = (int(_deferred.item(mx.min(x))), int(_deferred.item(mx.max(x)))) if x.size else (0, -1)
     if smallest < 0:
         raise ValueError(f"bincount: input must not be negative, got {smallest}")
     size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))

@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import tape
+from lucid import _threads, tape
 from lucid._files import atomic_path
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
@@ -47,7 +47,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
                 f"save: metadata must map strings to strings, got {key!r}: {text!r}; convert values with json.dumps"
             )
     try:
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with atomic_path(target) as temporary, temporary.open("wb") as file, _threads.lock:
             mx.save_safetensors(file, arrays, metadata)
     except OSError as error:
         raise OSError(error.errno, f"save: {target} could not be written ({error.strerror})") from error
@@ -64,6 +64,7 @@ def load_with_metadata(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor],
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
     try:
+        _threads.prepare()
         found: Any = mx.load(str(source), format="safetensors", return_metadata=True)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"load: {source} is not a complete safetensors file ({error})") from None
