@@ -1,7 +1,7 @@
 """Describe this installation, a model, a file of weights or a run.
 
     lucid info                                     # machine, versions, devices, optional packages, caches
-    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
+    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, license, reported accuracy
     lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
     lucid info runs/photos                         # the same, and the best epoch
 

@@ -43,7 +43,7 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
     Args:
         backend: "ring", "mpi", "jaccl", "nccl", or "any" for the launcher's.
         timeout_s: Seconds to wait for all ranks. If one is missing, this process exits with a message.
-        watch: Keep connections to the neighbouring ranks. If a rank dies or calls another collective, all ranks then
+        watch: Keep connections to the neighboring ranks. If a rank dies or calls another collective, all ranks then
             exit with a message instead of waiting forever.
 
     Raises:

@@ -402,7 +402,7 @@ def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: i
     x, out = _sum_operand("cumprod", x, dtype)
     at = one_axis("cumprod", x, dim, axis)
     x, shape = at_least_1d(x), x.shape
-    # Multiply neighbours 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
+    # Multiply neighbors 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
     step = 1
     while step < x.shape[at]:
         width = [(step if one == at else 0, 0) for one in range(x.ndim)]

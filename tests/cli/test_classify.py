@@ -143,10 +143,10 @@ def test_a_model_of_lucid_train(capsys, tmp_path):
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
-    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    Image.fromarray(grey).save(tmp_path / "digit.png")
+    gray = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(gray).save(tmp_path / "digit.png")
     code, out, _ = run(capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
-    pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
+    pixels = (gray / 255 - digits.mean[0]) / digits.std[0]
     row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
     assert code == 0
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
@@ -218,7 +218,7 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     pixels = np.asarray(sheet).astype(int)
     assert sheet.width == 3 * (256 + 20) + 20  # three images in the first row, one in the second
     assert pixels[60:200, 20:276].std() > 30  # the noise of the first image
-    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
+    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the color of the bars of the best classes
     assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
     assert (pixels[:, :10] > 245).all()  # the margin
 

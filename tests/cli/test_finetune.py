@@ -385,8 +385,8 @@ def test_a_class_without_readable_images_is_reported(few, tmp_path, capsys):
 
 def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
-    grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
-    lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
+    gray = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
+    lucid.save(gray.state_dict(), tmp_path / "gray.safetensors")
     shutil.copytree(short, tmp_path / "run")
     other = tmp_path / "other"
     copy_photos(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
@@ -399,7 +399,7 @@ def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys
         ([few, "--model", "convnext_tiny.nobody", *new], "convnext_tiny.nobody"),
         ([few, "--weights", tmp_path / "gone.safetensors", *new], "gone.safetensors"),
         ([few, "--weights", tmp_path / "other.safetensors", *new], "it holds no ConvNeXt in any dialect"),
-        ([few, "--weights", tmp_path / "grey.safetensors", *new], "for images of 1 channels, photos have 3"),
+        ([few, "--weights", tmp_path / "gray.safetensors", *new], "for images of 1 channels, photos have 3"),
         ([few, "--weights", weights, "--no-pretrained", *new], "--weights and --no-pretrained exclude each other"),
         ([few, "--weights", weights, "--freeze", "4", *new], "--freeze 4: the model has 3 stages"),
         ([few, "--freeze", "head", *new], "--freeze must be none, backbone or a number of stages, got head"),

@@ -54,11 +54,11 @@ def test_mean_and_std_come_from_the_tag():
 
 def test_arrays_and_pillow_images_agree():
     transform = ImageTransform(32, 36)
-    rgb, grey, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
+    rgb, gray, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
     for array, image in [
         (rgb, Image.fromarray(rgb)),
-        (grey, Image.fromarray(grey[..., 0])),
-        (grey[..., 0], Image.fromarray(grey[..., 0])),
+        (gray, Image.fromarray(gray[..., 0])),
+        (gray[..., 0], Image.fromarray(gray[..., 0])),
         (rgba, Image.fromarray(rgba)),
     ]:
         np.testing.assert_array_equal(transform(array).numpy(), transform(image).numpy())

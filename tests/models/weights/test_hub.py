@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning, download
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning, download
 from lucid.models.weights.tags import find_tag
 from tests.models.hub_server import COMMIT
 
@@ -192,17 +192,17 @@ def test_tokens_are_sent_to_the_hub_only(hub, cache, monkeypatch):
     assert hub.tokens == {"hub": {"Bearer hf_secret"}, "storage": {None}}
 
 
-def test_non_commercial_licences_warn_before_the_download(hub, cache):
+def test_non_commercial_licenses_warn_before_the_download(hub, cache):
     tag = find_tag("timm/convnextv2_tiny.fcmae_ft_in1k")
     hub.files[tag.location, "model.safetensors"] = CONTENT
     with warnings.catch_warnings():
-        warnings.simplefilter("error", NonCommercialLicenceWarning)
+        warnings.simplefilter("error", NonCommercialLicenseWarning)
         with pytest.raises(
-            NonCommercialLicenceWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
+            NonCommercialLicenseWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
         ):
             download(tag)
     assert hub.downloads() == [] and blobs(cache) == []
-    with pytest.warns(NonCommercialLicenceWarning):
+    with pytest.warns(NonCommercialLicenseWarning):
         download(tag)
     download(tag)  # cached: no second warning
 

@@ -18,7 +18,7 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtV2
 from lucid.models.preprocessing import transforms_for
 from lucid.models.registry import create_model
 from lucid.models.weights import load
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning
 from lucid.models.weights.load import load_pretrained, resolve_tag
 from lucid.models.weights.tags import find_tag
 from tests.models.weights.checkpoint_files import (
@@ -173,13 +173,13 @@ def test_self_supervised_checkpoints_have_no_final_norm():
 
 
 def test_the_stem_is_adapted_to_other_channels_as_in_timm():
-    grey, colour = built("timm", in_chans=1).eval(), built("timm").eval()
-    report = load_checkpoint(grey, tensors("timm"))
-    load_checkpoint(colour, tensors("timm"))
+    gray, color = built("timm", in_chans=1).eval(), built("timm").eval()
+    report = load_checkpoint(gray, tensors("timm"))
+    load_checkpoint(color, tensors("timm"))
     assert report.changes == ["the stem from 3 to 1 channels"] and not report.kept
     image = lucid.randn(1, 1, 40, 40)
     with lucid.no_grad():
-        assert lucid.allclose(grey(image), colour(image.expand(1, 3, 40, 40)), rtol=1e-4, atol=1e-5)
+        assert lucid.allclose(gray(image), color(image.expand(1, 3, 40, 40)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("out_indices", [None, (0, 2), (1,)])
@@ -498,8 +498,8 @@ def test_features_and_other_channels(hub, tmp_path):
     np.testing.assert_allclose(
         last, source.forward_features(lucid.tensor(IMAGES)).detach().numpy(), rtol=1e-4, atol=1e-6
     )
-    grey = create_model("convnext_tiny.fb_in1k", pretrained=True, in_chans=1, **SMALL).eval()
-    out = grey(lucid.tensor(IMAGES[:, :1])).detach().numpy()
+    gray = create_model("convnext_tiny.fb_in1k", pretrained=True, in_chans=1, **SMALL).eval()
+    out = gray(lucid.tensor(IMAGES[:, :1])).detach().numpy()
     np.testing.assert_allclose(out, logits(source, IMAGES[:, :1].repeat(3, 1)), rtol=1e-4, atol=1e-5)
 
 
@@ -533,7 +533,7 @@ def test_warnings_point_to_the_caller(hub, tmp_path, load):
     upload(hub, trained(ConvNeXtV2), "timm/convnextv2_tiny.fcmae_ft_in1k", tmp_path, "timm")
     with pytest.warns() as caught:
         load("convnextv2_tiny.fcmae_ft_in1k")
-    assert [warning.category for warning in caught] == [NonCommercialLicenceWarning, UserWarning]
+    assert [warning.category for warning in caught] == [NonCommercialLicenseWarning, UserWarning]
     assert "cc-by-nc-4.0" in str(caught[0].message) and "the model keeps its own head.weight" in str(caught[1].message)
     place = {(warning.filename, warning.lineno) for warning in caught}
     assert place == {(__file__, load.__code__.co_firstlineno)}
