@@ -35,11 +35,11 @@ class RunFolder:
 
     Attributes:
         title: Of the report and the curves; by default the name of the model's class.
-        metadata: Stored in the files of weights, see ``weights_metadata``. By default the classes, the settings, and
+        metadata: Stored in the weights files, see ``weights_metadata``. By default the classes, the settings, and
             ``model.preprocessing`` if the model has it.
         image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
         architecture: The model in a few words, for the report.
-        figures: Name, value and remark of further numbers for the top of the report.
+        figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
     """
@@ -55,10 +55,10 @@ class RunFolder:
     _events: Any = field(default=None, init=False)
 
     def prepare(self) -> None:
-        """Create the folder and check that it can be written to, before hours of training.
+        """Create the folder and check that it is writable, before hours of training.
 
         Raises:
-            OSError: It cannot.
+            OSError: The folder cannot be created or written to.
             ImportError: matplotlib, which draws the curves, is not installed.
         """
         require("matplotlib")

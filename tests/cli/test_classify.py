@@ -1,4 +1,4 @@
-"""``lucid classify``: any file of weights, every kind of image, and errors."""
+"""``lucid classify``: any weights file, every kind of image, and errors."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_a_checkpoint_without_classes_is_refused(capsys, photos, monkeypatch):
     monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
-    assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
+    assert caught.value.code == 2 and "has no classifier; its outputs are features" in capsys.readouterr().err
 
 
 def test_a_model_of_lucid_train(capsys, tmp_path):
@@ -228,19 +228,19 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     [
         ([], "required: images"),
         (["nothing.png"], "there is no file or folder nothing.png"),
-        (["{empty}"], "there is no image in the folder"),
+        (["{empty}"], "there are no images in"),
         (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
         (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
         (["{photo}", "--model", "{photo}"], "a.png"),
         (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
-        (["{photo}", "--model", "{headless}"], "without classes"),
+        (["{photo}", "--model", "{headless}"], "has no classifier"),
         (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
-        (["{photo}", "--model", "{five}"], "images of 5 channels"),
+        (["{photo}", "--model", "{five}"], "the model expects 5-channel images"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
         (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
         (["{photo}", "--top", "0"], "--top: must be a positive integer, got '0'"),
         (["{photo}", "--batch-size", "many"], "must be a positive integer, got 'many'"),
-        (["{photo}", "--sheet", "sheet.txt"], "*.png"),
+        (["{photo}", "--sheet", "sheet.txt"], "--sheet must end with .png"),
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
@@ -265,7 +265,7 @@ def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, argu
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
         ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
         ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
-        ({"recipe": "{}"}, "does not fit ConvNeXt"),
+        ({"recipe": "{}"}, "does not match ConvNeXt"),
         ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
     ],
 )

@@ -204,10 +204,10 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["{weights}", "out.onnx"], "*.mlxfn or *.safetensors, got out.onnx"),
+        (["{weights}", "out.onnx"], "output must end with .mlxfn or .safetensors, got out.onnx"),
         (["{weights}", "nowhere/out.mlxfn"], "there is no folder"),
-        (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect is for"),
-        (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes are for"),
+        (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect requires a .safetensors output"),
+        (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes require a .mlxfn output"),
         (["{weights}", "out.safetensors", "--dialect", "keras"], "invalid choice: 'keras'"),
         (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "must be a positive integer, got '0'"),
         (["{weights}", "out.mlxfn", "--device", "gpu"], "'gpu' is not available here"),

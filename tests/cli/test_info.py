@@ -1,4 +1,4 @@
-"""``lucid info``: the installation, a model, a file of weights, a run."""
+"""``lucid info``: the installation, a model, a weights file, a run."""
 
 import json
 from dataclasses import asdict
