@@ -44,7 +44,7 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
         raise ArchiveError(f"{path}: cannot be read as a tar.gz archive: {error}") from error
     missing = sorted(set(sizes) - seen)
     if missing:
-        raise ArchiveError(f"{path}: is missing {', '.join(missing)}")
+        raise ArchiveError(f"{path}: missing {', '.join(missing)}")
 
 
 def _checked_name(path: Path, member: tarfile.TarInfo) -> str:

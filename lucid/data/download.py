@@ -139,7 +139,7 @@ def fetch(
         if difference:
             received = part.stat().st_size
             part.unlink()
-            raise ArchiveError(f"{url} sent {received} bytes with {difference}; nothing was kept")
+            raise ArchiveError(f"{url}: received {received} bytes with {difference}; nothing was kept")
         os.fsync(file.fileno())
         os.replace(part, path)
 
@@ -164,7 +164,7 @@ class _Download:
                 self._receive_once(file, before)
                 return
             except (RequestError, OSError) as error:
-                with contextlib.suppress(OSError):  # a full disk, which is the error in hand
+                with contextlib.suppress(OSError):  # a full disk, which is the error being handled
                     file.flush()
                 have = os.fstat(file.fileno()).st_size
                 failures = 1 if have > before else failures + 1
@@ -281,13 +281,13 @@ def response_of(start: int, status: int, headers: Any, chunks: Iterator[bytes]) 
     """The response to a request with ``range_headers(start)``.
 
     Raises:
-        RequestError: The server sent another range.
+        RequestError: The server sent a different range.
     """
     if status != 206:
         return Response(0, _total_of(headers), chunks)
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
     if found is None or int(found[1]) != start:
-        raise RequestError(f"the server sent another range than bytes {start}-")
+        raise RequestError(f"the server sent a different range than bytes {start}-")
     return Response(start, _total_of(headers), chunks)
 
 

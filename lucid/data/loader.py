@@ -169,7 +169,7 @@ class DataLoader:
         for name, own in fixed.items():
             if state_dict[name] != own:
                 raise ValueError(
-                    f"DataLoader.load_state_dict: the position was saved with {name} {state_dict[name]}, "
+                    f"DataLoader.load_state_dict: the position was saved with {name} {state_dict[name]}, but "
                     f"this loader has {own}"
                 )
         where = "DataLoader.load_state_dict"

@@ -129,11 +129,13 @@ def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
     found = {_ALIASES.get(word, word): value for word, value in given.items()}
     if len(found) < len(given):
         aliases = [word for word in given if word in _ALIASES]
-        raise TypeError(f"create_model: {', '.join(aliases)} duplicates another option")
+        raise TypeError(f"create_model: {', '.join(aliases)} is an alias of an option that is also given")
     known = list(inspect.signature(kind).parameters)[1:]  # without num_classes
     unknown = [word for word in found if word not in known]
     if unknown:
-        raise TypeError(f"create_model: {kind.__name__} has no option {unknown[0]!r}; it has {', '.join(known)}")
+        raise TypeError(
+            f"create_model: {kind.__name__} has no option {unknown[0]!r}, expected one of {', '.join(known)}"
+        )
     return found
 
 

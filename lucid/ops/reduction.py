@@ -120,7 +120,7 @@ def _moments(
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{caller}: pass unbiased or correction, not both")
+        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     x, out = averageable(caller, x)

@@ -71,8 +71,7 @@ def _sizes(
 ) -> tuple[tuple[int, ...], list[float | None]]:
     """The new sizes, and for each dimension the factor to compute coordinates with, if given."""
     if (size is None) == (scale_factor is None):
-        both = "" if size is None else ", not both"
-        raise ValueError(f"{caller}: pass size or scale_factor{both}")
+        raise ValueError(f"{caller}: pass either size or scale_factor, got {'neither' if size is None else 'both'}")
     if size is not None and recompute:
         raise ValueError(f"{caller}: recompute_scale_factor requires scale_factor")
     if size is not None:

@@ -234,7 +234,7 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
         (["{photo}", "--model", "{photo}"], "a.png"),
         (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
         (["{photo}", "--model", "{headless}"], "has no classifier"),
-        (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
+        (["{photo}", "--model", "{misnamed}"], "must have 3 names"),
         (["{photo}", "--model", "{five}"], "the model expects 5-channel images"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
         (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
@@ -266,7 +266,7 @@ def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, argu
         ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
         ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
         ({"recipe": "{}"}, "does not match ConvNeXt"),
-        ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
+        ({"recipe": "{}", "dialect": "timm"}, "the weights do not have its names"),
     ],
 )
 def test_invalid_metadata_are_reported(capsys, tmp_path, photos, metadata, fault):

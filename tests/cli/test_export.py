@@ -186,7 +186,7 @@ def test_a_stem_that_no_dialect_describes_needs_a_function(capsys, tmp_path):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
-    assert "use a *.mlxfn file" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
+    assert "export a .mlxfn file instead" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "m.mlxfn"), "--pixels"]) == 0
     pixels = mx.random.randint(0, 256, (1, 8, 8, 1)).astype(mx.uint8)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(pixels)

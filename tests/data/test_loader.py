@@ -403,8 +403,8 @@ def test_skipped_batches_are_not_read(num_workers):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"batch_size": 3}, ValueError, "saved with batch_size 3, this loader has 2"),
-        ({"num_samples": 9}, ValueError, "saved with num_samples 9, this loader has 5"),
+        ({"batch_size": 3}, ValueError, "saved with batch_size 3, but this loader has 2"),
+        ({"num_samples": 9}, ValueError, "saved with num_samples 9, but this loader has 5"),
         ({"epoch": -1}, ValueError, "epoch must be at least 0, got -1"),
         ({"batch": 1.5}, TypeError, "batch must be an integer, got 1.5"),
         ({"seed": -2}, ValueError, "seed must be at least 0, got -2"),

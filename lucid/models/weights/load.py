@@ -159,7 +159,7 @@ def _find_network(caller: str, source: Any, dialect: str | None, use_ema: bool) 
     if wanted:
         return select_network(caller, wanted, use_ema)
     if found:
-        raise MismatchError(f"{caller} holds no network with {dialect} names, but one with {found[0].dialect} names")
+        raise MismatchError(f"{caller} holds no network with {dialect} names, only one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
@@ -257,14 +257,14 @@ def resolve_tag(variant: str, pretrained: bool | str) -> Tag:
     if pretrained is True:
         own = tags_of(variant)
         if not own:
-            raise ValueError(f"pretrained: there are no pretrained weights of {variant}")
+            raise ValueError(f"create_model: {variant} has no pretrained weights")
         return own[0]
     if not isinstance(pretrained, str):
-        raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
+        raise TypeError(f"create_model: pretrained must be True, False or the name of a checkpoint, got {pretrained!r}")
     whole = "/" in pretrained or pretrained.startswith("convnext")
     tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
     if tag.variant != variant:
-        raise ValueError(f"pretrained: {tag.name} has weights of {tag.variant}, not of {variant}")
+        raise ValueError(f"create_model: {tag.name} has weights for {tag.variant}, not for {variant}")
     return tag
 
 

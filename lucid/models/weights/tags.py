@@ -361,12 +361,12 @@ def find_tag(name: str, caller: str = "pretrained") -> Tag:
     if tag is None:
         known = [*TAGS, *_ALIASES]
         raise ValueError(
-            f"{caller}: there is no tag {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
+            f"{caller}: there is no checkpoint {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
         )
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
-        raise ValueError(f"{caller}: {tag.name} is not in a repository, so it has no revision {revision!r}")
+        raise ValueError(f"{caller}: {tag.name} is not in a hub repository, so it has no revisions, got {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 

@@ -87,7 +87,7 @@ def test_a_wrong_checksum_raises_and_leaves_nothing(hub, cache):
     hub.sent = CONTENT[:-1] + b"x"
     wrong = hashlib.sha256(hub.sent).hexdigest()
     with pytest.raises(
-        DownloadError, match=f"sent {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
+        DownloadError, match=f"received {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
     ):
         download(TAG)
     assert blobs(cache) == [] and not list(cache.rglob("model.safetensors"))
@@ -163,7 +163,7 @@ def test_a_revision_pins_a_repository(hub, cache):
     assert all("/resolve/v1/" in path or path.startswith("/storage/") for _, path, _ in hub.requests)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k has no revision 'v2'"):
         download(find_tag(f"{TAG.name}@v2"))
-    with pytest.raises(ValueError, match="is not in a repository, so it has no revision 'v1'"):
+    with pytest.raises(ValueError, match="is not in a hub repository, so it has no revisions, got 'v1'"):
         find_tag("convnext_tiny.tv_in1k@v1")
 
 

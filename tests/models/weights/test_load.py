@@ -293,7 +293,7 @@ def test_checkpoints_without_a_convnext_raise():
         load_checkpoint(built("timm"), {"conv1.weight": np.ones(3), "fc.bias": np.ones(3)})
     with pytest.raises(MismatchError, match="its names are none"):
         load_checkpoint(built("timm"), {})
-    with pytest.raises(MismatchError, match="no network with torchvision names, but one with timm names"):
+    with pytest.raises(MismatchError, match="no network with torchvision names, only one with timm names"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="torchvision")
     with pytest.raises(ValueError, match="dialect must be 'official', .* or 'huggingface', got 'hf'"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="hf")
@@ -360,7 +360,9 @@ def test_published_checkpoints_are_downloaded_by_name(tmp_path, monkeypatch):
     report = load_checkpoint(model, "convnext_tiny.fb_in1k")
     assert asked == [model.pretrained_tag] == ["timm/convnext_tiny.fb_in1k"]
     assert report.source == "convnext_tiny.fb_in1k" and report.loaded == 65
-    with pytest.raises(FileNotFoundError, match="no file convnext_tiny.fb_1k, and there is no tag .*did you mean "):
+    with pytest.raises(
+        FileNotFoundError, match="no file convnext_tiny.fb_1k, and there is no checkpoint .*did you mean "
+    ):
         load_checkpoint(model, "convnext_tiny.fb_1k")
     with pytest.raises(FileNotFoundError, match="load: there is no file convnext_tiny.pth$"):
         load_checkpoint(model, "convnext_tiny.pth")
@@ -571,11 +573,13 @@ def test_resolve_tag(variant, pretrained, name):
 
 
 def test_resolve_tag_errors():
-    with pytest.raises(ValueError, match=r"no tag 'convnext_tiny.fb_in3k'; did you mean .*convnext_tiny.fb_in"):
+    with pytest.raises(ValueError, match=r"no checkpoint 'convnext_tiny.fb_in3k'; did you mean .*convnext_tiny.fb_in"):
         resolve_tag("convnext_tiny", "fb_in3k")
-    with pytest.raises(ValueError, match="convnext_base.fb_in1k has weights of convnext_base, not of convnext_tiny"):
+    with pytest.raises(ValueError, match="convnext_base.fb_in1k has weights for convnext_base, not for convnext_tiny"):
         resolve_tag("convnext_tiny", "timm/convnext_base.fb_in1k")
-    with pytest.raises(ValueError, match="there are no pretrained weights of convnext_giant"):
+    with pytest.raises(ValueError, match="create_model: convnext_giant has no pretrained weights"):
         resolve_tag("convnext_giant", True)
-    with pytest.raises(TypeError, match="must be True, False or the name of a tag, got 1"):
+    with pytest.raises(
+        TypeError, match="create_model: pretrained must be True, False or the name of a checkpoint, got 1"
+    ):
         resolve_tag("convnext_tiny", 1)

@@ -118,7 +118,7 @@ def test_a_revision_needs_a_repository():
     pinned = find_tag("convnextv2_tiny.fcmae@abc")
     assert (pinned.name, pinned.revision) == ("timm/convnextv2_tiny.fcmae@abc", "abc")
     assert not pinned.has_final_norm and pinned.license == "cc-by-nc-4.0"
-    with pytest.raises(ValueError, match="official/.* is not in a repository, so it has no revision 'abc'"):
+    with pytest.raises(ValueError, match="official/.* is not in a hub repository, so it has no revisions, got 'abc'"):
         find_tag("official/convnext_tiny_1k_224_ema@abc")
 
 
@@ -126,9 +126,11 @@ def test_unknown_names_raise_with_suggestions():
     for name in ("convnext_tiny.zzz", "convnext_tiny."):
         with pytest.raises(ValueError, match=r"did you mean (convnext_tiny\.\w+(, )?){3}\?$"):
             find_tag(name)
-    with pytest.raises(ValueError, match=r"there is no tag 'resnet50'; see list_models\(pretrained=True\)$"):
+    with pytest.raises(ValueError, match=r"there is no checkpoint 'resnet50'; see list_models\(pretrained=True\)$"):
         find_tag("resnet50")
-    with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; did you mean .*tiny.fb_in1k"):
+    with pytest.raises(
+        ValueError, match=r"there is no checkpoint 'convnext_tiny.fb_in2k'; did you mean .*tiny.fb_in1k"
+    ):
         find_tag("convnext_tiny.fb_in2k")
 
 
