@@ -27,7 +27,7 @@ from lucid.training.report import Report, write_report
 from lucid.training.run_folder import draw_curves
 
 DATASETS = {"cifar10": lambda train: data.CIFAR10("data", train, download=True), "digits": data.Digits}
-MODELS = {  # the usual patch size, 4, loses too much of small images
+MODELS = {  # the usual patch size, 4, loses too much detail in small images
     "cifar10": {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512), "patch_size": 2, "drop_path": 0.1},
     "digits": {"depths": (2, 2), "dims": (32, 64), "patch_size": 1, "drop_path": 0.0, "layer_scale_init": 1.0},
 }
@@ -116,7 +116,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
 
 @lucid.no_grad()
 def evaluate(model: nn.Module, loader: augment.DeviceLoader, normalize: augment.Normalize) -> tuple[float, np.ndarray]:
-    """The mean loss, and how often each class (rows) was taken for each class (columns)."""
+    """The mean loss, and how often each class (rows) was predicted as each class (columns)."""
     model.eval()
     mean_loss, confusion = metrics.MeanMetric(), metrics.ConfusionMatrix(model.num_classes)
     for images, labels in loader:
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="default: 50 for cifar10, 20 for digits")
     parser.add_argument("--out", type=Path, help="folder for the results (default: runs/DATASET)")
     parser.add_argument("--resume", action="store_true", help="continue after the last complete epoch")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in the folder")
     args = parser.parse_args(argv)
     out = args.out or Path("runs") / args.dataset
     if args.overwrite:

@@ -24,7 +24,7 @@ def test_every_way_is_timed(benchmark, tmp_path, capsys):
     assert found["command"].startswith("python examples/benchmarks/loading.py --rounds 1")
     assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["versions"]["pillow"] == Image.__version__
     for rates in found["reading"].values():
-        assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0
+        assert {"pillow", "full_size", "reduced", "cached"} <= set(rates) and min(rates.values()) > 0
     training = found["training"]
     assert training["images_per_second_from_files"] > 0 and 0 <= training["waiting"] < 1
     text = capsys.readouterr().out
