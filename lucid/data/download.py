@@ -4,8 +4,8 @@ Bytes go to ``NAME.part``. An interrupted download keeps this file, and the next
 Only a file with the right checksum is renamed to ``NAME``; one with a wrong checksum is removed. Processes that
 download the same file wait for each other.
 
-``fetch`` is the only loop with retries. How it requests bytes is up to its caller, a ``Request``: ``fetch_file`` uses
-urllib, the weights of models use the session of huggingface_hub, whose own download discards partial files.
+``fetch`` is the only retry loop. How bytes are requested is up to its caller, who passes a ``Request``: ``fetch_file``
+uses urllib, model weights use huggingface_hub's session, because huggingface_hub's own download discards partial files.
 """
 
 import contextlib
@@ -153,9 +153,9 @@ class _Download:
     progress: Progress
 
     def receive(self, file: BinaryIO, part: Path) -> None:
-        """Append the missing bytes to ``file``, with more attempts as long as some bring bytes.
+        """Append the missing bytes to ``file``, retrying as long as attempts make progress.
 
-        If the server cannot be reached at the first attempt, there are no more: there is probably no network.
+        If the server cannot be reached at the first attempt, it does not retry: there is probably no network.
         """
         failures, connected = 0, False
         while True:

@@ -225,7 +225,7 @@ class ConvNeXtBase(nn.Module):
         ``requires_grad_(True)`` unfreezes everything.
 
         Raises:
-            ValueError: There are fewer than ``n``.
+            ValueError: There are fewer than ``n`` stages.
         """
         layers = self._layers()
         if _checks.integer("freeze_stages", "n", n, 0) > len(layers):
@@ -238,7 +238,7 @@ class ConvNeXtBase(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what the feature maps of the layers ``indices`` do not need: later layers, and the head.
+        """Drop everything that the feature maps of the layers ``indices`` do not need: later layers, and the head.
 
         The final norm is dropped with later layers or the head, or alone with ``prune_norm``.
 

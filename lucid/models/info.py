@@ -28,7 +28,7 @@ class ModelInfo:
         macs: Multiply-adds of convolutions and linear layers for one image of ``image_size`` px.
         image_size: Size in px of the images that the checkpoint expects.
         mean, std: Normalization per channel, on the scale from 0 to 1.
-        interpolation, crop_pct: Resizing filter, and the share of each side that the crop keeps.
+        interpolation, crop_pct: Resizing filter, and the fraction of each side that the crop keeps.
         source, location: Publisher of the checkpoint, and where it is.
         license: License of the weights; ``non_commercial`` if it forbids commercial use.
         reported: Top-1 accuracies on ImageNet-1k with image size and source.

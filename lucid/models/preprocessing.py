@@ -122,7 +122,7 @@ def transforms_for(
     Args:
         source: The name of a checkpoint, a variant (which stands for its default checkpoint), a tag, or a model with
             pretrained weights.
-        image_size: Another size in px; the cropped share stays the same.
+        image_size: A different size in px; the crop fraction stays the same.
         use_test_size: Use the size and crop at which timm reports the best accuracy (often 288 px), if there are any.
 
     Raises:

@@ -37,15 +37,15 @@ def create_model(
     Args:
         name: A variant ("convnext_tiny", see ``list_models``), or a checkpoint of one ("convnext_tiny.fb_in1k",
             "timm/convnext_tiny.fb_in1k", "facebook/convnext-tiny-224", see ``list_models(pretrained=True)``).
-        pretrained: True loads the checkpoint in ``name``, or the default one of the variant. A string names another
-            checkpoint, in full or only the part after the dot. Checkpoints are downloaded on first use.
+        pretrained: True loads the checkpoint in ``name``, or the default one of the variant. A string names a different
+            checkpoint, in full or by the part after the dot. Checkpoints are downloaded on first use.
         num_classes: Outputs of the classifier, by default those of the checkpoint, or 1000. If the checkpoint has
-            another number, the classifier is new.
+            a different number, the classifier is new.
         in_chans: Channels of the images; pretrained weights of the stem are adapted.
         features_only: Return a ``FeatureListNet``, which gives a list of feature maps instead of logits.
         out_indices: Layers of those feature maps.
         output_stride: 8 or 16 for larger feature maps, see ``ConvNeXt``.
-        checkpoint_path: A file to load at the end, see ``load_checkpoint``.
+        checkpoint_path: A file to load last, see ``load_checkpoint``.
         **kwargs: Options of the class: ``drop_path``, ``patch_size``, ``global_pool``, ``depths``, ... None is ignored.
 
     Raises:

@@ -26,7 +26,7 @@ Rule = Callable[[mx.array, mx.array, dict[str, mx.array]], mx.array]
 
 
 class Optimizer:
-    """Updates parameters by their gradients.
+    """Updates parameters using their gradients.
 
     ``step()`` schedules the evaluation of everything it changes, so a training loop needs no ``eval()``. The state of a
     parameter is created with its first gradient. Parameters without a gradient are skipped, and their step count does
@@ -41,7 +41,7 @@ class Optimizer:
         defaults: The options of groups that do not set them.
 
     Raises:
-        TypeError: ``params`` is a tensor, a set or a dictionary, or holds other objects than tensors.
+        TypeError: ``params`` is a tensor, a set or a dictionary, or contains anything but tensors.
         ValueError: there are no parameters, one is listed twice or is not a leaf, or an option is unknown or out of
             range.
     """

@@ -7,7 +7,7 @@ so its tiling depends on the shape alone and is never tuned.
 
 The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
 user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
-comes from another GPU or other versions, counts as empty.
+comes from a different GPU or version, counts as empty.
 """
 
 import json

@@ -33,7 +33,7 @@ def save_checkpoint(
 ) -> None:
     """Write the weights to a safetensors file that ``from_checkpoint`` and the libraries of ``dialect`` read.
 
-    Names and shapes are those of the dialect: what was loaded from a dialect and is saved in it again has the same
+    Names and shapes are those of the dialect: weights loaded from a dialect and saved in it again have the same
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
     the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
@@ -48,7 +48,7 @@ def save_checkpoint(
         class_names: One for each output of the classifier; an empty list says that the model gives features. Defaults
             to ``model.class_names``.
         preprocessing: How images become the model's input. Defaults to ``model.preprocessing``.
-        name: A name to show, the ``checkpoint_name`` of the loaded model.
+        name: A name for display, which becomes ``checkpoint_name`` of the loaded model.
         pointwise_convolutions: Write the Linear layers of blocks as 1x1 convolutions, timm's ``conv_mlp=True``.
             Defaults to the form in the timm checkpoint that the weights came from, otherwise to True for the variants
             for which timm has them (atto, femto, pico, nano). timm's classifier of a model without pooling always is a

@@ -52,7 +52,7 @@ class Tag:
         license: License of the weights.
         num_classes: Outputs of the classifier; 0 if there is none.
         image_size: Size of the input images in px.
-        crop_pct: Share of each side of the resized image that the crop keeps.
+        crop_pct: Fraction of each side of the resized image that the crop keeps.
         crop_mode: "center" crops the image, "squash" resizes all of it to a square.
         interpolation: "bicubic" or "bilinear".
         mean, std: Normalization per channel, on the scale from 0 to 1.
