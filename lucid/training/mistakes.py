@@ -20,7 +20,7 @@ def predictions(outputs: lucid.Tensor, targets: lucid.Tensor) -> np.ndarray:
     return np.stack([column.numpy() for column in columns], axis=1, dtype=np.float64)
 
 
-def worst_mistakes(rows: np.ndarray) -> list[tuple[int, int, int, float, float]]:
+def most_confident_mistakes(rows: np.ndarray) -> list[tuple[int, int, int, float, float]]:
     """The most confident mistakes of all processes, from the ``rows`` of this one's samples."""
     numbers = dist.get_rank() + dist.get_world_size() * np.arange(len(rows))
     wrong = np.flatnonzero(rows[:, 0] != rows[:, 1])

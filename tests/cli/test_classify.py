@@ -244,7 +244,7 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+def test_errors_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}

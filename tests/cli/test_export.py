@@ -216,7 +216,7 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
         (["convnext_huge", "{folder}/out.mlxfn"], "there is no model 'convnext_huge'"),
     ],
 )
-def test_mistakes_are_reported_in_one_line(capsys, weights, tmp_path, arguments, fault, monkeypatch):
+def test_errors_are_reported_in_one_line(capsys, weights, tmp_path, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:

@@ -383,7 +383,7 @@ def test_a_class_without_readable_images_is_reported(few, tmp_path, capsys):
     assert "has no readable image of class fences" in answer(capsys, tmp_path)
 
 
-def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
+def test_errors_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     gray = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
     lucid.save(gray.state_dict(), tmp_path / "gray.safetensors")

@@ -81,7 +81,7 @@ def test_a_run_of_any_model(capsys, tmp_path, loss, shown):
         ("{tmp}/other.safetensors", "no ConvNeXt in any dialect"),
     ],
 )
-def test_mistakes_are_one_line(capsys, tmp_path, name, message):
+def test_errors_are_one_line(capsys, tmp_path, name, message):
     if "other" in name:
         lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(SystemExit) as caught:

@@ -140,7 +140,7 @@ def test_a_partial_file_with_other_content_is_discarded(server, path, md5, size)
     assert server.requests == [f"bytes={size}-", None]
 
 
-def test_another_range_than_requested_is_not_appended(server, path, md5):
+def test_a_different_range_than_requested_is_not_appended(server, path, md5):
     leave_part(path, server.content[:5000])
     server.ranges = "other"
     with pytest.raises(ArchiveError, match="a different range than bytes 5000-; 5000 bytes are kept"):

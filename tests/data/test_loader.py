@@ -213,7 +213,7 @@ def test_samples_are_read_in_the_background_and_tensors_made_by_the_consumer(mon
     assert serial.readers == {threading.current_thread().name}
 
 
-def test_loading_goes_on_while_the_consumer_works():
+def test_loading_continues_while_the_consumer_works():
     read = []
     noted = type("Noted", (Range,), {"__getitem__": lambda self, index: read.append(index) or index})
     batches = iter(DataLoader(noted(100), 1, num_workers=2, prefetch_factor=3))

@@ -109,7 +109,7 @@ def test_the_augmentation_is_what_the_recipe_says():
     assert caught.value.names == ("augment",)
 
 
-def test_data_sets_on_the_device_are_loaders():
+def test_datasets_on_the_device_are_loaders():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
     images = augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))

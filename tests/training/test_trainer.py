@@ -56,7 +56,7 @@ def test_a_plain_model_learns_arrays():
     assert list(one.history[-1]) == [*columns, "samples_per_second", "waiting", "seconds"]
 
 
-def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
+def test_a_regression_reports_custom_losses_and_metrics(tmp_path):
     needs_extras()
 
     class MeanError(metrics.MeanMetric):
@@ -91,7 +91,7 @@ def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
     assert "confusion" not in text.partition("</style>")[2] and "data:image" not in text
 
 
-def test_a_loader_of_ones_own(tmp_path):
+def test_a_custom_loader(tmp_path):
     x, y = points(60)
 
     class Loader:
@@ -340,7 +340,7 @@ def test_an_evaluation_has_counts_and_the_most_confident_mistakes():
         assert (of_predicted, of_truth) == pytest.approx((sure[number].max(), sure[number, label]), rel=1e-5)
 
 
-def test_only_so_many_mistakes_are_kept():
+def test_the_number_of_mistakes_is_limited():
     rows = np.column_stack([np.arange(50), np.zeros((50, 2)), np.linspace(0.5, 1, 50), np.zeros(50)])
     found = mistakes.most_confident(rows)
     assert found[:, 0].tolist() == list(range(49, 49 - mistakes.MAX_MISTAKES, -1))

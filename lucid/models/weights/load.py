@@ -171,7 +171,7 @@ def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: M
         MismatchError: The model has a different one. The message describes both and the fix.
     """
     if network.dialect == "timm":
-        _refuse_unsupported(caller, network)
+        _reject_unsupported(caller, network)
     found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
@@ -191,7 +191,7 @@ def _describe(one: Architecture) -> str:
     return f"{name} = {one}" if name else str(one)
 
 
-def _refuse_unsupported(caller: str, network: Network) -> None:
+def _reject_unsupported(caller: str, network: Network) -> None:
     for name in network.unknown:
         if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
             raise MismatchError(
