@@ -24,7 +24,7 @@ import lucid.nn.functional as F
 from lucid import checkpoint, data, metrics, models, nn, optim
 from lucid.data import augment
 from lucid.training.report import Report, write_report
-from lucid.training.run_folder import draw_curves
+from lucid.training.run_folder import write_curves
 
 DATASETS = {"cifar10": lambda train: data.CIFAR10("data", train, download=True), "digits": data.Digits}
 MODELS = {  # the usual patch size, 4, loses too much detail in small images
@@ -107,7 +107,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
                 models.save_checkpoint(model, path, class_names=test_set.classes, preprocessing=transform)
         row |= {"test_loss": loss, "test_accuracy": accuracy, "seconds": time.perf_counter() - start}
         history.append(row)
-        (out / "curves.png").write_bytes(draw_curves(history, f"{accuracy:.2%} test accuracy", "test"))
+        write_curves(out / "curves.png", history, f"{accuracy:.2%} test accuracy", "test")
         report = Report(f"ConvNeXt on {dataset}", history, test_set.classes, confusion, configuration=config)
         write_report(out / "report.html", report)
         manager.save(state, step=epoch * len(train_loader), epoch=epoch, metrics={"accuracy": accuracy})

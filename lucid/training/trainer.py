@@ -22,7 +22,7 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
-from lucid.training.mistakes import predictions, most_confident_mistakes
+from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError

@@ -265,7 +265,7 @@ def test_errors_are_reported_in_one_line(capsys, tmp_path, photos, files, argume
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
         ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
         ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
-        ({"recipe": "{}"}, "does not match ConvNeXt"),
+        ({"recipe": "{}"}, "the state dict does not match ConvNeXt"),
         ({"recipe": "{}", "dialect": "timm"}, "the weights do not have its names"),
     ],
 )

@@ -256,7 +256,7 @@ def test_other_sources_raise(tmp_path):
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
         ({"options": '{"checkpoint_path": "x"}'}, "'options' in the metadata may only have .*, got 'checkpoint_path'"),
         ({"options": '{"output_stride": 7}'}, "output_stride must be 8, 16, 32 or None, got 7"),
-        ({"recipe": "{}"}, "does not match ConvNeXt"),
+        ({"recipe": "{}"}, "the state dict does not match ConvNeXt"),
         ({"recipe": '{"depths": 3}'}, "depths must be a sequence of integers, got 3"),
     ],
 )
