@@ -297,6 +297,11 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
     """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
+
+    Example:
+        >>> x = lucid.tensor([-1.0, 2.0])
+        >>> lucid.where(x > 0, x, 0).tolist()
+        [0.0, 2.0]
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
@@ -373,6 +378,10 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
     """One-hot vectors (int64) in a new last dimension; a class outside [0, ``num_classes``) is a row of zeros.
 
     With ``num_classes=-1``, it is one more than the largest class, which waits for the values.
+
+    Example:
+        >>> F.one_hot(lucid.tensor([0, 2]), 3).tolist()
+        [[1, 0, 0], [0, 0, 1]]
     """
     x = index_array("one_hot", x, "input")
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
