@@ -1,4 +1,4 @@
-"""Every public name has a docstring, every class of layers, optimizers, data and models an example, and examples run."""
+"""Public names have docstrings, classes of layers, optimizers, data and models have examples, and examples run."""
 
 import doctest
 import importlib
