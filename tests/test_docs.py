@@ -1,4 +1,4 @@
-"""The documentation: errors in the troubleshooting guide are those that the code raises, and the navigation is complete."""
+"""The troubleshooting guide quotes errors that the code raises, the navigation is complete, and notebooks run."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,9 @@ from lucid import data, nn
 
 ROOT = Path(__file__).parents[1]
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
-ERRORS = re.findall(r"^```\{ \.python \.raises \}\n(.*?)^```\n\n    (.*?)\n\n", TROUBLESHOOTING, re.MULTILINE | re.DOTALL)
+ERRORS = re.findall(
+    r"^```\{ \.python \.raises \}\n(.*?)^```\n\n    (.*?)\n\n", TROUBLESHOOTING, re.MULTILINE | re.DOTALL
+)
 
 
 @pytest.mark.parametrize(("code", "message"), ERRORS, ids=[message.split(":")[0] for _, message in ERRORS])

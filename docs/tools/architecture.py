@@ -7,7 +7,11 @@ import lucid
 from lucid import models
 
 SIZE = 224
-_FAMILIES = {models.ConvNeXt: "convnext_", models.ConvNeXtV2: "convnextv2_", models.ConvNeXtIsotropic: "convnext_isotropic_"}
+_FAMILIES = {
+    models.ConvNeXt: "convnext_",
+    models.ConvNeXtV2: "convnextv2_",
+    models.ConvNeXtIsotropic: "convnext_isotropic_",
+}
 _SOURCES = {
     models.ConvNeXt: "Liu, Mao, Wu, Feichtenhofer, Darrell and Xie: *A ConvNet for the 2020s*, CVPR 2022, "
     "[arXiv:2201.03545](https://arxiv.org/abs/2201.03545). The variants smaller than tiny, the overlapping stems and "
@@ -34,7 +38,7 @@ def section(thing: Any) -> str:
 def variants(cls: type) -> list[str]:
     """The names of a family, by size."""
     others = [prefix for other, prefix in _FAMILIES.items() if other is not cls]
-    names = [name for name in models.list_models(f"{_FAMILIES[cls]}*")]
+    names = models.list_models(f"{_FAMILIES[cls]}*")
     if cls is models.ConvNeXt:
         names = [name for name in names if not name.startswith(tuple(others))]
     return sorted(names, key=lambda name: models.model_info(name).parameters)
@@ -124,7 +128,7 @@ def _box(x: float, y: float, width: float, height: float, text: str, kind: str =
 
 
 def _diagram(cls: type) -> str:
-    """A drawing of the network, left, and of a block, right. Its colors are those of the page."""
+    """Drawings of the network and of a block, in the colors of the page."""
     model: Any = cls()
     isotropic = cls is models.ConvNeXtIsotropic
     if isotropic:
@@ -139,7 +143,9 @@ def _diagram(cls: type) -> str:
         side = SIZE
         for i, (depth, dim) in enumerate(zip(model.depths, model.dims, strict=True)):
             side //= model.patch_size if i == 0 else 2
-            what = f"stem: {model.patch_size}x{model.patch_size} convolution, norm" if i == 0 else "norm, 2x2 convolution"
+            what = (
+                f"stem: {model.patch_size}x{model.patch_size} convolution, norm" if i == 0 else "norm, 2x2 convolution"
+            )
             boxes += [(what, "step"), (f"stage {i + 1}: {depth} blocks\n{dim} x {side} x {side}", "stage")]
     boxes.append((f"average pooling, norm, Linear\n{model.num_classes} logits", "end"))
     dim = model.dim if isotropic else model.dims[0]
@@ -150,37 +156,38 @@ def _diagram(cls: type) -> str:
         block.append("layer scale")
     block += ["drop path"]
 
-    parts, y, width = [], 34.0, 236.0
+    network, bottom = _column(14, 236, boxes)
+    parts, y = _column(14, 190, [(text, "box" if i else "end") for i, text in enumerate(block)])
+    center, right, start = 14 + 190 / 2, 14 + 190, 34 + 28 / 2
+    parts += [
+        f'<path class="arrow" d="M{center} {y - 14}v12"/>',
+        f'<circle class="box" cx="{center}" cy="{y + 10}" r="11"/><text x="{center}" y="{y + 15}">+</text>',
+        f'<path class="arrow" d="M{right} {start}h24V{y + 10}H{center + 13}"/>',
+        f'<path class="arrow" d="M{center} {y + 22}v14"/>',
+    ]
+    what = "block" if isotropic else "block of stage 1"
+    left = _svg(cls.__name__, "network", 264, bottom, network)
+    return f'<div class="diagram">\n{left}\n{_svg(cls.__name__, what, 244, y + 46, parts)}\n</div>\n'
+
+
+def _column(x: float, width: float, boxes: list[tuple[str, str]]) -> tuple[list[str], float]:
+    """Boxes below each other with arrows between them, and where the next would start."""
+    parts, y = [], 34.0
     for i, (text, kind) in enumerate(boxes):
         height = 42 if "\n" in text else 28
         if i:
-            parts.append(f'<path class="arrow" d="M{14 + width / 2} {y - 14}v12"/>')
-        parts.append(_box(14, y, width, height, text, kind))
+            parts.append(f'<path class="arrow" d="M{x + width / 2} {y - 14}v12"/>')
+        parts.append(_box(x, y, width, height, text, kind))
         y += height + 16
-    left_end = y
+    return parts, y
 
-    x, y, inner = 340.0, 34.0, 190.0
-    center = x + inner / 2
-    for i, text in enumerate(block):
-        height = 42 if "\n" in text else 28
-        if i:
-            parts.append(f'<path class="arrow" d="M{center} {y - 14}v12"/>')
-        parts.append(_box(x, y, inner, height, text, "end" if i == 0 else "box"))
-        if i == 0:
-            start = y + height / 2
-        y += height + 16
-    parts.append(f'<path class="arrow" d="M{center} {y - 14}v12"/>')
-    parts.append(f'<circle class="box" cx="{center}" cy="{y + 10}" r="11"/><text x="{center}" y="{y + 15}">+</text>')
-    parts.append(f'<path class="arrow" d="M{x + inner} {start}h24V{y + 10}H{center + 13}"/>')
-    parts.append(f'<path class="arrow" d="M{center} {y + 22}v14"/>')
-    height = max(left_end, y + 46)
-    title = f"{cls.__name__}: the network for {SIZE} px and a block"
+
+def _svg(name: str, title: str, width: float, height: float, parts: list[str]) -> str:
     return (
-        f'<div class="diagram"><svg viewBox="0 0 580 {height:.0f}" role="img" aria-label="{title}">\n<title>{title}</title>\n'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" aria-label="{name}: {title}">\n'
         '<defs><marker id="head" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="head" d="M0 0 8 4 0 8z"/></marker></defs>\n'
-        f'<text class="title" x="{14 + width / 2}" y="20">network</text>'
-        f'<text class="title" x="{center}" y="20">block{"" if isotropic else " of stage 1"}</text>\n'
+        f'<text class="title" x="{(264 if title == "network" else 218) / 2}" y="20">{title}</text>\n'
         + "\n".join(parts)
-        + "\n</svg></div>\n"
+        + "\n</svg>"
     )

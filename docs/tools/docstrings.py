@@ -8,7 +8,7 @@ import griffe
 
 
 class Markdown(griffe.Extension):
-    """Code after ``::`` becomes a Python block, ``Example:`` a section, and arguments that share a line get one each."""
+    """Code after ``::`` becomes a block, ``Example:`` a section, and arguments that share a line get one each."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring is not None:

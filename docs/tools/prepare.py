@@ -53,7 +53,7 @@ def public_names(module: ModuleType) -> list[str]:
         is_package = hasattr(module, "__path__") or module.__name__ == "lucid.nn.functional"
         if listed or is_package or home == module.__name__:
             names.append(name)
-    return sorted(names, key=str.lower)
+    return sorted(names, key=lambda name: (not inspect.isclass(getattr(module, name)), name.lower()))
 
 
 def collect() -> dict[str, list[Entry]]:
@@ -99,7 +99,12 @@ def own_members(cls: type, known: dict[type, Entry]) -> list[str]:
             function = getattr(member, "__func__", member)
             # A function of another module that a class keeps as an attribute is no method.
             is_method = inspect.isfunction(function) and function.__qualname__.startswith(owner.__qualname__)
-            if (is_method or isinstance(member, property)) and not name.startswith("_") and name not in names and not redefined(cls, name, known):
+            if (
+                (is_method or isinstance(member, property))
+                and not name.startswith("_")
+                and name not in names
+                and not redefined(cls, name, known)
+            ):
                 names.append(name)
     return names
 
@@ -120,22 +125,26 @@ def inherited_table(cls: type, known: dict[type, Entry], shown: list[str]) -> It
                 seen.add(name)
                 rows.append(f"| [`{name}`][{known[base].path}.{name}] | {first_sentence(getattr(base, name))} |")
         if rows:
-            yield f"\n## Inherited from [`{known[base].name}`][{known[base].path}]\n"
+            yield f"\n## Inherited from {known[base].name}\n\nMethods of [`{known[base].path}`][]:\n"
             yield "| | |\n|--|--|"
             yield from rows
 
 
 def class_page(entry: Entry, known: dict[type, Entry]) -> str:
+    parts = [f"# {entry.name}\n\n::: {entry.path}\n    options:\n      members: []\n"]
+    if getattr(entry.thing, "_is_protocol", False):  # its constructor is typing's
+        parts[0] += "      merge_init_into_class: false\n"
+    parts.append(architecture.section(entry.thing))
     members = own_members(entry.thing, known)
-    lines = [f"# {entry.name}\n", f"::: {entry.path}", "    options:", f"      members: {members}"]
-    lines += [f"      inherited_members: {members}", "      show_source: false", "      heading_level: 2"]
-    text = "\n".join(lines)
-    inherited = "\n".join(inherited_table(entry.thing, known, members))
-    return f"{text}\n{architecture.section(entry.thing)}\n{inherited}\n"
+    if members:
+        parts.append("\n## Methods and properties\n")
+    parts += [f"::: {entry.path}.{name}\n    options:\n      heading_level: 3\n" for name in members]
+    parts += inherited_table(entry.thing, known, members)
+    return "\n".join(parts) + "\n"
 
 
 def function_page(entry: Entry, others: list[str]) -> str:
-    text = f"# {entry.name}\n\n::: {entry.path}\n    options:\n      heading_level: 2\n"
+    text = f"# {entry.name}\n\n::: {entry.path}\n    options:\n      show_source: true\n"
     if others:
         text += f"\nAlso available as {', '.join(f'`{name}`' for name in others)}.\n"
     return text
@@ -150,7 +159,7 @@ def family(thing: Any) -> str:
 
 
 def module_page(module_name: str, entries: list[Entry], depth: str) -> str:
-    lines = [f"# {module_name}\n", f"::: {module_name}", "    options:", "      members: []", "      show_source: false"]
+    lines = [f"# {module_name}\n", f"::: {module_name}", "    options:", "      members: []"]
     lines += ["      show_root_heading: false", "      show_root_toc_entry: false", ""]
 
     def table(title: str, rows: list[Entry]) -> None:
@@ -209,7 +218,7 @@ def write_reference(folder: Path) -> int:
 
 
 def copy_guides(target: Path) -> None:
-    """Copy the guides, and the files outside of docs/ to which they link; programs as text, so that browsers show them."""
+    """Copy the guides, and the files outside of docs/ to which they link; programs as text, which browsers show."""
     for source in sorted((ROOT / "docs").glob("*.md")):
         text = source.read_text(encoding="utf-8")
         for linked in sorted(set(re.findall(r"\]\(\.\./([^)#]+)\)", text)), reverse=True):
