@@ -56,6 +56,11 @@ def public_names(module: ModuleType) -> list[str]:
     return sorted(names, key=lambda name: (not inspect.isclass(getattr(module, name)), name.lower()))
 
 
+def canonical(module: ModuleType, name: str) -> bool:
+    """Whether a name is the object's own, not an alias such as ``concat`` of ``cat``."""
+    return getattr(inspect.unwrap(getattr(module, name)), "__name__", name) == name
+
+
 def collect() -> dict[str, list[Entry]]:
     """The entries of each module; names of one object share a page."""
     pages: dict[int, str] = {}
@@ -65,7 +70,7 @@ def collect() -> dict[str, list[Entry]]:
         module = importlib.import_module(module_name)
         folder = module_name.replace("lucid", "", 1).strip(".").replace(".", "/") or "core"
         entries[module_name] = []
-        for name in public_names(module):
+        for name in sorted(public_names(module), key=lambda name: not canonical(module, name)):
             thing = getattr(module, name)
             if id(thing) not in pages:
                 page = f"{folder}/{name}"
@@ -75,6 +80,8 @@ def collect() -> dict[str, list[Entry]]:
                 used.add(page.lower())
                 pages[id(thing)] = f"{page}.md"
             entries[module_name].append(Entry(f"{module_name}.{name}", thing, pages[id(thing)]))
+        order = public_names(module)
+        entries[module_name].sort(key=lambda one: order.index(one.name))
     return entries
 
 
@@ -82,7 +89,8 @@ def first_sentence(thing: Any) -> str:
     """The first paragraph of a docstring in one line, for tables."""
     doc = inspect.getdoc(thing) or ""
     text = " ".join(doc.split("\n\n")[0].split()).removesuffix("::").strip()
-    return text.replace("|", "\\|")
+    # In code a bar does not end the cell.
+    return "".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(re.split(r"(``.*?``)", text)))
 
 
 def public_bases(cls: type, known: dict[type, Entry]) -> list[type]:
@@ -130,21 +138,39 @@ def inherited_table(cls: type, known: dict[type, Entry], shown: list[str]) -> It
             yield from rows
 
 
-def class_page(entry: Entry, known: dict[type, Entry]) -> str:
-    parts = [f"# {entry.name}\n\n::: {entry.path}\n    options:\n      members: []\n"]
+def function_table(cls: type, pages: dict[int, str]) -> Iterator[str]:
+    """A table of the methods that are functions with a page of their own, such as those of tensors."""
+    methods = {
+        name: getattr(cls, name)
+        for owner in cls.__mro__
+        for name in vars(owner)
+        if not name.startswith("_") and id(inspect.getattr_static(cls, name)) in pages
+    }
+    if methods:
+        yield "\n## Methods that are functions\n\n`x.name(...)` is `lucid.name(x, ...)`:\n\n| | |\n|--|--|"
+        for name, function in sorted(methods.items()):
+            yield f"| [`{name}`](../{pages[id(function)]}) | {first_sentence(function)} |"
+
+
+def class_page(entry: Entry, known: dict[type, Entry], pages: dict[int, str]) -> str:
+    parts = [f"::: {entry.path}\n    options:\n      heading_level: 1\n      members: []\n"]
     if getattr(entry.thing, "_is_protocol", False):  # its constructor is typing's
         parts[0] += "      merge_init_into_class: false\n"
     parts.append(architecture.section(entry.thing))
     members = own_members(entry.thing, known)
     if members:
         parts.append("\n## Methods and properties\n")
-    parts += [f"::: {entry.path}.{name}\n    options:\n      heading_level: 3\n" for name in members]
+    for name in members:
+        parts.append(
+            f"::: {entry.path}.{name}\n    options:\n      heading_level: 3\n      show_root_full_path: false\n"
+        )
+    parts += function_table(entry.thing, pages)
     parts += inherited_table(entry.thing, known, members)
     return "\n".join(parts) + "\n"
 
 
 def function_page(entry: Entry, others: list[str]) -> str:
-    text = f"# {entry.name}\n\n::: {entry.path}\n    options:\n      show_source: true\n"
+    text = f"::: {entry.path}\n    options:\n      heading_level: 1\n      show_source: true\n"
     if others:
         text += f"\nAlso available as {', '.join(f'`{name}`' for name in others)}.\n"
     return text
@@ -186,6 +212,7 @@ def write_reference(folder: Path) -> int:
     entries = collect()
     everything = [one for rows in entries.values() for one in rows]
     known = {one.thing: one for one in reversed(everything) if inspect.isclass(one.thing)}
+    pages = {id(one.thing): one.page for one in everything if not inspect.isclass(one.thing)}
     names: dict[str, list[str]] = {}
     for one in everything:
         names.setdefault(one.page, []).append(one.path)
@@ -203,7 +230,7 @@ def write_reference(folder: Path) -> int:
             written.add(one.page)
             navigation.append(f"    * [{one.name}]({one.page})")
             if inspect.isclass(one.thing):
-                text = class_page(one, known)
+                text = class_page(one, known, pages)
             else:
                 text = function_page(one, names[one.page][1:])
             (folder / one.page).write_text(text, encoding="utf-8")
