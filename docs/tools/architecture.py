@@ -106,12 +106,12 @@ def checkpoint_table(cls: type) -> str:
             continue
         best = max(tag.reported, key=lambda one: one.top1, default=None)
         accuracy = f"{best.top1:.1f} % at {best.image_size} px ({best.source})" if best else ""
-        rows.append(f"| `{name}` | {tag.image_size} px | {tag.num_classes or ''} | {accuracy} | {tag.licence} |")
+        rows.append(f"| `{name}` | {tag.image_size} px | {tag.num_classes or ''} | {accuracy} | {tag.license} |")
     if not rows:
         return ""
     head = (
         f'??? note "{len(rows)} checkpoints"\n\n    Top-1 accuracy on ImageNet-1k is what the publishers report.\n\n'
-        "    | checkpoint | images | classes | top-1 | licence |\n    |--|--|--:|--|--|\n"
+        "    | checkpoint | images | classes | top-1 | license |\n    |--|--|--:|--|--|\n"
     )
     load = f'```python\nmodel = models.from_checkpoint("{rows[0].split("`")[1]}")\n```\n'
     return f"{load}\n{head}" + "\n".join(f"    {row}" for row in rows) + "\n"

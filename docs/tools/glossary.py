@@ -60,7 +60,7 @@ kernel_size: Size of the window, an integer or a pair (height, width).
 a: The lower bound; for Kaiming initialization, the slope of the leaky ReLU.
 b: The upper bound.
 parameters: The parameters, or a single one.
-label_smoothing: The share of the uniform distribution that is mixed into the targets.
+label_smoothing: The weight of the uniform distribution that is mixed into the targets.
 name: The name.
 names: The names of the settings.
 data: Numbers in any nesting, a NumPy or MLX array, or a tensor.
@@ -169,12 +169,12 @@ metadata: The metadata of the file.
 tag: The checkpoint.
 samples: The samples of a batch.
 targets: The class index of each sample.
-fraction: The share of the second part, in (0, 1).
+fraction: The fraction of the second part, in (0, 1).
 brightness_factor: The factor; 1 changes nothing.
 contrast_factor: The factor; 1 changes nothing.
 saturation_factor: The factor; 1 changes nothing.
 sharpness_factor: The factor; 1 changes nothing.
-hue_factor: The shift as a share of the color circle, in [-0.5, 0.5].
+hue_factor: The shift as a fraction of the color circle, in [-0.5, 0.5].
 top: The first row.
 left: The first column.
 height: The number of rows.

@@ -27,7 +27,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     is faster to decode in a pool of threads that knows the final size, as in the second half of the example.
 
     Classes are sorted by name. Symbolic links are followed, but no folder is visited twice. Files and folders whose
-    names start with a dot are skipped, since macOS and notebooks create them (torchvision takes them for classes).
+    names start with a dot are skipped, since macOS and notebooks create them (torchvision treats them as classes).
 
     Args:
         root: the folder of the class folders.

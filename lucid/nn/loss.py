@@ -200,7 +200,7 @@ class CrossEntropyLoss(_Loss):
         weight: The weight of each class (C,).
         ignore_index: Targets with this class index are ignored.
         reduction: "mean", "sum", or "none" for one loss per sample.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
 
     Example:
         >>> criterion = nn.CrossEntropyLoss(label_smoothing=0.1)

@@ -11,7 +11,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import flag, refuse_differentiable
+from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -25,7 +25,7 @@ class SGD(Optimizer):
         params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
         lr: Learning rate, a number or a tensor with one element.
         momentum: Decay of the accumulated gradient; 0 for none.
-        dampening: The share of the gradient that does not enter the momentum.
+        dampening: The fraction of the gradient that does not enter the momentum.
         weight_decay: Factor of the parameter that is added to the gradient (L2 penalty).
         nesterov: Use Nesterov momentum, which requires momentum and no dampening.
         maximize: Maximize the objective instead of minimizing it.
@@ -56,7 +56,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,

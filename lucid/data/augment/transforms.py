@@ -263,8 +263,8 @@ class RandomErasing(Augmentation):
 
     Args:
         probability: Probability of erasing in an image.
-        min_area: Smallest erased share of the image, divided by the number of rectangles.
-        max_area: Largest erased share of the image, divided by the number of rectangles.
+        min_area: Smallest erased fraction of the image, divided by the number of rectangles.
+        max_area: Largest erased fraction of the image, divided by the number of rectangles.
         min_aspect: Smallest height divided by width of the rectangle.
         max_aspect: Largest height divided by width; by default ``1 / min_aspect``.
         mode: "const" for zeros, "rand" for one normal number per channel, "pixel" for one per value.
@@ -301,7 +301,7 @@ class Mixup:
         prob: Probability of mixing at all.
         switch_prob: Probability of cutmix rather than mixup if both are enabled.
         mode: "batch" for one choice per batch, "pair" for one per pair of images, "elem" for one per image.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
         num_classes: Number of classes.
 
     Example:
