@@ -176,12 +176,19 @@ def function_page(entry: Entry, others: list[str]) -> str:
     return text
 
 
+# The sections of the page of lucid, by the file that defines a function; other files give their name.
+FAMILIES = {
+    "autocast_mode": "Gradients and precision", "creation": "Creating tensors", "elementwise": "Elementwise functions",
+    "function": "Compilation and summary", "gather_scatter": "Gather and scatter", "grad_mode": "Gradients and precision",
+    "load": "Files", "matrix": "Matrix products", "random": "Random numbers", "safetensors_file": "Files",
+    "summary": "Compilation and summary", "tensor": "Creating tensors",
+}  # fmt: skip
+
+
 def family(thing: Any) -> str:
-    """What a function of ``lucid`` is about, from the file that defines it."""
+    """What a function of ``lucid`` is about."""
     stem = inspect.unwrap(thing).__module__.rpartition(".")[2].strip("_")
-    return {"creation": "Creating tensors", "random": "Random numbers", "elementwise": "Elementwise functions"}.get(
-        stem, stem.replace("_", " ").capitalize()
-    )
+    return FAMILIES.get(stem, stem.replace("_", " ").capitalize())
 
 
 def module_page(module_name: str, entries: list[Entry], depth: str) -> str:
