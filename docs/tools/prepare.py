@@ -178,11 +178,19 @@ def function_page(entry: Entry, others: list[str]) -> str:
 
 # The sections of the page of lucid, by the file that defines a function; other files give their name.
 FAMILIES = {
-    "autocast_mode": "Gradients and precision", "creation": "Creating tensors", "elementwise": "Elementwise functions",
-    "function": "Compilation and summary", "gather_scatter": "Gather and scatter", "grad_mode": "Gradients and precision",
-    "load": "Files", "matrix": "Matrix products", "random": "Random numbers", "safetensors_file": "Files",
-    "summary": "Compilation and summary", "tensor": "Creating tensors",
-}  # fmt: skip
+    "autocast_mode": "Gradients and precision",
+    "creation": "Creating tensors",
+    "elementwise": "Elementwise functions",
+    "function": "Compilation and summary",
+    "gather_scatter": "Gather and scatter",
+    "grad_mode": "Gradients and precision",
+    "load": "Files",
+    "matrix": "Matrix products",
+    "random": "Random numbers",
+    "safetensors_file": "Files",
+    "summary": "Compilation and summary",
+    "tensor": "Creating tensors",
+}
 
 
 def family(thing: Any) -> str:
