@@ -3,11 +3,15 @@
 Operations pass each index array through ``within``, which has two ways:
 
 * On the CPU outside of compiled functions it reads the values, and raises an ``IndexError`` that names the first one
-  out of range. An index that is data, such as a batch of a loader, costs about 10 microseconds. One that is computed
-  lazily is evaluated first, without the tensor that it indexes.
+  out of range.
 * On a GPU, where reading would wait, and while a function is traced, when there are no values, it clamps the index.
 
-``lucid.debug()`` checks everywhere. Nothing is remembered between calls: an ``mx.array`` can be modified in place.
+Reading an index that is data, such as a batch of a loader, takes 3 microseconds for 64 values and 10 for 65,536 (AMD
+EPYC, November 2026). An index that an operation computes has to be evaluated first, without the tensor that it indexes.
+In a training loop that waits for the step before, because MLX runs both on one stream, and Python cannot build the next
+graph meanwhile; ``examples/benchmarks/index_checks.py`` measures it. ``lucid.debug(False)`` does not wait.
+
+Nothing is remembered between calls, because an ``mx.array`` can be modified in place.
 """
 
 from __future__ import annotations

@@ -297,10 +297,9 @@ def _pick_classes(
 
 def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     if reduction == "mean":
-        summed, count = total(loss), total(counts)
-        # Without anything to count, the loss is 0 / 0, but its gradient 0 and not NaN.
-        empty = count == 0
-        mean = mx.where(empty, mx.stop_gradient(summed / count), summed / mx.where(empty, 1, count))
+        # Without anything to count, the loss is 0 / 0, but its gradient is 0 and not NaN.
+        count = total(counts)
+        mean = total(loss) / mx.where(count == 0, 1, count) + mx.stop_gradient(0 / count)
         return mean.astype(dtype)
     return _reduce(caller, loss, reduction, dtype)
 
