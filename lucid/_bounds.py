@@ -1,6 +1,6 @@
 """Keep every access inside its array: MLX checks no index, and reads or writes foreign memory beyond the end.
 
-Operations pass each index array through ``within``, which has two ways:
+Operations pass each index array through ``within``, which checks or clamps it:
 
 * On the CPU outside of compiled functions it reads the values, and raises an ``IndexError`` that names the first one
   out of range.

@@ -1,4 +1,4 @@
-"""No index reads or writes outside of its array: it is refused where its values are read, and clamped elsewhere."""
+"""No index reads or writes outside of its array: it is rejected where its values are read, and clamped elsewhere."""
 
 import subprocess
 import sys
@@ -25,9 +25,9 @@ def run(*command):
     return done.stdout
 
 
-def test_thousands_of_random_indices_agree_with_numpy_or_are_refused():
+def test_thousands_of_random_indices_agree_with_numpy_or_are_rejected():
     counts = run("-m", "tests.ops.random_indexing", "--calls", "4000")
-    assert all(kind in counts for kind in ("right", "refused", "clamped"))
+    assert all(kind in counts for kind in ("right", "rejected", "clamped"))
 
 
 def index_of(wrong, *shape):
@@ -88,7 +88,7 @@ def test_setitem_is_checked_or_clamped(on_cpu):
 
 
 def test_training_an_embedding_beyond_its_end_corrupts_no_memory():
-    """The heap, and the process, survive; eager steps are refused."""
+    """The heap, and the process, survive; eager steps are rejected."""
     found = run(
         "-c",
         "import lucid, numpy as np\n"
@@ -101,19 +101,19 @@ def test_training_an_embedding_beyond_its_end_corrupts_no_memory():
         "    model(index).square().sum().backward()\n"
         "    optimizer.step()\n"
         "index = lucid.tensor(np.arange(900, 1400))\n"
-        "refused = 0\n"
+        "rejected = 0\n"
         "for i in range(200):\n"
         "    try:\n"
         "        step(index)\n"
         "    except IndexError:\n"
-        "        refused += 1\n"
+        "        rejected += 1\n"
         "compiled = lucid.compile(step, state=[model, optimizer])\n"
         "with lucid.debug(False):\n"
         "    for i in range(200):\n"
         "        step(index)\n"
         "for i in range(200):\n"
         "    compiled(index)\n"
-        "print(refused, bool(lucid.isfinite(model.weight[:999]).all()), lucid.zeros(3).tolist())\n",
+        "print(rejected, bool(lucid.isfinite(model.weight[:999]).all()), lucid.zeros(3).tolist())\n",
     )
     assert found == "200 True [0.0, 0.0, 0.0]\n"
 

@@ -2,10 +2,10 @@
 
     python -m tests.ops.random_indexing --calls 5000 --seed 0
 
-Run by ``test_indices.py`` in a process of its own, because a read outside of an array may end the process. Each call
+Run by ``tests/test_bounds.py`` in a process of its own, because a read outside of an array may end the process. Each call
 gets random shapes, dtypes and kinds of indices (lists, NumPy and MLX arrays, tensors, tensors not evaluated yet), and
-has to give NumPy's result or raise an ``IndexError`` where NumPy does. Under ``lucid.debug(False)``, which takes the
-way of GPUs and compiled functions, it has to give NumPy's result for clamped indices.
+has to give NumPy's result or raise an ``IndexError`` where NumPy does. Under ``lucid.debug(False)``, which clamps as on
+GPUs and in compiled functions, it has to give NumPy's result for clamped indices.
 """
 
 import argparse
@@ -25,7 +25,7 @@ WRONG_SHARE = 0.4  # of the calls have at least one index out of range
 
 
 class Case:
-    """Random data for one call. ``clamps`` says that wrong indices are clamped, not refused."""
+    """Random data for one call. ``clamps`` says that wrong indices are clamped, not rejected."""
 
     def __init__(self, rng, clamps):
         self.rng, self.clamps = rng, clamps
@@ -265,16 +265,16 @@ CASES = (
 
 
 def result_of(call):
-    """The result, or "refused" for an IndexError."""
+    """The result, or "rejected" for an IndexError."""
     try:
         found = call()
         return found.numpy() if isinstance(found, lucid.Tensor) else found
     except IndexError:
-        return "refused"
+        return "rejected"
 
 
 def run(make, seed):
-    """What Lucid and NumPy agree on: "refused", "right", or "clamped" if clamping was on."""
+    """What Lucid and NumPy agree on: "rejected", "right", or "clamped" if clamping was on."""
     case = Case(np.random.default_rng(seed), clamps=seed % 4 == 3)
     ours, theirs = make(case)
     expected = result_of(theirs)

@@ -42,7 +42,7 @@ def test_batches_are_the_images_at_an_index(dataset):
     assert images.shape == (0, 3, 4, 5)
 
 
-def test_an_index_out_of_range_is_refused_or_clamped(dataset, on_cpu):
+def test_an_index_out_of_range_is_rejected_or_clamped(dataset, on_cpu):
     on_device = augment.DeviceDataset(dataset)
     for wrong in (11, -12, 10**9):
         for kind in (lucid.tensor, np.array):

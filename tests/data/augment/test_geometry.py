@@ -139,7 +139,7 @@ def test_invalid_arguments_raise(call, error, message):
         call(lucid.zeros(2, 3, 4, 5))
 
 
-def test_offsets_outside_of_the_image_are_refused_or_clamped(on_cpu):
+def test_offsets_outside_of_the_image_are_rejected_or_clamped(on_cpu):
     images = lucid.tensor(np.arange(2 * 36, dtype=np.uint8).reshape(2, 1, 6, 6))
     for wrong in (5, -1, 10**9):
         with pytest.raises(ValueError, match=f"crop_at: left must be at least 0 and at most 4, got {wrong}"):

@@ -40,7 +40,7 @@ def test_cutmix_matches_timm(lam):
     np.testing.assert_allclose(out.numpy(), RECORDED[f"cutmix|{lam}|images"], atol=1e-6)
 
 
-def test_labels_out_of_range_are_refused(on_cpu):
+def test_labels_out_of_range_are_rejected(on_cpu):
     labels = lucid.tensor([1, 5])
     with pytest.raises(IndexError, match="soft_targets: label 5 is out of range for 5 classes"):
         augment.soft_targets(labels, 5)
