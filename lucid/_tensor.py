@@ -61,22 +61,27 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
         return self._array.shape
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     @property
     def dtype(self) -> mx.Dtype:
+        """The type of the elements."""
         return self._array.dtype
 
     @property
     def itemsize(self) -> int:
+        """Bytes per element."""
         return self._array.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._array.nbytes
 
     @property
@@ -108,6 +113,7 @@ class Tensor(TensorMethods, TensorInplace):
         return self._array.itemsize
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating-point type."""
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self) -> bool:
@@ -122,6 +128,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for gradients."""
         return self._requires_grad or self._node is not None
 
     @requires_grad.setter
@@ -147,6 +154,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation computed this tensor."""
         return self._node is None
 
     @property
@@ -476,5 +484,12 @@ def tensor(
     Raises:
         TypeError: ``data`` is of an unsupported type.
         ValueError: nested lists have unequal lengths.
+
+    Example:
+        >>> lucid.tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+        >>> lucid.tensor([0.5, 1.5], dtype=lucid.float16).dtype == lucid.float16
+        True
     """
     return Tensor(data, dtype, requires_grad)

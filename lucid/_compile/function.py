@@ -277,6 +277,19 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
 
     Raises:
         TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+        >>> @lucid.compile(state=[model, optimizer])
+        ... def step(x, y):
+        ...     optimizer.zero_grad()
+        ...     loss = F.mse_loss(model(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        ...
+        >>> losses = [step(lucid.ones(8, 4), lucid.zeros(8, 1)).item() for _ in range(3)]
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)

@@ -8,7 +8,16 @@ from pathlib import Path, PurePosixPath
 
 
 class ArchiveError(RuntimeError):
-    """A dataset is missing or damaged, or cannot be downloaded. The message names the file and the fix."""
+    """A dataset is missing or damaged, or cannot be downloaded. The message names the file and the fix.
+
+    Example:
+        >>> try:
+        ...     data.CIFAR10("no such folder")
+        ... except data.ArchiveError:
+        ...     print("download it with download=True")
+        ...
+        download it with download=True
+    """
 
 
 def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:

@@ -49,6 +49,11 @@ class ImageTransform:
         std: Standard deviation per channel, divided by.
         round_crop: Round an uneven margin of the crop half to even, as torchvision does; False rounds it down, as
             transformers does.
+
+    Example:
+        >>> transform = models.ImageTransform(image_size=224, resize_size=256)
+        >>> transform(np.zeros((375, 500, 3), np.uint8)).shape
+        (3, 224, 224)
     """
 
     image_size: int = 224

@@ -20,6 +20,10 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
 
     Raises:
         ValueError: the shapes do not match.
+
+    Example:
+        >>> F.linear(lucid.ones(2, 3), lucid.ones(4, 3)).shape
+        (2, 4)
     """
     x, weight = array("linear", x), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
@@ -53,6 +57,10 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     Raises:
         IndexError: an index is out of range.
         ValueError: ``weight`` is not a matrix.
+
+    Example:
+        >>> F.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [[3.0, 4.0], [1.0, 2.0]]
     """
     weight = array("embedding", weight, "weight")
     _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")

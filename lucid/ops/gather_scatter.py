@@ -39,6 +39,11 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     Raises:
         IndexError: an index is out of range.
         ValueError: the shapes do not match.
+
+    Example:
+        >>> x = lucid.tensor([[1, 2], [3, 4]])
+        >>> lucid.gather(x, 1, lucid.tensor([[0], [1]])).tolist()
+        [[1], [4]]
     """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
@@ -119,7 +124,13 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
 
 @op
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
-    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others."""
+    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
+
+    Example:
+        >>> x = lucid.zeros(3)
+        >>> lucid.scatter_add(x, 0, lucid.tensor([0, 0, 2]), lucid.ones(3)).tolist()
+        [2.0, 0.0, 1.0]
+    """
     return _scatter("scatter_add", x, dim, index, src, "add")
 
 

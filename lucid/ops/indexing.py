@@ -294,6 +294,11 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
     """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
+
+    Example:
+        >>> x = lucid.tensor([-1.0, 2.0])
+        >>> lucid.where(x > 0, x, 0).tolist()
+        [0.0, 2.0]
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
@@ -370,6 +375,10 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
 
     Raises:
         IndexError: a class is out of range.
+
+    Example:
+        >>> F.one_hot(lucid.tensor([0, 2]), 3).tolist()
+        [[1, 0, 0], [0, 0, 1]]
     """
     is_host = not isinstance(x, mx.array)
     x = index_array("one_hot", x, "input")

@@ -56,7 +56,12 @@ def _reduce(caller: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.
 
 @op(autocast="float32")
 def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
-    """``(x - target)²``."""
+    """``(x - target)²``.
+
+    Example:
+        >>> F.mse_loss(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
+        2.0
+    """
     x, target, dtype = _broadcast_pair("mse_loss", x, target)
     return _reduce("mse_loss", mx.square(x - target), reduction, dtype)
 
@@ -202,6 +207,11 @@ def cross_entropy(
         IndexError: a class index is outside [0, C).
         ValueError: the shapes do not match, or ``label_smoothing`` is outside [0, 1].
         TypeError: the logits are not floating point.
+
+    Example:
+        >>> logits = lucid.zeros(2, 4)
+        >>> F.cross_entropy(logits, lucid.tensor([0, 3])).round(decimals=2)  # log(4)
+        tensor(1.39)
     """
     where = "cross_entropy"
     x, dtype = _compute_array(where, x), array(where, x).dtype

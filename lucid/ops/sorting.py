@@ -29,7 +29,13 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
 def sort(
     x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The values sorted along ``dim``, as the named tuple (values, indices). Always stable."""
+    """The values sorted along ``dim``, as the named tuple (values, indices). Always stable.
+
+    Example:
+        >>> values, indices = lucid.sort(lucid.tensor([3.0, 1.0, 2.0]))
+        >>> values.tolist(), indices.tolist()
+        ([1.0, 2.0, 3.0], [1, 2, 0])
+    """
     x = array("sort", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("sort", either("sort", "dim", dim, "axis", axis, -1), x.ndim)
@@ -53,7 +59,13 @@ def argsort(
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices)."""
+    """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices).
+
+    Example:
+        >>> values, indices = lucid.topk(lucid.tensor([3.0, 1.0, 2.0]), 2)
+        >>> values.tolist(), indices.tolist()
+        ([3.0, 2.0], [0, 2])
+    """
     x = array("topk", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("topk", either("topk", "dim", dim, "axis", axis, -1), x.ndim)
@@ -79,6 +91,10 @@ def unique(
     Args:
         return_inverse: Whether to also return the index of each value in the result.
         return_counts: Whether to also return how often each distinct value occurs.
+
+    Example:
+        >>> lucid.unique(lucid.tensor([3, 1, 3])).tolist()
+        [1, 3]
     """
     x = array("unique", x)
     data = _bounds.as_numpy("unique", x)

@@ -25,6 +25,11 @@ def load(path: str | os.PathLike[str]) -> Any:
         IsADirectoryError: ``path`` is a folder.
         ValueError: the format is unknown, the file is damaged, or it contains anything but tensors and plain
             containers.
+
+    Example:
+        >>> lucid.save({"weight": lucid.ones(2)}, "weights.safetensors")
+        >>> lucid.load("weights.safetensors")["weight"].tolist()
+        [1.0, 1.0]
     """
     source = Path(path)
     if source.is_dir():

@@ -25,9 +25,18 @@ class DeviceDataset:
     CIFAR takes 154 MB. Images whose ``max_value`` is not 255 (``Digits``: 16) are scaled to it, since the color
     operations work on values from 0 to 255.
 
+    Args:
+        dataset: A ``CIFAR10``, ``CIFAR100`` or ``Digits`` dataset, or another ``ImageDataset``.
+
     Attributes:
         images: (N, C, H, W) uint8, from 0 to 255.
         labels: (N,) int32.
+
+    Example:
+        >>> train = data.augment.DeviceDataset(data.Digits())
+        >>> images, labels = train[lucid.tensor([0, 7])]
+        >>> images.shape, labels.shape
+        ((2, 1, 8, 8), (2,))
     """
 
     def __init__(self, dataset: ImageDataset) -> None:
@@ -72,6 +81,13 @@ class DeviceLoader:
     Args:
         dataset: the dataset.
         options: of ``DataLoader``, such as ``batch_size``, ``shuffle``, ``seed`` or ``sampler``.
+
+    Example:
+        >>> train = data.augment.DeviceDataset(data.Digits())
+        >>> loader = data.augment.DeviceLoader(train, batch_size=256, shuffle=True, seed=0)
+        >>> images, labels = next(iter(loader))
+        >>> images.shape
+        (256, 1, 8, 8)
     """
 
     def __init__(self, dataset: DeviceDataset, **options: Any) -> None:

@@ -56,7 +56,14 @@ def random_crop(
     images: TensorLike, size: int | Sequence[int], padding: int | Sequence[int] = 0,
     fill: float | Sequence[float] = 0, padding_mode: str = "constant", *, key: TensorLike,
 ) -> mx.array:  # fmt: skip
-    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``."""
+    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``.
+
+    Example:
+        >>> augment = lucid.data.augment
+        >>> images = lucid.zeros(4, 3, 32, 32, dtype=lucid.uint8)
+        >>> augment.random_crop(images, 32, padding=4, key=lucid.random.key()).shape
+        (4, 3, 32, 32)
+    """
     images = as_batch("random_crop", images)
     size, padding = _window("random_crop", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:

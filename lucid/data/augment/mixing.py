@@ -132,6 +132,14 @@ def mixup_or_cutmix(
         IndexError: a class index is outside [0, num_classes).
         ValueError: both alphas are 0, an option is out of range, or shapes do not match.
         TypeError: integer images.
+
+    Example:
+        >>> augment = lucid.data.augment
+        >>> images, targets = augment.mixup_or_cutmix(
+        ...     lucid.rand(4, 3, 8, 8), lucid.tensor([0, 1, 2, 3]), num_classes=4, key=lucid.random.key()
+        ... )
+        >>> images.shape, targets.shape
+        ((4, 3, 8, 8), (4, 4))
     """
     return _mixed(
         "mixup_or_cutmix", images, labels, num_classes, mixup_alpha, cutmix_alpha, prob, switch_prob, mode,

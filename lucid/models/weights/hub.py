@@ -33,11 +33,24 @@ FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository, the first
 
 
 class DownloadError(RuntimeError):
-    """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix."""
+    """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix.
+
+    Example:
+        >>> try:
+        ...     models.from_checkpoint("convnext_tiny.fb_in1k")  # doctest: +SKIP
+        ... except models.DownloadError as error:
+        ...     print(error)
+        ...
+    """
 
 
 class NonCommercialLicenseWarning(UserWarning):
-    """The weights to be downloaded are not licensed for commercial use."""
+    """The weights to be downloaded are not licensed for commercial use.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore", models.NonCommercialLicenseWarning)  # once you have read the license
+    """
 
 
 def download(tag: Tag) -> Path:
