@@ -2,7 +2,7 @@
 
     python -m tests.ops.random_indexing --calls 5000 --seed 0
 
-Run by ``tests/test_bounds.py`` in a process of its own, because a read outside of an array may end the process. Each call
+Run by ``tests/test_bounds.py`` in its own process, because a read outside an array may end the process. Each call
 gets random shapes, dtypes and kinds of indices (lists, NumPy and MLX arrays, tensors, tensors not evaluated yet), and
 has to give NumPy's result or raise an ``IndexError`` where NumPy does. Under ``lucid.debug(False)``, which clamps as on
 GPUs and in compiled functions, it has to give NumPy's result for clamped indices.
