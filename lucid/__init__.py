@@ -21,6 +21,7 @@ from lucid import (
     random,
     utils,
 )
+from lucid._bounds import debug
 from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device

@@ -27,6 +27,7 @@ from lucid.ops import shape as shapes  # ``shape`` is a property of the class be
 from lucid.ops._types import TensorLike
 
 _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
+_MAX_DLPACK_DIMS = 128  # MLX ends the process for more
 
 
 class Tensor(TensorMethods, TensorInplace):
@@ -250,6 +251,7 @@ class Tensor(TensorMethods, TensorInplace):
 
         Raises:
             RuntimeError: the tensor requires gradients and ``force`` is false.
+            ValueError: the tensor has more dimensions than NumPy supports.
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
@@ -266,6 +268,8 @@ class Tensor(TensorMethods, TensorInplace):
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
             raise RuntimeError("__dlpack__: this tensor requires grad; export tensor.detach()")
+        if self.ndim > _MAX_DLPACK_DIMS:
+            raise BufferError(f"__dlpack__: MLX exports at most {_MAX_DLPACK_DIMS} dimensions, got {self.ndim}")
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:

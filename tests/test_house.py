@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LEVELS = [
     ["_version", "_checks"],
     ["_device", "_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
-    ["_machine"],
+    ["_machine", "_bounds"],
     ["kernels", "tape"],
     ["_views", "_backward"],
     ["ops"],

@@ -5,7 +5,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -97,7 +97,7 @@ def unique(
         [1, 3]
     """
     x = array("unique", x)
-    data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    data = _bounds.as_numpy("unique", x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     found = [mx.array(values).astype(x.dtype)]

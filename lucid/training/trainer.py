@@ -22,6 +22,7 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
+from lucid.training.class_labels import ClassLabels
 from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
@@ -92,6 +93,7 @@ class Trainer:
 
     Raises:
         SettingError: The recipe does not fit the data.
+        IndexError: A class label is outside the ``classes``; without names, the first step raises it.
         ValueError, TypeError: Another argument is invalid.
 
     Example:
@@ -150,6 +152,9 @@ class Trainer:
         self.mean_loss = MeanMetric()
         self.accuracy = Accuracy() if self.is_classifier else None  # in training
         self.metrics = dict(metrics or {})
+        self.labels = ClassLabels(train, test, transform) if loss is None else ClassLabels()
+        if self.classes:
+            self.labels.check_all(len(self.classes))
         self.step = self.make_step()
 
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
@@ -352,6 +357,7 @@ class Trainer:
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
         """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
         recipe, model, optimizer, scaler, ema = self.recipe, self.model, self.optimizer, self.scaler, self.ema
+        labels = self.labels
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
@@ -367,12 +373,14 @@ class Trainer:
                 )
             for start in range(0, size * recipe.accumulate, size):
                 x, y = inputs[start : start + size], targets[start : start + size]
-                if self.transform is not None:
-                    x, y = self.transform(x, y)
-                with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                    outputs = model(x)
-                    loss = loss_function(outputs, y)
-                scaler.scale(loss / recipe.accumulate).backward()
+                with labels.trusting():
+                    if self.transform is not None:
+                        x, y = self.transform(x, y)
+                    with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
+                        outputs = model(x)
+                        labels.check(outputs)
+                        loss = loss_function(outputs, y)
+                    scaler.scale(loss / recipe.accumulate).backward()
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
                     if metric is not None:
@@ -423,6 +431,7 @@ class Trainer:
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
                 outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
+                self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():
                     metric.update(outputs, targets)

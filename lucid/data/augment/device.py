@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, tape
+from lucid import _bounds, _checks, tape
 from lucid._tensor import Tensor
 from lucid.data.images import ImageDataset
 from lucid.data.loader import DataLoader
@@ -55,11 +55,17 @@ class DeviceDataset:
         return len(self.labels)
 
     def __getitem__(self, index: TensorLike) -> tuple[Tensor, Tensor]:
-        """The images and labels at ``index``, (B,) integers. Their values are not checked."""
+        """The images and labels at ``index``, (B,) integers.
+
+        Raises:
+            IndexError: an index is out of range.
+        """
         at: Any = array("DeviceDataset", tape.unwrap(index), "index")
         if at.ndim != 1 or not mx.issubdtype(at.dtype, mx.integer):
             found = f"{_checks.dtype_name(at.dtype)} of shape {at.shape}"
             raise TypeError(f"DeviceDataset: index must be a vector of integers, got {found}")
+        is_host = not isinstance(index, tape.TensorBase | mx.array)
+        at = _bounds.within("DeviceDataset", at, 0, (len(self),), is_host=is_host)
         return tape.wrap(mx.take(self.images._array, at, 0)), tape.wrap(mx.take(self.labels._array, at, 0))
 
     def __repr__(self) -> str:
