@@ -1,7 +1,7 @@
 """Evaluation preprocessing: resizing, cropping and normalization as a published checkpoint expects them.
 
     transform = lucid.models.transforms_for("timm/convnext_tiny.fb_in1k")
-    logits = model(transform([Image.open(path) for path in paths]))
+    logits = model(transform([lucid.data.open_image(path) for path in paths]))
 
 The libraries differ in details that affect accuracy: the filter, the size before the crop, whether large images are
 squashed or cropped, and how the center is rounded. Images are resized with Pillow, as in those libraries.
@@ -184,12 +184,12 @@ def _crop_long_side(image: Image.Image) -> Image.Image:
 def _rgb(caller: str, image: Any) -> Image.Image:
     pillow = _pillow()
     if isinstance(image, pillow.Image):
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy it
     array = np.asarray(image)
     if array.dtype != np.uint8:
         got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
-        fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
+        fix = "; open it with lucid.data.open_image" if isinstance(image, str | os.PathLike) else fix
         raise TypeError(f"{caller}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
