@@ -1,6 +1,7 @@
 """Atomic file writes."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: writing failed, e.g. because the disk is full; its ``filename`` is ``path``.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}-{threading.get_ident()}{target.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:
