@@ -13,13 +13,11 @@ urllib, the weights of models use the session of huggingface_hub, whose own down
 
 import base64
 import contextlib
-import errno
 import fcntl
 import functools
 import hashlib
 import os
 import re
-import stat
 import sys
 import time
 import urllib.error
@@ -31,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lucid._files import UnusableFileError, is_open_as, open_unlinked
 from lucid.data.archive import ArchiveError
 
 CHUNK_BYTES = 1 << 18
@@ -278,7 +277,7 @@ def locked(part: Path) -> Iterator[BinaryIO]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             # While this process waited, another one may have renamed or removed the file that is locked now.
-            if _is_open_as(file, part):
+            if is_open_as(file, part):
                 yield file
                 return
         finally:
@@ -287,29 +286,15 @@ def locked(part: Path) -> Iterator[BinaryIO]:
 
 
 def _open_own(part: Path) -> BinaryIO:
-    # Nothing is written through a link, and opening a pipe must not block.
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(part, flags, 0o666)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise ArchiveError(f"{part} is a link; delete it to download the file") from None
-    status = os.fstat(descriptor)
-    is_own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink <= 1
-    if not is_own:
-        os.close(descriptor)
-        raise ArchiveError(
-            f"{part} is no partial download of this user, or another name of a file; delete it to download the file"
-        )
-    return os.fdopen(descriptor, "ab")
-
-
-def _is_open_as(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        file = open_unlinked(part)
+    except UnusableFileError as error:
+        raise ArchiveError(f"{error}; delete it to download the file") from None
+    status = os.fstat(file.fileno())
+    if status.st_uid != os.geteuid() or status.st_nlink > 1:
+        file.close()
+        raise ArchiveError(f"{part} is another user's, or another name of a file; delete it to download the file")
+    return file
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

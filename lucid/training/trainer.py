@@ -213,19 +213,26 @@ class Trainer:
     # The run ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
-        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it.
+
+        Until ``fit`` ends, no other run can use the folder.
+        """
         self.clock, self.batches = Clock(), None
         self._reset_metrics()
-        if self.checkpoints is None:
+        if self.folder is None or self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
         else:
-            saved, path = prepare_run(self.checkpoints, resume, overwrite)
-            dist.barrier()  # all processes have looked before one of them changes the folder
-            if saved is not None:
-                self.checkpoints.restore(self, path)
-            elif dist.is_main():
-                self.checkpoints.clear()
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(self.folder))
+                self.folder.claim()
+                saved, path = prepare_run(self.checkpoints, resume, overwrite)
+                dist.barrier()  # all processes have looked before one of them changes the folder
+                if saved is not None:
+                    self.checkpoints.restore(self, path)
+                elif dist.is_main():
+                    self.checkpoints.clear()
+                stack.pop_all()  # without an error it stays claimed
         self._is_prepared = True
 
     def fit(self, *, resume: str | Path | None = None, overwrite: bool = False, progress: bool = True) -> None:
@@ -243,7 +250,7 @@ class Trainer:
         Raises:
             Stopped: A signal came, and everything is saved.
             DivergedError: The loss became NaN or infinite.
-            SettingError: The folder contains an unfinished run, or one with another recipe.
+            SettingError: The folder contains an unfinished run, or one with another recipe, or another process uses it.
             CheckpointError: The checkpoint is damaged, or does not fit the trainer.
             ImportError: tqdm is missing, for progress, or matplotlib, for the curves.
             OSError: Something cannot be written.
@@ -251,6 +258,8 @@ class Trainer:
         if not self._is_prepared:
             self.prepare(resume=resume, overwrite=overwrite)
         if self.is_finished():
+            if self.folder is not None:
+                self.folder.close()
             return
         if progress:
             require("tqdm")
