@@ -5,6 +5,7 @@ import io
 import random
 import tarfile
 import zlib
+from pathlib import PurePosixPath
 from typing import ClassVar
 
 import numpy as np
@@ -109,7 +110,9 @@ def check(data: bytes) -> None:
 
 def _reference(kind: type[CIFAR10], data: bytes) -> tuple[np.ndarray, np.ndarray]:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-        content = {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
+        content = {
+            str(PurePosixPath(member.name)): archive.extractfile(member).read() for member in archive if member.isfile()
+        }
     length = len(kind.label_sizes)
     rows = [
         np.frombuffer(content[f"{kind.base_folder}/{name}"], np.uint8).reshape(count, length + 3072)
