@@ -24,13 +24,14 @@ from PIL import Image
 from tqdm import tqdm
 
 import lucid
-from lucid import models, nn
+from lucid import memory, models, nn
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.data import ImageError
 from lucid.data.decoding import FORMATS, opened_image
 from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored
+from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -65,6 +66,13 @@ def classify(args: argparse.Namespace) -> int:
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     if not model.class_names:
         raise ValueError(f"--model {args.model} is a ConvNeXt without classes: it gives features")
+    size = model.preprocessing.image_size
+    batch_bytes = min(args.batch_size, len(paths)) * 12 * size**2
+    if batch_bytes > memory.total():
+        raise ValueError(
+            f"--batch-size {args.batch_size} makes batches of {gigabytes(batch_bytes)} at {size} px, "
+            f"this device has {gigabytes(memory.total())}"
+        )
     print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
     sheet = ContactSheet(f"{model.checkpoint_name}, {model.preprocessing.image_size} px")
     count = 0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, nn, tape
+from lucid import _checks, memory, nn, tape
 from lucid._tensor import Tensor
 from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag, tags_of
 
@@ -63,6 +63,12 @@ class ImageTransform:
         where = type(self).__name__
         _checks.integer(where, "image_size", self.image_size, 1)
         _checks.integer(where, "resize_size", self.resize_size, self.image_size)
+        needed = 12 * self.resize_size**2  # float32, (3, H, W)
+        if needed > memory.total():
+            raise ValueError(
+                f"{where}: an image of {self.resize_size} x {self.resize_size} px takes {needed / 1e9:,.0f} GB, "
+                f"this device has {memory.total() / 1e9:,.0f} GB"
+            )
         _checks.one_of(where, "crop_mode", self.crop_mode, ("center", "squash"))
         _checks.one_of(where, "interpolation", self.interpolation, ("bicubic", "bilinear"))
         for name in ("mean", "std"):

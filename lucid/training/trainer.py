@@ -23,7 +23,7 @@ from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
 from lucid.training.mistakes import predictions, worst_mistakes
-from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
+from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
@@ -138,6 +138,7 @@ class Trainer:
             raise ValueError("Trainer: the train loader has no batches")
         self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
 
+        check_memory(recipe, model)
         dist.broadcast_parameters(model)
         dist.fold_in_rank()
         self.optimizer = make_optimizer(recipe, parameter_groups(recipe, model))

@@ -358,6 +358,21 @@ def files(tmp_path_factory):
     return places
 
 
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--image-size", "1000000"], "an image of 1250000 x 1250000 px takes 18,750 GB, this device has"),
+        (["--image-size", "4000", "--batch-size", "1000000"], "--batch-size 1000000 makes batches of 1 GB at 4000 px"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_memory_is_taken(capsys, photos, files, monkeypatch, options, fault):
+    if "--batch-size" in options:
+        monkeypatch.setattr("lucid.memory.total", lambda: 3 * 10**8)  # of three images
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", str(files["good"]), *options])
+    assert caught.value.code == 2 and fault in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
