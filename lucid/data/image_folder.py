@@ -38,8 +38,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         loader = data.DataLoader(images, 64, shuffle=True, num_workers=2, batch_transform=decode)
 
     Classes are sorted by name. Symbolic links are followed, but no folder is visited twice, and links from one class
-    into another, or to ``root`` itself, are ignored. Files and folders whose names start with a dot are skipped, and
-    ``__MACOSX`` and its like, since macOS and notebooks create them (torchvision takes them for classes).
+    into another, or to ``root`` itself, are ignored. Files and folders whose names start with a dot are skipped, as are
+    ``__MACOSX`` and the like, since macOS and notebooks create them (torchvision treats them as classes).
 
     Args:
         root: the folder of the class folders.

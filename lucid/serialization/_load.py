@@ -23,7 +23,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises:
         FileNotFoundError: the file does not exist.
         IsADirectoryError: ``path`` is a folder.
-        ValueError: the format is unknown, the file is damaged, or it holds other objects than tensors and plain
+        ValueError: the format is unknown, the file is damaged, or it contains anything but tensors and plain
             containers.
     """
     source = Path(path)

@@ -46,7 +46,7 @@ class DownloadError(RuntimeError):
     """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix."""
 
 
-class NonCommercialLicenceWarning(UserWarning):
+class NonCommercialLicenseWarning(UserWarning):
     """The weights to be downloaded are not licensed for commercial use."""
 
 
@@ -82,7 +82,7 @@ def _from_web(tag: Tag) -> Path:
         return _verified(tag, path, path, digits[1] if digits else _noted_sha256(note))
     if _is_offline():
         raise DownloadError(f"{tag.name}: {path} does not exist, and HF_HUB_OFFLINE forbids downloading it")
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     try:
         fetch_file(tag.location, path, sha256=digits[1] if digits else None)
     except ArchiveError as error:
@@ -138,7 +138,7 @@ def _from_hub(tag: Tag) -> Path:
         )
     file, url, metadata = _find_file(hub, tag)
     _check_metadata(hub, tag, metadata)
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     _fetch_blob(hub, tag, url, metadata)
     return _link_snapshot(_repository(hub, tag), tag.revision or "main", file, metadata)
 
@@ -223,11 +223,11 @@ def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
         raise DownloadError(f"{tag.name}: {error}") from None
 
 
-def _warn_about_licence(tag: Tag) -> None:
+def _warn_about_license(tag: Tag) -> None:
     if tag.non_commercial:
         warnings.warn(
-            f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",
-            NonCommercialLicenceWarning,
+            f"{tag.name}: these weights are licensed under {tag.license}, for non-commercial use only",
+            NonCommercialLicenseWarning,
             stacklevel=_checks.level_of_user(),
         )
 
