@@ -14,7 +14,7 @@ import lucid
 ROOT = Path(__file__).parents[1]
 # Lowest first. A unit imports units of rows above its own, never its neighbors in the row.
 LEVELS = [
-    ["_version", "_checks"],
+    ["_version", "_checks", "_interrupts"],
     ["_device", "_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
     ["_machine", "_bounds"],
     ["kernels", "tape"],
