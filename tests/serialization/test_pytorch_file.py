@@ -132,7 +132,7 @@ def legacy_tensor():
         (pickled(integer(0x1950A86A20F9469CFC6C)), "its pickle is truncated"),
         (legacy_head(version=7), "version 7"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", 4), FOUR[:-1]), "truncated in storage '0'"),
-        (legacy(legacy_tensor(), ["0"]), "4 values of .*float32 take 16"),
+        (legacy(legacy_tensor(), ["0"]), "4 values of torch.FloatStorage take 16"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", -1), FOUR), "truncated in storage '0'"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", 2), FOUR), "has 8 bytes"),
         (legacy(legacy_tensor(), ["1"], struct.pack("<q", 4), FOUR), "do not match those that its tensors refer to"),
@@ -234,8 +234,15 @@ def test_a_missing_file_and_a_folder(tmp_path):
     for read in (lucid.load, read_pytorch):
         with pytest.raises(FileNotFoundError, match="there is no file"):
             read(tmp_path / "x.pth")
-        with pytest.raises(IsADirectoryError, match="is a folder"):
-            read(tmp_path)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        read_pytorch(tmp_path)
+
+
+def test_files_that_torch_load_does_not_take_are_named(tmp_path):
+    for member, fault in (("archive/constants.pkl", "a TorchScript program"), ("w.npy", "a NumPy archive")):
+        with zipfile.ZipFile(tmp_path / "x.pth", "w") as file:
+            file.writestr(member, b"N.")
+        assert fault in refused(tmp_path / "x.pth")
 
 
 def test_a_bare_storage_is_refused(tmp_path):

@@ -1,0 +1,17 @@
+"""What stands in a loaded checkpoint for an object that Lucid does not build."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Placeholder:
+    """Stands for an object that was not created, such as an ``argparse.Namespace`` beside the weights.
+
+    It only knows the ``name`` of the class or function that the file refers to. Nothing was imported or called, and
+    the object's contents were dropped.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"Placeholder({self.name!r})"
