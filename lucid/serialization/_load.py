@@ -53,6 +53,12 @@ class OpenedCheckpoint:
     metadata: dict[str, str] = field(default_factory=dict)
     files: list[SafetensorsFile] = field(default_factory=list)
 
+    def drop_tensors(self) -> None:
+        """Forget the tensors, so that they are freed once nobody else uses them."""
+        self.content = None
+        for file in self.files:
+            file.tensors = {}
+
     def verify(self) -> None:
         """Raise OSError if a file changed since it was opened. To be called after tensors were evaluated."""
         for file in self.files:
