@@ -146,8 +146,7 @@ def _add_classifier(network: Network, rest: Mapping[str, _Entry]) -> None:
     """Add a classifier with a name of its own, and the bias of one without."""
     tensors = network.tensors
     if "head.weight" not in tensors and "head.weight" not in network.unsupported:
-        depthwise = [tensor for name, tensor in tensors.items() if name.endswith("dwconv.weight")]
-        width = max((tensor.shape[0] for tensor in depthwise), default=0)
+        width = _last_width({name: tuple(tensor.shape) for name, tensor in tensors.items()})
         found = own_classifier({name: value for name, (_, value) in rest.items()}, width)
         stem = found.removesuffix("weight") if found else ""
         for official, name in (("head.weight", f"{stem}weight"), ("head.bias", f"{stem}bias")) if found else ():
@@ -161,6 +160,13 @@ def _add_classifier(network: Network, rest: Mapping[str, _Entry]) -> None:
         if "head.bias" not in tensors and "head.bias" not in network.unsupported:
             tensors["head.bias"] = zeros_for(tensors["head.weight"])
             network.names["head.bias"] = f"{network.names['head.weight']} (without bias)"
+
+
+def _last_width(shapes: "_Shapes") -> int:
+    """Channels of the last block."""
+    depthwise = [name for name in shapes if name.endswith(".dwconv.weight")]
+    last = max(depthwise, key=lambda name: [int(one) for one in name.split(".") if one.isdecimal()], default="")
+    return next(iter(shapes.get(last, ())), 0)
 
 
 def describe_contents(tree: Any) -> str:
