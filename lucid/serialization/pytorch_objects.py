@@ -96,36 +96,36 @@ class ObjectBuilder:
 
     def _call(self, node: Call) -> tuple[Any, int]:
         try:
-            if node.name in _TENSOR_CALLS:
-                return self._storages.tensor(node.arguments, typed=node.name.endswith("v3")), 1
-            if node.name == _TYPED_CALL:
-                return self._typed(*node.arguments), 1
-            if node.name in _PARAMETER_CALLS:
-                return self._tensor(*node.arguments[:1]), 1  # the others are requires_grad, hooks and attributes
+            if node.name in (*_TENSOR_CALLS, *_PARAMETER_CALLS, _TYPED_CALL):
+                return self._tensor(node.name, node.arguments), 1
             arguments, count = self._all(node.arguments[: _MAX_ARGUMENTS + 1])
             self._copied += count
             if self._copied > _MAX_COPIED:
                 raise ValueError(f"it creates sets, sizes and counters of more than {_MAX_COPIED:,} values")
             return self._value(node.name.rpartition(".")[2], *arguments), count
-        except UnsupportedTensor as error:
-            return Placeholder(str(error)), 1
         except TypeError:
             raise ValueError(f"it calls {node.name} with unexpected arguments") from None
 
-    def _typed(self, function: Any, _kind: Any, arguments: Any, _state: Any) -> Any:
-        """A tensor without the attributes it has, or as an instance of Tensor if it is of a subclass."""
-        if isinstance(function, Global) and isinstance(arguments, tuple):
-            return self._tensor(Call(function.name, arguments))
+    def _tensor(self, name: str, arguments: Any) -> Any:
+        """The tensor, or its placeholder, that a call gives. Raises TypeError for unexpected arguments."""
+        if not isinstance(arguments, tuple) or not arguments:
+            raise TypeError
+        if name in _TENSOR_CALLS:
+            try:
+                return self._storages.tensor(arguments, typed=name.endswith("v3"))
+            except UnsupportedTensor as error:
+                return Placeholder(str(error))
+        if name in _PARAMETER_CALLS:  # the other arguments are requires_grad, hooks and attributes
+            made, _ = self._make(arguments[0])
+            if not isinstance(made, Tensor | Placeholder):
+                raise TypeError
+            return made
+        function, _kind, inner, *_state = arguments  # of a subclass, or with attributes, which are dropped
         if isinstance(function, Unknown):
             return Placeholder(function.name)
-        raise TypeError
-
-    def _tensor(self, node: Any) -> Any:
-        """The tensor, or its placeholder, that ``node`` describes. Raises TypeError if it describes something else."""
-        made, _ = self._make(node)
-        if not isinstance(made, Tensor | Placeholder):
+        if not isinstance(function, Global) or function.name not in (*_TENSOR_CALLS, *_PARAMETER_CALLS):
             raise TypeError
-        return made
+        return self._tensor(function.name, inner)
 
     def _value(self, name: str, first: Any, *rest: Any) -> Any:
         """The result of a call that needs no storage. Raises TypeError for unexpected arguments."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -91,17 +92,22 @@ class SafetensorsFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"load: there is no file {self.path}")
-        with self.path.open("rb") as file:
-            self._state = _state_of(os.fstat(file.fileno()))
+        self._descriptor = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+        self._state = self._current_state()
+        with open(self._descriptor, "rb", closefd=False) as file:
             try:
-                entries, self.metadata = read_header(file, self._state[2])
+                entries, self.metadata = read_header(file, self._state[0])
             except ValueError as error:
                 raise ValueError(f"load: {self.path} is not a complete safetensors file: {error}") from None
-        arrays = self._arrays(entries)
+            arrays = self._arrays(file, entries)
+        # MLX opened the path again, where another file may be by now.
+        if not os.path.samestat(os.fstat(self._descriptor), self.path.stat()):
+            raise OSError(f"load: {self.path} was replaced while it was opened")
         self.verify()
         self.tensors = {name: tape.wrap(arrays[name]) for name in entries}
 
-    def _arrays(self, entries: dict[str, Entry]) -> dict[str, mx.array]:
+    def _arrays(self, file: BinaryIO, entries: dict[str, Entry]) -> dict[str, mx.array]:
         kinds = {entry.dtype for entry in entries.values()}
         if kinds.isdisjoint(_UNKNOWN_TO_MLX):
             try:
@@ -110,19 +116,18 @@ class SafetensorsFile:
                 self.verify()
                 raise ValueError(f"load: {self.path} is not a complete safetensors file ({error})") from None
         else:
-            with self.path.open("rb") as file:
-                found = {name: _read_array(file, entry) for name, entry in entries.items()}
+            found = {name: self._read_array(file, entry) for name, entry in entries.items()}
         float8 = {name: FLOAT8[entry.dtype] for name, entry in entries.items() if entry.dtype in FLOAT8}
         return found | {name: decode_float8(found[name], kind) for name, kind in float8.items()}
 
     def verify(self) -> None:
-        """Raise OSError if the file changed since it was opened. A file that replaces it at its path counts as well."""
-        try:
-            state = _state_of(self.path.stat())
-        except OSError:
-            state = None
-        if state != self._state:
+        """Raise OSError if the file changed since it was opened. It may have been replaced by another at its path."""
+        if self._current_state() != self._state:
             raise OSError(f"load: {self.path} changed while it was read")
+
+    def _current_state(self) -> tuple[int, int]:
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
 
     def read_all(self) -> None:
         """Read the tensors. Raises OSError if that fails or the file changed."""
@@ -133,18 +138,13 @@ class SafetensorsFile:
             raise OSError(f"load: {self.path} could not be read: {error}") from error
         self.verify()
 
-
-def _read_array(file: BinaryIO, entry: Entry) -> mx.array:
-    """An array of any dtype, read with NumPy."""
-    file.seek(entry.start)
-    data = file.read(entry.end - entry.start)
-    if len(data) != entry.end - entry.start:
-        raise OSError(f"load: {file.name} changed while it was read")
-    values = np.frombuffer(data, _NUMPY_DTYPES[entry.dtype]).reshape(entry.shape)
-    if entry.dtype == "BF16":
-        return mx.array(values).view(mx.bfloat16)
-    return mx.array(values, mx.float64 if entry.dtype == "F64" else None)
-
-
-def _state_of(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    def _read_array(self, file: BinaryIO, entry: Entry) -> mx.array:
+        """An array of any dtype, read with NumPy."""
+        file.seek(entry.start)
+        data = file.read(entry.end - entry.start)
+        if len(data) != entry.end - entry.start:
+            raise OSError(f"load: {self.path} changed while it was read")
+        values = np.frombuffer(data, _NUMPY_DTYPES[entry.dtype]).reshape(entry.shape)
+        if entry.dtype == "BF16":
+            return mx.array(values).view(mx.bfloat16)
+        return mx.array(values, mx.float64 if entry.dtype == "F64" else None)

@@ -44,6 +44,9 @@ _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
 _OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # its state repeats every name
 
 
+CLASSIFIER = ("head.weight", "head.bias")
+
+
 class MismatchError(ValueError, RuntimeError):
     """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch."""
 
@@ -184,7 +187,7 @@ def select_network(caller: str, found: list[Network], use_ema: bool) -> Network:
     """Select the network to load: of several the moving average, or with ``use_ema=False`` the one that is not.
 
     Raises:
-        MismatchError: More than one network remains.
+        MismatchError: More than one network remains, or a placeholder stands for one of its tensors.
     """
     wanted = [one for one in found if one.is_ema == use_ema] or found
     if len(wanted) > 1:
@@ -192,7 +195,11 @@ def select_network(caller: str, found: list[Network], use_ema: bool) -> Network:
             f"{caller} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
             "Pass the mapping that contains the right one"
         )
-    return wanted[0]
+    [network] = wanted
+    for name, placeholder in network.unsupported.items():
+        if name not in CLASSIFIER:
+            raise MismatchError(f"{caller}: {network.names[name]} is {placeholder.name}, which is not supported")
+    return network
 
 
 _Shapes = Mapping[str, tuple[int, ...]]

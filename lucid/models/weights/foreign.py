@@ -61,6 +61,9 @@ def name_beside(name: str, dialect: str, prefix: str) -> str | None:
     if dialect == "openmmlab":
         inner = _after(name, prefix.removesuffix("backbone.") + "head.fc.")
         return f"head.{inner}" if inner in ("weight", "bias") else None
+    if dialect == "dinov3" and prefix.endswith("model."):
+        inner = _after(name, prefix.removesuffix("model.") + "layer_norm.")
+        return f"norm.{inner}" if inner in ("weight", "bias") else None
     if dialect == "timm" and prefix.endswith("trunk."):
         return _OPEN_CLIP_HEAD.get(_after(name, prefix.removesuffix("trunk.") + "head.") or "")
     return None

@@ -10,11 +10,10 @@ import mlx.core as mx
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
-from lucid.models.weights.detect import MismatchError, Network, describe_location
+from lucid.models.weights.detect import CLASSIFIER, MismatchError, Network, describe_location
 from lucid.models.weights.dialects import translate
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
-CLASSIFIER = ("head.weight", "head.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
 _MAX_LISTED = 20  # lines of an error message
 _MISSING = "missing from the checkpoint"

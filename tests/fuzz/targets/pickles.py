@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from lucid.serialization.pickle_reader import Call, Global, Persistent, Unknown, read_pickle
 from lucid.serialization.pytorch_objects import NAMES
 from tests.reference.pth_description import FOLDER
-from tests.serialization.writing import pickled, tensor, text
+from tests.serialization.writing import pickled, tensor, text, typed_tensor
 
 _MAX_COMPARED = 20_000  # nodes
 _OPCODES = (
@@ -22,8 +22,8 @@ _SNIPPETS = (
     b"cargparse\nNamespace\n)\x81}b", b"ccollections\nOrderedDict\n)R", tensor(), b"h\x00", b"q\x01h\x01",
     b"}(" + text("a") + b"K\x01u", b"](K\x01K\x02e", b"ccollections\ndeque\n)R", b"(K\x01K\x02t", b"(K\x01\x91",
     b"C\x02ab", b"K\x01K\x02\x860", text("b") + b"K\x05", b"]r\x05\x00\x00\x00j\x05\x00\x00\x00",
-    b"\x8f(K\x01K\x07\x90",
-    b"ca\nDict\n)\x81" + text("k") + b"Ns", b"(K\x011", b"G\x7f\xf8\x00\x00\x00\x00\x00\x00",
+    b"\x8f(K\x01K\x07\x90", b"ca\nDict\n)\x81" + text("k") + b"Ns", b"(K\x011", typed_tensor(),
+    b"ctorch._utils\n_rebuild_parameter_with_state\n(" + tensor() + b"\x88N}tR", b"G\x7f\xf8\x00\x00\x00\x00\x00\x00",
 )  # fmt: skip
 
 
@@ -74,7 +74,12 @@ def check(data: bytes) -> None:
     ours = _described(value)
     try:
         theirs = _described(_Reference(io.BytesIO(data)).load())
-    except (pickle.UnpicklingError, EOFError, TypeError):  # wrong lengths of frames, and keys that are not hashable
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+    ):  # wrong lengths of frames, and keys that are not hashable
         return
     assert ours is None or theirs is None or ours == theirs, f"read {ours[:500]}, but Python reads {theirs[:500]}"
 

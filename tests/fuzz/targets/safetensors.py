@@ -116,7 +116,8 @@ def check(data: bytes) -> None:
     try:
         ours, _ = load_with_metadata(path)
     except ValueError as error:
-        if theirs is not None and not any(word in str(error) for word in _STRICTER):
+        begins_well = data[8:9] == b"{"  # which the format requires, but the reference does not check
+        if theirs is not None and begins_well and not any(word in str(error) for word in _STRICTER):
             raise AssertionError(f"the reference reads it, but {error}") from error
         return
     values = {name: tensor.numpy() if tensor.dtype != lucid.bfloat16 else None for name, tensor in ours.items()}

@@ -10,11 +10,21 @@ from tests.fuzz.runner import scratch_file
 from tests.fuzz.targets import pickles
 from tests.fuzz.torch_values import compare
 from tests.reference.pth_description import FOLDER
+from tests.serialization.writing import archive, typed_tensor
+
+_DOUBLE = b"ctorch\nDoubleStorage\n"
 
 
 def seeds() -> list[bytes]:
     files = [path.read_bytes() for path in sorted(FOLDER.rglob("*.pth"))]
-    return [data for data in files if data.startswith(b"PK") and len(data) < 4500]
+    typed = (
+        b"]("
+        + b"".join(typed_tensor(size=(1,), offset=i) for i in range(4))
+        + typed_tensor(kind=_DOUBLE, key="1")
+        + b"e"
+    )
+    by_hand = archive(scratch_file("seed.pth"), typed, {"0": bytes(range(16)), "1": bytes(range(32))})
+    return [by_hand.read_bytes(), *(data for data in files if data.startswith(b"PK") and len(data) < 4500)]
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
