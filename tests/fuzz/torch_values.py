@@ -33,6 +33,8 @@ def compare(found: Any, path: Path) -> None:
             theirs = torch.load(path, weights_only=True, map_location="cpu")
     except Exception:
         return
+    if _has_replaced_keys(found):
+        return
     for mine, other in zip(_leaves(found), _leaves(theirs), strict=True):
         if not isinstance(mine, Placeholder):
             _compare_values(mine, other)
@@ -56,14 +58,23 @@ def _compare_values(mine: Any, other: Any) -> None:
         assert mine == other and type(mine) is type(other), f"read {mine!r}, but PyTorch {other!r}"
 
 
+def _has_replaced_keys(root: Any) -> bool:
+    """Whether placeholders are keys, of which there are then more than in PyTorch: equal keys are no longer one."""
+    mappings = (one for one in _nodes(root) if isinstance(one, Mapping))
+    return any(isinstance(key, Placeholder) for mapping in mappings for key in mapping)
+
+
 def _leaves(root: Any) -> Iterator[Any]:
+    return (one for one in _nodes(root) if not isinstance(one, Mapping | list | tuple))
+
+
+def _nodes(root: Any) -> Iterator[Any]:
     left, count = [root], 0
     while left and count < _MAX_NODES:
         value = left.pop()
         count += 1
+        yield value
         if isinstance(value, Mapping):
             left += value.values()
         elif isinstance(value, list | tuple):
             left += value
-        else:
-            yield value

@@ -55,7 +55,7 @@ from tests.reference.checkpoint_cases import CLASSES, DIMS, FILE, HEAD, KINDS, v
 
 Writer = Callable[[Path], None]
 WRITERS: dict[str, Writer] = {}
-State = OrderedDict[str, torch.Tensor]
+State = OrderedDict
 
 
 def writes(*files: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
