@@ -106,7 +106,7 @@ def arange(
         start, end = 0, start
     start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
     if step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+        raise ValueError(f"arange: step must be nonzero and lead from start {start} toward end {end}, got {step}")
     whole = builtins.all(isinstance(v, int) for v in (start, end, step))
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.

@@ -205,7 +205,7 @@ _COSTS: dict[type[nn.Module], Callable[..., int]] = {
 
 def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]:
     if (size is None) == (data is None):
-        raise ValueError("summary: pass input_size, the shape of the input, or input_data, but not both")
+        raise ValueError(f"summary: pass either input_size or input_data, got {'neither' if size is None else 'both'}")
     if data is not None:
         given = data if isinstance(data, tuple | list) else [data]
         return [one if isinstance(one, Tensor) else tape.wrap(as_array(one)) for one in given]

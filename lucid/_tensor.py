@@ -298,10 +298,10 @@ class Tensor(TensorMethods, TensorInplace):
             elif not isinstance(arg, bool | Device | mx.Device) and arg is not None:
                 raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
         if isinstance(device, str) and device.split(":")[0] not in _DEVICES:
-            raise ValueError(f"to: unknown device {device!r}, expected one of {', '.join(_DEVICES)}")
+            raise ValueError(f"to: device must be one of {', '.join(_DEVICES)}, got {device!r}")
         unknown = set(kwargs) - {"copy", "non_blocking", "memory_format"}
         if unknown:
-            raise TypeError(f"to: unknown argument {sorted(unknown)[0]!r}")
+            raise TypeError(f"to: got an unexpected keyword argument {sorted(unknown)[0]!r}")
         return self if dtype is None or as_dtype(dtype) == self.dtype else elementwise.astype(self, as_dtype(dtype))
 
     def new_tensor(self, data: TensorLike, dtype: object = None, requires_grad: bool = False) -> Tensor:
@@ -358,7 +358,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     def __index__(self) -> int:
         if not mx.issubdtype(self.dtype, mx.integer) and self.dtype != mx.bool_:
-            raise TypeError(f"only integer tensors can be used as an index, got {dtype_name(self.dtype)}")
+            raise TypeError(f"__index__: only integer tensors can be used as an index, got {dtype_name(self.dtype)}")
         return int(self.item())
 
     def __len__(self) -> int:

@@ -233,6 +233,8 @@ def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) 
         shape = (*logits.shape[:-1], num_samples)
         return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))
     if num_samples > logits.shape[-1]:
-        raise ValueError(f"multinomial: {num_samples} samples without replacement from {logits.shape[-1]} classes")
+        raise ValueError(
+            f"multinomial: num_samples must be at most {logits.shape[-1]} without replacement, got {num_samples}"
+        )
     noisy = logits + mx.random.gumbel(logits.shape, key=key())
     return tape.wrap(mx.argsort(-noisy, -1)[..., :num_samples].astype(mx.int64))

@@ -78,7 +78,7 @@ class GradScaler:
         """Multiply a loss, or a list or tuple of losses, by the scale.
 
         Raises:
-            TypeError: ``outputs`` is neither.
+            TypeError: ``outputs`` is anything else.
         """
         if not self._enabled:
             return outputs

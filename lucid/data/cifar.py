@@ -50,7 +50,7 @@ class CIFAR10(ImageDataset):
         target_transform: applied to each class index.
         download: download a missing or damaged archive to ``root``. 162 MB, verified by checksum; interrupted downloads
             resume.
-        base_url: another server for the archive.
+        base_url: a different server for the archive.
 
     Raises:
         ArchiveError: the archive is missing and cannot be downloaded, or it is damaged. Existing files are kept.

@@ -31,7 +31,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         loader = data.DataLoader(images, 64, shuffle=True, num_workers=2, batch_transform=decode)
 
     Classes are sorted by name. Symbolic links are followed, but no folder is visited twice. Files and folders whose
-    names start with a dot are skipped, since macOS and notebooks create them (torchvision takes them for classes).
+    names start with a dot are skipped, since macOS and notebooks create them (torchvision treats them as classes).
 
     Args:
         root: the folder of the class folders.

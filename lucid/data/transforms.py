@@ -29,7 +29,7 @@ _ATTEMPTS = 10
 
 
 class HostTransform(Protocol):
-    """A callable ``transform(value, rng)``: any function of these two arguments is one.
+    """A callable ``transform(value, rng)``; any function of these two arguments qualifies.
 
     ``value`` is a NumPy batch in ``DataLoader(batch_transform=...)`` and a Pillow image in ``DecodeImages``; the result
     takes its place. It must not be modified in place. Draw all random numbers from ``rng``: the loader derives it from
@@ -101,9 +101,9 @@ class CenterCrop(Transform):
 class RandomResizedCrop:
     """Crop a random area of a Pillow image and resize it to ``size``, an int or (height, width).
 
-    ``scale`` bounds the area of the crop as a share of the image, ``ratio`` its width by height. A crop that does not
-    fit the image is drawn again; after 10 attempts it is the largest one in the center. Source: Szegedy et al. 2015,
-    arXiv:1409.4842, as in torchvision.
+    ``scale`` bounds the area of the crop as a fraction of the image, ``ratio`` its aspect ratio (width / height). A
+    crop that does not fit the image is drawn again; after 10 attempts it is the largest one in the center. Source:
+    Szegedy et al. 2015, arXiv:1409.4842, as in torchvision.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class DecodeImages:
     Every image gets its own generator, so results do not depend on the number of threads.
 
     Args:
-        transform: makes an image of fixed size from each decoded one, such as ``RandomResizedCrop``. Called with a
+        transform: turns each decoded image into one of fixed size, such as ``RandomResizedCrop``. Called with a
             Pillow image and a generator; returns a Pillow image or an array (H, W, 3) of uint8.
         short_side: decode JPEGs at reduced size as long as their short side keeps this many pixels, see ``open_image``.
             None decodes at full size.

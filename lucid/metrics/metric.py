@@ -75,8 +75,8 @@ class Metric:
         """Add the sums of another metric with the same options, e.g. from another process.
 
         Raises:
-            TypeError: ``other`` is a metric of another class.
-            ValueError: its sums have other shapes.
+            TypeError: ``other`` is a metric of a different class.
+            ValueError: its sums have different shapes.
         """
         if type(other) is not type(self):
             raise TypeError(

@@ -87,8 +87,8 @@ class Block(nn.Module):
 class ConvNeXt(ConvNeXtBase):
     """ConvNeXt: logits (N, num_classes) from images (N, in_chans, H, W).
 
-    Images must have at least ``patch_size * 2 ** (len(dims) - 1)`` px per side. Sizes that do not divide evenly are cut
-    off at the right and the bottom, as strided convolutions do.
+    Images must have at least ``patch_size * 2 ** (len(dims) - 1)`` px per side. Sizes that do not divide evenly are
+    cropped at the right and the bottom, as by strided convolutions.
 
     Args:
         num_classes: Outputs of the classifier; 0 leaves it out, for features (N, dims[-1]).

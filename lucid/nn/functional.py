@@ -1,4 +1,4 @@
-"""The functions of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
+"""Functional forms of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
 
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """

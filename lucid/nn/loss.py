@@ -123,7 +123,7 @@ class CrossEntropyLoss(_Loss):
     Args:
         weight: The weight of each class (C,).
         ignore_index: Targets with this class index are ignored.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
     """
 
     shown = ("reduction", "ignore_index", "label_smoothing")

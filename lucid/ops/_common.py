@@ -206,7 +206,7 @@ def either(caller: str, name: str, value: Any, second_name: str, second: Any, de
     if second is None:
         return value
     if value is not None and value != default:
-        raise TypeError(f"{caller}: {name} and {second_name} are the same argument, got both")
+        raise TypeError(f"{caller}: {name} and {second_name} are mutually exclusive")
     return second
 
 

@@ -104,7 +104,7 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
 
     Raises:
         ValueError: the shapes do not match.
-        TypeError: ``src`` has another dtype than ``x``.
+        TypeError: ``src`` and ``x`` have different dtypes.
     """
     if reduce is not None:
         _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))

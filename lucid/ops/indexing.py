@@ -1,4 +1,4 @@
-"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``caller`` and ``one_hot``.
+"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
 
 Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
 dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the

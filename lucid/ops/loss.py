@@ -194,7 +194,7 @@ def cross_entropy(
 
     Args:
         ignore_index: Targets with this class index are ignored.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets, in [0, 1].
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets, in [0, 1].
             Source: Szegedy et al. 2016, arXiv:1512.00567.
 
     Raises:

@@ -263,7 +263,7 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
 
 @op
 def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
-    """``x`` rotated by 90 degrees ``k`` times, from the first of ``dims`` towards the second."""
+    """``x`` rotated by 90 degrees ``k`` times, from the first of ``dims`` toward the second."""
     x = array("rot90", x)
     found = _checks.dims("rot90", dims, x.ndim, "dims")
     if len(found) != 2:

@@ -14,7 +14,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import betas, flag, refuse_differentiable
+from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -49,7 +49,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,

@@ -11,7 +11,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import flag, refuse_differentiable
+from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -44,7 +44,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "alpha": alpha,

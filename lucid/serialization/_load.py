@@ -22,13 +22,13 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     A safetensors file returns a dict of tensors. A ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file of PyTorch returns its
     nested containers, see ``read_pytorch``, often ``{"model": {name: tensor}}``; ``Placeholder`` objects stand for
-    what is neither a tensor nor plain data. A folder returns what its only file of weights holds, or one dict of the
+    what is neither a tensor nor plain data. A folder returns what its only weights file holds, or one dict of the
     tensors in all shards, as transformers writes them with ``model.safetensors.index.json``.
 
     Raises:
         FileNotFoundError: the file does not exist, or a folder holds no weights.
         ValueError: the format is unknown, the file is damaged, or all of it is one unsupported object, such as a
-            module; a folder holds several files of weights.
+            module; a folder holds several weights files.
         OSError: reading failed, or the file changed meanwhile.
     """
     opened = open_checkpoint(path)

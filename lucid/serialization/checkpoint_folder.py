@@ -25,7 +25,7 @@ def find_weights(folder: Path) -> Path:
     """The file with the weights in ``folder``, or the index of its shards.
 
     Raises:
-        FileNotFoundError: The folder has no file of weights.
+        FileNotFoundError: The folder has no weights file.
         ValueError: It has several, or a format that is not supported.
     """
     for name in _KNOWN:
@@ -43,10 +43,10 @@ def find_weights(folder: Path) -> Path:
         return found[0]
     if not found:
         raise FileNotFoundError(
-            f"load: the folder {folder} has no file of weights ({', '.join(WEIGHT_SUFFIXES)}); pass a file"
+            f"load: the folder {folder} has no weights file ({', '.join(WEIGHT_SUFFIXES)}); pass a file"
         )
     listed = ", ".join(path.name for path in found[:_MAX_LISTED]) + (", ..." if len(found) > _MAX_LISTED else "")
-    raise ValueError(f"load: the folder {folder} has {len(found)} files of weights ({listed}); pass one of them")
+    raise ValueError(f"load: the folder {folder} has {len(found)} weights files ({listed}); pass one of them")
 
 
 def is_index(path: Path) -> bool:
@@ -73,6 +73,6 @@ def read_index(path: Path) -> dict[Path, list[str]]:
     shards: dict[Path, list[str]] = {}
     for tensor, name in places.items():
         if Path(name).name != name or "\\" in name or not name.endswith(WEIGHT_SUFFIXES):
-            raise ValueError(f"load: {path} lists {name!r}, which is not the name of a file of weights beside it")
+            raise ValueError(f"load: {path} lists {name!r}, which is not the name of a weights file beside it")
         shards.setdefault(path.parent / name, []).append(tensor)
     return shards

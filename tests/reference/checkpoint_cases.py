@@ -37,9 +37,9 @@ class Kind:
     has_head: bool = True
 
 
-_ONE_OBJECT = "the file is one object of a class, and classes are never imported"
-_NOT_WEIGHTS = "not a file of weights"
-_DAMAGED = "damaged; values would be wrong"
+_ONE_OBJECT = "needs its class, and nothing is imported"
+_NOT_WEIGHTS = "not a weights file"
+_DAMAGED = "damaged"
 _LACKS = "MLX has no such tensors"
 
 SECTIONS: dict[str, list[Kind]] = {
@@ -53,7 +53,7 @@ SECTIONS: dict[str, list[Kind]] = {
             "protocol_0.pth",
             "`pickle_protocol=0`",
             "protocol 0",
-            "torch.save has not used these instructions since 2017",
+            "protocols 0 and 1 are not supported",
         ),
         Kind("wrapped_model.pth", '`{"model": state_dict}`'),
         Kind("wrapped_state_dict.pth.tar", '`{"state_dict": state_dict, "epoch": ..., "best_acc1": tensor}`'),
@@ -118,7 +118,10 @@ SECTIONS: dict[str, list[Kind]] = {
         Kind("beside_cyclic_tuple.pth", "objects that contain themselves through an attribute"),
         Kind("beside_code.pth", "a call of `os.system`, which is not made"),
         Kind(
-            "beside_cyclic_list.pth", "a list that contains itself", "contains itself", "endless to anyone who walks it"
+            "beside_cyclic_list.pth",
+            "a list that contains itself",
+            "contains itself",
+            "containers that contain themselves are not supported",
         ),
     ],
     "Safetensors": [
@@ -154,7 +157,7 @@ SECTIONS: dict[str, list[Kind]] = {
             "resnet.pth",
             "another network",
             "holds no ConvNeXt in any dialect",
-            "only ConvNeXts have a model to load into",
+            "not a ConvNeXt",
         ),
     ],
     "Classifiers of your own": [
@@ -180,7 +183,7 @@ SECTIONS: dict[str, list[Kind]] = {
             "distributed checkpoint",
             "convert it with `dcp_to_torch_save`",
         ),
-        Kind("two_files", "several files of weights", "has 2 files of weights", "pass one of them"),
+        Kind("two_files", "several weights files", "has 2 weights files", "pass one of them"),
         Kind("missing_shard", "a shard is missing", "which is missing", "download it"),
     ],
     "Other files": [
@@ -243,7 +246,7 @@ def table() -> str:
     for section, kinds in SECTIONS.items():
         lines += [f"## {section}", "", "| kind | result |", "|--|--|"]
         for kind in kinds:
-            note = f"refused: {kind.reason}" if kind.refused else "loads"
+            note = f"rejected: {kind.reason}" if kind.refused else "loads"
             if kind.absent:
                 note += f"; without {', '.join(f'`{name}`' for name in kind.absent)}, which it does not have"
             lines.append(f"| {kind.title} | {note} |")

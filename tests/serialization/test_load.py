@@ -84,10 +84,10 @@ def test_sharded_folders(tmp_path, by):
 @pytest.mark.parametrize(
     ("weight_map", "error", "fault"),
     [
-        ({"a": "../m.safetensors"}, ValueError, "lists '../m.safetensors', which is not the name of a file"),
+        ({"a": "../m.safetensors"}, ValueError, "lists '../m.safetensors', which is not the name of a weights file"),
         ({"a": "/etc/passwd"}, ValueError, "'/etc/passwd'"),
-        ({"a": "..\\m.bin"}, ValueError, "not the name of a file"),
-        ({"a": "model.safetensors.index.json"}, ValueError, "not the name of a file"),
+        ({"a": "..\\m.bin"}, ValueError, "not the name of a weights file"),
+        ({"a": "model.safetensors.index.json"}, ValueError, "not the name of a weights file"),
         ({"a": "gone.safetensors"}, FileNotFoundError, "lists gone.safetensors, which is missing"),
         ({"z": "m.safetensors"}, ValueError, "m.safetensors has no tensor 'z'"),
         ({"a": 3}, ValueError, "no 'weight_map' from names to files"),
@@ -105,13 +105,13 @@ def test_invalid_indices_are_refused(tmp_path, weight_map, error, fault):
 
 
 def test_a_folder_with_one_file_of_weights(tmp_path):
-    with pytest.raises(FileNotFoundError, match="has no file of weights"):
+    with pytest.raises(FileNotFoundError, match="has no weights file"):
         lucid.load(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     lucid.save({"w": lucid.arange(2)}, tmp_path / "any.safetensors")
     assert lucid.load(tmp_path)["w"].tolist() == [0, 1]
     (tmp_path / "optimizer.pt").write_bytes(b"other")
-    with pytest.raises(ValueError, match=r"has 2 files of weights \(any.safetensors, optimizer.pt\); pass one of them"):
+    with pytest.raises(ValueError, match=r"has 2 weights files \(any.safetensors, optimizer.pt\); pass one of them"):
         lucid.load(tmp_path)
     lucid.save({"w": lucid.arange(3)}, tmp_path / "model.safetensors")
     assert lucid.load(tmp_path)["w"].tolist() == [0, 1, 2]

@@ -56,7 +56,7 @@ def test_a_plain_model_learns_arrays():
     assert list(one.history[-1]) == [*columns, "samples_per_second", "waiting", "seconds"]
 
 
-def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
+def test_a_regression_reports_custom_losses_and_metrics(tmp_path):
     needs_extras()
 
     class MeanError(metrics.MeanMetric):
@@ -81,7 +81,7 @@ def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
     assert evaluation.loss == pytest.approx((difference**2).mean(), rel=1e-4)
     assert evaluation.metrics == {"mean_error": pytest.approx(abs(difference).mean(), rel=1e-4)}
     assert evaluation.confusion is None and evaluation.mistakes == []
-    with pytest.raises(AttributeError, match="accuracy is that of a classifier"):
+    with pytest.raises(AttributeError, match="Evaluation: accuracy is only available for classifiers"):
         _ = evaluation.accuracy
     # The lowest loss is best, and the report has neither a confusion matrix nor images.
     best = min(rows, key=lambda row: row["val_loss"])
@@ -91,7 +91,7 @@ def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
     assert "confusion" not in text.partition("</style>")[2] and "data:image" not in text
 
 
-def test_a_loader_of_ones_own(tmp_path):
+def test_a_custom_loader(tmp_path):
     x, y = points(60)
 
     class Loader:
@@ -164,7 +164,7 @@ def test_no_test_data_and_no_folder():
     one = training.Trainer(network(), RECIPE, train=points())
     one.fit(progress=False)
     assert one.monitor == ("train_accuracy", "max") and one.evaluation is None
-    with pytest.raises(ValueError, match="evaluate needs test data"):
+    with pytest.raises(ValueError, match=r"Trainer\.evaluate: the trainer has no test data; pass test="):
         one.evaluate()
 
 
@@ -276,7 +276,7 @@ def test_unusable_arguments_are_explained(options, error, message):
 
 def test_batches_that_accumulate_does_not_divide_are_refused():
     recipe = training.Recipe(batch_size=21, accumulate=3)
-    with pytest.raises(ValueError, match="accumulate 3 does not divide a batch of 20"):
+    with pytest.raises(ValueError, match="Trainer: the batch size must be a multiple of accumulate, 3, got 20"):
         training.Trainer(network(), recipe, train=[points(20)]).fit(progress=False)
 
 
@@ -340,7 +340,7 @@ def test_an_evaluation_has_counts_and_the_most_confident_mistakes():
         assert (of_predicted, of_truth) == pytest.approx((sure[number].max(), sure[number, label]), rel=1e-5)
 
 
-def test_only_so_many_mistakes_are_kept():
+def test_the_number_of_mistakes_is_limited():
     rows = np.column_stack([np.arange(50), np.zeros((50, 2)), np.linspace(0.5, 1, 50), np.zeros(50)])
     found = mistakes.most_confident(rows)
     assert found[:, 0].tolist() == list(range(49, 49 - mistakes.MAX_MISTAKES, -1))

@@ -22,7 +22,7 @@ class DeviceDataset:
             ...
         images, labels = train[index]  # also in a compiled function
 
-    CIFAR takes 154 MB. Images with another ``max_value`` than 255 (``Digits``: 16) are scaled to it, since the color
+    CIFAR takes 154 MB. Images whose ``max_value`` is not 255 (``Digits``: 16) are scaled to it, since the color
     operations work on values from 0 to 255.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Crops and flips, with parameters of its own for each image, as one gather."""
+"""Crops and flips as a single gather, with separate parameters for each image."""
 
 from collections.abc import Sequence
 

@@ -36,7 +36,7 @@ class DownloadError(RuntimeError):
     """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix."""
 
 
-class NonCommercialLicenceWarning(UserWarning):
+class NonCommercialLicenseWarning(UserWarning):
     """The weights to be downloaded are not licensed for commercial use."""
 
 
@@ -61,7 +61,7 @@ def _from_web(tag: Tag) -> Path:
         return path
     if _is_offline():
         raise DownloadError(f"{tag.name}: {path} does not exist, and HF_HUB_OFFLINE forbids downloading it")
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     digits = re.search(r"-([0-9a-f]{8,64})\.", name)  # torch.hub's convention; the authors publish no checksums
     try:
         fetch_file(tag.location, path, sha256=digits[1] if digits else None)
@@ -87,7 +87,7 @@ def _from_hub(tag: Tag) -> Path:
             f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids downloading it"
         )
     file, url, metadata = _find_file(hub, tag)
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     if metadata.etag and re.fullmatch("[0-9a-f]{64}", metadata.etag):
         _fetch_blob(hub, tag, url, metadata)
     try:
@@ -141,11 +141,11 @@ def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
         raise DownloadError(f"{tag.name}: {error}") from error
 
 
-def _warn_about_licence(tag: Tag) -> None:
+def _warn_about_license(tag: Tag) -> None:
     if tag.non_commercial:
         warnings.warn(
-            f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",
-            NonCommercialLicenceWarning,
+            f"{tag.name}: these weights are licensed under {tag.license}, for non-commercial use only",
+            NonCommercialLicenseWarning,
             stacklevel=_checks.level_of_user(),
         )
 

@@ -119,7 +119,7 @@ class LRScheduler:
         """Load a ``state_dict()``. The learning rates themselves are part of the optimizer's state.
 
         Raises:
-            ValueError: the state is that of another scheduler class or another number of groups.
+            ValueError: the state is from a different scheduler class, or has a different number of groups.
         """
         own = set(self.state_dict())
         if set(state_dict) != own:

@@ -11,7 +11,7 @@ from lucid.optim.optimizer import Optimizer
 
 
 class CosineAnnealingLR(LRScheduler):
-    """A half cosine from the initial learning rate to ``eta_min`` at epoch ``T_max``, rising again afterwards.
+    """Half a cosine from the initial learning rate to ``eta_min`` at epoch ``T_max``, rising again afterward.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without the restarts.
     """
