@@ -1,6 +1,7 @@
 """Files written by PyTorch load exactly; malicious files are refused and run nothing."""
 
 import json
+import os
 import struct
 import zipfile
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.serialization import read_pytorch
+from lucid.serialization import pytorch_file, read_pytorch
 from tests.reference.pth_description import FOLDER, described
 from tests.serialization.writing import archive, integer, pickled, storage, tensor, text
 
@@ -289,3 +290,24 @@ def test_damaged_pickles_give_a_value_or_a_value_error(tmp_path, name):
         )
         outcomes.add(outcome(path))
     assert outcomes == {"read", "refused"}
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy"])
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.9])
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch, layout, share):
+    count = 100_000
+    ones = np.ones(count, np.float32).tobytes()
+    path = tmp_path / "x.pth"
+    if layout == "zip":
+        archive(path, tensor((count,), count=count), {"0": ones})
+    else:
+        body = tensor((count,), count=count).replace(b"tQ", b"NtQ")
+        path.write_bytes(legacy(body, ["0"], struct.pack("<q", count), ones))
+    complete = pytorch_file.ObjectBuilder.make
+
+    def cut_and_make(*arguments):
+        os.truncate(path, int(path.stat().st_size * share))
+        return complete(*arguments)
+
+    monkeypatch.setattr(pytorch_file.ObjectBuilder, "make", cut_and_make)
+    assert "x.pth" in refused(path)
