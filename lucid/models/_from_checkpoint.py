@@ -40,7 +40,6 @@ from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
 
-_RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run folder, the first that exists
 _FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsotropic)}
 # Keys of a recipe, and the options of ConvNeXt that they set.
 _RECIPE_OPTIONS = {
@@ -100,7 +99,7 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
         )
     path = Path(path_or_name)
     if path.is_dir():
-        return _from_file(_weights_in(path), image_size)
+        return _from_file(find_weights(path), image_size)
     if path.exists() or path.suffix in WEIGHT_SUFFIXES or not isinstance(path_or_name, str):
         return _from_file(path, image_size)
     model = create_model(path_or_name, pretrained=True)
@@ -116,11 +115,6 @@ def _described(
     model.checkpoint_name = name
     model.checkpoint_metadata = metadata
     return model.eval()
-
-
-def _weights_in(folder: Path) -> Path:
-    """The weights in a run folder, or in the folder of another library."""
-    return next((folder / name for name in _RUN_FILES if (folder / name).exists()), None) or find_weights(folder)
 
 
 def _from_file(path: Path, image_size: int | None) -> nn.Module:

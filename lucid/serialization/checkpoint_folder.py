@@ -7,8 +7,10 @@ from typing import Any
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 """Suffixes of files that hold weights."""
 
-# Libraries write these beside optimizer states; the first that exists is taken.
+# The first that exists is loaded: the files of a training run, and those that libraries write next to optimizer states.
 _KNOWN = (
+    "best.safetensors",
+    "last.safetensors",
     "model.safetensors.index.json",
     "model.safetensors",
     "pytorch_model.bin.index.json",

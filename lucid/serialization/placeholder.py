@@ -1,6 +1,7 @@
 """What stands in a loaded checkpoint for an object that Lucid does not build."""
 
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -12,6 +13,10 @@ class Placeholder:
     """
 
     name: str
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise TypeError: whoever needs a tensor here learns what the file has instead."""
+        raise TypeError(f"the file has {self.name} here, which is not supported")
 
     def __repr__(self) -> str:
         return f"Placeholder({self.name!r})"

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import lucid
+from lucid.serialization import Placeholder
 from tests.reference.pth_description import FOLDER
 
 
@@ -113,8 +114,10 @@ def test_a_folder_with_one_file_of_weights(tmp_path):
     (tmp_path / "optimizer.pt").write_bytes(b"other")
     with pytest.raises(ValueError, match=r"has 2 weights files \(any.safetensors, optimizer.pt\); pass one of them"):
         lucid.load(tmp_path)
-    lucid.save({"w": lucid.arange(3)}, tmp_path / "model.safetensors")
-    assert lucid.load(tmp_path)["w"].tolist() == [0, 1, 2]
+    for count, name in enumerate(("pytorch_model.bin", "model.safetensors", "last.safetensors", "best.safetensors"), 3):
+        lucid.save({"w": lucid.arange(count)}, tmp_path / "w.safetensors")
+        (tmp_path / "w.safetensors").replace(tmp_path / name)
+        assert lucid.load(tmp_path)["w"].shape == (count,)
 
 
 def test_a_distributed_checkpoint_is_refused_by_name(tmp_path):
@@ -122,3 +125,11 @@ def test_a_distributed_checkpoint_is_refused_by_name(tmp_path):
     (tmp_path / ".metadata").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"is a distributed checkpoint \(.distcp\).*dcp_to_torch_save"):
         lucid.load(tmp_path)
+
+
+def test_a_placeholder_in_place_of_a_tensor_says_what_it_is():
+    values = {"weight": Placeholder("torch._utils._rebuild_qtensor"), "bias": lucid.zeros(1)}
+    with pytest.raises(TypeError, match=r"'weight' is not an array: the file has torch\._utils\._rebuild_qtensor here"):
+        lucid.nn.Linear(1, 1).load_state_dict(values)
+    with pytest.raises(TypeError, match="the file has argparse.Namespace here, which is not supported"):
+        lucid.tensor(Placeholder("argparse.Namespace"))
