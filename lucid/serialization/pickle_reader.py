@@ -152,7 +152,7 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("its pickle uses a global whose name is not a string")
-        full = f"{module[:_MAX_NAME_LENGTH]}.{name[:_MAX_NAME_LENGTH]}"
+        full = full_name(module, name)
         self.push(Global(full) if full == _ORDERED_DICT or full in self.names else Unknown(full))
 
     def memoize(self, index: int) -> None:
@@ -281,6 +281,12 @@ class KeyChecker:
         if self._others > _MAX_OTHER_KEYS:
             raise ValueError(f"its pickle uses more than {_MAX_OTHER_KEYS:,} keys that are not strings")
         return key
+
+
+def full_name(module: str, name: str) -> str:
+    """The name of a global, shortened and with control characters escaped, because errors show it."""
+    full = f"{module[:_MAX_NAME_LENGTH]}.{name[:_MAX_NAME_LENGTH]}"
+    return full if full.isprintable() else ascii(full)[1:-1]
 
 
 def _decoded(data: bytes) -> str:

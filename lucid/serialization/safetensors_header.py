@@ -9,6 +9,7 @@ The offsets count from the end of the header. The tensors have to cover the rest
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
@@ -17,6 +18,7 @@ from lucid.serialization.file_kind import HEAD_SIZE, describe_start
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_DIMS = 32
 _MAX_SIZE = 2**31 - 1  # of a dimension, in MLX
+_MAX_SHOWN = 100  # characters of a value in an error message
 _METADATA = "__metadata__"
 _BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -54,7 +56,9 @@ def read_header(file: BinaryIO, file_size: int) -> tuple[dict[str, Entry], dict[
     position = 8 + size
     for name, entry in sorted(entries.items(), key=lambda one: (one[1].start, one[1].end)):
         if entry.start != position:
-            raise ValueError(f"tensor {name!r} starts at byte {entry.start}, but the one before it ends at {position}")
+            raise ValueError(
+                f"tensor {_short(name)} starts at byte {entry.start}, but the one before it ends at {position}"
+            )
         position = entry.end
     if position != file_size:
         raise ValueError(f"its tensors end at byte {position:,}, but the file has {file_size:,}")
@@ -86,9 +90,8 @@ class _Fraction(float):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it has two entries {twice!r}")
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"it has two entries {_short(twice)}")
     return found
 
 
@@ -102,21 +105,27 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"it has the constant {text}")
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
 def _entry(name: str, entry: Any, base: int) -> Entry:
     """The entry of the header; its offsets count from ``base``."""
+    what = f"tensor {_short(name)}"
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError(f"tensor {name!r} must have dtype, shape and data_offsets")
+        raise ValueError(f"{what} must have dtype, shape and data_offsets")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in _BYTES:
-        raise ValueError(f"tensor {name!r} has dtype {kind!r}, which is not supported")
-    for what, values in (("shape", shape), ("data_offsets", offsets)):
+        raise ValueError(f"{what} has dtype {_short(kind)}, which is not supported")
+    for field, values in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(values, list) or not all(type(one) is int for one in values):
-            raise ValueError(f"tensor {name!r} has {what} {values!r}, which is not a list of integers")
+            raise ValueError(f"{what} has {field} {_short(values)}, which is not a list of integers")
     if len(shape) > _MAX_DIMS or max(shape, default=0) > _MAX_SIZE:
         raise ValueError(
-            f"tensor {name!r} has shape {shape!r}; at most {_MAX_DIMS} dimensions of {_MAX_SIZE} are supported"
+            f"{what} has shape {_short(shape)}; at most {_MAX_DIMS} dimensions of {_MAX_SIZE} are supported"
         )
     size = math.prod(shape) * _BYTES[kind]
     if len(offsets) != 2 or offsets[1] - offsets[0] != size:
-        raise ValueError(f"tensor {name!r} of {kind} and shape {shape} takes {size:,} bytes, but has offsets {offsets}")
+        raise ValueError(f"{what} of {kind} and shape {shape} takes {size:,} bytes, but has offsets {_short(offsets)}")
     return Entry(kind, tuple(shape), base + offsets[0], base + offsets[1])

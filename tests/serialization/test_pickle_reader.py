@@ -93,6 +93,8 @@ def test_the_stream_ends_after_the_pickle():
         (b"ctorch\nSize\n)\x81", "torch.Size"),
         (b"coperator\nattrgetter\n" + text("f") + b"\x85RK\x01\x85R", "operator.attrgetter"),
         (b"(K\x01\x91", "builtins.frozenset"),
+        (text("a\x1b[2J") + text("b\n") + b"\x93", "a\\x1b[2J.b\\n"),
+        (text("a" * 1000) + text("b") + b"\x93", "a" * 256 + ".b"),
         (b"(" + text("module") + b"ca\nNet\n" + text("net.py") + text("class Net") + b"tQ)\x81", "a.Net"),
     ],
 )

@@ -127,6 +127,15 @@ def test_invalid_headers_are_refused(tmp_path, header, data, fault):
         lucid.load(written(tmp_path / "w.safetensors", header, data))
 
 
+def test_long_values_are_shortened_in_errors_and_found_quickly(tmp_path):
+    path = tmp_path / "w.safetensors"
+    many = ", ".join(f'"{i}": {{}}' for i in range(100_000))
+    for header in ({"a": entry(0, 1, [1] * 100_000)}, {"a" * 100_000: 1}, f'{{{many}, "99999": {{}}}}'.encode()):
+        with pytest.raises(ValueError, match="not a complete safetensors file") as caught:
+            lucid.load(written(path, header, b"x"))
+        assert len(str(caught.value)) < 1000
+
+
 def test_the_length_of_the_header_is_checked(tmp_path):
     for size in (3, 2**40, 2**63, 2**64 - 1):
         with pytest.raises(ValueError, match="not a complete safetensors file: its header (would take|is not)"):

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import mlx.core as mx
+
 from lucid import tape
 from lucid._tensor_convert import as_array
 from lucid.models.weights.dialects import translate
@@ -87,7 +89,8 @@ def own_classifier(candidates: Mapping[str, Any], width: int) -> str | None:
 
 def zeros_for(weight: Any) -> Any:
     """The bias of a classifier without one."""
-    return tape.wrap(as_array(weight)[:, 0] * 0)
+    array = as_array(weight)
+    return tape.wrap(mx.zeros(array.shape[:1], array.dtype))
 
 
 def converted(name: str, value: Any, dialect: str) -> Any:

@@ -8,7 +8,7 @@ import zipfile
 from collections import OrderedDict
 from typing import Any, ClassVar
 
-from lucid.serialization.pickle_reader import Call, Global, Persistent, Unknown, read_pickle
+from lucid.serialization.pickle_reader import Call, Global, Persistent, Unknown, full_name, read_pickle
 from lucid.serialization.pytorch_objects import NAMES
 from tests.reference.pth_description import FOLDER
 from tests.serialization.writing import pickled, tensor, text, typed_tensor
@@ -116,7 +116,7 @@ class _Reference(pickle._Unpickler):  # type: ignore[name-defined]
     dispatch: ClassVar = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def find_class(self, module: str, name: str) -> _Object:
-        return _Object(f"{module[:256]}.{name[:256]}")
+        return _Object(full_name(module, name))
 
     def persistent_load(self, identifier: Any) -> Any:
         match identifier:

@@ -84,6 +84,13 @@ def test_a_classifier_of_another_size_is_skipped_under_its_own_name():
     assert set(report.skipped) == {"fc.weight", "fc.bias"} and set(report.kept) == set(HEAD)
 
 
+def test_a_missing_bias_is_zero_whatever_the_weight_is():
+    weight = np.full((CLASSES, DIMS[-1]), np.inf, np.float32)
+    model = built()
+    load_checkpoint(model, {**tensors(without=HEAD), "fc.weight": weight})
+    assert model.head.bias.tolist() == [0, 0, 0]
+
+
 def test_hidden_layers_of_a_classifier_are_unknown():
     tree = {**tensors(without=HEAD), "head.0.weight": np.ones((8, 5)), "head.2.weight": np.ones((3, 8))}
     with pytest.raises(MismatchError, match=r"unknown: head\.0\.weight"):
