@@ -44,6 +44,7 @@ import torchvision
 import transformers
 from safetensors.torch import save_file
 from timm.models.convnext import ConvNeXt as TimmConvNeXt
+from timm.models.convnext import checkpoint_filter_fn
 from timm.utils import CheckpointSaver, ModelEmaV3
 from torch import nn
 from torchvision.models.convnext import CNBlockConfig
@@ -51,7 +52,7 @@ from torchvision.models.convnext import ConvNeXt as TorchvisionConvNeXt
 
 from lucid import models
 from lucid.models.weights.dialects import shape_in, translate
-from tests.reference.checkpoint_cases import CLASSES, DIMS, FILE, HEAD, KINDS, value
+from tests.reference.checkpoint_cases import CLASSES, DIMS, FILE, HEAD, KINDS, images, value
 
 Writer = Callable[[Path], None]
 WRITERS: dict[str, Writer] = {}
@@ -597,14 +598,28 @@ def dinov3(path: Path) -> None:
         else:
             continue
         names[name] = one
-    model.load_state_dict(
+    model.eval().load_state_dict(
         State((name if "layer_norm." in name[:11] else f"model.{name}", one) for name, one in names.items())
     )
     save_file(model.state_dict(), path, {"format": "pt"})
+    with torch.no_grad():
+        np.save(
+            path.with_name("dinov3_transformers_outputs.npy"), model(torch.from_numpy(images())).pooler_output.numpy()
+        )
 
 
 def without_head(names: State) -> State:
     return State((name, one) for name, one in names.items() if name not in HEAD)
+
+
+@writes("open_clip_outputs.npy", "open_clip_mlp_outputs.npy")
+def open_clip_outputs(path: Path, name: str) -> None:
+    """What timm computes with the file, through its own translation of OpenCLIP's names."""
+    mlp = "mlp" in name
+    model = TimmConvNeXt(num_classes=CLASSES, depths=(1, 1, 1, 1), dims=DIMS, head_hidden_size=CLASSES if mlp else None)
+    model.load_state_dict(checkpoint_filter_fn(open_clip(mlp), model))
+    with torch.no_grad():
+        np.save(path, model.eval()(torch.from_numpy(images())).numpy())
 
 
 @writes("dinov3_meta.pth")
@@ -847,11 +862,12 @@ def members(folder: Path) -> Iterator[Path]:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    wanted = {kind.file for kind in KINDS}
-    assert wanted == WRITERS.keys(), wanted ^ WRITERS.keys()
+    kinds = {kind.file for kind in KINDS}
+    wanted = {file for file in WRITERS if not file.endswith(".npy")}
+    assert kinds == wanted, kinds ^ wanted
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in sorted(wanted):
+        for file in sorted(WRITERS):
             WRITERS[file](folder / file)
         # One archive, because the files have most of their bytes in common.
         stream = io.BytesIO()
@@ -863,7 +879,7 @@ def main() -> None:
                     archive.addfile(info, content)
         FILE.write_bytes(lzma.compress(stream.getvalue(), preset=9 | lzma.PRESET_EXTREME))
     versions = ", ".join(f"{one.__name__} {one.__version__}" for one in (torch, torchvision, timm, transformers))
-    print(f"{FILE.name}: {len(wanted)} checkpoints, {FILE.stat().st_size // 1000} kB, {versions}")
+    print(f"{FILE.name}: {len(kinds)} checkpoints, {FILE.stat().st_size // 1000} kB, {versions}")
 
 
 if __name__ == "__main__":

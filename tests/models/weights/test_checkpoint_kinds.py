@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 from lucid import models
-from tests.reference.checkpoint_cases import KINDS, extract, table, value
+from tests.reference.checkpoint_cases import KINDS, extract, images, table, value
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "checkpoint-files.md"
 LOADED = [kind for kind in KINDS if not kind.refused]
@@ -42,6 +42,19 @@ def test_it_is_refused_by_name(folder, kind):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         models.from_checkpoint(folder / kind.file)
     assert kind.refused in str(caught.value) and kind.file.partition("/")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["dinov3_transformers.safetensors", "open_clip.pt", "open_clip_mlp.pt"])
+def test_outputs_are_those_of_the_library(folder, file):
+    expected = np.load(folder / f"{file.partition('.')[0]}_outputs.npy")
+    with lucid.no_grad():
+        found = models.from_checkpoint(folder / file)(lucid.tensor(images())).numpy()
+    assert np.abs(found - expected).max() < 2e-5 * np.abs(expected).max()
+
+
+def test_a_projection_gives_features_and_no_classes(folder):
+    assert models.from_checkpoint(folder / "open_clip.pt").class_names == []
+    assert models.from_checkpoint(folder / "own_fc.pth").class_names == ["class 0", "class 1", "class 2"]
 
 
 def test_there_are_enough_kinds():
