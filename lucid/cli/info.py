@@ -23,7 +23,7 @@ from lucid._files import read_regular
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels.depthwise_conv2d import tiling
-from lucid.serialization import load_with_metadata
+from lucid.serialization import open_checkpoint
 
 MAX_SHOWN_CLASSES = 10
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")  # of files that may be missing
@@ -71,7 +71,7 @@ def describe_weights(path: Path) -> dict[str, str]:
     file = path
     if path.is_dir():
         file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)
-    metadata = load_with_metadata(file)[1] if file.suffix == ".safetensors" else {}
+    metadata = open_checkpoint(file).metadata if file.suffix == ".safetensors" else {}
     found = _describe_model(path, file, metadata)
     if path.is_dir():
         found["best epoch"] = _best_epoch(path / "history.csv")

@@ -77,7 +77,7 @@ def test_a_run_of_any_model(capsys, tmp_path, loss, shown):
     [
         ("convnext_tinny", "there is no model 'convnext_tinny'"),
         ("gone.safetensors", "there is no file gone.safetensors"),
-        ("{tmp}", "contains neither best.safetensors nor last.safetensors"),
+        ("{tmp}", "has no weights file"),
         ("{tmp}/other.safetensors", "no ConvNeXt in any dialect"),
     ],
 )
