@@ -140,6 +140,11 @@ def summary(
 
     Raises:
         ValueError: neither or both of ``input_size`` and ``input_data`` are given.
+
+    Example:
+        >>> result = lucid.summary(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2)), (1, 8))
+        >>> result.total_params, result.total_mult_adds
+        (178, 160)
     """
     if not isinstance(model, nn.Module) and hasattr(model, "modules"):
         model = next(model.modules(), model)  # the module that lucid.compile(module) wraps

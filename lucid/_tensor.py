@@ -27,6 +27,7 @@ from lucid.ops import shape as shapes  # ``shape`` is a property of the class be
 from lucid.ops._types import TensorLike
 
 _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
+_MAX_DLPACK_DIMS = 128  # MLX ends the process for more
 
 
 class Tensor(TensorMethods, TensorInplace):
@@ -60,22 +61,27 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
         return self._array.shape
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     @property
     def dtype(self) -> mx.Dtype:
+        """The type of the elements."""
         return self._array.dtype
 
     @property
     def itemsize(self) -> int:
+        """Bytes per element."""
         return self._array.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._array.nbytes
 
     @property
@@ -107,6 +113,7 @@ class Tensor(TensorMethods, TensorInplace):
         return self._array.itemsize
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating-point type."""
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self) -> bool:
@@ -121,6 +128,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for gradients."""
         return self._requires_grad or self._node is not None
 
     @requires_grad.setter
@@ -146,6 +154,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation computed this tensor."""
         return self._node is None
 
     @property
@@ -243,6 +252,7 @@ class Tensor(TensorMethods, TensorInplace):
 
         Raises:
             RuntimeError: the tensor requires gradients and ``force`` is false.
+            ValueError: the tensor has more dimensions than NumPy supports.
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
@@ -259,6 +269,8 @@ class Tensor(TensorMethods, TensorInplace):
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
             raise RuntimeError("__dlpack__: this tensor requires grad; export tensor.detach()")
+        if self.ndim > _MAX_DLPACK_DIMS:
+            raise BufferError(f"__dlpack__: MLX exports at most {_MAX_DLPACK_DIMS} dimensions, got {self.ndim}")
         with _threads.lock:
             return self._array.__dlpack__(**kwargs)
 
@@ -475,5 +487,12 @@ def tensor(
     Raises:
         TypeError: ``data`` is of an unsupported type.
         ValueError: nested lists have unequal lengths.
+
+    Example:
+        >>> lucid.tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+        >>> lucid.tensor([0.5, 1.5], dtype=lucid.float16).dtype == lucid.float16
+        True
     """
     return Tensor(data, dtype, requires_grad)

@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _deferred, _threads, tape
+from lucid import _bounds, _threads, tape
 from lucid._dtypes import as_dtype, converted
 
 
@@ -96,6 +96,6 @@ def _holds_arrays(values: list[Any]) -> bool:
 
 
 def to_numpy(array: mx.array) -> np.ndarray:
-    view = _deferred.to_numpy(array)
+    view = _bounds.as_numpy("numpy", array)
     view.flags.writeable = False
     return view

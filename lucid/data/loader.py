@@ -67,6 +67,16 @@ class DataLoader:
 
     Raises:
         ValueError: options contradict each other or are out of range.
+
+    Example:
+        >>> dataset = data.TensorDataset(np.arange(10), np.arange(10) % 2)
+        >>> loader = data.DataLoader(dataset, batch_size=4, shuffle=True, seed=0)
+        >>> for inputs, labels in loader:
+        ...     print(inputs.shape, labels.shape)
+        ...
+        (4,) (4,)
+        (4,) (4,)
+        (2,) (2,)
     """
 
     def __init__(

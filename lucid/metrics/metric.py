@@ -23,6 +23,12 @@ class Metric:
 
     A subclass passes the shape and dtype of each sum to ``__init__`` and defines two pure functions on arrays:
     ``_batch_sums``, the sums of a batch, and ``_compute``, the value from sums.
+
+    Example:
+        >>> accuracy = metrics.Accuracy()
+        >>> isinstance(accuracy, metrics.Metric)
+        True
+        >>> accuracy.reset()
     """
 
     def __init__(self, state_spec: dict[str, tuple[tuple[int, ...], mx.Dtype]]) -> None:

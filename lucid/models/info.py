@@ -33,6 +33,11 @@ class ModelInfo:
         license: License of the weights; ``non_commercial`` if it forbids commercial use.
         reported: Top-1 accuracies on ImageNet-1k with image size and source.
         paper: Source of the architecture.
+
+    Example:
+        >>> info = models.model_info("convnext_tiny")
+        >>> info.parameters, info.image_size
+        (28589128, 224)
     """
 
     name: str

@@ -25,6 +25,10 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
 
     Raises:
         ValueError: ``p`` is outside [0, 1].
+
+    Example:
+        >>> sorted(set(F.dropout(lucid.ones(100), 0.5).tolist()))
+        [0.0, 2.0]
     """
     _checks.probability("dropout", "p", p)
     return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)

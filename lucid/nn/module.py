@@ -44,6 +44,11 @@ class Module:
 
     Attributes:
         training: Whether the module is in training mode, which ``Dropout`` and ``BatchNorm2d`` depend on.
+
+    Example:
+        >>> class Twice(nn.Module):
+        ...     def forward(self, x):
+        ...         return 2 * x
     """
 
     training: bool

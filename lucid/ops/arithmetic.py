@@ -164,6 +164,10 @@ def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.a
 
     Raises:
         ValueError: neither ``min`` nor ``max`` is given.
+
+    Example:
+        >>> lucid.clamp(lucid.tensor([-2.0, 0.5, 2.0]), 0, 1).tolist()
+        [0.0, 0.5, 1.0]
     """
     x = array("clamp", x)
     if min is None and max is None:

@@ -76,6 +76,10 @@ def matmul(x: TensorLike, other: TensorLike) -> mx.array:
 
     Raises:
         ValueError: the shapes cannot be multiplied.
+
+    Example:
+        >>> lucid.matmul(lucid.ones(5, 2, 3), lucid.ones(3, 4)).shape
+        (5, 2, 4)
     """
     return _product("matmul", x, other)
 
@@ -215,6 +219,11 @@ def einsum(equation: str, *operands: Any) -> mx.array:
 
     Raises:
         ValueError: the equation is malformed or does not match the operands.
+
+    Example:
+        >>> q, k = lucid.ones(2, 8, 4), lucid.ones(2, 6, 4)
+        >>> lucid.einsum("bqd,bkd->bqk", q, k).shape
+        (2, 8, 6)
     """
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]

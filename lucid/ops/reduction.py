@@ -216,6 +216,14 @@ def max(
     """The largest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise maximum.
 
     Equal largest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
+
+    Example:
+        >>> x = lucid.tensor([[1.0, 5.0], [7.0, 2.0]])
+        >>> lucid.max(x).item()
+        7.0
+        >>> values, indices = lucid.max(x, dim=1)
+        >>> values.tolist(), indices.tolist()
+        ([5.0, 7.0], [1, 0])
     """
     x = array("max", x)
     if isinstance(dim, mx.array):

@@ -37,6 +37,10 @@ def interpolate(
     Raises:
         ValueError: neither or both of ``size`` and ``scale_factor`` are given, the mode does not support the number of
             dimensions, or the result is empty.
+
+    Example:
+        >>> F.interpolate(lucid.ones(1, 3, 8, 8), scale_factor=2, mode="bilinear").shape
+        (1, 3, 16, 16)
     """
     where = "interpolate"
     x = real(where, x)

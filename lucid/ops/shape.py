@@ -113,7 +113,12 @@ def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
 
 @view_op
 def permute(x: TensorLike, *dims: Any) -> mx.array:
-    """``x`` with its dimensions in the given order."""
+    """``x`` with its dimensions in the given order.
+
+    Example:
+        >>> lucid.permute(lucid.zeros(2, 224, 224, 3), (0, 3, 1, 2)).shape  # NHWC to NCHW
+        (2, 3, 224, 224)
+    """
     x = array("permute", x)
     order = tuple(_checks.dim("permute", one, x.ndim, "dims") for one in sizes("permute", dims, "dims"))
     if sorted(order) != list(range(x.ndim)):
@@ -288,6 +293,10 @@ def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = N
 
     Raises:
         ValueError: ``pad`` does not match the dimensions, or exceeds what the mode or the size allows.
+
+    Example:
+        >>> F.pad(lucid.ones(1, 1, 2, 2), (1, 1, 0, 0)).tolist()
+        [[[[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0]]]]
     """
     x = array("pad", x)
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))

@@ -43,6 +43,14 @@ class EMA:
         TypeError: ``params`` contains anything else.
         ValueError: ``params`` is empty, no tensor requires gradients, a name is not unique, or ``decay`` is outside
             [0, 1].
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> ema = optim.EMA(model, decay=0.99)
+        >>> ema.update()  # after each step of the optimizer
+        >>> with ema.applied():
+        ...     prediction = model(lucid.ones(2, 4))
+        ...
     """
 
     def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = False) -> None:

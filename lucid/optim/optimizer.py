@@ -44,6 +44,13 @@ class Optimizer:
         TypeError: ``params`` is a tensor, a set or a dictionary, or contains anything but tensors.
         ValueError: there are no parameters, one is listed twice or is not a leaf, or an option is unknown or out of
             range.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> groups = [{"params": [model.weight]}, {"params": [model.bias], "weight_decay": 0.0}]
+        >>> optimizer = optim.AdamW(groups, lr=1e-3, weight_decay=0.05)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.05, 0.0]
     """
 
     state_names: tuple[str, ...] = ()  # state of a parameter; "step" first if the rule needs the step count

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
+from lucid.data.image_folder import is_ignored
 from lucid.training.progress import require
 
 VAL_NAMES = ("val", "valid", "validation", "test")
@@ -89,7 +90,10 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
     present = {number for _, number in readable[0]}
     for number, name in enumerate(train.classes):
         if number not in present:
-            raise ValueError(f"{train_folder} has no readable image of class {printable(name)}")
+            reason = next((why for path, why in skipped if path.startswith(os.path.join(train_folder, name, ""))), "")
+            raise ValueError(
+                f"{train_folder} has no readable image of class {printable(name)}{reason and ': ' + reason}"
+            )
     if val is None:
         first, second = data.stratified_split([number for _, number in readable[0]], val_part, seed)
         readable = [[readable[0][i] for i in numbers] for numbers in (first, second)]
@@ -102,11 +106,15 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
 
 def _find_parts(root: Path) -> tuple[Path, Path | None]:
     """The folders with the training and validation classes: ``root`` and None where it has to be split."""
-    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not is_ignored(one.name)}
     train = parts.pop("train", None)
     val = next((parts[name] for name in VAL_NAMES if name in parts), None)
     # With other folders beside it, or none inside, "train" is a class of vehicles.
-    if train is None or (val is None and parts) or not any(one.is_dir() for one in train.iterdir()):
+    if (
+        train is None
+        or (val is None and parts)
+        or not any(one.is_dir() and not is_ignored(one.name) for one in train.iterdir())
+    ):
         return root, None
     return train, val
 
@@ -122,6 +130,7 @@ def _readable(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[
         else:
             skipped.append((path, reason))
     for here, folders, files in os.walk(folder.root):
+        folders[:] = [name for name in folders if not is_ignored(name)]
         if not folders and not files and here.lower().endswith(folder.extensions):
             skipped.append((here, "an empty folder, not a file"))
     return kept

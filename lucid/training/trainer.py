@@ -22,8 +22,9 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
+from lucid.training.class_labels import ClassLabels
 from lucid.training.mistakes import most_confident_mistakes, predictions
-from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
+from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
@@ -92,6 +93,7 @@ class Trainer:
 
     Raises:
         SettingError: The recipe does not fit the data.
+        IndexError: A class label is outside the ``classes``; without names, the first step raises it.
         ValueError, TypeError: Another argument is invalid.
 
     Example:
@@ -140,6 +142,7 @@ class Trainer:
             raise ValueError("Trainer: the train loader has no batches")
         self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
 
+        check_memory(recipe, model)
         dist.broadcast_parameters(model)
         dist.fold_in_rank()
         self.optimizer = make_optimizer(recipe, parameter_groups(recipe, model))
@@ -150,6 +153,9 @@ class Trainer:
         self.mean_loss = MeanMetric()
         self.accuracy = Accuracy() if self.is_classifier else None  # in training
         self.metrics = dict(metrics or {})
+        self.labels = ClassLabels(train, test, transform) if loss is None else ClassLabels()
+        if self.classes:
+            self.labels.check_all(len(self.classes))
         self.step = self.make_step()
 
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
@@ -215,19 +221,26 @@ class Trainer:
     # The run ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
-        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it.
+
+        Until ``fit`` ends, no other run can use the folder.
+        """
         self.clock, self.batches = Clock(), None
         self._reset_metrics()
-        if self.checkpoints is None:
+        if self.folder is None or self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
         else:
-            saved, path = prepare_run(self.checkpoints, resume, overwrite)
-            dist.barrier()  # all processes have looked before one of them changes the folder
-            if saved is not None:
-                self.checkpoints.restore(self, path)
-            elif dist.is_main():
-                self.checkpoints.clear()
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(self.folder))
+                self.folder.claim()
+                saved, path = prepare_run(self.checkpoints, resume, overwrite)
+                dist.barrier()  # all processes have looked before one of them changes the folder
+                if saved is not None:
+                    self.checkpoints.restore(self, path)
+                elif dist.is_main():
+                    self.checkpoints.clear()
+                stack.pop_all()  # without an error it stays claimed
         self._is_prepared = True
 
     def fit(self, *, resume: str | Path | None = None, overwrite: bool = False, progress: bool = True) -> None:
@@ -245,7 +258,7 @@ class Trainer:
         Raises:
             Stopped: A signal arrived, and everything is saved.
             DivergedError: The loss became NaN or infinite.
-            SettingError: The folder contains an unfinished run, or one with a different recipe.
+            SettingError: The folder contains an unfinished run, or one with a different recipe, or is in use.
             CheckpointError: The checkpoint is damaged, or does not fit the trainer.
             ImportError: tqdm is missing, for progress, or matplotlib, for the curves.
             OSError: A file cannot be written.
@@ -253,6 +266,8 @@ class Trainer:
         if not self._is_prepared:
             self.prepare(resume=resume, overwrite=overwrite)
         if self.is_finished():
+            if self.folder is not None:
+                self.folder.close()
             return
         if progress:
             require("tqdm")
@@ -352,6 +367,7 @@ class Trainer:
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
         """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
         recipe, model, optimizer, scaler, ema = self.recipe, self.model, self.optimizer, self.scaler, self.ema
+        labels = self.labels
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
@@ -367,12 +383,14 @@ class Trainer:
                 )
             for start in range(0, size * recipe.accumulate, size):
                 x, y = inputs[start : start + size], targets[start : start + size]
-                if self.transform is not None:
-                    x, y = self.transform(x, y)
-                with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                    outputs = model(x)
-                    loss = loss_function(outputs, y)
-                scaler.scale(loss / recipe.accumulate).backward()
+                with labels.trusting():
+                    if self.transform is not None:
+                        x, y = self.transform(x, y)
+                    with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
+                        outputs = model(x)
+                        labels.check(outputs)
+                        loss = loss_function(outputs, y)
+                    scaler.scale(loss / recipe.accumulate).backward()
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
                     if metric is not None:
@@ -423,6 +441,7 @@ class Trainer:
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
                 outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
+                self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():
                     metric.update(outputs, targets)

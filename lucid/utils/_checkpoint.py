@@ -52,6 +52,11 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
     Raises:
         TypeError: ``function`` returns anything but tensors.
         RuntimeError: ``function`` uses a computed tensor that requires gradients but is not an argument.
+
+    Example:
+        >>> layer = nn.Linear(64, 64)
+        >>> x = lucid.randn(8, 64, requires_grad=True)
+        >>> lucid.utils.checkpoint(layer, x).sum().backward()  # recomputes the layer
     """
     key, start, low = random.get_state()._array, tape.next_serial(), _precision.autocast_dtype()
     out = function(*args, **kwargs)

@@ -91,6 +91,46 @@ def test_a_regression_reports_custom_losses_and_metrics(tmp_path):
     assert "confusion" not in text.partition("</style>")[2] and "data:image" not in text
 
 
+# Labels out of range --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("kind", [np.asarray, lucid.tensor])
+def test_labels_out_of_range_are_rejected_before_the_first_step(kind, compile, on_cpu):
+    x, y = points(50)
+    model = network()
+    before = [p.detach().numpy().copy() for p in model.parameters()]
+    one = training.Trainer(model, RECIPE, train=(kind(x.astype(np.float32)), kind(y + 1)), compile=compile)
+    with pytest.raises(IndexError, match="Trainer: train label 3 is out of range for 3 classes, .*at 1, subtract 1"):
+        one.fit(progress=False)
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.detach().numpy(), value)
+    # The names of the classes tell their number right away. All labels are looked at, not those of the first batch.
+    for name in ("train", "test"):
+        sources = {"train": (x, y), "test": (x, y), name: (x, np.where(np.arange(50) == 49, -1, y))}
+        with pytest.raises(IndexError, match=f"Trainer: {name} label -1 is out of range for 3 classes"):
+            training.Trainer(network(), RECIPE, classes=["a", "b", "c"], **sources)
+
+
+def test_ignored_labels_and_custom_losses_are_left_alone():
+    x, y = points(50)
+    y[::5] = -100
+    training.Trainer(network(), RECIPE, train=(x, y), classes=["a", "b", "c"]).fit(progress=False)
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets % 3)
+
+    training.Trainer(network(), RECIPE, train=(x, y + 300), loss=loss).fit(progress=False)
+
+
+def test_labels_that_a_transform_changes_are_checked_by_the_loss(on_cpu):
+    x, y = points(50)
+    options = {"train": (x, y + 1), "compile": False}
+    training.Trainer(network(), RECIPE, transform=lambda x, y: (x, y - 1), **options).fit(progress=False)
+    with pytest.raises(IndexError, match="cross_entropy: target 3 is out of range for 3 classes"):
+        training.Trainer(network(), RECIPE, transform=lambda x, y: (x, y), **options).fit(progress=False)
+
+
 def test_a_custom_loader(tmp_path):
     x, y = points(60)
 
@@ -274,7 +314,7 @@ def test_unusable_arguments_are_explained(options, error, message):
         training.Trainer(network(), **{"recipe": RECIPE, "train": points(), **options})
 
 
-def test_batches_that_accumulate_does_not_divide_are_refused():
+def test_batches_that_accumulate_does_not_divide_are_rejected():
     recipe = training.Recipe(batch_size=21, accumulate=3)
     with pytest.raises(ValueError, match="Trainer: the batch size must be a multiple of accumulate, 3, got 20"):
         training.Trainer(network(), recipe, train=[points(20)]).fit(progress=False)

@@ -33,7 +33,12 @@ _NON_COMMERCIAL = ("cc-by-nc-4.0", "fair-noncommercial-research-license")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 accuracy on ImageNet-1k in percent, reported by ``source`` for images of ``image_size`` px."""
+    """Top-1 accuracy on ImageNet-1k in percent, reported by ``source`` for images of ``image_size`` px.
+
+    Example:
+        >>> models.find_tag("convnext_tiny.fb_in1k").top1
+        82.1
+    """
 
     top1: float
     image_size: int
@@ -60,6 +65,11 @@ class Tag:
         resize_size: Size of the short side after resizing in px, if the source states it instead of ``crop_pct``.
         reported: Accuracies, the one at ``image_size`` first.
         revision: Branch, tag or commit of the repository; None for the main branch.
+
+    Example:
+        >>> tag = models.find_tag("convnext_tiny.fb_in1k")
+        >>> tag.variant, tag.source, tag.license
+        ('convnext_tiny', 'timm', 'apache-2.0')
     """
 
     name: str
@@ -87,6 +97,7 @@ class Tag:
 
     @property
     def non_commercial(self) -> bool:
+        """Whether the license forbids commercial use."""
         return self.license in _NON_COMMERCIAL
 
     @property
@@ -355,6 +366,10 @@ def find_tag(name: str, caller: str = "pretrained") -> Tag:
 
     Raises:
         ValueError: There is no such checkpoint. The message starts with ``caller`` and suggests similar names.
+
+    Example:
+        >>> models.find_tag("convnext_tiny.fb_in1k").location
+        'timm/convnext_tiny.fb_in1k'
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _ALIASES.get(wanted)
