@@ -60,9 +60,7 @@ class Module:
         _threads.prepare()
         for name, value in (
             ("training", True),
-            ("_parameters", {}),
-            ("_buffers", {}),
-            ("_modules", {}),
+            *((kind, {}) for kind in ("_parameters", "_buffers", "_modules")),
             ("_non_persistent", set()),
             ("_forward_pre_hooks", {}),
             ("_forward_hooks", {}),
