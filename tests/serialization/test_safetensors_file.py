@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_a_missing_folder_and_a_full_disk_are_named(tmp_path):
         lucid.save({"w": lucid.ones(1)}, tmp_path / "none" / "w.safetensors")
     lucid.save({"w": lucid.ones(1)}, path)
     if Path("/dev/full").exists():  # Linux: a device that is always full
-        (tmp_path / f".w.{os.getpid()}.safetensors").symlink_to("/dev/full")
+        (tmp_path / f".w.{os.getpid()}-{threading.get_ident()}.safetensors").symlink_to("/dev/full")
         with pytest.raises(OSError, match=r"save: .*w.safetensors could not be written \(No space left"):
             lucid.save({"w": lucid.ones(10**5)}, path)
     assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
