@@ -176,6 +176,22 @@ def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int]
         raise ValueError(f"{caller}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
 
 
+def layout_hint(shape: Sequence[int], channels: int, data_format: str = "channels_first", spatial: int = 2) -> str:
+    """What to add to an error about the number of channels if ``shape`` has them where the other layout does."""
+    batch = list(range(len(shape) - spatial - 1))
+    if len(batch) > 1:
+        return ""
+    first, last = len(batch), len(shape) - 1
+    here, there = (first, last) if data_format == "channels_first" else (last, first)
+    if shape[here] == channels or shape[there] != channels:
+        return ""
+    if here == first:
+        order, which = (*batch, last, *range(first, last)), "last"
+    else:
+        order, which = (*batch, *range(first + 1, len(shape)), first), "second" if batch else "first"
+    return f"; if the {which} dimension has the channels, use .permute{order}"
+
+
 def broadcast_shapes(caller: str, *shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape that ``shapes`` broadcast to.
 

@@ -12,18 +12,9 @@ from typing import Any
 
 from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
-from lucid.models.weights.dialects import translate
+from lucid.models.weights.dialects import DEPTHWISE, translate
 
 _MAX_DEPTH = 4  # of nested mappings
-_DEPTHWISE = {
-    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.weight")
-    for dialect, name in {
-        "official": r"stages\.\d{1,3}\.\d{1,3}\.dwconv|blocks\.\d{1,3}\.dwconv",
-        "torchvision": r"features\.\d{1,3}\.\d{1,3}\.block\.0",
-        "timm": r"stages\.\d{1,3}\.blocks\.\d{1,3}\.conv_dw",
-        "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
-    }.items()
-}
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier is outside the network
 _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
 _OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # its state repeats every name
@@ -76,7 +67,7 @@ def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Ite
     found = {
         (dialect, match["prefix"]): None
         for name in flat
-        for dialect, pattern in _DEPTHWISE.items()
+        for dialect, pattern in DEPTHWISE.items()
         if (match := pattern.fullmatch(name)) and not _OPTIMIZER.search(match["prefix"])
     }
     prefixes = [prefix for _, prefix in found]
