@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, overload
 
 import mlx.core as mx
 import numpy as np
@@ -83,7 +83,11 @@ class Tensor(TensorMethods, TensorInplace):
         """The type of the current device, ``"gpu"`` or ``"cpu"``. Tensors belong to neither: memory is shared."""
         return "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
 
-    def size(self, dim: int | None = None) -> Any:
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
@@ -220,7 +224,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     # Values in and out -----------------------------------------------------------------------------------------------
 
-    def item(self) -> Any:
+    def item(self) -> int | float:
         """The value of a tensor with one element as a Python number. Waits for the value.
 
         Raises:
@@ -228,7 +232,8 @@ class Tensor(TensorMethods, TensorInplace):
         """
         if self._array.size != 1:
             raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
-        return self._array.item()
+        value: Any = self._array.item()  # complex for complex64
+        return value
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, or a number for a 0-d tensor."""

@@ -47,8 +47,6 @@ class TensorMethods(tape.TensorBase):
     __neg__ = arithmetic.neg
     __abs__ = elementwise.abs
     __matmul__ = matrix.matmul
-    __eq__ = comparison.eq  # type: ignore[assignment]
-    __ne__ = comparison.ne  # type: ignore[assignment]
     __lt__ = comparison.lt
     __le__ = comparison.le
     __gt__ = comparison.gt
@@ -64,6 +62,15 @@ class TensorMethods(tape.TensorBase):
     __rxor__ = arithmetic.bitwise_xor
     __radd__ = arithmetic.add
     __rmul__ = arithmetic.mul
+
+    if TYPE_CHECKING:  # a plain assignment would have the type of object's
+
+        def __eq__(self, other: TensorLike) -> Tensor: ...  # type: ignore[override]
+
+        def __ne__(self, other: TensorLike) -> Tensor: ...  # type: ignore[override]
+    else:
+        __eq__ = comparison.eq
+        __ne__ = comparison.ne
 
     __hash__ = object.__hash__  # __eq__ compares elements
 

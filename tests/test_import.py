@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import lucid
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -64,3 +66,12 @@ def test_missing_mlx_raises(tmp_path):
     assert result.returncode == 1
     wanted = "ImportError: lucid requires MLX, which is not installed. Install it with pip install lucid-mlx."
     assert wanted in result.stderr
+
+
+@pytest.mark.parametrize("name", ["cuda", "backends", "mps", "xpu"])
+def test_pytorch_s_device_modules_are_missing_with_advice(name):
+    with pytest.raises(AttributeError, match=rf"module 'lucid' has no attribute '{name}': lucid.device\(\) is"):
+        getattr(lucid, name)
+    assert not hasattr(lucid, name)
+    with pytest.raises(AttributeError, match="module 'lucid' has no attribute 'softmaxx'$"):
+        lucid.softmaxx  # noqa: B018
