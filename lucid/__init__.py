@@ -6,6 +6,8 @@
 
 from typing import TYPE_CHECKING
 
+_distribution = "lucid-mlx"  # first, because lucid/_checks.py reads it
+
 from lucid import _device  # first: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (

@@ -12,6 +12,14 @@ from typing import Any
 
 import mlx.core as mx
 
+# The package "lucid" of PyPI, another project, has the same import name. Installed or removed after lucid-mlx, it
+# replaces or removes lucid/__init__.py and leaves the other files.
+if getattr(sys.modules.get("lucid"), "_distribution", None) != "lucid-mlx":
+    raise ImportError(
+        "lucid: the package 'lucid' of PyPI, another project, was installed or removed after lucid-mlx and took its "
+        "files. Run: pip uninstall lucid; pip install --force-reinstall --no-deps lucid-mlx"
+    )
+
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 _DTYPES: dict[str, mx.Dtype] = {
     "float32": mx.float32,
