@@ -283,7 +283,7 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             bar = None
             if progress:
-                bar = ProgressBar(title, len(self.train_loader), self.clock.steps, epochs_left)
+                bar = ProgressBar(title, len(self.train_loader), self.clock, epochs_left, self.unit)
                 stack.enter_context(bar)
             if not self._train_epoch(bar, stop):
                 return False
@@ -299,7 +299,9 @@ class Trainer:
             if self.folder is not None:
                 self.folder.write(self)
             if progress:
-                print(epoch_line(title, row, self.unit), flush=True)
+                left = float(np.median([one["seconds"] for one in self.history])) * (epochs_left - 1)
+                is_best = best_row(self.history, *self.monitor) is row
+                print(epoch_line(title, row, self.unit, is_best=is_best, seconds_left=left), flush=True)
         if self.checkpoints is not None:
             self.checkpoints.save(self)
         return True
@@ -316,7 +318,7 @@ class Trainer:
             clock.seen += len(targets) * dist.get_world_size()
             clock.steps += 1
             # Reading a value waits for all work so far, so it is done only now and then.
-            if clock.steps % STEPS_BETWEEN_READINGS == 0:
+            if clock.steps % STEPS_BETWEEN_READINGS == 0 or (bar is not None and bar.is_due()):
                 self._check_loss(bar)
             is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
             if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
@@ -336,7 +338,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
         if bar is not None:
-            bar.show(self.clock.steps, values)
+            bar.show(self.clock, values)
 
     def _reset_metrics(self) -> None:
         for metric in self.running_metrics().values():

@@ -113,7 +113,11 @@ def test_a_run_prints_its_progress(whole):
     model = models.ConvNeXt(num_classes=10, depths=(1, 1), dims=(8, 16), in_chans=1, patch_size=2)
     assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in lines[1]
     assert [line.split(":")[0] for line in lines[2:5]] == [f"epoch {epoch}/3" for epoch in range(1, 4)]
-    assert all("images/s, " in line and line.endswith("of the time waiting for data") for line in lines[2:5])
+    assert all("; test " in line and len(line) <= 80 for line in lines[2:5])
+    assert all(line.endswith(" left") for line in lines[2:4]) and lines[4].endswith("images/s")
+    rows = history_of(whole.out)
+    bests = [row["test_accuracy"] > max([0, *(one["test_accuracy"] for one in rows[:i])]) for i, row in enumerate(rows)]
+    assert [" best" in line for line in lines[2:5]] == bests
     assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test images are right" in lines[5]
     assert len(lines) == 6 and whole.stderr == ""  # no progress bar without a terminal
 
