@@ -153,6 +153,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
         self.clock = Clock()
         self.evaluation: Evaluation | None = None  # after the last epoch
+        self.first_batch: tuple[lucid.Tensor, lucid.Tensor] | None = None  # for the report
         self.batches: Iterator[Any] | None = None  # of the next epoch, when its loader has been started already
         if isinstance(folder, RunFolder):
             self.folder: RunFolder | None = folder
@@ -313,7 +314,11 @@ class Trainer:
         start = time.perf_counter() - clock.seconds
         iterator, self.batches = self.batches or self._start_loader(self.epoch), None
         for inputs, targets in timed(iterator, clock):
-            self.step(as_tensor(inputs), as_tensor(targets))
+            x, y = as_tensor(inputs), as_tensor(targets)
+            if self.first_batch is None and self.folder is not None and self.folder.needs_samples:
+                size = len(y) // self.recipe.accumulate
+                self.first_batch = x[:size], y[:size]
+            self.step(x, y)
             self.scheduler.step()
             clock.seen += len(targets) * dist.get_world_size()
             clock.steps += 1

@@ -28,8 +28,8 @@ from tests.distributed.launching import launch, needs_launcher
 from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
 
 RESULTS = [
-    "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html", "skipped.csv",
-    "split.csv",
+    "best.json", "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html",
+    "skipped.csv", "split.csv",
 ]  # fmt: skip
 # Settings with which a small network learns quickly.
 TINY = [

@@ -44,7 +44,15 @@ COLUMNS = [
     "seconds",
 ]
 TIMES = COLUMNS[-3:]
-RESULTS = ["best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html"]
+RESULTS = [
+    "best.json",
+    "best.safetensors",
+    "checkpoints",
+    "curves.png",
+    "history.csv",
+    "last.safetensors",
+    "report.html",
+]
 # A model that learns a little within a second, with 5 steps per epoch.
 TINY = ["--depths", "1", "1", "--dims", "8", "16", "--patch-size", "2", "--batch-size", "256", "--warmup-epochs", "1"]
 # Everything that has state: drop path, augmentation, mixed targets, averaged weights.
