@@ -19,6 +19,7 @@ Every epoch updates the files in --out:
 - report.html: curves, confusion matrix, worst mistakes, configuration and machine on one page;
 - history.csv and curves.png: loss and accuracy by epoch (the training loss includes label smoothing);
 - best.safetensors and last.safetensors: weights, for lucid.models.from_checkpoint;
+- best.json: the confusion matrix and the mistakes of the best epoch, for the report;
 - checkpoints: what --resume needs to continue exactly; the newest three and the best;
 - events: for TensorBoard, if tensorboardX is installed.
 

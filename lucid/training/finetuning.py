@@ -238,13 +238,13 @@ def _run_folder(
     )
 
 
-def load_photos(folder: Path, settings: Settings) -> Photos:
-    """Find the photos in ``folder`` and print how many there are.
+def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Photos:
+    """Find the photos in ``folder`` and print what there is. Those of an earlier ``run`` are split as they were there.
 
     Raises:
         ValueError, OSError: They cannot be trained on, or other processes find other ones.
     """
-    photos = find_photos(folder, settings.val_part, settings.seed)
+    photos = find_photos(folder, settings.val_part, settings.seed, run and run / "split.csv")
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
         raise ValueError(f"the processes find different images in {folder}; it must be the same for all")
