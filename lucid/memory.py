@@ -26,7 +26,14 @@ def active() -> int:
 
 
 def peak() -> int:
-    """The maximum of ``active()`` since the start or the last ``reset()``."""
+    """The maximum of ``active()`` since the start or the last ``reset()``.
+
+    Example:
+        >>> lucid.memory.reset()
+        >>> x = (lucid.ones(256, 256) @ lucid.ones(256, 256)).sum().item()
+        >>> lucid.memory.peak() >= 3 * 256 * 256 * 4
+        True
+    """
     return mx.get_peak_memory()
 
 

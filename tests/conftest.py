@@ -8,6 +8,8 @@ import signal
 import mlx.core as mx
 import pytest
 
+import lucid
+
 
 def pytest_report_header():
     blas = f", {_device.openblas}" if _device.openblas else ""
@@ -18,6 +20,13 @@ def pytest_report_header():
 def seeded():
     """Every test starts from the same random state, alone or in any order."""
     mx.random.seed(0)
+
+
+@pytest.fixture
+def on_cpu():
+    """For tests of what only the CPU does, on machines with a GPU too."""
+    with lucid.device("cpu"):
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, T
 
 import mlx.core as mx
 
-from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid import _bounds, _deferred, _grad_mode, _precision, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
 from lucid._compile.differentiable import CompiledNode
@@ -77,6 +77,10 @@ class Compiled(Generic[P, R]):
             self._captured = CapturedVariables(self._function, self._state.plan().places)
         plan = self._state.plan()
         arguments = Arguments(self._caller, args, kwargs, plan.places)
+        if _bounds.mode.checks:  # run eagerly, with values to check
+            given = Structure.of(args, kwargs, plan.places)
+            filled: Any = given.fill(state=plan.tensors, tensor=arguments.tensors, array=arguments.arrays)
+            return self._function(*filled[0], **filled[1])
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
         key = (
@@ -284,6 +288,9 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
     that names the line and the fix. If a trace fails, all state is left unchanged. Calls do not wait for results:
     evaluation is scheduled asynchronously.
 
+    Indices and class labels have no values to check either: an index out of range is clamped, and a label out of range
+    gives a loss of NaN. ``with lucid.debug():`` runs the function eagerly and checks them.
+
     Results can be differentiated outside the function, which costs a second forward pass; call ``backward()`` inside to
     avoid it.
 
@@ -297,6 +304,19 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
 
     Raises:
         TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+        >>> @lucid.compile(state=[model, optimizer])
+        ... def step(x, y):
+        ...     optimizer.zero_grad()
+        ...     loss = F.mse_loss(model(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        ...
+        >>> losses = [step(lucid.ones(8, 4), lucid.zeros(8, 1)).item() for _ in range(3)]
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)

@@ -159,7 +159,7 @@ def read_manifest(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
 
     Raises:
         DamagedError: the manifest is missing or changed.
-        CheckpointError: the format has another version.
+        CheckpointError: the format has an unsupported version.
     """
     try:
         content = json.loads((path / MANIFEST).read_bytes())
@@ -181,7 +181,7 @@ def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
 
     Raises:
         DamagedError: a file is missing, truncated or changed.
-        CheckpointError: the format has another version.
+        CheckpointError: the format has an unsupported version.
     """
     about, files = read_manifest(path)
     for name, wanted in files.items():

@@ -214,7 +214,7 @@ class Manager:
             state: Parts by name, as for ``save``. Plain values are returned in ``Checkpoint.values``.
             checkpoint: A specific checkpoint, such as ``manager.best()``. If training continues from there, the next
                 ``save`` renames later checkpoints to "abandoned-...".
-            strict: Whether the parts and the checkpoint must have the same names. Otherwise the others are ignored.
+            strict: Whether the parts and the checkpoint must have the same names. Otherwise, other names are ignored.
 
         Raises:
             CheckpointError: the checkpoint does not exist or does not fit the parts, or all checkpoints are damaged.
@@ -269,7 +269,7 @@ class Manager:
         return None
 
     def _set_aside(self, path: Path, why: str) -> str:
-        """Rename a checkpoint so that it is ignored from now on; returns the outcome in words."""
+        """Rename a checkpoint so that it is ignored from now on; returns a description of the outcome."""
         names = (f"{why}-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         target = next(one for name in names if not (one := self.folder / name).exists())
         try:

@@ -1,14 +1,15 @@
-"""Classify images with a ConvNeXt: a published checkpoint, a file of weights, or a run.
+"""Classify images with a ConvNeXt: a published checkpoint, a weights file, or a run.
 
     lucid classify cat.jpg                                     # ConvNeXt-T, downloaded the first time
-    lucid classify photos --sheet sheet.png                    # a folder, and an image of the results
+    lucid classify photos --sheet sheet.png                    # a folder, with a contact sheet of the results
     lucid classify cat.jpg --model convnextv2_base.fcmae_ft_in22k_in1k_384
     lucid classify cat.jpg --model convnext_tiny_1k_224_ema.pth --image-size 288
     lucid classify digit.png --model runs/digits --top 3
     lucid classify photos --json | jq .path                    # one JSON object per image
 
-EXIF orientation is applied, and transparent parts become white. Images that cannot be read are reported and skipped.
-The exit code is 0, 1 if no image could be read or the download fails, 2 for a mistake in the command, 130 after Ctrl-C.
+EXIF orientation is applied, and transparent areas become white. Images that cannot be read are reported and skipped.
+The exit code is 0 on success, 1 if no image could be read or a download fails, 2 for a usage error, and 130 after
+Ctrl-C.
 Requires pip install "lucid-mlx[train]".
 """
 
@@ -35,31 +36,33 @@ SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid classify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", help="image files, and folders of them")
+    parser.add_argument("images", nargs="+", help="image files, or folders of images")
     parser.add_argument(
         "--model", default="convnext_tiny.fb_in1k", metavar="NAME|PATH",
-        help="a published checkpoint (lucid.models.list_models(pretrained=True)), a file of weights, or a run folder "
+        help="a published checkpoint (lucid.models.list_models(pretrained=True)), a weights file, or a run folder "
         "(default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--image-size", type=positive, metavar="PX", help="another size than the model was trained for")
+    parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes per image (default: 5)")
-    parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images at a time (default: 16)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw the images and classes: a PNG, JPEG or WebP")
+    parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images per batch (default: 16)")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per image, one per line")
     add_device_option(parser)
     return parser
 
 
 def classify(args: argparse.Namespace) -> int:
-    """Classify all images, batch by batch. Gives the number of images that could be read."""
+    """Classify all images, batch by batch. Returns the number of images that could be read."""
     paths = find_images(args.images)
     if args.sheet and args.sheet.suffix.lower() not in SHEET_SUFFIXES:
-        raise ValueError(f"--sheet must be called *.png, *.jpg or *.webp, got {args.sheet}")
+        raise ValueError(f"--sheet must end with .png, .jpg, .jpeg or .webp, got {args.sheet}")
     if args.sheet and not args.sheet.absolute().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     if not model.class_names:
-        raise ValueError(f"--model {args.model} is a ConvNeXt without classes: it gives features")
+        raise ValueError(f"--model {args.model} has no classifier; its outputs are features")
     print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
     sheet = ContactSheet(f"{model.checkpoint_name}, {model.preprocessing.image_size} px")
     count = 0
@@ -86,7 +89,7 @@ def find_images(places: Iterable[str]) -> list[Path]:
     """The files given, and the images in the folders given and their subfolders, sorted.
 
     Raises:
-        ValueError: There is no such file or folder, or no image in it.
+        ValueError: There is no such file or folder, or a folder has no images.
     """
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found: list[Path] = []
@@ -95,7 +98,7 @@ def find_images(places: Iterable[str]) -> list[Path]:
             inside = sorted(one for one in place.rglob("*") if one.suffix.lower() in suffixes and one.is_file())
             found += [one for one in inside if not one.name.startswith(".")]
             if not inside:
-                raise ValueError(f"there is no image in the folder {place}")
+                raise ValueError(f"there are no images in {place}")
         elif place.exists():
             found.append(place)
         else:
@@ -131,7 +134,7 @@ def probabilities(model: nn.Module, images: Sequence[Image.Image]) -> lucid.Tens
     elif channels == 3:
         pixels = model.preprocessing(images)
     else:
-        raise ValueError(f"the model takes images of {channels} channels; these have 1 or 3")
+        raise ValueError(f"the model expects {channels}-channel images; only 1 and 3 channels are supported")
     with lucid.no_grad():
         result: lucid.Tensor = model(pixels).softmax(dim=1)
     return result

@@ -1,11 +1,11 @@
-"""Describe this installation, a model, a file of weights or a run.
+"""Describe this installation, a model, a weights file or a run.
 
     lucid info                                     # machine, versions, devices, optional packages, caches
-    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
+    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, license, reported accuracy
     lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
     lucid info runs/photos                         # the same, and the best epoch
 
-A file may be of any library that lucid.models.from_checkpoint reads, or any model trained with lucid.training.
+A file may come from any library that lucid.models.from_checkpoint reads, or hold any model trained with lucid.training.
 """
 
 import argparse
@@ -31,7 +31,7 @@ EXTRAS = {"hub": ["huggingface_hub"], "vision": ["PIL"], "train": ["tqdm", "matp
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid info", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", metavar="NAME|PATH", help="a model, a file of weights or a run folder")
+    parser.add_argument("what", nargs="?", metavar="NAME|PATH", help="a model, a weights file or a run folder")
     return parser
 
 
@@ -65,7 +65,7 @@ def _hub_cache() -> str:
 
 
 def describe_weights(path: Path) -> dict[str, str]:
-    """What a file of weights or a run folder holds, as lines to print."""
+    """What a weights file or a run folder holds, as lines to print."""
     file = path
     if path.is_dir():
         file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)

@@ -8,7 +8,16 @@ from pathlib import Path, PurePosixPath
 
 
 class ArchiveError(RuntimeError):
-    """A dataset is missing or damaged, or cannot be downloaded. The message names the file and the remedy."""
+    """A dataset is missing or damaged, or cannot be downloaded. The message names the file and the fix.
+
+    Example:
+        >>> try:
+        ...     data.CIFAR10("no such folder")
+        ... except data.ArchiveError:
+        ...     print("download it with download=True")
+        ...
+        download it with download=True
+    """
 
 
 def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
@@ -17,7 +26,7 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
     The whole archive is read and checked, including members that are not in ``sizes``.
 
     Raises:
-        ArchiveError: the archive is damaged; a member of ``sizes`` is missing, duplicated or of another size; or any
+        ArchiveError: the archive is damaged; a member of ``sizes`` is missing, duplicated or has the wrong size; or any
             member is a link or device, or has a path that leads outside the archive.
     """
     seen: set[str] = set()
@@ -44,7 +53,7 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
         raise ArchiveError(f"{path}: cannot be read as a tar.gz archive: {error}") from error
     missing = sorted(set(sizes) - seen)
     if missing:
-        raise ArchiveError(f"{path}: is missing {', '.join(missing)}")
+        raise ArchiveError(f"{path}: missing {', '.join(missing)}")
 
 
 def _checked_name(path: Path, member: tarfile.TarInfo) -> str:

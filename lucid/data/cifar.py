@@ -50,10 +50,15 @@ class CIFAR10(ImageDataset):
         target_transform: applied to each class index.
         download: download a missing or damaged archive to ``root``. 162 MB, verified by checksum; interrupted downloads
             resume.
-        base_url: another server for the archive.
+        base_url: a different server for the archive.
 
     Raises:
         ArchiveError: the archive is missing and cannot be downloaded, or it is damaged. Existing files are kept.
+
+    Example:
+        >>> train = data.CIFAR10("data", download=True)  # doctest: +SKIP
+        >>> image, label = train[0]  # doctest: +SKIP
+        >>> image.shape, train.classes[label]  # doctest: +SKIP
     """
 
     base_url: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/"
@@ -154,10 +159,22 @@ class CIFAR100(CIFAR10):
     Arguments and errors are those of ``CIFAR10``. The archive is ``cifar-100-binary.tar.gz``, the extracted folder
     ``cifar-100-binary``.
 
+    Args:
+        root: the folder of the archive ``cifar-100-binary.tar.gz`` or of the extracted ``cifar-100-binary``.
+        train: the training images, otherwise the test images.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+        download: download a missing or damaged archive to ``root``, verified by checksum.
+        base_url: another server for the archive.
+
     Attributes:
         targets: fine labels in [0, 100), (N,), int64.
         coarse_targets: coarse labels in [0, 20), (N,), int64.
         coarse_classes: the names of the coarse labels.
+
+    Example:
+        >>> train = data.CIFAR100("data", download=True)  # doctest: +SKIP
+        >>> len(train.classes), len(train.coarse_classes)  # doctest: +SKIP
     """
 
     filename = "cifar-100-binary.tar.gz"
@@ -175,6 +192,7 @@ class CIFAR100(CIFAR10):
 
     @property
     def coarse_targets(self) -> np.ndarray:
+        """The superclass of each image (N,), int64."""
         return self._labels[:, 0].astype(np.int64)
 
 

@@ -25,6 +25,14 @@ class ImageError(OSError):
     Attributes:
         path: the file.
         reason: why, without the path.
+
+    Example:
+        >>> try:
+        ...     data.open_image("no such file.jpg")
+        ... except (data.ImageError, OSError):
+        ...     print("skipped")
+        ...
+        skipped
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -46,6 +54,10 @@ def open_image(path: str | os.PathLike[str], short_side: int | None = None) -> I
     Raises:
         ImageError: the file does not exist, is not an image, is damaged or truncated, or has more than twice
             ``PIL.Image.MAX_IMAGE_PIXELS`` pixels (a decompression bomb).
+
+    Example:
+        >>> data.open_image("photos/train/cat/0.jpg").size
+        (64, 48)
     """
     if short_side is not None:
         _checks.integer("open_image", "short_side", short_side, 1)

@@ -4,8 +4,8 @@ Bytes go to ``NAME.part``. An interrupted download keeps this file, and the next
 Only a file with the right checksum is renamed to ``NAME``; one with a wrong checksum is removed. Processes that
 download the same file wait for each other.
 
-``fetch`` is the only loop with retries. How it requests bytes is up to its caller, a ``Request``: ``fetch_file`` uses
-urllib, the weights of models use the session of huggingface_hub, whose own download discards partial files.
+``fetch`` is the only retry loop. How bytes are requested is up to its caller, who passes a ``Request``: ``fetch_file``
+uses urllib, model weights use huggingface_hub's session, because huggingface_hub's own download discards partial files.
 """
 
 import contextlib
@@ -139,7 +139,7 @@ def fetch(
         if difference:
             received = part.stat().st_size
             part.unlink()
-            raise ArchiveError(f"{url} sent {received} bytes with {difference}; nothing was kept")
+            raise ArchiveError(f"{url}: received {received} bytes with {difference}; nothing was kept")
         os.fsync(file.fileno())
         os.replace(part, path)
 
@@ -153,9 +153,9 @@ class _Download:
     progress: Progress
 
     def receive(self, file: BinaryIO, part: Path) -> None:
-        """Append the missing bytes to ``file``, with more attempts as long as some bring bytes.
+        """Append the missing bytes to ``file``, retrying as long as attempts make progress.
 
-        If the server cannot be reached at the first attempt, there are no more: there is probably no network.
+        If the server cannot be reached at the first attempt, it does not retry: there is probably no network.
         """
         failures, connected = 0, False
         while True:
@@ -164,7 +164,7 @@ class _Download:
                 self._receive_once(file, before)
                 return
             except (RequestError, OSError) as error:
-                with contextlib.suppress(OSError):  # a full disk, which is the error in hand
+                with contextlib.suppress(OSError):  # a full disk, which is the error being handled
                     file.flush()
                 have = os.fstat(file.fileno()).st_size
                 failures = 1 if have > before else failures + 1
@@ -281,13 +281,13 @@ def response_of(start: int, status: int, headers: Any, chunks: Iterator[bytes]) 
     """The response to a request with ``range_headers(start)``.
 
     Raises:
-        RequestError: The server sent another range.
+        RequestError: The server sent a different range.
     """
     if status != 206:
         return Response(0, _total_of(headers), chunks)
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
     if found is None or int(found[1]) != start:
-        raise RequestError(f"the server sent another range than bytes {start}-")
+        raise RequestError(f"the server sent a different range than bytes {start}-")
     return Response(start, _total_of(headers), chunks)
 
 

@@ -24,14 +24,10 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     """The images in ``root/class/`` and its subfolders, with torchvision's interface.
 
     Sample i is ``(image, class index)``: ``transform(loader(path))`` and ``target_transform(index)``. For training it
-    is faster to decode in a pool of threads that knows the final size::
-
-        images = data.ImageFolder("photos/train", loader=str)  # samples are paths
-        decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
-        loader = data.DataLoader(images, 64, shuffle=True, num_workers=2, batch_transform=decode)
+    is faster to decode in a pool of threads that knows the final size, as in the second half of the example.
 
     Classes are sorted by name. Symbolic links are followed, but no folder is visited twice. Files and folders whose
-    names start with a dot are skipped, since macOS and notebooks create them (torchvision takes them for classes).
+    names start with a dot are skipped, since macOS and notebooks create them (torchvision treats them as classes).
 
     Args:
         root: the folder of the class folders.
@@ -54,6 +50,15 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         FileNotFoundError: ``root`` does not exist or has no classes, or a class has no images.
         PermissionError: a folder cannot be read.
         ValueError: ``class_to_idx`` is missing a class.
+
+    Example:
+        >>> photos = data.ImageFolder("photos/train")
+        >>> image, label = photos[0]
+        >>> photos.classes[label], image.size
+        ('cat', (64, 48))
+        >>> paths = data.ImageFolder("photos/train", loader=str)  # for decoding in a pool of threads
+        >>> decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
+        >>> loader = data.DataLoader(paths, 64, shuffle=True, num_workers=2, batch_transform=decode)
     """
 
     def __init__(
@@ -142,6 +147,11 @@ def stratified_split(targets: Sequence[int], fraction: float, seed: int) -> tupl
 
     Raises:
         ValueError: ``fraction`` is not between 0 and 1.
+
+    Example:
+        >>> train, test = data.stratified_split([0, 0, 0, 0, 1, 1], fraction=0.5, seed=0)
+        >>> len(train), len(test)
+        (3, 3)
     """
     if not 0 < fraction < 1:
         raise ValueError(f"stratified_split: fraction must be above 0 and below 1, got {fraction}")

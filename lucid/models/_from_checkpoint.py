@@ -2,8 +2,8 @@
 
 A safetensors file may describe its model in its metadata, as ``save_checkpoint`` writes it:
 
-- ``model``: a name to show;
-- ``classes``: the class names, a JSON list; empty when the model gives features;
+- ``model``: a name for display;
+- ``classes``: the class names, a JSON list; empty if the model returns features;
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
 - ``options``: those options of the model that cannot be read from its parameters, a JSON object;
@@ -52,16 +52,16 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
     The model has these plain attributes, which are not part of its ``state_dict``:
 
     - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
-      projection in its place: the model then gives features.
+      projection in its place: the model then returns features.
     - ``preprocessing``: the ``ImageTransform`` that turns images into its input.
-    - ``checkpoint_name``: a name to show.
+    - ``checkpoint_name``: a name for display.
     - ``checkpoint_metadata``: the metadata of the safetensors file, otherwise an empty dict.
 
     Args:
-        path_or_name: A file of weights (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
+        path_or_name: A weights file (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
             (its ``best.safetensors``, or else ``last.safetensors``), or the name of a published checkpoint as
             ``create_model(name, pretrained=True)`` takes it, which is downloaded on first use.
-        image_size: Size in px of the images to prepare, if other than the checkpoint's. The cropped share stays.
+        image_size: Size in px of the model's input, if other than the checkpoint's. The crop fraction stays the same.
 
     Returns:
         The model.
@@ -114,7 +114,7 @@ def _weights_of_run(folder: Path) -> Path:
     for name in _RUN_FILES:
         if (folder / name).exists():
             return folder / name
-    raise FileNotFoundError(f"from_checkpoint: the folder {folder} has neither {' nor '.join(_RUN_FILES)}")
+    raise FileNotFoundError(f"from_checkpoint: {folder} contains neither {' nor '.join(_RUN_FILES)}")
 
 
 def _from_file(path: Path, image_size: int | None) -> nn.Module:
@@ -139,7 +139,7 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
     if stem is None or head is None:
-        raise ValueError("the metadata has the recipe of a training run, but its weights have other names")
+        raise ValueError("the metadata has the recipe of a training run, but the weights do not have its names")
     model = ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
     model.load_state_dict(weights)
     return model
@@ -170,7 +170,7 @@ def _options(metadata: Mapping[str, str]) -> dict[str, Any]:
     options = _parsed(metadata, "options", dict) if "options" in metadata else {}
     unknown = [name for name in options if name not in EXTRA_OPTIONS]
     if unknown:
-        raise ValueError(f"'options' in the metadata may have {', '.join(EXTRA_OPTIONS)}, got {unknown[0]!r}")
+        raise ValueError(f"'options' in the metadata may only have {', '.join(EXTRA_OPTIONS)}, got {unknown[0]!r}")
     return options
 
 
@@ -179,7 +179,9 @@ def _class_names(num_classes: int, metadata: Mapping[str, str]) -> list[str]:
     if "classes" in metadata:
         names = _parsed(metadata, "classes", list)
         if names and len(names) != num_classes:
-            raise ValueError(f"the metadata must name {num_classes} classes, as many as the model has")
+            raise ValueError(
+                f"'classes' in the metadata must have {num_classes} names, one per output, got {len(names)}"
+            )
         return [str(name) for name in names]
     return _default_class_names(num_classes) or [f"class {number}" for number in range(num_classes)]
 

@@ -49,6 +49,11 @@ class ImageTransform:
         std: Standard deviation per channel, divided by.
         round_crop: Round an uneven margin of the crop half to even, as torchvision does; False rounds it down, as
             transformers does.
+
+    Example:
+        >>> transform = models.ImageTransform(image_size=224, resize_size=256)
+        >>> transform(np.zeros((375, 500, 3), np.uint8)).shape
+        (3, 224, 224)
     """
 
     image_size: int = 224
@@ -75,7 +80,7 @@ class ImageTransform:
     def __call__(self, images: Any) -> Tensor:
         if isinstance(images, list | tuple):
             if not images:
-                raise ValueError(f"{type(self).__name__}: got no images")
+                raise ValueError(f"{type(self).__name__}: expected at least one image")
             return tape.wrap(mx.array(np.stack([self._pixels(image) for image in images])))
         if getattr(images, "ndim", 0) == 4:
             return self(list(np.asarray(images)))
@@ -122,7 +127,7 @@ def transforms_for(
     Args:
         source: The name of a checkpoint, a variant (which stands for its default checkpoint), a tag, or a model with
             pretrained weights.
-        image_size: Another size in px; the cropped share stays the same.
+        image_size: A different size in px; the crop fraction stays the same.
         use_test_size: Use the size and crop at which timm reports the best accuracy (often 288 px), if there are any.
 
     Raises:
@@ -153,13 +158,13 @@ def _tag(source: Any) -> Tag:
         if tag is None:
             raise ValueError(
                 f"transforms_for: this {type(source).__name__} has no pretrained weights; "
-                "name a checkpoint, or build an ImageTransform"
+                "pass the name of a checkpoint, or build an ImageTransform"
             )
         return tag if isinstance(tag, Tag) else find_tag(tag)
     if isinstance(source, Tag):
         return source
     if not isinstance(source, str):
-        raise TypeError(f"transforms_for: source must be a name, a tag or a model, got {source!r}")
+        raise TypeError(f"transforms_for: source must be a name, a Tag or a model, got {source!r}")
     own = tags_of(source)
     return own[0] if own else find_tag(source, "transforms_for")
 
@@ -168,7 +173,7 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError('transforms_for: images are resized with Pillow; pip install "lucid-mlx[vision]"') from None
+        raise ImportError('ImageTransform: Pillow is required; pip install "lucid-mlx[vision]"') from None
     return Image
 
 
@@ -190,7 +195,7 @@ def _rgb(caller: str, image: Any) -> Image.Image:
         got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
         fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
-        raise TypeError(f"{caller}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
+        raise TypeError(f"{caller}: an image must be a Pillow image or a uint8 array, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))) or 0 in array.shape:

@@ -23,8 +23,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises:
         FileNotFoundError: the file does not exist.
         IsADirectoryError: ``path`` is a folder.
-        ValueError: the format is unknown, the file is damaged, or it holds other objects than tensors and plain
+        ValueError: the format is unknown, the file is damaged, or it contains anything but tensors and plain
             containers.
+
+    Example:
+        >>> lucid.save({"weight": lucid.ones(2)}, "weights.safetensors")
+        >>> lucid.load("weights.safetensors")["weight"].tolist()
+        [1.0, 1.0]
     """
     source = Path(path)
     if source.is_dir():

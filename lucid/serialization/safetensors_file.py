@@ -28,6 +28,12 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
             float64 or not a tensor.
         ValueError: the file name does not end with ``.safetensors``.
         OSError: writing failed, e.g. because the disk is full or the folder does not exist.
+
+    Example:
+        >>> model = nn.Linear(8, 2)
+        >>> lucid.save(model.state_dict(), "model.safetensors")
+        >>> model.load_state_dict(lucid.load("model.safetensors"))
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
     target = Path(path)
     if target.suffix != ".safetensors":

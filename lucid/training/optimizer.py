@@ -11,7 +11,7 @@ _CONVNEXTS = (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)
 
 
 def parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """The trainable parameters in groups of equal weight decay and learning rate.
+    """The trainable parameters, grouped by weight decay and learning rate.
 
     Biases, norms and other one-dimensional parameters have no weight decay. With a ``layer_decay`` below 1 earlier
     layers of a ConvNeXt have lower rates.

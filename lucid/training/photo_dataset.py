@@ -1,4 +1,4 @@
-"""Folders of photos: which can be read, and which are for training and which for validation."""
+"""Folders of photos: find the readable ones, and split them into training and validation images."""
 
 import csv
 import io
@@ -121,7 +121,7 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
     train_folder, val_folder = _find_parts(root)
     train = data.ImageFolder(train_folder)
     if len(train.classes) < 2:
-        raise ValueError(f"{train_folder} has only one class, {train.classes[0]}; expected a folder for each class")
+        raise ValueError(f"{train_folder} has only one class, {train.classes[0]}; expected one folder per class")
     val = None
     if val_folder is not None:
         if unknown := sorted(set(train.find_classes(val_folder)[0]) - set(train.classes)):
@@ -133,7 +133,7 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
     present = {number for _, number in readable[0]}
     for number, name in enumerate(train.classes):
         if number not in present:
-            raise ValueError(f"no image of the class {printable(name)} in {train_folder} can be read")
+            raise ValueError(f"{train_folder} has no readable image of class {printable(name)}")
     num_grouped = 0
     if val is None:
         before = _split_again(root, readable[0], split)

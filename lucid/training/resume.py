@@ -1,4 +1,4 @@
-"""Checkpoints of a run, and the decision to resume or start anew."""
+"""Checkpoints of a run, and the decision whether to resume or start over."""
 
 import dataclasses
 import shutil
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Checkpoints:
     """Saves checkpoints after every epoch, and every ``save_minutes`` within one; the newest three and the best stay.
 
-    Of several processes the first one writes; all of them must call ``save``, and see the same folder in ``restore``.
+    Rank 0 writes; all ranks must call ``save``, and see the same folder in ``restore``.
     """
 
     def __init__(self, folder: Path, save_minutes: float = 10.0, *, best: str = "accuracy", mode: str = "max") -> None:
@@ -49,11 +49,11 @@ class Checkpoints:
         self._saved_at = time.perf_counter()
 
     def restore(self, trainer: "Trainer", path: Path | None = None) -> None:
-        """Bring ``trainer`` to where the checkpoint ``path``, or else the newest one, was saved.
+        """Restore ``trainer`` from the checkpoint ``path``, by default the newest one.
 
         Raises:
-            SettingError: It was saved with another recipe. Nothing has changed then.
-            CheckpointError: It is damaged or does not fit. Nothing has changed then.
+            SettingError: The checkpoint was saved with a different recipe. Nothing is changed.
+            CheckpointError: The checkpoint is damaged or does not fit. Nothing is changed.
         """
         _check_recipe(trainer, self.recipe(path) or {})
         notes = dict.fromkeys(("recipe", "history", "random", "clock"))
@@ -63,7 +63,7 @@ class Checkpoints:
         values, size = found.values, dist.get_world_size()
         if len(values["random"]) != size:
             raise checkpoint.CheckpointError(
-                f"{found.path} was saved by {len(values['random'])} processes, this run has {size}"
+                f"{found.path} was saved by {len(values['random'])} processes, but this run has {size}"
             )
         lucid.random.set_state(lucid.tensor(values["random"][dist.get_rank()], dtype=lucid.uint32))
         trainer.history = values["history"]
@@ -75,10 +75,10 @@ class Checkpoints:
                 metric.reset()
 
     def recipe(self, path: Path | None = None) -> dict[str, Any] | None:
-        """The settings in the checkpoint ``path``, or else in the newest one; None if there is no checkpoint.
+        """The settings in the checkpoint ``path``, by default the newest one; None if there is no checkpoint.
 
         Raises:
-            CheckpointError: It is damaged, or not from a ``Trainer``.
+            CheckpointError: The checkpoint is damaged, or not from a ``Trainer``.
         """
         found = self.manager.restore({"recipe": None}, path, strict=False)
         if found is not None and "recipe" not in found.values:
@@ -110,7 +110,7 @@ def prepare_run(
             f"{path} is not a checkpoint; a checkpoint is a folder such as {out}/checkpoints/step-00000100"
         )
     if path and path.is_dir() and newest and not path.resolve().parent.samefile(manager.folder):
-        raise SettingError(f"{out} contains another run than {path}; resume auto continues it", "resume")
+        raise SettingError(f"{path} is not a checkpoint of the run in {out}; resume auto continues that run", "resume")
     saved = checkpoints.recipe(path)
     if resume is not None:
         return saved, path

@@ -63,11 +63,11 @@ class RunFolder:
 
     Attributes:
         title: Of the report and the curves; by default the name of the model's class.
-        metadata: Stored in the files of weights, see ``weights_metadata``. By default the classes, the settings, and
+        metadata: Stored in the weights files, see ``weights_metadata``. By default the classes, the settings, and
             ``model.preprocessing`` if the model has it.
         image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
         architecture: The model in a few words, for the report.
-        figures: Name, value and remark of further numbers for the top of the report.
+        figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
     """
@@ -90,10 +90,10 @@ class RunFolder:
         return self._samples is None and dist.is_main()
 
     def prepare(self) -> None:
-        """Create the folder and check that it can be written to, before hours of training.
+        """Create the folder and check that it is writable, before hours of training.
 
         Raises:
-            OSError: It cannot.
+            OSError: The folder cannot be created or written to.
             ImportError: matplotlib, which draws the curves, is not installed.
         """
         require("matplotlib")
@@ -122,7 +122,7 @@ class RunFolder:
         write_atomically(self.path / "history.csv", table(history).encode())
         value = f"{best[column]:.2%}" if column.endswith("_accuracy") else f"{best[column]:.4g}"
         summary = f"{title}: {value} {column.replace('_', ' ')} in epoch {best['epoch']}"
-        write_atomically(self.path / "curves.png", draw_curves(history, summary, trainer.split))
+        write_curves(self.path / "curves.png", history, summary, trainer.split)
         self._write_report(trainer, title, best["epoch"])
         self._write_events(history, trainer.split)
 
@@ -201,8 +201,8 @@ def table(history: History) -> str:
     return text.getvalue()
 
 
-def draw_curves(history: History, title: str, split: str) -> bytes:
-    """A PNG of the loss and, if there is one, of the accuracy by epoch."""
+def write_curves(path: Path, history: History, title: str, split: str) -> None:
+    """Plot the loss and, if there is one, the accuracy by epoch as a PNG."""
     figure = require("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
     ticker = require("matplotlib.ticker")
     figure.suptitle(title)
@@ -224,7 +224,7 @@ def draw_curves(history: History, title: str, split: str) -> bytes:
         # matplotlib's font lacks some letters of folder names; it draws boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()
+    write_atomically(path, image.getvalue())
 
 
 def _why_training_looks_worse(trainer: "Trainer") -> str:

@@ -31,9 +31,9 @@ TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Recipe):
-    """The settings of a run: the recipe, the data set and the architecture."""
+    """The settings of a run: the recipe, the dataset and the architecture."""
 
-    dataset: str = setting("cifar10", "data set", choices=tuple(DATASETS))
+    dataset: str = setting("cifar10", "dataset", choices=tuple(DATASETS))
     recipe: str = setting("quick", "preset of all settings below", choices=("quick", "strong", "paper"))
     depths: tuple[int, ...] = setting((2, 2, 6, 2), "blocks per stage")
     dims: tuple[int, ...] = setting((64, 128, 256, 512), "channels per stage")
@@ -126,7 +126,7 @@ def preset(recipe: str = "quick", dataset: str = "cifar10", **settings: Any) -> 
 
 
 def load_datasets(name: str, folder: Path, mirror: str | None = None) -> tuple[Any, Any]:
-    """The training and test images; CIFAR is downloaded to ``folder``, if needed from the address ``mirror``.
+    """The training and test images; CIFAR is downloaded to ``folder``, from ``mirror`` if given.
 
     Raises:
         ArchiveError: The data cannot be downloaded, or the archive is damaged.

@@ -1,4 +1,4 @@
-"""``lucid classify``: any file of weights, every kind of image, and errors."""
+"""``lucid classify``: any weights file, every kind of image, and errors."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_a_checkpoint_without_classes_is_refused(capsys, photos, monkeypatch):
     monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
-    assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
+    assert caught.value.code == 2 and "has no classifier; its outputs are features" in capsys.readouterr().err
 
 
 def test_a_model_of_lucid_train(capsys, tmp_path):
@@ -143,10 +143,10 @@ def test_a_model_of_lucid_train(capsys, tmp_path):
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
-    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    Image.fromarray(grey).save(tmp_path / "digit.png")
+    gray = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(gray).save(tmp_path / "digit.png")
     code, out, _ = run(capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
-    pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
+    pixels = (gray / 255 - digits.mean[0]) / digits.std[0]
     row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
     assert code == 0
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
@@ -218,7 +218,7 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     pixels = np.asarray(sheet).astype(int)
     assert sheet.width == 3 * (256 + 20) + 20  # three images in the first row, one in the second
     assert pixels[60:200, 20:276].std() > 30  # the noise of the first image
-    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
+    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the color of the bars of the best classes
     assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
     assert (pixels[:, :10] > 245).all()  # the margin
 
@@ -228,23 +228,23 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     [
         ([], "required: images"),
         (["nothing.png"], "there is no file or folder nothing.png"),
-        (["{empty}"], "there is no image in the folder"),
+        (["{empty}"], "there are no images in"),
         (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
         (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
         (["{photo}", "--model", "{photo}"], "a.png"),
         (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
-        (["{photo}", "--model", "{headless}"], "without classes"),
-        (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
-        (["{photo}", "--model", "{five}"], "images of 5 channels"),
+        (["{photo}", "--model", "{headless}"], "has no classifier"),
+        (["{photo}", "--model", "{misnamed}"], "must have 3 names"),
+        (["{photo}", "--model", "{five}"], "the model expects 5-channel images"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
         (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
         (["{photo}", "--top", "0"], "--top: must be a positive integer, got '0'"),
         (["{photo}", "--batch-size", "many"], "must be a positive integer, got 'many'"),
-        (["{photo}", "--sheet", "sheet.txt"], "*.png"),
+        (["{photo}", "--sheet", "sheet.txt"], "--sheet must end with .png"),
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+def test_errors_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
@@ -265,8 +265,8 @@ def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, argu
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
         ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
         ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
-        ({"recipe": "{}"}, "does not fit ConvNeXt"),
-        ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
+        ({"recipe": "{}"}, "the state dict does not match ConvNeXt"),
+        ({"recipe": "{}", "dialect": "timm"}, "the weights do not have its names"),
     ],
 )
 def test_invalid_metadata_are_reported(capsys, tmp_path, photos, metadata, fault):

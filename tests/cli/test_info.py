@@ -1,4 +1,4 @@
-"""``lucid info``: the installation, a model, a file of weights, a run."""
+"""``lucid info``: the installation, a model, a weights file, a run."""
 
 import json
 from dataclasses import asdict
@@ -77,11 +77,11 @@ def test_a_run_of_any_model(capsys, tmp_path, loss, shown):
     [
         ("convnext_tinny", "there is no model 'convnext_tinny'"),
         ("gone.safetensors", "there is no file gone.safetensors"),
-        ("{tmp}", "has neither best.safetensors nor last.safetensors"),
+        ("{tmp}", "contains neither best.safetensors nor last.safetensors"),
         ("{tmp}/other.safetensors", "no ConvNeXt in any dialect"),
     ],
 )
-def test_mistakes_are_one_line(capsys, tmp_path, name, message):
+def test_errors_are_one_line(capsys, tmp_path, name, message):
     if "other" in name:
         lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(SystemExit) as caught:

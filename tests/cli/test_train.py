@@ -439,7 +439,10 @@ def test_a_full_disk_is_reported_and_leaves_complete_files(monkeypatch, whole, t
         (["--resume", "nothing"], "nothing"),
         (["--weights", "nothing.safetensors"], "--weights is for --eval-only; training starts from random weights"),
         (["--eval-only"], "best.safetensors"),
-        (["--eval-only", "--resume", "auto"], "--resume is for training; --eval-only takes a file of weights"),
+        (
+            ["--eval-only", "--resume", "auto"],
+            "--resume is for training; with --eval-only, pass a weights file with --weights",
+        ),
         (["--eval-only", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["--distributed", "--resume", "auto", "--epochs", "0"], "--epochs must be at least 1, got 0"),
     ],
@@ -477,7 +480,7 @@ def test_wrong_checkpoints_are_reported(whole, tmp_path, capsys):
         (["--resume", whole.out], "is not a checkpoint; a checkpoint is a folder such as"),
         (["--resume", newest, "--epochs", "5"], "--epochs 5 contradicts the checkpoint, which has 3"),
         (["--resume", newest, "--config", tmp_path / "other.json"], "--epochs 5 contradicts the checkpoint"),
-        (["--resume", newest, "--out", tmp_path / "other run"], "other run contains another run than"),
+        (["--resume", newest, "--out", tmp_path / "other run"], "is not a checkpoint of the run in"),
         (["--resume", newest, "--dims", "8", "8"], "--dims 8 8 contradicts the checkpoint, which has 8 16"),
         (
             ["--resume", newest, "--dataset", "cifar10"],
@@ -516,7 +519,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, capsys, name):
     assert output == ""
     [line] = errors.splitlines()
     assert f"cannot download {mirror}/{archive}" in line and f"copy {archive} to {folder} from another machine" in line
-    assert line.endswith("--dataset digits")
+    assert line.endswith("; --dataset digits needs no download")
     assert not (tmp_path / "out").exists() and files_in(folder) == []
     (folder / archive).write_text("half")  # an incomplete copy
     assert train.main(["--dataset", name, *places]) == 1

@@ -15,7 +15,7 @@ class Server:
 
     Attributes:
         requests: the Range header of every request so far, None for those without.
-        ranges: "yes", "no" (always sends all), or "other" (sends another range than was asked for).
+        ranges: "yes", "no" (always sends all), or "other" (sends a different range than requested).
         statuses: codes of the next answers, which then carry no content; taken from the front.
         cuts: after how many bytes the next answers break off; taken from the front.
         length: what Content-Length says of a whole answer, when that is not the truth; "none" for no such header.

@@ -98,7 +98,9 @@ def test_a_wrong_checksum_leaves_only_what_was_there(server, path, before):
     path.parent.mkdir(parents=True)
     if before:
         path.write_bytes(before)
-    with pytest.raises(ArchiveError, match=r"sent 10243 bytes with md5 \w{32}, expected md5 0{32}; nothing was kept"):
+    with pytest.raises(
+        ArchiveError, match=r"received 10243 bytes with md5 \w{32}, expected md5 0{32}; nothing was kept"
+    ):
         fetch_file(f"{server.url}/set.tar.gz", path, "0" * 32)
     assert files_beside(path) == (["set.tar.gz"] if before else [])
     assert not before or path.read_bytes() == before
@@ -138,10 +140,10 @@ def test_a_partial_file_with_other_content_is_discarded(server, path, md5, size)
     assert server.requests == [f"bytes={size}-", None]
 
 
-def test_another_range_than_requested_is_not_appended(server, path, md5):
+def test_a_different_range_than_requested_is_not_appended(server, path, md5):
     leave_part(path, server.content[:5000])
     server.ranges = "other"
-    with pytest.raises(ArchiveError, match="another range than bytes 5000-; 5000 bytes are kept"):
+    with pytest.raises(ArchiveError, match="a different range than bytes 5000-; 5000 bytes are kept"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.with_name("set.tar.gz.part").read_bytes() == server.content[:5000] and not path.exists()
 
@@ -155,7 +157,7 @@ def test_a_content_length_too_large_raises(server, path):
 
 def test_a_content_length_too_small_fails_the_checksum(server, path, md5):
     server.length = 9000
-    with pytest.raises(ArchiveError, match=f"sent 9000 bytes with md5 .* expected md5 {md5}"):
+    with pytest.raises(ArchiveError, match=f"received 9000 bytes with md5 .* expected md5 {md5}"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert files_beside(path) == []
 

@@ -265,7 +265,7 @@ def test_a_function_of_an_image_and_a_generator_decodes_photos(files):
 
 
 @needs_pillow
-def test_fields_beside_the_paths_are_passed_through(files):
+def test_fields_besides_the_paths_are_passed_through(files):
     Batch = namedtuple("Batch", "image label")
     labels = np.arange(12)
     decode = DecodeImages(RandomResizedCrop(4))

@@ -20,7 +20,7 @@ def few(tmp_path_factory):
     return root
 
 
-def test_train_and_val_folders_are_used_as_such(few, tmp_path):
+def test_train_and_val_folders_are_used_as_the_split(few, tmp_path):
     find = photo_dataset.find_photos
     copy_photos(
         few,

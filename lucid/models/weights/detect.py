@@ -21,7 +21,18 @@ _OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNOR
 
 
 class MismatchError(ValueError, RuntimeError):
-    """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch."""
+    """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch.
+
+    Example:
+        >>> tiny = models.ConvNeXt(2, [1], [16])
+        >>> models.save_checkpoint(tiny, "tiny.safetensors")
+        >>> try:
+        ...     models.load_checkpoint(models.ConvNeXt(2, [1], [24]), "tiny.safetensors")
+        ... except models.MismatchError:
+        ...     print("another architecture")
+        ...
+        another architecture
+    """
 
 
 @dataclass

@@ -33,11 +33,24 @@ FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository, the first
 
 
 class DownloadError(RuntimeError):
-    """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix."""
+    """Weights cannot be downloaded, or arrived damaged. The message gives the reason and the fix.
+
+    Example:
+        >>> try:
+        ...     models.from_checkpoint("convnext_tiny.fb_in1k")  # doctest: +SKIP
+        ... except models.DownloadError as error:
+        ...     print(error)
+        ...
+    """
 
 
-class NonCommercialLicenceWarning(UserWarning):
-    """The weights to be downloaded are not licensed for commercial use."""
+class NonCommercialLicenseWarning(UserWarning):
+    """The weights to be downloaded are not licensed for commercial use.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore", models.NonCommercialLicenseWarning)  # once you have read the license
+    """
 
 
 def download(tag: Tag) -> Path:
@@ -61,7 +74,7 @@ def _from_web(tag: Tag) -> Path:
         return path
     if _is_offline():
         raise DownloadError(f"{tag.name}: {path} does not exist, and HF_HUB_OFFLINE forbids downloading it")
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     digits = re.search(r"-([0-9a-f]{8,64})\.", name)  # torch.hub's convention; the authors publish no checksums
     try:
         fetch_file(tag.location, path, sha256=digits[1] if digits else None)
@@ -87,7 +100,7 @@ def _from_hub(tag: Tag) -> Path:
             f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids downloading it"
         )
     file, url, metadata = _find_file(hub, tag)
-    _warn_about_licence(tag)
+    _warn_about_license(tag)
     if metadata.etag and re.fullmatch("[0-9a-f]{64}", metadata.etag):
         _fetch_blob(hub, tag, url, metadata)
     try:
@@ -141,11 +154,11 @@ def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
         raise DownloadError(f"{tag.name}: {error}") from error
 
 
-def _warn_about_licence(tag: Tag) -> None:
+def _warn_about_license(tag: Tag) -> None:
     if tag.non_commercial:
         warnings.warn(
-            f"{tag.name}: these weights are licensed under {tag.licence}, for non-commercial use only",
-            NonCommercialLicenceWarning,
+            f"{tag.name}: these weights are licensed under {tag.license}, for non-commercial use only",
+            NonCommercialLicenseWarning,
             stacklevel=_checks.level_of_user(),
         )
 

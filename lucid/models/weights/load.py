@@ -46,11 +46,11 @@ def load_checkpoint(
     The dialect, wrappers such as ``["model"]``, prefixes such as ``module.`` and EMA copies are recognized. Values are
     converted to the dtypes of the model.
 
-    - If the checkpoint has no classifier, or one of another size, the model keeps its own, with a warning.
+    - If the checkpoint has no classifier, or one of a different size, the model keeps its own, with a warning.
     - A stem for 3 channels is adapted to the channels of the model, see ``adapt_input_conv``.
     - Names without the prefix of the network (a segmentation head, an optimizer) are ignored.
     - The eps of the final norm becomes that of Hugging Face for its checkpoints: 1e-12, or ``layer_norm_eps`` of a
-      ``config.json`` beside the file.
+      ``config.json`` next to the file.
 
     Everything is checked before the model changes. Then tensors are read and replaced one by one, so that neither the
     file nor the model is in memory twice.
@@ -60,7 +60,7 @@ def load_checkpoint(
         source: A file (safetensors, ``.pth``), a mapping, or the name of a published checkpoint, such as
             "timm/convnext_tiny.fb_in1k", which is downloaded on first use.
         dialect: Accept this dialect only.
-        strict: Refuse missing and unknown names. Architecture and shapes have to agree in any case.
+        strict: Reject missing and unknown names. Architecture and shapes must match in any case.
         use_ema: Of two networks, load the exponential moving average; False loads the other one.
 
     Returns:
@@ -68,7 +68,7 @@ def load_checkpoint(
 
     Raises:
         MismatchError: There is no ConvNeXt or more than one, its architecture differs, or tensors are missing, unknown
-            or of another shape.
+            or have different shapes.
         TypeError: ``model`` is not a ConvNeXt.
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or holds no tensors.
@@ -159,7 +159,7 @@ def _find_network(caller: str, source: Any, dialect: str | None, use_ema: bool) 
     if wanted:
         return select_network(caller, wanted, use_ema)
     if found:
-        raise MismatchError(f"{caller} holds no network with {dialect} names, but one with {found[0].dialect} names")
+        raise MismatchError(f"{caller} holds no network with {dialect} names, only one with {found[0].dialect} names")
     start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
 
@@ -168,10 +168,10 @@ def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: M
     """The architecture of the checkpoint.
 
     Raises:
-        MismatchError: The model has another one. The message describes both and the fix.
+        MismatchError: The model has a different one. The message describes both and the fix.
     """
     if network.dialect == "timm":
-        _refuse_unsupported(caller, network)
+        _reject_unsupported(caller, network)
     found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
@@ -191,7 +191,7 @@ def _describe(one: Architecture) -> str:
     return f"{name} = {one}" if name else str(one)
 
 
-def _refuse_unsupported(caller: str, network: Network) -> None:
+def _reject_unsupported(caller: str, network: Network) -> None:
     for name in network.unknown:
         if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
             raise MismatchError(
@@ -227,7 +227,7 @@ def _set_final_eps(body: AnyConvNeXt, source: Any, report: LoadReport, former: L
 
 
 def _eps_in_config(source: Any) -> float:
-    """``layer_norm_eps`` in the ``config.json`` that transformers writes beside its files."""
+    """``layer_norm_eps`` in the ``config.json`` that transformers writes next to its files."""
     if isinstance(source, Mapping):
         return HUGGINGFACE_EPS
     try:
@@ -251,20 +251,20 @@ def resolve_tag(variant: str, pretrained: bool | str) -> Tag:
     ``pretrained`` is True for the default tag, a name, or the part of a name after the dot.
 
     Raises:
-        ValueError: There is no such tag, or it belongs to another variant.
+        ValueError: There is no such tag, or it belongs to a different variant.
         TypeError: ``pretrained`` is neither True nor a string.
     """
     if pretrained is True:
         own = tags_of(variant)
         if not own:
-            raise ValueError(f"pretrained: there are no pretrained weights of {variant}")
+            raise ValueError(f"create_model: {variant} has no pretrained weights")
         return own[0]
     if not isinstance(pretrained, str):
-        raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
+        raise TypeError(f"create_model: pretrained must be True, False or the name of a checkpoint, got {pretrained!r}")
     whole = "/" in pretrained or pretrained.startswith("convnext")
     tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
     if tag.variant != variant:
-        raise ValueError(f"pretrained: {tag.name} has weights of {tag.variant}, not of {variant}")
+        raise ValueError(f"create_model: {tag.name} has weights for {tag.variant}, not for {variant}")
     return tag
 
 
@@ -275,7 +275,7 @@ def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
 
     Raises:
         DownloadError: The weights cannot be downloaded.
-        MismatchError: The model has another architecture.
+        MismatchError: The model has a different architecture.
     """
     tag = tag if isinstance(tag, Tag) else find_tag(tag)
     report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)

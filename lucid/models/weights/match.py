@@ -35,6 +35,13 @@ class LoadReport:
         kept: Parameters of the model that were not replaced, with reasons.
         changes: Conversions of dtypes, shapes and channels, and changes to the model's final norm.
         pointwise_convolutions: The checkpoint has 1x1 convolutions instead of Linear layers, like timm's small models.
+
+    Example:
+        >>> model = models.ConvNeXt(2, [1], [16])
+        >>> models.save_checkpoint(model, "model.safetensors")
+        >>> report = models.load_checkpoint(model, "model.safetensors")
+        >>> report.dialect, report.loaded, report.missing_keys
+        ('official', 17, [])
     """
 
     source: str

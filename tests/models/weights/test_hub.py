@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning, download
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning, download
 from lucid.models.weights.tags import find_tag
 from tests.models.hub_server import COMMIT
 
@@ -87,7 +87,7 @@ def test_a_wrong_checksum_raises_and_leaves_nothing(hub, cache):
     hub.sent = CONTENT[:-1] + b"x"
     wrong = hashlib.sha256(hub.sent).hexdigest()
     with pytest.raises(
-        DownloadError, match=f"sent {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
+        DownloadError, match=f"received {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
     ):
         download(TAG)
     assert blobs(cache) == [] and not list(cache.rglob("model.safetensors"))
@@ -163,7 +163,7 @@ def test_a_revision_pins_a_repository(hub, cache):
     assert all("/resolve/v1/" in path or path.startswith("/storage/") for _, path, _ in hub.requests)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k has no revision 'v2'"):
         download(find_tag(f"{TAG.name}@v2"))
-    with pytest.raises(ValueError, match="is not in a repository, so it has no revision 'v1'"):
+    with pytest.raises(ValueError, match="is not in a hub repository, so it has no revisions, got 'v1'"):
         find_tag("convnext_tiny.tv_in1k@v1")
 
 
@@ -192,17 +192,17 @@ def test_tokens_are_sent_to_the_hub_only(hub, cache, monkeypatch):
     assert hub.tokens == {"hub": {"Bearer hf_secret"}, "storage": {None}}
 
 
-def test_non_commercial_licences_warn_before_the_download(hub, cache):
+def test_non_commercial_licenses_warn_before_the_download(hub, cache):
     tag = find_tag("timm/convnextv2_tiny.fcmae_ft_in1k")
     hub.files[tag.location, "model.safetensors"] = CONTENT
     with warnings.catch_warnings():
-        warnings.simplefilter("error", NonCommercialLicenceWarning)
+        warnings.simplefilter("error", NonCommercialLicenseWarning)
         with pytest.raises(
-            NonCommercialLicenceWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
+            NonCommercialLicenseWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
         ):
             download(tag)
     assert hub.downloads() == [] and blobs(cache) == []
-    with pytest.warns(NonCommercialLicenceWarning):
+    with pytest.warns(NonCommercialLicenseWarning):
         download(tag)
     download(tag)  # cached: no second warning
 
