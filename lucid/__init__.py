@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 _distribution = "lucid-mlx"  # first, because lucid/_checks.py reads it
 
-from lucid import _device  # first: loads the BLAS and explains a missing backend  # isort: skip
+from lucid import _interrupts  # first: the imports below take the time  # isort: skip
+from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
     amp,

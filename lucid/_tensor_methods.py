@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from lucid import _views, tape
 from lucid.ops import (
@@ -34,6 +34,18 @@ class TensorMethods(tape.TensorBase):
         if _takes_a_view(index):
             _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
         return item
+
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """The shape, or the size of dimension ``dim``."""
+        if dim is None:
+            return self._array.shape
+        if not -self._array.ndim <= dim < self._array.ndim:
+            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions")
+        return self._array.shape[dim]
 
     # Operators -------------------------------------------------------------------------------------------------------
 

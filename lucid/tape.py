@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
+from lucid import _threads
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -123,7 +124,8 @@ class Node:
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
         def pull(*values: mx.array) -> Any:
-            return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
+            with _threads.lock:  # mx.vjp reads the graph of its arguments, which an evaluation frees
+                return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
 
         sent = [cotangents[i] for i in floating]
         if not any(t._array.size for t in sent):

@@ -79,8 +79,7 @@ def pillow_batches(samples: list[tuple[str, int]]) -> Iterator[np.ndarray]:
     """(N, 3, SIZE, SIZE) float32, like a DataLoader with torchvision's transforms and no workers."""
     crop, rng, images = RandomResizedCrop(SIZE, interpolation="bilinear"), np.random.default_rng(0), []
     for path, _ in samples:
-        with Image.open(path) as file:
-            image = crop(file.convert("RGB"), rng)
+        image = crop(data.open_image(path), rng)
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32) / 255

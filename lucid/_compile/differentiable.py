@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _grad_mode, tape
+from lucid import _grad_mode, _threads, tape
 from lucid._compile.state import Plan
 from lucid._compile.trace import Trace
 from lucid._tensor import Tensor
@@ -38,9 +38,10 @@ class CompiledNode(tape.Node):
                 "gradients inside it"
             )
         trace, sources = self._trace, self._sources
-        if trace.compiled_pullback is None:
-            trace.compiled_pullback = mx.compile(_CompiledPullback(trace, self._plan, sources))
-        gradients = trace.compiled_pullback(self._inputs, [one._array for one in cotangents])
+        with _threads.lock:  # tracing puts placeholders into the tensors of the state
+            if trace.compiled_pullback is None:
+                trace.compiled_pullback = mx.compile(_CompiledPullback(trace, self._plan, sources))
+            gradients = trace.compiled_pullback(self._inputs, [one._array for one in cotangents])
         return [tape.wrap(one) for one in gradients]
 
     def free(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, T
 
 import mlx.core as mx
 
-from lucid import _bounds, _deferred, _grad_mode, _precision, random, tape
+from lucid import _bounds, _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
 from lucid._compile.differentiable import CompiledNode
@@ -29,7 +30,7 @@ M = TypeVar("M", bound=Module)
 _Own = TypeVar("_Own", bound="Compiled[..., Any]")
 _Rest = ParamSpec("_Rest")
 
-_MAX_GRAPHS = 32  # per function; the oldest is dropped
+_MAX_GRAPHS = 32  # per function and thread; the oldest is dropped
 _WARN_AFTER = 4  # retraces; the next warning comes after twice as many
 
 
@@ -54,6 +55,14 @@ class _Graph(NamedTuple):
     trace: Trace
 
 
+class _Graphs(threading.local):
+    """The graphs of one thread: what MLX compiles serves only the thread that traced it."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Any, _Graph] = {}
+        self.last_description: dict[str, str] = {}
+
+
 class Compiled(Generic[P, R]):
     """A compiled function, called like the original. ``retraces`` counts and explains its retraces."""
 
@@ -63,8 +72,7 @@ class Compiled(Generic[P, R]):
         self._function = function
         self._state = State(self._caller, [function, state] if isinstance(function, Module) else state)
         self._captured: CapturedVariables | None = None  # found at the first call, once all variables are assigned
-        self._graphs: dict[Any, _Graph] = {}
-        self._last_description: dict[str, str] = {}
+        self._graphs = _Graphs()
         self._next_warning = _WARN_AFTER
         self.retraces = Retraces()
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
@@ -72,6 +80,10 @@ class Compiled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
+        with _threads.lock:  # tracing puts placeholders into the tensors of the state
+            return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._captured is None:
             self._state.add_modules(stateless_modules(self._function))
             self._captured = CapturedVariables(self._function, self._state.plan().places)
@@ -97,14 +109,14 @@ class Compiled(Generic[P, R]):
         inputs += [tensor._array for tensor in arguments.tensors]
         inputs += arguments.arrays
         inputs.append(random._current())
-        graph = self._graphs.get(key)
+        graph = self._graphs.by_key.get(key)
         if graph is None:
             graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
         else:
             try:
                 outputs = graph.call(inputs)
             except StaleTrace:
-                del self._graphs[key]
+                del self._graphs.by_key[key]
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
         trace = graph.trace
         for callback in trace.on_call:
@@ -172,9 +184,10 @@ class Compiled(Generic[P, R]):
             key = (self._state.plan().number, self._captured.key(plan.places), *key[2:])
         # A graph that created state serves only this call: from the next call on the state exists.
         if not trace.created:
-            self._graphs[key] = graph
-            if len(self._graphs) > _MAX_GRAPHS:
-                del self._graphs[next(iter(self._graphs))]
+            graphs = self._graphs.by_key
+            graphs[key] = graph
+            if len(graphs) > _MAX_GRAPHS:
+                del graphs[next(iter(graphs))]
         return graph, outputs
 
     def _describe_call(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
@@ -191,7 +204,7 @@ class Compiled(Generic[P, R]):
 
     def _record_retrace(self, facts: dict[str, str]) -> None:
         """Record a retrace and its reason, unless the first calls cause it by creating gradients and moments."""
-        before, self._last_description = self._last_description, facts
+        before, self._graphs.last_description = self._graphs.last_description, facts
         if not before:
             return
         names = [*before, *(name for name in facts if name not in before)]
@@ -211,7 +224,7 @@ class Compiled(Generic[P, R]):
             "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
             "and see .retraces for all reasons",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     @overload
@@ -224,7 +237,7 @@ class Compiled(Generic[P, R]):
         return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
-        return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs)}, retraces: {self.retraces.count}>"
+        return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs.by_key)}, retraces: {self.retraces.count}>"
 
 
 class CompiledModule(Compiled[..., Any]):

@@ -27,9 +27,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-import mlx.core as mx
-
-from lucid import random, tape
+from lucid import _deferred, random, tape
 from lucid._compile.state import PLAIN, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
@@ -268,7 +266,7 @@ class Snapshot:
         for thing in gc.get_objects():
             if issubclass(type(thing), tape.TensorBase) and id(thing) not in self._known and id(thing) not in expected:
                 try:
-                    mx.eval(thing._array)
+                    _deferred.wait(thing._array)
                 except (RuntimeError, ValueError):
                     yield thing
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from lucid import _interrupts
 from lucid._version import __version__
 
 COMMANDS = {
@@ -44,7 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f'lucid {name}: error: {package} is not installed: pip install "lucid-mlx[train]"', file=sys.stderr)
         return 2
     try:
+        _interrupts.ready()
         code: int = command.main(words[1:])
+    except KeyboardInterrupt:
+        print(f"\nlucid {name}: interrupted", file=sys.stderr)
+        return _interrupts.EXIT_CODE
     except BrokenPipeError:  # the reader of a pipe, head for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

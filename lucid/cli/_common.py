@@ -13,6 +13,7 @@ from typing import Any, NoReturn, get_args
 import lucid
 from lucid import data
 from lucid import distributed as dist
+from lucid._files import read_regular
 from lucid.models import DownloadError
 from lucid.serialization import load_with_metadata
 from lucid.training.recipe import (
@@ -133,7 +134,7 @@ def read_config(path: Path | None, kind: type[Recipe]) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return parse_settings(path.read_text(encoding="utf-8"), kind)
+        return parse_settings(read_regular(path).decode("utf-8"), kind)
     except UnicodeDecodeError as error:
         raise ValueError(f"--config {path}: not valid JSON: {error}") from error
     except SettingError as error:
@@ -196,7 +197,10 @@ def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, di
     weights, metadata = load_with_metadata(path)
     if key not in metadata:
         raise ValueError(f"{path} was not written by this command")
-    return path, weights, {**metadata, key: json.loads(metadata[key])}
+    settings = json.loads(metadata[key])
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} was not written by this command")
+    return path, weights, {**metadata, key: settings}
 
 
 def run_training(

@@ -5,6 +5,9 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+_MAX_HEADER_BYTES = 1 << 20
 
 
 class ArchiveError(RuntimeError):
@@ -20,6 +23,19 @@ class ArchiveError(RuntimeError):
     """
 
 
+class _Reader(gzip.GzipFile):
+    """Refuses to read more at once than any header or wanted member has; a header may claim exabytes."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        super().__init__(path, "rb")
+        self._max_bytes = max_bytes
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > self._max_bytes:
+            raise ValueError(f"a header claims {size} bytes")
+        return super().read(size)
+
+
 def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     """Yield name and contents of the members in ``sizes`` (name to size in bytes), in the order of the archive.
 
@@ -31,7 +47,8 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
     """
     seen: set[str] = set()
     try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        reader: Any = _Reader(path, max(sizes.values(), default=0) + _MAX_HEADER_BYTES)
+        with reader as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 name = _checked_name(path, member)
                 if name not in sizes:
@@ -49,8 +66,8 @@ def read_members(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[str, by
                 del content
             while stream.read(1 << 20):  # gzip verifies its checksum at the end of the stream
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError) as error:
-        raise ArchiveError(f"{path}: cannot be read as a tar.gz archive: {error}") from error
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError) as error:
+        raise ArchiveError(f"{path}: cannot be read as a tar.gz archive: {' '.join(str(error).split())}") from error
     missing = sorted(set(sizes) - seen)
     if missing:
         raise ArchiveError(f"{path}: missing {', '.join(missing)}")

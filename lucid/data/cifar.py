@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lucid.data.archive import ArchiveError, read_members
-from lucid.data.download import fetch_file, md5_of
+from lucid.data.download import fetch_file, md5_of, without_secrets
 from lucid.data.images import ImageDataset
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -112,8 +112,9 @@ class CIFAR10(ImageDataset):
         if problem is None:
             return path
         if not download:
+            server = without_secrets(self.base_url)
             raise ArchiveError(
-                f"{where}: {problem}. Pass download=True, or copy {self.filename} from {self.base_url} to {self.root}"
+                f"{where}: {problem}. Pass download=True, or copy {self.filename} from {server} to {self.root}"
             )
         url = f"{self.base_url.rstrip('/')}/{self.filename}"
         try:
@@ -122,7 +123,7 @@ class CIFAR10(ImageDataset):
             damaged = f"{problem}; " if path.is_file() else ""
             raise ArchiveError(
                 f"{where}: {damaged}{error}. To work offline, copy {self.filename} to {self.root} from another machine"
-            ) from error
+            ) from None
         return path
 
     def _problem(self, path: Path) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lucid import _checks
-from lucid.data.decoding import load_pillow, open_image
+from lucid.data.decoding import load_pillow, opened_image
 from lucid.data.image_folder import num_cores
 
 if TYPE_CHECKING:
@@ -232,20 +232,24 @@ class DecodeImages:
         return np.stack(list(self._pool.map(self._pixels, batch, seeds.tolist())))
 
     def _pixels(self, path: str, seed: int) -> np.ndarray:
-        image = self.transform(self._image(path), np.random.default_rng(seed))
-        return np.asarray(image).transpose(2, 0, 1)  # (3, H, W)
-
-    def _image(self, path: str) -> Image.Image:
-        """The decoded file, from the cache if possible."""
+        rng = np.random.default_rng(seed)
         image = self._cache.get(path)
-        if image is None:
-            image = open_image(path, self.short_side)
-            size = 4 * image.width * image.height  # Pillow stores 4 bytes per pixel
-            with self._lock:
-                if path not in self._cache and self._cached_bytes + size <= self.cache_bytes:
-                    self._cache[path] = image
-                    self._cached_bytes += size
-        return image
+        if image is not None:
+            return self._transformed(image, rng)
+        with opened_image(path, self.short_side) as image:
+            self._keep(path, image)
+            return self._transformed(image, rng)
+
+    def _transformed(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
+        return np.asarray(self.transform(image, rng)).transpose(2, 0, 1)  # (3, H, W)
+
+    def _keep(self, path: str, image: Image.Image) -> None:
+        """Add the decoded file to the cache if there is space."""
+        size = 4 * image.width * image.height  # Pillow stores 4 bytes per pixel
+        with self._lock:
+            if path not in self._cache and self._cached_bytes + size <= self.cache_bytes:
+                self._cache[path] = image
+                self._cached_bytes += size
 
     def __repr__(self) -> str:
         names = ("short_side", "num_threads", "cache_bytes")

@@ -27,13 +27,19 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.imagenet import IMAGENET_SIZES, imagenet_class_names
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.registry import create_model
-from lucid.models.weights.detect import architecture_of, find_networks, select_network, variant_of
+from lucid.models.weights.detect import (
+    Network,
+    architecture_of,
+    describe_contents,
+    find_networks,
+    select_network,
+    variant_of,
+)
 from lucid.models.weights.load import load_checkpoint
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
+from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-_RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run folder, the first that exists
 _FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsotropic)}
 # Keys of a recipe, and the options of ConvNeXt that they set.
 _RECIPE_OPTIONS = {
@@ -59,8 +65,9 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
 
     Args:
         path_or_name: A weights file (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
-            (its ``best.safetensors``, or else ``last.safetensors``), or the name of a published checkpoint as
-            ``create_model(name, pretrained=True)`` takes it, which is downloaded on first use.
+            (its ``best.safetensors``, or else ``last.safetensors``), another folder with one weights file or with
+            shards, or the name of a published checkpoint as ``create_model(name, pretrained=True)`` takes it, which is
+            downloaded on first use.
         image_size: Size in px of the model's input, if other than the checkpoint's. The crop fraction stays the same.
 
     Returns:
@@ -92,8 +99,8 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
         )
     path = Path(path_or_name)
     if path.is_dir():
-        return _from_file(_weights_of_run(path), image_size)
-    if path.exists() or path.suffix in _SUFFIXES or not isinstance(path_or_name, str):
+        return _from_file(find_weights(path), image_size)
+    if path.exists() or path.suffix in WEIGHT_SUFFIXES or not isinstance(path_or_name, str):
         return _from_file(path, image_size)
     model = create_model(path_or_name, pretrained=True)
     transform = transforms_for(model, image_size=image_size)
@@ -110,22 +117,19 @@ def _described(
     return model.eval()
 
 
-def _weights_of_run(folder: Path) -> Path:
-    for name in _RUN_FILES:
-        if (folder / name).exists():
-            return folder / name
-    raise FileNotFoundError(f"from_checkpoint: {folder} contains neither {' nor '.join(_RUN_FILES)}")
-
-
 def _from_file(path: Path, image_size: int | None) -> nn.Module:
-    content = serialization.load(path)
-    metadata = serialization.load_with_metadata(path)[1] if path.suffix == ".safetensors" else {}
+    opened = serialization.open_checkpoint(path)
+    content, metadata = opened.content, opened.metadata
     try:
         if "recipe" in metadata:
             model, variant, dialect = _from_recipe(content, metadata), "", ""
         else:
-            model, variant = _from_shapes(path, content, metadata)
+            network = _find_network(path, content)
+            model, variant = _from_shapes(network, metadata)
             dialect = load_checkpoint(model, path).dialect
+            if network.is_projection:
+                metadata = {"classes": "[]", **metadata}
+        opened.verify()
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -145,14 +149,16 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     return model
 
 
-def _from_shapes(path: Path, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
-    """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
+def _find_network(path: Path, content: Any) -> Network:
     found = list(find_networks(content)) if isinstance(content, Mapping) else []
     if not found:
-        raise ValueError("it holds no ConvNeXt in any dialect")
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in select_network(str(path), found, use_ema=True).tensors.items()
-    }
+        raise ValueError(f"it holds no ConvNeXt in any dialect; {describe_contents(content)}")
+    return select_network(str(path), found, use_ema=True)
+
+
+def _from_shapes(network: Network, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
+    """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.tensors.items()}
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:

@@ -1,7 +1,7 @@
 """Evaluation preprocessing: resizing, cropping and normalization as a published checkpoint expects them.
 
     transform = lucid.models.transforms_for("timm/convnext_tiny.fb_in1k")
-    logits = model(transform([Image.open(path) for path in paths]))
+    logits = model(transform([lucid.data.open_image(path) for path in paths]))
 
 The libraries differ in details that affect accuracy: the filter, the size before the crop, whether large images are
 squashed or cropped, and how the center is rounded. Images are resized with Pillow, as in those libraries.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, nn, tape
+from lucid import _checks, memory, nn, tape
 from lucid._tensor import Tensor
 from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag, tags_of
 
@@ -68,6 +68,12 @@ class ImageTransform:
         where = type(self).__name__
         _checks.integer(where, "image_size", self.image_size, 1)
         _checks.integer(where, "resize_size", self.resize_size, self.image_size)
+        needed = 12 * self.resize_size**2  # float32, (3, H, W)
+        if needed > memory.total():
+            raise ValueError(
+                f"{where}: an image of {self.resize_size} x {self.resize_size} px takes {needed / 1e9:,.0f} GB, "
+                f"this device has {memory.total() / 1e9:,.0f} GB"
+            )
         _checks.one_of(where, "crop_mode", self.crop_mode, ("center", "squash"))
         _checks.one_of(where, "interpolation", self.interpolation, ("bicubic", "bilinear"))
         for name in ("mean", "std"):
@@ -189,12 +195,12 @@ def _crop_long_side(image: Image.Image) -> Image.Image:
 def _rgb(caller: str, image: Any) -> Image.Image:
     pillow = _pillow()
     if isinstance(image, pillow.Image):
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy it
     array = np.asarray(image)
     if array.dtype != np.uint8:
         got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
-        fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
+        fix = "; open it with lucid.data.open_image" if isinstance(image, str | os.PathLike) else fix
         raise TypeError(f"{caller}: an image must be a Pillow image or a uint8 array, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]

@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid import data, models, nn
+from lucid import data, memory, models, nn
 from lucid import distributed as dist
+from lucid._files import read_regular
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
@@ -193,6 +195,10 @@ def make_trainer(
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
     if size < smallest:
         raise SettingError(f"image_size must be at least {smallest} for {name}, got {size}", "image_size")
+    batch_bytes = settings.batch_size * 3 * size**2 * 4
+    if batch_bytes > memory.total():
+        message = f"image_size {size} makes batches of {gigabytes(batch_bytes)}, the device has "
+        raise SettingError(f"{message}{gigabytes(memory.total())}", "image_size")
     # Twice the crop's size is enough of a JPEG, and much faster to decode.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
@@ -268,7 +274,7 @@ def check_split(out: Path, photos: Photos, advice: str) -> None:
         ValueError: An image was added, removed or moved.
         OSError: split.csv cannot be read.
     """
-    before = set((out / "split.csv").read_text(encoding="utf-8").splitlines())
+    before = set(read_regular(out / "split.csv").decode("utf-8").splitlines())
     now = set(photos.split_table().splitlines())
     if before != now:
         changed = min(before ^ now).partition(",")[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
-from lucid.data.image_folder import num_cores
+from lucid.data.image_folder import is_ignored, num_cores
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
@@ -133,7 +133,10 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
     present = {number for _, number in readable[0]}
     for number, name in enumerate(train.classes):
         if number not in present:
-            raise ValueError(f"{train_folder} has no readable image of class {printable(name)}")
+            reason = next((why for path, why in skipped if path.startswith(os.path.join(train_folder, name, ""))), "")
+            raise ValueError(
+                f"{train_folder} has no readable image of class {printable(name)}{reason and ': ' + reason}"
+            )
     num_grouped = 0
     if val is None:
         before = _split_again(root, readable[0], split)
@@ -194,11 +197,15 @@ def _split_again(root: Path, samples: list[tuple[str, int]], split: Path | None)
 
 def _find_parts(root: Path) -> tuple[Path, Path | None]:
     """The folders with the training and validation classes: ``root`` and None where it has to be split."""
-    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not is_ignored(one.name)}
     train = parts.pop("train", None)
     val = next((parts[name] for name in VAL_NAMES if name in parts), None)
     # With other folders beside it, or none inside, "train" is a class of vehicles.
-    if train is None or (val is None and parts) or not any(one.is_dir() for one in train.iterdir()):
+    if (
+        train is None
+        or (val is None and parts)
+        or not any(one.is_dir() and not is_ignored(one.name) for one in train.iterdir())
+    ):
         return root, None
     return train, val
 
@@ -219,6 +226,7 @@ def _readable(
             kept.append((path, number))
             known[path] = photo
     for here, folders, files in os.walk(folder.root):
+        folders[:] = [name for name in folders if not is_ignored(name)]
         if not folders and not files and here.lower().endswith(folder.extensions):
             skipped.append((here, "an empty folder, not a file"))
     return kept

@@ -3,11 +3,15 @@
 All files are written atomically.
 """
 
+import contextlib
 import csv
 import importlib.util
 import io
 import json
+import os
+import re
 import shlex
+import socket
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +24,18 @@ import numpy as np
 import lucid
 from lucid import distributed as dist
 from lucid import models
-from lucid._files import write_atomically
+from lucid._files import FileLock, lock_file, read_regular, write_atomically
+from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.progress import require
+from lucid.training.recipe import SettingError
 from lucid.training.report import Mistake, Report, Sample, write_report
 from lucid.training.samples import augmented_samples, class_counts
 
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
 
+_LOCK = ".lock"
 History = list[dict[str, Any]]  # a row for each epoch
 
 
@@ -83,21 +90,59 @@ class RunFolder:
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
     _samples: list[Sample] | None = field(default=None, init=False)
+    _lock: FileLock | None = field(default=None, init=False, repr=False)
 
     @property
     def needs_samples(self) -> bool:
         """Whether the report has no training images yet."""
         return self._samples is None and dist.is_main()
 
-    def prepare(self) -> None:
-        """Create the folder and check that it is writable, before hours of training.
+    def claim(self) -> None:
+        """Create the folder and keep other runs out of it until ``close``, or until this process ends.
+
+        Of several processes, which must all call it, the first one claims the folder; if it cannot, all fail.
 
         Raises:
-            OSError: The folder cannot be created or written to.
+            SettingError: Another run uses the folder.
+            OSError: It cannot be created.
             ImportError: matplotlib, which draws the curves, is not installed.
         """
+        fault: Exception | None = None
+        if dist.is_main() and self._lock is None:
+            try:
+                self._claim()
+            except (SettingError, OSError, ImportError) as error:
+                fault = error
+        if dist.all_reduce(lucid.tensor(int(fault is not None)), "max").item():
+            raise fault or SettingError(f"the first process cannot use {self.path}")
+
+    def _claim(self) -> None:
         require("matplotlib")
         self.path.mkdir(parents=True, exist_ok=True)
+        owner = f"{os.getpid()} {socket.gethostname()}\n"
+        self._lock = lock_file(self.path / _LOCK, owner.encode("utf-8", "replace"))
+        if self._lock is None:
+            raise SettingError(
+                f"{self.path} is in use by another run{self._owner()}; wait until it ends, or choose another output "
+                "folder"
+            )
+
+    def _owner(self) -> str:
+        """The process that holds the lock, in words."""
+        with contextlib.suppress(OSError):
+            found = re.fullmatch(
+                r"(\d{1,10}) ([\w.-]{1,255})\n", read_regular(self.path / _LOCK).decode("utf-8", "replace")
+            )
+            if found:
+                return f", process {found[1]} on {found[2]}"
+        return ""
+
+    def prepare(self) -> None:
+        """Check that the folder is writable, before hours of training.
+
+        Raises:
+            OSError: It is not.
+        """
         probe = self.path / ".probe"
         write_atomically(probe, b" ")
         probe.unlink()
@@ -153,7 +198,7 @@ class RunFolder:
             curves_hint=_why_training_looks_worse(trainer),
             classes_hint="" if shown is None else f"Classes and mistakes are those of epoch {shown.epoch}, {which}.",
             lead=time.strftime("%Y-%m-%d"),
-            command=shlex.join(self.command),
+            command=without_secrets(shlex.join(self.command)),
             split=trainer.split,
             unit=trainer.unit,
             monitor=trainer.monitor,
@@ -181,10 +226,13 @@ class RunFolder:
                 self._events.add_scalar(f"{first}/{rest}" if first in ("train", split) else name, value, row["epoch"])
 
     def close(self) -> None:
-        """Write the last events."""
+        """Write the last events, and let other runs in."""
         if self._events is not None:
             self._events.close()
             self._events = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 def best_row(history: History, column: str, mode: str = "max") -> dict[str, Any]:

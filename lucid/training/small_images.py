@@ -26,6 +26,7 @@ from lucid.training.trainer import Trainer
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 
 
+MAX_BLOCKS = 10_000  # each is some 20 Python objects
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}
 
 
@@ -49,6 +50,8 @@ class Settings(Recipe):
         if len(self.depths) != len(self.dims):
             message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
             raise SettingError(message, "depths", "dims")
+        if sum(self.depths) > MAX_BLOCKS:
+            raise SettingError(f"depths has {sum(self.depths):,} blocks, the most are {MAX_BLOCKS:,}", "depths")
         if self.stem == "overlap" and self.patch_size not in (1, 2, 4):
             message = f"stem overlap needs patch_size 1, 2 or 4, got {self.patch_size}"
             raise SettingError(message, "stem", "patch_size")
@@ -175,6 +178,8 @@ def make_trainer(
     if height < settings.patch_size * 2 ** (len(settings.dims) - 1):
         message = f"patch_size {settings.patch_size} and {len(settings.dims)} stages leave nothing of {height} px"
         raise SettingError(message, "patch_size")
+    if settings.crop_padding > height:
+        raise SettingError(f"crop_padding must be at most {height}, got {settings.crop_padding}", "crop_padding")
     lucid.manual_seed(settings.seed)
     mean, std, num_classes = train_set.mean, train_set.std, len(train_set.classes)
     crops = [augment.RandomCrop((height, width), settings.crop_padding)] if settings.crop_padding else []

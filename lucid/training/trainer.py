@@ -21,10 +21,10 @@ import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
-from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
+from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
 from lucid.training.mistakes import most_confident_mistakes, predictions
-from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
+from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
@@ -129,7 +129,7 @@ class Trainer:
     ) -> None:
         self.model = model
         self.recipe = recipe = recipe or Recipe()
-        if transform is None and (asked := _augmentation_asked(recipe)):
+        if transform is None and (asked := augmentation_asked(recipe)):
             raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
         self.transform, self.test_transform = transform, test_transform
         self.loss_function = loss
@@ -142,6 +142,7 @@ class Trainer:
             raise ValueError("Trainer: the train loader has no batches")
         self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
 
+        check_memory(recipe, model)
         dist.broadcast_parameters(model)
         dist.fold_in_rank()
         self.optimizer = make_optimizer(recipe, parameter_groups(recipe, model))
@@ -221,19 +222,26 @@ class Trainer:
     # The run ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
-        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it.
+
+        Until ``fit`` ends, no other run can use the folder.
+        """
         self.clock, self.batches = Clock(), None
         self._reset_metrics()
-        if self.checkpoints is None:
+        if self.folder is None or self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
         else:
-            saved, path = prepare_run(self.checkpoints, resume, overwrite)
-            dist.barrier()  # all processes have looked before one of them changes the folder
-            if saved is not None:
-                self.checkpoints.restore(self, path)
-            elif dist.is_main():
-                self.checkpoints.clear()
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(self.folder))
+                self.folder.claim()
+                saved, path = prepare_run(self.checkpoints, resume, overwrite)
+                dist.barrier()  # all processes have looked before one of them changes the folder
+                if saved is not None:
+                    self.checkpoints.restore(self, path)
+                elif dist.is_main():
+                    self.checkpoints.clear()
+                stack.pop_all()  # without an error it stays claimed
         self._is_prepared = True
 
     def fit(self, *, resume: str | Path | None = None, overwrite: bool = False, progress: bool = True) -> None:
@@ -251,7 +259,7 @@ class Trainer:
         Raises:
             Stopped: A signal arrived, and everything is saved.
             DivergedError: The loss became NaN or infinite.
-            SettingError: The folder contains an unfinished run, or one with a different recipe.
+            SettingError: The folder contains an unfinished run, or one with a different recipe, or is in use.
             CheckpointError: The checkpoint is damaged, or does not fit the trainer.
             ImportError: tqdm is missing, for progress, or matplotlib, for the curves.
             OSError: A file cannot be written.
@@ -259,6 +267,8 @@ class Trainer:
         if not self._is_prepared:
             self.prepare(resume=resume, overwrite=overwrite)
         if self.is_finished():
+            if self.folder is not None:
+                self.folder.close()
             return
         if progress:
             require("tqdm")
@@ -486,9 +496,3 @@ def _any_process(step: int, *requests: bool) -> list[bool]:
 
 def _is_requested(stop: checkpoint.StopSignals | None) -> bool:
     return stop is not None and stop.requested
-
-
-def _augmentation_asked(recipe: Recipe) -> str:
-    """The first setting of a recipe that needs ``augmentation``, except ``flip``, which is on by default."""
-    names = [name for name in ("color_jitter", "erasing", "mixup", "cutmix") if getattr(recipe, name)]
-    return next(iter(["augment"] * (recipe.augment != "none") + names), "")

@@ -1,7 +1,9 @@
 """``lucid classify``: any weights file, every kind of image, and errors."""
 
+import contextlib
 import json
 import os
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 
@@ -207,6 +209,71 @@ def test_a_broken_image_is_reported_and_skipped(capsys, tmp_path, photos):
     assert (code, out) == (1, "") and "no image could be read" in err and not sheet.exists()
 
 
+def test_a_missing_place_does_not_stop_the_others(capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    places = [tmp_path / "gone.png", photos / "a.png", tmp_path / "empty", "nothing.jpg"]
+    code, out, err = run(capsys, *places, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 1
+    assert f"there is no file or folder {tmp_path / 'gone.png'}; skipped\n" in err
+    assert f"there are no images in {tmp_path / 'empty'}; skipped\n" in err
+    assert "there is no file or folder nothing.jpg; skipped\n" in err
+
+
+def test_files_of_the_system_are_left_out_and_heic_is_reported(capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (photos / "__MACOSX" / "more").mkdir(parents=True)
+    (photos / ".thumbnails").mkdir()
+    noise().save(photos / ".thumbnails" / "a.png")
+    for name in ("__MACOSX/a.png", "__MACOSX/more/._c.webp", "._a.png"):
+        (photos / name).write_bytes(b"\0\5\x16\7")
+    (photos / "d.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+    (photos / "e.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 3
+    assert [Path(line.split(": ")[0]).name for line in err.splitlines() if line.endswith("; skipped")] == ["d.heic"]
+
+
+def test_one_decoded_image_at_a_time_is_in_memory(capsys, tmp_path, photos, monkeypatch):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    alive, counts, open_file = [], [], Image.open
+
+    def counting(*arguments, **options):
+        counts.append(sum(one() is not None for one in alive))
+        image = open_file(*arguments, **options)
+        alive.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(Image, "open", counting)
+    sheet = tmp_path / "sheet.png"
+    code, out, _ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json", "--sheet", sheet)
+    assert code == 0 and len(out.splitlines()) == 3 and counts == [0, 0, 0]
+
+
+def test_large_jpegs_are_decoded_at_a_reduced_size(capsys, tmp_path, monkeypatch):
+    """Which changes the probabilities by less than the compression does."""
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    noise(1, (24, 20)).resize((800, 700), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
+    sizes = []
+    opened = classify.opened_image
+
+    @contextlib.contextmanager
+    def recording(path, short_side):
+        with opened(path, short_side) as image:
+            sizes.append(image.size)
+            yield image
+
+    monkeypatch.setattr(classify, "opened_image", recording)
+    arguments = (tmp_path / "a.jpg", "--model", tmp_path / "w.safetensors", "--json")
+    whole = json.loads(run(capsys, *arguments)[1])["predictions"]
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *_: None)
+    full = json.loads(run(capsys, *arguments)[1])["predictions"]
+    assert sizes == [(400, 350), (800, 700)]
+    for one, other in zip(whole, full, strict=True):
+        assert one["class"] == other["class"] and abs(one["probability"] - other["probability"]) < 0.01
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
@@ -289,6 +356,21 @@ def files(tmp_path_factory):
     models.save_checkpoint(network(in_chans=5), places["five"], metadata=METADATA)
     lucid.save({"w": lucid.ones(2)}, places["other"])
     return places
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--image-size", "1000000"], "an image of 1250000 x 1250000 px takes 18,750 GB, this device has"),
+        (["--image-size", "4000", "--batch-size", "1000000"], "--batch-size 1000000 makes batches of 1 GB at 4000 px"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_memory_is_taken(capsys, photos, files, monkeypatch, options, fault):
+    if "--batch-size" in options:
+        monkeypatch.setattr("lucid.memory.total", lambda: 3 * 10**8)  # of three images
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", str(files["good"]), *options])
+    assert caught.value.code == 2 and fault in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):

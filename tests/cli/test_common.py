@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,9 @@ def test_parser_errors_are_one_line_with_exit_code_2(capsys):
 
 def test_printed_settings_are_json():
     assert json.loads(Own(sizes=(7,)).to_json())["sizes"] == [7]
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/random"])
+def test_an_endless_config_is_refused(path):
+    with pytest.raises(OSError, match=f"{path} is not a regular file"):
+        _common.read_config(Path(path), Own)

@@ -63,7 +63,7 @@ EXTRAS = ["PIL", "tqdm", "matplotlib", "sklearn", "huggingface_hub", "tensorboar
     ("arguments", "name"),
     [
         (["classify", "a.png"], "Pillow"),
-        (["train", "--dataset", "digits", "--out", "{tmp}"], "tqdm"),
+        (["train", "--dataset", "digits", "--out", "{tmp}"], "matplotlib"),
         (["finetune", "{tmp}/photos"], "tqdm"),
     ],
 )

@@ -131,3 +131,15 @@ def test_a_header_with_an_impossible_size_raises(path):
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048)))
     with pytest.raises(ArchiveError, match="cannot be read|missing"):
         list(read_members(path, SIZES))
+
+
+@pytest.mark.parametrize("size", [1 << 33, 1 << 62])
+def test_a_header_that_claims_exabytes_takes_no_memory(tmp_path, size):
+    """An extended header is read at once, whatever size it claims."""
+    info = tarfile.TarInfo("pax")
+    info.type = tarfile.XHDTYPE
+    info.size = size
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+    with pytest.raises(ArchiveError, match=f"a header claims {size} bytes"):
+        list(read_members(path, {"a": 3}))

@@ -176,7 +176,7 @@ def test_repr_lists_the_steps():
         (np.zeros((9, 8, 2), np.uint8), ValueError, r"must have the shape \(H, W\), .*got \(9, 8, 2\)$"),
         (np.zeros((0, 8, 3), np.uint8), ValueError, r"got \(0, 8, 3\)"),
         ([], ValueError, "ImageTransform: expected at least one image"),
-        ("cat.jpg", TypeError, "or a uint8 array, got str; open it with PIL.Image.open"),
+        ("cat.jpg", TypeError, "or a uint8 array, got str; open it with lucid.data.open_image"),
         (None, TypeError, "must be a Pillow image or a uint8 array, got NoneType"),
     ],
 )

@@ -15,12 +15,15 @@ DIALECTS = ("official", "torchvision", "timm", "huggingface")
 
 # By the depthwise weights of its blocks a network is recognized.
 DEPTHWISE = {
-    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.weight")
+    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.{'kernel' if dialect == 'fcmae' else 'weight'}")
     for dialect, name in {
         "official": r"stages\.\d{1,3}\.\d{1,3}\.dwconv|blocks\.\d{1,3}\.dwconv",
         "torchvision": r"features\.\d{1,3}\.\d{1,3}\.block\.0",
         "timm": r"stages\.\d{1,3}\.blocks\.\d{1,3}\.conv_dw",
         "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
+        "dinov3": r"stages\.\d{1,3}\.layers\.\d{1,3}\.depthwise_conv",
+        "openmmlab": r"stages\.\d{1,3}\.\d{1,3}\.depthwise_conv",
+        "fcmae": r"stages\.\d{1,3}\.\d{1,3}\.dwconv",
     }.items()
 }
 

@@ -295,7 +295,7 @@ def test_checkpoints_without_a_convnext_raise():
         load_checkpoint(built("timm"), {})
     with pytest.raises(MismatchError, match="no network with torchvision names, only one with timm names"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="torchvision")
-    with pytest.raises(ValueError, match="dialect must be 'official', .* or 'huggingface', got 'hf'"):
+    with pytest.raises(ValueError, match="dialect must be 'official', .* or 'fcmae', got 'hf'"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="hf")
 
 
