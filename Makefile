@@ -46,6 +46,7 @@ lint: $(VENV)/.dev-$(BACKEND)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports silent tests/typing/user_script.py
 
 format: $(VENV)/.dev-$(BACKEND)
 	$(BIN)/ruff check --fix .

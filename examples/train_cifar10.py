@@ -26,8 +26,8 @@ from lucid.data import augment
 from lucid.training.report import Report, write_report
 from lucid.training.run_folder import write_curves
 
-DATASETS = {"cifar10": lambda train: data.CIFAR10("data", train, download=True), "digits": data.Digits}
-MODELS = {  # the usual patch size, 4, loses too much detail in small images
+DATASETS: dict[str, Any] = {"cifar10": lambda train: data.CIFAR10("data", train, download=True), "digits": data.Digits}
+MODELS: dict[str, dict[str, Any]] = {  # the usual patch size, 4, loses too much detail in small images
     "cifar10": {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512), "patch_size": 2, "drop_path": 0.1},
     "digits": {"depths": (2, 2), "dims": (32, 64), "patch_size": 1, "drop_path": 0.0, "layer_scale_init": 1.0},
 }

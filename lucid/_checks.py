@@ -12,6 +12,14 @@ from typing import Any
 
 import mlx.core as mx
 
+# The package "lucid" of PyPI, another project, has the same import name. Installed or removed after lucid-mlx, it
+# replaces or removes lucid/__init__.py and leaves the other files.
+if getattr(sys.modules.get("lucid"), "_distribution", None) != "lucid-mlx":
+    raise ImportError(
+        "lucid: the package 'lucid' of PyPI, another project, was installed or removed after lucid-mlx and took its "
+        "files. Run: pip uninstall lucid; pip install --force-reinstall --no-deps lucid-mlx"
+    )
+
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 _DTYPES: dict[str, mx.Dtype] = {
     "float32": mx.float32,
@@ -174,6 +182,22 @@ def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int]
     if len(got) not in allowed:
         counts = " or ".join(str(one) for one in allowed)
         raise ValueError(f"{caller}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
+
+
+def layout_hint(shape: Sequence[int], channels: int, data_format: str = "channels_first", spatial: int = 2) -> str:
+    """What to add to an error about the number of channels if ``shape`` has them where the other layout does."""
+    batch = list(range(len(shape) - spatial - 1))
+    if len(batch) > 1:
+        return ""
+    first, last = len(batch), len(shape) - 1
+    here, there = (first, last) if data_format == "channels_first" else (last, first)
+    if shape[here] == channels or shape[there] != channels:
+        return ""
+    if here == first:
+        order, which = (*batch, last, *range(first, last)), "last"
+    else:
+        order, which = (*batch, *range(first + 1, len(shape)), first), "second" if batch else "first"
+    return f"; if the {which} dimension has the channels, use .permute{order}"
 
 
 def broadcast_shapes(caller: str, *shapes: Sequence[int]) -> tuple[int, ...]:

@@ -34,6 +34,17 @@ def as_dtype(dtype: object) -> mx.Dtype:
     return dtype if isinstance(dtype, mx.Dtype) else _checks.dtype("dtype", dtype)
 
 
+def is_dtype_name(value: object) -> bool:
+    """Whether ``value`` is a string that names a dtype."""
+    if not isinstance(value, str):
+        return False
+    try:
+        as_dtype(value)
+    except TypeError:
+        return False
+    return True
+
+
 def converted(array: mx.array, dtype: mx.Dtype) -> mx.array:
     """``array`` converted to ``dtype``. The CPU converts from and to float64, because GPUs do not support it."""
     return array.astype(dtype, stream=mx.cpu if mx.float64 in (array.dtype, dtype) else None)

@@ -89,14 +89,6 @@ class Tensor(TensorMethods, TensorInplace):
         """The type of the current device, ``"gpu"`` or ``"cpu"``. Tensors belong to neither: memory is shared."""
         return "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the size of dimension ``dim``."""
-        if dim is None:
-            return self._array.shape
-        if not -self.ndim <= dim < self.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self.ndim} dimensions")
-        return self._array.shape[dim]
-
     def dim(self) -> int:
         """The number of dimensions."""
         return self._array.ndim
@@ -229,7 +221,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     # Values in and out -----------------------------------------------------------------------------------------------
 
-    def item(self) -> Any:
+    def item(self) -> int | float:
         """The value of a tensor with one element as a Python number. Waits for the value.
 
         Raises:
@@ -237,7 +229,8 @@ class Tensor(TensorMethods, TensorInplace):
         """
         if self._array.size != 1:
             raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
-        return _deferred.item(self._array)
+        value: Any = _deferred.item(self._array)  # complex for complex64
+        return value
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, or a number for a 0-d tensor."""

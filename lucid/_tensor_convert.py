@@ -38,6 +38,11 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
         array = _single(mx.array(data))  # a copy, because the other library may modify its memory later
     elif hasattr(data, "__array__"):
         array = _from_numpy(np.asarray(data))
+    elif type(data).__module__.startswith("PIL."):
+        raise TypeError(
+            f"tensor: a Pillow image ({type(data).__name__}) is not a tensor; lucid.models.transforms_for(model) makes "
+            "what a model takes, numpy.asarray(image) gives the pixels (H, W, C)"
+        )
     else:
         raise TypeError(
             f"tensor: data of type {type(data).__name__} cannot be converted to a tensor; "

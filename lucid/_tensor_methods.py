@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from lucid import _views, tape
 from lucid.ops import (
@@ -35,6 +35,18 @@ class TensorMethods(tape.TensorBase):
             _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
         return item
 
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """The shape, or the size of dimension ``dim``."""
+        if dim is None:
+            return self._array.shape
+        if not -self._array.ndim <= dim < self._array.ndim:
+            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions")
+        return self._array.shape[dim]
+
     # Operators -------------------------------------------------------------------------------------------------------
 
     __add__ = arithmetic.add
@@ -47,8 +59,6 @@ class TensorMethods(tape.TensorBase):
     __neg__ = arithmetic.neg
     __abs__ = elementwise.abs
     __matmul__ = matrix.matmul
-    __eq__ = comparison.eq  # type: ignore[assignment]
-    __ne__ = comparison.ne  # type: ignore[assignment]
     __lt__ = comparison.lt
     __le__ = comparison.le
     __gt__ = comparison.gt
@@ -64,6 +74,15 @@ class TensorMethods(tape.TensorBase):
     __rxor__ = arithmetic.bitwise_xor
     __radd__ = arithmetic.add
     __rmul__ = arithmetic.mul
+
+    if TYPE_CHECKING:  # a plain assignment would have the type of object's
+
+        def __eq__(self, other: TensorLike) -> Tensor: ...  # type: ignore[override]
+
+        def __ne__(self, other: TensorLike) -> Tensor: ...  # type: ignore[override]
+    else:
+        __eq__ = comparison.eq
+        __ne__ = comparison.ne
 
     __hash__ = object.__hash__  # __eq__ compares elements
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import weakref
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid.tape import TensorBase, apply, op, wrap
+from lucid.tape import TensorBase, apply, op, resemble, wrap
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -52,7 +51,6 @@ def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:
     name = body.__name__
 
-    @functools.wraps(body)
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
         out = apply(body, (x, *args), kwargs, name)
         if not isinstance(x, TensorBase):
@@ -64,6 +62,7 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
             based_on(out, x, lambda array: body(array, *args, **kwargs))
         return out
 
+    resemble(call, body)
     return call
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import mlx.core as mx
 import numpy as np
@@ -13,6 +13,7 @@ from lucid._backward import run_backward
 from lucid._tensor import Tensor, cotangent_for
 from lucid.ops._types import TensorLike
 
+_T = TypeVar("_T")
 is_grad_enabled = _grad_mode.is_recording
 
 
@@ -21,6 +22,10 @@ class _Toggle(_grad_mode.set_recording):
 
     _value: bool
 
+    @overload
+    def __new__(cls: type[_T], function: None = None) -> _T: ...
+    @overload
+    def __new__(cls, function: _grad_mode.F) -> _grad_mode.F: ...  # type: ignore[misc]
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         return super().__new__(cls) if function is None else _grad_mode.set_recording(cls._value)(function)
 

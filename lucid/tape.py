@@ -212,21 +212,14 @@ class _Lift(Protocol):
     @overload
     def __call__(self, body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
     @overload
-    def __call__(self, body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
-    @overload
     def __call__(self, body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
-    @overload
-    def __call__(self, body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
 
 
+# Not more overloads: where two fit the same body, mypy gives up and says Any. See also lucid/ops/_common.py.
 @overload
 def op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
 @overload
-def op(body: Callable[P, tuple[mx.array, mx.array]], /) -> Callable[P, tuple[Tensor, Tensor]]: ...
-@overload
 def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
-@overload
-def op(body: Callable[P, mx.array | tuple[mx.array, mx.array]], /) -> Callable[P, Any]: ...
 @overload
 def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> _Lift: ...
 def op(
@@ -269,9 +262,25 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
             casting = declared and declared._replace(function=autocast_body(declared.function, autocast, dtype))
             return apply(autocast_body(body, autocast, dtype), args, kwargs, name, casting)
 
-    functools.update_wrapper(call, body)
+    resemble(call, body)
     call.autocast, call.vjp = autocast, vjp  # type: ignore[attr-defined]
     return call
+
+
+def resemble(lifted: Callable[..., Any], body: Callable[..., Any]) -> None:
+    """Give ``lifted`` the name, documentation and signature of ``body``, with tensors in place of arrays."""
+    # In the body too, because inspect.signature() reads it there. Type checkers read the source.
+    body.__annotations__ = {key: _of_tensors(value) for key, value in body.__annotations__.items()}
+    functools.update_wrapper(lifted, body)
+
+
+def _of_tensors(annotation: Any) -> Any:
+    """``annotation`` with ``Tensor`` in place of ``mx.array``."""
+    if not isinstance(annotation, str):
+        if "mlx.core.array" not in str(annotation):
+            return annotation
+        annotation = inspect.formatannotation(annotation)
+    return annotation.replace("mlx.core.array", "Tensor").replace("mx.array", "Tensor")
 
 
 def apply(

@@ -121,3 +121,24 @@ def test_shapes_that_do_not_broadcast_are_listed(shapes):
         ValueError, match=r"^add: shapes \(.*\) and \(.*\) cannot be broadcast together: \d and \d in dim \d$"
     ):
         checks.broadcast_shapes("add", *shapes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "data_format", "spatial", "order"),
+    [
+        ((2, 8, 9, 3), "channels_first", 2, (0, 3, 1, 2)),
+        ((8, 9, 3), "channels_first", 2, (2, 0, 1)),
+        ((2, 9, 3), "channels_first", 1, (0, 2, 1)),
+        ((2, 3, 8, 9), "channels_last", 2, (0, 2, 3, 1)),
+        ((3, 8, 9), "channels_last", 2, (1, 2, 0)),
+        ((2, 4, 8, 9), "channels_first", 2, None),
+        ((2, 3, 8, 3), "channels_first", 2, None),
+        ((1, 2, 8, 9, 3), "channels_first", 2, None),
+    ],
+)
+def test_the_layout_hint_permutes_channels_to_where_they_belong(shape, data_format, spatial, order):
+    hint = checks.layout_hint(shape, 3, data_format, spatial)
+    assert hint.endswith(f"has the channels, use .permute{order}") if order else hint == ""
+    if order:
+        moved = [shape[i] for i in order]
+        assert moved[-1 if data_format == "channels_last" else len(shape) - 1 - spatial] == 3

@@ -1,11 +1,14 @@
 """``import lucid`` is fast and silent, and its errors say what is missing."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import lucid
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,3 +67,25 @@ def test_missing_mlx_raises(tmp_path):
     assert result.returncode == 1
     wanted = "ImportError: lucid requires MLX, which is not installed. Install it with pip install lucid-mlx."
     assert wanted in result.stderr
+
+
+@pytest.mark.parametrize("name", ["cuda", "backends", "mps", "xpu"])
+def test_pytorch_s_device_modules_are_missing_with_advice(name):
+    with pytest.raises(AttributeError, match=rf"module 'lucid' has no attribute '{name}': lucid.device\(\) is"):
+        getattr(lucid, name)
+    assert not hasattr(lucid, name)
+    with pytest.raises(AttributeError, match="module 'lucid' has no attribute 'softmaxx'$"):
+        lucid.softmaxx  # noqa: B018
+
+
+@pytest.mark.parametrize("code", ["import lucid.nn", "from lucid import models", "from lucid.cli import info"])
+def test_the_other_package_of_that_name_in_its_place_raises(tmp_path, code):
+    """What pip leaves when PyPI's lucid is installed after lucid-mlx."""
+    shutil.copytree(ROOT / "lucid", tmp_path / "lucid", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "lucid" / "__init__.py").write_text("__version__ = '0.3.10'")
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{code}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "pip uninstall lucid; pip install --force-reinstall --no-deps lucid-mlx" in result.stderr

@@ -1,10 +1,16 @@
 """The tape: recording of operations, gradients, higher derivatives."""
 
+import inspect
+import re
+
 import mlx.core as mx
 import numpy as np
+import pytest
 
 import lucid
+import lucid.nn.functional as F
 from lucid import tape
+from lucid.ops.activation import gelu
 from tests.checking import close, leaf
 
 
@@ -169,3 +175,30 @@ def test_a_declared_gradient_comes_back_in_the_dtype_of_its_input():
     scale = lucid.tensor(2.0, requires_grad=True)
     scaled(x, scale).sum().backward()
     assert (x.grad.dtype, scale.grad.dtype) == (lucid.float16, lucid.float32)
+
+
+@pytest.mark.parametrize(
+    "function", [lucid.softmax, lucid.permute, lucid.Tensor.sum, F.conv2d, lucid.linalg.norm, gelu]
+)
+def test_signatures_say_tensor(function):
+    signature = str(inspect.signature(function))
+    assert "-> 'Tensor'" in signature
+    assert function.__annotations__["return"] == "Tensor"
+
+
+def test_no_public_signature_names_mlx_arrays():
+    owners = (lucid, F, lucid.linalg, lucid.Tensor)
+    functions = [getattr(owner, name) for owner in owners for name in dir(owner) if name[0] != "_"]
+    lifted = [one for one in functions if hasattr(one, "__wrapped__")]
+    assert len(lifted) > 300
+    assert [one.__name__ for one in lifted if re.search(r"\bmx\.array|mlx\.core", str(inspect.signature(one)))] == []
+
+
+def test_annotations_of_an_operation_of_one_s_own_are_of_tensors():
+    def double(x: mx.array, by: "mx.array | float" = 2.0, name: str = "") -> tuple[mx.array, mx.array]:
+        return x * by, x
+
+    lifted = tape.op(double)
+    assert lifted.__annotations__ == {
+        "x": "Tensor", "by": "Tensor | float", "name": str, "return": "tuple[Tensor, Tensor]"
+    }  # fmt: skip

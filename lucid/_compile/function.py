@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 import mlx.core as mx
 
@@ -23,6 +23,12 @@ from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._compile.trace import StaleTrace, Trace
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=Module)
+_Own = TypeVar("_Own", bound="Compiled[..., Any]")
+_Rest = ParamSpec("_Rest")
 
 _MAX_GRAPHS = 32  # per function and thread; the oldest is dropped
 _WARN_AFTER = 4  # retraces; the next warning comes after twice as many
@@ -57,10 +63,10 @@ class _Graphs(threading.local):
         self.last_description: dict[str, str] = {}
 
 
-class Compiled:
+class Compiled(Generic[P, R]):
     """A compiled function, called like the original. ``retraces`` counts and explains its retraces."""
 
-    def __init__(self, function: Callable[..., Any], state: Any) -> None:
+    def __init__(self, function: Callable[P, R], state: Any) -> None:
         name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
         self._caller = f"compile({name})"
         self._function = function
@@ -71,7 +77,7 @@ class Compiled:
         self.retraces = Retraces()
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
         with _threads.lock:  # tracing puts placeholders into the tensors of the state
@@ -85,8 +91,8 @@ class Compiled:
         arguments = Arguments(self._caller, args, kwargs, plan.places)
         if _bounds.mode.checks:  # run eagerly, with values to check
             given = Structure.of(args, kwargs, plan.places)
-            args, kwargs = given.fill(state=plan.tensors, tensor=arguments.tensors, array=arguments.arrays)
-            return self._function(*args, **kwargs)
+            filled: Any = given.fill(state=plan.tensors, tensor=arguments.tensors, array=arguments.arrays)
+            return self._function(*filled[0], **filled[1])
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
         key = (
@@ -221,6 +227,12 @@ class Compiled:
             stacklevel=6,
         )
 
+    @overload
+    def __get__(self: _Own, instance: None, owner: Any = None) -> _Own: ...
+    @overload
+    def __get__(
+        self: Compiled[Concatenate[Any, _Rest], R], instance: object, owner: Any = None
+    ) -> Callable[_Rest, R]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
@@ -228,7 +240,7 @@ class Compiled:
         return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs.by_key)}, retraces: {self.retraces.count}>"
 
 
-class CompiledModule(Compiled):
+class CompiledModule(Compiled[..., Any]):
     """A module whose calls are compiled. Attributes and methods are the module's."""
 
     def train(self, mode: bool = True) -> CompiledModule:
@@ -244,6 +256,21 @@ class CompiledModule(Compiled):
         return getattr(self._function, name)
 
 
+class _Compile(Protocol):
+    """The decorator that ``compile(state=...)`` returns. A compiled module has the type of the module."""
+
+    @overload
+    def __call__(self, function: M, /) -> M: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Compiled[P, R]: ...
+
+
+@overload
+def compile(function: M, *, state: Any = ()) -> M: ...  # type: ignore[overload-overlap]
+@overload
+def compile(function: Callable[P, R], *, state: Any = ()) -> Compiled[P, R]: ...
+@overload
+def compile(function: None = None, *, state: Any = ()) -> _Compile: ...
 def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> Any:
     """Compile ``function`` into one graph: traced at the first call, then run without executing its Python code.
 

@@ -15,15 +15,16 @@
 
 Subfolders named train and val are used as the split; otherwise a fifth of each class is held out for validation
 (--val-part, --seed). No file is moved or changed. EXIF orientation is applied; images may be grayscale, transparent or
-16-bit, and of any size. Unreadable files are skipped and reported. Threads decode and crop images during training; the
-line printed for each epoch shows how much time was spent waiting for them.
+16-bit, and of any size. Unreadable files are skipped and reported. Copies of an image and photos of one burst stay in
+one part; images that are in both train and val are reported. Threads decode and crop images during training; the line
+printed for each epoch shows how much time was spent waiting for them, if it was above 5 %.
 
 The recipe follows the ConvNeXt authors' fine-tuning recipe, with a higher learning rate for the few steps of a small
 dataset: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and
 --freeze backbone have their own presets; --print-config shows all settings.
 
 The output folder, --out (default: runs/FOLDER), contains what "lucid train" writes (report.html, history.csv,
-curves.png, best.safetensors, last.safetensors, checkpoints) and:
+curves.png, best.safetensors, best.json, last.safetensors, checkpoints) and:
 
 - split.csv: which images are for training and which for validation;
 - skipped.csv: which images cannot be read, and why.
@@ -108,7 +109,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
         raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
     saved = saved_settings(args, out)
     settings = choose_settings(args, saved)
-    photos = load_photos(args.folder, settings)
+    photos = load_photos(args.folder, settings, out if saved else None)
     if args.batch_size is None:
         settings = fit_batch_size(settings, photos)
     if saved:
@@ -132,7 +133,7 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
     path, _, metadata = find_weights(args, out, "settings")
     args.weights = None  # in training, the weights to start from
     settings = choose_settings(args, metadata["settings"])
-    photos = load_photos(args.folder, settings)
+    photos = load_photos(args.folder, settings, out if is_own_run else None)
     if photos.classes != (classes := json.loads(metadata["classes"])):
         raise ValueError(
             f"{path} was trained on the classes {', '.join(classes)}, but {args.folder} has {', '.join(photos.classes)}"

@@ -20,6 +20,7 @@ Every epoch updates these files in --out:
 - report.html: curves, confusion matrix, most confident mistakes, configuration and machine on one page;
 - history.csv and curves.png: loss and accuracy by epoch (the training loss includes label smoothing);
 - best.safetensors and last.safetensors: weights, for lucid.models.from_checkpoint;
+- best.json: the confusion matrix and mistakes of the best epoch, for the report;
 - checkpoints: the newest three and the best, from which --resume continues exactly;
 - events: for TensorBoard, if tensorboardX is installed.
 

@@ -12,13 +12,14 @@ A dataset can define one of two methods to fetch many samples at once:
 import bisect
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from lucid.data.collate import default_collate, numpy_leaf
 from lucid.data.seeds import SPLIT, derived_generator, resolve_seed
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -39,7 +40,17 @@ class Dataset(Generic[T_co]):
     def __getitem__(self, index: int) -> T_co:
         raise NotImplementedError(f"{type(self).__name__}: define __getitem__(index)")
 
-    def __add__(self, other: "Dataset") -> "ConcatDataset":
+    if TYPE_CHECKING:  # subclasses of a fixed size define it
+
+        def __len__(self) -> int: ...
+
+    def __repr__(self) -> str:
+        try:
+            return f"{type(self).__name__}({len(self):,} samples)"
+        except TypeError:  # it has no length
+            return f"{type(self).__name__}()"
+
+    def __add__(self, other: "Dataset[Any]") -> "ConcatDataset[Any]":
         return ConcatDataset([self, other])
 
 
@@ -113,7 +124,7 @@ class Subset(Dataset[T_co]):
         ('d', 2)
     """
 
-    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: Dataset[T_co] | Sequence[T_co], indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
 
@@ -184,12 +195,12 @@ def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
 
 
 def random_split(
-    dataset: Any,
+    dataset: Dataset[T] | Sequence[T],
     lengths: Sequence[int | float],
     generator: int | np.random.Generator | None = None,
     *,
     seed: int | None = None,
-) -> list[Subset]:
+) -> list[Subset[T]]:
     """Split ``dataset`` randomly into non-overlapping subsets.
 
     Args:

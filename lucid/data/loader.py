@@ -14,19 +14,22 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
 from lucid import _checks, random
+from lucid._tensor import Tensor
 from lucid.data.collate import default_collate, to_numpy, to_tensors
-from lucid.data.dataset import IterableDataset, fetch_batch, fetch_samples
+from lucid.data.dataset import Dataset, IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
 from lucid.data.seeds import SAMPLES, TRANSFORM, derived_generator, resolve_seed
 from lucid.data.transforms import HostTransform
 from lucid.data.workers import run_ahead
 
 _END = object()
+Batch = TypeVar("Batch", covariant=True)
+_Fields = tuple[np.ndarray | Tensor | float, ...]
 
 
 @dataclass
@@ -36,8 +39,11 @@ class _Position:
     finished: bool = False
 
 
-class DataLoader:
+class DataLoader(Generic[Batch]):
     """Iterate over batches of ``dataset`` as tensors.
+
+    For type checkers, ``DataLoader[X]`` yields ``X``: ``list[Tensor]`` for datasets of tuples of arrays and numbers,
+    otherwise what the annotation of a variable says, as in ``loader: DataLoader[dict[str, Tensor]] = ...``.
 
     Every ``iter(loader)`` starts the next epoch, and its threads start immediately. With ``shuffle`` the order of epoch
     k depends only on the seed and k; without a seed, a random one is drawn and kept in ``loader.seed``.
@@ -79,6 +85,24 @@ class DataLoader:
         (2,) (2,)
     """
 
+    @overload
+    def __init__(
+        self: "DataLoader[list[Tensor]]", dataset: Dataset[_Fields], batch_size: int = 1, shuffle: bool | None = False,
+        *, sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+        num_workers: int = 0, collate_fn: None = None, pin_memory: bool = False, drop_last: bool = False,
+        generator: int | np.random.Generator | None = None, seed: int | None = None,
+        batch_transform: HostTransform | None = None, prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+    ) -> None: ...  # fmt: skip
+    @overload
+    def __init__(
+        self: "DataLoader[Any]", dataset: Any, batch_size: int | None = 1, shuffle: bool | None = False,
+        *, sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+        num_workers: int = 0, collate_fn: Callable[[list[Any]], Any] | None = None, pin_memory: bool = False,
+        drop_last: bool = False, generator: int | np.random.Generator | None = None, seed: int | None = None,
+        batch_transform: HostTransform | None = None, prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+    ) -> None: ...  # fmt: skip
     def __init__(
         self,
         dataset: Any,
@@ -129,7 +153,7 @@ class DataLoader:
             return samples // self.batch_size if self.drop_last else -(-samples // self.batch_size)
         return len(self.batch_sampler if self.batch_sampler is not None else self.sampler)  # type: ignore[arg-type]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Batch]:
         if not self._at_start:
             self._position = _Position(self._position.epoch + 1)
         self._at_start = False
@@ -190,6 +214,18 @@ class DataLoader:
         self.seed = seed
         self._position = _Position(epoch, batch)
         self._at_start = True
+
+    def __repr__(self) -> str:
+        try:
+            count = f"{len(self):,} batches, "
+        except TypeError:  # a stream of unknown length
+            count = ""
+        options: dict[str, Any] = {"batch_size": self.batch_size, "drop_last": self.drop_last or None}
+        if not self._streams:
+            options["sampler"] = type(self._order() or self.batch_sampler).__name__
+        options["num_workers"] = self.num_workers
+        shown = ", ".join(f"{name}={value}" for name, value in options.items() if value is not None)
+        return f"DataLoader({_short(self.dataset)}: {count}{shown})"
 
     def _order(self) -> Any:
         """The sampler that decides the order: ``sampler``, or that of ``batch_sampler``."""
@@ -271,6 +307,15 @@ class DataLoader:
             if sys.version_info >= (3, 11):
                 error.add_note(f"DataLoader: raised while loading batch {number} of epoch {epoch}")
             raise
+
+
+def _short(dataset: Any) -> str:
+    """The repr of a dataset if its class defines one of a line, or else its class and length."""
+    if not isinstance(dataset, (np.ndarray, list, tuple)) and type(dataset).__repr__ is not object.__repr__:
+        text = repr(dataset)
+        if len(text) <= 80 and "\n" not in text:
+            return text
+    return f"{type(dataset).__name__} of {len(dataset):,}" if hasattr(dataset, "__len__") else type(dataset).__name__
 
 
 class _Stream:

@@ -1,12 +1,14 @@
 """What ConvNeXt, ConvNeXt V2 and the isotropic ConvNeXt share: forward passes, feature maps, classifier, freezing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lucid import _checks, _grad_mode, nn
 from lucid._creation import as_tensor
 from lucid._tensor import Tensor
+from lucid.models.weights.dialects import foreign_names
 from lucid.nn import functional as F
+from lucid.nn.state import IncompatibleKeys
 from lucid.utils import checkpoint
 
 if TYPE_CHECKING:
@@ -73,6 +75,21 @@ class ConvNeXtBase(nn.Module):
         if self.pre_logits is not None:
             _init_weights(self.pre_logits, self.head_init_scale)
         self.reset_classifier(self.num_classes)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Load a ``state_dict()`` of such a model, see ``Module.load_state_dict``.
+
+        ``models.load_checkpoint`` also loads the names of other libraries.
+        """
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except (RuntimeError, TypeError) as error:
+            if isinstance(state_dict, Mapping) and (found := foreign_names(state_dict)):
+                advice = f"{error}\nThese are {found}; lucid.models.load_checkpoint(model, ...) loads them"
+                raise type(error)(advice) from None
+            raise
 
     # Forward ---------------------------------------------------------------------------------------------------------
 
@@ -179,7 +196,15 @@ class ConvNeXtBase(nn.Module):
         where = type(self).__name__
         _checks.rank(where, "the images", x.shape, 4, "(N, C, H, W)")
         if x.shape[1] != self.in_chans:
-            raise ValueError(f"{where}: the images must have {self.in_chans} channels (N, C, H, W), got {x.shape}")
+            raise ValueError(
+                f"{where}: the images must have {self.in_chans} channels (N, C, H, W), got {x.shape}"
+                f"{_checks.layout_hint(x.shape, self.in_chans)}"
+            )
+        if not x.is_floating_point():
+            raise TypeError(
+                f"{where}: the images must be floating-point, got {_checks.dtype_name(x.dtype)}; "
+                "models.transforms_for(model) prepares Pillow images and uint8 arrays; .float() / 255 scales them"
+            )
         smallest = self.feature_info[-1]["reduction"]
         if min(x.shape[2:]) < smallest:
             hint = "; a smaller patch_size takes smaller ones" if self.patch_size > 1 else ""

@@ -16,7 +16,7 @@ _PAPERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelInfo:
     """Facts about a model and one of its checkpoints, as returned by ``model_info``.
 
@@ -80,6 +80,8 @@ class ModelInfo:
         return "\n".join(
             [*lines, *(f"  top-1: {one.top1} % at {one.image_size} px ({one.source})" for one in self.reported)]
         )
+
+    __repr__ = __str__
 
 
 def model_info(name: str, image_size: int | None = None) -> ModelInfo:

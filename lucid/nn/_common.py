@@ -1,12 +1,22 @@
 """Helpers that several layers share: parameters, their initialization, and repr."""
 
 import math
+from typing import ParamSpec, Protocol, TypeVar
 
 import mlx.core as mx
 
 from lucid import tape
 from lucid.nn import init
 from lucid.nn.parameter import Parameter
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class HasForward(Protocol[P, R]):
+    """The type of a module by its forward()."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
 def empty_parameter(*shape: int) -> Parameter:

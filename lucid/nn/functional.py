@@ -90,3 +90,13 @@ def batch_norm(
             old, new_array = tape.unwrap(running), tape.unwrap(new)
             running._update((old + momentum * (new_array - old)).astype(old.dtype))
     return y
+
+
+__all__ = [
+    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "drop_path",
+    "dropout", "dropout2d", "elu", "embedding", "gelu", "global_response_norm", "glu", "group_norm", "hardsigmoid",
+    "hardswish", "hardtanh", "huber_loss", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu",
+    "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+]  # fmt: skip

@@ -12,14 +12,15 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import mlx.core as mx
 
 from lucid import _threads, tape
 from lucid._checks import dtype_name
-from lucid._dtypes import as_dtype, converted
+from lucid._dtypes import converted, is_dtype_name
 from lucid._tensor import RemovableHandle, Tensor
+from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import BackwardHooks, check_arguments
 from lucid.nn.parameter import Parameter
 from lucid.nn.state import IncompatibleKeys, plan_loading
@@ -72,6 +73,11 @@ class Module:
         """The computation of the module, defined by subclasses. Call the module instead, which also runs hooks."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")
 
+    # For type checkers, calling a module is calling its forward(), with the same arguments and result.
+    @overload
+    def __call__(self: HasForward[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
@@ -347,7 +353,7 @@ class Module:
             TypeError: the dtype is not floating point, or an argument is invalid.
         """
         dtype = tape.wrap(mx.array(0.0)).to(*args, **kwargs).dtype  # parse the arguments with the same code
-        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or _is_dtype_name(a) for a in args)
+        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or is_dtype_name(a) for a in args)
         return self._cast(dtype) if asked else self
 
     def float(self: Self) -> Self:
@@ -470,16 +476,6 @@ class Module:
     def __repr__(self) -> str:
         """The tree of modules with their numbers of parameters; consecutive equal modules are shown once."""
         return "\n".join(_repr_lines(self))
-
-
-def _is_dtype_name(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        as_dtype(value)
-    except TypeError:
-        return False
-    return True
 
 
 def _repr_lines(module: Module) -> list[str]:

@@ -114,7 +114,8 @@ class _BatchNorm(_Affine):
         _checks.rank(where, "input", shape, self.ranks, self.layout)
         channels = shape[1 if self.data_format == "channels_first" else -1]
         if channels != self.num_features:
-            raise ValueError(f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}")
+            hint = _checks.layout_hint(shape, self.num_features, self.data_format, len(shape) - 2)
+            raise ValueError(f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}")
         tracks = self.training and self.track_running_stats
         momentum: Any = self.momentum
         if tracks:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import mlx.core as mx
 
@@ -101,7 +102,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 @tape.op
-def _concatenate(parts: list[mx.array]) -> mx.array:
+def _concatenate(parts: list[Any]) -> mx.array:
     return mx.concatenate(parts)
 
 

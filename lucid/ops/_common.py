@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks
+from lucid.tape import op
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
 
 LOW_PRECISION = frozenset((mx.float16, mx.bfloat16))
 FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
@@ -21,6 +25,29 @@ class ValuesAndIndices(NamedTuple):
 
     values: mx.array
     indices: mx.array
+
+
+# ``op`` for results that are no single tensor, of which its own type would make less.
+
+P = ParamSpec("P")
+
+if TYPE_CHECKING:
+
+    class _Selected(NamedTuple):
+        values: Tensor
+        indices: Tensor
+
+
+class _SelectOp(Protocol):
+    def __call__(self, body: Callable[P, ValuesAndIndices], /) -> "Callable[P, _Selected]": ...
+
+
+class _AnyOp(Protocol):
+    def __call__(self, body: Callable[P, Any], /) -> Callable[P, Any]: ...
+
+
+select_op = cast(_SelectOp, op)
+any_op = cast(_AnyOp, op)  # the kind of result depends on the arguments
 
 
 def array(caller: str, value: Any, name: str = "input") -> mx.array:

@@ -47,9 +47,15 @@ def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
     return y[0] if unbatched else y
 
 
-def _check_channels(caller: str, x: mx.array, expected: int, filters: int, bias: mx.array | None, groups: int) -> None:
+def _check_channels(
+    caller: str, x: mx.array, expected: int, filters: int, bias: mx.array | None, groups: int, data_format: str
+) -> None:
     if x.shape[-1] != expected:
-        raise ValueError(f"{caller}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}")
+        shape = x.shape if data_format == "channels_last" else (x.shape[0], x.shape[-1], *x.shape[1:-1])
+        hint = _checks.layout_hint(shape, expected, data_format, len(shape) - 2)
+        raise ValueError(
+            f"{caller}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}{hint}"
+        )
     _checks.divisible(caller, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
         raise ValueError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
@@ -62,7 +68,7 @@ def _conv(
     x, weight, bias, unbatched = _operands(caller, x, weight, bias, ndim, data_format)
     groups = _checks.integer(caller, "groups", groups, 1)
     filters = weight.shape[0]
-    _check_channels(caller, x, weight.shape[1] * groups, filters, bias, groups)
+    _check_channels(caller, x, weight.shape[1] * groups, filters, bias, groups, data_format)
     geometry = Geometry.checked(caller, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
         y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
@@ -176,7 +182,7 @@ def _conv_transpose(
     channels, per_group, *kernel = weight.shape
     check_kernel_size(caller, kernel)
     filters = per_group * groups
-    _check_channels(caller, x, channels, filters, bias, groups)
+    _check_channels(caller, x, channels, filters, bias, groups, data_format)
     _checks.divisible(caller, "in_channels", channels, "groups", groups)
     check_output_padding(caller, extra, stride, dilation)
     # Compute the full result, then crop it by padding. output_padding crops less, or adds zeros.

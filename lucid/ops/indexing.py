@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks, _deferred
-from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
+from lucid.ops._common import FLOATING, any_op, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -290,7 +290,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
 
 
 @op
-def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None) -> Any:
+def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None) -> mx.array:
     """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
@@ -302,7 +302,7 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
-        return _nonzero(condition)
+        return _nonzero(condition)  # type: ignore[return-value]
     if x is None or other is None:
         raise TypeError("where: pass both x and other, or neither")
     if condition.dtype != mx.bool_:
@@ -325,7 +325,7 @@ def _nonzero(x: mx.array) -> tuple[mx.array, ...]:
     return tuple(mx.array(one) for one in np.nonzero(np.atleast_1d(_bounds.as_numpy("nonzero", x))))
 
 
-@op
+@any_op
 def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     """The indices of nonzero values, (count, ndim), or as a tuple one vector per dimension. Waits for the values."""
     x = array("nonzero", x)

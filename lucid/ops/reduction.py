@@ -14,6 +14,7 @@ from lucid.ops._common import (
     FLOATING,
     LOW_PRECISION,
     ValuesAndIndices,
+    any_op,
     array,
     at_least_1d,
     average,
@@ -25,6 +26,7 @@ from lucid.ops._common import (
     floating,
     larger,
     one_axis,
+    select_op,
     smaller,
 )
 from lucid.ops._common import total as total_of
@@ -208,7 +210,7 @@ def _arg_extreme(caller: str, x: mx.array, dim: int) -> mx.array:
     return (mx.argmin if caller.endswith("min") else mx.argmax)(mx.stop_gradient(x), dim, True)
 
 
-@op
+@any_op
 def max(
     x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
     keepdims: bool | None = None,
@@ -235,7 +237,7 @@ def max(
     return _extreme("max", x, None, keep, mx.max) if dim is None else _extreme_with_index("max", x, dim, keep)
 
 
-@op
+@any_op
 def min(
     x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
     keepdims: bool | None = None,
@@ -272,7 +274,7 @@ def amin(
     return _extreme("amin", compact_if_empty(array("amin", x)), dim, _keepdim("amin", keepdim, keepdims), mx.min)
 
 
-@op
+@any_op
 def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
     """The smallest and the largest value over ``dim``, as the named tuple (min, max)."""
     x = compact_if_empty(array("aminmax", x))
@@ -419,7 +421,7 @@ def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: i
     return x.reshape(shape).astype(out)
 
 
-@op
+@any_op
 def median(
     x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
     keepdims: bool | None = None,
@@ -451,7 +453,7 @@ def _order(x: mx.array, dim: int) -> mx.array:
     return mx.argsort(mx.stop_gradient(x), dim) if x.size else mx.zeros(x.shape, mx.uint32)
 
 
-@op
+@select_op
 def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The ``k``-th smallest value along ``dim``, counted from 1, as the named tuple (values, indices)."""
     x = array("kthvalue", x)

@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks, _deferred
-from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
+from lucid.ops._common import ValuesAndIndices, any_op, array, at_least_1d, either, index_array, select_op
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -25,7 +25,7 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
     return (x.shape[dim] - 1 - mx.argsort(x[reverse], dim).astype(mx.int32))[reverse]
 
 
-@op
+@select_op
 def sort(
     x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
@@ -55,7 +55,7 @@ def argsort(
     return _order(x, at, descending).astype(mx.int64).reshape(shape)
 
 
-@op
+@select_op
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
@@ -78,7 +78,7 @@ def topk(
     return ValuesAndIndices(values, order.astype(mx.int64))
 
 
-@op
+@any_op
 def unique(
     x: TensorLike,
     sorted: bool = True,

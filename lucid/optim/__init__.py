@@ -11,3 +11,8 @@ from lucid.optim.optimizer import Optimizer
 from lucid.optim.rmsprop import RMSprop
 from lucid.optim.sgd import SGD
 from lucid.optim.state_file import flatten_state, unflatten_state
+
+__all__ = [
+    "Adafactor", "Adagrad", "Adam", "AdamW", "EMA", "Lion", "Muon", "Optimizer", "RMSprop", "SGD", "flatten_state",
+    "lr_scheduler", "unflatten_state",
+]  # fmt: skip

@@ -35,7 +35,8 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
         metadata: Strings to store with the tensors.
 
     Raises:
-        TypeError: a name or an entry of ``metadata`` is not a string, or a value is float64 or not a tensor.
+        TypeError: ``tensors`` is not a mapping, a name or an entry of ``metadata`` is not a string, or a value is
+            float64 or not a tensor.
         ValueError: the file name does not end with ``.safetensors``.
         OSError: writing failed, e.g. because the disk is full or the folder does not exist.
 
@@ -48,6 +49,14 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
     target = Path(path)
     if target.suffix != ".safetensors":
         raise ValueError(f"save: the file name must end with .safetensors, got {target.name!r}")
+    if not isinstance(tensors, Mapping):
+        given = type(tensors).__name__
+        if hasattr(tensors, "param_groups"):
+            hint = "; save lucid.optim.flatten_state(optimizer.state_dict())"
+        else:
+            hint = f"; save its state_dict(): lucid.save(model.state_dict(), {target.name!r})"
+            hint = hint if hasattr(tensors, "state_dict") else '; a single tensor needs a name, as in {"x": tensor}'
+        raise TypeError(f"save: expected a mapping of names to tensors, got {given}{hint}")
     arrays = {}
     for name, value in tensors.items():
         if not isinstance(name, str):

@@ -169,3 +169,9 @@ def augmentation(
             )
         )  # fmt: skip
     return augment.Compose(steps)
+
+
+def augmentation_asked(recipe: Recipe) -> str:
+    """The first setting of a recipe that needs ``augmentation``, except ``flip``, which is on by default."""
+    names = [name for name in ("color_jitter", "erasing", "mixup", "cutmix") if getattr(recipe, name)]
+    return next(iter(["augment"] * (recipe.augment != "none") + names), "")

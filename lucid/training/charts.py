@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TypeGuard
 
-WIDTH, HEIGHT = 460, 250  # in SVG units; the page scales it
-LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 12, HEIGHT - 30  # the plot area
+WIDTH, HEIGHT = 460, 268  # in SVG units; the page scales it
+LEFT, RIGHT, TOP, BOTTOM = 78, WIDTH - 14, 12, HEIGHT - 44  # the plot area
 MAX_NUMBERED_CLASSES, MAX_NAMED_CLASSES = 20, 40
+MAX_NAME = 40  # letters; the rest of longer names is only shown on hover
 LETTER = 0.66  # average width of a letter relative to its height
 
 Values = Sequence[float | None]
@@ -56,7 +57,10 @@ def line_chart(
     for tick in ticks:
         parts.append(element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=y_at(tick), y2=y_at(tick)))
         parts.append(label(show(tick), LEFT - 7, y_at(tick) + 4, "tick end"))
-    parts += [label(f"{tick}", x_at(tick), HEIGHT - 10, "tick mid") for tick in _epoch_ticks(xs)]
+    parts += [label(f"{tick}", x_at(tick), BOTTOM + 18, "tick mid") for tick in _epoch_ticks(xs)]
+    parts.append(label("epoch", (LEFT + RIGHT) / 2, HEIGHT - 6, "axis mid"))
+    turned = f"translate(10 {(TOP + BOTTOM) / 2:.1f}) rotate(-90)"
+    parts.append(element("g", label(name, 0, 0, "axis mid"), transform=turned))
     for number, values in enumerate(series.values()):
         for run in _runs(xs, values):
             points = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in run)
@@ -95,7 +99,7 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     """
     count = len(classes)
     named, numbered = count <= MAX_NAMED_CLASSES, count <= MAX_NUMBERED_CLASSES
-    names = [name if len(name) <= 12 else f"{name[:11]}…" for name in classes]
+    names = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in classes]
     cell = min(64.0, max(30.0, 400 / count)) if numbered else max(4.0, 620 / count)
     font = 11.0 if numbered else min(11.0, 0.75 * cell)
     longest = font * LETTER * max(map(len, names))

@@ -244,13 +244,13 @@ def _run_folder(
     )
 
 
-def load_photos(folder: Path, settings: Settings) -> Photos:
-    """Find the photos in ``folder`` and print how many there are.
+def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Photos:
+    """Find the photos in ``folder`` and print what there is. Those of an earlier ``run`` are split as they were there.
 
     Raises:
         ValueError, OSError: The photos cannot be trained on, or the processes found different ones.
     """
-    photos = find_photos(folder, settings.val_part, settings.seed)
+    photos = find_photos(folder, settings.val_part, settings.seed, run and run / "split.csv")
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
         raise ValueError(f"the processes found different images in {folder}; all of them must see the same files")

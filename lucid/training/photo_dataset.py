@@ -5,17 +5,21 @@ import io
 import os
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
-from lucid.data.image_folder import is_ignored
+from lucid.data.image_folder import is_ignored, num_cores
+from lucid.data.workers import run_ahead
+from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
 
 VAL_NAMES = ("val", "valid", "validation", "test")
-MAX_SHOWN_CLASSES, MAX_SHOWN_SKIPPED = 20, 50
+MAX_SHOWN_CLASSES, MAX_SHOWN_SKIPPED, MAX_SHOWN_LEAKS = 20, 50, 3
 
 
 def printable(name: str) -> str:
@@ -34,6 +38,9 @@ class Photos:
     val: list[tuple[str, int]]
     skipped: list[tuple[str, str]]
     ignored: int  # files that are not images
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # width and height of each
+    num_grouped: int = 0  # images that were kept in one part with others of the same moment
+    leaks: list[tuple[str, str, bool]] = field(default_factory=list)  # equal images for training and validation
 
     def split_table(self) -> str:
         """CSV of path, class and part ("train" or "val")."""
@@ -50,15 +57,47 @@ class Photos:
         return printable(os.path.relpath(path, self.root))
 
     def print_summary(self) -> None:
-        """Print what was found."""
+        """Print what was found, and warn on standard error of images that are in both parts."""
         names = ", ".join(self.classes[:MAX_SHOWN_CLASSES]) + (", ..." if len(self.classes) > MAX_SHOWN_CLASSES else "")
         print(
             f"{printable(str(self.root))}: {len(self.train)} training and {len(self.val)} validation images, "
             f"{len(self.classes)} classes: {names}",
             flush=True,
         )
+        counts = [[0, 0] for _ in self.classes]
+        for part, samples in enumerate((self.train, self.val)):
+            for _, number in samples:
+                counts[number][part] += 1
+        width = min(40, max(map(len, self.classes[:MAX_SHOWN_CLASSES])))
+        for name, (train, val) in list(zip(self.classes, counts, strict=True))[:MAX_SHOWN_CLASSES]:
+            print(f"  {name:{width}} {train:7,} + {val:,}")
+        if len(self.classes) > MAX_SHOWN_CLASSES:
+            print(f"  and {len(self.classes) - MAX_SHOWN_CLASSES} more classes")
+        if self.sizes:
+            small, large = (pick(self.sizes, key=lambda size: size[0] * size[1]) for pick in (min, max))
+            middle = sorted(min(size) for size in self.sizes)[len(self.sizes) // 2]
+            print(f"  {small[0]}x{small[1]} to {large[0]}x{large[1]} px, half of them with a short side of {middle} px")
+        notes = []
+        if self.skipped:
+            notes.append(f"{len(self.skipped)} image{' cannot' if len(self.skipped) == 1 else 's cannot'} be read")
         if self.ignored:
-            print(f"{self.ignored} other file{' is not an image' if self.ignored == 1 else 's are not images'}")
+            notes.append(f"{self.ignored} other file{' is not an image' if self.ignored == 1 else 's are not images'}")
+        if self.num_grouped:
+            notes.append(f"{self.num_grouped} copies and photos of one burst stay in one part")
+        for note in notes:
+            print(f"  {note}")
+        sys.stdout.flush()
+        if self.leaks:
+            shown = ", ".join(
+                f"{self.name(val)} {'is' if is_same else 'looks like'} {self.name(train)}"
+                for train, val, is_same in self.leaks[:MAX_SHOWN_LEAKS]
+            )
+            more = f" and {len(self.leaks) - MAX_SHOWN_LEAKS} more" if len(self.leaks) > MAX_SHOWN_LEAKS else ""
+            print(
+                f"warning: {len(self.leaks)} validation image{' is' if len(self.leaks) == 1 else 's are'} also for "
+                f"training, so the accuracy will be too high: {shown}{more}",
+                file=sys.stderr,
+            )
 
 
 def _as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -67,8 +106,11 @@ def _as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def find_photos(root: Path, val_part: float, seed: int) -> Photos:
+def find_photos(root: Path, val_part: float, seed: int, split: Path | None = None) -> Photos:
     """Find the readable images in ``root`` and split them, unless it has folders train and val.
+
+    Copies of an image and bursts stay in one part. ``split``, the split.csv of an earlier run, repeats its split if it
+    has the same images.
 
     Raises:
         ValueError, FileNotFoundError: There is no such folder, it has fewer than two classes, or a class has no
@@ -86,7 +128,8 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
             raise ValueError(f"{val_folder} has classes that {train_folder} lacks: {printable(', '.join(unknown))}")
         val = data.ImageFolder(val_folder, allow_empty=True, class_to_idx=train.class_to_idx)
     skipped: list[tuple[str, str]] = []
-    readable = [_readable(folder, skipped) for folder in (train, val) if folder is not None]
+    known: dict[str, Photo] = {}
+    readable = [_readable(folder, skipped, known) for folder in (train, val) if folder is not None]
     present = {number for _, number in readable[0]}
     for number, name in enumerate(train.classes):
         if number not in present:
@@ -94,14 +137,62 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
             raise ValueError(
                 f"{train_folder} has no readable image of class {printable(name)}{reason and ': ' + reason}"
             )
+    num_grouped = 0
     if val is None:
-        first, second = data.stratified_split([number for _, number in readable[0]], val_part, seed)
-        readable = [[readable[0][i] for i in numbers] for numbers in (first, second)]
+        before = _split_again(root, readable[0], split)
+        if before is None:
+            first, second, num_grouped = _split(readable[0], known, val_part, seed)
+            before = [[readable[0][i] for i in numbers] for numbers in (first, second)]
+        readable = before
     if not readable[1]:
         where = f"{root} has only one image per class" if val is None else f"{val_folder} is empty"
         raise ValueError(f"there are no images for validation: {where}")
     ignored = sum(folder.ignored.total() for folder in (train, val) if folder is not None)
-    return Photos(root, [printable(name) for name in train.classes], readable[0], readable[1], skipped, ignored)
+    photos = [[known[path] for path, _ in samples] for samples in readable]
+    leaks = [(readable[0][i][0], readable[1][j][0], is_same) for i, j, is_same in find_pairs(*photos)]
+    sizes = [photo.size for part in photos for photo in part]
+    names = [printable(name) for name in train.classes]
+    return Photos(root, names, readable[0], readable[1], skipped, ignored, sizes, num_grouped, leaks)
+
+
+def _split(
+    samples: list[tuple[str, int]], known: dict[str, Photo], val_part: float, seed: int
+) -> tuple[list[int], list[int], int]:
+    """Positions for training and validation, and how many samples are in groups, which stay in one part.
+
+    A group that has more than its share of a class is for training, unless the class has nothing else.
+    """
+    members: dict[int, list[int]] = {}  # of each group, by its first sample
+    for number in {number for _, number in samples}:
+        places = [i for i, (_, other) in enumerate(samples) if other == number]
+        groups = find_groups([known[samples[i][0]] for i in places])
+        sizes = Counter(groups)
+        for i, group in zip(places, groups, strict=True):
+            fits = sizes[group] <= max(1, val_part * len(places))
+            if len(sizes) == 1:  # the whole class is one group: it has to be split all the same
+                members[i] = [i]
+            else:
+                members.setdefault(places[group] if fits else -1 - places[group], []).append(i)
+    free = sorted(first for first in members if first >= 0)
+    second = data.stratified_split([samples[first][1] for first in free], val_part, seed)[1]
+    chosen = {i for place in second for i in members[free[place]]}
+    return (
+        [i for i in range(len(samples)) if i not in chosen],
+        sorted(chosen),
+        sum(len(group) for group in members.values() if len(group) > 1),
+    )
+
+
+def _split_again(root: Path, samples: list[tuple[str, int]], split: Path | None) -> list[list[tuple[str, int]]] | None:
+    """The parts of ``samples`` that ``split`` says, in its order; None if it has other images."""
+    if split is None or not split.is_file():
+        return None
+    with split.open(encoding="utf-8", newline="") as file:
+        rows = [(row.get("path"), row.get("part")) for row in csv.DictReader(file)]
+    by_name = {printable(os.path.relpath(path, root)): (path, number) for path, number in samples}
+    if len(by_name) != len(samples) or len(rows) != len(samples) or {name for name, _ in rows} != set(by_name):
+        return None
+    return [[by_name[name] for name, own in rows if name is not None and own == part] for part in ("train", "val")]
 
 
 def _find_parts(root: Path) -> tuple[Path, Path | None]:
@@ -119,16 +210,21 @@ def _find_parts(root: Path) -> tuple[Path, Path | None]:
     return train, val
 
 
-def _readable(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[tuple[str, int]]:
-    """The samples that can be read; the others, with the reason, are added to ``skipped``."""
+def _readable(
+    folder: data.ImageFolder, skipped: list[tuple[str, str]], known: dict[str, Photo]
+) -> list[tuple[str, int]]:
+    """The samples that can be read, added to ``known``; the others, with the reason, are added to ``skipped``."""
     kept = []
     tqdm = require("tqdm").tqdm
-    reasons = tqdm(folder.check(), f"checking {folder.root}", len(folder), leave=False, unit=" images", disable=None)
-    for (path, number), reason in zip(folder.samples, reasons, strict=True):
-        if reason is None:
-            kept.append((path, number))
+    threads = num_cores()
+    found = run_ahead((partial(inspect, path) for path, _ in folder.samples), threads, ahead=16 * threads)
+    shown = tqdm(found, f"checking {folder.root}", len(folder), leave=False, unit=" images", disable=None)
+    for (path, number), photo in zip(folder.samples, shown, strict=True):
+        if isinstance(photo, str):
+            skipped.append((path, photo))
         else:
-            skipped.append((path, reason))
+            kept.append((path, number))
+            known[path] = photo
     for here, folders, files in os.walk(folder.root):
         folders[:] = [name for name in folders if not is_ignored(name)]
         if not folders and not files and here.lower().endswith(folder.extensions):

@@ -48,6 +48,14 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A training image after augmentation."""
+
+    image: np.ndarray  # as in Mistake
+    label: str
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of the page. ``confusion[i][j]`` counts samples of class i that were predicted as class j."""
 
@@ -62,6 +70,10 @@ class Report:
     command: str = ""
     split: str = "test"  # the data that confusion and mistakes are about
     unit: str = "images"  # what a sample is called
+    samples: Sequence[Sample] = ()  # training images as the model sees them
+    train_counts: Sequence[int] = ()  # training samples of each class
+    curves_hint: str = ""  # what to know about the curves
+    classes_hint: str = ""  # which epoch and weights confusion and mistakes are of
     monitor: tuple[str, str] | None = None  # the column that says which epoch is best, and "max" or "min" of it
 
 
@@ -82,6 +94,7 @@ def page(report: Report) -> str:
         _curves(report),
         _classes(report),
         _mistakes(report),
+        _samples(report),
         _facts(report),
     ]
     return (
@@ -177,7 +190,12 @@ def _curves(report: Report) -> str:
             values = {"": [row.get(column) for row in history]}
             show = "{:.3g}".format if column == "lr" else "{:,.0f}".format
             charts.append(_chart(title, values, line_chart(title, xs, values, show, from_zero=True)))
-    return f'<h2>Curves</h2>\n<div class="grid2">{"".join(charts)}</div>'
+    return f'<h2>Curves</h2>\n{_hint(report.curves_hint)}<div class="grid2">{"".join(charts)}</div>'
+
+
+def _hint(*sentences: str) -> str:
+    text = escape(" ".join(filter(None, sentences)))
+    return f'<p class="hint">{text}</p>' if text else ""
 
 
 def _chart(title: str, series: dict[str, Any], drawing: str) -> str:
@@ -198,13 +216,29 @@ def _classes(report: Report) -> str:
         others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
         bars += f"<details><summary>the other {len(lines) - MAX_BARS}</summary>{others}</details>"
     matrix = f'<div class="scroll">{confusion_chart(counts.tolist(), report.classes)}</div>'
-    right = f"{counts.trace():,} of {counts.sum():,} {escape(report.split)} {escape(report.unit)} are right."
+    right = f"{counts.trace():,} of {counts.sum():,} {report.split} {report.unit} are right."
     return (
-        f'<h2>Classes</h2>\n<p class="hint">{right}</p>\n<div class="grid2">'
-        f"<figure><figcaption>confusion matrix</figcaption>{matrix}</figure>"
+        f'<h2>Classes</h2>\n{_hint(report.classes_hint, right)}\n<div class="grid2">'
+        f"<div><figure><figcaption>confusion matrix</figcaption>{matrix}</figure>{_counts(report, totals)}</div>"
         f"<div><figure><figcaption>accuracy by class, worst first</figcaption>{bars}</figure>"
         f"{_pairs(report, counts)}</div></div>"
     )
+
+
+def _counts(report: Report, totals: np.ndarray) -> str:
+    """How many samples of each class there are."""
+    if len(report.train_counts) != len(report.classes):
+        return ""
+    rows = [
+        f"<tr><td>{escape(name)}</td><td>{count:,}</td><td>{total:,}</td></tr>"
+        for name, count, total in zip(report.classes, report.train_counts, totals.tolist(), strict=True)
+    ]
+    rows.append(f"<tr><td>all</td><td>{sum(report.train_counts):,}</td><td>{sum(totals.tolist()):,}</td></tr>")
+    head = f"<tr><th>class</th><th>train</th><th>{escape(report.split)}</th></tr>"
+    table = f"<table>{head}{''.join(rows)}</table>"
+    if len(rows) > MAX_BARS:
+        table = f"<details><summary>all {len(rows) - 1} classes</summary>{table}</details>"
+    return f'<figure class="pairs counts"><figcaption>{escape(report.unit)} of each class</figcaption>{table}</figure>'
 
 
 def _bar(name: str, part: float, total: int) -> str:
@@ -243,6 +277,23 @@ def _mistakes(report: Report) -> str:
         "<h2>Worst mistakes</h2>\n"
         '<p class="hint">The most confident wrong predictions: the predicted class, then the true one, each with its'
         f' probability.</p><div class="mistakes">{"".join(figures)}</div>'
+    )
+
+
+def _samples(report: Report) -> str:
+    figures = []
+    for one in report.samples:
+        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
+        data = base64.b64encode(png(one.image)).decode()
+        figures.append(
+            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">'
+            f"<span>{escape(one.label)}</span></figure>"
+        )
+    if not figures:
+        return ""
+    return (
+        f"<h2>Training {escape(report.unit)}</h2>\n"
+        f'{_hint("As the model sees them, after augmentation.")}<div class="mistakes">{"".join(figures)}</div>'
     )
 
 

@@ -7,6 +7,7 @@ import contextlib
 import csv
 import importlib.util
 import io
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,13 +29,39 @@ from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.progress import require
 from lucid.training.recipe import SettingError
-from lucid.training.report import Mistake, Report, write_report
+from lucid.training.report import Mistake, Report, Sample, write_report
+from lucid.training.samples import augmented_samples, class_counts
 
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
 
 _LOCK = ".lock"
 History = list[dict[str, Any]]  # a row for each epoch
+
+
+class _Best(NamedTuple):
+    """What the report shows of the evaluation after the best epoch; best.json holds it for a run that is resumed."""
+
+    epoch: int
+    confusion: np.ndarray | None
+    mistakes: list[tuple[int, int, int, float, float]]
+
+    def save(self, path: Path) -> None:
+        confusion = None if self.confusion is None else self.confusion.tolist()
+        write_atomically(path, json.dumps({**self._asdict(), "confusion": confusion}).encode())
+
+    @classmethod
+    def load(cls, path: Path, epoch: int) -> "_Best | None":
+        """What ``path`` has of ``epoch``; None if there is nothing, as in folders of version 0.1.0."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["epoch"] != epoch:
+                return None
+            confusion = None if found["confusion"] is None else np.asarray(found["confusion"], dtype=np.int64)
+            mistakes = [(int(n), int(t), int(p), float(c), float(o)) for n, t, p, c, o in found["mistakes"]]
+            return cls(epoch, confusion, mistakes)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
 
 @dataclass
@@ -61,7 +88,14 @@ class RunFolder:
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
     _events: Any = field(default=None, init=False)
+    _best: _Best | None = field(default=None, init=False)
+    _samples: list[Sample] | None = field(default=None, init=False)
     _lock: FileLock | None = field(default=None, init=False, repr=False)
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether the report has no training images yet."""
+        return self._samples is None and dist.is_main()
 
     def claim(self) -> None:
         """Create the folder and keep other runs out of it until ``close``, or until this process ends.
@@ -125,33 +159,45 @@ class RunFolder:
         weights, best = trainer.weights(), best_row(history, column, mode)
         if best is history[-1]:
             lucid.save(weights, self.path / "best.safetensors", metadata)
+            self._best = None
+            if trainer.evaluation is not None:
+                self._best = _Best(best["epoch"], trainer.evaluation.confusion, trainer.evaluation.mistakes)
+                self._best.save(self.path / "best.json")
         lucid.save(weights, self.path / "last.safetensors", metadata)
         write_atomically(self.path / "history.csv", table(history).encode())
         value = f"{best[column]:.2%}" if column.endswith("_accuracy") else f"{best[column]:.4g}"
         summary = f"{title}: {value} {column.replace('_', ' ')} in epoch {best['epoch']}"
         write_curves(self.path / "curves.png", history, summary, trainer.split)
-        self._write_report(trainer, title)
+        self._write_report(trainer, title, best["epoch"])
         self._write_events(history, trainer.split)
 
-    def _write_report(self, trainer: "Trainer", title: str) -> None:
-        names, evaluation, epoch = trainer.classes, trainer.evaluation, trainer.history[-1]["epoch"]
+    def _write_report(self, trainer: "Trainer", title: str, best_epoch: int) -> None:
+        names, evaluation, last = trainer.classes, trainer.evaluation, trainer.history[-1]["epoch"]
+        shown = self._best or _Best.load(self.path / "best.json", best_epoch)
+        self._best, which = shown, "the best one, whose weights are in best.safetensors"
+        if shown is None and evaluation is not None:
+            shown, which = _Best(last, evaluation.confusion, evaluation.mistakes), "the last one"
         mistakes = []
-        if self.image is not None and evaluation is not None:
+        if self.image is not None and shown is not None:
             mistakes = [
                 Mistake(self.image(number), names[truth], names[predicted], probability, of_truth, self.name(number))
-                for number, truth, predicted, probability, of_truth in evaluation.mistakes
+                for number, truth, predicted, probability, of_truth in shown.mistakes
             ]
+        if trainer.first_batch is not None:
+            self._samples, trainer.first_batch = augmented_samples(trainer, *trainer.first_batch), None
         report = Report(
             title=title,
             history=trainer.history,
             classes=names,
-            confusion=None if evaluation is None else evaluation.confusion,
+            confusion=None if shown is None else shown.confusion,
             mistakes=mistakes,
             configuration={**trainer.recipe.settings(), "compiled": trainer.is_compiled},
             figures=[self._parameters(trainer), *self.figures],
-            lead=f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {epoch}."
-            if trainer.is_classifier
-            else time.strftime("%Y-%m-%d"),
+            samples=self._samples or (),
+            train_counts=class_counts(getattr(trainer.train_loader, "dataset", None), len(names)),
+            curves_hint=_why_training_looks_worse(trainer),
+            classes_hint="" if shown is None else f"Classes and mistakes are those of epoch {shown.epoch}, {which}.",
+            lead=time.strftime("%Y-%m-%d"),
             command=without_secrets(shlex.join(self.command)),
             split=trainer.split,
             unit=trainer.unit,
@@ -227,6 +273,26 @@ def write_curves(path: Path, history: History, title: str, split: str) -> None:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(image, format="png", dpi=150)
     write_atomically(path, image.getvalue())
+
+
+def _why_training_looks_worse(trainer: "Trainer") -> str:
+    """Why the results in training and in evaluation cannot be compared, in a sentence or two."""
+    recipe = trainer.recipe
+    reasons = {
+        "on augmented images": recipe.augment != "none" or recipe.erasing or recipe.color_jitter,
+        "on mixed images": recipe.mixup or recipe.cutmix,
+        "with label smoothing": trainer.loss_function is None and recipe.label_smoothing,
+        "with drop path": recipe.drop_path,
+    }
+    found = [reason for reason, holds in reasons.items() if holds]
+    average = f" The {trainer.split} results are those of the averaged weights." if trainer.ema is not None else ""
+    if not found or trainer.test_loader is None:
+        return average.strip()
+    listed = found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}"
+    return (
+        f"The training loss and metrics are measured during the epoch, {listed}; those of the {trainer.split} set are "
+        f"not. The training loss can therefore lie above the {trainer.split} loss.{average}"
+    )
 
 
 def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
-from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
+from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
 from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
@@ -129,7 +129,7 @@ class Trainer:
     ) -> None:
         self.model = model
         self.recipe = recipe = recipe or Recipe()
-        if transform is None and (asked := _augmentation_asked(recipe)):
+        if transform is None and (asked := augmentation_asked(recipe)):
             raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
         self.transform, self.test_transform = transform, test_transform
         self.loss_function = loss
@@ -161,6 +161,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
         self.clock = Clock()
         self.evaluation: Evaluation | None = None  # after the last epoch
+        self.first_batch: tuple[lucid.Tensor, lucid.Tensor] | None = None  # for the report
         self.batches: Iterator[Any] | None = None  # of the next epoch, when its loader has been started already
         if isinstance(folder, RunFolder):
             self.folder: RunFolder | None = folder
@@ -300,7 +301,7 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             bar = None
             if progress:
-                bar = ProgressBar(title, len(self.train_loader), self.clock.steps, epochs_left)
+                bar = ProgressBar(title, len(self.train_loader), self.clock, epochs_left, self.unit)
                 stack.enter_context(bar)
             if not self._train_epoch(bar, stop):
                 return False
@@ -316,7 +317,9 @@ class Trainer:
             if self.folder is not None:
                 self.folder.write(self)
             if progress:
-                print(epoch_line(title, row, self.unit), flush=True)
+                left = float(np.median([one["seconds"] for one in self.history])) * (epochs_left - 1)
+                is_best = best_row(self.history, *self.monitor) is row
+                print(epoch_line(title, row, self.unit, is_best=is_best, seconds_left=left), flush=True)
         if self.checkpoints is not None:
             self.checkpoints.save(self)
         return True
@@ -328,12 +331,16 @@ class Trainer:
         start = time.perf_counter() - clock.seconds
         iterator, self.batches = self.batches or self._start_loader(self.epoch), None
         for inputs, targets in timed(iterator, clock):
-            self.step(as_tensor(inputs), as_tensor(targets))
+            x, y = as_tensor(inputs), as_tensor(targets)
+            if self.first_batch is None and self.folder is not None and self.folder.needs_samples:
+                size = len(y) // self.recipe.accumulate
+                self.first_batch = x[:size], y[:size]
+            self.step(x, y)
             self.scheduler.step()
             clock.seen += len(targets) * dist.get_world_size()
             clock.steps += 1
             # Reading a value waits for all work so far, so it is done only now and then.
-            if clock.steps % STEPS_BETWEEN_READINGS == 0:
+            if clock.steps % STEPS_BETWEEN_READINGS == 0 or (bar is not None and bar.is_due()):
                 self._check_loss(bar)
             is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
             if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
@@ -353,7 +360,7 @@ class Trainer:
         if not math.isfinite(values["loss"]):
             raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
         if bar is not None:
-            bar.show(self.clock.steps, values)
+            bar.show(self.clock, values)
 
     def _reset_metrics(self) -> None:
         for metric in self.running_metrics().values():
@@ -489,9 +496,3 @@ def _any_process(step: int, *requests: bool) -> list[bool]:
 
 def _is_requested(stop: checkpoint.StopSignals | None) -> bool:
     return stop is not None and stop.requested
-
-
-def _augmentation_asked(recipe: Recipe) -> str:
-    """The first setting of a recipe that needs ``augmentation``, except ``flip``, which is on by default."""
-    names = [name for name in ("color_jitter", "erasing", "mixup", "cutmix") if getattr(recipe, name)]
-    return next(iter(["augment"] * (recipe.augment != "none") + names), "")

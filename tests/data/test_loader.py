@@ -518,6 +518,22 @@ def test_other_options_of_pytorch_are_accepted():
     assert lists(DataLoader(Range(2), pin_memory=True, num_workers=1, persistent_workers=True)) == [[0], [1]]
 
 
+def test_the_repr_shows_the_dataset_and_the_options():
+    images = TensorDataset(np.zeros((10, 2)))
+    loader = DataLoader(images, 4, shuffle=True, num_workers=2)
+    assert repr(loader) == (
+        "DataLoader(TensorDataset(10 samples): 3 batches, batch_size=4, sampler=RandomSampler, num_workers=2)"
+    )
+    text = repr(DataLoader(list(range(1000)), 4, drop_last=True))
+    assert text.startswith("DataLoader(list of 1,000: 250 batches, batch_size=4, drop_last=True, sampler=Sequential")
+
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield 1.0
+
+    assert repr(DataLoader(Stream(), 4)) == "DataLoader(Stream(): batch_size=4, num_workers=0)"
+
+
 class Noise(Dataset):
     """Random tensors, as PyTorch's users draw them in ``__getitem__``."""
 

@@ -1,6 +1,7 @@
 """ConvNeXt: recorded logits and gradients, parameter counts, features, checkpointing, and errors."""
 
 import json
+import re
 
 import mlx.core as mx
 import numpy as np
@@ -520,7 +521,7 @@ def test_invalid_options_raise(arguments, error, message):
     [
         ((3, 32, 32), r"the images must have 4 dimensions \(N, C, H, W\), got \(3, 32, 32\)"),
         ((1, 1, 32, 32), r"the images must have 3 channels \(N, C, H, W\), got \(1, 1, 32, 32\)"),
-        ((1, 32, 32, 3), "the images must have 3 channels"),
+        ((1, 32, 32, 3), r"got \(1, 32, 32, 3\); if the last dimension has the channels, use .permute\(0, 3, 1, 2\)"),
         ((1, 3, 31, 40), "at least 32x32 px for 4 stages and patch_size 4, got 31x40; a smaller patch_size"),
     ],
 )
@@ -528,6 +529,38 @@ def test_images_that_do_not_fit_raise(shape, message):
     model = models.ConvNeXt(4, [1, 1, 1, 1], [4, 4, 4, 4])
     with pytest.raises(ValueError, match=message):
         model(lucid.zeros(shape))
+
+
+def test_uint8_images_and_pillow_images_raise_an_error_that_names_the_transform():
+    model = models.ConvNeXt(4, [1], [4])
+    with pytest.raises(TypeError, match=r"images must be floating-point, got uint8; models.transforms_for\(model\)"):
+        model(lucid.zeros(1, 3, 32, 32, dtype="uint8"))
+    image = pytest.importorskip("PIL.Image").new("RGB", (32, 32))
+    with pytest.raises(TypeError, match=r"a Pillow image \(Image\) is not a tensor; lucid.models.transforms_for"):
+        model(image)
+
+
+@pytest.mark.parametrize(
+    ("convert", "what"),
+    [
+        (lambda name: f"module.{name}", "official names with the prefix 'module.'"),
+        (lambda name: name.replace("stages.0.0.dwconv", "stages.0.blocks.0.conv_dw"), "timm names"),
+        (lambda name: name.replace("stages.0.0.dwconv", "features.1.0.block.0"), "torchvision names"),
+        (lambda name: name.replace("stages.0.0.dwconv", "encoder.stages.0.layers.0.dwconv"), "huggingface names"),
+    ],
+)
+def test_load_state_dict_names_load_checkpoint_for_names_that_it_reads(convert, what):
+    model = models.ConvNeXt(4, [1], [4])
+    given = {convert(name): value for name, value in model.state_dict().items()}
+    hint = f"\nThese are {what}; lucid.models.load_checkpoint(model, ...) loads them"
+    with pytest.raises(RuntimeError, match=re.escape(hint)):
+        model.load_state_dict(given)
+    with pytest.raises(RuntimeError, match="These are weights inside of 'model'; lucid.models.load_checkpoint"):
+        model.load_state_dict({"model": given})
+    with pytest.raises(RuntimeError) as plain:
+        model.load_state_dict({"another.weight": lucid.zeros(1)})
+    assert "load_checkpoint" not in str(plain.value)
+    assert not model.load_state_dict(model.state_dict()).missing_keys
 
 
 def test_the_error_suggests_a_smaller_patch_size_only_if_there_is_one():

@@ -115,3 +115,9 @@ def test_invalid_arguments_raise():
         models.model_info("convnext_tiny", image_size=16)
     with pytest.raises(ValueError, match="model_info: image_size must be at least 1, got 0"):
         models.model_info("convnext_tiny", image_size=0)
+
+
+def test_the_repr_is_the_summary():
+    info = models.model_info("convnext_atto")
+    assert repr(info) == str(info)
+    assert repr(info).startswith("convnext_atto: 3,695,520 parameters with 1,000 classes")

@@ -21,7 +21,14 @@ def test_the_constructor_sets_the_first_learning_rates():
     assert one.param_groups[0]["lr"] == scheduler.get_last_lr()[0] == pytest.approx(0.05)
     assert one.param_groups[0].lr_tensor.item() == pytest.approx(0.05)
     assert (one.param_groups[0]["initial_lr"], scheduler.last_epoch, scheduler.base_lrs) == (0.5, 0, [0.5])
-    assert repr(scheduler) == "LinearLR(last_epoch=0, lr=[0.05])"
+    assert repr(scheduler) == "LinearLR(start_factor=0.1, end_factor=1.0, total_iters=4, last_epoch=0, lr=[0.05])"
+
+
+def test_the_repr_of_composed_schedulers_names_them():
+    one = optimizer()
+    scheduler = s.SequentialLR(one, [s.LinearLR(one, 0.1), s.CosineAnnealingLR(one, 5)], [3])
+    assert repr(scheduler) == "SequentialLR([LinearLR, CosineAnnealingLR], milestones=[3], last_epoch=0, lr=[0.05])"
+    assert repr(s.ChainedScheduler([s.StepLR(one, 2)])).startswith("ChainedScheduler([StepLR], last_epoch=0")
 
 
 def test_a_schedule_updates_a_tensor_learning_rate():

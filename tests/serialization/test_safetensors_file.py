@@ -81,6 +81,26 @@ def test_a_missing_folder_and_a_full_disk_are_named(tmp_path):
     assert lucid.load(path)["w"].tolist() == [1] and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: lucid.nn.Linear(1, 1),
+            r"got Linear; save its state_dict\(\): lucid.save\(model.state_dict\(\), 'x.safe",
+        ),
+        (
+            lambda: lucid.optim.SGD(lucid.nn.Linear(1, 1).parameters(), lr=0.1),
+            r"got SGD; save lucid.optim.flatten_state\(optimizer.state_dict\(\)\)",
+        ),
+        (lambda: lucid.zeros(1), "got Tensor; a single tensor needs a name"),
+    ],
+)
+def test_saving_anything_but_a_mapping_says_what_to_save(tmp_path, make, message):
+    with pytest.raises(TypeError, match=f"save: expected a mapping of names to tensors, {message}"):
+        lucid.save(make(), tmp_path / "x.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def written(path, header, data=b"", size=None):
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(header) if size is None else size) + header + data)

@@ -65,6 +65,78 @@ def test_printable_names_are_one_line():
     assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
 
 
+def test_copies_of_a_photo_stay_in_one_part(few, tmp_path, capsys):
+    copy_photos(few, tmp_path, {"a": ("balls", 8), "b": ("stairs", 8)})
+    first = sorted((tmp_path / "a").iterdir())[0]
+    for number in range(2):
+        shutil.copy(first, first.with_name(f"copy {number}{first.suffix}"))
+    for seed in range(8):
+        found = photo_dataset.find_photos(tmp_path, 0.4, seed)
+        copies = [
+            [path for path, _ in part if "copy" in path or path == str(first)] for part in (found.train, found.val)
+        ]
+        assert sorted(map(len, copies)) == [0, 3] and found.num_grouped == 3 and found.leaks == []
+        assert len(found.val) >= 6 and len(found.train) + len(found.val) == 18
+    found.print_summary()
+    out, err = capsys.readouterr()
+    assert "3 copies and photos of one burst stay in one part" in out and err == ""
+
+
+def test_a_class_of_copies_is_split_all_the_same_and_reported(few, tmp_path, capsys):
+    copy_photos(few, tmp_path, {"a": ("balls", 1), "b": ("stairs", 5)})
+    [only] = (tmp_path / "a").iterdir()
+    for number in range(4):
+        shutil.copy(only, only.with_name(f"{number}{only.suffix}"))
+    found = photo_dataset.find_photos(tmp_path, 0.2, 0)
+    assert [sum(number == 0 for _, number in part) for part in (found.train, found.val)] == [4, 1]
+    assert [is_same for _, _, is_same in found.leaks] == [True]
+    found.print_summary()
+    _, err = capsys.readouterr()
+    assert err.startswith("warning: 1 validation image is also for training, so the accuracy will be too high: a")
+
+
+def test_a_large_burst_is_for_training(few, tmp_path):
+    copy_photos(few, tmp_path, {"a": ("balls", 6), "b": ("stairs", 10)})
+    first = sorted((tmp_path / "a").iterdir())[0]
+    for number in range(5):
+        shutil.copy(first, first.with_name(f"copy {number}{first.suffix}"))
+    for seed in range(5):
+        found = photo_dataset.find_photos(tmp_path, 0.2, seed)
+        assert sum("copy" in path or path == str(first) for path, _ in found.train) == 6
+
+
+def test_copies_in_folders_train_and_val_are_reported(few, tmp_path, capsys):
+    copy_photos(few, tmp_path, {"train/a": ("balls", 5), "train/b": ("stairs", 5), "val/a": ("balls", 2)})
+    found = photo_dataset.find_photos(tmp_path, 0.2, 0)
+    assert len(found.leaks) == 2 and found.num_grouped == 0
+    found.print_summary()
+    out, err = capsys.readouterr()
+    assert "warning: 2 validation images are also for training" in err and "val/a/" in err and " is train/a/" in err
+    assert "  a       5 + 2\n  b       5 + 0\n" in out and " px, half of them with a short side of " in out
+
+
+def test_the_split_of_an_earlier_run_is_repeated(few, tmp_path):
+    """Also if that run split the images in another way, as version 0.1.0 did with bursts."""
+    find, table = photo_dataset.find_photos, tmp_path / "split.csv"
+    one, other = find(few, 0.3, 0), find(few, 0.3, 1)
+    table.write_text(other.split_table())
+    again = find(few, 0.3, 0, table)
+    assert (again.train, again.val) == (other.train, other.val) != (one.train, one.val)
+    table.write_text(other.split_table().replace("balls", "bowls"))
+    assert find(few, 0.3, 0, table).split_table() == one.split_table()
+    assert find(few, 0.3, 0, tmp_path / "missing.csv").split_table() == one.split_table()
+
+
+def test_the_summary_is_short_for_many_classes(capsys):
+    classes = [f"class {number}" for number in range(30)]
+    found = photo_dataset.Photos(photo_dataset.Path("x"), classes, [("a", 0)], [("b", 29)], [("c", "empty")], 2)
+    found.print_summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("x: 1 training and 1 validation images, 30 classes: class 0, ")
+    assert lines[1:3] == ["  class 0        1 + 0", "  class 1        0 + 0"] and len(lines) == 24
+    assert lines[21:] == ["  and 10 more classes", "  1 image cannot be read", "  2 other files are not images"]
+
+
 def test_folders_of_the_system_are_no_class(few, tmp_path):
     """A zip made on a Mac has __MACOSX beside train and val."""
     copy_photos(few, tmp_path, {"train/a": ("balls", 5), "train/b": ("stairs", 4), "val/b": ("fences", 3)})

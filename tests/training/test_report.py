@@ -202,6 +202,36 @@ def test_labels_of_a_large_matrix_are_legible(count):
     assert count > charts.MAX_NAMED_CLASSES or small * narrowest / side > 7
 
 
+def test_the_page_says_what_the_numbers_are_of():
+    more = {"curves_hint": "Measured on <mixed> images.", "classes_hint": "Of epoch 2.", "train_counts": [50, 60, 1070]}
+    page = Page(report.page(report.Report(**{**vars(example()), **more})))
+    text = " ".join(" ".join(page.texts).split())
+    assert "Measured on <mixed> images." in text and "Of epoch 2. 22 of 28 test images are right." in text
+    table = text[text.index("images of each class") :]
+    assert table.startswith(
+        "images of each class class train test cat 50 6 <b>dog</b> & co 60 7 a class with a long name"
+    )
+    assert "1,070 15 all 1,180 28" in table
+    assert "of each class" not in " ".join(Page(report.page(example())).texts)
+
+
+def test_training_images_are_shown_as_the_model_sees_them():
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8, 1), np.uint8)
+    sample = report.Sample(pixels, "cat 60%, dog 40%")
+    page = Page(report.page(report.Report("T", [], ["cat", "dog"], samples=[sample])))
+    [attributes] = page.all("img")
+    assert attributes["alt"] == sample.label and "Training images" in page.texts and sample.label in page.texts
+    found = image.imread(io.BytesIO(base64.b64decode(attributes["src"].partition(",")[2])))
+    np.testing.assert_array_equal(np.round(found * 255).astype(np.uint8).reshape(8, 8, -1)[..., :1], pixels)
+
+
+def test_axes_have_names_and_classes_their_full_ones(page):
+    text = page.texts
+    for name in ("epoch", "loss", "accuracy", "learning rate", "images per second in training", "true", "predicted"):
+        assert name in text
+    assert text.count("epoch") >= 4 and text.count("a class with a long name") >= 3
+
+
 # In a browser ---------------------------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,9 @@ class DeviceLoader:
     def __len__(self) -> int:
         return len(self.loader)
 
+    def __repr__(self) -> str:
+        return f"DeviceLoader({self.dataset!r}: {len(self):,} batches, batch_size={self.loader.batch_size})"
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for index in self.loader:
             yield self.dataset[index]

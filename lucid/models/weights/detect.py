@@ -12,7 +12,7 @@ from typing import Any
 
 from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
-from lucid.models.weights.dialects import translate
+from lucid.models.weights.dialects import DEPTHWISE, translate
 from lucid.models.weights.foreign import (
     UNUSED,
     converted,
@@ -25,18 +25,6 @@ from lucid.models.weights.foreign import (
 from lucid.serialization import Placeholder
 
 _MAX_DEPTH = 4  # of nested mappings
-_DEPTHWISE = {
-    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.{'kernel' if dialect == 'fcmae' else 'weight'}")
-    for dialect, name in {
-        "official": r"stages\.\d{1,3}\.\d{1,3}\.dwconv|blocks\.\d{1,3}\.dwconv",
-        "torchvision": r"features\.\d{1,3}\.\d{1,3}\.block\.0",
-        "timm": r"stages\.\d{1,3}\.blocks\.\d{1,3}\.conv_dw",
-        "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
-        "dinov3": r"stages\.\d{1,3}\.layers\.\d{1,3}\.depthwise_conv",
-        "openmmlab": r"stages\.\d{1,3}\.\d{1,3}\.depthwise_conv",
-        "fcmae": r"stages\.\d{1,3}\.\d{1,3}\.dwconv",
-    }.items()
-}
 # Wrappers of FSDP, activation checkpointing and torch.compile, which may be anywhere in a name.
 _WRAPPERS = re.compile(r"_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|(?<=\d\.)_orig_mod\.")
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier is outside the network
@@ -112,7 +100,7 @@ def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Ite
     found = {
         (dialect, match["prefix"]): None
         for name in flat
-        for dialect, pattern in _DEPTHWISE.items()
+        for dialect, pattern in DEPTHWISE.items()
         if (match := pattern.fullmatch(name)) and not _OPTIMIZER.search(match["prefix"])
     }
     prefixes = [prefix for _, prefix in found]

@@ -8,9 +8,24 @@ timm.models.convnext, transformers.models.convnext and convnextv2 (Hugging Face)
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 DIALECTS = ("official", "torchvision", "timm", "huggingface")
+
+# By the depthwise weights of its blocks a network is recognized.
+DEPTHWISE = {
+    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.{'kernel' if dialect == 'fcmae' else 'weight'}")
+    for dialect, name in {
+        "official": r"stages\.\d{1,3}\.\d{1,3}\.dwconv|blocks\.\d{1,3}\.dwconv",
+        "torchvision": r"features\.\d{1,3}\.\d{1,3}\.block\.0",
+        "timm": r"stages\.\d{1,3}\.blocks\.\d{1,3}\.conv_dw",
+        "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
+        "dinov3": r"stages\.\d{1,3}\.layers\.\d{1,3}\.depthwise_conv",
+        "openmmlab": r"stages\.\d{1,3}\.\d{1,3}\.depthwise_conv",
+        "fcmae": r"stages\.\d{1,3}\.\d{1,3}\.dwconv",
+    }.items()
+}
 
 # {s}: stage, {d}: downsampling before stage 1, 2, ..., {b}: block, {p}: weight or bias. torchvision counts stages and
 # downsamplings together: {odd} is 2s + 1, {even} is 2d. None: the dialect has no such parameter.
@@ -83,6 +98,19 @@ def translate(name: str, source: str, target: str) -> str | None:
             stage = next((int(fields[one]) // 2 for one in ("odd", "even") if one in fields), 0)
         fields |= {"s": str(stage), "d": str(stage), "odd": str(2 * stage + 1), "even": str(2 * stage)}
         return templates[target].format(**fields) if target in templates else None
+    return None
+
+
+def foreign_names(tree: Mapping[str, Any]) -> str | None:
+    """What a mapping holds that ``load_checkpoint`` reads and ``load_state_dict`` does not, in a few words."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            return f"weights inside of {name!r}"
+        for dialect, pattern in DEPTHWISE.items():
+            match = pattern.fullmatch(str(name))
+            if match and (dialect != "official" or match["prefix"]):
+                prefix = f" with the prefix {match['prefix']!r}" if match["prefix"] else ""
+                return f"{dialect} names{prefix}"
     return None
 
 

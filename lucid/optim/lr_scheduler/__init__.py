@@ -9,3 +9,9 @@ from lucid.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWa
 from lucid.optim.lr_scheduler.one_cycle import OneCycleLR
 from lucid.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from lucid.optim.lr_scheduler.stepwise import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
+
+__all__ = [
+    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR",
+    "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau",
+    "SequentialLR", "StepLR",
+]  # fmt: skip

@@ -152,8 +152,15 @@ class LRScheduler:
         vars(self).update(copy.deepcopy(dict(state_dict)))
 
     def __repr__(self) -> str:
+        hidden = ("base_lrs", "last_epoch")
+        settings = {name: value for name, value in vars(self).items() if name[0] != "_" and name not in hidden}
+        shown = [f"{name}={value!r}" for name, value in settings.items() if isinstance(value, int | float | str | list)]
         rates = ", ".join(f"{rate:g}" for rate in self._last_lr)
-        return f"{self._name}(last_epoch={self.last_epoch}, lr=[{rates}])"
+        return f"{self._name}({', '.join([*self._parts(), *shown, f'last_epoch={self.last_epoch}'])}, lr=[{rates}])"
+
+    def _parts(self) -> list[str]:
+        """What else the repr shows first."""
+        return []
 
 
 class LambdaLR(LRScheduler):

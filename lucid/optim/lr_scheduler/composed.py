@@ -32,6 +32,11 @@ class _ComposedScheduler(LRScheduler):
                 raise ValueError(f"{self._name}: scheduler {number} belongs to another optimizer")
         self.base_lrs = list(self._schedulers[0].base_lrs)
 
+    def _parts(self) -> list[str]:
+        milestones = getattr(self, "_milestones", None)
+        names = f"[{', '.join(one._name for one in self._schedulers)}]"
+        return [names] if milestones is None else [names, f"milestones={milestones}"]
+
     def state_dict(self) -> dict[str, Any]:
         state = {key: list(v) if isinstance(v, list) else v for key, v in vars(self).items() if key != "optimizer"}
         state["_schedulers"] = [one.state_dict() for one in self._schedulers]

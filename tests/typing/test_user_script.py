@@ -1,0 +1,91 @@
+"""What type checkers say about programs that use the installed library: nothing."""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid import optim
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).parent / "user_script.py"
+PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(Path(sys.executable).parent))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with nothing but the package, as an installed wheel has it."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "lucid", folder / "lucid", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """The user's script, the code of README.md and docs/, and the short examples."""
+    folder = tmp_path_factory.mktemp("programs")
+    shutil.copy(SCRIPT, folder)
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        if page.is_file():
+            blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+            for number, code in enumerate(blocks):
+                name = f"{page.relative_to(ROOT).with_suffix('')}_{number}".replace("/", "_").replace("-", "_")
+                (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    for name in ("classify_photo", "finetune_photos", "train_cifar10"):
+        shutil.copy(ROOT / "examples" / f"{name}.py", folder)
+    return folder
+
+
+def run(command, folder, **environment):
+    result = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="needs mypy")
+def test_mypy_finds_no_error(site, programs):
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(site / "cache"), "--follow-imports", "silent"]
+    optional = ["--disable-error-code", "import-untyped", "--disable-error-code", "import-not-found"]
+    run([*command, "--strict", SCRIPT.name], programs, MYPYPATH=str(site))
+    run([*command, *optional, "."], programs, MYPYPATH=str(site))
+
+
+@pytest.mark.skipif(PYRIGHT is None, reason="needs pyright")
+@pytest.mark.parametrize(("mode", "files"), [("standard", SCRIPT.name), ("basic", ".")])
+def test_pyright_finds_no_error(site, programs, mode, files):
+    settings = {"include": [files], "typeCheckingMode": mode, "reportMissingImports": "warning"}
+    (programs / "pyrightconfig.json").write_text(json.dumps(settings))
+    run([PYRIGHT, "--pythonpath", sys.executable], programs, PYTHONPATH=str(site))
+
+
+@pytest.mark.parametrize("module", [lucid, F, optim, optim.lr_scheduler], ids=lambda module: module.__name__)
+def test_all_has_every_public_name(module):
+    """Type checkers take an imported name for private unless ``__all__`` has it."""
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+    source = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    modules = {name for name, value in vars(module).items() if isinstance(value, ModuleType)}
+    imported = {alias.asname or alias.name for node in source.body if isinstance(node, ast.ImportFrom)
+                for alias in node.names if node.module and node.module.startswith("lucid")}  # fmt: skip
+    stars = {node.module for node in source.body if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"}
+    wanted = {name for star in stars for name in sys.modules[star].__all__}
+    wanted |= {name for name in imported if name != "*" and name not in modules | {"Tensor", "TensorLike"}}
+    wanted |= {node.name for node in source.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
+    assert wanted <= set(module.__all__)
+    assert {"lr_scheduler"} <= set(optim.__all__)
+
+
+@pytest.mark.parametrize("name", ["Tensor", "nn", "optim", "data", "models", "float32", "no_grad", "compile", "load"])
+def test_lucid_exports(name):
+    assert name in lucid.__all__
