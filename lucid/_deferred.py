@@ -4,8 +4,13 @@ A running mean is rebound in every forward pass, but nothing that the user reads
 value would keep the whole chain of previous ones alive. Code that rebinds such a value calls ``track(owner)``; the
 optimizer's step calls ``drain()`` and evaluates these values together with the parameters. Without an optimizer, the
 second ``track`` of an owner evaluates its previous value, so the chain has at most two links.
+
+Users keep such values too: in buffers, attributes and lists. Every result outside a graph is therefore noted with
+``created(tensor)``, by weak reference. The step evaluates those that are still alive; without steps, every 512th result
+does. Intermediate results are gone by then and cost nothing more.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +22,7 @@ _Entry = tuple["weakref.ref[Any]", mx.array]
 
 # By id, not by owner: == of Tensors is elementwise, so they cannot be dictionary keys.
 _entries: dict[int, _Entry] = {}
+_MAX_CREATED = 512
 _evaluates = True
 _memo: dict[str, Any] | None = None
 
@@ -30,12 +36,36 @@ def track(owner: Any) -> None:
     _entries[key] = (weakref.ref(owner, lambda reference: _forget(key, reference)), array)
 
 
+class _Created(threading.local):
+    """Results of this thread since its last step; one that another thread still computes is not evaluated here."""
+
+    def __init__(self) -> None:
+        self.owners: list[weakref.ref[Any]] = []
+
+
+_created = _Created()
+
+
+def created(owner: Any) -> None:
+    """Note a new value outside a graph, so that the next step evaluates it if ``owner`` is still alive."""
+    if _evaluates:
+        owners = _created.owners
+        owners.append(weakref.ref(owner))
+        if len(owners) >= _MAX_CREATED:
+            start(_alive())
+
+
+def _alive() -> list[mx.array]:
+    owners, _created.owners = _created.owners, []
+    return [owner._array for reference in owners if (owner := reference()) is not None]
+
+
 def drain() -> list[mx.array]:
-    """Return the current arrays of all live tracked owners, in order, and clear the list."""
+    """Return the current arrays of all live tracked owners, in order, and of live results, and forget them."""
     entries = list(_entries.values())
     _entries.clear()
     owners = (reference() for reference, _ in entries)
-    return [owner._array for owner in owners if owner is not None]
+    return [owner._array for owner in owners if owner is not None] + _alive()
 
 
 def evaluate(arrays: list[mx.array]) -> None:

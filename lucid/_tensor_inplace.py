@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _grad_mode, tape
+from lucid import _deferred, _grad_mode, tape
 from lucid.ops import arithmetic, elementwise, indexing
 from lucid.ops._types import TensorLike
 
@@ -54,6 +54,8 @@ class TensorInplace(tape.TensorBase):
         if self._node is None and result._node is not None:
             self._hooks = None
         self._node, self._index = result._node, result._index
+        if self._node is None:
+            _deferred.created(self)
         if base is None or owner is None:
             return cast("Tensor", self)
         if base.detached:  # as in PyTorch, the owner gets the new value but its graph is unchanged
@@ -62,6 +64,8 @@ class TensorInplace(tape.TensorBase):
         else:
             written = _write_at(owner, base.positions(owner.shape), self)
             owner._array, owner._node, owner._index = written._array, written._node, written._index
+        if owner._node is None:
+            _deferred.created(owner)
         return cast("Tensor", self)
 
     def _check_writable(self, what: str) -> None:

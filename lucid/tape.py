@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
+from lucid._deferred import created
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -311,12 +312,15 @@ def apply(
     out = body(*arrays, **kwargs)
 
     if not edges:
-        return wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
+        result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
+        for one in (result,) if isinstance(out, mx.array) else result:
+            created(one)
+        return result
     if isinstance(out, mx.array):
         if out.dtype not in _FLOATING:
             return wrap(out)
         node = Node(name, edges, [(out.shape, out.dtype)])
-        result: Any = wrap(out, node)
+        result = wrap(out, node)
     else:
         node = Node(name, edges, [(a.shape, a.dtype) for a in out])
         result = _wrap_all(out, node)
