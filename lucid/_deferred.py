@@ -90,6 +90,11 @@ def memo() -> dict[str, Any] | None:
     return _memo
 
 
+def operations() -> dict[Any, Any] | None:
+    """The operations of the current trace, by what they compute; None outside a trace, see ``tape.apply``."""
+    return None if _memo is None else _memo.get("operations")
+
+
 def on_call(callback: Callable[[], None]) -> None:
     """Run ``callback`` now or, while a function is traced, at every call of that function."""
     if _memo is None:

@@ -15,8 +15,8 @@ import mlx.core as mx
 from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
-from lucid._compile.differentiable import CompiledNode
-from lucid._compile.guards import CapturedVariables, check_captured_state, stateless_modules
+from lucid._compile.differentiable import CompiledNode, Pullback
+from lucid._compile.guards import CapturedVariables, Snapshot, check_captured_state, stateless_modules
 from lucid._compile.messages import reading_inside
 from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._compile.trace import StaleTrace, Trace
@@ -46,6 +46,7 @@ class Retraces:
 class _Graph(NamedTuple):
     call: Callable[[list[mx.array]], list[mx.array]]
     trace: Trace
+    pullback: Pullback | None  # if the result can be differentiated
 
 
 class Compiled:
@@ -100,8 +101,7 @@ class Compiled:
         for callback in trace.on_call:
             callback()
         tensors = plan.tensors + arguments.tensors
-        track = trace.tracked and _grad_mode.is_recording()
-        node = CompiledNode(trace, plan, tensors, inputs, outputs) if track else None
+        node = CompiledNode(graph.pullback, plan, tensors, inputs, outputs) if graph.pullback else None
         del inputs, grads  # lets MLX reuse their memory for the outputs
         self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
         result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
@@ -113,11 +113,12 @@ class Compiled:
         self, trace: Trace, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
     ) -> None:
         for i, at in trace.writes:
-            if i < listed:
-                tensors[i]._array = outputs[at]
-            else:  # an argument that was written to, possibly a view
+            if i >= listed:  # an argument that was written to, possibly a view; first, because only this can fail
                 with _grad_mode.set_recording(tensors[i]._node is not None):
                     tensors[i]._become(tape.wrap(outputs[at]), self._caller)
+        for i, at in trace.writes:
+            if i < listed:
+                tensors[i]._array = outputs[at]
         for i, at, in_place in trace.gradients:
             grad = leaves[i].grad
             if at < 0:
@@ -140,26 +141,60 @@ class Compiled:
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
         inputs: list[mx.array],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
-        assert self._captured is not None
+        """Trace the function for this call. After any exception everything is as it was before the call.
+
+        MLX merges equal subexpressions while it compiles, and fails with an IndexError if it meets three of one in an
+        unfortunate order (``compile_simplify`` in MLX 0.32). The function is then traced again with the inputs of each
+        gradient kept apart, so that the forward pass inside ``mx.vjp`` is not merged with the other.
+        """
+        captured = self._captured
+        assert captured is not None
         check_captured_state(self._caller, self._function, self._state)
         facts = self._describe_call(plan, args, kwargs, grads)
         shape = Structure.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        trace = Trace(self._caller, self._function, self._state, self._captured, plan, shape, grads, requires, places)
-        call = mx.compile(trace.run)
+        before = Snapshot([*plan.tensors, *self._state.objects()])
+
+        def attempt(isolate: bool) -> tuple[_Graph, list[mx.array]] | str:
+            trace = Trace(
+                self._caller, self._function, self._state, captured, plan, shape, grads, requires, places, before
+            )
+            trace.isolate = isolate
+            call = mx.compile(trace.run)
+            try:
+                outputs = call(inputs)
+                pullback = Pullback(trace, plan, inputs, outputs) if trace.tracked else None
+            except Exception as error:
+                if trace.done and isinstance(error, IndexError):
+                    return str(error)  # only the text: the error would keep this trace alive
+                explained = reading_inside(self._caller, error)
+                if explained is None:
+                    raise
+                raise explained from None
+            trace.plan, trace.before = EMPTY_PLAN, None
+            return _Graph(call, trace, pullback), outputs
+
         try:
-            outputs = call(inputs)
-        except Exception as error:
-            explained = reading_inside(self._caller, error)
-            if explained is None:
-                raise
-            raise explained from None
-        trace.plan = EMPTY_PLAN
-        self._record_retrace(facts)
-        graph = _Graph(call, trace)
+            found = attempt(isolate=False)
+            if isinstance(found, str):
+                before.restore_containers()
+                found = attempt(isolate=True)
+            if isinstance(found, str):
+                raise RuntimeError(
+                    f"{self._caller}: MLX cannot compile this graph ({found}), in which equal parts are computed "
+                    "several times; use the results of one forward pass instead of calling the model again on the same "
+                    "input, or run this function eagerly"
+                )
+            self._record_retrace(facts)
+        except BaseException:
+            before.restore()
+            before.restore_containers()
+            raise
+        graph, outputs = found
+        trace = graph.trace
         if trace.has_counters:  # the key now has fewer entries
-            key = (self._state.plan().number, self._captured.key(plan.places), *key[2:])
+            key = (self._state.plan().number, captured.key(plan.places), *key[2:])
         # A graph that created state serves only this call: from the next call on the state exists.
         if not trace.created:
             self._graphs[key] = graph

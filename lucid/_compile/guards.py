@@ -19,6 +19,7 @@ import dis
 import functools
 import gc
 import itertools
+import operator
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid import random, tape
+from lucid import _grad_mode, _precision, random, tape
 from lucid._compile.state import PLAIN, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
@@ -208,6 +209,8 @@ class Snapshot:
             if issubclass(kind, tape.TensorBase):
                 if hasattr(thing, "_requires_grad"):  # not set if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
+                    if thing._hooks:
+                        containers.append(thing._hooks)
             elif issubclass(kind, Optimizer) and "_step_calls" in vars(thing):
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
@@ -216,22 +219,24 @@ class Snapshot:
                 containers.append(vars(thing))
             elif issubclass(kind, Module) and "_modules" in vars(thing):
                 containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
+                containers += [thing._forward_pre_hooks, thing._forward_hooks, thing._backward_hooks]
             elif id(thing) in listed and hasattr(thing, "__dict__"):
                 containers.append(vars(thing))
         self._known = {id(entry[0]) for entry in self._tensors}
         self._containers = [(one, dict(one) if isinstance(one, dict) else list(one)) for one in containers]
         self._key, self._seed = random._state._array, random._state.seed
+        self._modes = _grad_mode.mode.recording, _precision.autocast_state.dtype
 
     def restore(self) -> None:
         """Restore every tensor and the random state."""
-        for tensor, array, grad, node, index, requires_grad in self._tensors:
+        for tensor, array, grad, node, index, requires_grad, hooks in self._tensors:
             if tensor._array is not array:
                 tensor._array = array
             if tensor.grad is not grad:
                 tensor.grad = grad
             if tensor._node is not node:
                 tensor._node, tensor._index = node, index
-            tensor._requires_grad = requires_grad
+            tensor._requires_grad, tensor._hooks = requires_grad, hooks
         random._state._array = self._key
 
     def restore_containers(self) -> None:
@@ -241,13 +246,14 @@ class Snapshot:
                 if list(one) != list(content) or any(one[key] is not content[key] for key in content):
                     dict.clear(one)
                     dict.update(one, content)
-            elif len(one) != len(content):
+            elif len(one) != len(content) or any(map(operator.is_not, one, content)):
                 one[:] = content
         random._state.seed = self._seed
+        _grad_mode.mode.recording, _precision.autocast_state.dtype = self._modes
 
     def changed(self, expected: set[int]) -> Iterator[tuple[Any, str]]:
         """Tensors that changed though not ``expected`` to, each with what changed: value, gradient or requires_grad."""
-        for tensor, array, grad, node, _, requires_grad in self._tensors:
+        for tensor, array, grad, node, _, requires_grad, _ in self._tensors:
             if id(tensor) in expected:
                 continue
             if tensor._array is not array or tensor._node is not node:
@@ -274,7 +280,7 @@ class Snapshot:
 
 
 def _fields(tensor: Any) -> tuple[Any, ...]:
-    return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad
+    return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad, tensor._hooks
 
 
 # Checks ------------------------------------------------------------------------------------------------------------

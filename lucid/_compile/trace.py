@@ -7,12 +7,14 @@ restored before it returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid._backward import run_backward
 from lucid._compile.arguments import Placeholder, Structure, map_container
 from lucid._compile.guards import (
     CapturedVariables,
@@ -22,7 +24,7 @@ from lucid._compile.guards import (
     check_leaked_tensors,
     learning_rates,
 )
-from lucid._compile.state import Plan, State
+from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
@@ -36,16 +38,17 @@ class Trace:
 
     def __init__(
         self, caller: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
-        shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
+        shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int], before: Snapshot,
     ) -> None:  # fmt: skip
         self.caller, self.function, self.state, self.captured = caller, function, state, captured
         self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
         self.shape = shape
+        self.before: Snapshot | None = before  # cleared after the trace, too
         self.present = [grad is not None for grad in grads]  # which leaves have a gradient
         self.requires = requires  # which argument tensors require a gradient
         self.argument_leaves = leaves  # which argument tensors accumulate a gradient
         self.autocast_dtype = _precision.autocast_dtype()
-        self.done = False
+        self.done = False  # whether MLX, not the function, fails from now on
         self.writes: list[tuple[int, int]] = []  # tensor, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
         self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
@@ -55,7 +58,7 @@ class Trace:
         self.tracked: list[int] = []  # outputs that require grad ...
         self.sources: list[int] = []  # ... with respect to these tensors, state first
         self.num_trailing = 0  # inputs after state and gradients: the arguments and the key
-        self.compiled_pullback: Callable[..., list[mx.array]] | None = None
+        self.isolate = False  # whether the inputs of each gradient are kept apart, see ``Compiled._trace``
         self.on_call: list[Callable[[], None]] = []  # callbacks to run at every call, see ``_deferred.on_call``
         self.changes = False
         self.has_collectives = False  # if so it runs even if nobody reads the result, as other ranks wait for it
@@ -73,22 +76,19 @@ class Trace:
         modes = [(module, module.training) for module in self.state.all_modules()]
         rates = learning_rates(self.state)
         variables = self.captured.describe(self.plan.places)
-        before = Snapshot([*self.plan.tensors, *self.state.objects()])
+        before = self.before
+        assert before is not None
         try:
-            try:
-                outputs, fresh = self._call_function(inputs, before, slots, rates)
-                self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
-                after = self.state.constants() | self.captured.describe(self.plan.places)
-                for name in changed_counters(self.caller, self.plan.constants | variables, after):
-                    self.has_counters = True
-                    self.state.ignore(name)
-                    self.captured.ignore(name)
-            finally:
-                before.restore()
-            check_leaked_tensors(self.caller, self.function, before, fresh)
-        except BaseException:
-            before.restore_containers()
-            raise
+            outputs, fresh = self._call_function(inputs, before, slots, rates)
+            self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
+            after = self.state.constants() | self.captured.describe(self.plan.places)
+            for name in changed_counters(self.caller, self.plan.constants | variables, after):
+                self.has_counters = True
+                self.state.ignore(name)
+                self.captured.ignore(name)
+        finally:
+            before.restore()
+        check_leaked_tensors(self.caller, self.function, before, fresh)
         self.done = True
         return outputs
 
@@ -97,9 +97,8 @@ class Trace:
     ) -> tuple[list[mx.array], set[int]]:
         given, leaves, grads, arrays = self._bind_inputs(inputs)
         args, kwargs = self.shape.fill(state=self.plan.tensors, tensor=given, array=arrays)
-        with _deferred.collecting():
+        with self._collecting() as memo:
             result = self.function(*args, **kwargs)
-            memo = _deferred.memo() or {}
             self.on_call = memo.get("on call", [])
             self.has_collectives = "collective" in memo
         outputs: list[mx.array] = []
@@ -204,20 +203,56 @@ class Trace:
 
     # Differentiation from outside -----------------------------------------------------------------------------------
 
-    def replay(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
-        """Compute the outputs in ``tracked`` again, for ``mx.vjp``, without side effects."""
-        before = Snapshot(plan.tensors)
-        self.plan = plan
+    def pull_back(self, plan: Plan, inputs: list[mx.array], cotangents: list[mx.array]) -> list[mx.array | None]:
+        """The gradients of ``sources``: the function once more, recorded, and then the tape's own backward pass.
+
+        It has no side effects. Hooks of the sources run outside, once the gradient is complete.
+        """
+        before = Snapshot([*plan.tensors, *self.state.objects()])
+        self.plan, self.done = plan, False
         try:
             given, _, _, arrays = self._bind_inputs(inputs)
+            tensors = [*plan.tensors, *given]
+            sources = [tensors[i] for i in self.sources]
             args, kwargs = self.shape.fill(state=plan.tensors, tensor=given, array=arrays)
-            with _grad_mode.replaying(), _precision.autocasting(self.autocast_dtype), _deferred.collecting():
+            with (
+                _grad_mode.replaying(), _grad_mode.set_recording(True), _precision.autocasting(self.autocast_dtype),
+                self._collecting(), without_hooks(sources),
+            ):  # fmt: skip
                 result = self.function(*args, **kwargs)
-            found: dict[int, mx.array] = {}
-            _collect_outputs(self.result, result, found)
-            return [found[at] for at in self.tracked]
+                found: dict[int, Tensor] = {}
+                _collect_outputs(self.result, result, found)
+                pairs = [(found[at], tape.wrap(one)) for at, one in zip(self.tracked, cotangents, strict=True)]
+                pairs = [(root, cotangent) for root, cotangent in pairs if root.requires_grad]
+                gradients = run_backward([root for root, _ in pairs], [one for _, one in pairs], sources)
         finally:
+            self.plan = EMPTY_PLAN
             before.restore()
+            before.restore_containers()
+        self.done = True
+        return [None if one is None else one._array for one in gradients]
+
+    @contextmanager
+    def _collecting(self) -> Iterator[dict[str, Any]]:
+        with _deferred.collecting():
+            memo = _deferred.memo()
+            assert memo is not None
+            memo["operations"] = {}
+            if self.isolate:
+                memo["isolate"] = True
+            yield memo
+
+
+@contextmanager
+def without_hooks(tensors: list[Tensor]) -> Iterator[None]:
+    before = [one._hooks for one in tensors]
+    try:
+        for one in tensors:
+            one._hooks = None
+        yield
+    finally:
+        for one, hooks in zip(tensors, before, strict=True):
+            one._hooks = hooks
 
 
 def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
@@ -237,11 +272,11 @@ def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
     return found
 
 
-def _collect_outputs(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
-    """Store the arrays of ``value`` by output index, given the structure of the traced result."""
+def _collect_outputs(shape: Any, value: Any, found: dict[int, Tensor]) -> None:
+    """Store the tensors of ``value`` by output index, given the structure of the traced result."""
     if isinstance(shape, Placeholder):
         if shape.kind == "tensor":
-            found[shape.at] = value._array
+            found[shape.at] = value
     elif isinstance(shape, list | tuple):
         for one, item in zip(shape, value, strict=True):
             _collect_outputs(one, item, found)
