@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 import mlx.core as mx
 
 from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._checks import dtype_name
-from lucid._compile.arguments import Arguments, Placeholder, Structure, describe, map_container
+from lucid._compile.arguments import (
+    Arguments,
+    Placeholder,
+    Structure,
+    describe,
+    map_container,
+    names_of_values,
+)
 from lucid._compile.differentiable import CompiledNode, Pullback
-from lucid._compile.guards import CapturedVariables, Snapshot, check_captured_state, stateless_modules
+from lucid._compile.guards import (
+    Snapshot,
+    changed_values,
+    check_aliases,
+    refuse,
+    refuse_stranger,
+    refused_step,
+    warn_of_changes,
+)
 from lucid._compile.messages import reading_inside
+from lucid._compile.places import Refusal
 from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._compile.trace import StaleTrace, Trace
+from lucid._compile.values import EMPTY_VIEW, View
+from lucid._compile.world import World
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_MAX_GRAPHS = 32  # per function; the oldest is dropped
+_MAX_GRAPHS = 32  # per function; the one that was not used for longest is dropped
 _WARN_AFTER = 4  # retraces; the next warning comes after twice as many
 
 
@@ -43,10 +62,17 @@ class Retraces:
         )
 
 
-class _Graph(NamedTuple):
+@dataclass
+class _Graph:
     call: Callable[[list[mx.array]], list[mx.array]]
     trace: Trace
     pullback: Pullback | None  # if the result can be differentiated
+    keep: list[Any]  # what the key identifies by id
+    last_use: int = 0
+
+
+class _ReadsValue(Exception):
+    """The function reads a value, which only constants have."""
 
 
 class Compiled:
@@ -55,11 +81,13 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], state: Any) -> None:
         name = type(function).__name__ if isinstance(function, Module) else getattr(function, "__name__", "function")
         self._caller = f"compile({name})"
-        self._function = function
+        self._function, self._given_state = function, state
         self._state = State(self._caller, [function, state] if isinstance(function, Module) else state)
-        self._captured: CapturedVariables | None = None  # found at the first call, once all variables are assigned
+        self._world = World(function)
         self._graphs: dict[Any, _Graph] = {}
+        self._calls = 0
         self._last_description: dict[str, str] = {}
+        self._reported: set[str] = set()  # Python values that the function changes
         self._next_warning = _WARN_AFTER
         self.retraces = Retraces()
         functools.update_wrapper(self, function.forward if isinstance(function, Module) else function, updated=())
@@ -67,16 +95,17 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
-        if self._captured is None:
-            self._state.add_modules(stateless_modules(self._function))
-            self._captured = CapturedVariables(self._function, self._state.plan().places)
         plan = self._state.plan()
         arguments = Arguments(self._caller, args, kwargs, plan.places)
+        view = self._look(plan, arguments, args, kwargs)
+        if view.losses:  # modules without tensors need not be listed
+            self._state.add_modules(view.losses)
+            return self(*args, **kwargs)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
         key = (
             plan.number,
-            self._captured.key(plan.places),
+            view.key,
             arguments.key,
             tuple([grad is None for grad in grads]),
             tuple([leaf._requires_grad for leaf in plan.leaves]),
@@ -85,29 +114,56 @@ class Compiled:
         )
         inputs = [tensor._array for tensor in plan.tensors]
         inputs += [grad._array for grad in grads if grad is not None]
+        inputs += [tensor._array for tensor in view.tensors]
         inputs += [tensor._array for tensor in arguments.tensors]
         inputs += arguments.arrays
         inputs.append(random._current())
         graph = self._graphs.get(key)
-        if graph is None:
-            graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
-        else:
+        if graph is not None:
             try:
                 outputs = graph.call(inputs)
             except StaleTrace:
                 del self._graphs[key]
+                graph = None
+        if graph is None:
+            try:
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
+            except _ReadsValue:  # of a tensor that is not state, perhaps: again, with these as constants
+                self._world.reads_values = True
+                return self(*args, **kwargs)
+        self._calls = graph.last_use = self._calls + 1
         trace = graph.trace
+        tensors = plan.tensors + view.tensors + arguments.tensors
+        check_aliases(self._caller, trace.writes, len(plan.tensors) + len(view.tensors), tensors)
         for callback in trace.on_call:
             callback()
-        tensors = plan.tensors + arguments.tensors
-        node = CompiledNode(graph.pullback, plan, tensors, inputs, outputs) if graph.pullback else None
+        node = CompiledNode(graph.pullback, plan, view, tensors, inputs, outputs) if graph.pullback else None
         del inputs, grads  # lets MLX reuse their memory for the outputs
         self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
         result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
         if trace.changes or trace.has_collectives:
             _deferred.evaluate(outputs)
         return result
+
+    def _look(self, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, collect: bool = False) -> View:
+        """What the function can read now; ``collect`` also finds words and containers.
+
+        Raises:
+            RuntimeError: something cannot be compared, or is not in state.
+        """
+        values = [("an argument", value) for value in arguments.values]
+        if collect and values:
+            names = names_of_values(args, kwargs, _parameter_names(self._function))
+            values = list(zip(names, arguments.values, strict=True))
+        try:
+            view = self._world.look(plan, values, collect)
+        except Refusal as refusal:
+            if not collect and values:  # find its name
+                self._look(plan, arguments, args, kwargs, collect=True)
+            raise refuse(self._caller, refusal) from None
+        for stranger, place in view.strangers:
+            raise refuse_stranger(self._caller, stranger, place)
+        return view
 
     def _write_back(
         self, trace: Trace, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
@@ -147,33 +203,38 @@ class Compiled:
         unfortunate order (``compile_simplify`` in MLX 0.32). The function is then traced again with the inputs of each
         gradient kept apart, so that the forward pass inside ``mx.vjp`` is not merged with the other.
         """
-        captured = self._captured
-        assert captured is not None
-        check_captured_state(self._caller, self._function, self._state)
-        facts = self._describe_call(plan, args, kwargs, grads)
+        view = self._look(plan, arguments, args, kwargs, collect=True)
+        facts = self._describe_call(plan, view, args, kwargs, grads)
         shape = Structure.of(args, kwargs, plan.places)
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
-        before = Snapshot([*plan.tensors, *self._state.objects()])
+        before = Snapshot([*plan.tensors, *view.tensors, *self._state.objects()], view)
+
+        def look_again() -> View:
+            return self._look(self._state.plan(), arguments, args, kwargs, collect=True)
 
         def attempt(isolate: bool) -> tuple[_Graph, list[mx.array]] | str:
             trace = Trace(
-                self._caller, self._function, self._state, captured, plan, shape, grads, requires, places, before
-            )
+                self._caller, self._function, self._state, plan, view, look_again, shape, grads, requires, places,
+                before,
+            )  # fmt: skip
             trace.isolate = isolate
             call = mx.compile(trace.run)
             try:
                 outputs = call(inputs)
-                pullback = Pullback(trace, plan, inputs, outputs) if trace.tracked else None
+                pullback = Pullback(trace, plan, view, inputs, outputs) if trace.tracked else None
             except Exception as error:
                 if trace.done and isinstance(error, IndexError):
                     return str(error)  # only the text: the error would keep this trace alive
                 explained = reading_inside(self._caller, error)
                 if explained is None:
                     raise
-                raise explained from None
-            trace.plan, trace.before = EMPTY_PLAN, None
-            return _Graph(call, trace, pullback), outputs
+                if not self._world.reads_values and not all(tensor.requires_grad for tensor in view.tensors):
+                    raise _ReadsValue from None
+                self._world.reads_values = False
+                raise refused_step(self._caller, view, self._state, before) or explained from None
+            trace.plan, trace.view, trace.look, trace.before = EMPTY_PLAN, EMPTY_VIEW, _see_nothing, None
+            return _Graph(call, trace, pullback, view.keep), outputs
 
         try:
             found = attempt(isolate=False)
@@ -187,24 +248,40 @@ class Compiled:
                     "input, or run this function eagerly"
                 )
             self._record_retrace(facts)
+            graph, outputs = found
+            if not graph.trace.created:  # else it serves only this call: from the next call on the state exists
+                self._store(key, graph, plan, view, arguments, args, kwargs)
         except BaseException:
             before.restore()
             before.restore_containers()
             raise
-        graph, outputs = found
-        trace = graph.trace
-        if trace.has_counters:  # the key now has fewer entries
-            key = (self._state.plan().number, captured.key(plan.places), *key[2:])
-        # A graph that created state serves only this call: from the next call on the state exists.
-        if not trace.created:
-            self._graphs[key] = graph
-            if len(self._graphs) > _MAX_GRAPHS:
-                del self._graphs[next(iter(self._graphs))]
         return graph, outputs
 
-    def _describe_call(self, plan: Plan, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
+    def _store(
+        self, key: Any, graph: _Graph, plan: Plan, view: View, arguments: Arguments, args: Any, kwargs: Any
+    ) -> None:
+        """Keep the graph for calls like this one, with the Python values that the function has left."""
+        now = self._state.plan()
+        after = self._look(now, arguments, args, kwargs, collect=True)
+        found = view.found or {}
+        changes = changed_values(plan.constants | found, now.constants | (after.found or {}))
+        if changes and not self._reported.issuperset([name for name, _, _ in changes]):
+            self._reported |= {name for name, _, _ in changes}
+            warn_of_changes(self._caller, changes)
+        if now.number != plan.number or after.key != view.key:
+            self._last_description |= now.constants | (after.found or {})
+            if list(map(id, after.tensors)) != list(map(id, view.tensors)):
+                return  # it reads other tensors now
+            key = (now.number, after.key, *key[2:])
+            graph.keep += after.keep
+        self._graphs[key] = graph
+        graph.last_use = self._calls + 1
+        if len(self._graphs) > _MAX_GRAPHS:
+            del self._graphs[min(self._graphs, key=lambda one: self._graphs[one].last_use)]
+
+    def _describe_call(self, plan: Plan, view: View, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
         facts = describe(args, kwargs, _parameter_names(self._function))
-        facts |= plan.constants | (self._captured.describe(plan.places) if self._captured else {})
+        facts |= plan.constants | (view.found or {})
         facts |= {n: f"state {dtype_name(t.dtype)} {t.shape}" for n, t in zip(plan.names, plan.tensors, strict=True)}
         names = plan.leaf_names
         facts |= {f"the gradient of {n}": "none" if g is None else "there" for n, g in zip(names, grads, strict=False)}
@@ -220,7 +297,7 @@ class Compiled:
         if not before:
             return
         names = [*before, *(name for name in facts if name not in before)]
-        differing = [name for name in names if before.get(name) != facts.get(name) and name not in self._state.ignored]
+        differing = [name for name in names if before.get(name) != facts.get(name)]
         if all(_is_expected(name, before.get(name), facts.get(name)) for name in differing):
             return
         changes = [f"{name}: {before.get(name, 'nothing')} -> {facts.get(name, 'nothing')}" for name in differing]
@@ -239,6 +316,12 @@ class Compiled:
             stacklevel=5,
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        raise TypeError(
+            f"{self._caller}: a compiled function cannot be copied, because it would go on using the same model; copy "
+            "the model, and compile a function that uses the copy"
+        )
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
@@ -248,6 +331,18 @@ class Compiled:
 
 class CompiledModule(Compiled):
     """A module whose calls are compiled. Attributes and methods are the module's."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledModule:
+        return CompiledModule(copy.deepcopy(self._function, memo), copy.deepcopy(self._given_state, memo))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "retraces" in self.__dict__ and name not in self.__dict__ and not name.startswith("__"):
+            setattr(self._function, name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._function, name)
 
     def train(self, mode: bool = True) -> CompiledModule:
         self._function.train(mode)  # type: ignore[attr-defined]
@@ -326,6 +421,10 @@ def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], n
             return tape.wrap(outputs[result.at], node, tracked.index(result.at))
         return tape.wrap(outputs[result.at])
     return map_container(result, lambda one: _build_result(one, outputs, tensors, node, tracked))
+
+
+def _see_nothing() -> View:
+    return EMPTY_VIEW
 
 
 def _is_expected(name: str, was: str | None, now: str | None) -> bool:

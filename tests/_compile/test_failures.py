@@ -110,6 +110,7 @@ def places(request):
     return request.param, call_and_fail(call, -1), prepared(request.param)[2]()
 
 
+@pytest.mark.filterwarnings("ignore:.*the hooks of .* changed from .* inside")
 @pytest.mark.parametrize("place", range(PLACES))
 def test_everything_is_as_before(places, place):
     trained, total, result = places
