@@ -376,27 +376,41 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
 
     ``lucid.compile(model)`` compiles the calls of a module, with the module as state.
 
-    Tensors and arrays among the arguments, in any nesting, are inputs of the graph; NumPy arrays arrive as tensors. All
-    other values are constants of the graph: Python arguments, variables that the function uses, attributes of modules,
-    options of optimizers. If one of them changes, or the shape or dtype of an input, the function is retraced; a graph
-    that was traced before is reused. A smaller last batch therefore costs one more trace, or none with
-    ``DataLoader(..., drop_last=True)``. Learning rate schedules never cause a retrace. ``retraces`` holds the count and
-    the reasons; the traces in which a training step creates its gradients and moments do not count.
+    What a trace has read is part of the key of its graph, or an input of the graph, or named in an error:
+
+    - Inputs: tensors and arrays among the arguments, in any nesting (NumPy arrays arrive as tensors); the state; other
+      tensors that the function can reach. New values need no retrace, nor do learning rates.
+    - Key: shapes and dtypes, and all other values that the function can reach: Python arguments, variables, defaults,
+      lists, dictionaries, small NumPy arrays, functions, the attributes that its code names, attributes and hooks of
+      modules, options of optimizers. If one changes the function is retraced; a graph that was traced before is reused.
+      ``retraces`` holds the count and the reasons; the traces in which a training step creates its gradients and
+      moments do not count. A smaller last batch costs one more trace, or none with ``DataLoader(..., drop_last=True)``.
+    - Error: modules and optimizers that are not in state; iterators, generators of random numbers, open files and large
+      arrays. The message names the variable, the line and the way out.
+
+    Lucid, installed packages and the standard library are taken to be constant, and so is what comes from outside of
+    Python: time, files, environment variables.
 
     Tensors have no values while the function is traced: ``item()``, ``print`` and branches on tensors raise an error
-    that names the line and the fix. If a trace fails, all state is left unchanged. Calls do not wait for results:
-    evaluation is scheduled asynchronously.
+    that names the line and the fix. Other Python code runs only in the trace; if it changes a variable, a list or an
+    attribute, a warning says so. After an exception everything is as it was before the call. Calls do not wait for
+    results: evaluation is scheduled asynchronously.
 
-    Results can be differentiated outside the function, which costs a second forward pass; call ``backward()`` inside to
-    avoid it.
+    Results can be differentiated outside the function, with the tape's own backward pass: whatever stops or changes a
+    gradient in eager mode (``detach``, ``no_grad``, hooks, ``autograd.Function``) does so here. That costs a second
+    forward pass; call ``backward()`` inside to avoid it.
+
+    On x86-64 CPUs results equal those of the eager run bit for bit, unless a reduction follows fused operations on a
+    transposed view, such as the mean of an expression of a convolution's output. A fused kernel writes its result in
+    another order in memory, so the sum adds in another order; the difference is in the last digits of float32.
 
     Args:
         function: The function or module to compile. Without it, ``compile`` returns a decorator.
         state: What the function reads or changes besides its arguments: modules, optimizers, tensors, and objects with
             ``state_tensors()`` (``GradScaler``, ``EMA``, metrics), in any nesting. It covers their parameters, buffers,
-            gradients, moments and learning rates. The random key is always state, so dropout draws new masks. Modules
-            without tensors, such as losses, need not be listed. Changing or storing anything else raises an error that
-            names it.
+            gradients, moments and learning rates, and the tensors in attributes of modules. The random key is always
+            state, so dropout draws new masks. Modules without tensors, such as losses, need not be listed. Changing
+            another tensor, or storing a computed one, raises an error that names it.
 
     Raises:
         TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
