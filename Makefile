@@ -25,7 +25,7 @@ endif
 # On macOS mlx brings Metal itself, and the extra "cpu" nothing: it is marked for Linux.
 EXTRA := $(subst metal,cpu,$(BACKEND))
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format docs clean
 .SUFFIXES:
 
 help:
@@ -33,7 +33,8 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff lay out the code"
-	@echo "make clean   remove .venv and caches"
+	@echo "make docs    build the documentation site in build/site (Python 3.11 or newer)"
+	@echo "make clean   remove .venv, caches and what was built"
 
 demo: $(VENV)/.train-$(BACKEND)
 	$(BIN)/python examples/train_cifar10.py --dataset digits --out runs/digits --overwrite $(ARGS)
@@ -50,13 +51,17 @@ format: $(VENV)/.dev-$(BACKEND)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.docs-$(BACKEND)
+	$(BIN)/python docs/tools/prepare.py build/docs
+	$(BIN)/zensical build --strict --clean
+
 # One stamp per extra. A changed pyproject.toml or another backend installs anew; the builds of MLX share files, so
 # the former backend goes before the new one comes.
 $(VENV)/.%-$(BACKEND): pyproject.toml $(BIN)/python
 	@for stamp in $(VENV)/.backend-*; do \
 	    if [ -e "$$stamp" ] && [ "$$stamp" != "$(VENV)/.backend-$(BACKEND)" ]; then \
 	        $(BIN)/python -m pip uninstall --quiet --yes mlx mlx-cpu mlx-cuda-12 mlx-cuda-13 mlx-metal; \
-	        rm -f $(VENV)/.backend-* $(VENV)/.train-* $(VENV)/.test-* $(VENV)/.dev-*; \
+	        rm -f $(VENV)/.backend-* $(VENV)/.train-* $(VENV)/.test-* $(VENV)/.dev-* $(VENV)/.docs-*; \
 	    fi; \
 	done
 	@touch $(VENV)/.backend-$(BACKEND)
@@ -67,5 +72,5 @@ $(BIN)/python:
 	@sh .ci/venv.sh $(VENV) $(PYTHON)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

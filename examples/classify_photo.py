@@ -17,7 +17,7 @@ from lucid import data, models
 @lucid.no_grad()
 def classify(model: lucid.nn.Module, path: str) -> list[tuple[str, float]]:
     """The five most probable classes and their probabilities."""
-    image = data.open_image(path)  # turned upright, transparent parts white
+    image = data.open_image(path)  # EXIF orientation applied, transparent areas white
     if model.in_chans == 1:
         image = image.convert("L")
     pixels = model.preprocessing([image])[:, : model.in_chans]  # (1, C, H, W)
@@ -27,8 +27,10 @@ def classify(model: lucid.nn.Module, path: str) -> list[tuple[str, float]]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Classify photos.")
-    parser.add_argument("photos", nargs="+")
-    parser.add_argument("--model", default="convnext_tiny.fb_in1k", help="a name, a file or a run folder (%(default)s)")
+    parser.add_argument("photos", nargs="+", help="image files")
+    parser.add_argument(
+        "--model", default="convnext_tiny.fb_in1k", help="a name, a file or a run folder (default: %(default)s)"
+    )
     args = parser.parse_args(argv)
     model = models.from_checkpoint(args.model)
     for path in args.photos:

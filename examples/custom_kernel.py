@@ -2,10 +2,10 @@
 
     python examples/custom_kernel.py
 
-The operation is SwiGLU, ``silu(gate) * value``. custom_kernel.metal has its forward and backward functions; a twin in
-MLX's own operations serves every machine without Metal, and says what the kernel must compute. Prints
+The operation is SwiGLU, ``silu(gate) * value``. custom_kernel.metal has its forward and backward functions; a
+reference in MLX operations runs on machines without Metal, and defines what the kernel must compute. Prints
 
-- on a Mac: the largest difference between the kernel and its twin, in values and gradients;
+- on a Mac: the largest difference between the kernel and the reference, in values and gradients;
 - everywhere: that the gradient agrees with finite differences, then loss and accuracy of a small network that uses the
   operation, trained on handwritten digits.
 

@@ -1,11 +1,11 @@
-"""Data-parallel training: every process computes the gradients of its share of each batch, and they are averaged.
+"""Data-parallel training: every process computes gradients on its share of each batch, and they are averaged.
 
     python examples/distributed.py                            # one process
     mlx.launch -n 2 -- python examples/distributed.py         # two processes, the same losses
     mpirun -np 2 python examples/distributed.py               # the same over MPI, if Open MPI is installed
 
 Trains a small ConvNeXt on handwritten digits. Prints the loss of every epoch and the accuracy on the test images, both
-of all processes together: they depend on their number by rounding only. See docs/distributed.md for several machines.
+over all processes: the number of processes only affects rounding. See docs/distributed.md for several machines.
 ``lucid train --distributed`` trains larger models the same way. Needs pip install "lucid-mlx[train]".
 """
 

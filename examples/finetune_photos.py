@@ -1,4 +1,4 @@
-"""Fine-tune a ConvNeXt on a folder of photos that has a subfolder for each class.
+"""Fine-tune a ConvNeXt on a folder of photos with one subfolder per class.
 
     python examples/finetune_photos.py photos                                    # ConvNeXt-T, downloaded the first time
     python examples/finetune_photos.py photos --model convnext_atto.d2_in1k --epochs 10
@@ -7,7 +7,7 @@
 Every fifth photo of a class is held out. Prints the loss and the accuracy on these for every epoch, and writes the best
 weights to runs/photos.safetensors with class names and preprocessing: ``classify_photo.py --model`` takes the file.
 Needs pip install "lucid-mlx[hub,vision]". ``lucid finetune`` adds stronger augmentation, averaged weights, a report,
-exact resume, and copes with files that cannot be read.
+exact resume, and skips files that cannot be read.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def train(args: argparse.Namespace) -> float:
 
 @lucid.no_grad()
 def evaluate(model: nn.Module, loader: data.DataLoader, normalize: augment.Normalize) -> float:
-    """The share of photos that are classified correctly."""
+    """The fraction of photos that are classified correctly."""
     model.eval()
     accuracy = metrics.Accuracy()
     for images, labels in loader:
@@ -97,9 +97,9 @@ def evaluate(model: nn.Module, loader: data.DataLoader, normalize: augment.Norma
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Fine-tune a ConvNeXt on a folder of photos.")
-    parser.add_argument("folder", type=Path, help="has a subfolder of photos for each class")
+    parser.add_argument("folder", type=Path, help="folder with one subfolder of photos per class")
     parser.add_argument("--model", default="convnext_tiny.fb_in1k", help="default: %(default)s")
-    parser.add_argument("--random", action="store_true", help="start from random weights, not from pretrained ones")
+    parser.add_argument("--random", action="store_true", help="start from random instead of pretrained weights")
     parser.add_argument("--image-size", type=int, metavar="PX", help="default: the model's own")
     parser.add_argument("--epochs", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")

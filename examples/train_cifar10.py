@@ -24,10 +24,10 @@ import lucid.nn.functional as F
 from lucid import checkpoint, data, metrics, models, nn, optim
 from lucid.data import augment
 from lucid.training.report import Report, write_report
-from lucid.training.run_folder import draw_curves
+from lucid.training.run_folder import write_curves
 
 DATASETS = {"cifar10": lambda train: data.CIFAR10("data", train, download=True), "digits": data.Digits}
-MODELS = {  # the usual patch size, 4, loses too much of small images
+MODELS = {  # the usual patch size, 4, loses too much detail in small images
     "cifar10": {"depths": (2, 2, 6, 2), "dims": (64, 128, 256, 512), "patch_size": 2, "drop_path": 0.1},
     "digits": {"depths": (2, 2), "dims": (32, 64), "patch_size": 1, "drop_path": 0.0, "layer_scale_init": 1.0},
 }
@@ -107,7 +107,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
                 models.save_checkpoint(model, path, class_names=test_set.classes, preprocessing=transform)
         row |= {"test_loss": loss, "test_accuracy": accuracy, "seconds": time.perf_counter() - start}
         history.append(row)
-        (out / "curves.png").write_bytes(draw_curves(history, f"{accuracy:.2%} test accuracy", "test"))
+        write_curves(out / "curves.png", history, f"{accuracy:.2%} test accuracy", "test")
         report = Report(f"ConvNeXt on {dataset}", history, test_set.classes, confusion, configuration=config)
         write_report(out / "report.html", report)
         manager.save(state, step=epoch * len(train_loader), epoch=epoch, metrics={"accuracy": accuracy})
@@ -116,7 +116,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
 
 @lucid.no_grad()
 def evaluate(model: nn.Module, loader: augment.DeviceLoader, normalize: augment.Normalize) -> tuple[float, np.ndarray]:
-    """The mean loss, and how often each class (rows) was taken for each class (columns)."""
+    """The mean loss, and how often each class (rows) was predicted as each class (columns)."""
     model.eval()
     mean_loss, confusion = metrics.MeanMetric(), metrics.ConfusionMatrix(model.num_classes)
     for images, labels in loader:
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="default: 50 for cifar10, 20 for digits")
     parser.add_argument("--out", type=Path, help="folder for the results (default: runs/DATASET)")
     parser.add_argument("--resume", action="store_true", help="continue after the last complete epoch")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in the folder")
     args = parser.parse_args(argv)
     out = args.out or Path("runs") / args.dataset
     if args.overwrite:

@@ -4,7 +4,8 @@
 ``lucid.models``. Start with ``examples/train_cifar10.py``.
 """
 
-from lucid import _device  # first: loads the BLAS and explains a missing backend  # isort: skip
+from lucid import _interrupts  # first: the imports below take the time  # isort: skip
+from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
     amp,
@@ -21,6 +22,7 @@ from lucid import (
     random,
     utils,
 )
+from lucid._bounds import debug
 from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device

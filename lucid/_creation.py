@@ -35,7 +35,13 @@ def empty(*size: Any, dtype: object = None, device: object = None, requires_grad
 def full(
     size: Any, fill_value: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor filled with ``fill_value``, by default in the dtype of the value (int64 for an integer)."""
+    """A tensor filled with ``fill_value``, by default in the dtype of the value (int64 for an integer).
+
+    Example:
+        >>> lucid.full((2, 3), 7.0)
+        tensor([[7., 7., 7.],
+                [7., 7., 7.]])
+    """
     value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
     return _finish(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
 
@@ -101,12 +107,16 @@ def arange(
 
     Raises:
         ValueError: ``step`` is 0 or leads away from ``end``.
+
+    Example:
+        >>> lucid.arange(1, 10, 3).tolist()
+        [1, 4, 7]
     """
     if end is None:
         start, end = 0, start
     start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
     if step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+        raise ValueError(f"arange: step must be nonzero and lead from start {start} toward end {end}, got {step}")
     whole = builtins.all(isinstance(v, int) for v in (start, end, step))
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
@@ -117,7 +127,12 @@ def arange(
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
-    """``steps`` evenly spaced numbers from ``start`` to ``end``, both included."""
+    """``steps`` evenly spaced numbers from ``start`` to ``end``, both included.
+
+    Example:
+        >>> lucid.linspace(0, 1, 5).tolist()
+        [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
     values = np.linspace(_end("linspace", "start", start), _end("linspace", "end", end), _steps("linspace", steps))
     return _finish(as_array(values, _dtype(dtype)), requires_grad)
 
@@ -149,6 +164,10 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
     Raises:
         TypeError: ``array`` is not a NumPy array.
+
+    Example:
+        >>> lucid.from_numpy(np.arange(3)).tolist()
+        [0, 1, 2]
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")

@@ -1,9 +1,9 @@
-"""Devices: load MLX's backend, name it, and choose between CPU and GPU.
+"""Devices: load MLX's backend, name it, and select CPU or GPU.
 
-``lucid/__init__.py`` imports this module before anything else of MLX, for two reasons, both on Linux only:
+``lucid/__init__.py`` imports this module before anything else that uses MLX, for two reasons, both on Linux only:
 
-- ``pip install mlx`` installs no backend there. Instead of the linker's error about ``libmlx.so``, the user is told
-  which extra to install.
+- ``pip install mlx`` installs no backend there. Instead of a linker error about ``libmlx.so``, the user is told which
+  extra to install.
 - MLX's CPU wheel bundles the reference BLAS, which reaches 3-4 GFLOP/s in a float32 matmul of 1024 x 1024, where
   OpenBLAS reaches over 130 on the same 2 cores (AMD EPYC, November 2026). A library loaded with RTLD_GLOBAL before
   ``mlx.core`` provides the same symbols in its place.
@@ -34,7 +34,7 @@ def _has_cpu_wheel() -> bool:
 
 
 def _cpu_quota() -> int | None:
-    """The number of whole CPUs that the container may use, or ``None`` without a limit."""
+    """The number of whole CPUs that the container may use, or ``None`` if unlimited."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if quota == "max" else max(1, int(quota) // int(period))

@@ -140,6 +140,11 @@ def summary(
 
     Raises:
         ValueError: neither or both of ``input_size`` and ``input_data`` are given.
+
+    Example:
+        >>> result = lucid.summary(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2)), (1, 8))
+        >>> result.total_params, result.total_mult_adds
+        (178, 160)
     """
     if not isinstance(model, nn.Module) and hasattr(model, "modules"):
         model = next(model.modules(), model)  # the module that lucid.compile(module) wraps
@@ -205,7 +210,7 @@ _COSTS: dict[type[nn.Module], Callable[..., int]] = {
 
 def _inputs(model: nn.Module, size: Any, data: Any, dtypes: Any) -> list[Tensor]:
     if (size is None) == (data is None):
-        raise ValueError("summary: pass input_size, the shape of the input, or input_data, but not both")
+        raise ValueError(f"summary: pass either input_size or input_data, got {'neither' if size is None else 'both'}")
     if data is not None:
         given = data if isinstance(data, tuple | list) else [data]
         return [one if isinstance(one, Tensor) else tape.wrap(as_array(one)) for one in given]

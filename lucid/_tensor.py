@@ -27,6 +27,7 @@ from lucid.ops import shape as shapes  # ``shape`` is a property of the class be
 from lucid.ops._types import TensorLike
 
 _DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
+_MAX_DLPACK_DIMS = 128  # MLX ends the process for more
 
 
 class Tensor(TensorMethods, TensorInplace):
@@ -60,22 +61,27 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
         return self._array.shape
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     @property
     def dtype(self) -> mx.Dtype:
+        """The type of the elements."""
         return self._array.dtype
 
     @property
     def itemsize(self) -> int:
+        """Bytes per element."""
         return self._array.itemsize
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all elements."""
         return self._array.nbytes
 
     @property
@@ -107,6 +113,7 @@ class Tensor(TensorMethods, TensorInplace):
         return self._array.itemsize
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is a real floating-point type."""
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self) -> bool:
@@ -121,6 +128,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for gradients."""
         return self._requires_grad or self._node is not None
 
     @requires_grad.setter
@@ -146,6 +154,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation computed this tensor."""
         return self._node is None
 
     @property
@@ -243,6 +252,7 @@ class Tensor(TensorMethods, TensorInplace):
 
         Raises:
             RuntimeError: the tensor requires gradients and ``force`` is false.
+            ValueError: the tensor has more dimensions than NumPy supports.
         """
         if self.requires_grad and not force:
             raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
@@ -259,6 +269,8 @@ class Tensor(TensorMethods, TensorInplace):
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
             raise RuntimeError("__dlpack__: this tensor requires grad; export tensor.detach()")
+        if self.ndim > _MAX_DLPACK_DIMS:
+            raise BufferError(f"__dlpack__: MLX exports at most {_MAX_DLPACK_DIMS} dimensions, got {self.ndim}")
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
@@ -299,10 +311,10 @@ class Tensor(TensorMethods, TensorInplace):
             elif not isinstance(arg, bool | Device | mx.Device) and arg is not None:
                 raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
         if isinstance(device, str) and device.split(":")[0] not in _DEVICES:
-            raise ValueError(f"to: unknown device {device!r}, expected one of {', '.join(_DEVICES)}")
+            raise ValueError(f"to: device must be one of {', '.join(_DEVICES)}, got {device!r}")
         unknown = set(kwargs) - {"copy", "non_blocking", "memory_format"}
         if unknown:
-            raise TypeError(f"to: unknown argument {sorted(unknown)[0]!r}")
+            raise TypeError(f"to: got an unexpected keyword argument {sorted(unknown)[0]!r}")
         return self if dtype is None or as_dtype(dtype) == self.dtype else elementwise.astype(self, as_dtype(dtype))
 
     def new_tensor(self, data: TensorLike, dtype: object = None, requires_grad: bool = False) -> Tensor:
@@ -359,7 +371,7 @@ class Tensor(TensorMethods, TensorInplace):
 
     def __index__(self) -> int:
         if not mx.issubdtype(self.dtype, mx.integer) and self.dtype != mx.bool_:
-            raise TypeError(f"only integer tensors can be used as an index, got {dtype_name(self.dtype)}")
+            raise TypeError(f"__index__: only integer tensors can be used as an index, got {dtype_name(self.dtype)}")
         return int(self.item())
 
     def __len__(self) -> int:
@@ -473,5 +485,12 @@ def tensor(
     Raises:
         TypeError: ``data`` is of an unsupported type.
         ValueError: nested lists have unequal lengths.
+
+    Example:
+        >>> lucid.tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+        >>> lucid.tensor([0.5, 1.5], dtype=lucid.float16).dtype == lucid.float16
+        True
     """
     return Tensor(data, dtype, requires_grad)

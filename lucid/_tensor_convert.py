@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _bounds, tape
 from lucid._dtypes import as_dtype, converted
 
 
@@ -95,8 +95,6 @@ def _holds_arrays(values: list[Any]) -> bool:
 
 
 def to_numpy(array: mx.array) -> np.ndarray:
-    if array.dtype == mx.bfloat16:
-        array = array.astype(mx.float32)
-    view = np.asarray(array)
+    view = _bounds.as_numpy("numpy", array)
     view.flags.writeable = False
     return view

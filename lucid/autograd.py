@@ -29,13 +29,29 @@ class _Toggle(_grad_mode.set_recording):
 
 
 class no_grad(_Toggle):
-    """Context manager and decorator that disables gradients: results computed inside do not require them."""
+    """Context manager and decorator that disables gradients: results computed inside do not require them.
+
+    Example:
+        >>> weight = nn.Parameter([1.0, 2.0])
+        >>> with lucid.no_grad():
+        ...     print((weight * 2).requires_grad)
+        ...
+        False
+    """
 
     _value = False
 
 
 class enable_grad(_Toggle):
-    """Context manager and decorator that enables gradients again inside ``no_grad``."""
+    """Context manager and decorator that enables gradients again inside ``no_grad``.
+
+    Example:
+        >>> x = lucid.tensor(3.0, requires_grad=True)
+        >>> with lucid.no_grad(), lucid.enable_grad():
+        ...     print((x * 2).requires_grad)
+        ...
+        True
+    """
 
     _value = True
 
@@ -97,6 +113,12 @@ def grad(
     Raises:
         RuntimeError: an input does not require gradients or was not used, or the graph was freed.
         ValueError: an entry of ``grad_outputs`` has the wrong shape.
+
+    Example:
+        >>> x = lucid.tensor(3.0, requires_grad=True)
+        >>> (dx,) = lucid.autograd.grad(x**2, x)
+        >>> dx.item()
+        6.0
     """
     roots, cotangents = _roots(outputs, grad_outputs, "grad")
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -148,6 +170,7 @@ class Context:
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
+        """The arguments of ``save_for_backward``."""
         return self._saved
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
@@ -195,31 +218,34 @@ class _FunctionNode(tape.Node):
 class Function:
     """A custom differentiable function, as in PyTorch: subclass it and call ``apply``.
 
-    Example::
-
-        class Cube(lucid.autograd.Function):
-            @staticmethod
-            def forward(ctx, x):
-                ctx.save_for_backward(x)
-                return x**3
-
-            @staticmethod
-            def backward(ctx, gradient):
-                (x,) = ctx.saved_tensors
-                return 3 * x**2 * gradient
-
-        y = Cube.apply(x)
-
     ``backward`` returns one gradient for each argument of ``forward``, or ``None``. If it uses Lucid operations, it can
     be differentiated again.
+
+    Example:
+        >>> class Cube(lucid.autograd.Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         ctx.save_for_backward(x)
+        ...         return x**3
+        ...
+        ...     @staticmethod
+        ...     def backward(ctx, gradient):
+        ...         (x,) = ctx.saved_tensors
+        ...         return 3 * x**2 * gradient
+        >>> x = lucid.tensor(2.0, requires_grad=True)
+        >>> Cube.apply(x).backward()
+        >>> x.grad.item()
+        12.0
     """
 
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        """The outputs; subclasses define it."""
         raise NotImplementedError("Function: define a static method forward(ctx, ...)")
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """The gradient of each argument of ``forward``, from those of its outputs; subclasses define it."""
         raise NotImplementedError("Function: define a static method backward(ctx, ...)")
 
     @classmethod
@@ -274,6 +300,13 @@ def gradcheck(
     Raises:
         ValueError: no input requires gradients.
         RuntimeError: a gradient differs and ``raise_exception`` is true; the message names the input and the element.
+
+    Example:
+        >>> x = lucid.tensor([0.5, 1.5], dtype=lucid.float64, requires_grad=True)
+        >>> with lucid.device("cpu"):  # float64 runs on the CPU
+        ...     print(lucid.autograd.gradcheck(lucid.sin, (x,)))
+        ...
+        True
     """
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]

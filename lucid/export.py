@@ -2,7 +2,7 @@
 
 model = lucid.models.from_checkpoint("runs/photos")
 lucid.export.export_function(model, "photos.mlxfn")
-[logits] = mx.import_function("photos.mlxfn")(images)  # needs MLX alone, in any of its languages
+[logits] = mx.import_function("photos.mlxfn")(images)  # needs only MLX, in any of its languages
 """
 
 import json
@@ -21,31 +21,31 @@ _MAX_DIFFERENCE = 1e-4  # of the file's outputs from the model's, relative to th
 
 
 class ExportError(RuntimeError):
-    """The exported function does not compute what the model does."""
+    """The exported function does not compute the same as the model."""
 
 
 def export_function(
     model: nn.Module, path: str | Path, batch_sizes: Sequence[int] = (1,), *, pixels: bool = False
 ) -> dict[str, Any]:
-    """Write the computation and weights of a model to a ``.mlxfn`` file, and its description to a ``.json`` beside it.
+    """Write a model's computation and weights to a ``.mlxfn`` file, and its description to a ``.json`` file next to it.
 
-    MLX traces neither slices nor reshapes of unknown size, so shapes are fixed; several ``batch_sizes`` share one copy
-    of the weights. The function runs on the kind of device, CPU or GPU, that exported it, with MLX's own convolutions.
-    It is compared with the model before the file gets its name.
+    MLX cannot trace slices and reshapes of unknown size, so shapes are fixed; several ``batch_sizes`` share one copy
+    of the weights. The function runs on the type of device, CPU or GPU, that it was exported on, with MLX's own
+    convolutions. It is checked against the model before the file gets its final name.
 
     Args:
         model: A model with ``preprocessing``, as ``models.from_checkpoint`` returns it.
         path: The file.
         batch_sizes: Numbers of images that the function takes.
-        pixels: Take uint8 images (N, H, W, C) and normalize them inside, in place of float32 (N, C, H, W) images that
-            ``model.preprocessing`` made.
+        pixels: Take uint8 images (N, H, W, C) and normalize them inside, instead of float32 images (N, C, H, W) from
+            ``model.preprocessing``.
 
     Returns:
         The description: "model", "shapes", "dtype", "classes" and "preprocessing".
 
     Raises:
         ValueError: The model has no ``preprocessing``.
-        ExportError: The function does not compute what the model does.
+        ExportError: The function does not compute the same as the model.
         OSError: A file cannot be written.
     """
     path, transform = Path(path), _preprocessing_of(model)
@@ -81,7 +81,8 @@ def export_weights(model: nn.Module, path: str | Path, dialect: str = "official"
     """
     if getattr(model, "stem_type", "patch") != "patch" and model.patch_size != 4:
         raise ValueError(
-            "a stem of one overlapping convolution has the shape of 3 px patches in every dialect; use a *.mlxfn file"
+            "export_weights: no dialect can tell a stem of one overlapping convolution from 3 px patches; "
+            "export a .mlxfn file instead"
         )
     models.save_checkpoint(model, path, dialect, name=_name_of(model))
 
@@ -89,7 +90,9 @@ def export_weights(model: nn.Module, path: str | Path, dialect: str = "official"
 def _preprocessing_of(model: nn.Module) -> models.ImageTransform:
     transform = getattr(model, "preprocessing", None)
     if transform is None:
-        raise ValueError("export_function: set model.preprocessing to the ImageTransform that makes the model's input")
+        raise ValueError(
+            "export_function: the model has no preprocessing; set model.preprocessing to an ImageTransform"
+        )
     found: models.ImageTransform = transform
     return found
 
@@ -99,13 +102,13 @@ def _name_of(model: nn.Module) -> str:
 
 
 def _function_of(model: nn.Module, pixels: bool) -> Callable[[mx.array], mx.array]:
-    """The model as a function on arrays; with ``pixels`` it takes bytes (N, H, W, C) and normalizes them."""
+    """The model as a function on arrays; with ``pixels`` it takes uint8 images (N, H, W, C) and normalizes them."""
     mean, std = mx.array(model.preprocessing.mean), mx.array(model.preprocessing.std)
 
     def outputs(x: mx.array) -> mx.array:
         if pixels:
             x = ((x.astype(mx.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)  # (N, C, H, W)
-        # A kernel of our own cannot be written to a file.
+        # Custom kernels cannot be exported.
         with lucid.no_grad(), kernels.use_reference():
             return model(tape.wrap(x))._array
 
@@ -123,4 +126,6 @@ def _check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx
         expected, found = function(one), imported(one)[0]
         difference: Any = (mx.abs(found - expected).max() / mx.maximum(mx.abs(expected).max(), 1e-6)).item()
         if not difference <= _MAX_DIFFERENCE:
-            raise ExportError(f"{path}: outputs differ from the model's by {difference:.1e} of the largest")
+            raise ExportError(
+                f"{path}: outputs differ from the model's by {difference:.1e}, relative to the largest output"
+            )

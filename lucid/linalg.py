@@ -21,6 +21,10 @@ def vector_norm(
 
     ``ord`` may also be 0 (the number of nonzero values), inf or -inf (the largest or smallest absolute value). The
     gradient of the 2-norm at 0 is 0.
+
+    Example:
+        >>> lucid.linalg.vector_norm(lucid.tensor([[3.0, 4.0], [0.0, 5.0]]), dim=1).tolist()
+        [5.0, 5.0]
     """
     x, out = averageable("vector_norm", x, dtype)
     order = _order_number("vector_norm", ord)
@@ -49,6 +53,10 @@ def matrix_norm(
 
     Raises:
         ValueError: ``ord`` is unknown, ``dim`` does not name two dimensions, or the matrices are empty.
+
+    Example:
+        >>> lucid.linalg.matrix_norm(lucid.tensor([[3.0, 4.0]])).item()
+        5.0
     """
     x, out = averageable("matrix_norm", x, dtype)
     return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
@@ -123,6 +131,10 @@ def norm(
     """The 2-norm of all values; with ``ord``, a norm of vectors (one ``dim``) or matrices (two).
 
     See ``vector_norm`` and ``matrix_norm`` for the values of ``ord``.
+
+    Example:
+        >>> lucid.linalg.norm(lucid.tensor([3.0, 4.0])).item()
+        5.0
     """
     x, out = averageable("norm", x, dtype)
     if ord is None:

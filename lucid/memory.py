@@ -4,6 +4,7 @@
   optimizer state take.
 - ``peak()``: the maximum of ``active()``, which decides whether a batch fits. MLX allocates memory ahead of the work
   that frees it, up to a hundred operations on the CPU, so the peak is somewhat above what the computation needs.
+- ``total()``: what the device has.
 - ``cache()``: unused buffers that MLX keeps, because the next step needs the same sizes.
 
 The system reports more than ``active()``. On macOS, Memory and Real Memory in Activity Monitor include the cache and
@@ -17,6 +18,8 @@ resident and is never swapped, at the expense of other programs. ``mlx.core.set_
 default) up to the system's limit, ``sysctl iogpu.wired_limit_mb``, for models that nearly fill the memory.
 """
 
+import os
+
 import mlx.core as mx
 
 
@@ -26,13 +29,30 @@ def active() -> int:
 
 
 def peak() -> int:
-    """The maximum of ``active()`` since the start or the last ``reset()``."""
+    """The maximum of ``active()`` since the start or the last ``reset()``.
+
+    Example:
+        >>> lucid.memory.reset()
+        >>> x = (lucid.ones(256, 256) @ lucid.ones(256, 256)).sum().item()
+        >>> lucid.memory.peak() >= 3 * 256 * 256 * 4
+        True
+    """
     return mx.get_peak_memory()
 
 
 def cache() -> int:
     """Bytes of freed buffers that MLX keeps for reuse."""
     return mx.get_cache_memory()
+
+
+def total() -> int:
+    """The memory of the device: unified memory, a GPU's own, or the machine's, of which a container may have less."""
+    try:
+        known = mx.device_info(mx.default_device())
+    except (RuntimeError, TypeError, ValueError):
+        known = {}
+    found = known.get("memory_size") or known.get("total_memory")
+    return int(found) if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def reset() -> None:

@@ -43,6 +43,13 @@ def manual_seed(seed: int) -> None:
     Raises:
         TypeError: ``seed`` is not an integer.
         ValueError: ``seed`` is outside [-2**63, 2**64).
+
+    Example:
+        >>> generator = lucid.manual_seed(0)
+        >>> first = lucid.rand(3)
+        >>> generator = lucid.manual_seed(0)
+        >>> lucid.equal(first, lucid.rand(3))
+        True
     """
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
@@ -200,7 +207,12 @@ def permutation(n: int | TensorLike) -> Tensor:
 
 
 def randperm(n: int, *, dtype: object = None) -> Tensor:
-    """A random permutation of the integers 0 .. n-1."""
+    """A random permutation of the integers 0 .. n-1.
+
+    Example:
+        >>> sorted(lucid.randperm(4).tolist())
+        [0, 1, 2, 3]
+    """
     count = _checks.integer("randperm", "n", n, 0)
     found = mx.int64 if dtype is None else as_dtype(dtype)
     return tape.wrap(mx.random.permutation(count, key=key()).astype(found))
@@ -233,6 +245,8 @@ def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) 
         shape = (*logits.shape[:-1], num_samples)
         return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))
     if num_samples > logits.shape[-1]:
-        raise ValueError(f"multinomial: {num_samples} samples without replacement from {logits.shape[-1]} classes")
+        raise ValueError(
+            f"multinomial: num_samples must be at most {logits.shape[-1]} without replacement, got {num_samples}"
+        )
     noisy = logits + mx.random.gumbel(logits.shape, key=key())
     return tape.wrap(mx.argsort(-noisy, -1)[..., :num_samples].astype(mx.int64))

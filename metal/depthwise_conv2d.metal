@@ -1,7 +1,7 @@
 // Depthwise two-dimensional convolution: output, input gradient, weight gradient.
 //
 // Images are (N, height, width, channels), row-contiguous; the weight is (KH, KW, channels). Each thread computes one
-// channel. Neighbouring threads compute neighbouring channels, so a simdgroup reads neighbouring addresses. All sums
+// channel. Neighboring threads compute neighboring channels, so a simdgroup reads neighboring addresses. All sums
 // are float; T is the type of images and weight. Threads share nothing, and nothing is atomic.
 //
 // The order of every sum is fixed: kernel rows from the top, kernel columns from the left, starting with the bias.
@@ -381,7 +381,7 @@ inline void rolling_weight_gradient(
 //                             x[n, h*stride_h+i*dilation_h-top, w*stride_w+j*dilation_w-left, c] * dy[n,h,w,c]
 // partial[chunk, KH*KW, c]  = sum of dy over the same
 //
-// thread: one channel, TAPS neighbouring columns of one kernel row, a chunk of the N * out_height rows of dy. DENSE
+// thread: one channel, TAPS neighboring columns of one kernel row, a chunk of the N * out_height rows of dy. DENSE
 //   requires stride_w = dilation_w = 1. The kernel columns then share a window of values that slides along the row.
 // grid: (channels, KH * ceil(KW / TAPS), chunks of rows)
 // border: values outside are not loaded.

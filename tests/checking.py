@@ -73,7 +73,7 @@ def flat(out: Any) -> list[Any]:
 def compare(what: str, got: Any, want: np.ndarray, rtol: float) -> None:
     """Assert equal shapes, and values that differ by ``rtol`` of themselves and of the largest finite one at most.
 
-    Where all are nearly 0, something of that size has cancelled: the largest counts as 0.1 then.
+    Where all are nearly 0, something of that size has canceled: the largest counts as 0.1 then.
     """
     values = got.detach().numpy() if isinstance(got, lucid.Tensor) else np.asarray(got)
     assert values.shape == want.shape, f"shape of {what}"

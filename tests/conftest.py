@@ -3,10 +3,15 @@
 from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
 
 import gc
+import shutil
 import signal
+import ssl
+import subprocess
 
 import mlx.core as mx
 import pytest
+
+import lucid
 
 
 def pytest_report_header():
@@ -21,10 +26,40 @@ def seeded():
 
 
 @pytest.fixture
+def on_cpu():
+    """For tests of what only the CPU does, on machines with a GPU too."""
+    with lucid.device("cpu"):
+        yield
+
+
+@pytest.fixture
 def settled():
     """For tests that measure MLX's memory: finish and free the work of earlier tests first."""
     mx.synchronize()
     gc.collect()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """The path of a certificate for 127.0.0.1 and localhost, with its key in the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    files = ["-keyout", path.with_name("key.pem"), "-out", path]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_name("key.pem").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls(certificate, monkeypatch):
+    """A context for servers with a certificate that this process trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -58,8 +58,16 @@ def test_as_tensor_keeps_tensors():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: lucid.arange(0, 5, -1), ValueError, "step -1 does not lead from 0 to 5"),
-        (lambda: lucid.arange(0, 5, 0), ValueError, "step 0 does not lead"),
+        (
+            lambda: lucid.arange(0, 5, -1),
+            ValueError,
+            "arange: step must be nonzero and lead from start 0 toward end 5, got -1",
+        ),
+        (
+            lambda: lucid.arange(0, 5, 0),
+            ValueError,
+            "arange: step must be nonzero and lead from start 0 toward end 5, got 0",
+        ),
         (lambda: lucid.eye(-1), ValueError, "eye: n must be at least 0, got -1"),
         (lambda: lucid.eye(2, 0.5), TypeError, "eye: m must be an integer, got 0.5"),
         (lambda: lucid.arange("a"), TypeError, "arange: end must be a number, got 'a'"),

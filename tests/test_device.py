@@ -154,7 +154,7 @@ def test_openblas_is_mapped_if_and_only_if_reported():
 
 
 @linux_only
-def test_a_folder_named_mlx_beside_the_script_has_no_effect(tmp_path):
+def test_a_folder_named_mlx_next_to_the_script_has_no_effect(tmp_path):
     (tmp_path / "mlx").mkdir()  # such as a clone of MLX
     (tmp_path / "script.py").write_text(TELL)
     beside = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -40,7 +40,7 @@ def test_the_description_is_returned_and_written(tmp_path):
 
 
 def test_a_model_without_preprocessing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="export_function: set model.preprocessing to the ImageTransform"):
+    with pytest.raises(ValueError, match="export_function: the model has no preprocessing; set model.preprocessing"):
         export.export_function(models.ConvNeXt(3, (1, 1), (4, 8)), tmp_path / "m.mlxfn")
     assert list(tmp_path.iterdir()) == []
 

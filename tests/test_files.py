@@ -1,6 +1,9 @@
-"""Files are written atomically."""
+"""Files are written atomically, locked, and read only if they are files."""
 
 import errno
+import fcntl
+import os
+import threading
 
 import pytest
 
@@ -58,3 +61,75 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path):
 def test_a_missing_folder_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="report.html"):
         _files.write_atomically(tmp_path / "missing" / "report.html", b"x")
+
+
+def test_threads_may_write_the_same_file(tmp_path):
+    barrier = threading.Barrier(2)
+    names = []
+
+    def write():
+        with _files.atomic_path(tmp_path / "a") as temporary:
+            names.append(temporary)
+            barrier.wait()
+            temporary.write_bytes(b"whole")
+            barrier.wait()
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(set(names)) == 2 and [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_locked_file_exists_until_it_is_released(tmp_path):
+    path = tmp_path / "lock"
+    lock = _files.lock_file(path, b"me")
+    assert path.read_bytes() == b"me" and _files.lock_file(path, b"you") is None and path.read_bytes() == b"me"
+    lock.release()
+    lock.release()
+    assert not path.exists()
+    path.write_bytes(b"left behind by a killed process")
+    lock = _files.lock_file(path, b"you")
+    assert path.read_bytes() == b"you"
+    del lock
+    assert not path.exists()
+
+
+def test_a_lock_of_a_file_that_was_removed_meanwhile_is_taken_again(tmp_path, monkeypatch):
+    path, flock, calls = tmp_path / "lock", fcntl.flock, []
+
+    def remove_first(file, operation):
+        if not calls:
+            path.unlink()
+        calls.append(operation)
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    lock = _files.lock_file(path, b"")
+    assert path.exists() and len(calls) == 2
+    lock.release()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_only_small_files_are_read(tmp_path, kind):
+    path = tmp_path / "a"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(bytes(101))
+    with pytest.raises(_files.UnusableFileError, match="is not a regular file|has more than 100 bytes"):
+        _files.read_regular(path, 100)
+
+
+def test_a_link_to_a_file_is_read_but_not_locked(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").symlink_to("a")
+    assert _files.read_regular(tmp_path / "b") == b"content"
+    with pytest.raises(_files.UnusableFileError, match="b is a link"):
+        _files.lock_file(tmp_path / "b", b"")
+    assert (tmp_path / "a").read_bytes() == b"content"

@@ -12,11 +12,11 @@ import pytest
 import lucid
 
 ROOT = Path(__file__).parents[1]
-# Lowest first. A unit imports units of rows above its own, never its neighbours in the row.
+# Lowest first. A unit imports units of rows above its own, never its neighbors in the row.
 LEVELS = [
-    ["_version", "_checks"],
+    ["_version", "_checks", "_interrupts"],
     ["_device", "_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
-    ["_machine"],
+    ["_machine", "_bounds"],
     ["kernels", "tape"],
     ["_views", "_backward"],
     ["ops"],

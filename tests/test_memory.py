@@ -81,3 +81,7 @@ assert resident() - before > 0.9 * size
 memory.clear_cache()
 assert resident() - before < 0.2 * size
 """
+
+
+def test_the_total_is_more_than_what_is_in_use():
+    assert memory.active() < memory.total() < 1 << 50 and memory.total() > 1 << 28

@@ -44,7 +44,7 @@ def test_the_wheel_holds_the_package_and_the_shaders_and_nothing_else(wheel):
     assert {path.parts[0] for path in files} == {"lucid", f"lucid_mlx-{__version__}.dist-info"}
 
 
-def test_the_wheel_asks_for_mlx_and_numpy_only(wheel):
+def test_the_wheel_requires_mlx_and_numpy_only(wheel):
     [metadata] = wheel.glob("*.dist-info/METADATA")
     required = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra)", metadata.read_text(), re.MULTILINE)
     assert sorted(required) == ["mlx", "numpy"]
@@ -65,6 +65,6 @@ def test_the_wheel_imports_by_itself_and_finds_its_own_shaders(wheel, tmp_path):
     assert Path(folder) == wheel / "lucid" / "metal"
 
 
-def test_the_checkout_finds_the_shaders_beside_the_package():
+def test_the_checkout_finds_the_shaders_next_to_the_package():
     assert Path(lucid.__file__).parent == ROOT / "lucid"
     assert Path(library.METAL_FOLDER) == ROOT / "metal"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ BLOCKS = [
 @pytest.mark.parametrize("code", BLOCKS)
 def test_code_runs_as_written(code, tmp_path):
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    if "metal_simulator" in code and shutil.which("g++") is None:
+        pytest.skip("the simulator needs g++")
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path,
@@ -47,7 +50,9 @@ def test_the_readme_has_code_of_about_twenty_lines():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_images_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+        # Reference pages exist in the built site only; make docs checks links to them.
+        known = target.startswith(("https://", "reference/")) or (page.parent / target).exists()
+        assert known, f"{page.name}: {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -178,8 +178,12 @@ def test_the_model_is_unchanged_if_it_raises():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ValueError, "summary: pass input_size, the shape of the input, or input_data, but not both"),
-        ({"input_size": (1, 4), "input_data": np.zeros((1, 4))}, ValueError, "summary: pass input_size"),
+        ({}, ValueError, "summary: pass either input_size or input_data, got neither"),
+        (
+            {"input_size": (1, 4), "input_data": np.zeros((1, 4))},
+            ValueError,
+            "summary: pass either input_size or input_data, got both",
+        ),
         ({"input_size": (1, -4)}, ValueError, "summary: input_size must be at least 0, got -4"),
         ({"input_size": (1, 4), "dtypes": ["half", "half"]}, ValueError, "one dtype for each of the 1 inputs, got 2"),
         ({"input_size": 4}, TypeError, r"input_size must be a shape such as \(1, 3, 224, 224\), or several, got 4"),

@@ -1,4 +1,4 @@
-"""Time the depthwise convolution on this machine, beside MLX's own and PyTorch's.
+"""Time the depthwise convolution on this machine, compared with MLX's own and PyTorch's.
 
     python examples/benchmarks/depthwise_conv2d.py                   # all stages of ConvNeXt-T: a minute on a GPU
     python examples/benchmarks/depthwise_conv2d.py --json mine.json  # also write the numbers, machine and versions
@@ -7,8 +7,8 @@
 
 The output, the input gradient and the weight gradient are timed separately, without a bias:
 
-- The time is that of evaluating a graph that is built already, by mx.compile as in a compiled training step, or with
-  --eager by plain calls. A GPU runs the same kernels either way, but on the CPU MLX fuses operations only when it
+- The time is that of evaluating a graph that is already built, by mx.compile as in a compiled training step, or by
+  plain calls with --eager. A GPU runs the same kernels either way, but on the CPU MLX fuses operations only when it
   compiles. Short calls are repeated within one graph, each on the result of the previous one (weight gradients side by
   side).
 - The implementations take turns, round after round, so that other load on the machine affects all of them alike; the
@@ -38,7 +38,7 @@ from timing import (
     interleaved_medians,
     positive_int,
     seconds_of,
-    torch_beside,
+    torch_for,
     use_device,
     write_json,
 )
@@ -277,21 +277,21 @@ def peak_memory(case: Case, names: list[str], eager: bool) -> dict[str, Any]:
 
 
 def table_head(names: list[str]) -> str:
-    beside = "".join(f"{TITLES[name]:>20}" for name in names if name != "ours")
-    return f"{'x (N, H, W, C)':<16} {'dtype':<9} {'what':<16} {'ours':>11} {'GB/s':>7} {'of a copy':>10}{beside}"
+    others = "".join(f"{TITLES[name]:>20}" for name in names if name != "ours")
+    return f"{'x (N, H, W, C)':<16} {'dtype':<9} {'what':<16} {'ours':>11} {'GB/s':>7} {'of a copy':>10}{others}"
 
 
 def table_line(line: dict[str, Any], names: list[str]) -> str:
     ours = line["ours"]
-    beside = ""
+    others = ""
     for name in (one for one in names if one != "ours"):
         seconds = line.get(name, {}).get("seconds")
         text = "-" if seconds is None else f"{seconds * 1e3:.3f} ms {seconds / ours['seconds']:6.2f}x"
-        beside += f"{text:>20}"
+        others += f"{text:>20}"
     wrong = "" if line["is_right"] else f"   WRONG: differs by {line['difference']:.1e}"
     return (
         f"{'x'.join(map(str, line['shape'])):<16} {line['dtype']:<9} {line['what']:<16} {ours['seconds'] * 1e3:8.3f} ms"
-        f" {ours['gigabytes_per_second']:7.2f} {ours['of_a_copy']:9.1%} {beside}{wrong}"
+        f" {ours['gigabytes_per_second']:7.2f} {ours['of_a_copy']:9.1%} {others}{wrong}"
     )
 
 
@@ -308,7 +308,7 @@ def compare(
     cases: list[Case], memory_case: Case | None, names: list[str], seconds: float, eager: bool
 ) -> tuple[dict[str, Any], int]:
     """Print the table; return the content of the JSON file and the exit code, 1 if a result is wrong."""
-    torch = torch_beside(_device.backend()) if "torch" in names else None
+    torch = torch_for(_device.backend()) if "torch" in names else None
     names = [name for name in names if name != "torch" or torch is not None]
     machine = describe_machine(torch)
     print(headline(machine))
@@ -414,8 +414,8 @@ def odd(text: str) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        description="Time the depthwise convolution (output, input gradient, weight gradient) beside MLX's own and "
-        "PyTorch's, and compare the results.",
+        description="Time the depthwise convolution (output, input gradient, weight gradient), compared with MLX's own "
+        "and PyTorch's, and check the results.",
         epilog="On a new machine, run it without options, then with --tune, then without options again. Options with "
         "several values take them separated by spaces: --batch 1 8 32.",
     )
@@ -433,13 +433,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=list(DTYPES), nargs="+", help="default: float32 float16; on the CPU float32")
     parser.add_argument("--kernel", type=odd, default=7, metavar="K", help="kernel size, odd (default: 7)")
     parser.add_argument(
-        "--beside",
+        "--compare",
         choices=["mlx", "torch"],
         nargs="*",
-        help="what to compare with, possibly nothing (default: mlx, and torch if it is installed)",
+        help="implementations to compare with, or none (default: mlx, and torch if it is installed)",
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
-    parser.add_argument("--eager", action="store_true", help="do not compile the graphs of ours and mx.conv2d")
+    parser.add_argument(
+        "--eager", action="store_true", help="do not compile the graphs of our kernels and of mx.conv2d"
+    )
     parser.add_argument(
         "--seconds",
         type=duration,
@@ -459,7 +461,9 @@ def make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="time all tilings on this GPU and store the fastest for each shape, instead of comparing",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there, with machine and versions")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the numbers to this file, with machine and versions"
+    )
     return parser
 
 
@@ -474,8 +478,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--tune: only kernels up to 7x7 have tilings to choose from, got --kernel {args.kernel}")
     if args.tune and os.environ.get("LUCID_TUNING") == "off":
         parser.error("--tune: LUCID_TUNING=off is set, so the result would be ignored")
-    if args.beside and "torch" in args.beside and torch_beside(_device.backend()) is None:
-        parser.error("--beside torch: PyTorch is not installed or has no such device")
+    if args.compare and "torch" in args.compare and torch_for(_device.backend()) is None:
+        parser.error("--compare torch: PyTorch is not installed or has no such device")
     on_cpu = _device.backend() == "cpu"
     batches = args.batch or ([2] if on_cpu else [1, 32])
     dtypes = args.dtype or (["float32"] if on_cpu else ["float32", "float16"])
@@ -483,7 +487,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.tune:
         results, code = tune(cases, args.seconds)
     else:
-        names = ["ours", *(["mlx", "torch"] if args.beside is None else args.beside)]
+        names = ["ours", *(["mlx", "torch"] if args.compare is None else args.compare)]
         memory_case = None if args.memory is None else Case(*args.memory, args.kernel, dtypes[0])
         results, code = compare(cases, memory_case, names, args.seconds, args.eager)
     if args.json and results:

@@ -1,18 +1,18 @@
-"""Time training steps of one process and of several, and measure how well they scale.
+"""Time training steps of one process and of several, and measure how well training scales.
 
     mlx.launch -n 2 -- python examples/benchmarks/distributed.py
     mpirun -np 2 python examples/benchmarks/distributed.py --batch-size 64
     mlx.launch --hostfile hosts.json -- python examples/benchmarks/distributed.py --dims 96 192 384 768
 
-Every process takes batches of the same size (weak scaling), in three ways that take turns, round after round, so that
+Every process uses batches of the same size (weak scaling), in three modes that take turns, round after round, so that
 other load on the machine affects all of them alike:
 
 - alone: rank 0 trains, the others wait;
-- side by side: all train independently. The loss against "alone" is due to shared memory, caches and cooling;
-- together: all train and average their gradients. The further loss is due to communication and waiting.
+- side by side: all train independently. The slowdown from "alone" is due to shared memory, caches and cooling;
+- together: all train and average their gradients. The additional slowdown is due to communication and waiting.
 
 The efficiency is the throughput of all processes together, divided by that of one alone times their number. On Linux
-without a GPU each process, BLAS included, is pinned to a core of its own, unless the machine has fewer cores than
+without a GPU each process, BLAS included, is pinned to its own core, unless the machine has fewer cores than
 processes. The table shows medians over the rounds; the spread is half the interquartile range.
 """
 
@@ -113,14 +113,18 @@ def report(times: dict[str, list[float]], images: int, processes: int) -> dict[s
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description="Time training steps of one process and of several.")
-    parser.add_argument("--batch-size", type=positive_int, default=32, metavar="N", help="images per process (32)")
-    parser.add_argument("--image-size", type=positive_int, default=32, metavar="N", help="side in px (32)")
+    parser.add_argument(
+        "--batch-size", type=positive_int, default=32, metavar="N", help="images per process (default: 32)"
+    )
+    parser.add_argument(
+        "--image-size", type=positive_int, default=32, metavar="N", help="image size in px (default: 32)"
+    )
     parser.add_argument("--depths", type=positive_int, nargs="+", default=[2, 2, 2, 2], metavar="N")
     parser.add_argument("--dims", type=positive_int, nargs="+", default=[40, 80, 160, 320], metavar="N")
     parser.add_argument("--patch-size", type=positive_int, default=2, metavar="N")
-    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="size of a message (32)")
-    parser.add_argument("--rounds", type=positive_int, default=7, metavar="N", help="how often each way is timed (7)")
-    parser.add_argument("--steps", type=positive_int, default=3, metavar="N", help="steps per round (3)")
+    parser.add_argument("--bucket-mb", type=float, default=32.0, metavar="X", help="message size in MB (default: 32)")
+    parser.add_argument("--rounds", type=positive_int, default=7, metavar="N", help="rounds of timing (default: 7)")
+    parser.add_argument("--steps", type=positive_int, default=3, metavar="N", help="steps per round (default: 3)")
     parser.add_argument("--json", action="store_true", help="also print all times as JSON")
     return parser
 

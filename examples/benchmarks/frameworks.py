@@ -8,8 +8,8 @@
                  step        loss, gradients and AdamW's update; the next call continues from there
     inference    step        the logits
 
-In half precision, training keeps float32 weights and computes in the lower dtype (with autocast; in mlx.nn and by hand
-the loss casts the weights), and inference uses weights that were cast in advance.
+In half precision, training keeps float32 weights and computes in the lower dtype (with autocast, or by casting the
+weights in the loss for mlx.nn and by hand), and inference uses weights that were cast in advance.
 """
 
 import gc

@@ -1,18 +1,18 @@
-"""Time reading photos, beside the usual way with Pillow, and whether training waits for it.
+"""Time reading photos, compared with Pillow and torchvision, and how long training waits for data.
 
     python examples/benchmarks/loading.py                                   # generated photos of two sizes
     python examples/benchmarks/loading.py --folder photos --json loading.json
 
-Each way reads the same files and takes a random crop of each, 224 x 224 px, in batches:
+Each method reads the same files and takes a random 224 x 224 px crop of each, in batches:
 
 - pillow: what torchvision's ImageFolder with RandomResizedCrop, flip, ToTensor and Normalize does, in one thread;
-- torchvision: these transforms themselves, in a DataLoader with a process per core (if it is installed);
-- whole: lucid.data with DecodeImages, in threads, with JPEGs decoded at full size;
-- smaller: the same with JPEGs decoded at a reduced size, at least twice the crop, as ``lucid finetune`` does;
-- kept: the second pass of "smaller", with decoded images in memory.
+- torchvision: torchvision's own transforms, in a DataLoader with one process per core (if torchvision is installed);
+- full_size: lucid.data with DecodeImages, in threads, with JPEGs decoded at full size;
+- reduced: the same with JPEGs decoded at a reduced size, at least twice the crop, as ``lucid finetune`` does;
+- cached: the second pass of "reduced", with decoded images in memory.
 
-The ways take turns, round after round, so that other load on the machine affects all of them alike; the numbers are
-medians over the rounds. Lucid's batches are bytes: normalizing and flipping happen on the device, in the training step.
+The methods take turns, round after round, so that other load on the machine affects all of them alike; the numbers are
+medians over the rounds. Lucid's batches are uint8: normalizing and flipping happen on the device, in the training step.
 Then a ConvNeXt is trained on the photos, from memory and from the files, and the time spent waiting for a batch is
 measured.
 """
@@ -79,8 +79,7 @@ def pillow_batches(samples: list[tuple[str, int]]) -> Iterator[np.ndarray]:
     """(N, 3, SIZE, SIZE) float32, like a DataLoader with torchvision's transforms and no workers."""
     crop, rng, images = RandomResizedCrop(SIZE, interpolation="bilinear"), np.random.default_rng(0), []
     for path, _ in samples:
-        with Image.open(path) as file:
-            image = crop(file.convert("RGB"), rng)
+        image = crop(data.open_image(path), rng)
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32) / 255
@@ -116,23 +115,23 @@ def rate(batches: Callable[[], Iterable[Any]]) -> float:
 
 
 def time_reading(folder: Path, rounds: int) -> dict[str, float]:
-    """Images per second of each way, the median over the rounds."""
+    """Images per second of each method, the median over the rounds."""
     samples = find_samples(folder)
-    kept = lucid_batches(samples, 2 * SIZE, cache_bytes=1 << 34)
-    ways: dict[str, Callable[[], Iterable[Any]]] = {
+    cached = lucid_batches(samples, 2 * SIZE, cache_bytes=1 << 34)
+    methods: dict[str, Callable[[], Iterable[Any]]] = {
         "pillow": partial(pillow_batches, samples),
-        "whole": partial(lucid_batches, samples, None),
-        "smaller": partial(lucid_batches, samples, 2 * SIZE),
-        "kept": lambda: kept,
+        "full_size": partial(lucid_batches, samples, None),
+        "reduced": partial(lucid_batches, samples, 2 * SIZE),
+        "cached": lambda: cached,
     }
     try:
-        beside = torchvision_batches(folder)
-        ways["torchvision"] = lambda: beside
+        theirs = torchvision_batches(folder)
+        methods["torchvision"] = lambda: theirs
     except ImportError:
         pass
-    for batches in ways.values():  # start processes, fill Lucid's and the system's caches
+    for batches in methods.values():  # start processes, fill Lucid's and the system's caches
         rate(batches)
-    medians = interleaved_medians({name: partial(rate, batches) for name, batches in ways.items()}, rounds=rounds)
+    medians = interleaved_medians({name: partial(rate, batches) for name, batches in methods.items()}, rounds=rounds)
     return {name: round(median, 1) for name, median in medians.items()}
 
 
@@ -184,11 +183,13 @@ def endless(loader: Any) -> Iterator[Any]:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="your own photos, in a subfolder for each class")
-    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="rounds of timing (5)")
-    parser.add_argument("--model", default="convnext_atto", help="the model to train (convnext_atto)")
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="X", help="seconds of training each way (20)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    parser.add_argument("--folder", type=Path, help="your own photos, one subfolder per class")
+    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="rounds of timing (default: 5)")
+    parser.add_argument("--model", default="convnext_atto", help="model to train (default: convnext_atto)")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, metavar="X", help="seconds of training from each source (default: 20)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to this file")
     return parser
 
 
@@ -219,8 +220,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     for name, rates in reading.items():
         print(f"{name}: images per second, and relative to pillow")
-        for way, value in rates.items():
-            print(f"    {way:<12} {value:8.1f} {value / rates['pillow']:6.2f}x")
+        for method, value in rates.items():
+            print(f"    {method:<12} {value:8.1f} {value / rates['pillow']:6.2f}x")
     from_memory, from_files = (training[f"images_per_second_from_{source}"] for source in ("memory", "files"))
     print(
         f"training {training['variant']}: {from_memory:.1f} images per second from memory, {from_files:.1f} from files"

@@ -56,7 +56,7 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
     return error if math.isfinite(error) else math.inf
 
 
-def torch_beside(backend: str) -> tuple[Any, str] | None:
+def torch_for(backend: str) -> tuple[Any, str] | None:
     """PyTorch and its device for MLX's ``backend``; None if PyTorch is not installed or has no such device.
 
     PyTorch's idle threads sleep unless OMP_WAIT_POLICY says otherwise: on a busy machine, spinning threads keep each

@@ -1,9 +1,9 @@
-"""Time training and inference of ConvNeXt on this machine, beside plain mlx.nn and PyTorch.
+"""Time training and inference of ConvNeXt on this machine, compared with plain mlx.nn and PyTorch.
 
     python examples/benchmarks/training_step.py             # a small model on a CPU, ConvNeXt-T on a GPU
     python examples/benchmarks/training_step.py --out mine  # also write mine.json and mine.png
     python examples/benchmarks/training_step.py --model tiny --batch 1 --image-size 224 --mode inference
-    python examples/benchmarks/training_step.py --facade    # beside the same step written by hand on mx.arrays
+    python examples/benchmarks/training_step.py --facade    # compared with a step written by hand on mx.arrays
     python examples/benchmarks/training_step.py --profile   # the most expensive operations of a training step
 
 - All frameworks start from the same weights and see the same images (the models are in ``frameworks.py``). Logits, and
@@ -12,7 +12,7 @@
 - The frameworks take turns, round after round, so that other load on the machine affects all of them alike; the table
   shows medians. A round also times the loss alone, and loss and gradients: "backward" is the difference between the
   two, "optimizer" that between the whole step and the latter.
-- "first call" is the time of the first step beyond the median: tracing, compiling, first touches of memory. Kernels
+- "first call" is how much longer the first step takes than the median: tracing, compiling, touching memory. Kernels
   that the process has compiled before are not counted.
 - "peak" is the memory that MLX counts for one step, weights, moments and images included; for PyTorch it is known on
   CUDA only.
@@ -53,7 +53,7 @@ from timing import (
     interleaved_rounds,
     positive_int,
     seconds_of,
-    torch_beside,
+    torch_for,
     use_device,
     write_json,
 )
@@ -336,7 +336,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
-        description="Time training and inference of ConvNeXt beside plain mlx.nn and PyTorch, and compare results."
+        description="Time training and inference of ConvNeXt, compared with mlx.nn and PyTorch, and check the results."
     )
     parser.add_argument("--model", choices=list(MODELS), help="default: mini on a CPU, tiny on a GPU")
     parser.add_argument("--depths", type=positive_int, nargs="+", metavar="N", help="override --model's")
@@ -398,7 +398,7 @@ def main(argv: list[str] | None = None) -> int:
     use_device(parser, args.device)
     if args.out and not args.out.absolute().parent.is_dir():
         parser.error(f"--out: no such folder: {args.out.parent}")
-    torch = torch_beside(_device.backend())
+    torch = torch_for(_device.backend())
     names = args.frameworks
     if args.facade:
         names = ["hand", "lucid", "hand-eager", "lucid-eager"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid import _bounds, _deferred, _grad_mode, _precision, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import (
     Arguments,
@@ -97,6 +97,10 @@ class Compiled:
             return self._function(*args, **kwargs)
         plan = self._state.plan()
         arguments = Arguments(self._caller, args, kwargs, plan.places)
+        if _bounds.mode.checks:  # run eagerly, with values to check
+            given = Structure.of(args, kwargs, plan.places)
+            args, kwargs = given.fill(state=plan.tensors, tensor=arguments.tensors, array=arguments.arrays)
+            return self._function(*args, **kwargs)
         view = self._look(plan, arguments, args, kwargs)
         if view.losses:  # modules without tensors need not be listed
             self._state.add_modules(view.losses)
@@ -396,6 +400,9 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
     attribute, a warning says so. After an exception everything is as it was before the call. Calls do not wait for
     results: evaluation is scheduled asynchronously.
 
+    Indices and class labels have no values to check either: an index out of range is clamped, and a label out of range
+    gives a loss of NaN. ``with lucid.debug():`` runs the function eagerly and checks them.
+
     Results can be differentiated outside the function, with the tape's own backward pass: whatever stops or changes a
     gradient in eager mode (``detach``, ``no_grad``, hooks, ``autograd.Function``) does so here. That costs a second
     forward pass; call ``backward()`` inside to avoid it.
@@ -414,6 +421,19 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
 
     Raises:
         TypeError: ``function`` is not callable or already compiled, or ``state`` holds an unsupported object.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+        >>> @lucid.compile(state=[model, optimizer])
+        ... def step(x, y):
+        ...     optimizer.zero_grad()
+        ...     loss = F.mse_loss(model(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        ...
+        >>> losses = [step(lucid.ones(8, 4), lucid.zeros(8, 1)).item() for _ in range(3)]
     """
     if function is None:
         return lambda decorated: compile(decorated, state=state)

@@ -30,6 +30,14 @@ class autocast(_precision.autocasting):
     Raises:
         ValueError: ``dtype`` is not float16 or bfloat16, or ``device_type`` is unknown.
         TypeError: ``device_type`` is not a string.
+
+    Example:
+        >>> layer = nn.Linear(4, 2)
+        >>> with lucid.autocast(dtype=lucid.bfloat16):
+        ...     y = layer(lucid.ones(1, 4))
+        ...
+        >>> y.dtype == lucid.bfloat16, layer.weight.dtype == lucid.float32
+        (True, True)
     """
 
     def __init__(

@@ -78,7 +78,7 @@ class GradScaler:
         """Multiply a loss, or a list or tuple of losses, by the scale.
 
         Raises:
-            TypeError: ``outputs`` is neither.
+            TypeError: ``outputs`` is anything else.
         """
         if not self._enabled:
             return outputs
@@ -184,15 +184,19 @@ class GradScaler:
         return float(self._scale.item()) if self._enabled else 1.0
 
     def get_growth_factor(self) -> float:
+        """The factor after ``growth_interval`` steps without overflow."""
         return self._growth_factor
 
     def get_backoff_factor(self) -> float:
+        """The factor after an overflow."""
         return self._backoff_factor
 
     def get_growth_interval(self) -> int:
+        """The number of steps without overflow before the scale grows."""
         return self._growth_interval
 
     def is_enabled(self) -> bool:
+        """Whether losses are scaled."""
         return self._enabled
 
     def state_tensors(self) -> list[Tensor]:

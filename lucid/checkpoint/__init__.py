@@ -24,8 +24,8 @@
     manager.restore({"model": model}, manager.best(), strict=False)  # the best weights
     lucid.load(manager.best().path / "model.safetensors")            # or as tensors, in another program
 
-A checkpoint is a folder of safetensors and JSON, written atomically: it survives a kill at any moment. Checksums detect
-later corruption, in which case the previous checkpoint is used.
+A checkpoint is a folder of safetensors and JSON, written atomically, so the process may be killed at any moment.
+Checksums detect later corruption, in which case the previous checkpoint is used.
 """
 
 from lucid.checkpoint.folder import Checkpoint, CheckpointError, DamagedError

@@ -25,6 +25,8 @@ from typing import Any, BinaryIO, cast
 
 import mlx.core as mx
 
+from lucid import serialization
+from lucid._files import open_regular, read_regular
 from lucid.checkpoint.tree import Tensors, pack, unpack
 
 FORMAT = "lucid.checkpoint 1"
@@ -159,21 +161,54 @@ def read_manifest(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
 
     Raises:
         DamagedError: the manifest is missing or changed.
-        CheckpointError: the format has another version.
+        CheckpointError: the format has an unsupported version.
     """
     try:
-        content = json.loads((path / MANIFEST).read_bytes())
+        content = json.loads(read_regular(path / MANIFEST))
         manifest, sha256 = content["manifest"], content["sha256"]
     except FileNotFoundError:
         raise DamagedError(f"{MANIFEST} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedError(f"{MANIFEST} cannot be read: {error}") from None
+        raise DamagedError(f"{MANIFEST} cannot be read: {_first_line(error)}") from None
     if not isinstance(manifest, dict) or _digest(manifest) != sha256:
         raise DamagedError(f"{MANIFEST} has changed since it was written")
     if (found := manifest.get("format")) != FORMAT:
         raise CheckpointError(f"{path} has format {found!r}, but this version of Lucid reads {FORMAT!r}")
-    about = unpack({key: manifest[key] for key in ("step", "epoch", "metrics", "written")}, {})
+    if not _is_listing(manifest.get("files")):
+        raise DamagedError(f"{MANIFEST} lists no files with sizes and checksums")
+    try:
+        about = unpack({key: manifest[key] for key in ("step", "epoch", "metrics", "written")}, {})
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"{MANIFEST} does not describe a checkpoint: {_first_line(error)}") from None
+    step, epoch, metrics = about["step"], about["epoch"], about["metrics"]
+    if not (_is_count(step) and (epoch is None or _is_count(epoch)) and isinstance(about["written"], str)):
+        raise DamagedError(f"{MANIFEST} has step {step!r:.40} and epoch {epoch!r:.40}, which are no counts")
+    if not isinstance(metrics, dict) or not all(_is_metric(*item) for item in metrics.items()):
+        raise DamagedError(f"{MANIFEST} has metrics that are no numbers by name")
     return Checkpoint(path, **about), manifest["files"]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_metric(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, int | float)
+
+
+def _is_listing(files: Any) -> bool:
+    """Whether it is a manifest's list of files, all of them in the folder itself."""
+    return (
+        isinstance(files, dict)
+        and STATE in files
+        and all(_PART.fullmatch(name) and name != MANIFEST for name in files)
+        and all(isinstance(one, dict) and _is_count(one.get("bytes")) for one in files.values())
+        and all(isinstance(one.get("sha256"), str) for one in files.values())
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
@@ -181,29 +216,37 @@ def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
 
     Raises:
         DamagedError: a file is missing, truncated or changed.
-        CheckpointError: the format has another version.
+        CheckpointError: the format has an unsupported version.
     """
     about, files = read_manifest(path)
     for name, wanted in files.items():
         _check_file(path / name, wanted)
     try:
-        packed = json.loads((path / STATE).read_bytes())
-        arrays: Any = {name: mx.load(str(path / name)) for name in files if name.endswith(".safetensors")}
-        mx.eval(arrays)  # MLX reads lazily, and by then a newer checkpoint may have replaced this one
+        packed = json.loads(read_regular(path / STATE, files[STATE]["bytes"]))
+        arrays = {name: _load(path / name) for name in files if name.endswith(".safetensors")}
+        mx.eval(arrays)  # read lazily, and by then a newer checkpoint may have replaced this one
         return about, {name: unpack(one, arrays.get(f"{name}.safetensors", {})) for name, one in packed.items()}
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"its content cannot be read: {error}") from None
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"its content cannot be read: {_first_line(error)}") from None
+
+
+def _load(path: Path) -> Tensors:
+    """Tensors of a file whose header is valid; MLX itself trusts it."""
+    return {name: tensor._array for name, tensor in serialization.load_with_metadata(path)[0].items()}
 
 
 def _check_file(path: Path, wanted: Mapping[str, Any]) -> None:
     digest, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == wanted["bytes"]:
+                size = 0
+                while size <= wanted["bytes"] and (chunk := file.read(_CHUNK_BYTES)):
+                    digest.update(chunk)
+                    size += len(chunk)
     except OSError as error:
-        raise DamagedError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise DamagedError(f"{path.name} cannot be read: {error.strerror or error}") from None
     if size != wanted["bytes"]:
         raise DamagedError(f"{path.name} has {size} bytes, but {wanted['bytes']} were written")
     if digest.hexdigest() != wanted["sha256"]:

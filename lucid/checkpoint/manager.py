@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lucid import _checks
+from lucid._files import NO_LOCKS, open_unlinked
 from lucid.checkpoint.folder import (
     Checkpoint,
     CheckpointError,
@@ -27,7 +28,7 @@ from lucid.checkpoint.folder import (
 )
 from lucid.checkpoint.state_protocols import check_parts, load_parts, pack_parts
 
-_NAME = re.compile(r"step-(\d{8,})(?:\.(\d+))?")  # ".2": saved again at the same step
+_NAME = re.compile(r"step-([0-9]{8,18})(?:\.([0-9]{1,9}))?")  # ".2": saved again at the same step
 _TEMPORARY = ".temporary-"
 
 
@@ -138,10 +139,10 @@ class Manager:
                     shutil.rmtree(temporary, ignore_errors=True)  # already renamed on success
                 self._remove_old()
         except OSError as error:
-            latest = self.latest()
+            latest, reason = self.latest(), error.strerror or error
             rest = "there is no checkpoint yet" if latest is None else f"the newest checkpoint is {latest.path.name}"
             raise OSError(
-                error.errno, f"{where}: step {step} could not be saved in {self.folder} ({error.strerror}); {rest}"
+                error.errno, f"{where}: step {step} could not be saved in {self.folder} ({reason}); {rest}"
             ) from error
         return target
 
@@ -188,11 +189,11 @@ class Manager:
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.folder.parent)
-        with open(self.folder / ".lock", "wb") as lock:
+        with open_unlinked(self.folder / ".lock") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:  # some network file systems do not support locks
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+                if error.errno not in NO_LOCKS:
                     raise
             else:  # the lock holder is the only writer, so these are stale
                 for path in self.folder.glob(f"{_TEMPORARY}*"):
@@ -214,7 +215,7 @@ class Manager:
             state: Parts by name, as for ``save``. Plain values are returned in ``Checkpoint.values``.
             checkpoint: A specific checkpoint, such as ``manager.best()``. If training continues from there, the next
                 ``save`` renames later checkpoints to "abandoned-...".
-            strict: Whether the parts and the checkpoint must have the same names. Otherwise the others are ignored.
+            strict: Whether the parts and the checkpoint must have the same names. Otherwise, other names are ignored.
 
         Raises:
             CheckpointError: the checkpoint does not exist or does not fit the parts, or all checkpoints are damaged.
@@ -225,7 +226,8 @@ class Manager:
             path = checkpoint.path if isinstance(checkpoint, Checkpoint) else Path(checkpoint)
             if not path.is_dir():
                 available = ", ".join(one.name for one in self._paths()) or "no checkpoints"
-                raise CheckpointError(f"Manager.restore: {path} does not exist; {self.folder} holds {available}")
+                fault = "is not a folder" if os.path.lexists(path) else "does not exist"
+                raise CheckpointError(f"Manager.restore: {path} {fault}; {self.folder} holds {available}")
             try:
                 about, saved = read_folder(path)
             except DamagedError as error:
@@ -269,7 +271,7 @@ class Manager:
         return None
 
     def _set_aside(self, path: Path, why: str) -> str:
-        """Rename a checkpoint so that it is ignored from now on; returns the outcome in words."""
+        """Rename a checkpoint so that it is ignored from now on; returns a description of the outcome."""
         names = (f"{why}-{path.name}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 1000))))
         target = next(one for name in names if not (one := self.folder / name).exists())
         try:

@@ -97,7 +97,10 @@ def unpack(packed: Any, tensors: Mapping[str, mx.array]) -> Any:
     if "$dict" in packed:
         return {unpack(key, tensors): unpack(one, tensors) for key, one in packed["$dict"]}
     if "$array" in packed:
-        return np.array(tensors[packed["$array"]]).view(packed["dtype"])
+        dtype = np.dtype(packed["dtype"])
+        if dtype.kind not in "biufc":
+            raise ValueError(f"a NumPy array cannot have the dtype {dtype}")
+        return np.array(tensors[packed["$array"]]).view(dtype)
     if "$tensor" in packed:
         array = tensors[packed["$tensor"]]
         return tape.wrap(array.view(mx.float64) if packed.get("dtype") == "float64" else array)

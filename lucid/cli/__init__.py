@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from lucid import _interrupts
 from lucid._version import __version__
 
 COMMANDS = {
@@ -11,7 +12,7 @@ COMMANDS = {
     "finetune": "fine-tune a pretrained ConvNeXt on a folder of photos",
     "classify": "classify images with a published checkpoint or a model of your own",
     "export": "write a model as a function for C++ and Swift, or as weights for another library",
-    "info": "describe this installation, a model, a file of weights or a run",
+    "info": "describe this installation, a model, a weights file or a run",
 }
 _HELP = """usage: lucid COMMAND ...
 
@@ -41,10 +42,14 @@ def main(argv: list[str] | None = None) -> int:
         if (error.name or "lucid").partition(".")[0] == "lucid":
             raise
         package = {"PIL": "Pillow"}.get(str(error.name), error.name)
-        print(f'lucid {name}: error: {package} is missing: pip install "lucid-mlx[train]"', file=sys.stderr)
+        print(f'lucid {name}: error: {package} is not installed: pip install "lucid-mlx[train]"', file=sys.stderr)
         return 2
     try:
+        _interrupts.ready()
         code: int = command.main(words[1:])
+    except KeyboardInterrupt:
+        print(f"\nlucid {name}: interrupted", file=sys.stderr)
+        return _interrupts.EXIT_CODE
     except BrokenPipeError:  # the reader of a pipe, head for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

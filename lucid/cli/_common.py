@@ -13,6 +13,7 @@ from typing import Any, NoReturn, get_args
 import lucid
 from lucid import data
 from lucid import distributed as dist
+from lucid._files import read_regular
 from lucid.models import DownloadError
 from lucid.serialization import load_with_metadata
 from lucid.training.recipe import (
@@ -29,7 +30,7 @@ from lucid.training.trainer import DivergedError, Stopped, Trainer
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one line, with exit code 2; the usage of so many options would hide it."""
+    """Reports an error in one line, with exit code 2; the long usage message would hide it."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
@@ -107,7 +108,7 @@ def choose(kind: type[Kind], args: argparse.Namespace, base: Mapping[str, Any], 
     if saved and getattr(args, "config", None):
         given = {**read_config(args.config, kind), **given}
     if unknown := sorted(set(base) - set(names)):
-        raise ValueError(f"the checkpoint is from another command: unknown setting {unknown[0]}")
+        raise ValueError(f"the checkpoint was written by another command: unknown setting {unknown[0]}")
     recipe = kind(**base)
     if saved:
         for name, value in given.items():
@@ -127,12 +128,13 @@ def read_config(path: Path | None, kind: type[Recipe]) -> dict[str, Any]:
     """The settings in the file that ``--config`` names, some or all.
 
     Raises:
-        ValueError: It is not a JSON object of settings. OSError: It cannot be read.
+        ValueError: The file is not a JSON object of settings.
+        OSError: The file cannot be read.
     """
     if path is None:
         return {}
     try:
-        return parse_settings(path.read_text(encoding="utf-8"), kind)
+        return parse_settings(read_regular(path).decode("utf-8"), kind)
     except UnicodeDecodeError as error:
         raise ValueError(f"--config {path}: not valid JSON: {error}") from error
     except SettingError as error:
@@ -147,18 +149,18 @@ def _words(value: Any) -> str:
 
 
 def add_run_options(group: Any, out: str, command: str) -> None:
-    """Add the options of a training command; ``out`` is its default output folder in words."""
+    """Add the options of a training command; ``out`` describes its default output folder."""
     group.add_argument("--out", type=Path, help=f"output folder (default: {out})")
     group.add_argument(
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
-        help="continue from a checkpoint; auto, the default: from the newest in OUT, or start if there is none",
+        help="resume from this checkpoint; without a value (auto), from the newest in OUT, if there is one",
     )  # fmt: skip
-    group.add_argument("--overwrite", action="store_true", help="start again where OUT contains an unfinished run")
+    group.add_argument("--overwrite", action="store_true", help="start over, even if OUT contains an unfinished run")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options override them")
     group.add_argument("--eval-only", action="store_true", help="evaluate the weights of a run instead of training")
     group.add_argument(
         "--distributed", action="store_true",
-        help=f"share each batch among processes: mlx.launch -n 2 -- python -m lucid {command} ... --distributed",
+        help=f"split each batch among processes: mlx.launch -n 2 -- python -m lucid {command} ... --distributed",
     )  # fmt: skip
     group.add_argument("--print-config", action="store_true", help="print all settings as JSON and exit")
     add_device_option(group)
@@ -173,7 +175,7 @@ def add_run_options(group: Any, out: str, command: str) -> None:
 
 
 def saved_settings(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
-    """The settings of the checkpoint that ``--resume`` asks for.
+    """The settings of the checkpoint that ``--resume`` names.
 
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
@@ -186,15 +188,19 @@ def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, di
     """For ``--eval-only``: the path of a file, its weights, and its metadata with the settings under ``key`` parsed.
 
     Raises:
-        ValueError: The file is from another command, or --resume was given. OSError: It cannot be read.
+        ValueError: The file is from another command, or --resume was given.
+        OSError: The file cannot be read.
     """
     if args.resume is not None:
-        raise ValueError("--resume is for training; --eval-only takes a file of weights, see --weights")
+        raise ValueError("--resume is for training; with --eval-only, pass a weights file with --weights")
     path = str(args.weights or out / "best.safetensors")
     weights, metadata = load_with_metadata(path)
     if key not in metadata:
         raise ValueError(f"{path} was not written by this command")
-    return path, weights, {**metadata, key: json.loads(metadata[key])}
+    settings = json.loads(metadata[key])
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} was not written by this command")
+    return path, weights, {**metadata, key: settings}
 
 
 def run_training(
@@ -206,7 +212,7 @@ def run_training(
     make_evaluator: Callable[[], Trainer],
     advice: str,
 ) -> int:
-    """Do what the options ask for: print the settings, evaluate, or train. Gives the exit code.
+    """Print the settings, evaluate, or train, as the options say. Returns the exit code.
 
     ``advice`` says what to do when a download fails.
     """

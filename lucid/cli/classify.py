@@ -1,14 +1,15 @@
-"""Classify images with a ConvNeXt: a published checkpoint, a file of weights, or a run.
+"""Classify images with a ConvNeXt: a published checkpoint, a weights file, or a run.
 
     lucid classify cat.jpg                                     # ConvNeXt-T, downloaded the first time
-    lucid classify photos --sheet sheet.png                    # a folder, and an image of the results
+    lucid classify photos --sheet sheet.png                    # a folder, with a contact sheet of the results
     lucid classify cat.jpg --model convnextv2_base.fcmae_ft_in22k_in1k_384
     lucid classify cat.jpg --model convnext_tiny_1k_224_ema.pth --image-size 288
     lucid classify digit.png --model runs/digits --top 3
     lucid classify photos --json | jq .path                    # one JSON object per image
 
-EXIF orientation is applied, and transparent parts become white. Images that cannot be read are reported and skipped.
-The exit code is 0, 1 if no image could be read or the download fails, 2 for a mistake in the command, 130 after Ctrl-C.
+EXIF orientation is applied, and transparent areas become white. Images that cannot be read are reported and skipped.
+The exit code is 0 on success, 1 if no image could be read or a download fails, 2 for a usage error, and 130 after
+Ctrl-C.
 Requires pip install "lucid-mlx[train]".
 """
 
@@ -17,62 +18,77 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 from tqdm import tqdm
 
 import lucid
-from lucid import models, nn
+from lucid import memory, models, nn
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
-from lucid.cli.contact_sheet import Caption, ContactSheet
-from lucid.data import ImageError, open_image
+from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
+from lucid.data import ImageError
+from lucid.data.decoding import FORMATS, opened_image
+from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored
+from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# JPEGs of more than 8 times the model's size are decoded at a reduced size, which changes no digit that is printed.
+SIZES_TO_DECODE = 8
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid classify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="+", help="image files, and folders of them")
+    parser.add_argument("images", nargs="+", help="image files, or folders of images")
     parser.add_argument(
         "--model", default="convnext_tiny.fb_in1k", metavar="NAME|PATH",
-        help="a published checkpoint (lucid.models.list_models(pretrained=True)), a file of weights, or a run folder "
+        help="a published checkpoint (lucid.models.list_models(pretrained=True)), a weights file, or a run folder "
         "(default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--image-size", type=positive, metavar="PX", help="another size than the model was trained for")
+    parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes per image (default: 5)")
-    parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images at a time (default: 16)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw the images and classes: a PNG, JPEG or WebP")
+    parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images per batch (default: 16)")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per image, one per line")
     add_device_option(parser)
     return parser
 
 
 def classify(args: argparse.Namespace) -> int:
-    """Classify all images, batch by batch. Gives the number of images that could be read."""
+    """Classify all images, batch by batch. Returns the number of images that could be read."""
     paths = find_images(args.images)
     if args.sheet and args.sheet.suffix.lower() not in SHEET_SUFFIXES:
-        raise ValueError(f"--sheet must be called *.png, *.jpg or *.webp, got {args.sheet}")
+        raise ValueError(f"--sheet must end with .png, .jpg, .jpeg or .webp, got {args.sheet}")
     if args.sheet and not args.sheet.absolute().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     if not model.class_names:
-        raise ValueError(f"--model {args.model} is a ConvNeXt without classes: it gives features")
+        raise ValueError(f"--model {args.model} has no classifier; its outputs are features")
+    size = model.preprocessing.image_size
+    batch_bytes = min(args.batch_size, len(paths)) * 12 * size**2
+    if batch_bytes > memory.total():
+        raise ValueError(
+            f"--batch-size {args.batch_size} makes batches of {gigabytes(batch_bytes)} at {size} px, "
+            f"this device has {gigabytes(memory.total())}"
+        )
     print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
     sheet = ContactSheet(f"{model.checkpoint_name}, {model.preprocessing.image_size} px")
     count = 0
     with tqdm(total=len(paths), unit=" images", disable=None if len(paths) > args.batch_size else True) as progress:
-        for batch in in_batches(readable(paths), args.batch_size):
-            rows = probabilities(model, [image for _, image in batch])
-            for (path, image), row in zip(batch, rows, strict=True):
+        for batch in in_batches(prepared(model, paths, bool(args.sheet)), args.batch_size):
+            rows = probabilities(model, lucid.stack([one.pixels for one in batch]))
+            for one, row in zip(batch, rows, strict=True):
                 values, numbers = row.topk(min(args.top, len(model.class_names)))
                 found = list(zip(numbers.tolist(), values.tolist(), strict=True))
-                print_classes(model, path, found, args.json)
-                if args.sheet:
+                print_classes(model, one.path, found, args.json)
+                if one.thumbnail is not None:
                     named = [(model.class_names[number], probability) for number, probability in found]
-                    sheet.add(image, Caption(printable(path.name), named))
+                    sheet.add(one.thumbnail, Caption(printable(one.path.name), named))
             count += len(batch)
             progress.update(len(batch))
     if args.sheet and count:
@@ -85,35 +101,70 @@ def classify(args: argparse.Namespace) -> int:
 def find_images(places: Iterable[str]) -> list[Path]:
     """The files given, and the images in the folders given and their subfolders, sorted.
 
+    Places without an image are reported, unless there is nothing else.
+
     Raises:
-        ValueError: There is no such file or folder, or no image in it.
+        ValueError: None of them has an image.
     """
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found: list[Path] = []
+    faults = []
     for place in map(Path, places):
         if place.is_dir():
-            inside = sorted(one for one in place.rglob("*") if one.suffix.lower() in suffixes and one.is_file())
-            found += [one for one in inside if not one.name.startswith(".")]
+            inside = _images_in(place)
+            found += inside
             if not inside:
-                raise ValueError(f"there is no image in the folder {place}")
+                faults.append(f"there are no images in {place}")
         elif place.exists():
             found.append(place)
         else:
-            raise ValueError(f"there is no file or folder {place}")
+            faults.append(f"there is no file or folder {place}")
+    if faults and not found:
+        raise ValueError(printable("; ".join(faults)))
+    for fault in faults:
+        print(f"{printable(fault)}; skipped", file=sys.stderr)
     return found
 
 
-def readable(paths: Sequence[Path]) -> Iterator[tuple[Path, Image.Image]]:
+def _images_in(folder: Path) -> list[Path]:
+    """The images in a folder and its subfolders, also in formats that Pillow may lack, such as HEIC."""
+    suffixes = {*IMG_EXTENSIONS, *(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)}
+    return sorted(
+        one
+        for one in folder.rglob("*")
+        if one.suffix.lower() in suffixes
+        and not any(map(is_ignored, one.relative_to(folder).parts))
+        and (one.is_file() or one.is_symlink())
+    )
+
+
+@dataclass
+class Prepared:
+    """An image as the model takes it; the decoded image, which may be a thousand times larger, is not kept."""
+
+    path: Path
+    pixels: lucid.Tensor  # (C, H, W)
+    thumbnail: Image.Image | None  # for the contact sheet
+
+
+def prepared(model: nn.Module, paths: Sequence[Path], for_sheet: bool) -> Iterator[Prepared]:
     """The images that can be read; the others are reported."""
+    if model.in_chans not in (1, 3):
+        raise ValueError(f"the model expects {model.in_chans}-channel images; only 1 and 3 channels are supported")
+    short_side = SIZES_TO_DECODE * model.preprocessing.resize_size
     for path in paths:
         try:
-            yield path, open_image(path)
+            with opened_image(path, short_side) as image:
+                thumbnail = shrunk(image) if for_sheet else None
+                pixels = model.preprocessing(image if model.in_chans == 3 else image.convert("L"))
+                del image  # not alive when the next one is decoded
         except ImageError as error:
             print(f"{printable(str(error))}; skipped", file=sys.stderr)
+        else:
+            yield Prepared(path, pixels[: model.in_chans], thumbnail)
 
 
-def in_batches(images: Iterator[tuple[Path, Image.Image]], size: int) -> Iterator[list[tuple[Path, Image.Image]]]:
-    batch: list[tuple[Path, Image.Image]] = []
+def in_batches(images: Iterator[Prepared], size: int) -> Iterator[list[Prepared]]:
+    batch: list[Prepared] = []
     for image in images:
         batch.append(image)
         if len(batch) == size:
@@ -123,15 +174,8 @@ def in_batches(images: Iterator[tuple[Path, Image.Image]], size: int) -> Iterato
         yield batch
 
 
-def probabilities(model: nn.Module, images: Sequence[Image.Image]) -> lucid.Tensor:
+def probabilities(model: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
     """The probability of each class, (N, classes)."""
-    channels = model.in_chans
-    if channels == 1:
-        pixels = model.preprocessing([image.convert("L") for image in images])[:, :1]
-    elif channels == 3:
-        pixels = model.preprocessing(images)
-    else:
-        raise ValueError(f"the model takes images of {channels} channels; these have 1 or 3")
     with lucid.no_grad():
         result: lucid.Tensor = model(pixels).softmax(dim=1)
     return result

@@ -22,16 +22,21 @@ _INK, _GREY, _PAPER = "#1a1a1a", "#6b7280", "#ffffff"
 _TRACK, _OTHER, _BEST = "#f3f4f6", "#d7dee8", "#9ecae9"  # bars: empty, and how probable
 
 
+def shrunk(image: Image.Image) -> Image.Image:
+    """``image`` in the size of a cell."""
+    filter = Image.Resampling.LANCZOS if max(image.size) > _CELL else Image.Resampling.NEAREST
+    return ImageOps.contain(image, (_CELL, _CELL), filter)
+
+
 class ContactSheet:
-    """A grid of images. They are shrunk when they are added, so thousands of them fit in memory."""
+    """A grid of images, each as ``shrunk`` gives it, so that thousands of them fit in memory."""
 
     def __init__(self, title: str) -> None:
         self.title = title
         self._cells: list[tuple[Image.Image, Caption]] = []
 
     def add(self, image: Image.Image, caption: Caption) -> None:
-        filter = Image.Resampling.LANCZOS if max(image.size) > _CELL else Image.Resampling.NEAREST
-        self._cells.append((ImageOps.contain(image, (_CELL, _CELL), filter), caption))
+        self._cells.append((image, caption))
 
     def draw(self) -> Image.Image:
         """The sheet as an image. Names that are wider than a cell are shortened."""

@@ -1,6 +1,6 @@
 """Fine-tune a pretrained ConvNeXt on your own photos: a folder of images in, a classifier out.
 
-    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # a folder for each class
+    photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # one folder per class
 
     lucid finetune photos                         # ConvNeXt-T, downloaded the first time
     lucid classify PHOTO --model runs/photos/best.safetensors
@@ -13,23 +13,23 @@
     lucid finetune photos --eval-only             # evaluates the best weights of that run
     mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
 
-Images: folders train and val are used as such; otherwise a fifth of each class is held out for validation (--val-part,
---seed). No file is moved or changed. EXIF orientation is applied; grayscale, transparent and 16-bit images are fine, of
-any size. Unreadable files are skipped and reported. Threads decode and crop images during training; the line of an
-epoch says how much of the time was spent waiting for them.
+Subfolders named train and val are used as the split; otherwise a fifth of each class is held out for validation
+(--val-part, --seed). No file is moved or changed. EXIF orientation is applied; images may be grayscale, transparent or
+16-bit, and of any size. Unreadable files are skipped and reported. Threads decode and crop images during training; the
+line printed for each epoch shows how much time was spent waiting for them.
 
-The recipe is that of ConvNeXt's authors for fine-tuning, with a higher learning rate for the few steps of a small data
-set: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and --freeze
-backbone have presets of their own; --print-config shows all settings.
+The recipe follows the ConvNeXt authors' fine-tuning recipe, with a higher learning rate for the few steps of a small
+dataset: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and
+--freeze backbone have their own presets; --print-config shows all settings.
 
-The output folder, --out (default: runs/FOLDER), has what "lucid train" writes (report.html, history.csv, curves.png,
-best.safetensors, last.safetensors, checkpoints) and:
+The output folder, --out (default: runs/FOLDER), contains what "lucid train" writes (report.html, history.csv,
+curves.png, best.safetensors, last.safetensors, checkpoints) and:
 
 - split.csv: which images are for training and which for validation;
 - skipped.csv: which images cannot be read, and why.
 
-The exit code is 0 when done, 2 for a mistake in the command, 1 if the loss diverges or a download fails, 130 after
-Ctrl-C and 143 after SIGTERM; both save first. Requires pip install "lucid-mlx[train]".
+The exit code is 0 on success, 1 if the loss diverges or a download fails, 2 for a usage error, 130 after Ctrl-C and 143
+after SIGTERM; a run stopped by either saves a checkpoint first. Requires pip install "lucid-mlx[train]".
 """
 
 import argparse
@@ -73,9 +73,9 @@ def make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("run")
     add_run_options(group, "runs/FOLDER", "finetune")
     group.add_argument(
-        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for decoded images (default: 1)"
+        "--cache-gb", type=float, default=1.0, metavar="X", help="memory for decoded images, in GB (default: 1)"
     )
-    about = "Defaults depend on --pretrained and --freeze, see --print-config; --resume takes the checkpoint's."
+    about = "Defaults depend on --pretrained and --freeze, see --print-config; --resume uses the checkpoint's settings."
     add_setting_options(parser.add_argument_group("settings", about), Settings)
     return parser
 
@@ -100,7 +100,7 @@ def find_out(args: argparse.Namespace) -> Path:
 
 
 def start(args: argparse.Namespace, command: list[str]) -> Trainer:
-    """The trainer that the options ask for, where the run starts or resumes."""
+    """The trainer that the options describe, at the point where the run starts or resumes."""
     if not 0 <= args.cache_gb < 1e6:
         raise ValueError(f"--cache-gb must be at least 0, got {args.cache_gb:g}")
     out = find_out(args)
@@ -112,7 +112,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     if args.batch_size is None:
         settings = fit_batch_size(settings, photos)
     if saved:
-        check_split(out, photos, "--overwrite starts again")
+        check_split(out, photos, "--overwrite starts over")
     trainer, name = make_trainer(
         settings, photos, load_weights=not saved, folder=out, command=command, compile=args.compile,
         save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
@@ -130,19 +130,21 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
     """A trainer with the weights of a run."""
     out, is_own_run = find_out(args), args.weights is None
     path, _, metadata = find_weights(args, out, "settings")
-    args.weights = None  # in training it is where to start from
+    args.weights = None  # in training, the weights to start from
     settings = choose_settings(args, metadata["settings"])
     photos = load_photos(args.folder, settings)
     if photos.classes != (classes := json.loads(metadata["classes"])):
-        raise ValueError(f"{path} is for the classes {', '.join(classes)}")
-    if is_own_run:  # a file more changes the split, and the model would be evaluated on images that it has learned
-        check_split(out, photos, "--weights evaluates on others")
+        raise ValueError(
+            f"{path} was trained on the classes {', '.join(classes)}, but {args.folder} has {', '.join(photos.classes)}"
+        )
+    if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
+        check_split(out, photos, "pass --weights to evaluate on these")
     settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True)
     return make_trainer(settings, photos, compile=False)[0]
 
 
 def main(argv: list[str] | None = None) -> int:
-    # Pillow warns about files that it reads all the same, and about large ones. What it cannot read is reported.
+    # Pillow warns about large files and about some that it can read. Those that it cannot read are reported.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.filterwarnings("ignore", message=".*the model keeps its own head")
     words = sys.argv[1:] if argv is None else argv
@@ -154,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
         show_config=lambda: choose_settings(args, None),
         make_trainer=lambda: start(args, ["lucid", "finetune", *words]),
         make_evaluator=lambda: start_evaluation(args),
-        advice="; --weights takes a file of weights, --no-pretrained starts from scratch",
+        advice="; --weights takes a weights file, --no-pretrained trains from scratch",
     )
     if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
         print(f"lucid classify PHOTO --model {find_out(args) / 'best.safetensors'}")

@@ -1,16 +1,17 @@
-"""Describe this installation, a model, a file of weights or a run.
+"""Describe this installation, a model, a weights file or a run.
 
     lucid info                                     # machine, versions, devices, optional packages, caches
-    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, licence, reported accuracy
+    lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, license, reported accuracy
     lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
     lucid info runs/photos                         # the same, and the best epoch
 
-A file may be of any library that lucid.models.from_checkpoint reads, or any model trained with lucid.training.
+A file may come from any library that lucid.models.from_checkpoint reads, or hold any model trained with lucid.training.
 """
 
 import argparse
 import csv
 import importlib.util
+import io
 import json
 import os
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import Any
 
 import lucid
 from lucid import _device, models
+from lucid._files import read_regular
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels.depthwise_conv2d import tiling
-from lucid.serialization import load_with_metadata
+from lucid.serialization import open_checkpoint
 
 MAX_SHOWN_CLASSES = 10
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")  # of files that may be missing
@@ -31,7 +33,7 @@ EXTRAS = {"hub": ["huggingface_hub"], "vision": ["PIL"], "train": ["tqdm", "matp
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid info", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", metavar="NAME|PATH", help="a model, a file of weights or a run folder")
+    parser.add_argument("what", nargs="?", metavar="NAME|PATH", help="a model, a weights file or a run folder")
     return parser
 
 
@@ -65,17 +67,19 @@ def _hub_cache() -> str:
 
 
 def describe_weights(path: Path) -> dict[str, str]:
-    """What a file of weights or a run folder holds, as lines to print."""
+    """What a weights file or a run folder holds, as lines to print."""
     file = path
     if path.is_dir():
         file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)
-    metadata = load_with_metadata(file)[1] if file.suffix == ".safetensors" else {}
+    metadata = open_checkpoint(file).metadata if file.suffix == ".safetensors" else {}
     found = _describe_model(path, file, metadata)
     if path.is_dir():
         found["best epoch"] = _best_epoch(path / "history.csv")
     for key in ("recipe", "settings"):
         if key in metadata:
             settings = json.loads(metadata[key])
+            if not isinstance(settings, dict):
+                raise ValueError(f"{file}: {key!r} in the metadata must be a JSON object, got {metadata[key][:40]}")
             found[key] = ", ".join(f"{name}={_words(value)}" for name, value in settings.items())
     return {name: value for name, value in found.items() if value}
 
@@ -110,8 +114,14 @@ def _class_list(names: list[str]) -> str:
 def _best_epoch(path: Path) -> str:
     if not path.exists():
         return ""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_regular(path).decode("utf-8"), newline=""), strict=True))
+        return _best_of(rows)
+    except (ValueError, KeyError, TypeError, IndexError, csv.Error):
+        raise ValueError(f"{path} is not the history of a run") from None
+
+
+def _best_of(rows: list[dict[str, str]]) -> str:
     for ending, choose in (("_accuracy", max), ("_loss", min)):
         columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
         if columns:

@@ -1,29 +1,30 @@
 """Train a ConvNeXt on CIFAR-10, CIFAR-100, or the handwritten digits that come with scikit-learn.
 
-    lucid train --dataset digits                   # no download, half a minute on two CPU cores
-    lucid train --dataset digits --recipe strong   # a few minutes, with averaged weights
+    lucid train --dataset digits                   # no download; half a minute on two CPU cores
+    lucid train --dataset digits --recipe strong   # a minute or two, with averaged weights
     lucid train --recipe strong                    # CIFAR-10; downloads 162 MB the first time
     lucid train --recipe strong --resume           # continues a run that was stopped or killed
     lucid train --eval-only                        # evaluates the best weights of that run
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
 
-CIFAR needs a GPU: on two CPU cores an epoch of the quick recipe takes most of an hour.
+Use a GPU for CIFAR: on two CPU cores, an epoch of the quick recipe takes most of an hour.
 
-Recipes: "quick" is the fastest way to see it learn; "strong" has everything that helps when training small images from
-scratch: a stem that keeps the full resolution, RandAugment, mixup, CutMix, random erasing and averaged weights; "paper"
-is that of the ConvNeXt paper for ImageNet, with ConvNeXt-T, the learning rate scaled to the batch, and a 2x2 stem.
+Recipes: "quick" is the fastest way to see it learn; "strong" has everything that helps when training on small images
+from scratch: a stem that keeps the full resolution, RandAugment, mixup, cutmix, random erasing and averaged weights;
+"paper" is the ConvNeXt paper's recipe for ImageNet, with ConvNeXt-T, the learning rate scaled to the batch size, and a
+2x2 stem.
 
-Every epoch updates the files in --out:
+Every epoch updates these files in --out:
 
-- report.html: curves, confusion matrix, worst mistakes, configuration and machine on one page;
+- report.html: curves, confusion matrix, most confident mistakes, configuration and machine on one page;
 - history.csv and curves.png: loss and accuracy by epoch (the training loss includes label smoothing);
 - best.safetensors and last.safetensors: weights, for lucid.models.from_checkpoint;
-- checkpoints: what --resume needs to continue exactly; the newest three and the best;
+- checkpoints: the newest three and the best, from which --resume continues exactly;
 - events: for TensorBoard, if tensorboardX is installed.
 
-The exit code is 0 when done, 2 for a mistake in the command, 1 if the loss diverges or a download fails, 130 after
-Ctrl-C and 143 after SIGTERM; both save first. Requires pip install "lucid-mlx[train]".
+The exit code is 0 on success, 1 if the loss diverges or a download fails, 2 for a usage error, 130 after Ctrl-C and 143
+after SIGTERM; a run stopped by either saves a checkpoint first. Requires pip install "lucid-mlx[train]".
 """
 
 import argparse
@@ -52,10 +53,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     group = parser.add_argument_group("run")
     add_run_options(group, "runs/DATASET", "train")
-    group.add_argument("--data-dir", type=Path, default=Path("data"), help="folder of CIFAR's archives (default: data)")
+    group.add_argument(
+        "--data-dir", type=Path, default=Path("data"), help="folder for the CIFAR archives (default: data)"
+    )
     group.add_argument("--mirror", metavar="URL", help="download the archives from this address")
-    group.add_argument("--weights", type=Path, metavar="FILE", help="for --eval-only (default: OUT/best.safetensors)")
-    about = "Defaults depend on --recipe and the data set, see --print-config; --resume takes the checkpoint's."
+    group.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights file for --eval-only (default: OUT/best.safetensors)"
+    )
+    about = "Defaults depend on --recipe and --dataset, see --print-config; --resume uses the checkpoint's settings."
     add_setting_options(parser.add_argument_group("settings", about), Settings)
     return parser
 
@@ -74,14 +79,16 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
 
 
 def find_out(args: argparse.Namespace) -> Path:
-    """The output folder: ``--out``, or one named after the data set."""
+    """The output folder: ``--out``, or one named after the dataset."""
     return args.out or Path("runs") / str(args.dataset or read_config(args.config, Settings).get("dataset", "cifar10"))
 
 
 def start(args: argparse.Namespace, command: list[str]) -> Trainer:
-    """The trainer that the options ask for, where the run starts or resumes."""
+    """The trainer that the options describe, at the point where the run starts or resumes."""
     if args.weights:
-        raise ValueError("--weights is for --eval-only; training starts from random weights, or from --resume")
+        raise ValueError(
+            "--weights is for --eval-only; training starts from random weights, or from a checkpoint with --resume"
+        )
     out = find_out(args)
     settings = choose_settings(args, saved_settings(args, out))
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
@@ -115,5 +122,5 @@ def main(argv: list[str] | None = None) -> int:
         show_config=lambda: choose_settings(args, saved_settings(args, find_out(args)) if args.resume else None),
         make_trainer=lambda: start(args, ["lucid", "train", *words]),
         make_evaluator=lambda: start_evaluation(args),
-        advice="" if args.dataset == "digits" else ", or train on the digits, which need no download: --dataset digits",
+        advice="" if args.dataset == "digits" else "; --dataset digits needs no download",
     )

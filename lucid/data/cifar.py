@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lucid.data.archive import ArchiveError, read_members
-from lucid.data.download import fetch_file, md5_of
+from lucid.data.download import fetch_file, md5_of, without_secrets
 from lucid.data.images import ImageDataset
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -50,10 +50,15 @@ class CIFAR10(ImageDataset):
         target_transform: applied to each class index.
         download: download a missing or damaged archive to ``root``. 162 MB, verified by checksum; interrupted downloads
             resume.
-        base_url: another server for the archive.
+        base_url: a different server for the archive.
 
     Raises:
         ArchiveError: the archive is missing and cannot be downloaded, or it is damaged. Existing files are kept.
+
+    Example:
+        >>> train = data.CIFAR10("data", download=True)  # doctest: +SKIP
+        >>> image, label = train[0]  # doctest: +SKIP
+        >>> image.shape, train.classes[label]  # doctest: +SKIP
     """
 
     base_url: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/"
@@ -107,8 +112,9 @@ class CIFAR10(ImageDataset):
         if problem is None:
             return path
         if not download:
+            server = without_secrets(self.base_url)
             raise ArchiveError(
-                f"{where}: {problem}. Pass download=True, or copy {self.filename} from {self.base_url} to {self.root}"
+                f"{where}: {problem}. Pass download=True, or copy {self.filename} from {server} to {self.root}"
             )
         url = f"{self.base_url.rstrip('/')}/{self.filename}"
         try:
@@ -117,7 +123,7 @@ class CIFAR10(ImageDataset):
             damaged = f"{problem}; " if path.is_file() else ""
             raise ArchiveError(
                 f"{where}: {damaged}{error}. To work offline, copy {self.filename} to {self.root} from another machine"
-            ) from error
+            ) from None
         return path
 
     def _problem(self, path: Path) -> str | None:
@@ -154,10 +160,22 @@ class CIFAR100(CIFAR10):
     Arguments and errors are those of ``CIFAR10``. The archive is ``cifar-100-binary.tar.gz``, the extracted folder
     ``cifar-100-binary``.
 
+    Args:
+        root: the folder of the archive ``cifar-100-binary.tar.gz`` or of the extracted ``cifar-100-binary``.
+        train: the training images, otherwise the test images.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+        download: download a missing or damaged archive to ``root``, verified by checksum.
+        base_url: another server for the archive.
+
     Attributes:
         targets: fine labels in [0, 100), (N,), int64.
         coarse_targets: coarse labels in [0, 20), (N,), int64.
         coarse_classes: the names of the coarse labels.
+
+    Example:
+        >>> train = data.CIFAR100("data", download=True)  # doctest: +SKIP
+        >>> len(train.classes), len(train.coarse_classes)  # doctest: +SKIP
     """
 
     filename = "cifar-100-binary.tar.gz"
@@ -175,6 +193,7 @@ class CIFAR100(CIFAR10):
 
     @property
     def coarse_targets(self) -> np.ndarray:
+        """The superclass of each image (N,), int64."""
         return self._labels[:, 0].astype(np.int64)
 
 

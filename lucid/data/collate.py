@@ -18,6 +18,11 @@ def default_collate(samples: Sequence[Any]) -> Any:
     Raises:
         TypeError: the samples are of a type that cannot be stacked.
         ValueError: there are no samples, or shapes or lengths differ.
+
+    Example:
+        >>> images, labels = data.default_collate([(np.zeros(3), 1), (np.ones(3), 2)])
+        >>> images.shape, labels.tolist()
+        ((2, 3), [1, 2])
     """
     if not samples:
         raise ValueError("default_collate: got no samples")

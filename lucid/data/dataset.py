@@ -23,7 +23,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Dataset(Generic[T_co]):
-    """A map from indices to samples. Subclasses define ``__getitem__`` and ``__len__``."""
+    """A map from indices to samples. Subclasses define ``__getitem__`` and ``__len__``.
+
+    Example:
+        >>> class Squares(data.Dataset):
+        ...     def __getitem__(self, index):
+        ...         return index, index**2
+        ...     def __len__(self):
+        ...         return 5
+        ...
+        >>> [squares.tolist() for _, squares in data.DataLoader(Squares(), batch_size=3)]
+        [[0, 1, 4], [9, 16]]
+    """
 
     def __getitem__(self, index: int) -> T_co:
         raise NotImplementedError(f"{type(self).__name__}: define __getitem__(index)")
@@ -33,7 +44,16 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co]):
-    """A stream of samples. Subclasses define ``__iter__``; a loader reads the stream in one thread."""
+    """A stream of samples. Subclasses define ``__iter__``; a loader reads the stream in one thread.
+
+    Example:
+        >>> class Countdown(data.IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter([3, 2, 1])
+        ...
+        >>> [batch.tolist() for batch in data.DataLoader(Countdown(), batch_size=2)]
+        [[3, 2], [1]]
+    """
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
@@ -47,8 +67,17 @@ class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
 
     ``tensors`` are tensors, MLX or NumPy arrays of equal first dimension, converted to NumPy once, here.
 
+    Args:
+        *tensors: Tensors, MLX or NumPy arrays of equal first dimension, converted to NumPy once, here.
+
     Raises:
         ValueError: there are no tensors, one has no dimensions, or the first dimensions differ.
+
+    Example:
+        >>> dataset = data.TensorDataset(lucid.randn(10, 3), lucid.arange(10))
+        >>> x, y = dataset[4]
+        >>> x.shape, int(y)
+        ((3,), 4)
     """
 
     def __init__(self, *tensors: Any) -> None:
@@ -64,6 +93,7 @@ class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
         return tuple(array[index] for array in self._arrays)
 
     def get_batch(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """The samples at ``indices`` as one batch."""
         return [array[np.asarray(indices, dtype=np.intp)] for array in self._arrays]
 
     def __len__(self) -> int:
@@ -71,7 +101,17 @@ class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
 
 
 class Subset(Dataset[T_co]):
-    """The samples of ``dataset`` at ``indices``, in this order."""
+    """The samples of ``dataset`` at ``indices``, in this order.
+
+    Args:
+        dataset: The dataset.
+        indices: The indices of its samples.
+
+    Example:
+        >>> subset = data.Subset(["a", "b", "c", "d"], [3, 1])
+        >>> subset[0], len(subset)
+        ('d', 2)
+    """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
@@ -81,6 +121,7 @@ class Subset(Dataset[T_co]):
         return self.dataset[int(self.indices[index])]
 
     def get_batch(self, indices: Sequence[int]) -> Any:
+        """The samples at ``indices`` as one batch."""
         return fetch_batch(self.dataset, [int(self.indices[i]) for i in indices])
 
     def __getitems__(self, indices: Sequence[int]) -> list[T_co]:
@@ -93,9 +134,17 @@ class Subset(Dataset[T_co]):
 class ConcatDataset(Dataset[T_co]):
     """The concatenation of several datasets.
 
+    Args:
+        datasets: The datasets, in order.
+
     Raises:
         ValueError: ``datasets`` is empty.
         TypeError: one of them is an ``IterableDataset``.
+
+    Example:
+        >>> both = data.ConcatDataset([["a", "b"], ["c"]])
+        >>> both[2], len(both)
+        ('c', 3)
     """
 
     def __init__(self, datasets: Sequence[Any]) -> None:
@@ -152,6 +201,11 @@ def random_split(
 
     Raises:
         ValueError: the lengths do not sum to the size of the dataset, or one is negative.
+
+    Example:
+        >>> train, test = data.random_split(data.Digits(), [0.9, 0.1], seed=0)
+        >>> len(train), len(test)
+        (1298, 144)
     """
     counts = _split_counts(len(dataset), list(lengths))
     rng = derived_generator(resolve_seed("random_split", seed, generator), SPLIT)

@@ -28,6 +28,12 @@ class Digits(ImageDataset):
 
     Raises:
         ArchiveError: scikit-learn is not installed, or its file is not the expected one.
+
+    Example:
+        >>> train = data.Digits(train=True)
+        >>> image, label = train[0]
+        >>> image.shape, len(train), len(train.classes)
+        ((1, 8, 8), 1442, 10)
     """
 
     classes = tuple("0123456789")

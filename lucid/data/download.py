@@ -4,10 +4,14 @@ Bytes go to ``NAME.part``. An interrupted download keeps this file, and the next
 Only a file with the right checksum is renamed to ``NAME``; one with a wrong checksum is removed. Processes that
 download the same file wait for each other.
 
-``fetch`` is the only loop with retries. How it requests bytes is up to its caller, a ``Request``: ``fetch_file`` uses
-urllib, the weights of models use the session of huggingface_hub, whose own download discards partial files.
+Servers and folders are not trusted: a response larger than announced, a redirect from https to http and a partial file
+that is a link are rejected. Error messages contain no passwords and tokens.
+
+``fetch`` is the only retry loop. How bytes are requested is up to its caller, who passes a ``Request``: ``fetch_file``
+uses urllib, model weights use huggingface_hub's session, because huggingface_hub's own download discards partial files.
 """
 
+import base64
 import contextlib
 import fcntl
 import functools
@@ -25,12 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lucid._files import UnusableFileError, is_open_as, open_unlinked
 from lucid.data.archive import ArchiveError
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30.0
 TRIES_WITHOUT_PROGRESS = 4
 FIRST_WAIT_S = 1.0
+UNANNOUNCED_BYTES = 16 << 30  # at most, from a server that announces no size
 TEMPORARY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -83,14 +89,15 @@ def _digest(path: Path, digest: Any) -> str:
 def fetch_file(url: str, path: Path, md5: str | None = None, sha256: str | None = None) -> None:
     """Download ``url`` to ``path`` and check it. An interrupted download resumes.
 
-    ``sha256`` may be just the first digits.
+    ``sha256`` may be just the first digits. ``http://user:password@host/...`` logs in.
 
     Raises:
-        ArchiveError: The server cannot be reached or refuses, the connection keeps breaking, or the checksum is wrong.
+        ArchiveError: The server cannot be reached or refuses, the connection keeps breaking, the size or the checksum
+            is wrong, or the partial file is a link or another user's.
         ValueError: ``url`` is not http or https.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(f"download: url must start with http:// or https://, got {url!r}")
+        raise ValueError(f"download: url must start with http:// or https://, got {without_secrets(url)!r}")
     fetch(url, path, functools.partial(_request, url), md5=md5, sha256=sha256)
 
 
@@ -124,9 +131,11 @@ def fetch(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + part_suffix)
-    download = _Download(url, request, size, title or url.rsplit("/", 1)[-1], progress or _progress)
+    url = without_secrets(url)
+    title = title or urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1]
+    download = _Download(url, request, size, title, progress or _progress)
     with locked(part) as file:
-        if path.exists() and _difference(path, md5, sha256) is None:  # another process was faster
+        if path.is_file() and _difference(path, md5, sha256) is None:  # another process was faster
             part.unlink()
             return
         resumed = file.seek(0, os.SEEK_END) > 0
@@ -139,7 +148,7 @@ def fetch(
         if difference:
             received = part.stat().st_size
             part.unlink()
-            raise ArchiveError(f"{url} sent {received} bytes with {difference}; nothing was kept")
+            raise ArchiveError(f"{url}: received {received} bytes with {difference}; nothing was kept")
         os.fsync(file.fileno())
         os.replace(part, path)
 
@@ -153,9 +162,9 @@ class _Download:
     progress: Progress
 
     def receive(self, file: BinaryIO, part: Path) -> None:
-        """Append the missing bytes to ``file``, with more attempts as long as some bring bytes.
+        """Append the missing bytes to ``file``, retrying as long as attempts make progress.
 
-        If the server cannot be reached at the first attempt, there are no more: there is probably no network.
+        If the server cannot be reached at the first attempt, it does not retry: there is probably no network.
         """
         failures, connected = 0, False
         while True:
@@ -164,7 +173,7 @@ class _Download:
                 self._receive_once(file, before)
                 return
             except (RequestError, OSError) as error:
-                with contextlib.suppress(OSError):  # a full disk, which is the error in hand
+                with contextlib.suppress(OSError):  # a full disk, which is the error being handled
                     file.flush()
                 have = os.fstat(file.fileno()).st_size
                 failures = 1 if have > before else failures + 1
@@ -174,7 +183,8 @@ class _Download:
                     kept = f"; {have} bytes are kept in {part}, and the next attempt resumes there" if have else ""
                     if not have:
                         part.unlink(missing_ok=True)
-                    raise ArchiveError(f"cannot download {self.url}: {error}{kept}") from error
+                    # The error of an HTTP library may show the whole URL.
+                    raise ArchiveError(f"cannot download {self.url}: {error}{kept}") from None
                 connected = connected or not unreachable
                 time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
 
@@ -189,14 +199,22 @@ class _Download:
             if response.start != have:  # the server sends the whole file
                 have = file.truncate(response.start)
             total = self.size if response.total is None else response.total
+            if self.size not in (None, total):
+                raise RequestError(f"the server announces {total} bytes instead of {self.size}", permanent=True)
             advance = stack.enter_context(self.progress(self.title, have, total))
             while True:
                 with _as_request_error():
                     chunk = next(response.chunks, None)
                 if chunk is None:
                     break
-                file.write(chunk)
                 have += len(chunk)
+                if have > (UNANNOUNCED_BYTES if total is None else total):
+                    file.truncate(0)
+                    announced = (
+                        f"more than {UNANNOUNCED_BYTES}" if total is None else f"more than the announced {total}"
+                    )
+                    raise RequestError(f"the server sends {announced} bytes", permanent=True)
+                file.write(chunk)
                 advance(len(chunk))
         file.flush()
         if total is not None and have < total:
@@ -214,8 +232,29 @@ def _as_request_error() -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of an error's message, or its type if it has none."""
-    return str(getattr(error, "reason", None) or error).partition("\n")[0] or type(error).__name__
+    """The first line of an error's message, without secrets, or its type if it has none."""
+    first = str(getattr(error, "reason", None) or error).partition("\n")[0]
+    return without_secrets(first) or type(error).__name__
+
+
+_URL = re.compile(
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"<>]*@)?(?P<place>[^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.I
+)
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with its URLs cut to scheme, host and path: passwords stand before the host, tokens in the query."""
+    return _URL.sub(r"\g<scheme>\g<place>", text)
+
+
+def refuse_downgrade(url: str, target: str) -> None:
+    """Raise if a redirect leads from https to something else, where others could read and change what is sent.
+
+    Raises:
+        RequestError: It does.
+    """
+    if url.lower().startswith("https://") and not target.lower().startswith("https://"):
+        raise RequestError(f"the server redirects from https to {without_secrets(target)}", permanent=True)
 
 
 def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
@@ -228,13 +267,17 @@ def _difference(path: Path, md5: str | None, sha256: str | None) -> str | None:
 
 @contextlib.contextmanager
 def locked(part: Path) -> Iterator[BinaryIO]:
-    """Open ``part`` for appending, with an exclusive lock."""
+    """Open ``part`` for appending, with an exclusive lock.
+
+    Raises:
+        ArchiveError: It is a link, no regular file, or belongs to another user.
+    """
     while True:
-        file = open(part, "ab")  # noqa: SIM115 - closed below
+        file = _open_own(part)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             # While this process waited, another one may have renamed or removed the file that is locked now.
-            if _is_open_as(file, part):
+            if is_open_as(file, part):
                 yield file
                 return
         finally:
@@ -242,19 +285,44 @@ def locked(part: Path) -> Iterator[BinaryIO]:
                 file.close()
 
 
-def _is_open_as(file: BinaryIO, path: Path) -> bool:
+def _open_own(part: Path) -> BinaryIO:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        file = open_unlinked(part)
+    except UnusableFileError as error:
+        raise ArchiveError(f"{error}; delete it to download the file") from None
+    status = os.fstat(file.fileno())
+    if status.st_uid != os.geteuid() or status.st_nlink > 1:
+        file.close()
+        raise ArchiveError(f"{part} is another user's, or another name of a file; delete it to download the file")
+    return file
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects to http and https, but never from https to http. A password goes to the first server only."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        with contextlib.ExitStack() as stack:
+            stack.callback(fp.close)
+            refuse_downgrade(req.full_url, newurl)
+            if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+                raise RequestError(f"the server redirects to {without_secrets(newurl)}", permanent=True)
+            stack.pop_all()
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 @contextlib.contextmanager
 def _request(url: str, start: int) -> Iterator[Response]:
     """Request the bytes of ``url`` from ``start`` on, with urllib."""
-    request = urllib.request.Request(url, headers={"User-Agent": "lucid", **range_headers(start)})
+    parts = urllib.parse.urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    request = urllib.request.Request(
+        parts._replace(netloc=host).geturl(), headers={"User-Agent": "lucid", **range_headers(start)}
+    )
+    if login:
+        encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         with error:
             if error.code != 416 or not start:
@@ -281,13 +349,13 @@ def response_of(start: int, status: int, headers: Any, chunks: Iterator[bytes]) 
     """The response to a request with ``range_headers(start)``.
 
     Raises:
-        RequestError: The server sent another range.
+        RequestError: The server sent a different range.
     """
     if status != 206:
         return Response(0, _total_of(headers), chunks)
     found = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
     if found is None or int(found[1]) != start:
-        raise RequestError(f"the server sent another range than bytes {start}-")
+        raise RequestError(f"the server sent a different range than bytes {start}-")
     return Response(start, _total_of(headers), chunks)
 
 

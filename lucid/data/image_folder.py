@@ -18,20 +18,24 @@ IMG_EXTENSIONS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
     ".avif", ".heic", ".heif", ".jp2", ".tga", ".mpo",
 )  # fmt: skip
+# Folders that systems make: __MACOSX in zips from a Mac, @eaDir with thumbnails on a Synology, and those of disks.
+_SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder of that name is not the user's: hidden, such as ``._cat.jpg``, or made by a system."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 class ImageFolder(Dataset[tuple[Any, Any]]):
     """The images in ``root/class/`` and its subfolders, with torchvision's interface.
 
     Sample i is ``(image, class index)``: ``transform(loader(path))`` and ``target_transform(index)``. For training it
-    is faster to decode in a pool of threads that knows the final size::
+    is faster to decode in a pool of threads that knows the final size, as in the second half of the example.
 
-        images = data.ImageFolder("photos/train", loader=str)  # samples are paths
-        decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
-        loader = data.DataLoader(images, 64, shuffle=True, num_workers=2, batch_transform=decode)
-
-    Classes are sorted by name. Symbolic links are followed, but no folder is visited twice. Files and folders whose
-    names start with a dot are skipped, since macOS and notebooks create them (torchvision takes them for classes).
+    Classes are sorted by name. Symbolic links are followed, but no folder is visited twice, and links from one class
+    into another, or to ``root`` itself, are ignored. Files and folders whose names start with a dot are skipped, as are
+    ``__MACOSX`` and the like, since macOS and notebooks create them (torchvision treats them as classes).
 
     Args:
         root: the folder of the class folders.
@@ -48,12 +52,21 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         class_to_idx: class indices by name.
         samples: (path, class index) of each image, sorted by class and path. ``imgs`` is the same list.
         targets: the class index of each image.
-        ignored: number of files that are not images, by extension.
+        ignored: number of files that are not images, and of links that are not followed, by extension.
 
     Raises:
         FileNotFoundError: ``root`` does not exist or has no classes, or a class has no images.
         PermissionError: a folder cannot be read.
         ValueError: ``class_to_idx`` is missing a class.
+
+    Example:
+        >>> photos = data.ImageFolder("photos/train")
+        >>> image, label = photos[0]
+        >>> photos.classes[label], image.size
+        ('cat', (64, 48))
+        >>> paths = data.ImageFolder("photos/train", loader=str)  # for decoding in a pool of threads
+        >>> decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
+        >>> loader = data.DataLoader(paths, 64, shuffle=True, num_workers=2, batch_transform=decode)
     """
 
     def __init__(
@@ -98,7 +111,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         if not os.path.isdir(directory):
             raise FileNotFoundError(f"ImageFolder: there is no folder {os.fspath(directory)}")
         with os.scandir(directory) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not is_ignored(entry.name))
         if not names:
             raise FileNotFoundError(
                 f"ImageFolder: {os.fspath(directory)} has no subfolders; expected one folder of images per class"
@@ -107,11 +120,13 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
 
     def _files(self, class_name: str, is_valid: Callable[[str], bool]) -> Iterator[str]:
         """The images of a class, sorted. Other files are counted in ``ignored``."""
-        for path in _walk(os.path.join(self.root, class_name)):
+        found, others = _walk(self.root, class_name)
+        for path in found:
             if is_valid(path):
                 yield path
             else:
-                self.ignored[Path(path).suffix.lower()] += 1
+                others.append(path)
+        self.ignored.update(Path(path).suffix.lower() for path in others)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -142,6 +157,11 @@ def stratified_split(targets: Sequence[int], fraction: float, seed: int) -> tupl
 
     Raises:
         ValueError: ``fraction`` is not between 0 and 1.
+
+    Example:
+        >>> train, test = data.stratified_split([0, 0, 0, 0, 1, 1], fraction=0.5, seed=0)
+        >>> len(train), len(test)
+        (3, 3)
     """
     if not 0 < fraction < 1:
         raise ValueError(f"stratified_split: fraction must be above 0 and below 1, got {fraction}")
@@ -173,15 +193,38 @@ def _fail(error: OSError) -> None:
         raise error
 
 
-def _walk(folder: str) -> list[str]:
-    """All files in ``folder`` and its subfolders, sorted, except hidden ones. A dangling link counts as a file."""
-    found, seen = [], set()
+def _walk(root: str, class_name: str) -> tuple[list[str], list[str]]:
+    """All files of a class, sorted, without hidden ones, and the links that are not followed.
+
+    Those lead out of the class but into the root, where the images belong to other classes. A dangling link counts as a
+    file.
+    """
+    folder, real_root = os.path.join(root, class_name), os.path.realpath(root)
+    real_folder = os.path.realpath(folder)
+
+    def leads_astray(path: str) -> bool:
+        real = os.path.realpath(path)
+        return not _is_inside(real, real_folder) and (_is_inside(real, real_root) or _is_inside(real_root, real))
+
+    found: list[str] = []
+    astray: list[str] = []
+    seen = set()
+    if _is_inside(real_root, real_folder):  # the class is a link to the root
+        return [], [folder]
     for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
         status = os.stat(here)
         if (status.st_dev, status.st_ino) in seen:  # a link to a parent
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(here, name) for name in files if not name.startswith(".")]
-    return sorted(found)
+        with_links = [(name, os.path.join(here, name)) for name in [*folders, *files] if not is_ignored(name)]
+        wrong = {name for name, path in with_links if os.path.islink(path) and leads_astray(path)}
+        astray += [os.path.join(here, name) for name in wrong]
+        folders[:] = sorted(name for name in folders if not is_ignored(name) and name not in wrong)
+        found += [os.path.join(here, name) for name in files if not is_ignored(name) and name not in wrong]
+    return sorted(found), astray
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or in it; both are real paths."""
+    return path == folder or path.startswith(os.path.join(folder, ""))

@@ -15,6 +15,13 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     Sample i is ``(image, target)``: ``transform(data[i])`` and ``target_transform(int(targets[i]))``. Both are called
     once per sample; host and device transforms of whole batches are many times faster, see ``lucid.data``.
 
+    Args:
+        data: images (N, C, H, W), uint8.
+        targets: class indices (N,), int64.
+        train: whether these are the training images.
+        transform: applied to each image.
+        target_transform: applied to each class index.
+
     Attributes:
         data: (N, C, H, W), uint8, from 0 to ``max_value``.
         targets: (N,), int64.
@@ -22,6 +29,13 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         class_to_idx: class indices by name.
         max_value: the highest possible pixel value.
         mean, std: per channel over the training images, for values in [0, 1].
+
+    Example:
+        >>> train = data.Digits(train=True)
+        >>> isinstance(train, data.ImageDataset)
+        True
+        >>> train.data.shape, train.targets.shape
+        ((1442, 1, 8, 8), (1442,))
     """
 
     classes: ClassVar[tuple[str, ...]]
@@ -45,6 +59,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
 
     @property
     def class_to_idx(self) -> dict[str, int]:
+        """The class indices by name."""
         return {name: number for number, name in enumerate(self.classes)}
 
     def __len__(self) -> int:
@@ -58,6 +73,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         )
 
     def get_batch(self, indices: Sequence[int]) -> list[Any]:
+        """The samples at ``indices`` as one batch."""
         rows = np.asarray(indices, dtype=np.intp)
         images: Any = self.data[rows]
         targets: Any = self.targets[rows]

@@ -54,7 +54,7 @@ class DataLoader:
         batch_sampler: yields lists of indices, one per batch.
         num_workers: background threads. They help where loading waits or runs outside of Python (NumPy, image decoding,
             disks). 0 loads in the calling thread. An ``IterableDataset`` is read by one thread.
-        collate_fn: makes a batch of a list of samples. ``default_collate`` by default.
+        collate_fn: turns a list of samples into a batch. ``default_collate`` by default.
         drop_last: drop the last batch if it is smaller.
         generator: a NumPy generator or an int that seeds the loader, as in PyTorch.
         seed: an int, instead of ``generator``.
@@ -66,6 +66,16 @@ class DataLoader:
 
     Raises:
         ValueError: options contradict each other or are out of range.
+
+    Example:
+        >>> dataset = data.TensorDataset(np.arange(10), np.arange(10) % 2)
+        >>> loader = data.DataLoader(dataset, batch_size=4, shuffle=True, seed=0)
+        >>> for inputs, labels in loader:
+        ...     print(inputs.shape, labels.shape)
+        ...
+        (4,) (4,)
+        (4,) (4,)
+        (2,) (2,)
     """
 
     def __init__(
@@ -155,8 +165,8 @@ class DataLoader:
         (``set_epoch``). An ``IterableDataset`` is read from the start, and the batches already seen are discarded.
 
         Raises:
-            ValueError: a key is missing, or the position is from a loader with another batch size, number of samples or
-                number of processes.
+            ValueError: a key is missing, or the position is from a loader with a different batch size, number of
+                samples or number of processes.
         """
         fixed = {
             "batch_size": self.batch_size,
@@ -169,7 +179,7 @@ class DataLoader:
         for name, own in fixed.items():
             if state_dict[name] != own:
                 raise ValueError(
-                    f"DataLoader.load_state_dict: the position was saved with {name} {state_dict[name]}, "
+                    f"DataLoader.load_state_dict: the position was saved with {name} {state_dict[name]}, but "
                     f"this loader has {own}"
                 )
         where = "DataLoader.load_state_dict"

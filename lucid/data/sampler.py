@@ -14,14 +14,35 @@ from lucid.data.seeds import ORDER, derived_generator, resolve_seed
 
 
 class Sampler:
-    """An iterable of indices. Subclasses define ``__iter__`` and ``__len__``."""
+    """An iterable of indices. Subclasses define ``__iter__`` and ``__len__``.
+
+    Example:
+        >>> class EvenIndices(data.Sampler):
+        ...     def __init__(self, size):
+        ...         self.size = size
+        ...     def __iter__(self):
+        ...         return iter(range(0, self.size, 2))
+        ...     def __len__(self):
+        ...         return (self.size + 1) // 2
+        ...
+        >>> [batch.tolist() for batch in data.DataLoader(list(range(5)), batch_size=2, sampler=EvenIndices(5))]
+        [[0, 2], [4]]
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, ... up to the length of ``data_source``."""
+    """0, 1, 2, ... up to the length of ``data_source``.
+
+    Args:
+        data_source: Anything with a length.
+
+    Example:
+        >>> list(data.SequentialSampler("abc"))
+        [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -56,8 +77,20 @@ class _Seeded(Sampler):
 class RandomSampler(_Seeded):
     """Every sample once in a new random order per epoch, or ``num_samples`` draws, with ``replacement`` if asked.
 
+    Args:
+        data_source: Anything with a length.
+        replacement: Draw with replacement.
+        num_samples: Number of draws; by default the length of ``data_source``.
+        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        seed: An int, instead of ``generator``.
+
     Raises:
         ValueError: ``num_samples`` is not positive, or the seed is invalid.
+
+    Example:
+        >>> sampler = data.RandomSampler(range(5), seed=0)
+        >>> sorted(sampler)
+        [0, 1, 2, 3, 4]
     """
 
     def __init__(
@@ -92,7 +125,18 @@ class RandomSampler(_Seeded):
 
 
 class SubsetRandomSampler(_Seeded):
-    """The given indices in a new random order per epoch."""
+    """The given indices in a new random order per epoch.
+
+    Args:
+        indices: The indices to draw.
+        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        seed: An int, instead of ``generator``.
+
+    Example:
+        >>> sampler = data.SubsetRandomSampler([2, 4, 6], seed=0)
+        >>> sorted(sampler)
+        [2, 4, 6]
+    """
 
     def __init__(
         self,
@@ -114,9 +158,21 @@ class SubsetRandomSampler(_Seeded):
 class WeightedRandomSampler(_Seeded):
     """``num_samples`` draws, index i with a probability proportional to ``weights[i]``.
 
+    Args:
+        weights: Weights of the indices, at least 0. They need not sum to 1.
+        num_samples: Number of draws.
+        replacement: Draw with replacement.
+        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        seed: An int, instead of ``generator``.
+
     Raises:
         ValueError: weights are negative, not finite or all zero, ``num_samples`` is not positive, or without
             replacement it exceeds the number of positive weights.
+
+    Example:
+        >>> sampler = data.WeightedRandomSampler([0.0, 1.0, 0.0], num_samples=4, seed=0)
+        >>> list(sampler)
+        [1, 1, 1, 1]
     """
 
     def __init__(
@@ -155,8 +211,17 @@ class WeightedRandomSampler(_Seeded):
 class BatchSampler(Sampler):
     """Lists of ``batch_size`` indices from another sampler. The last one may be shorter; ``drop_last`` drops it.
 
+    Args:
+        sampler: Yields the indices.
+        batch_size: Indices per batch.
+        drop_last: Drop the last batch if it is smaller.
+
     Raises:
         ValueError: ``batch_size`` is below 1.
+
+    Example:
+        >>> list(data.BatchSampler(range(5), batch_size=2, drop_last=False))
+        [[0, 1], [2, 3], [4]]
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
@@ -165,6 +230,7 @@ class BatchSampler(Sampler):
         self.drop_last = drop_last
 
     def set_epoch(self, epoch: int) -> None:
+        """Pass the epoch to the sampler, if it depends on one."""
         set_epoch(self.sampler, epoch)
 
     def __iter__(self) -> Iterator[list[int]]:

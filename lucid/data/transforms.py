@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lucid import _checks
-from lucid.data.decoding import load_pillow, open_image
+from lucid.data.decoding import load_pillow, opened_image
 from lucid.data.image_folder import num_cores
 
 if TYPE_CHECKING:
@@ -29,15 +29,18 @@ _ATTEMPTS = 10
 
 
 class HostTransform(Protocol):
-    """A callable ``transform(value, rng)``: any function of these two arguments is one.
+    """A callable ``transform(value, rng)``; any function of these two arguments qualifies.
 
     ``value`` is a NumPy batch in ``DataLoader(batch_transform=...)`` and a Pillow image in ``DecodeImages``; the result
     takes its place. It must not be modified in place. Draw all random numbers from ``rng``: the loader derives it from
-    the seed, the epoch and the batch number, which makes epochs reproducible with any number of threads. ::
+    the seed, the epoch and the batch number, which makes epochs reproducible with any number of threads.
 
-        def add_noise(batch, rng):
-            images, labels = batch
-            return images + rng.normal(0, 0.1, images.shape).astype(np.float32), labels
+    Example:
+        >>> def add_noise(batch, rng):
+        ...     images, labels = batch
+        ...     return images + rng.normal(0, 0.1, images.shape).astype(np.float32), labels
+        ...
+        >>> loader = data.DataLoader(data.Digits(), batch_size=64, seed=0, batch_transform=add_noise)
     """
 
     def __call__(self, value: Any, rng: np.random.Generator, /) -> Any: ...
@@ -49,6 +52,13 @@ class Transform:
     A batch is the images alone, or a list or tuple that starts with them; the other fields are passed through. A
     single image (C, H, W) works too, as the ``transform`` of a dataset gets it. Without ``rng`` a new generator is
     used.
+
+    Example:
+        >>> class Invert(data.transforms.Transform):
+        ...     def apply(self, images, rng):
+        ...         return 16 - images
+        ...
+        >>> loader = data.DataLoader(data.Digits(), batch_size=64, batch_transform=Invert())
     """
 
     def __call__(self, batch: Any, rng: np.random.Generator | None = None) -> Any:
@@ -65,6 +75,7 @@ class Transform:
         return self.apply(batch, rng) if batch.ndim == 4 else self.apply(batch[None], rng)[0]
 
     def apply(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The changed images (N, C, H, W); subclasses define it and draw from ``rng`` only."""
         raise NotImplementedError(f"{type(self).__name__}: define apply(images, rng)")
 
     def __repr__(self) -> str:
@@ -73,7 +84,16 @@ class Transform:
 
 
 class ToFloat(Transform):
-    """Convert images to float32 in [0, 1] by dividing by ``max_value`` (255; 16 for ``Digits``)."""
+    """Convert images to float32 in [0, 1] by dividing by ``max_value`` (255; 16 for ``Digits``).
+
+    Args:
+        max_value: The pixel value that becomes 1: 255, or 16 for ``Digits``.
+
+    Example:
+        >>> scale = data.transforms.ToFloat(255)
+        >>> scale(np.full((1, 3, 2, 2), 255, np.uint8)).max().item()
+        1.0
+    """
 
     def __init__(self, max_value: float = 255) -> None:
         self.max_value = _checks.number("ToFloat", "max_value", max_value, 0.0, above=True)
@@ -83,7 +103,16 @@ class ToFloat(Transform):
 
 
 class CenterCrop(Transform):
-    """Crop the center of each image to ``size``, an int or (height, width)."""
+    """Crop the center of each image to ``size``, an int or (height, width).
+
+    Args:
+        size: An integer or (height, width) in px.
+
+    Example:
+        >>> crop = data.transforms.CenterCrop(24)
+        >>> crop(np.zeros((8, 3, 32, 32), np.uint8)).shape
+        (8, 3, 24, 24)
+    """
 
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = _checks.pair("CenterCrop", "size", size, 1)
@@ -101,9 +130,21 @@ class CenterCrop(Transform):
 class RandomResizedCrop:
     """Crop a random area of a Pillow image and resize it to ``size``, an int or (height, width).
 
-    ``scale`` bounds the area of the crop as a share of the image, ``ratio`` its width by height. A crop that does not
-    fit the image is drawn again; after 10 attempts it is the largest one in the center. Source: Szegedy et al. 2015,
-    arXiv:1409.4842, as in torchvision.
+    ``scale`` bounds the area of the crop as a fraction of the image, ``ratio`` its aspect ratio (width / height). A
+    crop that does not fit the image is drawn again; after 10 attempts it is the largest one in the center. Source:
+    Szegedy et al. 2015, arXiv:1409.4842, as in torchvision.
+
+    Args:
+        size: Size of the result, an integer or (height, width) in px.
+        scale: Bounds of the crop's area as a fraction of the image.
+        ratio: Bounds of the crop's aspect ratio (width / height).
+        interpolation: "nearest", "bilinear", "bicubic" or "lanczos".
+
+    Example:
+        >>> from PIL import Image
+        >>> crop = data.transforms.RandomResizedCrop(224)
+        >>> crop(Image.new("RGB", (500, 375)), np.random.default_rng(0)).size
+        (224, 224)
     """
 
     def __init__(
@@ -150,7 +191,7 @@ class DecodeImages:
     Every image gets its own generator, so results do not depend on the number of threads.
 
     Args:
-        transform: makes an image of fixed size from each decoded one, such as ``RandomResizedCrop``. Called with a
+        transform: turns each decoded image into one of fixed size, such as ``RandomResizedCrop``. Called with a
             Pillow image and a generator; returns a Pillow image or an array (H, W, 3) of uint8.
         short_side: decode JPEGs at reduced size as long as their short side keeps this many pixels, see ``open_image``.
             None decodes at full size.
@@ -159,6 +200,14 @@ class DecodeImages:
 
     Raises:
         ImageError: a file cannot be read.
+
+    Example:
+        >>> photos = data.ImageFolder("photos/train", loader=str)
+        >>> decode = data.transforms.DecodeImages(data.transforms.RandomResizedCrop(224))
+        >>> loader = data.DataLoader(photos, batch_size=2, shuffle=True, num_workers=2, batch_transform=decode)
+        >>> images, labels = next(iter(loader))
+        >>> images.shape
+        (2, 3, 224, 224)
     """
 
     def __init__(
@@ -183,20 +232,24 @@ class DecodeImages:
         return np.stack(list(self._pool.map(self._pixels, batch, seeds.tolist())))
 
     def _pixels(self, path: str, seed: int) -> np.ndarray:
-        image = self.transform(self._image(path), np.random.default_rng(seed))
-        return np.asarray(image).transpose(2, 0, 1)  # (3, H, W)
-
-    def _image(self, path: str) -> Image.Image:
-        """The decoded file, from the cache if possible."""
+        rng = np.random.default_rng(seed)
         image = self._cache.get(path)
-        if image is None:
-            image = open_image(path, self.short_side)
-            size = 4 * image.width * image.height  # Pillow stores 4 bytes per pixel
-            with self._lock:
-                if path not in self._cache and self._cached_bytes + size <= self.cache_bytes:
-                    self._cache[path] = image
-                    self._cached_bytes += size
-        return image
+        if image is not None:
+            return self._transformed(image, rng)
+        with opened_image(path, self.short_side) as image:
+            self._keep(path, image)
+            return self._transformed(image, rng)
+
+    def _transformed(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
+        return np.asarray(self.transform(image, rng)).transpose(2, 0, 1)  # (3, H, W)
+
+    def _keep(self, path: str, image: Image.Image) -> None:
+        """Add the decoded file to the cache if there is space."""
+        size = 4 * image.width * image.height  # Pillow stores 4 bytes per pixel
+        with self._lock:
+            if path not in self._cache and self._cached_bytes + size <= self.cache_bytes:
+                self._cache[path] = image
+                self._cached_bytes += size
 
     def __repr__(self) -> str:
         names = ("short_side", "num_threads", "cache_bytes")

@@ -65,7 +65,7 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
 
     Raises:
         TypeError: ``tensor`` is not a tensor.
-        ValueError: ``tensor_list`` has another length, or tensors of another shape or dtype.
+        ValueError: ``tensor_list`` has the wrong length, or tensors of the wrong shape or dtype.
     """
     where = "all_gather"
     source = tensor_list if tensor is None else tensor

@@ -1,4 +1,4 @@
-"""The process group: which processes train together, and which of them this is."""
+"""The process group: which processes train together, and the rank of this one."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def init_process_group(backend: str = "any", *, timeout_s: float = 60.0, watch: 
     Further calls have no effect.
 
     Args:
-        backend: "ring", "mpi", "jaccl", "nccl", or "any" for the launcher's.
+        backend: "ring", "mpi", "jaccl", "nccl", or "any" for the launcher's choice.
         timeout_s: Seconds to wait for all ranks. If one is missing, this process exits with a message.
-        watch: Keep connections to the neighbouring ranks. If a rank dies or calls another collective, all ranks then
+        watch: Keep connections to the neighboring ranks. If a rank dies or calls a different collective, all ranks then
             exit with a message instead of waiting forever.
 
     Raises:
@@ -78,7 +78,7 @@ def destroy_process_group() -> None:
     """Wait for all ranks to call it, then leave the group. This process keeps its rank.
 
     A program that does not call it leaves the group on exit. Call it before long work on a single rank: a rank that has
-    not left ten minutes after another counts as stuck.
+    not left within ten minutes of another counts as stuck.
     """
     global _group, _former
     if _group is None:

@@ -1,6 +1,6 @@
-"""Sockets between neighbouring ranks, separate from MLX's own: rank r to r + 1, and the last rank to rank 0.
+"""Sockets between neighboring ranks, separate from MLX's own: rank r to r + 1, and the last rank to rank 0.
 
-Addresses are exchanged through MLX once, when the group starts. Across machines the neighbours are reached at the same
+Addresses are exchanged through MLX once, when the group starts. Across machines the neighbors are reached at the same
 addresses as in the ring backend; on a single machine all traffic stays on the loopback interface.
 """
 
@@ -46,7 +46,7 @@ class RingSockets:
 
 
 def connect_ring(group: mx.distributed.Group, addresses: tuple[str, ...]) -> RingSockets | None:
-    """Connect to both neighbours; returns None on all ranks if any rank could not reach the next one.
+    """Connect to both neighbors; returns None on all ranks if any rank could not reach the next one.
 
     ``addresses`` are this rank's own as given by the launcher; this machine's host name and addresses are tried too.
     """

@@ -1,4 +1,4 @@
-"""A watchdog over the neighbouring ranks, so that no rank waits forever for one that is gone.
+"""A watchdog over the neighboring ranks, so that no rank waits forever for one that is gone.
 
 MLX's backends differ in what happens when a process dies: evaluation in the ring may raise an error or hang, and MPI
 hangs. Every rank therefore keeps connections to the next and from the previous rank (``ring_sockets``) and a thread
@@ -52,7 +52,7 @@ class Watchdog:
         self._me = links.peers[rank]
         self._peers = links.peers
         size = len(links.peers)
-        self._neighbours = {links.next: links.peers[(rank + 1) % size], links.previous: links.peers[(rank - 1) % size]}
+        self._neighbors = {links.next: links.peers[(rank + 1) % size], links.previous: links.peers[(rank - 1) % size]}
         self._next = links.next
         self._lock = threading.RLock()  # guards the fields below and keeps lines on the sockets intact
         self._calls = 0
@@ -67,7 +67,7 @@ class Watchdog:
 
     @classmethod
     def start(cls, group: mx.distributed.Group, addresses: tuple[str, ...]) -> Watchdog | None:
-        """A running watchdog; None, with a warning, if a neighbour cannot be reached."""
+        """A running watchdog; None, with a warning, if a neighbor cannot be reached."""
         links = connect_ring(group, addresses)
         if links is None:
             warnings.warn(
@@ -133,9 +133,9 @@ class Watchdog:
     # Listening thread -----------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        unread = dict.fromkeys(self._neighbours, b"")
+        unread = dict.fromkeys(self._neighbors, b"")
         with selectors.DefaultSelector() as selector:
-            for link in self._neighbours:
+            for link in self._neighbors:
                 selector.register(link, selectors.EVENT_READ, link)
             while not self._all_left.is_set():
                 for key, _ in selector.select(timeout=_POLL_INTERVAL_S):
@@ -146,10 +146,10 @@ class Watchdog:
                 self._check_deadline()
         # Read to the end before closing: closing a socket with unread data resets the connection, and the other side
         # would lose the last message.
-        for link in self._neighbours:
+        for link in self._neighbors:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_WR)
-        for link in self._neighbours:
+        for link in self._neighbors:
             link.settimeout(_CLOSE_TIMEOUT_S)
             with contextlib.suppress(OSError):
                 while link.recv(65536):
@@ -165,7 +165,7 @@ class Watchdog:
         with self._lock:  # not between sending "bye" and setting _all_left
             all_left = self._all_left.is_set()
         if not all_left:  # a rank only closes this connection after it has passed on every "bye"
-            self._end(f"{self._neighbours[link]} is gone", heard_on=link)
+            self._end(f"{self._neighbors[link]} is gone", heard_on=link)
         return data
 
     def _on_message(self, link: socket.socket, message: dict[str, Any]) -> None:
@@ -223,11 +223,11 @@ class Watchdog:
     # Sending --------------------------------------------------------------------------------------------------------
 
     def _send(self, link: socket.socket, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the listening thread handles lost neighbours
+        with contextlib.suppress(OSError):  # the listening thread handles lost neighbors
             link.sendall(json.dumps(message).encode() + b"\n")
 
     def _send_around(self, message: dict[str, Any], heard_on: socket.socket | None = None) -> None:
-        for link in self._neighbours:
+        for link in self._neighbors:
             if link is not heard_on:
                 self._send(link, message)
 

@@ -10,7 +10,7 @@ _forced: ContextVar[bool] = ContextVar("lucid_kernels_forced_reference", default
 
 @contextlib.contextmanager
 def use_reference() -> Iterator[None]:
-    """Context manager that replaces the kernels by MLX's own operations, which MLX also differentiates.
+    """Context manager that replaces the kernels with MLX's own operations, which MLX also differentiates.
 
     If a result differs inside and outside of the block, a kernel is at fault. The choice is made when a function is
     called, in the backward pass too: run ``backward()`` inside the block as well.

@@ -30,6 +30,11 @@ def accuracy(
     Raises:
         ValueError: shapes do not match, or a k is below 1.
         TypeError: class indices are not integers.
+
+    Example:
+        >>> logits = lucid.tensor([[2.0, 1.0], [0.0, 3.0]])
+        >>> metrics.accuracy(logits, lucid.tensor([0, 0])).item()
+        0.5
     """
     ks = [topk] if isinstance(topk, int) else list(topk)
     for k in ks:
@@ -73,8 +78,18 @@ class Accuracy(Metric):
     Samples are counted exactly, whatever the batch sizes. Samples whose target is ``ignore_index`` are not counted;
     those whose target is not a valid class count as wrong.
 
+    Args:
+        top_k: Number of predictions that count.
+        ignore_index: Samples with this target are not counted.
+
     Raises:
         ValueError: ``top_k`` is below 1.
+
+    Example:
+        >>> accuracy = metrics.Accuracy()
+        >>> accuracy.update(lucid.tensor([[2.0, 1.0], [0.0, 3.0]]), lucid.tensor([0, 0]))
+        >>> accuracy.compute().item()
+        0.5
     """
 
     def __init__(self, top_k: int = 1, *, ignore_index: int | None = None) -> None:

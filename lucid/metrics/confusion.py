@@ -24,6 +24,12 @@ class ConfusionMatrix(Metric):
 
     Raises:
         ValueError: ``num_classes`` is below 1, or ``normalize`` is invalid.
+
+    Example:
+        >>> confusion = metrics.ConfusionMatrix(num_classes=2)
+        >>> confusion.update(lucid.tensor([0, 1, 1]), lucid.tensor([0, 1, 0]))
+        >>> confusion.compute().tolist()
+        [[1, 1], [0, 1]]
     """
 
     def __init__(self, num_classes: int, *, normalize: str | None = None, ignore_index: int | None = None) -> None:

@@ -17,6 +17,13 @@ class MeanMetric(Metric):
 
     Each sum is a pair of float32 numbers, of which the second holds the rounding errors of the first, so that small
     terms are not lost in large sums. NaN and infinite values propagate to the mean.
+
+    Example:
+        >>> mean = metrics.MeanMetric()
+        >>> mean.update(2.0, weight=1)
+        >>> mean.update(4.0, weight=3)
+        >>> mean.compute().item()
+        3.5
     """
 
     def __init__(self) -> None:

@@ -23,6 +23,12 @@ class Metric:
 
     A subclass passes the shape and dtype of each sum to ``__init__`` and defines two pure functions on arrays:
     ``_batch_sums``, the sums of a batch, and ``_compute``, the value from sums.
+
+    Example:
+        >>> accuracy = metrics.Accuracy()
+        >>> isinstance(accuracy, metrics.Metric)
+        True
+        >>> accuracy.reset()
     """
 
     def __init__(self, state_spec: dict[str, tuple[tuple[int, ...], mx.Dtype]]) -> None:
@@ -75,8 +81,8 @@ class Metric:
         """Add the sums of another metric with the same options, e.g. from another process.
 
         Raises:
-            TypeError: ``other`` is a metric of another class.
-            ValueError: its sums have other shapes.
+            TypeError: ``other`` is a metric of a different class.
+            ValueError: its sums have different shapes.
         """
         if type(other) is not type(self):
             raise TypeError(

@@ -39,7 +39,7 @@ from lucid.models.param_groups import param_groups_layer_decay
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.registry import create_model, list_models
 from lucid.models.weights.detect import MismatchError
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning
 from lucid.models.weights.load import load_checkpoint, load_pretrained
 from lucid.models.weights.match import LoadReport
 from lucid.models.weights.save import save_checkpoint
@@ -47,7 +47,7 @@ from lucid.models.weights.tags import Accuracy, Tag, find_tag
 
 __all__ = [
     "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FeatureInfo", "FeatureListNet",
-    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenceWarning", "Tag",
+    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenseWarning", "Tag",
     "convnext_atto", "convnext_atto_ols", "convnext_base", "convnext_femto", "convnext_femto_ols",
     "convnext_isotropic_base", "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large",
     "convnext_large_mlp", "convnext_nano", "convnext_nano_ols", "convnext_pico", "convnext_pico_ols", "convnext_small",

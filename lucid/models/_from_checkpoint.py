@@ -2,8 +2,8 @@
 
 A safetensors file may describe its model in its metadata, as ``save_checkpoint`` writes it:
 
-- ``model``: a name to show;
-- ``classes``: the class names, a JSON list; empty when the model gives features;
+- ``model``: a name for display;
+- ``classes``: the class names, a JSON list; empty if the model returns features;
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
 - ``options``: those options of the model that cannot be read from its parameters, a JSON object;
@@ -27,13 +27,19 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.imagenet import IMAGENET_SIZES, imagenet_class_names
 from lucid.models.preprocessing import ImageTransform, transforms_for
 from lucid.models.registry import create_model
-from lucid.models.weights.detect import architecture_of, find_networks, select_network, variant_of
+from lucid.models.weights.detect import (
+    Network,
+    architecture_of,
+    describe_contents,
+    find_networks,
+    select_network,
+    variant_of,
+)
 from lucid.models.weights.load import load_checkpoint
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
+from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-_RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run folder, the first that exists
 _FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsotropic)}
 # Keys of a recipe, and the options of ConvNeXt that they set.
 _RECIPE_OPTIONS = {
@@ -52,16 +58,17 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
     The model has these plain attributes, which are not part of its ``state_dict``:
 
     - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
-      projection in its place: the model then gives features.
+      projection in its place: the model then returns features.
     - ``preprocessing``: the ``ImageTransform`` that turns images into its input.
-    - ``checkpoint_name``: a name to show.
+    - ``checkpoint_name``: a name for display.
     - ``checkpoint_metadata``: the metadata of the safetensors file, otherwise an empty dict.
 
     Args:
-        path_or_name: A file of weights (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
-            (its ``best.safetensors``, or else ``last.safetensors``), or the name of a published checkpoint as
-            ``create_model(name, pretrained=True)`` takes it, which is downloaded on first use.
-        image_size: Size in px of the images to prepare, if other than the checkpoint's. The cropped share stays.
+        path_or_name: A weights file (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
+            (its ``best.safetensors``, or else ``last.safetensors``), another folder with one weights file or with
+            shards, or the name of a published checkpoint as ``create_model(name, pretrained=True)`` takes it, which is
+            downloaded on first use.
+        image_size: Size in px of the model's input, if other than the checkpoint's. The crop fraction stays the same.
 
     Returns:
         The model.
@@ -92,8 +99,8 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
         )
     path = Path(path_or_name)
     if path.is_dir():
-        return _from_file(_weights_of_run(path), image_size)
-    if path.exists() or path.suffix in _SUFFIXES or not isinstance(path_or_name, str):
+        return _from_file(find_weights(path), image_size)
+    if path.exists() or path.suffix in WEIGHT_SUFFIXES or not isinstance(path_or_name, str):
         return _from_file(path, image_size)
     model = create_model(path_or_name, pretrained=True)
     transform = transforms_for(model, image_size=image_size)
@@ -110,22 +117,19 @@ def _described(
     return model.eval()
 
 
-def _weights_of_run(folder: Path) -> Path:
-    for name in _RUN_FILES:
-        if (folder / name).exists():
-            return folder / name
-    raise FileNotFoundError(f"from_checkpoint: the folder {folder} has neither {' nor '.join(_RUN_FILES)}")
-
-
 def _from_file(path: Path, image_size: int | None) -> nn.Module:
-    content = serialization.load(path)
-    metadata = serialization.load_with_metadata(path)[1] if path.suffix == ".safetensors" else {}
+    opened = serialization.open_checkpoint(path)
+    content, metadata = opened.content, opened.metadata
     try:
         if "recipe" in metadata:
             model, variant, dialect = _from_recipe(content, metadata), "", ""
         else:
-            model, variant = _from_shapes(path, content, metadata)
+            network = _find_network(path, content)
+            model, variant = _from_shapes(network, metadata)
             dialect = load_checkpoint(model, path).dialect
+            if network.is_projection:
+                metadata = {"classes": "[]", **metadata}
+        opened.verify()
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -139,20 +143,22 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
     if stem is None or head is None:
-        raise ValueError("the metadata has the recipe of a training run, but its weights have other names")
+        raise ValueError("the metadata has the recipe of a training run, but the weights do not have its names")
     model = ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
     model.load_state_dict(weights)
     return model
 
 
-def _from_shapes(path: Path, content: Any, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
-    """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
+def _find_network(path: Path, content: Any) -> Network:
     found = list(find_networks(content)) if isinstance(content, Mapping) else []
     if not found:
-        raise ValueError("it holds no ConvNeXt in any dialect")
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in select_network(str(path), found, use_ema=True).tensors.items()
-    }
+        raise ValueError(f"it holds no ConvNeXt in any dialect; {describe_contents(content)}")
+    return select_network(str(path), found, use_ema=True)
+
+
+def _from_shapes(network: Network, metadata: Mapping[str, str]) -> tuple[nn.Module, str]:
+    """A new model of the architecture that the parameters have, and the name of its variant, or ""."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.tensors.items()}
     architecture = architecture_of(shapes)
     stem = shapes.get("stem.weight") or shapes.get("downsample_layers.0.0.weight")
     if stem is None or len(stem) != 4:
@@ -170,7 +176,7 @@ def _options(metadata: Mapping[str, str]) -> dict[str, Any]:
     options = _parsed(metadata, "options", dict) if "options" in metadata else {}
     unknown = [name for name in options if name not in EXTRA_OPTIONS]
     if unknown:
-        raise ValueError(f"'options' in the metadata may have {', '.join(EXTRA_OPTIONS)}, got {unknown[0]!r}")
+        raise ValueError(f"'options' in the metadata may only have {', '.join(EXTRA_OPTIONS)}, got {unknown[0]!r}")
     return options
 
 
@@ -179,7 +185,9 @@ def _class_names(num_classes: int, metadata: Mapping[str, str]) -> list[str]:
     if "classes" in metadata:
         names = _parsed(metadata, "classes", list)
         if names and len(names) != num_classes:
-            raise ValueError(f"the metadata must name {num_classes} classes, as many as the model has")
+            raise ValueError(
+                f"'classes' in the metadata must have {num_classes} names, one per output, got {len(names)}"
+            )
         return [str(name) for name in names]
     return _default_class_names(num_classes) or [f"class {number}" for number in range(num_classes)]
 

@@ -225,7 +225,7 @@ class ConvNeXtBase(nn.Module):
         ``requires_grad_(True)`` unfreezes everything.
 
         Raises:
-            ValueError: There are fewer than ``n``.
+            ValueError: There are fewer than ``n`` stages.
         """
         layers = self._layers()
         if _checks.integer("freeze_stages", "n", n, 0) > len(layers):
@@ -238,7 +238,7 @@ class ConvNeXtBase(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what the feature maps of the layers ``indices`` do not need: later layers, and the head.
+        """Drop everything that the feature maps of the layers ``indices`` do not need: later layers, and the head.
 
         The final norm is dropped with later layers or the head, or alone with ``prune_norm``.
 
@@ -278,13 +278,13 @@ def take_indices(caller: str, count: int, indices: int | Sequence[int] | None) -
     if indices is None or isinstance(indices, int):
         last = count if indices is None else _checks.integer(caller, "the number of layers", indices, 1)
         if last > count:
-            raise ValueError(f"{caller}: there are {count} layers, got {indices}")
+            raise ValueError(f"{caller}: the number of layers must be at most {count}, got {indices}")
         return list(range(count - last, count))
     if not indices:
-        raise ValueError(f"{caller}: at least one layer is needed, got {indices!r}")
+        raise ValueError(f"{caller}: expected at least one layer, got {indices!r}")
     found = [_checks.integer(caller, "a layer", i) for i in indices]
     if min(found) < -count or max(found) >= count:
-        raise ValueError(f"{caller}: layers must be in [{-count}, {count - 1}] of {count} layers, got {list(indices)}")
+        raise ValueError(f"{caller}: layers must be in [{-count}, {count - 1}] for {count} layers, got {list(indices)}")
     return [i % count for i in found]
 
 

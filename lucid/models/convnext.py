@@ -87,8 +87,8 @@ class Block(nn.Module):
 class ConvNeXt(ConvNeXtBase):
     """ConvNeXt: logits (N, num_classes) from images (N, in_chans, H, W).
 
-    Images must have at least ``patch_size * 2 ** (len(dims) - 1)`` px per side. Sizes that do not divide evenly are cut
-    off at the right and the bottom, as strided convolutions do.
+    Images must have at least ``patch_size * 2 ** (len(dims) - 1)`` px per side. Sizes that do not divide evenly are
+    cropped at the right and the bottom, as by strided convolutions.
 
     Args:
         num_classes: Outputs of the classifier; 0 leaves it out, for features (N, dims[-1]).
@@ -114,6 +114,13 @@ class ConvNeXt(ConvNeXtBase):
 
     Raises:
         ValueError: ``depths`` and ``dims`` have different lengths, or an option is out of range.
+
+    Example:
+        >>> model = models.ConvNeXt(num_classes=10, depths=[1, 1], dims=[32, 64], patch_size=2)
+        >>> model(lucid.rand(2, 3, 32, 32)).shape
+        (2, 10)
+        >>> model.forward_features(lucid.rand(2, 3, 32, 32)).shape
+        (2, 64, 8, 8)
     """
 
     _grn = False
@@ -199,7 +206,29 @@ class ConvNeXt(ConvNeXtBase):
 class ConvNeXtV2(ConvNeXt):
     """ConvNeXt V2: ``ConvNeXt`` with global response normalization and without layer scale.
 
-    Arguments, shapes and errors are those of ``ConvNeXt``.
+    Shapes and errors are those of ``ConvNeXt``.
+
+    Args:
+        num_classes: Outputs of the classifier; 0 leaves it out.
+        depths: Number of blocks in each stage.
+        dims: Width of each stage.
+        drop_path: Drop path rate of the last block; it grows linearly from 0 at the first.
+        in_chans: Channels of the images.
+        patch_size: Kernel size and stride of the stem in px.
+        output_stride: Largest total stride, 8, 16 or 32 (None: unlimited).
+        global_pool: "avg", "max", "avgmax" (the mean of both), or "" ("none") for a map of logits.
+        drop_rate: Dropout in front of the classifier.
+        head_init_scale: Factor on the initial weights of the classifier.
+        norm_eps: Eps of every LayerNorm.
+        head_norm_eps: Eps of the final LayerNorm, if it differs.
+        stem_type: "patch", "overlap", "overlap_tiered" or "overlap_act".
+        head_norm_first: Apply the final norm before the pooling.
+        head_hidden_size: Width of a Linear layer with GELU before the classifier.
+
+    Example:
+        >>> model = models.ConvNeXtV2(num_classes=10, depths=[1, 1], dims=[32, 64], patch_size=2)
+        >>> model(lucid.rand(2, 3, 32, 32)).shape
+        (2, 10)
     """
 
     _grn = True
@@ -236,6 +265,25 @@ class ConvNeXtIsotropic(ConvNeXtBase):
 
     The stem takes patches of ``patch_size`` px and has no norm. Other arguments, shapes and errors are those of
     ``ConvNeXt``. Each block counts as a layer for ``freeze_stages`` and the intermediate features.
+
+    Args:
+        num_classes: Outputs of the classifier; 0 leaves it out.
+        depth: Number of blocks.
+        dim: Width of the network.
+        drop_path: Drop path rate of the last block; it grows linearly from 0 at the first.
+        layer_scale_init: Initial value of gamma; 0 or less leaves gamma out.
+        in_chans: Channels of the images.
+        patch_size: Kernel size and stride of the stem in px.
+        global_pool: "avg", "max", "avgmax" (the mean of both), or "" ("none") for a map of logits.
+        drop_rate: Dropout in front of the classifier.
+        head_init_scale: Factor on the initial weights of the classifier.
+        norm_eps: Eps of every LayerNorm.
+        head_norm_eps: Eps of the final LayerNorm, if it differs.
+
+    Example:
+        >>> model = models.ConvNeXtIsotropic(num_classes=10, depth=2, dim=64, patch_size=8)
+        >>> model(lucid.rand(2, 3, 32, 32)).shape
+        (2, 10)
     """
 
     def __init__(

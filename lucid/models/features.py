@@ -14,6 +14,15 @@ class FeatureInfo:
 
     ``channels()`` and the like return a list for the layers in ``out_indices``, ``channels(i)`` the value of layer i,
     ``channels([i, j])`` a list for those layers. ``info[i]`` is the dict of layer i.
+
+    Args:
+        feature_info: A dictionary per layer, as ``model.feature_info``.
+        out_indices: The selected layers.
+
+    Example:
+        >>> pyramid = models.create_model("convnext_atto", features_only=True)
+        >>> pyramid.feature_info.channels(), pyramid.feature_info.reduction()
+        ([40, 80, 160, 320], [4, 8, 16, 32])
     """
 
     def __init__(self, feature_info: Iterable[dict[str, Any]], out_indices: Sequence[int]) -> None:
@@ -58,6 +67,11 @@ class FeatureListNet(nn.Module):
         model: The network. It becomes ``body``, without the head and the layers that no map needs.
         out_indices: Layers, negative ones counted from the end; an integer n takes the last n, None all. Their maps are
             returned in this order, not normalized.
+
+    Example:
+        >>> pyramid = models.create_model("convnext_atto", features_only=True, out_indices=[1, 3])
+        >>> [features.shape for features in pyramid(lucid.rand(1, 3, 64, 64))]
+        [(1, 80, 8, 8), (1, 320, 2, 2)]
     """
 
     def __init__(self, model: ConvNeXt | ConvNeXtIsotropic, out_indices: int | Sequence[int] | None = None) -> None:

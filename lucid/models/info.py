@@ -28,11 +28,16 @@ class ModelInfo:
         macs: Multiply-adds of convolutions and linear layers for one image of ``image_size`` px.
         image_size: Size in px of the images that the checkpoint expects.
         mean, std: Normalization per channel, on the scale from 0 to 1.
-        interpolation, crop_pct: Resizing filter, and the share of each side that the crop keeps.
+        interpolation, crop_pct: Resizing filter, and the fraction of each side that the crop keeps.
         source, location: Publisher of the checkpoint, and where it is.
-        licence: Licence of the weights; ``non_commercial`` if it forbids commercial use.
+        license: License of the weights; ``non_commercial`` if it forbids commercial use.
         reported: Top-1 accuracies on ImageNet-1k with image size and source.
         paper: Source of the architecture.
+
+    Example:
+        >>> info = models.model_info("convnext_tiny")
+        >>> info.parameters, info.image_size
+        (28589128, 224)
     """
 
     name: str
@@ -47,7 +52,7 @@ class ModelInfo:
     crop_pct: float
     source: str | None
     location: str | None
-    licence: str | None
+    license: str | None
     non_commercial: bool
     reported: tuple[Accuracy, ...]
     paper: str
@@ -65,10 +70,10 @@ class ModelInfo:
         ]
         if self.tag is None:
             return "\n".join([*lines, "  no pretrained weights"])
-        licence = f"{self.licence} (not for commercial use)" if self.non_commercial else self.licence
+        license = f"{self.license} (not for commercial use)" if self.non_commercial else self.license
         lines += [
             f"  weights: {self.tag} of {self.source}, {self.location}",
-            f"  licence: {licence}",
+            f"  license: {license}",
             f"  images: {self.image_size} px, {self.interpolation}, crop_pct {self.crop_pct}, "
             f"mean {self.mean}, std {self.std}",
         ]
@@ -110,7 +115,7 @@ def model_info(name: str, image_size: int | None = None) -> ModelInfo:
         crop_pct=0.875 if tag is None else tag.crop_pct,
         source=None if tag is None else tag.source,
         location=None if tag is None else tag.location,
-        licence=None if tag is None else tag.licence,
+        license=None if tag is None else tag.license,
         non_commercial=tag is not None and tag.non_commercial,
         reported=() if tag is None else tag.reported,
         paper=_PAPERS[VARIANTS[variant][0].__name__],

@@ -1,7 +1,7 @@
 """Evaluation preprocessing: resizing, cropping and normalization as a published checkpoint expects them.
 
     transform = lucid.models.transforms_for("timm/convnext_tiny.fb_in1k")
-    logits = model(transform([Image.open(path) for path in paths]))
+    logits = model(transform([lucid.data.open_image(path) for path in paths]))
 
 The libraries differ in details that affect accuracy: the filter, the size before the crop, whether large images are
 squashed or cropped, and how the center is rounded. Images are resized with Pillow, as in those libraries.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, nn, tape
+from lucid import _checks, memory, nn, tape
 from lucid._tensor import Tensor
 from lucid.models.weights.tags import IMAGENET_MEAN, IMAGENET_STD, Tag, find_tag, tags_of
 
@@ -49,6 +49,11 @@ class ImageTransform:
         std: Standard deviation per channel, divided by.
         round_crop: Round an uneven margin of the crop half to even, as torchvision does; False rounds it down, as
             transformers does.
+
+    Example:
+        >>> transform = models.ImageTransform(image_size=224, resize_size=256)
+        >>> transform(np.zeros((375, 500, 3), np.uint8)).shape
+        (3, 224, 224)
     """
 
     image_size: int = 224
@@ -63,6 +68,12 @@ class ImageTransform:
         where = type(self).__name__
         _checks.integer(where, "image_size", self.image_size, 1)
         _checks.integer(where, "resize_size", self.resize_size, self.image_size)
+        needed = 12 * self.resize_size**2  # float32, (3, H, W)
+        if needed > memory.total():
+            raise ValueError(
+                f"{where}: an image of {self.resize_size} x {self.resize_size} px takes {needed / 1e9:,.0f} GB, "
+                f"this device has {memory.total() / 1e9:,.0f} GB"
+            )
         _checks.one_of(where, "crop_mode", self.crop_mode, ("center", "squash"))
         _checks.one_of(where, "interpolation", self.interpolation, ("bicubic", "bilinear"))
         for name in ("mean", "std"):
@@ -75,7 +86,7 @@ class ImageTransform:
     def __call__(self, images: Any) -> Tensor:
         if isinstance(images, list | tuple):
             if not images:
-                raise ValueError(f"{type(self).__name__}: got no images")
+                raise ValueError(f"{type(self).__name__}: expected at least one image")
             return tape.wrap(mx.array(np.stack([self._pixels(image) for image in images])))
         if getattr(images, "ndim", 0) == 4:
             return self(list(np.asarray(images)))
@@ -122,7 +133,7 @@ def transforms_for(
     Args:
         source: The name of a checkpoint, a variant (which stands for its default checkpoint), a tag, or a model with
             pretrained weights.
-        image_size: Another size in px; the cropped share stays the same.
+        image_size: A different size in px; the crop fraction stays the same.
         use_test_size: Use the size and crop at which timm reports the best accuracy (often 288 px), if there are any.
 
     Raises:
@@ -153,13 +164,13 @@ def _tag(source: Any) -> Tag:
         if tag is None:
             raise ValueError(
                 f"transforms_for: this {type(source).__name__} has no pretrained weights; "
-                "name a checkpoint, or build an ImageTransform"
+                "pass the name of a checkpoint, or build an ImageTransform"
             )
         return tag if isinstance(tag, Tag) else find_tag(tag)
     if isinstance(source, Tag):
         return source
     if not isinstance(source, str):
-        raise TypeError(f"transforms_for: source must be a name, a tag or a model, got {source!r}")
+        raise TypeError(f"transforms_for: source must be a name, a Tag or a model, got {source!r}")
     own = tags_of(source)
     return own[0] if own else find_tag(source, "transforms_for")
 
@@ -168,7 +179,7 @@ def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError('transforms_for: images are resized with Pillow; pip install "lucid-mlx[vision]"') from None
+        raise ImportError('ImageTransform: Pillow is required; pip install "lucid-mlx[vision]"') from None
     return Image
 
 
@@ -184,13 +195,13 @@ def _crop_long_side(image: Image.Image) -> Image.Image:
 def _rgb(caller: str, image: Any) -> Image.Image:
     pillow = _pillow()
     if isinstance(image, pillow.Image):
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")  # convert would copy it
     array = np.asarray(image)
     if array.dtype != np.uint8:
         got = array.dtype if hasattr(image, "dtype") else type(image).__name__
         fix = "; scale it to 0..255 and convert it" if array.dtype.kind in "fbiu" else ""
-        fix = "; open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else fix
-        raise TypeError(f"{caller}: an image must be a Pillow image or an array of uint8, got {got}{fix}")
+        fix = "; open it with lucid.data.open_image" if isinstance(image, str | os.PathLike) else fix
+        raise TypeError(f"{caller}: an image must be a Pillow image or a uint8 array, got {got}{fix}")
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (3, 4))) or 0 in array.shape:

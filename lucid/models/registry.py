@@ -37,15 +37,15 @@ def create_model(
     Args:
         name: A variant ("convnext_tiny", see ``list_models``), or a checkpoint of one ("convnext_tiny.fb_in1k",
             "timm/convnext_tiny.fb_in1k", "facebook/convnext-tiny-224", see ``list_models(pretrained=True)``).
-        pretrained: True loads the checkpoint in ``name``, or the default one of the variant. A string names another
-            checkpoint, in full or only the part after the dot. Checkpoints are downloaded on first use.
+        pretrained: True loads the checkpoint in ``name``, or the default one of the variant. A string names a different
+            checkpoint, in full or by the part after the dot. Checkpoints are downloaded on first use.
         num_classes: Outputs of the classifier, by default those of the checkpoint, or 1000. If the checkpoint has
-            another number, the classifier is new.
+            a different number, the classifier is new.
         in_chans: Channels of the images; pretrained weights of the stem are adapted.
         features_only: Return a ``FeatureListNet``, which gives a list of feature maps instead of logits.
         out_indices: Layers of those feature maps.
         output_stride: 8 or 16 for larger feature maps, see ``ConvNeXt``.
-        checkpoint_path: A file to load at the end, see ``load_checkpoint``.
+        checkpoint_path: A file to load last, see ``load_checkpoint``.
         **kwargs: Options of the class: ``drop_path``, ``patch_size``, ``global_pool``, ``depths``, ... None is ignored.
 
     Raises:
@@ -129,11 +129,13 @@ def _options(kind: type[nn.Module], given: dict[str, Any]) -> dict[str, Any]:
     found = {_ALIASES.get(word, word): value for word, value in given.items()}
     if len(found) < len(given):
         aliases = [word for word in given if word in _ALIASES]
-        raise TypeError(f"create_model: {', '.join(aliases)} duplicates another option")
+        raise TypeError(f"create_model: {', '.join(aliases)} is an alias of an option that is also given")
     known = list(inspect.signature(kind).parameters)[1:]  # without num_classes
     unknown = [word for word in found if word not in known]
     if unknown:
-        raise TypeError(f"create_model: {kind.__name__} has no option {unknown[0]!r}; it has {', '.join(known)}")
+        raise TypeError(
+            f"create_model: {kind.__name__} has no option {unknown[0]!r}, expected one of {', '.join(known)}"
+        )
     return found
 
 

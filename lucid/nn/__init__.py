@@ -1,4 +1,4 @@
-"""Layers, their functions and initialization, under PyTorch's names."""
+"""Layers, their functional forms, and initialization, under PyTorch's names."""
 
 from lucid.nn import functional, init, utils
 from lucid.nn.activation import (

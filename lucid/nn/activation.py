@@ -15,70 +15,141 @@ class _Activation(Module):
 
 
 class ReLU(_Activation):
-    """``max(x, 0)``."""
+    """``max(x, 0)``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.ReLU()(lucid.tensor([-1.0, 0.0, 2.0])).tolist()
+        [0.0, 0.0, 2.0]
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.relu(input)
 
 
 class ReLU6(_Activation):
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.ReLU6()(lucid.tensor([-1.0, 3.0, 8.0])).tolist()
+        [0.0, 3.0, 6.0]
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.relu6(input)
 
 
 class SiLU(_Activation):
-    """``x * sigmoid(x)``."""
+    """``x * sigmoid(x)``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.SiLU()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
+        tensor([-0.27,  0.  ,  0.73])
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.silu(input)
 
 
 class Mish(_Activation):
-    """``x * tanh(softplus(x))``."""
+    """``x * tanh(softplus(x))``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.Mish()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
+        tensor([-0.3 ,  0.  ,  0.87])
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.mish(input)
 
 
 class Hardswish(_Activation):
-    """``x * min(max(x + 3, 0), 6) / 6``."""
+    """``x * min(max(x + 3, 0), 6) / 6``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.Hardswish()(lucid.tensor([-4.0, 0.0, 4.0])).tolist()
+        [0.0, 0.0, 4.0]
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.hardswish(input)
 
 
 class Hardsigmoid(_Activation):
-    """``min(max(x + 3, 0), 6) / 6``."""
+    """``min(max(x + 3, 0), 6) / 6``.
+
+    Args:
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.Hardsigmoid()(lucid.tensor([-4.0, 0.0, 4.0])).tolist()
+        [0.0, 0.5, 1.0]
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.hardsigmoid(input)
 
 
 class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``.
+
+    Example:
+        >>> nn.Sigmoid()(lucid.tensor([0.0])).tolist()
+        [0.5]
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return elementwise.sigmoid(input)
 
 
 class LogSigmoid(Module):
-    """``log(sigmoid(x))``."""
+    """``log(sigmoid(x))``.
+
+    Example:
+        >>> nn.LogSigmoid()(lucid.tensor([0.0, -100.0])).round(decimals=2)
+        tensor([  -0.69, -100.  ])
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.logsigmoid(input)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    Example:
+        >>> nn.Tanh()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
+        tensor([-0.76,  0.  ,  0.76])
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return elementwise.tanh(input)
 
 
 class GELU(Module):
-    """``x * Phi(x)`` with the standard normal CDF, or its tanh approximation with ``approximate="tanh"``."""
+    """``x * Phi(x)`` with the standard normal CDF, or its tanh approximation with ``approximate="tanh"``.
+
+    Args:
+        approximate: "none" for the exact function or "tanh" for its approximation.
+
+    Example:
+        >>> nn.GELU()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
+        tensor([-0.16,  0.  ,  0.84])
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -92,7 +163,16 @@ class GELU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` if ``x > 0``, otherwise ``negative_slope * x``."""
+    """``x`` if ``x > 0``, otherwise ``negative_slope * x``.
+
+    Args:
+        negative_slope: Slope for negative inputs.
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.LeakyReLU(0.5)(lucid.tensor([-2.0, 2.0])).tolist()
+        [-1.0, 2.0]
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -106,7 +186,16 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``."""
+    """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``.
+
+    Args:
+        alpha: Minus the limit for very negative inputs.
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> nn.ELU()(lucid.tensor([-1.0, 1.0])).round(decimals=2)
+        tensor([-0.63,  1.  ])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -120,7 +209,16 @@ class ELU(Module):
 
 
 class Softplus(Module):
-    """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``."""
+    """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``.
+
+    Args:
+        beta: Sharpness of the bend at 0.
+        threshold: The result is ``x`` where ``beta * x`` exceeds this.
+
+    Example:
+        >>> nn.Softplus()(lucid.tensor([0.0, 30.0])).round(decimals=2)
+        tensor([ 0.69, 30.  ])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -135,7 +233,16 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """``exp(x) / sum(exp(x))`` along ``dim``, which is required."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, which is required.
+
+    Args:
+        dim: The dimension along which the results sum to 1.
+
+    Example:
+        >>> nn.Softmax(dim=1)(lucid.tensor([[0.0, 0.0], [1.0, 3.0]])).round(decimals=2)
+        tensor([[0.5 , 0.5 ],
+                [0.12, 0.88]])
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -149,7 +256,16 @@ class Softmax(Module):
 
 
 class LogSoftmax(Softmax):
-    """``log(softmax(x, dim))`` without overflow."""
+    """``log(softmax(x, dim))`` without overflow.
+
+    Args:
+        dim: The dimension along which the probabilities sum to 1.
+
+    Example:
+        >>> nn.LogSoftmax(dim=1)(lucid.tensor([[0.0, 0.0], [1.0, 3.0]])).round(decimals=2)
+        tensor([[-0.69, -0.69],
+                [-2.13, -0.13]])
+    """
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.log_softmax(input, self.dim)

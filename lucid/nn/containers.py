@@ -104,6 +104,19 @@ class Sequential(_IndexedContainer):
     """Calls modules in order: ``Sequential(Linear(2, 3), ReLU())``, or a dict of names to modules.
 
     A slice is a ``Sequential`` of the same modules.
+
+    Args:
+        *modules: Modules, or a single mapping of names to modules.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+        >>> model(lucid.randn(4, 8)).shape
+        (4, 2)
+        >>> model[:2]
+        Sequential(  # 144 parameters
+          (0): Linear(in_features=8, out_features=16, bias=True)  # 144 parameters
+          (1): ReLU()
+        )
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -122,7 +135,20 @@ class Sequential(_IndexedContainer):
 
 
 class ModuleList(_IndexedContainer):
-    """A list of modules, which registers their parameters. It has no ``forward``."""
+    """A list of modules, which registers their parameters. It has no ``forward``.
+
+    Args:
+        modules: The modules.
+
+    Example:
+        >>> layers = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        >>> x = lucid.randn(4, 8)
+        >>> for layer in layers:
+        ...     x = layer(x)
+        ...
+        >>> len(list(layers.parameters()))
+        6
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -133,7 +159,16 @@ class ModuleList(_IndexedContainer):
 
 
 class ModuleDict(Module):
-    """A dict of modules, which registers their parameters. It has no ``forward``."""
+    """A dict of modules, which registers their parameters. It has no ``forward``.
+
+    Args:
+        modules: A mapping of names to modules, or (name, module) pairs.
+
+    Example:
+        >>> heads = nn.ModuleDict({"color": nn.Linear(8, 3), "shape": nn.Linear(8, 5)})
+        >>> heads["shape"](lucid.randn(4, 8)).shape
+        (4, 5)
+    """
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
@@ -163,12 +198,15 @@ class ModuleDict(Module):
         return iter(self._modules)
 
     def keys(self) -> Iterable[str]:
+        """The names of the modules."""
         return self._modules.keys()
 
     def values(self) -> Iterable[Any]:
+        """The modules."""
         return self._modules.values()
 
     def items(self) -> Iterable[tuple[str, Any]]:
+        """The (name, module) pairs."""
         return self._modules.items()
 
     def update(self, modules: Mapping[str, Module] | ModuleDict | Iterable[tuple[str, Module]]) -> None:

@@ -114,12 +114,24 @@ class Conv1d(_Convolution):
     Shapes: x (N, in_channels, L), out (N, out_channels, L'); weight (out_channels, in_channels / groups, K).
 
     Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Size of the kernel.
+        stride: Step of the kernel.
         padding: Padding on both sides, or "same" or "valid".
+        dilation: Distance between the elements of the kernel.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
         data_format: "channels_last" for inputs and outputs (N, L, C).
 
     Raises:
         ValueError: the channels are not divisible by ``groups``, or an option is out of range.
+
+    Example:
+        >>> layer = nn.Conv1d(16, 32, kernel_size=3, padding=1)
+        >>> layer(lucid.randn(4, 16, 50)).shape
+        (4, 32, 50)
     """
 
     dims = 1
@@ -133,13 +145,27 @@ class Conv2d(_Convolution):
     in both data formats.
 
     Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
         kernel_size: An integer or a pair (height, width), as are ``stride``, ``padding`` and ``dilation``.
+        stride: Step of the kernel.
         padding: Padding on each side, or "same" or "valid".
+        dilation: Distance between the elements of the kernel.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Raises:
         ValueError: the channels are not divisible by ``groups``, or an option is out of range.
+
+    Example:
+        >>> layer = nn.Conv2d(3, 64, kernel_size=4, stride=4)
+        >>> layer(lucid.randn(2, 3, 32, 32)).shape
+        (2, 64, 8, 8)
+        >>> depthwise = nn.Conv2d(64, 64, 7, padding=3, groups=64, data_format="channels_last")
+        >>> depthwise(lucid.randn(2, 8, 8, 64)).shape
+        (2, 8, 8, 64)
     """
 
     dims = 2
@@ -179,6 +205,23 @@ class ConvTranspose1d(_TransposedConvolution):
     Shapes: x (N, in_channels, L), out (N, out_channels, L') with
     L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (in_channels, out_channels / groups,
     K).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Size of the kernel.
+        stride: Upsampling factor.
+        padding: Number of values cut off on both sides of the output.
+        output_padding: Size added to one side of the output, less than ``stride`` or ``dilation``.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
+        dilation: Distance between the elements of the kernel.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> layer = nn.ConvTranspose1d(32, 16, kernel_size=4, stride=2, padding=1)
+        >>> layer(lucid.randn(4, 32, 25)).shape
+        (4, 16, 50)
     """
 
     dims = 1
@@ -191,6 +234,23 @@ class ConvTranspose2d(_TransposedConvolution):
     Shapes: x (N, in_channels, H, W), out (N, out_channels, H', W') with
     H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise; weight (in_channels,
     out_channels / groups, KH, KW).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: An integer or a pair (height, width), as are ``stride``, ``padding`` and ``dilation``.
+        stride: Upsampling factor.
+        padding: Number of values cut off on each side of the output.
+        output_padding: Size added to one side of the output, less than ``stride`` or ``dilation``.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
+        dilation: Distance between the elements of the kernel.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> layer = nn.ConvTranspose2d(64, 32, kernel_size=2, stride=2)
+        >>> layer(lucid.randn(2, 64, 8, 8)).shape
+        (2, 32, 16, 16)
     """
 
     dims = 2

@@ -10,7 +10,19 @@ from lucid.ops.normalization import DATA_FORMATS
 
 
 class Dropout(Module):
-    """Zeroes each value with probability ``p`` during training, and divides the rest by ``1 - p``."""
+    """Zeroes each value with probability ``p`` during training, and divides the rest by ``1 - p``.
+
+    Args:
+        p: The probability of zeroing, in [0, 1].
+        inplace: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> layer = nn.Dropout(0.5)
+        >>> sorted(set(layer(lucid.ones(100)).tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(lucid.ones(3)).tolist()
+        [1.0, 1.0, 1.0]
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -24,7 +36,18 @@ class Dropout(Module):
 
 
 class Dropout2d(Dropout):
-    """Zeroes whole channels of images (N, C, H, W) with probability ``p`` during training."""
+    """Zeroes whole channels of images (N, C, H, W) with probability ``p`` during training.
+
+    Args:
+        p: The probability of zeroing, in [0, 1].
+        inplace: Accepted for compatibility with PyTorch; without effect.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> layer = nn.Dropout2d(0.2)
+        >>> layer(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 7, 7)
+    """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
         super().__init__(p)
@@ -42,6 +65,16 @@ class DropPath(Module):
 
     With ``scale_by_keep``, the other samples are scaled to keep the mean. Place it at the end of a residual branch.
     Source: Huang et al. 2016, arXiv:1603.09382.
+
+    Args:
+        drop_prob: The probability of dropping a sample, in [0, 1].
+        scale_by_keep: Scale the samples that remain, to keep the mean.
+
+    Example:
+        >>> branch = nn.Sequential(nn.Linear(64, 64), nn.DropPath(0.1))
+        >>> x = lucid.randn(8, 64)
+        >>> (x + branch(x)).shape
+        (8, 64)
     """
 
     def __init__(self, drop_prob: float = 0.0, scale_by_keep: bool = True) -> None:

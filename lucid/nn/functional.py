@@ -1,4 +1,4 @@
-"""The functions of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
+"""Functional forms of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
 
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
@@ -25,6 +25,10 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
 
     Raises:
         ValueError: ``p`` is outside [0, 1].
+
+    Example:
+        >>> sorted(set(F.dropout(lucid.ones(100), 0.5).tolist()))
+        [0.0, 2.0]
     """
     _checks.probability("dropout", "p", p)
     return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)

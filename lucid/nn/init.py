@@ -100,7 +100,13 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
-    """Fill ``tensor`` with samples of a normal distribution truncated to [a, b] (values, not multiples of std)."""
+    """Fill ``tensor`` with samples of a normal distribution truncated to [a, b] (values, not multiples of std).
+
+    Example:
+        >>> weight = nn.init.trunc_normal_(nn.Parameter(lucid.empty(8, 4)), std=0.02)
+        >>> weight.abs().max().item() < 2
+        True
+    """
     shape = _checked("trunc_normal_", tensor).shape
     if not a < b:
         raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
@@ -144,6 +150,10 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
     """Fill ``tensor`` with normal samples of variance gain² / fan.
 
     ``a`` is the negative slope of "leaky_relu". Source: He et al. 2015, arXiv:1502.01852.
+
+    Example:
+        >>> conv = nn.Conv2d(3, 64, 7)
+        >>> weight = nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     """
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
 

@@ -13,7 +13,12 @@ from lucid.ops._types import TensorLike
 
 
 class Identity(Module):
-    """Returns its input. The constructor ignores all arguments, so that it can replace any layer."""
+    """Returns its input. The constructor ignores all arguments, so that it can replace any layer.
+
+    Example:
+        >>> nn.Identity()(lucid.tensor([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -27,6 +32,18 @@ class Linear(Module):
 
     Shapes: x (..., in_features), out (..., out_features); weight (out_features, in_features), bias (out_features,).
     Both are initialized uniformly in ±1 / sqrt(in_features).
+
+    Args:
+        in_features: Size of the last dimension of the input.
+        out_features: Size of the last dimension of the output.
+        bias: Whether to add a learned bias.
+
+    Example:
+        >>> layer = nn.Linear(20, 30)
+        >>> layer(lucid.randn(4, 20)).shape
+        (4, 30)
+        >>> layer.weight.shape
+        (30, 20)
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
@@ -54,6 +71,16 @@ class Embedding(Module):
 
     Shapes: x (...), out (..., embedding_dim); weight (num_embeddings, embedding_dim). Rows are initialized from the
     standard normal distribution; the row ``padding_idx`` is zero and gets no gradient.
+
+    Args:
+        num_embeddings: Number of rows.
+        embedding_dim: Size of a row.
+        padding_idx: A row that stays zero, for padding.
+
+    Example:
+        >>> table = nn.Embedding(1000, 64, padding_idx=0)
+        >>> table(lucid.tensor([[4, 8, 0], [15, 16, 0]])).shape
+        (2, 3, 64)
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:

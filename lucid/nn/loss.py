@@ -27,21 +27,46 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """``(x - target)²``."""
+    """``(x - target)²``.
+
+    Args:
+        reduction: "mean", "sum", or "none" for one loss per element.
+
+    Example:
+        >>> nn.MSELoss()(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
+        2.0
+    """
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.mse_loss(input, target, self.reduction)
 
 
 class L1Loss(_Loss):
-    """``|x - target|``."""
+    """``|x - target|``.
+
+    Args:
+        reduction: "mean", "sum", or "none" for one loss per element.
+
+    Example:
+        >>> nn.L1Loss()(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
+        1.0
+    """
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.l1_loss(input, target, self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """Quadratic below ``beta`` and linear above; see ``lucid.nn.functional.smooth_l1_loss``."""
+    """Quadratic below ``beta`` and linear above; see ``lucid.nn.functional.smooth_l1_loss``.
+
+    Args:
+        reduction: "mean", "sum", or "none" for one loss per element.
+        beta: The error at which the loss becomes linear.
+
+    Example:
+        >>> nn.SmoothL1Loss(reduction="none")(lucid.tensor([0.5, 3.0]), lucid.tensor([0.0, 0.0])).tolist()
+        [0.125, 2.5]
+    """
 
     shown = ("reduction", "beta")
 
@@ -54,7 +79,16 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Quadratic up to ``delta`` and linear above; see ``lucid.nn.functional.huber_loss``."""
+    """Quadratic up to ``delta`` and linear above; see ``lucid.nn.functional.huber_loss``.
+
+    Args:
+        reduction: "mean", "sum", or "none" for one loss per element.
+        delta: The error at which the loss becomes linear.
+
+    Example:
+        >>> nn.HuberLoss(reduction="none", delta=2.0)(lucid.tensor([1.0, 3.0]), lucid.tensor([0.0, 0.0])).tolist()
+        [0.5, 4.0]
+    """
 
     shown = ("reduction", "delta")
 
@@ -67,7 +101,16 @@ class HuberLoss(_Loss):
 
 
 class BCELoss(_Loss):
-    """Binary cross entropy of probabilities."""
+    """Binary cross entropy of probabilities.
+
+    Args:
+        weight: A factor for each loss, broadcast to the input.
+        reduction: "mean", "sum", or "none" for one loss per element.
+
+    Example:
+        >>> nn.BCELoss()(lucid.tensor([0.9, 0.2]), lucid.tensor([1.0, 0.0])).round(decimals=2)
+        tensor(0.16)
+    """
 
     def __init__(self, weight: TensorLike = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -78,7 +121,18 @@ class BCELoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Binary cross entropy of logits, without overflow."""
+    """Binary cross entropy of logits, without overflow.
+
+    Args:
+        weight: A factor for each loss, broadcast to the input.
+        reduction: "mean", "sum", or "none" for one loss per element.
+        pos_weight: A factor for the loss of positive targets, one per class.
+
+    Example:
+        >>> criterion = nn.BCEWithLogitsLoss()
+        >>> criterion(lucid.tensor([0.0, 0.0]), lucid.tensor([1.0, 0.0])).round(decimals=2)
+        tensor(0.69)
+    """
 
     def __init__(self, weight: TensorLike = None, reduction: str = "mean", pos_weight: TensorLike = None) -> None:
         super().__init__(reduction)
@@ -90,7 +144,18 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """The Kullback-Leibler divergence; see ``lucid.nn.functional.kl_div``."""
+    """The Kullback-Leibler divergence; see ``lucid.nn.functional.kl_div``.
+
+    Args:
+        reduction: "mean" over all elements, "batchmean" over the batch only (the divergence itself), "sum" or "none".
+        log_target: Whether the target holds log-probabilities, too.
+
+    Example:
+        >>> criterion = nn.KLDivLoss(reduction="batchmean")
+        >>> log_p = F.log_softmax(lucid.zeros(2, 4), dim=1)
+        >>> criterion(log_p, lucid.full((2, 4), 0.5)).round(decimals=2)  # log(2), and log(4) for the sum
+        tensor(1.39)
+    """
 
     reductions = ("mean", "sum", "none", "batchmean")
     shown = ("reduction", "log_target")
@@ -104,7 +169,18 @@ class KLDivLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """The negative log-probability of the target's class; see ``lucid.nn.functional.nll_loss``."""
+    """The negative log-probability of the target's class; see ``lucid.nn.functional.nll_loss``.
+
+    Args:
+        weight: The weight of each class (C,).
+        ignore_index: Targets with this class index are ignored.
+        reduction: "mean", "sum", or "none" for one loss per sample.
+
+    Example:
+        >>> log_p = F.log_softmax(lucid.zeros(2, 4), dim=1)
+        >>> nn.NLLLoss()(log_p, lucid.tensor([0, 3])).round(decimals=2)  # log(4)
+        tensor(1.39)
+    """
 
     shown = ("reduction", "ignore_index")
 
@@ -123,7 +199,13 @@ class CrossEntropyLoss(_Loss):
     Args:
         weight: The weight of each class (C,).
         ignore_index: Targets with this class index are ignored.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets.
+        reduction: "mean", "sum", or "none" for one loss per sample.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
+
+    Example:
+        >>> criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+        >>> criterion(lucid.zeros(2, 4), lucid.tensor([0, 3])).round(decimals=2)  # log(4)
+        tensor(1.39)
     """
 
     shown = ("reduction", "ignore_index", "label_smoothing")

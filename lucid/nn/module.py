@@ -44,6 +44,11 @@ class Module:
 
     Attributes:
         training: Whether the module is in training mode, which ``Dropout`` and ``BatchNorm2d`` depend on.
+
+    Example:
+        >>> class Twice(nn.Module):
+        ...     def forward(self, x):
+        ...         return 2 * x
     """
 
     training: bool
@@ -413,7 +418,7 @@ class Module:
 
         Raises:
             RuntimeError: names or shapes do not match; the message lists all of them, and nothing is loaded.
-            TypeError: not a mapping, or a value that is no array.
+            TypeError: ``state_dict`` is not a mapping, or one of its values is not an array.
         """
         own = self.state_dict(keep_vars=True)
         plan, keys = plan_loading(type(self).__name__, own, state_dict, strict)

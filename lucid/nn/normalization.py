@@ -39,10 +39,19 @@ class LayerNorm(_Affine):
 
     Args:
         normalized_shape: The sizes of the dimensions to normalize.
+        eps: Added to the variance for numerical stability.
+        elementwise_affine: Learn a scale per element, and a shift.
+        bias: Learn a shift, too.
         data_format: "channels_first" to normalize the channels of (N, C, H, W) instead; ``normalized_shape`` is then C.
 
     Raises:
         ValueError: an option is out of range, or "channels_first" is used with several sizes.
+
+    Example:
+        >>> nn.LayerNorm(64)(lucid.randn(2, 49, 64)).shape
+        (2, 49, 64)
+        >>> nn.LayerNorm(64, data_format="channels_first")(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 7, 7)
     """
 
     def __init__(
@@ -138,9 +147,18 @@ class BatchNorm1d(_BatchNorm):
     """Normalizes each feature of (N, C) or (N, C, L) over the batch; see ``lucid.nn.functional.batch_norm``.
 
     Args:
+        num_features: Number of features or channels.
+        eps: Added to the variance for numerical stability.
         momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
             all batches.
+        affine: Learn a scale and a shift per channel.
         track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> layer = nn.BatchNorm1d(64)
+        >>> layer(lucid.randn(8, 64)).shape
+        (8, 64)
     """
 
     ranks = (2, 3)
@@ -151,9 +169,20 @@ class BatchNorm2d(_BatchNorm):
     """Normalizes each channel of images (N, C, H, W) over the batch; see ``lucid.nn.functional.batch_norm``.
 
     Args:
+        num_features: Number of features or channels.
+        eps: Added to the variance for numerical stability.
         momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
             all batches.
+        affine: Learn a scale and a shift per channel.
         track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> layer = nn.BatchNorm2d(64)
+        >>> layer(lucid.randn(8, 64, 7, 7)).shape
+        (8, 64, 7, 7)
+        >>> layer.eval()(lucid.randn(1, 64, 7, 7)).shape  # uses the running statistics
+        (1, 64, 7, 7)
     """
 
     ranks = (4,)
@@ -164,6 +193,17 @@ class GroupNorm(_Affine):
     """Normalizes each of ``num_groups`` groups of channels of (N, C, ...) separately, for each sample.
 
     Source: Wu and He 2018, arXiv:1803.08494.
+
+    Args:
+        num_groups: Number of groups, a divisor of ``num_channels``.
+        num_channels: Number of channels.
+        eps: Added to the variance for numerical stability.
+        affine: Learn a scale and a shift per channel.
+        data_format: "channels_last" for inputs and outputs (N, ..., C).
+
+    Example:
+        >>> nn.GroupNorm(num_groups=8, num_channels=64)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 7, 7)
     """
 
     def __init__(
@@ -192,6 +232,15 @@ class RMSNorm(Module):
     """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions.
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+
+    Args:
+        normalized_shape: The sizes of the dimensions to normalize.
+        eps: Added to the mean square; ``None`` means the machine epsilon of the input's dtype.
+        elementwise_affine: Learn a scale per element.
+
+    Example:
+        >>> nn.RMSNorm(4)(lucid.tensor([2.0, 2.0, -2.0, -2.0])).round(decimals=2)
+        tensor([ 1.,  1., -1., -1.], grad_fn=<round>)
     """
 
     def __init__(
@@ -220,6 +269,17 @@ class GlobalResponseNorm(_Affine):
 
     Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), initially 0, so
     that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
+
+    Args:
+        num_channels: Number of channels.
+        eps: Added to the divisor for numerical stability.
+        data_format: "channels_last", or "channels_first" for inputs and outputs (N, C, H, W).
+
+    Example:
+        >>> layer = nn.GlobalResponseNorm(64)
+        >>> x = lucid.randn(2, 7, 7, 64)
+        >>> lucid.equal(layer(x), x)  # weight and bias are still 0
+        True
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-6, *, data_format: str = "channels_last") -> None:

@@ -11,8 +11,17 @@ class Parameter(Tensor):
 
     ``data`` is anything that ``lucid.tensor`` takes. Operations on parameters return plain tensors.
 
+    Args:
+        data: Anything that ``lucid.tensor`` takes.
+        requires_grad: Whether to compute gradients for it.
+
     Raises:
         RuntimeError: ``requires_grad`` is true for data that is not floating point.
+
+    Example:
+        >>> weight = nn.Parameter(lucid.zeros(2, 3))
+        >>> weight.requires_grad
+        True
     """
 
     __slots__ = ()

@@ -22,7 +22,20 @@ def _check_windows(caller: str, kernel_size: Pair, stride: Pair, padding: Pair, 
 
 
 class MaxPool2d(Module):
-    """The maximum of each window; see ``lucid.nn.functional.max_pool2d``."""
+    """The maximum of each window; see ``lucid.nn.functional.max_pool2d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or a pair (height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with minus infinity.
+        dilation: Distance between the elements of a window.
+        ceil_mode: Whether to keep windows that extend beyond the padded image.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.MaxPool2d(2)(lucid.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
+        [[[[4.0]]]]
+    """
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
@@ -51,7 +64,21 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """The average of each window; see ``lucid.nn.functional.avg_pool2d``."""
+    """The average of each window; see ``lucid.nn.functional.avg_pool2d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or a pair (height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with zeros.
+        ceil_mode: Whether to keep windows that extend beyond the padded image.
+        count_include_pad: Count the padding in the divisor.
+        divisor_override: The divisor, instead of the number of elements in the window.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.AvgPool2d(2)(lucid.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
+        [[[[2.5]]]]
+    """
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
@@ -79,7 +106,16 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """Averages images of any size to ``output_size``; see ``lucid.nn.functional.adaptive_avg_pool2d``."""
+    """Averages images of any size to ``output_size``; see ``lucid.nn.functional.adaptive_avg_pool2d``.
+
+    Args:
+        output_size: The size of the result, an integer or a pair (height, width); ``None`` keeps the size of the input.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.AdaptiveAvgPool2d(1)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 1, 1)
+    """
 
     def __init__(
         self, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"

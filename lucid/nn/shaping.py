@@ -13,7 +13,16 @@ from lucid.ops.normalization import DATA_FORMATS
 
 
 class Flatten(Module):
-    """Merges the dimensions from ``start_dim`` to ``end_dim`` into one, by default all but the first."""
+    """Merges the dimensions from ``start_dim`` to ``end_dim`` into one, by default all but the first.
+
+    Args:
+        start_dim: The first dimension to merge.
+        end_dim: The last dimension to merge.
+
+    Example:
+        >>> nn.Flatten()(lucid.randn(2, 64, 7, 7)).shape
+        (2, 3136)
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -28,7 +37,16 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits dimension ``dim`` into dimensions of sizes ``unflattened_size``, one of which may be -1."""
+    """Splits dimension ``dim`` into dimensions of sizes ``unflattened_size``, one of which may be -1.
+
+    Args:
+        dim: The dimension to split.
+        unflattened_size: The sizes to split it into; one may be -1.
+
+    Example:
+        >>> nn.Unflatten(1, (64, 7, 7))(lucid.randn(2, 3136)).shape
+        (2, 64, 7, 7)
+    """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
@@ -43,7 +61,21 @@ class Unflatten(Module):
 
 
 class Upsample(Module):
-    """Resizes (N, C, ...) to ``size`` or by ``scale_factor``; see ``lucid.nn.functional.interpolate``."""
+    """Resizes (N, C, ...) to ``size`` or by ``scale_factor``; see ``lucid.nn.functional.interpolate``.
+
+    Args:
+        size: Size of the result, an integer or one per dimension.
+        scale_factor: Factor on the size, instead of ``size``.
+        mode: "nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic" or "area".
+        align_corners: Whether the corner pixels of input and output are at the same position.
+        recompute_scale_factor: Whether to compute the positions from the rounded output size instead of
+            ``scale_factor``.
+        data_format: "channels_last" for inputs and outputs (N, ..., C).
+
+    Example:
+        >>> nn.Upsample(scale_factor=2, mode="bilinear")(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 14, 14)
+    """
 
     def __init__(
         self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,

@@ -61,6 +61,11 @@ def clip_grad_norm_(
     Raises:
         ValueError: ``max_norm`` is negative.
         RuntimeError: with ``error_if_nonfinite``, the norm is infinite or NaN.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> norm = nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # the norm before, still lazy
     """
     max_norm = _checks.number("clip_grad_norm_", "max_norm", max_norm, 0)
     found = _gradients("clip_grad_norm_", parameters)
@@ -83,7 +88,12 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The parameters flattened and concatenated into one vector (numel,), differentiably."""
+    """The parameters flattened and concatenated into one vector (numel,), differentiably.
+
+    Example:
+        >>> nn.utils.parameters_to_vector(nn.Linear(4, 2).parameters()).shape
+        (10,)
+    """
     flat = [one.reshape(-1) for one in _tensor_list("parameters_to_vector", parameters)]
     if not flat:
         raise ValueError("parameters_to_vector: expected at least one parameter")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 
 LOW_PRECISION = frozenset((mx.float16, mx.bfloat16))
 FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
@@ -206,7 +206,7 @@ def either(caller: str, name: str, value: Any, second_name: str, second: Any, de
     if second is None:
         return value
     if value is not None and value != default:
-        raise TypeError(f"{caller}: {name} and {second_name} are the same argument, got both")
+        raise TypeError(f"{caller}: {name} and {second_name} are mutually exclusive")
     return second
 
 
@@ -239,3 +239,16 @@ def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
             return found.astype(mx.int64)
         raise TypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
     return found
+
+
+def index_within(
+    caller: str, value: Any, dim: int, shape: tuple[int, ...], name: str = "index", *, lowest: int | None = None
+) -> mx.array:
+    """``value`` as an integer array that stays inside dimension ``dim`` of ``shape``, see ``lucid/_bounds.py``.
+
+    Raises:
+        IndexError: a value is out of range.
+        TypeError: ``value`` holds anything but integers.
+    """
+    is_host = not isinstance(value, mx.array)
+    return _bounds.within(caller, index_array(caller, value, name), dim, shape, is_host=is_host, lowest=lowest)

@@ -56,6 +56,10 @@ def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
 
     ``approximate="tanh"`` computes ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    Example:
+        >>> F.gelu(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
+        tensor([-0.16,  0.  ,  0.84])
     """
     x = real("gelu", x)
     if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
@@ -147,7 +151,12 @@ def glu(x: TensorLike, dim: int = -1) -> mx.array:
 
 @op(autocast="float32")
 def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
-    """``exp(x) / sum(exp(x))`` along ``dim``, which is required (-1 for the classes of logits (N, C))."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, which is required (-1 for the classes of logits (N, C)).
+
+    Example:
+        >>> lucid.softmax(lucid.tensor([0.0, 0.0]), dim=0).tolist()
+        [0.5, 0.5]
+    """
     x, at = _softmax_operand("softmax", x, dim, dtype, axis)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 

@@ -5,7 +5,7 @@ import math
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array, index_array
+from lucid.ops._common import array, index_within
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -20,6 +20,10 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
 
     Raises:
         ValueError: the shapes do not match.
+
+    Example:
+        >>> F.linear(lucid.ones(2, 3), lucid.ones(4, 3)).shape
+        (2, 4)
     """
     x, weight = array("linear", x), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
@@ -48,10 +52,19 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     """The rows of ``weight`` that the integers ``x`` select.
 
     Shapes: x (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). The row ``padding_idx`` gets no
-    gradient. Indices are not checked against the size of the table, which would have to wait for their values.
+    gradient. As in PyTorch, indices are not negative.
+
+    Raises:
+        IndexError: an index is out of range.
+        ValueError: ``weight`` is not a matrix.
+
+    Example:
+        >>> F.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [[3.0, 4.0], [1.0, 2.0]]
     """
-    index, weight = index_array("embedding", x, "input"), array("embedding", weight, "weight")
+    weight = array("embedding", weight, "weight")
     _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")
+    index = index_within("embedding", x, 0, weight.shape, "input", lowest=0)
     if padding_idx is not None:
         row = _checks.dim("embedding", padding_idx, weight.shape[0], "padding_idx")
         is_row = (mx.arange(weight.shape[0]) == row)[:, None]

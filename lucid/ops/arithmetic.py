@@ -57,7 +57,7 @@ def mul(x: TensorLike, other: TensorLike) -> mx.array:
 def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -> mx.array:
     """``x / other``; the quotient of integers is float32.
 
-    ``rounding_mode`` "trunc" rounds the quotient towards zero and "floor" rounds it down; with either, the quotient of
+    ``rounding_mode`` "trunc" rounds the quotient toward zero and "floor" rounds it down; with either, the quotient of
     integers is an integer.
     """
     if rounding_mode is None:
@@ -164,6 +164,10 @@ def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.a
 
     Raises:
         ValueError: neither ``min`` nor ``max`` is given.
+
+    Example:
+        >>> lucid.clamp(lucid.tensor([-2.0, 0.5, 2.0]), 0, 1).tolist()
+        [0.0, 0.5, 1.0]
     """
     x = array("clamp", x)
     if min is None and max is None:

@@ -144,6 +144,10 @@ def conv2d(
 
     Raises:
         ValueError: the shapes do not match, or the kernel is larger than the padded input.
+
+    Example:
+        >>> F.conv2d(lucid.ones(1, 3, 8, 8), lucid.ones(16, 3, 3, 3), padding=1).shape
+        (1, 16, 8, 8)
     """
     return _conv("conv2d", x, weight, bias, stride, padding, dilation, groups, data_format, 2)
 

@@ -214,7 +214,7 @@ def round(x: TensorLike, *, decimals: builtins.int = 0) -> mx.array:
 
 @op
 def trunc(x: TensorLike) -> mx.array:
-    """``x`` rounded towards zero."""
+    """``x`` rounded toward zero."""
     x = array("trunc", x)
     return mx.trunc(x) if x.dtype in FLOATING else x
 
@@ -329,13 +329,13 @@ def bfloat16(x: TensorLike) -> mx.array:
 
 @op
 def int(x: TensorLike) -> mx.array:
-    """``x`` converted to int32, rounded towards zero."""
+    """``x`` converted to int32, rounded toward zero."""
     return converted(array("int", x), mx.int32)
 
 
 @op
 def long(x: TensorLike) -> mx.array:
-    """``x`` converted to int64, rounded towards zero."""
+    """``x`` converted to int64, rounded toward zero."""
     return converted(array("long", x), mx.int64)
 
 

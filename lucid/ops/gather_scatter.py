@@ -1,4 +1,7 @@
-"""Gather and scatter: read and write along one dimension, at positions given by an integer tensor."""
+"""Gather and scatter: read and write along one dimension, at positions given by an integer tensor.
+
+An index out of range raises an ``IndexError``, or is clamped where its values are not read: see ``lucid/_bounds.py``.
+"""
 
 from typing import Any
 
@@ -6,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import array, at_least_1d, index_array
+from lucid.ops._common import array, at_least_1d, index_within
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -18,8 +21,8 @@ __all__ = [
 
 def _operands(caller: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array, mx.array, int]:
     x = at_least_1d(x)
-    index = at_least_1d(index_array(caller, index))
     axis = _checks.dim(caller, dim, x.ndim)
+    index = at_least_1d(index_within(caller, index, axis, x.shape))
     if index.ndim != x.ndim:
         raise ValueError(
             f"{caller}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
@@ -34,7 +37,13 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     The result has the shape of ``index``, which may be smaller than ``x`` in the other dimensions.
 
     Raises:
+        IndexError: an index is out of range.
         ValueError: the shapes do not match.
+
+    Example:
+        >>> x = lucid.tensor([[1, 2], [3, 4]])
+        >>> lucid.gather(x, 1, lucid.tensor([[0], [1]])).tolist()
+        [[1], [4]]
     """
     x = array("gather", x)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
@@ -54,7 +63,8 @@ def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *
     x = array("take_along_dim", x)
     dim = axis if dim is None else dim
     if dim is None:
-        return mx.take(x.reshape(-1), index_array("take_along_dim", indices, "indices").reshape(-1))
+        index = index_within("take_along_dim", indices, 0, (x.size,))
+        return mx.take(x.reshape(-1), index.reshape(-1)) if index.size else mx.zeros((0,), x.dtype)
     x, index, at = _operands("take_along_dim", x, dim, indices)
     shapes = [(*one.shape[:at], 1, *one.shape[at + 1 :]) for one in (x, index)]
     common = _checks.broadcast_shapes("take_along_dim", *shapes)
@@ -103,8 +113,9 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
     ``src`` is a tensor or a number. ``reduce`` "add" or "multiply" combines it with the values of ``x``.
 
     Raises:
+        IndexError: an index is out of range.
         ValueError: the shapes do not match.
-        TypeError: ``src`` has another dtype than ``x``.
+        TypeError: ``src`` and ``x`` have different dtypes.
     """
     if reduce is not None:
         _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
@@ -113,12 +124,18 @@ def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, redu
 
 @op
 def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
-    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others."""
+    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
+
+    Example:
+        >>> x = lucid.zeros(3)
+        >>> lucid.scatter_add(x, 0, lucid.tensor([0, 0, 2]), lucid.ones(3)).tolist()
+        [2.0, 0.0, 1.0]
+    """
     return _scatter("scatter_add", x, dim, index, src, "add")
 
 
-def _index_vector(caller: str, index: Any) -> mx.array:
-    index = index_array(caller, index)
+def _index_vector(caller: str, index: Any, axis: int, shape: tuple[int, ...]) -> mx.array:
+    index = index_within(caller, index, axis, shape)
     if index.ndim > 1:
         raise ValueError(f"{caller}: index must be a vector, got shape {index.shape}")
     return at_least_1d(index)
@@ -130,27 +147,30 @@ def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     x = array("index_select", x)
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("index_select", dim, x.ndim)
-    index = _index_vector("index_select", index)
+    index = _index_vector("index_select", index, axis, x.shape)
     found = mx.take(x, index, axis) if index.size else x[(slice(None),) * axis + (slice(0, 0),)]
     return found.reshape(()) if scalar else found
 
 
 def _index_write(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: str) -> mx.array:
     x = array(caller, x)
+    shape, x = x.shape, at_least_1d(x)
     axis = _checks.dim(caller, dim, x.ndim)
-    index = _index_vector(caller, index)
+    index = _index_vector(caller, index, axis, x.shape)
     source = array(caller, source, "source")
+    if not shape and mode != "fill":
+        source = at_least_1d(source)
     expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     if mode != "fill" and source.shape != expected:
         raise ValueError(f"{caller}: source must have shape {expected}, got {source.shape}")
     if index.size == 0 or x.size == 0:
-        return x
+        return x.reshape(shape)
     place = (slice(None),) * axis + (index,)
     if mode == "add":
-        return x.at[place].add(source)
+        return x.at[place].add(source).reshape(shape)
     copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
     copy[place] = mx.broadcast_to(source.astype(x.dtype), expected)
-    return copy
+    return copy.reshape(shape)
 
 
 @op
@@ -179,8 +199,8 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
 def take(x: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
     """The values of the flattened tensor at ``index``, in the shape of ``index``; with ``axis``, slices along it."""
     x = array("take", x)
-    index = index_array("take", index)
     dim = axis if dim is None else dim
+    x = x.reshape(-1) if dim is None else at_least_1d(x)
     at = 0 if dim is None else _checks.dim("take", dim, x.ndim)
-    x = x.reshape(-1) if dim is None else x
+    index = index_within("take", index, at, x.shape)
     return mx.take(x, index, at) if index.size else mx.zeros((*x.shape[:at], *index.shape, *x.shape[at + 1 :]), x.dtype)

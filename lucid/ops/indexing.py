@@ -1,9 +1,9 @@
-"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``caller`` and ``one_hot``.
+"""Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
 
 Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
 dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the
-shape. The values of integer tensors are not read, so they are not checked (negative ones count from the end). Boolean
-masks are read, because the shape of the result depends on them.
+shape, integer tensors as ``lucid/_bounds.py`` says. Boolean masks are read, because the shape of the result depends on
+them.
 """
 
 import operator
@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -64,7 +64,7 @@ def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
             axis, out_axis = axis + 1, out_axis + 1
         elif isinstance(entry, int):
             if not -shape[axis] <= entry < shape[axis]:
-                raise IndexError(f"{caller}: index {entry} is out of range for dim {axis} of shape {shape}")
+                _bounds.check_values(caller, np.array(entry, object), axis, shape)
             if not advanced:
                 parsed.basic.append(entry % shape[axis])
                 axis += 1
@@ -80,13 +80,14 @@ def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
             if entry.shape != covered:
                 dims = f"dims {axis} to {axis + entry.ndim - 1} of {shape}" if entry.ndim else f"shape {shape}"
                 raise IndexError(f"{caller}: mask of shape {entry.shape} does not match {dims}")
+            mask = _bounds.as_numpy(caller, entry) if isinstance(entry, mx.array) else entry
             if entry.ndim == 0:  # True and False add a dimension of size 1 or 0
                 parsed.basic.append(None)
-                parsed.arrays.append(mx.zeros(int(bool(np.array(entry))), mx.int32))
+                parsed.arrays.append(mx.zeros(int(bool(mask)), mx.int32))
                 parsed.axes.append(out_axis)
                 out_axis += 1
                 continue
-            for found in np.nonzero(np.array(entry)):
+            for found in np.nonzero(mask):
                 parsed.basic.append(slice(None))
                 parsed.arrays.append(mx.array(found.astype(np.int32)))
                 parsed.axes.append(out_axis)
@@ -140,17 +141,13 @@ def _normalize_entry(caller: str, one: Any) -> Any:
 
 
 def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> mx.array:
-    size = shape[axis]
     if isinstance(one, np.ndarray):
-        wrong = (one < -size) | (one >= size)
-        if wrong.any():
-            raise IndexError(f"{caller}: index {one[wrong].flat[0]} is out of range for dim {axis} of shape {shape}")
-        return mx.array(np.where(one < 0, one + size, one).astype(np.int64))
+        _bounds.check_values(caller, one, axis, shape)
+        one = one.astype(np.int64)
+        return mx.array(np.where(one < 0, one + shape[axis], one))
     if one.dtype in FLOATING:
         raise TypeError(f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
-    if size == 0 and one.size:
-        raise IndexError(f"{caller}: cannot index dim {axis} of shape {shape}, which is empty")
-    return one
+    return _bounds.within(caller, one, axis, shape)
 
 
 def _normalize_slice(caller: str, one: slice, size: int) -> slice:
@@ -297,6 +294,11 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
     """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
+
+    Example:
+        >>> x = lucid.tensor([-1.0, 2.0])
+        >>> lucid.where(x > 0, x, 0).tolist()
+        [0.0, 2.0]
     """
     condition = array("where", condition, "condition")
     if x is None and other is None:
@@ -320,11 +322,7 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
 
 
 def _nonzero(x: mx.array) -> tuple[mx.array, ...]:
-    return tuple(mx.array(one) for one in np.nonzero(np.atleast_1d(_numpy(x))))
-
-
-def _numpy(x: mx.array) -> np.ndarray:
-    return np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    return tuple(mx.array(one) for one in np.nonzero(np.atleast_1d(_bounds.as_numpy("nonzero", x))))
 
 
 @op
@@ -333,7 +331,7 @@ def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
     x = array("nonzero", x)
     if as_tuple:
         return _nonzero(x)
-    return mx.array(np.argwhere(_numpy(x)).astype(np.int64))
+    return mx.array(np.argwhere(_bounds.as_numpy("nonzero", x)).astype(np.int64))
 
 
 argwhere = nonzero
@@ -362,7 +360,7 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
     """The values where ``mask`` is True, as a vector. Waits for the mask."""
     x, mask = array("masked_select", x), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
-    found = np.flatnonzero(np.broadcast_to(np.array(mask), shape))
+    found = np.flatnonzero(np.broadcast_to(_bounds.as_numpy("masked_select", mask), shape))
     if not found.size:
         return mx.zeros((0,), x.dtype)
     return mx.take(mx.broadcast_to(x, shape).reshape(-1), mx.array(found))
@@ -370,15 +368,25 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
 
 @op
 def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
-    """One-hot vectors (int64) in a new last dimension; a class outside [0, ``num_classes``) is a row of zeros.
+    """One-hot vectors (int64) of class indices in [0, ``num_classes``), in a new last dimension.
 
-    With ``num_classes=-1``, it is one more than the largest class, which waits for the values.
+    With ``num_classes=-1``, it is one more than the largest class, which waits for the values. Where classes are not
+    checked (see ``lucid.debug``), one that is out of range is a row of zeros.
+
+    Raises:
+        IndexError: a class is out of range.
+
+    Example:
+        >>> F.one_hot(lucid.tensor([0, 2]), 3).tolist()
+        [[1, 0, 0], [0, 0, 1]]
     """
+    is_host = not isinstance(x, mx.array)
     x = index_array("one_hot", x, "input")
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
     if count == -1:
         if x.size == 0:
             raise ValueError("one_hot: num_classes is required for an empty input")
         largest: Any = mx.max(x).item()
-        count = int(largest) + 1
-    return (mx.expand_dims(x, -1) == mx.arange(count, dtype=x.dtype)).astype(mx.int64)
+        count = max(int(largest), 0) + 1
+    _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
+    return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

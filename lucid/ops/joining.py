@@ -78,7 +78,13 @@ def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
 
 @op
 def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors concatenated along ``dim``; all other sizes must be equal."""
+    """The tensors concatenated along ``dim``; all other sizes must be equal.
+
+    Example:
+        >>> a, b = lucid.zeros(2, 3), lucid.ones(1, 3)
+        >>> lucid.cat([a, b]).shape
+        (3, 3)
+    """
     found = _tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
@@ -98,7 +104,13 @@ def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
 
 @op
 def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
-    """The tensors, of equal shapes, stacked along a new dimension ``dim``."""
+    """The tensors, of equal shapes, stacked along a new dimension ``dim``.
+
+    Example:
+        >>> a, b = lucid.zeros(3), lucid.ones(3)
+        >>> lucid.stack([a, b]).shape, lucid.stack([a, b], dim=1).shape
+        ((2, 3), (3, 2))
+    """
     found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
@@ -123,7 +135,12 @@ def vstack(tensors: Tensors) -> mx.array:
 
 @view_op
 def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
-    """Pieces of size ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes."""
+    """Pieces of size ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes.
+
+    Example:
+        >>> [part.shape for part in lucid.split(lucid.arange(10), 4)]
+        [(4,), (4,), (2,)]
+    """
     x = array("split", x)
     at = one_axis("split", x, axis if axis is not None else dim)
     length = x.shape[at]

@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.ops._common import FLOATING, array, average, compact_if_empty, real, total
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
@@ -56,7 +56,12 @@ def _reduce(caller: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.
 
 @op(autocast="float32")
 def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
-    """``(x - target)²``."""
+    """``(x - target)²``.
+
+    Example:
+        >>> F.mse_loss(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
+        2.0
+    """
     x, target, dtype = _broadcast_pair("mse_loss", x, target)
     return _reduce("mse_loss", mx.square(x - target), reduction, dtype)
 
@@ -166,16 +171,17 @@ def nll_loss(
     """``-weight[target] x[target]`` for log-probabilities ``x``.
 
     Shapes: x (N, C, ...) or (C,); target (N, ...) or (), class indices; weight (C,). "mean" divides by the sum of the
-    weights of the targets. Targets equal to ``ignore_index`` are ignored. A class outside [0, C) gives NaN instead of
-    an error, because checking it would wait for its value.
+    weights of the targets. Targets equal to ``ignore_index`` are ignored; if all are, the mean is NaN and its gradient
+    zero. Where classes are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
 
     Raises:
+        IndexError: a class is outside [0, C).
         ValueError: the shapes do not match.
         TypeError: ``target`` does not hold integers.
     """
     x, dtype = _compute_array("nll_loss", x), array("nll_loss", x).dtype
     ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
-    target = _check_classes("nll_loss", x, target)
+    target = _check_classes("nll_loss", x, target, ignore_index)
     weight = _class_weight("nll_loss", x, weight)
     loss, counts = _pick_classes(-x, target, weight, ignore_index)
     return _reduce_weighted("nll_loss", loss, counts, reduction, dtype)
@@ -189,28 +195,34 @@ def cross_entropy(
     """The negative log-probability that the logits ``x`` assign to ``target``.
 
     Shapes: x (N, C, ...) or (C,); target (N, ...) or () of class indices, or class probabilities in the shape of x;
-    weight (C,). "mean" divides by the sum of the weights of class indices, or by N for class probabilities. A class
-    index outside [0, C) gives NaN instead of an error, because checking it would wait for its value.
+    weight (C,). "mean" divides by the sum of the weights of class indices, or by N for class probabilities. Where
+    class indices are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
 
     Args:
-        ignore_index: Targets with this class index are ignored.
-        label_smoothing: The share of the uniform distribution that is mixed into the targets, in [0, 1].
+        ignore_index: Targets with this class index are ignored; if all are, the mean is NaN and its gradient zero.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets, in [0, 1].
             Source: Szegedy et al. 2016, arXiv:1512.00567.
 
     Raises:
+        IndexError: a class index is outside [0, C).
         ValueError: the shapes do not match, or ``label_smoothing`` is outside [0, 1].
         TypeError: the logits are not floating point.
+
+    Example:
+        >>> logits = lucid.zeros(2, 4)
+        >>> F.cross_entropy(logits, lucid.tensor([0, 3])).round(decimals=2)  # log(4)
+        tensor(1.39)
     """
     where = "cross_entropy"
     x, dtype = _compute_array(where, x), array(where, x).dtype
-    target = array(where, target, "target")
+    labels, target = target, array(where, target, "target")
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
     ignore_index = _checks.integer(where, "ignore_index", ignore_index)
     weight = _class_weight(where, x, weight)
     axis = _class_axis(where, x)
     if target.dtype in FLOATING:
         return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
-    target = _check_classes(where, x, target)
+    target = _check_classes(where, x, labels, ignore_index)
     losses = -log_softmax_of_arrays(x, axis)
     loss, counts = _pick_classes(losses, target, weight, ignore_index)
     if smoothing:
@@ -244,8 +256,9 @@ def _class_axis(caller: str, x: mx.array) -> int:
     return 0 if x.ndim == 1 else 1
 
 
-def _check_classes(caller: str, x: mx.array, target: Any) -> mx.array:
-    """``target`` as class indices, checked to have the shape of ``x`` without its class dimension."""
+def _check_classes(caller: str, x: mx.array, target: Any, ignore_index: int) -> mx.array:
+    """``target`` as class indices of ``x``, checked to have its shape without the class dimension."""
+    is_host = not isinstance(target, mx.array)
     target = array(caller, target, "target")
     axis = _class_axis(caller, x)
     expected = x.shape[:axis] + x.shape[axis + 1 :]
@@ -255,7 +268,8 @@ def _check_classes(caller: str, x: mx.array, target: Any) -> mx.array:
         raise ValueError(
             f"{caller}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
         )
-    return target.astype(mx.int32) if target.dtype.size < 4 else target
+    _bounds.check_classes(caller, target, x.shape[axis], ignore_index, is_host=is_host)
+    return target if target.dtype == mx.int32 else target.astype(mx.int64)  # unsigned dtypes have no -100
 
 
 def _class_weight(caller: str, x: mx.array, weight: Any) -> mx.array | None:
@@ -293,7 +307,10 @@ def _pick_classes(
 
 def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
     if reduction == "mean":
-        return (total(loss) / total(counts)).astype(dtype)
+        # Without anything to count, the loss is 0 / 0, but its gradient is 0 and not NaN.
+        count = total(counts)
+        mean = total(loss) / mx.where(count == 0, 1, count) + mx.stop_gradient(0 / count)
+        return mean.astype(dtype)
     return _reduce(caller, loss, reduction, dtype)
 
 

@@ -76,6 +76,10 @@ def matmul(x: TensorLike, other: TensorLike) -> mx.array:
 
     Raises:
         ValueError: the shapes cannot be multiplied.
+
+    Example:
+        >>> lucid.matmul(lucid.ones(5, 2, 3), lucid.ones(3, 4)).shape
+        (5, 2, 4)
     """
     return _product("matmul", x, other)
 
@@ -215,6 +219,11 @@ def einsum(equation: str, *operands: Any) -> mx.array:
 
     Raises:
         ValueError: the equation is malformed or does not match the operands.
+
+    Example:
+        >>> q, k = lucid.ones(2, 8, 4), lucid.ones(2, 6, 4)
+        >>> lucid.einsum("bqd,bkd->bqk", q, k).shape
+        (2, 8, 6)
     """
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]
@@ -225,13 +234,13 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(found):
-        raise ValueError(f"einsum: {equation!r} describes {len(terms)} operands, got {len(found)}")
+        raise ValueError(f"einsum: {equation!r} has {len(terms)} operands, got {len(found)}")
     spelled, extra = _expand_ellipsis(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
                 raise ValueError(
-                    f"einsum: {letter!r} in the result of {equation!r} must appear in an operand, and once here"
+                    f"einsum: output label {letter!r} of {equation!r} must be in an operand, and once in the output"
                 )
         result = output.replace("...", extra)
     else:
@@ -260,11 +269,12 @@ def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) 
         for letter, size in zip(full, one.shape, strict=True):
             if one.shape[full.index(letter)] != size:
                 raise ValueError(
-                    f"einsum: {letter!r} in {equation!r} is {one.shape[full.index(letter)]} and {size} in one operand"
+                    f"einsum: label {letter!r} of {equation!r} has sizes "
+                    f"{one.shape[full.index(letter)]} and {size} in one operand"
                 )
             if size != 1 and sizes.get(letter, 1) not in (1, size):
                 raise ValueError(
-                    f"einsum: {letter!r} in {equation!r} is {sizes[letter]} in one operand and {size} in another"
+                    f"einsum: label {letter!r} of {equation!r} has size {sizes[letter]} and size {size} in two operands"
                 )
             sizes[letter] = max(sizes.get(letter, 1), size) if size else 0
         spelled.append(full)

@@ -70,6 +70,10 @@ def layer_norm(
 
     Raises:
         ValueError: the shapes do not match.
+
+    Example:
+        >>> F.layer_norm(lucid.tensor([1.0, 3.0]), (2,)).round(decimals=2)
+        tensor([-1.,  1.])
     """
     x = _operand("layer_norm", x)[0]
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
@@ -228,7 +232,12 @@ def global_response_norm(
 
 @op(autocast="float32")
 def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
-    """``x / max(norm(x, p), eps)`` along ``dim``."""
+    """``x / max(norm(x, p), eps)`` along ``dim``.
+
+    Example:
+        >>> F.normalize(lucid.tensor([[3.0, 4.0]])).round(decimals=2)
+        tensor([[0.6, 0.8]])
+    """
     x, wide = _operand("normalize", x)
     axis = _checks.dim("normalize", dim, x.ndim)
     size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (axis,), True)

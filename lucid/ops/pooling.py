@@ -95,6 +95,10 @@ def max_pool2d(
 
     Raises:
         ValueError: the padding exceeds half of the kernel, or the kernel is larger than the padded input.
+
+    Example:
+        >>> F.max_pool2d(lucid.arange(16).reshape(1, 1, 4, 4).float(), 2).tolist()
+        [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
     x = real("max_pool2d", x)
     windows = _Windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, data_format)
@@ -123,6 +127,10 @@ def avg_pool2d(
 
     Raises:
         ValueError: the padding exceeds half of the kernel, or the kernel is larger than the padded input.
+
+    Example:
+        >>> F.avg_pool2d(lucid.arange(16).reshape(1, 1, 4, 4).float(), 2).tolist()
+        [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
     x = real("avg_pool2d", x)
     windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)

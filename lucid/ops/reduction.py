@@ -120,7 +120,7 @@ def _moments(
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
-        raise TypeError(f"{caller}: pass unbiased or correction, not both")
+        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     x, out = averageable(caller, x)
@@ -216,6 +216,14 @@ def max(
     """The largest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise maximum.
 
     Equal largest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
+
+    Example:
+        >>> x = lucid.tensor([[1.0, 5.0], [7.0, 2.0]])
+        >>> lucid.max(x).item()
+        7.0
+        >>> values, indices = lucid.max(x, dim=1)
+        >>> values.tolist(), indices.tolist()
+        ([5.0, 7.0], [1, 0])
     """
     x = array("max", x)
     if isinstance(dim, mx.array):
@@ -402,7 +410,7 @@ def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: i
     x, out = _sum_operand("cumprod", x, dtype)
     at = one_axis("cumprod", x, dim, axis)
     x, shape = at_least_1d(x), x.shape
-    # Multiply neighbours 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
+    # Multiply neighbors 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
     step = 1
     while step < x.shape[at]:
         width = [(step if one == at else 0, 0) for one in range(x.ndim)]

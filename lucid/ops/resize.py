@@ -30,13 +30,17 @@ def interpolate(
     Args:
         size: The new size; either this or ``scale_factor`` is required.
         scale_factor: The factor to resize by, one number or one per dimension.
-        mode: "nearest" (as in PyTorch, the lower neighbour), "nearest-exact", "linear", "bilinear", "trilinear",
+        mode: "nearest" (as in PyTorch, the lower neighbor), "nearest-exact", "linear", "bilinear", "trilinear",
             "bicubic" or "area" (averages).
         align_corners: Whether to align the centers of the corner pixels, for linear and bicubic modes.
 
     Raises:
         ValueError: neither or both of ``size`` and ``scale_factor`` are given, the mode does not support the number of
             dimensions, or the result is empty.
+
+    Example:
+        >>> F.interpolate(lucid.ones(1, 3, 8, 8), scale_factor=2, mode="bilinear").shape
+        (1, 3, 16, 16)
     """
     where = "interpolate"
     x = real(where, x)
@@ -71,8 +75,7 @@ def _sizes(
 ) -> tuple[tuple[int, ...], list[float | None]]:
     """The new sizes, and for each dimension the factor to compute coordinates with, if given."""
     if (size is None) == (scale_factor is None):
-        both = "" if size is None else ", not both"
-        raise ValueError(f"{caller}: pass size or scale_factor{both}")
+        raise ValueError(f"{caller}: pass either size or scale_factor, got {'neither' if size is None else 'both'}")
     if size is not None and recompute:
         raise ValueError(f"{caller}: recompute_scale_factor requires scale_factor")
     if size is not None:
@@ -126,7 +129,7 @@ def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: b
 
 
 def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
-    """Keys' cubic convolution: the weights of the neighbours at distances 1 + part, part, 1 - part and 2 - part."""
+    """Keys' cubic convolution: the weights of the neighbors at distances 1 + part, part, 1 - part and 2 - part."""
 
     def near(d: np.ndarray) -> np.ndarray:
         return ((_CUBIC + 2) * d - (_CUBIC + 3)) * d * d + 1

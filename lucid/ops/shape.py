@@ -113,7 +113,12 @@ def unflatten(x: TensorLike, dim: int, sizes: Any) -> mx.array:
 
 @view_op
 def permute(x: TensorLike, *dims: Any) -> mx.array:
-    """``x`` with its dimensions in the given order."""
+    """``x`` with its dimensions in the given order.
+
+    Example:
+        >>> lucid.permute(lucid.zeros(2, 224, 224, 3), (0, 3, 1, 2)).shape  # NHWC to NCHW
+        (2, 3, 224, 224)
+    """
     x = array("permute", x)
     order = tuple(_checks.dim("permute", one, x.ndim, "dims") for one in sizes("permute", dims, "dims"))
     if sorted(order) != list(range(x.ndim)):
@@ -263,7 +268,7 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
 
 @op
 def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
-    """``x`` rotated by 90 degrees ``k`` times, from the first of ``dims`` towards the second."""
+    """``x`` rotated by 90 degrees ``k`` times, from the first of ``dims`` toward the second."""
     x = array("rot90", x)
     found = _checks.dims("rot90", dims, x.ndim, "dims")
     if len(found) != 2:
@@ -288,6 +293,10 @@ def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = N
 
     Raises:
         ValueError: ``pad`` does not match the dimensions, or exceeds what the mode or the size allows.
+
+    Example:
+        >>> F.pad(lucid.ones(1, 1, 2, 2), (1, 1, 0, 0)).tolist()
+        [[[[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0]]]]
     """
     x = array("pad", x)
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))

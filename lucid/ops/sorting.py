@@ -5,7 +5,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -29,7 +29,13 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
 def sort(
     x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The values sorted along ``dim``, as the named tuple (values, indices). Always stable."""
+    """The values sorted along ``dim``, as the named tuple (values, indices). Always stable.
+
+    Example:
+        >>> values, indices = lucid.sort(lucid.tensor([3.0, 1.0, 2.0]))
+        >>> values.tolist(), indices.tolist()
+        ([1.0, 2.0, 3.0], [1, 2, 0])
+    """
     x = array("sort", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("sort", either("sort", "dim", dim, "axis", axis, -1), x.ndim)
@@ -53,7 +59,13 @@ def argsort(
 def topk(
     x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
 ) -> ValuesAndIndices:
-    """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices)."""
+    """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices).
+
+    Example:
+        >>> values, indices = lucid.topk(lucid.tensor([3.0, 1.0, 2.0]), 2)
+        >>> values.tolist(), indices.tolist()
+        ([3.0, 2.0], [0, 2])
+    """
     x = array("topk", x)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("topk", either("topk", "dim", dim, "axis", axis, -1), x.ndim)
@@ -79,9 +91,13 @@ def unique(
     Args:
         return_inverse: Whether to also return the index of each value in the result.
         return_counts: Whether to also return how often each distinct value occurs.
+
+    Example:
+        >>> lucid.unique(lucid.tensor([3, 1, 3])).tolist()
+        [1, 3]
     """
     x = array("unique", x)
-    data = np.array(x.astype(mx.float32) if x.dtype == mx.bfloat16 else x)
+    data = _bounds.as_numpy("unique", x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
     found = [mx.array(values).astype(x.dtype)]

@@ -23,11 +23,26 @@ class Adafactor(Optimizer):
         u = g / sqrt(max(row * column / max(mean(row), eps1), eps1**2))
         p = p * (1 - lr * weight_decay) - min(lr, 1 / sqrt(t)) * max(eps2, rms(p)) * u / max(1, rms(u) / d)
 
-    One-dimensional parameters keep the full ``variance``. ``eps`` is (eps1, eps2); if eps1 is ``None`` it is the
-    machine epsilon of the parameter's dtype. ``maximize`` maximizes the objective. ``foreach`` is accepted for
-    compatibility with PyTorch and has no effect.
+    One-dimensional parameters keep the full ``variance``.
 
     Source: Shazeer and Stern 2018, arXiv:1804.04235, as implemented in PyTorch.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        beta2_decay: The exponent of ``k``, negative: the decay of the second moment at step ``t`` is ``1 -
+            t**beta2_decay``.
+        eps: ``(eps1, eps2)``; ``None`` for eps1 is the machine epsilon of the parameter's dtype.
+        d: Largest root mean square of the update.
+        weight_decay: Factor on ``lr`` by which the parameter shrinks in each step.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        maximize: Maximize the objective instead of minimizing it.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.Adafactor(model.parameters(), lr=1e-2)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     state_names = ("step", "row_var", "col_var", "variance")

@@ -11,20 +11,34 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import flag, refuse_differentiable
+from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
 class Adagrad(Optimizer):
     """Divides the gradient by the root of the sum of its squares so far.
 
-    ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``. The
-    sum starts at ``initial_accumulator_value``.
-
-    ``weight_decay`` is added to the gradient. ``maximize`` maximizes the objective. ``foreach`` and ``fused`` are
-    accepted for compatibility with PyTorch and have no effect.
+    ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``.
 
     Source: Duchi et al. 2011, JMLR 12.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        lr_decay: Decay of the learning rate with the number of steps.
+        weight_decay: Factor of the parameter that is added to the gradient (L2 penalty).
+        initial_accumulator_value: Where the sum of squares starts.
+        eps: Added to the denominator for numerical stability.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        maximize: Maximize the objective instead of minimizing it.
+        differentiable: Must be False: steps are not recorded for gradients.
+        fused: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.Adagrad(model.parameters(), lr=1e-2)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     state_names = ("step", "sum")
@@ -43,7 +57,7 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,

@@ -14,7 +14,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import betas, flag, refuse_differentiable
+from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -24,11 +24,29 @@ class Adam(Optimizer):
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g**2``,
     ``p = p - lr * m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps)`` at the parameter's step ``t``.
 
-    ``weight_decay`` is added to the gradient; with ``decoupled_weight_decay`` it shrinks the parameter instead, as in
-    ``AdamW``. ``amsgrad`` uses the largest ``v`` so far. ``maximize`` maximizes the objective. ``foreach``,
-    ``capturable`` and ``fused`` are accepted for compatibility with PyTorch and have no effect.
-
     Source: Kingma and Ba 2015, arXiv:1412.6980; AMSGrad: Reddi et al. 2018, arXiv:1904.09237.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        betas: Decay of the running means of the gradient and of its square, in [0, 1).
+        eps: Added to the denominator for numerical stability.
+        weight_decay: Factor of the parameter that is added to the gradient (L2 penalty), or see
+            ``decoupled_weight_decay``.
+        amsgrad: Use the largest ``v`` so far.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        maximize: Maximize the objective instead of minimizing it.
+        capturable: Accepted for compatibility with PyTorch; without effect.
+        differentiable: Must be False: steps are not recorded for gradients.
+        fused: Accepted for compatibility with PyTorch; without effect.
+        decoupled_weight_decay: Shrink the parameter by ``lr * weight_decay`` instead, as ``AdamW`` does.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.Adam(model.parameters(), lr=1e-3)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
+        >>> optimizer.zero_grad()
     """
 
     state_names = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
@@ -49,7 +67,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -102,6 +120,26 @@ class AdamW(Adam):
     """Adam whose weight decay shrinks the parameter, ``p = p * (1 - lr * weight_decay)``, before the step.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        betas: Decay of the running means of the gradient and of its square, in [0, 1).
+        eps: Added to the denominator for numerical stability.
+        weight_decay: Factor on ``lr`` by which the parameter shrinks in each step.
+        amsgrad: Use the largest ``v`` so far.
+        maximize: Maximize the objective instead of minimizing it.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        capturable: Accepted for compatibility with PyTorch; without effect.
+        differentiable: Must be False: steps are not recorded for gradients.
+        fused: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.05)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
+        >>> optimizer.zero_grad()
     """
 
     def __init__(

@@ -40,9 +40,17 @@ class EMA:
             runs the initial weights do not dominate.
 
     Raises:
-        TypeError: ``params`` holds other objects.
+        TypeError: ``params`` contains anything else.
         ValueError: ``params`` is empty, no tensor requires gradients, a name is not unique, or ``decay`` is outside
             [0, 1].
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> ema = optim.EMA(model, decay=0.99)
+        >>> ema.update()  # after each step of the optimizer
+        >>> with ema.applied():
+        ...     prediction = model(lucid.ones(2, 4))
+        ...
     """
 
     def __init__(self, params: Any, decay: float = 0.9999, *, warmup: bool = False) -> None:
@@ -65,7 +73,7 @@ class EMA:
         return int(self._updates.item())
 
     def update(self) -> None:
-        """Update the averages; call it after ``optimizer.step()``. It does not wait.
+        """Update the averages; call it after ``optimizer.step()``. Does not wait for values.
 
         Raises:
             RuntimeError: the averages are applied, so they would be averaged with themselves.
@@ -140,7 +148,7 @@ class EMA:
         """Load a ``state_dict()``, including its decay and warm-up.
 
         Raises:
-            ValueError: an entry is missing, unknown, out of range or of another shape. Nothing is changed.
+            ValueError: an entry is missing, unknown, out of range or has the wrong shape. Nothing is changed.
             RuntimeError: the averages are applied.
         """
         where = "EMA.load_state_dict"

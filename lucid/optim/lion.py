@@ -23,6 +23,18 @@ class Lion(Optimizer):
 
     PyTorch has no Lion; argument names, defaults and state are those of the authors' implementation.
     Source: Chen et al. 2023, arXiv:2302.06675.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        betas: Interpolation of the update, and decay of the momentum, in [0, 1).
+        weight_decay: Factor on ``lr`` by which the parameter shrinks in each step.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.Lion(model.parameters(), lr=1e-4, weight_decay=0.5)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     state_names = ("exp_avg",)

@@ -30,6 +30,26 @@ class Muon(Optimizer):
     float32, whereas PyTorch uses bfloat16.
 
     Source: Jordan 2024, https://kellerjordan.github.io/posts/muon/; Liu et al. 2025, arXiv:2502.16982.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        weight_decay: Factor on ``lr`` by which the parameter shrinks in each step.
+        momentum: Decay of the running mean of the gradient.
+        nesterov: Use Nesterov momentum.
+        ns_coefficients: Coefficients of the polynomial of an iteration.
+        eps: Added to the norm of the momentum, by which it is divided.
+        ns_steps: Number of Newton-Schulz iterations.
+        adjust_lr_fn: "original" (the default) or "match_rms_adamw", which allows AdamW's learning rates.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 2))
+        >>> muon = optim.Muon([model[0].weight], lr=1e-3)
+        >>> adamw = optim.AdamW([model[0].bias, *model[2].parameters()], lr=1e-3)
+        >>> model(lucid.ones(2, 8)).sum().backward()
+        >>> for optimizer in (muon, adamw):
+        ...     optimizer.step()
+        ...
     """
 
     state_names = ("momentum_buffer",)

@@ -19,14 +19,14 @@ from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.ops._common import LOW_PRECISION
-from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, refuse_differentiable
+from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 Rule = Callable[[mx.array, mx.array, dict[str, mx.array]], mx.array]
 
 
 class Optimizer:
-    """Updates parameters by their gradients.
+    """Updates parameters using their gradients.
 
     ``step()`` schedules the evaluation of everything it changes, so a training loop needs no ``eval()``. The state of a
     parameter is created with its first gradient. Parameters without a gradient are skipped, and their step count does
@@ -41,9 +41,16 @@ class Optimizer:
         defaults: The options of groups that do not set them.
 
     Raises:
-        TypeError: ``params`` is a tensor, a set or a dictionary, or holds other objects than tensors.
+        TypeError: ``params`` is a tensor, a set or a dictionary, or contains anything but tensors.
         ValueError: there are no parameters, one is listed twice or is not a leaf, or an option is unknown or out of
             range.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> groups = [{"params": [model.weight]}, {"params": [model.bias], "weight_decay": 0.0}]
+        >>> optimizer = optim.AdamW(groups, lr=1e-3, weight_decay=0.05)
+        >>> [group["weight_decay"] for group in optimizer.param_groups]
+        [0.05, 0.0]
     """
 
     state_names: tuple[str, ...] = ()  # state of a parameter; "step" first if the rule needs the step count
@@ -141,7 +148,7 @@ class Optimizer:
 
     def _group(self, given: Mapping[str, Any]) -> ParamGroup:
         """A validated group with the options ``given`` and defaults for the others."""
-        refuse_differentiable(self._name, given.get("differentiable"))
+        reject_differentiable(self._name, given.get("differentiable"))
         options = {key: value for key, value in given.items() if key not in EXECUTION_OPTIONS}
         unknown = sorted(set(options) - set(self.defaults) - EXTRA_KEYS)
         if unknown:

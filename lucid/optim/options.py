@@ -14,7 +14,7 @@ EXTRA_KEYS = frozenset(
 )  # fmt: skip
 
 
-def refuse_differentiable(caller: str, differentiable: Any) -> None:
+def reject_differentiable(caller: str, differentiable: Any) -> None:
     if differentiable:
         raise ValueError(f"{caller}: differentiable=True is not supported, as steps are not recorded")
 

@@ -11,7 +11,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import flag, refuse_differentiable
+from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -20,12 +20,29 @@ class RMSprop(Optimizer):
 
     ``v = alpha * v + (1 - alpha) * g**2``, ``p = p - lr * g / (sqrt(v) + eps)``.
 
-    ``centered`` subtracts the square of the gradient's running mean from ``v``. With ``momentum`` the quotient is
-    accumulated, ``buffer = momentum * buffer + g / (sqrt(v) + eps)``, and ``p = p - lr * buffer``. ``weight_decay``
-    is added to the gradient. ``maximize`` maximizes the objective. ``capturable`` and ``foreach`` are accepted for
-    compatibility with PyTorch and have no effect.
+    With ``momentum`` the quotient is accumulated, ``buffer = momentum * buffer + g / (sqrt(v) + eps)``, and
+    ``p = p - lr * buffer``.
 
     Source: Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv:1308.0850.
+
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        alpha: Decay of the running mean of the square.
+        eps: Added to the denominator for numerical stability.
+        weight_decay: Factor of the parameter that is added to the gradient (L2 penalty).
+        momentum: Decay of the accumulated update; 0 for none.
+        centered: Subtract the square of the gradient's running mean from ``v``.
+        capturable: Accepted for compatibility with PyTorch; without effect.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        maximize: Maximize the objective instead of minimizing it.
+        differentiable: Must be False: steps are not recorded for gradients.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.RMSprop(model.parameters(), lr=1e-2, momentum=0.9)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     state_names = ("step", "square_avg", "momentum_buffer", "grad_avg")
@@ -44,7 +61,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "alpha": alpha,

@@ -11,7 +11,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer, Rule
-from lucid.optim.options import flag, refuse_differentiable
+from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 
 
@@ -21,8 +21,23 @@ class SGD(Optimizer):
     ``g' = g + weight_decay * p``, ``v = momentum * v + (1 - dampening) * g'`` (the first time ``v = g'``),
     ``p = p - lr * v``, and with ``nesterov`` ``p = p - lr * (g' + momentum * v)``.
 
-    ``maximize`` maximizes the objective. ``foreach`` and ``fused`` are accepted for compatibility with PyTorch and have
-    no effect.
+    Args:
+        params: Tensors, (name, tensor) pairs, or groups: dictionaries with "params" and options for these parameters.
+        lr: Learning rate, a number or a tensor with one element.
+        momentum: Decay of the accumulated gradient; 0 for none.
+        dampening: The fraction of the gradient that does not enter the momentum.
+        weight_decay: Factor of the parameter that is added to the gradient (L2 penalty).
+        nesterov: Use Nesterov momentum, which requires momentum and no dampening.
+        maximize: Maximize the objective instead of minimizing it.
+        foreach: Accepted for compatibility with PyTorch; without effect.
+        differentiable: Must be False: steps are not recorded for gradients.
+        fused: Accepted for compatibility with PyTorch; without effect.
+
+    Example:
+        >>> model = nn.Linear(4, 1)
+        >>> optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+        >>> model(lucid.ones(2, 4)).sum().backward()
+        >>> optimizer.step()
     """
 
     state_names = ("momentum_buffer",)
@@ -41,7 +56,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_differentiable(self._name, differentiable)
+        reject_differentiable(self._name, differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lucid.serialization.checkpoint_folder import find_weights, is_index, read_index
 from lucid.serialization.pytorch_file import read_pytorch
-from lucid.serialization.safetensors_file import load_with_metadata
+from lucid.serialization.safetensors_file import SafetensorsFile
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
@@ -17,21 +20,83 @@ _PYTORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 def load(path: str | os.PathLike[str]) -> Any:
     """Load a safetensors or PyTorch file; the format is detected by content, not by file name.
 
-    A safetensors file returns a dict of tensors, whose data is read lazily. A ``.pth``, ``.pt`` or ``.bin`` file of
-    PyTorch returns its nested containers, see ``read_pytorch``, often ``{"model": {name: tensor}}``.
+    A safetensors file returns a dict of tensors. A ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file of PyTorch returns its
+    nested containers, see ``read_pytorch``, often ``{"model": {name: tensor}}``; ``Placeholder`` objects stand for
+    what is neither a tensor nor plain data. A folder returns what its only weights file holds, or one dict of the
+    tensors in all shards, as transformers writes them with ``model.safetensors.index.json``.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        IsADirectoryError: ``path`` is a folder.
-        ValueError: the format is unknown, the file is damaged, or it holds other objects than tensors and plain
-            containers.
+        FileNotFoundError: the file does not exist, or a folder holds no weights.
+        ValueError: the format is unknown, the file is damaged, or all of it is one unsupported object, such as a
+            module; a folder holds several weights files.
+        OSError: reading failed, or the file changed meanwhile.
+
+    Example:
+        >>> lucid.save({"weight": lucid.ones(2)}, "weights.safetensors")
+        >>> lucid.load("weights.safetensors")["weight"].tolist()
+        [1.0, 1.0]
     """
+    opened = open_checkpoint(path)
+    for file in opened.files:
+        file.read_all()
+    return opened.content
+
+
+@dataclass
+class OpenedCheckpoint:
+    """A checkpoint whose tensors in safetensors files are read when they are evaluated.
+
+    Attributes:
+        path: The file with the weights, or the index of shards.
+        content: What ``load`` returns.
+        metadata: The metadata of a safetensors file, otherwise an empty dict.
+        files: The safetensors files behind ``content``.
+    """
+
+    path: Path
+    content: Any
+    metadata: dict[str, str] = field(default_factory=dict)
+    files: list[SafetensorsFile] = field(default_factory=list)
+
+    def drop_tensors(self) -> None:
+        """Forget the tensors, so that they are freed once nobody else uses them."""
+        self.content = None
+        for file in self.files:
+            file.tensors = {}
+
+    def verify(self) -> None:
+        """Raise OSError if a file changed since it was opened. To be called after tensors were evaluated."""
+        for file in self.files:
+            file.verify()
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> OpenedCheckpoint:
+    """Like ``load``, without reading the tensors in safetensors files yet."""
     source = Path(path)
     if source.is_dir():
-        raise IsADirectoryError(f"load: {source} is a folder; pass a file in it")
+        source = find_weights(source)
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
-    return read_pytorch(source) if _is_pytorch_file(source) else load_with_metadata(source)[0]
+    if is_index(source):
+        return _open_shards(source)
+    if _is_pytorch_file(source):
+        return OpenedCheckpoint(source, read_pytorch(source))
+    file = SafetensorsFile(source)
+    return OpenedCheckpoint(source, file.tensors, file.metadata, [file])
+
+
+def _open_shards(index: Path) -> OpenedCheckpoint:
+    opened = OpenedCheckpoint(index, {})
+    for path, names in read_index(index).items():
+        if not path.is_file():
+            raise FileNotFoundError(f"load: {index} lists {path.name}, which is missing")
+        shard = open_checkpoint(path)
+        missing = [name for name in names if not isinstance(shard.content, Mapping) or name not in shard.content]
+        if missing:
+            raise ValueError(f"load: {path} has no tensor {missing[0]!r}, which {index.name} lists")
+        opened.content |= {name: shard.content[name] for name in names}
+        opened.files += shard.files
+    return opened
 
 
 def _is_pytorch_file(source: Path) -> bool:

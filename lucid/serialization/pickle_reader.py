@@ -1,11 +1,12 @@
 """Reads pickles as data. Nothing is imported, called or executed.
 
 A pickle is a program for a small stack machine. Most instructions build numbers, strings and containers; a few name
-something to import (GLOBAL) and call it (REDUCE), which is how a pickle runs code. Here these create ``Global`` and
-``Call`` nodes, inert descriptions that the caller interprets, and names that are not on the caller's list are rejected
-immediately.
+something to import (GLOBAL), call it (REDUCE, NEWOBJ) and set its state (BUILD), which is how a pickle runs code. Here
+names on the caller's list create ``Global`` and ``Call`` nodes, inert descriptions that the caller interprets. Every
+other name, and whatever is called or built with it, is an ``Unknown`` node, which only knows that name.
 
     b"\\x80\\x02}X\\x01\\x00\\x00\\x00wctorch\\nSize\\nK\\x03\\x85\\x85Rs."   gives   {"w": Call("torch.Size", ((3,),))}
+    b"\\x80\\x02cos\\nsystem\\nX\\x02\\x00\\x00\\x00ls\\x85R."            gives   Unknown("os.system")
 
 Supported are the instructions that Python writes for such data in protocols 2 (PyTorch's) to 5. For any input
 ``read_pickle`` returns or raises ValueError, in time and memory proportional to its size.
@@ -21,14 +22,16 @@ from typing import Any, BinaryIO
 
 # Limits per pickle. PyTorch stores tensor data elsewhere: the pickle of ConvNeXt-S (344 tensors) has 55 kB and 13,000
 # instructions. A one-byte instruction can create a dictionary, which takes a hundred bytes.
-_MAX_BYTES = 1 << 24
+_MAX_BYTES = 1 << 26
 _MAX_INSTRUCTIONS = 2_000_000
 _MAX_NAME_LENGTH = 256
 _MAX_KEY_LENGTH = 4096
 _MAX_INTEGER_BYTES = 256
 _MAX_KEY_TUPLE = 32
-_MAX_OTHER_KEYS = 10_000  # keys other than strings; an optimizer's state has one per tensor
+_MAX_OTHER_KEYS = 10_000  # keys other than strings and small integers
+_SMALL_INTEGER = 1 << 24
 _ORDERED_DICT = "collections.OrderedDict"
+_SUBSTITUTES = {"collections.defaultdict": dict, "collections.deque": list}  # known to be containers even when empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,26 @@ class Persistent:
     identifier: Any
 
 
+@dataclass(eq=False)
+class Unknown:
+    """A global that is not on the caller's list, or an object that a call of it would create.
+
+    ``items`` are those that the pickle adds to the object: a dict if it is a mapping, a list if it is a sequence, and
+    None if it adds none. Arguments and state are dropped.
+    """
+
+    name: str
+    items: dict[Any, Any] | list[Any] | None = None
+
+
 def read_pickle(stream: BinaryIO, names: Collection[str]) -> tuple[Any, list[Persistent]]:
     """The object that the pickle at the stream's position describes, and the external objects it refers to.
 
     Afterwards the stream is at the end of the pickle. Containers may be shared or contain themselves, as in the pickle.
-    ``names`` are the globals allowed besides OrderedDict.
+    ``names`` are the globals that become ``Global`` and ``Call`` nodes, besides OrderedDict.
 
     Raises:
-        ValueError: the pickle uses another global or an unsupported instruction, is truncated, or is malformed.
+        ValueError: the pickle uses an unsupported instruction, is truncated, or is malformed.
     """
     machine = _Machine(stream, names)
     for _ in range(_MAX_INSTRUCTIONS):
@@ -137,13 +152,8 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("its pickle uses a global whose name is not a string")
-        full = f"{module}.{name}"
-        if full != _ORDERED_DICT and full not in self.names:
-            raise ValueError(
-                f"its pickle uses {full[:_MAX_NAME_LENGTH]!r}, which is not supported: only tensors of MLX's dtypes "
-                "and plain containers are; in PyTorch, save them with torch.save(model.state_dict(), ...)"
-            )
-        self.push(Global(full))
+        full = full_name(module, name)
+        self.push(Global(full) if full == _ORDERED_DICT or full in self.names else Unknown(full))
 
     def memoize(self, index: int) -> None:
         if not self.stack:
@@ -156,39 +166,75 @@ class _Machine:
         self.push(self.memo[index])
 
     def append(self, items: list[Any]) -> None:
-        self.top(list).extend(items)
+        self.top_or_items(list).extend(items)
 
     def add(self, items: list[Any]) -> None:
-        self.top(set).update(map(self.keys.checked, items))
+        members = list(map(self.keys.checked, items))
+        if self.stack and isinstance(self.stack[-1], Unknown):
+            return
+        self.top(set).update(members)
 
     def set_items(self, items: list[Any]) -> None:
-        target = self.top(dict)
+        target = self.top_or_items(dict)
         if len(items) % 2:
             raise ValueError("its pickle has a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[self.keys.checked(key)] = value
 
+    def top_or_items(self, kind: type[list] | type[dict]) -> Any:
+        """The list or dict on top of the stack, or the items of an unknown object there."""
+        if not self.stack or not isinstance(self.stack[-1], Unknown):
+            return self.top(kind)
+        unknown = self.stack[-1]
+        if unknown.items is None:
+            unknown.items = kind()
+        return unknown.items if isinstance(unknown.items, kind) else kind()  # of one with both, the first kind
+
     def call(self) -> None:
         arguments, function = self.pop(), self.pop()
-        if not isinstance(function, Global) or not isinstance(arguments, tuple):
+        if isinstance(function, Unknown) and isinstance(arguments, tuple):
+            kind = _SUBSTITUTES.get(function.name)
+            self.push(Unknown(function.name, kind() if kind else None))
+        elif not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise ValueError("its pickle calls something other than a function")
-        if function.name != _ORDERED_DICT:
+        elif function.name != _ORDERED_DICT:
             self.push(Call(function.name, arguments))
         elif not arguments:
             self.push(OrderedDict())
         else:
             raise ValueError("its pickle creates an OrderedDict as Python 2 does; save it again with a newer PyTorch")
 
+    def new_object(self, parts: int) -> None:
+        """An instance of the class below its ``parts``: arguments, and for NEWOBJ_EX also keyword arguments."""
+        _, kind = self.pop_many(parts), self.pop()
+        if not isinstance(kind, Global | Unknown):
+            raise ValueError("its pickle creates an instance of something other than a class")
+        self.push(OrderedDict() if kind.name == _ORDERED_DICT else Unknown(kind.name))
+
     def set_attributes(self) -> None:
-        """Drop ``_metadata``, which PyTorch attaches to state dicts; reject everything else."""
-        attributes = self.pop()
-        self.top(OrderedDict)
-        if not isinstance(attributes, dict) or attributes.keys() != {"_metadata"}:
-            raise ValueError("its pickle sets attributes of an object (instruction BUILD)")
+        """Drop the state of an object, such as the ``_metadata`` that PyTorch attaches to state dicts."""
+        self.pop()
+        if not self.stack or not isinstance(self.stack[-1], OrderedDict | Unknown | Call):
+            raise ValueError("its pickle sets attributes of something other than an object (instruction BUILD)")
+
+    def push_frozen(self, items: list[Any]) -> None:
+        for item in items:
+            self.keys.checked(item)
+        self.push(Unknown("builtins.frozenset"))
+
+    def pop_or_mark(self) -> None:
+        if self.stack:
+            self.stack.pop()
+        else:
+            self.pop_to_mark()
 
     def push_persistent(self) -> None:
-        self.persistent.append(Persistent(self.pop()))
-        self.push(self.persistent[-1])
+        match self.pop():
+            case ("module", Unknown() as kind, *_):  # the class of a module, with its source code
+                self.push(kind)
+            case identifier:
+                self.persistent.append(Persistent(identifier))
+                self.push(self.persistent[-1])
 
     def push_mark(self) -> None:
         self.metastack.append(self.stack)
@@ -214,22 +260,33 @@ class KeyChecker:
         self._others = 0
 
     def checked(self, key: Any) -> Any:
-        """Return ``key`` if it is a number, a string or a tuple of these; otherwise raise ValueError.
+        """A key to use for ``key``: itself if it is a number, a string or a short tuple of these.
 
         Tuples must be short, because a pickle may reuse them many times, and flat, because hashing deeply nested tuples
-        would overflow the C stack.
+        would overflow the C stack. Other hashable objects are replaced by an ``Unknown``.
+
+        Raises:
+            ValueError: the object is not hashable, so Python did not write this pickle, or there are too many keys.
         """
+        if isinstance(key, list | dict | set):
+            raise ValueError(f"its pickle uses a {type(key).__name__} as a key")
+        if isinstance(key, Global | Call | Unknown):
+            return Unknown(key.name)
         parts = key if isinstance(key, tuple) else (key,)
         if len(parts) > _MAX_KEY_TUPLE or not all(one is None or isinstance(one, str | int | float) for one in parts):
-            raise ValueError(
-                f"its pickle uses a {type(key).__name__} as a key; supported are numbers, strings and short tuples"
-            )
+            return Unknown(f"builtins.{type(key).__name__}")
         if any(isinstance(one, str) and len(one) > _MAX_KEY_LENGTH for one in parts):
-            raise ValueError(f"its pickle uses a key of more than {_MAX_KEY_LENGTH} characters")
-        self._others += not isinstance(key, str)
+            return Unknown("builtins.str")
+        self._others += not isinstance(key, str) and not (isinstance(key, int) and abs(key) < _SMALL_INTEGER)
         if self._others > _MAX_OTHER_KEYS:
             raise ValueError(f"its pickle uses more than {_MAX_OTHER_KEYS:,} keys that are not strings")
         return key
+
+
+def full_name(module: str, name: str) -> str:
+    """The name of a global, shortened and with control characters escaped, because errors show it."""
+    full = f"{module[:_MAX_NAME_LENGTH]}.{name[:_MAX_NAME_LENGTH]}"
+    return full if full.isprintable() else ascii(full)[1:-1]
 
 
 def _decoded(data: bytes) -> str:
@@ -288,24 +345,24 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x93": lambda m: m.name(*m.pop_many(2)),
     b"Q": _Machine.push_persistent,
     b"R": _Machine.call,
+    b"\x81": lambda m: m.new_object(1),
+    b"\x92": lambda m: m.new_object(2),
     b"b": _Machine.set_attributes,
+    b"B": lambda m: m.push(m.read(m.unsigned(4))),
+    b"C": lambda m: m.push(m.read(m.unsigned(1))),
+    b"\x8e": lambda m: m.push(m.read(m.unsigned(8))),
+    b"\x96": lambda m: m.push(m.read(m.unsigned(8))),  # a bytearray
+    b"\x91": lambda m: m.push_frozen(m.pop_to_mark()),
+    b"0": _Machine.pop_or_mark,
+    b"1": _Machine.pop_to_mark,
 }
 # Instructions of other pickles, named in the error: a file that uses them holds unsupported objects.
 _REFUSED = {
-    b"\x81": "instruction NEWOBJ, which creates an instance of a class",
-    b"\x92": "instruction NEWOBJ_EX, which creates an instance of a class",
     b"i": "instruction INST, which creates an instance of a class",
     b"o": "instruction OBJ, which creates an instance of a class",
     b"\x82": "instruction EXT1, which imports by number",
     b"\x83": "instruction EXT2, which imports by number",
     b"\x84": "instruction EXT4, which imports by number",
-    b"0": "instruction POP, as a tuple that contains itself does",
-    b"1": "instruction POP_MARK, as a tuple that contains itself does",
-    b"B": "instruction BINBYTES; bytes are not supported",
-    b"C": "instruction SHORT_BINBYTES; bytes are not supported",
-    b"\x8e": "instruction BINBYTES8; bytes are not supported",
-    b"\x96": "instruction BYTEARRAY8; bytes are not supported",
-    b"\x91": "instruction FROZENSET; frozen sets are not supported",
     **{
         bytes([one]): f"instruction {chr(one)!r} of protocol 0 or 1, which torch.save does not use"
         for one in b"2FILPSTUVdglp"

@@ -17,9 +17,11 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from lucid.serialization.pickle_reader import read_pickle
+from lucid.serialization.file_kind import HEAD_SIZE, describe_start
+from lucid.serialization.pickle_reader import Call, Unknown, read_pickle
+from lucid.serialization.placeholder import Placeholder
 from lucid.serialization.pytorch_objects import NAMES, ObjectBuilder
-from lucid.serialization.pytorch_tensors import ByteBudget, Storages, parse_storage
+from lucid.serialization.pytorch_tensors import ByteBudget, Storages, item_size, parse_storage
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
@@ -30,16 +32,19 @@ _ENCRYPTED = 0x1  # of a member's flags
 def read_pytorch(path: str | os.PathLike[str]) -> Any:
     """Read a ``.pth``, ``.pt`` or ``.bin`` file of PyTorch: tensors in plain containers.
 
-    Supported containers are dict, OrderedDict, Counter, list, tuple and set, and values str, numbers, bool and None.
-    Dtypes become Lucid's, devices strings, sizes tuples, and parameters tensors that do not require gradients. Tensors
-    keep their dtype (float64 works on the CPU only) and share memory as in the file. Nothing in the file is imported,
-    called or executed.
+    Supported containers are dict, OrderedDict, Counter, list, tuple and set, and values str, bytes, numbers, bool and
+    None. Other mappings become dicts and other sequences lists. Dtypes become Lucid's, devices strings, sizes tuples,
+    and parameters tensors that do not require gradients. Tensors keep their dtype (float64 works on the CPU only,
+    float8 becomes float16) and share memory as in the file.
+
+    Everything else (an argparse.Namespace, a NumPy array, a sparse or quantized tensor) becomes a ``Placeholder``
+    with its name. Nothing in the file is imported, called or executed.
 
     Raises:
         FileNotFoundError: the file does not exist.
         IsADirectoryError: ``path`` is a folder.
-        ValueError: the file holds an unsupported object, which is named (a module, a NumPy array, an
-            argparse.Namespace), or it is damaged or malicious: truncated, cyclic, or implausibly large.
+        ValueError: the file holds a single unsupported object, which is named, such as a module; or it is damaged or
+            malicious: truncated, cyclic, or implausibly large.
     """
     source = Path(path)
     if source.is_dir():
@@ -47,7 +52,7 @@ def read_pytorch(path: str | os.PathLike[str]) -> Any:
     if not source.is_file():
         raise FileNotFoundError(f"load: there is no file {source}")
     with source.open("rb") as file:
-        size = source.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         try:
             return _read_zip(file, size) if file.read(4) == b"PK\x03\x04" else _read_legacy(file, size)
         except _DAMAGED as error:
@@ -65,6 +70,12 @@ def _read_zip(file: BinaryIO, file_size: int) -> Any:
         members = _members(archive)
         folders = [name.removesuffix("/data.pkl") for name in members if PurePosixPath(name).match("*/data.pkl")]
         folders = [name for name in folders if "/" not in name]
+        if any(PurePosixPath(name).match("*/constants.pkl") for name in members):
+            raise ValueError(
+                "it is a TorchScript program; in PyTorch, save torch.jit.load(path).state_dict() with torch.save"
+            )
+        if not folders and any(name.endswith(".npy") for name in members):
+            raise ValueError("it is a NumPy archive (.npz); read it with numpy.load and pass the arrays as a mapping")
         if len(folders) != 1:
             raise ValueError(
                 f"the zip archive must have one member NAME/data.pkl, as written by torch.save, but has {len(folders)}"
@@ -83,7 +94,26 @@ def _read_zip(file: BinaryIO, file_size: int) -> Any:
             raise ValueError(f"its byteorder must be little or big, got {order[:20]!r}")
         root, _ = read_pickle(io.BytesIO(read("data.pkl")), NAMES)
         storages = Storages(lambda key: read(f"data/{key}"), file_size, swapped=order == b"big")
-        return ObjectBuilder(storages).make(root)
+        return _built(root, storages)
+
+
+def _built(root: Any, storages: Storages) -> Any:
+    """The object that the pickle describes.
+
+    Raises:
+        ValueError: all of it is one object that Lucid does not build, or as for ``ObjectBuilder.make``.
+    """
+    found = ObjectBuilder(storages).make(root)
+    if isinstance(found, Placeholder):
+        raise ValueError(_refusal(found.name))
+    return found
+
+
+def _refusal(name: str) -> str:
+    return (
+        f"it holds {name!r} instead of tensors in plain containers; in PyTorch, save the state dict: "
+        "torch.save(model.state_dict(), ...)"
+    )
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -116,21 +146,24 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: ByteBudg
 
 def _read_legacy(file: BinaryIO, file_size: int) -> Any:
     file.seek(0)
-    first = file.read(30)
-    if not first.startswith(b"\x80"):  # for example a web page or a Git LFS pointer
-        how = f"starts with {first!r}" if first else "is empty"
-        raise ValueError(f"it is neither a zip archive nor a pickle; it {how}")
+    first = file.read(HEAD_SIZE)
+    if not first.startswith(b"\x80"):
+        raise ValueError(f"it is neither a zip archive nor a pickle; it {describe_start(first)}")
     file.seek(0)
-    if read_pickle(file, NAMES)[0] != _LEGACY_MAGIC:
-        raise ValueError("it is a pickle, but not written by torch.save")
+    magic, _ = read_pickle(file, NAMES)
+    if magic != _LEGACY_MAGIC:
+        what = repr(magic.name) if isinstance(magic, Unknown | Call) else type(magic).__name__
+        raise ValueError(f"it is a pickle of {what}, not written by torch.save")
     version, system = read_pickle(file, ())[0], read_pickle(file, ())[0]
     if version != _LEGACY_VERSION or not isinstance(system, dict):
         found = version if isinstance(version, int) else type(version).__name__
         raise ValueError(f"its format has version {found}, but only {_LEGACY_VERSION} is supported")
     root, references = read_pickle(file, NAMES)
+    if isinstance(root, Unknown) and root.items is None:
+        raise ValueError(_refusal(root.name))
     keys, _ = read_pickle(file, ())
     try:
-        item_sizes = {key: dtype.size for key, dtype, _ in map(parse_storage, references)}
+        item_sizes = {key: item_size(kind) for key, kind, _ in map(parse_storage, references)}
     except TypeError:
         raise ValueError("its pickle refers to something other than a storage") from None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != set(item_sizes):
@@ -147,4 +180,4 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         file.seek(places[key][0])
         return file.read(places[key][1])
 
-    return ObjectBuilder(Storages(read, file_size, swapped=system.get("little_endian") is False)).make(root)
+    return _built(root, Storages(read, file_size, swapped=system.get("little_endian") is False))

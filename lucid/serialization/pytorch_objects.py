@@ -7,26 +7,33 @@ from collections.abc import Iterable
 from typing import Any
 
 from lucid._tensor import Tensor
-from lucid.serialization.pickle_reader import Call, Global, KeyChecker, Persistent
-from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages
+from lucid.serialization.pickle_reader import Call, Global, KeyChecker, Persistent, Unknown
+from lucid.serialization.placeholder import Placeholder
+from lucid.serialization.pytorch_tensors import DTYPES, STORAGES, Storages, UnsupportedTensor
 
 _MAX_DEPTH = 100  # containers in containers
 _MAX_VALUES = 10_000_000  # shared values count repeatedly: forty nested pairs of lists stand for a trillion
 _MAX_ARGUMENTS = 4  # of a call that does not create a tensor
 _MAX_COPIED = 1_000_000  # total values in all such calls
+_TENSOR_CALLS = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3")
+_PARAMETER_CALLS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_TYPED_CALL = "torch._tensor._rebuild_from_type_v2"  # of a tensor with attributes, or of a subclass
 
 NAMES = frozenset(
     {
         *STORAGES,
         *DTYPES,
-        *(f"torch._utils._rebuild_{what}" for what in ("tensor_v2", "tensor_v3", "parameter")),
+        *_TENSOR_CALLS,
+        *_PARAMETER_CALLS,
+        _TYPED_CALL,
         *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "complex")),
+        "_codecs.encode",
         "collections.Counter",
         "torch.Size",
         "torch.device",
     }
 )
-"""The globals that a pickle may use; ``ObjectBuilder`` interprets them."""
+"""The globals that ``ObjectBuilder`` interprets. All others become placeholders."""
 
 
 class ObjectBuilder:
@@ -49,13 +56,12 @@ class ObjectBuilder:
         return self._make(node)[0]
 
     def _make(self, node: Any) -> tuple[Any, int]:
-        if node is None or isinstance(node, str | int | float):
+        if node is None or isinstance(node, str | int | float | bytes):
             return node, 1
-        if isinstance(node, Global) and node.name in DTYPES:
-            return DTYPES[node.name], 1
-        if isinstance(node, Global | Persistent):
-            what = node.name if isinstance(node, Global) else "a bare storage"
-            raise ValueError(f"it holds {what}, which is neither a tensor nor a plain container")
+        if isinstance(node, Global):
+            return DTYPES.get(node.name) or Placeholder(node.name), 1
+        if isinstance(node, Persistent):
+            return Placeholder("a bare storage"), 1
         if id(node) in self._made:
             return self._made[id(node)]
         if id(node) in self._open:
@@ -63,7 +69,12 @@ class ObjectBuilder:
         if len(self._open) >= _MAX_DEPTH:
             raise ValueError(f"its containers are nested deeper than {_MAX_DEPTH}")
         self._open.add(id(node))
-        value, count = self._call(node) if isinstance(node, Call) else self._container(node)
+        if isinstance(node, Call):
+            value, count = self._call(node)
+        elif isinstance(node, Unknown) and node.items is None:
+            value, count = Placeholder(node.name), 1
+        else:
+            value, count = self._container(node.items if isinstance(node, Unknown) else node)
         if count > _MAX_VALUES:
             raise ValueError(f"its containers stand for more than {_MAX_VALUES:,} values")
         self._open.remove(id(node))
@@ -72,10 +83,10 @@ class ObjectBuilder:
 
     def _container(self, node: Any) -> tuple[Any, int]:
         if isinstance(node, set):
-            return set(node), 1 + len(node)
+            return set(map(_key, node)), 1 + len(node)
         if isinstance(node, dict):
             values, count = self._all(node.values())
-            return type(node)(zip(node, values, strict=True)), count + len(node)
+            return type(node)(zip(map(_key, node), values, strict=True)), count + len(node)
         values, count = self._all(node)
         return type(node)(values), count
 
@@ -85,8 +96,8 @@ class ObjectBuilder:
 
     def _call(self, node: Call) -> tuple[Any, int]:
         try:
-            if node.name.startswith("torch._utils._rebuild_tensor"):
-                return self._storages.tensor(node.arguments, typed=node.name.endswith("v3")), 1
+            if node.name in (*_TENSOR_CALLS, *_PARAMETER_CALLS, _TYPED_CALL):
+                return self._tensor(node.name, node.arguments), 1
             arguments, count = self._all(node.arguments[: _MAX_ARGUMENTS + 1])
             self._copied += count
             if self._copied > _MAX_COPIED:
@@ -95,10 +106,29 @@ class ObjectBuilder:
         except TypeError:
             raise ValueError(f"it calls {node.name} with unexpected arguments") from None
 
+    def _tensor(self, name: str, arguments: Any) -> Any:
+        """The tensor, or its placeholder, that a call gives. Raises TypeError for unexpected arguments."""
+        if not isinstance(arguments, tuple) or not arguments:
+            raise TypeError
+        if name in _TENSOR_CALLS:
+            try:
+                return self._storages.tensor(arguments, typed=name.endswith("v3"))
+            except UnsupportedTensor as error:
+                return Placeholder(str(error))
+        if name in _PARAMETER_CALLS:  # the other arguments are requires_grad, hooks and attributes
+            made, _ = self._make(arguments[0])
+            if not isinstance(made, Tensor | Placeholder):
+                raise TypeError
+            return made
+        function, _kind, inner, *_state = arguments  # of a subclass, or with attributes, which are dropped
+        if isinstance(function, Unknown):
+            return Placeholder(function.name)
+        if not isinstance(function, Global) or function.name not in (*_TENSOR_CALLS, *_PARAMETER_CALLS):
+            raise TypeError
+        return self._tensor(function.name, inner)
+
     def _value(self, name: str, first: Any, *rest: Any) -> Any:
         """The result of a call that needs no storage. Raises TypeError for unexpected arguments."""
-        if name == "_rebuild_parameter" and isinstance(first, Tensor):
-            return first
         if name == "device" and all(isinstance(one, str | int) for one in (first, *rest)):
             return ":".join(str(one) for one in (first, *rest))
         if name == "complex" and [type(one) for one in (first, *rest)] == [float, float]:
@@ -109,4 +139,10 @@ class ObjectBuilder:
             return first
         if name == "Counter" and isinstance(first, dict) and not rest:
             return Counter(first)
+        if name == "encode" and isinstance(first, str) and rest == ("latin1",):  # bytes in protocol 2
+            return first.encode("latin1")
         raise TypeError
+
+
+def _key(node: Any) -> Any:
+    return Placeholder(node.name) if isinstance(node, Unknown) else node

@@ -11,7 +11,8 @@ import numpy as np
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.serialization.pickle_reader import Global, Persistent
+from lucid.serialization.float8 import decode_float8
+from lucid.serialization.pickle_reader import Global, Persistent, Unknown
 
 _MAX_DIMS = 32
 _MAX_SIZE = 2**31 - 1  # of a dimension, in MLX
@@ -35,11 +36,25 @@ STORAGES = {
     "torch.ComplexFloatStorage": mx.complex64,
     "torch.storage.UntypedStorage": mx.uint8,  # its tensors specify their own dtypes
 }
+# The sizes in bytes of values that only placeholders stand for.
+OTHER_STORAGES = {
+    "torch.ComplexDoubleStorage": 16,
+    "torch.QInt8Storage": 1,
+    "torch.QUInt8Storage": 1,
+    "torch.QInt32Storage": 4,
+    "torch.QUInt4x2Storage": 1,
+    "torch.QUInt2x4Storage": 1,
+}
 _SHARED_DTYPE_NAMES = (
     *("float64", "float32", "float16", "bfloat16", "complex64", "bool"),
     *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
 )
+FLOAT8 = {"torch.float8_e4m3fn": "e4m3", "torch.float8_e5m2": "e5m2"}
 DTYPES = {f"torch.{name}": _checks.dtype("load", name) for name in _SHARED_DTYPE_NAMES}
+
+
+class UnsupportedTensor(Exception):
+    """A tensor that cannot be an array of MLX; the message describes it."""
 
 
 class ByteBudget:
@@ -62,12 +77,15 @@ class Storages:
         self._read = read
         self._budget = ByteBudget(file_size)
         self._swapped = swapped
-        self._rows: dict[tuple[str, mx.Dtype], mx.array] = {}
+        self._rows: dict[tuple[str, str], mx.array] = {}
 
     def tensor(self, arguments: Sequence[Any], typed: bool) -> Tensor:
         """The tensor of PyTorch's ``_rebuild_tensor_v2``, or ``_v3`` if ``typed``. Views share their storage.
 
+        Values of float8 dtypes become float16.
+
         Raises:
+            UnsupportedTensor: MLX does not have such tensors.
             TypeError: the arguments are not those of PyTorch.
             ValueError: the view exceeds its storage, the storage is missing, or they exceed the byte budget.
         """
@@ -76,7 +94,7 @@ class Storages:
         storage, offset, size, stride, _requires_grad, _hooks, *rest = arguments
         dtype = rest.pop(0) if typed else None
         if any(rest):  # metadata of lazy negation and conjugation
-            raise ValueError("it holds a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
+            raise UnsupportedTensor("a lazily conjugated or negated tensor; save tensor.resolve_conj().resolve_neg()")
         sizes, strides = _non_negative_ints(size), _non_negative_ints(stride)
         [start] = _non_negative_ints((offset,))
         if len(sizes) != len(strides):
@@ -104,33 +122,42 @@ class Storages:
         if not isinstance(storage, Persistent):
             raise TypeError
         key, own, count = parse_storage(storage)
-        wanted = own
+        name = own
         if dtype is not None:
-            if not isinstance(dtype, Global) or dtype.name not in DTYPES:
+            if not isinstance(dtype, Global | Unknown):
                 raise TypeError
-            wanted = DTYPES[dtype.name]
-        if (key, wanted) not in self._rows:
-            data = self._read(key)
-            if len(data) != count * own.size or len(data) % wanted.size:
+            name = dtype.name
+        wanted = mx.uint8 if name in FLOAT8 else STORAGES.get(name) or DTYPES.get(name)
+        if wanted is None:
+            raise UnsupportedTensor(f"a tensor of {name}")
+        if (key, name) not in self._rows:
+            data, size = self._read(key), item_size(own)
+            if len(data) != count * size or len(data) % wanted.size:
                 raise ValueError(
-                    f"storage {key!r} has {len(data)} bytes, but {count} values of {own} take {count * own.size}"
+                    f"storage {key!r} has {len(data)} bytes, but {count} values of {own} take {count * size}"
                 )
-            self._rows[key, wanted] = _values(data, wanted, self._swapped)
-        return self._rows[key, wanted]
+            values = _values(data, wanted, self._swapped)
+            self._rows[key, name] = decode_float8(values, FLOAT8[name]) if name in FLOAT8 else values
+        return self._rows[key, name]
 
 
-def parse_storage(node: Persistent) -> tuple[str, mx.Dtype, int]:
-    """Key, dtype and number of values of the storage that ``node`` refers to.
+def item_size(kind: str) -> int:
+    """The size in bytes of the values in a storage of this kind."""
+    return STORAGES[kind].size if kind in STORAGES else OTHER_STORAGES[kind]
+
+
+def parse_storage(node: Persistent) -> tuple[str, str, int]:
+    """Key, kind and number of values of the storage that ``node`` refers to.
 
     Raises:
         TypeError: ``node`` does not refer to a storage.
     """
     match node.identifier:
         # The sixth item dates from PyTorch before 0.4: a storage as a view of another.
-        case ("storage", Global(name=kind), str(key), str(), int(count)) | (
-            "storage", Global(name=kind), str(key), str(), int(count), None
-        ) if kind in STORAGES and count >= 0 and len(key) <= _MAX_KEY_LENGTH:  # fmt: skip
-            return key, STORAGES[kind], count
+        case ("storage", Global(name=kind) | Unknown(name=kind), str(key), str(), int(count)) | (
+            "storage", Global(name=kind) | Unknown(name=kind), str(key), str(), int(count), None
+        ) if kind in (*STORAGES, *OTHER_STORAGES) and count >= 0 and len(key) <= _MAX_KEY_LENGTH:  # fmt: skip
+            return key, kind, count
     raise TypeError
 
 

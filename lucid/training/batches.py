@@ -32,7 +32,7 @@ def train_loader(source: Any, recipe: Recipe) -> Any:
     """``source`` as a loader of shuffled batches; one that is a loader already is returned unchanged.
 
     Raises:
-        SettingError: There are fewer samples than one batch needs.
+        SettingError: There are fewer samples than ``batch_size``.
     """
     if _is_loader("train", source):
         return source
@@ -46,7 +46,7 @@ def train_loader(source: Any, recipe: Recipe) -> Any:
 
 
 def test_loader(source: Any, recipe: Recipe) -> Any:
-    """``source`` as a loader in its own order; each of several processes gets a part of the samples."""
+    """``source`` as a loader in its own order; each process gets a part of the samples."""
     if _is_loader("test", source):
         return source
     dataset = _as_dataset(source)
@@ -55,7 +55,7 @@ def test_loader(source: Any, recipe: Recipe) -> Any:
 
 
 def _is_loader(name: str, source: Any) -> bool:
-    """Whether ``source`` gives batches rather than samples."""
+    """Whether ``source`` yields batches rather than samples."""
     if isinstance(source, tuple):
         if len(source) != 2:
             raise ValueError(f"Trainer: {name} must be a tuple of inputs and targets, got {len(source)} items")
@@ -87,7 +87,7 @@ def as_tensor(values: Any) -> lucid.Tensor:
 
 
 def image_reader(source: Any) -> Callable[[int], np.ndarray] | None:
-    """What gives input ``number`` of a dataset or tuple as uint8 (H, W) or (H, W, C); None unless inputs are images."""
+    """A function that returns input ``number`` as uint8 (H, W) or (H, W, C); None unless inputs are images."""
     if source is None or _is_loader("test", source) or not len(source):
         return None
     dataset = _as_dataset(source)
@@ -108,7 +108,7 @@ def image_reader(source: Any) -> Callable[[int], np.ndarray] | None:
 
 
 def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
-    """Options of a loader that gives this process its part of every batch of ``dataset``, shuffled.
+    """Options of a loader that yields this process's part of every batch of ``dataset``, shuffled.
 
     Raises:
         SettingError: The batches cannot be divided evenly.
@@ -140,7 +140,7 @@ def augmentation(
     """The augmentation that a recipe asks for, as ``transform`` of a ``Trainer``.
 
     The order is timm's: ``crops``, flip, colors, ``Normalize(mean, std)``, erasing, mixing. It takes uint8 images
-    (N, C, H, W) and class numbers, and gives float32 images and, with mixup or cutmix, soft labels.
+    (N, C, H, W) and class numbers, and returns float32 images and, with mixup or cutmix, soft labels.
 
     Raises:
         SettingError: ``augment`` is not a valid RandAugment config.

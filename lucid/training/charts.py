@@ -73,7 +73,7 @@ def line_chart(
 
 
 def _pointed_at(title: str, x: float, half: float, values: Sequence[tuple[int, str, float]]) -> str:
-    """What appears when the pointer is within ``half`` of ``x``: a rule, dots, and a box with the values."""
+    """The tooltip for a pointer within ``half`` of ``x``: a rule, dots, and a box with the values."""
     lines = [title, *(text for _, text, _ in values)]
     width = 14 + 6.6 * max(map(len, lines))
     left, start, end = x + 8 if x + 8 + width < WIDTH else x - 8 - width, max(LEFT, x - half), min(RIGHT, x + half)
@@ -90,8 +90,8 @@ def _pointed_at(title: str, x: float, half: float, values: Sequence[tuple[int, s
 def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     """A confusion matrix, with a row for each true class and a column for each predicted one.
 
-    The diagonal is shaded by its share of the row; mistakes have another color, shaded relative to the largest of them,
-    so that few of them are still visible. Empty cells are not drawn.
+    The diagonal is shaded by its share of the row; mistakes have a different color, shaded relative to the largest,
+    so that a few remain visible. Empty cells are not drawn.
     """
     count = len(classes)
     named, numbered = count <= MAX_NAMED_CLASSES, count <= MAX_NUMBERED_CLASSES

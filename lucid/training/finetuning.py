@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid import data, models, nn
+from lucid import data, memory, models, nn
 from lucid import distributed as dist
+from lucid._files import read_regular
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
@@ -39,14 +41,14 @@ class Settings(Recipe):
 
     model: str = setting("convnext_tiny.fb_in1k", "a variant or published checkpoint, see lucid.models.list_models")
     pretrained: bool = setting(True, "start from pretrained weights")
-    weights: str = setting("", "start from this file of weights of any ConvNeXt, not from --model")
-    image_size: int = setting(0, "image size in pixels; 0: that of the pretrained weights", low=0)
+    weights: str = setting("", "start from this ConvNeXt checkpoint file instead of --model")
+    image_size: int = setting(0, "image size in pixels; 0: that of the published checkpoint", low=0)
     val_part: float = setting(
-        0.2, "share of each class held out for validation if there is no folder val", low=0, below=1
+        0.2, "fraction of each class held out for validation if there is no val folder", low=0, below=1
     )
     freeze: str = setting("none", "what to freeze: none, backbone, or a number N: the stem and the first N stages")
     head_init_scale: float = setting(1e-3, "factor on the initial weights of the classifier", low=0)
-    min_crop: float = setting(0.25, "smallest share of an image that a training crop covers", low=0, high=1)
+    min_crop: float = setting(0.25, "smallest fraction of the image area that a training crop covers", low=0, high=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +59,7 @@ class Settings(Recipe):
             message = f"freeze must be none, backbone or a number of stages, got {self.freeze}"
             raise SettingError(message, "freeze")
         if self.weights and not self.pretrained:
-            message = "weights and pretrained=False exclude each other"
+            message = "weights and pretrained=False are mutually exclusive"
             raise SettingError(message, "weights", "pretrained")
         try:
             parse("model", self.model)
@@ -125,7 +127,7 @@ def make_model(settings: Settings, classes: list[str], load_weights: bool) -> tu
             size = size or transforms_for(name).image_size
             transform = ImageTransform(size, size)
     if model.in_chans != 3:
-        raise ValueError(f"{settings.weights} is for images of {model.in_chans} channels, photos have 3")
+        raise ValueError(f"{settings.weights} expects {model.in_chans}-channel images, but photos have 3 channels")
     if known != classes:
         model.head_init_scale = settings.head_init_scale
         model.reset_classifier(num_classes)
@@ -150,7 +152,7 @@ def freeze(model: nn.Module, what: str) -> None:
     elif int(what) <= len(getattr(model, "stages", [])):
         frozen = [*list(model.downsample_layers)[: int(what)], *list(model.stages)[: int(what)]]
     else:
-        message = f"freeze {what}: the model has {len(getattr(model, 'stages', []))} stages"
+        message = f"freeze must be at most {len(getattr(model, 'stages', []))}, the number of stages, got {what}"
         raise SettingError(message, "freeze")
     for part in frozen:
         for one in part.modules():
@@ -193,6 +195,10 @@ def make_trainer(
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
     if size < smallest:
         raise SettingError(f"image_size must be at least {smallest} for {name}, got {size}", "image_size")
+    batch_bytes = settings.batch_size * 3 * size**2 * 4
+    if batch_bytes > memory.total():
+        message = f"image_size {size} makes batches of {gigabytes(batch_bytes)}, the device has "
+        raise SettingError(f"{message}{gigabytes(memory.total())}", "image_size")
     # Twice the crop's size is enough of a JPEG, and much faster to decode.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
@@ -242,12 +248,12 @@ def load_photos(folder: Path, settings: Settings) -> Photos:
     """Find the photos in ``folder`` and print how many there are.
 
     Raises:
-        ValueError, OSError: They cannot be trained on, or other processes find other ones.
+        ValueError, OSError: The photos cannot be trained on, or the processes found different ones.
     """
     photos = find_photos(folder, settings.val_part, settings.seed)
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
-        raise ValueError(f"the processes find different images in {folder}; it must be the same for all")
+        raise ValueError(f"the processes found different images in {folder}; all of them must see the same files")
     if dist.is_main():
         photos.print_summary()
     return photos
@@ -262,16 +268,16 @@ def fit_batch_size(settings: Settings, photos: Photos) -> Settings:
 
 
 def check_split(out: Path, photos: Photos, advice: str) -> None:
-    """Check that the images are those that the run in ``out`` was started with; ``advice`` is for the message.
+    """Check that the images are the same as when the run in ``out`` started; ``advice`` ends the message.
 
     Raises:
         ValueError: An image was added, removed or moved.
         OSError: split.csv cannot be read.
     """
-    before = set((out / "split.csv").read_text(encoding="utf-8").splitlines())
+    before = set(read_regular(out / "split.csv").decode("utf-8").splitlines())
     now = set(photos.split_table().splitlines())
     if before != now:
         changed = min(before ^ now).partition(",")[0]
         raise ValueError(
-            f"{photos.root} contains other images than the run in {out} was started with, see {changed}; {advice}"
+            f"the images in {photos.root} have changed since the run in {out} started, for example {changed}; {advice}"
         )

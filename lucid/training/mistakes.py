@@ -10,7 +10,7 @@ MAX_MISTAKES = 24
 
 
 def predictions(outputs: lucid.Tensor, targets: lucid.Tensor) -> np.ndarray:
-    """(N, 4): class, predicted class, and the probabilities of the latter and the former; no rows of other targets."""
+    """(N, 4): class, predicted class, and their probabilities, the predicted class first; no rows for other targets."""
     if outputs.ndim != 2 or targets.ndim != 1:  # each pixel has a class, or each class a share
         return np.empty((0, 4))
     probabilities = F.softmax(outputs, dim=1)
@@ -20,7 +20,7 @@ def predictions(outputs: lucid.Tensor, targets: lucid.Tensor) -> np.ndarray:
     return np.stack([column.numpy() for column in columns], axis=1, dtype=np.float64)
 
 
-def worst_mistakes(rows: np.ndarray) -> list[tuple[int, int, int, float, float]]:
+def most_confident_mistakes(rows: np.ndarray) -> list[tuple[int, int, int, float, float]]:
     """The most confident mistakes of all processes, from the ``rows`` of this one's samples."""
     numbers = dist.get_rank() + dist.get_world_size() * np.arange(len(rows))
     wrong = np.flatnonzero(rows[:, 0] != rows[:, 1])
@@ -34,5 +34,5 @@ def worst_mistakes(rows: np.ndarray) -> list[tuple[int, int, int, float, float]]
 
 
 def most_confident(rows: np.ndarray) -> np.ndarray:
-    """The rows with the highest probability of the predicted class; of equal ones the first samples."""
+    """The rows with the highest probability of the predicted class; among ties, the first samples."""
     return rows[np.lexsort((rows[:, 0], -rows[:, 3]))][:MAX_MISTAKES]

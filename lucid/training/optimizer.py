@@ -4,14 +4,36 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from lucid import models, nn, optim
-from lucid.training.recipe import Recipe
+from lucid import memory, models, nn, optim
+from lucid.training.recipe import Recipe, SettingError
 
 _CONVNEXTS = (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)
 
 
+def check_memory(recipe: Recipe, model: nn.Module) -> None:
+    """Refuse a model that cannot be trained on this device. Its parameters take no memory until they are used.
+
+    Raises:
+        SettingError: Parameters, gradients, two moments of the optimizer and the average need more than there is.
+    """
+    needed = count = 0
+    for parameter in model.parameters():
+        copies = (4 if parameter.requires_grad else 1) + bool(recipe.ema)
+        count += parameter.numel()
+        needed += parameter.numel() * parameter.itemsize * copies
+    if needed > memory.total():
+        raise SettingError(
+            f"the model has {count:,} parameters, and training it takes at least {gigabytes(needed)}; "
+            f"this device has {gigabytes(memory.total())}"
+        )
+
+
+def gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.0f} GB"
+
+
 def parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    """The trainable parameters in groups of equal weight decay and learning rate.
+    """The trainable parameters, grouped by weight decay and learning rate.
 
     Biases, norms and other one-dimensional parameters have no weight decay. With a ``layer_decay`` below 1 earlier
     layers of a ConvNeXt have lower rates.

@@ -1,4 +1,4 @@
-"""Folders of photos: which can be read, and which are for training and which for validation."""
+"""Folders of photos: find the readable ones, and split them into training and validation images."""
 
 import csv
 import io
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
+from lucid.data.image_folder import is_ignored
 from lucid.training.progress import require
 
 VAL_NAMES = ("val", "valid", "validation", "test")
@@ -78,7 +79,7 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
     train_folder, val_folder = _find_parts(root)
     train = data.ImageFolder(train_folder)
     if len(train.classes) < 2:
-        raise ValueError(f"{train_folder} has only one class, {train.classes[0]}; expected a folder for each class")
+        raise ValueError(f"{train_folder} has only one class, {train.classes[0]}; expected one folder per class")
     val = None
     if val_folder is not None:
         if unknown := sorted(set(train.find_classes(val_folder)[0]) - set(train.classes)):
@@ -89,7 +90,10 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
     present = {number for _, number in readable[0]}
     for number, name in enumerate(train.classes):
         if number not in present:
-            raise ValueError(f"no image of the class {printable(name)} in {train_folder} can be read")
+            reason = next((why for path, why in skipped if path.startswith(os.path.join(train_folder, name, ""))), "")
+            raise ValueError(
+                f"{train_folder} has no readable image of class {printable(name)}{reason and ': ' + reason}"
+            )
     if val is None:
         first, second = data.stratified_split([number for _, number in readable[0]], val_part, seed)
         readable = [[readable[0][i] for i in numbers] for numbers in (first, second)]
@@ -102,11 +106,15 @@ def find_photos(root: Path, val_part: float, seed: int) -> Photos:
 
 def _find_parts(root: Path) -> tuple[Path, Path | None]:
     """The folders with the training and validation classes: ``root`` and None where it has to be split."""
-    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not is_ignored(one.name)}
     train = parts.pop("train", None)
     val = next((parts[name] for name in VAL_NAMES if name in parts), None)
     # With other folders beside it, or none inside, "train" is a class of vehicles.
-    if train is None or (val is None and parts) or not any(one.is_dir() for one in train.iterdir()):
+    if (
+        train is None
+        or (val is None and parts)
+        or not any(one.is_dir() and not is_ignored(one.name) for one in train.iterdir())
+    ):
         return root, None
     return train, val
 
@@ -122,6 +130,7 @@ def _readable(folder: data.ImageFolder, skipped: list[tuple[str, str]]) -> list[
         else:
             skipped.append((path, reason))
     for here, folders, files in os.walk(folder.root):
+        folders[:] = [name for name in folders if not is_ignored(name)]
         if not folders and not files and here.lower().endswith(folder.extensions):
             skipped.append((here, "an empty folder, not a file"))
     return kept

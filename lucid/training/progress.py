@@ -13,13 +13,15 @@ def require(package: str) -> Any:
     """The module of an optional package.
 
     Raises:
-        ImportError: It is not installed; the message says how to install it.
+        ImportError: The package is not installed; the message says how to install it.
     """
     try:
         return import_module(package)
     except ImportError as error:
         name = package.partition(".")[0]
-        raise ImportError(f'lucid.training needs {name}, which is missing: pip install "lucid-mlx[train]"') from error
+        raise ImportError(
+            f'lucid.training needs {name}, which is not installed: pip install "lucid-mlx[train]"'
+        ) from error
 
 
 @dataclass

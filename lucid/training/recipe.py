@@ -45,7 +45,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The settings that decide the result of a run, besides the data and the model. Checkpoints store them.
+    """The settings that determine the result of a run, besides the data and the model. Checkpoints store them.
 
     ``drop_path`` is applied by whoever builds the model, and everything from ``flip`` to ``mix_switch`` by
     ``augmentation``. ``seed`` is the seed of the sample order; ``lucid.manual_seed`` sets that of the weights, of
@@ -65,24 +65,26 @@ class Recipe:
     optimizer: str = setting("adamw", "optimizer", choices=("adamw", "sgd"))
     lr: float = setting(2e-3, "peak learning rate", low=0)
     min_lr: float = setting(0.0, "final learning rate, reached by cosine decay", low=0)
-    momentum: float = setting(0.9, "Nesterov momentum of sgd", low=0, below=1)
+    momentum: float = setting(0.9, "Nesterov momentum for sgd", low=0, below=1)
     weight_decay: float = setting(0.05, "weight decay; biases, norms and scales have none", low=0)
-    layer_decay: float = setting(1.0, "learning rate factor from each group of blocks to the one before", low=0)
+    layer_decay: float = setting(1.0, "learning rate factor from each group of blocks to the previous one", low=0)
     clip_norm: float = setting(1.0, "largest gradient norm; 0: no clipping", low=0)
-    ema: float = setting(0.0, "decay of the weight average that is evaluated and saved; 0: no average", low=0, below=1)
+    ema: float = setting(
+        0.0, "decay of the averaged weights that are evaluated and saved; 0: no average", low=0, below=1
+    )
 
-    drop_path: float = setting(0.1, "drop rate of the last block (stochastic depth)", low=0, below=1)
-    label_smoothing: float = setting(0.1, "share of the target spread over all classes", low=0, below=1)
+    drop_path: float = setting(0.1, "drop path rate of the last block (stochastic depth)", low=0, below=1)
+    label_smoothing: float = setting(0.1, "fraction of the target spread evenly over all classes", low=0, below=1)
     flip: bool = setting(True, "flip half of the images horizontally")
     augment: str = setting("none", 'none, trivial, or a RandAugment config of timm such as "rand-m9-mstd0.5-inc1"')
     color_jitter: float = setting(0.0, "strength of random brightness, contrast and saturation", low=0)
-    erasing: float = setting(0.0, "probability of replacing a rectangle by noise", low=0, high=1)
+    erasing: float = setting(0.0, "probability of replacing a rectangle with noise", low=0, high=1)
     mixup: float = setting(0.0, "mixup alpha; 0: no mixup", low=0)
     cutmix: float = setting(0.0, "cutmix alpha; 0: no cutmix", low=0)
-    mix_switch: float = setting(0.5, "probability of cutmix when mixup is used too", low=0, high=1)
+    mix_switch: float = setting(0.5, "probability of cutmix when mixup is enabled too", low=0, high=1)
 
     amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))
-    seed: int = setting(0, "random seed of weights, order and augmentation", low=0)
+    seed: int = setting(0, "random seed for weights, sample order and augmentation", low=0)
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -109,7 +111,7 @@ class Recipe:
         """A recipe from a JSON object of all or some settings.
 
         Raises:
-            SettingError: It is not a JSON object, there is no such setting, or a value is out of range.
+            SettingError: ``text`` is not a JSON object, a setting is unknown, or a value is out of range.
         """
         return cls(**parse_settings(text, cls))
 
@@ -118,7 +120,7 @@ def parse_settings(text: str, kind: type[Recipe]) -> dict[str, Any]:
     """The settings in a JSON object.
 
     Raises:
-        SettingError: It is not a JSON object, or has a key that ``kind`` does not have.
+        SettingError: ``text`` is not a JSON object, or has a key that is not a setting of ``kind``.
     """
     try:
         found = json.loads(text)
@@ -138,7 +140,7 @@ def ordered_fields(kind: type[Recipe]) -> list[Field]:
 
 
 def rename_settings(error: Exception, rename: Callable[[str], str]) -> str:
-    """The message of an error with other names for the settings in it, such as the options of a command line."""
+    """The message of an error with the settings renamed, for example to command-line options."""
     message = str(error)
     for name in getattr(error, "names", ()):
         message = re.sub(rf"(?<!-)\b{name}\b", rename(name), message, count=1)

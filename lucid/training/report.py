@@ -1,8 +1,8 @@
-"""``report.html``: a training run on one page, with everything inside of it: no other files, scripts or network access.
+"""``report.html``: a training run on one self-contained page: no other files, scripts or network access.
 
 It has curves of losses, metrics, learning rate and speed; for a classifier the confusion matrix, the accuracy of each
-class and the worst mistakes; then the configuration, the machine, and a table of all epochs. It follows the browser's
-light or dark scheme.
+class and the most confident mistakes; then the configuration, the machine, and a table of all epochs. It follows the
+browser's light or dark scheme.
 
     write_report(Path("report.html"), Report(title="ConvNeXt on digits", history=rows, classes=names, ...))
 
@@ -69,7 +69,7 @@ def write_report(path: Path, report: Report) -> None:
     """Write the page atomically.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The page cannot be written.
     """
     write_atomically(path, page(report).encode())
 

@@ -1,24 +1,50 @@
-"""Checkpoints of a run, and the decision to resume or start anew."""
+"""Checkpoints of a run, and the decision whether to resume or start over."""
 
 import dataclasses
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lucid
 from lucid import checkpoint
 from lucid import distributed as dist
+from lucid.training.progress import Clock
 from lucid.training.recipe import SettingError
 
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
 
+_CLOCK = {one.name for one in dataclasses.fields(Clock)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_key(value: Any) -> bool:
+    """Whether it is the random state of a process."""
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(n, int) and 0 <= n < 1 << 32 for n in value)
+
+
+def _is_list_of(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_valid, value))
+
+
+# What a checkpoint has beside the states of ``Trainer.state``, and whether it can be used.
+_NOTES: dict[str, Callable[[Any], bool]] = {
+    "recipe": lambda value: isinstance(value, dict) and all(_is_number(value.get(n)) for n in ("epochs", "patience")),
+    "history": _is_list_of(lambda row: isinstance(row, dict) and all(map(_is_number, row.values())) and "epoch" in row),
+    "random": _is_list_of(_is_key),
+    "clock": lambda value: isinstance(value, dict) and set(value) <= _CLOCK and all(map(_is_number, value.values())),
+}
+
 
 class Checkpoints:
     """Saves checkpoints after every epoch, and every ``save_minutes`` within one; the newest three and the best stay.
 
-    Of several processes the first one writes; all of them must call ``save``, and see the same folder in ``restore``.
+    Rank 0 writes; all ranks must call ``save``, and see the same folder in ``restore``.
     """
 
     def __init__(self, folder: Path, save_minutes: float = 10.0, *, best: str = "accuracy", mode: str = "max") -> None:
@@ -49,21 +75,25 @@ class Checkpoints:
         self._saved_at = time.perf_counter()
 
     def restore(self, trainer: "Trainer", path: Path | None = None) -> None:
-        """Bring ``trainer`` to where the checkpoint ``path``, or else the newest one, was saved.
+        """Restore ``trainer`` from the checkpoint ``path``, by default the newest one.
 
         Raises:
-            SettingError: It was saved with another recipe. Nothing has changed then.
-            CheckpointError: It is damaged or does not fit. Nothing has changed then.
+            SettingError: The checkpoint was saved with a different recipe. Nothing is changed.
+            CheckpointError: The checkpoint is damaged or does not fit. Nothing is changed.
         """
-        _check_recipe(trainer, self.recipe(path) or {})
-        notes = dict.fromkeys(("recipe", "history", "random", "clock"))
-        found = self.manager.restore({**trainer.state(), **notes}, path)
+        notes = self._notes(path)
+        if notes is None:
+            return
+        _check_recipe(trainer, notes["recipe"])
+        if any(trainer.monitor[0] not in row for row in notes["history"]):
+            raise checkpoint.CheckpointError(f"the history in the checkpoint has no {trainer.monitor[0]}")
+        found = self.manager.restore({**trainer.state(), **dict.fromkeys(_NOTES)}, path)
         if found is None:
             return
         values, size = found.values, dist.get_world_size()
         if len(values["random"]) != size:
             raise checkpoint.CheckpointError(
-                f"{found.path} was saved by {len(values['random'])} processes, this run has {size}"
+                f"{found.path} was saved by {len(values['random'])} processes, but this run has {size}"
             )
         lucid.random.set_state(lucid.tensor(values["random"][dist.get_rank()], dtype=lucid.uint32))
         trainer.history = values["history"]
@@ -75,15 +105,26 @@ class Checkpoints:
                 metric.reset()
 
     def recipe(self, path: Path | None = None) -> dict[str, Any] | None:
-        """The settings in the checkpoint ``path``, or else in the newest one; None if there is no checkpoint.
+        """The settings in the checkpoint ``path``, by default the newest one; None if there is no checkpoint.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged, or not from a ``Trainer``.
+        """
+        notes = self._notes(path)
+        return None if notes is None else notes["recipe"]
+
+    def _notes(self, path: Path | None) -> dict[str, Any] | None:
+        """What is in the checkpoint ``path``, or else in the newest one, beside the states; None without a checkpoint.
 
         Raises:
             CheckpointError: It is damaged, or not from a ``Trainer``.
         """
-        found = self.manager.restore({"recipe": None}, path, strict=False)
-        if found is not None and "recipe" not in found.values:
+        found = self.manager.restore(dict.fromkeys(_NOTES), path, strict=False)
+        if found is None:
+            return None
+        if not all(name in found.values and is_valid(found.values[name]) for name, is_valid in _NOTES.items()):
             raise checkpoint.CheckpointError(f"{found.path} is not a checkpoint of a training run")
-        return None if found is None else found.values["recipe"]
+        return found.values
 
     def clear(self) -> None:
         """Remove all checkpoints."""
@@ -110,7 +151,7 @@ def prepare_run(
             f"{path} is not a checkpoint; a checkpoint is a folder such as {out}/checkpoints/step-00000100"
         )
     if path and path.is_dir() and newest and not path.resolve().parent.samefile(manager.folder):
-        raise SettingError(f"{out} contains another run than {path}; resume auto continues it", "resume")
+        raise SettingError(f"{path} is not a checkpoint of the run in {out}; resume auto continues that run", "resume")
     saved = checkpoints.recipe(path)
     if resume is not None:
         return saved, path

@@ -3,10 +3,14 @@
 All files are written atomically.
 """
 
+import contextlib
 import csv
 import importlib.util
 import io
+import os
+import re
 import shlex
+import socket
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +21,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lucid
+from lucid import distributed as dist
 from lucid import models
-from lucid._files import write_atomically
+from lucid._files import FileLock, lock_file, read_regular, write_atomically
+from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.progress import require
+from lucid.training.recipe import SettingError
 from lucid.training.report import Mistake, Report, write_report
 
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
 
+_LOCK = ".lock"
 History = list[dict[str, Any]]  # a row for each epoch
 
 
@@ -35,11 +43,11 @@ class RunFolder:
 
     Attributes:
         title: Of the report and the curves; by default the name of the model's class.
-        metadata: Stored in the files of weights, see ``weights_metadata``. By default the classes, the settings, and
+        metadata: Stored in the weights files, see ``weights_metadata``. By default the classes, the settings, and
             ``model.preprocessing`` if the model has it.
         image: ``image(number)`` gives test sample ``number`` as uint8 (H, W) or (H, W, 3) for the report.
         architecture: The model in a few words, for the report.
-        figures: Name, value and remark of further numbers for the top of the report.
+        figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
     """
@@ -53,16 +61,54 @@ class RunFolder:
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
     _events: Any = field(default=None, init=False)
+    _lock: FileLock | None = field(default=None, init=False, repr=False)
 
-    def prepare(self) -> None:
-        """Create the folder and check that it can be written to, before hours of training.
+    def claim(self) -> None:
+        """Create the folder and keep other runs out of it until ``close``, or until this process ends.
+
+        Of several processes, which must all call it, the first one claims the folder; if it cannot, all fail.
 
         Raises:
-            OSError: It cannot.
+            SettingError: Another run uses the folder.
+            OSError: It cannot be created.
             ImportError: matplotlib, which draws the curves, is not installed.
         """
+        fault: Exception | None = None
+        if dist.is_main() and self._lock is None:
+            try:
+                self._claim()
+            except (SettingError, OSError, ImportError) as error:
+                fault = error
+        if dist.all_reduce(lucid.tensor(int(fault is not None)), "max").item():
+            raise fault or SettingError(f"the first process cannot use {self.path}")
+
+    def _claim(self) -> None:
         require("matplotlib")
         self.path.mkdir(parents=True, exist_ok=True)
+        owner = f"{os.getpid()} {socket.gethostname()}\n"
+        self._lock = lock_file(self.path / _LOCK, owner.encode("utf-8", "replace"))
+        if self._lock is None:
+            raise SettingError(
+                f"{self.path} is in use by another run{self._owner()}; wait until it ends, or choose another output "
+                "folder"
+            )
+
+    def _owner(self) -> str:
+        """The process that holds the lock, in words."""
+        with contextlib.suppress(OSError):
+            found = re.fullmatch(
+                r"(\d{1,10}) ([\w.-]{1,255})\n", read_regular(self.path / _LOCK).decode("utf-8", "replace")
+            )
+            if found:
+                return f", process {found[1]} on {found[2]}"
+        return ""
+
+    def prepare(self) -> None:
+        """Check that the folder is writable, before hours of training.
+
+        Raises:
+            OSError: It is not.
+        """
         probe = self.path / ".probe"
         write_atomically(probe, b" ")
         probe.unlink()
@@ -83,7 +129,7 @@ class RunFolder:
         write_atomically(self.path / "history.csv", table(history).encode())
         value = f"{best[column]:.2%}" if column.endswith("_accuracy") else f"{best[column]:.4g}"
         summary = f"{title}: {value} {column.replace('_', ' ')} in epoch {best['epoch']}"
-        write_atomically(self.path / "curves.png", draw_curves(history, summary, trainer.split))
+        write_curves(self.path / "curves.png", history, summary, trainer.split)
         self._write_report(trainer, title)
         self._write_events(history, trainer.split)
 
@@ -106,7 +152,7 @@ class RunFolder:
             lead=f"{time.strftime('%Y-%m-%d')}. Classes and mistakes are those of epoch {epoch}."
             if trainer.is_classifier
             else time.strftime("%Y-%m-%d"),
-            command=shlex.join(self.command),
+            command=without_secrets(shlex.join(self.command)),
             split=trainer.split,
             unit=trainer.unit,
             monitor=trainer.monitor,
@@ -134,10 +180,13 @@ class RunFolder:
                 self._events.add_scalar(f"{first}/{rest}" if first in ("train", split) else name, value, row["epoch"])
 
     def close(self) -> None:
-        """Write the last events."""
+        """Write the last events, and let other runs in."""
         if self._events is not None:
             self._events.close()
             self._events = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
 
 def best_row(history: History, column: str, mode: str = "max") -> dict[str, Any]:
@@ -154,8 +203,8 @@ def table(history: History) -> str:
     return text.getvalue()
 
 
-def draw_curves(history: History, title: str, split: str) -> bytes:
-    """A PNG of the loss and, if there is one, of the accuracy by epoch."""
+def write_curves(path: Path, history: History, title: str, split: str) -> None:
+    """Plot the loss and, if there is one, the accuracy by epoch as a PNG."""
     figure = require("matplotlib.figure").Figure(figsize=(10, 4), layout="constrained")
     ticker = require("matplotlib.ticker")
     figure.suptitle(title)
@@ -177,7 +226,7 @@ def draw_curves(history: History, title: str, split: str) -> bytes:
         # matplotlib's font lacks some letters of folder names; it draws boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(image, format="png", dpi=150)
-    return image.getvalue()
+    write_atomically(path, image.getvalue())
 
 
 def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:

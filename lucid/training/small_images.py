@@ -26,14 +26,15 @@ from lucid.training.trainer import Trainer
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 
 
+MAX_BLOCKS = 10_000  # each is some 20 Python objects
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Recipe):
-    """The settings of a run: the recipe, the data set and the architecture."""
+    """The settings of a run: the recipe, the dataset and the architecture."""
 
-    dataset: str = setting("cifar10", "data set", choices=tuple(DATASETS))
+    dataset: str = setting("cifar10", "dataset", choices=tuple(DATASETS))
     recipe: str = setting("quick", "preset of all settings below", choices=("quick", "strong", "paper"))
     depths: tuple[int, ...] = setting((2, 2, 6, 2), "blocks per stage")
     dims: tuple[int, ...] = setting((64, 128, 256, 512), "channels per stage")
@@ -49,6 +50,8 @@ class Settings(Recipe):
         if len(self.depths) != len(self.dims):
             message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
             raise SettingError(message, "depths", "dims")
+        if sum(self.depths) > MAX_BLOCKS:
+            raise SettingError(f"depths has {sum(self.depths):,} blocks, the most are {MAX_BLOCKS:,}", "depths")
         if self.stem == "overlap" and self.patch_size not in (1, 2, 4):
             message = f"stem overlap needs patch_size 1, 2 or 4, got {self.patch_size}"
             raise SettingError(message, "stem", "patch_size")
@@ -126,7 +129,7 @@ def preset(recipe: str = "quick", dataset: str = "cifar10", **settings: Any) -> 
 
 
 def load_datasets(name: str, folder: Path, mirror: str | None = None) -> tuple[Any, Any]:
-    """The training and test images; CIFAR is downloaded to ``folder``, if needed from the address ``mirror``.
+    """The training and test images; CIFAR is downloaded to ``folder``, from ``mirror`` if given.
 
     Raises:
         ArchiveError: The data cannot be downloaded, or the archive is damaged.
@@ -175,6 +178,8 @@ def make_trainer(
     if height < settings.patch_size * 2 ** (len(settings.dims) - 1):
         message = f"patch_size {settings.patch_size} and {len(settings.dims)} stages leave nothing of {height} px"
         raise SettingError(message, "patch_size")
+    if settings.crop_padding > height:
+        raise SettingError(f"crop_padding must be at most {height}, got {settings.crop_padding}", "crop_padding")
     lucid.manual_seed(settings.seed)
     mean, std, num_classes = train_set.mean, train_set.std, len(train_set.classes)
     crops = [augment.RandomCrop((height, width), settings.crop_padding)] if settings.crop_padding else []

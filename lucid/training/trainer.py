@@ -22,8 +22,9 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, image_reader, test_loader, train_loader
-from lucid.training.mistakes import predictions, worst_mistakes
-from lucid.training.optimizer import lr_schedule, make_optimizer, parameter_groups
+from lucid.training.class_labels import ClassLabels
+from lucid.training.mistakes import most_confident_mistakes, predictions
+from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import Checkpoints, prepare_run
@@ -58,9 +59,11 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """The share of correct predictions of a classifier."""
+        """The fraction of correct predictions of a classifier."""
         if self.confusion is None:
-            raise AttributeError("Evaluation: accuracy is that of a classifier; this run has a loss of its own")
+            raise AttributeError(
+                "Evaluation: accuracy is only available for classifiers, and this run has a custom loss"
+            )
         return float(self.confusion.trace() / self.confusion.sum())
 
 
@@ -73,23 +76,24 @@ class Trainer:
             ``transform=augmentation(recipe, ...)``.
         train: A tuple of arrays ``(inputs, targets)`` (NumPy, MLX or tensors), a dataset with ``__getitem__`` and
             ``__len__`` (and no ``__iter__``), or a loader: anything with a length that yields batches of inputs and
-            targets. A loader of your own needs ``state_dict`` and ``load_state_dict`` to resume inside an epoch;
-            ``set_epoch(epoch)``, if it has that and no ``state_dict``, is called before each epoch.
+            targets. A custom loader needs ``state_dict`` and ``load_state_dict`` to resume inside an epoch;
+            ``set_epoch(epoch)``, if it has this but no ``state_dict``, is called before each epoch.
         test: Data of the same kind to evaluate on after every epoch, in its own order.
         folder: Where results and checkpoints go. Without one, nothing is written.
         loss: ``loss(outputs, targets)``, a scalar tensor. By default the model is a classifier trained with cross
             entropy and the recipe's label smoothing; accuracy and the confusion matrix are reported.
-        metrics: More results by name, updated with ``(outputs, targets)`` in training and evaluation.
-        classes: Class names. Naming them makes the model a classifier whatever the ``loss``.
-        transform: ``transform(inputs, targets)`` gives both for the training step, and runs inside of it.
-        test_transform: ``test_transform(inputs)`` gives the inputs for evaluation.
-        compile: Run the step as one compiled graph. By default on a GPU only, as a CPU takes long to build it.
-        save_minutes: Also save a checkpoint within an epoch after so many minutes.
+        metrics: Additional metrics by name, updated with ``(outputs, targets)`` in training and evaluation.
+        classes: Class names. With them the model counts as a classifier, whatever the ``loss``.
+        transform: ``transform(inputs, targets)`` returns both; it runs inside the training step.
+        test_transform: ``test_transform(inputs)`` returns the inputs for evaluation.
+        compile: Run the step as one compiled graph. By default only on a GPU, since building it takes long on a CPU.
+        save_minutes: Also save a checkpoint within an epoch whenever this many minutes have passed.
         split: The name of the ``test`` data in results: "test" or "val".
         unit: What a sample is called in results.
 
     Raises:
         SettingError: The recipe does not fit the data.
+        IndexError: A class label is outside the ``classes``; without names, the first step raises it.
         ValueError, TypeError: Another argument is invalid.
 
     Example:
@@ -138,6 +142,7 @@ class Trainer:
             raise ValueError("Trainer: the train loader has no batches")
         self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
 
+        check_memory(recipe, model)
         dist.broadcast_parameters(model)
         dist.fold_in_rank()
         self.optimizer = make_optimizer(recipe, parameter_groups(recipe, model))
@@ -148,6 +153,9 @@ class Trainer:
         self.mean_loss = MeanMetric()
         self.accuracy = Accuracy() if self.is_classifier else None  # in training
         self.metrics = dict(metrics or {})
+        self.labels = ClassLabels(train, test, transform) if loss is None else ClassLabels()
+        if self.classes:
+            self.labels.check_all(len(self.classes))
         self.step = self.make_step()
 
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
@@ -173,14 +181,14 @@ class Trainer:
 
     @property
     def monitor(self) -> tuple[str, str]:
-        """The column of the history that says which epoch is best, and whether that is its "max" or "min"."""
+        """The column of the history that decides which epoch is best, and whether by its "max" or "min"."""
         if self.test_loader is None:
             return ("train_accuracy", "max") if self.is_classifier else ("train_loss", "min")
         return (f"{self.split}_accuracy", "max") if self.is_classifier else (f"{self.split}_loss", "min")
 
     @property
     def can_save_within_epochs(self) -> bool:
-        """Whether the train loader can tell and restore its position."""
+        """Whether the train loader can save and restore its position."""
         return hasattr(self.train_loader, "state_dict") and hasattr(self.train_loader, "load_state_dict")
 
     def weights(self) -> dict[str, lucid.Tensor]:
@@ -188,7 +196,7 @@ class Trainer:
         return self.model.state_dict() if self.ema is None else self.ema.averages()
 
     def state(self) -> dict[str, Any]:
-        """Everything that decides how training continues, for ``lucid.checkpoint``."""
+        """Everything that training needs to resume, for ``lucid.checkpoint``."""
         parts = {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -213,19 +221,26 @@ class Trainer:
     # The run ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, *, resume: str | Path | None = None, overwrite: bool = False) -> None:
-        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it."""
+        """Restore the checkpoint to resume from, or clear the checkpoints of an earlier run; ``fit`` calls it.
+
+        Until ``fit`` ends, no other run can use the folder.
+        """
         self.clock, self.batches = Clock(), None
         self._reset_metrics()
-        if self.checkpoints is None:
+        if self.folder is None or self.checkpoints is None:
             if resume is not None or overwrite:
                 raise ValueError("Trainer: resume and overwrite need a folder")
         else:
-            saved, path = prepare_run(self.checkpoints, resume, overwrite)
-            dist.barrier()  # all processes have looked before one of them changes the folder
-            if saved is not None:
-                self.checkpoints.restore(self, path)
-            elif dist.is_main():
-                self.checkpoints.clear()
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(self.folder))
+                self.folder.claim()
+                saved, path = prepare_run(self.checkpoints, resume, overwrite)
+                dist.barrier()  # all processes have looked before one of them changes the folder
+                if saved is not None:
+                    self.checkpoints.restore(self, path)
+                elif dist.is_main():
+                    self.checkpoints.clear()
+                stack.pop_all()  # without an error it stays claimed
         self._is_prepared = True
 
     def fit(self, *, resume: str | Path | None = None, overwrite: bool = False, progress: bool = True) -> None:
@@ -236,21 +251,23 @@ class Trainer:
 
         Args:
             resume: "auto" continues the run in the folder from its newest checkpoint, or starts if there is none. The
-                path of a checkpoint continues from that one.
-            overwrite: Start again where the folder contains an unfinished run.
+                path of a checkpoint continues from there.
+            overwrite: Start over even if the folder contains an unfinished run.
             progress: Show a progress bar and a line for each epoch.
 
         Raises:
-            Stopped: A signal came, and everything is saved.
+            Stopped: A signal arrived, and everything is saved.
             DivergedError: The loss became NaN or infinite.
-            SettingError: The folder contains an unfinished run, or one with another recipe.
+            SettingError: The folder contains an unfinished run, or one with a different recipe, or is in use.
             CheckpointError: The checkpoint is damaged, or does not fit the trainer.
             ImportError: tqdm is missing, for progress, or matplotlib, for the curves.
-            OSError: Something cannot be written.
+            OSError: A file cannot be written.
         """
         if not self._is_prepared:
             self.prepare(resume=resume, overwrite=overwrite)
         if self.is_finished():
+            if self.folder is not None:
+                self.folder.close()
             return
         if progress:
             require("tqdm")
@@ -266,7 +283,7 @@ class Trainer:
             while not self.is_finished():
                 is_stopped = _any_process(0, _is_requested(stop))[0]
                 if is_stopped or not self._run_epoch(stop, progress):
-                    # Without a code the signal came to another process.
+                    # Without a code, the signal reached another process.
                     raise Stopped(getattr(stop, "exit_code", 0) or 143)
 
     def is_finished(self) -> bool:
@@ -277,7 +294,7 @@ class Trainer:
         return done >= self.recipe.epochs
 
     def _run_epoch(self, stop: Any, progress: bool) -> bool:
-        """Train, evaluate, write. False: it was stopped while training."""
+        """Train, evaluate, write. Returns False if stopped while training."""
         title = f"epoch {self.epoch:{len(str(self.recipe.epochs))}}/{self.recipe.epochs}"
         epochs_left = self.recipe.epochs - len(self.history)
         with contextlib.ExitStack() as stack:
@@ -305,7 +322,7 @@ class Trainer:
         return True
 
     def _train_epoch(self, bar: ProgressBar | None, stop: Any) -> bool:
-        """Train the rest of the current epoch. False: it was stopped, and saved if that is possible, before the end."""
+        """Train the rest of the current epoch. Returns False if stopped early, after saving if that is possible."""
         self.model.train()
         clock, steps = self.clock, len(self.train_loader)
         start = time.perf_counter() - clock.seconds
@@ -350,6 +367,7 @@ class Trainer:
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
         """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
         recipe, model, optimizer, scaler, ema = self.recipe, self.model, self.optimizer, self.scaler, self.ema
+        labels = self.labels
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
@@ -360,15 +378,19 @@ class Trainer:
             optimizer.zero_grad()
             size, rest = divmod(len(targets), recipe.accumulate)
             if rest:
-                raise ValueError(f"Trainer: accumulate {recipe.accumulate} does not divide a batch of {len(targets)}")
+                raise ValueError(
+                    f"Trainer: the batch size must be a multiple of accumulate, {recipe.accumulate}, got {len(targets)}"
+                )
             for start in range(0, size * recipe.accumulate, size):
                 x, y = inputs[start : start + size], targets[start : start + size]
-                if self.transform is not None:
-                    x, y = self.transform(x, y)
-                with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                    outputs = model(x)
-                    loss = loss_function(outputs, y)
-                scaler.scale(loss / recipe.accumulate).backward()
+                with labels.trusting():
+                    if self.transform is not None:
+                        x, y = self.transform(x, y)
+                    with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
+                        outputs = model(x)
+                        labels.check(outputs)
+                        loss = loss_function(outputs, y)
+                    scaler.scale(loss / recipe.accumulate).backward()
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
                     if metric is not None:
@@ -411,7 +433,7 @@ class Trainer:
             ValueError: The trainer has no test data.
         """
         if self.test_loader is None:
-            raise ValueError("Trainer: evaluate needs test data")
+            raise ValueError("Trainer.evaluate: the trainer has no test data; pass test=")
         self.model.eval()
         mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
         loss_function = self.loss_function or F.cross_entropy
@@ -419,6 +441,7 @@ class Trainer:
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
                 outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
+                self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():
                     metric.update(outputs, targets)
@@ -434,7 +457,9 @@ class Trainer:
         if self.is_classifier:
             evaluation.confusion = confusion.compute().numpy()
             evaluation.metrics = {"accuracy": evaluation.accuracy, **values}
-            evaluation.mistakes = worst_mistakes(np.concatenate(rows))  # there may be fewer samples than processes
+            evaluation.mistakes = most_confident_mistakes(
+                np.concatenate(rows)
+            )  # there may be fewer samples than processes
         return evaluation
 
 

@@ -41,7 +41,7 @@ class _Checkpoint(tape.Node):
 def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
     """Call ``function(*args, **kwargs)``, storing only its inputs; the backward pass recomputes the rest.
 
-    Gradients are those of a plain call, also for parameters that are not arguments, and can be differentiated again.
+    Gradients equal those of a plain call, also for parameters that are not arguments, and can be differentiated again.
     The recomputation draws the same random numbers and uses the same autocast dtype.
 
     Args:
@@ -51,8 +51,13 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
         **kwargs: Keyword arguments of ``function``.
 
     Raises:
-        TypeError: ``function`` returns other objects than tensors.
+        TypeError: ``function`` returns anything but tensors.
         RuntimeError: ``function`` uses a computed tensor that requires gradients but is not an argument.
+
+    Example:
+        >>> layer = nn.Linear(64, 64)
+        >>> x = lucid.randn(8, 64, requires_grad=True)
+        >>> lucid.utils.checkpoint(layer, x).sum().backward()  # recomputes the layer
     """
     key, start, low = random.get_state()._array, tape.next_serial(), _precision.autocast_dtype()
     out = function(*args, **kwargs)

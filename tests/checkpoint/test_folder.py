@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 
 import pytest
 
@@ -106,3 +107,101 @@ def test_another_format_is_not_damage(tmp_path, monkeypatch):
 def test_invalid_part_names_are_refused(name):
     with pytest.raises(ValueError, match="here: part names may only contain"):
         check_part_name("here", name)
+
+
+# Made by hand, or hostile ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "state.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_a_file_that_is_no_file_is_damage(folder, name, kind):
+    """An endless device would fill the memory, and a pipe would block."""
+    (folder / name).unlink()
+    if kind == "device":
+        (folder / name).symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).mkdir()
+    with pytest.raises(DamagedError, match=f"{name} cannot be read"):
+        read_folder(folder)
+
+
+def make_by_hand(folder, **changes):
+    """Change the manifest and give it a valid checksum."""
+    manifest = {**json.loads((folder / "manifest.json").read_text())["manifest"], **changes}
+    manifest = {name: value for name, value in manifest.items() if value != "missing"}
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps({"manifest": manifest, "sha256": digest}))
+
+
+def deep(levels):
+    value = {}
+    for _ in range(levels):
+        value = {"$tuple": [value]}
+    return value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": "missing"}, {"step": "7"}, {"step": -1}, {"step": True}, {"step": 1 << 70}, {"step": {"$float": "x"}},
+        {"epoch": 1.5}, {"written": 3}, {"metrics": []}, {"metrics": {"loss": "low"}}, {"metrics": None},
+        {"metrics": {"loss": {"$tensor": "x"}}}, {"metrics": deep(400)}, {"files": "missing"}, {"files": []},
+        {"files": {}}, {"files": {"state.json": None}}, {"files": {"state.json": {"bytes": "9", "sha256": ""}}},
+        {"files": {"state.json": {"bytes": 9, "sha256": 9}}}, {"files": {"state.json": {"bytes": 9}}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)  # fmt: skip
+def test_a_manifest_made_by_hand_is_refused(folder, changes):
+    make_by_hand(folder, **changes)
+    with pytest.raises(DamagedError, match=r"^manifest.json (lists no files|does not describe|has step|has metrics)"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "manifest.json", "", ".", "a/b"])
+def test_a_manifest_lists_files_of_its_folder_only(folder, name):
+    (folder.parent / "outside").write_text("secret")
+    files = json.loads((folder / "manifest.json").read_text())["manifest"]["files"]
+    make_by_hand(folder, files={**files, name: {"bytes": 6, "sha256": "0" * 64}})
+    with pytest.raises(DamagedError, match="manifest.json lists no files"):
+        read_folder(folder)
+
+
+def replace_file(folder, name, content):
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "manifest.json").read_text())["manifest"]["files"]
+    make_by_hand(folder, files={**files, name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}})
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [], None, "[" * 100_000,
+        '{"model": ' + "[" * 900 + "]" * 900 + "}",
+        {"model": {"$tensor": "nothing"}}, {"model": {"$tensor": []}},
+        {"model": {"$array": "weight", "dtype": "object"}}, {"model": {"$array": "weight", "dtype": "O8"}},
+        {"model": {"$array": "weight", "dtype": ["int8", 2]}}, {"model": {"$array": "weight"}},
+        {"model": {"$array": "weight", "dtype": "complex256"}}, {"model": {"$dict": [[[], 1]]}},
+        {"model": {"$dict": 5}}, {"model": {"$tuple": None}}, {"model": {"$float": "1" * 9 + "x"}},
+    ],
+    ids=lambda state: type(state).__name__,
+)  # fmt: skip
+def test_a_state_made_by_hand_is_refused(folder, state):
+    replace_file(folder, "state.json", (state if isinstance(state, str) else json.dumps(state)).encode())
+    with pytest.raises(DamagedError, match="its content cannot be read"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]", b"{", b'{"weight": {"dtype": "F32", "shape": [1000000000], "data_offsets": [0, 12]}}',
+        b'{"weight": {"dtype": "F32", "shape": [3], "data_offsets": [0, 4000000000]}}',
+        b'{"weight": {"dtype": "F32", "shape": [3], "data_offsets": [12, 0]}}',
+    ],
+)  # fmt: skip
+def test_tensors_made_by_hand_are_refused(folder, header):
+    replace_file(folder, "model.safetensors", struct.pack("<Q", len(header)) + header + bytes(12))
+    with pytest.raises(DamagedError, match="its content cannot be read"):
+        read_folder(folder)

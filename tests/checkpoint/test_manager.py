@@ -148,7 +148,9 @@ def test_a_requested_checkpoint_that_is_damaged_is_refused(tmp_path):
 def test_a_missing_checkpoint_is_not_reported_as_damaged(tmp_path):
     save(Manager(tmp_path), 1, 2)
     for path in ("step-00000001", tmp_path / "step-00000009", tmp_path / "step-00000001" / "state.json"):
-        with pytest.raises(CheckpointError, match="does not exist; .* holds step-00000001, step-00000002") as error:
+        with pytest.raises(
+            CheckpointError, match="(does not exist|is not a folder); .* holds step-00000001, step-00000002"
+        ) as error:
             Manager(tmp_path).restore({"n": None}, path)
         assert not isinstance(error.value, DamagedError)
     with pytest.raises(CheckpointError, match="holds no checkpoints"):
@@ -346,3 +348,12 @@ def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
             manager.restore({"model": model, "n": None, "ema": 1})
     assert model.weight.tolist() == before
     assert names(tmp_path) == ["step-00000001"]  # it is intact: nothing is renamed
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match=r"could not be saved in .*lock is a link\); there is no checkpoint yet"):
+        save(Manager(tmp_path / "run"), 1)
+    assert (tmp_path / "precious").read_text() == "precious"

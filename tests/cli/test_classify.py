@@ -1,7 +1,9 @@
-"""``lucid classify``: any file of weights, every kind of image, and errors."""
+"""``lucid classify``: any weights file, every kind of image, and errors."""
 
+import contextlib
 import json
 import os
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 
@@ -131,7 +133,7 @@ def test_a_checkpoint_without_classes_is_refused(capsys, photos, monkeypatch):
     monkeypatch.setattr("lucid.models._from_checkpoint.create_model", lambda name, **_: model)
     with pytest.raises(SystemExit) as caught:
         classify.main([str(photos), "--model", "convnext_base.clip_laion2b"])
-    assert caught.value.code == 2 and "without classes: it gives features" in capsys.readouterr().err
+    assert caught.value.code == 2 and "has no classifier; its outputs are features" in capsys.readouterr().err
 
 
 def test_a_model_of_lucid_train(capsys, tmp_path):
@@ -143,10 +145,10 @@ def test_a_model_of_lucid_train(capsys, tmp_path):
         "digits", digits.classes, {"image_size": 8, "mean": digits.mean, "std": digits.std}, recipe=asdict(settings)
     )
     lucid.save(model.state_dict(), tmp_path / "w.safetensors", metadata)
-    grey = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    Image.fromarray(grey).save(tmp_path / "digit.png")
+    gray = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(gray).save(tmp_path / "digit.png")
     code, out, _ = run(capsys, tmp_path / "digit.png", "--model", tmp_path / "w.safetensors", "--top", 10)
-    pixels = (grey / 255 - digits.mean[0]) / digits.std[0]
+    pixels = (gray / 255 - digits.mean[0]) / digits.std[0]
     row = model(lucid.tensor(pixels[None, None].astype(np.float32))).softmax(dim=1).detach().numpy()[0]
     assert code == 0
     assert out.splitlines()[1:] == [f"{row[n]:8.2%}  {digits.classes[n]}" for n in row.argsort()[::-1]]
@@ -207,6 +209,71 @@ def test_a_broken_image_is_reported_and_skipped(capsys, tmp_path, photos):
     assert (code, out) == (1, "") and "no image could be read" in err and not sheet.exists()
 
 
+def test_a_missing_place_does_not_stop_the_others(capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
+    places = [tmp_path / "gone.png", photos / "a.png", tmp_path / "empty", "nothing.jpg"]
+    code, out, err = run(capsys, *places, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 1
+    assert f"there is no file or folder {tmp_path / 'gone.png'}; skipped\n" in err
+    assert f"there are no images in {tmp_path / 'empty'}; skipped\n" in err
+    assert "there is no file or folder nothing.jpg; skipped\n" in err
+
+
+def test_files_of_the_system_are_left_out_and_heic_is_reported(capsys, tmp_path, photos):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    (photos / "__MACOSX" / "more").mkdir(parents=True)
+    (photos / ".thumbnails").mkdir()
+    noise().save(photos / ".thumbnails" / "a.png")
+    for name in ("__MACOSX/a.png", "__MACOSX/more/._c.webp", "._a.png"):
+        (photos / name).write_bytes(b"\0\5\x16\7")
+    (photos / "d.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+    (photos / "e.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
+    assert code == 0 and len(out.splitlines()) == 3
+    assert [Path(line.split(": ")[0]).name for line in err.splitlines() if line.endswith("; skipped")] == ["d.heic"]
+
+
+def test_one_decoded_image_at_a_time_is_in_memory(capsys, tmp_path, photos, monkeypatch):
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    alive, counts, open_file = [], [], Image.open
+
+    def counting(*arguments, **options):
+        counts.append(sum(one() is not None for one in alive))
+        image = open_file(*arguments, **options)
+        alive.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(Image, "open", counting)
+    sheet = tmp_path / "sheet.png"
+    code, out, _ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json", "--sheet", sheet)
+    assert code == 0 and len(out.splitlines()) == 3 and counts == [0, 0, 0]
+
+
+def test_large_jpegs_are_decoded_at_a_reduced_size(capsys, tmp_path, monkeypatch):
+    """Which changes the probabilities by less than the compression does."""
+    models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
+    noise(1, (24, 20)).resize((800, 700), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
+    sizes = []
+    opened = classify.opened_image
+
+    @contextlib.contextmanager
+    def recording(path, short_side):
+        with opened(path, short_side) as image:
+            sizes.append(image.size)
+            yield image
+
+    monkeypatch.setattr(classify, "opened_image", recording)
+    arguments = (tmp_path / "a.jpg", "--model", tmp_path / "w.safetensors", "--json")
+    whole = json.loads(run(capsys, *arguments)[1])["predictions"]
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *_: None)
+    full = json.loads(run(capsys, *arguments)[1])["predictions"]
+    assert sizes == [(400, 350), (800, 700)]
+    for one, other in zip(whole, full, strict=True):
+        assert one["class"] == other["class"] and abs(one["probability"] - other["probability"]) < 0.01
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
@@ -218,7 +285,7 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     pixels = np.asarray(sheet).astype(int)
     assert sheet.width == 3 * (256 + 20) + 20  # three images in the first row, one in the second
     assert pixels[60:200, 20:276].std() > 30  # the noise of the first image
-    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the colour of the bars of the best classes
+    best = abs(pixels - (0x9E, 0xCA, 0xE9)).max(axis=2) <= 12  # the color of the bars of the best classes
     assert [best[:, left : left + 256].any() for left in (20, 296, 572)] == [True] * 3
     assert (pixels[:, :10] > 245).all()  # the margin
 
@@ -228,23 +295,23 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
     [
         ([], "required: images"),
         (["nothing.png"], "there is no file or folder nothing.png"),
-        (["{empty}"], "there is no image in the folder"),
+        (["{empty}"], "there are no images in"),
         (["{photo}", "--model", "convnext_tinny"], "there is no model 'convnext_tinny'"),
         (["{photo}", "--model", "w.pth"], "there is no file w.pth"),
         (["{photo}", "--model", "{photo}"], "a.png"),
         (["{photo}", "--model", "{other}"], "no ConvNeXt in any dialect"),
-        (["{photo}", "--model", "{headless}"], "without classes"),
-        (["{photo}", "--model", "{misnamed}"], "must name 3 classes"),
-        (["{photo}", "--model", "{five}"], "images of 5 channels"),
+        (["{photo}", "--model", "{headless}"], "has no classifier"),
+        (["{photo}", "--model", "{misnamed}"], "must have 3 names"),
+        (["{photo}", "--model", "{five}"], "the model expects 5-channel images"),
         (["{photo}", "--model", "{good}", "--image-size", "16"], "at least 32x32"),
         (["{photo}", "--device", "gpu"], "'gpu' is not available here"),
         (["{photo}", "--top", "0"], "--top: must be a positive integer, got '0'"),
         (["{photo}", "--batch-size", "many"], "must be a positive integer, got 'many'"),
-        (["{photo}", "--sheet", "sheet.txt"], "*.png"),
+        (["{photo}", "--sheet", "sheet.txt"], "--sheet must end with .png"),
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
     ],
 )
-def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
+def test_errors_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
     places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
@@ -265,8 +332,8 @@ def test_mistakes_are_reported_in_one_line(capsys, tmp_path, photos, files, argu
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
         ({"preprocessing": '{"image_size": null}'}, "image_size must be an integer, got None"),
         ({"recipe": "null"}, "'recipe' in the metadata must be a JSON dict, got null"),
-        ({"recipe": "{}"}, "does not fit ConvNeXt"),
-        ({"recipe": "{}", "dialect": "timm"}, "its weights have other names"),
+        ({"recipe": "{}"}, "the state dict does not match ConvNeXt"),
+        ({"recipe": "{}", "dialect": "timm"}, "the weights do not have its names"),
     ],
 )
 def test_invalid_metadata_are_reported(capsys, tmp_path, photos, metadata, fault):
@@ -289,6 +356,21 @@ def files(tmp_path_factory):
     models.save_checkpoint(network(in_chans=5), places["five"], metadata=METADATA)
     lucid.save({"w": lucid.ones(2)}, places["other"])
     return places
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--image-size", "1000000"], "an image of 1250000 x 1250000 px takes 18,750 GB, this device has"),
+        (["--image-size", "4000", "--batch-size", "1000000"], "--batch-size 1000000 makes batches of 1 GB at 4000 px"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_memory_is_taken(capsys, photos, files, monkeypatch, options, fault):
+    if "--batch-size" in options:
+        monkeypatch.setattr("lucid.memory.total", lambda: 3 * 10**8)  # of three images
+    with pytest.raises(SystemExit) as caught:
+        classify.main([str(photos), "--model", str(files["good"]), *options])
+    assert caught.value.code == 2 and fault in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):

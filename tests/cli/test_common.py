@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -71,8 +72,8 @@ def test_errors_name_options(values, message):
 
 
 def test_a_switch_is_named_as_it_is_typed():
-    error = SettingError("weights and pretrained=False exclude each other", "weights", "pretrained")
-    assert _common.message_of(error) == "--weights and --no-pretrained exclude each other"
+    error = SettingError("weights and pretrained=False are mutually exclusive", "weights", "pretrained")
+    assert _common.message_of(error) == "--weights and --no-pretrained are mutually exclusive"
 
 
 def test_a_checkpoint_is_not_contradicted(tmp_path):
@@ -92,7 +93,7 @@ def test_a_checkpoint_is_not_contradicted(tmp_path):
     with pytest.raises(ValueError, match="--epochs 8 contradicts the checkpoint, which has 9"):
         _common.choose(Own, same, saved, saved=True)
     same.config = None
-    with pytest.raises(ValueError, match="the checkpoint is from another command: unknown setting photos"):
+    with pytest.raises(ValueError, match="the checkpoint was written by another command: unknown setting photos"):
         _common.choose(Own, same, {**saved, "photos": 3}, saved=True)
 
 
@@ -119,3 +120,9 @@ def test_parser_errors_are_one_line_with_exit_code_2(capsys):
 
 def test_printed_settings_are_json():
     assert json.loads(Own(sizes=(7,)).to_json())["sizes"] == [7]
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/random"])
+def test_an_endless_config_is_refused(path):
+    with pytest.raises(OSError, match=f"{path} is not a regular file"):
+        _common.read_config(Path(path), Own)

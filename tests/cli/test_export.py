@@ -186,7 +186,7 @@ def test_a_stem_that_no_dialect_describes_needs_a_function(capsys, tmp_path):
     model = trained_on_digits(tmp_path / "w.safetensors", patch_size=1)
     with pytest.raises(SystemExit):
         export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "out.safetensors")])
-    assert "use a *.mlxfn file" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
+    assert "export a .mlxfn file instead" in capsys.readouterr().err and not (tmp_path / "out.safetensors").exists()
     assert export.main([str(tmp_path / "w.safetensors"), str(tmp_path / "m.mlxfn"), "--pixels"]) == 0
     pixels = mx.random.randint(0, 256, (1, 8, 8, 1)).astype(mx.uint8)
     [found] = mx.import_function(str(tmp_path / "m.mlxfn"))(pixels)
@@ -204,10 +204,10 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["{weights}", "out.onnx"], "*.mlxfn or *.safetensors, got out.onnx"),
+        (["{weights}", "out.onnx"], "output must end with .mlxfn or .safetensors, got out.onnx"),
         (["{weights}", "nowhere/out.mlxfn"], "there is no folder"),
-        (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect is for"),
-        (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes are for"),
+        (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect requires a .safetensors output"),
+        (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes require a .mlxfn output"),
         (["{weights}", "out.safetensors", "--dialect", "keras"], "invalid choice: 'keras'"),
         (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "must be a positive integer, got '0'"),
         (["{weights}", "out.mlxfn", "--device", "gpu"], "'gpu' is not available here"),
@@ -216,7 +216,7 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
         (["convnext_huge", "{folder}/out.mlxfn"], "there is no model 'convnext_huge'"),
     ],
 )
-def test_mistakes_are_reported_in_one_line(capsys, weights, tmp_path, arguments, fault, monkeypatch):
+def test_errors_are_reported_in_one_line(capsys, weights, tmp_path, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SystemExit) as caught:

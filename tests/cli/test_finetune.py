@@ -320,12 +320,12 @@ def test_changed_photos_are_refused(short, few, tmp_path, capsys):
     gone = sorted((tmp_path / "photos" / "balls").glob("[0-9]*"))[0]
     capsys.readouterr()
     gone.unlink()
-    assert "contains other images than the run in" in answer(capsys, *arguments)
+    assert "have changed since the run in" in answer(capsys, *arguments)
     # A new split would evaluate the model on images that it was trained on.
     testing = [tmp_path / "photos", "--out", tmp_path / "run", "--eval-only"]
-    assert "--weights evaluates on others" in answer(capsys, *testing)
+    assert "pass --weights to evaluate on these" in answer(capsys, *testing)
     shutil.move(tmp_path / "photos" / "fences", tmp_path / "photos" / "walls")
-    assert "contains other images than the run in" in answer(capsys, *arguments)
+    assert "have changed since the run in" in answer(capsys, *arguments)
 
 
 def test_an_unfinished_run_is_not_overwritten_by_mistake(short, few, weights, tmp_path, capsys):
@@ -380,13 +380,13 @@ def test_unusable_folders_are_reported(few, weights, tmp_path, capsys, parts, me
 def test_a_class_without_readable_images_is_reported(few, tmp_path, capsys):
     copy_photos(few, tmp_path, {"balls": ("balls", 5), "fences": ("fences", 0)})
     (tmp_path / "fences" / "1.jpg").write_bytes(b"nothing")
-    assert "no image of the class fences in" in answer(capsys, tmp_path)
+    assert "has no readable image of class fences" in answer(capsys, tmp_path)
 
 
-def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
+def test_errors_are_reported_in_one_line(few, weights, short, tmp_path, capsys):
     lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
-    grey = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
-    lucid.save(grey.state_dict(), tmp_path / "grey.safetensors")
+    gray = models.ConvNeXt(10, (1, 1), (4, 8), in_chans=1)
+    lucid.save(gray.state_dict(), tmp_path / "gray.safetensors")
     shutil.copytree(short, tmp_path / "run")
     other = tmp_path / "other"
     copy_photos(few, other, {"balls": ("balls", 5), "walls": ("fences", 5)})
@@ -399,9 +399,12 @@ def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys
         ([few, "--model", "convnext_tiny.nobody", *new], "convnext_tiny.nobody"),
         ([few, "--weights", tmp_path / "gone.safetensors", *new], "gone.safetensors"),
         ([few, "--weights", tmp_path / "other.safetensors", *new], "it holds no ConvNeXt in any dialect"),
-        ([few, "--weights", tmp_path / "grey.safetensors", *new], "for images of 1 channels, photos have 3"),
-        ([few, "--weights", weights, "--no-pretrained", *new], "--weights and --no-pretrained exclude each other"),
-        ([few, "--weights", weights, "--freeze", "4", *new], "--freeze 4: the model has 3 stages"),
+        (
+            [few, "--weights", tmp_path / "gray.safetensors", *new],
+            "expects 1-channel images, but photos have 3 channels",
+        ),
+        ([few, "--weights", weights, "--no-pretrained", *new], "--weights and --no-pretrained are mutually exclusive"),
+        ([few, "--weights", weights, "--freeze", "4", *new], "--freeze must be at most 3, the number of stages, got 4"),
         ([few, "--freeze", "head", *new], "--freeze must be none, backbone or a number of stages, got head"),
         ([few, "--val-part", "1", *new], "--val-part must be at least 0 and below 1, got 1"),
         ([few, "--val-part", "0", *new], "--val-part must be above 0"),
@@ -417,10 +420,13 @@ def test_mistakes_are_reported_in_one_line(few, weights, short, tmp_path, capsys
         ([few, "--weights", weights, "--image-size", "8", *new], "--image-size must be at least 16 for tiny, got 8"),
         ([tmp_path, "--out", tmp_path / "run"], "--out must not be inside "),
         ([few, "--eval-only", *new], "best.safetensors"),
-        ([few, "--eval-only", "--resume", "auto", *new], "--resume is for training; --eval-only takes"),
+        (
+            [few, "--eval-only", "--resume", "auto", *new],
+            "--resume is for training; with --eval-only, pass a weights file",
+        ),
         ([few, "--eval-only", "--weights", weights, *new], "was not written by this command"),
         ([few, "--eval-only", "--out", short, "--val-part", "0.5"], "--val-part 0.5 contradicts"),
-        ([other, "--eval-only", "--out", short], "is for the classes balls, fences, stairs"),
+        ([other, "--eval-only", "--out", short], "was trained on the classes balls, fences, stairs, but"),
         ([few, "--batch-size", "25", *new], "--batch-size must be at most 24, the number of training images"),
         ([few, "--unknown", *new], "unrecognized arguments: --unknown"),
         ([], "the following arguments are required: folder"),
@@ -435,7 +441,7 @@ def test_a_failed_download_says_what_to_do(few, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     assert finetune.main([str(few), "--out", str(tmp_path / "out")]) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained starts from scratch")
+    assert "HF_HUB_OFFLINE forbids" in line and line.endswith("--no-pretrained trains from scratch")
     assert not (tmp_path / "out").exists()
 
 

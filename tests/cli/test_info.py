@@ -1,4 +1,4 @@
-"""``lucid info``: the installation, a model, a file of weights, a run."""
+"""``lucid info``: the installation, a model, a weights file, a run."""
 
 import json
 from dataclasses import asdict
@@ -77,11 +77,11 @@ def test_a_run_of_any_model(capsys, tmp_path, loss, shown):
     [
         ("convnext_tinny", "there is no model 'convnext_tinny'"),
         ("gone.safetensors", "there is no file gone.safetensors"),
-        ("{tmp}", "has neither best.safetensors nor last.safetensors"),
+        ("{tmp}", "has no weights file"),
         ("{tmp}/other.safetensors", "no ConvNeXt in any dialect"),
     ],
 )
-def test_mistakes_are_one_line(capsys, tmp_path, name, message):
+def test_errors_are_one_line(capsys, tmp_path, name, message):
     if "other" in name:
         lucid.save({"x": lucid.ones(1)}, tmp_path / "other.safetensors")
     with pytest.raises(SystemExit) as caught:
@@ -89,3 +89,26 @@ def test_mistakes_are_one_line(capsys, tmp_path, name, message):
     error = capsys.readouterr().err
     assert caught.value.code == 2 and error.startswith("lucid info: error: ") and message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "epoch,test_loss\n1\n", "epoch,test_loss\n1,low\n", "test_loss\n1\n", "\0", None]
+)
+def test_a_history_made_by_hand_is_refused(capsys, tmp_path, content):
+    models.save_checkpoint(models.ConvNeXt(2, (1, 1), (4, 8)), tmp_path / "best.safetensors")
+    history = tmp_path / "history.csv"
+    history.symlink_to("/dev/zero") if content is None else history.write_text(content)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["info", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and error.startswith(f"lucid info: error: {history} is not ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("settings", ["3", "[]", "{"])
+def test_settings_made_by_hand_are_refused(capsys, tmp_path, settings):
+    path = tmp_path / "w.safetensors"
+    models.save_checkpoint(models.ConvNeXt(2, (1, 1), (4, 8)), path, metadata={"settings": settings})
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["info", str(path)])
+    assert caught.value.code == 2 and capsys.readouterr().err.count("\n") == 1

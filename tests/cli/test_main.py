@@ -63,7 +63,7 @@ EXTRAS = ["PIL", "tqdm", "matplotlib", "sklearn", "huggingface_hub", "tensorboar
     ("arguments", "name"),
     [
         (["classify", "a.png"], "Pillow"),
-        (["train", "--dataset", "digits", "--out", "{tmp}"], "tqdm"),
+        (["train", "--dataset", "digits", "--out", "{tmp}"], "matplotlib"),
         (["finetune", "{tmp}/photos"], "tqdm"),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_library_needs_mlx_and_numpy_only():
         "        print(error)\n"
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
-    message = 'lucid.training needs {}, which is missing: pip install "lucid-mlx[train]"'
+    message = 'lucid.training needs {}, which is not installed: pip install "lucid-mlx[train]"'
     assert done.stdout.splitlines() == [message.format("tqdm"), message.format("matplotlib")], done.stderr
     assert not (ROOT / "never").exists()
 

@@ -30,7 +30,7 @@ def broken_files(image):
     flipped = bytearray(png)
     flipped[len(png) // 2] ^= 0xFF
     noise = np.random.default_rng(0).bytes(3000)
-    not_image = "not an image in a format that Pillow supports"
+    not_image = "not an image in a supported format"
     return {
         "empty.jpg": (b"", "the file is empty"),
         "half.jpg": (jpeg[: len(jpeg) // 2], "truncated"),

@@ -15,15 +15,16 @@ class Server:
 
     Attributes:
         requests: the Range header of every request so far, None for those without.
-        ranges: "yes", "no" (always sends all), or "other" (sends another range than was asked for).
+        ranges: "yes", "no" (always sends all), or "other" (sends a different range than requested).
         statuses: codes of the next answers, which then carry no content; taken from the front.
         cuts: after how many bytes the next answers break off; taken from the front.
         length: what Content-Length says of a whole answer, when that is not the truth; "none" for no such header.
         pause_s: between pieces of 1000 bytes.
-        redirects: answer the next request with a redirect to another path.
+        redirects: answer the next request with a redirect to another path, or to this URL.
+        logins: the Authorization header of every request.
     """
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.content = bytes(range(256)) * 40 + b"end"
         self.requests = []
         self.ranges = "yes"
@@ -32,6 +33,7 @@ class Server:
         self.length = None
         self.pause_s = 0
         self.redirects = False
+        self.logins = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,16 +45,20 @@ class Server:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._http.server_port}"
 
     def answer(self, request):
         self.requests.append(request.headers["Range"])
+        self.logins.append(request.headers["Authorization"])
         if self.redirects:
+            target = f"{self.url}/elsewhere" if self.redirects is True else self.redirects
             self.redirects = False
             request.send_response(302)
-            request.send_header("Location", f"{self.url}/elsewhere")
+            request.send_header("Location", target)
             request.end_headers()
             return
         if self.statuses:
@@ -95,6 +101,13 @@ class Server:
 @pytest.fixture
 def server():
     server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tls_server(tls):
+    server = Server(tls)
     yield server
     server.close()
 

@@ -70,8 +70,8 @@ def test_unsafe_and_duplicate_members_raise(path, write_archive, bad, message):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([A], "is missing d/b.bin"),
-        ([], "is missing d/a.bin, d/b.bin"),
+        ([A], "missing d/b.bin"),
+        ([], "missing d/a.bin, d/b.bin"),
         ([("d/a.bin", A[1][:-1]), B], "d/a.bin must be a file of 768 bytes, got 767"),
         ([("d/a.bin", A[1] + b"x"), B], "d/a.bin must be a file of 768 bytes, got 769"),
         ([member("d/a.bin", tarfile.DIRTYPE), B], "d/a.bin must be a file of 768 bytes"),
@@ -90,7 +90,7 @@ def test_missing_members_and_wrong_sizes_raise(path, write_archive, members, mes
 )
 def test_files_that_are_not_tar_gz_raise(path, content):
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=f"{path}: cannot be read as a tar.gz archive|is missing d/a.bin, d/b.bin"):
+    with pytest.raises(ArchiveError, match=f"{path}: cannot be read as a tar.gz archive|missing d/a.bin, d/b.bin"):
         list(read_members(path, SIZES))
 
 
@@ -121,7 +121,7 @@ def test_a_truncated_member_raises(path):
     info = tarfile.TarInfo("d/a.bin")
     info.size = 768
     path.write_bytes(gzip.compress(info.tobuf() + A[1][:600]))
-    with pytest.raises(ArchiveError, match="cannot be read|truncated|is missing"):
+    with pytest.raises(ArchiveError, match="cannot be read|truncated|missing"):
         list(read_members(path, {"d/a.bin": 768}))
 
 
@@ -129,5 +129,17 @@ def test_a_header_with_an_impossible_size_raises(path):
     info = tarfile.TarInfo("d/other.bin")
     info.size = 2**70
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2048)))
-    with pytest.raises(ArchiveError, match="cannot be read|is missing"):
+    with pytest.raises(ArchiveError, match="cannot be read|missing"):
         list(read_members(path, SIZES))
+
+
+@pytest.mark.parametrize("size", [1 << 33, 1 << 62])
+def test_a_header_that_claims_exabytes_takes_no_memory(tmp_path, size):
+    """An extended header is read at once, whatever size it claims."""
+    info = tarfile.TarInfo("pax")
+    info.type = tarfile.XHDTYPE
+    info.size = size
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
+    with pytest.raises(ArchiveError, match=f"a header claims {size} bytes"):
+        list(read_members(path, {"a": 3}))

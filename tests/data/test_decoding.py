@@ -1,12 +1,17 @@
 """open_image: modes and formats, errors for damaged files, and JPEGs decoded at reduced size."""
 
+import importlib
 import importlib.util
+import io
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lucid import data
+from lucid.data import decoding
 from tests.data.broken_images import broken_files, encoded
 
 Image = pytest.importorskip("PIL.Image", reason="requires Pillow")
@@ -154,11 +159,98 @@ def test_missing_files_and_folders_raise(tmp_path):
         data.open_image(tmp_path / "a.jpg", 0)
 
 
-def test_heic_says_what_to_install(tmp_path):
+@pytest.mark.parametrize("name", ["a.HEIC", "a.jpg"])
+def test_heic_names_the_extra_to_install(tmp_path, name):
+    """Also under another name, as phones export it."""
     if importlib.util.find_spec("pillow_heif"):
         pytest.skip("pillow-heif is installed")
-    (tmp_path / "a.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
-    with pytest.raises(
-        data.ImageError, match=r"a.HEIC: Pillow reads HEIC only with pillow-heif: pip install pillow-heif"
-    ):
-        data.open_image(tmp_path / "a.HEIC")
+    for brand in (b"heic", b"mif1"):
+        (tmp_path / name).write_bytes(b"\x00\x00\x00\x18ftyp" + brand + bytes(100))
+        with pytest.raises(data.ImageError, match=r'HEIC only with pillow-heif: pip install "lucid-mlx\[heic\]"$'):
+            data.open_image(tmp_path / name)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "cat.eps"])
+def test_postscript_starts_no_program(tmp_path, monkeypatch, name):
+    gs = tmp_path / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    plugin = importlib.import_module("PIL.EpsImagePlugin")
+    monkeypatch.setattr(plugin, "gs_binary", None)  # looks for the program again
+    (tmp_path / name).write_bytes(POSTSCRIPT)
+    with pytest.raises(data.ImageError, match="not an image in a supported format"):
+        data.open_image(tmp_path / name)
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_only_formats_of_photos_are_read(tmp_path):
+    Image.init()
+    for kind in sorted(set(Image.SAVE) & set(Image.OPEN) - set(decoding.FORMATS)):
+        content = io.BytesIO()
+        try:
+            Image.new("L" if kind in ("MSP", "XBM") else "RGB", (16, 16)).save(content, kind)
+        except (OSError, ValueError):  # needs another mode, or another program
+            continue
+        (tmp_path / "a.jpg").write_bytes(content.getvalue())
+        with pytest.raises(data.ImageError, match="not an image in a supported format"):
+            data.open_image(tmp_path / "a.jpg")
+
+
+def test_images_are_opened_in_one_place():
+    """Where Pillow gets the list of formats."""
+    root = Path(__file__).parents[2]
+    files = [*(root / "lucid").rglob("*.py"), *(root / "examples").rglob("*.py")]
+    found = {path.name for path in files if re.search(r"\b(Image|pillow|PIL)\.open\(", path.read_text("utf-8"))}
+    assert found == {"decoding.py"}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16"])
+def test_colors_of_large_images_are_converted_in_bands(tmp_path, monkeypatch, kind, mode):
+    """With the same result as at once, in less memory."""
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 23, 4), dtype=np.uint8)
+    options = {}
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 256 + pixels[..., 1])
+    elif mode == "P":
+        if kind == "TIFF":
+            pytest.skip("TIFF has no transparent palette")
+        image, options = Image.fromarray(pixels[..., :3]).quantize(16), {"transparency": 3}
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    (tmp_path / "a").write_bytes(encoded(image, kind, **options))
+    whole = np.asarray(data.open_image(tmp_path / "a"))
+    monkeypatch.setattr(decoding, "_BAND_PIXELS", 5 * 23)
+    np.testing.assert_array_equal(np.asarray(data.open_image(tmp_path / "a")), whole)
+
+
+def test_threads_share_a_limit_of_pixels(image, tmp_path, monkeypatch):
+    """96 x 64 px are below the limit, twice as many above. What a thread holds itself does not count."""
+    (tmp_path / "a.png").write_bytes(encoded(image, "PNG"))
+    monkeypatch.setattr(decoding, "PIXELS_AT_ONCE", 10_000)
+    held = []
+
+    def crop(image, rng):
+        with data.decoding.opened_image(tmp_path / "a.png"):  # a second one in this thread
+            held.append(decoding._budget._used)
+        return image.crop((0, 0, 8, 8))
+
+    decode = data.transforms.DecodeImages(crop, num_threads=8)
+    batch = decode([str(tmp_path / "a.png")] * 64, np.random.default_rng(0))
+    assert batch.shape == (64, 3, 8, 8) and held == [2 * 96 * 64] * 64 and decoding._budget._used == 0
+
+
+def test_an_image_above_the_limit_is_decoded_alone(image, tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(encoded(image, "PNG"))
+    monkeypatch.setattr(decoding, "PIXELS_AT_ONCE", 100)
+    with decoding.opened_image(tmp_path / "a.png") as found:
+        assert corners(found) == "rgbw" and decoding._budget._used == 96 * 64
+    (tmp_path / "a.png").write_bytes(encoded(image, "PNG")[:-60])
+    with pytest.raises(data.ImageError):
+        data.open_image(tmp_path / "a.png")
+    assert decoding._budget._used == 0

@@ -1,12 +1,16 @@
 """Downloads from a local server: resuming, checksums, retries, errors, and several processes."""
 
+import base64
 import contextlib
 import hashlib
+import itertools
+import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import traceback
 from types import SimpleNamespace
 
 import pytest
@@ -98,7 +102,9 @@ def test_a_wrong_checksum_leaves_only_what_was_there(server, path, before):
     path.parent.mkdir(parents=True)
     if before:
         path.write_bytes(before)
-    with pytest.raises(ArchiveError, match=r"sent 10243 bytes with md5 \w{32}, expected md5 0{32}; nothing was kept"):
+    with pytest.raises(
+        ArchiveError, match=r"received 10243 bytes with md5 \w{32}, expected md5 0{32}; nothing was kept"
+    ):
         fetch_file(f"{server.url}/set.tar.gz", path, "0" * 32)
     assert files_beside(path) == (["set.tar.gz"] if before else [])
     assert not before or path.read_bytes() == before
@@ -138,10 +144,10 @@ def test_a_partial_file_with_other_content_is_discarded(server, path, md5, size)
     assert server.requests == [f"bytes={size}-", None]
 
 
-def test_another_range_than_requested_is_not_appended(server, path, md5):
+def test_a_different_range_than_requested_is_not_appended(server, path, md5):
     leave_part(path, server.content[:5000])
     server.ranges = "other"
-    with pytest.raises(ArchiveError, match="another range than bytes 5000-; 5000 bytes are kept"):
+    with pytest.raises(ArchiveError, match="a different range than bytes 5000-; 5000 bytes are kept"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert path.with_name("set.tar.gz.part").read_bytes() == server.content[:5000] and not path.exists()
 
@@ -155,7 +161,7 @@ def test_a_content_length_too_large_raises(server, path):
 
 def test_a_content_length_too_small_fails_the_checksum(server, path, md5):
     server.length = 9000
-    with pytest.raises(ArchiveError, match=f"sent 9000 bytes with md5 .* expected md5 {md5}"):
+    with pytest.raises(ArchiveError, match=f"received 9000 bytes with md5 .* expected md5 {md5}"):
         fetch_file(f"{server.url}/set.tar.gz", path, md5)
     assert files_beside(path) == []
 
@@ -217,6 +223,132 @@ def test_other_protocols_raise(path, url):
     with pytest.raises(ValueError, match=f"url must start with http:// or https://, got '{url}'"):
         fetch_file(url, path, None)
     assert not path.parent.exists()
+
+
+# Hostile servers and folders ------------------------------------------------------------------------------------------
+
+
+def test_a_redirect_from_https_to_http_is_refused(server, tls_server, path):
+    tls_server.redirects = f"{server.url}/set.tar.gz?token=secret"
+    with pytest.raises(ArchiveError, match=rf"the server redirects from https to {server.url}/set.tar.gz$"):
+        fetch_file(f"{tls_server.url}/set.tar.gz", path, None)
+    assert server.requests == [] and files_beside(path) == [] and len(tls_server.requests) == 1
+
+
+def test_https_and_a_redirect_to_https_work(tls_server, server, path, md5):
+    tls_server.redirects = True
+    fetch_file(f"{tls_server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content
+    server.redirects = f"{tls_server.url}/set.tar.gz"
+    path.unlink()
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("target", ["ftp://127.0.0.1/x", "file:///etc/hostname"])
+def test_a_redirect_to_another_protocol_is_refused(server, path, target):
+    server.redirects = target
+    with pytest.raises(ArchiveError, match="cannot download"):
+        fetch_file(f"{server.url}/set.tar.gz", path, None)
+    assert files_beside(path) == []
+
+
+def respond(total, *chunks):
+    @contextlib.contextmanager
+    def request(start):
+        yield module.Response(0, total, iter(chunks))
+
+    return request
+
+
+def test_more_than_announced_is_refused(path):
+    endless = itertools.repeat(bytes(1000))
+    with pytest.raises(ArchiveError, match="the server sends more than the announced 2500 bytes$"):
+        module.fetch("mine", path, respond(2500, *itertools.islice(endless, 10)))
+    with pytest.raises(ArchiveError, match="the server announces 2500 bytes instead of 2000$"):
+        module.fetch("mine", path, respond(2500, bytes(2500)), size=2000)
+    assert files_beside(path) == []
+
+
+def test_a_server_that_announces_nothing_does_not_fill_the_disk(server, path, monkeypatch):
+    monkeypatch.setattr(module, "UNANNOUNCED_BYTES", 5000)
+    server.length = "none"
+    with pytest.raises(ArchiveError, match="the server sends more than 5000 bytes$"):
+        fetch_file(f"{server.url}/set.tar.gz", path, None)
+    assert files_beside(path) == [] and len(server.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe", "device"])
+def test_nothing_is_written_through_a_partial_file_that_is_not_ours(server, path, md5, kind):
+    path.parent.mkdir(parents=True)
+    part, other = path.with_name("set.tar.gz.part"), path.with_name("other")
+    if kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "device":
+        part.symlink_to("/dev/zero")
+    else:
+        if kind != "dangling":
+            other.write_bytes(b"precious")
+        part.hardlink_to(other) if kind == "hard link" else part.symlink_to(other)
+    before = files_beside(path)
+    with pytest.raises(ArchiveError, match=r"set.tar.gz.part is (a link|not a regular file|another user).*; delete it"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert files_beside(path) == before and server.requests == []
+    assert kind not in ("symlink", "hard link") or other.read_bytes() == b"precious"
+
+
+def test_a_partial_file_of_another_user_is_refused(server, path, md5, monkeypatch):
+    leave_part(path, server.content[:100])
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ArchiveError, match="is another user's, or"):
+        fetch_file(f"{server.url}/set.tar.gz", path, md5)
+
+
+def test_an_endless_file_in_place_of_the_download_is_replaced(server, path, md5):
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/dev/zero")
+    fetch_file(f"{server.url}/set.tar.gz", path, md5)
+    assert not path.is_symlink() and path.read_bytes() == server.content
+
+
+def test_a_url_may_have_a_password_which_the_first_server_gets(server, path, md5):
+    url = server.url.replace("://", "://me%40home:pass%2Fword@")
+    server.redirects = server.url.replace("127.0.0.1", "localhost") + "/elsewhere"
+    fetch_file(f"{url}/set.tar.gz", path, md5)
+    assert path.read_bytes() == server.content
+    assert server.logins == ["Basic " + base64.b64encode(b"me@home:pass/word").decode(), None]
+
+
+@pytest.mark.parametrize("fault", ["status", "port", "checksum", "cut", "protocol"])
+def test_no_message_shows_passwords_and_tokens(server, path, fault, capsys):
+    url = server.url.replace("://", "://me:geheim@") + "/set.tar.gz?token=geheim#geheim"
+    server.statuses = [403] if fault == "status" else []
+    server.cuts = [0] * 9 if fault == "cut" else []
+    url = url.replace(":geheim@127.0.0.1", ":geheim@127.0.0.1:x") if fault == "port" else url
+    url = url.replace("http", "ftp") if fault == "protocol" else url
+    try:
+        fetch_file(url, path, "0" * 32)
+    except (ArchiveError, ValueError):
+        text = traceback.format_exc() + capsys.readouterr().err
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("  "))  # without lines of code
+    assert "127.0.0.1" in text and "/set.tar.gz" in text and "geheim" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:pw@host:8/a/b?token=1#x", "https://host:8/a/b"),
+        (
+            "error 403 for url 'https://me@host/a?X-Sig=1' (http://b/?c)",
+            "error 403 for url 'https://host/a' (http://b/",
+        ),
+        ("ftp://u:p@@host", "ftp://host"),
+        ("https://host/models/a@v1/file", "https://host/models/a@v1/file"),
+        ("no url: a@b?c", "no url: a@b?c"),
+    ],
+)
+def test_secrets_are_cut_from_urls(text, shown):
+    assert module.without_secrets(text) == shown
 
 
 # Other ways to request bytes ------------------------------------------------------------------------------------------

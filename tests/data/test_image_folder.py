@@ -142,6 +142,44 @@ def test_links_are_followed_once(root, tmp_path_factory):
     assert [reason for reason in folder.check() if reason] == ["No such file or directory"]
 
 
+def test_links_into_other_classes_are_not_followed(root, tmp_path_factory):
+    """Their images belong to another class."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    draw(elsewhere, ["p.png"])
+    (elsewhere / "back").symlink_to(root)
+    (root / "a" / "all").symlink_to(root)
+    (root / "a" / "parent").symlink_to(root.parent)
+    (root / "a" / "deep" / "others").symlink_to("../../b")
+    (root / "a" / "one.png").symlink_to(root / "b" / "2.png")
+    (root / "a" / "own.png").symlink_to("y.webp")
+    (root / "a" / "outside").symlink_to(elsewhere)
+    (root / "everything").symlink_to(".")
+    folder = data.ImageFolder(root, allow_empty=True)
+    assert names_of(folder, root) == [
+        ("a/deep/er/x.jpeg", 0), ("a/outside/p.png", 0), ("a/own.png", 0), ("a/y.webp", 0), ("b/1.PNG", 1),
+        ("b/2.png", 1), ("c/z.png", 2),
+    ]  # fmt: skip
+    assert folder.ignored == {"": 5, ".png": 1}
+    with pytest.raises(FileNotFoundError, match="has no images of class everything"):
+        data.ImageFolder(root)
+
+
+def test_a_root_may_be_a_link(root, tmp_path_factory):
+    link = tmp_path_factory.mktemp("elsewhere") / "link"
+    link.symlink_to(root)
+    (root / "a" / "all").symlink_to(link)
+    assert len(data.ImageFolder(link)) == 5
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found"])
+def test_folders_of_the_system_are_left_out(root, name):
+    draw(root, [f"{name}/a/1.png", f"b/{name}/1.png", f"{name}/1.png"])
+    (root / name / "b").mkdir()
+    (root / name / "b" / "._2.png").write_bytes(b"\0\5\x16\7")
+    folder = data.ImageFolder(root)
+    assert folder.classes == ["a", "b", "c"] and len(folder) == 5 and not folder.ignored
+
+
 def test_an_unreadable_folder_raises(root, monkeypatch):
     scandir = os.scandir
 

@@ -213,7 +213,7 @@ def test_samples_are_read_in_the_background_and_tensors_made_by_the_consumer(mon
     assert serial.readers == {threading.current_thread().name}
 
 
-def test_loading_goes_on_while_the_consumer_works():
+def test_loading_continues_while_the_consumer_works():
     read = []
     noted = type("Noted", (Range,), {"__getitem__": lambda self, index: read.append(index) or index})
     batches = iter(DataLoader(noted(100), 1, num_workers=2, prefetch_factor=3))
@@ -403,8 +403,8 @@ def test_skipped_batches_are_not_read(num_workers):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"batch_size": 3}, ValueError, "saved with batch_size 3, this loader has 2"),
-        ({"num_samples": 9}, ValueError, "saved with num_samples 9, this loader has 5"),
+        ({"batch_size": 3}, ValueError, "saved with batch_size 3, but this loader has 2"),
+        ({"num_samples": 9}, ValueError, "saved with num_samples 9, but this loader has 5"),
         ({"epoch": -1}, ValueError, "epoch must be at least 0, got -1"),
         ({"batch": 1.5}, TypeError, "batch must be an integer, got 1.5"),
         ({"seed": -2}, ValueError, "seed must be at least 0, got -2"),

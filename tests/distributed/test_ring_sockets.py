@@ -32,7 +32,7 @@ def test_waiting_for_a_connection_times_out():
     assert ring_sockets._connect(["127.0.0.1"], port, "right", time.monotonic() + 1) is None
 
 
-def test_a_neighbour_is_reached_at_its_second_address():
+def test_a_neighbor_is_reached_at_its_second_address():
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = []
         thread = threading.Thread(

@@ -30,7 +30,7 @@ class Watched(Watchdog):
     def _end(self, text, heard_on=None):
         self._fail(text, heard_on)
         self.reason = text
-        for link in self._neighbours:
+        for link in self._neighbors:
             link.shutdown(socket.SHUT_RDWR)
         raise Ended
 
@@ -55,11 +55,11 @@ def ring():
 
     yield make
     for one in made:
-        for link in one._neighbours:
+        for link in one._neighbors:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
         one._thread.join(20)
-        for link in one._neighbours:
+        for link in one._neighbors:
             link.close()
 
 
@@ -128,7 +128,7 @@ def test_a_rank_that_stops_early_is_named(ring, early):
 def test_a_rank_that_is_gone_is_named_by_all_others(ring):
     watchdogs = ring(4)
     watchdogs[2]._fail = lambda *_: None  # a dead process sends nothing
-    for link in watchdogs[2]._neighbours:
+    for link in watchdogs[2]._neighbors:
         link.shutdown(socket.SHUT_RDWR)  # as the system does for a process that was killed
     found = reasons(watchdogs)
     assert [found[rank] for rank in (0, 1, 3)] == ["rank 2 (pid 102 on here) is gone"] * 3
@@ -141,7 +141,7 @@ def test_a_backend_error_does_not_hide_the_lost_rank(ring):
     main = threading.Thread(target=watchdogs[1]._on_exception, args=(RuntimeError, error, None))
     main.start()  # MLX may notice before the watchdog does
     watchdogs[2]._fail = lambda *_: None
-    for link in watchdogs[2]._neighbours:
+    for link in watchdogs[2]._neighbors:
         link.shutdown(socket.SHUT_RDWR)
     assert reasons(watchdogs)[:2] == ["rank 2 (pid 102 on here) is gone"] * 2
     main.join(20)

@@ -28,7 +28,7 @@ KERNEL_FLAGS = [
     "-ffp-contract=off",  # a * b + c rounds twice; only fma rounds once
     "-fsingle-precision-constant",  # 2.0 is a float in Metal
     "-w",  # attributes and pragmas are Metal's; strict mode handles other warnings
-    # An uninitialised register holds a conspicuous number (-1.7e38). Value numbering would assume whatever the other
+    # An uninitialized register holds a conspicuous number (-1.7e38). Value numbering would assume whatever the other
     # branch assigns.
     "-ftrivial-auto-var-init=pattern",
     "-fno-tree-fre",

@@ -111,7 +111,7 @@ class BufferReport:
 class Report:
     """The faults and counters of one run; without ``check`` few things are counted.
 
-    Loads and stores are those that remain in optimised code: of two successive loads of one address the compiler keeps
+    Loads and stores are those that remain in optimized code: of two successive loads of one address the compiler keeps
     one, as on a GPU. Multiply-adds are calls of ``fma``.
     """
 

@@ -69,9 +69,9 @@ CHECKED = [
         "is loaded after another thread's store without a barrier",
     ),
     (
-        "uninitialised threadgroup memory",
+        "uninitialized threadgroup memory",
         INDEX + "threadgroup float s[64]; s[i / 2] = 1.0f; y[i] = s[i];",
-        "load of uninitialised threadgroup memory: 's', element 1",
+        "load of uninitialized threadgroup memory: 's', element 1",
     ),
     (
         "threadgroup index behind the end, through a pointer",
@@ -81,7 +81,7 @@ CHECKED = [
     (
         "threadgroup memory of another threadgroup",
         INDEX + "threadgroup float s[1]; if (i == 0) s[0] = 1.0f; " + BARRIER + "y[i] = s[0];",
-        "load of uninitialised threadgroup memory: 's', element 0: thread (32, 0, 0), which is (0, 0, 0) of threadgr",
+        "load of uninitialized threadgroup memory: 's', element 0: thread (32, 0, 0), which is (0, 0, 0) of threadgr",
     ),
     (
         "barrier in a branch",
@@ -214,7 +214,7 @@ def test_a_launch_rounded_up_as_on_cuda_shows_the_missing_bound(run_kernel):
     assert report.threads == 64 and report.partial_threadgroups == 0
 
 
-def test_uninitialised_registers_hold_a_conspicuous_number(run_kernel):
+def test_uninitialized_registers_hold_a_conspicuous_number(run_kernel):
     body = INDEX + "float a; if (x[i] < 10.0f) a = 1.0f; y[i] = a;"
     for check in (True, False):
         with simulation(check=check):

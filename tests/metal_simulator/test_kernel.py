@@ -129,7 +129,7 @@ def test_counters_are_exact(run_kernel):
         ("float r[4]; for (int j = 0; j < 4; ++j) { r[j] = x[j]; } y[i] = r[int(x[i]) & 3];", 5, 0),
     ],
 )
-def test_loads_are_those_of_optimised_code(run_kernel, body, loads, multiply_adds):
+def test_loads_are_those_of_optimized_code(run_kernel, body, loads, multiply_adds):
     _, report = run_kernel(INDEX + body)
     assert report.buffers["x"].loads == 64 * loads
     assert report.multiply_adds == 64 * multiply_adds

@@ -21,10 +21,12 @@ class Hub:
         errors: X-Error-Code by repository, with status 404 (401 for a gated one).
         status: Status of every response, instead of the right one.
         etag: ETag instead of the checksum.
+        commit: Commit instead of ``COMMIT``.
+        location: Where GET redirects to, instead of the storage.
         tokens: Authorization headers received by the hub and by the storage.
     """
 
-    def __init__(self):
+    def __init__(self, tls=None):
         self.files = {}
         self.requests = []
         self.cuts = []
@@ -33,6 +35,8 @@ class Hub:
         self.errors = {}
         self.status = None
         self.etag = None
+        self.commit = COMMIT
+        self.location = None
         self.tokens = {"hub": set(), "storage": set()}
         hub = self
 
@@ -50,10 +54,13 @@ class Hub:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self.storage = f"http://localhost:{self._http.server_port}/storage"  # another host: gets no token
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._http.server_port}"
+        self.storage = f"{scheme}://localhost:{self._http.server_port}/storage"  # another host: gets no token
 
     def sha256(self, repository, file="model.safetensors"):
         return hashlib.sha256(self.files[repository, file]).hexdigest()
@@ -63,7 +70,7 @@ class Hub:
         return [span for method, path, span in self.requests if method == "GET" and path.startswith("/storage/")]
 
     def _answer(self, request):
-        path = unquote(request.path)
+        path = unquote(request.path.partition("?")[0])
         self.requests.append((request.command, path, request.headers["Range"]))
         if self.status is not None:
             self._reply(request, self.status)
@@ -88,9 +95,9 @@ class Hub:
         else:
             sha256 = self.sha256(repository, file)
             headers = {
-                "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(self.files[repository, file])),
+                "X-Repo-Commit": self.commit, "X-Linked-Size": str(len(self.files[repository, file])),
                 "X-Linked-Etag": f'"{self.etag or sha256}"', "ETag": '"of-the-pointer"',
-                "Location": f"{self.storage}/{sha256}",
+                "Location": self.location or f"{self.storage}/{sha256}",
             }  # fmt: skip
             self._reply(request, 302, headers)
 

@@ -101,10 +101,10 @@ def test_grad_checkpointing_gives_the_same_gradients():
 @pytest.mark.parametrize(
     ("out_indices", "message"),
     [
-        ((0, 4), r"features_only: layers must be in \[-4, 3\] of 4 layers, got \[0, 4\]"),
-        ((), r"features_only: at least one layer is needed, got \[\]"),
-        (5, r"features_only: layers must be in \[-4, 3\] of 4 layers, got \[-5"),
-        (0, "features_only: at least one layer"),
+        ((0, 4), r"features_only: layers must be in \[-4, 3\] for 4 layers, got \[0, 4\]"),
+        ((), r"features_only: expected at least one layer, got \[\]"),
+        (5, r"features_only: layers must be in \[-4, 3\] for 4 layers, got \[-5"),
+        (0, "features_only: expected at least one layer"),
     ],
 )
 def test_layers_out_of_range_raise(out_indices, message):

@@ -235,7 +235,7 @@ def test_the_name_of_a_published_checkpoint(monkeypatch, classes, names):
 
 def test_other_sources_raise(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="empty has neither best.safetensors nor last.safetensors"):
+    with pytest.raises(FileNotFoundError, match="the folder .*empty has no weights file"):
         from_checkpoint(tmp_path / "empty")
     with pytest.raises(FileNotFoundError, match="there is no file .*m.pth"):
         from_checkpoint(str(tmp_path / "m.pth"))
@@ -250,13 +250,13 @@ def test_other_sources_raise(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"classes": '["cat"]'}, "the metadata must name 3 classes, as many as the model has"),
+        ({"classes": '["cat"]'}, "'classes' in the metadata must have 3 names, one per output, got 1"),
         ({"classes": "3"}, "'classes' in the metadata must be a JSON list, got 3"),
         ({"preprocessing": "{"}, "'preprocessing' in the metadata is not JSON"),
         ({"preprocessing": '{"mean": 0.5}'}, "mean must be 3 numbers"),
-        ({"options": '{"checkpoint_path": "x"}'}, "'options' in the metadata may have .*, got 'checkpoint_path'"),
+        ({"options": '{"checkpoint_path": "x"}'}, "'options' in the metadata may only have .*, got 'checkpoint_path'"),
         ({"options": '{"output_stride": 7}'}, "output_stride must be 8, 16, 32 or None, got 7"),
-        ({"recipe": "{}"}, "does not fit ConvNeXt"),
+        ({"recipe": "{}"}, "the state dict does not match ConvNeXt"),
         ({"recipe": '{"depths": 3}'}, "depths must be a sequence of integers, got 3"),
     ],
 )

@@ -71,7 +71,7 @@ def test_other_numbers_of_classes_raise(count):
         imagenet_class_names(count)
 
 
-def test_the_file_contains_the_licence_of_wordnet():
+def test_the_file_contains_the_license_of_wordnet():
     text = (ROOT / "lucid/models/imagenet_22k.txt").read_text(encoding="ascii")
     header = " ".join(line[2:] for line in text.splitlines() if line.startswith("#"))
     assert "WordNet 3.0 Copyright 2006 by Princeton University. All rights reserved." in header

@@ -67,7 +67,7 @@ def test_macs_of_the_isotropic_network_by_hand():
 def test_a_variant_is_described_by_its_default_checkpoint():
     info, tag = models.model_info("convnext_base"), tags_of("convnext_base")[0]
     assert (info.name, f"timm/{info.tag}") == ("convnext_base", tag.name)
-    for word in ("source", "location", "licence", "mean", "std", "interpolation", "crop_pct", "image_size", "reported"):
+    for word in ("source", "location", "license", "mean", "std", "interpolation", "crop_pct", "image_size", "reported"):
         assert getattr(info, word) == getattr(tag, word), word
     assert "2201.03545" in info.paper
 
@@ -75,7 +75,7 @@ def test_a_variant_is_described_by_its_default_checkpoint():
 def test_a_checkpoint_by_name():
     info = models.model_info("timm/convnextv2_tiny.fcmae_ft_in22k_in1k_384")
     assert info == models.model_info("convnextv2_tiny.fcmae_ft_in22k_in1k_384")
-    assert (info.image_size, info.licence, info.non_commercial, info.top1) == (384, "cc-by-nc-4.0", True, 85.1)
+    assert (info.image_size, info.license, info.non_commercial, info.top1) == (384, "cc-by-nc-4.0", True, 85.1)
     assert "2301.00808" in info.paper
     assert info.macs == pytest.approx(4.456e9 * (384 / 224) ** 2, rel=0.01)
     assert models.model_info("convnext_tiny.fb_in22k").num_classes == 21841
@@ -86,7 +86,7 @@ def test_a_checkpoint_by_name():
 def test_info_of_checkpoints(name):
     info, tag = models.model_info(name), TAGS[name]
     assert info.name == tag.variant and info.num_classes == tag.num_classes
-    assert info.licence and tag.licence in str(info)
+    assert info.license and tag.license in str(info)
     assert ("not for commercial use" in str(info)) == tag.non_commercial
 
 
@@ -95,7 +95,7 @@ def test_str():
         "convnext_tiny: 28,589,128 parameters with 1,000 classes, 4.456 GMACs at 224 px",
         "  paper: Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",
         "  weights: convnext_tiny.fb_in1k of timm, timm/convnext_tiny.fb_in1k",
-        "  licence: apache-2.0",
+        "  license: apache-2.0",
         "  images: 224 px, bicubic, crop_pct 0.875, mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225)",
     ]
 

@@ -54,11 +54,11 @@ def test_mean_and_std_come_from_the_tag():
 
 def test_arrays_and_pillow_images_agree():
     transform = ImageTransform(32, 36)
-    rgb, grey, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
+    rgb, gray, rgba = cases.pattern(50, 70), cases.pattern(50, 70, 1), cases.pattern(50, 70, 4)
     for array, image in [
         (rgb, Image.fromarray(rgb)),
-        (grey, Image.fromarray(grey[..., 0])),
-        (grey[..., 0], Image.fromarray(grey[..., 0])),
+        (gray, Image.fromarray(gray[..., 0])),
+        (gray[..., 0], Image.fromarray(gray[..., 0])),
         (rgba, Image.fromarray(rgba)),
     ]:
         np.testing.assert_array_equal(transform(array).numpy(), transform(image).numpy())
@@ -150,7 +150,7 @@ def test_another_size_follows_the_rule_of_the_source(name, size, resize_size, cr
 
 def test_transforms_for_a_pretrained_model():
     model = nn.Identity()
-    with pytest.raises(ValueError, match="this Identity has no pretrained weights; name a checkpoint"):
+    with pytest.raises(ValueError, match="this Identity has no pretrained weights; pass the name of a checkpoint"):
         transforms_for(model)
     for tag in ("timm/convnext_tiny.fb_in1k", find_tag("timm/convnext_tiny.fb_in1k")):
         model.pretrained_tag = tag
@@ -170,14 +170,14 @@ def test_repr_lists_the_steps():
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        (np.zeros((4, 4, 3)), TypeError, "array of uint8, got float64; scale it to 0..255 and convert it"),
-        (np.array(["a"]), TypeError, "array of uint8, got <U1$"),
+        (np.zeros((4, 4, 3)), TypeError, "uint8 array, got float64; scale it to 0..255 and convert it"),
+        (np.array(["a"]), TypeError, "uint8 array, got <U1$"),
         (np.zeros((3, 9, 8), np.uint8), ValueError, r"got \(3, 9, 8\); channels come last: transpose\(1, 2, 0\)"),
         (np.zeros((9, 8, 2), np.uint8), ValueError, r"must have the shape \(H, W\), .*got \(9, 8, 2\)$"),
         (np.zeros((0, 8, 3), np.uint8), ValueError, r"got \(0, 8, 3\)"),
-        ([], ValueError, "ImageTransform: got no images"),
-        ("cat.jpg", TypeError, "or an array of uint8, got str; open it with PIL.Image.open"),
-        (None, TypeError, "must be a Pillow image or an array of uint8, got NoneType"),
+        ([], ValueError, "ImageTransform: expected at least one image"),
+        ("cat.jpg", TypeError, "or a uint8 array, got str; open it with lucid.data.open_image"),
+        (None, TypeError, "must be a Pillow image or a uint8 array, got NoneType"),
     ],
 )
 def test_other_inputs_raise(image, error, message):
@@ -207,9 +207,9 @@ def test_lists_from_json_compare_equal():
 
 
 def test_unknown_sources_raise():
-    with pytest.raises(ValueError, match="transforms_for: there is no tag 'convnext_tiney'; did you mean "):
+    with pytest.raises(ValueError, match="transforms_for: there is no checkpoint 'convnext_tiney'; did you mean "):
         transforms_for("convnext_tiney")
-    with pytest.raises(TypeError, match="source must be a name, a tag or a model, got 3"):
+    with pytest.raises(TypeError, match="source must be a name, a Tag or a model, got 3"):
         transforms_for(3)
     with pytest.raises(ValueError, match="transforms_for: image_size must be at least 1, got 0"):
         transforms_for("convnext_tiny", image_size=0)
@@ -217,5 +217,5 @@ def test_unknown_sources_raise():
 
 def test_without_pillow_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r'images are resized with Pillow; pip install "lucid-mlx\[vision\]"'):
+    with pytest.raises(ImportError, match=r'ImageTransform: Pillow is required; pip install "lucid-mlx\[vision\]"'):
         ImageTransform()(np.zeros((8, 8, 3), np.uint8))

@@ -32,7 +32,7 @@ def test_upsample_in_both_layouts():
     [
         (lambda x: nn.Flatten(4)(x), IndexError, r"flatten: start_dim must be in \[-3, 2\] for 3 dimensions, got 4"),
         (lambda x: nn.Unflatten(1, (2, 2))(x), ValueError, "unflatten: "),
-        (lambda x: nn.Upsample()(x), ValueError, "interpolate: pass size or scale_factor"),
+        (lambda x: nn.Upsample()(x), ValueError, "interpolate: pass either size or scale_factor, got neither"),
         (lambda x: nn.Upsample(2, data_format="x"), ValueError, "Upsample: data_format must be 'channels_first' or"),
     ],
 )

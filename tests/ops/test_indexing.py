@@ -75,14 +75,26 @@ def test_tensors_can_be_indices():
     assert x.tolist() == [[0, 1, 2, -2], [4, 5, 6, 7], [8, -1, 10, 11]]
 
 
-def test_one_hot_of_a_class_out_of_range_is_zero():
-    assert lucid.one_hot(lucid.tensor([1, 3, -1]), 2).tolist() == [[0, 1], [0, 0], [0, 0]]
+@pytest.mark.parametrize("wrong", [3, -1, 10**12])
+def test_one_hot_of_a_class_out_of_range_raises_or_is_zero_where_it_is_not_checked(wrong, on_cpu):
+    with pytest.raises(IndexError, match=rf"one_hot: class {wrong} is out of range for 2 classes, .* 0 to 1"):
+        lucid.one_hot(lucid.tensor([1, wrong]), 2)
+    with lucid.debug(False):
+        assert lucid.one_hot(lucid.tensor([1, wrong]), 2).tolist() == [[0, 1], [0, 0]]
+
+
+def test_one_hot_counts_negative_classes_as_wrong_and_takes_any_integer_dtype(on_cpu):
+    with pytest.raises(IndexError, match="one_hot: class -1 is out of range"):
+        lucid.one_hot(lucid.tensor([2, -1]))
+    for dtype in ("int8", "uint8", "uint64"):  # 300 classes do not fit in 8 bits
+        assert lucid.one_hot(lucid.tensor([0, 44], dtype=dtype), 300).numpy().argmax(1).tolist() == [0, 44]
+        assert lucid.one_hot(lucid.tensor([44], dtype=dtype), 300).sum().item() == 1
 
 
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda x: x[2], IndexError, r"getitem: index 2 is out of range for dim 0 of shape \(2, 3\)"),
+        (lambda x: x[2], IndexError, r"getitem: index 2 is out of range for dim 0 with size 2, shape \(2, 3\)"),
         (lambda x: x[0, -4], IndexError, r"getitem: index -4 is out of range for dim 1"),
         (lambda x: x[0, 0, 0], IndexError, r"getitem: too many indices \(3\) for shape \(2, 3\)"),
         (lambda x: x[..., 0, ...], IndexError, r"getitem: an index can only have a single ellipsis \('...'\)"),
@@ -93,7 +105,7 @@ def test_one_hot_of_a_class_out_of_range_is_zero():
             TypeError,
             "getitem: an index tensor must hold integers or bools, got float32",
         ),
-        (lambda x: x[[0, 5]], IndexError, r"getitem: index 5 is out of range for dim 0 of shape \(2, 3\)"),
+        (lambda x: x[[0, 5]], IndexError, r"getitem: index 5 is out of range for dim 0 with size 2, shape \(2, 3\)"),
         (lambda x: x[[[0, 1], [0]]], TypeError, "getitem: an index must consist of integers"),
         (
             lambda x: x[lucid.tensor([True, False, True])],

@@ -33,16 +33,80 @@ def test_regression_targets_may_be_integers():
     assert F.mse_loss(lucid.tensor([1.5, 2.0]), lucid.tensor([1, 4])).item() == pytest.approx(2.125)
 
 
+@pytest.mark.parametrize("target", [-1, 5, 10**12])
+@pytest.mark.parametrize("op", [F.cross_entropy, F.nll_loss])
+def test_a_class_out_of_range_raises(op, target, on_cpu):
+    with pytest.raises(IndexError, match=rf"{op.__name__}: target {target} is out of range for 5 classes"):
+        op(lucid.zeros(2, 5), lucid.tensor([1, target]))
+    with pytest.raises(IndexError, match="out of range for 5 classes"):  # also if it is computed lazily
+        op(lucid.zeros(2, 5), lucid.tensor([0, target - 1]) + 1, reduction="none")
+    assert op(lucid.zeros(2, 5), lucid.tensor([1, target]), ignore_index=target).item() >= 0
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda values: np.array(values, np.uint8), lucid.tensor])
+def test_labels_from_1_are_recognized(kind, on_cpu):
+    with pytest.raises(IndexError, match="target 5 .* numbered from 0 to 4; if the labels start at 1, subtract 1"):
+        F.cross_entropy(lucid.zeros(3, 5), kind([1, 3, 5]))
+    with pytest.raises(IndexError, match="numbered from 0 to 4$"):
+        F.cross_entropy(lucid.zeros(3, 5), kind([0, 3, 5]))
+
+
+def test_the_error_of_a_negative_label_names_ignore_index(on_cpu):
+    with pytest.raises(IndexError, match="target -1 .*; to ignore such targets, pass ignore_index=-1"):
+        F.cross_entropy(lucid.zeros(3, 5), lucid.tensor([1, -1, -100]))
+
+
 @pytest.mark.parametrize("target", [-1, 5, 7])
 @pytest.mark.parametrize("op", [F.cross_entropy, F.nll_loss])
-def test_a_class_out_of_range_gives_nan(op, target):
-    assert math.isnan(op(lucid.zeros(2, 5), lucid.tensor([1, target])).item())
-    losses = op(lucid.zeros(2, 5), lucid.tensor([1, target]), reduction="none")
+def test_a_class_out_of_range_gives_nan_where_it_is_not_checked(op, target):
+    labels = lucid.tensor([1, target])
+    with lucid.debug(False):
+        assert math.isnan(op(lucid.zeros(2, 5), labels).item())
+    losses = lucid.compile(lambda labels: op(lucid.zeros(2, 5), labels, reduction="none"))(labels)
     assert not math.isnan(losses[0].item()) and math.isnan(losses[1].item())
 
 
 def test_a_class_out_of_range_gives_nan_with_smoothing_too():
-    assert math.isnan(F.cross_entropy(lucid.zeros(2, 5), lucid.tensor([1, 9]), label_smoothing=0.1).item())
+    with lucid.debug(False):
+        assert math.isnan(F.cross_entropy(lucid.zeros(2, 5), lucid.tensor([1, 9]), label_smoothing=0.1).item())
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("reduction", "loss"), [("mean", math.nan), ("sum", 0.0), ("none", [0.0, 0.0])])
+def test_without_targets_that_count_the_gradient_is_zero(reduction, loss, smoothing, weight):
+    """As in PyTorch."""
+    x = lucid.randn(2, 3, requires_grad=True)
+    options = {"reduction": reduction, "weight": None if weight is None else lucid.tensor(weight)}
+    target = lucid.tensor([-100, -100])
+    for found in (
+        F.cross_entropy(x, target, label_smoothing=smoothing, **options),
+        F.nll_loss(x.log_softmax(1), target, **options),
+    ):
+        np.testing.assert_array_equal(found.detach().numpy(), np.float32(loss))
+        x.grad = None
+        found.backward(lucid.ones(*found.shape), create_graph=True)
+        np.testing.assert_array_equal(x.grad.detach().numpy(), 0)
+        second = x.grad.sum()
+        x.grad = None
+        second.backward()
+        np.testing.assert_array_equal(x.grad.detach().numpy(), 0)
+
+
+def test_weights_survive_a_batch_without_targets():
+    model = lucid.nn.Linear(3, 4)
+    before = model.weight.detach().numpy().copy()
+    optimizer = lucid.optim.SGD(model.parameters(), 0.1)
+    F.cross_entropy(model(lucid.randn(2, 3)), lucid.tensor([-100, -100])).backward()
+    optimizer.step()
+    np.testing.assert_array_equal(model.weight.detach().numpy(), before)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "uint32", "uint64"])
+def test_targets_of_any_integer_dtype(dtype):
+    x = lucid.randn(3, 4)
+    want = F.cross_entropy(x, lucid.tensor([0, 3, 1])).item()
+    assert F.cross_entropy(x, lucid.tensor([0, 3, 1], dtype=dtype)).item() == want
 
 
 def test_targets_may_be_numpy_arrays_and_lists():

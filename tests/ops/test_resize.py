@@ -37,11 +37,11 @@ def image(*shape):
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda: F.interpolate(image()), ValueError, "interpolate: pass size or scale_factor"),
+        (lambda: F.interpolate(image()), ValueError, "interpolate: pass either size or scale_factor, got neither"),
         (
             lambda: F.interpolate(image(), 3, 2.0),
             ValueError,
-            "interpolate: pass size or scale_factor, not both",
+            "interpolate: pass either size or scale_factor, got both",
         ),
         (lambda: F.interpolate(image(), 0), ValueError, "interpolate: size must be at least 1, got 0"),
         (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be an integer or a tuple of 2"),

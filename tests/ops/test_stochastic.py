@@ -13,7 +13,7 @@ KEY = mx.random.key(3)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_zeroes_a_share_and_keeps_the_mean(rate):
+def test_dropout_zeroes_a_fraction_and_keeps_the_mean(rate):
     y = stochastic.dropout(lucid.ones(100, 997), rate, KEY).numpy()
     assert np.unique(y).tolist() == pytest.approx([0, 1 / (1 - rate)])
     spread = np.sqrt(rate / (1 - rate) / y.size)  # of the mean of y

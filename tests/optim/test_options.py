@@ -1,6 +1,6 @@
 import pytest
 
-from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, betas, flag, fraction, refuse_differentiable
+from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, betas, flag, fraction, reject_differentiable
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 0.5, 0.9999])
@@ -29,10 +29,10 @@ def test_flags_are_true_or_false(value):
 
 
 def test_differentiable_is_refused_when_true():
-    refuse_differentiable("F", None)
-    refuse_differentiable("F", False)
+    reject_differentiable("F", None)
+    reject_differentiable("F", False)
     with pytest.raises(ValueError, match="F: differentiable=True is not supported"):
-        refuse_differentiable("F", True)
+        reject_differentiable("F", True)
 
 
 def test_option_names_do_not_overlap():

@@ -44,7 +44,7 @@ CROPS = (
 
 
 def images(channels: int) -> np.ndarray:
-    """(5, channels, 9, 13) uint8: noise, a ramp, little contrast, one colour, few colours. Not square, odd sizes."""
+    """(5, channels, 9, 13) uint8: noise, a ramp, little contrast, one color, few colors. Not square, odd sizes."""
     rng = np.random.default_rng(6)
     shape = (channels, 9, 13)
     ramp = 20 + np.arange(9)[:, None] * 7 + np.arange(13) * 9 + np.arange(channels)[:, None, None] * 23

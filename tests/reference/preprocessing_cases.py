@@ -23,8 +23,8 @@ def image(name: str) -> Image.Image:
     mode, _, size = name.partition(" ")
     width, height = map(int, size.split("x"))
     if mode in ("L", "1", "I;16"):
-        grey = Image.fromarray(pattern(height, width, 1)[..., 0])
-        return grey if mode == "L" else grey.convert("1" if mode == "1" else "I").convert(mode)
+        gray = Image.fromarray(pattern(height, width, 1)[..., 0])
+        return gray if mode == "L" else gray.convert("1" if mode == "1" else "I").convert(mode)
     if mode in ("RGBA", "CMYK"):
         return Image.fromarray(pattern(height, width, 4), mode=None).convert(mode)
     if mode == "LA":

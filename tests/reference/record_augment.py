@@ -32,7 +32,7 @@ def each(change: Callable[[Image.Image], Image.Image], images: np.ndarray) -> np
     return np.stack(out)
 
 
-def colours(found: dict[str, np.ndarray], images: np.ndarray) -> None:
+def colors(found: dict[str, np.ndarray], images: np.ndarray) -> None:
     channels = images.shape[1]
     for name in ("brightness", "contrast", "saturation", "sharpness"):
         adjust = getattr(F, f"adjust_{name}")
@@ -117,7 +117,7 @@ def main() -> None:
     for channels in (3, 1):
         images = cases.images(channels)
         crops(found, images)
-        colours(found, images)
+        colors(found, images)
         rand_operations(found, images)
         wide_operations(found, images)
     mixing(found)

@@ -29,7 +29,7 @@ def timm_tags(variant: str) -> dict[str, dict[str, Any]]:
         tag: {
             "repository": cfg.hf_hub_id + (f"{variant}.{tag}" if cfg.hf_hub_id.endswith("/") else ""),
             "file": cfg.url,
-            "licence": cfg.license,
+            "license": cfg.license,
             "num_classes": cfg.num_classes,
             "image_size": cfg.input_size[-1],
             "crop_pct": cfg.crop_pct,

@@ -1,6 +1,7 @@
 """Files written by PyTorch load exactly; malicious files are refused and run nothing."""
 
 import json
+import os
 import struct
 import zipfile
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.serialization import read_pytorch
+from lucid.serialization import pytorch_file, read_pytorch
 from tests.reference.pth_description import FOLDER, described
 from tests.serialization.writing import archive, integer, pickled, storage, tensor, text
 
@@ -132,7 +133,7 @@ def legacy_tensor():
         (pickled(integer(0x1950A86A20F9469CFC6C)), "its pickle is truncated"),
         (legacy_head(version=7), "version 7"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", 4), FOUR[:-1]), "truncated in storage '0'"),
-        (legacy(legacy_tensor(), ["0"]), "4 values of .*float32 take 16"),
+        (legacy(legacy_tensor(), ["0"]), "4 values of torch.FloatStorage take 16"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", -1), FOUR), "truncated in storage '0'"),
         (legacy(legacy_tensor(), ["0"], struct.pack("<q", 2), FOUR), "has 8 bytes"),
         (legacy(legacy_tensor(), ["1"], struct.pack("<q", 4), FOUR), "do not match those that its tensors refer to"),
@@ -234,8 +235,15 @@ def test_a_missing_file_and_a_folder(tmp_path):
     for read in (lucid.load, read_pytorch):
         with pytest.raises(FileNotFoundError, match="there is no file"):
             read(tmp_path / "x.pth")
-        with pytest.raises(IsADirectoryError, match="is a folder"):
-            read(tmp_path)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        read_pytorch(tmp_path)
+
+
+def test_files_that_torch_load_does_not_take_are_named(tmp_path):
+    for member, fault in (("archive/constants.pkl", "a TorchScript program"), ("w.npy", "a NumPy archive")):
+        with zipfile.ZipFile(tmp_path / "x.pth", "w") as file:
+            file.writestr(member, b"N.")
+        assert fault in refused(tmp_path / "x.pth")
 
 
 def test_a_bare_storage_is_refused(tmp_path):
@@ -282,3 +290,24 @@ def test_damaged_pickles_give_a_value_or_a_value_error(tmp_path, name):
         )
         outcomes.add(outcome(path))
     assert outcomes == {"read", "refused"}
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy"])
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.9])
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch, layout, share):
+    count = 100_000
+    ones = np.ones(count, np.float32).tobytes()
+    path = tmp_path / "x.pth"
+    if layout == "zip":
+        archive(path, tensor((count,), count=count), {"0": ones})
+    else:
+        body = tensor((count,), count=count).replace(b"tQ", b"NtQ")
+        path.write_bytes(legacy(body, ["0"], struct.pack("<q", count), ones))
+    complete = pytorch_file.ObjectBuilder.make
+
+    def cut_and_make(*arguments):
+        os.truncate(path, int(path.stat().st_size * share))
+        return complete(*arguments)
+
+    monkeypatch.setattr(pytorch_file.ObjectBuilder, "make", cut_and_make)
+    assert "x.pth" in refused(path)

@@ -63,8 +63,8 @@ def test_the_number_of_colliding_set_members_is_limited(tmp_path):
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        (b"ctorch\nSize\n", "holds torch.Size"),
-        (b"ctorch\nFloatStorage\n", "holds torch.FloatStorage"),
+        (b"ctorch\nSize\n", "holds 'torch.Size'"),
+        (b"ctorch\nFloatStorage\n", "holds 'torch.FloatStorage'"),
         (storage(), "a bare storage"),
         (b"ctorch\nSize\nK\x01\x85R", "torch.Size with unexpected arguments"),
         (b"ctorch\nSize\n)R", "torch.Size with unexpected arguments"),
@@ -84,3 +84,38 @@ def test_the_number_of_colliding_set_members_is_limited(tmp_path):
 def test_unsupported_values_are_named(tmp_path, body, fault):
     with pytest.raises(ValueError, match=fault):
         load(tmp_path, body)
+
+
+def test_objects_beside_tensors_become_placeholders(tmp_path):
+    namespace = b"cargparse\nNamespace\n)\x81}" + text("lr") + b"K\x01sb"
+    found = load(tmp_path, b"(" + namespace + b"q\x00h\x00" + storage() + b"ctorch\nSize\nt")
+    assert [repr(one) for one in found] == [
+        "Placeholder('argparse.Namespace')", "Placeholder('argparse.Namespace')", "Placeholder('a bare storage')",
+        "Placeholder('torch.Size')",
+    ]  # fmt: skip
+    assert found[0] is found[1]
+    with pytest.raises(AttributeError):
+        found[0].name = "other"
+
+
+def test_unknown_containers_become_plain_ones(tmp_path):
+    pair = text("a") + b"K\x01s"
+    found = load(tmp_path, b"](cmmengine\nConfigDict\n)\x81" + pair + b"ca\nList\n)\x81K\x07ae")
+    assert found == [{"a": 1}, [7]] and [type(one) for one in found] == [dict, list]
+
+
+def test_unknown_keys_are_kept_apart(tmp_path):
+    path = b"cpathlib\nPath\n" + text("a") + b"\x85R"
+    found = load(tmp_path, b"}(" + path + b"K\x01" + path + b"K\x02u")
+    assert [str(key) for key in found] == ["Placeholder('pathlib.Path')"] * 2 and list(found.values()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"c_codecs\nencode\n" + text("a\xff") + text("latin1") + b"\x86R", b"a\xff"),
+        (b"c__builtin__\nset\n]K\x01a\x85R", {1}),
+    ],
+)
+def test_calls_that_give_plain_data(tmp_path, body, value):
+    assert load(tmp_path, body) == value

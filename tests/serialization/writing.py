@@ -30,6 +30,12 @@ def tensor(size=(4,), stride=(1,), offset=0, **of_storage):
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"
 
 
+def typed_tensor(**options):
+    """A tensor of a subclass, or with attributes, as PyTorch pickles it."""
+    function, arguments = tensor(**options)[:-1].split(b"(", 1)
+    return b"ctorch._tensor\n_rebuild_from_type_v2\n(" + function + b"ca\nSpecial\n(" + arguments + b"}tR"
+
+
 def pickled(body):
     return b"\x80\x02" + body + b"."
 

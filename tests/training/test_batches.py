@@ -72,8 +72,8 @@ def test_images_are_read_for_the_report():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
     read = batches.image_reader((pixels, np.zeros(2)))
     np.testing.assert_array_equal(read(1), pixels[1].transpose(1, 2, 0))
-    grey = batches.image_reader((np.array([[[[-1.0, 0.0, 3.0]]]]), np.zeros(1)))
-    np.testing.assert_array_equal(grey(0)[..., 0], [[0, 64, 255]])
+    gray = batches.image_reader((np.array([[[[-1.0, 0.0, 3.0]]]]), np.zeros(1)))
+    np.testing.assert_array_equal(gray(0)[..., 0], [[0, 64, 255]])
     for other in (None, [], (np.zeros((2, 3)), np.zeros(2)), (np.zeros((2, 5, 4, 4)), np.zeros(2))):
         assert batches.image_reader(other) is None
 
@@ -109,7 +109,7 @@ def test_the_augmentation_is_what_the_recipe_says():
     assert caught.value.names == ("augment",)
 
 
-def test_data_sets_on_the_device_are_loaders():
+def test_datasets_on_the_device_are_loaders():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (23, 1, 4, 4), dtype=np.uint8)
     images = augment.DeviceDataset(SimpleNamespace(data=values, targets=np.arange(23) % 3, max_value=255))

@@ -20,7 +20,7 @@ def few(tmp_path_factory):
     return root
 
 
-def test_train_and_val_folders_are_used_as_such(few, tmp_path):
+def test_train_and_val_folders_are_used_as_the_split(few, tmp_path):
     find = photo_dataset.find_photos
     copy_photos(
         few,
@@ -63,3 +63,25 @@ def test_printable_names_are_one_line():
     printable = photo_dataset.printable
     assert printable("a\nb\x1b[31m\x7f ü 猫") == "a\\nb\\x1b[31m\\x7f ü 猫"
     assert printable(os.fsdecode(b"dog\xff")) == "dog\\xff"
+
+
+def test_folders_of_the_system_are_no_class(few, tmp_path):
+    """A zip made on a Mac has __MACOSX beside train and val."""
+    copy_photos(few, tmp_path, {"train/a": ("balls", 5), "train/b": ("stairs", 4), "val/b": ("fences", 3)})
+    before = photo_dataset.find_photos(tmp_path, 0.5, 0)
+    for place in ("__MACOSX/train/a", "train/__MACOSX", "train/a/.cache/empty.jpg"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "train" / "a" / "._1.jpg").write_bytes(b"\0\5\x16\7")
+    after = photo_dataset.find_photos(tmp_path, 0.5, 0)
+    assert after.split_table() == before.split_table() and after.skipped == before.skipped == []
+    # Without val, too, train is no class of vehicles.
+    shutil.rmtree(tmp_path / "val")
+    assert photo_dataset.find_photos(tmp_path, 0.5, 0).classes == ["a", "b"]
+
+
+def test_a_class_without_a_readable_image_says_why(few, tmp_path):
+    copy_photos(few, tmp_path, {"a": ("balls", 3)})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    with pytest.raises(ValueError, match="has no readable image of class b: not an image in a supported format"):
+        photo_dataset.find_photos(tmp_path, 0.5, 0)

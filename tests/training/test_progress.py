@@ -62,5 +62,7 @@ def test_durations_are_readable(seconds, text):
 
 
 def test_a_missing_package_says_what_to_install():
-    with pytest.raises(ImportError, match=re.escape("lucid.training needs nothing_of_the_kind, which is missing: pip")):
+    with pytest.raises(
+        ImportError, match=re.escape("lucid.training needs nothing_of_the_kind, which is not installed: pip")
+    ):
         progress.require("nothing_of_the_kind.part")

@@ -190,3 +190,31 @@ def test_resuming_from_a_named_checkpoint(tmp_path):
     for path, message in ((tmp_path, "is not a checkpoint; a checkpoint is a folder such as"), ("gone", "gone")):
         with pytest.raises(ValueError, match=message):
             trainer(tmp_path).fit(resume=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("recipe", []), ("recipe", {}), ("recipe", {"epochs": "many", "patience": 0}), ("history", {"a": 1}),
+        ("history", [1]), ("history", [{"epoch": "1"}]), ("history", [{"epoch": 1}]), ("random", [[1, 2, 3]]),
+        ("random", [[-1, 2]]), ("clock", {"steps": "1"}), ("clock", {"hands": 2}), ("clock", 3),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_made_by_hand_is_refused_before_anything_changes(tmp_path, name, value):
+    one = trainer(tmp_path)
+    one.clock.steps = 1
+    one.checkpoints.save(one)
+    notes = one.checkpoints.manager.restore(
+        dict.fromkeys(("recipe", "history", "random", "clock")), strict=False
+    ).values
+    one.checkpoints.manager.save({**one.state(), **notes, name: value}, step=1)
+    other = trainer(tmp_path)
+    before = other.model.weight.tolist()
+    with pytest.raises(checkpoint.CheckpointError, match="is not a checkpoint of a training run|has no test_accuracy"):
+        other.prepare(resume="auto")
+    assert other.model.weight.tolist() == before and other.history == []
+
+
+def test_a_device_is_no_checkpoint(tmp_path):
+    with pytest.raises(checkpoint.CheckpointError, match="/dev/zero is not a folder"):
+        trainer(tmp_path).prepare(resume="/dev/zero")

@@ -1,5 +1,6 @@
 """Models and presets for small images."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import lucid
 from lucid.training import small_images
+from lucid.training.recipe import SettingError
 
 
 @pytest.mark.parametrize(("patch_size", "sizes"), [(1, [8]), (2, [4]), (4, [4, 2])])
@@ -41,3 +43,25 @@ def test_presets_make_models_and_augmentations(dataset, recipe):
 def test_settings_override_a_preset():
     settings = small_images.preset("strong", "digits", epochs=7)
     assert (settings.epochs, settings.ema, settings.dataset, settings.recipe) == (7, 0.995, "digits", "strong")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"dims": (8, 100_000_000)},
+            "has 160,000,016,.* parameters, and training it takes .* this device has",
+        ),
+        ({"crop_padding": 10**9}, "crop_padding must be at most 8, got 1000000000"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_memory_is_taken(settings, message):
+    train_set, test_set = small_images.load_datasets("digits", Path("data"))
+    chosen = small_images.preset("quick", "digits", **settings)
+    with pytest.raises(SettingError, match=message):
+        small_images.make_trainer(chosen, train_set, test_set)
+
+
+def test_absurd_depths_are_refused():
+    with pytest.raises(SettingError, match="depths has 1,000,000,001 blocks, the most are 10,000"):
+        small_images.preset("quick", "digits", depths=(1, 10**9))

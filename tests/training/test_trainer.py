@@ -56,7 +56,7 @@ def test_a_plain_model_learns_arrays():
     assert list(one.history[-1]) == [*columns, "samples_per_second", "waiting", "seconds"]
 
 
-def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
+def test_a_regression_reports_custom_losses_and_metrics(tmp_path):
     needs_extras()
 
     class MeanError(metrics.MeanMetric):
@@ -81,7 +81,7 @@ def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
     assert evaluation.loss == pytest.approx((difference**2).mean(), rel=1e-4)
     assert evaluation.metrics == {"mean_error": pytest.approx(abs(difference).mean(), rel=1e-4)}
     assert evaluation.confusion is None and evaluation.mistakes == []
-    with pytest.raises(AttributeError, match="accuracy is that of a classifier"):
+    with pytest.raises(AttributeError, match="Evaluation: accuracy is only available for classifiers"):
         _ = evaluation.accuracy
     # The lowest loss is best, and the report has neither a confusion matrix nor images.
     best = min(rows, key=lambda row: row["val_loss"])
@@ -91,7 +91,47 @@ def test_a_regression_has_losses_and_metrics_of_its_own(tmp_path):
     assert "confusion" not in text.partition("</style>")[2] and "data:image" not in text
 
 
-def test_a_loader_of_ones_own(tmp_path):
+# Labels out of range --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("kind", [np.asarray, lucid.tensor])
+def test_labels_out_of_range_are_rejected_before_the_first_step(kind, compile, on_cpu):
+    x, y = points(50)
+    model = network()
+    before = [p.detach().numpy().copy() for p in model.parameters()]
+    one = training.Trainer(model, RECIPE, train=(kind(x.astype(np.float32)), kind(y + 1)), compile=compile)
+    with pytest.raises(IndexError, match="Trainer: train label 3 is out of range for 3 classes, .*at 1, subtract 1"):
+        one.fit(progress=False)
+    for parameter, value in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.detach().numpy(), value)
+    # The names of the classes tell their number right away. All labels are looked at, not those of the first batch.
+    for name in ("train", "test"):
+        sources = {"train": (x, y), "test": (x, y), name: (x, np.where(np.arange(50) == 49, -1, y))}
+        with pytest.raises(IndexError, match=f"Trainer: {name} label -1 is out of range for 3 classes"):
+            training.Trainer(network(), RECIPE, classes=["a", "b", "c"], **sources)
+
+
+def test_ignored_labels_and_custom_losses_are_left_alone():
+    x, y = points(50)
+    y[::5] = -100
+    training.Trainer(network(), RECIPE, train=(x, y), classes=["a", "b", "c"]).fit(progress=False)
+
+    def loss(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets % 3)
+
+    training.Trainer(network(), RECIPE, train=(x, y + 300), loss=loss).fit(progress=False)
+
+
+def test_labels_that_a_transform_changes_are_checked_by_the_loss(on_cpu):
+    x, y = points(50)
+    options = {"train": (x, y + 1), "compile": False}
+    training.Trainer(network(), RECIPE, transform=lambda x, y: (x, y - 1), **options).fit(progress=False)
+    with pytest.raises(IndexError, match="cross_entropy: target 3 is out of range for 3 classes"):
+        training.Trainer(network(), RECIPE, transform=lambda x, y: (x, y), **options).fit(progress=False)
+
+
+def test_a_custom_loader(tmp_path):
     x, y = points(60)
 
     class Loader:
@@ -164,7 +204,7 @@ def test_no_test_data_and_no_folder():
     one = training.Trainer(network(), RECIPE, train=points())
     one.fit(progress=False)
     assert one.monitor == ("train_accuracy", "max") and one.evaluation is None
-    with pytest.raises(ValueError, match="evaluate needs test data"):
+    with pytest.raises(ValueError, match=r"Trainer\.evaluate: the trainer has no test data; pass test="):
         one.evaluate()
 
 
@@ -274,9 +314,9 @@ def test_unusable_arguments_are_explained(options, error, message):
         training.Trainer(network(), **{"recipe": RECIPE, "train": points(), **options})
 
 
-def test_batches_that_accumulate_does_not_divide_are_refused():
+def test_batches_that_accumulate_does_not_divide_are_rejected():
     recipe = training.Recipe(batch_size=21, accumulate=3)
-    with pytest.raises(ValueError, match="accumulate 3 does not divide a batch of 20"):
+    with pytest.raises(ValueError, match="Trainer: the batch size must be a multiple of accumulate, 3, got 20"):
         training.Trainer(network(), recipe, train=[points(20)]).fit(progress=False)
 
 
@@ -340,7 +380,7 @@ def test_an_evaluation_has_counts_and_the_most_confident_mistakes():
         assert (of_predicted, of_truth) == pytest.approx((sure[number].max(), sure[number, label]), rel=1e-5)
 
 
-def test_only_so_many_mistakes_are_kept():
+def test_the_number_of_mistakes_is_limited():
     rows = np.column_stack([np.arange(50), np.zeros((50, 2)), np.linspace(0.5, 1, 50), np.zeros(50)])
     found = mistakes.most_confident(rows)
     assert found[:, 0].tolist() == list(range(49, 49 - mistakes.MAX_MISTAKES, -1))

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, tape
+from lucid import _bounds, _checks, tape
 from lucid._tensor import Tensor
 from lucid.data.images import ImageDataset
 from lucid.data.loader import DataLoader
@@ -22,12 +22,21 @@ class DeviceDataset:
             ...
         images, labels = train[index]  # also in a compiled function
 
-    CIFAR takes 154 MB. Images with another ``max_value`` than 255 (``Digits``: 16) are scaled to it, since the color
+    CIFAR takes 154 MB. Images whose ``max_value`` is not 255 (``Digits``: 16) are scaled to it, since the color
     operations work on values from 0 to 255.
+
+    Args:
+        dataset: A ``CIFAR10``, ``CIFAR100`` or ``Digits`` dataset, or another ``ImageDataset``.
 
     Attributes:
         images: (N, C, H, W) uint8, from 0 to 255.
         labels: (N,) int32.
+
+    Example:
+        >>> train = data.augment.DeviceDataset(data.Digits())
+        >>> images, labels = train[lucid.tensor([0, 7])]
+        >>> images.shape, labels.shape
+        ((2, 1, 8, 8), (2,))
     """
 
     def __init__(self, dataset: ImageDataset) -> None:
@@ -46,11 +55,17 @@ class DeviceDataset:
         return len(self.labels)
 
     def __getitem__(self, index: TensorLike) -> tuple[Tensor, Tensor]:
-        """The images and labels at ``index``, (B,) integers. Their values are not checked."""
+        """The images and labels at ``index``, (B,) integers.
+
+        Raises:
+            IndexError: an index is out of range.
+        """
         at: Any = array("DeviceDataset", tape.unwrap(index), "index")
         if at.ndim != 1 or not mx.issubdtype(at.dtype, mx.integer):
             found = f"{_checks.dtype_name(at.dtype)} of shape {at.shape}"
             raise TypeError(f"DeviceDataset: index must be a vector of integers, got {found}")
+        is_host = not isinstance(index, tape.TensorBase | mx.array)
+        at = _bounds.within("DeviceDataset", at, 0, (len(self),), is_host=is_host)
         return tape.wrap(mx.take(self.images._array, at, 0)), tape.wrap(mx.take(self.labels._array, at, 0))
 
     def __repr__(self) -> str:
@@ -66,6 +81,13 @@ class DeviceLoader:
     Args:
         dataset: the dataset.
         options: of ``DataLoader``, such as ``batch_size``, ``shuffle``, ``seed`` or ``sampler``.
+
+    Example:
+        >>> train = data.augment.DeviceDataset(data.Digits())
+        >>> loader = data.augment.DeviceLoader(train, batch_size=256, shuffle=True, seed=0)
+        >>> images, labels = next(iter(loader))
+        >>> images.shape
+        (256, 1, 8, 8)
     """
 
     def __init__(self, dataset: DeviceDataset, **options: Any) -> None:

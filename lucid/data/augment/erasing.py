@@ -54,7 +54,7 @@ def random_erasing(
     Args:
         images: floating point, normalized; with mode "const" any dtype.
         probability: that an image is changed.
-        min_area, max_area: bounds of the erased share of the image, divided by the number of rectangles.
+        min_area, max_area: bounds of the erased fraction of the image, divided by the number of rectangles.
         min_aspect, max_aspect: bounds of height by width, log-uniform. ``max_aspect`` is ``1 / min_aspect`` by default.
         mode: "const" (zeros), "rand" (one normal number per channel) or "pixel" (one per value).
         min_count, max_count: bounds of the number of rectangles.

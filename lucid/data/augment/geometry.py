@@ -1,11 +1,11 @@
-"""Crops and flips, with parameters of its own for each image, as one gather."""
+"""Crops and flips as a single gather, with separate parameters for each image."""
 
 from collections.abc import Sequence
 
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.data.augment._batch import STEPS, as_batch, bernoulli_table, draw_integers, per_channel, per_image, split_key
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -22,7 +22,7 @@ def crop_at(
 
     Args:
         images: (N, C, H, W) of any dtype.
-        top, left: offsets in the padded image, integers or (N,). The values of tensors are not checked.
+        top, left: offsets in the padded image, integers or (N,).
         size: of the crop, an int or (height, width).
         padding: pixels on each side, an int or (left and right, top and bottom) as in torchvision.
         fill: value of the padding in mode "constant", a number or one per channel.
@@ -38,12 +38,17 @@ def crop_at(
         return mx.zeros((*images.shape[:2], *size), images.dtype)
     images = _pad("crop_at", images, padding, fill, padding_mode)
     n, _, height, width = images.shape
-    top = per_image("crop_at", "top", top, n, 0, height - size[0])
-    left = per_image("crop_at", "left", left, n, 0, width - size[1])
-    for name, at in (("top", top), ("left", left)):
-        if not mx.issubdtype(at.dtype, mx.integer):
-            raise TypeError(f"crop_at: {name} must be integers, got {_checks.dtype_name(at.dtype)}")
-    return _take_windows(images, top * width + left, size)
+    row = _offsets("top", top, n, height - size[0])
+    column = _offsets("left", left, n, width - size[1])
+    return _take_windows(images, row * width + column, size)
+
+
+def _offsets(name: str, value: TensorLike, n: int, highest: int) -> mx.array:
+    offsets = per_image("crop_at", name, value, n, 0, highest)
+    if not mx.issubdtype(offsets.dtype, mx.integer):
+        raise TypeError(f"crop_at: {name} must be integers, got {_checks.dtype_name(offsets.dtype)}")
+    is_host = not isinstance(value, mx.array)
+    return _bounds.between("crop_at", name, offsets, 0, highest, is_host=is_host).astype(mx.int32)
 
 
 @op
@@ -51,7 +56,14 @@ def random_crop(
     images: TensorLike, size: int | Sequence[int], padding: int | Sequence[int] = 0,
     fill: float | Sequence[float] = 0, padding_mode: str = "constant", *, key: TensorLike,
 ) -> mx.array:  # fmt: skip
-    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``."""
+    """``crop_at`` with uniformly random offsets, like torchvision's ``RandomCrop``.
+
+    Example:
+        >>> augment = lucid.data.augment
+        >>> images = lucid.zeros(4, 3, 32, 32, dtype=lucid.uint8)
+        >>> augment.random_crop(images, 32, padding=4, key=lucid.random.key()).shape
+        (4, 3, 32, 32)
+    """
     images = as_batch("random_crop", images)
     size, padding = _window("random_crop", images, size, padding, padding_mode)
     if images.shape[0] == 0 or images.shape[1] == 0:

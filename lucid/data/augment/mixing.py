@@ -12,7 +12,7 @@ from typing import NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
+from lucid import _bounds, _checks
 from lucid.data.augment._batch import STEPS, as_float_batch, draw_integers, per_image, split_key
 from lucid.data.augment.erasing import box_mask
 from lucid.ops._common import FLOATING, array
@@ -37,13 +37,17 @@ class Box(NamedTuple):
 def soft_targets(labels: TensorLike, num_classes: int, label_smoothing: float = 0.0) -> mx.array:
     """One-hot probabilities of the labels, with label smoothing.
 
-    Shapes: labels (N,) of class indices or (N, num_classes) of probabilities; out (N, num_classes) float32. The
-    range of the indices is not checked: a label outside [0, num_classes) belongs to no class.
+    Shapes: labels (N,) of class indices or (N, num_classes) of probabilities; out (N, num_classes) float32. Where
+    class indices are not checked (see ``lucid.debug``), one outside [0, num_classes) belongs to no class.
+
+    Raises:
+        IndexError: a class index is outside [0, num_classes).
     """
     return _targets("soft_targets", labels, num_classes, label_smoothing)
 
 
 def _targets(caller: str, labels: TensorLike, num_classes: int, label_smoothing: float) -> mx.array:
+    is_host = not isinstance(labels, mx.array)
     labels = array(caller, labels, "labels")
     _checks.rank(caller, "labels", labels.shape, (1, 2), "(N,) or (N, num_classes)")
     count = _checks.integer(caller, "num_classes", num_classes, 1)
@@ -54,6 +58,7 @@ def _targets(caller: str, labels: TensorLike, num_classes: int, label_smoothing:
         return labels.astype(mx.float32) * (1 - smoothing) + smoothing / count
     if labels.dtype in FLOATING:
         raise TypeError(f"{caller}: labels must be integers, got {_checks.dtype_name(labels.dtype)}")
+    _bounds.check_classes(caller, labels, count, name="label", is_host=is_host)
     low = smoothing / count
     return mx.where(labels[:, None] == mx.arange(count), 1 - smoothing + low, low)
 
@@ -124,8 +129,17 @@ def mixup_or_cutmix(
         Mixed images (N, C, H, W) and soft targets (N, num_classes).
 
     Raises:
+        IndexError: a class index is outside [0, num_classes).
         ValueError: both alphas are 0, an option is out of range, or shapes do not match.
         TypeError: integer images.
+
+    Example:
+        >>> augment = lucid.data.augment
+        >>> images, targets = augment.mixup_or_cutmix(
+        ...     lucid.rand(4, 3, 8, 8), lucid.tensor([0, 1, 2, 3]), num_classes=4, key=lucid.random.key()
+        ... )
+        >>> images.shape, targets.shape
+        ((4, 3, 8, 8), (4, 4))
     """
     return _mixed(
         "mixup_or_cutmix", images, labels, num_classes, mixup_alpha, cutmix_alpha, prob, switch_prob, mode,

@@ -1,4 +1,4 @@
-"""The operations of RandAugment and TrivialAugment, with another operation and argument for each image of a batch.
+"""The operations of RandAugment and TrivialAugment, with a separate operation and argument for each image of a batch.
 
 An operation with an argument is a row of tables made on the host in float64: a kind, a factor, a lookup table for
 values, an affine matrix for positions. A policy draws a row for each image, and all images take the same path through a

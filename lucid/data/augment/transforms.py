@@ -19,24 +19,33 @@ class DeviceTransform(Protocol):
 
     It runs inside the compiled step, so it must use tensor operations only, never read a value, and draw all random
     numbers from ``key``. Write one by subclassing ``Augmentation``, or as a function of this signature if the labels
-    change too. ::
+    change too.
 
-        def flip_vertically(images, labels=None, *, key=None):
-            images = images.flip(2)
-            return images if labels is None else (images, labels)
+    Example:
+        >>> def flip_vertically(images, labels=None, *, key=None):
+        ...     images = images.flip(2)
+        ...     return images if labels is None else (images, labels)
+        ...
+        >>> flip_vertically(lucid.tensor([[[[1], [2]]]])).flatten().tolist()
+        [2, 1]
     """
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any: ...
 
 
 class Augmentation:
-    """Base class for device transforms that leave labels alone: define ``apply(images, key)``. ::
+    """Base class for device transforms that leave labels alone: define ``apply(images, key)``.
 
-    class Brightness(augment.Augmentation):
-        def apply(self, images, key):
-            with lucid.random.fork(key):  # draws from the key, also in a compiled step
-                factor = lucid.rand(len(images))
-            return augment.adjust_brightness(images, factor)
+    Example:
+        >>> from lucid.data import augment
+        >>> class Brightness(augment.Augmentation):
+        ...     def apply(self, images, key):
+        ...         with lucid.random.fork(key):  # draws from the key, also in a compiled step
+        ...             factor = lucid.rand(len(images))
+        ...         return augment.adjust_brightness(images, factor)
+        ...
+        >>> Brightness()(lucid.zeros(4, 3, 8, 8, dtype=lucid.uint8)).shape
+        (4, 3, 8, 8)
     """
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any:
@@ -44,6 +53,7 @@ class Augmentation:
         return images if labels is None else (images, labels)
 
     def apply(self, images: Any, key: Any) -> Any:
+        """The changed images (N, C, H, W); subclasses define it and draw from ``key`` only."""
         raise NotImplementedError(f"{type(self).__name__}: define apply(images, key)")
 
     def __repr__(self) -> str:
@@ -52,7 +62,17 @@ class Augmentation:
 
 
 class Compose:
-    """Device transforms applied in order. One key is split into one for each."""
+    """Device transforms applied in order. One key is split into one for each.
+
+    Args:
+        transforms: The device transforms, in order.
+
+    Example:
+        >>> from lucid.data import augment
+        >>> prepare = augment.Compose([augment.RandomCrop(32, padding=4), augment.RandomHorizontalFlip()])
+        >>> prepare(lucid.zeros(4, 3, 32, 32, dtype=lucid.uint8)).shape
+        (4, 3, 32, 32)
+    """
 
     def __init__(self, transforms: Sequence[DeviceTransform]) -> None:
         self.transforms = list(transforms)
@@ -71,7 +91,18 @@ class Compose:
 
 
 class Normalize(Augmentation):
-    """``normalize``: ``(images / max_value - mean) / std`` per channel, in float32. Draws no random numbers."""
+    """``normalize``: ``(images / max_value - mean) / std`` per channel, in float32. Draws no random numbers.
+
+    Args:
+        mean: Mean of each channel, for values in [0, 1].
+        std: Standard deviation of each channel, for values in [0, 1].
+        max_value: The pixel value that counts as 1.
+
+    Example:
+        >>> normalize = data.augment.Normalize(mean=[0.5], std=[0.25])
+        >>> normalize(lucid.full((1, 1, 1, 1), 255, dtype=lucid.uint8)).item()
+        2.0
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], max_value: float = 255) -> None:
         self.mean, self.std = color.check_statistics("Normalize", mean, std)
@@ -86,7 +117,19 @@ class Normalize(Augmentation):
 
 
 class RandomCrop(Augmentation):
-    """``random_crop``: pad each image, then crop it to ``size`` at a random offset."""
+    """``random_crop``: pad each image, then crop it to ``size`` at a random offset.
+
+    Args:
+        size: An integer or (height, width) in px.
+        padding: Padding on all sides in px, or (horizontal, vertical).
+        fill: Value of the pixels outside the image, one for all channels or one for each.
+        padding_mode: "constant", "edge", "reflect" or "symmetric".
+
+    Example:
+        >>> crop = data.augment.RandomCrop(24)
+        >>> crop(lucid.zeros(4, 3, 32, 32, dtype=lucid.uint8)).shape
+        (4, 3, 24, 24)
+    """
 
     def __init__(
         self, size: int | Sequence[int], padding: int | Sequence[int] = 0, fill: float | Sequence[float] = 0,
@@ -102,7 +145,16 @@ class RandomCrop(Augmentation):
 
 
 class RandomHorizontalFlip(Augmentation):
-    """``random_horizontal_flip``: flip each image left to right with probability ``p``."""
+    """``random_horizontal_flip``: flip each image left to right with probability ``p``.
+
+    Args:
+        p: Probability of a flip.
+
+    Example:
+        >>> flip = data.augment.RandomHorizontalFlip(p=1.0)
+        >>> flip(lucid.tensor([[[[1, 2, 3]]]], dtype=lucid.uint8)).flatten().tolist()
+        [3, 2, 1]
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _checks.probability("RandomHorizontalFlip", "p", p)
@@ -112,7 +164,19 @@ class RandomHorizontalFlip(Augmentation):
 
 
 class ColorJitter(Augmentation):
-    """``color_jitter``: randomly change brightness, contrast, saturation and hue, in random order."""
+    """``color_jitter``: randomly change brightness, contrast, saturation and hue, in random order.
+
+    Args:
+        brightness: Largest change x, for factors in [max(0, 1 - x), 1 + x], or bounds (min, max).
+        contrast: Largest change x, for factors in [max(0, 1 - x), 1 + x], or bounds (min, max).
+        saturation: Largest change x, for factors in [max(0, 1 - x), 1 + x], or bounds (min, max).
+        hue: Largest shift x, at most 0.5, for shifts in [-x, x], or bounds (min, max).
+
+    Example:
+        >>> jitter = data.augment.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+        >>> jitter(lucid.zeros(4, 3, 8, 8, dtype=lucid.uint8)).shape
+        (4, 3, 8, 8)
+    """
 
     def __init__(
         self, brightness: float | Sequence[float] = 0, contrast: float | Sequence[float] = 0,
@@ -126,7 +190,23 @@ class ColorJitter(Augmentation):
 
 
 class RandAugment(Augmentation):
-    """``rand_augment``: ``num_ops`` random operations per image. The defaults are timm's "rand-m9-mstd0.5-inc1"."""
+    """``rand_augment``: ``num_ops`` random operations per image. The defaults are timm's "rand-m9-mstd0.5-inc1".
+
+    Args:
+        num_ops: Operations per image.
+        magnitude: Mean strength, from 0 to 10.
+        magnitude_std: Standard deviation of the strength; above 100 it is uniform in [0, ``magnitude``].
+        prob: Probability of each operation.
+        increasing: Whether every operation gets stronger with the magnitude.
+        magnitude_max: Upper bound of the strength.
+        interpolation: "nearest" or "bilinear", for rotations and shears.
+        fill: Value of the pixels outside the image, one for all channels or one for each.
+
+    Example:
+        >>> policy = data.augment.RandAugment.from_config("rand-m9-mstd0.5-inc1")
+        >>> policy(lucid.zeros(4, 3, 16, 16, dtype=lucid.uint8)).shape
+        (4, 3, 16, 16)
+    """
 
     def __init__(
         self, num_ops: int = 2, magnitude: float = 9, magnitude_std: float = 0.5, prob: float = 0.5,
@@ -152,7 +232,18 @@ class RandAugment(Augmentation):
 
 
 class TrivialAugmentWide(Augmentation):
-    """``trivial_augment_wide``: one random operation of random strength per image, as in torchvision."""
+    """``trivial_augment_wide``: one random operation of random strength per image, as in torchvision.
+
+    Args:
+        num_magnitude_bins: Number of strengths to choose from.
+        interpolation: "nearest" or "bilinear", for rotations and shears.
+        fill: Value of the pixels outside the image, one for all channels or one for each.
+
+    Example:
+        >>> policy = data.augment.TrivialAugmentWide()
+        >>> policy(lucid.zeros(4, 3, 16, 16, dtype=lucid.uint8)).shape
+        (4, 3, 16, 16)
+    """
 
     def __init__(
         self, num_magnitude_bins: int = 31, interpolation: str = "nearest", fill: float | Sequence[float] = 0
@@ -168,7 +259,23 @@ class TrivialAugmentWide(Augmentation):
 
 
 class RandomErasing(Augmentation):
-    """``random_erasing``: overwrite a random rectangle of some images with zeros or noise. The arguments are timm's."""
+    """``random_erasing``: overwrite a random rectangle of some images with zeros or noise. The arguments are timm's.
+
+    Args:
+        probability: Probability of erasing in an image.
+        min_area: Smallest erased fraction of the image, divided by the number of rectangles.
+        max_area: Largest erased fraction of the image, divided by the number of rectangles.
+        min_aspect: Smallest height divided by width of the rectangle.
+        max_aspect: Largest height divided by width; by default ``1 / min_aspect``.
+        mode: "const" for zeros, "rand" for one normal number per channel, "pixel" for one per value.
+        min_count: Smallest number of rectangles.
+        max_count: Largest number of rectangles; by default ``min_count``.
+
+    Example:
+        >>> erase = data.augment.RandomErasing(0.25, mode="pixel")
+        >>> erase(lucid.ones(4, 3, 16, 16)).shape
+        (4, 3, 16, 16)
+    """
 
     def __init__(
         self, probability: float = 0.5, min_area: float = 0.02, max_area: float = 1 / 3, min_aspect: float = 0.3,
@@ -186,7 +293,23 @@ class RandomErasing(Augmentation):
 
 
 class Mixup:
-    """``mixup_or_cutmix``: mixed images and soft targets from images and labels. The arguments are timm's."""
+    """``mixup_or_cutmix``: mixed images and soft targets from images and labels. The arguments are timm's.
+
+    Args:
+        mixup_alpha: Parameter of the beta distribution for mixup; 0 for no mixup.
+        cutmix_alpha: Parameter of the beta distribution for cutmix; 0 for no cutmix.
+        prob: Probability of mixing at all.
+        switch_prob: Probability of cutmix rather than mixup if both are enabled.
+        mode: "batch" for one choice per batch, "pair" for one per pair of images, "elem" for one per image.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
+        num_classes: Number of classes.
+
+    Example:
+        >>> mix = data.augment.Mixup(0.8, cutmix_alpha=1.0, num_classes=10)
+        >>> images, targets = mix(lucid.ones(4, 3, 16, 16), lucid.tensor([1, 2, 3, 4]))
+        >>> images.shape, targets.shape
+        ((4, 3, 16, 16), (4, 10))
+    """
 
     def __init__(
         self, mixup_alpha: float = 1.0, cutmix_alpha: float = 0.0, prob: float = 1.0, switch_prob: float = 0.5,

@@ -12,8 +12,8 @@ closed under differentiation: the convolution, the gradient of its input and the
 The gradient of the bias comes with that of the weight: a GPU computes both in one pass. What a caller does not use is
 never computed, because arrays are lazy.
 
-Inside the package weights are (KH, KW, C), so that neighbouring threads, which own neighbouring channels, read
-neighbouring addresses.
+Inside the package weights are (KH, KW, C), so that neighboring threads, which own neighboring channels, read
+neighboring addresses.
 """
 
 import sys

@@ -1,13 +1,13 @@
 """How a launch tiles the depthwise convolution, by default and as tuned on this machine.
 
 A thread of the rolling kernels computes one channel of a strip of output columns and a chunk of output rows. More and
-smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighbouring tiles both load the rows and
+smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighboring tiles both load the rows and
 columns at their border. Outputs are bitwise equal for every tiling. The weight gradient adds one partial sum per tile,
 so its tiling depends on the shape alone and is never tuned.
 
 The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
 user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
-comes from another GPU or other versions, counts as empty.
+comes from a different GPU or version, counts as empty.
 """
 
 import json

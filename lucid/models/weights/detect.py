@@ -13,24 +13,53 @@ from typing import Any
 from lucid.models.convnext import ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.dialects import translate
+from lucid.models.weights.foreign import (
+    UNUSED,
+    converted,
+    is_projection,
+    name_beside,
+    official_name,
+    own_classifier,
+    zeros_for,
+)
+from lucid.serialization import Placeholder
 
 _MAX_DEPTH = 4  # of nested mappings
 _DEPTHWISE = {
-    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.weight")
+    dialect: re.compile(rf"(?P<prefix>(?:.+\.)?)(?:{name})\.{'kernel' if dialect == 'fcmae' else 'weight'}")
     for dialect, name in {
         "official": r"stages\.\d{1,3}\.\d{1,3}\.dwconv|blocks\.\d{1,3}\.dwconv",
         "torchvision": r"features\.\d{1,3}\.\d{1,3}\.block\.0",
         "timm": r"stages\.\d{1,3}\.blocks\.\d{1,3}\.conv_dw",
         "huggingface": r"encoder\.stages\.\d{1,3}\.layers\.\d{1,3}\.dwconv",
+        "dinov3": r"stages\.\d{1,3}\.layers\.\d{1,3}\.depthwise_conv",
+        "openmmlab": r"stages\.\d{1,3}\.\d{1,3}\.depthwise_conv",
+        "fcmae": r"stages\.\d{1,3}\.\d{1,3}\.dwconv",
     }.items()
 }
+# Wrappers of FSDP, activation checkpointing and torch.compile, which may be anywhere in a name.
+_WRAPPERS = re.compile(r"_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|(?<=\d\.)_orig_mod\.")
 _BASE_MODEL = re.compile(r"convnext(v2)?\.$")  # Hugging Face's classifier is outside the network
 _EMA = re.compile(r"(^|[._])ema($|[._])|average", re.IGNORECASE)
 _OPTIMIZER = re.compile(r"(^|[._])(optim|exp_avg|momentum|moments?\b)", re.IGNORECASE)  # its state repeats every name
 
 
+CLASSIFIER = ("head.weight", "head.bias")
+
+
 class MismatchError(ValueError, RuntimeError):
-    """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch."""
+    """A checkpoint does not fit the model. It is a ValueError, and also a RuntimeError as in PyTorch.
+
+    Example:
+        >>> tiny = models.ConvNeXt(2, [1], [16])
+        >>> models.save_checkpoint(tiny, "tiny.safetensors")
+        >>> try:
+        ...     models.load_checkpoint(models.ConvNeXt(2, [1], [24]), "tiny.safetensors")
+        ... except models.MismatchError:
+        ...     print("another architecture")
+        ...
+        another architecture
+    """
 
 
 @dataclass
@@ -45,6 +74,8 @@ class Network:
         names: Names in the checkpoint by official name.
         unknown: Names with the prefix that the dialect does not have.
         outside: Names without the prefix.
+        unsupported: Placeholders of tensors that Lucid cannot build, by official name.
+        is_projection: Whether OpenCLIP's projection to embeddings is in the place of the classifier.
     """
 
     dialect: str
@@ -54,6 +85,8 @@ class Network:
     names: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    unsupported: dict[str, Placeholder] = field(default_factory=dict)
+    is_projection: bool = False
 
     @property
     def is_ema(self) -> bool:
@@ -72,7 +105,10 @@ def describe_location(dialect: str, wrapper: tuple[str, ...], prefix: str) -> st
 
 def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Iterator[Network]:
     """Find every ConvNeXt in ``tree`` and its nested mappings, outermost first."""
-    flat = {name: value for name, value in tree.items() if isinstance(name, str) and hasattr(value, "shape")}
+    flat: dict[str, _Entry] = {}
+    for name, value in tree.items():
+        if isinstance(name, str) and (hasattr(value, "shape") or isinstance(value, Placeholder)):
+            flat.setdefault(_WRAPPERS.sub("", name), (name, value))
     found = {
         (dialect, match["prefix"]): None
         for name in flat
@@ -88,31 +124,81 @@ def find_networks(tree: Mapping[Any, Any], wrapper: tuple[str, ...] = ()) -> Ite
                 yield from find_networks(value, (*wrapper, str(key)))
 
 
-def _collect(flat: Mapping[str, Any], network: Network, prefixes: list[str]) -> Network:
-    prefix = network.prefix
+_Entry = tuple[str, Any]  # the name in the checkpoint and the value
+
+
+def _collect(flat: Mapping[str, _Entry], network: Network, prefixes: list[str]) -> Network:
+    """Fill ``network`` from ``flat``, the entries by name without wrappers."""
+    prefix, dialect = network.prefix, network.dialect
     others = tuple(one for one in prefixes if one != prefix and one.startswith(prefix))
-    beside = _BASE_MODEL.sub("", prefix) + "classifier." if network.dialect == "huggingface" else None
-    for name, value in flat.items():
-        if name.startswith(prefix) and not (others and name.startswith(others)):
-            inner = name.removeprefix(prefix)
+    beside = _BASE_MODEL.sub("", prefix) + "classifier." if dialect == "huggingface" else None
+    rest: dict[str, _Entry] = {}  # entries that are not used, by name without prefix
+    parent = prefix[: prefix.rstrip(".").rfind(".") + 1]
+    for name, (original, value) in flat.items():
+        inside = name.startswith(prefix) and not (others and name.startswith(others))
+        if inside:
+            official = official_name(name.removeprefix(prefix), dialect)
         elif beside is not None and name.startswith(beside):
-            inner = "classifier." + name.removeprefix(beside)
+            official = translate("classifier." + name.removeprefix(beside), dialect, "official")
         else:
-            network.outside.append(name)
-            continue
-        official = translate(inner, network.dialect, "official")
-        if official is None:
-            network.unknown.append(name)
-        else:
-            network.tensors[official], network.names[official] = value, name
+            official = name_beside(name, dialect, prefix)
+        if official is not None and official != UNUSED and isinstance(value, Placeholder):
+            network.unsupported.setdefault(official, value)
+            network.names.setdefault(official, original)
+        elif official is not None and official != UNUSED and official not in network.tensors:
+            network.tensors[official] = converted(official, value, dialect)
+            network.names[official] = original
+        elif not isinstance(value, Placeholder):
+            unused = network.unknown if inside and official is None else network.outside
+            unused.append(original)
+            rest[name.removeprefix(prefix if inside else parent)] = original, value
+    _add_classifier(network, rest)
     return network
+
+
+def _add_classifier(network: Network, rest: Mapping[str, _Entry]) -> None:
+    """Add a classifier with a name of its own, and the bias of one without."""
+    tensors = network.tensors
+    if "head.weight" not in tensors and "head.weight" not in network.unsupported:
+        width = _last_width({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        found = own_classifier({name: value for name, (_, value) in rest.items()}, width)
+        stem = found.removesuffix("weight") if found else ""
+        for official, name in (("head.weight", f"{stem}weight"), ("head.bias", f"{stem}bias")) if found else ():
+            if name in rest:
+                network.names[official], tensors[official] = rest[name]
+                for names in (network.unknown, network.outside):
+                    if rest[name][0] in names:
+                        names.remove(rest[name][0])
+    if "head.weight" in tensors and len(tensors["head.weight"].shape) > 1:
+        network.is_projection = is_projection(network.names["head.weight"])
+        if "head.bias" not in tensors and "head.bias" not in network.unsupported:
+            tensors["head.bias"] = zeros_for(tensors["head.weight"])
+            network.names["head.bias"] = f"{network.names['head.weight']} (without bias)"
+
+
+def _last_width(shapes: "_Shapes") -> int:
+    """Channels of the last block."""
+    depthwise = [name for name in shapes if name.endswith(".dwconv.weight")]
+    last = max(depthwise, key=lambda name: [int(one) for one in name.split(".") if one.isdecimal()], default="")
+    return next(iter(shapes.get(last, ())), 0)
+
+
+def describe_contents(tree: Any) -> str:
+    """What a checkpoint without a ConvNeXt holds, for an error message."""
+    if not isinstance(tree, Mapping):
+        return f"it holds a {type(tree).__name__}"
+    for key, value in tree.items():
+        if isinstance(value, Placeholder) and ("model" in str(key) or "module" in str(key) or "net" in str(key)):
+            return f"its {key!r} is a pickled {value.name}; in PyTorch, save its state_dict()"
+    names = [str(name) for name in tree]
+    return f"its names are {', '.join(names[:5]) or 'none'}" + (", ..." if len(names) > 5 else "")
 
 
 def select_network(caller: str, found: list[Network], use_ema: bool) -> Network:
     """Select the network to load: of several the moving average, or with ``use_ema=False`` the one that is not.
 
     Raises:
-        MismatchError: More than one network remains.
+        MismatchError: More than one network remains, or a placeholder stands for one of its tensors.
     """
     wanted = [one for one in found if one.is_ema == use_ema] or found
     if len(wanted) > 1:
@@ -120,7 +206,11 @@ def select_network(caller: str, found: list[Network], use_ema: bool) -> Network:
             f"{caller} holds {len(wanted)} networks: {'; '.join(str(one) for one in wanted)}. "
             "Pass the mapping that contains the right one"
         )
-    return wanted[0]
+    [network] = wanted
+    for name, placeholder in network.unsupported.items():
+        if name not in CLASSIFIER:
+            raise MismatchError(f"{caller}: {network.names[name]} is {placeholder.name}, which is not supported")
+    return network
 
 
 _Shapes = Mapping[str, tuple[int, ...]]

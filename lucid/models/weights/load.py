@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, nn, serialization
+from lucid import _checks, nn
 from lucid._tensor import Tensor
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 from lucid.models.features import FeatureListNet
@@ -18,18 +18,21 @@ from lucid.models.weights.detect import (
     MismatchError,
     Network,
     architecture_of,
+    describe_contents,
     find_networks,
     nearest_variant,
     select_network,
     variant_of,
 )
 from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.foreign import FOREIGN_DIALECTS
 from lucid.models.weights.hub import download
 from lucid.models.weights.match import NORM, LoadReport, match_parameters
 from lucid.models.weights.tags import Tag, find_tag, tags_of
+from lucid.serialization import OpenedCheckpoint, open_checkpoint
+from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES
 
 HUGGINGFACE_EPS = 1e-12  # of the final norm, unless a config.json has another
-_FILES = (".safetensors", ".pth", ".pt", ".bin")
 AnyConvNeXt = ConvNeXt | ConvNeXtIsotropic
 
 
@@ -46,21 +49,21 @@ def load_checkpoint(
     The dialect, wrappers such as ``["model"]``, prefixes such as ``module.`` and EMA copies are recognized. Values are
     converted to the dtypes of the model.
 
-    - If the checkpoint has no classifier, or one of another size, the model keeps its own, with a warning.
+    - If the checkpoint has no classifier, or one of a different size, the model keeps its own, with a warning.
     - A stem for 3 channels is adapted to the channels of the model, see ``adapt_input_conv``.
     - Names without the prefix of the network (a segmentation head, an optimizer) are ignored.
     - The eps of the final norm becomes that of Hugging Face for its checkpoints: 1e-12, or ``layer_norm_eps`` of a
-      ``config.json`` beside the file.
+      ``config.json`` next to the file.
 
     Everything is checked before the model changes. Then tensors are read and replaced one by one, so that neither the
     file nor the model is in memory twice.
 
     Args:
         model: A ConvNeXt, or a ``FeatureListNet``.
-        source: A file (safetensors, ``.pth``), a mapping, or the name of a published checkpoint, such as
-            "timm/convnext_tiny.fb_in1k", which is downloaded on first use.
-        dialect: Accept this dialect only.
-        strict: Refuse missing and unknown names. Architecture and shapes have to agree in any case.
+        source: A file (safetensors, ``.pth``, ``.ckpt``), a folder with one weights file or with shards, a mapping, or
+            the name of a published checkpoint, such as "timm/convnext_tiny.fb_in1k", which is downloaded on first use.
+        dialect: Accept this dialect only: one of ``DIALECTS``, "dinov3", "openmmlab" or "fcmae".
+        strict: Reject missing and unknown names. Architecture and shapes must match in any case.
         use_ema: Of two networks, load the exponential moving average; False loads the other one.
 
     Returns:
@@ -68,7 +71,7 @@ def load_checkpoint(
 
     Raises:
         MismatchError: There is no ConvNeXt or more than one, its architecture differs, or tensors are missing, unknown
-            or of another shape.
+            or have different shapes.
         TypeError: ``model`` is not a ConvNeXt.
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or holds no tensors.
@@ -89,24 +92,29 @@ def load_checkpoint(
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
         raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
     if dialect is not None:
-        _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS)
+        _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS + FOREIGN_DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     where = f"load_checkpoint: {name}"
     tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
-    network = _find_network(where, source, dialect, use_ema)
+    opened = OpenedCheckpoint(Path(), source) if isinstance(source, Mapping) else open_checkpoint(source)
+    network = _find_network(where, opened.content, dialect, use_ema)
     found = _check_architecture(where, network, body, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
     plan = match_parameters(where, network, own, report, strict)
-    _set_final_eps(body, source, report, model.__dict__.get("load_report"))
-    network.tensors.clear()  # only the plan holds the arrays now, and each is freed once it is converted
+    _set_final_eps(
+        body, None if isinstance(source, Mapping) else opened.path, report, model.__dict__.get("load_report")
+    )
+    network.tensors.clear()
+    opened.drop_tensors()  # only the plan holds the arrays now, and each is freed once it is converted
     plan.reverse()
     while plan:
         tensor, array = plan.pop()
         try:
             mx.eval(array)
-        except RuntimeError as error:  # keeping the old values would double the memory
+            opened.verify()
+        except (RuntimeError, OSError) as error:  # keeping the old values would double the memory
             done = f"{report.loaded - len(plan) - 1} of {report.loaded} tensors were replaced"
             raise OSError(f"{where}: reading failed, {done}: {error}") from error
         tensor._rebind(array)
@@ -144,34 +152,31 @@ def _find_published(name: str) -> Tag | None:
     try:
         return find_tag(name)
     except ValueError as error:
-        if name.endswith(_FILES):
+        if name.endswith(WEIGHT_SUFFIXES):
             return None
         reason = str(error).removeprefix("pretrained: ")
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
-def _find_network(caller: str, source: Any, dialect: str | None, use_ema: bool) -> Network:
+def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) -> Network:
     """The network to load."""
-    tree = source if isinstance(source, Mapping) else serialization.load(source)
-    names = [str(name) for name in tree] if isinstance(tree, Mapping) else []
     found = list(find_networks(tree)) if isinstance(tree, Mapping) else []
     wanted = [one for one in found if dialect in (None, one.dialect)]
     if wanted:
         return select_network(caller, wanted, use_ema)
     if found:
-        raise MismatchError(f"{caller} holds no network with {dialect} names, but one with {found[0].dialect} names")
-    start = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; its names are {start or 'none'}")
+        raise MismatchError(f"{caller} holds no network with {dialect} names, only one with {found[0].dialect} names")
+    raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; {describe_contents(tree)}")
 
 
 def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
     """The architecture of the checkpoint.
 
     Raises:
-        MismatchError: The model has another one. The message describes both and the fix.
+        MismatchError: The model has a different one. The message describes both and the fix.
     """
     if network.dialect == "timm":
-        _refuse_unsupported(caller, network)
+        _reject_unsupported(caller, network)
     found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
     if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
         variant = variant_of(found)
@@ -191,7 +196,7 @@ def _describe(one: Architecture) -> str:
     return f"{name} = {one}" if name else str(one)
 
 
-def _refuse_unsupported(caller: str, network: Network) -> None:
+def _reject_unsupported(caller: str, network: Network) -> None:
     for name in network.unknown:
         if name.removeprefix(network.prefix).startswith("stages.0.downsample."):
             raise MismatchError(
@@ -213,25 +218,25 @@ def _fits(found: Architecture, wanted: Architecture, pruned: bool) -> bool:
     return same and found.depths[:stages] == wanted.depths
 
 
-def _set_final_eps(body: AnyConvNeXt, source: Any, report: LoadReport, former: LoadReport | None) -> None:
+def _set_final_eps(body: AnyConvNeXt, file: Path | None, report: LoadReport, former: LoadReport | None) -> None:
     """Set the eps of the final norm to that of the checkpoint's library, unless the model was built with another."""
     if not isinstance(body.norm, nn.LayerNorm):
         return
     others = next(layer_norms(body)).eps
     if body.norm.eps != others and (former is None or former.dialect != "huggingface"):
         return
-    eps = _eps_in_config(source) if report.dialect == "huggingface" else others
+    eps = _eps_in_config(file) if report.dialect == "huggingface" else others
     if eps != body.norm.eps:
         report.changes.append(f"eps of the model's final norm from {body.norm.eps:g} to {eps:g}")
         body.norm.eps = eps
 
 
-def _eps_in_config(source: Any) -> float:
-    """``layer_norm_eps`` in the ``config.json`` that transformers writes beside its files."""
-    if isinstance(source, Mapping):
+def _eps_in_config(file: Path | None) -> float:
+    """``layer_norm_eps`` in the ``config.json`` that transformers writes next to its files."""
+    if file is None:
         return HUGGINGFACE_EPS
     try:
-        config = json.loads((Path(source).parent / "config.json").read_text("utf-8"))
+        config = json.loads((file.parent / "config.json").read_text("utf-8"))
         return float(config["layer_norm_eps"])
     except (OSError, ValueError, TypeError, KeyError):
         return HUGGINGFACE_EPS
@@ -251,20 +256,20 @@ def resolve_tag(variant: str, pretrained: bool | str) -> Tag:
     ``pretrained`` is True for the default tag, a name, or the part of a name after the dot.
 
     Raises:
-        ValueError: There is no such tag, or it belongs to another variant.
+        ValueError: There is no such tag, or it belongs to a different variant.
         TypeError: ``pretrained`` is neither True nor a string.
     """
     if pretrained is True:
         own = tags_of(variant)
         if not own:
-            raise ValueError(f"pretrained: there are no pretrained weights of {variant}")
+            raise ValueError(f"create_model: {variant} has no pretrained weights")
         return own[0]
     if not isinstance(pretrained, str):
-        raise TypeError(f"pretrained: must be True, False or the name of a tag, got {pretrained!r}")
+        raise TypeError(f"create_model: pretrained must be True, False or the name of a checkpoint, got {pretrained!r}")
     whole = "/" in pretrained or pretrained.startswith("convnext")
     tag = find_tag(pretrained if whole else f"{variant}.{pretrained}")
     if tag.variant != variant:
-        raise ValueError(f"pretrained: {tag.name} has weights of {tag.variant}, not of {variant}")
+        raise ValueError(f"create_model: {tag.name} has weights for {tag.variant}, not for {variant}")
     return tag
 
 
@@ -275,7 +280,7 @@ def load_pretrained(model: nn.Module, tag: Tag | str) -> LoadReport:
 
     Raises:
         DownloadError: The weights cannot be downloaded.
-        MismatchError: The model has another architecture.
+        MismatchError: The model has a different architecture.
     """
     tag = tag if isinstance(tag, Tag) else find_tag(tag)
     report = load_checkpoint(model, download(tag), strict=tag.has_final_norm)

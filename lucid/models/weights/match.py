@@ -10,11 +10,10 @@ import mlx.core as mx
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
-from lucid.models.weights.detect import MismatchError, Network, describe_location
+from lucid.models.weights.detect import CLASSIFIER, MismatchError, Network, describe_location
 from lucid.models.weights.dialects import translate
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
-CLASSIFIER = ("head.weight", "head.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
 _MAX_LISTED = 20  # lines of an error message
 _MISSING = "missing from the checkpoint"
@@ -26,7 +25,7 @@ class LoadReport:
 
     Attributes:
         source: The file.
-        dialect: The library whose names the checkpoint has, one of ``DIALECTS``.
+        dialect: The library whose names the checkpoint has: one of ``DIALECTS``, "dinov3", "openmmlab" or "fcmae".
         wrapper: Keys of the nested mappings that contained the network, such as ``("state_dict_ema",)``.
         prefix: Prefix of its names, such as ``"module."``.
         architecture: The name of the variant, or the call that builds the network.
@@ -35,6 +34,13 @@ class LoadReport:
         kept: Parameters of the model that were not replaced, with reasons.
         changes: Conversions of dtypes, shapes and channels, and changes to the model's final norm.
         pointwise_convolutions: The checkpoint has 1x1 convolutions instead of Linear layers, like timm's small models.
+
+    Example:
+        >>> model = models.ConvNeXt(2, [1], [16])
+        >>> models.save_checkpoint(model, "model.safetensors")
+        >>> report = models.load_checkpoint(model, "model.safetensors")
+        >>> report.dialect, report.loaded, report.missing_keys
+        ('official', 17, [])
     """
 
     source: str
@@ -85,8 +91,13 @@ def match_parameters(
         faults += [f"missing: {_dialect_name(network, name)}" for name, why in report.kept.items() if why == _MISSING]
         faults += [f"unknown: {name}" for name in network.unknown]
     lenient = len(faults)
+    faults += [
+        f"{network.names[name]} is {one.name}, which is not supported"
+        for name, one in network.unsupported.items()
+        if name in own
+    ]
     for name, tensor in own.items():
-        if name in report.kept:
+        if name in report.kept or name not in network.tensors:
             continue
         array = as_array(network.tensors[name])
         fault = _mismatch(name, array, tensor)
@@ -115,9 +126,10 @@ def _note_unused(network: Network, own: Mapping[str, Tensor], report: LoadReport
         if name not in own:
             part = "classifier" if name in CLASSIFIER else "final norm" if name in NORM else "such layer"
             report.skipped[network.names[name]] = f"the model has no {part}"
-    report.kept |= {name: _MISSING for name in own if name not in tensors}
-    if not any(name in tensors for name in CLASSIFIER):
-        bare = not any(name in tensors for name in NORM)  # V2 after the authors' self-supervised pretraining
+    wanted_names = {*tensors, *network.unsupported}
+    report.kept |= {name: _MISSING for name in own if name not in wanted_names}
+    if not any(name in wanted_names for name in CLASSIFIER):
+        bare = not any(name in wanted_names for name in NORM)  # V2 after the authors' self-supervised pretraining
         left, reason = (NORM + CLASSIFIER, "final norm and classifier") if bare else (CLASSIFIER, "classifier")
         report.kept |= {name: f"the checkpoint has no {reason}" for name in left if name in own}
     elif "head.weight" in own and "head.weight" in tensors:

@@ -33,7 +33,7 @@ def save_checkpoint(
 ) -> None:
     """Write the weights to a safetensors file that ``from_checkpoint`` and the libraries of ``dialect`` read.
 
-    Names and shapes are those of the dialect: what was loaded from a dialect and is saved in it again has the same
+    Names and shapes are those of the dialect: weights loaded from a dialect and saved in it again have the same
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
     the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
@@ -41,23 +41,23 @@ def save_checkpoint(
 
     Args:
         model: A ``ConvNeXt``, ``ConvNeXtV2`` or ``ConvNeXtIsotropic``, with any options.
-        path: The file, called ``*.safetensors``.
+        path: The file, whose name must end with ``.safetensors``.
         dialect: ``"official"``, ``"torchvision"``, ``"timm"`` or ``"huggingface"``. Hugging Face's final norm has eps
             1e-12; a config with ``layer_norm_eps=1e-6`` gives it this library's. Without a classifier the names are
             those of ``ConvNextModel``.
         class_names: One for each output of the classifier; an empty list says that the model gives features. Defaults
             to ``model.class_names``.
         preprocessing: How images become the model's input. Defaults to ``model.preprocessing``.
-        name: A name to show, the ``checkpoint_name`` of the loaded model.
+        name: A name for display, which becomes ``checkpoint_name`` of the loaded model.
         pointwise_convolutions: Write the Linear layers of blocks as 1x1 convolutions, timm's ``conv_mlp=True``.
             Defaults to the form in the timm checkpoint that the weights came from, otherwise to True for the variants
             for which timm has them (atto, femto, pico, nano). timm's classifier of a model without pooling always is a
             convolution.
-        metadata: More strings to store beside ``{"format": "pt"}``, which transformers requires.
+        metadata: More strings to store besides ``{"format": "pt"}``, which transformers requires.
 
     Raises:
-        ValueError: The dialect has no such network or parameter, ``class_names`` has another length than the
-            classifier, or the file is not called ``*.safetensors``.
+        ValueError: The dialect has no such network or parameter, ``class_names`` does not have one name
+            per output, or the file name does not end with ``.safetensors``.
         TypeError: ``model`` is not a ConvNeXt.
 
     Example:
@@ -75,7 +75,7 @@ def save_checkpoint(
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
     architecture = architecture_of(shapes_of(own))
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
-        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, the model has none")
+        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, but the model has none")
     report: LoadReport | None = model.__dict__.get("load_report")
     if pointwise_convolutions is None and report is not None and report.dialect == "timm":
         pointwise_convolutions = report.pointwise_convolutions
@@ -87,15 +87,15 @@ def save_checkpoint(
     for official, tensor in own.items():
         if translate(official, "official", "official") is None:
             raise ValueError(
-                f"save_checkpoint: no ConvNeXt has the model's {official!r}; "
+                f"save_checkpoint: the model's parameter {official!r} exists in no dialect; "
                 "lucid.save(model.state_dict(), path) writes it under its own names"
             )
         theirs = translate(official, "official", dialect)
         if theirs is None:
             options = " and ".join(architecture.timm_options())
             options = options and f" with {options}"
-            others = "'timm' and 'official' have" if options and dialect != "timm" else "'official' has"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{options}; dialect={others} it")
+            others = "'timm' or 'official'" if options and dialect != "timm" else "'official'"
+            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{options}; use dialect={others}")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[theirs if official in CLASSIFIER else base + theirs] = tensor._array.reshape(shape)
     serialization.save(arrays, path, {**described, "format": "pt"})
@@ -167,7 +167,7 @@ def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
 
 
 def _base_model(architecture: Architecture, own: Mapping[str, Tensor], report: LoadReport | None) -> str:
-    """Hugging Face's prefix for the network when there is a classifier beside it."""
+    """Hugging Face's prefix for the network when it comes with a classifier."""
     loaded = report is not None and report.dialect == "huggingface" and "convnext" in report.prefix
     if "head.weight" not in own and not loaded:
         return ""

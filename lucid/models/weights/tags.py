@@ -33,7 +33,12 @@ _NON_COMMERCIAL = ("cc-by-nc-4.0", "fair-noncommercial-research-license")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 accuracy on ImageNet-1k in percent, reported by ``source`` for images of ``image_size`` px."""
+    """Top-1 accuracy on ImageNet-1k in percent, reported by ``source`` for images of ``image_size`` px.
+
+    Example:
+        >>> models.find_tag("convnext_tiny.fb_in1k").top1
+        82.1
+    """
 
     top1: float
     image_size: int
@@ -49,10 +54,10 @@ class Tag:
         variant: Name of the architecture.
         source: "timm", "transformers", "torchvision" or "official".
         location: Repository on the hub, or URL of the file.
-        licence: Licence of the weights.
+        license: License of the weights.
         num_classes: Outputs of the classifier; 0 if there is none.
         image_size: Size of the input images in px.
-        crop_pct: Share of each side of the resized image that the crop keeps.
+        crop_pct: Fraction of each side of the resized image that the crop keeps.
         crop_mode: "center" crops the image, "squash" resizes all of it to a square.
         interpolation: "bicubic" or "bilinear".
         mean, std: Normalization per channel, on the scale from 0 to 1.
@@ -60,13 +65,18 @@ class Tag:
         resize_size: Size of the short side after resizing in px, if the source states it instead of ``crop_pct``.
         reported: Accuracies, the one at ``image_size`` first.
         revision: Branch, tag or commit of the repository; None for the main branch.
+
+    Example:
+        >>> tag = models.find_tag("convnext_tiny.fb_in1k")
+        >>> tag.variant, tag.source, tag.license
+        ('convnext_tiny', 'timm', 'apache-2.0')
     """
 
     name: str
     variant: str
     source: str
     location: str
-    licence: str
+    license: str
     num_classes: int
     image_size: int
     crop_pct: float
@@ -87,7 +97,8 @@ class Tag:
 
     @property
     def non_commercial(self) -> bool:
-        return self.licence in _NON_COMMERCIAL
+        """Whether the license forbids commercial use."""
+        return self.license in _NON_COMMERCIAL
 
     @property
     def has_final_norm(self) -> bool:
@@ -281,15 +292,15 @@ def _timm_tag(
 ) -> Tag:  # fmt: skip
     variant, _, training = name.partition(".")
     if training.startswith("dinov3"):
-        licence = "dinov3-license"
+        license = "dinov3-license"
     elif training.startswith("eupe"):
-        licence = "fair-noncommercial-research-license"
+        license = "fair-noncommercial-research-license"
     else:
-        licence = _copied_licence(variant)
+        license = _copied_license(variant)
     found = [(authors, size, "authors"), (_TIMM_AT_224.get(name), 224, "timm"), (top1, test_size or size, "timm")]
     mean, std = _CLIP if training.startswith("clip") else (IMAGENET_MEAN, IMAGENET_STD)
     return Tag(
-        f"timm/{name}", variant, "timm", f"timm/{name}", licence, classes, size, crop, mode, mean=mean, std=std,
+        f"timm/{name}", variant, "timm", f"timm/{name}", license, classes, size, crop, mode, mean=mean, std=std,
         test_image_size=test_size, test_crop_pct=test_crop,
         reported=tuple(Accuracy(top1, at, source) for top1, at, source in found if top1 is not None),
     )  # fmt: skip
@@ -305,25 +316,25 @@ def _torchvision_tag(variant: str, file: str, resize: int, top1: float) -> Tag:
 
 def _official_tag(file: str, classes: int, top1: float | None) -> Tag:
     variant = _variant(file)
-    folder, licence = "", "mit"
+    folder, license = "", "mit"
     if variant.startswith("convnextv2"):
-        folder, licence = f"convnextv2/im{'22k' if '_22k_' in file else '1k'}/", "cc-by-nc-4.0"
+        folder, license = f"convnextv2/im{'22k' if '_22k_' in file else '1k'}/", "cc-by-nc-4.0"
     name = f"official/{file.partition('.')[0]}"
-    return _authors_tag(name, file, "official", _OFFICIAL_URL + folder + file, licence, classes, top1)
+    return _authors_tag(name, file, "official", _OFFICIAL_URL + folder + file, license, classes, top1)
 
 
 def _transformers_tag(file: str, classes: int, top1: float | None, _timm: str | None, repository: str | None) -> Tag:
     name = f"facebook/{repository}"
-    return _authors_tag(name, file, "transformers", name, _copied_licence(_variant(file)), classes, top1)
+    return _authors_tag(name, file, "transformers", name, _copied_license(_variant(file)), classes, top1)
 
 
 def _authors_tag(
-    name: str, file: str, source: str, location: str, licence: str, classes: int, top1: float | None
+    name: str, file: str, source: str, location: str, license: str, classes: int, top1: float | None
 ) -> Tag:
     size = next(size for size in (224, 384, 512) if str(size) in file)
     crop, mode = (0.875, "center") if size < 384 else (1.0, "squash")
     reported = () if top1 is None else (Accuracy(top1, size, "authors"),)
-    return Tag(name, _variant(file), source, location, licence, classes, size, crop, mode, reported=reported)
+    return Tag(name, _variant(file), source, location, license, classes, size, crop, mode, reported=reported)
 
 
 def _variant(file: str) -> str:
@@ -331,7 +342,7 @@ def _variant(file: str) -> str:
     return re.sub(r"_\d+k_.*", "", file).replace("_iso_", "_isotropic_")
 
 
-def _copied_licence(variant: str) -> str:
+def _copied_license(variant: str) -> str:
     return "cc-by-nc-4.0" if variant.startswith("convnextv2") else "apache-2.0"
 
 
@@ -355,18 +366,22 @@ def find_tag(name: str, caller: str = "pretrained") -> Tag:
 
     Raises:
         ValueError: There is no such checkpoint. The message starts with ``caller`` and suggests similar names.
+
+    Example:
+        >>> models.find_tag("convnext_tiny.fb_in1k").location
+        'timm/convnext_tiny.fb_in1k'
     """
     wanted, _, revision = name.removeprefix("hf-hub:").removeprefix("hf_hub:").partition("@")
     tag = TAGS.get(wanted) or _ALIASES.get(wanted)
     if tag is None:
         known = [*TAGS, *_ALIASES]
         raise ValueError(
-            f"{caller}: there is no tag {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
+            f"{caller}: there is no checkpoint {name!r}; {similar_names(wanted, known, 'list_models(pretrained=True)')}"
         )
     if not revision:
         return tag
     if tag.source not in ("timm", "transformers"):
-        raise ValueError(f"{caller}: {tag.name} is not in a repository, so it has no revision {revision!r}")
+        raise ValueError(f"{caller}: {tag.name} is not in a hub repository, so it has no revisions, got {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)
 
 

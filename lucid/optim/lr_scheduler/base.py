@@ -21,8 +21,24 @@ class LRScheduler:
 
     If ``last_epoch`` is not -1, the schedule resumes from there, and all groups must have an "initial_lr".
 
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
     Raises:
         TypeError: ``optimizer`` is not a ``lucid.optim.Optimizer``.
+
+    Example:
+        >>> class HalveEveryEpoch(optim.lr_scheduler.LRScheduler):
+        ...     def get_lr(self):
+        ...         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+        ...
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = HalveEveryEpoch(optimizer)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.05]
     """
 
     optimizer: Optimizer
@@ -119,7 +135,7 @@ class LRScheduler:
         """Load a ``state_dict()``. The learning rates themselves are part of the optimizer's state.
 
         Raises:
-            ValueError: the state is that of another scheduler class or another number of groups.
+            ValueError: the state is from a different scheduler class, or has a different number of groups.
         """
         own = set(self.state_dict())
         if set(state_dict) != own:
@@ -144,6 +160,19 @@ class LambdaLR(LRScheduler):
     """Initial learning rate times a function of the epoch; one function for all groups, or a list with one per group.
 
     ``state_dict()`` does not hold functions; for callable objects it holds the attributes.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        lr_lambda: A function of the epoch, or a list with one per group.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.05]
     """
 
     def __init__(

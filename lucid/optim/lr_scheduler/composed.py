@@ -53,6 +53,21 @@ class SequentialLR(_ComposedScheduler):
     """Runs schedulers in sequence: at each milestone the next one starts at its epoch 0.
 
     ``last_epoch`` exists for PyTorch's argument order and must be -1; resume with ``load_state_dict``.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        schedulers: Schedulers of one optimizer.
+        milestones: Epochs at which the next scheduler takes over, one fewer than schedulers.
+        last_epoch: Must be -1; resume with ``load_state_dict``.
+
+    Example:
+        >>> from lucid.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> warmup = LinearLR(optimizer, start_factor=0.1, total_iters=5)
+        >>> cosine = CosineAnnealingLR(optimizer, T_max=95)
+        >>> scheduler = SequentialLR(optimizer, [warmup, cosine], milestones=[5])
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.01
     """
 
     def __init__(
@@ -91,7 +106,22 @@ class SequentialLR(_ComposedScheduler):
 
 
 class ChainedScheduler(_ComposedScheduler):
-    """Runs all schedulers at every step; each modifies the learning rates set by the previous ones."""
+    """Runs all schedulers at every step; each modifies the learning rates set by the previous ones.
+
+    Args:
+        schedulers: Schedulers of one optimizer.
+        optimizer: The optimizer of the schedulers; taken from them by default.
+
+    Example:
+        >>> from lucid.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> schedulers = [ConstantLR(optimizer, factor=0.5, total_iters=4), ExponentialLR(optimizer, gamma=0.9)]
+        >>> scheduler = ChainedScheduler(schedulers)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.045
+    """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         self._adopt(optimizer, schedulers)

@@ -11,9 +11,25 @@ from lucid.optim.optimizer import Optimizer
 
 
 class CosineAnnealingLR(LRScheduler):
-    """A half cosine from the initial learning rate to ``eta_min`` at epoch ``T_max``, rising again afterwards.
+    """Half a cosine from the initial learning rate to ``eta_min`` at epoch ``T_max``, rising again afterward.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without the restarts.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        T_max: Number of epochs to the minimum.
+        eta_min: The lowest learning rate.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+        >>> for _ in range(5):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        ...
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.05
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
@@ -37,6 +53,21 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """A cosine to ``eta_min`` over ``T_0`` epochs, restarted with cycles ``T_mult`` times as long as the previous one.
 
     ``step(epoch)`` also accepts fractions of an epoch. Source: Loshchilov and Hutter 2017, arXiv:1608.03983.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        T_0: Number of epochs of the first cycle.
+        T_mult: Factor on the length of each further cycle.
+        eta_min: The lowest learning rate.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=4, T_mult=2)
+        >>> optimizer.step()
+        >>> scheduler.step(2.0)
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.05
     """
 
     def __init__(

@@ -20,9 +20,35 @@ class OneCycleLR(LRScheduler):
 
     Source: Smith and Topin 2017, arXiv:1708.07120.
 
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        max_lr: The highest learning rate, one for all groups or one for each.
+        total_steps: Number of steps of the whole schedule.
+        epochs: Number of epochs, instead of ``total_steps``.
+        steps_per_epoch: Number of steps in an epoch, with ``epochs``.
+        pct_start: The fraction of steps that rises.
+        anneal_strategy: "cos" or "linear".
+        cycle_momentum: Move the momentum inversely to the learning rate.
+        base_momentum: The lowest momentum.
+        max_momentum: The highest momentum.
+        div_factor: ``max_lr`` divided by the initial learning rate.
+        final_div_factor: The initial learning rate divided by the final one.
+        three_phase: Fall to the initial value in as many steps as the rise takes, then to the final value.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
     Raises:
         ValueError: the number of steps is missing, an option is out of range, or the optimizer has no momentum for
             ``cycle_momentum``. ``step()`` raises it after ``total_steps``.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1, momentum=0.9)
+        >>> scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=100)
+        >>> for _ in range(30):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        ...
+        >>> round(scheduler.get_last_lr()[0], 2)
+        0.1
     """
 
     def __init__(

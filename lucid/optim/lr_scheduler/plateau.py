@@ -17,8 +17,29 @@ class ReduceLROnPlateau(LRScheduler):
     relative to the best (``threshold_mode="rel"``) or absolute (``"abs"``). After a reduction, ``cooldown`` calls are
     not counted. The learning rate stays at or above ``min_lr``, and changes of at most ``eps`` are skipped.
 
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        mode: "min" if lower metrics are better, "max" if higher ones are.
+        factor: Factor on the learning rate, below 1.
+        patience: Number of calls without an improvement that are tolerated.
+        threshold: Smallest change that is an improvement.
+        threshold_mode: "rel" for a threshold relative to the best metric, "abs" for an absolute one.
+        cooldown: Number of calls after a reduction that are not counted.
+        min_lr: The lowest learning rate, one for all groups or one for each.
+        eps: Changes of the learning rate of at most this are skipped.
+
     Raises:
         ValueError: an option is out of range.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
+        >>> for loss in (1.0, 0.9, 0.9, 0.9):
+        ...     optimizer.step()
+        ...     scheduler.step(loss)
+        ...
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.01
     """
 
     def __init__(

@@ -21,7 +21,24 @@ class _MultiplicativeScheduler(LRScheduler):
 
 
 class StepLR(_MultiplicativeScheduler):
-    """Multiplies by ``gamma`` every ``step_size`` epochs."""
+    """Multiplies by ``gamma`` every ``step_size`` epochs.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        step_size: Number of epochs between the changes.
+        gamma: Factor on the learning rate.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.StepLR(optimizer, step_size=2)
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        ...
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.01
+    """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = _checks.integer(self._name, "step_size", step_size, 1)
@@ -33,7 +50,22 @@ class StepLR(_MultiplicativeScheduler):
 
 
 class MultiStepLR(_MultiplicativeScheduler):
-    """Multiplies by ``gamma`` at each epoch in ``milestones``; repeated milestones apply repeatedly."""
+    """Multiplies by ``gamma`` at each epoch in ``milestones``; repeated milestones apply repeatedly.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        milestones: Epochs; one that is repeated applies repeatedly.
+        gamma: Factor on the learning rate.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3])
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.01
+    """
 
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
@@ -47,7 +79,21 @@ class MultiStepLR(_MultiplicativeScheduler):
 
 
 class ExponentialLR(_MultiplicativeScheduler):
-    """Multiplies by ``gamma`` at every epoch."""
+    """Multiplies by ``gamma`` at every epoch.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        gamma: Factor on the learning rate.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.09
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = _checks.number(self._name, "gamma", gamma)
@@ -58,7 +104,20 @@ class ExponentialLR(_MultiplicativeScheduler):
 
 
 class ConstantLR(_MultiplicativeScheduler):
-    """Multiplies by ``factor`` until epoch ``total_iters``."""
+    """Multiplies by ``factor`` until epoch ``total_iters``.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        factor: Factor on the learning rate until epoch ``total_iters``.
+        total_iters: Number of epochs that the schedule takes.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=5)
+        >>> scheduler.get_last_lr()
+        [0.05]
+    """
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
@@ -76,8 +135,22 @@ class ConstantLR(_MultiplicativeScheduler):
 class LinearLR(_MultiplicativeScheduler):
     """Linear warm-up: from ``start_factor`` to ``end_factor`` times the learning rate in ``total_iters`` equal steps.
 
-    Warm-up followed by a cosine: ``SequentialLR(optimizer, [LinearLR(optimizer, 0.01, total_iters=5),
-    CosineAnnealingLR(optimizer, 95)], milestones=[5])``.
+    ``SequentialLR`` shows a warm-up that is followed by a cosine.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        start_factor: Factor on the learning rate at the start.
+        end_factor: Factor on the learning rate from epoch ``total_iters`` on.
+        total_iters: Number of epochs that the schedule takes.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=9)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.02
     """
 
     def __init__(
@@ -103,7 +176,22 @@ class LinearLR(_MultiplicativeScheduler):
 
 
 class PolynomialLR(_MultiplicativeScheduler):
-    """Decays to 0 at epoch ``total_iters`` as ``(1 - epoch / total_iters) ** power``."""
+    """Decays to 0 at epoch ``total_iters`` as ``(1 - epoch / total_iters) ** power``.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        total_iters: Number of epochs that the schedule takes.
+        power: Exponent of the decay.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.PolynomialLR(optimizer, total_iters=10)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> round(scheduler.get_last_lr()[0], 4)
+        0.09
+    """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _checks.integer(self._name, "total_iters", total_iters, 1)

@@ -32,7 +32,7 @@ def test_normal_numbers_have_the_moments_of_their_distribution():
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 1.0])
-def test_bernoulli_tables_are_true_in_a_share_p(p):
+def test_bernoulli_tables_are_true_with_probability_p(p):
     assert np.array(_batch.bernoulli_table(p)).mean() == pytest.approx(p, abs=1e-5)
 
 

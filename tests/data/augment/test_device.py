@@ -42,6 +42,18 @@ def test_batches_are_the_images_at_an_index(dataset):
     assert images.shape == (0, 3, 4, 5)
 
 
+def test_an_index_out_of_range_is_rejected_or_clamped(dataset, on_cpu):
+    on_device = augment.DeviceDataset(dataset)
+    for wrong in (11, -12, 10**9):
+        for kind in (lucid.tensor, np.array):
+            with pytest.raises(
+                IndexError, match=f"DeviceDataset: index {wrong} is out of range for dim 0 with size 11"
+            ):
+                on_device[kind([0, wrong])]
+    images, _ = lucid.compile(lambda index: on_device[index])(lucid.tensor([99, 0]))
+    np.testing.assert_array_equal(images.numpy(), dataset.data[[10, 0]])
+
+
 def test_a_loader_of_indices_visits_every_image_once(dataset):
     on_device = augment.DeviceDataset(dataset)
     loader = DataLoader(np.arange(len(on_device)), 4, shuffle=True, seed=1)

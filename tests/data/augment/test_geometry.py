@@ -122,6 +122,7 @@ def test_empty_batches_are_supported():
         ),
         (lambda x: augment.crop_at(x, 3, 0, 2, 0), ValueError, "crop_at: top must be at least 0 and at most 2, got 3"),
         (lambda x: augment.crop_at(x, 0, np.array([0, -1]), 2), ValueError, "left must be at least 0 .* got -1"),
+        (lambda x: augment.crop_at(x, [0, 7], 0, 2), ValueError, "crop_at: top must be at least 0 .* got 7"),
         (lambda x: augment.crop_at(x, 0, 1.5, 2), TypeError, "crop_at: left must be integers, got float32"),
         (lambda x: augment.random_crop(x[0], 2, key=KEY), ValueError, r"must have 4 dimensions \(N, C, H, W\)"),
         (
@@ -136,3 +137,19 @@ def test_empty_batches_are_supported():
 def test_invalid_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call(lucid.zeros(2, 3, 4, 5))
+
+
+def test_offsets_outside_of_the_image_are_rejected_or_clamped(on_cpu):
+    images = lucid.tensor(np.arange(2 * 36, dtype=np.uint8).reshape(2, 1, 6, 6))
+    for wrong in (5, -1, 10**9):
+        with pytest.raises(ValueError, match=f"crop_at: left must be at least 0 and at most 4, got {wrong}"):
+            augment.crop_at(images, 0, lucid.tensor([4, wrong]), 2)
+        with lucid.debug(False):
+            found = augment.crop_at(images, 0, lucid.tensor([4, wrong]), 2)
+        np.testing.assert_array_equal(found.numpy()[1, 0], images.numpy()[1, 0, :2, max(0, min(wrong, 4)) :][:, :2])
+
+
+def test_offsets_may_have_a_small_dtype():
+    images = lucid.tensor(np.arange(400, dtype=np.int32).reshape(1, 1, 20, 20))
+    found = augment.crop_at(images, lucid.tensor([18], dtype="uint8"), lucid.tensor([3], dtype="int8"), 1)
+    assert found.item() == 363

@@ -40,6 +40,16 @@ def test_cutmix_matches_timm(lam):
     np.testing.assert_allclose(out.numpy(), RECORDED[f"cutmix|{lam}|images"], atol=1e-6)
 
 
+def test_labels_out_of_range_are_rejected(on_cpu):
+    labels = lucid.tensor([1, 5])
+    with pytest.raises(IndexError, match="soft_targets: label 5 is out of range for 5 classes"):
+        augment.soft_targets(labels, 5)
+    with pytest.raises(IndexError, match="mixup: label 5 is out of range for 5 classes"):
+        augment.mixup(lucid.zeros(2, 3, 4, 4), labels, 5, key=KEY)
+    with lucid.debug(False):
+        assert augment.soft_targets(labels, 5).numpy().sum(1).tolist() == [1, 0]
+
+
 def test_soft_targets_match_timm():
     _, labels = map(lucid.tensor, cases.mixed())
     targets = augment.soft_targets(labels, 5, 0.2)

@@ -17,7 +17,7 @@ from lucid.kernels.depthwise_conv2d.tiling import Tiling, default_forward_tiling
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "benchmarks" / "depthwise_conv2d.py"
 DIRECTIONS = ["forward", "input gradient", "weight gradient"]
-TINY = ["--device", "cpu", "--stages", "6x5x3", "1x1x1", "--kernel", "3", "--seconds", "0", "--beside", "mlx"]
+TINY = ["--device", "cpu", "--stages", "6x5x3", "1x1x1", "--kernel", "3", "--seconds", "0", "--compare", "mlx"]
 
 
 def run(*arguments):
@@ -68,7 +68,7 @@ def test_table_and_json_agree(tmp_path, mode):
 
 
 def test_without_comparison(tmp_path):
-    done = run("--device", "cpu", "--stages", "4x4x2", "--seconds", "0", "--beside", "--memory", "off", "--batch", "1")
+    done = run("--device", "cpu", "--stages", "4x4x2", "--seconds", "0", "--compare", "--memory", "off", "--batch", "1")
     assert done.returncode == 0 and "mx.conv2d" not in done.stdout and "Peak memory" not in done.stdout
     assert sum("float32" in row for row in done.stdout.splitlines()) == 3
 
@@ -183,7 +183,7 @@ def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, 
         (["--seconds", "long"], "must be a number of seconds, 0 or more, got 'long'"),
         (["--json", "no/such/folder/x.json"], "--json: no such folder: no/such/folder"),
         (["--tune", "--kernel", "9"], "only kernels up to 7x7 have tilings to choose from, got --kernel 9"),
-        (["--beside", "jax"], "invalid choice: 'jax'"),
+        (["--compare", "jax"], "invalid choice: 'jax'"),
     ],
 )
 def test_invalid_options(example, capsys, options, message):
@@ -193,10 +193,10 @@ def test_invalid_options(example, capsys, options, message):
 
 
 def test_missing_pytorch_and_disabled_tuning_are_invalid_options(example, monkeypatch, capsys):
-    monkeypatch.setattr(example, "torch_beside", lambda backend: None)
+    monkeypatch.setattr(example, "torch_for", lambda backend: None)
     monkeypatch.setenv("LUCID_TUNING", "off")
     for options, message in (
-        (["--beside", "torch"], "PyTorch is not installed"),
+        (["--compare", "torch"], "PyTorch is not installed"),
         (["--tune"], "LUCID_TUNING=off is set"),
     ):
         with pytest.raises(SystemExit) as end:

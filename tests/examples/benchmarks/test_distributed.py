@@ -17,7 +17,7 @@ def example(monkeypatch):
     return importlib.import_module("distributed")
 
 
-def test_two_processes_are_timed_in_three_ways(tmp_path):
+def test_two_processes_are_timed_in_three_modes(tmp_path):
     results = run_ring(2, tmp_path, SCRIPT, *TINY, "--json")
     assert [code for code, _, _ in results] == [0, 0], results
     output = results[0][1]

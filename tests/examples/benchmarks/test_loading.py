@@ -17,14 +17,14 @@ def benchmark(monkeypatch):
     return module
 
 
-def test_every_way_is_timed(benchmark, tmp_path, capsys):
+def test_every_method_is_timed(benchmark, tmp_path, capsys):
     path = tmp_path / "loading.json"
     assert benchmark.main(["--rounds", "1", "--seconds", "0.2", "--json", str(path)]) == 0
     found = json.loads(path.read_text())
     assert found["command"].startswith("python examples/benchmarks/loading.py --rounds 1")
     assert set(found["reading"]) == {"80x60", "400x300"} and found["machine"]["versions"]["pillow"] == Image.__version__
     for rates in found["reading"].values():
-        assert {"pillow", "whole", "smaller", "kept"} <= set(rates) and min(rates.values()) > 0
+        assert {"pillow", "full_size", "reduced", "cached"} <= set(rates) and min(rates.values()) > 0
     training = found["training"]
     assert training["images_per_second_from_files"] > 0 and 0 <= training["waiting"] < 1
     text = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_few_photos_of_many_classes_are_enough(benchmark, tmp_path, capsys):
     assert "2.png cannot be read: the file is empty" in capsys.readouterr().err
 
 
-def test_the_pillow_way_matches_torchvision(benchmark, tmp_path):
+def test_the_pillow_method_matches_torchvision(benchmark, tmp_path):
     """(N, 3, SIZE, SIZE) normalized floats: a white photo becomes (1 - mean) / std."""
     Image.new("RGB", (50, 40), "white").save(tmp_path / "white.png")
     [batch] = benchmark.pillow_batches([(str(tmp_path / "white.png"), 0)] * benchmark.BATCH)

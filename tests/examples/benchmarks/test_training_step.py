@@ -164,7 +164,7 @@ def test_invalid_options(example, capsys, options, message):
 
 
 def test_missing_pytorch_is_an_invalid_option(example, monkeypatch, capsys):
-    monkeypatch.setattr(example, "torch_beside", lambda backend: None)
+    monkeypatch.setattr(example, "torch_for", lambda backend: None)
     with pytest.raises(SystemExit) as end:
         example.main([*TINY, "--frameworks", "torch"])
     assert end.value.code == 2 and "PyTorch is not installed" in capsys.readouterr().err

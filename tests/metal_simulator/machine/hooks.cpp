@@ -1,7 +1,7 @@
 // The functions that g++ calls from instrumented kernels, in place of its own libraries.
 //
 // -fsanitize=thread calls a function for every load and store that might access shared memory; libtsan is not linked,
-// these functions replace it. -fsanitize=bounds,shift,... calls a handler on undefined behaviour; these handlers report
+// these functions replace it. -fsanitize=bounds,shift,... calls a handler on undefined behavior; these handlers report
 // the thread.
 #include "machine.h"
 

@@ -41,7 +41,7 @@ constexpr uint32_t NOBODY = ~0u;
 
 struct Buffer {
   std::string name;
-  bool is_output, initialised;
+  bool is_output, initialized;
   size_t element_bytes, bytes;
   uint8_t* data;
   std::vector<uint32_t> writer;  // of each element of an output: the number of a thread, or NOBODY

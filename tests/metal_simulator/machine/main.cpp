@@ -39,13 +39,13 @@ static void read_buffers() {
     buffer.name.resize(read<uint32_t>());
     read_bytes(&buffer.name[0], buffer.name.size());
     buffer.is_output = read<uint32_t>() != 0;
-    buffer.initialised = read<uint32_t>() != 0;
+    buffer.initialized = read<uint32_t>() != 0;
     buffer.element_bytes = read<uint32_t>();
     buffer.bytes = read<uint64_t>();
   }
   place_buffers();
   for (Buffer& buffer : buffers)
-    if (buffer.initialised) read_bytes(buffer.data, buffer.bytes);
+    if (buffer.initialized) read_bytes(buffer.data, buffer.bytes);
 }
 
 static std::string quoted(const std::string& plain) {

@@ -71,7 +71,7 @@ void place_buffers() {
 void* buffer(int index) { return buffers[size_t(index)].data; }
 
 uint64_t Buffer::unwritten() const {
-  return is_output && !initialised ? uint64_t(std::count(writer.begin(), writer.end(), NOBODY)) : 0;
+  return is_output && !initialized ? uint64_t(std::count(writer.begin(), writer.end(), NOBODY)) : 0;
 }
 
 static bool in_arena(uintptr_t address) { return address - uintptr_t(arena) < arena_bytes; }
@@ -108,7 +108,7 @@ static void load_device(Buffer& buffer, uintptr_t address, size_t bytes, const v
   if (!buffer.is_output) return;
   const size_t element = offset / buffer.element_bytes;
   const uint32_t writer = buffer.writer[element];
-  if (writer == NOBODY && !buffer.initialised)
+  if (writer == NOBODY && !buffer.initialized)
     fault(text("load of element %zu of output '%s', which no thread has written", element, buffer.name.c_str()),
           instruction);
   else if (writer != NOBODY && writer != this_thread_number())
@@ -234,11 +234,11 @@ static void load_threadgroup(ThreadgroupVariable& variable, size_t offset, size_
   const uint32_t self = this_thread().thread_index_in_threadgroup;
   const Moment present = now();
   const size_t element = offset / variable.element_bytes;
-  bool uninitialised = false, race = false;
+  bool uninitialized = false, race = false;
   for (size_t at = offset; at < offset + bytes; ++at) {
     ByteHistory& byte = variable.history[at];
     if (!byte.written)
-      uninitialised = true;
+      uninitialized = true;
     else if (byte.store_thread != self && unordered(byte.store, present, true))
       race = true;
     if (!byte.loaded || !unordered(byte.load, present, !byte.several_simdgroups_loaded)) {
@@ -251,8 +251,8 @@ static void load_threadgroup(ThreadgroupVariable& variable, size_t offset, size_
     byte.loaded = true;
     byte.load = present;
   }
-  if (uninitialised)
-    fault(text("load of uninitialised threadgroup memory: '%s', element %zu", variable.name.c_str(), element),
+  if (uninitialized)
+    fault(text("load of uninitialized threadgroup memory: '%s', element %zu", variable.name.c_str(), element),
           instruction);
   if (race)
     fault(text("race on threadgroup memory: '%s', element %zu is loaded after another thread's store without a "

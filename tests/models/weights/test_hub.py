@@ -6,15 +6,16 @@ import re
 import subprocess
 import sys
 import threading
+import traceback
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning, download
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning, download
 from lucid.models.weights.tags import find_tag
-from tests.models.hub_server import COMMIT
+from tests.models.hub_server import COMMIT, Hub
 
 TAG = find_tag("timm/convnext_tiny.fb_in1k")
 CONTENT = bytes(range(256)) * 4000 + b"end"  # larger than a socket buffer
@@ -87,7 +88,7 @@ def test_a_wrong_checksum_raises_and_leaves_nothing(hub, cache):
     hub.sent = CONTENT[:-1] + b"x"
     wrong = hashlib.sha256(hub.sent).hexdigest()
     with pytest.raises(
-        DownloadError, match=f"sent {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
+        DownloadError, match=f"received {len(CONTENT)} bytes with sha256 {wrong}, expected .*nothing was kept"
     ):
         download(TAG)
     assert blobs(cache) == [] and not list(cache.rglob("model.safetensors"))
@@ -127,10 +128,124 @@ def test_a_repository_without_safetensors(hub, cache):
     assert download(tag).read_bytes() == b"pickled, and read without unpickling" and len(hub.requests) == asked
 
 
-def test_a_file_without_a_checksum(hub, cache):
-    hub.etag = "0123456789"
+@pytest.mark.parametrize("etag", ["0123456789", "../../../../evil", "/tmp/evil", "A" * 64, "f" * 40])
+def test_an_etag_that_is_no_checksum_is_refused(hub, cache, tmp_path, etag):
+    """huggingface_hub takes it for the name of a file in its cache."""
+    hub.etag = etag
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DownloadError, match=f"cannot be trusted: X-Linked-ETag must be .*, got '{etag}'"):
+        download(TAG)
+    assert hub.downloads() == [] and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("commit", ["../../../evil", "main", COMMIT.upper()])
+def test_a_commit_that_is_no_checksum_is_refused(hub, cache, tmp_path, commit):
+    """It becomes the name of a folder."""
+    hub.commit = commit
+    with pytest.raises(DownloadError, match=f"cannot be trusted: X-Repo-Commit must be .*, got '{commit}'"):
+        download(TAG)
+    assert hub.downloads() == [] and not cache.exists()
+
+
+@pytest.mark.parametrize(
+    "revision", ["..", "../../../evil", "a/../../b", "/etc", "a//b", ".git", "a/.b", "", "a b", "a\n"]
+)
+def test_a_revision_that_leads_out_of_the_cache_is_refused(hub, cache, revision):
+    with pytest.raises(ValueError, match=f"{re.escape(repr(revision))} is not a branch, tag or commit"):
+        download(replace(TAG, revision=revision))
+    assert hub.requests == [] and not cache.exists()
+
+
+def test_a_branch_may_have_a_path(hub, cache):
+    with pytest.raises(DownloadError, match="has no revision 'refs/pr/1'"):
+        download(replace(TAG, revision="refs/pr/1"))
+
+
+def test_a_file_larger_than_announced_is_refused(hub, cache):
+    hub.sent = CONTENT + b"more"
+    with pytest.raises(
+        DownloadError, match=f"the server announces {len(CONTENT) + 4} bytes instead of {len(CONTENT)}$"
+    ):
+        download(TAG)
+    assert blobs(cache) == [] and len(hub.downloads()) == 1
+
+
+def test_the_server_is_asked_once_for_what_names_the_files(hub, cache):
+    """A second answer could differ from the one that was checked."""
+    download(TAG)
+    assert [method for method, path, _ in hub.requests if "/resolve/" in path] == ["HEAD", "GET"]
+
+
+def test_a_damaged_file_in_the_cache_says_how_to_delete_it(hub, cache):
+    path = download(TAG)
+    blob = path.resolve()
+    blob.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(DownloadError, match=rf"{path} is damaged: it has sha256 .*, expected .*: rm {blob}$"):
+        download(TAG)
+    blob.unlink()
+    assert download(TAG).read_bytes() == CONTENT and len(hub.downloads()) == 2
+
+
+def test_a_cached_file_is_read_once_to_check_it(hub, cache, monkeypatch):
+    download(TAG)
+    download(TAG)
+    monkeypatch.setattr("lucid.models.weights.hub.sha256_of", lambda path: pytest.fail("read again"))
+    download(TAG)
+
+
+@pytest.fixture
+def tls_hub(hub, tls, monkeypatch):
+    import huggingface_hub
+
+    server = Hub(tls)
+    server.files[TAG.location, "model.safetensors"] = CONTENT
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    huggingface_hub.close_session()  # the next one trusts the certificate
+    yield server
+    huggingface_hub.close_session()
+    server.close()
+
+
+def test_https_works(tls_hub, tmp_path):
     assert download(TAG).read_bytes() == CONTENT
-    assert blobs(cache) == ["0123456789"]
+
+
+@pytest.mark.parametrize("when", ["HEAD", "GET"])
+def test_a_redirect_from_https_to_http_is_refused(hub, tls_hub, cache, when):
+    target = f"{hub.storage}/{hub.sha256(TAG.location)}?Signature=secret"
+    if when == "HEAD":
+        tls_hub.location = target
+    else:  # only where the file itself is requested
+        tls_hub._send_bytes = lambda request, sha256: tls_hub._reply(request, 302, {"Location": target})
+    with pytest.raises(DownloadError, match=rf"redirects from https to {hub.storage}/\w{{64}}") as caught:
+        download(TAG)
+    assert "secret" not in str(caught.value) and not list(cache.rglob("*.safetensors")) and blobs(cache) == []
+
+
+@pytest.mark.parametrize("fault", ["status", "missing", "gated", "unreachable", "checksum", "cut"])
+def test_no_message_shows_the_password_of_the_endpoint(hub, cache, monkeypatch, fault, capfd):
+    url = hub.url.replace("://", "://me:geheim@")
+    url = url.rpartition(":")[0] + ":9" if fault == "unreachable" else url
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    hub.location = f"{hub.storage}/{hub.sha256(TAG.location)}?token=geheim"
+    hub.status = 503 if fault == "status" else None
+    hub.sent = CONTENT[::-1] if fault == "checksum" else None
+    hub.cuts = [0] * 30 if fault == "cut" else []
+    if fault in ("missing", "gated"):
+        hub.files.clear()
+        hub.errors[TAG.location] = "GatedRepo" if fault == "gated" else "RepoNotFound"
+    try:
+        download(TAG)
+    except DownloadError:
+        text = traceback.format_exc() + capfd.readouterr().err
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("  "))  # without lines of code
+    assert "127.0.0.1" in text and "geheim" not in text
 
 
 def test_a_response_from_something_else(hub, cache, monkeypatch):
@@ -163,7 +278,7 @@ def test_a_revision_pins_a_repository(hub, cache):
     assert all("/resolve/v1/" in path or path.startswith("/storage/") for _, path, _ in hub.requests)
     with pytest.raises(DownloadError, match="timm/convnext_tiny.fb_in1k has no revision 'v2'"):
         download(find_tag(f"{TAG.name}@v2"))
-    with pytest.raises(ValueError, match="is not in a repository, so it has no revision 'v1'"):
+    with pytest.raises(ValueError, match="is not in a hub repository, so it has no revisions, got 'v1'"):
         find_tag("convnext_tiny.tv_in1k@v1")
 
 
@@ -192,17 +307,17 @@ def test_tokens_are_sent_to_the_hub_only(hub, cache, monkeypatch):
     assert hub.tokens == {"hub": {"Bearer hf_secret"}, "storage": {None}}
 
 
-def test_non_commercial_licences_warn_before_the_download(hub, cache):
+def test_non_commercial_licenses_warn_before_the_download(hub, cache):
     tag = find_tag("timm/convnextv2_tiny.fcmae_ft_in1k")
     hub.files[tag.location, "model.safetensors"] = CONTENT
     with warnings.catch_warnings():
-        warnings.simplefilter("error", NonCommercialLicenceWarning)
+        warnings.simplefilter("error", NonCommercialLicenseWarning)
         with pytest.raises(
-            NonCommercialLicenceWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
+            NonCommercialLicenseWarning, match=r"licensed under cc-by-nc-4.0, for non-commercial use only"
         ):
             download(tag)
     assert hub.downloads() == [] and blobs(cache) == []
-    with pytest.warns(NonCommercialLicenceWarning):
+    with pytest.warns(NonCommercialLicenseWarning):
         download(tag)
     download(tag)  # cached: no second warning
 
@@ -235,6 +350,31 @@ def test_torchvision_files_are_checked_against_their_names(hub, tmp_path):
     with pytest.raises(DownloadError, match="torchvision/convnext_tiny.tv_in1k: .*expected sha256 00000000; nothing"):
         download(torchvisions(hub, "00000000"))
     assert not list((tmp_path / "cache").rglob("*.pth*"))
+
+
+def test_a_damaged_file_of_torch_hub_says_how_to_delete_it(hub, tmp_path):
+    tag = torchvisions(hub, hashlib.sha256(CONTENT).hexdigest()[:8])
+    path = download(tag)
+    path.write_bytes(CONTENT[:1000])
+    with pytest.raises(DownloadError, match=rf"{path} is damaged: it has sha256 .*; delete it, .*: rm {path}$"):
+        download(tag)
+    path.unlink()
+    assert download(tag).read_bytes() == CONTENT
+
+
+def test_a_file_without_a_checksum_is_compared_with_its_first_download(hub):
+    hub.files["files", "any"] = CONTENT
+    location = f"{hub.url}/storage/{hub.sha256('files', 'any')}/convnext_tiny_1k.pth"
+    tag = replace(find_tag("convnext_tiny.tv_in1k"), location=location)
+    path = download(tag)
+    assert download(tag) == path and len(hub.requests) == 1
+    path.write_bytes(CONTENT[:1000])
+    with pytest.raises(DownloadError, match=rf"{path} is damaged: .*expected {hub.sha256('files', 'any')}; delete it"):
+        download(tag)
+    path.unlink()
+    assert download(tag).read_bytes() == CONTENT
+    path.with_name("convnext_tiny_1k.pth.sha256").unlink()  # a download of torch.hub
+    assert download(tag).read_bytes() == CONTENT
 
 
 # Runs in a new process, because environment variables are read at import.

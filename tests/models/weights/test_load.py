@@ -18,7 +18,7 @@ from lucid.models.convnext import ConvNeXt, ConvNeXtV2
 from lucid.models.preprocessing import transforms_for
 from lucid.models.registry import create_model
 from lucid.models.weights import load
-from lucid.models.weights.hub import DownloadError, NonCommercialLicenceWarning
+from lucid.models.weights.hub import DownloadError, NonCommercialLicenseWarning
 from lucid.models.weights.load import load_pretrained, resolve_tag
 from lucid.models.weights.tags import find_tag
 from tests.models.weights.checkpoint_files import (
@@ -173,13 +173,13 @@ def test_self_supervised_checkpoints_have_no_final_norm():
 
 
 def test_the_stem_is_adapted_to_other_channels_as_in_timm():
-    grey, colour = built("timm", in_chans=1).eval(), built("timm").eval()
-    report = load_checkpoint(grey, tensors("timm"))
-    load_checkpoint(colour, tensors("timm"))
+    gray, color = built("timm", in_chans=1).eval(), built("timm").eval()
+    report = load_checkpoint(gray, tensors("timm"))
+    load_checkpoint(color, tensors("timm"))
     assert report.changes == ["the stem from 3 to 1 channels"] and not report.kept
     image = lucid.randn(1, 1, 40, 40)
     with lucid.no_grad():
-        assert lucid.allclose(grey(image), colour(image.expand(1, 3, 40, 40)), rtol=1e-4, atol=1e-5)
+        assert lucid.allclose(gray(image), color(image.expand(1, 3, 40, 40)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("out_indices", [None, (0, 2), (1,)])
@@ -293,9 +293,9 @@ def test_checkpoints_without_a_convnext_raise():
         load_checkpoint(built("timm"), {"conv1.weight": np.ones(3), "fc.bias": np.ones(3)})
     with pytest.raises(MismatchError, match="its names are none"):
         load_checkpoint(built("timm"), {})
-    with pytest.raises(MismatchError, match="no network with torchvision names, but one with timm names"):
+    with pytest.raises(MismatchError, match="no network with torchvision names, only one with timm names"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="torchvision")
-    with pytest.raises(ValueError, match="dialect must be 'official', .* or 'huggingface', got 'hf'"):
+    with pytest.raises(ValueError, match="dialect must be 'official', .* or 'fcmae', got 'hf'"):
         load_checkpoint(built("timm"), tensors("timm"), dialect="hf")
 
 
@@ -360,7 +360,9 @@ def test_published_checkpoints_are_downloaded_by_name(tmp_path, monkeypatch):
     report = load_checkpoint(model, "convnext_tiny.fb_in1k")
     assert asked == [model.pretrained_tag] == ["timm/convnext_tiny.fb_in1k"]
     assert report.source == "convnext_tiny.fb_in1k" and report.loaded == 65
-    with pytest.raises(FileNotFoundError, match="no file convnext_tiny.fb_1k, and there is no tag .*did you mean "):
+    with pytest.raises(
+        FileNotFoundError, match="no file convnext_tiny.fb_1k, and there is no checkpoint .*did you mean "
+    ):
         load_checkpoint(model, "convnext_tiny.fb_1k")
     with pytest.raises(FileNotFoundError, match="load: there is no file convnext_tiny.pth$"):
         load_checkpoint(model, "convnext_tiny.pth")
@@ -498,8 +500,8 @@ def test_features_and_other_channels(hub, tmp_path):
     np.testing.assert_allclose(
         last, source.forward_features(lucid.tensor(IMAGES)).detach().numpy(), rtol=1e-4, atol=1e-6
     )
-    grey = create_model("convnext_tiny.fb_in1k", pretrained=True, in_chans=1, **SMALL).eval()
-    out = grey(lucid.tensor(IMAGES[:, :1])).detach().numpy()
+    gray = create_model("convnext_tiny.fb_in1k", pretrained=True, in_chans=1, **SMALL).eval()
+    out = gray(lucid.tensor(IMAGES[:, :1])).detach().numpy()
     np.testing.assert_allclose(out, logits(source, IMAGES[:, :1].repeat(3, 1)), rtol=1e-4, atol=1e-5)
 
 
@@ -533,7 +535,7 @@ def test_warnings_point_to_the_caller(hub, tmp_path, load):
     upload(hub, trained(ConvNeXtV2), "timm/convnextv2_tiny.fcmae_ft_in1k", tmp_path, "timm")
     with pytest.warns() as caught:
         load("convnextv2_tiny.fcmae_ft_in1k")
-    assert [warning.category for warning in caught] == [NonCommercialLicenceWarning, UserWarning]
+    assert [warning.category for warning in caught] == [NonCommercialLicenseWarning, UserWarning]
     assert "cc-by-nc-4.0" in str(caught[0].message) and "the model keeps its own head.weight" in str(caught[1].message)
     place = {(warning.filename, warning.lineno) for warning in caught}
     assert place == {(__file__, load.__code__.co_firstlineno)}
@@ -571,11 +573,13 @@ def test_resolve_tag(variant, pretrained, name):
 
 
 def test_resolve_tag_errors():
-    with pytest.raises(ValueError, match=r"no tag 'convnext_tiny.fb_in3k'; did you mean .*convnext_tiny.fb_in"):
+    with pytest.raises(ValueError, match=r"no checkpoint 'convnext_tiny.fb_in3k'; did you mean .*convnext_tiny.fb_in"):
         resolve_tag("convnext_tiny", "fb_in3k")
-    with pytest.raises(ValueError, match="convnext_base.fb_in1k has weights of convnext_base, not of convnext_tiny"):
+    with pytest.raises(ValueError, match="convnext_base.fb_in1k has weights for convnext_base, not for convnext_tiny"):
         resolve_tag("convnext_tiny", "timm/convnext_base.fb_in1k")
-    with pytest.raises(ValueError, match="there are no pretrained weights of convnext_giant"):
+    with pytest.raises(ValueError, match="create_model: convnext_giant has no pretrained weights"):
         resolve_tag("convnext_giant", True)
-    with pytest.raises(TypeError, match="must be True, False or the name of a tag, got 1"):
+    with pytest.raises(
+        TypeError, match="create_model: pretrained must be True, False or the name of a checkpoint, got 1"
+    ):
         resolve_tag("convnext_tiny", 1)

@@ -61,7 +61,7 @@ def test_timm_options_that_a_dialect_lacks_raise(given, tmp_path):
     model = models.ConvNeXt(3, [1], [40], **given)
     [(word, _)] = given.items()
     for dialect in ("torchvision", "huggingface"):
-        message = f"{dialect} has no ConvNeXt with {word}; dialect='timm' and 'official' have it"
+        message = f"{dialect} has no ConvNeXt with {word}; use dialect='timm' or 'official'"
         with pytest.raises(ValueError, match=message):
             save_checkpoint(model, tmp_path / "x.safetensors", dialect)
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +82,7 @@ def test_without_pooling_timms_hidden_layer_is_a_convolution(tmp_path):
 
 def test_networks_that_a_dialect_lacks_raise(tmp_path):
     for case, dialect, message in [
-        ("timm V2", "torchvision", "torchvision has no ConvNeXtV2; dialect='official' has it"),
+        ("timm V2", "torchvision", "torchvision has no ConvNeXtV2; use dialect='official'"),
         ("official isotropic", "timm", "timm has no ConvNeXtIsotropic"),
         ("official isotropic", "huggingface", "huggingface has no ConvNeXtIsotropic"),
         ("official, no layer scale", "torchvision", "torchvision's ConvNeXt always has layer scale"),
@@ -97,7 +97,9 @@ def test_networks_that_a_dialect_lacks_raise(tmp_path):
 def test_added_layers_raise(dialect, tmp_path):
     model = built("timm")
     model.head = nn.Sequential(nn.Linear(22, 5), nn.Linear(5, 4))
-    with pytest.raises(ValueError, match=r"no ConvNeXt has the model's 'head.0.weight'; lucid.save\(model.state_dict"):
+    with pytest.raises(
+        ValueError, match=r"the model's parameter 'head.0.weight' exists in no dialect; lucid.save\(model.state_dict"
+    ):
         save_checkpoint(model, tmp_path / "x.safetensors", dialect)
 
 

@@ -10,7 +10,7 @@ from lucid.models.weights.tags import TAGS, find_tag, tags_of
 
 RECORDED = json.loads((Path(__file__).parents[2] / "reference" / "tags.json").read_text())
 FIELDS = (
-    "licence", "num_classes", "image_size", "crop_pct", "crop_mode", "interpolation", "test_image_size", "test_crop_pct"
+    "license", "num_classes", "image_size", "crop_pct", "crop_mode", "interpolation", "test_image_size", "test_crop_pct"
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_tags_match_torchvision(variant):
     for field in ("num_classes", "image_size", "resize_size", "interpolation", "top1"):
         assert getattr(tag, field) == entry[field]
     assert (list(tag.mean), list(tag.std), tag.location) == (entry["mean"], entry["std"], entry["file"])
-    assert tag.licence == "bsd-3-clause"
+    assert tag.license == "bsd-3-clause"
 
 
 def test_official_files_match_timms_copies():
@@ -82,12 +82,12 @@ def test_only_classifiers_of_imagenet_1k_report_accuracies():
 def test_weights_of_v2_are_non_commercial_in_every_copy():
     for tag in TAGS.values():
         assert tag.non_commercial == (tag.variant.startswith("convnextv2") or ".eupe_" in tag.name)
-        assert tag.licence != "cc-by-nc-4.0" or tag.non_commercial
+        assert tag.license != "cc-by-nc-4.0" or tag.non_commercial
 
 
-def test_licences_of_v1_by_source():
-    licences = {tag.source: tag.licence for tag in tags_of("convnext_base") if "lvd1689m" not in tag.name}
-    assert licences == {
+def test_licenses_of_v1_by_source():
+    licenses = {tag.source: tag.license for tag in tags_of("convnext_base") if "lvd1689m" not in tag.name}
+    assert licenses == {
         "timm": "apache-2.0",
         "transformers": "apache-2.0",
         "torchvision": "bsd-3-clause",
@@ -117,8 +117,8 @@ def test_find_tag_accepts_every_name(name, full):
 def test_a_revision_needs_a_repository():
     pinned = find_tag("convnextv2_tiny.fcmae@abc")
     assert (pinned.name, pinned.revision) == ("timm/convnextv2_tiny.fcmae@abc", "abc")
-    assert not pinned.has_final_norm and pinned.licence == "cc-by-nc-4.0"
-    with pytest.raises(ValueError, match="official/.* is not in a repository, so it has no revision 'abc'"):
+    assert not pinned.has_final_norm and pinned.license == "cc-by-nc-4.0"
+    with pytest.raises(ValueError, match="official/.* is not in a hub repository, so it has no revisions, got 'abc'"):
         find_tag("official/convnext_tiny_1k_224_ema@abc")
 
 
@@ -126,9 +126,11 @@ def test_unknown_names_raise_with_suggestions():
     for name in ("convnext_tiny.zzz", "convnext_tiny."):
         with pytest.raises(ValueError, match=r"did you mean (convnext_tiny\.\w+(, )?){3}\?$"):
             find_tag(name)
-    with pytest.raises(ValueError, match=r"there is no tag 'resnet50'; see list_models\(pretrained=True\)$"):
+    with pytest.raises(ValueError, match=r"there is no checkpoint 'resnet50'; see list_models\(pretrained=True\)$"):
         find_tag("resnet50")
-    with pytest.raises(ValueError, match=r"there is no tag 'convnext_tiny.fb_in2k'; did you mean .*tiny.fb_in1k"):
+    with pytest.raises(
+        ValueError, match=r"there is no checkpoint 'convnext_tiny.fb_in2k'; did you mean .*tiny.fb_in1k"
+    ):
         find_tag("convnext_tiny.fb_in2k")
 
 

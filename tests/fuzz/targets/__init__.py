@@ -1,0 +1,1 @@
+"""The fuzz targets; ``tests.fuzz`` says what a target is."""

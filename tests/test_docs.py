@@ -1,0 +1,74 @@
+"""The troubleshooting guide quotes errors that the code raises, the navigation is complete, and notebooks run."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid import data, nn
+
+ROOT = Path(__file__).parents[1]
+TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+ERRORS = re.findall(
+    r"^```\{ \.python \.raises \}\n(.*?)^```\n\n    (.*?)\n\n", TROUBLESHOOTING, re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize(("code", "message"), ERRORS, ids=[message.split(":")[0] for _, message in ERRORS])
+def test_the_code_raises_the_message(code, message, tmp_path):
+    script = tmp_path / "script.py"  # errors of compiled functions quote the line
+    script.write_text(code, encoding="utf-8")
+    names = {"lucid": lucid, "F": F, "data": data, "nn": nn}
+    with pytest.raises(Exception, match=re.escape(message)):
+        exec(compile(code, script, "exec"), names)  # noqa: S102
+
+
+def test_every_error_is_tested():
+    assert len(ERRORS) == TROUBLESHOOTING.count(".raises }") > 10
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """The modules that write the reference."""
+    sys.path.insert(0, str(ROOT / "docs/tools"))
+    yield importlib.import_module("prepare"), importlib.import_module("architecture")
+    sys.path.remove(str(ROOT / "docs/tools"))
+
+
+def test_every_public_name_has_a_page(tools):
+    prepare, _ = tools
+    entries = prepare.collect()
+    found = {one.path for rows in entries.values() for one in rows}
+    assert {"lucid.Tensor", "lucid.tensor", "lucid.softmax", "lucid.nn.functional.softmax", "lucid.nn.Conv2d"} <= found
+    for name in ("lucid.nn", "lucid.models", "lucid.data", "lucid.data.augment", "lucid.training", "lucid.distributed"):
+        module = importlib.import_module(name)
+        assert {f"{name}.{one}" for one in module.__all__ if callable(getattr(module, one))} <= found
+    pages = {one.page for rows in entries.values() for one in rows}
+    assert len({page.lower() for page in pages}) == len(pages)  # on macOS, files differ by more than case
+
+
+def test_class_pages_list_inherited_methods(tools):
+    prepare, _ = tools
+    known = {one.thing: one for rows in prepare.collect().values() for one in rows if isinstance(one.thing, type)}
+    page = prepare.class_page(known[lucid.models.ConvNeXt], known, {})
+    assert "::: lucid.models.ConvNeXt.set_grad_checkpointing" in page  # of a private base class
+    assert "[`state_dict`][lucid.nn.Module.state_dict]" in page
+
+
+def test_the_page_of_a_model_describes_its_architecture(tools):
+    _, architecture = tools
+    text = architecture.section(lucid.models.ConvNeXt)
+    assert "| stage 3 | 9 blocks of width 384 | 384 x 14 x 14 | 10,817,280 | 2.11 G |" in text
+    assert "**28,589,128** | **4.46 G**" in text
+    assert text.count("<svg") == 2
+    assert architecture.section(lucid.models.Tag) == ""
+
+
+def test_every_guide_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    guides = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert set(re.findall(r"[\w-]+\.md", navigation)) == guides
