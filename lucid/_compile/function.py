@@ -226,7 +226,12 @@ class Compiled:
             call = mx.compile(trace.run)
             try:
                 outputs = call(inputs)
-                pullback = Pullback(trace, plan, view, inputs, outputs) if trace.tracked else None
+                pullback = None
+                if trace.tracked:  # in the Python world that the function has found, not in the one that it has left
+                    after = before.now()
+                    before.restore_containers()
+                    pullback = Pullback(trace, plan, view, inputs, outputs)
+                    after.restore_containers()
             except Exception as error:
                 if trace.done and isinstance(error, IndexError):
                     return str(error)  # only the text: the error would keep this trace alive

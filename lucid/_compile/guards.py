@@ -11,6 +11,7 @@ and never again.
 
 from __future__ import annotations
 
+import copy
 import gc
 import operator
 import random as python_random
@@ -79,21 +80,21 @@ class Snapshot:
         containers: list[Any] = []
         things = list(things)
         listed = {id(one) for one in things}
-        for thing in chain(things, (one for one in gc.get_objects() if id(one) not in listed)):
-            kind = type(thing)  # isinstance() would call __class__, which proxies of other libraries override
-            if issubclass(kind, tape.TensorBase):
+        for thing in chain(things, (one for one in _live() if id(one) not in listed)):
+            kind = _kind_of(type(thing))
+            if kind is tape.TensorBase:
                 if hasattr(thing, "_requires_grad"):  # not set if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
                     if thing._hooks:
                         containers.append(thing._hooks)
-            elif issubclass(kind, Optimizer) and "_step_calls" in vars(thing):
+            elif kind is Optimizer and "_step_calls" in vars(thing):
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
                 containers += map(vars, thing.param_groups)
-            elif issubclass(kind, LRScheduler) and "last_epoch" in vars(thing):
+            elif kind is LRScheduler and "last_epoch" in vars(thing):
                 self._schedulers.append((thing, thing.last_epoch))
                 containers.append(vars(thing))
-            elif issubclass(kind, Module) and "_modules" in vars(thing):
+            elif kind is Module and "_modules" in vars(thing):
                 containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
                 containers += [thing._forward_pre_hooks, thing._forward_hooks, thing._backward_hooks]
             elif id(thing) in listed and hasattr(thing, "__dict__"):
@@ -115,6 +116,17 @@ class Snapshot:
                 tensor._node, tensor._index = node, index
             tensor._requires_grad, tensor._hooks = requires_grad, hooks
         random._state._array = self._key
+
+    def now(self) -> Snapshot:
+        """The present contents of the same containers and variables."""
+        other = copy.copy(self)
+        other._numbers = RandomNumbers()
+        other._arrays = [(one, one.copy()) for one, _ in self._arrays]
+        other._containers = [(one, copy_of(one)) for one, _ in self._containers]
+        other._cells = [
+            (home, name, home.get(name) if isinstance(home, dict) else _content(home)) for home, name, _ in self._cells
+        ]
+        return other
 
     def restore_containers(self) -> None:
         """Restore every container."""
@@ -173,12 +185,31 @@ class Snapshot:
     def leaked(self, expected: set[int]) -> Iterator[Any]:
         """Tensors created since the snapshot and still referenced whose value exists only inside the trace."""
         gc.collect()
-        for thing in gc.get_objects():
-            if issubclass(type(thing), tape.TensorBase) and id(thing) not in self._known and id(thing) not in expected:
+        for thing in _live():
+            is_tensor = _kind_of(type(thing)) is tape.TensorBase
+            if is_tensor and id(thing) not in self._known and id(thing) not in expected:
                 try:
                     mx.eval(thing._array)
                 except (RuntimeError, ValueError):
                     yield thing
+
+
+def _live() -> list[Any]:
+    """All tensors, modules, optimizers and schedulers that the garbage collector knows."""
+    kinds: dict[type, Any] = {}  # looking a type up is faster than issubclass(), for some 100,000 objects
+    found = []
+    for thing in gc.get_objects():
+        kind = type(thing)  # isinstance() would call __class__, which proxies of other libraries override
+        wanted = kinds.get(kind, kinds)
+        if wanted is kinds:
+            wanted = kinds[kind] = _kind_of(kind)
+        if wanted is not None:
+            found.append(thing)
+    return found
+
+
+def _kind_of(kind: type) -> Any:
+    return next((one for one in (tape.TensorBase, Module, Optimizer, LRScheduler) if issubclass(kind, one)), None)
 
 
 def copy_of(container: Any) -> Any:

@@ -43,7 +43,8 @@ _RECORDS = (argparse.Namespace, types.SimpleNamespace)
 _RANDOM = (python_random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 _SKIPPED = frozenset(
     ("_parameters", "_buffers", "_modules", "_non_persistent", "_forward_pre_hooks", "_forward_hooks",
-     "_backward_hooks", "training", "__class__", "__dict__", "__init__", "__new__")
+     "_backward_hooks", "training", "__class__", "__dict__", "__init__", "__new__", "__repr__", "__str__", "__hash__",
+     "__del__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__")
 )  # fmt: skip
 _OF_OPTIMIZERS = frozenset(("param_groups", "state", "defaults", "_step_calls"))
 
@@ -320,6 +321,7 @@ class World(Values):
                 continue
             for name, value in list(vars(base).items()):
                 special = first and name.startswith("__") and isinstance(value, FunctionType) and name not in _SKIPPED
+                special = special and value.__code__.co_filename != "<string>"  # a dataclass's, which read every field
                 if name == "__call__" and isinstance(place, Root) and place.is_owner:  # its methods are what is called
                     special = False
                 if special or name in wanted:

@@ -6,6 +6,7 @@ runs more of them than the tests do, and prints those that differ. On a CPU MLX 
 of each program with a C++ compiler. ``unfused()`` leaves fusion out: everything else is as in ``mx.compile``.
 """
 
+import gc
 import os
 import random
 import sys
@@ -156,7 +157,7 @@ class Program:
     def step(self, x, y):
         self.optimizer.zero_grad()
         loss, out = self.forward(x, y)
-        if "second order" in self.traits:
+        if "second order" in self.traits and self.model[-1].weight.requires_grad:
             (g,) = lucid.autograd.grad(loss, [self.model[-1].weight], create_graph=True)
             loss = loss + 0.1 * g.square().sum()
         self.scaler.scale(loss).backward(retain_graph="retain" in self.traits)
@@ -250,8 +251,8 @@ def unfused():
     def compile_(function, **options):
         if options:
             return original(function, **options)
-        if isinstance(function.__self__, Pullback):  # MLX cannot store some of these graphs
-            return function
+        if isinstance(function.__self__, Pullback):  # MLX cannot store some of these graphs: trace them at each call
+            return original(function) if function.__self__.trace.created else function
         graphs = {}
 
         def call(*groups):
@@ -324,6 +325,7 @@ def compare(seed):
 def main():
     count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     totals = {}
+    gc.freeze()
     with unfused():
         for seed in range(first, first + count):
             outcome = compare(seed)

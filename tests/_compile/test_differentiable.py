@@ -1,5 +1,7 @@
 """Results of compiled functions can be differentiated outside them."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -200,3 +202,31 @@ def test_an_error_in_the_backward_pass_is_raised_by_backward():
     assert out.tolist() == [2]
     with pytest.raises(RuntimeError, match=r"item\(\) reads the value of a tensor, which has no value while"):
         out.backward()
+
+
+def test_the_backward_pass_starts_from_the_state_that_the_function_found():
+    class Lazy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.log = small_model(), []
+
+        def forward(self, x):
+            if "center" not in self._buffers:
+                self.register_buffer("center", lucid.ones(3))
+            self.center = self.center * 0.5 + x.detach().mean(0)
+            self.log.append("called")
+            return self.linear(x) * self.center * len(self.log)
+
+    def run(compiled):
+        model = Lazy()
+        average = optim.EMA(model, 0.9)
+        call = lucid.compile(model, state=[average]) if compiled else model
+        call(batches(1)[0][0]).square().sum().backward()
+        return model.linear.weight.grad.tolist(), model.center.tolist(), model.log
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (compiled, center, log), (eager, eager_center, eager_log) = run(True), run(False)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-5)
+    np.testing.assert_allclose(center, eager_center, rtol=1e-6)
+    assert log == eager_log

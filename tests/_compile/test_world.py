@@ -705,6 +705,22 @@ def test_a_log_that_the_function_does_not_name_needs_no_retrace():
     assert trainer.run().retraces.count == 0 and trainer.log == [2, 2, 2]
 
 
+def test_large_fields_that_the_function_does_not_read_are_left_alone():
+    @dataclass
+    class Setup:
+        scale: float
+        weights: dict
+
+        def __repr__(self):
+            return f"{len(self.weights)} weights"
+
+    setup = Setup(2.0, {"a": np.zeros((1024, 1024))})
+    compiled = lucid.compile(lambda x: x * setup.scale)
+    assert compiled(lucid.ones(1)).item() == 2
+    setup.scale = 3.0
+    assert compiled(lucid.ones(1)).item() == 3
+
+
 def test_a_list_that_the_function_extends_is_reported_once():
     log = []
 
