@@ -208,6 +208,15 @@ def test_statistics_of_ones_own_keep_memory_flat_in_a_compiled_step(name):
     assert abs(np.median(active[-50:]) - np.median(active[:50])) < 300_000
 
 
+def test_initial_values_stay_lazy():
+    mx.synchronize()
+    before = lucid.memory.active()
+    model = nn.Sequential(*(nn.Linear(256, 256) for _ in range(300)))
+    mx.synchronize()
+    assert lucid.memory.active() < before + 10_000_000, "all of them would take 79 MB"
+    assert len(model) == 300
+
+
 def test_a_loop_without_steps_evaluates_what_it_keeps():
     total, active, batch = lucid.tensor(0.0), [], np.ones((64, 64), np.float32)
     for _ in range(1500):
