@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred
+from lucid import _deferred, _threads
 from lucid._grad_mode import set_recording
 from lucid._precision import autocasting
 from lucid.tape import Edge, Node, TensorBase, apply, edge_of, wrap
@@ -105,7 +105,8 @@ def run_backward(
                 if position is not None:
                     results[position] = gradient
             elif leaf._requires_grad:
-                leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
+                with _threads.lock:  # several threads may add to the same gradient
+                    leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
     if target_index is not None and targets is not None:  # the same target may be given twice
         results = [results[target_index[_key(edge_of(t))]] for t in targets]
     return results

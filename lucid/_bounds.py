@@ -95,7 +95,7 @@ def as_numpy(caller: str, array: mx.array) -> np.ndarray:
     """
     if array.ndim > _MAX_NUMPY_DIMS:
         raise ValueError(f"{caller}: NumPy supports at most {_MAX_NUMPY_DIMS} dimensions, got {array.ndim}")
-    return np.asarray(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
+    return _deferred.to_numpy(array)
 
 
 def within(

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, tape
+from lucid import _checks, _threads, tape
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor, tensor
 from lucid._tensor_convert import as_array
@@ -194,6 +194,7 @@ def is_tensor(value: object) -> bool:
 
 
 def _dtype(dtype: object) -> mx.Dtype:
+    _threads.prepare()
     return mx.float32 if dtype is None else as_dtype(dtype)
 
 

@@ -14,6 +14,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 # Threaded builds first: "libopenblas.so.0" is the serial build on Fedora and the threaded one on Debian. Never the
 # 64-bit-integer builds ("libopenblas64"), because MLX passes 32-bit sizes.
@@ -196,6 +197,9 @@ class device:
     def __exit__(self, *error: object) -> None:
         mx.set_default_device(self._previous.pop())
 
+    def __reduce__(self) -> Any:
+        return _unset_device, (self.type,)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and self.type == other.type
 
@@ -207,6 +211,13 @@ class device:
 
     def __repr__(self) -> str:
         return f"lucid.device('{self.type}')"
+
+
+def _unset_device(name: str) -> device:
+    """A device, for copies and pickles, that is not set as the current one."""
+    made = object.__new__(device)
+    made.mlx, made._previous, made._is_set = resolve("lucid.device", name), [], False
+    return made
 
 
 _keep_freed_buffers()

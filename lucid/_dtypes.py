@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from collections.abc import Callable
+
 import mlx.core as mx
 
 from lucid import _checks
@@ -34,3 +37,10 @@ def as_dtype(dtype: object) -> mx.Dtype:
 def converted(array: mx.array, dtype: mx.Dtype) -> mx.array:
     """``array`` converted to ``dtype``. The CPU converts from and to float64, because GPUs do not support it."""
     return array.astype(dtype, stream=mx.cpu if mx.float64 in (array.dtype, dtype) else None)
+
+
+def _reduce(dtype: mx.Dtype) -> tuple[Callable[[object], mx.Dtype], tuple[str]]:
+    return as_dtype, (_checks.dtype_name(dtype),)
+
+
+copyreg.pickle(mx.Dtype, _reduce)  # MLX's dtypes support neither pickle nor copy.deepcopy themselves

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
+from lucid._threads import ThreadState, per_thread
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Mode(threading.local):
+class _Mode(ThreadState):
     recording = True
     replaying = False  # a checkpointed function is being recomputed and must have no side effects
 
 
-mode = _Mode()
+mode = per_thread(_Mode)
 
 
 def is_recording() -> bool:

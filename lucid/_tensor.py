@@ -13,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _deferred, _grad_mode, _views, tape
+from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
 from lucid._backward import run_backward
 from lucid._checks import dtype_name
 from lucid._device import device as Device
@@ -238,11 +238,12 @@ class Tensor(TensorMethods, TensorInplace):
         """
         if self._array.size != 1:
             raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
-        return self._array.item()
+        return _deferred.item(self._array)
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, or a number for a 0-d tensor."""
-        return self._array.tolist()
+        with _threads.lock:
+            return self._array.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """A read-only NumPy array that shares memory with the tensor; bfloat16 is copied to float32.
@@ -271,7 +272,8 @@ class Tensor(TensorMethods, TensorInplace):
             raise RuntimeError("__dlpack__: this tensor requires grad; export tensor.detach()")
         if self.ndim > _MAX_DLPACK_DIMS:
             raise BufferError(f"__dlpack__: MLX exports at most {_MAX_DLPACK_DIMS} dimensions, got {self.ndim}")
-        return self._array.__dlpack__(**kwargs)
+        with _threads.lock:
+            return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
         return self._array.__dlpack_device__()
@@ -361,7 +363,7 @@ class Tensor(TensorMethods, TensorInplace):
                 f"bool: the truth value of a tensor of shape {self.shape} with {self.numel()} elements is ambiguous; "
                 "use any() or all()"
             )
-        return bool(self._array.item())
+        return bool(_deferred.item(self._array))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -458,6 +460,7 @@ class RemovableHandle:
 
 def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
     """``gradient`` as a tensor in the shape and dtype of ``root``; by default 1 for a ``root`` with one element."""
+    _threads.prepare()
     if gradient is None:
         if root.numel() != 1:
             raise RuntimeError(

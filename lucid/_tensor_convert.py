@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, tape
+from lucid import _bounds, _threads, tape
 from lucid._dtypes import as_dtype, converted
 
 
@@ -20,6 +20,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
         TypeError: ``data`` is of an unsupported type.
         ValueError: nested lists have unequal lengths.
     """
+    _threads.prepare()
     expected = None if dtype is None else as_dtype(dtype)
     if isinstance(data, tape.TensorBase):
         array = data._array

@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 import lucid
-from lucid import kernels, models, nn, tape
+from lucid import _deferred, kernels, models, nn, tape
 from lucid._files import atomic_path, write_atomically
 
 _MAX_DIFFERENCE = 1e-4  # of the file's outputs from the model's, relative to the largest
@@ -53,7 +53,7 @@ def export_function(
     # MLX writes constants as they lie in memory, and takes them to be contiguous.
     weights = {name: mx.contiguous(tensor._array) for name, tensor in model.state_dict().items()}
     model.load_state_dict(weights)
-    mx.eval(list(weights.values()))
+    _deferred.wait(list(weights.values()))
     function = _function_of(model, pixels)
     shape = (size, size, channels) if pixels else (channels, size, size)
     inputs = [_random_images((n, *shape), pixels) for n in sorted(set(batch_sizes))]
@@ -124,7 +124,7 @@ def _check(path: Path, function: Callable[[mx.array], mx.array], inputs: list[mx
     imported: Any = mx.import_function(str(path))
     for one in inputs:
         expected, found = function(one), imported(one)[0]
-        difference: Any = (mx.abs(found - expected).max() / mx.maximum(mx.abs(expected).max(), 1e-6)).item()
+        difference = _deferred.item(mx.abs(found - expected).max() / mx.maximum(mx.abs(expected).max(), 1e-6))
         if not difference <= _MAX_DIFFERENCE:
             raise ExportError(
                 f"{path}: outputs differ from the model's by {difference:.1e}, relative to the largest output"

@@ -1,11 +1,16 @@
-"""Random tensors, and the global random state of the library.
+"""Random tensors, and the random state of the library.
 
 The state is an MLX key that is split at every draw. Layers that need randomness call ``key()`` once and pass the key to
 a pure operation, so that the backward pass can run it again with the same result.
+
+Every thread has a state of its own. The n-th thread besides the main one to use its state since ``manual_seed`` was
+called in the main thread starts with a seed derived from that seed and n.
 """
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,26 +24,44 @@ from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
+from lucid._threads import ThreadState, per_thread
 from lucid.ops._types import TensorLike
 
 Shape = int | Sequence[int]
 
 
-class _State:
+class _Seeds:
+    """The seeds of the threads that use their random state for the first time."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._numbers = itertools.count(1)
+
+    def next(self) -> int:
+        if threading.current_thread() is threading.main_thread():
+            return self._seed
+        sequence = np.random.SeedSequence(self._seed % 2**64, spawn_key=(next(self._numbers),))
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+
+class _State(ThreadState):
     """The key of the next draw, in ``_array`` so that an optimizer step can evaluate it like a tensor."""
 
-    __slots__ = ("__weakref__", "_array", "seed")
-
     def __init__(self) -> None:
-        self.seed = time.time_ns() & 0xFFFFFFFF
-        self._array: mx.array | None = None  # created on first use: importing must not touch the device
+        super().__init__()
+        self.seed = _seeds.next()
+        self._array: mx.array | None = None  # created at the first draw
 
 
-_state = _State()
+_seeds = _Seeds(time.time_ns() & 0xFFFFFFFF)
+_state = per_thread(_State)
 
 
 def manual_seed(seed: int) -> None:
-    """Seed the random number generator. Equal seeds give equal numbers on the same backend.
+    """Seed the random number generator of this thread. Equal seeds give equal numbers on the same backend.
+
+    In the main thread, the seed also determines the numbers of the threads that draw their first ones afterwards,
+    in the order in which they do. Threads that have drawn before are not affected.
 
     Raises:
         TypeError: ``seed`` is not an integer.
@@ -55,12 +78,15 @@ def manual_seed(seed: int) -> None:
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
+    global _seeds
+    if threading.current_thread() is threading.main_thread():
+        _seeds = _Seeds(seed)
     _state.seed = seed
     _state._array = mx.random.key(seed % 2**64)
 
 
 def initial_seed() -> int:
-    """The seed that the generator was last seeded with."""
+    """The seed that the generator of this thread was last seeded with."""
     return _state.seed
 
 

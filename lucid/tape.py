@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred
+from lucid import _deferred, _threads
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -128,7 +128,8 @@ class Node:
             inputs = list(values[count:])
             if isolated:  # see ``Compiled._trace``
                 inputs = [mx.contiguous(one) for one in inputs]
-            return tuple(mx.vjp(call, inputs, list(values[:count]))[1])
+            with _threads.lock:  # mx.vjp reads the graph of its arguments, which an evaluation frees
+                return tuple(mx.vjp(call, inputs, list(values[:count]))[1])
 
         sent = [cotangents[i] for i in floating]
         if not any(t._array.size for t in sent):

@@ -49,7 +49,7 @@ def test_dead_owners_are_dropped_and_ids_may_be_reused():
     for value in range(50):
         _deferred.track(Owner(value))
     gc.collect()
-    assert _deferred._entries == {}
+    assert _deferred._state.entries == {}
     assert _deferred.drain() == []
 
 

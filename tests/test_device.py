@@ -1,4 +1,6 @@
+import copy
 import os
+import pickle
 import subprocess
 import sys
 
@@ -154,6 +156,21 @@ def test_openblas_is_mapped_if_and_only_if_reported():
 
 
 @linux_only
+@pytest.mark.parametrize("first", ["numpy", "lucid"])
+def test_openblas_multiplies_matrices_whatever_is_imported_first(first, tmp_path):
+    """The dynamic linker reports where it finds MLX's ``cblas_sgemm``."""
+    code = f"import {first}, lucid; lucid.ones(8, 8).matmul(lucid.ones(8, 8)).numpy(); print(lucid._device.openblas)"
+    # A library that is bound at the first call, as in wheels, is bound to what has been loaded by then.
+    found = run_python(code, LUCID_OPENBLAS="", LD_DEBUG="bindings", LD_DEBUG_OUTPUT=str(tmp_path / "linker"))
+    if found.stdout.strip() == "None":
+        pytest.skip("no OpenBLAS on this machine, or MLX's CUDA build")
+    lines = "".join(path.read_text(errors="replace") for path in tmp_path.glob("linker*")).splitlines()
+    bound = [line for line in lines if "`cblas_sgemm'" in line and "libmlx" in line.split(" to ")[0]]
+    assert bound, "libmlx.so calls another function"
+    assert all("libopenblas" in line.split(" to ")[1] for line in bound)
+
+
+@linux_only
 def test_a_folder_named_mlx_next_to_the_script_has_no_effect(tmp_path):
     (tmp_path / "mlx").mkdir()  # such as a clone of MLX
     (tmp_path / "script.py").write_text(TELL)
@@ -199,3 +216,14 @@ def test_the_cpu_backend_caches_freed_buffers_unless_a_limit_was_set():
         assert kept == quarter
     chosen = run_python(f"import mlx.core; mlx.core.set_cache_limit(5_000_000); import lucid; {tell}").stdout.split()
     assert chosen[0] == "5000000"
+
+
+def test_a_copied_or_unpickled_device_is_equal_and_not_set(fake):
+    gpu = device("gpu")
+    device("cpu")
+    for made in (pickle.loads(pickle.dumps(gpu)), copy.deepcopy(gpu)):  # noqa: S301
+        assert made == gpu
+        assert backend() == "cpu"
+        with made:
+            assert backend() == "metal"
+        assert backend() == "cpu"

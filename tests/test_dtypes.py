@@ -1,9 +1,13 @@
 """Names of dtypes, and conversion on a device that supports them."""
 
+import copy
+import pickle
+
 import mlx.core as mx
 import pytest
 
 import lucid
+from lucid import _checks
 from lucid._dtypes import as_dtype, converted
 
 
@@ -48,3 +52,10 @@ def test_a_module_takes_double_weights():
 
 def test_dtypes_by_name():
     assert as_dtype("float16") == as_dtype(mx.float16) == lucid.float16 and as_dtype(int) == lucid.int64
+
+
+@pytest.mark.parametrize("name", [*_checks._DTYPES, "half", "long"])
+def test_dtypes_can_be_pickled_and_copied(name):
+    dtype = as_dtype(name)
+    for made in (pickle.loads(pickle.dumps(dtype)), copy.copy(dtype), copy.deepcopy({"dtype": dtype})["dtype"]):  # noqa: S301
+        assert made == dtype

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 # Lowest first. A unit imports units of rows above its own, never its neighbors in the row.
 LEVELS = [
     ["_version", "_checks", "_interrupts"],
-    ["_device", "_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
+    ["_device"],
+    ["_threads"],
+    ["_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
     ["_machine", "_bounds"],
     ["kernels", "tape"],
     ["_views", "_backward"],

@@ -1,5 +1,7 @@
 """Random tensors: distributions, seeds, states, and invalid arguments."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -154,3 +156,54 @@ def test_like_functions_take_arrays():
 def test_invalid_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def in_thread(function):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
+def draws(threads):
+    """Numbers drawn in so many new threads, one after the other."""
+    return [in_thread(lambda: lucid.rand(3).tolist()) for _ in range(threads)]
+
+
+def test_the_seed_of_the_main_thread_determines_the_numbers_of_new_threads():
+    lucid.manual_seed(5)
+    before = lucid.random.get_state().tolist()
+    first = draws(3)
+    assert lucid.random.get_state().tolist() == before
+    assert len({tuple(one) for one in [*first, lucid.rand(3).tolist()]}) == 4
+    lucid.manual_seed(5)
+    assert draws(3) == first
+    lucid.manual_seed(-6)
+    assert draws(3) != first
+
+
+def test_a_seed_set_in_a_thread_stays_in_that_thread():
+    lucid.manual_seed(1)
+    before = lucid.random.get_state().tolist()
+
+    def seeded():
+        lucid.manual_seed(7)
+        return lucid.initial_seed(), lucid.rand(3).tolist()
+
+    seed, numbers = in_thread(seeded)
+    assert (lucid.initial_seed(), lucid.random.get_state().tolist()) == (1, before)
+    lucid.manual_seed(7)
+    assert (seed, numbers) == (7, lucid.rand(3).tolist())
+
+
+def test_the_initial_seed_of_a_thread_repeats_its_numbers():
+    seed, numbers = in_thread(lambda: (lucid.initial_seed(), lucid.rand(3).tolist()))
+    lucid.manual_seed(seed)
+    assert lucid.rand(3).tolist() == numbers
+
+
+def test_running_threads_keep_their_state():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lucid.manual_seed, 3).result()
+        lucid.manual_seed(4)
+        numbers = pool.submit(lambda: lucid.rand(3).tolist()).result()
+    lucid.manual_seed(3)
+    assert lucid.rand(3).tolist() == numbers

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
-from lucid import _grad_mode, tape
+from lucid import _grad_mode, _threads, tape
 from lucid._compile.messages import reading_inside
 from lucid._compile.state import EMPTY_PLAN, Plan
 from lucid._compile.trace import Trace
@@ -42,7 +42,8 @@ class CompiledNode(tape.Node):
                 f"{self.name}: create_graph=True is not supported through a compiled function; compute both "
                 "gradients inside it"
             )
-        return self._pullback(self._plan, self._view, self._inputs, [one._array for one in cotangents])
+        with _threads.lock:  # tracing puts placeholders into the tensors of the state
+            return self._pullback(self._plan, self._view, self._inputs, [one._array for one in cotangents])
 
     def free(self) -> None:
         super().free()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _bounds, _deferred, _grad_mode, _precision, random, tape
+from lucid import _bounds, _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.arguments import (
     Arguments,
@@ -42,7 +43,7 @@ from lucid._compile.world import World
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
-_MAX_GRAPHS = 32  # per function; the one that was not used for longest is dropped
+_MAX_GRAPHS = 32  # per function and thread; the one that was not used for longest is dropped
 _WARN_AFTER = 4  # retraces; the next warning comes after twice as many
 
 
@@ -75,6 +76,14 @@ class _ReadsValue(Exception):
     """The function reads a value, which only constants have."""
 
 
+class _Graphs(threading.local):
+    """The graphs of one thread: what MLX compiles serves only the thread that traced it."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Any, _Graph] = {}
+        self.last_description: dict[str, str] = {}
+
+
 class Compiled:
     """A compiled function, called like the original. ``retraces`` counts and explains its retraces."""
 
@@ -84,9 +93,8 @@ class Compiled:
         self._function, self._given_state = function, state
         self._state = State(self._caller, [function, state] if isinstance(function, Module) else state)
         self._world = World(function)
-        self._graphs: dict[Any, _Graph] = {}
+        self._graphs = _Graphs()
         self._calls = 0
-        self._last_description: dict[str, str] = {}
         self._reported: set[str] = set()  # Python values that the function changes
         self._next_warning = _WARN_AFTER
         self.retraces = Retraces()
@@ -95,6 +103,10 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
+        with _threads.lock:  # tracing puts placeholders into the tensors of the state
+            return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         plan = self._state.plan()
         arguments = Arguments(self._caller, args, kwargs, plan.places)
         if _bounds.mode.checks:  # run eagerly, with values to check
@@ -104,7 +116,7 @@ class Compiled:
         view = self._look(plan, arguments, args, kwargs)
         if view.losses:  # modules without tensors need not be listed
             self._state.add_modules(view.losses)
-            return self(*args, **kwargs)
+            return self._call(args, kwargs)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
         key = (
@@ -122,19 +134,19 @@ class Compiled:
         inputs += [tensor._array for tensor in arguments.tensors]
         inputs += arguments.arrays
         inputs.append(random._current())
-        graph = self._graphs.get(key)
+        graph = self._graphs.by_key.get(key)
         if graph is not None:
             try:
                 outputs = graph.call(inputs)
             except StaleTrace:
-                del self._graphs[key]
+                del self._graphs.by_key[key]
                 graph = None
         if graph is None:
             try:
                 graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
             except _ReadsValue:  # of a tensor that is not state, perhaps: again, with these as constants
                 self._world.reads_values = True
-                return self(*args, **kwargs)
+                return self._call(args, kwargs)
         self._calls = graph.last_use = self._calls + 1
         trace = graph.trace
         tensors = plan.tensors + view.tensors + arguments.tensors
@@ -278,15 +290,16 @@ class Compiled:
             self._reported |= {name for name, _, _ in changes}
             warn_of_changes(self._caller, changes)
         if now.number != plan.number or after.key != view.key:
-            self._last_description |= now.constants | (after.found or {})
+            self._graphs.last_description |= now.constants | (after.found or {})
             if list(map(id, after.tensors)) != list(map(id, view.tensors)):
                 return  # it reads other tensors now
             key = (now.number, after.key, *key[2:])
             graph.keep += after.keep
-        self._graphs[key] = graph
+        graphs = self._graphs.by_key
+        graphs[key] = graph
         graph.last_use = self._calls + 1
-        if len(self._graphs) > _MAX_GRAPHS:
-            del self._graphs[min(self._graphs, key=lambda one: self._graphs[one].last_use)]
+        if len(graphs) > _MAX_GRAPHS:
+            del graphs[min(graphs, key=lambda one: graphs[one].last_use)]
 
     def _describe_call(self, plan: Plan, view: View, args: Any, kwargs: Any, grads: list[Any]) -> dict[str, str]:
         facts = describe(args, kwargs, _parameter_names(self._function))
@@ -302,7 +315,7 @@ class Compiled:
 
     def _record_retrace(self, facts: dict[str, str]) -> None:
         """Record a retrace and its reason, unless the first calls cause it by creating gradients and moments."""
-        before, self._last_description = self._last_description, facts
+        before, self._graphs.last_description = self._graphs.last_description, facts
         if not before:
             return
         names = [*before, *(name for name in facts if name not in before)]
@@ -322,7 +335,7 @@ class Compiled:
             "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
             "and see .retraces for all reasons",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -335,7 +348,7 @@ class Compiled:
         return self if instance is None else MethodType(self, instance)
 
     def __repr__(self) -> str:
-        return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs)}, retraces: {self.retraces.count}>"
+        return f"<compiled {self._caller[8:-1]}; graphs: {len(self._graphs.by_key)}, retraces: {self.retraces.count}>"
 
 
 class CompiledModule(Compiled):

@@ -24,7 +24,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _grad_mode, _precision, random, tape
+from lucid import _deferred, _grad_mode, _precision, random, tape
 from lucid._compile.places import Refusal, expression, line, path_of, words
 from lucid._compile.state import State
 from lucid._compile.values import View
@@ -189,7 +189,7 @@ class Snapshot:
             is_tensor = _kind_of(type(thing)) is tape.TensorBase
             if is_tensor and id(thing) not in self._known and id(thing) not in expected:
                 try:
-                    mx.eval(thing._array)
+                    _deferred.wait(thing._array)
                 except (RuntimeError, ValueError):
                     yield thing
 
@@ -387,7 +387,7 @@ def warn_of_changes(caller: str, changes: list[tuple[str, str, str]]) -> None:
         f"{caller}: {what}; the Python code of a compiled function runs only during tracing, so it will not change "
         "again: make it a buffer or a tensor in state, or update it outside",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 

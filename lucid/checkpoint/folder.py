@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, cast
 
 import mlx.core as mx
 
-from lucid import serialization
+from lucid import _deferred, _threads, serialization
 from lucid._files import open_regular, read_regular
 from lucid.checkpoint.tree import Tensors, pack, unpack
 
@@ -118,7 +118,8 @@ def _write(path: Path, content: Tensors | bytes) -> dict[str, Any]:
         if isinstance(content, bytes):
             hashing.write(content)
         else:
-            mx.save_safetensors(cast(BinaryIO, hashing), content, {})
+            with _threads.lock:
+                mx.save_safetensors(cast(BinaryIO, hashing), content, {})
         file.flush()
         _sync(file.fileno())
     return {"bytes": hashing.bytes, "sha256": hashing.sha256.hexdigest()}
@@ -224,7 +225,7 @@ def read_folder(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
     try:
         packed = json.loads(read_regular(path / STATE, files[STATE]["bytes"]))
         arrays = {name: _load(path / name) for name in files if name.endswith(".safetensors")}
-        mx.eval(arrays)  # read lazily, and by then a newer checkpoint may have replaced this one
+        _deferred.wait(arrays)  # read lazily, and by then a newer checkpoint may have replaced this one
         return about, {name: unpack(one, arrays.get(f"{name}.safetensors", {})) for name, one in packed.items()}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"its content cannot be read: {_first_line(error)}") from None

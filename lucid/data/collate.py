@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _deferred, tape
 
 
 def default_collate(samples: Sequence[Any]) -> Any:
@@ -78,7 +78,7 @@ def numpy_leaf(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value
     if isinstance(value, mx.array):
-        return np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value)  # NumPy has no bfloat16
+        return np.array(_deferred.to_numpy(value))
     return np.asarray(value.numpy()) if callable(getattr(value, "numpy", None)) else value
 
 

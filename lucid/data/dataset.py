@@ -1,7 +1,7 @@
 """Datasets, and ways to combine and split them.
 
 Samples are NumPy arrays, numbers, strings, or tuples, lists and dicts of them; ``DataLoader`` converts batches to
-tensors. (MLX evaluates lazily in the thread that created an array, so the loader's threads exchange plain memory.)
+tensors.
 
 A dataset can define one of two methods to fetch many samples at once:
 

@@ -2,10 +2,10 @@
 
 How a batch is made: the sampler draws indices in the consumer's thread; a job fetches the samples, collates them and
 applies ``batch_transform``, all in NumPy, in a background thread if ``num_workers`` is not 0; the consumer's thread
-converts the arrays to tensors. No random state is carried from batch to batch: the order is derived from (seed, epoch)
-and the generator of the transform from (seed, epoch, batch), with the batches of all processes counted together. A
-position is therefore three numbers, and resuming at batch b means drawing the same order and skipping b lists of
-indices without reading a sample.
+converts the arrays to tensors. No random state is carried from batch to batch: the order is derived from (seed, epoch),
+and the generator of the transform and the random state of a background thread from (seed, epoch, batch), with the
+batches of all processes counted together. A position is therefore three numbers, and resuming at batch b means drawing
+the same order and skipping b lists of indices without reading a sample.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from lucid import _checks
+from lucid import _checks, random
 from lucid.data.collate import default_collate, to_numpy, to_tensors
 from lucid.data.dataset import IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
-from lucid.data.seeds import TRANSFORM, derived_generator, resolve_seed
+from lucid.data.seeds import SAMPLES, TRANSFORM, derived_generator, resolve_seed
 from lucid.data.transforms import HostTransform
 from lucid.data.workers import run_ahead
 
@@ -42,8 +42,9 @@ class DataLoader:
     Every ``iter(loader)`` starts the next epoch, and its threads start immediately. With ``shuffle`` the order of epoch
     k depends only on the seed and k; without a seed, a random one is drawn and kept in ``loader.seed``.
 
-    Datasets and functions passed here run in background threads and should work in NumPy: an MLX array that one thread
-    left unevaluated cannot be read in another.
+    Datasets and functions passed here run in background threads, and are fastest in NumPy: Lucid's operations of all
+    threads are evaluated one after another. Random tensors that they draw there depend only on the seed, the epoch and
+    the batch number. Without background threads, they advance the random state of the calling thread.
 
     Args:
         dataset: anything with ``__getitem__`` and ``__len__``, or an ``IterableDataset``. NumPy arrays and datasets
@@ -254,13 +255,16 @@ class DataLoader:
 
     def _load(self, fetch: Callable[[], Any], epoch: int, number: int) -> Any:
         """Batch ``number`` of ``epoch`` in NumPy. Runs in a background thread if there are any."""
+        rank, replicas = self._shard()
+        place = epoch, number * replicas + rank
         try:
+            if self.num_workers:
+                random.manual_seed(int(derived_generator(self.seed, SAMPLES, *place).integers(2**63)))
             batch = fetch()
             if batch is _END:
                 return _END
             if self.batch_transform is not None:
-                rank, replicas = self._shard()
-                rng = derived_generator(self.seed, TRANSFORM, epoch, number * replicas + rank)
+                rng = derived_generator(self.seed, TRANSFORM, *place)
                 batch = self.batch_transform(to_numpy(batch), rng)
             return to_numpy(batch)
         except Exception as error:

@@ -10,8 +10,8 @@ import numpy as np
 
 from lucid import _checks
 
-# First element of the key, so that orders, transforms and splits never share a stream.
-ORDER, TRANSFORM, SPLIT = 0, 1, 2
+# First element of the key, so that orders, transforms, splits and samples never share a stream.
+ORDER, TRANSFORM, SPLIT, SAMPLES = 0, 1, 2, 3
 
 
 def resolve_seed(caller: str, seed: int | None, generator: int | np.random.Generator | None) -> int:

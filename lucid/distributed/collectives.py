@@ -151,7 +151,7 @@ def broadcast_parameters(*owners: Any, src: int = 0) -> None:
         )
         for i, array in zip(positions, sent, strict=True):
             tensors[i]._rebind(array)
-    mx.eval([one._array for one in tensors])
+    _deferred.wait([one._array for one in tensors])
 
 
 def reduce_metrics(*metrics: Any) -> None:
@@ -182,7 +182,7 @@ def barrier() -> None:
     group = current_group()
     if group.size > 1:
         record_call(group, "barrier()")
-        mx.eval(mx.distributed.all_sum(mx.array(1), group=group.mlx))
+        _deferred.wait(mx.distributed.all_sum(mx.array(1), group=group.mlx))
 
 
 # Helpers -----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from lucid import _deferred
+
 HANDSHAKE_TIMEOUT_S = 20.0
 _TOKEN_TIMEOUT_S = 2.0
 _RECORD_BYTES = 2048
@@ -84,7 +86,7 @@ def gather_records(group: mx.distributed.Group, record: object) -> list:
     """The records of all ranks, in rank order. A record must fit in two kilobytes of JSON."""
     text = json.dumps(record).encode()
     padded = np.frombuffer(text.ljust(_RECORD_BYTES), dtype=np.uint8)
-    rows = np.array(mx.distributed.all_gather(mx.array(padded)[None], group=group))
+    rows = _deferred.to_numpy(mx.distributed.all_gather(mx.array(padded)[None], group=group))
     return [json.loads(row.tobytes()) for row in rows]
 
 

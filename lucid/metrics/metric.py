@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import mlx.core as mx
 
-from lucid import _deferred, tape
+from lucid import _deferred, _threads, tape
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 
@@ -36,6 +36,7 @@ class Metric:
         self._sums = {name: tape.wrap(zeros) for name, zeros in self._zeros().items()}
 
     def _zeros(self) -> Sums:
+        _threads.prepare()
         # Created on each call: a trace must not use arrays from outside.
         return {name: mx.zeros(shape, dtype) for name, (shape, dtype) in self._state_spec.items()}
 
@@ -61,6 +62,7 @@ class Metric:
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch."""
+        _threads.prepare()
         self._set(self._add(self._arrays(), self._batch(args, kwargs)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import mlx.core as mx
 
-from lucid import tape
+from lucid import _threads, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype, converted
 from lucid._tensor import RemovableHandle, Tensor
@@ -57,11 +57,10 @@ class Module:
     _modules: dict[str, Module | None]
 
     def __init__(self) -> None:
+        _threads.prepare()
         for name, value in (
             ("training", True),
-            ("_parameters", {}),
-            ("_buffers", {}),
-            ("_modules", {}),
+            *((kind, {}) for kind in ("_parameters", "_buffers", "_modules")),
             ("_non_persistent", set()),
             ("_forward_pre_hooks", {}),
             ("_forward_hooks", {}),

@@ -2,7 +2,7 @@
 
 import mlx.core as mx
 
-from lucid import _checks
+from lucid import _checks, _deferred
 from lucid.ops._common import FLOATING, array, arrays, binary
 from lucid.ops._types import TensorLike
 from lucid.tape import op, unwrap
@@ -90,13 +90,13 @@ def allclose(
     x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close as defined by ``isclose``. Waits for the values."""
-    return bool(mx.all(unwrap(isclose(x, other, rtol, atol, equal_nan))).item())
+    return bool(_deferred.item(mx.all(unwrap(isclose(x, other, rtol, atol, equal_nan)))))
 
 
 def equal(x: TensorLike, other: TensorLike) -> bool:
     """Whether both operands have the same shape and values. Waits for the values."""
     x, other = arrays("equal", unwrap(x), unwrap(other))
-    return x.shape == other.shape and bool(mx.all(x == other).item())
+    return x.shape == other.shape and bool(_deferred.item(mx.all(x == other)))
 
 
 not_equal = ne

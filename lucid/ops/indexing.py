@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, _checks
+from lucid import _bounds, _checks, _deferred
 from lucid.ops._common import FLOATING, array, index_array, pair, scalar_like
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -386,7 +386,7 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
     if count == -1:
         if x.size == 0:
             raise ValueError("one_hot: num_classes is required for an empty input")
-        largest: Any = mx.max(x).item()
+        largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
     return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

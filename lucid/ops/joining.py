@@ -4,7 +4,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks
+from lucid import _checks, _deferred
 from lucid._views import view_op
 from lucid.ops._common import array, at_least_1d, one_axis, promoted, sizes
 from lucid.ops._types import TensorLike
@@ -56,7 +56,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
         x, dim = x.reshape(-1), 0
     x = at_least_1d(x)
     axis = _checks.dim("repeat_interleave", dim, x.ndim)
-    counts: Any = repeats.tolist() if isinstance(repeats, mx.array) else repeats
+    counts: Any = _deferred.to_numpy(repeats).tolist() if isinstance(repeats, mx.array) else repeats
     if isinstance(counts, int):
         counts = [counts]
     counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]

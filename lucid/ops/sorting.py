@@ -5,7 +5,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, _checks
+from lucid import _bounds, _checks, _deferred
 from lucid.ops._common import ValuesAndIndices, array, at_least_1d, either, index_array
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -123,7 +123,7 @@ def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> m
     """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values."""
     x = index_array("bincount", x, "input")
     _checks.rank("bincount", "input", x.shape, 1)
-    smallest, largest = (int(mx.min(x).item()), int(mx.max(x).item())) if x.size else (0, -1)  # type: ignore[arg-type]
+    smallest, largest = (int(_deferred.item(mx.min(x))), int(_deferred.item(mx.max(x)))) if x.size else (0, -1)
     if smallest < 0:
         raise ValueError(f"bincount: input must not be negative, got {smallest}")
     size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, tape
+from lucid import _checks, _deferred, _threads, tape
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.optim.optimizer import working_dtype
@@ -78,6 +78,7 @@ class EMA:
         Raises:
             RuntimeError: the averages are applied, so they would be averaged with themselves.
         """
+        _threads.prepare()
         self._check_not_applied("update")
         self._updates._rebind(self._updates._array + 1)
         # 1 - decay in float64, as float32 would keep only 3 digits of it. 1 - (1 + n) / (10 + n) is 9 / (10 + n).

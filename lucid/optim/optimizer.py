@@ -14,7 +14,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, _grad_mode, tape
+from lucid import _checks, _deferred, _grad_mode, _threads, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
@@ -174,6 +174,7 @@ class Optimizer:
         Raises:
             ValueError: a gradient and its parameter differ in shape. No parameter is changed.
         """
+        _threads.prepare()
         loss = None
         if closure is not None:
             with _grad_mode.set_recording(True):
@@ -255,6 +256,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to None, or to zero with ``set_to_none=False``."""
+        _threads.prepare()
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import mlx.core as mx
 import numpy as np
 
-from lucid import tape
+from lucid import _deferred, _threads, tape
 from lucid._files import atomic_path
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
@@ -64,7 +64,7 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
                 f"save: metadata must map strings to strings, got {key!r}: {text!r}; convert values with json.dumps"
             )
     try:
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with atomic_path(target) as temporary, temporary.open("wb") as file, _threads.lock:
             mx.save_safetensors(file, arrays, metadata)
     except OSError as error:
         raise OSError(error.errno, f"save: {target} could not be written ({error.strerror})") from error
@@ -95,6 +95,7 @@ class SafetensorsFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        _threads.prepare()
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"load: there is no file {self.path}")
@@ -138,7 +139,7 @@ class SafetensorsFile:
     def read_all(self) -> None:
         """Read the tensors. Raises OSError if that fails or the file changed."""
         try:
-            mx.eval([tensor._array for tensor in self.tensors.values()])
+            _deferred.wait([tensor._array for tensor in self.tensors.values()])
         except RuntimeError as error:
             self.verify()
             raise OSError(f"load: {self.path} could not be read: {error}") from error

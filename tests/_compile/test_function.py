@@ -427,7 +427,7 @@ def test_the_oldest_graph_is_dropped(monkeypatch):
         warnings.simplefilter("ignore")
         for factor in range(6):
             assert scaled(lucid.ones(1), factor).item() == factor
-        assert len(scaled._graphs) == 3
+        assert len(scaled._graphs.by_key) == 3
         assert scaled(lucid.ones(1), 0).item() == 0 and scaled.retraces.count == 6
 
 

@@ -516,3 +516,35 @@ def test_streams_with_an_order_raise(options):
 
 def test_other_options_of_pytorch_are_accepted():
     assert lists(DataLoader(Range(2), pin_memory=True, num_workers=1, persistent_workers=True)) == [[0], [1]]
+
+
+class Noise(Dataset):
+    """Random tensors, as PyTorch's users draw them in ``__getitem__``."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        return lucid.randn(2) + index
+
+
+def test_random_tensors_of_a_dataset_come_from_the_seed():
+    def epochs(num_workers, seed):
+        loader = DataLoader(Noise(), 3, num_workers=num_workers, seed=seed)
+        return [[batch.tolist() for batch in loader] for _ in range(2)]
+
+    lucid.manual_seed(0)
+    before = lucid.random.get_state().tolist()
+    one, other, different = epochs(1, 8), epochs(3, 8), epochs(3, 9)
+    assert one == other
+    assert one[0] != one[1]
+    assert one != different
+    assert lucid.random.get_state().tolist() == before
+
+
+def test_random_tensors_without_workers_come_from_the_calling_thread():
+    def batches():
+        lucid.manual_seed(0)
+        return [batch.tolist() for batch in DataLoader(Noise(), 3)]
+
+    assert batches() == batches()

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
-
-from lucid import _checks, nn
+from lucid import _checks, _deferred, nn
 from lucid._tensor import Tensor
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
 from lucid.models.features import FeatureListNet
@@ -112,7 +110,7 @@ def load_checkpoint(
     while plan:
         tensor, array = plan.pop()
         try:
-            mx.eval(array)
+            _deferred.wait(array)
             opened.verify()
         except (RuntimeError, OSError) as error:  # keeping the old values would double the memory
             done = f"{report.loaded - len(plan) - 1} of {report.loaded} tensors were replaced"
