@@ -5,6 +5,10 @@ value would keep the whole chain of previous ones alive. Code that rebinds such 
 optimizer's step calls ``drain()`` and evaluates these values together with the parameters. Without an optimizer, the
 second ``track`` of an owner evaluates its previous value, so the chain has at most two links. Each thread drains what
 it tracked itself.
+
+Users keep such values too: in buffers, attributes and lists. Every result outside a graph is therefore noted with
+``created(tensor)``, by weak reference. The step evaluates those that are still alive; without steps, every 512th result
+does. Intermediate results are gone by then and cost nothing more.
 """
 
 import threading
@@ -20,6 +24,7 @@ from lucid import _threads
 
 T = TypeVar("T")
 _Entry = tuple["weakref.ref[Any]", mx.array]
+_MAX_CREATED = 512
 
 
 class _State(threading.local):
@@ -29,6 +34,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         # By id, not by owner: == of Tensors is elementwise, so they cannot be dictionary keys.
         self.entries: dict[int, _Entry] = {}
+        self.created: list[weakref.ref[Any]] = []
 
 
 _state = _State()
@@ -43,12 +49,27 @@ def track(owner: Any) -> None:
     entries[key] = (weakref.ref(owner, lambda reference: _forget(entries, key, reference)), array)
 
 
+def created(owner: Any) -> None:
+    """Note a new value outside a graph, so that the next step evaluates it if ``owner`` is still alive."""
+    state = _state
+    if state.evaluates:
+        owners = state.created
+        owners.append(weakref.ref(owner))
+        if len(owners) >= _MAX_CREATED:
+            start(_alive())
+
+
+def _alive() -> list[mx.array]:
+    owners, _state.created = _state.created, []
+    return [owner._array for reference in owners if (owner := reference()) is not None]
+
+
 def drain() -> list[mx.array]:
-    """Return the current arrays of all live tracked owners, in order, and clear the list."""
+    """Return the current arrays of all live tracked owners, in order, and of live results, and forget them."""
     entries = list(_state.entries.values())
     _state.entries.clear()
     owners = (reference() for reference, _ in entries)
-    return [owner._array for owner in owners if owner is not None]
+    return [owner._array for owner in owners if owner is not None] + _alive()
 
 
 def evaluate(arrays: list[mx.array]) -> None:
@@ -91,6 +112,12 @@ def to_numpy(array: mx.array) -> np.ndarray:
 def memo() -> dict[str, Any] | None:
     """A dictionary that lives as long as the current ``collecting()`` block; None outside."""
     return _state.memo
+
+
+def operations() -> dict[Any, Any] | None:
+    """The operations of the current trace, by what they compute; None outside a trace, see ``tape.apply``."""
+    memo = _state.memo
+    return None if memo is None else memo.get("operations")
 
 
 def on_call(callback: Callable[[], None]) -> None:

@@ -196,6 +196,7 @@ class Tensor(TensorMethods, TensorInplace):
     @data.setter
     def data(self, value: TensorLike) -> None:
         self._rebind(as_array(value, self.dtype))
+        _deferred.created(self)
 
     def retain_grad(self) -> None:
         """Have ``backward()`` store the gradient of this computed tensor in ``.grad`` as well."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _grad_mode, tape
+from lucid import _deferred, _grad_mode, tape
 from lucid.ops import arithmetic, elementwise, indexing
 from lucid.ops._types import TensorLike
 
@@ -33,8 +33,10 @@ class TensorInplace(tape.TensorBase):
                 self._array, self._node, self._index = fresh._array, fresh._node, fresh._index
         return self._become(function(self, *args, **kwargs), what)
 
-    def _become(self, result: Tensor, what: str) -> Tensor:
+    def _become(self, result: Tensor, what: str, *, lazy: bool = False) -> Tensor:
         """Take over the value and the graph node of ``result``.
+
+        The next step evaluates the value, unless it is ``lazy``, as initial values are: loading replaces them.
 
         What was recorded so far does not change, because the graph holds the previous arrays. If this is a view, the
         tensor that it was taken from is written too.
@@ -54,6 +56,8 @@ class TensorInplace(tape.TensorBase):
         if self._node is None and result._node is not None:
             self._hooks = None
         self._node, self._index = result._node, result._index
+        if self._node is None and not lazy:
+            _deferred.created(self)
         if base is None or owner is None:
             return cast("Tensor", self)
         if base.detached:  # as in PyTorch, the owner gets the new value but its graph is unchanged
@@ -62,6 +66,8 @@ class TensorInplace(tape.TensorBase):
         else:
             written = _write_at(owner, base.positions(owner.shape), self)
             owner._array, owner._node, owner._index = written._array, written._node, written._index
+        if owner._node is None and not lazy:
+            _deferred.created(owner)
         return cast("Tensor", self)
 
     def _check_writable(self, what: str) -> None:

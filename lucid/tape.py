@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _threads
+from lucid import _deferred, _threads
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -118,14 +118,18 @@ class Node:
             call = forward
 
         count = len(floating)
+        isolated = "isolate" in (_deferred.memo() or ())
         primals = [_argument_at(args, kwargs, place) for place in places]
         if all(0 in shape for shape, _ in self.outputs):
             # All outputs are empty, so the gradients are zero. MLX's CPU backend leaves some empty sums unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
         def pull(*values: mx.array) -> Any:
+            inputs = list(values[count:])
+            if isolated:  # see ``Compiled._trace``
+                inputs = [mx.contiguous(one) for one in inputs]
             with _threads.lock:  # mx.vjp reads the graph of its arguments, which an evaluation frees
-                return tuple(mx.vjp(call, list(values[count:]), list(values[:count]))[1])
+                return tuple(mx.vjp(call, inputs, list(values[:count]))[1])
 
         sent = [cotangents[i] for i in floating]
         if not any(t._array.size for t in sent):
@@ -319,20 +323,50 @@ def apply(
                 unwrapped[key] = value
         kwargs = unwrapped
 
-    out = body(*arrays, **kwargs)
+    known = _deferred.operations()
+    out = body(*arrays, **kwargs) if known is None else _call_once(known, body, arrays, kwargs)
 
     if not edges:
-        return wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
+        result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
+        for one in (result,) if isinstance(out, mx.array) else result:
+            _deferred.created(one)
+        return result
     if isinstance(out, mx.array):
         if out.dtype not in _FLOATING:
             return wrap(out)
         node = Node(name, edges, [(out.shape, out.dtype)])
-        result: Any = wrap(out, node)
+        result = wrap(out, node)
     else:
         node = Node(name, edges, [(a.shape, a.dtype) for a in out])
         result = _wrap_all(out, node)
     node.body, node.args, node.kwargs, node.places, node.vjp = body, tuple(arrays), kwargs, places, vjp
     return result
+
+
+def _call_once(known: dict[Any, Any], body: Callable[..., Any], arrays: list[Any], kwargs: dict[str, Any]) -> Any:
+    """In a trace: the outputs of an equal earlier call, which are the same values because bodies are pure.
+
+    Otherwise MLX has to merge the two, and fails if it finds three, as when a model is called again after its backward
+    pass (IndexError: _Map_base::at).
+    """
+    which = (body.func, body.args) if isinstance(body, functools.partial) else body
+    key = which, tuple(map(_identity, arrays)), tuple([(name, _identity(value)) for name, value in kwargs.items()])
+    try:
+        found = known.get(key)
+    except TypeError:  # an argument without a hash
+        return body(*arrays, **kwargs)
+    if found is None:
+        found = known[key] = body(*arrays, **kwargs), arrays, kwargs  # keeps the arrays, so that no id is used again
+    return found[0]
+
+
+def _identity(value: Any) -> Any:
+    """Equal for values that an operation cannot tell apart."""
+    if isinstance(value, mx.array):
+        return "array", id(value)
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(_identity, value))
+    return type(value), repr(value) if isinstance(value, float) else value  # 0.0 == -0.0
 
 
 def _wrap_all(out: Any, node: Node | None) -> Any:
@@ -388,12 +422,15 @@ def _distinct(outputs: list[mx.array]) -> list[mx.array]:
 def _input_at(array: mx.array, edge: Edge) -> Tensor:
     """The recorded value of an input as a tensor that can be differentiated through ``edge``."""
     if isinstance(edge, TensorBase):
-        return cast("Tensor", edge) if edge._array is array else _alias(array, edge)
+        return cast("Tensor", edge) if edge._array is array else alias(array, edge)
     return wrap(array, *edge)
 
 
-def _alias(array: mx.array, leaf: TensorBase) -> Tensor:
-    # The leaf has a new value by now (after an optimizer step, say); the graph keeps the old one.
-    node = Node("leaf", [leaf], [(array.shape, array.dtype)])
+def alias(array: mx.array, edge: Edge) -> Tensor:
+    """A tensor of the value ``array`` whose gradient goes on along ``edge``.
+
+    For a leaf that has a new value by now (after an optimizer step, say), when the graph keeps the old one.
+    """
+    node = Node("input", [edge], [(array.shape, array.dtype)])
     node.body, node.args, node.kwargs, node.places = (lambda x: x), (array,), {}, [(0,)]
     return wrap(array, node)

@@ -113,3 +113,115 @@ def test_accumulating_micro_batches_needs_the_memory_of_one():
     one = peak_of_a_step(1)
     assert peak_of_a_step(4) < 1.25 * one
     assert peak_of_a_step(12) < 1.25 * one
+
+
+# Statistics that a user's own model keeps --------------------------------------------------------------------------
+
+
+class Keeper(nn.Module):
+    def __init__(self, keep):
+        super().__init__()
+        self.hidden, self.head = nn.Linear(64, 64), nn.Linear(64, 3)
+        self.register_buffer("center", lucid.zeros(64))
+        self.register_buffer("total", lucid.tensor(0.0))
+        self.plain, self.queue = lucid.zeros(64), {"last": lucid.zeros(64)}
+        self.keep = keep
+
+    def forward(self, x):
+        h = self.hidden(x).relu()
+        self.keep(self, h.detach().mean(0))
+        return self.head(h)
+
+
+def assign(self, mean):
+    self.center = self.center * 0.9 + mean * 0.1
+
+
+def assign_plain(self, mean):
+    self.plain = self.plain * 0.9 + mean * 0.1
+
+
+def assign_data(self, mean):
+    self.center.data = self.center * 0.9 + mean * 0.1
+
+
+def assign_items(self, mean):
+    self.center[:32] = self.center[:32] * 0.9 + mean[:32] * 0.1
+
+
+def assign_in_a_dictionary(self, mean):
+    self.queue["last"] = self.queue["last"] * 0.9 + mean * 0.1
+
+
+def sum_up(self, mean):
+    self.total = self.total + mean.sum()
+
+
+KEPT = {
+    "in place": lambda self, mean: self.center.mul_(0.9).add_(mean * 0.1),
+    "copy_": lambda self, mean: self.center.copy_(self.center * 0.9 + mean * 0.1),
+    "lerp_": lambda self, mean: self.center.lerp_(mean, 0.1),
+    "data in place": lambda self, mean: self.center.data.mul_(0.9).add_(mean * 0.1),
+    "buffer": assign,
+    "data": assign_data,
+    "items": assign_items,
+    "sum": sum_up,
+    "attribute": assign_plain,
+    "dictionary": assign_in_a_dictionary,
+}
+
+
+def memory_of_a_run(keep, compiled, steps=500):
+    """Active memory after each step, from the 20th on."""
+    lucid.manual_seed(0)
+    model, rng, active = Keeper(keep), np.random.default_rng(0), []
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+
+    if compiled:
+        step = lucid.compile(step, state=[model, optimizer])
+    batch = rng.standard_normal((32, 64)).astype(np.float32)
+    for i in range(steps):
+        step(lucid.tensor(batch))
+        if i >= 20:
+            active.append(lucid.memory.active())
+    mx.synchronize()
+    return active
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_statistics_of_ones_own_keep_memory_flat(name):
+    active = memory_of_a_run(KEPT[name], compiled=False)
+    # The activations of 480 steps would take 4 to 12 MB. Some steps may still be running.
+    assert abs(np.median(active[-50:]) - np.median(active[:50])) < 300_000
+    assert max(active[-50:]) < max(active[:50]) + 1_000_000
+
+
+@pytest.mark.parametrize("name", [name for name in KEPT if name not in ("attribute", "dictionary")])
+def test_statistics_of_ones_own_keep_memory_flat_in_a_compiled_step(name):
+    active = memory_of_a_run(KEPT[name], compiled=True)
+    assert abs(np.median(active[-50:]) - np.median(active[:50])) < 300_000
+
+
+def test_initial_values_stay_lazy():
+    mx.synchronize()
+    before = lucid.memory.active()
+    model = nn.Sequential(*(nn.Linear(256, 256) for _ in range(300)))
+    mx.synchronize()
+    assert lucid.memory.active() < before + 10_000_000, "all of them would take 79 MB"
+    assert len(model) == 300
+
+
+def test_a_loop_without_steps_evaluates_what_it_keeps():
+    total, active, batch = lucid.tensor(0.0), [], np.ones((64, 64), np.float32)
+    for _ in range(1500):
+        total = total + lucid.tensor(batch).mean()
+        active.append(lucid.memory.active())
+    mx.synchronize()
+    assert max(active[-300:]) < max(active[:600]) + 3_000_000  # all batches take 25 MB
+    assert total.item() == 1500

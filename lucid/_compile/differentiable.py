@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import mlx.core as mx
 
 from lucid import _grad_mode, _threads, tape
-from lucid._compile.state import Plan
+from lucid._compile.messages import reading_inside
+from lucid._compile.state import EMPTY_PLAN, Plan
 from lucid._compile.trace import Trace
+from lucid._compile.values import EMPTY_VIEW, View
 from lucid._tensor import Tensor
 
 
@@ -19,17 +20,21 @@ class CompiledNode(tape.Node):
     Its backward pass is compiled too, and recomputes the forward pass, whose graph returns no intermediate values.
     """
 
-    __slots__ = ("_inputs", "_plan", "_sources", "_trace")
+    __slots__ = ("_inputs", "_plan", "_pullback", "_view")
 
     def __init__(
-        self, trace: Trace, plan: Plan, tensors: list[Tensor], inputs: list[mx.array], outputs: list[mx.array]
+        self,
+        pullback: Pullback,
+        plan: Plan,
+        view: View,
+        tensors: list[Tensor],
+        inputs: list[mx.array],
+        outputs: list[mx.array],
     ) -> None:
+        trace = pullback.trace
         shapes = [(outputs[at].shape, outputs[at].dtype) for at in trace.tracked]
         super().__init__(trace.caller, [tape.edge_of(tensors[i]) for i in trace.sources], shapes)
-        self._trace, self._plan, self._inputs = trace, plan, inputs
-        first_argument = len(inputs) - trace.num_trailing
-        listed = len(plan.tensors)
-        self._sources = [i if i < listed else first_argument + i - listed for i in trace.sources]
+        self._pullback, self._plan, self._view, self._inputs = pullback, plan, view, inputs
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         if _grad_mode.is_recording():
@@ -37,27 +42,42 @@ class CompiledNode(tape.Node):
                 f"{self.name}: create_graph=True is not supported through a compiled function; compute both "
                 "gradients inside it"
             )
-        trace, sources = self._trace, self._sources
         with _threads.lock:  # tracing puts placeholders into the tensors of the state
-            if trace.compiled_pullback is None:
-                trace.compiled_pullback = mx.compile(_CompiledPullback(trace, self._plan, sources))
-            gradients = trace.compiled_pullback(self._inputs, [one._array for one in cotangents])
-        return [tape.wrap(one) for one in gradients]
+            return self._pullback(self._plan, self._view, self._inputs, [one._array for one in cotangents])
 
     def free(self) -> None:
         super().free()
         self._inputs = []
 
 
-class _CompiledPullback:
-    def __init__(self, trace: Trace, plan: Plan, sources: list[int]) -> None:
-        self._replay, self._plan, self._sources = trace.replay, plan, sources
+class Pullback:
+    """The compiled backward pass of a graph, traced right after it, so that both see the same Python values."""
 
-    def __call__(self, inputs: list[mx.array], cotangents: list[mx.array]) -> list[mx.array]:
-        def forward(*primals: mx.array) -> Any:
-            values = list(inputs)
-            for place, primal in zip(self._sources, primals, strict=True):
-                values[place] = primal
-            return self._replay(self._plan, values)
+    def __init__(self, trace: Trace, plan: Plan, view: View, inputs: list[mx.array], outputs: list[mx.array]) -> None:
+        self.trace = trace
+        self._used: list[bool] = []  # which sources have a gradient
+        self._error: Exception | None = None  # raised if the user calls backward(), as in eager mode
+        self._call = mx.compile(self._run)
+        try:
+            self(plan, view, inputs, [mx.zeros_like(outputs[at]) for at in trace.tracked])
+        except Exception as error:
+            if trace.done:  # MLX's own, see ``Compiled._trace``
+                raise
+            self._error = reading_inside(trace.caller, error) or error.with_traceback(None)
 
-        return mx.vjp(forward, [inputs[i] for i in self._sources], cotangents)[1]
+    def _run(self, inputs: list[mx.array], cotangents: list[mx.array]) -> list[mx.array]:
+        found = self.trace.pull_back(self._plan, self._view, inputs, cotangents)
+        self._used = [one is not None for one in found]
+        return [one for one in found if one is not None]
+
+    def __call__(
+        self, plan: Plan, view: View, inputs: list[mx.array], cotangents: list[mx.array]
+    ) -> list[Tensor | None]:
+        if self._error is not None:
+            raise self._error
+        self._plan, self._view = plan, view  # for MLX, which traces again in another thread
+        try:
+            arrays = iter(self._call(inputs, cotangents))
+        finally:
+            self._plan, self._view = EMPTY_PLAN, EMPTY_VIEW
+        return [tape.wrap(next(arrays)) if used else None for used in self._used]

@@ -1,174 +1,48 @@
-"""Checks that nothing outside the arguments and the state is silently frozen into a graph.
+"""Checks that nothing outside the arguments and the state changes while a function is traced, and ways to undo it.
 
-MLX sees arrays only. A Python number that the function reads from a variable becomes a constant of the graph, and a
-tensor that it changes behind the graph's back would change once, during the trace, and never again. Everything that
-inspects live objects, closures or bytecode to find such values is in this file:
+MLX sees arrays only. A tensor that the function changes behind the graph's back would change once, during the trace,
+and never again.
 
-- ``CapturedVariables`` watches the values that a function takes from closures, globals and the attributes of ``self``.
-  Closures and globals do not report reads, so the names come from the bytecode.
 - ``Snapshot`` records every live tensor, optimizer and scheduler before a trace, to detect changes and to undo them.
   Tensors do not know who holds them, so they come from Python's garbage collector. That takes a few milliseconds per
   trace and adds nothing to the code being watched.
-- The checks at the end compare the two with the listed state and raise errors that name the object, the reason and the
-  fix.
+- The checks compare it with the listed state and raise errors that name the object, the reason and the fix.
 """
 
 from __future__ import annotations
 
-import dis
-import functools
+import copy
 import gc
-import itertools
-import os
+import operator
+import random as python_random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from types import FunctionType, ModuleType
+from typing import Any
 
-from lucid import _deferred, random, tape
-from lucid._compile.state import PLAIN, State
+import mlx.core as mx
+import numpy as np
+
+from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid._compile.places import Refusal, expression, line, path_of, words
+from lucid._compile.state import State
+from lucid._compile.values import View
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
 
-# Variables ----------------------------------------------------------------------------------------------------------
+# Of each parameter group: the name of the optimizer, group["lr"], group.lr_tensor and its value.
+LearningRates = list[tuple[str, Any, Tensor, mx.array]]
 
 
-_PACKAGE = str(Path(__file__).parents[1]) + os.sep
-LearningRates = list[tuple[str, Any, Tensor]]  # per parameter group: optimizer name, group["lr"], group.lr_tensor
-_DEPTH = 4  # how far to follow functions that call functions
-
-
-class _Variable(NamedTuple):
-    name: str
-    home: Any  # a closure cell, a module's globals, or the attributes of a method's object
-
-    def value(self) -> Any:
-        """The current value, or ``_Variable`` if it has not been assigned yet."""
-        if isinstance(self.home, dict):
-            return self.home.get(self.name, _Variable)
-        try:
-            return self.home.cell_contents
-        except ValueError:
-            return _Variable
-
-
-class CapturedVariables:
-    """Python values and unlisted tensors that a function reads from variables; they are constants of its graphs."""
-
-    def __init__(self, function: Callable[..., Any], state: Mapping[int, int]) -> None:
-        used = {(one.name, id(one.home)): one for one in _walk_captures(function) if isinstance(one, _Variable)}
-        self._variables = [one for one in used.values() if _is_built_in(one.value(), state)]
-        self._arrays: dict[int, tuple[Any, int]] = {}  # by tensor id: the current array, and how often it has changed
-
-    def key(self, state: Mapping[int, int]) -> tuple[Any, ...]:
-        """Equal while the values are equal and the tensors that are not state hold the same arrays."""
-        return tuple([self._key_of(one.value(), state) for one in self._variables])
-
-    def _key_of(self, value: Any, state: Mapping[int, int]) -> Any:
-        if isinstance(value, PLAIN):
-            return type(value), value
-        if not isinstance(value, Tensor) or id(value) in state:
-            return None
-        array, count = self._arrays.get(id(value), (None, 0))
-        if array is not value._array:
-            count += 1
-            self._arrays[id(value)] = value._array, count
-        return "tensor", count
-
-    def describe(self, state: Mapping[int, int]) -> dict[str, str]:
-        """The key of every variable in words."""
-        found = {}
-        for one in self._variables:
-            kind, value = self._key_of(one.value(), state) or ("", "")
-            words = f"a tensor that is not state, its value number {value}" if kind == "tensor" else repr(value)
-            found[f"the variable {one.name!r}"] = words
-        return found
-
-    def ignore(self, name: str) -> None:
-        """Stop watching a variable that the function itself changes."""
-        self._variables = [one for one in self._variables if f"the variable {one.name!r}" != name]
-
-
-def _is_built_in(value: Any, state: Mapping[int, int]) -> bool:
-    return isinstance(value, PLAIN) or (isinstance(value, Tensor) and id(value) not in state)
-
-
-def captured_variables(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The outside variables that ``function`` and the functions it calls use by name."""
-    for one in _walk_captures(function):
-        if isinstance(one, _Variable):
-            if (value := one.value()) is not _Variable:
-                yield one.name, value
-        else:
-            yield "self", one
-
-
-def _walk_captures(function: Callable[..., Any]) -> Iterator[Any]:
-    """Variables, and the objects bound to methods and partials."""
-    seen: set[int] = set()
-    stack: list[tuple[Any, int]] = [(function, _DEPTH)]
-    while stack:
-        one, left = stack.pop()
-        if isinstance(one, functools.partial):
-            yield from (*one.args, *one.keywords.values())
-            stack.append((one.func, left))
-            continue
-        if not isinstance(one, FunctionType | MethodType | Module):
-            one = one.__call__  # a callable object: inspect its method
-        if isinstance(one, MethodType):
-            yield one.__self__
-            attributes = getattr(one.__self__, "__dict__", {})
-            one = one.__func__
-            names = _attributes_used(one.__code__) if isinstance(one, FunctionType) else ()
-            yield from (_Variable(name, attributes) for name in names if name in attributes)
-        if isinstance(one, Module):
-            stack += [(kind.forward, left) for kind in {type(module) for module in one.modules()}]
-            continue
-        one = getattr(one, "__wrapped__", one)
-        if not isinstance(one, FunctionType) or id(one) in seen or one.__code__.co_filename.startswith(_PACKAGE):
-            continue
-        seen.add(id(one))
-        for variable in _used(one):
-            yield variable
-            value = variable.value()
-            if left and isinstance(value, FunctionType | MethodType | Module):
-                stack.append((value, left - 1))
-
-
-def _attributes_used(code: CodeType) -> list[str]:
-    """Attribute names read from local variables: ``name`` in ``self.name``, not in ``x.y.name`` or ``module.name``."""
-    pairs = itertools.pairwise(dis.get_instructions(code))
-    taken = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR")
-    return sorted(
-        {i.argval for before, i in pairs if i.opname in taken and before.opname not in (*taken, "LOAD_GLOBAL")}
-    )
-
-
-def _used(function: FunctionType) -> Iterator[_Variable]:
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        yield _Variable(name, cell)
-    codes = [function.__code__]
-    while codes:
-        code = codes.pop()
-        codes += [one for one in code.co_consts if isinstance(one, CodeType)]
-        for name in sorted({i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}):
-            if name in function.__globals__:
-                yield _Variable(name, function.__globals__)
-
-
-def name_of(thing: Any, function: Callable[..., Any]) -> str:
+def name_of(thing: Any, view: View | None = None) -> str:
     """The user's name for ``thing``: its variable, or its place in the object that holds it; "" if there is none."""
-    for name, value in captured_variables(function):
-        if value is thing:
-            return f"{name!r}"
-        if isinstance(value, list | tuple) and any(one is thing for one in value):
-            return f"an item of {name!r}"
-        if isinstance(value, dict) and any(one is thing for one in value.values()):
-            return f"an item of {name!r}"
+    for tensor, place in zip(view.tensors, view.places, strict=True) if view is not None else ():
+        if tensor is thing:
+            root, steps = path_of(place)
+            return expression(place) if not steps.startswith("[") else f"an item of {root.text!r}"
     for holder in gc.get_objects():
         if issubclass(type(holder), Module):
             for key, value in (*holder._parameters.items(), *holder._buffers.items()):
@@ -194,43 +68,65 @@ class Snapshot:
     ``things`` are listed explicitly because ``gc.freeze()`` hides objects from the collector.
     """
 
-    def __init__(self, things: Iterable[Any]) -> None:
+    def __init__(self, things: Iterable[Any], view: View | None = None) -> None:
+        self._numbers = RandomNumbers()
+        self._cells = [] if view is None else view.cells
+        self._arrays = (
+            [] if view is None else [(one, one.copy()) for one in view.containers if isinstance(one, np.ndarray)]
+        )
         self._tensors: list[tuple[Any, ...]] = []
         self._optimizers: list[tuple[Optimizer, int]] = []
         self._schedulers: list[tuple[LRScheduler, int]] = []
         containers: list[Any] = []
         things = list(things)
         listed = {id(one) for one in things}
-        for thing in chain(things, (one for one in gc.get_objects() if id(one) not in listed)):
-            kind = type(thing)  # isinstance() would call __class__, which proxies of other libraries override
-            if issubclass(kind, tape.TensorBase):
+        for thing in chain(things, (one for one in _live() if id(one) not in listed)):
+            kind = _kind_of(type(thing))
+            if kind is tape.TensorBase:
                 if hasattr(thing, "_requires_grad"):  # not set if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
-            elif issubclass(kind, Optimizer) and "_step_calls" in vars(thing):
+                    if thing._hooks:
+                        containers.append(thing._hooks)
+            elif kind is Optimizer and "_step_calls" in vars(thing):
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
-            elif issubclass(kind, LRScheduler) and "last_epoch" in vars(thing):
+                containers += map(vars, thing.param_groups)
+            elif kind is LRScheduler and "last_epoch" in vars(thing):
                 self._schedulers.append((thing, thing.last_epoch))
                 containers.append(vars(thing))
-            elif issubclass(kind, Module) and "_modules" in vars(thing):
+            elif kind is Module and "_modules" in vars(thing):
                 containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
+                containers += [thing._forward_pre_hooks, thing._forward_hooks, thing._backward_hooks]
             elif id(thing) in listed and hasattr(thing, "__dict__"):
                 containers.append(vars(thing))
         self._known = {id(entry[0]) for entry in self._tensors}
-        self._containers = [(one, dict(one) if isinstance(one, dict) else list(one)) for one in containers]
+        containers += [] if view is None else [one for one in view.containers if not isinstance(one, np.ndarray)]
+        self._containers = [(one, copy_of(one)) for one in containers]
         self._key, self._seed = random._state._array, random._state.seed
+        self._modes = _grad_mode.mode.recording, _precision.autocast_state.dtype
 
     def restore(self) -> None:
         """Restore every tensor and the random state."""
-        for tensor, array, grad, node, index, requires_grad in self._tensors:
+        for tensor, array, grad, node, index, requires_grad, hooks in self._tensors:
             if tensor._array is not array:
                 tensor._array = array
             if tensor.grad is not grad:
                 tensor.grad = grad
             if tensor._node is not node:
                 tensor._node, tensor._index = node, index
-            tensor._requires_grad = requires_grad
+            tensor._requires_grad, tensor._hooks = requires_grad, hooks
         random._state._array = self._key
+
+    def now(self) -> Snapshot:
+        """The present contents of the same containers and variables."""
+        other = copy.copy(self)
+        other._numbers = RandomNumbers()
+        other._arrays = [(one, one.copy()) for one, _ in self._arrays]
+        other._containers = [(one, copy_of(one)) for one, _ in self._containers]
+        other._cells = [
+            (home, name, home.get(name) if isinstance(home, dict) else _content(home)) for home, name, _ in self._cells
+        ]
+        return other
 
     def restore_containers(self) -> None:
         """Restore every container."""
@@ -239,13 +135,39 @@ class Snapshot:
                 if list(one) != list(content) or any(one[key] is not content[key] for key in content):
                     dict.clear(one)
                     dict.update(one, content)
-            elif len(one) != len(content):
-                one[:] = content
+            elif isinstance(one, set):
+                if one != content:
+                    one.clear()
+                    one.update(content)
+            elif len(one) != len(content) or any(map(operator.is_not, one, content)):
+                one.clear()
+                one.extend(content)
+        for array, values in self._arrays:
+            if array.flags.writeable and not np.array_equal(array, values):
+                array[...] = values
+        for home, name, value in self._cells:
+            if isinstance(home, dict):
+                if home.get(name) is not value:
+                    home[name] = value
+            elif _content(home) is not value:
+                home.cell_contents = value
+        self._numbers.restore()
         random._state.seed = self._seed
+        _grad_mode.mode.recording, _precision.autocast_state.dtype = self._modes
+
+    def gradients(self) -> dict[int, Any]:
+        return {id(entry[0]): entry[2] for entry in self._tensors}
+
+    def requires_grad(self, tensor: Tensor) -> bool:
+        entry = next(entry for entry in self._tensors if entry[0] is tensor)
+        return entry[5] or entry[3] is not None
+
+    def check_random_numbers(self, caller: str) -> None:
+        self._numbers.check_unused(caller)
 
     def changed(self, expected: set[int]) -> Iterator[tuple[Any, str]]:
         """Tensors that changed though not ``expected`` to, each with what changed: value, gradient or requires_grad."""
-        for tensor, array, grad, node, _, requires_grad in self._tensors:
+        for tensor, array, grad, node, _, requires_grad, _ in self._tensors:
             if id(tensor) in expected:
                 continue
             if tensor._array is not array or tensor._node is not node:
@@ -263,112 +185,177 @@ class Snapshot:
     def leaked(self, expected: set[int]) -> Iterator[Any]:
         """Tensors created since the snapshot and still referenced whose value exists only inside the trace."""
         gc.collect()
-        for thing in gc.get_objects():
-            if issubclass(type(thing), tape.TensorBase) and id(thing) not in self._known and id(thing) not in expected:
+        for thing in _live():
+            is_tensor = _kind_of(type(thing)) is tape.TensorBase
+            if is_tensor and id(thing) not in self._known and id(thing) not in expected:
                 try:
                     _deferred.wait(thing._array)
                 except (RuntimeError, ValueError):
                     yield thing
 
 
+def _live() -> list[Any]:
+    """All tensors, modules, optimizers and schedulers that the garbage collector knows."""
+    kinds: dict[type, Any] = {}  # looking a type up is faster than issubclass(), for some 100,000 objects
+    found = []
+    for thing in gc.get_objects():
+        kind = type(thing)  # isinstance() would call __class__, which proxies of other libraries override
+        wanted = kinds.get(kind, kinds)
+        if wanted is kinds:
+            wanted = kinds[kind] = _kind_of(kind)
+        if wanted is not None:
+            found.append(thing)
+    return found
+
+
+def _kind_of(kind: type) -> Any:
+    return next((one for one in (tape.TensorBase, Module, Optimizer, LRScheduler) if issubclass(kind, one)), None)
+
+
+def copy_of(container: Any) -> Any:
+    return (
+        dict(container)
+        if isinstance(container, dict)
+        else set(container)
+        if isinstance(container, set)
+        else list(container)
+    )
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return copy_of  # no value yet
+
+
 def _fields(tensor: Any) -> tuple[Any, ...]:
-    return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad
+    return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad, tensor._hooks
 
 
 # Checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_captured_state(caller: str, function: Callable[..., Any], state: State) -> None:
-    """Refuse stateful objects that the function uses by name but that are not listed as state.
-
-    Raises:
-        RuntimeError: the function uses such a module, optimizer or metric.
-    """
-    known = {id(one) for one in state.objects()}
-    for name, one in _captured_values(function):
-        stateful = isinstance(one, Module | Optimizer) or _has_state_tensors(one)
-        if stateful and id(one) not in known:
-            what = "its parameters" if isinstance(one, Module) else "its state"
-            raise RuntimeError(
-                f"{caller}: the function uses {name!r} ({type(one).__name__}), which is not in state, so {what} "
-                f"would be frozen; list it: lucid.compile(function, state=[{name}])"
-            )
+def refuse_stranger(caller: str, stranger: Any, place: Any) -> RuntimeError:
+    """The error for an owner of tensors that the function can read and that is not state."""
+    root, steps = path_of(place)
+    what = "its parameters" if isinstance(stranger, Module) else "its state"
+    listed = f"state=[{root.text}{steps}]" if root.function is not None and not root.is_owner else "state=[...]"
+    return RuntimeError(
+        f"{caller}: {line(place)}the function uses {expression(place)} ({type(stranger).__name__}), which is not in "
+        f"state, so {what} would be frozen; list it: lucid.compile(function, {listed})"
+    )
 
 
-def stateless_modules(function: Callable[..., Any]) -> Iterator[tuple[str, Module]]:
-    """Modules without tensors, such as losses, that the function uses by name; they need not be listed."""
-    for name, one in _captured_values(function):
-        if isinstance(one, Module) and next(one.parameters(), None) is None and next(one.buffers(), None) is None:
-            yield name, one
+def refuse(caller: str, refusal: Refusal) -> RuntimeError:
+    """The error for a value that can be read but not compared."""
+    return RuntimeError(f"{caller}: {line(refusal.place)}{words(refusal.place)} {refusal.problem}; {refusal.fix}")
 
 
-def _captured_values(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
-    """The variables that the function uses, and the items of those that are containers."""
-    for name, value in captured_variables(function):
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-        for one in (value, *inside):
-            yield name, one
-
-
-def _has_state_tensors(thing: Any) -> bool:
-    # A class has the method too, but no state.
-    return not isinstance(thing, type) and callable(getattr(thing, "state_tensors", None)) and thing.state_tensors()
-
-
-def _describe_object(thing: Any, function: Callable[..., Any]) -> str:
-    name = name_of(thing, function)
+def _describe_object(thing: Any, view: View | None) -> str:
+    name = name_of(thing, view)
     if isinstance(thing, Tensor):
         return f"{name or 'a tensor'} (shape {thing.shape})"
     return f"{name} ({type(thing).__name__})" if name else type(thing).__name__
 
 
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
-
-
 def learning_rates(state: State) -> LearningRates:
     """The learning rates of all listed optimizers."""
     return [
-        (name, group["lr"], group.lr_tensor)
+        (name, group["lr"], group.lr_tensor, group.lr_tensor._array)
         for name, optimizer in state.optimizers.items()
         for group in optimizer.param_groups
     ]
 
 
+def refused_step(caller: str, view: View, state: State, before: Snapshot) -> RuntimeError | None:
+    """The error for a step of a scheduler or of an unlisted optimizer, if there was one."""
+    for one in before.stepped():
+        if not isinstance(one, Optimizer):
+            return RuntimeError(
+                f"{caller}: {type(one).__name__}.step() was called inside, so the learning rate would be frozen; "
+                "call it after the compiled function: the new learning rate needs no retrace"
+            )
+        if not any(one is other for other in state.optimizers.values()):
+            return RuntimeError(
+                f"{caller}: {_describe_object(one, view)} took a step inside but is not in state, so its state "
+                "would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
+            )
+    return None
+
+
 def check_changes(
-    caller: str, function: Callable[..., Any], state: State, before: Snapshot, rates: LearningRates, expected: set[int]
+    caller: str, view: View, state: State, before: Snapshot, rates: LearningRates, expected: set[int]
 ) -> None:
     """Refuse steps of schedulers and unlisted optimizers, assigned learning rates, and changes of unlisted tensors.
 
     Raises:
         RuntimeError: the function did one of these.
     """
-    for one in before.stepped():
-        if not isinstance(one, Optimizer):
-            raise RuntimeError(
-                f"{caller}: {type(one).__name__}.step() was called inside, so the learning rate would be frozen; "
-                "call it after the compiled function: the new learning rate needs no retrace"
-            )
-        if not any(one is other for other in state.optimizers.values()):
-            raise RuntimeError(
-                f"{caller}: {_describe_object(one, function)} took a step inside but is not in state, so its state "
-                "would be frozen; list it: lucid.compile(function, state=[..., optimizer])"
-            )
-    for (name, was, rate), (_, now, tensor) in zip(rates, learning_rates(state), strict=False):
-        if tensor is not rate or (isinstance(was, float) and now != was):
+    error = refused_step(caller, view, state, before)
+    if error is not None:
+        raise error
+    for (name, was, rate, array), (_, now, tensor, value) in zip(rates, learning_rates(state), strict=False):
+        if tensor is not rate or (isinstance(was, float) and (now != was or value is not array)):
             raise RuntimeError(
                 f"{caller}: the learning rate of {name} was set inside, from {was} to {now}, and would be frozen; "
                 "set it after the compiled function: the new learning rate needs no retrace"
             )
     for tensor, what in before.changed(expected):
         raise RuntimeError(
-            f"{caller}: the {what} of {_describe_object(tensor, function)} was changed inside but is not in state, so "
+            f"{caller}: the {what} of {_describe_object(tensor, view)} was changed inside but is not in state, so "
             "it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the new "
             "value"
         )
 
 
-def check_leaked_tensors(caller: str, function: Callable[..., Any], before: Snapshot, expected: set[int]) -> None:
+def check_read_only(caller: str, view: View, before: Snapshot, starts: list[mx.array]) -> None:
+    """Refuse changes of the tensors that the function can read but that are not state.
+
+    Raises:
+        RuntimeError: the function changed one.
+    """
+    former = before.gradients()
+    for tensor, place, start in zip(view.tensors, view.places, starts, strict=False):
+        what = "value" if tensor._array is not start else "gradient" if tensor.grad is not former[id(tensor)] else ""
+        if tensor._requires_grad != before.requires_grad(tensor):
+            what = "requires_grad"
+        if what:
+            raise RuntimeError(
+                f"{caller}: {line(place)}the {what} of {expression(place)} (shape {tensor.shape}) was changed inside "
+                "but is not in state, so it would be frozen; list what it belongs to: lucid.compile(function, "
+                "state=[...]), or return the new value"
+            )
+
+
+def check_aliases(caller: str, writes: list[tuple[int, int]], first: int, tensors: list[Tensor]) -> None:
+    """Refuse writes to an argument that shares its values with another tensor of the graph.
+
+    Args:
+        writes: The indices of the tensors that the graph writes, in pairs with outputs.
+        first: The index of the first argument.
+        tensors: All tensors of the graph.
+
+    Raises:
+        RuntimeError: two tensors are the same, or views of the same, and one is written.
+    """
+    for i, _ in writes:
+        if i < first:
+            continue
+        owner = _owner(tensors[i])
+        if any(_owner(other) is owner for at, other in enumerate(tensors) if at != i):
+            raise RuntimeError(
+                f"{caller}: the function writes to an argument (shape {tensors[i].shape}) that shares its values with "
+                "another argument or with state, which would not see the change; pass .clone(), or return the new value"
+            )
+
+
+def _owner(tensor: Tensor) -> Any:
+    owner = None if tensor._base is None else tensor._base.owner()
+    return tensor if owner is None else owner
+
+
+def check_leaked_tensors(caller: str, look: Callable[[], View | None], before: Snapshot, expected: set[int]) -> None:
     """Refuse tensors that were computed inside and outlive the trace.
 
     Raises:
@@ -376,21 +363,61 @@ def check_leaked_tensors(caller: str, function: Callable[..., Any], before: Snap
     """
     for tensor in before.leaked(expected):
         raise RuntimeError(
-            f"{caller}: {_describe_object(tensor, function)} was computed inside and stored, but has no value outside; "
+            f"{caller}: {_describe_object(tensor, look())} was computed inside and stored, but has no value outside; "
             "return it instead"
         )
 
 
-def changed_counters(caller: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    """Warn about Python numbers that the function has changed, and yield the name of each."""
-    for name, was in before.items():
-        now = after.get(name, was)
-        if now != was and _is_number(was) and _is_number(now):
-            warnings.warn(
-                f"{caller}: {name} changed from {was} to {now} inside; the Python code of a compiled function runs "
-                "only during tracing, so it will not change again: make it a buffer or a tensor in state, or update "
-                "it outside",
-                UserWarning,
-                stacklevel=2,
-            )
-            yield name
+def changed_values(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The Python values that the function has changed: name, former and present value in words.
+
+    New keys and attributes are not counted: a value that is computed once and kept is the same at every call.
+    """
+    return [
+        (name, was, after[name])
+        for name, was in before.items()
+        if name in after and after[name] != was and not name.startswith("the keys of ")
+    ]
+
+
+def warn_of_changes(caller: str, changes: list[tuple[str, str, str]]) -> None:
+    """Warn about Python values that the function has changed, which happens in a trace only."""
+    what = "; ".join([f"{name} changed from {was} to {now} inside" for name, was, now in changes[:3]])
+    warnings.warn(
+        f"{caller}: {what}; the Python code of a compiled function runs only during tracing, so it will not change "
+        "again: make it a buffer or a tensor in state, or update it outside",
+        UserWarning,
+        stacklevel=6,
+    )
+
+
+class RandomNumbers:
+    """The generators of Python and NumPy, whose numbers would be constants of a graph."""
+
+    def __init__(self) -> None:
+        self._python, self._numpy = python_random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
+
+    def restore(self) -> None:
+        python_random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002
+
+    def check_unused(self, caller: str) -> None:
+        """Refuse numbers that were drawn since.
+
+        Raises:
+            RuntimeError: there are some.
+        """
+        state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+        before: Any = self._numpy
+        numpy_same = state["state"]["pos"] == before["state"]["pos"] and np.array_equal(
+            state["state"]["key"], before["state"]["key"]
+        )
+        for name, same in (
+            ("Python's random module", python_random.getstate() == self._python),
+            ("numpy.random", numpy_same),
+        ):
+            if not same:
+                raise RuntimeError(
+                    f"{caller}: the function draws from {name}, whose numbers would be constants of the graph; draw "
+                    "outside and pass them as arguments, or use lucid.rand() and lucid.randint()"
+                )

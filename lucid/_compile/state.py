@@ -28,10 +28,13 @@ class Plan(NamedTuple):
     leaves: list[Tensor]  # those whose .grad is state too: parameters and directly listed tensors
     leaf_names: list[str]
     constants: dict[str, str]  # Python values: training flags, momentum, dropout rates
+    modules: list[tuple[str, Module]]
+    hooks: list[tuple[str, dict[int, Any]]]  # of the modules, empty or not
+    objects: dict[int, str]  # names of modules, optimizers and other owners of tensors, by their ids
     number: int  # equal for equal names and constants
 
 
-EMPTY_PLAN = Plan([], [], {}, [], [], {}, -1)
+EMPTY_PLAN = Plan([], [], {}, [], [], {}, [], [], {}, -1)
 
 
 class State:
@@ -48,7 +51,6 @@ class State:
         self.given: dict[str, Tensor] = {}
         for name, item in _flatten(items, ""):
             self._add(caller, name, item)
-        self.ignored: set[str] = set()  # Python numbers that the function itself changes; they cause no retrace
         self._numbers: dict[Any, int] = {}
         self._plan: Plan | None = None
         self._last_fingerprint: Any = None
@@ -109,7 +111,7 @@ class State:
                 for one in self.optimizers.values()
             ],
             [[*map(id, one.state_tensors())] for one in self.others.values()],
-            [self._plain_values(name, one) for name, one in self.others.items()],
+            [self._plain_values(one) for one in self.others.values()],
         )
 
     # When the fingerprint has changed -------------------------------------------------------------------------------
@@ -126,16 +128,19 @@ class State:
                 tensors.append(tensor)
         ids = self._leaf_ids()
         leaves = [i for i, tensor in enumerate(tensors) if id(tensor) in ids]
-        self._dicts = [
-            d
-            for m in self.all_modules()
-            for d in (m._parameters, m._buffers, m._modules, m._forward_pre_hooks, m._forward_hooks, m._backward_hooks)
-        ]
+        self._dicts = [d for m in self.all_modules() for d in (m._parameters, m._buffers, m._modules)]
         constants = self.constants()
         identity = tuple(names), tuple(constants.items())
         number = self._numbers.setdefault(identity, len(self._numbers))
         leaf_tensors, leaf_names = [tensors[i] for i in leaves], [names[i] for i in leaves]
-        return Plan(names, tensors, places, leaf_tensors, leaf_names, constants, number)
+        modules = list(self.named_modules())
+        hooks = [
+            (f"the hooks of {name}", one)
+            for name, module in modules
+            for one in (module._forward_pre_hooks, module._forward_hooks, module._backward_hooks)
+        ]
+        objects = {id(one): name for name, one in (*modules, *self.optimizers.items(), *self.others.items())}
+        return Plan(names, tensors, places, leaf_tensors, leaf_names, constants, modules, hooks, objects, number)
 
     def _leaf_ids(self) -> set[int]:
         found = {id(p) for module in self.modules.values() for p in module.parameters()}
@@ -146,9 +151,9 @@ class State:
         """Every tensor with its name, and the dictionary and key that hold it if it can be replaced there."""
         for root, module in self.modules.items():
             for path, one in module.named_modules():
-                for home in (one._parameters, one._buffers):
+                for home in (one._parameters, one._buffers, vars(one)):  # the last for tensors in plain attributes
                     for key, tensor in home.items():
-                        if tensor is not None:
+                        if isinstance(tensor, Tensor):
                             yield ".".join(filter(None, (root, path, key))), tensor, home, key
         for root, optimizer in self.optimizers.items():
             for number, group in enumerate(optimizer.param_groups):
@@ -188,28 +193,20 @@ class State:
         for name, module in self.named_modules():
             found[name] = type(module).__name__
             for key, value in vars(module).items():
-                if _is_plain(value) and f"{name}.{key}" not in self.ignored:
+                if is_plain(value):
                     found[f"{name}.{key}"] = repr(value)
-            hooks = [*module._forward_pre_hooks, *module._forward_hooks, *module._backward_hooks]
-            if hooks:
-                found[f"the hooks of {name}"] = str(hooks)
         for name, optimizer in self.optimizers.items():
             for number, options in enumerate(_constant_options(optimizer)):
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
         for name, other in self.others.items():
-            for key, value in self._plain_values(name, other):
+            for key, value in self._plain_values(other):
                 found[f"{name}.{key}"] = repr(value)
         return found
 
-    def _plain_values(self, name: str, thing: Any) -> list[tuple[str, Any]]:
+    def _plain_values(self, thing: Any) -> list[tuple[str, Any]]:
         values = getattr(thing, "__dict__", {}).items()
-        return [(key, value) for key, value in values if _is_plain(value) and f"{name}.{key}" not in self.ignored]
-
-    def ignore(self, name: str) -> None:
-        """Leave a Python value out of the constants."""
-        self.ignored.add(name)
-        self._plan = None
+        return [(key, value) for key, value in values if is_plain(value)]
 
 
 def _flatten(items: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -246,5 +243,5 @@ def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]
     return found
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     return isinstance(value, PLAIN) or (isinstance(value, tuple) and all(isinstance(one, PLAIN) for one in value))

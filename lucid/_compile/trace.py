@@ -7,22 +7,18 @@ restored before it returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid._backward import run_backward
 from lucid._compile.arguments import Placeholder, Structure, map_container
-from lucid._compile.guards import (
-    CapturedVariables,
-    Snapshot,
-    changed_counters,
-    check_changes,
-    check_leaked_tensors,
-    learning_rates,
-)
-from lucid._compile.state import Plan, State
+from lucid._compile.guards import Snapshot, check_changes, check_leaked_tensors, check_read_only, learning_rates
+from lucid._compile.state import EMPTY_PLAN, Plan, State
+from lucid._compile.values import EMPTY_VIEW, View
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 
@@ -35,17 +31,20 @@ class Trace:
     """``writes``, ``gradients``, ``created``, ``key`` and ``result`` map outputs to their destinations."""
 
     def __init__(
-        self, caller: str, function: Callable[..., Any], state: State, captured: CapturedVariables, plan: Plan,
-        shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
+        self, caller: str, function: Callable[..., Any], state: State, plan: Plan, view: View,
+        look: Callable[[], View | None], shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
+        before: Snapshot,
     ) -> None:  # fmt: skip
-        self.caller, self.function, self.state, self.captured = caller, function, state, captured
+        self.caller, self.function, self.state = caller, function, state
         self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
+        self.view, self.look = view, look  # what the function can read, and a way to find it again; cleared, too
         self.shape = shape
+        self.before: Snapshot | None = before  # cleared after the trace, too
         self.present = [grad is not None for grad in grads]  # which leaves have a gradient
         self.requires = requires  # which argument tensors require a gradient
         self.argument_leaves = leaves  # which argument tensors accumulate a gradient
         self.autocast_dtype = _precision.autocast_dtype()
-        self.done = False
+        self.done = False  # whether MLX, not the function, fails from now on
         self.writes: list[tuple[int, int]] = []  # tensor, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
         self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
@@ -55,11 +54,10 @@ class Trace:
         self.tracked: list[int] = []  # outputs that require grad ...
         self.sources: list[int] = []  # ... with respect to these tensors, state first
         self.num_trailing = 0  # inputs after state and gradients: the arguments and the key
-        self.compiled_pullback: Callable[..., list[mx.array]] | None = None
+        self.isolate = False  # whether the inputs of each gradient are kept apart, see ``Compiled._trace``
         self.on_call: list[Callable[[], None]] = []  # callbacks to run at every call, see ``_deferred.on_call``
         self.changes = False
         self.has_collectives = False  # if so it runs even if nobody reads the result, as other ranks wait for it
-        self.has_counters = False  # whether the function changed Python numbers
 
     def run(self, inputs: list[mx.array]) -> list[mx.array]:
         """Call the function on ``inputs`` and record what it changed.
@@ -71,35 +69,28 @@ class Trace:
             raise StaleTrace
         slots = {(id(home), key): tensor for _, tensor, home, key in self.state.slots() if home is not None}
         modes = [(module, module.training) for module in self.state.all_modules()]
-        rates = learning_rates(self.state)
-        variables = self.captured.describe(self.plan.places)
-        before = Snapshot([*self.plan.tensors, *self.state.objects()])
+        before = self.before
+        assert before is not None
         try:
-            try:
-                outputs, fresh = self._call_function(inputs, before, slots, rates)
-                self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
-                after = self.state.constants() | self.captured.describe(self.plan.places)
-                for name in changed_counters(self.caller, self.plan.constants | variables, after):
-                    self.has_counters = True
-                    self.state.ignore(name)
-                    self.captured.ignore(name)
-            finally:
-                before.restore()
-            check_leaked_tensors(self.caller, self.function, before, fresh)
-        except BaseException:
-            before.restore_containers()
-            raise
+            outputs, fresh = self._call_function(inputs, before, slots)
+            self.modes = [(one, one.training) for one, mode in modes if one.training != mode]
+            for module, mode in modes:  # set again at every call
+                if module.training != mode:
+                    module.training = mode
+        finally:
+            before.restore()
+        check_leaked_tensors(self.caller, self.look, before, fresh)
+        before.check_random_numbers(self.caller)
         self.done = True
         return outputs
 
-    def _call_function(
-        self, inputs: list[mx.array], before: Snapshot, slots: Any, rates: Any
-    ) -> tuple[list[mx.array], set[int]]:
+    def _call_function(self, inputs: list[mx.array], before: Snapshot, slots: Any) -> tuple[list[mx.array], set[int]]:
         given, leaves, grads, arrays = self._bind_inputs(inputs)
+        rates = learning_rates(self.state)
         args, kwargs = self.shape.fill(state=self.plan.tensors, tensor=given, array=arrays)
-        with _deferred.collecting():
+        with self._collecting() as memo, rates_as_tensors(self.state):
             result = self.function(*args, **kwargs)
-            memo = _deferred.memo() or {}
+            self.shape.check_unchanged(self.caller)
             self.on_call = memo.get("on call", [])
             self.has_collectives = "collective" in memo
         outputs: list[mx.array] = []
@@ -112,14 +103,16 @@ class Trace:
             return places[id(array)]
 
         replaced = self._replaced(slots)
-        check_changes(self.caller, self.function, self.state, before, rates, set(self.plan.places))
-        tensors = [*self.plan.tensors, *given]
-        self.num_trailing = len(given) + len(arrays) + 1
+        expected = {*self.plan.places, *map(id, self.view.tensors)}
+        check_changes(self.caller, self.view, self.state, before, rates, expected)
+        tensors = [*self.plan.tensors, *self.view.tensors, *given]
+        self.num_trailing = len(self.view.tensors) + len(given) + len(arrays) + 1
         starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.num_trailing :]
         for i, tensor in enumerate(tensors):
             array = replaced.get(i, tensor)._array
             if array is not starts[i]:
                 self.writes.append((i, out(array)))
+        check_read_only(self.caller, self.view, before, starts[len(self.plan.tensors) :])
         for i, (leaf, grad) in enumerate(zip(leaves, grads, strict=True)):
             now = leaf.grad
             if now is None:
@@ -166,6 +159,10 @@ class Trace:
         for tensor in self.plan.tensors:
             tensor._array = next(source)
         found = [next(source) if present else None for present in self.present]
+        for tensor in self.view.tensors:
+            tensor._array = next(source)
+            if tensor._node is not None:  # computed outside: the gradient goes on there
+                tensor._node, tensor._index, tensor._requires_grad = None, 0, True
         given = []
         for requires in self.requires:
             tensor = tape.wrap(next(source))
@@ -190,13 +187,20 @@ class Trace:
         present = {id(tensor) for _, tensor, _, _ in now}
         replaced: dict[int, Tensor] = {}
         made: list[Tensor] = []
-        for _, tensor, home, key in now:
+        for name, tensor, home, key in now:
             if id(tensor) in self.plan.places:
                 continue
             former = slots.get((id(home), key))
             if home is not None and former is not None and id(former) not in present:
+                if tensor._node is not None and tensor._node.edges is not None:
+                    raise RuntimeError(
+                        f"{self.caller}: {name} was assigned a tensor with a graph, which would be lost; assign its "
+                        ".detach()"
+                    )
                 replaced[self.plan.places[id(former)]] = tensor
                 home[key] = former
+            elif home is not None and "_parameters" in home:  # a new attribute of a module: not its state
+                continue
             elif not any(tensor is one for one in made):
                 made.append(tensor)
         self._created = tuple(made)
@@ -204,20 +208,74 @@ class Trace:
 
     # Differentiation from outside -----------------------------------------------------------------------------------
 
-    def replay(self, plan: Plan, inputs: list[mx.array]) -> list[mx.array]:
-        """Compute the outputs in ``tracked`` again, for ``mx.vjp``, without side effects."""
-        before = Snapshot(plan.tensors)
-        self.plan = plan
+    def pull_back(
+        self, plan: Plan, view: View, inputs: list[mx.array], cotangents: list[mx.array]
+    ) -> list[mx.array | None]:
+        """The gradients of ``sources``: the function once more, recorded, and then the tape's own backward pass.
+
+        It has no side effects. Hooks of the sources run outside, once the gradient is complete.
+        """
+        before = Snapshot([*plan.tensors, *self.state.objects()], view)
+        self.plan, self.view, self.done = plan, view, False
         try:
             given, _, _, arrays = self._bind_inputs(inputs)
+            tensors = [*plan.tensors, *view.tensors, *given]
+            sources = [tensors[i] for i in self.sources]
             args, kwargs = self.shape.fill(state=plan.tensors, tensor=given, array=arrays)
-            with _grad_mode.replaying(), _precision.autocasting(self.autocast_dtype), _deferred.collecting():
+            with (
+                _grad_mode.replaying(), _grad_mode.set_recording(True), _precision.autocasting(self.autocast_dtype),
+                self._collecting(), without_hooks(sources), rates_as_tensors(self.state),
+            ):  # fmt: skip
                 result = self.function(*args, **kwargs)
-            found: dict[int, mx.array] = {}
-            _collect_outputs(self.result, result, found)
-            return [found[at] for at in self.tracked]
+                found: dict[int, Tensor] = {}
+                _collect_outputs(self.result, result, found)
+                pairs = [(found[at], tape.wrap(one)) for at, one in zip(self.tracked, cotangents, strict=True)]
+                pairs = [(root, cotangent) for root, cotangent in pairs if root.requires_grad]
+                gradients = run_backward([root for root, _ in pairs], [one for _, one in pairs], sources)
         finally:
+            self.plan, self.view = EMPTY_PLAN, EMPTY_VIEW
+            self.shape.made.clear()
             before.restore()
+            before.restore_containers()
+        self.done = True
+        return [None if one is None else one._array for one in gradients]
+
+    @contextmanager
+    def _collecting(self) -> Iterator[dict[str, Any]]:
+        with _deferred.collecting():
+            memo = _deferred.memo()
+            assert memo is not None
+            memo["operations"] = {}
+            if self.isolate:
+                memo["isolate"] = True
+            yield memo
+
+
+@contextmanager
+def rates_as_tensors(state: State) -> Iterator[None]:
+    """Have ``group["lr"]`` give the tensor of the learning rate, an input of the graph, instead of a number."""
+    groups = [group for one in state.optimizers.values() for group in one.param_groups]
+    replaced = [(group, group["lr"], group.lr_tensor) for group in groups if not isinstance(group["lr"], Tensor)]
+    try:
+        for group, _, tensor in replaced:
+            dict.__setitem__(group, "lr", tensor)
+        yield
+    finally:
+        for group, number, tensor in replaced:
+            if group.get("lr") is tensor:  # otherwise the function has set it
+                dict.__setitem__(group, "lr", number)
+
+
+@contextmanager
+def without_hooks(tensors: list[Tensor]) -> Iterator[None]:
+    before = [one._hooks for one in tensors]
+    try:
+        for one in tensors:
+            one._hooks = None
+        yield
+    finally:
+        for one, hooks in zip(tensors, before, strict=True):
+            one._hooks = hooks
 
 
 def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
@@ -237,11 +295,11 @@ def _reachable_leaves(nodes: list[tape.Node]) -> set[int]:
     return found
 
 
-def _collect_outputs(shape: Any, value: Any, found: dict[int, mx.array]) -> None:
-    """Store the arrays of ``value`` by output index, given the structure of the traced result."""
+def _collect_outputs(shape: Any, value: Any, found: dict[int, Tensor]) -> None:
+    """Store the tensors of ``value`` by output index, given the structure of the traced result."""
     if isinstance(shape, Placeholder):
         if shape.kind == "tensor":
-            found[shape.at] = value._array
+            found[shape.at] = value
     elif isinstance(shape, list | tuple):
         for one, item in zip(shape, value, strict=True):
             _collect_outputs(one, item, found)

@@ -271,6 +271,12 @@ def _undo_on_overflow(optimizer: Optimizer, before: list[_Before], overflow: mx.
                 continue
             if former is not None:
                 select(tensor, former)
+            elif not _deferred.evaluating():
+                raise RuntimeError(
+                    f"GradScaler.step: {type(optimizer).__name__} with dampening cannot take its first step in a "
+                    f"compiled function, because {name!r} has no value that could be kept if that step overflows; take "
+                    "the first step outside of the compiled function, or use dampening=0"
+                )
             elif overflow.item():  # the only case that needs the value, at a first step
                 del own[name]
             else:

@@ -4,8 +4,7 @@ In the forward pass the function runs and is recorded, but only to find the para
 dropped and replaced by a single node. In the backward pass the function runs again on the same values, is recorded and
 differentiated. ``mx.depends`` delays the recomputation until the cotangents are available.
 
-With ``create_graph`` the gradient comes from ``mx.vjp`` of the function wrapped in ``mx.checkpoint``, as for other
-operations.
+With ``create_graph`` that recomputation is part of the recorded graph, and continues the graphs of the inputs.
 """
 
 from __future__ import annotations
@@ -23,14 +22,16 @@ from lucid._tensor import Tensor
 
 class _Checkpoint(tape.Node):
     __slots__ = ("recompute",)
-    recompute: Callable[[Sequence[mx.array], list[Tensor]], list[Tensor | None]]
+    recompute: Callable[[Sequence[mx.array], list[Tensor], list[tape.Edge] | None], list[Tensor | None]]
 
     def pullback(self, cotangents: list[Tensor]) -> Sequence[Tensor | None]:
         assert self.args is not None
-        if _grad_mode.is_recording() or any(0 in shape for shape, _ in self.outputs):
-            return super().pullback(cotangents)
+        if _grad_mode.is_recording():
+            return self.recompute(self.args, cotangents, self.edges)
         sent = [one._array for one in cotangents]
-        return self.recompute(mx.depends(list(self.args), sent), cotangents)
+        if any(one.size == 0 for one in sent):  # MLX may never compute what depends on an empty array
+            return self.recompute(self.args, cotangents, None)
+        return self.recompute(mx.depends(list(self.args), sent), cotangents, None)
 
     def free(self) -> None:
         super().free()
@@ -83,24 +84,25 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = F
             )
         return list(out) if isinstance(out, tuple | list) else [out]
 
-    def run(*arrays: mx.array) -> tuple[mx.array, ...]:
-        with _grad_mode.replaying(), _substituted(leaves, arrays[count:]):
-            return tuple(t._array for t in call([tape.wrap(a) for a in arrays[:count]]))
-
-    def gradients(arrays: Sequence[mx.array], cotangents: list[Tensor]) -> list[Tensor | None]:
+    def gradients(
+        arrays: Sequence[mx.array], cotangents: list[Tensor], edges: list[tape.Edge] | None
+    ) -> list[Tensor | None]:
         given = [tape.wrap(a) for a in arrays[:count]]
-        for tensor in given:
-            tensor._requires_grad = True
+        if edges is not None:  # to be differentiated again
+            given = [tape.alias(a, edge) for a, edge in zip(arrays[:count], edges[:count], strict=True)]
+        else:
+            for tensor in given:
+                tensor._requires_grad = True
         with _grad_mode.replaying(), _grad_mode.set_recording(True), _substituted(leaves, arrays[count:]):
             pairs = [(t, c) for t, c in zip(call(given), cotangents, strict=True) if t.requires_grad]
-            return run_backward([t for t, _ in pairs], [c for _, c in pairs], [*given, *leaves])
+            roots, sent = [t for t, _ in pairs], [c for _, c in pairs]
+            return run_backward(roots, sent, [*given, *leaves], create_graph=edges is not None)
 
     values = tuple(t._array for t in (*inputs, *leaves))
     edges = [tape.edge_of(t) for t in (*inputs, *leaves)]
     node = _Checkpoint("checkpoint", edges, [(o.shape, o.dtype) for o in outputs])
     node.recompute = gradients
-    node.body, node.args, node.kwargs = mx.checkpoint(run), values, {}
-    node.places = [(i,) for i in range(len(values))]
+    node.args = values
     wrapped = [tape.wrap(o._array, node if o.requires_grad else None, i) for i, o in enumerate(outputs)]
     return wrapped[0] if isinstance(out, Tensor) else type(out)(cast(Any, wrapped))
 

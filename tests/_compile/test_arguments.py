@@ -1,6 +1,6 @@
 """Keys of calls are equal exactly if one graph fits them."""
 
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 
 import mlx.core as mx
 import numpy as np
@@ -9,12 +9,23 @@ import pytest
 import lucid
 from lucid import nn, optim
 from lucid._compile.arguments import Arguments, Structure, describe
+from lucid._compile.state import EMPTY_PLAN
+from lucid._compile.world import World
 
 Pair = namedtuple("Pair", ["first", "second"])
 
 
+class Options(dict):
+    pass
+
+
+class Names(list):
+    pass
+
+
 def key(*args, **kwargs):
-    return Arguments("here", args, kwargs, {}).key
+    arguments = Arguments("here", args, kwargs, {})
+    return arguments.key, World(abs).look(EMPTY_PLAN, [("", value) for value in arguments.values]).key
 
 
 def test_keys_depend_on_shapes_dtypes_and_python_values():
@@ -25,6 +36,8 @@ def test_keys_depend_on_shapes_dtypes_and_python_values():
         key(x), key(lucid.ones(3)), key(x.int()), key(lucid.ones(2, requires_grad=True)), key(x.mlx), key([x]),
         key((x,)), key(Pair(x, x)), key(x, 1), key(x, 1.0), key(x, True), key(x, None), key(x, a=1), key(x, x),
         key(x, lucid.ones(2)), key({"a": x}), key({"b": x}),
+        key(x, 0.0), key(x, -0.0), key(x, {1, 2}), key(x, {1, 3}), key(x, {1: 2}),
+        key(x, np.float32(1)), key(x, lucid.float32), key(x, slice(1)), key(OrderedDict(a=x)),
     ]  # fmt: skip
     assert len(set(different)) == len(different)
 
@@ -54,7 +67,8 @@ def test_every_argument_is_described():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({1, 2}, "arguments must be tensors, arrays, .* or hashable Python values, got set"),
+        (Options(a=1), "a Options cannot be passed into or out of a compiled function; convert it to a dict"),
+        (Names(["a"]), "a Names cannot be passed into or out of a compiled function; convert it to a list"),
         (nn.ReLU(), r"an argument is a ReLU that is not in state, so its tensors would be frozen; list it"),
         (optim.SGD([lucid.ones(1, requires_grad=True)]), "an argument is a SGD that is not in state"),
     ],

@@ -94,7 +94,7 @@ def test_the_position_of_a_loader_is_refused_by_another_number_of_processes(batc
         return DataLoader(dataset, 4, sampler=DistributedSampler(dataset, ranks, 0))
 
     taken = loader(2).state_dict()
-    with pytest.raises(ValueError, match="saved with num_replicas 2, this loader has 3"):
+    with pytest.raises(ValueError, match="saved with num_replicas 2, but this loader has 3"):
         loader(3).load_state_dict(taken)
 
 

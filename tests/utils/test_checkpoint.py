@@ -128,3 +128,35 @@ def test_unsupported_functions_are_refused():
         checkpoint(lambda v: v * outside, x)
     with pytest.raises(TypeError, match="must return tensors, got float"):
         checkpoint(lambda v: 1.0, x)
+
+
+def detached(x):
+    return x**3 * (x**2).detach()
+
+
+def under_no_grad(x):
+    with lucid.no_grad():
+        scale = (x**2).sum()
+    return x**3 * scale
+
+
+@pytest.mark.parametrize("function", [detached, under_no_grad])
+def test_what_stops_a_gradient_stops_second_derivatives_too(function):
+    def derivatives(run):
+        x = lucid.tensor([1.0, 2.0], requires_grad=True)
+        calls = []
+        x.register_hook(lambda g: calls.append(1))
+        first = lucid.autograd.grad(run(function, x * 1.0).sum(), x, create_graph=True)[0]
+        return first.tolist(), lucid.autograd.grad((first**2).sum(), x)[0].tolist(), len(calls)
+
+    assert derivatives(checkpoint) == derivatives(lambda f, x: f(x))
+
+
+def test_second_derivatives_of_a_captured_parameter():
+    def derivatives(run):
+        w, x = lucid.tensor([1.5, -0.5], requires_grad=True), lucid.tensor([1.0, 2.0], requires_grad=True)
+        out = run(lambda x: (x * w) ** 3 * (w**2).detach(), x).sum()
+        first = lucid.autograd.grad(out, x, create_graph=True)[0]
+        return [one.tolist() for one in (first, *lucid.autograd.grad((first**2).sum(), [x, w]))]
+
+    assert derivatives(checkpoint) == derivatives(lambda f, x: f(x))
