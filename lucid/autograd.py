@@ -239,8 +239,8 @@ class Function:
         ...         return 3 * x**2 * gradient
         >>> x = lucid.tensor(2.0, requires_grad=True)
         >>> Cube.apply(x).backward()
-        >>> x.grad.item()
-        12.0
+        >>> print(x.grad)
+        tensor(12.)
     """
 
     @staticmethod

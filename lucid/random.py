@@ -68,9 +68,9 @@ def manual_seed(seed: int) -> None:
         ValueError: ``seed`` is outside [-2**63, 2**64).
 
     Example:
-        >>> generator = lucid.manual_seed(0)
+        >>> lucid.manual_seed(0)
         >>> first = lucid.rand(3)
-        >>> generator = lucid.manual_seed(0)
+        >>> lucid.manual_seed(0)
         >>> lucid.equal(first, lucid.rand(3))
         True
     """

@@ -62,8 +62,8 @@ class IterableDataset(Dataset[T_co]):
         ...     def __iter__(self):
         ...         return iter([3, 2, 1])
         ...
-        >>> [batch.tolist() for batch in data.DataLoader(Countdown(), batch_size=2)]
-        [[3, 2], [1]]
+        >>> print(*data.DataLoader(Countdown(), batch_size=2))
+        tensor([3, 2]) tensor([1])
     """
 
     def __iter__(self) -> Iterator[T_co]:
@@ -153,7 +153,7 @@ class ConcatDataset(Dataset[T_co]):
         TypeError: one of them is an ``IterableDataset``.
 
     Example:
-        >>> both = data.ConcatDataset([["a", "b"], ["c"]])
+        >>> both: data.ConcatDataset[str] = data.ConcatDataset([["a", "b"], ["c"]])
         >>> both[2], len(both)
         ('c', 3)
     """

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from types import ModuleType
 
 import pytest
@@ -16,9 +17,15 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import optim
+from tests.test_docstrings import examples as docstring_examples
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "user_script.py"
+IMPORTS = """import numpy as np
+
+import lucid
+import lucid.nn.functional as F
+from lucid import data, metrics, models, nn, optim, training"""  # what the examples in docstrings use
 PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(Path(sys.executable).parent))
 
 
@@ -32,7 +39,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """The user's script, the code of README.md and docs/, and the short examples."""
+    """The user's script, the code of README.md, docs/ and docstrings, and the short examples."""
     folder = tmp_path_factory.mktemp("programs")
     shutil.copy(SCRIPT, folder)
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
@@ -41,6 +48,9 @@ def programs(tmp_path_factory):
             for number, code in enumerate(blocks):
                 name = f"{page.relative_to(ROOT).with_suffix('')}_{number}".replace("/", "_").replace("-", "_")
                 (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    examples = ("".join(one.source for one in parameter.values[0].examples) for parameter in docstring_examples())
+    functions = [f"def example_{number}() -> None:\n{indent(code, '    ')}" for number, code in enumerate(examples)]
+    (folder / "docstrings.py").write_text("\n\n".join([IMPORTS, *functions]), encoding="utf-8")
     for name in ("classify_photo", "finetune_photos", "train_cifar10"):
         shutil.copy(ROOT / "examples" / f"{name}.py", folder)
     return folder

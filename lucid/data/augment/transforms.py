@@ -26,8 +26,9 @@ class DeviceTransform(Protocol):
         ...     images = images.flip(2)
         ...     return images if labels is None else (images, labels)
         ...
-        >>> flip_vertically(lucid.tensor([[[[1], [2]]]])).flatten().tolist()
-        [2, 1]
+        >>> flip_vertically(lucid.tensor([[[[1], [2]]]]))
+        tensor([[[[2],
+                  [1]]]])
     """
 
     def __call__(self, images: TensorLike, labels: TensorLike = None, *, key: TensorLike = None) -> Any: ...
