@@ -11,10 +11,10 @@ Users keep such values too: in buffers, attributes and lists. Every result outsi
 does. Intermediate results are gone by then and cost nothing more.
 """
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import mlx.core as mx
@@ -56,7 +56,7 @@ def created(owner: Any) -> None:
         owners = state.created
         owners.append(weakref.ref(owner))
         if len(owners) >= _MAX_CREATED:
-            start(_alive())
+            _start_with_alive([])
 
 
 def _alive() -> list[mx.array]:
@@ -65,17 +65,31 @@ def _alive() -> list[mx.array]:
 
 
 def drain() -> list[mx.array]:
-    """Return the current arrays of all live tracked owners, in order, and of live results, and forget them."""
+    """Return the current arrays of all live tracked owners, in order, and forget them."""
     entries = list(_state.entries.values())
     _state.entries.clear()
     owners = (reference() for reference, _ in entries)
-    return [owner._array for owner in owners if owner is not None] + _alive()
+    return [owner._array for owner in owners if owner is not None]
 
 
 def evaluate(arrays: list[mx.array]) -> None:
     """Schedule the evaluation of ``arrays`` and all tracked values; no effect inside ``collecting()``."""
     if _state.evaluates:
-        start([*arrays, *drain()])
+        _start_with_alive([*arrays, *drain()])
+
+
+def _start_with_alive(arrays: list[mx.array]) -> None:
+    """Schedule the evaluation of ``arrays`` and of the results that are still alive."""
+    alive = _alive()
+    with _threads.lock:
+        try:
+            mx.async_eval(*arrays, *alive)
+        except (RuntimeError, ValueError):
+            # A result may be from a trace of MLX itself, such as mx.export_function, and have no value.
+            mx.async_eval(*arrays)
+            for array in alive:
+                with contextlib.suppress(RuntimeError, ValueError):
+                    mx.async_eval(array)
 
 
 def evaluating() -> bool:
@@ -128,7 +142,7 @@ def on_call(callback: Callable[[], None]) -> None:
         _state.memo.setdefault("on call", []).append(callback)
 
 
-@contextmanager
+@contextlib.contextmanager
 def collecting() -> Iterator[None]:
     """Suspend evaluation, as ``mx.compile`` requires while it traces, and track values separately.
 

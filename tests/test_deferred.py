@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 
 import lucid
-from lucid import _deferred
+from lucid import _deferred, tape
 
 
 class Owner:
@@ -138,3 +138,36 @@ def test_on_call_runs_immediately_or_at_every_call_of_a_traced_function():
     for number in range(1, 4):
         assert doubled(lucid.tensor([1.0])).tolist() == [2.0]
         assert count == ["now"] + ["call"] * number
+
+
+def exported(function, folder):
+    """Trace ``function`` with MLX alone, where arrays have no values."""
+    with mx.exporter(str(folder / "f.mlxfn"), function) as export:
+        export(mx.ones(4))
+
+
+def test_long_programs_can_be_traced_by_mlx(tmp_path):
+    def function(x):
+        kept = [tape.wrap(x)]
+        for _ in range(_deferred._MAX_CREATED + 100):
+            kept.append(kept[-1] + 1)
+        return kept[-1]._array
+
+    exported(function, tmp_path)
+    [result] = mx.import_function(str(tmp_path / "f.mlxfn"))(mx.ones(4))
+    assert result.tolist() == [1 + _deferred._MAX_CREATED + 100] * 4
+
+
+def test_a_value_kept_from_a_trace_of_mlx_does_not_break_the_next_step(tmp_path):
+    kept = []
+
+    def function(x):
+        kept.append(tape.wrap(x) * 2)  # as a module that keeps its last output
+        return kept[-1]._array
+
+    exported(function, tmp_path)
+    model = lucid.nn.Linear(4, 1)
+    optimizer = lucid.optim.SGD(model.parameters(), lr=0.1)
+    model(lucid.ones(1, 4)).sum().backward()
+    optimizer.step()
+    assert model.weight.isfinite().all().item() and len(kept) == 1

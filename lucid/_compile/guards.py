@@ -301,11 +301,11 @@ def check_changes(
                 f"{caller}: the learning rate of {name} was set inside, from {was} to {now}, and would be frozen; "
                 "set it after the compiled function: the new learning rate needs no retrace"
             )
-    for tensor, what in before.changed(expected):
+    # Sorted, because the garbage collector lists tensors in any order.
+    if changed := sorted(f"{what} of {_describe_object(tensor, view)}" for tensor, what in before.changed(expected)):
         raise RuntimeError(
-            f"{caller}: the {what} of {_describe_object(tensor, view)} was changed inside but is not in state, so "
-            "it would be frozen; list what it belongs to: lucid.compile(function, state=[...]), or return the new "
-            "value"
+            f"{caller}: the {changed[0]} was changed inside but is not in state, so it would be frozen; list what it "
+            "belongs to: lucid.compile(function, state=[...]), or return the new value"
         )
 
 

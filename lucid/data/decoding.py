@@ -119,10 +119,23 @@ def opened_image(path: str | os.PathLike[str], short_side: int | None = None) ->
         yield image
 
 
-def _decoded(pillow: Any, name: str, short_side: int | None, stack: contextlib.ExitStack) -> Image.Image:
-    if not stat.S_ISREG(os.stat(name).st_mode):  # opening a pipe would block
+@contextlib.contextmanager
+def image_header(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """An image file with its size and EXIF data, but not decoded. The only place that opens image files.
+
+    Raises:
+        OSError: it cannot be read, or is not an image.
+        ValueError: it is not a regular file.
+    """
+    pillow = load_pillow()
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would block
         raise ValueError("not a file")
-    with pillow.Image.open(name, formats=_formats) as file:
+    with pillow.Image.open(path, formats=_formats) as file:
+        yield file
+
+
+def _decoded(pillow: Any, name: str, short_side: int | None, stack: contextlib.ExitStack) -> Image.Image:
+    with image_header(name) as file:
         if short_side is not None:
             file.draft(None, (short_side, short_side))
         stack.enter_context(_budget.hold(file.width * file.height))

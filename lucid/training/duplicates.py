@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid.data.decoding import ImageError, load_pillow, open_image
+from lucid.data.decoding import ImageError, image_header, load_pillow, open_image
 
 SIDE = 8  # of the thumbnail that is compared, in pixels
 MIN_CONTRAST = 4.0  # standard deviation of the thumbnail; flatter ones all look alike
@@ -47,7 +47,7 @@ def inspect(path: str) -> Photo | str:
     try:
         with open(path, "rb") as file:
             digest = _digest(file)
-        with pillow.Image.open(path) as header:
+        with image_header(path) as header:
             size, (taken, camera) = header.size, _moment(header)
     except OSError as error:
         return str(error)
