@@ -75,13 +75,14 @@ def drain() -> list[mx.array]:
 def evaluate(arrays: list[mx.array]) -> None:
     """Schedule the evaluation of ``arrays`` and all tracked values; no effect inside ``collecting()``."""
     if _state.evaluates:
-        _start_with_alive([*arrays, *drain()])
+        with _threads.lock:  # another thread may be tracing, with placeholders in shared tensors
+            _start_with_alive([*arrays, *drain()])
 
 
 def _start_with_alive(arrays: list[mx.array]) -> None:
     """Schedule the evaluation of ``arrays`` and of the results that are still alive."""
-    alive = _alive()
     with _threads.lock:
+        alive = _alive()
         try:
             mx.async_eval(*arrays, *alive)
         except (RuntimeError, ValueError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # of some network file systems
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of some network file systems
 _MAX_TEXT_BYTES = 64 << 20
 
 
@@ -89,12 +89,13 @@ class FileLock:
 
     def __init__(self, path: str | os.PathLike[str], file: BinaryIO) -> None:
         # A descriptor, because garbage collection may close a file object of a cycle before __del__ is called.
-        self._path, self._descriptor = path, os.dup(file.fileno())
+        self._path, self._descriptor, self._process = path, os.dup(file.fileno()), os.getpid()
 
     def release(self) -> None:
         if self._descriptor >= 0:
             try:
-                if _is_open_as(self._descriptor, self._path):
+                # A forked process has the descriptor too; the file stays its parent's.
+                if self._process == os.getpid() and _is_open_as(self._descriptor, self._path):
                     os.unlink(self._path)
             finally:
                 os.close(self._descriptor)

@@ -32,7 +32,12 @@ class _Unused:
     def __enter__(self) -> None:
         global lock
         lock = _engine
-        _engine.acquire()
+        try:
+            _engine.acquire()
+        except BaseException:  # Ctrl-C, perhaps after the lock was taken
+            if _engine._is_owned():  # type: ignore[attr-defined]
+                _engine.release()
+            raise
 
     def __exit__(self, *error: object) -> None:
         _engine.release()
@@ -98,7 +103,9 @@ class _ThisThread(threading.local):
     def __init__(self) -> None:
         is_main = threading.current_thread() is threading.main_thread()
         if not _streams:
-            _make_streams(is_main)
+            with _engine:  # not ``lock``, whose first use counts as a computation
+                if not _streams:
+                    _make_streams(is_main)
         for stream in _streams:
             mx.set_default_stream(stream)
         if not is_main and (len(_streams) == 1 or _mlx_knows_main_thread):
@@ -107,15 +114,16 @@ class _ThisThread(threading.local):
 
 def _make_streams(in_main_thread: bool) -> None:
     global lock, _mlx_knows_main_thread
-    _streams.append(mx.new_thread_unsafe_stream(mx.cpu))
+    streams = [mx.new_thread_unsafe_stream(mx.cpu)]
     if gpu_backend() is not None:
-        _streams.append(mx.new_thread_unsafe_stream(mx.gpu))
+        streams.append(mx.new_thread_unsafe_stream(mx.gpu))
         lock = _engine  # the context of a GPU does not survive a fork either
         if in_main_thread:
             # MLX takes the first thread that evaluates for the main one, and in that one mx.clear_streams() destroys
             # the shared streams of the GPU too.
-            mx.eval(mx.zeros(1, stream=_streams[0]))
+            mx.eval(mx.zeros(1, stream=streams[0]))
             _mlx_knows_main_thread = True
+    _streams.extend(streams)  # last: another thread takes a list that is not empty for complete
 
 
 def _after_fork_in_child() -> None:

@@ -133,3 +133,16 @@ def test_a_link_to_a_file_is_read_but_not_locked(tmp_path):
     with pytest.raises(_files.UnusableFileError, match="b is a link"):
         _files.lock_file(tmp_path / "b", b"")
     assert (tmp_path / "a").read_bytes() == b"content"
+
+
+def test_a_forked_child_does_not_release_the_lock_of_its_parent(tmp_path):
+    path = tmp_path / ".lock"
+    lock = _files.lock_file(path, b"me")
+    child = os.fork()
+    if not child:
+        lock.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert path.exists() and _files.lock_file(path, b"you") is None
+    lock.release()
+    assert not path.exists()

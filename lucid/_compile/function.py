@@ -118,6 +118,7 @@ class Compiled(Generic[P, R]):
             tuple([leaf._requires_grad for leaf in plan.leaves]),
             _grad_mode.is_recording(),
             _precision.autocast_dtype(),
+            mx.default_device().type,
         )
         inputs = [tensor._array for tensor in plan.tensors]
         inputs += [grad._array for grad in grads if grad is not None]
@@ -302,6 +303,7 @@ class Compiled(Generic[P, R]):
         return facts | {
             "the recording of gradients": str(_grad_mode.is_recording()),
             "autocast": str(_precision.autocast_dtype()),
+            "the device": str(mx.default_device()),
         }
 
     def _record_retrace(self, facts: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
+from lucid.training.metric_values import metric_values, preserved
 from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
@@ -140,7 +141,7 @@ class Trainer:
         self.test_loader = None if test is None else test_loader(test, recipe)
         if not len(self.train_loader):
             raise ValueError("Trainer: the train loader has no batches")
-        self.is_compiled = lucid.device().type == "gpu" if compile is None else compile
+        self.is_compiled = lucid.device().type != "cpu" if compile is None else compile
 
         check_memory(recipe, model)
         dist.broadcast_parameters(model)
@@ -270,15 +271,17 @@ class Trainer:
             if self.folder is not None:
                 self.folder.close()
             return
-        if progress:
-            require("tqdm")
-        if self.folder is not None and dist.is_main():
-            self.folder.prepare()
         with contextlib.ExitStack() as stack:
             self._is_prepared = False  # after an interruption the next call restores a checkpoint
             stop: Any = None
+            stack.callback(self._close_loader)
             if self.folder is not None:
                 stack.enter_context(contextlib.closing(self.folder))
+            if progress:
+                require("tqdm")
+            if self.folder is not None:
+                if dist.is_main():
+                    self.folder.prepare()
                 if threading.current_thread() is threading.main_thread():  # others get no signals
                     stop = stack.enter_context(checkpoint.StopSignals())
             while not self.is_finished():
@@ -307,7 +310,7 @@ class Trainer:
                 return False
             dist.reduce_metrics(*self.running_metrics().values())
             start = time.perf_counter()
-            trained = _values(self.running_metrics())
+            trained = metric_values(self.running_metrics())
             self.evaluation = self.evaluate() if self.test_loader is not None else None
             row = self._row(trained, time.perf_counter() - start)
         self.history.append(row)
@@ -356,7 +359,7 @@ class Trainer:
         return True
 
     def _check_loss(self, bar: ProgressBar | None) -> None:
-        values = _values(self.running_metrics())
+        values = metric_values(self.running_metrics())
         if not math.isfinite(values["loss"]):
             raise DivergedError(f"Loss became NaN or infinite in epoch {self.epoch}; try a lower lr")
         if bar is not None:
@@ -370,6 +373,13 @@ class Trainer:
         if not self.can_save_within_epochs and hasattr(self.train_loader, "set_epoch"):
             self.train_loader.set_epoch(epoch - 1)
         return iter(self.train_loader)
+
+    def _close_loader(self) -> None:
+        """Stop the threads that read ahead for the next epoch."""
+        batches: Any = self.batches
+        self.batches = None
+        if hasattr(batches, "close"):
+            batches.close()
 
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
         """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
@@ -444,7 +454,7 @@ class Trainer:
         self.model.eval()
         mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
         loss_function = self.loss_function or F.cross_entropy
-        with _kept(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
+        with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
                 outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
@@ -459,7 +469,7 @@ class Trainer:
                     confusion.update(outputs, targets)
                     rows.append(predictions(outputs, targets))
             dist.reduce_metrics(mean_loss, confusion, *self.metrics.values())
-            values = _values(self.metrics)
+            values = metric_values(self.metrics)
         evaluation = Evaluation(mean_loss.compute().item(), values)
         if self.is_classifier:
             evaluation.confusion = confusion.compute().numpy()
@@ -468,21 +478,6 @@ class Trainer:
                 np.concatenate(rows)
             )  # there may be fewer samples than processes
         return evaluation
-
-
-def _values(metrics: Mapping[str, Metric]) -> dict[str, float]:
-    return {name: metric.compute().item() for name, metric in metrics.items()}
-
-
-@contextlib.contextmanager
-def _kept(metrics: Mapping[str, Metric]) -> Iterator[None]:
-    """Inside, the metrics start from zero; afterwards they are as they were."""
-    states = {name: metric.state_dict() for name, metric in metrics.items()}
-    for metric in metrics.values():
-        metric.reset()
-    yield
-    for name, metric in metrics.items():
-        metric.load_state_dict(states[name])
 
 
 def _any_process(step: int, *requests: bool) -> list[bool]:

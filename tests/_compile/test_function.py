@@ -3,6 +3,7 @@
 import platform
 import warnings
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import mlx.core as mx
 import numpy as np
@@ -627,3 +628,19 @@ def test_unsupported_functions(arguments, message):
     with pytest.raises(TypeError) as found:
         lucid.compile(*arguments)
     assert str(found.value) == message
+
+
+def test_each_device_has_its_own_graph(monkeypatch):
+    calls = SimpleQueue()
+
+    @lucid.compile
+    def doubled(x):
+        calls.put(1)
+        return x * 2
+
+    for device in (mx.Device(mx.cpu), SimpleNamespace(type="gpu"), mx.Device(mx.cpu), SimpleNamespace(type="gpu")):
+        with monkeypatch.context() as patch:
+            patch.setattr(mx, "default_device", lambda device=device: device)
+            assert doubled(lucid.ones(2)).tolist() == [2, 2]
+    assert calls.qsize() == 2 and doubled.retraces.count == 1
+    assert "the device: " in doubled.retraces.reasons[0]

@@ -15,6 +15,7 @@ from lucid import data, metrics, models, nn, training
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
 from lucid.training import mistakes
+from lucid.training.metric_values import preserved
 from tests.distributed.launching import launch, needs_launcher
 
 RECIPE = training.Recipe(epochs=3, batch_size=25, lr=1e-2, weight_decay=0.0, label_smoothing=0.0, warmup_epochs=1)
@@ -236,6 +237,37 @@ def test_a_compiled_step_trains_the_same():
         ends.append(one.model.state_dict())
     for name, tensor in ends[0].items():
         np.testing.assert_allclose(ends[1][name].numpy(), tensor.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("backend", "compiled"), [("cpu", False), ("metal", True), ("cuda", True)])
+def test_the_step_is_compiled_by_default_on_a_gpu(monkeypatch, backend, compiled):
+    monkeypatch.setattr(lucid.device, "type", property(lambda device: backend))
+    trainer = training.Trainer(network(), training.Recipe(epochs=1, warmup_epochs=0, batch_size=50), train=points())
+    assert trainer.is_compiled == compiled
+
+
+def test_a_run_that_ends_early_stops_the_threads_of_its_loader(tmp_path):
+    x, y = points()
+    loader = data.DataLoader(list(zip(x, y, strict=True)), batch_size=50, num_workers=2)
+    recipe = training.Recipe(epochs=9, warmup_epochs=0, batch_size=50, lr=0.0, patience=1)
+    trainer = training.Trainer(network(), recipe, train=loader, test=(x, y))
+    trainer.fit(progress=False)
+    assert len(trainer.history) < 9 and trainer.batches is None
+    assert [one.name for one in threading.enumerate() if "loader" in one.name] == []
+
+
+def test_a_failed_evaluation_leaves_the_metrics_of_training():
+    mean = metrics.MeanMetric()
+    mean.update(lucid.tensor(3.0), 1)
+
+    def evaluation():
+        with preserved({"mean": mean}):
+            mean.update(lucid.tensor(5.0), 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        evaluation()
+    assert mean.compute().item() == 3.0
 
 
 def test_metrics_of_training_survive_an_evaluation():
