@@ -106,13 +106,18 @@ class Values:
             (value.shape, value.dtype.str, code), place, f"a NumPy array of shape {value.shape}, checksum {code:08x}"
         )
 
-    def _list(self, value: Any, place: Any, names: Attributes) -> None:
-        if self._again(value):
-            return
+    def _add_length(self, value: Any, place: Any) -> View:
+        """Add the type and length of a container to the key, before its items are walked."""
         view = self._view
         view.key.append((type(value), len(value)))
         if len(view.key) + len(value) > MAX_ENTRIES:
             raise Refusal(place, f"holds {len(value)} values, too many to be compared", "pass it as an argument")
+        return view
+
+    def _list(self, value: Any, place: Any, names: Attributes) -> None:
+        if self._again(value):
+            return
+        view = self._add_length(value, place)
         if view.found is not None:
             view.found[f"the length of {words(place)}"] = str(len(value))
             if not isinstance(value, tuple):
@@ -134,10 +139,7 @@ class Values:
     def _dict(self, value: Any, place: Any, names: Attributes) -> None:
         if self._again(value):
             return
-        view = self._view
-        view.key.append((type(value), len(value)))
-        if len(view.key) + len(value) > MAX_ENTRIES:
-            raise Refusal(place, f"holds {len(value)} values, too many to be compared", "pass it as an argument")
+        view = self._add_length(value, place)
         if view.found is not None and isinstance(value, dict):
             view.found[f"the keys of {words(place)}"] = f"{list(value)!r:.80}"
             view.containers.append(value)

@@ -185,7 +185,7 @@ def read_manifest(path: Path) -> tuple[Checkpoint, dict[str, Any]]:
     if not (_is_count(step) and (epoch is None or _is_count(epoch)) and isinstance(about["written"], str)):
         raise DamagedError(f"{MANIFEST} has step {step!r:.40} and epoch {epoch!r:.40}, which are no counts")
     if not isinstance(metrics, dict) or not all(_is_metric(*item) for item in metrics.items()):
-        raise DamagedError(f"{MANIFEST} has metrics that are no numbers by name")
+        raise DamagedError(f"{MANIFEST} has metrics that are not a mapping of names to numbers")
     return Checkpoint(path, **about), manifest["files"]
 
 
