@@ -15,9 +15,9 @@ from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
 from lucid.ops.loss import *
 from lucid.ops.normalization import *
+from lucid.ops.padding import *
 from lucid.ops.pooling import *
 from lucid.ops.resize import *
-from lucid.ops.shape import pad as pad
 
 
 def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
