@@ -198,7 +198,7 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
     """
     x = compact_if_empty(array(caller, value, name))
     if x.dtype not in FLOATING:
-        raise TypeError(
+        raise _checks.DtypeError(
             f"{caller}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
             "convert with .float()"
         )
@@ -264,7 +264,7 @@ def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
     if found.dtype in FLOATING or found.dtype == mx.bool_:
         if found.size == 0 and not isinstance(value, mx.array):  # an empty list has no dtype of its own
             return found.astype(mx.int64)
-        raise TypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
+        raise _checks.DtypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
     return found
 
 

@@ -24,7 +24,7 @@ def _operands(caller: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array,
     axis = _checks.dim(caller, dim, x.ndim)
     index = at_least_1d(index_within(caller, index, axis, x.shape))
     if index.ndim != x.ndim:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
         )
     return x, index, axis
@@ -49,7 +49,7 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
     x, index, axis = _operands("gather", x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
-        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
+        raise _checks.ArgumentError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
     if index.size == 0:
         return mx.zeros(index.shape, x.dtype)
     x = x[tuple(slice(None) if d == axis else slice(0, n) for d, n in enumerate(index.shape))]
@@ -78,13 +78,17 @@ def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> 
     shape = x.shape
     x, index, axis = _operands(caller, x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
-        raise ValueError(f"{caller}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
+        raise _checks.ArgumentError(
+            f"{caller}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}"
+        )
     if isinstance(src, mx.array | np.ndarray | list | tuple):
         src = at_least_1d(array(caller, src, "src"))
         if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
-            raise ValueError(f"{caller}: src of shape {src.shape} is smaller than index of shape {index.shape}")
+            raise _checks.ArgumentError(
+                f"{caller}: src of shape {src.shape} is smaller than index of shape {index.shape}"
+            )
         if src.dtype != x.dtype:
-            raise TypeError(
+            raise _checks.DtypeError(
                 f"{caller}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
                 f"got {_checks.dtype_name(src.dtype)}"
             )
@@ -137,7 +141,7 @@ def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> 
 def _index_vector(caller: str, index: Any, axis: int, shape: tuple[int, ...]) -> mx.array:
     index = index_within(caller, index, axis, shape)
     if index.ndim > 1:
-        raise ValueError(f"{caller}: index must be a vector, got shape {index.shape}")
+        raise _checks.ArgumentError(f"{caller}: index must be a vector, got shape {index.shape}")
     return at_least_1d(index)
 
 
@@ -162,7 +166,7 @@ def _index_write(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: s
         source = at_least_1d(source)
     expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     if mode != "fill" and source.shape != expected:
-        raise ValueError(f"{caller}: source must have shape {expected}, got {source.shape}")
+        raise _checks.ArgumentError(f"{caller}: source must have shape {expected}, got {source.shape}")
     if index.size == 0 or x.size == 0:
         return x.reshape(shape)
     place = (slice(None),) * axis + (index,)
@@ -191,7 +195,7 @@ def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) ->
     """``x`` with the slices along ``dim`` at the positions ``index`` filled with the number ``value``."""
     value = array("index_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"index_fill: value must be a single number, got shape {value.shape}")
+        raise _checks.ArgumentError(f"index_fill: value must be a single number, got shape {value.shape}")
     return _index_write("index_fill", x, dim, index, value, "fill")
 
 

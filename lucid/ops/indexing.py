@@ -146,7 +146,9 @@ def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> 
         one = one.astype(np.int64)
         return mx.array(np.where(one < 0, one + shape[axis], one))
     if one.dtype in FLOATING:
-        raise TypeError(f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
+        raise _checks.DtypeError(
+            f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}"
+        )
     return _bounds.within(caller, one, axis, shape)
 
 
@@ -248,7 +250,7 @@ def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
     try:
         return mx.broadcast_to(value, shape)
     except ValueError:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"setitem: value of shape {value.shape} cannot be broadcast to the indexed shape {shape}"
         ) from None
 
@@ -307,7 +309,9 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
         raise TypeError("where: pass both x and other, or neither")
     if condition.dtype != mx.bool_:
         if condition.dtype != mx.uint8:
-            raise TypeError(f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}")
+            raise _checks.DtypeError(
+                f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}"
+            )
         condition = condition.astype(mx.bool_)
     x, other = pair("where", x, other)
     if not isinstance(x, mx.array):
@@ -340,7 +344,7 @@ argwhere = nonzero
 def _mask(caller: str, mask: Any) -> mx.array:
     mask = array(caller, mask, "mask")
     if mask.dtype != mx.bool_:
-        raise TypeError(f"{caller}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
+        raise _checks.DtypeError(f"{caller}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
     return mask
 
 
@@ -351,7 +355,7 @@ def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
     _checks.broadcast_shapes("masked_fill", x.shape, mask.shape)
     value = array("masked_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"masked_fill: value must be a single number, got shape {value.shape}")
+        raise _checks.ArgumentError(f"masked_fill: value must be a single number, got shape {value.shape}")
     return mx.where(mask, value.astype(x.dtype), x)
 
 
@@ -385,7 +389,7 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
     if count == -1:
         if x.size == 0:
-            raise ValueError("one_hot: num_classes is required for an empty input")
+            raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)

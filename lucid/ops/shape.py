@@ -30,13 +30,15 @@ def _resolve_shape(caller: str, before: tuple[int, ...], count: int, expected: t
     """The shape ``expected`` with its -1 inferred."""
     known = math.prod(size for size in expected if size != -1)
     if expected.count(-1) > 1 or min(expected, default=0) < -1:
-        raise ValueError(f"{caller}: sizes must be at least 0, except for a single -1, got {expected}")
+        raise _checks.ArgumentError(f"{caller}: sizes must be at least 0, except for a single -1, got {expected}")
     if -1 in expected:
         if known == 0 or count % known:
-            raise ValueError(f"{caller}: shape {before} ({count} elements) cannot become {expected}")
+            raise _checks.ArgumentError(f"{caller}: shape {before} ({count} elements) cannot become {expected}")
         return tuple(count // known if size == -1 else size for size in expected)
     if known != count:
-        raise ValueError(f"{caller}: shape {before} ({count} elements) cannot become {expected} ({known} elements)")
+        raise _checks.ArgumentError(
+            f"{caller}: shape {before} ({count} elements) cannot become {expected} ({known} elements)"
+        )
     return expected
 
 
@@ -47,7 +49,7 @@ def view(x: TensorLike, *shape: Any) -> mx.array:
     if len(shape) == 1 and isinstance(shape[0], mx.Dtype | type):
         dtype = _checks.dtype("view", shape[0])
         if dtype.size != x.itemsize and (x.ndim == 0 or x.shape[-1] * x.itemsize % dtype.size):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"view: a {_checks.dtype_name(x.dtype)} tensor of shape {x.shape} cannot be reinterpreted as "
                 f"{_checks.dtype_name(dtype)}, whose size does not divide the last dimension"
             )
@@ -76,7 +78,9 @@ def narrow(x: TensorLike, dim: int, start: int, length: int) -> mx.array:
     axis = _checks.dim("narrow", dim, x.ndim)
     first = start + x.shape[axis] if start < 0 else start
     if length < 0 or not 0 <= first <= x.shape[axis] - length:
-        raise ValueError(f"narrow: start {start} and length {length} exceed size {x.shape[axis]} of dim {dim}")
+        raise _checks.ArgumentError(
+            f"narrow: start {start} and length {length} exceed size {x.shape[axis]} of dim {dim}"
+        )
     return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
@@ -97,7 +101,7 @@ def flatten(x: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
     first = _checks.dim("flatten", start_dim, x.ndim, "start_dim")
     last = _checks.dim("flatten", end_dim, x.ndim, "end_dim")
     if first > last:
-        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} for shape {x.shape}")
+        raise _checks.ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} for shape {x.shape}")
     return x.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
@@ -122,7 +126,7 @@ def permute(x: TensorLike, *dims: Any) -> mx.array:
     x = array("permute", x)
     order = tuple(_checks.dim("permute", one, x.ndim, "dims") for one in sizes("permute", dims, "dims"))
     if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"permute: dims must be a permutation of the {x.ndim} dimensions, got {order}")
+        raise _checks.ArgumentError(f"permute: dims must be a permutation of the {x.ndim} dimensions, got {order}")
     return mx.transpose(x, order)
 
 
@@ -140,7 +144,7 @@ def t(x: TensorLike) -> mx.array:
     """The transpose of a matrix; a vector or 0-d tensor unchanged."""
     x = array("t", x)
     if x.ndim > 2:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"t: input must have at most 2 dimensions, got shape {x.shape}; use mT to transpose the last two"
         )
     return mx.transpose(x)
@@ -155,7 +159,9 @@ def movedim(x: TensorLike, source: Any, destination: Any) -> mx.array:
         "movedim", (destination,) if isinstance(destination, int) else destination, x.ndim, "destination"
     )
     if len(start) != len(goal):
-        raise ValueError(f"movedim: source and destination must have the same length, got {source} and {destination}")
+        raise _checks.ArgumentError(
+            f"movedim: source and destination must have the same length, got {source} and {destination}"
+        )
     rest = iter(one for one in range(x.ndim) if one not in start)
     return mx.transpose(x, [start[goal.index(one)] if one in goal else next(rest) for one in range(x.ndim)])
 
@@ -188,14 +194,14 @@ def expand(x: TensorLike, *sizes_: Any) -> mx.array:
 def _expand(caller: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
     new = len(expected) - x.ndim
     if new < 0:
-        raise ValueError(f"{caller}: shape {x.shape} has more dimensions than {expected}")
+        raise _checks.ArgumentError(f"{caller}: shape {x.shape} has more dimensions than {expected}")
     full = list(expected)
     for axis, size in enumerate(expected):
         had = x.shape[axis - new] if axis >= new else None
         if size == -1 and had is not None:
             full[axis] = had
         elif size < 0 or (had is not None and had not in (1, size)):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}"
             )
     return mx.broadcast_to(x, full)
@@ -234,7 +240,7 @@ def fliplr(x: TensorLike) -> mx.array:
     """``x`` with its columns reversed."""
     x = array("fliplr", x)
     if x.ndim < 2:
-        raise ValueError(f"fliplr: input must have at least 2 dimensions, got shape {x.shape}")
+        raise _checks.ArgumentError(f"fliplr: input must have at least 2 dimensions, got shape {x.shape}")
     return x[:, ::-1]
 
 
@@ -243,7 +249,7 @@ def flipud(x: TensorLike) -> mx.array:
     """``x`` with its rows reversed."""
     x = array("flipud", x)
     if x.ndim < 1:
-        raise ValueError(f"flipud: input must have at least 1 dimension, got shape {x.shape}")
+        raise _checks.ArgumentError(f"flipud: input must have at least 1 dimension, got shape {x.shape}")
     return x[::-1]
 
 
@@ -254,11 +260,11 @@ def roll(x: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if dims is None or dims == ():
         if len(steps) != 1:
-            raise ValueError(f"roll: without dims, shifts must be a single number, got {shifts}")
+            raise _checks.ArgumentError(f"roll: without dims, shifts must be a single number, got {shifts}")
         return mx.roll(x.reshape(-1), steps[0]).reshape(x.shape) if x.size else x
     along = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(along) != len(steps):
-        raise ValueError(f"roll: shifts and dims must have the same length, got {shifts} and {dims}")
+        raise _checks.ArgumentError(f"roll: shifts and dims must have the same length, got {shifts} and {dims}")
     for step, one in zip(steps, along, strict=True):
         axis = _checks.dim("roll", one, x.ndim, "dims")
         if x.size:
@@ -272,7 +278,7 @@ def rot90(x: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     x = array("rot90", x)
     found = _checks.dims("rot90", dims, x.ndim, "dims")
     if len(found) != 2:
-        raise ValueError(f"rot90: dims must be two different dimensions, got {dims}")
+        raise _checks.ArgumentError(f"rot90: dims must be two different dimensions, got {dims}")
     first, second = found
     turns = _checks.integer("rot90", "k", k) % 4
     if turns == 2:
@@ -302,11 +308,13 @@ def pad(x: TensorLike, pad: Any, mode: str = "constant", value: float | None = N
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))
     amounts = [_checks.integer("pad", "pad", one) for one in pad]
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
-        raise ValueError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {tuple(amounts)}")
+        raise _checks.ArgumentError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {tuple(amounts)}")
     if mode == "constant":
         return _constant_pad(x, amounts, 0 if value is None else value)
     if value is not None:
-        raise ValueError(f"pad: value is only supported by mode 'constant', got {value!r} with mode {mode!r}")
+        raise _checks.ArgumentError(
+            f"pad: value is only supported by mode 'constant', got {value!r} with mode {mode!r}"
+        )
     for i in range(0, len(amounts), 2):
         x = _pad_by_slices(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
     return x
@@ -330,7 +338,7 @@ def _pad_by_slices(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx
     left = size + min(low, 0) + min(high, 0)
     limit = {"reflect": size - 1, "circular": left, "replicate": max(low, high) if size else 0}[mode]
     if max(low, high) > limit:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"pad: mode {mode!r} can add at most {limit} to dim {axis} of shape {x.shape}, got {(low, high)}"
         )
     if low < 0 or high < 0:
@@ -359,7 +367,7 @@ def _pad_by_slices(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx
 
 def _check_crop(x: mx.array, axis: int, low: int, high: int) -> None:
     if x.shape[axis] + low + high < 0:
-        raise ValueError(f"pad: ({low}, {high}) crops more than the size of dim {axis} of shape {x.shape}")
+        raise _checks.ArgumentError(f"pad: ({low}, {high}) crops more than the size of dim {axis} of shape {x.shape}")
 
 
 def _slice(x: mx.array, axis: int, start: int, stop: int) -> mx.array:
@@ -386,7 +394,7 @@ def triu(x: TensorLike, diagonal: int = 0) -> mx.array:
 def _at_least_2d(caller: str, x: Any) -> mx.array:
     x = array(caller, x)
     if x.ndim < 2:
-        raise ValueError(f"{caller}: input must have at least 2 dimensions, got shape {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: input must have at least 2 dimensions, got shape {x.shape}")
     return x
 
 
@@ -416,7 +424,7 @@ def diag_embed(x: TensorLike, offset: int = 0) -> mx.array:
     """Matrices with the vectors along the last dimension of ``x`` on a diagonal."""
     x = array("diag_embed", x)
     if x.ndim == 0:
-        raise ValueError("diag_embed: input must have at least 1 dimension, got a 0-d tensor")
+        raise _checks.ArgumentError("diag_embed: input must have at least 1 dimension, got a 0-d tensor")
     return _embed_diagonal(x, _checks.integer("diag_embed", "offset", offset))
 
 
@@ -429,7 +437,7 @@ def diagonal(x: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> mx
 def _diagonal(caller: str, x: mx.array, offset: int, dim1: int, dim2: int) -> mx.array:
     first, second = _checks.dim(caller, dim1, x.ndim, "dim1"), _checks.dim(caller, dim2, x.ndim, "dim2")
     if first == second:
-        raise ValueError(f"{caller}: dim1 and dim2 must differ, got {dim1} and {dim2}")
+        raise _checks.ArgumentError(f"{caller}: dim1 and dim2 must differ, got {dim1} and {dim2}")
     rest = [axis for axis in range(x.ndim) if axis not in (first, second)]
     x = mx.transpose(x, [*rest, first, second])
     rows, columns = x.shape[-2:]
