@@ -312,7 +312,8 @@ def write_to(target: Any, result: Tensor, caller: str) -> Tensor:
 def resemble(lifted: Callable[..., Any], body: Callable[..., Any]) -> None:
     """Give ``lifted`` the name, documentation and signature of ``body``, with tensors in place of arrays."""
     # In the body too, because inspect.signature() reads it there. Type checkers read the source.
-    body.__annotations__ = {key: _of_tensors(value) for key, value in body.__annotations__.items()}
+    for one in (inspect.unwrap(body), body):
+        one.__annotations__ = {key: _of_tensors(value) for key, value in one.__annotations__.items()}
     functools.update_wrapper(lifted, body)
 
 

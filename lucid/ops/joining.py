@@ -24,7 +24,9 @@ def repeat(x: TensorLike, *repeats: Any) -> mx.array:
     x = array("repeat", x)
     counts = sizes("repeat", repeats, "repeats")
     if len(counts) < x.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}")
+        raise _checks.ArgumentError(
+            f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}"
+        )
     return _tile(x, counts)
 
 
@@ -34,7 +36,7 @@ def tile(x: TensorLike, *dims: Any) -> mx.array:
     x = array("tile", x)
     counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
-        raise ValueError(f"tile: dims must be at least 0, got {counts}")
+        raise _checks.ArgumentError(f"tile: dims must be at least 0, got {counts}")
     return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
 
 
@@ -63,7 +65,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     if len(counts) == 1:
         return mx.repeat(x, counts[0], axis)
     if len(counts) != x.shape[axis]:
-        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
+        raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
@@ -72,7 +74,7 @@ def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     found = [array(caller, one, "tensors") for one in tensors]
     if not found:
-        raise ValueError(f"{caller}: expected at least one tensor")
+        raise _checks.ArgumentError(f"{caller}: expected at least one tensor")
     return promoted(*found)
 
 
@@ -88,7 +90,7 @@ def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     found = _tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
-        raise ValueError("cat: 0-d tensors cannot be concatenated; use stack")
+        raise _checks.ArgumentError("cat: 0-d tensors cannot be concatenated; use stack")
     return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
 
 
@@ -96,7 +98,7 @@ def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, axis)
@@ -114,7 +116,9 @@ def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.arra
     found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
-            raise ValueError(f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})")
+            raise _checks.ArgumentError(
+                f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})"
+            )
     return mx.stack(found, _checks.dim("stack", axis if axis is not None else dim, found[0].ndim + 1))
 
 
@@ -147,7 +151,7 @@ def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = No
     if isinstance(split_size, list | tuple):
         pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
         if sum(pieces) != length:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of shape {x.shape}"
             )
     else:
@@ -184,7 +188,7 @@ def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, with that dimension removed."""
     x = array("unbind", x)
     if x.ndim == 0:
-        raise ValueError("unbind: a 0-d tensor cannot be unbound")
+        raise _checks.ArgumentError("unbind: a 0-d tensor cannot be unbound")
     axis = _checks.dim("unbind", dim, x.ndim)
     return tuple(mx.squeeze(one, axis) for one in _split_at(x, [1] * x.shape[axis], axis)) if x.shape[axis] else ()
 
