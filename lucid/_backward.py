@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -155,6 +156,30 @@ def _needed_nodes(starts: list[Node], target_index: dict[object, int] | None) ->
 
 def _key(edge: Edge) -> object:
     return id(edge) if isinstance(edge, TensorBase) else edge
+
+
+class RemovableHandle:
+    """Removes a registered hook: call ``remove()``, or use it as a context manager."""
+
+    _ids = itertools.count()  # never reused, so that removing a hook twice cannot remove another one
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        self._hooks = hooks
+        self.id = next(self._ids)
+        others = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks[self.id] = hook
+        hooks.update(others)
+
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
 
 
 def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:

@@ -6,15 +6,14 @@ methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
-from lucid._backward import run_backward
+from lucid import _aliases, _checks, _deferred, _grad_mode, _threads, tape
+from lucid._backward import RemovableHandle, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device as Device
 from lucid._dtypes import as_dtype
@@ -45,7 +44,7 @@ class Tensor(TensorMethods, TensorInplace):
         self._array = as_array(data, dtype)
         self._node = None
         self._index = 0
-        self._base = None
+        self._place = None
         self._hooks = None
         self.grad = None
         self._requires_grad = False
@@ -109,12 +108,12 @@ class Tensor(TensorMethods, TensorInplace):
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self) -> bool:
-        """Always True: MLX manages the memory layout, and every tensor can be viewed in any shape of its size."""
-        return True
+        """Whether the elements lie in row-major order, as those of a tensor do that is no view of another one."""
+        return self._place is None or self._place.is_contiguous
 
     def contiguous(self) -> Tensor:
-        """The tensor itself, see ``is_contiguous``."""
-        return self
+        """The tensor itself if it ``is_contiguous``, otherwise a copy."""
+        return self if self.is_contiguous() else elementwise.clone(self)
 
     # Gradients -------------------------------------------------------------------------------------------------------
 
@@ -177,25 +176,31 @@ class Tensor(TensorMethods, TensorInplace):
         run_backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same value, detached from the graph. Writing to it also writes to the leaf that it was taken from."""
-        value = tape.wrap(self._array)
-        if self._node is None:
-            _views.based_on(value, self, None)
-        return value
+        """The same values outside of the graph. A write to one of the two tensors is seen by both."""
+        return _aliases.detached(self)
 
     def detach_(self) -> Tensor:
         """Detach this tensor from the graph, and return it."""
+        _ = self._array  # with its present value, if it is a view
         self._node, self._index, self._requires_grad = None, 0, False
+        if self._place is not None:
+            self._place = self._place.without_base()
         return self
 
     @property
     def data(self) -> Tensor:
-        """The detached value; assign to it to replace the value."""
+        """``detach()``. Assign a tensor to it to share its values from then on, instead of the former ones."""
         return self.detach()
 
     @data.setter
     def data(self, value: TensorLike) -> None:
-        self._rebind(as_array(value, self.dtype))
+        if isinstance(value, Tensor):
+            if value is not self:
+                alias = value.detach()
+                self._replace(alias._array)
+                _aliases.detached(alias, into=self)
+        else:
+            self._replace(as_array(value, self.dtype))
         _deferred.created(self)
 
     def retain_grad(self) -> None:
@@ -336,7 +341,17 @@ class Tensor(TensorMethods, TensorInplace):
     # The value --------------------------------------------------------------------------------------------------------
 
     def _rebind(self, array: mx.array) -> None:
-        """Replace the value without recording it, as optimizers do."""
+        """Write ``array``, of the same shape and dtype, without recording it, as optimizers do. Aliases follow."""
+        self._array = array
+        if self._place is not None:
+            with _grad_mode.set_recording(False):
+                _aliases.follow(self)
+
+    def _replace(self, array: mx.array) -> None:
+        """Replace the value, perhaps by one of another shape or dtype. Aliases keep the former one."""
+        _aliases.leave(self)
+        if (memo := _deferred.memo()) is not None:  # see lucid/_compile/trace.py
+            memo.setdefault("replaced", {})[id(self)] = self
         self._array = array
 
     def _update(self, array: mx.array) -> None:
@@ -345,7 +360,7 @@ class Tensor(TensorMethods, TensorInplace):
         The next optimizer step evaluates it. Recomputing a checkpointed layer in the backward pass does not update it.
         """
         if not _grad_mode.is_replaying():
-            self._array = array
+            self._rebind(array)
             _deferred.track(self)
 
     # Python ----------------------------------------------------------------------------------------------------------
@@ -383,21 +398,26 @@ class Tensor(TensorMethods, TensorInplace):
         return bool(reduction.any(comparison.eq(self, value)))
 
     def __copy__(self) -> Tensor:
-        return self._with_value_of(self)
+        new = self._with_value_of(self)
+        if self._node is None:
+            _aliases.detached(self, into=new)
+        return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: only leaf tensors support deepcopy; use detach() or clone()")
         if id(self) not in memo:
-            memo[id(self)] = self._with_value_of(self)  # arrays are never modified in place, so the copy can share them
+            new = memo[id(self)] = self._with_value_of(self)  # arrays never change, so the copy can share them
             if self.grad is not None:
-                memo[id(self)].grad = self.grad.detach()
+                new.grad = tape.wrap(self.grad._array)
+            if self._place is not None:
+                _aliases.copy_alias(self, new, memo)
         return memo[id(self)]
 
     def _with_value_of(self, other: Tensor) -> Tensor:
         new = type(self).__new__(type(self))
         new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
-        new._requires_grad, new._base = other._requires_grad, None
+        new._requires_grad, new._place = other._requires_grad, None
         return new
 
     def __reduce__(self) -> Any:
@@ -425,30 +445,6 @@ class Tensor(TensorMethods, TensorInplace):
 
 
 tape.TensorBase._facade = Tensor
-
-
-class RemovableHandle:
-    """Removes a registered hook: call ``remove()``, or use it as a context manager."""
-
-    _ids = itertools.count()  # never reused, so that removing a hook twice cannot remove another one
-
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self._hooks = hooks
-        self.id = next(self._ids)
-        others = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self.id] = hook
-        hooks.update(others)
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
