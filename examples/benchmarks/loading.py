@@ -214,7 +214,7 @@ def main(argv: list[str] | None = None) -> int:
                 folders[name] = Path(temporary) / name
             reading = {name: time_reading(folder, args.rounds) for name, folder in folders.items()}
             training = time_training(
-                next(iter(folders.values())), args.model, args.seconds, args.rounds, lucid.device().type != "cpu"
+                next(iter(folders.values())), args.model, args.seconds, args.rounds, lucid.get_default_device().type != "cpu"
             )
     except (ValueError, OSError) as error:
         parser.error(str(error))
