@@ -51,8 +51,11 @@ def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:
     name = body.__name__
 
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        out = apply(body, (x, *args), kwargs, name)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not args and "input" in kwargs:
+            args = (kwargs.pop("input"),)
+        out = apply(body, args, kwargs, name)
+        x, *args = args  # type: ignore[assignment]
         if not isinstance(x, TensorBase):
             return out  # x is a list or a NumPy array
         if isinstance(out, tuple):

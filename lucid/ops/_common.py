@@ -1,8 +1,9 @@
 """Helpers that the operations share: convert operands to arrays, promote dtypes, resolve dimensions."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
@@ -30,6 +31,7 @@ class ValuesAndIndices(NamedTuple):
 # ``op`` for results that are no single tensor, of which its own type would make less.
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 if TYPE_CHECKING:
 
@@ -246,12 +248,22 @@ def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
 
 
-def sizes(caller: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
-    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; the caller handles -1."""
-    listed: Iterable[Any] = values
-    if len(values) == 1 and isinstance(values[0], Iterable):
-        listed = values[0]
-    return tuple(_checks.integer(caller, name, one) for one in listed)
+def varargs(body: Callable[P, R]) -> Callable[..., R]:
+    """Let ``f(x, 2, 3)`` mean ``f(x, (2, 3))``, as PyTorch's methods do: the second parameter gets the tuple."""
+
+    @functools.wraps(body)
+    def spread(*args: Any, **kwargs: Any) -> R:
+        return body(*args, **kwargs) if len(args) < 3 else body(args[0], args[1:], **kwargs)  # type: ignore[arg-type]
+
+    return spread
+
+
+def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
+    """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
+    listed = values if isinstance(values, Sequence) else (values,)
+    if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array):
+        listed = tuple(listed[0])
+    return tuple([_checks.integer(caller, name, one) for one in listed])
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
