@@ -85,10 +85,14 @@ def run_optimizer(library: Library, sample: OptimizerSample) -> Outcome:
                     parameter.grad = parameter.detach() * 0.5 + noise
             optimizer.step()
             found.outputs += [described(library, one.detach() * 1) for one in parameters]
-        found.outputs += [f"{key}={value!r}" for key, value in sorted(options, key=lambda one: one[0])]
+        found.outputs += [f"{key}={_number(value)!r}" for key, value in sorted(options, key=lambda one: one[0])]
     except Exception as error:
         return failed(error)
     return found
+
+
+def _number(value: Any) -> Any:
+    return float(value) if type(value) is int else value
 
 
 def _has_tensor(library: Library, value: Any) -> bool:
