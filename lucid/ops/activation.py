@@ -18,8 +18,11 @@ __all__ = [
 
 
 @op
-def relu(x: TensorLike) -> mx.array:
-    """``max(x, 0)``. The gradient at 0 is 0."""
+def relu(x: TensorLike, inplace: bool = False) -> mx.array:
+    """``max(x, 0)``. The gradient at 0 is 0.
+
+    ``inplace=True`` also writes the result to ``x``, and returns ``x``.
+    """
     x = array("relu", x)
     return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
