@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid.tape import TensorBase, apply, op, resemble, wrap
+from lucid.tape import TensorBase, apply, op, resemble, translated, wrap
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -49,10 +49,15 @@ def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx
 
 
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:
-    name = body.__name__
+    name, first = body.__name__, body.__code__.co_varnames[0]
 
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        out = apply(body, (x, *args), kwargs, name)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            kwargs = translated(body, name, len(args), kwargs)
+            if not args and first in kwargs:
+                args = (kwargs.pop(first),)
+        out = apply(body, args, kwargs, name)
+        x, args = args[0], args[1:]
         if not isinstance(x, TensorBase):
             return out  # x is a list or a NumPy array
         if isinstance(out, tuple):

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred, _threads
+from lucid import _checks, _deferred, _threads
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -310,6 +310,8 @@ def apply(
         else:
             arrays.append(value)
     if kwargs:
+        if not _TRANSLATED.isdisjoint(kwargs):
+            kwargs = translated(body, name, len(args), kwargs)
         unwrapped = {}
         for key, value in kwargs.items():
             if isinstance(value, TensorBase):
@@ -341,6 +343,32 @@ def apply(
         result = _wrap_all(out, node)
     node.body, node.args, node.kwargs, node.places, node.vjp = body, tuple(arrays), kwargs, places, vjp
     return result
+
+
+# Names that PyTorch's argument parser takes for another: NumPy's, and that of a method for that of its function.
+_OTHER_NAMES = {
+    "x": "input", "a": "input", "x1": "input", "x2": "other", "axis": "dim", "keepdims": "keepdim",
+    "split_size": "split_size_or_sections",
+}  # fmt: skip
+_TRANSLATED = frozenset((*_OTHER_NAMES, "out"))
+
+
+def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by the names that ``body`` has for them, after ``count`` positional ones.
+
+    Raises:
+        TypeError: an argument is given by two names, or ``out`` is a tensor.
+    """
+    _checks.no_out(name, kwargs.get("out"))
+    code = (body.args[0] if isinstance(body, functools.partial) else body).__code__
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    found: dict[str, Any] = {}
+    for key, value in kwargs.items():
+        known = key if key in parameters else _OTHER_NAMES.get(key, key)
+        if known != key and (known in kwargs or known in parameters[:count]):
+            raise TypeError(f"{name}: {known} and {key} are mutually exclusive")
+        found[known if known in parameters else key] = value
+    return found
 
 
 def _call_once(known: dict[Any, Any], body: Callable[..., Any], arrays: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -215,9 +215,8 @@ def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, m
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
-def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
-    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; ``None`` and () mean all."""
-    dim = either(caller, "dim", dim, "axis", axis)
+def axes(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
+    """The dimensions to reduce; ``None`` and () mean all."""
     if dim is None:
         return tuple(range(x.ndim))
     if type(dim) is int and -x.ndim <= dim < x.ndim:
@@ -237,17 +236,16 @@ def either(caller: str, name: str, value: Any, second_name: str, second: Any, de
     return second
 
 
-def one_axis(caller: str, x: mx.array, dim: Any, axis: Any = None) -> int:
-    """The single dimension given by ``dim`` or ``axis``, as a non-negative index."""
-    return _checks.dim(caller, either(caller, "dim", dim, "axis", axis), x.ndim)
-
-
 def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
 
 
-def sizes(caller: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
-    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; the caller handles -1."""
+def sizes(caller: str, values: Sequence[Any], name: str = "size", named: Any = None) -> tuple[int, ...]:
+    """Sizes from ``f(2, -1)``, ``f((2, -1))`` or ``f(name=(2, -1))``; the caller handles -1."""
+    if named is not None:
+        if values:
+            raise TypeError(f"{caller}: {name} is given by position and by name")
+        values = (named,)
     listed: Iterable[Any] = values
     if len(values) == 1 and isinstance(values[0], Iterable):
         listed = values[0]
