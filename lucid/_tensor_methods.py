@@ -14,6 +14,7 @@ from lucid.ops import (
     indexing,
     joining,
     matrix,
+    padding,
     reduction,
     sorting,
 )
@@ -267,7 +268,7 @@ class TensorMethods(tape.TensorBase):
     flipud = shapes.flipud
     rot90 = shapes.rot90
     roll = shapes.roll
-    pad = shapes.pad
+    pad = padding.pad
     broadcast_to = shapes.broadcast_to
     t = shapes.t
     tril = shapes.tril

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import weakref
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx
 
 
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:
-    name, first = body.__name__, body.__code__.co_varnames[0]
+    name, first = body.__name__, next(iter(inspect.signature(body).parameters))
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:

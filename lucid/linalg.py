@@ -71,20 +71,20 @@ def matrix_norm(
 def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
     dims = _checks.dims(caller, dim, x.ndim) if x.ndim > 1 else ()
     if len(dims) != 2:
-        raise ValueError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
     if ord == "fro":
         return power_norm(caller, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):
         along, rest = (row, column) if ord in (1, -1) else (column, row)
         if x.shape[rest] == 0:
-            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+            raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         sums = mx.sum(mx.abs(x), along, True)
         found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
         return found if keep else mx.squeeze(found, dims)
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
-            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+            raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -93,7 +93,9 @@ def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx
         for axis in sorted(dims):
             found = mx.expand_dims(found, axis)
         return found
-    raise ValueError(f"{caller}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
+    raise _checks.ArgumentError(
+        f"{caller}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}"
+    )
 
 
 def _singular_values(x: mx.array) -> mx.array:
@@ -153,7 +155,7 @@ def norm(
         return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(kind)
     if dim is None:
         if x.ndim not in (1, 2):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"norm: dim is required with ord unless the input has 1 or 2 dimensions, got shape {x.shape}"
             )
         dim = tuple(range(x.ndim))

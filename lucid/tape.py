@@ -274,7 +274,8 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
 def resemble(lifted: Callable[..., Any], body: Callable[..., Any]) -> None:
     """Give ``lifted`` the name, documentation and signature of ``body``, with tensors in place of arrays."""
     # In the body too, because inspect.signature() reads it there. Type checkers read the source.
-    body.__annotations__ = {key: _of_tensors(value) for key, value in body.__annotations__.items()}
+    for one in (inspect.unwrap(body), body):
+        one.__annotations__ = {key: _of_tensors(value) for key, value in one.__annotations__.items()}
     functools.update_wrapper(lifted, body)
 
 
@@ -360,7 +361,7 @@ def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str
         TypeError: an argument is given by two names, or ``out`` is a tensor.
     """
     _checks.no_out(name, kwargs.get("out"))
-    code = (body.args[0] if isinstance(body, functools.partial) else body).__code__
+    code = inspect.unwrap(body.args[0] if isinstance(body, functools.partial) else body).__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     found: dict[str, Any] = {}
     for key, value in kwargs.items():

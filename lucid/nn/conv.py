@@ -9,9 +9,9 @@ from lucid.kernels.depthwise_conv2d.geometry import same_padding
 from lucid.nn._common import empty_parameter, layout, uniform_by_fan_in
 from lucid.nn.module import Module
 from lucid.ops import convolution
-from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
+from lucid.ops.padding import pad
 
 Ints = int | tuple[int, ...] | list[int]
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -86,7 +86,7 @@ class _Convolution(_Conv):
     def forward(self, input: TensorLike) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            input, padding = shapes.pad(input, self._pad_sizes(), mode=self.padding_mode), 0
+            input, padding = pad(input, self._pad_sizes(), mode=self.padding_mode), 0
         return type(self).function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
             data_format=self.data_format,

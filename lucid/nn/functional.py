@@ -17,9 +17,9 @@ from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
 from lucid.ops.loss import *
 from lucid.ops.normalization import *
+from lucid.ops.padding import *
 from lucid.ops.pooling import *
 from lucid.ops.resize import *
-from lucid.ops.shape import pad as pad
 
 
 def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -95,14 +95,14 @@ def batch_norm(
     """
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: running_mean and running_var are required when not training")
+            raise _checks.ArgumentError("batch_norm: running_mean and running_var are required when not training")
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if running is not None and running.shape != mean.shape:
-            raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
+            raise _checks.ArgumentError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
     count = y.numel() // max(mean.numel(), 1)
     for running, new in ((running_mean, mean), (running_var, var * (count / max(count - 1, 1)))):
         if running is not None:

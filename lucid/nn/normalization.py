@@ -115,7 +115,9 @@ class _BatchNorm(_Affine):
         channels = shape[1 if self.data_format == "channels_first" else -1]
         if channels != self.num_features:
             hint = _checks.layout_hint(shape, self.num_features, self.data_format, len(shape) - 2)
-            raise ValueError(f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}")
+            raise _checks.ArgumentError(
+                f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
+            )
         tracks = self.training and self.track_running_stats
         momentum: Any = self.momentum
         if tracks:

@@ -1,8 +1,9 @@
 """Helpers that the operations share: convert operands to arrays, promote dtypes, resolve dimensions."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
@@ -30,6 +31,7 @@ class ValuesAndIndices(NamedTuple):
 # ``op`` for results that are no single tensor, of which its own type would make less.
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 if TYPE_CHECKING:
 
@@ -198,7 +200,7 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
     """
     x = compact_if_empty(array(caller, value, name))
     if x.dtype not in FLOATING:
-        raise TypeError(
+        raise _checks.DtypeError(
             f"{caller}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
             "convert with .float()"
         )
@@ -227,29 +229,26 @@ def axes(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
     return found or tuple(range(x.ndim))
 
 
-def either(caller: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
-    """The value of an argument that has two names, of which at most one is given."""
-    if second is None:
-        return value
-    if value is not None and value != default:
-        raise TypeError(f"{caller}: {name} and {second_name} are mutually exclusive")
-    return second
-
-
 def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
 
 
-def sizes(caller: str, values: Sequence[Any], name: str = "size", named: Any = None) -> tuple[int, ...]:
-    """Sizes from ``f(2, -1)``, ``f((2, -1))`` or ``f(name=(2, -1))``; the caller handles -1."""
-    if named is not None:
-        if values:
-            raise TypeError(f"{caller}: {name} is given by position and by name")
-        values = (named,)
-    listed: Iterable[Any] = values
-    if len(values) == 1 and isinstance(values[0], Iterable):
-        listed = values[0]
-    return tuple(_checks.integer(caller, name, one) for one in listed)
+def varargs(body: Callable[P, R]) -> Callable[..., R]:
+    """Let ``f(x, 2, 3)`` mean ``f(x, (2, 3))``, as PyTorch's methods do: the second parameter gets the tuple."""
+
+    @functools.wraps(body)
+    def spread(*args: Any, **kwargs: Any) -> R:
+        return body(*args, **kwargs) if len(args) < 3 else body(args[0], args[1:], **kwargs)  # type: ignore[arg-type]
+
+    return spread
+
+
+def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
+    """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
+    listed = values if isinstance(values, Sequence) else (values,)
+    if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array):
+        listed = tuple(listed[0])
+    return tuple([_checks.integer(caller, name, one) for one in listed])
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
@@ -262,7 +261,7 @@ def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
     if found.dtype in FLOATING or found.dtype == mx.bool_:
         if found.size == 0 and not isinstance(value, mx.array):  # an empty list has no dtype of its own
             return found.astype(mx.int64)
-        raise TypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
+        raise _checks.DtypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
     return found
 
 

@@ -147,7 +147,7 @@ def glu(input: TensorLike, dim: int = -1) -> mx.array:
     x = real("glu", input)
     axis = _checks.dim("glu", dim, x.ndim)
     if x.ndim == 0 or x.shape[axis] % 2:
-        raise ValueError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
+        raise _checks.ArgumentError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
     first, second = mx.split(x, 2, axis)
     return first * mx.sigmoid(second)
 

@@ -31,7 +31,7 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
     features, width = sizes
     if not shape or shape[-1] != width:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"linear: weight {sizes} needs {width} features in the last dimension of the input, got {shape}"
         )
     # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
@@ -42,7 +42,7 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     else:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
-            raise ValueError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
         y = mx.addmm(bias, rows, weight.T)
     return y if is_flat else y.reshape(*shape[:-1], features)
 

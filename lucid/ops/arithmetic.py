@@ -43,7 +43,7 @@ def rsub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
 def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
     other = array(caller, other, "other")
     if isinstance(alpha, float) and other.dtype not in FLOATING and array(caller, x).dtype not in FLOATING:
-        raise TypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
+        raise _checks.DtypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
     return other * alpha
 
 
@@ -125,7 +125,9 @@ def pow(input: TensorLike, exponent: TensorLike, *, out: None = None) -> mx.arra
             if exponent == 0:
                 return mx.ones_like(input)  # also for NaN
         elif isinstance(exponent, int) and exponent < 0:
-            raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
+            raise _checks.ArgumentError(
+                "pow: integers cannot be raised to a negative integer power; convert with .float() first"
+            )
     return binary("pow", mx.power, input, exponent)
 
 
@@ -134,7 +136,7 @@ def neg(input: TensorLike, *, out: None = None) -> mx.array:
     """``-input``."""
     x = array("neg", input)
     if x.dtype == mx.bool_:
-        raise TypeError("neg: bool tensors cannot be negated; use logical_not or ~")
+        raise _checks.DtypeError("neg: bool tensors cannot be negated; use logical_not or ~")
     return mx.negative(x)
 
 
@@ -171,7 +173,7 @@ def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, 
     """
     x = array("clamp", input)
     if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
+        raise _checks.ArgumentError("clamp: at least one of min and max must be given")
     if min is not None:
         x = binary("clamp", lambda a, low: mx.where(a < low, low, a), x, min)
     if max is not None:
@@ -255,7 +257,7 @@ def bitwise_right_shift(input: TensorLike, other: TensorLike, *, out: None = Non
 def _integers(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = arrays(caller, x, other)
     if x.dtype in FLOATING:
-        raise TypeError(f"{caller}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
+        raise _checks.DtypeError(f"{caller}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
     return x, other
 
 

@@ -53,12 +53,12 @@ def _check_channels(
     if x.shape[-1] != expected:
         shape = x.shape if data_format == "channels_last" else (x.shape[0], x.shape[-1], *x.shape[1:-1])
         hint = _checks.layout_hint(shape, expected, data_format, len(shape) - 2)
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}{hint}"
         )
     _checks.divisible(caller, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
-        raise ValueError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
+        raise _checks.ArgumentError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
 
 
 def _conv(
@@ -163,7 +163,7 @@ def check_output_padding(
 ) -> None:
     """Raise if ``output_padding`` is not smaller than the stride or the dilation, which makes it ambiguous."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: output_padding must be below stride or dilation, "
             f"got {extra} with stride {stride} and dilation {dilation}"
         )
@@ -190,7 +190,7 @@ def _conv_transpose(
     after = [e - p for e, p in zip(extra, padding, strict=True)]
     sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{caller}: padding {padding} removes the whole output of size {tuple(full)}")
+        raise _checks.ArgumentError(f"{caller}: padding {padding} removes the whole output of size {tuple(full)}")
     if x.size == 0 or weight.size == 0:
         return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(

@@ -6,7 +6,7 @@ import mlx.core as mx
 
 from lucid import _checks, _deferred
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, promoted, sizes
+from lucid.ops._common import array, at_least_1d, promoted, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -19,22 +19,26 @@ Tensors = list[Any] | tuple[Any, ...]
 
 
 @op
-def repeat(input: TensorLike, *size: Any, repeats: Any = None) -> mx.array:
+@varargs
+def repeat(input: TensorLike, repeats: Any) -> mx.array:
     """``input`` repeated ``repeats`` times along each dimension; extra counts add dimensions in front."""
     x = array("repeat", input)
-    counts = sizes("repeat", size, "repeats", repeats)
+    counts = sizes("repeat", repeats, "repeats")
     if len(counts) < x.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}")
+        raise _checks.ArgumentError(
+            f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}"
+        )
     return _tile(x, counts)
 
 
 @op
-def tile(input: TensorLike, *size: Any, dims: Any = None) -> mx.array:
+@varargs
+def tile(input: TensorLike, dims: Any) -> mx.array:
     """``input`` repeated ``dims`` times along the last dimensions; missing counts are 1."""
     x = array("tile", input)
-    counts = sizes("tile", size, "dims", dims)
+    counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
-        raise ValueError(f"tile: dims must be at least 0, got {counts}")
+        raise _checks.ArgumentError(f"tile: dims must be at least 0, got {counts}")
     return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
 
 
@@ -63,7 +67,7 @@ def repeat_interleave(input: TensorLike, repeats: Any, dim: int | None = None) -
     if len(counts) == 1:
         return mx.repeat(x, counts[0], axis)
     if len(counts) != x.shape[axis]:
-        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
+        raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
@@ -72,7 +76,7 @@ def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     found = [array(caller, one, "tensors") for one in tensors]
     if not found:
-        raise ValueError(f"{caller}: expected at least one tensor")
+        raise _checks.ArgumentError(f"{caller}: expected at least one tensor")
     return promoted(*found)
 
 
@@ -88,7 +92,7 @@ def cat(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
     found = _tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
-        raise ValueError("cat: 0-d tensors cannot be concatenated; use stack")
+        raise _checks.ArgumentError("cat: 0-d tensors cannot be concatenated; use stack")
     return _concatenate("cat", found, _checks.dim("cat", dim, found[0].ndim))
 
 
@@ -96,7 +100,7 @@ def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, axis)
@@ -114,7 +118,9 @@ def stack(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
     found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
-            raise ValueError(f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})")
+            raise _checks.ArgumentError(
+                f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})"
+            )
     return mx.stack(found, _checks.dim("stack", dim, found[0].ndim + 1))
 
 
@@ -147,7 +153,7 @@ def split(tensor: TensorLike, split_size_or_sections: Any, dim: int = 0) -> tupl
     if isinstance(split_size, list | tuple):
         pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
         if sum(pieces) != length:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of shape {x.shape}"
             )
     else:
@@ -184,7 +190,7 @@ def unbind(input: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, with that dimension removed."""
     x = array("unbind", input)
     if x.ndim == 0:
-        raise ValueError("unbind: a 0-d tensor cannot be unbound")
+        raise _checks.ArgumentError("unbind: a 0-d tensor cannot be unbound")
     axis = _checks.dim("unbind", dim, x.ndim)
     return tuple(mx.squeeze(one, axis) for one in _split_at(x, [1] * x.shape[axis], axis)) if x.shape[axis] else ()
 

@@ -131,7 +131,7 @@ def binary_cross_entropy_with_logits(
 def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     x, target = array(caller, x), array(caller, target, "target")
     if x.shape != target.shape:
-        raise ValueError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
+        raise _checks.ArgumentError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
     return _compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
@@ -237,7 +237,7 @@ def _soft_cross_entropy(
     dtype: mx.Dtype,
 ) -> mx.array:  # fmt: skip
     if target.shape != x.shape:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
             "class indices must be integers"
         )
@@ -252,7 +252,7 @@ def _soft_cross_entropy(
 
 def _class_axis(caller: str, x: mx.array) -> int:
     if x.ndim == 0:
-        raise ValueError(f"{caller}: input must be (N, C, ...) or (C,), got a 0-d tensor")
+        raise _checks.ArgumentError(f"{caller}: input must be (N, C, ...) or (C,), got a 0-d tensor")
     return 0 if x.ndim == 1 else 1
 
 
@@ -263,9 +263,11 @@ def _check_classes(caller: str, x: mx.array, target: Any, ignore_index: int) -> 
     axis = _class_axis(caller, x)
     expected = x.shape[:axis] + x.shape[axis + 1 :]
     if target.dtype in FLOATING or target.dtype == mx.bool_:
-        raise TypeError(f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
+        raise _checks.DtypeError(
+            f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}"
+        )
     if target.shape != expected:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
         )
     _bounds.check_classes(caller, target, x.shape[axis], ignore_index, is_host=is_host)
@@ -278,7 +280,9 @@ def _class_weight(caller: str, x: mx.array, weight: Any) -> mx.array | None:
     weight = array(caller, weight, "weight")
     classes = x.shape[_class_axis(caller, x)]
     if weight.shape != (classes,):
-        raise ValueError(f"{caller}: weight must have shape ({classes},), one value per class, got {weight.shape}")
+        raise _checks.ArgumentError(
+            f"{caller}: weight must have shape ({classes},), one value per class, got {weight.shape}"
+        )
     return weight.astype(x.dtype)
 
 

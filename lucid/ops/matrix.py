@@ -21,11 +21,11 @@ def _operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
 def _product(caller: str, x: Any, other: Any) -> mx.array:
     x, other = _operands(caller, x, other)
     if not x.ndim or not other.ndim:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
         )
     if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
@@ -101,7 +101,7 @@ def bmm(input: TensorLike, mat2: TensorLike, *, out: None = None) -> mx.array:
     _checks.rank("bmm", "input", x.shape, 3)
     _checks.rank("bmm", "mat2", mat2.shape, 3)
     if x.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
+        raise _checks.ArgumentError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
     return _product("bmm", x, mat2)
 
 
@@ -130,7 +130,7 @@ def inner(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array
     if not x.ndim or not other.ndim:
         return x * other
     if x.shape[-1] != other.shape[-1]:
-        raise ValueError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
+        raise _checks.ArgumentError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
     return _tensordot("inner", x, other, [x.ndim - 1], [other.ndim - 1])
 
 
@@ -148,7 +148,7 @@ def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: floa
     product = product if alpha == 1 else product * alpha
     x = array(caller, x)
     if _checks.broadcast_shapes(caller, x.shape, product.shape) != product.shape:
-        raise ValueError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
+        raise _checks.ArgumentError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
     return product if beta == 0 else binary(caller, mx.add, x if beta == 1 else x * beta, product)
 
 
@@ -208,14 +208,16 @@ def tensordot(a: TensorLike, b: TensorLike, dims: Any = 2, out: None = None) -> 
     x, other = _operands("tensordot", a, b)
     if isinstance(dims, int):
         if not 0 <= dims <= min(x.ndim, other.ndim):
-            raise ValueError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
+            raise _checks.ArgumentError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
         first, second = list(range(x.ndim - dims, x.ndim)), list(range(dims))
     else:
         left, right = dims
         first = list(_checks.dims("tensordot", (left,) if isinstance(left, int) else left, x.ndim, "dims"))
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
     if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
-        raise ValueError(f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}")
+        raise _checks.ArgumentError(
+            f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}"
+        )
     return _tensordot("tensordot", x, other, first, second)
 
 
@@ -236,18 +238,18 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]
     if not found:
-        raise ValueError("einsum: expected at least one operand")
+        raise _checks.ArgumentError("einsum: expected at least one operand")
     if not isinstance(equation, str):
         raise TypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(found):
-        raise ValueError(f"einsum: {equation!r} has {len(terms)} operands, got {len(found)}")
+        raise _checks.ArgumentError(f"einsum: {equation!r} has {len(terms)} operands, got {len(found)}")
     spelled, extra = _expand_ellipsis(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: output label {letter!r} of {equation!r} must be in an operand, and once in the output"
                 )
         result = output.replace("...", extra)
@@ -264,9 +266,11 @@ def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) 
     for term, one in zip(terms, operands, strict=True):
         named = term.replace("...", "")
         if not all(letter.isascii() and letter.isalpha() for letter in named):
-            raise ValueError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
+            raise _checks.ArgumentError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
         if (one.ndim < len(named)) if "..." in term else (one.ndim != len(named)):
-            raise ValueError(f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}")
+            raise _checks.ArgumentError(
+                f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}"
+            )
         if "..." in term:
             widest = max(widest, one.ndim - len(named))
     extra = "".join(free[:widest])
@@ -276,12 +280,12 @@ def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) 
         full = term.replace("...", extra[len(extra) - width :])
         for letter, size in zip(full, one.shape, strict=True):
             if one.shape[full.index(letter)] != size:
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: label {letter!r} of {equation!r} has sizes "
                     f"{one.shape[full.index(letter)]} and {size} in one operand"
                 )
             if size != 1 and sizes.get(letter, 1) not in (1, size):
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: label {letter!r} of {equation!r} has size {sizes[letter]} and size {size} in two operands"
                 )
             sizes[letter] = max(sizes.get(letter, 1), size) if size else 0

@@ -24,7 +24,7 @@ def channel_axis(caller: str, x: mx.array, data_format: str) -> int:
     """The channel dimension of (N, C, ...) or (N, ..., C)."""
     _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     if x.ndim < 2:
-        raise ValueError(f"{caller}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
     return 1 if data_format == "channels_first" else x.ndim - 1
 
 
@@ -45,7 +45,7 @@ def _affine_vector(caller: str, name: str, value: Any, sizes: tuple[int, ...]) -
         return None
     value = array(caller, value, name)
     if value.shape != sizes:
-        raise ValueError(f"{caller}: {name} must have shape {sizes}, got {value.shape}")
+        raise _checks.ArgumentError(f"{caller}: {name} must have shape {sizes}, got {value.shape}")
     return value.reshape(-1)
 
 
@@ -84,10 +84,12 @@ def layer_norm(
     )
     if data_format == "channels_first":
         if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
-            raise ValueError(f"layer_norm: input must be (N, C, ...) with normalized_shape {sizes} as C, got {x.shape}")
+            raise _checks.ArgumentError(
+                f"layer_norm: input must be (N, C, ...) with normalized_shape {sizes} as C, got {x.shape}"
+            )
         return mx.moveaxis(_layer_norm(mx.moveaxis(x, 1, -1), weight, bias, eps), -1, 1)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"layer_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}"
         )
     if len(sizes) == 1:
@@ -114,9 +116,11 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
     x, wide = _operand("rms_norm", x)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(f"rms_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}")
+        raise _checks.ArgumentError(
+            f"rms_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}"
+        )
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
-        raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
+        raise _checks.ArgumentError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
     mean_square = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
     y = wide * mx.rsqrt(mean_square)
@@ -222,7 +226,9 @@ def global_response_norm(
     shape = _channel_shape(x, axis)
     for name, value in (("weight", weight), ("bias", bias)):
         if array("global_response_norm", value, name).size != x.shape[axis]:
-            raise ValueError(f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}")
+            raise _checks.ArgumentError(
+                f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}"
+            )
     squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != axis), keepdims=True)
     zero = squares == 0  # sqrt has no finite derivative at 0; as in PyTorch, a channel of zeros gets the gradient 0
     size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))

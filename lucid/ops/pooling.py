@@ -35,7 +35,7 @@ class _Windows:
         self.padding = _checks.pair(caller, "padding", padding, 0)
         self.dilation = _checks.pair(caller, "dilation", dilation, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
             )
         self.output = tuple(self._output(caller, i, ceil_mode) for i in (0, 1))
@@ -47,7 +47,7 @@ class _Windows:
         if ceil_mode and (count - 1) * s >= size + p:
             count -= 1  # a window must start inside the image or its left padding
         if count < 1:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: kernel_size {self.kernel} with dilation {self.dilation} is larger than the input of "
                 f"{self.size[0]}x{self.size[1]} with padding {self.padding}"
             )
@@ -141,7 +141,7 @@ def avg_pool2d(
         total = total + one
     if divisor_override is not None:
         if not _checks.integer("avg_pool2d", "divisor_override", divisor_override):
-            raise ValueError("avg_pool2d: divisor_override must not be 0")
+            raise _checks.ArgumentError("avg_pool2d: divisor_override must not be 0")
         return (total / divisor_override).astype(x.dtype)
     rows, columns = (_counts(windows, i, count_include_pad) for i in (0, 1))
     counts = mx.array([[r * c for c in columns] for r in rows], wide.dtype)
@@ -173,11 +173,13 @@ def adaptive_avg_pool2d(
     x = real("adaptive_avg_pool2d", x)
     expected = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(expected) != 2:
-        raise ValueError(f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}")
+        raise _checks.ArgumentError(
+            f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}"
+        )
     first = _height_axis("adaptive_avg_pool2d", x, data_format)
     height, width = x.shape[first : first + 2]
     if not height or not width:
-        raise ValueError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
+        raise _checks.ArgumentError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
     oh, ow = (
         size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
         for one, size in zip(expected, (height, width), strict=True)

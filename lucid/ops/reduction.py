@@ -188,7 +188,7 @@ def std_mean(
 def _check_nonempty(caller: str, x: mx.array, dims: tuple[int, ...]) -> None:
     """Raise if an extreme value of an empty dimension is asked for."""
     if x.size == 0 and _count(x, dims) == 0:
-        raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
 
 
 def _extreme(caller: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
@@ -450,6 +450,8 @@ def kthvalue(input: TensorLike, k: int, dim: int = -1, keepdim: bool = False, *,
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("kthvalue", dim, x.ndim)
     if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[axis]:
-        raise ValueError(f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}")
+        raise _checks.ArgumentError(
+            f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}"
+        )
     index = _order(x, axis)[(slice(None),) * axis + (slice(k - 1, k),)]
     return _take(x, index, axis, scalar, flag("kthvalue", "keepdim", keepdim))

@@ -57,7 +57,7 @@ def interpolate(
     first = 2 if data_format == "channels_first" else 1
     before = x.shape[first : first + dims]
     if 0 in before:
-        raise ValueError(f"{where}: the image must not be empty, got size {before}")
+        raise _checks.ArgumentError(f"{where}: the image must not be empty, got size {before}")
     after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
@@ -86,7 +86,7 @@ def _sizes(
     numbers = [_checks.number(caller, "scale_factor", one, 0, above=True) for one in factors]
     after = tuple(math.floor(n * factor) for n, factor in zip(before, numbers, strict=True))
     if min(after) < 1:
-        raise ValueError(f"{caller}: scale_factor {scale_factor!r} makes size {before} empty")
+        raise _checks.ArgumentError(f"{caller}: scale_factor {scale_factor!r} makes size {before} empty")
     return after, [None if recompute else factor for factor in numbers]
 
 

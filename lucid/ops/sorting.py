@@ -70,7 +70,7 @@ def topk(
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("topk", dim, x.ndim)
     if not 0 <= _checks.integer("topk", "k", k) <= x.shape[at]:
-        raise ValueError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
+        raise _checks.ArgumentError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
     order = _order(x, at, largest)[(slice(None),) * at + (slice(0, k),)]
     values = mx.take_along_axis(x, order, at) if order.size else mx.zeros(order.shape, x.dtype)
     if not shape and k == 1:
@@ -125,10 +125,12 @@ def bincount(input: TensorLike, weights: TensorLike = None, minlength: int = 0) 
     _checks.rank("bincount", "input", x.shape, 1)
     smallest, largest = (int(_deferred.item(mx.min(x))), int(_deferred.item(mx.max(x)))) if x.size else (0, -1)
     if smallest < 0:
-        raise ValueError(f"bincount: input must not be negative, got {smallest}")
+        raise _checks.ArgumentError(f"bincount: input must not be negative, got {smallest}")
     size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))
     amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
     if amounts.shape != x.shape:
-        raise ValueError(f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}")
+        raise _checks.ArgumentError(
+            f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}"
+        )
     counts = mx.zeros((size,), amounts.dtype)
     return counts.at[x].add(amounts) if x.size else counts

@@ -41,7 +41,7 @@ def drop_path(x: TensorLike, rate: float, key: mx.array | None, scale_by_keep: b
     """
     x = real("drop_path", x)
     if x.ndim == 0:
-        raise ValueError("drop_path: input must be (N, ...), got a 0-d tensor")
+        raise _checks.ArgumentError("drop_path: input must be (N, ...), got a 0-d tensor")
     return _apply_mask(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
 
 

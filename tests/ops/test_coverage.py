@@ -11,8 +11,8 @@ from tests.checking import flat
 from tests.reference.case import load
 
 FAMILIES = [
-    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "reduction", "shape",
-    "sorting",
+    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "padding",
+    "reduction", "shape", "sorting",
 ]  # fmt: skip
 
 
