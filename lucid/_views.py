@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid.tape import TensorBase, apply, op, resemble, translated, wrap
+from lucid._argument_names import TRANSLATED, translated
+from lucid.tape import TensorBase, apply, op, resemble, wrap
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -54,7 +55,8 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            kwargs = translated(body, name, len(args), kwargs)
+            if not TRANSLATED.isdisjoint(kwargs):
+                kwargs = translated(body, name, len(args), kwargs)
             if not args and first in kwargs:
                 args = (kwargs.pop(first),)
         out = apply(body, args, kwargs, name)

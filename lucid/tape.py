@@ -26,6 +26,13 @@ all other cases (``create_graph``, the gradient of a compiled function) MLX diff
 to be differentiable: kernels declare the same gradient to MLX with ``lucid.kernels.custom_vjp``. A test compares each
 declared gradient with the plain formula.
 
+A body whose last parameter is ``inplace: bool = False`` ignores it: the lifted function writes its result to the first
+argument if it is true (``write_to``), as ``relu`` shows::
+
+    @op
+    def relu(x, inplace=False):
+        return mx.maximum(x, 0)
+
 With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
 """
 
@@ -40,7 +47,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, _threads
+from lucid import _deferred, _threads
+from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -266,9 +274,40 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
             casting = declared and declared._replace(function=autocast_body(declared.function, autocast, dtype))
             return apply(autocast_body(body, autocast, dtype), args, kwargs, name, casting)
 
+    if "inplace" in inspect.signature(body).parameters:
+        call = _with_inplace(call, body)
     resemble(call, body)
     call.autocast, call.vjp = autocast, vjp  # type: ignore[attr-defined]
     return call
+
+
+def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, which also writes its result to the first argument if ``inplace``, the last parameter, is true."""
+    first, *_, last = inspect.signature(body).parameters
+    position = len(inspect.signature(body).parameters) - 1
+    if last != "inplace":
+        raise TypeError(f"op: inplace must be the last parameter of {body.__name__}, which ends with {last}")
+
+    def call_or_write(*args: Any, **kwargs: Any) -> Any:
+        inplace = kwargs.pop("inplace", False)
+        if len(args) == position + 1:
+            *args, inplace = args  # type: ignore[assignment]
+        out = call(*args, **kwargs)
+        return write_to(args[0] if args else kwargs[first], out, body.__name__) if inplace else out
+
+    return call_or_write
+
+
+def write_to(target: Any, result: Tensor, caller: str) -> Tensor:
+    """``target`` with ``result`` written to it in place, for functions with ``inplace=True``.
+
+    Raises:
+        TypeError: ``target`` is not a tensor.
+        RuntimeError: ``target`` is a leaf that requires grad.
+    """
+    if not isinstance(target, TensorBase):
+        raise TypeError(f"{caller}: inplace=True needs a tensor to write to, got {type(target).__name__}")
+    return cast("Tensor", target)._become(result, caller)
 
 
 def resemble(lifted: Callable[..., Any], body: Callable[..., Any]) -> None:
@@ -311,7 +350,7 @@ def apply(
         else:
             arrays.append(value)
     if kwargs:
-        if not _TRANSLATED.isdisjoint(kwargs):
+        if not TRANSLATED.isdisjoint(kwargs):
             kwargs = translated(body, name, len(args), kwargs)
         unwrapped = {}
         for key, value in kwargs.items():
@@ -344,32 +383,6 @@ def apply(
         result = _wrap_all(out, node)
     node.body, node.args, node.kwargs, node.places, node.vjp = body, tuple(arrays), kwargs, places, vjp
     return result
-
-
-# Names that PyTorch's argument parser takes for another: NumPy's, and that of a method for that of its function.
-_OTHER_NAMES = {
-    "x": "input", "a": "input", "x1": "input", "x2": "other", "axis": "dim", "keepdims": "keepdim",
-    "split_size": "split_size_or_sections",
-}  # fmt: skip
-_TRANSLATED = frozenset((*_OTHER_NAMES, "out"))
-
-
-def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments by the names that ``body`` has for them, after ``count`` positional ones.
-
-    Raises:
-        TypeError: an argument is given by two names, or ``out`` is a tensor.
-    """
-    _checks.no_out(name, kwargs.get("out"))
-    code = inspect.unwrap(body.args[0] if isinstance(body, functools.partial) else body).__code__
-    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    found: dict[str, Any] = {}
-    for key, value in kwargs.items():
-        known = key if key in parameters else _OTHER_NAMES.get(key, key)
-        if known != key and (known in kwargs or known in parameters[:count]):
-            raise TypeError(f"{name}: {known} and {key} are mutually exclusive")
-        found[known if known in parameters else key] = value
-    return found
 
 
 def _call_once(known: dict[Any, Any], body: Callable[..., Any], arrays: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -39,8 +39,10 @@ def log_softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3,
     return activation.log_softmax(input, dim, dtype)
 
 
-def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """During training, zero each value with probability ``p`` and divide the rest by ``1 - p``.
+
+    Otherwise this is the input itself. ``inplace=True`` writes the result to the input.
 
     Raises:
         ValueError: ``p`` is outside [0, 1].
@@ -50,16 +52,31 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
         [0.0, 2.0]
     """
     _checks.probability("dropout", "p", p)
-    return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)
+    rate = p if training else 0.0
+    result = stochastic.dropout(input, rate, random.key() if rate else None)
+    return _dropped("dropout", input, result, rate, inplace)
 
 
 def dropout2d(
-    input: TensorLike, p: float = 0.5, training: bool = True, *, data_format: str = "channels_first"
+    input: TensorLike,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    data_format: str = "channels_first",
 ) -> Tensor:
     """``dropout`` of whole channels of images (N, C, H, W)."""
     _checks.probability("dropout2d", "p", p)
-    key = random.key() if training and p else None
-    return stochastic.dropout_channels(input, p if training else 0.0, key, data_format)
+    rate = p if training else 0.0
+    result = stochastic.dropout_channels(input, rate, random.key() if rate else None, data_format)
+    return _dropped("dropout2d", input, result, rate, inplace)
+
+
+def _dropped(caller: str, input: TensorLike, result: Tensor, rate: float, inplace: bool) -> Tensor:
+    """The result of a dropout; the input itself if nothing was dropped."""
+    if not rate and isinstance(input, Tensor) and result.dtype == input.dtype:
+        return input
+    return tape.write_to(input, result, caller) if inplace else result
 
 
 def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:

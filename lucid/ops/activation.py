@@ -1,4 +1,7 @@
-"""Activation functions. Half precision is computed in float32 where sums or exponentials would lose precision."""
+"""Activation functions. Half precision is computed in float32 where sums or exponentials would lose precision.
+
+Functions with ``inplace=True`` write the result to ``input`` and return it.
+"""
 
 from typing import Any
 
@@ -18,28 +21,28 @@ __all__ = [
 
 
 @op
-def relu(input: TensorLike) -> mx.array:
+def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``max(input, 0)``. The gradient at 0 is 0."""
     x = array("relu", input)
     return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
-def relu6(input: TensorLike) -> mx.array:
+def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     """``min(max(input, 0), 6)``."""
     x = array("relu6", input)
     return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
 
 
 @op
-def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> mx.array:
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> mx.array:
     """``input`` if ``input > 0``, otherwise ``negative_slope * input``."""
     x = real("leaky_relu", input)
     return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
-def elu(input: TensorLike, alpha: float = 1.0) -> mx.array:
+def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` if ``input > 0``, otherwise ``alpha * (exp(input) - 1)``.
 
     Source: Clevert et al. 2015, arXiv:1511.07289.
@@ -71,14 +74,14 @@ def gelu(input: TensorLike, approximate: str = "none") -> mx.array:
 
 
 @op
-def silu(input: TensorLike) -> mx.array:
+def silu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input * sigmoid(input)``, also known as swish. Source: Ramachandran et al. 2017, arXiv:1710.05941."""
     x = real("silu", input)
     return x * mx.sigmoid(x)
 
 
 @op
-def mish(input: TensorLike) -> mx.array:
+def mish(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input * tanh(softplus(input))``. Source: Misra 2019, arXiv:1908.08681."""
     x = real("mish", input)
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
@@ -115,7 +118,7 @@ def softsign(input: TensorLike) -> mx.array:
 
 
 @op
-def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.array:
+def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
     x = array("hardtanh", input)
     if not min_val < max_val:
@@ -125,14 +128,14 @@ def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> 
 
 
 @op
-def hardsigmoid(input: TensorLike) -> mx.array:
+def hardsigmoid(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input / 6 + 1 / 2`` limited to [0, 1]."""
     x = real("hardsigmoid", input)
     return mx.where(x <= -3, 0, mx.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype)
 
 
 @op
-def hardswish(input: TensorLike) -> mx.array:
+def hardswish(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input * hardsigmoid(input)``. Source: Howard et al. 2019, arXiv:1905.02244."""
     x = real("hardswish", input)
     return mx.where(x <= -3, 0, mx.where(x >= 3, x, x * (x + 3) / 6)).astype(x.dtype)

@@ -40,9 +40,17 @@ def test_a_checkpoint_draws_the_same_mask_again():
     assert x.grad.tolist() == y.tolist()
 
 
+def test_inplace_writes_to_the_input_and_evaluation_returns_it():
+    x = lucid.ones(2, 3, 4, 4)
+    for layer in (nn.Dropout(0.5), nn.Dropout2d(0.5)):
+        assert layer.eval()(x) is x
+    layer = nn.Dropout(0.5, inplace=True)
+    assert layer(x) is x and sorted(set(x.flatten().tolist())) == [0, 2]
+
+
 def test_reprs():
     assert repr(nn.Dropout()) == "Dropout(p=0.5)"
-    assert repr(nn.Dropout2d(0.25, inplace=True)) == "Dropout2d(p=0.25)"
+    assert repr(nn.Dropout2d(0.25, inplace=True)) == "Dropout2d(p=0.25, inplace=True)"
     assert repr(nn.Dropout2d(data_format="channels_last")) == "Dropout2d(p=0.5, data_format='channels_last')"
     assert repr(nn.DropPath(0.1)) == "DropPath(drop_prob=0.100)"
 
