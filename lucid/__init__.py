@@ -50,15 +50,14 @@ from lucid._dtypes import (
     uint32,
     uint64,
 )
-from lucid._placement import (
+from lucid._memory_format import (
     channels_last,
     channels_last_3d,
     contiguous_format,
-    layout,
     memory_format,
     preserve_format,
-    strided,
 )
+from lucid._placement import layout, strided
 from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._typed_tensors import (

@@ -11,7 +11,8 @@ import numpy as np
 from lucid import _checks, _threads
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
-from lucid._placement import check_memory_format, check_placement
+from lucid._memory_format import check_memory_format
+from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
 from lucid._tensor_convert import as_array, leaf
 from lucid.ops._common import sized

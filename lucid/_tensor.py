@@ -17,7 +17,8 @@ from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
 from lucid._backward import run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
-from lucid._placement import check_memory_format, check_placement, contiguous_format
+from lucid._memory_format import check_memory_format, contiguous_format
+from lucid._placement import check_placement
 from lucid._tensor_casting import TensorCasting
 from lucid._tensor_convert import as_array, leaf
 from lucid._tensor_inplace import TensorInplace

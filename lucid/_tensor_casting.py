@@ -9,7 +9,8 @@ import numpy as np
 
 from lucid import _checks, _device, _threads, tape
 from lucid._dtypes import as_dtype, is_dtype_name
-from lucid._placement import check_memory_format, check_placement
+from lucid._memory_format import check_memory_format
+from lucid._placement import check_placement
 from lucid._tensor_convert import as_array, leaf, to_numpy
 from lucid.ops import elementwise
 from lucid.ops._common import varargs

@@ -80,9 +80,9 @@ def test_generators_are_refused_by_name(name, use):
 @pytest.mark.parametrize("name", LIKE)
 def test_memory_formats_are_checked(name):
     assert LIKE[name](memory_format=lucid.preserve_format).shape == (2, 3)
-    with pytest.raises(RuntimeError, match=f"{name}: lucid.channels_last needs 4 dimensions, got 2"):
+    with pytest.raises(RuntimeError, match=f"{name}: lucid.channels_last needs a tensor with 4 dimensions, got 2"):
         LIKE[name](memory_format=lucid.channels_last)
-    with pytest.raises(TypeError, match=f"{name}: memory_format must be a format such as lucid.channels_last, got 3"):
+    with pytest.raises(TypeError, match=f"{name}: memory_format must be a lucid.memory_format, got 3"):
         LIKE[name](memory_format=3)
 
 

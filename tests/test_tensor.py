@@ -36,11 +36,11 @@ def test_to_takes_dtypes_devices_and_tensors():
         (lambda x: x.to("cpu", device="cpu"), TypeError, "to: device is given twice"),
         (lambda x: x.to(lucid.int8, False, False, 1), TypeError, "to: expected at most 3 positional arguments here, "),
         (lambda x: x.to(foo=1), TypeError, "to: got an unexpected keyword argument 'foo'"),
-        (lambda x: x.to(memory_format=1), TypeError, "to: memory_format must be a format such as lucid.channels_last"),
+        (lambda x: x.to(memory_format=1), TypeError, "to: memory_format must be a lucid.memory_format"),
         (
             lambda x: x.contiguous(memory_format=lucid.channels_last),
             RuntimeError,
-            "contiguous: lucid.channels_last needs 4 dimensions, got 1",
+            "contiguous: lucid.channels_last needs a tensor with 4 dimensions, got 1",
         ),
         (lambda x: x.type("torch.FooTensor"), ValueError, "type: there is no type 'torch.FooTensor'"),
     ],

@@ -19,7 +19,7 @@ import mlx.core as mx
 from lucid import _threads, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import converted
-from lucid._placement import check_memory_format
+from lucid._memory_format import check_memory_format
 from lucid._tensor import RemovableHandle, Tensor
 from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
