@@ -27,7 +27,7 @@ LEVELS = [
         "_files",
         "_memory_format",
         "memory",
-    ],  # fmt: skip
+    ],
     ["_machine", "_bounds"],
     ["kernels", "tape"],
     ["_views", "_backward"],
