@@ -95,9 +95,11 @@ def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> i
 
 
 def tuple_of(caller: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
-    """``length`` integers, from as many or from one that is repeated (stride=2 means (2, 2))."""
+    """``length`` integers, from as many or from one that is repeated: stride=2 and stride=(2,) mean (2, 2)."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
+        if len(values) == 1:
+            values *= length
         if len(values) != length:
             raise ArgumentError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
         return tuple(integer(caller, name, one, minimum) for one in values)

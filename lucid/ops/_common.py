@@ -244,6 +244,7 @@ def varargs(body: Callable[P, R]) -> Callable[..., R]:
     def spread(*args: Any, **kwargs: Any) -> R:
         return body(*args, **kwargs) if len(args) < 3 else body(args[0], args[1:], **kwargs)  # type: ignore[arg-type]
 
+    spread.takes_varargs = True  # type: ignore[attr-defined]
     return spread
 
 
