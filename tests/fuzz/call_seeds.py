@@ -122,6 +122,7 @@ FUNCTIONAL: dict[str, list[Call]] = {
         of(IMAGES, tensor(4), tensor(4, low=1), tensor(4), tensor(4), True),
         of(IMAGES, tensor(4), tensor(4, low=1), training=False, momentum=0.2),
     ],
+    "embedding": [of(tensor(2, 2, dtype="int64"), tensor(5, 3), 1)],
     "dropout": [of(M, 0.5, True)],
     "dropout2d": [of(IMAGES, 0.5, True)],
     "drop_path": [of(M, 0.5, True)],
@@ -288,7 +289,11 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
     found: dict[str, tuple[Callable[..., Any], list[Call]]] = {}
 
     def add(name: str, function: Callable[..., Any], seeds: list[Call], on_tensor: bool = False) -> None:
-        calls = [*seeds, *known.get(getattr(function, "__wrapped__", function), [])]
+        calls = list(seeds)
+        body: Any = function
+        while body is not None:
+            calls += known.get(body, [])
+            body = getattr(body, "__wrapped__", None)
         if on_tensor:
             calls = [call for call in calls if call[0] and isinstance(call[0][0], Given)]
         if calls:

@@ -11,6 +11,7 @@ import faulthandler
 import random
 import re
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -185,6 +186,12 @@ def run(
     Returns:
         The number of errors raised, and what was wrong by the name of the function.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated arguments, for one
+        return _run(names, wrong, report)
+
+
+def _run(names: list[str], wrong: int, report: Callable[[str], None]) -> tuple[int, dict[str, list[str]]]:
     known = targets()
     raised, faults = 0, collections.defaultdict(list)
     lucid.manual_seed(0)
