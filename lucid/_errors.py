@@ -27,9 +27,8 @@ def explained(caller: str, error: Exception, args: Any, kwargs: dict[str, Any]) 
     if not (isinstance(error, _FOREIGN) or text == "std::bad_cast") or _OWN.match(text) or not _from_here(error):
         return error
     shown = ", ".join([*map(_shown, args), *(f"{name}={_shown(value)}" for name, value in kwargs.items())])
-    kind = _checks.ArgumentError
-    if isinstance(error, TypeError) or _UNSUPPORTED.search(text):
-        kind = _checks.DtypeError
+    is_type = isinstance(error, TypeError) or _UNSUPPORTED.search(text)
+    kind = _checks.DtypeError if is_type else _checks.ArgumentError
     found = kind(f"{caller}: cannot be computed for ({shown})")
     found.__cause__ = error
     return found
