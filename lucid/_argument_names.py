@@ -8,11 +8,11 @@ from typing import Any
 from lucid import _checks
 
 # Names that PyTorch's argument parser takes for another: NumPy's, and that of a method for that of its function.
-_OTHER_NAMES = {
-    "x": "input", "a": "input", "x1": "input", "x2": "other", "axis": "dim", "keepdims": "keepdim",
+OTHER_NAMES = {
+    "x": "input", "a": "input", "x1": "input", "A": "input", "x2": "other", "axis": "dim", "keepdims": "keepdim",
     "split_size": "split_size_or_sections",
 }  # fmt: skip
-TRANSLATED = frozenset((*_OTHER_NAMES, "out"))
+TRANSLATED = frozenset((*OTHER_NAMES, "out"))
 
 
 def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     found: dict[str, Any] = {}
     for key, value in kwargs.items():
-        known = key if key in parameters else _OTHER_NAMES.get(key, key)
+        known = key if key in parameters else OTHER_NAMES.get(key, key)
         if known != key and (known in kwargs or known in parameters[:count]):
             raise TypeError(f"{name}: {known} and {key} are mutually exclusive")
         found[known if known in parameters else key] = value

@@ -20,6 +20,7 @@ LEVELS = [
     [
         "_argument_names",
         "_dtypes",
+        "_errors",
         "_grad_mode",
         "_placement",
         "_precision",

@@ -27,6 +27,7 @@ from lucid.ops._common import (
     larger,
     select_op,
     smaller,
+    varargs,
 )
 from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
@@ -111,10 +112,11 @@ def _moments(
 ) -> tuple[mx.array, mx.array, mx.Dtype]:
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
-    if unbiased is not None and correction is not None:
-        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
+    flag(caller, "unbiased", unbiased)
     if correction is None:
-        correction = 1 if unbiased is None or unbiased else 0
+        correction = 1 if unbiased else 0
+    elif not unbiased:
+        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
     x, kind = averageable(caller, x)
     dims = axes(caller, x, dim)
     variance, center = _variance(x, dims, flag(caller, "keepdim", keepdim), correction)
@@ -131,7 +133,7 @@ def _safe_sqrt(x: mx.array) -> mx.array:
 def var(
     input: TensorLike,
     dim: Dims | bool = None,
-    unbiased: bool | None = None,
+    unbiased: bool = True,
     keepdim: bool = False,
     *,
     correction: float | None = None,
@@ -146,7 +148,7 @@ def var(
 def std(
     input: TensorLike,
     dim: Dims | bool = None,
-    unbiased: bool | None = None,
+    unbiased: bool = True,
     keepdim: bool = False,
     *,
     correction: float | None = None,
@@ -161,7 +163,7 @@ def std(
 def var_mean(
     input: TensorLike,
     dim: Dims | bool = None,
-    unbiased: bool | None = None,
+    unbiased: bool = True,
     keepdim: bool = False,
     *,
     correction: float | None = None,
@@ -175,7 +177,7 @@ def var_mean(
 def std_mean(
     input: TensorLike,
     dim: Dims | bool = None,
-    unbiased: bool | None = None,
+    unbiased: bool = True,
     keepdim: bool = False,
     *,
     correction: float | None = None,
@@ -322,6 +324,7 @@ def all(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None
 
 
 @op
+@varargs
 def count_nonzero(input: TensorLike, dim: Dims = None) -> mx.array:
     """The number of nonzero values over ``dim`` (int64)."""
     x = array("count_nonzero", input)
@@ -350,7 +353,7 @@ def norm(
     p: float | str | None = "fro",
     dim: Dims = None,
     keepdim: bool = False,
-    out: Any = None,
+    out: None = None,
     dtype: Any = None,
 ) -> mx.array:
     """The ``p``-norm of the values over ``dim``: ``sum(|input| ** p) ** (1 / p)``.
@@ -358,8 +361,6 @@ def norm(
     "fro" and ``None`` mean 2, inf and -inf the largest and smallest absolute value, and 0 counts nonzero values. The
     gradient of the 2-norm at 0 is 0.
     """
-    if dtype is None and not isinstance(out, mx.array):
-        dtype, out = out, None  # the method has no ``out``: ``dtype`` is in its place
     _checks.no_out("norm", out)
     if isinstance(p, str):
         _checks.one_of("norm", "p", p, ("fro",))
