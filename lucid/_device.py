@@ -135,6 +135,16 @@ def _gpu_type() -> str | None:
     return "mps" if found == "metal" else found
 
 
+def _parsed(caller: str, name: str) -> tuple[str, int | None]:
+    """The type and the index that ``name`` says."""
+    kind, colon, number = name.partition(":")
+    if kind not in _TYPES or (colon and not (number.isascii() and number.isdecimal())):
+        names = ", ".join(map(repr, _TYPES))
+        raise _checks.ArgumentError(f"{caller}: device must be one of {names}, or one with an index, got {name!r}")
+    kind = (_gpu_type() or "gpu") if kind == "gpu" else "mps" if kind == "metal" else kind
+    return kind, int(number) if colon else None
+
+
 class device:
     """A device, as a value: building one sets nothing. ``with device("cpu"):`` computes on it inside the block. ::
 
@@ -162,12 +172,8 @@ class device:
     def __init__(self, type: "str | int | device | mx.Device | mx.DeviceType", index: int | None = None) -> None:
         self._previous: list[mx.Device] = []
         if isinstance(type, str) and (index is None or ":" not in type):
-            kind, colon, number = type.partition(":")
-            if kind not in _TYPES or (colon and not (number.isascii() and number.isdecimal())):
-                names = ", ".join(map(repr, _TYPES))
-                raise _checks.ArgumentError(f"device: expected one of {names}, or one with an index, got {type!r}")
-            self._type = (_gpu_type() or "gpu") if kind == "gpu" else "mps" if kind == "metal" else kind
-            self._index = int(number) if colon else index
+            self._type, number = _parsed("device", type)
+            self._index = index if number is None else number
         elif isinstance(type, device) and index is None:
             self._type, self._index = type._type, type._index
         elif isinstance(type, mx.Device | mx.DeviceType) and index is None:
@@ -250,7 +256,7 @@ def resolve(caller: str, wanted: Any) -> mx.Device:
         ArgumentError: there is no device of that name.
         RuntimeError: the device is not available on this machine or in this build of MLX.
     """
-    found = wanted if isinstance(wanted, device) else device(wanted)
+    found = device(*_parsed(caller, wanted)) if isinstance(wanted, str) else device(wanted)
     if not _is_available(found):
         gpu = _gpu_type()
         here = f"available devices are 'cpu' and '{gpu}'" if gpu else "the only device is 'cpu'"

@@ -162,7 +162,7 @@ def test_operations_run_on_the_selected_device():
 @pytest.mark.parametrize("name", ["tpu", "cuda:x", "cuda:-1", "cuda:", "", ":0"])
 def test_an_unknown_device_raises(name):
     for error in (RuntimeError, ValueError):
-        with pytest.raises(error, match=f"device: expected one of 'cpu', 'cuda', .*, got '{name}'"):
+        with pytest.raises(error, match=f"device: device must be one of 'cpu', 'cuda', .*, got '{name}'"):
             device(name)
 
 

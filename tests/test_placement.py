@@ -47,7 +47,7 @@ def test_pytorch_s_arguments_are_accepted(name):
 @pytest.mark.parametrize("name", ALL)
 def test_what_does_not_exist_raises(name):
     for named, error, message in (
-        ({"device": "tpu"}, RuntimeError, "device: expected one of .*, got 'tpu'"),
+        ({"device": "tpu"}, RuntimeError, f"{name}: device must be one of .*, got 'tpu'"),
         ({"device": "meta"}, RuntimeError, f"{name}: device 'meta' is not available here"),
         ({"device": 3.5}, TypeError, "device: expected a name"),
         ({"layout": 3}, TypeError, f"{name}: layout must be lucid.strided, got 3"),

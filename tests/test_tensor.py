@@ -27,8 +27,8 @@ def test_to_takes_dtypes_devices_and_tensors():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
-        (lambda x: x.to("tpu"), RuntimeError, "device: expected one of .*, got 'tpu'"),
-        (lambda x: x.to(device="tpu"), ValueError, "device: expected one of .*, got 'tpu'"),
+        (lambda x: x.to("tpu"), RuntimeError, "to: device must be one of .*, got 'tpu'"),
+        (lambda x: x.to(device="tpu"), ValueError, "to: device must be one of .*, got 'tpu'"),
         (lambda x: x.to("xpu"), RuntimeError, "to: device 'xpu' is not available here"),
         (lambda x: x.cuda("cpu:7"), RuntimeError, "cuda: device 'cpu:7' is not available here"),
         (lambda x: x.to(3.5), TypeError, "to: expected a dtype, a device or a tensor, got float 3.5"),

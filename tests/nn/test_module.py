@@ -240,7 +240,7 @@ class WithMethod(nn.Module):
             TypeError,
             "to: modules can only be converted to floating-point dtypes, got int32",
         ),
-        (lambda m: m.to("nowhere"), RuntimeError, "device: expected one of .* got 'nowhere'"),
+        (lambda m: m.to("nowhere"), RuntimeError, "to: device must be one of .* got 'nowhere'"),
         (lambda m: m.to(3.5), TypeError, "to: expected a dtype, a device or a tensor, got float"),
     ],
 )
