@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 
@@ -9,6 +10,7 @@ import mlx.core as mx
 
 from lucid import _layout
 from lucid._aliases import Place, Rule, ViewOp, link
+from lucid._argument_names import TRANSLATED, translated
 from lucid._layout import Layout
 from lucid.tape import TensorBase, apply, resemble, unwrap
 
@@ -68,13 +70,16 @@ def _view(
     """
     if body is None:
         return lambda function: _view(function, layout=layout, copies=copies, itself=itself, when=when)
-    name = body.__name__
+    name, first = body.__name__, next(iter(inspect.signature(body).parameters))
     kind = {by_shape: _RESHAPE, by_expansion: _EXPAND}.get(cast(Any, layout)) or ViewOp(name, body, layout)
     takes_shape = layout in (by_shape, by_expansion)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not args and "input" in kwargs:
-            args = (kwargs.pop("input"),)
+        if kwargs:
+            if not TRANSLATED.isdisjoint(kwargs):
+                kwargs = translated(body, name, len(args), kwargs)
+            if not args and first in kwargs:
+                args = (kwargs.pop(first),)
         out = apply(body, args, kwargs, name)
         source = args[0]
         if not isinstance(source, TensorBase) or (when is not None and not when(*args[1:], **kwargs)):

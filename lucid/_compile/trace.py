@@ -164,8 +164,8 @@ class Trace:
     def _check_alone(self, tensor: Tensor) -> None:
         if tensor._place is not None and len(tensor._place.cell.alive()) > 1:
             raise RuntimeError(
-                f"{self.caller}: .data of a tensor (shape {tensor.shape}) was assigned a tensor that is used elsewhere and "
-                "would not share its values after the call; use copy_() under no_grad, or assign a clone()"
+                f"{self.caller}: .data of a tensor (shape {tensor.shape}) was assigned a tensor that is used elsewhere "
+                "and would not share its values after the call; use copy_() under no_grad, or assign a clone()"
             )
 
     def _changed_views(self, starts: list[mx.array], written: set[int]) -> list[bool]:

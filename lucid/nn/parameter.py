@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lucid import _aliases
 from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.ops._types import TensorLike
 
 
@@ -29,7 +30,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: TensorLike = (), requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad=requires_grad)
+        self._set_leaf(as_array(data), requires_grad)
         if isinstance(data, Tensor):
             _aliases.detached(data, into=self)
 

@@ -12,10 +12,15 @@ import sys
 import time
 import warnings
 from collections import defaultdict
+from typing import Any
 
 from tests.conformance import replay
+from tests.conformance.run import lookup
+from tests.conformance.torch_modules import DTYPES as MODULE_DTYPES
+from tests.conformance.torch_modules import module_samples, modules
+from tests.conformance.torch_optimizers import optimizer_samples, optimizers, schedule_samples
 from tests.conformance.torch_samples import DTYPES, names, operations, samples
-from tests.conformance.values import Difference, Sample
+from tests.conformance.values import Difference
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +41,10 @@ def main(arguments: list[str]) -> int:
     report = Report(options.kinds, options.width)
     if options.ops or options.file or not (options.modules or options.optimizers):
         _operations(options, report)
+    if options.modules:
+        _modules(options, report)
+    if options.optimizers:
+        _optimizers(options, report)
     print(f"{report.summary()}, {time.perf_counter() - start:.0f} s")
     return bool(report.count)
 
@@ -60,6 +69,29 @@ def _operations(options: argparse.Namespace, report: Report) -> None:
         report.flush()
 
 
+def _modules(options: argparse.Namespace, report: Report) -> None:
+    for name, info in modules().items():
+        if re.fullmatch(options.modules, name.removeprefix("nn.")) and lookup(replay.lucid, name):
+            for dtype in options.dtypes:
+                for sample in module_samples(info, dtype, options.limit) if dtype in MODULE_DTYPES else ():
+                    report.add(sample, replay.module_differences(sample))
+            report.flush()
+
+
+def _optimizers(options: argparse.Namespace, report: Report) -> None:
+    dtypes = [one for one in options.dtypes if one in ("float32", "float64")]
+    for name, info in optimizers().items():
+        if re.fullmatch(options.optimizers, name.removeprefix("optim.")) and lookup(replay.lucid, name):
+            for sample in optimizer_samples(info, dtypes):
+                report.add(sample, replay.optimizer_differences(sample))
+            report.flush()
+    for schedule in schedule_samples():
+        short = schedule.op.rpartition(".")[2]
+        if re.fullmatch(options.optimizers, short) and lookup(replay.lucid, schedule.op):
+            report.add(schedule, replay.schedule_differences(schedule))
+    report.flush()
+
+
 class Report:
     """Collects differences, and prints one line per kind of them."""
 
@@ -71,7 +103,7 @@ class Report:
         self.wrong: set[str] = set()
         self.groups: dict[tuple[str, ...], list[Difference]] = defaultdict(list)
 
-    def add(self, sample: Sample, found: list[Difference]) -> None:
+    def add(self, sample: Any, found: list[Difference]) -> None:
         self.samples += 1
         self.ops.add(sample.op)
         for one in found:

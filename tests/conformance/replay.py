@@ -11,6 +11,8 @@ import numpy as np
 
 import lucid
 from lucid import tape
+from tests.conformance.modules import ModuleSample, module_forms, run_module
+from tests.conformance.optimizers import OptimizerSample, ScheduleSample, run_optimizer, run_schedule
 from tests.conformance.run import ATTRIBUTES, Library, called, lookup, rearranged, run
 from tests.conformance.values import GRADIENT_FACTOR, Array, Difference, Named, Outcome, Sample, same_choice, unlike
 
@@ -96,7 +98,8 @@ def home(name: str) -> str:
 
 def differences(sample: Sample) -> list[Difference]:
     """How Lucid's outcomes of the sample differ from PyTorch's."""
-    found = []
+    found: list[Difference] = []
+    seen: set[tuple[str, str]] = set()
     for form, function, args, kwargs, wanted in forms(sample):
         got = run(LUCID, function, args, kwargs, order=_order(wanted))
         for kind, detail in compare(wanted, got):
@@ -104,8 +107,33 @@ def differences(sample: Sample) -> list[Difference]:
                 continue
             if kind == "raises" and form.endswith("by keyword"):
                 kind = "keyword"
+            if (kind, detail) in seen:  # the same as in another form
+                continue
+            seen.add((kind, detail))
             found.append(Difference(sample.op, form, kind, detail, sample))
     return found
+
+
+def module_differences(sample: ModuleSample) -> list[Difference]:
+    """How Lucid's outcome of a layer differs from PyTorch's."""
+    found: dict[tuple[str, str], Difference] = {}  # each once, by the first form that shows it
+    for form, one in module_forms(sample):
+        one.order = _order(sample.outcome)
+        for what in compare(sample.outcome, run_module(LUCID, one)):
+            found.setdefault(what, Difference(sample.op, form, *what, sample))
+    return list(found.values())
+
+
+def optimizer_differences(sample: OptimizerSample) -> list[Difference]:
+    """How Lucid's outcome of an optimizer differs from PyTorch's."""
+    got = run_optimizer(LUCID, sample)
+    return [Difference(sample.op, f"lucid.{sample.op}", *what, sample) for what in compare(sample.outcome, got)]
+
+
+def schedule_differences(sample: ScheduleSample) -> list[Difference]:
+    """How Lucid's outcome of a schedule differs from PyTorch's."""
+    got = run_schedule(LUCID, sample)
+    return [Difference(sample.op, f"lucid.{sample.op}", *what, sample) for what in compare(sample.outcome, got)]
 
 
 def _only_ties(sample: Sample, wanted: Outcome, got: Outcome) -> bool:
@@ -137,6 +165,9 @@ def compare(wanted: Outcome, got: Outcome) -> Iterator[tuple[str, str]]:
         return
     if wanted.structure != got.structure:
         yield "structure", f"{got.structure}, PyTorch {wanted.structure}"
+        return
+    if len(wanted.outputs) != len(got.outputs):
+        yield "structure", f"{len(got.outputs)} outputs and buffers, PyTorch {len(wanted.outputs)}"
         return
     for a, b in zip(wanted.outputs, got.outputs, strict=True):
         yield from _output(a, b, wanted.is_random)

@@ -25,6 +25,18 @@ class Library:
     def tensor(self, array: Array) -> Any:
         raise NotImplementedError
 
+    def native(self, value: Any, tensors: dict[int, Any]) -> Any:
+        """Nested arguments with the library's own tensors and constants. ``tensors`` holds those by the array's id."""
+
+        def leaf(one: Any) -> Any:
+            if isinstance(one, Array):
+                if id(one) not in tensors:
+                    tensors[id(one)] = self.tensor(one)
+                return tensors[id(one)]
+            return self.constant(one) if isinstance(one, Named) else one
+
+        return tree_map(leaf, value)
+
     def array(self, tensor: Any) -> Array:
         raise NotImplementedError
 
@@ -62,31 +74,39 @@ def called(library: Library, name: str) -> Callable[..., Any]:
 
 def run(library: Library, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], order: int) -> Outcome:
     """The outcome of ``function`` with derivatives up to ``order``."""
+    return run_with(library, function, args, kwargs, order, [])
+
+
+def run_with(
+    library: Library,
+    function: Callable[..., Any],
+    args: list[Any],
+    kwargs: dict[str, Any],
+    order: int,
+    leaves: list[Any],
+) -> Outcome:
+    """``run`` with derivatives with respect to ``leaves`` too, tensors that the function holds."""
     tensors: dict[int, Any] = {}
-
-    def native(value: Any) -> Any:
-        if isinstance(value, Array):
-            if id(value) not in tensors:
-                tensors[id(value)] = library.tensor(value)
-            return tensors[id(value)]
-        return library.constant(value) if isinstance(value, Named) else value
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            native_args, native_kwargs = tree_map(native, args), tree_map(native, kwargs)
+            native_args, native_kwargs = library.native([args, kwargs], tensors)
             result = function(*native_args, **native_kwargs)
             found = Outcome(structure=_structure(library, result))
             flat = _flat(result)
-            found.outputs = [_described(library, one) for one in flat]
+            found.outputs = [described(library, one) for one in flat]
             if order:
-                leaves = [tensors[id(one)] for one in arrays_in([args, kwargs]) if one.grad]
+                leaves = [tensors[id(one)] for one in arrays_in([args, kwargs]) if one.grad] + leaves
                 _differentiate(library, flat, leaves, order, found)
     except Exception as error:
-        lines = str(error).splitlines() or [""]
-        bases = tuple(one.__name__ for one in type(error).__mro__)
-        return Outcome(error=(type(error).__name__, lines[0]), bases=bases)
+        return failed(error)
     return found
+
+
+def failed(error: Exception) -> Outcome:
+    lines = str(error).splitlines() or [""]
+    bases = tuple(one.__name__ for one in type(error).__mro__)
+    return Outcome(error=(type(error).__name__, lines[0]), bases=bases)
 
 
 def _flat(value: Any) -> list[Any]:
@@ -100,7 +120,7 @@ def _structure(library: Library, value: Any) -> str:
     return "t" if isinstance(value, library.tensor_type) else "p"
 
 
-def _described(library: Library, value: Any) -> Any:
+def described(library: Library, value: Any) -> Any:
     if isinstance(value, library.tensor_type):
         return library.array(value)
     named = library.named(value)

@@ -93,7 +93,7 @@ class Difference:
     form: str
     kind: str
     detail: str
-    sample: Sample
+    sample: Any
 
     def __str__(self) -> str:
         return f"{self.form} {self.kind}: {self.detail}  {self.sample!r}"

@@ -1,4 +1,4 @@
-"""``state_dict`` shares the values of the module; ``load_state_dict`` loads all or nothing, and lists every mismatch."""
+"""``state_dict`` shares the values of a module; ``load_state_dict`` loads all or nothing, and lists every mismatch."""
 
 import copy
 
