@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _layout
+from lucid import _deferred, _layout, _overwritten
 from lucid._grad_mode import mode, set_recording
 from lucid._layout import Layout
 from lucid.tape import TensorBase, apply, op, wrap
@@ -39,12 +39,13 @@ _FIRST_PRUNING = 16  # tensors in a cell
 class Cell:
     """The value that aliases share."""
 
-    __slots__ = ("__weakref__", "_array", "guard", "limit", "members")
+    __slots__ = ("__weakref__", "_array", "guard", "limit", "members", "versions")
 
     def __init__(self, array: mx.array) -> None:
         self._array = array  # the value of the root
         self.members: dict[int, weakref.ref[TensorBase]] = {}  # by the id of the reference
         self.limit = _FIRST_PRUNING
+        self.versions = False  # whether there are tensors whose changes the others do not notice, see ``data_of``
         self.guard: object = None  # kept as long as an alias lives, see ``lucid.from_numpy``
 
     def add(self, tensor: TensorBase) -> None:
@@ -88,7 +89,7 @@ class Place:
     detached tensor.
     """
 
-    __slots__ = ("_layout", "args", "base", "cell", "kwargs", "op", "parent", "part", "recorded", "shape")
+    __slots__ = ("_layout", "args", "base", "cell", "kwargs", "op", "parent", "part", "recorded", "shape", "version")
 
     def __init__(
         self,
@@ -109,7 +110,8 @@ class Place:
         self.args = args
         self.kwargs = kwargs
         self.part = part  # of an operation with several results
-        self.recorded = mode.recording
+        self.recorded = mode.recording  # when the view was taken
+        self.version: object = None if parent is None else parent.version  # see ``data_of``
         self._layout: Layout | None = None
 
     # The value -------------------------------------------------------------------------------------------------------
@@ -182,12 +184,16 @@ class Place:
         if self.base is None:
             return self
         assert self.parent is not None
-        parent = self.parent.without_base()
-        return Place(self.cell, self.shape, parent, None, self.op, self.args, self.kwargs, self.part)
+        return self._copy(self.cell, self.parent.without_base())
 
     def within(self, cell: Cell) -> Place:
-        """The same place in another cell."""
-        return Place(cell, self.shape, self.parent, None, self.op, self.args, self.kwargs, self.part)
+        """The same place in another cell, outside the graph."""
+        return self._copy(cell, self.parent)
+
+    def _copy(self, cell: Cell, parent: Place | None) -> Place:
+        place = Place(cell, self.shape, parent, None, self.op, self.args, self.kwargs, self.part)
+        place.recorded, place.version = self.recorded, self.version
+        return place
 
     def argument(self, name: str) -> Any:
         """An argument of the view operation."""
@@ -254,6 +260,15 @@ def detached(source: TensorBase, into: TensorBase | None = None) -> Tensor:
     return cast("Tensor", tensor)
 
 
+def data_of(source: TensorBase, into: TensorBase | None = None) -> Tensor:
+    """``detached``, for ``.data``: in PyTorch it does not count as a change of ``source`` if the result is written."""
+    tensor = detached(source, into)
+    assert tensor._place is not None
+    tensor._place.version = object()
+    tensor._place.cell.versions = True
+    return tensor
+
+
 def retake(source: TensorBase, view: ViewOp | None, args: tuple[Any, ...], kwargs: dict[str, Any], part: int) -> Tensor:
     """The view of ``source`` that the operation gives; a detached tensor without an operation."""
     if view is None:
@@ -285,7 +300,7 @@ def leave(tensor: TensorBase) -> None:
     for other in place.cell.alive():
         if other._place is not None and other._place.base is tensor:
             _ = other._array  # fresh, with its graph
-            other._place.base = None
+            other._place.base, other._place.recorded = None, False
     tensor._place = None
 
 
@@ -307,6 +322,8 @@ def follow(tensor: TensorBase, lazy: bool = False) -> None:
         return
     while root.parent is not None:
         root = root.parent
+    if cell.versions:
+        _note_overwritten(others, place)
     if base is not None and mode.recording and (tensor._node is not None or base._node is not None):
         start = base._place
         assert start is not None
@@ -351,8 +368,11 @@ def rooted(tensor: TensorBase, layout: Layout | None) -> Place:
 
 def write(cell: Cell, array: mx.array) -> None:
     """Give the cell a new value. All its tensors follow, and none of them is recorded."""
+    tensors = cell.alive()
+    if cell.versions:
+        _note_overwritten(tensors, None)
     cell._array = array
-    for tensor in cell.alive():
+    for tensor in tensors:
         make_stale(tensor)
     _deferred.created(cell)
 
@@ -370,6 +390,25 @@ def _write_cell(place: Place, root: Place, array: mx.array) -> None:
         cell._array = _put_array(before, array, place.region(root))
     else:
         cell._array = array if array.shape == before.shape else mx.reshape(array, before.shape)
+
+
+def _note_overwritten(tensors: list[TensorBase], written: Place | None) -> None:
+    """Note the values that a write at ``written`` (or any, if None) replaces without PyTorch noticing it."""
+    for tensor in tensors:
+        place = tensor._place
+        if place is not None and (written is None or place.version is not written.version) and not is_stale(tensor):
+            _overwritten.note(tensor._array, place.without_base().value)
+
+
+def is_stale(tensor: TensorBase) -> bool:
+    try:
+        _ARRAY.__get__(tensor)
+    except AttributeError:
+        return True
+    return False
+
+
+_ARRAY: Any = vars(TensorBase)["_array"]  # its __get__ does not call TensorBase.__getattr__
 
 
 def make_stale(tensor: TensorBase) -> None:

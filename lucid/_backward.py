@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _threads
+from lucid import _deferred, _overwritten, _threads
 from lucid._grad_mode import set_recording
 from lucid._precision import autocasting
 from lucid.tape import Edge, Node, TensorBase, apply, edge_of, wrap
@@ -86,6 +86,8 @@ def run_backward(
             ]
             edges = node.edges
             assert edges is not None
+            if _overwritten.entries:
+                _overwritten.check(node, full)
             gradients = node.pullback(full)
             if target_index is None and not create_graph:  # otherwise some of them may never be needed
                 gradients = _compute_together(edges, gradients)

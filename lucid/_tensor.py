@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _aliases, _checks, _deferred, _grad_mode, _threads, tape
+from lucid import _aliases, _checks, _deferred, _grad_mode, _overwritten, _threads, tape
 from lucid._backward import RemovableHandle, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
@@ -197,21 +197,29 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         self._node, self._index, self._requires_grad = None, 0, False
         if self._place is not None:
             self._place = self._place.without_base()
+            self._place.recorded = True
         return self
 
     @property
     def data(self) -> Tensor:
         """``detach()``. Assign a tensor to it to share its values from then on, instead of the former ones."""
-        return self.detach()
+        return _aliases.data_of(self)
 
     @data.setter
     def data(self, value: TensorLike) -> None:
+        if self._place is not None and self._place.base is not None and self._node is not None:
+            raise RuntimeError(
+                "data: this is a view that is part of a graph, and cannot be given the values of another tensor; use "
+                "copy_(), or assign to the data of tensor.clone()"
+            )
         if isinstance(value, Tensor):
             if value is not self:
                 alias = value.detach()
+                _overwritten.note_tensor(self)
                 self._replace(alias._array)
-                _aliases.detached(alias, into=self)
+                _aliases.data_of(alias, into=self)
         else:
+            _overwritten.note_tensor(self)
             self._replace(as_array(value, self.dtype))
         _deferred.created(self)
 

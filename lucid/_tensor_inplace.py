@@ -82,6 +82,11 @@ class TensorInplace(tape.TensorBase):
             )
         base = None if place is None else place.base
         if place is None or base is None:
+            if place is not None and place.op is not None and not place.recorded and self._node is not None:
+                raise RuntimeError(
+                    f"{what}: the tensor that this is a view of was given other values through .data, so that a write "
+                    "cannot be part of its graph; write to tensor.clone(), or under lucid.no_grad()"
+                )
             return
         if base._requires_grad:
             raise RuntimeError(

@@ -32,6 +32,7 @@ LEVELS = [
     ],
     ["_machine", "_bounds"],
     ["kernels", "tape"],
+    ["_overwritten"],
     ["_aliases", "_backward"],
     ["_views"],
     ["ops"],

@@ -107,7 +107,8 @@ class Binding:
                 tensor._place = place.within(cell)
                 if base is not None and base >= 0:
                     tensor._place.base = tensors[base]
-                tensor._place.recorded = base != -1
+                if base == -1:
+                    tensor._place.recorded = False
                 cell.add(tensor)
                 _aliases.make_stale(tensor)
             cells.append(cell)
@@ -144,7 +145,7 @@ class Outline:
 
     def __init__(self, result: Any, inputs: Mapping[int, int], tensors: list[Tensor], out: Callable[[mx.array], int]):
         self._inputs, self._out = inputs, out  # numbers of the inputs, by id
-        self._by_place = {id(tensor._place): tensor for tensor in tensors if tensor._place is not None}
+        self._placed = [(tensor._place, tensor) for tensor in tensors if tensor._place is not None]
         self._found: dict[int, Any] = {}  # placeholders by the id of the tensor
         self.tensors: list[Tensor] = []  # by number
         self.computed: list[tuple[int, int]] = []  # the numbers and outputs of those that are no aliases
@@ -152,7 +153,7 @@ class Outline:
         _collect(result, returned)
         for one in returned:
             if one._place is not None and id(one) not in inputs:
-                self._by_place.setdefault(id(one._place), one)
+                self._placed.append((one._place, one))
         cells = [id(one._place.cell) for one in {id(one): one for one in returned}.values() if one._place is not None]
         bound = {id(tensor._place.cell) for tensor in tensors if tensor._place is not None}
         self._aliased = {cell for cell in cells if cell in bound or cells.count(cell) > 1}
@@ -185,12 +186,13 @@ class Outline:
         place = tensor._place
         if place is None or place.parent is None or id(place.cell) not in self._aliased:
             return None
+        placed = [(known, one) for known, one in self._placed if known.cell is place.cell]
         links: list[_Link] = []
         source: Any = None
         at: Place | None = place
         while at is not None:
             if at is not place:
-                owner = self._by_place.get(id(at))
+                owner = next((one for known, one in placed if _is_same(known, at)), None)
                 if owner is None and place.base is not None and place.base._place is at:
                     owner = place.base  # type: ignore[assignment]
                 if owner is not None:
@@ -209,6 +211,17 @@ class Outline:
             source = root
         self.tensors.append(tensor)
         return AliasOf(source, tuple(reversed(links)), len(self.tensors) - 1)
+
+
+def _is_same(place: Place, other: Place) -> bool:
+    """Whether two places of a cell are equal. Places are copied when a tensor is detached."""
+    while place is not other:
+        if place.op is not other.op or place.args is not other.args or place.part != other.part:
+            return False
+        if place.parent is None or other.parent is None:
+            return place.parent is other.parent
+        place, other = place.parent, other.parent
+    return True
 
 
 def _collect(value: Any, found: list[Tensor]) -> None:

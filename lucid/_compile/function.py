@@ -147,7 +147,7 @@ class Compiled(Generic[P, R]):
             callback()
         node = CompiledNode(graph.pullback, plan, view, tensors, inputs, outputs) if graph.pullback else None
         del inputs, grads  # lets MLX reuse their memory for the outputs
-        self._write_back(trace, tensors, shared, leaves, outputs)
+        self._write_back(trace, tensors, shared, leaves, outputs, node)
         result = build_result(trace.result, outputs, tensors, node, trace.tracked)
         if trace.changes or trace.has_collectives:
             _deferred.evaluate(outputs)
@@ -174,14 +174,19 @@ class Compiled(Generic[P, R]):
         return view
 
     def _write_back(
-        self, trace: Trace, tensors: list[Tensor], shared: list[Shared], leaves: list[Tensor], outputs: list[mx.array]
-    ) -> None:
+        self, trace: Trace, tensors: list[Tensor], shared: list[Shared], leaves: list[Tensor], outputs: list[mx.array],
+        node: CompiledNode | None,
+    ) -> None:  # fmt: skip
+        for i, at, _ in trace.writes:
+            if i in trace.recorded_writes:  # first, because only this can fail
+                with _grad_mode.set_recording(True):
+                    tensors[i]._become(tape.wrap(outputs[at], node, trace.tracked.index(at)), self._caller)
         for number, at in trace.cells:
             _aliases.write(shared[number].cell, outputs[at])
         for i, at, is_new in trace.writes:
             if is_new:
                 tensors[i]._replace(outputs[at])
-            else:
+            elif i not in trace.recorded_writes:
                 tensors[i]._rebind(outputs[at])
         for i, at, in_place in trace.gradients:
             grad = leaves[i].grad

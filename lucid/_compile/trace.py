@@ -49,6 +49,7 @@ class Trace:
         self.autocast_dtype = _precision.autocast_dtype()
         self.done = False  # whether MLX, not the function, fails from now on
         self.writes: list[tuple[int, int, bool]] = []  # tensor, output, whether it was replaced by another one
+        self.recorded_writes: set[int] = set()  # the tensors among them that have a graph after the call
         self.cells: list[tuple[int, int]] = []  # the number of a shared cell, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
         self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
@@ -58,6 +59,8 @@ class Trace:
         self.tracked: list[int] = []  # outputs that require grad, of the tensors in the result with these numbers ...
         self.tracked_numbers: list[int] = []
         self.sources: list[int] = []  # ... with respect to these tensors, state first
+        self._origins: dict[int, Tensor] = {}  # of arguments computed outside, where their gradients arrive
+        self._nodes: dict[int, tape.Node] = {}  # of tensors when the function starts
         self.num_trailing = 0  # inputs after state and gradients: the arguments and the key
         self.isolate = False  # whether the inputs of each gradient are kept apart, see ``Compiled._trace``
         self.on_call: list[Callable[[], None]] = []  # callbacks to run at every call, see ``_deferred.on_call``
@@ -84,6 +87,7 @@ class Trace:
                     module.training = mode
         finally:
             before.restore()
+            self._origins, self._nodes = {}, {}
         check_leaked_tensors(self.caller, self.look, before, fresh)
         before.check_random_numbers(self.caller)
         self.done = True
@@ -137,8 +141,8 @@ class Trace:
                     self.gradients.append((i, -1, False))
             elif grad is None or now is not grad[0] or now._array is not grad[1]:
                 self.gradients.append((i, out(now._array), grad is not None and now is grad[0]))
-        for tensor, requires in zip(given, self.requires, strict=True):
-            if requires and tensor.grad is not None and not any(tensor is leaf for leaf in leaves):
+        for tensor in self._origins.values():
+            if tensor.grad is not None:
                 raise RuntimeError(
                     f"{self.caller}: backward() reached an argument that was computed outside the function, and its "
                     "graph cannot be followed from inside; pass tensor.detach(), or compute it inside"
@@ -156,10 +160,36 @@ class Trace:
                 self.tracked.append(at)
                 self.tracked_numbers.append(number)
                 roots.append(node)
+        for i, at, _ in self.writes:
+            node = tensors[i]._node
+            if i not in replaced and node is not None and node.edges is not None:
+                self._check_recorded_write(i)
+                if at not in self.tracked:
+                    self.tracked.append(at)
+                    self.tracked_numbers.append(~i)
+                    roots.append(node)
+                self.recorded_writes.add(i)
+        for number, _ in self.cells:
+            for i in self.binding.members_of(number):
+                if tensors[i]._node is not None and tensors[i]._node is not self._nodes.get(i):
+                    self._check_recorded_write(-1)
         if roots:
             reached = _reachable_leaves(roots)
-            self.sources = [i for i, tensor in enumerate(tensors) if id(tensor) in reached]
+            self.sources = [i for i, tensor in enumerate(self._with_origins(tensors)) if id(tensor) in reached]
         return outputs, {id(tensor) for tensor, _ in self.created}
+
+    def _with_origins(self, tensors: list[Tensor]) -> list[Tensor]:
+        first = len(tensors) - len(self.requires)
+        return [self._origins.get(i - first, tensor) for i, tensor in enumerate(tensors)]
+
+    def _check_recorded_write(self, number: int) -> None:
+        """Refuse values with a graph in a tensor that cannot have one after the call, by the number of the tensor."""
+        if number < len(self.plan.tensors) + len(self.view.tensors):
+            name = self.plan.names[number] if 0 <= number < len(self.plan.names) else "a tensor with aliases"
+            raise RuntimeError(
+                f"{self.caller}: values that require grad were written to {name}, whose graph would be lost after the "
+                "call; write value.detach(), or return the result"
+            )
 
     def _check_alone(self, tensor: Tensor) -> None:
         if tensor._place is not None and len(tensor._place.cell.alive()) > 1:
@@ -197,12 +227,18 @@ class Trace:
             if tensor._node is not None:  # computed outside: the gradient goes on there
                 tensor._node, tensor._index, tensor._requires_grad = None, 0, True
         given = []
-        for requires in self.requires:
+        self._origins = {}
+        for i, requires in enumerate(self.requires):
             tensor = tape.wrap(next(source))
             tensor._requires_grad = requires
+            if requires and i not in self.argument_leaves:
+                self._origins[i] = tensor
+                tensor = tape.alias(tensor._array, tensor)
             given.append(tensor)
         values = [next(source) for _ in self.binding.groups]
-        cells = self.binding.bind([*self.plan.tensors, *self.view.tensors, *given], values)
+        tensors = [*self.plan.tensors, *self.view.tensors, *given]
+        cells = self.binding.bind(tensors, values)
+        self._nodes = {i: tensor._node for i, tensor in enumerate(tensors) if tensor._node is not None}
         *arrays, random._state._array = source
         leaves = [*self.plan.leaves, *(given[i] for i in self.argument_leaves)]
         grads: list[Any] = []
@@ -255,7 +291,8 @@ class Trace:
         try:
             given, _, _, arrays, _ = self._bind_inputs(inputs)
             tensors = [*plan.tensors, *view.tensors, *given]
-            sources = [tensors[i] for i in self.sources]
+            origins = self._with_origins(tensors)
+            sources = [origins[i] for i in self.sources]
             args, kwargs = self.shape.fill(state=plan.tensors, tensor=given, array=arrays)
             with (
                 _grad_mode.replaying(), _grad_mode.set_recording(True), _precision.autocasting(self.autocast_dtype),
@@ -263,12 +300,12 @@ class Trace:
             ):  # fmt: skip
                 result = self.function(*args, **kwargs)
                 found = Outline(result, {id(one): i for i, one in enumerate(tensors)}, tensors, lambda array: 0).tensors
-                roots = [found[number] for number in self.tracked_numbers]
+                roots = [found[number] if number >= 0 else tensors[~number] for number in self.tracked_numbers]
                 pairs = [(root, tape.wrap(one)) for root, one in zip(roots, cotangents, strict=True)]
                 pairs = [(root, cotangent) for root, cotangent in pairs if root.requires_grad]
                 gradients = run_backward([root for root, _ in pairs], [one for _, one in pairs], sources)
         finally:
-            self.plan, self.view = EMPTY_PLAN, EMPTY_VIEW
+            self.plan, self.view, self._origins, self._nodes = EMPTY_PLAN, EMPTY_VIEW, {}, {}
             self.shape.made.clear()
             before.restore()
             before.restore_containers()

@@ -11,6 +11,7 @@ differentiate a graph whose values were overwritten; the gradients of such a pro
 
 from __future__ import annotations
 
+import contextvars
 import math
 import random
 import zlib
@@ -56,7 +57,8 @@ class Program:
         self.tensors: dict[str, Any] = {}
         self.leaves: dict[str, Any] = {}
         self.families: dict[str, str] = {}  # which tensors share memory, perhaps
-        self.count = 0
+        self.count = 0  # of attempted statements
+        self.number = -1  # of the statement, for names
 
     # Execution ------------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,9 @@ class Program:
 
     def body(self, statements: int) -> None:
         kinds = (self.view, self.write, self.compute, self.forget)
-        for number in range(statements):
+        for _ in range(statements):
+            self.number += 1
+            number = self.number
             kind = self.rng.choices(kinds, (9, 9, 2, 2))[0]
             quiet = self.rng.random() < 0.2
             if quiet:
@@ -327,6 +331,49 @@ class Program:
         self.attempt(f"{target}{text}", action)
 
 
+# lucid.compile compares all that a function can read; it does not look into this.
+_inside: contextvars.ContextVar[Any] = contextvars.ContextVar("inside")
+
+
+def _call(tensors: dict[str, Any]) -> Any:
+    return _inside.get()(tensors)
+
+
+class CompiledProgram(Program):
+    """A program of which the statements ``first`` to ``last`` are one call of a compiled function."""
+
+    def __init__(self, library: Any, seed: int, refused: list[int], first: int = 3, last: int = 10) -> None:
+        super().__init__(library, seed, refused)
+        self.first, self.last = first, last
+
+    def body(self, statements: int) -> None:
+        super().body(self.first)
+        start = self.rng.getstate(), (self.count, self.number), len(self.outcome.source), dict(self.families)
+        leaves = dict(self.leaves)
+
+        def inside(tensors: dict[str, Any]) -> dict[str, Any]:
+            # The function may be traced several times: every time from the same point.
+            self.rng.setstate(start[0])
+            self.count, self.number = start[1]
+            del self.outcome.source[start[2] :]
+            self.families, self.leaves, self.tensors = dict(start[3]), dict.fromkeys(leaves), dict(tensors)
+            Program.body(self, self.last - self.first)
+            found, self.tensors = self.tensors, {}
+            return found
+
+        token = _inside.set(inside)
+        found = self.lib.compile(_call)(dict(self.tensors))
+        _inside.reset(token)
+        self.leaves = {name: leaves[name] for name in self.leaves}
+        self.tensors = found
+        super().body(statements - self.last)
+
+
 def run(library: Any, seed: int, refused: list[int] | None = None, dtype: Any = None, statements: int = 12) -> Outcome:
     """Execute program ``seed``. Without ``refused``, find the statements that ``library`` refuses."""
     return Program(library, seed, refused, dtype).run(statements)
+
+
+def run_compiled(library: Any, seed: int, refused: list[int], statements: int = 12) -> Outcome:
+    """``run`` with most of the statements in a compiled function."""
+    return CompiledProgram(library, seed, refused).run(statements)
