@@ -41,7 +41,7 @@ class Torch(Library):
         values = tensor.detach().resolve_conj().resolve_neg()
         try:
             return Array((values.float() if name == "bfloat16" else values).numpy(force=True).copy(), name)
-        except TypeError as error:
+        except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
             raise Unsupported(name) from error
 
     def constant(self, value: Named) -> Any:

@@ -1,0 +1,75 @@
+"""Which samples to record: each kind of arguments once per kind of dtype, by the smallest sample of that kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tests.conformance.values import Array, Named, Sample, tree_map
+
+KINDS = {
+    "float32": "float", "float64": "double", "float16": "half", "bfloat16": "half", "int32": "integer",
+    "int64": "integer", "uint8": "unsigned", "bool": "bool", "complex64": "complex",
+}  # fmt: skip
+LARGEST = 4000  # elements of a sample, inputs and outputs together
+
+
+def pattern(value: Any) -> Any:
+    """What a kind of arguments has in common: the types, and the values of what selects a behaviour."""
+    if isinstance(value, Array):
+        size = "0-d" if value.data.ndim == 0 else "empty" if value.data.size == 0 else "full"
+        return (size, min(value.data.ndim, 1) if value.data.ndim < 4 else 4, value.dtype)
+    if isinstance(value, Named):
+        return (value.kind, value.name)
+    if type(value) in (list, tuple):
+        kinds = tuple(dict.fromkeys(pattern(one) for one in value))
+        return (type(value).__name__, min(len(value), 2), kinds)
+    if type(value) is dict:
+        return tuple(sorted((key, pattern(one)) for key, one in value.items()))
+    if isinstance(value, bool | str) or value is None or value is ...:
+        return value
+    if isinstance(value, int):
+        return ("int", (value > 0) - (value < 0))
+    if isinstance(value, float):
+        return ("float", "nan" if math.isnan(value) else math.isinf(value), (value > 0) - (value < 0))
+    return type(value).__name__
+
+
+def size(sample: Any) -> int:
+    """The number of elements of all distinct arrays in a sample."""
+    found: dict[int, int] = {}
+
+    def add(one: Any) -> None:
+        if isinstance(one, Array):
+            found[id(one)] = one.data.size
+        elif hasattr(one, "__dataclass_fields__"):
+            tree_map(add, vars(one))
+
+    tree_map(add, vars(sample))
+    return sum(found.values())
+
+
+class Selection:
+    """Collects the smallest sample of each kind; the order is that of the first of each kind."""
+
+    def __init__(self) -> None:
+        self.found: dict[Any, tuple[int, Any]] = {}
+        self.seen = 0
+
+    def add(self, key: Any, sample: Any) -> None:
+        self.seen += 1
+        elements = size(sample)
+        if key not in self.found or elements < self.found[key][0]:
+            self.found[key] = (elements, sample)
+
+    def samples(self) -> list[Any]:
+        return [sample for elements, sample in self.found.values() if elements <= LARGEST]
+
+    def too_large(self) -> list[Any]:
+        return [sample for elements, sample in self.found.values() if elements > LARGEST]
+
+
+def kind(sample: Sample) -> Any:
+    """The kind of an operation's sample."""
+    error = sample.outcome.error[1][:40] if sample.outcome.error else sample.order == 2
+    return (sample.op, sample.variant, KINDS[sample.dtype], pattern(sample.args), pattern(sample.kwargs), error)
