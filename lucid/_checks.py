@@ -108,6 +108,21 @@ def pair(caller: str, name: str, value: Any, minimum: int | None = None) -> tupl
     return first, second
 
 
+def flag(caller: str, name: str, value: Any) -> bool:
+    """``value`` if it is a bool; NumPy's are converted."""
+    if value is True or value is False:
+        return value
+    if type(value).__name__ not in ("bool", "bool_"):  # numpy.bool, which is numpy.bool_ before NumPy 2
+        raise TypeError(f"{caller}: {name} must be a bool, got {value!r}")
+    return bool(value)
+
+
+def no_out(caller: str, out: Any) -> None:
+    """Raise if ``out`` is given: results are new arrays."""
+    if out is not None:
+        raise TypeError(f"{caller}: out= is not supported; use the tensor that {caller} returns")
+
+
 def number(
     caller: str, name: str, value: Any, minimum: float | None = None, maximum: float | None = None, above: bool = False
 ) -> float:

@@ -106,8 +106,8 @@ class TensorInplace(tape.TensorBase):
     def mul_(self, other: TensorLike) -> Tensor:
         return self._write("mul_", arithmetic.mul, other)
 
-    def div_(self, other: TensorLike) -> Tensor:
-        return self._write("div_", arithmetic.div, other)
+    def div_(self, other: TensorLike, *, rounding_mode: str | None = None) -> Tensor:
+        return self._write("div_", arithmetic.div, other, rounding_mode=rounding_mode)
 
     def pow_(self, exponent: TensorLike) -> Tensor:
         return self._write("pow_", arithmetic.pow, exponent)

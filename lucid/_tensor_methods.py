@@ -108,6 +108,10 @@ class TensorMethods(tape.TensorBase):
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return matrix.matmul(other, self)
 
+    def norm(self, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+        """``lucid.norm(self, ...)``, which has ``out`` before ``dtype``."""
+        return reduction.norm(self, p, dim, keepdim, None, dtype)
+
     # Functions of lucid.ops ------------------------------------------------------------------------------------------
     add = arithmetic.add
     sub = arithmetic.sub
@@ -236,7 +240,6 @@ class TensorMethods(tape.TensorBase):
     any = reduction.any
     all = reduction.all
     logsumexp = reduction.logsumexp
-    norm = reduction.norm
     cumsum = reduction.cumsum
     cumprod = reduction.cumprod
     count_nonzero = reduction.count_nonzero

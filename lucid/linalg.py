@@ -15,9 +15,9 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 @op(autocast="float32")
 def vector_norm(
-    x: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None
 ) -> mx.array:
-    """``sum(|x| ** ord) ** (1 / ord)`` over ``dim``, or over all values.
+    """``sum(|input| ** ord) ** (1 / ord)`` over ``dim``, or over all values.
 
     ``ord`` may also be 0 (the number of nonzero values), inf or -inf (the largest or smallest absolute value). The
     gradient of the 2-norm at 0 is 0.
@@ -26,9 +26,9 @@ def vector_norm(
         >>> lucid.linalg.vector_norm(lucid.tensor([[3.0, 4.0], [0.0, 5.0]]), dim=1).tolist()
         [5.0, 5.0]
     """
-    x, out = averageable("vector_norm", x, dtype)
+    x, kind = averageable("vector_norm", input, dtype)
     order = _order_number("vector_norm", ord)
-    return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(out)
+    return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(kind)
 
 
 def _dims(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
@@ -43,7 +43,13 @@ def _order_number(caller: str, ord: Any) -> float:
 
 @op(autocast="float32")
 def matrix_norm(
-    x: TensorLike, ord: float | str = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike,
+    ord: float | str = "fro",
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: None = None,
 ) -> mx.array:
     """A norm of the matrices in the two dimensions ``dim``.
 
@@ -58,8 +64,8 @@ def matrix_norm(
         >>> lucid.linalg.matrix_norm(lucid.tensor([[3.0, 4.0]])).item()
         5.0
     """
-    x, out = averageable("matrix_norm", x, dtype)
-    return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
+    x, kind = averageable("matrix_norm", input, dtype)
+    return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(kind)
 
 
 def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
@@ -128,7 +134,13 @@ def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
 
 @op(autocast="float32")
 def norm(
-    x: TensorLike, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike,
+    ord: float | str | None = None,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: None = None,
 ) -> mx.array:
     """The 2-norm of all values; with ``ord``, a norm of vectors (one ``dim``) or matrices (two).
 
@@ -138,9 +150,9 @@ def norm(
         >>> lucid.linalg.norm(lucid.tensor([3.0, 4.0])).item()
         5.0
     """
-    x, out = averageable("norm", x, dtype)
+    x, kind = averageable("norm", input, dtype)
     if ord is None:
-        return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(out)
+        return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(kind)
     if dim is None:
         if x.ndim not in (1, 2):
             raise _checks.ArgumentError(
@@ -148,5 +160,5 @@ def norm(
             )
         dim = tuple(range(x.ndim))
     if isinstance(dim, int) or len(dim) == 1:
-        return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(out)
-    return _matrix_norm("norm", x, ord, dim, keepdim).astype(out)
+        return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(kind)
+    return _matrix_norm("norm", x, ord, dim, keepdim).astype(kind)

@@ -48,6 +48,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 import mlx.core as mx
 
 from lucid import _deferred, _threads
+from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -349,6 +350,8 @@ def apply(
         else:
             arrays.append(value)
     if kwargs:
+        if not TRANSLATED.isdisjoint(kwargs):
+            kwargs = translated(body, name, len(args), kwargs)
         unwrapped = {}
         for key, value in kwargs.items():
             if isinstance(value, TensorBase):

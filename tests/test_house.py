@@ -17,7 +17,7 @@ LEVELS = [
     ["_version", "_checks", "_interrupts"],
     ["_device"],
     ["_threads"],
-    ["_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "memory"],
+    ["_argument_names", "_dtypes", "_grad_mode", "_precision", "_deferred", "_files", "_memory_format", "memory"],
     ["_machine", "_bounds"],
     ["kernels", "tape"],
     ["_views", "_backward"],

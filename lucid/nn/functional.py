@@ -3,9 +3,11 @@
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
 
+from typing import Any
+
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
-from lucid.ops import normalization, stochastic
+from lucid.ops import activation, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
 from lucid.ops.affine import *
@@ -18,6 +20,23 @@ from lucid.ops.normalization import *
 from lucid.ops.padding import *
 from lucid.ops.pooling import *
 from lucid.ops.resize import *
+
+
+def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``exp(input) / sum(exp(input))`` along ``dim``, which is required (-1 for the classes of logits (N, C)).
+
+    ``_stacklevel`` has no effect.
+
+    Example:
+        >>> F.softmax(lucid.tensor([0.0, 0.0]), dim=0).tolist()
+        [0.5, 0.5]
+    """
+    return activation.softmax(input, dim, dtype)
+
+
+def log_softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``log(softmax(input, dim))`` without overflow. ``_stacklevel`` has no effect."""
+    return activation.log_softmax(input, dim, dtype)
 
 
 def dropout(input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -217,9 +217,8 @@ def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, m
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
-def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
-    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; ``None`` and () mean all."""
-    dim = either(caller, "dim", dim, "axis", axis)
+def axes(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
+    """The dimensions to reduce; ``None`` and () mean all."""
     if dim is None:
         return tuple(range(x.ndim))
     if type(dim) is int and -x.ndim <= dim < x.ndim:
@@ -228,20 +227,6 @@ def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
     if x.ndim == 0:
         return ()
     return found or tuple(range(x.ndim))
-
-
-def either(caller: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
-    """The value of an argument that has two names, of which at most one is given."""
-    if second is None:
-        return value
-    if value is not None and value != default:
-        raise TypeError(f"{caller}: {name} and {second_name} are mutually exclusive")
-    return second
-
-
-def one_axis(caller: str, x: mx.array, dim: Any, axis: Any = None) -> int:
-    """The single dimension given by ``dim`` or ``axis``, as a non-negative index."""
-    return _checks.dim(caller, either(caller, "dim", dim, "axis", axis), x.ndim)
 
 
 def at_least_1d(x: mx.array) -> mx.array:
@@ -255,6 +240,7 @@ def varargs(body: Callable[P, R]) -> Callable[..., R]:
     def spread(*args: Any, **kwargs: Any) -> R:
         return body(*args, **kwargs) if len(args) < 3 else body(args[0], args[1:], **kwargs)  # type: ignore[arg-type]
 
+    spread.takes_varargs = True  # type: ignore[attr-defined]
     return spread
 
 

@@ -13,10 +13,10 @@ __all__ = ["embedding", "linear"]
 
 
 @op(autocast="half")
-def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
-    """``x @ weight.T + bias``.
+def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
+    """``input @ weight.T + bias``.
 
-    Shapes: x (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
+    Shapes: input (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
 
     Raises:
         ValueError: the shapes do not match.
@@ -25,7 +25,7 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
         >>> F.linear(lucid.ones(2, 3), lucid.ones(4, 3)).shape
         (2, 4)
     """
-    x, weight = array("linear", x), array("linear", weight, "weight")
+    x, weight = array("linear", input), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
     if len(sizes) != 2:
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
@@ -48,11 +48,11 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
 
 
 @op
-def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> mx.array:
-    """The rows of ``weight`` that the integers ``x`` select.
+def embedding(input: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> mx.array:
+    """The rows of ``weight`` that the integers ``input`` select.
 
-    Shapes: x (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). The row ``padding_idx`` gets no
-    gradient. As in PyTorch, indices are not negative.
+    Shapes: input (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). The row ``padding_idx`` gets
+    no gradient. As in PyTorch, indices are not negative.
 
     Raises:
         IndexError: an index is out of range.
@@ -64,7 +64,7 @@ def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None)
     """
     weight = array("embedding", weight, "weight")
     _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")
-    index = index_within("embedding", x, 0, weight.shape, "input", lowest=0)
+    index = index_within("embedding", input, 0, weight.shape, "input", lowest=0)
     if padding_idx is not None:
         row = _checks.dim("embedding", padding_idx, weight.shape[0], "padding_idx")
         is_row = (mx.arange(weight.shape[0]) == row)[:, None]

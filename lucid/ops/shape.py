@@ -7,7 +7,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, compact_if_empty, either, sizes, varargs
+from lucid.ops._common import array, at_least_1d, compact_if_empty, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -177,10 +177,9 @@ def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
 
 
 @view_op
-def squeeze(input: TensorLike, dim: Any = None, *, axis: Any = None) -> mx.array:
+def squeeze(input: TensorLike, dim: Any = None) -> mx.array:
     """``input`` without its dimensions of size 1, or only those in ``dim``."""
     x = array("squeeze", input)
-    dim = either("squeeze", "dim", dim, "axis", axis)
     found = _checks.dims("squeeze", dim, x.ndim)
     gone = [one for one in found if one < x.ndim and x.shape[one] == 1]
     return mx.squeeze(x, gone) if gone else x

@@ -12,7 +12,7 @@ HEAD = """\
 # Differences from PyTorch
 
 Lucid is compared with PyTorch 2.13 on PyTorch's own test inputs: values, first and second derivatives, dtypes, shapes
-and errors of operations, layers, optimizers and schedules, and names, positions and defaults of all parameters. This page
+and errors of operations, layers, optimizers and schedules, and names, positions and defaults of parameters. This page
 lists what differs on purpose; a test keeps it complete. [PyTorch to Lucid](pytorch.md) describes what differs in
 principle: laziness, devices, files.
 

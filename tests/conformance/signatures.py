@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lucid
+from lucid._argument_names import OTHER_NAMES
 from tests.conformance.deliberate import explained_parameter
 
 FILE = Path(__file__).with_name("signatures.json")
@@ -76,6 +77,7 @@ def mismatches(name: str, one: Any) -> list[str]:
     named = {p.name: p for p in ours}
     slots = [p for p in ours if p.kind in POSITIONAL]
     has_varargs = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in ours)
+    spreads = getattr(one, "takes_varargs", False)
     has_varkw = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in ours)
     rows = overloads(name)
     defaults: dict[str, set[str]] = {}
@@ -87,9 +89,9 @@ def mismatches(name: str, one: Any) -> list[str]:
         for position, (parameter, kind, _) in enumerate(row):
             if kind == "varkw" or parameter == "out":
                 continue
-            mine = named.get(parameter)
+            mine = named.get(parameter) or named.get(OTHER_NAMES.get(parameter, ""))
             if kind == "varargs":
-                if not has_varargs:
+                if not (has_varargs or spreads):
                     found[f"*{parameter} is missing"] = None
                 continue
             if mine is None and not has_varkw:
@@ -103,7 +105,7 @@ def mismatches(name: str, one: Any) -> list[str]:
             if kind == "positional" and not has_varargs:
                 here = slots[position].name if position < len(slots) else None
                 others = {other[position][0] for other in rows if position < len(other)}
-                if here != parameter and here not in others:
+                if here not in (parameter, OTHER_NAMES.get(parameter)) and here not in others:
                     found[f"{parameter} is not at position {position}"] = None
     return list(found)
 

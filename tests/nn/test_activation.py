@@ -81,3 +81,14 @@ def test_functional_relu_takes_inplace_by_name_and_by_position():
 def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()
+
+
+@pytest.mark.parametrize(
+    "name", ["elu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "relu6", "silu"]
+)
+def test_functions_take_inplace(name):
+    function = getattr(F, name)
+    x = lucid.tensor([-4.0, -0.5, 0.5, 8.0])
+    expected = function(x).tolist()
+    assert function(x, inplace=True) is x
+    assert x.tolist() == expected
