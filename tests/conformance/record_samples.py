@@ -36,8 +36,9 @@ def record_operations(entries: list[tuple[str, object]]) -> Selection:
     selection = Selection()
     for name, info in entries:
         for dtype in DTYPES:
-            for sample in samples(info, dtype, [name]):
-                selection.add(kind(sample), sample)
+            for sample in samples(info, dtype, [name], wants=lambda one: selection.wants(one, kind(one))):
+                error = sample.outcome.error
+                selection.add(sample, kind(sample) if error is None else (kind(sample), error[1][:40]))
     return selection
 
 
@@ -49,7 +50,8 @@ def record_modules() -> Selection:
                 error = one.outcome.error[1][:40] if one.outcome.error else one.order == 2
                 given = (one.init_args, one.init_kwargs, one.args, one.kwargs)
                 half = "half" if "16" in dtype else dtype
-                selection.add((name, half, one.training, *map(pattern, given), error), one)
+                selection.seen += 1
+                selection.add(one, (name, half, one.training, *map(pattern, given), error))
     return selection
 
 
@@ -57,10 +59,12 @@ def record_optimizers() -> Selection:
     selection = Selection()
     for name, info in optimizers().items():
         for sample in optimizer_samples(info, ["float32", "float64"]) if lookup(replay.lucid, name) else ():
-            selection.add((name, repr(sample), sample.dtype), sample)
+            selection.seen += 1
+            selection.add(sample, (name, repr(sample), sample.dtype))
     for schedule in schedule_samples():
         if lookup(replay.lucid, schedule.op):
-            selection.add((schedule.op, repr(schedule)), schedule)
+            selection.seen += 1
+            selection.add(schedule, (schedule.op, repr(schedule)))
     return selection
 
 
