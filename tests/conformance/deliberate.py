@@ -67,6 +67,15 @@ def _has_zero(position: int) -> Callable[[Any], bool]:
 
 SAMPLES: list[Deliberate] = [
     Deliberate(
+        "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
+        "some take a number for each tensor, some raise `TypeError`",
+        "all take numbers, as arrays without dimensions",
+        "one rule for all functions; every call that PyTorch accepts means the same",
+        ops=r".*",
+        kinds="accepts|error type",
+        detail=r"TypeError: .*(must be Tensor, not (int|float|bool|complex)|got \(((int|float), |Tensor, (int|float)\)))",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",
