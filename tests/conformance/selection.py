@@ -12,6 +12,7 @@ KINDS = {
     "int64": "integer", "uint8": "unsigned", "bool": "bool", "complex64": "complex",
 }  # fmt: skip
 PER_KIND = 2
+MOST = 80
 LARGEST = 4000  # elements of a sample, inputs and outputs together
 
 
@@ -69,7 +70,17 @@ class Selection:
         self.found[key] = known[:PER_KIND]
 
     def samples(self) -> list[Any]:
-        return [one for known in self.found.values() for _, one in known if size(one) <= LARGEST]
+        """What was chosen: of an operation and dtype, at most ``MOST``, evenly among all."""
+        groups: dict[Any, list[Any]] = {}
+        for known in self.found.values():
+            for _, one in known:
+                if size(one) <= LARGEST:
+                    groups.setdefault((one.op, one.dtype), []).append(one)
+        chosen = []
+        for group in groups.values():
+            step = max(1, len(group) / MOST)
+            chosen += [group[int(i * step)] for i in range(min(MOST, len(group)))]
+        return chosen
 
     def too_large(self) -> list[Any]:
         return [one for known in self.found.values() for _, one in known if size(one) > LARGEST]
