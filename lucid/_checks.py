@@ -91,15 +91,19 @@ def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> i
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{caller}: {name} must be an integer, got {value!r}") from None
+    if not -(2**63) <= number < 2**63:
+        raise ArgumentError(f"{caller}: {name} must fit in 64 bits, got {number}")
     if minimum is not None and number < minimum:
         raise ArgumentError(f"{caller}: {name} must be at least {minimum}, got {number}")
     return number
 
 
 def tuple_of(caller: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
-    """``length`` integers, from as many or from one that is repeated (stride=2 means (2, 2))."""
+    """``length`` integers, from as many or from one that is repeated: stride=2 and stride=(2,) mean (2, 2)."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
+        if len(values) == 1:
+            values *= length
         if len(values) != length:
             raise ArgumentError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
         return tuple(integer(caller, name, one, minimum) for one in values)
@@ -212,9 +216,16 @@ def dtype_name(value: mx.Dtype) -> str:
 def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from ``f(2, 3)`` or ``f((2, 3))``, where ``value`` is the tuple of positional arguments. 0 is allowed."""
     sizes = tuple(value)
-    if len(sizes) == 1 and isinstance(sizes[0], Iterable):
+    if len(sizes) == 1 and isinstance(sizes[0], Iterable) and getattr(sizes[0], "ndim", 1) != 0:
         sizes = tuple(sizes[0])
-    return tuple(integer(caller, name, one, 0) for one in sizes)
+    return representable(caller, tuple(integer(caller, name, one, 0) for one in sizes))
+
+
+def representable(caller: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """``shape`` if a tensor can have it: MLX stores sizes in 32 bits."""
+    if any(size >= 2**31 for size in shape) or math.prod(shape) >= 2**48:
+        raise ArgumentError(f"{caller}: a tensor of shape {shape} is too large")
+    return shape
 
 
 def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred, _threads
+from lucid import _deferred, _errors, _threads
 from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
@@ -366,7 +366,13 @@ def apply(
         kwargs = unwrapped
 
     known = _deferred.operations()
-    out = body(*arrays, **kwargs) if known is None else _call_once(known, body, arrays, kwargs)
+    try:
+        out = body(*arrays, **kwargs) if known is None else _call_once(known, body, arrays, kwargs)
+    except Exception as error:
+        explained = _errors.explained(name, error, arrays, kwargs)
+        if explained is error:
+            raise
+        raise explained from error
 
     if not edges:
         result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)

@@ -3,11 +3,12 @@
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
-from lucid.ops import activation, normalization, stochastic
+from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
 from lucid.ops.affine import *
@@ -51,32 +52,66 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True, inplace: b
         >>> sorted(set(F.dropout(lucid.ones(100), 0.5).tolist()))
         [0.0, 2.0]
     """
-    _checks.probability("dropout", "p", p)
-    rate = p if training else 0.0
-    result = stochastic.dropout(input, rate, random.key() if rate else None)
-    return _dropped("dropout", input, result, rate, inplace)
+    return _dropped("dropout", stochastic.dropout, input, p, training, inplace)
 
 
 def dropout2d(
-    input: TensorLike,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    data_format: str = "channels_first",
-) -> Tensor:
+    input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False,
+    *, data_format: str = "channels_first",
+) -> Tensor:  # fmt: skip
     """``dropout`` of whole channels of images (N, C, H, W)."""
-    _checks.probability("dropout2d", "p", p)
-    rate = p if training else 0.0
-    result = stochastic.dropout_channels(input, rate, random.key() if rate else None, data_format)
-    return _dropped("dropout2d", input, result, rate, inplace)
+    return _dropped("dropout2d", stochastic.dropout_channels, input, p, training, inplace, data_format)
 
 
-def _dropped(caller: str, input: TensorLike, result: Tensor, rate: float, inplace: bool) -> Tensor:
-    """The result of a dropout; the input itself if nothing was dropped."""
-    if not rate and isinstance(input, Tensor) and result.dtype == input.dtype:
+def _dropped(
+    caller: str, operation: Callable[..., Tensor], input: TensorLike, p: float, training: bool, inplace: bool,
+    *options: str,
+) -> Tensor:  # fmt: skip
+    rate = _checks.probability(caller, "p", p)
+    rate = rate if training else 0.0
+    if rate == 0 and isinstance(input, Tensor):
         return input
+    result = operation(input, rate, random.key() if rate else None, *options)
     return tape.write_to(input, result, caller) if inplace else result
+
+
+def embedding(
+    input: TensorLike, weight: TensorLike, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Tensor:  # fmt: skip
+    """The rows of ``weight`` that the integers ``input`` select.
+
+    Shapes: input (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). As in PyTorch, indices are
+    not negative.
+
+    Args:
+        padding_idx: A row that gets no gradient.
+        max_norm: Selected rows of ``weight`` with a larger norm are first scaled to this norm, in place.
+        norm_type: The order of that norm.
+        scale_grad_by_freq: Whether to divide the gradient of a row by its number of occurrences in ``input``.
+        sparse: Sparse gradients, which are not supported.
+
+    Raises:
+        IndexError: an index is out of range.
+        ValueError: ``weight`` is not a matrix, or ``sparse`` is true.
+
+    Example:
+        >>> F.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [[3.0, 4.0], [1.0, 2.0]]
+    """
+    affine.refuse_sparse("embedding", sparse)
+    if max_norm is not None:
+        if not isinstance(weight, Tensor):
+            raise TypeError(f"embedding: weight must be a Tensor for max_norm, got {type(weight).__name__}")
+        weight._update(
+            affine.with_limited_rows(
+                tape.unwrap(input),
+                weight._array,
+                _checks.number("embedding", "max_norm", max_norm, 0),
+                _checks.number("embedding", "norm_type", norm_type),
+            )
+        )
+    return affine.embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 
 def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:

@@ -61,7 +61,11 @@ def array(caller: str, value: Any, name: str = "input") -> mx.array:
     if isinstance(value, mx.array):
         return value
     if isinstance(value, list | tuple) and any(isinstance(one, mx.array | list | tuple) for one in value):
-        return mx.stack([array(caller, one, name) for one in value])
+        parts = [array(caller, one, name) for one in value]
+        if any(one.shape != parts[0].shape for one in parts):
+            shapes = " and ".join(str(shape) for shape in dict.fromkeys(one.shape for one in parts))
+            raise _checks.ArgumentError(f"{caller}: the parts of {name} must have equal shapes, got {shapes}")
+        return mx.stack(parts)
     try:
         data = np.asarray(value)
         if data.dtype == np.float64:
@@ -266,10 +270,20 @@ def varargs(body: Callable[P, R]) -> Callable[..., R]:
     return spread
 
 
+def sized(function: Callable[P, R]) -> Callable[..., R]:
+    """Let ``f(2, 3)`` mean ``f((2, 3))``: the first parameter gets the tuple."""
+
+    @functools.wraps(function)
+    def spread(*args: Any, **kwargs: Any) -> R:
+        return function(*args, **kwargs) if len(args) < 2 else function(args, **kwargs)  # type: ignore[arg-type]
+
+    return spread
+
+
 def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
-    listed = values if isinstance(values, Sequence) else (values,)
-    if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array):
+    listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
+    if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array | bytes):
         listed = tuple(listed[0])
     return tuple([_checks.integer(caller, name, one) for one in listed])
 

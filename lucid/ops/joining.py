@@ -29,7 +29,7 @@ def repeat(input: TensorLike, repeats: Any) -> mx.array:
         raise _checks.ArgumentError(
             f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}"
         )
-    return _tile(x, counts)
+    return _tile("repeat", x, counts)
 
 
 @op
@@ -40,14 +40,15 @@ def tile(input: TensorLike, dims: Any) -> mx.array:
     counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
         raise _checks.ArgumentError(f"tile: dims must be at least 0, got {counts}")
-    return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
+    return _tile("tile", x, (1,) * (x.ndim - len(counts)) + counts)
 
 
-def _tile(x: mx.array, counts: tuple[int, ...]) -> mx.array:
+def _tile(caller: str, x: mx.array, counts: tuple[int, ...]) -> mx.array:
     shape = (1,) * (len(counts) - x.ndim) + x.shape
+    after = _checks.representable(caller, tuple([count * size for count, size in zip(counts, shape, strict=True)]))
     x = x.reshape([one for size in shape for one in (1, size)])
     x = mx.broadcast_to(x, [one for pair in zip(counts, shape, strict=True) for one in pair])
-    return x.reshape([count * size for count, size in zip(counts, shape, strict=True)])
+    return x.reshape(after)
 
 
 @op

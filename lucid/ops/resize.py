@@ -22,10 +22,11 @@ _CUBIC = -0.75  # Keys' parameter, as chosen by PyTorch and OpenCV
 
 @op
 def interpolate(
-    x: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None, antialias: bool = False, *, data_format: str = "channels_first",
+    input: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+    *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """``x`` (N, C, ...) with its one to three spatial dimensions resized.
+    """``input`` (N, C, ...) with its one to three spatial dimensions resized.
 
     Args:
         size: The new size; either this or ``scale_factor`` is required.
@@ -43,7 +44,7 @@ def interpolate(
         (1, 3, 16, 16)
     """
     where = "interpolate"
-    x = real(where, x)
+    x = real(where, input)
     _checks.one_of(where, "mode", mode, _MODES)
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")
