@@ -84,8 +84,9 @@ class TensorInplace(tape.TensorBase):
         if place is None or base is None:
             if place is not None and place.op is not None and not place.recorded and self._node is not None:
                 raise RuntimeError(
-                    f"{what}: the tensor that this is a view of was given other values through .data, so that a write "
-                    "cannot be part of its graph; write to tensor.clone(), or under lucid.no_grad()"
+                    f"{what}: this is a view, and the tensor that it was taken from cannot follow in the graph: it was "
+                    "given other values through .data, or both are arguments of a compiled function; write to "
+                    "tensor.clone(), or under lucid.no_grad()"
                 )
             return
         if base._requires_grad:
