@@ -265,6 +265,7 @@ def learning_rates(state: State) -> LearningRates:
         (name, group["lr"], group.lr_tensor, group.lr_tensor._array)
         for name, optimizer in state.optimizers.items()
         for group in optimizer.param_groups
+        if group.lr_tensor is not None
     ]
 
 
