@@ -21,6 +21,7 @@ from lucid.optim.rule_optimizer import RuleOptimizer
 _NO_CONSTANTS = frozenset(
     ("params", "param_names", "lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
 )
+_COUNTERS = frozenset(("_step_calls", "_is_stepping"))
 PLAIN = (bool, int, float, str, type(None))  # Python values that become constants of a graph
 
 
@@ -112,6 +113,7 @@ class State:
                         for group in one.param_groups
                     ],
                     _constant_options(one),
+                    _own_values(one),
                 )
                 for one in self.optimizers.values()
             ],
@@ -205,6 +207,12 @@ class State:
             for number, options in enumerate(_constant_options(optimizer)):
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
+            for key, value in _own_values(optimizer):
+                found[f"{name}.{key}"] = repr(value)
+            for place, p in enumerate(optimizer._all_parameters()):
+                for key, value in optimizer.state.get(p, {}).items():
+                    if is_plain(value):
+                        found[f"{name}.state[parameter {place}].{key}"] = repr(value)
         for name, other in self.others.items():
             for key, value in self._plain_values(other):
                 found[f"{name}.{key}"] = repr(value)
@@ -246,6 +254,13 @@ def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]
                 options["betas"] = options["betas"][1:]
         found.append(tuple(options.items()))
     return found
+
+
+def _own_values(optimizer: Optimizer) -> list[tuple[str, Any]]:
+    """The Python values that a user's optimizer keeps in attributes."""
+    if isinstance(optimizer, RuleOptimizer):
+        return []
+    return [(key, value) for key, value in vars(optimizer).items() if key not in _COUNTERS and is_plain(value)]
 
 
 def is_plain(value: Any) -> bool:

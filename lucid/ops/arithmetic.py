@@ -25,25 +25,35 @@ __all__ = [
 @op
 def add(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input + alpha * other``."""
-    return binary("add", mx.add, input, other if alpha == 1 else _scaled("add", input, other, alpha))
+    return binary(
+        "add", mx.add, input, other if type(alpha) is int and alpha == 1 else _scaled("add", input, other, alpha)
+    )
 
 
 @op
 def sub(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input - alpha * other``."""
-    return binary("sub", mx.subtract, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+    return binary(
+        "sub", mx.subtract, input, other if type(alpha) is int and alpha == 1 else _scaled("sub", input, other, alpha)
+    )
 
 
 @op
 def rsub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
     """``other - alpha * input``."""
-    return binary("rsub", mx.subtract, other, input if alpha == 1 else _scaled("rsub", other, input, alpha))
+    return binary(
+        "rsub", mx.subtract, other, input if type(alpha) is int and alpha == 1 else _scaled("rsub", other, input, alpha)
+    )
 
 
 def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
     other = array(caller, other, "other")
     if isinstance(alpha, float) and other.dtype not in FLOATING and array(caller, x).dtype not in FLOATING:
         raise _checks.DtypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
+    if isinstance(alpha, mx.array):  # a learning rate that is a tensor
+        if alpha.size != 1:
+            raise _checks.ArgumentError(f"{caller}: alpha must be a single number, got shape {alpha.shape}")
+        return other * alpha.astype(other.dtype).reshape(())
     return other * alpha
 
 

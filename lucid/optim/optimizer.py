@@ -72,7 +72,7 @@ class Optimizer:
         >>> (weight * lucid.tensor([1.0, -3.0])).sum().backward()
         >>> optimizer.step()
         >>> weight.detach()
-        tensor([0.9000, 1.1000])
+        tensor([0.9, 1.1])
     """
 
     # Attributes of the class, because wrappers of an optimizer may not call __init__.
@@ -162,7 +162,7 @@ class Optimizer:
 
     def _group(self, given: Mapping[str, Any]) -> ParamGroup:
         """A group with the options ``given`` and defaults for the others."""
-        merged = {**self.defaults, **given}
+        merged = {**given, **{name: value for name, value in self.defaults.items() if name not in given}}
         missing = [name for name, value in merged.items() if value is required]
         if missing:
             raise ValueError(f"{self._name}: a group must set {', '.join(map(repr, missing))}, which have no default")

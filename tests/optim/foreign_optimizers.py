@@ -1,9 +1,18 @@
-"""Optimizers as people write them for PyTorch, in a module that both libraries can run: ``lib`` is torch or lucid."""
+# ruff: noqa: C408, SIM300, UP008 - as people write it
+"""Optimizers as people write them for PyTorch, in a module that both libraries can run.
+
+``python -m tests.optim.foreign_optimizers``, in an environment with PyTorch, records what PyTorch computes.
+"""
 
 import math
 from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
+
+FILE = Path(__file__).with_suffix(".npz")
 
 
 def classes(torch: Any) -> SimpleNamespace:
@@ -177,6 +186,7 @@ def classes(torch: Any) -> SimpleNamespace:
         """As in timm, which does not call super().__init__() on purpose."""
 
         def __init__(self, base_optimizer, alpha=0.5, k=2):
+            self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks = {}, {}
             defaults = dict(lookahead_alpha=alpha, lookahead_k=k, lookahead_step=0)
             self._base_optimizer = base_optimizer
             self.param_groups = base_optimizer.param_groups
@@ -227,7 +237,12 @@ def classes(torch: Any) -> SimpleNamespace:
             return super().step(closure)
 
     return SimpleNamespace(
-        LARS=LARS, Lamb=Lamb, TensorAdam=TensorAdam, SAM=SAM, Lookahead=Lookahead, GradientCentralized=GradientCentralized
+        LARS=LARS,
+        Lamb=Lamb,
+        TensorAdam=TensorAdam,
+        SAM=SAM,
+        Lookahead=Lookahead,
+        GradientCentralized=GradientCentralized,
     )
 
 
@@ -239,7 +254,7 @@ def makers(torch: Any) -> dict[str, Any]:
         return [{"params": parameters[:2]}, {"params": parameters[2:], "name": "rest", **second}]
 
     return {
-        "LARS": lambda ps: own.LARS(groups(ps, lr=0.5, no_trust=True), lr=0.1),
+        "LARS": lambda ps: own.LARS(groups(ps, lr=0.02, no_trust=True), lr=0.1),
         "Lamb": lambda ps: own.Lamb(groups(ps, weight_decay=0.0), lr=0.1),
         "TensorAdam": lambda ps: own.TensorAdam(groups(ps, lr=0.3), lr=0.1),
         "SAM": lambda ps: own.SAM(groups(ps), torch.optim.SGD, lr=0.1, momentum=0.9, adaptive=True),
@@ -271,3 +286,20 @@ def run(torch: Any, make: Any, tensor: Any, steps: int = 5) -> tuple[list[Any], 
             closure()
         optimizer.step(closure)
     return parameters, optimizer
+
+
+def record() -> None:
+    import torch
+
+    found = {}
+    for name, make in makers(torch).items():
+        parameters, optimizer = run(torch, make, torch.tensor)
+        found[name] = np.concatenate([p.detach().numpy().reshape(-1) for p in parameters])
+        state = optimizer.state_dict()
+        keys = {index: sorted(values) for index, values in state["state"].items()}
+        found[f"{name} layout"] = np.array(repr((keys, [list(group) for group in state["param_groups"]])))
+    np.savez_compressed(FILE, **found)
+
+
+if __name__ == "__main__":
+    record()

@@ -362,8 +362,9 @@ def test_a_refused_group_is_not_added():
 
 
 def test_the_base_class_is_abstract():
-    with pytest.raises(NotImplementedError):
-        Optimizer([leaf(1)], {"lr": 0.1})
+    optimizer = Optimizer([leaf(1)], {"lr": 0.1})
+    with pytest.raises(NotImplementedError, match="^Optimizer: define step\\(\\)$"):
+        optimizer.step()
 
 
 # State -------------------------------------------------------------------------------------------------------------
