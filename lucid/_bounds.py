@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 import mlx.core as mx
 import numpy as np
 
-from lucid import _deferred
+from lucid import _checks, _deferred
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -94,7 +94,7 @@ def as_numpy(caller: str, array: mx.array) -> np.ndarray:
         ValueError: NumPy does not support so many dimensions; MLX would end the process.
     """
     if array.ndim > _MAX_NUMPY_DIMS:
-        raise ValueError(f"{caller}: NumPy supports at most {_MAX_NUMPY_DIMS} dimensions, got {array.ndim}")
+        raise _checks.ArgumentError(f"{caller}: NumPy supports at most {_MAX_NUMPY_DIMS} dimensions, got {array.ndim}")
     return _deferred.to_numpy(array)
 
 
@@ -114,7 +114,7 @@ def within(
         return index
     size = shape[dim]
     if size == 0:
-        raise IndexError(f"{caller}: cannot index dim {dim} of shape {shape}, which is empty")
+        raise _checks.BoundsError(f"{caller}: cannot index dim {dim} of shape {shape}, which is empty")
     values = _values(caller, index, "index") if is_host or is_checking() else None
     if values is None:
         index = _clamped(index, -size if lowest is None else lowest, size - 1)
@@ -136,7 +136,7 @@ def between(caller: str, name: str, array: mx.array, low: int, high: int, *, is_
         return _clamped(array, low, high)
     wrong = values[(values < low) | (values > high)]
     if wrong.size:
-        raise ValueError(f"{caller}: {name} must be at least {low} and at most {high}, got {wrong.flat[0]}")
+        raise _checks.ArgumentError(f"{caller}: {name} must be at least {low} and at most {high}, got {wrong.flat[0]}")
     return array
 
 
@@ -147,7 +147,7 @@ def check_values(caller: str, values: np.ndarray, dim: int, shape: tuple[int, ..
     if values.size == 0 or (int(values.min()) >= low and int(values.max()) < size):
         return
     first = values[(values < low) | (values >= size)].flat[0]
-    raise IndexError(f"{caller}: index {first} is out of range for dim {dim} with size {size}, shape {shape}")
+    raise _checks.BoundsError(f"{caller}: index {first} is out of range for dim {dim} with size {size}, shape {shape}")
 
 
 def check_classes(
@@ -179,7 +179,7 @@ def check_labels(
         hint = "; if the labels start at 1, subtract 1"
     elif ignore_index is not None and first < 0:
         hint = f"; to ignore such targets, pass ignore_index={first}"
-    raise IndexError(
+    raise _checks.BoundsError(
         f"{caller}: {name} {first} is out of range for {num_classes} classes, which are numbered from 0 to "
         f"{num_classes - 1}{hint}"
     )

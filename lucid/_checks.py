@@ -1,6 +1,16 @@
 """Argument checks with consistent error messages, such as "Conv2d: stride must be at least 1, got 0".
 
 ``caller`` is the function or layer that the user called, ``name`` the argument.
+
+Which error to raise:
+
+* ``ArgumentError`` if an operation cannot take the shape or value of an argument: a RuntimeError as in PyTorch, and a
+  ValueError, which is what Python calls it. Most checks are of this kind.
+* ``DtypeError`` for a tensor of a dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError.
+* ``DimError`` for a dimension that does not exist, ``BoundsError`` for an index outside of a dimension.
+* ``TypeError`` for anything else of the wrong type, such as a string for a tensor.
+* ``ValueError`` where PyTorch checks in Python and raises it: in constructors of layers, optimizers and datasets, and a
+  few functions such as interpolate.
 """
 
 import math
@@ -53,6 +63,22 @@ _DTYPE_ALIASES: dict[object, mx.Dtype] = {
 }
 
 
+class ArgumentError(RuntimeError, ValueError):
+    """A shape or value that an operation cannot take: a RuntimeError as in PyTorch, and a ValueError."""
+
+
+class DtypeError(RuntimeError, TypeError):
+    """A dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError."""
+
+
+class DimError(IndexError, ValueError):
+    """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
+
+
+class BoundsError(IndexError, RuntimeError):
+    """An index out of range: an IndexError, and a RuntimeError because PyTorch raises one or the other."""
+
+
 def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> int:
     """``value`` as int. Bools are rejected, because they nearly always come from swapped arguments."""
     try:
@@ -61,17 +87,21 @@ def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> i
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{caller}: {name} must be an integer, got {value!r}") from None
+    if not -(2**63) <= number < 2**63:
+        raise ArgumentError(f"{caller}: {name} must fit in 64 bits, got {number}")
     if minimum is not None and number < minimum:
-        raise ValueError(f"{caller}: {name} must be at least {minimum}, got {number}")
+        raise ArgumentError(f"{caller}: {name} must be at least {minimum}, got {number}")
     return number
 
 
 def tuple_of(caller: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
-    """``length`` integers, from as many or from one that is repeated (stride=2 means (2, 2))."""
+    """``length`` integers, from as many or from one that is repeated: stride=2 and stride=(2,) mean (2, 2)."""
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
+        if len(values) == 1:
+            values *= length
         if len(values) != length:
-            raise ValueError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
+            raise ArgumentError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
         return tuple(integer(caller, name, one, minimum) for one in values)
     return (integer(caller, name, value, minimum),) * length
 
@@ -80,6 +110,21 @@ def pair(caller: str, name: str, value: Any, minimum: int | None = None) -> tupl
     """Two integers (height, width), from two or from one that is used for both."""
     first, second = tuple_of(caller, name, value, 2, minimum)
     return first, second
+
+
+def flag(caller: str, name: str, value: Any) -> bool:
+    """``value`` if it is a bool; NumPy's are converted."""
+    if value is True or value is False:
+        return value
+    if type(value).__name__ not in ("bool", "bool_"):  # numpy.bool, which is numpy.bool_ before NumPy 2
+        raise TypeError(f"{caller}: {name} must be a bool, got {value!r}")
+    return bool(value)
+
+
+def no_out(caller: str, out: Any) -> None:
+    """Raise if ``out`` is given: results are new arrays."""
+    if out is not None:
+        raise TypeError(f"{caller}: out= is not supported; use the tensor that {caller} returns")
 
 
 def number(
@@ -96,7 +141,7 @@ def number(
     if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):
         bounds = [] if minimum is None else [f"{'above' if above else 'at least'} {minimum:g}"]
         bounds += [] if maximum is None else [f"at most {maximum:g}"]
-        raise ValueError(f"{caller}: {name} must be {' and '.join(bounds) or 'a number'}, got {value!r}")
+        raise ArgumentError(f"{caller}: {name} must be {' and '.join(bounds) or 'a number'}, got {value!r}")
     return result
 
 
@@ -108,14 +153,14 @@ def probability(caller: str, name: str, value: Any) -> float:
 def one_of(caller: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``."""
     if value not in choices:
-        raise ValueError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
+        raise ArgumentError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
 
 def divisible(caller: str, name: str, value: int, by_name: str, by: int) -> int:
     """``value`` if it is divisible by ``by``, as channels by groups."""
     if value % by:
-        raise ValueError(f"{caller}: {name} {value} must be divisible by {by_name} {by}")
+        raise ArgumentError(f"{caller}: {name} {value} must be divisible by {by_name} {by}")
     return value
 
 
@@ -136,12 +181,8 @@ def dims(caller: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ..
     values = tuple(value) if isinstance(value, Iterable) else (value,)
     result = tuple(dim(caller, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
-        raise ValueError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
+        raise ArgumentError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
     return result
-
-
-class DimError(IndexError, ValueError):
-    """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
 
 
 def dtype(caller: str, value: Any) -> mx.Dtype:
@@ -173,7 +214,14 @@ def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     sizes = tuple(value)
     if len(sizes) == 1 and isinstance(sizes[0], Iterable):
         sizes = tuple(sizes[0])
-    return tuple(integer(caller, name, one, 0) for one in sizes)
+    return representable(caller, tuple(integer(caller, name, one, 0) for one in sizes))
+
+
+def representable(caller: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """``shape`` if a tensor can have it: MLX stores sizes in 32 bits."""
+    if any(size >= 2**31 for size in shape) or math.prod(shape) >= 2**48:
+        raise ArgumentError(f"{caller}: a tensor of shape {shape} is too large")
+    return shape
 
 
 def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int], layout: str = "") -> None:
@@ -181,7 +229,9 @@ def rank(caller: str, name: str, got: Sequence[int], wanted: int | Sequence[int]
     allowed = (wanted,) if isinstance(wanted, int) else tuple(wanted)
     if len(got) not in allowed:
         counts = " or ".join(str(one) for one in allowed)
-        raise ValueError(f"{caller}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}")
+        raise ArgumentError(
+            f"{caller}: {name} must have {counts} dimensions{layout and ' ' + layout}, got {tuple(got)}"
+        )
 
 
 def layout_hint(shape: Sequence[int], channels: int, data_format: str = "channels_first", spatial: int = 2) -> str:
@@ -204,7 +254,7 @@ def broadcast_shapes(caller: str, *shapes: Sequence[int]) -> tuple[int, ...]:
     """The shape that ``shapes`` broadcast to.
 
     Raises:
-        ValueError: sizes differ and neither is 1.
+        ArgumentError: sizes differ and neither is 1.
     """
     length = max((len(one) for one in shapes), default=0)
     result = [1] * length
@@ -213,7 +263,7 @@ def broadcast_shapes(caller: str, *shapes: Sequence[int]) -> tuple[int, ...]:
             if size != 1 and result[position] not in (1, size):
                 listed = " and ".join(str(tuple(each)) for each in shapes)
                 met = f"{result[position]} and {size} in dim {position}"
-                raise ValueError(f"{caller}: shapes {listed} cannot be broadcast together: {met}")
+                raise ArgumentError(f"{caller}: shapes {listed} cannot be broadcast together: {met}")
             if size != 1:
                 result[position] = size
     return tuple(result)

@@ -48,7 +48,7 @@ def full(
 
 def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
     if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
-        raise ValueError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
+        raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
 
 
@@ -116,7 +116,9 @@ def arange(
         start, end = 0, start
     start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
     if step == 0 or (end - start) * step < 0:
-        raise ValueError(f"arange: step must be nonzero and lead from start {start} toward end {end}, got {step}")
+        raise _checks.ArgumentError(
+            f"arange: step must be nonzero and lead from start {start} toward end {end}, got {step}"
+        )
     whole = builtins.all(isinstance(v, int) for v in (start, end, step))
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
@@ -151,7 +153,7 @@ def _end(caller: str, name: str, value: Any) -> Any:
         return value
     number = _checks.number(caller, name, value)
     if math.isinf(number):
-        raise ValueError(f"{caller}: {name} must be finite, got {value!r}")
+        raise _checks.ArgumentError(f"{caller}: {name} must be finite, got {value!r}")
     return number
 
 

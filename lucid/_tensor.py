@@ -463,7 +463,9 @@ def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
         return tape.wrap(mx.ones(root.shape, root.dtype))
     tensor = gradient if isinstance(gradient, Tensor) else tape.wrap(as_array(gradient, root.dtype))
     if tensor.shape != root.shape:
-        raise ValueError(f"{caller}: gradient must have the shape of the tensor, {root.shape}, got {tensor.shape}")
+        raise _checks.ArgumentError(
+            f"{caller}: gradient must have the shape of the tensor, {root.shape}, got {tensor.shape}"
+        )
     return tensor if tensor.dtype == root.dtype else elementwise.astype(tensor, root.dtype)
 
 

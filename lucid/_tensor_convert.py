@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, _threads, tape
+from lucid import _bounds, _checks, _threads, tape
 from lucid._dtypes import as_dtype, converted
 
 
@@ -28,7 +28,7 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
         array = data
     elif isinstance(data, bool | int | float | complex):
         if isinstance(data, int) and not -(2**63) <= data < 2**64:
-            raise ValueError(f"tensor: {data} does not fit in 64 bits")
+            raise _checks.ArgumentError(f"tensor: {data} does not fit in 64 bits")
         array = mx.array(data, expected or _default_dtype(data))
     elif isinstance(data, np.ndarray | np.generic):
         array = _from_numpy(np.asarray(data))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _grad_mode, tape
+from lucid import _checks, _deferred, _grad_mode, tape
 from lucid.ops import arithmetic, elementwise, indexing
 from lucid.ops._types import TensorLike
 
@@ -47,7 +47,7 @@ class TensorInplace(tape.TensorBase):
         if base is not None and owner is not None and not base.detached:
             owner._check_writable(what)
         if result._array.shape != self._array.shape:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{what}: cannot write a result of shape {result.shape} to a tensor of shape {self._array.shape}"
             )
         if result._array.dtype != self._array.dtype:
@@ -106,8 +106,8 @@ class TensorInplace(tape.TensorBase):
     def mul_(self, other: TensorLike) -> Tensor:
         return self._write("mul_", arithmetic.mul, other)
 
-    def div_(self, other: TensorLike) -> Tensor:
-        return self._write("div_", arithmetic.div, other)
+    def div_(self, other: TensorLike, *, rounding_mode: str | None = None) -> Tensor:
+        return self._write("div_", arithmetic.div, other, rounding_mode=rounding_mode)
 
     def pow_(self, exponent: TensorLike) -> Tensor:
         return self._write("pow_", arithmetic.pow, exponent)

@@ -14,6 +14,7 @@ from lucid.ops import (
     indexing,
     joining,
     matrix,
+    padding,
     reduction,
     sorting,
 )
@@ -106,6 +107,10 @@ class TensorMethods(tape.TensorBase):
 
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return matrix.matmul(other, self)
+
+    def norm(self, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+        """``lucid.norm(self, ...)``, which has ``out`` before ``dtype``."""
+        return reduction.norm(self, p, dim, keepdim, None, dtype)
 
     # Functions of lucid.ops ------------------------------------------------------------------------------------------
     add = arithmetic.add
@@ -235,7 +240,6 @@ class TensorMethods(tape.TensorBase):
     any = reduction.any
     all = reduction.all
     logsumexp = reduction.logsumexp
-    norm = reduction.norm
     cumsum = reduction.cumsum
     cumprod = reduction.cumprod
     count_nonzero = reduction.count_nonzero
@@ -267,7 +271,7 @@ class TensorMethods(tape.TensorBase):
     flipud = shapes.flipud
     rot90 = shapes.rot90
     roll = shapes.roll
-    pad = shapes.pad
+    pad = padding.pad
     broadcast_to = shapes.broadcast_to
     t = shapes.t
     tril = shapes.tril

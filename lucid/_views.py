@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import weakref
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import mlx.core as mx
 
+from lucid._argument_names import TRANSLATED, translated
 from lucid.tape import TensorBase, apply, op, resemble, wrap
 
 if TYPE_CHECKING:
@@ -49,10 +51,16 @@ def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx
 
 
 def _view(body: Callable[..., Any]) -> Callable[..., Any]:
-    name = body.__name__
+    name, first = body.__name__, next(iter(inspect.signature(body).parameters))
 
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        out = apply(body, (x, *args), kwargs, name)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            if not TRANSLATED.isdisjoint(kwargs):
+                kwargs = translated(body, name, len(args), kwargs)
+            if not args and first in kwargs:
+                args = (kwargs.pop(first),)
+        out = apply(body, args, kwargs, name)
+        x, args = args[0], args[1:]
         if not isinstance(x, TensorBase):
             return out  # x is a list or a NumPy array
         if isinstance(out, tuple):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 import mlx.core as mx
 import numpy as np
 
-from lucid import _grad_mode, tape
+from lucid import _checks, _grad_mode, tape
 from lucid._backward import run_backward
 from lucid._tensor import Tensor, cotangent_for
 from lucid.ops._types import TensorLike
@@ -151,7 +151,7 @@ def _roots(outputs: Any, gradients: Any, caller: str) -> tuple[list[Tensor], lis
     elif isinstance(outputs, Tensor) and not (isinstance(gradients, list | tuple) and len(gradients) == 1):
         gradients = [gradients]
     if len(gradients) != len(roots):
-        raise ValueError(f"{caller}: {len(roots)} outputs but {len(gradients)} gradients")
+        raise _checks.ArgumentError(f"{caller}: {len(roots)} outputs but {len(gradients)} gradients")
     for i, root in enumerate(roots):
         if not root.requires_grad:
             raise RuntimeError(

@@ -15,9 +15,9 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 @op(autocast="float32")
 def vector_norm(
-    x: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None
 ) -> mx.array:
-    """``sum(|x| ** ord) ** (1 / ord)`` over ``dim``, or over all values.
+    """``sum(|input| ** ord) ** (1 / ord)`` over ``dim``, or over all values.
 
     ``ord`` may also be 0 (the number of nonzero values), inf or -inf (the largest or smallest absolute value). The
     gradient of the 2-norm at 0 is 0.
@@ -26,9 +26,9 @@ def vector_norm(
         >>> lucid.linalg.vector_norm(lucid.tensor([[3.0, 4.0], [0.0, 5.0]]), dim=1).tolist()
         [5.0, 5.0]
     """
-    x, out = averageable("vector_norm", x, dtype)
+    x, kind = averageable("vector_norm", input, dtype)
     order = _order_number("vector_norm", ord)
-    return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(out)
+    return power_norm("vector_norm", x, order, _dims("vector_norm", x, dim), keepdim).astype(kind)
 
 
 def _dims(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
@@ -43,7 +43,13 @@ def _order_number(caller: str, ord: Any) -> float:
 
 @op(autocast="float32")
 def matrix_norm(
-    x: TensorLike, ord: float | str = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike,
+    ord: float | str = "fro",
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: None = None,
 ) -> mx.array:
     """A norm of the matrices in the two dimensions ``dim``.
 
@@ -58,27 +64,27 @@ def matrix_norm(
         >>> lucid.linalg.matrix_norm(lucid.tensor([[3.0, 4.0]])).item()
         5.0
     """
-    x, out = averageable("matrix_norm", x, dtype)
-    return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(out)
+    x, kind = averageable("matrix_norm", input, dtype)
+    return _matrix_norm("matrix_norm", x, ord, dim, keepdim).astype(kind)
 
 
 def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.array:
     dims = _checks.dims(caller, dim, x.ndim) if x.ndim > 1 else ()
     if len(dims) != 2:
-        raise ValueError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
     if ord == "fro":
         return power_norm(caller, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):
         along, rest = (row, column) if ord in (1, -1) else (column, row)
         if x.shape[rest] == 0:
-            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+            raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         sums = mx.sum(mx.abs(x), along, True)
         found = (mx.max if ord > 0 else mx.min)(sums, rest, True)
         return found if keep else mx.squeeze(found, dims)
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
-            raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+            raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
         others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -87,7 +93,9 @@ def _matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx
         for axis in sorted(dims):
             found = mx.expand_dims(found, axis)
         return found
-    raise ValueError(f"{caller}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}")
+    raise _checks.ArgumentError(
+        f"{caller}: ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}"
+    )
 
 
 def _singular_values(x: mx.array) -> mx.array:
@@ -126,7 +134,13 @@ def _quotient(change: mx.array, by: mx.array, small: mx.array) -> mx.array:
 
 @op(autocast="float32")
 def norm(
-    x: TensorLike, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+    input: TensorLike,
+    ord: float | str | None = None,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: None = None,
 ) -> mx.array:
     """The 2-norm of all values; with ``ord``, a norm of vectors (one ``dim``) or matrices (two).
 
@@ -136,15 +150,15 @@ def norm(
         >>> lucid.linalg.norm(lucid.tensor([3.0, 4.0])).item()
         5.0
     """
-    x, out = averageable("norm", x, dtype)
+    x, kind = averageable("norm", input, dtype)
     if ord is None:
-        return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(out)
+        return power_norm("norm", x, 2, _dims("norm", x, dim), keepdim).astype(kind)
     if dim is None:
         if x.ndim not in (1, 2):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"norm: dim is required with ord unless the input has 1 or 2 dimensions, got shape {x.shape}"
             )
         dim = tuple(range(x.ndim))
     if isinstance(dim, int) or len(dim) == 1:
-        return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(out)
-    return _matrix_norm("norm", x, ord, dim, keepdim).astype(out)
+        return power_norm("norm", x, _order_number("norm", ord), _dims("norm", x, dim), keepdim).astype(kind)
+    return _matrix_norm("norm", x, ord, dim, keepdim).astype(kind)

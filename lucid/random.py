@@ -107,7 +107,7 @@ def set_state(state: TensorLike) -> None:
     """Restore a state that ``get_state`` returned."""
     array = as_array(state)
     if array.shape != (2,):
-        raise ValueError(f"set_state: expected the 2 elements of get_state(), got shape {array.shape}")
+        raise _checks.ArgumentError(f"set_state: expected the 2 elements of get_state(), got shape {array.shape}")
     _state._array = array.astype(mx.uint32)
 
 
@@ -132,7 +132,7 @@ def _current() -> mx.array:
 def _float(dtype: object, caller: str) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
     if not mx.issubdtype(found, mx.floating):
-        raise TypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
+        raise _checks.DtypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
     return found
 
 
@@ -165,9 +165,9 @@ def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = Non
         raise TypeError("randint: expected randint(high, size) or randint(low, high, size)")
     low, high = _checks.integer("randint", "low", low), _checks.integer("randint", "high", high)
     if low >= high:
-        raise ValueError(f"randint: low must be less than high, got [{low}, {high})")
+        raise _checks.ArgumentError(f"randint: low must be less than high, got [{low}, {high})")
     if low < -(2**63) or high > 2**63:
-        raise ValueError(f"randint: the interval must be within int64, got [{low}, {high})")
+        raise _checks.ArgumentError(f"randint: the interval must be within int64, got [{low}, {high})")
     found = mx.int64 if dtype is None else as_dtype(dtype)
     return tape.wrap((_below(high - low, _checks.shape("randint", (size,))) + low).astype(found))
 
@@ -189,7 +189,7 @@ def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = N
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
     shape = common if size is None else _checks.shape("normal", (size,))
     if _checks.broadcast_shapes("normal", shape, common) != shape:
-        raise ValueError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
+        raise _checks.ArgumentError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
     found = _float(dtype, "normal")
     return tape.wrap(mx.random.normal(shape, found, key=key()) * s.astype(found) + m.astype(found))
 
@@ -203,7 +203,7 @@ def uniform(
         ValueError: ``low`` exceeds ``high``.
     """
     if low > high:
-        raise ValueError(f"uniform: low must not exceed high, got [{low}, {high})")
+        raise _checks.ArgumentError(f"uniform: low must not exceed high, got [{low}, {high})")
     shape = _checks.shape("uniform", (size,))
     return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
 
@@ -228,7 +228,9 @@ def permutation(n: int | TensorLike) -> Tensor:
         return randperm(n)
     array = as_array(n)
     if array.ndim == 0:
-        raise ValueError("permutation: a 0-d tensor cannot be shuffled; expected an integer or at least 1 dimension")
+        raise _checks.ArgumentError(
+            "permutation: a 0-d tensor cannot be shuffled; expected an integer or at least 1 dimension"
+        )
     return tape.wrap(mx.random.permutation(array, key=key()))
 
 
@@ -271,7 +273,7 @@ def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) 
         shape = (*logits.shape[:-1], num_samples)
         return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))
     if num_samples > logits.shape[-1]:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"multinomial: num_samples must be at most {logits.shape[-1]} without replacement, got {num_samples}"
         )
     noisy = logits + mx.random.gumbel(logits.shape, key=key())

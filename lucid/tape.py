@@ -26,6 +26,13 @@ all other cases (``create_graph``, the gradient of a compiled function) MLX diff
 to be differentiable: kernels declare the same gradient to MLX with ``lucid.kernels.custom_vjp``. A test compares each
 declared gradient with the plain formula.
 
+A body whose last parameter is ``inplace: bool = False`` ignores it: the lifted function writes its result to the first
+argument if it is true (``write_to``), as ``relu`` shows::
+
+    @op
+    def relu(x, inplace=False):
+        return mx.maximum(x, 0)
+
 With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
 """
 
@@ -40,7 +47,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred, _threads
+from lucid import _deferred, _errors, _threads
+from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -266,15 +274,47 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
             casting = declared and declared._replace(function=autocast_body(declared.function, autocast, dtype))
             return apply(autocast_body(body, autocast, dtype), args, kwargs, name, casting)
 
+    if "inplace" in inspect.signature(body).parameters:
+        call = _with_inplace(call, body)
     resemble(call, body)
     call.autocast, call.vjp = autocast, vjp  # type: ignore[attr-defined]
     return call
 
 
+def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, which also writes its result to the first argument if ``inplace``, the last parameter, is true."""
+    first, *_, last = inspect.signature(body).parameters
+    position = len(inspect.signature(body).parameters) - 1
+    if last != "inplace":
+        raise TypeError(f"op: inplace must be the last parameter of {body.__name__}, which ends with {last}")
+
+    def call_or_write(*args: Any, **kwargs: Any) -> Any:
+        inplace = kwargs.pop("inplace", False)
+        if len(args) == position + 1:
+            *args, inplace = args  # type: ignore[assignment]
+        out = call(*args, **kwargs)
+        return write_to(args[0] if args else kwargs[first], out, body.__name__) if inplace else out
+
+    return call_or_write
+
+
+def write_to(target: Any, result: Tensor, caller: str) -> Tensor:
+    """``target`` with ``result`` written to it in place, for functions with ``inplace=True``.
+
+    Raises:
+        TypeError: ``target`` is not a tensor.
+        RuntimeError: ``target`` is a leaf that requires grad.
+    """
+    if not isinstance(target, TensorBase):
+        raise TypeError(f"{caller}: inplace=True needs a tensor to write to, got {type(target).__name__}")
+    return cast("Tensor", target)._become(result, caller)
+
+
 def resemble(lifted: Callable[..., Any], body: Callable[..., Any]) -> None:
     """Give ``lifted`` the name, documentation and signature of ``body``, with tensors in place of arrays."""
     # In the body too, because inspect.signature() reads it there. Type checkers read the source.
-    body.__annotations__ = {key: _of_tensors(value) for key, value in body.__annotations__.items()}
+    for one in (inspect.unwrap(body), body):
+        one.__annotations__ = {key: _of_tensors(value) for key, value in one.__annotations__.items()}
     functools.update_wrapper(lifted, body)
 
 
@@ -310,6 +350,8 @@ def apply(
         else:
             arrays.append(value)
     if kwargs:
+        if not TRANSLATED.isdisjoint(kwargs):
+            kwargs = translated(body, name, len(args), kwargs)
         unwrapped = {}
         for key, value in kwargs.items():
             if isinstance(value, TensorBase):
@@ -324,7 +366,13 @@ def apply(
         kwargs = unwrapped
 
     known = _deferred.operations()
-    out = body(*arrays, **kwargs) if known is None else _call_once(known, body, arrays, kwargs)
+    try:
+        out = body(*arrays, **kwargs) if known is None else _call_once(known, body, arrays, kwargs)
+    except Exception as error:
+        explained = _errors.explained(name, error, arrays, kwargs)
+        if explained is error:
+            raise
+        raise explained from error
 
     if not edges:
         result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)

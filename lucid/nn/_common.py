@@ -5,7 +5,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import mlx.core as mx
 
-from lucid import tape
+from lucid import _checks, _device, tape
 from lucid.nn import init
 from lucid.nn.parameter import Parameter
 
@@ -19,9 +19,25 @@ class HasForward(Protocol[P, R]):
     def forward(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-def empty_parameter(*shape: int) -> Parameter:
+def parameter_dtype(caller: str, device: object, dtype: object) -> mx.Dtype:
+    """The dtype of a layer's parameters. A device is checked and has no effect, because memory is unified.
+
+    Raises:
+        TypeError: ``dtype`` is not a floating-point dtype.
+    """
+    if device is not None:
+        _device.resolve(caller, device)  # type: ignore[arg-type]
+    if dtype is None:
+        return mx.float32
+    found = _checks.dtype(caller, dtype)
+    if not mx.issubdtype(found, mx.floating):
+        raise TypeError(f"{caller}: dtype must be a floating-point dtype, got {_checks.dtype_name(found)}")
+    return found
+
+
+def empty_parameter(*shape: int, dtype: mx.Dtype = mx.float32) -> Parameter:
     """A parameter to be initialized. Its zeros are lazy, so they are never computed if they are replaced."""
-    return Parameter(tape.wrap(mx.zeros(shape)))
+    return Parameter(tape.wrap(mx.zeros(shape, dtype)))
 
 
 def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:

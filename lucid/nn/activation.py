@@ -1,6 +1,6 @@
-"""Activation layers. Each calls its function; ``inplace`` is accepted for compatibility with PyTorch and ignored."""
+"""Activation layers. Each calls its function; with ``inplace=True`` it writes the result to its input."""
 
-from lucid import _checks
+from lucid import _checks, tape
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 from lucid.ops import activation, elementwise
@@ -12,13 +12,20 @@ class _Activation(Module):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        self.inplace = inplace
+
+    def _written(self, input: TensorLike, result: Tensor) -> Tensor:
+        return tape.write_to(input, result, type(self).__name__) if self.inplace else result
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class ReLU(_Activation):
     """``max(x, 0)``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.ReLU()(lucid.tensor([-1.0, 0.0, 2.0])).tolist()
@@ -26,14 +33,14 @@ class ReLU(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.relu(input)
+        return self._written(input, activation.relu(input))
 
 
 class ReLU6(_Activation):
     """``min(max(x, 0), 6)``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.ReLU6()(lucid.tensor([-1.0, 3.0, 8.0])).tolist()
@@ -41,14 +48,14 @@ class ReLU6(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.relu6(input)
+        return self._written(input, activation.relu6(input))
 
 
 class SiLU(_Activation):
     """``x * sigmoid(x)``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.SiLU()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
@@ -56,14 +63,14 @@ class SiLU(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.silu(input)
+        return self._written(input, activation.silu(input))
 
 
 class Mish(_Activation):
     """``x * tanh(softplus(x))``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.Mish()(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
@@ -71,14 +78,14 @@ class Mish(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.mish(input)
+        return self._written(input, activation.mish(input))
 
 
 class Hardswish(_Activation):
     """``x * min(max(x + 3, 0), 6) / 6``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.Hardswish()(lucid.tensor([-4.0, 0.0, 4.0])).tolist()
@@ -86,14 +93,14 @@ class Hardswish(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.hardswish(input)
+        return self._written(input, activation.hardswish(input))
 
 
 class Hardsigmoid(_Activation):
     """``min(max(x + 3, 0), 6) / 6``.
 
     Args:
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.Hardsigmoid()(lucid.tensor([-4.0, 0.0, 4.0])).tolist()
@@ -101,7 +108,7 @@ class Hardsigmoid(_Activation):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.hardsigmoid(input)
+        return self._written(input, activation.hardsigmoid(input))
 
 
 class Sigmoid(Module):
@@ -162,12 +169,12 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_Activation):
     """``x`` if ``x > 0``, otherwise ``negative_slope * x``.
 
     Args:
         negative_slope: Slope for negative inputs.
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.LeakyReLU(0.5)(lucid.tensor([-2.0, 2.0])).tolist()
@@ -175,22 +182,22 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.negative_slope = _checks.number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.leaky_relu(input, self.negative_slope)
+        return self._written(input, activation.leaky_relu(input, self.negative_slope))
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
-class ELU(Module):
+class ELU(_Activation):
     """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``.
 
     Args:
         alpha: Minus the limit for very negative inputs.
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> nn.ELU()(lucid.tensor([-1.0, 1.0])).round(decimals=2)
@@ -198,14 +205,14 @@ class ELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
+        super().__init__(inplace)
         self.alpha = _checks.number("ELU", "alpha", alpha)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return activation.elu(input, self.alpha)
+        return self._written(input, activation.elu(input, self.alpha))
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class Softplus(Module):

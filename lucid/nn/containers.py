@@ -86,10 +86,10 @@ class _IndexedContainer(Module):
         self._renumber()
         return self
 
-    def pop(self, index: int = -1) -> Any:
-        """Remove and return the module at ``index``."""
-        module = self[index]
-        del self[index]
+    def pop(self, key: int | slice = -1) -> Any:
+        """Remove and return the module at position ``key``."""
+        module = self[key]
+        del self[key]
         return module
 
     def _renumber(self) -> None:
@@ -127,6 +127,10 @@ class Sequential(_IndexedContainer):
         else:
             for i, one in enumerate(modules):
                 self.add_module(str(i), one)  # type: ignore[arg-type]
+
+    def extend(self, sequential: Iterable[Module]) -> Sequential:
+        """Append the modules of ``sequential``, and return the container."""
+        return super().extend(sequential)
 
     def forward(self, input: Any) -> Any:
         for module in self:
@@ -216,9 +220,9 @@ class ModuleDict(Module):
         for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
             self.add_module(name, module)
 
-    def pop(self, name: str) -> Any:
-        """Remove and return the module ``name``."""
-        return self._modules.pop(self._check_name_exists(name))
+    def pop(self, key: str) -> Any:
+        """Remove and return the module ``key``."""
+        return self._modules.pop(self._check_name_exists(key))
 
     def clear(self) -> None:
         """Remove all modules."""

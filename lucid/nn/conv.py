@@ -1,17 +1,18 @@
 """Convolution layers. Weights have PyTorch's shapes in both data formats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.kernels.depthwise_conv2d.geometry import same_padding
-from lucid.nn._common import empty_parameter, layout, uniform_by_fan_in
+from lucid.nn._common import empty_parameter, layout, parameter_dtype, uniform_by_fan_in
 from lucid.nn.module import Module
 from lucid.ops import convolution
-from lucid.ops import shape as shapes
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
+from lucid.ops.padding import pad
 
 Ints = int | tuple[int, ...] | list[int]
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -25,10 +26,11 @@ class _Conv(Module):
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints, padding: Ints | str,
-        dilation: Ints, groups: int, bias: bool, data_format: str,
+        dilation: Ints, groups: int, bias: bool, device: object, dtype: object, data_format: str,
     ) -> None:  # fmt: skip
         super().__init__()
         where = type(self).__name__
+        kept = parameter_dtype(where, device, dtype)
         self.in_channels = _checks.integer(where, "in_channels", in_channels, 1)
         self.out_channels = _checks.integer(where, "out_channels", out_channels, 1)
         self.groups = _checks.integer(where, "groups", groups, 1)
@@ -45,8 +47,8 @@ class _Conv(Module):
             self.padding = _checks.tuple_of(where, "padding", padding, self.dims, 0)
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
         outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = empty_parameter(outer, inner // groups, *self.kernel_size)
-        self.register_parameter("bias", empty_parameter(out_channels) if bias else None)
+        self.weight = empty_parameter(outer, inner // groups, *self.kernel_size, dtype=kept)
+        self.register_parameter("bias", empty_parameter(out_channels, dtype=kept) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -73,20 +75,20 @@ class _Convolution(_Conv):
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0,
-        dilation: Ints = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros",
-        *, data_format: str = "channels_first",
+        dilation: Ints = 1, groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: object = None,
+        dtype: object = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         self_name = type(self).__name__
         _checks.one_of(self_name, "padding_mode", padding_mode, _PADDING_MODES)
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, data_format
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype, data_format
         )  # fmt: skip
         self.padding_mode = padding_mode
 
     def forward(self, input: TensorLike) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            input, padding = shapes.pad(input, self._pad_sizes(), mode=self.padding_mode), 0
+            input, padding = pad(input, self._pad_sizes(), mode=self.padding_mode), 0
         return type(self).function(
             input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
             data_format=self.data_format,
@@ -111,7 +113,7 @@ class _Convolution(_Conv):
 class Conv1d(_Convolution):
     """One-dimensional convolution.
 
-    Shapes: x (N, in_channels, L), out (N, out_channels, L'); weight (out_channels, in_channels / groups, K).
+    Shapes: input (N, in_channels, L), out (N, out_channels, L'); weight (out_channels, in_channels / groups, K).
 
     Args:
         in_channels: Channels of the input.
@@ -123,6 +125,8 @@ class Conv1d(_Convolution):
         groups: Number of groups of channels that are convolved separately.
         bias: Whether to add a learned bias.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_last" for inputs and outputs (N, L, C).
 
     Raises:
@@ -141,8 +145,8 @@ class Conv1d(_Convolution):
 class Conv2d(_Convolution):
     """Two-dimensional convolution. With ``groups == in_channels == out_channels``, it runs on the depthwise kernels.
 
-    Shapes: x (N, in_channels, H, W), out (N, out_channels, H', W'); weight (out_channels, in_channels / groups, KH, KW)
-    in both data formats.
+    Shapes: input (N, in_channels, H, W), out (N, out_channels, H', W'); weight (out_channels, in_channels / groups, KH,
+    KW) in both data formats.
 
     Args:
         in_channels: Channels of the input.
@@ -154,6 +158,8 @@ class Conv2d(_Convolution):
         groups: Number of groups of channels that are convolved separately.
         bias: Whether to add a learned bias.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Raises:
@@ -178,21 +184,49 @@ class _TransposedConvolution(_Conv):
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0,
-        output_padding: Ints = 0, groups: int = 1, bias: bool = True, dilation: Ints = 1,
-        *, data_format: str = "channels_first",
+        output_padding: Ints = 0, groups: int = 1, bias: bool = True, dilation: Ints = 1, padding_mode: str = "zeros",
+        device: object = None, dtype: object = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, data_format
-        )  # fmt: skip
         where = type(self).__name__
+        _checks.one_of(where, "padding_mode", padding_mode, ("zeros",))
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype, data_format
+        )  # fmt: skip
+        self.padding_mode = padding_mode
         self.output_padding = _checks.tuple_of(where, "output_padding", output_padding, self.dims, 0)
         convolution.check_output_padding(where, self.output_padding, self.stride, self.dilation)
 
-    def forward(self, input: TensorLike) -> Tensor:
+    def forward(self, input: TensorLike, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self.output_padding if output_size is None else self._output_padding_for(input, output_size)
         return type(self).function(
-            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation,
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation,
             data_format=self.data_format,
         )  # fmt: skip
+
+    def _output_padding_for(self, input: TensorLike, output_size: Sequence[int]) -> tuple[int, ...]:
+        """The ``output_padding`` that gives an output of this size; batch and channels may be included in it."""
+        where = type(self).__name__
+        shape, dims = as_array(input).shape, self.dims
+        _checks.rank(where, "input", shape, (dims + 1, dims + 2))
+        wanted = tuple(_checks.integer(where, "output_size", one, 1) for one in output_size)
+        first = len(shape) - dims if self.data_format == "channels_first" else len(shape) - dims - 1
+        if len(wanted) == len(shape):
+            wanted = wanted[first : first + dims]
+        if len(wanted) != dims:
+            raise ValueError(f"{where}: output_size must hold {dims} or {len(shape)} sizes, got {tuple(output_size)}")
+        lowest = tuple(
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                shape[first : first + dims], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        )
+        highest = tuple(low + s - 1 for low, s in zip(lowest, self.stride, strict=True))
+        if any(not low <= one <= high for low, one, high in zip(lowest, wanted, highest, strict=True)):
+            raise ValueError(
+                f"{where}: output_size must be at least {lowest} and at most {highest} for an input of shape "
+                f"{tuple(shape)}, got {wanted}"
+            )
+        return tuple(one - low for low, one in zip(lowest, wanted, strict=True))
 
     def extra_repr(self) -> str:
         extra = f", output_padding={self.output_padding}" if any(self.output_padding) else ""
@@ -202,7 +236,7 @@ class _TransposedConvolution(_Conv):
 class ConvTranspose1d(_TransposedConvolution):
     """One-dimensional transposed convolution.
 
-    Shapes: x (N, in_channels, L), out (N, out_channels, L') with
+    Shapes: input (N, in_channels, L), out (N, out_channels, L') with
     L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1; weight (in_channels, out_channels / groups,
     K).
 
@@ -216,6 +250,9 @@ class ConvTranspose1d(_TransposedConvolution):
         groups: Number of groups of channels that are convolved separately.
         bias: Whether to add a learned bias.
         dilation: Distance between the elements of the kernel.
+        padding_mode: "zeros", the only one.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_last" for inputs and outputs (N, L, C).
 
     Example:
@@ -231,7 +268,7 @@ class ConvTranspose1d(_TransposedConvolution):
 class ConvTranspose2d(_TransposedConvolution):
     """Two-dimensional transposed convolution: upsampling with a learned kernel.
 
-    Shapes: x (N, in_channels, H, W), out (N, out_channels, H', W') with
+    Shapes: input (N, in_channels, H, W), out (N, out_channels, H', W') with
     H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise; weight (in_channels,
     out_channels / groups, KH, KW).
 
@@ -245,6 +282,9 @@ class ConvTranspose2d(_TransposedConvolution):
         groups: Number of groups of channels that are convolved separately.
         bias: Whether to add a learned bias.
         dilation: Distance between the elements of the kernel.
+        padding_mode: "zeros", the only one.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Example:

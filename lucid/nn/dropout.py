@@ -14,7 +14,7 @@ class Dropout(Module):
 
     Args:
         p: The probability of zeroing, in [0, 1].
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
 
     Example:
         >>> layer = nn.Dropout(0.5)
@@ -27,12 +27,13 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = _checks.probability(type(self).__name__, "p", p)
+        self.inplace = inplace
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.dropout(input, self.p, self.training)
+        return functional.dropout(input, self.p, self.training, self.inplace)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace={self.inplace}"
 
 
 class Dropout2d(Dropout):
@@ -40,7 +41,7 @@ class Dropout2d(Dropout):
 
     Args:
         p: The probability of zeroing, in [0, 1].
-        inplace: Accepted for compatibility with PyTorch; without effect.
+        inplace: Whether to write the result to the input.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Example:
@@ -50,11 +51,11 @@ class Dropout2d(Dropout):
     """
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
-        super().__init__(p)
+        super().__init__(p, inplace)
         self.data_format = _checks.one_of("Dropout2d", "data_format", data_format, DATA_FORMATS)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.dropout2d(input, self.p, self.training, data_format=self.data_format)
+        return functional.dropout2d(input, self.p, self.training, self.inplace, data_format=self.data_format)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + layout(self.data_format)

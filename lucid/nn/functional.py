@@ -3,9 +3,12 @@
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
-from lucid.ops import normalization, stochastic
+from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
 from lucid.ops.affine import *
@@ -15,13 +18,32 @@ from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
 from lucid.ops.loss import *
 from lucid.ops.normalization import *
+from lucid.ops.padding import *
 from lucid.ops.pooling import *
 from lucid.ops.resize import *
-from lucid.ops.shape import pad as pad
 
 
-def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
+def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``exp(input) / sum(exp(input))`` along ``dim``, which is required (-1 for the classes of logits (N, C)).
+
+    ``_stacklevel`` has no effect.
+
+    Example:
+        >>> F.softmax(lucid.tensor([0.0, 0.0]), dim=0).tolist()
+        [0.5, 0.5]
+    """
+    return activation.softmax(input, dim, dtype)
+
+
+def log_softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``log(softmax(input, dim))`` without overflow. ``_stacklevel`` has no effect."""
+    return activation.log_softmax(input, dim, dtype)
+
+
+def dropout(input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """During training, zero each value with probability ``p`` and divide the rest by ``1 - p``.
+
+    Otherwise this is the input itself. ``inplace=True`` writes the result to the input.
 
     Raises:
         ValueError: ``p`` is outside [0, 1].
@@ -30,17 +52,66 @@ def dropout(input: TensorLike, p: float = 0.5, training: bool = True) -> Tensor:
         >>> sorted(set(F.dropout(lucid.ones(100), 0.5).tolist()))
         [0.0, 2.0]
     """
-    _checks.probability("dropout", "p", p)
-    return stochastic.dropout(input, p if training else 0.0, random.key() if training and p else None)
+    return _dropped("dropout", stochastic.dropout, input, p, training, inplace)
 
 
 def dropout2d(
-    input: TensorLike, p: float = 0.5, training: bool = True, *, data_format: str = "channels_first"
-) -> Tensor:
+    input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False,
+    *, data_format: str = "channels_first",
+) -> Tensor:  # fmt: skip
     """``dropout`` of whole channels of images (N, C, H, W)."""
-    _checks.probability("dropout2d", "p", p)
-    key = random.key() if training and p else None
-    return stochastic.dropout_channels(input, p if training else 0.0, key, data_format)
+    return _dropped("dropout2d", stochastic.dropout_channels, input, p, training, inplace, data_format)
+
+
+def _dropped(
+    caller: str, operation: Callable[..., Tensor], input: TensorLike, p: float, training: bool, inplace: bool,
+    *options: str,
+) -> Tensor:  # fmt: skip
+    rate = _checks.probability(caller, "p", p)
+    rate = rate if training else 0.0
+    if rate == 0 and isinstance(input, Tensor):
+        return input
+    result = operation(input, rate, random.key() if rate else None, *options)
+    return tape.write_to(input, result, caller) if inplace else result
+
+
+def embedding(
+    input: TensorLike, weight: TensorLike, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Tensor:  # fmt: skip
+    """The rows of ``weight`` that the integers ``input`` select.
+
+    Shapes: input (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). As in PyTorch, indices are
+    not negative.
+
+    Args:
+        padding_idx: A row that gets no gradient.
+        max_norm: Selected rows of ``weight`` with a larger norm are first scaled to this norm, in place.
+        norm_type: The order of that norm.
+        scale_grad_by_freq: Whether to divide the gradient of a row by its number of occurrences in ``input``.
+        sparse: Sparse gradients, which are not supported.
+
+    Raises:
+        IndexError: an index is out of range.
+        ValueError: ``weight`` is not a matrix, or ``sparse`` is true.
+
+    Example:
+        >>> F.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+        [[3.0, 4.0], [1.0, 2.0]]
+    """
+    affine.refuse_sparse("embedding", sparse)
+    if max_norm is not None:
+        if not isinstance(weight, Tensor):
+            raise TypeError(f"embedding: weight must be a Tensor for max_norm, got {type(weight).__name__}")
+        weight._update(
+            affine.with_limited_rows(
+                tape.unwrap(input),
+                weight._array,
+                _checks.number("embedding", "max_norm", max_norm, 0),
+                _checks.number("embedding", "norm_type", norm_type),
+            )
+        )
+    return affine.embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 
 def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:
@@ -76,14 +147,14 @@ def batch_norm(
     """
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: running_mean and running_var are required when not training")
+            raise _checks.ArgumentError("batch_norm: running_mean and running_var are required when not training")
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if running is not None and running.shape != mean.shape:
-            raise ValueError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
+            raise _checks.ArgumentError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
     count = y.numel() // max(mean.numel(), 1)
     for running, new in ((running_mean, mean), (running_var, var * (count / max(count - 1, 1)))):
         if running is not None:

@@ -1,18 +1,60 @@
-"""Module hooks: checks of what they return, and the graph nodes that run backward hooks."""
+"""Module hooks: the call of a module that has some, and the graph nodes that run backward hooks."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lucid import _grad_mode, tape
+from lucid import _checks, _grad_mode, tape
 from lucid._tensor import Tensor
 
 if TYPE_CHECKING:
     from lucid.nn.module import Module
 
 
-def check_arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``module.forward(*args, **kwargs)`` with the module's hooks."""
+    called: set[int] = set()
+    result = None
+    try:
+        for hook, with_kwargs in list(module._forward_pre_hooks.values()):
+            changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+            if changed is None:
+                continue
+            if with_kwargs:
+                args, kwargs = _check_arguments(changed)
+            else:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        backward = BackwardHooks(module, module._backward_hooks.values()) if module._backward_hooks else None
+        if backward is not None:
+            args = backward.wrap_inputs(args)
+        result = module.forward(*args, **kwargs)
+        for number, (hook, with_kwargs, _) in list(module._forward_hooks.items()):
+            called.add(number)
+            changed = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+            if changed is not None:
+                result = changed
+        return result if backward is None else backward.wrap_outputs(result)
+    except Exception:
+        for number, (hook, with_kwargs, always_call) in list(module._forward_hooks.items()):
+            if always_call and number not in called:
+                _call_after_error(hook, (module, args, kwargs, result) if with_kwargs else (module, args, result))
+        raise
+
+
+def _call_after_error(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Call a hook registered with ``always_call``. Its own error is a warning, because another one is raised."""
+    try:
+        hook(*arguments)
+    except Exception as error:
+        warnings.warn(
+            f"register_forward_hook: a hook with always_call=True raised {error!r} after another error",
+            stacklevel=_checks.level_of_user(),
+        )
+
+
+def _check_arguments(changed: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments that a forward pre-hook returned, checked."""
     if (
         isinstance(changed, tuple)

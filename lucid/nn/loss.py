@@ -1,4 +1,4 @@
-"""Loss modules. Each calls its function in ``lucid.nn.functional``."""
+"""Loss modules. Each calls its function in ``lucid.nn.functional``, which also says what deprecated arguments mean."""
 
 from typing import Any, ClassVar
 
@@ -13,9 +13,11 @@ class _Loss(Module):
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
     shown: ClassVar[tuple[str, ...]] = ("reduction",)  # the options shown in the repr
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = _checks.one_of(type(self).__name__, "reduction", reduction, self.reductions)
+        where = type(self).__name__
+        reduction = loss.reduction_of(where, reduction, size_average, reduce)
+        self.reduction = _checks.one_of(where, "reduction", reduction, self.reductions)
 
     def _register_constant(self, name: str, value: Any) -> None:
         """Register a constant tensor as a buffer, as PyTorch does."""
@@ -27,9 +29,11 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """``(x - target)²``.
+    """``(input - target)²``.
 
     Args:
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per element.
 
     Example:
@@ -38,13 +42,15 @@ class MSELoss(_Loss):
     """
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.mse_loss(input, target, self.reduction)
+        return loss.mse_loss(input, target, reduction=self.reduction)
 
 
 class L1Loss(_Loss):
-    """``|x - target|``.
+    """``|input - target|``.
 
     Args:
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per element.
 
     Example:
@@ -53,13 +59,15 @@ class L1Loss(_Loss):
     """
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.l1_loss(input, target, self.reduction)
+        return loss.l1_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
     """Quadratic below ``beta`` and linear above; see ``lucid.nn.functional.smooth_l1_loss``.
 
     Args:
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per element.
         beta: The error at which the loss becomes linear.
 
@@ -70,12 +78,14 @@ class SmoothL1Loss(_Loss):
 
     shown = ("reduction", "beta")
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.beta = _checks.number("SmoothL1Loss", "beta", beta, 0)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.smooth_l1_loss(input, target, self.reduction, self.beta)
+        return loss.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
 class HuberLoss(_Loss):
@@ -93,7 +103,7 @@ class HuberLoss(_Loss):
     shown = ("reduction", "delta")
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.delta = _checks.number("HuberLoss", "delta", delta, 0, above=True)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
@@ -105,6 +115,8 @@ class BCELoss(_Loss):
 
     Args:
         weight: A factor for each loss, broadcast to the input.
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per element.
 
     Example:
@@ -112,12 +124,15 @@ class BCELoss(_Loss):
         tensor(0.16)
     """
 
-    def __init__(self, weight: TensorLike = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, weight: TensorLike = None, size_average: bool | None = None, reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:  # fmt: skip
+        super().__init__(size_average, reduce, reduction)
         self._register_constant("weight", weight)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.binary_cross_entropy(input, target, self.weight, self.reduction)
+        return loss.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -125,6 +140,8 @@ class BCEWithLogitsLoss(_Loss):
 
     Args:
         weight: A factor for each loss, broadcast to the input.
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per element.
         pos_weight: A factor for the loss of positive targets, one per class.
 
@@ -134,19 +151,26 @@ class BCEWithLogitsLoss(_Loss):
         tensor(0.69)
     """
 
-    def __init__(self, weight: TensorLike = None, reduction: str = "mean", pos_weight: TensorLike = None) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, weight: TensorLike = None, size_average: bool | None = None, reduce: bool | None = None,
+        reduction: str = "mean", pos_weight: TensorLike = None,
+    ) -> None:  # fmt: skip
+        super().__init__(size_average, reduce, reduction)
         self._register_constant("weight", weight)
         self._register_constant("pos_weight", pos_weight)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.binary_cross_entropy_with_logits(input, target, self.weight, self.reduction, self.pos_weight)
+        return loss.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
 
 
 class KLDivLoss(_Loss):
     """The Kullback-Leibler divergence; see ``lucid.nn.functional.kl_div``.
 
     Args:
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
+        reduce: Deprecated.
         reduction: "mean" over all elements, "batchmean" over the batch only (the divergence itself), "sum" or "none".
         log_target: Whether the target holds log-probabilities, too.
 
@@ -160,12 +184,15 @@ class KLDivLoss(_Loss):
     reductions = ("mean", "sum", "none", "batchmean")
     shown = ("reduction", "log_target")
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(size_average, reduce, reduction)
         self.log_target = log_target
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.kl_div(input, target, self.reduction, self.log_target)
+        return loss.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
 
 
 class NLLLoss(_Loss):
@@ -173,7 +200,9 @@ class NLLLoss(_Loss):
 
     Args:
         weight: The weight of each class (C,).
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
         ignore_index: Targets with this class index are ignored.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per sample.
 
     Example:
@@ -184,13 +213,16 @@ class NLLLoss(_Loss):
 
     shown = ("reduction", "ignore_index")
 
-    def __init__(self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self, weight: TensorLike = None, size_average: bool | None = None, ignore_index: int = -100,
+        reduce: bool | None = None, reduction: str = "mean",
+    ) -> None:  # fmt: skip
+        super().__init__(size_average, reduce, reduction)
         self._register_constant("weight", weight)
         self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return loss.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return loss.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Loss):
@@ -198,7 +230,9 @@ class CrossEntropyLoss(_Loss):
 
     Args:
         weight: The weight of each class (C,).
+        size_average: Deprecated; overrides ``reduction``, as does ``reduce``.
         ignore_index: Targets with this class index are ignored.
+        reduce: Deprecated.
         reduction: "mean", "sum", or "none" for one loss per sample.
         label_smoothing: The weight of the uniform distribution that is mixed into the targets.
 
@@ -211,15 +245,16 @@ class CrossEntropyLoss(_Loss):
     shown = ("reduction", "ignore_index", "label_smoothing")
 
     def __init__(
-        self, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
-        label_smoothing: float = 0.0,
+        self, weight: TensorLike = None, size_average: bool | None = None, ignore_index: int = -100,
+        reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
     ) -> None:  # fmt: skip
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self._register_constant("weight", weight)
         self.ignore_index = _checks.integer(type(self).__name__, "ignore_index", ignore_index)
         self.label_smoothing = _checks.probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
     def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
         return loss.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
         )  # fmt: skip

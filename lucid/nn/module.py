@@ -21,9 +21,10 @@ from lucid._checks import dtype_name
 from lucid._dtypes import converted, is_dtype_name
 from lucid._tensor import RemovableHandle, Tensor
 from lucid.nn._common import HasForward, P, R
-from lucid.nn.hooks import BackwardHooks, check_arguments
+from lucid.nn.hooks import call_with_hooks
+from lucid.nn.module_repr import repr_lines
 from lucid.nn.parameter import Parameter
-from lucid.nn.state import IncompatibleKeys, plan_loading
+from lucid.nn.state import IncompatibleKeys, plan_loading, positional_state_dict_arguments
 
 Self = TypeVar("Self", bound="Module")
 
@@ -81,25 +82,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self._forward_pre_hooks or self._forward_hooks or self._backward_hooks):
             return self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            changed = hook(self, args, kwargs) if with_kwargs else hook(self, args)
-            if changed is None:
-                continue
-            if with_kwargs:
-                args, kwargs = check_arguments(changed)
-            else:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        backward = BackwardHooks(self, self._backward_hooks.values()) if self._backward_hooks else None
-        if backward is not None:
-            args = backward.wrap_inputs(args)
-        result = self.forward(*args, **kwargs)
-        if backward is not None:
-            result = backward.wrap_outputs(result)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
-            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            if changed is not None:
-                result = changed
-        return result
+        return call_with_hooks(self, args, kwargs)
 
     # Registration ----------------------------------------------------------------------------------------------------
 
@@ -201,7 +184,9 @@ class Module:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers or modules"
             )
-        if not isinstance(name, str) or not name or "." in name:
+        if not isinstance(name, str):
+            raise TypeError(f"{caller}: the name must be a string, got {type(name).__name__}")
+        if not name or "." in name:
             raise KeyError(f"{caller}: the name must be a non-empty string without dots, got {name!r}")
         if name not in own and hasattr(self, name):
             raise KeyError(f"{caller}: {type(self).__name__} already has an attribute {name!r}")
@@ -229,9 +214,9 @@ class Module:
             if child is not None:
                 yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all its descendants, each once."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The child modules with their names, each once."""
@@ -320,10 +305,10 @@ class Module:
         """Set training mode for this module and all its descendants. Returns itself.
 
         Raises:
-            TypeError: ``mode`` is not a bool.
+            ValueError: ``mode`` is not a bool.
         """
         if not isinstance(mode, bool):
-            raise TypeError(f"train: mode must be True or False, got {mode!r}")
+            raise ValueError(f"train: mode must be True or False, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self
@@ -360,6 +345,10 @@ class Module:
         """Convert to float32. Returns itself."""
         return self._cast(mx.float32)
 
+    def double(self: Self) -> Self:
+        """Convert to float64, which only the CPU supports. Returns itself."""
+        return self._cast(mx.float64)
+
     def half(self: Self) -> Self:
         """Convert to float16. Returns itself."""
         return self._cast(mx.float16)
@@ -388,17 +377,23 @@ class Module:
 
     # State -----------------------------------------------------------------------------------------------------------
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> OrderedDict[str, Tensor]:
+    def state_dict(
+        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Tensor]:
         """A snapshot of all parameters and persistent buffers by dotted name.
 
         Args:
+            *args: Deprecated: destination, prefix and keep_vars as positional arguments.
+            destination: The dict to add the tensors to, a new one by default.
             prefix: Prepended to all names.
             keep_vars: Whether to return the parameters themselves instead of a snapshot.
 
         Example:
             ``lucid.save(model.state_dict(), "model.safetensors")``
         """
-        found: OrderedDict[str, Tensor] = OrderedDict()
+        if args:
+            destination, prefix, keep_vars = positional_state_dict_arguments(args, destination, prefix, keep_vars)
+        found: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for path, module in self.named_modules(remove_duplicate=False):
             at = f"{prefix}{path}." if path else prefix
             for name, tensor in module._parameters.items():
@@ -445,15 +440,16 @@ class Module:
         return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after ``forward``; a returned value replaces the output.
 
         Args:
             prepend: Whether to run the hook before those that are already registered.
             with_kwargs: Whether to call ``hook(module, args, kwargs, output)``.
+            always_call: Whether to call the hook, with ``None`` for the output, even if ``forward`` raises an error.
         """
-        return RemovableHandle(self._forward_hooks, (hook, with_kwargs), prepend)
+        return RemovableHandle(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_input, grad_output)`` in the backward pass.
@@ -475,21 +471,4 @@ class Module:
 
     def __repr__(self) -> str:
         """The tree of modules with their numbers of parameters; consecutive equal modules are shown once."""
-        return "\n".join(_repr_lines(self))
-
-
-def _repr_lines(module: Module) -> list[str]:
-    children = [(name, child) for name, child in module._modules.items() if child is not None]
-    count = module.num_parameters()
-    note = f"  # {count:,} parameters" if count else ""
-    head = f"{type(module).__name__}({module.extra_repr()}"
-    if not children:
-        return [f"{head}){note}"]
-    lines = [head + note]
-    texts = [(name, _repr_lines(child)) for name, child in children]
-    for text, run in itertools.groupby(texts, key=lambda one: one[1]):
-        names = [name for name, _ in run]
-        label = f"({names[0]})" if len(names) == 1 else f"({names[0]}-{names[-1]}): {len(names)} x"
-        first = f"  {label}: {text[0]}" if len(names) == 1 else f"  {label} {text[0]}"
-        lines += [first, *(f"  {line}" for line in text[1:])]
-    return [*lines, ")"]
+        return "\n".join(repr_lines(self))

@@ -9,7 +9,7 @@ from lucid import _checks, tape
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.nn import functional, init
-from lucid.nn._common import empty_parameter, layout
+from lucid.nn._common import empty_parameter, layout, parameter_dtype
 from lucid.nn.module import Module
 from lucid.ops import normalization
 from lucid.ops._types import TensorLike
@@ -19,9 +19,9 @@ from lucid.ops.normalization import DATA_FORMATS
 class _Affine(Module):
     """Base class of layers with a scale and a shift, initially 1 and 0."""
 
-    def _register(self, shape: tuple[int, ...], weight: bool, bias: bool) -> None:
+    def _register(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: mx.Dtype = mx.float32) -> None:
         for name, wanted in (("weight", weight), ("bias", bias)):
-            self.register_parameter(name, empty_parameter(*shape) if wanted else None)
+            self.register_parameter(name, empty_parameter(*shape, dtype=dtype) if wanted else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -33,7 +33,7 @@ class _Affine(Module):
 
 
 class LayerNorm(_Affine):
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions.
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
 
@@ -42,6 +42,8 @@ class LayerNorm(_Affine):
         eps: Added to the variance for numerical stability.
         elementwise_affine: Learn a scale per element, and a shift.
         bias: Learn a shift, too.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_first" to normalize the channels of (N, C, H, W) instead; ``normalized_shape`` is then C.
 
     Raises:
@@ -56,7 +58,7 @@ class LayerNorm(_Affine):
 
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True,
-        bias: bool = True, *, data_format: str = "channels_last",
+        bias: bool = True, device: object = None, dtype: object = None, *, data_format: str = "channels_last",
     ) -> None:  # fmt: skip
         super().__init__()
         self.normalized_shape = normalization.normalized_sizes("LayerNorm", normalized_shape)
@@ -68,7 +70,8 @@ class LayerNorm(_Affine):
                 "LayerNorm: data_format 'channels_first' normalizes only the channels, "
                 f"got normalized_shape {self.normalized_shape}"
             )
-        self._register(self.normalized_shape, elementwise_affine, elementwise_affine and bias)
+        kept = parameter_dtype("LayerNorm", device, dtype)
+        self._register(self.normalized_shape, elementwise_affine, elementwise_affine and bias, kept)
 
     def forward(self, input: TensorLike) -> Tensor:
         return normalization.layer_norm(
@@ -86,7 +89,8 @@ class _BatchNorm(_Affine):
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, *, data_format: str = "channels_first",
+        track_running_stats: bool = True, device: object = None, dtype: object = None,
+        *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__()
         where = type(self).__name__
@@ -96,10 +100,11 @@ class _BatchNorm(_Affine):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-        tracked = mx.zeros((num_features,)), mx.ones((num_features,)), mx.array(0, mx.int64)
+        kept = parameter_dtype(where, device, dtype)
+        tracked = mx.zeros((num_features,), kept), mx.ones((num_features,), kept), mx.array(0, mx.int64)
         for name, start in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
             self.register_buffer(name, tape.wrap(start) if track_running_stats else None)
-        self._register((num_features,), affine, affine)
+        self._register((num_features,), affine, affine and bias, kept)
 
     def reset_running_stats(self) -> None:
         """Reset the running statistics."""
@@ -115,7 +120,9 @@ class _BatchNorm(_Affine):
         channels = shape[1 if self.data_format == "channels_first" else -1]
         if channels != self.num_features:
             hint = _checks.layout_hint(shape, self.num_features, self.data_format, len(shape) - 2)
-            raise ValueError(f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}")
+            raise _checks.ArgumentError(
+                f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
+            )
         tracks = self.training and self.track_running_stats
         momentum: Any = self.momentum
         if tracks:
@@ -154,6 +161,9 @@ class BatchNorm1d(_BatchNorm):
             all batches.
         affine: Learn a scale and a shift per channel.
         track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters and running statistics, float32 by default.
+        bias: Learn a shift, too.
         data_format: "channels_last" for inputs and outputs (N, L, C).
 
     Example:
@@ -176,6 +186,9 @@ class BatchNorm2d(_BatchNorm):
             all batches.
         affine: Learn a scale and a shift per channel.
         track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters and running statistics, float32 by default.
+        bias: Learn a shift, too.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Example:
@@ -200,6 +213,9 @@ class GroupNorm(_Affine):
         num_channels: Number of channels.
         eps: Added to the variance for numerical stability.
         affine: Learn a scale and a shift per channel.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
+        bias: Learn a shift, too.
         data_format: "channels_last" for inputs and outputs (N, ..., C).
 
     Example:
@@ -208,8 +224,8 @@ class GroupNorm(_Affine):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
-        *, data_format: str = "channels_first",
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: object = None,
+        dtype: object = None, *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__()
         self.num_groups = _checks.integer("GroupNorm", "num_groups", num_groups, 1)
@@ -217,7 +233,7 @@ class GroupNorm(_Affine):
         self.eps = _checks.number("GroupNorm", "eps", eps, 0)
         self.affine = affine
         self.data_format = _checks.one_of("GroupNorm", "data_format", data_format, DATA_FORMATS)
-        self._register((num_channels,), affine, affine)
+        self._register((num_channels,), affine, affine and bias, parameter_dtype("GroupNorm", device, dtype))
 
     def forward(self, input: TensorLike) -> Tensor:
         return normalization.group_norm(
@@ -238,6 +254,8 @@ class RMSNorm(Module):
         normalized_shape: The sizes of the dimensions to normalize.
         eps: Added to the mean square; ``None`` means the machine epsilon of the input's dtype.
         elementwise_affine: Learn a scale per element.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
 
     Example:
         >>> nn.RMSNorm(4)(lucid.tensor([2.0, 2.0, -2.0, -2.0])).round(decimals=2)
@@ -245,12 +263,16 @@ class RMSNorm(Module):
     """
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
-    ) -> None:
+        self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True,
+        device: object = None, dtype: object = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.normalized_shape = normalization.normalized_sizes("RMSNorm", normalized_shape)
         self.eps = eps
-        self.register_parameter("weight", empty_parameter(*self.normalized_shape) if elementwise_affine else None)
+        self.elementwise_affine = elementwise_affine
+        kept = parameter_dtype("RMSNorm", device, dtype)
+        weight = empty_parameter(*self.normalized_shape, dtype=kept) if elementwise_affine else None
+        self.register_parameter("weight", weight)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -258,22 +280,24 @@ class RMSNorm(Module):
         if self.weight is not None:
             init.ones_(self.weight)
 
-    def forward(self, input: TensorLike) -> Tensor:
-        return normalization.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: TensorLike) -> Tensor:
+        return normalization.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.weight is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
 class GlobalResponseNorm(_Affine):
-    """``weight * (x * n) + bias + x``, where n is the 2-norm of each channel divided by the mean over channels.
+    """``weight * (input * n) + bias + input``, where n is the 2-norm of each channel divided by the mean over channels.
 
-    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), initially 0, so
-    that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
+    Shapes: input (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), initially
+    0, so that the layer starts as the identity. Source: Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808.
 
     Args:
         num_channels: Number of channels.
         eps: Added to the divisor for numerical stability.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
         data_format: "channels_last", or "channels_first" for inputs and outputs (N, C, H, W).
 
     Example:
@@ -283,12 +307,15 @@ class GlobalResponseNorm(_Affine):
         True
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-6, *, data_format: str = "channels_last") -> None:
+    def __init__(
+        self, num_channels: int, eps: float = 1e-6, device: object = None, dtype: object = None,
+        *, data_format: str = "channels_last",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.num_channels = _checks.integer("GlobalResponseNorm", "num_channels", num_channels, 1)
         self.eps = _checks.number("GlobalResponseNorm", "eps", eps, 0)
         self.data_format = _checks.one_of("GlobalResponseNorm", "data_format", data_format, DATA_FORMATS)
-        self._register((num_channels,), True, True)
+        self._register((num_channels,), True, True, parameter_dtype("GlobalResponseNorm", device, dtype))
 
     def reset_parameters(self) -> None:
         """Reset scale and shift to 0."""

@@ -1,5 +1,7 @@
 """Pooling layers for images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``."""
 
+from typing import Any
+
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.nn._common import layout
@@ -29,6 +31,7 @@ class MaxPool2d(Module):
         stride: Step of the window, by default ``kernel_size``.
         padding: Padding on each side, with minus infinity.
         dilation: Distance between the elements of a window.
+        return_indices: Whether to return the values and their positions in the image, row * W + column.
         ceil_mode: Whether to keep windows that extend beyond the padded image.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
@@ -39,20 +42,21 @@ class MaxPool2d(Module):
 
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
-        ceil_mode: bool = False, *, data_format: str = "channels_first",
+        return_indices: bool = False, ceil_mode: bool = False, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
         self.dilation = dilation
+        self.return_indices = return_indices
         self.ceil_mode = ceil_mode
         self.data_format = _checks.one_of("MaxPool2d", "data_format", data_format, DATA_FORMATS)
         _check_windows("MaxPool2d", self.kernel_size, self.stride, padding, dilation)
 
-    def forward(self, input: TensorLike) -> Tensor:
+    def forward(self, input: TensorLike) -> Any:
         return pooling.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices,
             data_format=self.data_format,
         )  # fmt: skip
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import mlx.core as mx
 
+from lucid import _checks
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 
@@ -16,6 +18,26 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+def positional_state_dict_arguments(
+    given: tuple[Any, ...], destination: Any, prefix: str, keep_vars: bool
+) -> tuple[Any, str, bool]:
+    """The arguments of ``state_dict`` in the order that PyTorch deprecates, with its warning.
+
+    Raises:
+        TypeError: there are more than three.
+    """
+    if len(given) > 3:
+        raise TypeError(f"state_dict: expected at most 3 positional arguments, got {len(given)}")
+    warnings.warn(
+        "state_dict: positional arguments are deprecated; pass destination, prefix and keep_vars by name",
+        FutureWarning,
+        stacklevel=_checks.level_of_user(),
+    )
+    rest = (destination, prefix, keep_vars)[len(given) :]
+    found = (*given, *rest)
+    return found[0], found[1], found[2]
 
 
 def plan_loading(

@@ -16,31 +16,49 @@ def _gradients(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tenso
     return [one for one in _tensor_list(caller, parameters) if one.grad is not None]
 
 
-def _tensor_list(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _tensor_list(caller: str, parameters: Tensor | Iterable[Tensor], name: str = "parameters") -> list[Tensor]:
     if not isinstance(parameters, Iterable):
-        raise TypeError(
-            f"{caller}: parameters must be a tensor or an iterable of tensors, got {type(parameters).__name__}"
-        )
+        raise TypeError(f"{caller}: {name} must be a tensor or an iterable of tensors, got {type(parameters).__name__}")
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for one in listed:
         if not isinstance(one, Tensor):
-            raise TypeError(f"{caller}: parameters must be tensors, got {type(one).__name__}")
+            raise TypeError(f"{caller}: {name} must be tensors, got {type(one).__name__}")
     return listed
 
 
-def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
-    """The norm of all values of all ``tensors``, in float32 and lazy."""
-    order = _checks.number("get_total_norm", "norm_type", norm_type)
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all values of all ``tensors``, in float32 and lazy.
+
+    Args:
+        error_if_nonfinite: Whether to raise if the norm is infinite or NaN, which waits for its value.
+        foreach: Accepted for compatibility with PyTorch and ignored.
+
+    Raises:
+        RuntimeError: with ``error_if_nonfinite``, the norm is infinite or NaN.
+    """
+    total = _total_norm("get_total_norm", _tensor_list("get_total_norm", tensors, "tensors"), norm_type)
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {total.item()}")
+    return total
+
+
+def _total_norm(caller: str, tensors: Iterable[Tensor], norm_type: float) -> Tensor:
+    order = _checks.number(caller, "norm_type", norm_type)
     norms = []
     for one in tensors:
         array = one._array.astype(mx.float32) if one.dtype != mx.float64 else one._array
-        norms.append(power_norm("get_total_norm", array, order, tuple(range(array.ndim)), False))
+        norms.append(power_norm(caller, array, order, tuple(range(array.ndim)), False))
     if not norms:
         return tape.wrap(mx.array(0.0))
     stacked = mx.stack(norms)
     if order == 0:
         return tape.wrap(mx.sum((stacked != 0).astype(mx.float32)))
-    return tape.wrap(power_norm("get_total_norm", stacked, order, (0,), False))
+    return tape.wrap(power_norm(caller, stacked, order, (0,), False))
 
 
 def clip_grad_norm_(
@@ -70,7 +88,7 @@ def clip_grad_norm_(
     """
     max_norm = _checks.number("clip_grad_norm_", "max_norm", max_norm, 0)
     found = _gradients("clip_grad_norm_", parameters)
-    total = get_total_norm([one.grad for one in found if one.grad is not None], norm_type)
+    total = _total_norm("clip_grad_norm_", [one.grad for one in found if one.grad is not None], norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total.item()}; no gradient was changed")
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)

@@ -1,8 +1,9 @@
 """Helpers that the operations share: convert operands to arrays, promote dtypes, resolve dimensions."""
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 import mlx.core as mx
 import numpy as np
@@ -30,6 +31,7 @@ class ValuesAndIndices(NamedTuple):
 # ``op`` for results that are no single tensor, of which its own type would make less.
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 if TYPE_CHECKING:
 
@@ -59,7 +61,11 @@ def array(caller: str, value: Any, name: str = "input") -> mx.array:
     if isinstance(value, mx.array):
         return value
     if isinstance(value, list | tuple) and any(isinstance(one, mx.array | list | tuple) for one in value):
-        return mx.stack([array(caller, one, name) for one in value])
+        parts = [array(caller, one, name) for one in value]
+        if any(one.shape != parts[0].shape for one in parts):
+            shapes = " and ".join(str(shape) for shape in dict.fromkeys(one.shape for one in parts))
+            raise _checks.ArgumentError(f"{caller}: the parts of {name} must have equal shapes, got {shapes}")
+        return mx.stack(parts)
     try:
         data = np.asarray(value)
         if data.dtype == np.float64:
@@ -198,7 +204,7 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
     """
     x = compact_if_empty(array(caller, value, name))
     if x.dtype not in FLOATING:
-        raise TypeError(
+        raise _checks.DtypeError(
             f"{caller}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
             "convert with .float()"
         )
@@ -215,9 +221,8 @@ def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, m
     return (x.astype(mx.float32) if x.dtype in LOW_PRECISION else x), x.dtype
 
 
-def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
-    """The dimensions to reduce, from PyTorch's ``dim`` or NumPy's ``axis``; ``None`` and () mean all."""
-    dim = either(caller, "dim", dim, "axis", axis)
+def axes(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
+    """The dimensions to reduce; ``None`` and () mean all."""
     if dim is None:
         return tuple(range(x.ndim))
     if type(dim) is int and -x.ndim <= dim < x.ndim:
@@ -228,30 +233,27 @@ def axes(caller: str, x: mx.array, dim: Any, axis: Any) -> tuple[int, ...]:
     return found or tuple(range(x.ndim))
 
 
-def either(caller: str, name: str, value: Any, second_name: str, second: Any, default: Any = None) -> Any:
-    """The value of an argument that has two names, of which at most one is given."""
-    if second is None:
-        return value
-    if value is not None and value != default:
-        raise TypeError(f"{caller}: {name} and {second_name} are mutually exclusive")
-    return second
-
-
-def one_axis(caller: str, x: mx.array, dim: Any, axis: Any = None) -> int:
-    """The single dimension given by ``dim`` or ``axis``, as a non-negative index."""
-    return _checks.dim(caller, either(caller, "dim", dim, "axis", axis), x.ndim)
-
-
 def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
 
 
-def sizes(caller: str, values: Sequence[Any], name: str = "size") -> tuple[int, ...]:
-    """Sizes from ``f(2, -1)`` or ``f((2, -1))``; the caller handles -1."""
-    listed: Iterable[Any] = values
-    if len(values) == 1 and isinstance(values[0], Iterable):
-        listed = values[0]
-    return tuple(_checks.integer(caller, name, one) for one in listed)
+def varargs(body: Callable[P, R]) -> Callable[..., R]:
+    """Let ``f(x, 2, 3)`` mean ``f(x, (2, 3))``, as PyTorch's methods do: the second parameter gets the tuple."""
+
+    @functools.wraps(body)
+    def spread(*args: Any, **kwargs: Any) -> R:
+        return body(*args, **kwargs) if len(args) < 3 else body(args[0], args[1:], **kwargs)  # type: ignore[arg-type]
+
+    spread.takes_varargs = True  # type: ignore[attr-defined]
+    return spread
+
+
+def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
+    """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
+    listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
+    if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array | bytes):
+        listed = tuple(listed[0])
+    return tuple([_checks.integer(caller, name, one) for one in listed])
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
@@ -264,7 +266,7 @@ def index_array(caller: str, value: Any, name: str = "index") -> mx.array:
     if found.dtype in FLOATING or found.dtype == mx.bool_:
         if found.size == 0 and not isinstance(value, mx.array):  # an empty list has no dtype of its own
             return found.astype(mx.int64)
-        raise TypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
+        raise _checks.DtypeError(f"{caller}: {name} must hold integers, got {_checks.dtype_name(found.dtype)}")
     return found
 
 

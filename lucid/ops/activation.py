@@ -1,4 +1,7 @@
-"""Activation functions. Half precision is computed in float32 where sums or exponentials would lose precision."""
+"""Activation functions. Half precision is computed in float32 where sums or exponentials would lose precision.
+
+Functions with ``inplace=True`` write the result to ``input`` and return it.
+"""
 
 from typing import Any
 
@@ -7,77 +10,80 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
-from lucid.ops._common import array, at_least_1d, either, floating, real
+from lucid.ops._common import array, at_least_1d, floating, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 __all__ = [
-    "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid", "mish",
-    "relu", "relu6", "silu", "softmax", "softmin", "softplus", "softsign",
+    "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "relu", "relu6",
+    "silu", "softmin", "softplus", "softsign",
 ]  # fmt: skip
 
 
 @op
-def relu(x: TensorLike) -> mx.array:
-    """``max(x, 0)``. The gradient at 0 is 0."""
-    x = array("relu", x)
+def relu(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``max(input, 0)``. The gradient at 0 is 0."""
+    x = array("relu", input)
     return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
-def relu6(x: TensorLike) -> mx.array:
-    """``min(max(x, 0), 6)``."""
-    x = array("relu6", x)
+def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``min(max(input, 0), 6)``."""
+    x = array("relu6", input)
     return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
 
 
 @op
-def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> mx.array:
-    """``x`` if ``x > 0``, otherwise ``negative_slope * x``."""
-    x = real("leaky_relu", x)
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> mx.array:
+    """``input`` if ``input > 0``, otherwise ``negative_slope * input``."""
+    x = real("leaky_relu", input)
     return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
-def elu(x: TensorLike, alpha: float = 1.0) -> mx.array:
-    """``x`` if ``x > 0``, otherwise ``alpha * (exp(x) - 1)``. Source: Clevert et al. 2015, arXiv:1511.07289."""
-    x = real("elu", x)
+def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.array:
+    """``input`` if ``input > 0``, otherwise ``alpha * (exp(input) - 1)``.
+
+    Source: Clevert et al. 2015, arXiv:1511.07289.
+    """
+    x = real("elu", input)
     above = x > 0
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
 
-def _gelu_vjp(cotangent: mx.array, x: Any, approximate: str = "none") -> tuple[mx.array] | None:
-    return gelu_vjp(cotangent, x) if approximate == "none" and isinstance(x, mx.array) else None
+def _gelu_vjp(cotangent: mx.array, input: Any, approximate: str = "none") -> tuple[mx.array] | None:
+    return gelu_vjp(cotangent, input) if approximate == "none" and isinstance(input, mx.array) else None
 
 
 @op(vjp=_gelu_vjp)
-def gelu(x: TensorLike, approximate: str = "none") -> mx.array:
-    """``x * Phi(x)``, where Phi is the standard normal CDF, accurate to float32.
+def gelu(input: TensorLike, approximate: str = "none") -> mx.array:
+    """``input * Phi(input)``, where Phi is the standard normal CDF, accurate to float32.
 
-    ``approximate="tanh"`` computes ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))``.
+    ``approximate="tanh"`` computes ``0.5 input (1 + tanh(sqrt(2 / pi) (input + 0.044715 input³)))``.
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
 
     Example:
         >>> F.gelu(lucid.tensor([-1.0, 0.0, 1.0])).round(decimals=2)
         tensor([-0.16,  0.  ,  0.84])
     """
-    x = real("gelu", x)
+    x = real("gelu", input)
     if _checks.one_of("gelu", "approximate", approximate, ("none", "tanh")) == "none":
         return gelu_of_arrays(x)
     return 0.5 * x * (1 + mx.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))
 
 
 @op
-def silu(x: TensorLike) -> mx.array:
-    """``x * sigmoid(x)``, also known as swish. Source: Ramachandran et al. 2017, arXiv:1710.05941."""
-    x = real("silu", x)
+def silu(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``input * sigmoid(input)``, also known as swish. Source: Ramachandran et al. 2017, arXiv:1710.05941."""
+    x = real("silu", input)
     return x * mx.sigmoid(x)
 
 
 @op
-def mish(x: TensorLike) -> mx.array:
-    """``x * tanh(softplus(x))``. Source: Misra 2019, arXiv:1908.08681."""
-    x = real("mish", x)
+def mish(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``input * tanh(softplus(input))``. Source: Misra 2019, arXiv:1908.08681."""
+    x = real("mish", input)
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     # With n = e (e + 2), tanh(log(1 + e)) = n / (n + 2), which takes one exponential. Above 20 it rounds to 1.
     large = wide > 20
@@ -88,9 +94,9 @@ def mish(x: TensorLike) -> mx.array:
 
 
 @op(autocast="float32")
-def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
-    """``log(1 + exp(beta * x)) / beta``, or ``x`` if ``beta * x`` exceeds ``threshold``."""
-    x = real("softplus", x)
+def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
+    """``log(1 + exp(beta * input)) / beta``, or ``input`` if ``beta * input`` exceeds ``threshold``."""
+    x = real("softplus", input)
     if not _checks.number("softplus", "beta", beta):
         raise ValueError("softplus: beta must not be 0")
     scaled = x * beta
@@ -99,22 +105,22 @@ def softplus(x: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.ar
 
 
 @op(autocast="float32")
-def logsigmoid(x: TensorLike) -> mx.array:
-    """``log(sigmoid(x))`` without overflow."""
-    return -mx.logaddexp(-real("logsigmoid", x), 0)
+def logsigmoid(input: TensorLike) -> mx.array:
+    """``log(sigmoid(input))`` without overflow."""
+    return -mx.logaddexp(-real("logsigmoid", input), 0)
 
 
 @op
-def softsign(x: TensorLike) -> mx.array:
-    """``x / (1 + |x|)``."""
-    x = real("softsign", x)
+def softsign(input: TensorLike) -> mx.array:
+    """``input / (1 + |input|)``."""
+    x = real("softsign", input)
     return x / (1 + mx.abs(x))
 
 
 @op
-def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.array:
-    """``x`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
-    x = array("hardtanh", x)
+def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> mx.array:
+    """``input`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
+    x = array("hardtanh", input)
     if not min_val < max_val:
         raise ValueError(f"hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
     low, high = (mx.array(one, x.dtype) for one in (min_val, max_val))
@@ -122,56 +128,56 @@ def hardtanh(x: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> mx.a
 
 
 @op
-def hardsigmoid(x: TensorLike) -> mx.array:
-    """``x / 6 + 1 / 2`` limited to [0, 1]."""
-    x = real("hardsigmoid", x)
+def hardsigmoid(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``input / 6 + 1 / 2`` limited to [0, 1]."""
+    x = real("hardsigmoid", input)
     return mx.where(x <= -3, 0, mx.where(x >= 3, 1, x / 6 + 0.5)).astype(x.dtype)
 
 
 @op
-def hardswish(x: TensorLike) -> mx.array:
-    """``x * hardsigmoid(x)``. Source: Howard et al. 2019, arXiv:1905.02244."""
-    x = real("hardswish", x)
+def hardswish(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``input * hardsigmoid(input)``. Source: Howard et al. 2019, arXiv:1905.02244."""
+    x = real("hardswish", input)
     return mx.where(x <= -3, 0, mx.where(x >= 3, x, x * (x + 3) / 6)).astype(x.dtype)
 
 
 @op
-def glu(x: TensorLike, dim: int = -1) -> mx.array:
-    """``a * sigmoid(b)``, with a and b the halves of ``x`` along ``dim``.
+def glu(input: TensorLike, dim: int = -1) -> mx.array:
+    """``a * sigmoid(b)``, with a and b the halves of ``input`` along ``dim``.
 
     Source: Dauphin et al. 2016, arXiv:1612.08083.
     """
-    x = real("glu", x)
+    x = real("glu", input)
     axis = _checks.dim("glu", dim, x.ndim)
     if x.ndim == 0 or x.shape[axis] % 2:
-        raise ValueError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
+        raise _checks.ArgumentError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
     first, second = mx.split(x, 2, axis)
     return first * mx.sigmoid(second)
 
 
 @op(autocast="float32")
-def softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
-    """``exp(x) / sum(exp(x))`` along ``dim``, which is required (-1 for the classes of logits (N, C)).
+def softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *, out: None = None) -> mx.array:
+    """``exp(input) / sum(exp(input))`` along ``dim``, which is required (-1 for the classes of logits (N, C)).
 
     Example:
         >>> lucid.softmax(lucid.tensor([0.0, 0.0]), dim=0).tolist()
         [0.5, 0.5]
     """
-    x, at = _softmax_operand("softmax", x, dim, dtype, axis)
+    x, at = _softmax_operand("softmax", input, dim, dtype)
     return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
 
 
 @op(autocast="float32")
-def log_softmax(x: TensorLike, dim: int | None = None, dtype: Any = None, *, axis: int | None = None) -> mx.array:
-    """``log(softmax(x, dim))`` without overflow."""
-    x, at = _softmax_operand("log_softmax", x, dim, dtype, axis)
+def log_softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *, out: None = None) -> mx.array:
+    """``log(softmax(input, dim))`` without overflow."""
+    x, at = _softmax_operand("log_softmax", input, dim, dtype)
     return log_softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
 
 
 @op(autocast="float32")
-def softmin(x: TensorLike, dim: int | None = None, dtype: Any = None) -> mx.array:
-    """``softmax(-x, dim)``."""
-    x, axis = _softmax_operand("softmin", x, dim, dtype, None)
+def softmin(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> mx.array:
+    """``softmax(-input, dim)``."""
+    x, axis = _softmax_operand("softmin", input, dim, dtype)
     return mx.softmax(-at_least_1d(x), axis, precise=True).reshape(x.shape)
 
 
@@ -183,9 +189,8 @@ def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
     return (wide - mx.logsumexp(wide, axis, keepdims=True)).astype(x.dtype)
 
 
-def _softmax_operand(caller: str, x: Any, dim: Any, dtype: Any, axis: Any) -> tuple[mx.array, int]:
+def _softmax_operand(caller: str, x: Any, dim: Any, dtype: Any) -> tuple[mx.array, int]:
     x = floating(caller, x) if dtype is None else array(caller, x).astype(_checks.dtype(caller, dtype))
-    dim = either(caller, "dim", dim, "axis", axis)
     if dim is None:
         raise TypeError(f"{caller}: dim is required, for example dim=-1")
     return x, _checks.dim(caller, dim, x.ndim)

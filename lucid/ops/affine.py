@@ -1,22 +1,24 @@
 """Linear maps and embedding lookup."""
 
 import math
+from typing import Any
 
 import mlx.core as mx
 
 from lucid import _checks
 from lucid.ops._common import array, index_within
 from lucid.ops._types import TensorLike
+from lucid.ops.reduction import power_norm
 from lucid.tape import op
 
-__all__ = ["embedding", "linear"]
+__all__ = ["linear"]  # and ``embedding``, which ``lucid.nn.functional`` completes
 
 
 @op(autocast="half")
-def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
-    """``x @ weight.T + bias``.
+def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
+    """``input @ weight.T + bias``.
 
-    Shapes: x (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
+    Shapes: input (..., in_features), weight (out_features, in_features), bias (out_features,); out (..., out_features).
 
     Raises:
         ValueError: the shapes do not match.
@@ -25,13 +27,13 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
         >>> F.linear(lucid.ones(2, 3), lucid.ones(4, 3)).shape
         (2, 4)
     """
-    x, weight = array("linear", x), array("linear", weight, "weight")
+    x, weight = array("linear", input), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
     if len(sizes) != 2:
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
     features, width = sizes
     if not shape or shape[-1] != width:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"linear: weight {sizes} needs {width} features in the last dimension of the input, got {shape}"
         )
     # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
@@ -42,33 +44,45 @@ def linear(x: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.arr
     else:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
-            raise ValueError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
         y = mx.addmm(bias, rows, weight.T)
     return y if is_flat else y.reshape(*shape[:-1], features)
 
 
+def refuse_sparse(caller: str, sparse: bool) -> None:
+    """Raise if sparse gradients are wanted."""
+    if sparse:
+        raise ValueError(f"{caller}: sparse gradients are not supported; pass sparse=False")
+
+
 @op
-def embedding(x: TensorLike, weight: TensorLike, padding_idx: int | None = None) -> mx.array:
-    """The rows of ``weight`` that the integers ``x`` select.
-
-    Shapes: x (...), weight (num_embeddings, embedding_dim); out (..., embedding_dim). The row ``padding_idx`` gets no
-    gradient. As in PyTorch, indices are not negative.
-
-    Raises:
-        IndexError: an index is out of range.
-        ValueError: ``weight`` is not a matrix.
-
-    Example:
-        >>> F.embedding(lucid.tensor([1, 0]), lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
-        [[3.0, 4.0], [1.0, 2.0]]
-    """
+def embedding(
+    input: TensorLike, weight: TensorLike, padding_idx: int | None = None, scale_grad_by_freq: bool = False
+) -> mx.array:
+    """The rows of ``weight`` that the integers ``input`` select; see ``lucid.nn.functional.embedding``."""
     weight = array("embedding", weight, "weight")
     _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")
-    index = index_within("embedding", x, 0, weight.shape, "input", lowest=0)
+    index = index_within("embedding", input, 0, weight.shape, "input", lowest=0)
     if padding_idx is not None:
         row = _checks.dim("embedding", padding_idx, weight.shape[0], "padding_idx")
         is_row = (mx.arange(weight.shape[0]) == row)[:, None]
         weight = mx.where(is_row, mx.stop_gradient(weight), weight)
     if index.size == 0 or weight.shape[1] == 0:
         return mx.zeros((*index.shape, weight.shape[1]), weight.dtype)
+    if scale_grad_by_freq:
+        count = mx.zeros(weight.shape[0], mx.float32).at[index.reshape(-1)].add(1)
+        fixed = mx.stop_gradient(weight)  # the values stay exactly the same
+        weight = fixed + (weight - fixed) * (1 / mx.maximum(count, 1)).astype(weight.dtype)[:, None]
     return mx.take(weight, index, 0)
+
+
+def with_limited_rows(index: Any, weight: mx.array, max_norm: float, order: float) -> mx.array:
+    """``weight`` with the rows at ``index`` scaled to the norm ``max_norm`` if theirs is larger."""
+    _checks.rank("embedding", "weight", weight.shape, 2, "(num_embeddings, embedding_dim)")
+    rows = index_within("embedding", index, 0, weight.shape, "input", lowest=0).reshape(-1)
+    if rows.size == 0 or weight.size == 0:
+        return weight
+    is_used = mx.zeros(weight.shape[0], mx.int32).at[rows].add(1) > 0
+    norm = power_norm("embedding", weight, order, (1,), False)
+    factor = mx.where(is_used & (norm > max_norm), max_norm / (norm + 1e-7), 1)
+    return (weight * factor[:, None]).astype(weight.dtype)

@@ -23,50 +23,50 @@ __all__ = [
 
 
 @op
-def add(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``x + alpha * other``."""
-    return binary("add", mx.add, x, other if alpha == 1 else _scaled("add", x, other, alpha))
+def add(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
+    """``input + alpha * other``."""
+    return binary("add", mx.add, input, other if alpha == 1 else _scaled("add", input, other, alpha))
 
 
 @op
-def sub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``x - alpha * other``."""
-    return binary("sub", mx.subtract, x, other if alpha == 1 else _scaled("sub", x, other, alpha))
+def sub(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
+    """``input - alpha * other``."""
+    return binary("sub", mx.subtract, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
 
 
 @op
-def rsub(x: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``other - alpha * x``."""
-    return binary("rsub", mx.subtract, other, x if alpha == 1 else _scaled("rsub", other, x, alpha))
+def rsub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``other - alpha * input``."""
+    return binary("rsub", mx.subtract, other, input if alpha == 1 else _scaled("rsub", other, input, alpha))
 
 
 def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
     other = array(caller, other, "other")
     if isinstance(alpha, float) and other.dtype not in FLOATING and array(caller, x).dtype not in FLOATING:
-        raise TypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
+        raise _checks.DtypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
     return other * alpha
 
 
 @op
-def mul(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x * other``."""
-    return binary("mul", mx.multiply, x, other)
+def mul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input * other``."""
+    return binary("mul", mx.multiply, input, other)
 
 
 @op
-def div(x: TensorLike, other: TensorLike, *, rounding_mode: str | None = None) -> mx.array:
-    """``x / other``; the quotient of integers is float32.
+def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = None, out: None = None) -> mx.array:
+    """``input / other``; the quotient of integers is float32.
 
     ``rounding_mode`` "trunc" rounds the quotient toward zero and "floor" rounds it down; with either, the quotient of
     integers is an integer.
     """
     if rounding_mode is None:
-        return binary("div", mx.divide, x, other)
+        return binary("div", mx.divide, input, other)
     _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
-    _check_divisor("div", x, other)
+    _check_divisor("div", input, other)
     if rounding_mode == "floor":
-        return binary("div", mx.floor_divide, x, other)
-    x, other = arrays("div", x, other)
+        return binary("div", mx.floor_divide, input, other)
+    x, other = arrays("div", input, other)
     if x.dtype in FLOATING:
         return binary("div", lambda a, b: mx.trunc(a / b), x, other)
     # Integers: a floating-point quotient would be wrong beyond 2**24.
@@ -80,85 +80,87 @@ def _check_divisor(caller: str, x: Any, other: Any) -> None:
 
 
 @op
-def floor_divide(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x // other``, rounded down."""
-    _check_divisor("floor_divide", x, other)
-    return binary("floor_divide", mx.floor_divide, x, other)
+def floor_divide(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input // other``, rounded down."""
+    _check_divisor("floor_divide", input, other)
+    return binary("floor_divide", mx.floor_divide, input, other)
 
 
 @op
-def remainder(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x % other`` as in Python: the result has the sign of ``other``."""
-    _check_divisor("remainder", x, other)
-    return binary("remainder", mx.remainder, x, other)
+def remainder(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input % other`` as in Python: the result has the sign of ``other``."""
+    _check_divisor("remainder", input, other)
+    return binary("remainder", mx.remainder, input, other)
 
 
 @op
-def fmod(x: TensorLike, other: TensorLike) -> mx.array:
-    """The remainder as in C: the result has the sign of ``x``."""
-    _check_divisor("fmod", x, other)
-    x, other = arrays("fmod", x, other)
+def fmod(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """The remainder as in C: the result has the sign of ``input``."""
+    _check_divisor("fmod", input, other)
+    x, other = arrays("fmod", input, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
 
 
 @op(autocast="float32")
-def pow(x: TensorLike, exponent: TensorLike) -> mx.array:
-    """``x ** exponent``.
+def pow(input: TensorLike, exponent: TensorLike, *, out: None = None) -> mx.array:
+    """``input ** exponent``.
 
     Raises:
         ValueError: integers are raised to a negative integer power.
     """
     if isinstance(exponent, np.generic):
         exponent = exponent.item()
-    if isinstance(exponent, int | float) and isinstance(x, mx.array):
-        if exponent == 2 and (x.dtype in FLOATING or (isinstance(exponent, int) and x.dtype != mx.bool_)):
-            return mx.square(x)
-        if x.dtype in FLOATING:
+    if isinstance(exponent, int | float) and isinstance(input, mx.array):
+        if exponent == 2 and (input.dtype in FLOATING or (isinstance(exponent, int) and input.dtype != mx.bool_)):
+            return mx.square(input)
+        if input.dtype in FLOATING:
             # Products and roots are exact for negative x on every device, and cheaper than a logarithm.
             if exponent == 1:
-                return x + 0  # a new value, with a gradient of its own
+                return input + 0  # a new value, with a gradient of its own
             if exponent == 3:
-                return x * mx.square(x)
+                return input * mx.square(input)
             if exponent == 0.5:
-                return mx.sqrt(x)
+                return mx.sqrt(input)
             if exponent == 0:
-                return mx.ones_like(x)  # also for NaN
+                return mx.ones_like(input)  # also for NaN
         elif isinstance(exponent, int) and exponent < 0:
-            raise ValueError("pow: integers cannot be raised to a negative integer power; convert with .float() first")
-    return binary("pow", mx.power, x, exponent)
+            raise _checks.ArgumentError(
+                "pow: integers cannot be raised to a negative integer power; convert with .float() first"
+            )
+    return binary("pow", mx.power, input, exponent)
 
 
 @op
-def neg(x: TensorLike) -> mx.array:
-    """``-x``."""
-    x = array("neg", x)
+def neg(input: TensorLike, *, out: None = None) -> mx.array:
+    """``-input``."""
+    x = array("neg", input)
     if x.dtype == mx.bool_:
-        raise TypeError("neg: bool tensors cannot be negated; use logical_not or ~")
+        raise _checks.DtypeError("neg: bool tensors cannot be negated; use logical_not or ~")
     return mx.negative(x)
 
 
 @op
-def positive(x: TensorLike) -> mx.array:
-    """``x`` itself."""
-    return array("positive", x)
+def positive(input: TensorLike) -> mx.array:
+    """``input`` itself."""
+    return array("positive", input)
 
 
 @op
-def maximum(x: TensorLike, other: TensorLike) -> mx.array:
+def maximum(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise maximum; NaN if either operand is NaN. Equal values share the gradient."""
-    return larger("maximum", x, other)
+    return larger("maximum", input, other)
 
 
 @op
-def minimum(x: TensorLike, other: TensorLike) -> mx.array:
+def minimum(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise minimum; NaN if either operand is NaN. Equal values share the gradient."""
-    return smaller("minimum", x, other)
+    return smaller("minimum", input, other)
 
 
 @op
-def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.array:
-    """``x`` limited to [``min``, ``max``], each a number or a tensor that broadcasts.
+def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, out: None = None) -> mx.array:
+    """``input`` limited to [``min``, ``max``], each a number or a tensor that broadcasts.
 
     Where ``min`` exceeds ``max``, the result is ``max``. Gradients pass at the bounds, as in PyTorch.
 
@@ -169,9 +171,9 @@ def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.a
         >>> lucid.clamp(lucid.tensor([-2.0, 0.5, 2.0]), 0, 1).tolist()
         [0.0, 0.5, 1.0]
     """
-    x = array("clamp", x)
+    x = array("clamp", input)
     if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
+        raise _checks.ArgumentError("clamp: at least one of min and max must be given")
     if min is not None:
         x = binary("clamp", lambda a, low: mx.where(a < low, low, a), x, min)
     if max is not None:
@@ -180,78 +182,82 @@ def clamp(x: TensorLike, min: TensorLike = None, max: TensorLike = None) -> mx.a
 
 
 @op
-def lerp(x: TensorLike, end: TensorLike, weight: TensorLike) -> mx.array:
-    """Linear interpolation ``x + weight * (end - x)``."""
-    step = binary("lerp", mx.subtract, end, x)
-    return binary("lerp", mx.add, x, binary("lerp", mx.multiply, step, weight))
+def lerp(input: TensorLike, end: TensorLike, weight: TensorLike, *, out: None = None) -> mx.array:
+    """Linear interpolation ``input + weight * (end - input)``."""
+    step = binary("lerp", mx.subtract, end, input)
+    return binary("lerp", mx.add, input, binary("lerp", mx.multiply, step, weight))
 
 
 @op
-def addcmul(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> mx.array:
-    """``x + value * tensor1 * tensor2``."""
+def addcmul(
+    input: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1, out: None = None
+) -> mx.array:
+    """``input + value * tensor1 * tensor2``."""
     product = binary("addcmul", mx.multiply, tensor1, tensor2)
-    return binary("addcmul", mx.add, x, product if value == 1 else product * value)
+    return binary("addcmul", mx.add, input, product if value == 1 else product * value)
 
 
 @op
-def addcdiv(x: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> mx.array:
-    """``x + value * tensor1 / tensor2``."""
+def addcdiv(
+    input: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1, out: None = None
+) -> mx.array:
+    """``input + value * tensor1 / tensor2``."""
     quotient = binary("addcdiv", mx.divide, tensor1, tensor2)
-    return binary("addcdiv", mx.add, x, quotient if value == 1 else quotient * value)
+    return binary("addcdiv", mx.add, input, quotient if value == 1 else quotient * value)
 
 
 @op(autocast="float32")
-def logaddexp(x: TensorLike, other: TensorLike) -> mx.array:
-    """``log(exp(x) + exp(other))`` without overflow."""
-    return binary("logaddexp", mx.logaddexp, x, other)
+def logaddexp(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``log(exp(input) + exp(other))`` without overflow."""
+    return binary("logaddexp", mx.logaddexp, input, other)
 
 
 @op
-def hypot(x: TensorLike, other: TensorLike) -> mx.array:
-    """``sqrt(x² + other²)``."""
-    return binary("hypot", lambda a, b: mx.sqrt(mx.square(a) + mx.square(b)), *pair("hypot", x, other))
+def hypot(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``sqrt(input² + other²)``."""
+    return binary("hypot", lambda a, b: mx.sqrt(mx.square(a) + mx.square(b)), *pair("hypot", input, other))
 
 
 @op
-def bitwise_and(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x & other`` of integers or bools."""
-    return binary("bitwise_and", mx.bitwise_and, *_integers("bitwise_and", x, other))
+def bitwise_and(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input & other`` of integers or bools."""
+    return binary("bitwise_and", mx.bitwise_and, *_integers("bitwise_and", input, other))
 
 
 @op
-def bitwise_or(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x | other`` of integers or bools."""
-    return binary("bitwise_or", mx.bitwise_or, *_integers("bitwise_or", x, other))
+def bitwise_or(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input | other`` of integers or bools."""
+    return binary("bitwise_or", mx.bitwise_or, *_integers("bitwise_or", input, other))
 
 
 @op
-def bitwise_xor(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x ^ other`` of integers or bools."""
-    return binary("bitwise_xor", mx.bitwise_xor, *_integers("bitwise_xor", x, other))
+def bitwise_xor(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input ^ other`` of integers or bools."""
+    return binary("bitwise_xor", mx.bitwise_xor, *_integers("bitwise_xor", input, other))
 
 
 @op
-def bitwise_not(x: TensorLike) -> mx.array:
-    """``~x`` of integers or bools."""
-    return mx.bitwise_invert(_integers("bitwise_not", x, False)[0])
+def bitwise_not(input: TensorLike, *, out: None = None) -> mx.array:
+    """``~input`` of integers or bools."""
+    return mx.bitwise_invert(_integers("bitwise_not", input, False)[0])
 
 
 @op
-def bitwise_left_shift(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x << other`` of integers."""
-    return binary("bitwise_left_shift", mx.left_shift, *_integers("bitwise_left_shift", x, other))
+def bitwise_left_shift(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input << other`` of integers."""
+    return binary("bitwise_left_shift", mx.left_shift, *_integers("bitwise_left_shift", input, other))
 
 
 @op
-def bitwise_right_shift(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x >> other`` of integers, with sign extension."""
-    return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", x, other))
+def bitwise_right_shift(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input >> other`` of integers, with sign extension."""
+    return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", input, other))
 
 
 def _integers(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     x, other = arrays(caller, x, other)
     if x.dtype in FLOATING:
-        raise TypeError(f"{caller}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
+        raise _checks.DtypeError(f"{caller}: operands must be integers or bools, got {_checks.dtype_name(x.dtype)}")
     return x, other
 
 

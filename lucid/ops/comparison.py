@@ -14,72 +14,72 @@ __all__ = [
 
 
 @op
-def eq(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x == other``, element-wise."""
-    return binary("eq", mx.equal, x, other)
+def eq(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input == other``, element-wise."""
+    return binary("eq", mx.equal, input, other)
 
 
 @op
-def ne(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x != other``, element-wise."""
-    return binary("ne", mx.not_equal, x, other)
+def ne(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input != other``, element-wise."""
+    return binary("ne", mx.not_equal, input, other)
 
 
 @op
-def lt(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x < other``, element-wise."""
-    return binary("lt", mx.less, x, other)
+def lt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input < other``, element-wise."""
+    return binary("lt", mx.less, input, other)
 
 
 @op
-def le(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x <= other``, element-wise."""
-    return binary("le", mx.less_equal, x, other)
+def le(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input <= other``, element-wise."""
+    return binary("le", mx.less_equal, input, other)
 
 
 @op
-def gt(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x > other``, element-wise."""
-    return binary("gt", mx.greater, x, other)
+def gt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input > other``, element-wise."""
+    return binary("gt", mx.greater, input, other)
 
 
 @op
-def ge(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x >= other``, element-wise."""
-    return binary("ge", mx.greater_equal, x, other)
+def ge(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """``input >= other``, element-wise."""
+    return binary("ge", mx.greater_equal, input, other)
 
 
 @op
-def logical_and(x: TensorLike, other: TensorLike) -> mx.array:
+def logical_and(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """True where both operands are nonzero."""
-    return binary("logical_and", mx.logical_and, x, other)
+    return binary("logical_and", mx.logical_and, input, other)
 
 
 @op
-def logical_or(x: TensorLike, other: TensorLike) -> mx.array:
+def logical_or(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """True where at least one operand is nonzero."""
-    return binary("logical_or", mx.logical_or, x, other)
+    return binary("logical_or", mx.logical_or, input, other)
 
 
 @op
-def logical_xor(x: TensorLike, other: TensorLike) -> mx.array:
+def logical_xor(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """True where exactly one operand is nonzero."""
-    x, other = array("logical_xor", x), array("logical_xor", other, "other")
+    x, other = array("logical_xor", input), array("logical_xor", other, "other")
     return binary("logical_xor", mx.not_equal, x.astype(mx.bool_), other.astype(mx.bool_))
 
 
 @op
-def logical_not(x: TensorLike) -> mx.array:
-    """True where ``x`` is 0."""
-    return mx.logical_not(array("logical_not", x))
+def logical_not(input: TensorLike, *, out: None = None) -> mx.array:
+    """True where ``input`` is 0."""
+    return mx.logical_not(array("logical_not", input))
 
 
 @op
 def isclose(
-    x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    input: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> mx.array:
-    """True where ``|x - other| <= atol + rtol * |other|``."""
-    x, other = arrays("isclose", x, other)
+    """True where ``|input - other| <= atol + rtol * |other|``."""
+    x, other = arrays("isclose", input, other)
     _checks.broadcast_shapes("isclose", x.shape, other.shape)
     if x.dtype not in FLOATING and rtol == 0 and atol == 0:
         return mx.equal(x, other)
@@ -87,15 +87,15 @@ def isclose(
 
 
 def allclose(
-    x: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    input: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close as defined by ``isclose``. Waits for the values."""
-    return bool(_deferred.item(mx.all(unwrap(isclose(x, other, rtol, atol, equal_nan)))))
+    return bool(_deferred.item(mx.all(unwrap(isclose(input, other, rtol, atol, equal_nan)))))
 
 
-def equal(x: TensorLike, other: TensorLike) -> bool:
+def equal(input: TensorLike, other: TensorLike) -> bool:
     """Whether both operands have the same shape and values. Waits for the values."""
-    x, other = arrays("equal", unwrap(x), unwrap(other))
+    x, other = arrays("equal", unwrap(input), unwrap(other))
     return x.shape == other.shape and bool(_deferred.item(mx.all(x == other)))
 
 

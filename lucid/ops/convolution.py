@@ -53,12 +53,12 @@ def _check_channels(
     if x.shape[-1] != expected:
         shape = x.shape if data_format == "channels_last" else (x.shape[0], x.shape[-1], *x.shape[1:-1])
         hint = _checks.layout_hint(shape, expected, data_format, len(shape) - 2)
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: input has {x.shape[-1]} channels but weight and groups={groups} need {expected}{hint}"
         )
     _checks.divisible(caller, "out_channels", filters, "groups", groups)
     if bias is not None and bias.shape != (filters,):
-        raise ValueError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
+        raise _checks.ArgumentError(f"{caller}: bias must have shape ({filters},), got {bias.shape}")
 
 
 def _conv(
@@ -96,29 +96,29 @@ def _depthwise(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: G
 
 @op(autocast="half")
 def conv1d(
-    x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """One-dimensional convolution.
 
-    Shapes: x (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L').
+    Shapes: input (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,); out (N, O, L').
 
     Args:
         padding: Zeros on both sides, or "same" or "valid".
-        data_format: "channels_last" for x (N, L, C); the weight keeps its shape.
+        data_format: "channels_last" for input (N, L, C); the weight keeps its shape.
 
     Raises:
         ValueError: the shapes do not match, or the kernel is larger than the padded input.
     """
-    return _conv("conv1d", x, weight, bias, stride, padding, dilation, groups, data_format, 1)
+    return _conv("conv1d", input, weight, bias, stride, padding, dilation, groups, data_format, 1)
 
 
 def _conv2d_vjp(
-    cotangent: mx.array, x: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
+    cotangent: mx.array, input: Any, weight: Any, bias: Any = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
 ) -> tuple[mx.array, mx.array, mx.array] | None:  # fmt: skip
     """The gradients of a depthwise convolution of images."""
-    operands = [one for one in (x, weight, bias) if one is not None]
+    x, operands = input, [one for one in (input, weight, bias) if one is not None]
     if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
         return None
     if data_format == "channels_first":
@@ -137,16 +137,16 @@ def _conv2d_vjp(
 
 @op(autocast="half", vjp=_conv2d_vjp)
 def conv2d(
-    x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
     dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """Two-dimensional convolution. Depthwise convolutions (groups == C == O) run on Lucid's own kernels.
 
-    Shapes: x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,); out (N, O, H', W').
+    Shapes: input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,); out (N, O, H', W').
 
     Args:
         padding: Zeros on each side: a number, a pair (height, width), "same" or "valid".
-        data_format: "channels_last" for x (N, H, W, C) and out (N, H', W', O); the weight keeps its shape.
+        data_format: "channels_last" for input (N, H, W, C) and out (N, H', W', O); the weight keeps its shape.
 
     Raises:
         ValueError: the shapes do not match, or the kernel is larger than the padded input.
@@ -155,7 +155,7 @@ def conv2d(
         >>> F.conv2d(lucid.ones(1, 3, 8, 8), lucid.ones(16, 3, 3, 3), padding=1).shape
         (1, 16, 8, 8)
     """
-    return _conv("conv2d", x, weight, bias, stride, padding, dilation, groups, data_format, 2)
+    return _conv("conv2d", input, weight, bias, stride, padding, dilation, groups, data_format, 2)
 
 
 def check_output_padding(
@@ -163,7 +163,7 @@ def check_output_padding(
 ) -> None:
     """Raise if ``output_padding`` is not smaller than the stride or the dilation, which makes it ambiguous."""
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: output_padding must be below stride or dilation, "
             f"got {extra} with stride {stride} and dilation {dilation}"
         )
@@ -190,7 +190,7 @@ def _conv_transpose(
     after = [e - p for e, p in zip(extra, padding, strict=True)]
     sizes = [size - p + more for size, p, more in zip(full, padding, after, strict=True)]
     if min(sizes) < 1:
-        raise ValueError(f"{caller}: padding {padding} removes the whole output of size {tuple(full)}")
+        raise _checks.ArgumentError(f"{caller}: padding {padding} removes the whole output of size {tuple(full)}")
     if x.size == 0 or weight.size == 0:
         return _to_layout(_empty_conv(x, weight, bias, (x.shape[0], *sizes, filters)), unbatched, data_format)
     y = padded(
@@ -202,35 +202,35 @@ def _conv_transpose(
 
 @op(autocast="half")
 def conv_transpose1d(
-    x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """One-dimensional transposed convolution, the gradient of ``conv1d`` with respect to its input.
 
-    Shapes: x (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L') with
+    Shapes: input (N, C, L), weight (C, O / groups, K), bias (O,); out (N, O, L') with
     L' = (L - 1) stride - 2 padding + dilation (K - 1) + output_padding + 1.
 
     Raises:
         ValueError: the shapes do not match, or padding removes the whole output.
     """
     return _conv_transpose(
-        "conv_transpose1d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 1
+        "conv_transpose1d", input, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 1
     )
 
 
 @op(autocast="half")
 def conv_transpose2d(
-    x: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
     output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """Two-dimensional transposed convolution, the gradient of ``conv2d`` with respect to its input.
 
-    Shapes: x (N, C, H, W), weight (C, O / groups, KH, KW), bias (O,); out (N, O, H', W') with
+    Shapes: input (N, C, H, W), weight (C, O / groups, KH, KW), bias (O,); out (N, O, H', W') with
     H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1, and W' likewise.
 
     Raises:
         ValueError: the shapes do not match, or padding removes the whole output.
     """
     return _conv_transpose(
-        "conv_transpose2d", x, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 2
+        "conv_transpose2d", input, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 2
     )

@@ -7,6 +7,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._dtypes import converted
+from lucid._memory_format import check_memory_format
 from lucid.ops._common import FLOATING, array, arrays, binary, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -23,326 +24,339 @@ Real = builtins.float  # some operations below shadow the built-in types
 
 
 @op(autocast="float32")
-def exp(x: TensorLike) -> mx.array:
-    """``e ** x``."""
-    return mx.exp(floating("exp", x))
+def exp(input: TensorLike, *, out: None = None) -> mx.array:
+    """``e ** input``."""
+    return mx.exp(floating("exp", input))
 
 
 @op(autocast="float32")
-def exp2(x: TensorLike) -> mx.array:
-    """``2 ** x``."""
-    return mx.power(2.0, floating("exp2", x))
+def exp2(input: TensorLike, *, out: None = None) -> mx.array:
+    """``2 ** input``."""
+    return mx.power(2.0, floating("exp2", input))
 
 
 @op(autocast="float32")
-def expm1(x: TensorLike) -> mx.array:
-    """``exp(x) - 1``, accurate for small ``x``."""
-    return mx.expm1(floating("expm1", x))
+def expm1(input: TensorLike, *, out: None = None) -> mx.array:
+    """``exp(input) - 1``, accurate for small ``input``."""
+    return mx.expm1(floating("expm1", input))
 
 
 @op(autocast="float32")
-def log(x: TensorLike) -> mx.array:
+def log(input: TensorLike, *, out: None = None) -> mx.array:
     """The natural logarithm."""
-    return mx.log(floating("log", x))
+    return mx.log(floating("log", input))
 
 
 @op(autocast="float32")
-def log1p(x: TensorLike) -> mx.array:
-    """``log(1 + x)``, accurate for small ``x``."""
-    return mx.log1p(floating("log1p", x))
+def log1p(input: TensorLike, *, out: None = None) -> mx.array:
+    """``log(1 + input)``, accurate for small ``input``."""
+    return mx.log1p(floating("log1p", input))
 
 
 @op(autocast="float32")
-def log2(x: TensorLike) -> mx.array:
+def log2(input: TensorLike, *, out: None = None) -> mx.array:
     """The logarithm to base 2."""
-    return mx.log2(floating("log2", x))
+    return mx.log2(floating("log2", input))
 
 
 @op(autocast="float32")
-def log10(x: TensorLike) -> mx.array:
+def log10(input: TensorLike, *, out: None = None) -> mx.array:
     """The logarithm to base 10."""
-    return mx.log10(floating("log10", x))
+    return mx.log10(floating("log10", input))
 
 
 @op
-def sqrt(x: TensorLike) -> mx.array:
+def sqrt(input: TensorLike, *, out: None = None) -> mx.array:
     """The square root; NaN for negative numbers."""
-    return mx.sqrt(floating("sqrt", x))
+    return mx.sqrt(floating("sqrt", input))
 
 
 @op(autocast="float32")
-def rsqrt(x: TensorLike) -> mx.array:
-    """``1 / sqrt(x)``."""
-    return mx.rsqrt(floating("rsqrt", x))
+def rsqrt(input: TensorLike, *, out: None = None) -> mx.array:
+    """``1 / sqrt(input)``."""
+    return mx.rsqrt(floating("rsqrt", input))
 
 
 @op(autocast="float32")
-def square(x: TensorLike) -> mx.array:
-    """``x * x``."""
-    x = array("square", x)
+def square(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input * input``."""
+    x = array("square", input)
     return mx.square(x.astype(mx.int64) if x.dtype == mx.bool_ else x)
 
 
 @op
-def abs(x: TensorLike) -> mx.array:
+def abs(input: TensorLike, *, out: None = None) -> mx.array:
     """The absolute value; its gradient at 0 is 0."""
-    return mx.abs(array("abs", x))
+    return mx.abs(array("abs", input))
 
 
 @op
-def sign(x: TensorLike) -> mx.array:
+def sign(input: TensorLike, *, out: None = None) -> mx.array:
     """The sign: -1, 0 or 1."""
-    return mx.sign(array("sign", x))
+    return mx.sign(array("sign", input))
 
 
 @op
-def sin(x: TensorLike) -> mx.array:
-    """The sine of ``x`` in radians."""
-    return mx.sin(floating("sin", x))
+def sin(input: TensorLike, *, out: None = None) -> mx.array:
+    """The sine of ``input`` in radians."""
+    return mx.sin(floating("sin", input))
 
 
 @op
-def cos(x: TensorLike) -> mx.array:
-    """The cosine of ``x`` in radians."""
-    return mx.cos(floating("cos", x))
+def cos(input: TensorLike, *, out: None = None) -> mx.array:
+    """The cosine of ``input`` in radians."""
+    return mx.cos(floating("cos", input))
 
 
 @op(autocast="float32")
-def tan(x: TensorLike) -> mx.array:
-    """The tangent of ``x`` in radians."""
-    return mx.tan(floating("tan", x))
+def tan(input: TensorLike, *, out: None = None) -> mx.array:
+    """The tangent of ``input`` in radians."""
+    return mx.tan(floating("tan", input))
 
 
 @op(autocast="float32")
-def asin(x: TensorLike) -> mx.array:
+def asin(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse sine, in radians."""
-    return mx.arcsin(floating("asin", x))
+    return mx.arcsin(floating("asin", input))
 
 
 @op(autocast="float32")
-def acos(x: TensorLike) -> mx.array:
+def acos(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse cosine, in radians."""
-    return mx.arccos(floating("acos", x))
+    return mx.arccos(floating("acos", input))
 
 
 @op
-def atan(x: TensorLike) -> mx.array:
+def atan(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse tangent, in radians."""
-    return mx.arctan(floating("atan", x))
+    return mx.arctan(floating("atan", input))
 
 
 @op
-def atan2(x: TensorLike, other: TensorLike) -> mx.array:
-    """The angle of the point (``other``, ``x``), in radians in [-pi, pi]."""
-    x, other = arrays("atan2", x, other)
+def atan2(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
+    """The angle of the point (``other``, ``input``), in radians in [-pi, pi]."""
+    x, other = arrays("atan2", input, other)
     return binary("atan2", mx.arctan2, floating("atan2", x), floating("atan2", other))
 
 
 @op(autocast="float32")
-def sinh(x: TensorLike) -> mx.array:
+def sinh(input: TensorLike, *, out: None = None) -> mx.array:
     """The hyperbolic sine."""
-    return mx.sinh(floating("sinh", x))
+    return mx.sinh(floating("sinh", input))
 
 
 @op(autocast="float32")
-def cosh(x: TensorLike) -> mx.array:
+def cosh(input: TensorLike, *, out: None = None) -> mx.array:
     """The hyperbolic cosine."""
-    return mx.cosh(floating("cosh", x))
+    return mx.cosh(floating("cosh", input))
 
 
 @op
-def tanh(x: TensorLike) -> mx.array:
+def tanh(input: TensorLike, *, out: None = None) -> mx.array:
     """The hyperbolic tangent."""
     # Beyond 10 it is 1 in float32, and MLX's second derivative would be 0 * inf there.
-    return mx.tanh(mx.clip(floating("tanh", x), -10, 10))
+    return mx.tanh(mx.clip(floating("tanh", input), -10, 10))
 
 
 @op
-def asinh(x: TensorLike) -> mx.array:
+def asinh(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse of ``sinh``."""
-    return mx.arcsinh(floating("asinh", x))
+    return mx.arcsinh(floating("asinh", input))
 
 
 @op
-def acosh(x: TensorLike) -> mx.array:
+def acosh(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse of ``cosh``; NaN below 1."""
-    return mx.arccosh(floating("acosh", x))
+    return mx.arccosh(floating("acosh", input))
 
 
 @op
-def atanh(x: TensorLike) -> mx.array:
+def atanh(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse of ``tanh``; NaN outside [-1, 1]."""
-    return mx.arctanh(floating("atanh", x))
+    return mx.arctanh(floating("atanh", input))
 
 
 @op
-def erf(x: TensorLike) -> mx.array:
+def erf(input: TensorLike, *, out: None = None) -> mx.array:
     """The error function."""
-    return mx.erf(floating("erf", x))
+    return mx.erf(floating("erf", input))
 
 
 @op
-def erfc(x: TensorLike) -> mx.array:
-    """``1 - erf(x)``."""
-    return 1 - mx.erf(floating("erfc", x))
+def erfc(input: TensorLike, *, out: None = None) -> mx.array:
+    """``1 - erf(input)``."""
+    return 1 - mx.erf(floating("erfc", input))
 
 
 @op(autocast="float32")
-def erfinv(x: TensorLike) -> mx.array:
+def erfinv(input: TensorLike, *, out: None = None) -> mx.array:
     """The inverse of ``erf``."""
-    return mx.erfinv(floating("erfinv", x))
+    return mx.erfinv(floating("erfinv", input))
 
 
 @op
-def floor(x: TensorLike) -> mx.array:
-    """``x`` rounded down."""
-    return mx.floor(array("floor", x))
+def floor(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` rounded down."""
+    return mx.floor(array("floor", input))
 
 
 @op
-def ceil(x: TensorLike) -> mx.array:
-    """``x`` rounded up."""
-    return mx.ceil(array("ceil", x))
+def ceil(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` rounded up."""
+    return mx.ceil(array("ceil", input))
 
 
 @op
-def round(x: TensorLike, *, decimals: builtins.int = 0) -> mx.array:
-    """``x`` rounded to ``decimals`` decimal places, halves to even."""
-    x = array("round", x)
+def round(input: TensorLike, *, decimals: builtins.int = 0, out: None = None) -> mx.array:
+    """``input`` rounded to ``decimals`` decimal places, halves to even."""
+    x = array("round", input)
     return mx.round(x, _checks.integer("round", "decimals", decimals)) if x.dtype in FLOATING else x
 
 
 @op
-def trunc(x: TensorLike) -> mx.array:
-    """``x`` rounded toward zero."""
-    x = array("trunc", x)
+def trunc(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` rounded toward zero."""
+    x = array("trunc", input)
     return mx.trunc(x) if x.dtype in FLOATING else x
 
 
 @op
-def frac(x: TensorLike) -> mx.array:
-    """``x - trunc(x)``."""
-    x = array("frac", x)
+def frac(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input - trunc(input)``."""
+    x = array("frac", input)
     return x - mx.trunc(x)
 
 
 @op(autocast="float32")
-def reciprocal(x: TensorLike) -> mx.array:
-    """``1 / x``."""
-    return mx.reciprocal(floating("reciprocal", x))
+def reciprocal(input: TensorLike, *, out: None = None) -> mx.array:
+    """``1 / input``."""
+    return mx.reciprocal(floating("reciprocal", input))
 
 
 @op
-def sigmoid(x: TensorLike) -> mx.array:
-    """``1 / (1 + exp(-x))``."""
-    return mx.sigmoid(floating("sigmoid", x))
+def sigmoid(input: TensorLike, *, out: None = None) -> mx.array:
+    """``1 / (1 + exp(-input))``."""
+    return mx.sigmoid(floating("sigmoid", input))
 
 
 @op
-def isnan(x: TensorLike) -> mx.array:
-    """True where ``x`` is NaN."""
-    return mx.isnan(array("isnan", x))
+def isnan(input: TensorLike) -> mx.array:
+    """True where ``input`` is NaN."""
+    return mx.isnan(array("isnan", input))
 
 
 @op
-def isinf(x: TensorLike) -> mx.array:
-    """True where ``x`` is inf or -inf."""
-    return mx.isinf(array("isinf", x))
+def isinf(input: TensorLike) -> mx.array:
+    """True where ``input`` is inf or -inf."""
+    return mx.isinf(array("isinf", input))
 
 
 @op
-def isfinite(x: TensorLike) -> mx.array:
-    """True where ``x`` is neither infinite nor NaN."""
-    return mx.isfinite(array("isfinite", x))
+def isfinite(input: TensorLike) -> mx.array:
+    """True where ``input`` is neither infinite nor NaN."""
+    return mx.isfinite(array("isfinite", input))
 
 
 @op
 def nan_to_num(
-    x: TensorLike, nan: Real | None = 0.0, posinf: Real | None = None, neginf: Real | None = None
+    input: TensorLike,
+    nan: Real | None = None,
+    posinf: Real | None = None,
+    neginf: Real | None = None,
+    *,
+    out: None = None,
 ) -> mx.array:
-    """``x`` with NaN and infinities replaced, by default by 0 and the extreme finite values of the dtype."""
-    x = array("nan_to_num", x)
+    """``input`` with NaN and infinities replaced, by default by 0 and the extreme finite values of the dtype."""
+    x = array("nan_to_num", input)
     if x.dtype not in FLOATING:
         return x
     return mx.nan_to_num(x, 0.0 if nan is None else nan, posinf, neginf)
 
 
 @op
-def deg2rad(x: TensorLike) -> mx.array:
-    """``x`` converted from degrees to radians."""
-    return mx.radians(floating("deg2rad", x))
+def deg2rad(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` converted from degrees to radians."""
+    return mx.radians(floating("deg2rad", input))
 
 
 @op
-def rad2deg(x: TensorLike) -> mx.array:
-    """``x`` converted from radians to degrees."""
-    return mx.degrees(floating("rad2deg", x))
+def rad2deg(input: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` converted from radians to degrees."""
+    return mx.degrees(floating("rad2deg", input))
 
 
 @op
-def astype(x: TensorLike, dtype: Any) -> mx.array:
-    """``x`` converted to ``dtype``. Its gradient has the dtype of ``x``."""
-    return converted(array("astype", x), _checks.dtype("astype", dtype))
+def astype(input: TensorLike, dtype: Any) -> mx.array:
+    """``input`` converted to ``dtype``. Its gradient has the dtype of ``input``."""
+    return converted(array("astype", input), _checks.dtype("astype", dtype))
 
 
 @op
-def clone(x: TensorLike) -> mx.array:
-    """A copy of ``x``. Writing to it does not change ``x``."""
-    return mx.array(array("clone", x))
+def clone(input: TensorLike, *, memory_format: Any = None) -> mx.array:
+    """A copy of ``input``. Writing to it does not change ``input``."""
+    x = array("clone", input)
+    check_memory_format("clone", memory_format, x.ndim)
+    return mx.array(x)
 
 
 @op
-def type_as(x: TensorLike, other: TensorLike) -> mx.array:
-    """``x`` converted to the dtype of ``other``."""
-    return converted(array("type_as", x), array("type_as", other, "other").dtype)
+def type_as(input: TensorLike, other: TensorLike) -> mx.array:
+    """``input`` converted to the dtype of ``other``."""
+    return converted(array("type_as", input), array("type_as", other, "other").dtype)
+
+
+def _to(caller: str, input: Any, memory_format: Any, dtype: mx.Dtype) -> mx.array:
+    x = array(caller, input)
+    check_memory_format(caller, memory_format, x.ndim)
+    return converted(x, dtype)
 
 
 @op
-def double(x: TensorLike) -> mx.array:
-    """``x`` converted to float64, which only the CPU supports."""
-    return converted(array("double", x), mx.float64)
+def double(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to float64, which only the CPU supports."""
+    return _to("double", input, memory_format, mx.float64)
 
 
 @op
-def short(x: TensorLike) -> mx.array:
-    """``x`` converted to int16."""
-    return converted(array("short", x), mx.int16)
+def short(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to int16."""
+    return _to("short", input, memory_format, mx.int16)
 
 
 @op
-def float(x: TensorLike) -> mx.array:
-    """``x`` converted to float32."""
-    return converted(array("float", x), mx.float32)
+def float(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to float32."""
+    return _to("float", input, memory_format, mx.float32)
 
 
 @op
-def half(x: TensorLike) -> mx.array:
-    """``x`` converted to float16."""
-    return converted(array("half", x), mx.float16)
+def half(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to float16."""
+    return _to("half", input, memory_format, mx.float16)
 
 
 @op
-def bfloat16(x: TensorLike) -> mx.array:
-    """``x`` converted to bfloat16."""
-    return converted(array("bfloat16", x), mx.bfloat16)
+def bfloat16(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to bfloat16."""
+    return _to("bfloat16", input, memory_format, mx.bfloat16)
 
 
 @op
-def int(x: TensorLike) -> mx.array:
-    """``x`` converted to int32, rounded toward zero."""
-    return converted(array("int", x), mx.int32)
+def int(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to int32, rounded toward zero."""
+    return _to("int", input, memory_format, mx.int32)
 
 
 @op
-def long(x: TensorLike) -> mx.array:
-    """``x`` converted to int64, rounded toward zero."""
-    return converted(array("long", x), mx.int64)
+def long(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to int64, rounded toward zero."""
+    return _to("long", input, memory_format, mx.int64)
 
 
 @op
-def bool(x: TensorLike) -> mx.array:
-    """``x`` converted to bool: True where it is nonzero."""
-    return converted(array("bool", x), mx.bool_)
+def bool(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to bool: True where it is nonzero."""
+    return _to("bool", input, memory_format, mx.bool_)
 
 
 absolute = abs

@@ -24,17 +24,18 @@ def _operands(caller: str, x: mx.array, dim: Any, index: Any) -> tuple[mx.array,
     axis = _checks.dim(caller, dim, x.ndim)
     index = at_least_1d(index_within(caller, index, axis, x.shape))
     if index.ndim != x.ndim:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: index must have as many dimensions as the input ({x.ndim}), got shape {index.shape}"
         )
     return x, index, axis
 
 
 @op
-def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """Values picked along ``dim``: ``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
+def gather(input: TensorLike, dim: int, index: TensorLike, *, sparse_grad: bool = False) -> mx.array:
+    """Values picked along ``dim``: ``out[i][j] = input[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
 
-    The result has the shape of ``index``, which may be smaller than ``x`` in the other dimensions.
+    The result has the shape of ``index``, which may be smaller than ``input`` in the other dimensions. Gradients are
+    dense; ``sparse_grad`` is accepted for compatibility with PyTorch.
 
     Raises:
         IndexError: an index is out of range.
@@ -45,11 +46,11 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
         >>> lucid.gather(x, 1, lucid.tensor([[0], [1]])).tolist()
         [[1], [4]]
     """
-    x = array("gather", x)
+    x = array("gather", input)
     scalar = x.ndim == 0 and array("gather", index).ndim == 0
     x, index, axis = _operands("gather", x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
-        raise ValueError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
+        raise _checks.ArgumentError(f"gather: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
     if index.size == 0:
         return mx.zeros(index.shape, x.dtype)
     x = x[tuple(slice(None) if d == axis else slice(0, n) for d, n in enumerate(index.shape))]
@@ -58,9 +59,11 @@ def gather(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
 
 
 @op
-def take_along_dim(x: TensorLike, indices: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
+def take_along_dim(
+    input: TensorLike, indices: TensorLike, dim: int | None = None, *, axis: int | None = None
+) -> mx.array:
     """``gather`` with the other dimensions broadcast; without ``dim``, from the flattened tensor."""
-    x = array("take_along_dim", x)
+    x = array("take_along_dim", input)
     dim = axis if dim is None else dim
     if dim is None:
         index = index_within("take_along_dim", indices, 0, (x.size,))
@@ -78,13 +81,17 @@ def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> 
     shape = x.shape
     x, index, axis = _operands(caller, x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
-        raise ValueError(f"{caller}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}")
+        raise _checks.ArgumentError(
+            f"{caller}: index of shape {index.shape} is larger than {x.shape} outside dim {axis}"
+        )
     if isinstance(src, mx.array | np.ndarray | list | tuple):
         src = at_least_1d(array(caller, src, "src"))
         if src.ndim != index.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
-            raise ValueError(f"{caller}: src of shape {src.shape} is smaller than index of shape {index.shape}")
+            raise _checks.ArgumentError(
+                f"{caller}: src of shape {src.shape} is smaller than index of shape {index.shape}"
+            )
         if src.dtype != x.dtype:
-            raise TypeError(
+            raise _checks.DtypeError(
                 f"{caller}: src must have the dtype of the input, {_checks.dtype_name(x.dtype)}, "
                 f"got {_checks.dtype_name(src.dtype)}"
             )
@@ -107,44 +114,44 @@ def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> 
 
 
 @op
-def scatter(x: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, reduce: str | None = None) -> mx.array:
-    """``x`` with ``src`` written along ``dim``: ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, likewise for others.
+def scatter(input: TensorLike, dim: int, index: TensorLike, src: TensorLike, *, reduce: str | None = None) -> mx.array:
+    """``input`` with ``src`` written along ``dim``: ``out[index[i][j]][j] = src[i][j]`` for ``dim`` 0, and so on.
 
-    ``src`` is a tensor or a number. ``reduce`` "add" or "multiply" combines it with the values of ``x``.
+    ``src`` is a tensor or a number. ``reduce`` "add" or "multiply" combines it with the values of ``input``.
 
     Raises:
         IndexError: an index is out of range.
         ValueError: the shapes do not match.
-        TypeError: ``src`` and ``x`` have different dtypes.
+        TypeError: ``src`` and ``input`` have different dtypes.
     """
     if reduce is not None:
         _checks.one_of("scatter", "reduce", reduce, ("add", "multiply"))
-    return _scatter("scatter", x, dim, index, src, reduce or "set")
+    return _scatter("scatter", input, dim, index, src, reduce or "set")
 
 
 @op
-def scatter_add(x: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
-    """``x`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
+def scatter_add(input: TensorLike, dim: int, index: TensorLike, src: TensorLike) -> mx.array:
+    """``input`` with ``src[i][j]`` added to ``out[index[i][j]][j]`` for ``dim`` 0, and likewise for others.
 
     Example:
         >>> x = lucid.zeros(3)
         >>> lucid.scatter_add(x, 0, lucid.tensor([0, 0, 2]), lucid.ones(3)).tolist()
         [2.0, 0.0, 1.0]
     """
-    return _scatter("scatter_add", x, dim, index, src, "add")
+    return _scatter("scatter_add", input, dim, index, src, "add")
 
 
 def _index_vector(caller: str, index: Any, axis: int, shape: tuple[int, ...]) -> mx.array:
     index = index_within(caller, index, axis, shape)
     if index.ndim > 1:
-        raise ValueError(f"{caller}: index must be a vector, got shape {index.shape}")
+        raise _checks.ArgumentError(f"{caller}: index must be a vector, got shape {index.shape}")
     return at_least_1d(index)
 
 
 @op
-def index_select(x: TensorLike, dim: int, index: TensorLike) -> mx.array:
-    """The slices of ``x`` along ``dim`` at the positions in the vector ``index``."""
-    x = array("index_select", x)
+def index_select(input: TensorLike, dim: int, index: TensorLike) -> mx.array:
+    """The slices of ``input`` along ``dim`` at the positions in the vector ``index``."""
+    x = array("index_select", input)
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("index_select", dim, x.ndim)
     index = _index_vector("index_select", index, axis, x.shape)
@@ -162,7 +169,7 @@ def _index_write(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: s
         source = at_least_1d(source)
     expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :])
     if mode != "fill" and source.shape != expected:
-        raise ValueError(f"{caller}: source must have shape {expected}, got {source.shape}")
+        raise _checks.ArgumentError(f"{caller}: source must have shape {expected}, got {source.shape}")
     if index.size == 0 or x.size == 0:
         return x.reshape(shape)
     place = (slice(None),) * axis + (index,)
@@ -174,31 +181,31 @@ def _index_write(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: s
 
 
 @op
-def index_add(x: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
-    """``x`` with the slices of ``alpha * source`` along ``dim`` added at the positions ``index``."""
+def index_add(input: TensorLike, dim: int, index: TensorLike, source: TensorLike, *, alpha: float = 1) -> mx.array:
+    """``input`` with the slices of ``alpha * source`` along ``dim`` added at the positions ``index``."""
     source = array("index_add", source, "source")
-    return _index_write("index_add", x, dim, index, source if alpha == 1 else source * alpha, "add")
+    return _index_write("index_add", input, dim, index, source if alpha == 1 else source * alpha, "add")
 
 
 @op
-def index_copy(x: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` at the positions ``index`` replaced by those of ``source``."""
-    return _index_write("index_copy", x, dim, index, source, "set")
+def index_copy(input: TensorLike, dim: int, index: TensorLike, source: TensorLike) -> mx.array:
+    """``input`` with the slices along ``dim`` at the positions ``index`` replaced by those of ``source``."""
+    return _index_write("index_copy", input, dim, index, source, "set")
 
 
 @op
-def index_fill(x: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
-    """``x`` with the slices along ``dim`` at the positions ``index`` filled with the number ``value``."""
+def index_fill(input: TensorLike, dim: int, index: TensorLike, value: TensorLike) -> mx.array:
+    """``input`` with the slices along ``dim`` at the positions ``index`` filled with the number ``value``."""
     value = array("index_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"index_fill: value must be a single number, got shape {value.shape}")
-    return _index_write("index_fill", x, dim, index, value, "fill")
+        raise _checks.ArgumentError(f"index_fill: value must be a single number, got shape {value.shape}")
+    return _index_write("index_fill", input, dim, index, value, "fill")
 
 
 @op
-def take(x: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
+def take(input: TensorLike, index: TensorLike, dim: int | None = None, *, axis: int | None = None) -> mx.array:
     """The values of the flattened tensor at ``index``, in the shape of ``index``; with ``axis``, slices along it."""
-    x = array("take", x)
+    x = array("take", input)
     dim = axis if dim is None else dim
     x = x.reshape(-1) if dim is None else at_least_1d(x)
     at = 0 if dim is None else _checks.dim("take", dim, x.ndim)

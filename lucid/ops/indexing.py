@@ -146,7 +146,9 @@ def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> 
         one = one.astype(np.int64)
         return mx.array(np.where(one < 0, one + shape[axis], one))
     if one.dtype in FLOATING:
-        raise TypeError(f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}")
+        raise _checks.DtypeError(
+            f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}"
+        )
     return _bounds.within(caller, one, axis, shape)
 
 
@@ -171,14 +173,14 @@ def _shown(index: Any) -> str:
 
 
 @op
-def getitem(x: TensorLike, index: Any) -> mx.array:
+def getitem(input: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
 
     Raises:
         IndexError: an index is out of range, there are too many, or index arrays do not broadcast.
         TypeError: an entry is not a valid index.
     """
-    x = array("getitem", x)
+    x = array("getitem", input)
     if type(index) is int and x.ndim and -x.shape[0] <= index < x.shape[0]:  # x[i], x[0]: the common case
         return x[index]
     parsed = _parse("getitem", x.shape, index)
@@ -216,12 +218,12 @@ def _index_basic(x: mx.array, steps: list[Any]) -> mx.array:
 
 
 @op
-def setitem(x: TensorLike, index: Any, value: TensorLike) -> mx.array:
-    """A copy of ``x`` with ``value`` written at ``index``, broadcast and converted to the dtype of ``x``.
+def setitem(input: TensorLike, index: Any, value: TensorLike) -> mx.array:
+    """A copy of ``input`` with ``value`` written at ``index``, broadcast and converted to the dtype of ``input``.
 
     If an index array contains a position twice, it is undefined which value is written.
     """
-    x = array("setitem", x)
+    x = array("setitem", input)
     value = array("setitem", value, "value").astype(x.dtype)
     parsed = _parse("setitem", x.shape, index)
     # Index an array of flat positions like x, so that reading and writing follow the same rules.
@@ -248,7 +250,7 @@ def _broadcast_value(value: mx.array, shape: tuple[int, ...]) -> mx.array:
     try:
         return mx.broadcast_to(value, shape)
     except ValueError:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"setitem: value of shape {value.shape} cannot be broadcast to the indexed shape {shape}"
         ) from None
 
@@ -290,8 +292,8 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
 
 
 @op
-def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None) -> mx.array:
-    """``x`` where ``condition`` is True, otherwise ``other``; all three broadcast.
+def where(condition: TensorLike, input: TensorLike = None, other: TensorLike = None) -> mx.array:
+    """``input`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
 
@@ -301,15 +303,17 @@ def where(condition: TensorLike, x: TensorLike = None, other: TensorLike = None)
         [0.0, 2.0]
     """
     condition = array("where", condition, "condition")
-    if x is None and other is None:
+    if input is None and other is None:
         return _nonzero(condition)  # type: ignore[return-value]
-    if x is None or other is None:
-        raise TypeError("where: pass both x and other, or neither")
+    if input is None or other is None:
+        raise TypeError("where: pass both input and other, or neither")
     if condition.dtype != mx.bool_:
         if condition.dtype != mx.uint8:
-            raise TypeError(f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}")
+            raise _checks.DtypeError(
+                f"where: condition must be a bool tensor, got {_checks.dtype_name(condition.dtype)}"
+            )
         condition = condition.astype(mx.bool_)
-    x, other = pair("where", x, other)
+    x, other = pair("where", input, other)
     if not isinstance(x, mx.array):
         x = scalar_like(x, other)
     elif not isinstance(other, mx.array):
@@ -326,9 +330,9 @@ def _nonzero(x: mx.array) -> tuple[mx.array, ...]:
 
 
 @any_op
-def nonzero(x: TensorLike, as_tuple: bool = False) -> Any:
+def nonzero(input: TensorLike, as_tuple: bool = False) -> Any:
     """The indices of nonzero values, (count, ndim), or as a tuple one vector per dimension. Waits for the values."""
-    x = array("nonzero", x)
+    x = array("nonzero", input)
     if as_tuple:
         return _nonzero(x)
     return mx.array(np.argwhere(_bounds.as_numpy("nonzero", x)).astype(np.int64))
@@ -340,25 +344,25 @@ argwhere = nonzero
 def _mask(caller: str, mask: Any) -> mx.array:
     mask = array(caller, mask, "mask")
     if mask.dtype != mx.bool_:
-        raise TypeError(f"{caller}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
+        raise _checks.DtypeError(f"{caller}: mask must be a bool tensor, got {_checks.dtype_name(mask.dtype)}")
     return mask
 
 
 @op
-def masked_fill(x: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
-    """``x`` with ``value`` where ``mask`` is True; ``mask`` broadcasts."""
-    x, mask = array("masked_fill", x), _mask("masked_fill", mask)
+def masked_fill(input: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
+    """``input`` with ``value`` where ``mask`` is True; ``mask`` broadcasts."""
+    x, mask = array("masked_fill", input), _mask("masked_fill", mask)
     _checks.broadcast_shapes("masked_fill", x.shape, mask.shape)
     value = array("masked_fill", value, "value")
     if value.ndim:
-        raise ValueError(f"masked_fill: value must be a single number, got shape {value.shape}")
+        raise _checks.ArgumentError(f"masked_fill: value must be a single number, got shape {value.shape}")
     return mx.where(mask, value.astype(x.dtype), x)
 
 
 @op
-def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
+def masked_select(input: TensorLike, mask: TensorLike) -> mx.array:
     """The values where ``mask`` is True, as a vector. Waits for the mask."""
-    x, mask = array("masked_select", x), _mask("masked_select", mask)
+    x, mask = array("masked_select", input), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
     found = np.flatnonzero(np.broadcast_to(_bounds.as_numpy("masked_select", mask), shape))
     if not found.size:
@@ -367,7 +371,7 @@ def masked_select(x: TensorLike, mask: TensorLike) -> mx.array:
 
 
 @op
-def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
+def one_hot(input: TensorLike, num_classes: int = -1) -> mx.array:
     """One-hot vectors (int64) of class indices in [0, ``num_classes``), in a new last dimension.
 
     With ``num_classes=-1``, it is one more than the largest class, which waits for the values. Where classes are not
@@ -380,12 +384,12 @@ def one_hot(x: TensorLike, num_classes: int = -1) -> mx.array:
         >>> F.one_hot(lucid.tensor([0, 2]), 3).tolist()
         [[1, 0, 0], [0, 0, 1]]
     """
-    is_host = not isinstance(x, mx.array)
-    x = index_array("one_hot", x, "input")
+    is_host = not isinstance(input, mx.array)
+    x = index_array("one_hot", input, "input")
     count = _checks.integer("one_hot", "num_classes", num_classes, -1)
     if count == -1:
         if x.size == 0:
-            raise ValueError("one_hot: num_classes is required for an empty input")
+            raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)

@@ -6,7 +6,7 @@ import mlx.core as mx
 
 from lucid import _checks, _deferred
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, one_axis, promoted, sizes
+from lucid.ops._common import array, at_least_1d, promoted, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -19,39 +19,44 @@ Tensors = list[Any] | tuple[Any, ...]
 
 
 @op
-def repeat(x: TensorLike, *repeats: Any) -> mx.array:
-    """``x`` repeated ``repeats`` times along each dimension; extra counts add dimensions in front."""
-    x = array("repeat", x)
+@varargs
+def repeat(input: TensorLike, repeats: Any) -> mx.array:
+    """``input`` repeated ``repeats`` times along each dimension; extra counts add dimensions in front."""
+    x = array("repeat", input)
     counts = sizes("repeat", repeats, "repeats")
     if len(counts) < x.ndim or min(counts, default=0) < 0:
-        raise ValueError(f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}")
-    return _tile(x, counts)
+        raise _checks.ArgumentError(
+            f"repeat: shape {x.shape} needs at least {x.ndim} repeats, each at least 0, got {counts}"
+        )
+    return _tile("repeat", x, counts)
 
 
 @op
-def tile(x: TensorLike, *dims: Any) -> mx.array:
-    """``x`` repeated ``dims`` times along the last dimensions; missing counts are 1."""
-    x = array("tile", x)
+@varargs
+def tile(input: TensorLike, dims: Any) -> mx.array:
+    """``input`` repeated ``dims`` times along the last dimensions; missing counts are 1."""
+    x = array("tile", input)
     counts = sizes("tile", dims, "dims")
     if min(counts, default=0) < 0:
-        raise ValueError(f"tile: dims must be at least 0, got {counts}")
-    return _tile(x, (1,) * (x.ndim - len(counts)) + counts)
+        raise _checks.ArgumentError(f"tile: dims must be at least 0, got {counts}")
+    return _tile("tile", x, (1,) * (x.ndim - len(counts)) + counts)
 
 
-def _tile(x: mx.array, counts: tuple[int, ...]) -> mx.array:
+def _tile(caller: str, x: mx.array, counts: tuple[int, ...]) -> mx.array:
     shape = (1,) * (len(counts) - x.ndim) + x.shape
+    after = _checks.representable(caller, tuple([count * size for count, size in zip(counts, shape, strict=True)]))
     x = x.reshape([one for size in shape for one in (1, size)])
     x = mx.broadcast_to(x, [one for pair in zip(counts, shape, strict=True) for one in pair])
-    return x.reshape([count * size for count, size in zip(counts, shape, strict=True)])
+    return x.reshape(after)
 
 
 @op
-def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
+def repeat_interleave(input: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
     """Each slice along ``dim`` repeated ``repeats`` times; without ``dim``, each value of the flattened tensor.
 
     ``repeats`` is a number, or one for each slice, in which case the call waits for its values.
     """
-    x = array("repeat_interleave", x)
+    x = array("repeat_interleave", input)
     if dim is None:
         x, dim = x.reshape(-1), 0
     x = at_least_1d(x)
@@ -63,7 +68,7 @@ def repeat_interleave(x: TensorLike, repeats: Any, dim: int | None = None) -> mx
     if len(counts) == 1:
         return mx.repeat(x, counts[0], axis)
     if len(counts) != x.shape[axis]:
-        raise ValueError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
+        raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
@@ -72,12 +77,12 @@ def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     found = [array(caller, one, "tensors") for one in tensors]
     if not found:
-        raise ValueError(f"{caller}: expected at least one tensor")
+        raise _checks.ArgumentError(f"{caller}: expected at least one tensor")
     return promoted(*found)
 
 
 @op
-def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
+def cat(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
     """The tensors concatenated along ``dim``; all other sizes must be equal.
 
     Example:
@@ -88,22 +93,22 @@ def cat(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
     found = _tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
-        raise ValueError("cat: 0-d tensors cannot be concatenated; use stack")
-    return _concatenate("cat", found, one_axis("cat", found[0], axis if axis is not None else dim))
+        raise _checks.ArgumentError("cat: 0-d tensors cannot be concatenated; use stack")
+    return _concatenate("cat", found, _checks.dim("cat", dim, found[0].ndim))
 
 
 def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: shapes must be equal except in dim {axis}, got {first} and {one.shape} (tensor {i})"
             )
     return mx.concatenate(found, axis)
 
 
 @op
-def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.array:
+def stack(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
     """The tensors, of equal shapes, stacked along a new dimension ``dim``.
 
     Example:
@@ -114,19 +119,21 @@ def stack(tensors: Tensors, dim: int = 0, *, axis: int | None = None) -> mx.arra
     found = _tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
-            raise ValueError(f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})")
-    return mx.stack(found, _checks.dim("stack", axis if axis is not None else dim, found[0].ndim + 1))
+            raise _checks.ArgumentError(
+                f"stack: shapes must be equal, got {found[0].shape} and {one.shape} (tensor {i})"
+            )
+    return mx.stack(found, _checks.dim("stack", dim, found[0].ndim + 1))
 
 
 @op
-def hstack(tensors: Tensors) -> mx.array:
+def hstack(tensors: Tensors, *, out: None = None) -> mx.array:
     """``cat`` along the second dimension, or along the first for vectors."""
     found = [at_least_1d(one) for one in _tensor_list("hstack", tensors)]
     return _concatenate("hstack", found, 0 if found[0].ndim == 1 else 1)
 
 
 @op
-def vstack(tensors: Tensors) -> mx.array:
+def vstack(tensors: Tensors, *, out: None = None) -> mx.array:
     """``cat`` along the first dimension, with vectors as rows."""
     return _concatenate(
         "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _tensor_list("vstack", tensors)], 0
@@ -134,20 +141,20 @@ def vstack(tensors: Tensors) -> mx.array:
 
 
 @view_op
-def split(x: TensorLike, split_size: Any, dim: int = 0, *, axis: int | None = None) -> tuple[mx.array, ...]:
-    """Pieces of size ``split_size`` along ``dim`` (the last may be smaller), or of the listed sizes.
+def split(tensor: TensorLike, split_size_or_sections: Any, dim: int = 0) -> tuple[mx.array, ...]:
+    """Pieces of size ``split_size_or_sections`` along ``dim`` (the last may be smaller), or of the listed sizes.
 
     Example:
         >>> [part.shape for part in lucid.split(lucid.arange(10), 4)]
         [(4,), (4,), (2,)]
     """
-    x = array("split", x)
-    at = one_axis("split", x, axis if axis is not None else dim)
+    x, split_size = array("split", tensor, "tensor"), split_size_or_sections
+    at = _checks.dim("split", dim, x.ndim)
     length = x.shape[at]
     if isinstance(split_size, list | tuple):
         pieces = [_checks.integer("split", "split_size", one, 0) for one in split_size]
         if sum(pieces) != length:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"split: sizes {tuple(pieces)} must add up to {length}, the size of dim {dim} of shape {x.shape}"
             )
     else:
@@ -167,9 +174,9 @@ def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]
 
 
 @view_op
-def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
+def chunk(input: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
-    x = array("chunk", x)
+    x = array("chunk", input)
     axis = _checks.dim("chunk", dim, x.ndim)
     count = _checks.integer("chunk", "chunks", chunks, 1)
     length = x.shape[axis]
@@ -180,11 +187,11 @@ def chunk(x: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
 
 
 @view_op
-def unbind(x: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
+def unbind(input: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, with that dimension removed."""
-    x = array("unbind", x)
+    x = array("unbind", input)
     if x.ndim == 0:
-        raise ValueError("unbind: a 0-d tensor cannot be unbound")
+        raise _checks.ArgumentError("unbind: a 0-d tensor cannot be unbound")
     axis = _checks.dim("unbind", dim, x.ndim)
     return tuple(mx.squeeze(one, axis) for one in _split_at(x, [1] * x.shape[axis], axis)) if x.shape[axis] else ()
 

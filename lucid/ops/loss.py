@@ -1,10 +1,17 @@
-"""Loss functions. ``reduction`` is "mean", "sum" or "none"; half precision is computed in float32 and cast back."""
+"""Loss functions. ``reduction`` is "mean", "sum" or "none"; half precision is computed in float32 and cast back.
 
-import math
+PyTorch's deprecated arguments ``size_average`` and ``reduce`` keep their places: they override ``reduction``, with a
+warning.
+"""
+
+import functools
+import inspect
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import mlx.core as mx
+import numpy as np
 
 from lucid import _bounds, _checks
 from lucid.ops._common import FLOATING, array, average, compact_if_empty, real, total
@@ -12,12 +19,75 @@ from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
 
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "huber_loss",
     "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
+P = ParamSpec("P")
 _REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduction_of(caller: str, reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+    """``reduction``, or what the deprecated ``size_average`` and ``reduce`` mean, with a warning.
+
+    Raises:
+        TypeError: one of them is neither a bool nor ``None``.
+    """
+    if size_average is None and reduce is None:
+        return reduction
+    for name, value in (("size_average", size_average), ("reduce", reduce)):
+        if not (value is None or isinstance(value, bool)):
+            hint = f"; for a reduction, pass reduction={value!r}" if isinstance(value, str) else ""
+            raise TypeError(f"{caller}: {name} (deprecated) must be a bool or None, got {value!r}{hint}")
+    meant = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(
+        f"{caller}: size_average and reduce are deprecated; pass reduction={meant!r}",
+        stacklevel=_checks.level_of_user(),
+    )
+    return meant
+
+
+def _loss(body: Callable[P, mx.array]) -> Callable[P, "Tensor"]:
+    """An operation that warns of deprecated arguments outside of its body, which the backward pass runs again."""
+    lifted = op(autocast="float32")(body)
+    signature = inspect.signature(body)
+    place = list(signature.parameters).index("size_average")
+
+    @functools.wraps(lifted)
+    def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
+        if len(args) <= place and "size_average" not in kwargs and "reduce" not in kwargs:
+            return lifted(*args, **kwargs)
+        given = signature.bind(*args, **kwargs)
+        old = given.arguments.pop("size_average", None), given.arguments.pop("reduce", None)
+        reduction = given.arguments.get("reduction", "mean")
+        given.arguments["reduction"] = reduction_of(body.__name__, reduction, *old)
+        return lifted(*given.args, **given.kwargs)
+
+    return call
+
+
+def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
+    """``loss``, with a warning if input and target have different shapes."""
+
+    @functools.wraps(loss)
+    def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
+        given: list[Any] = [*args[:2], *(kwargs.get(name) for name in ("input", "target")[len(args) :])]
+        shapes = [np.shape(one) for one in given]
+        if shapes[0] != shapes[1]:
+            caller = loss.__name__
+            shape = _checks.broadcast_shapes(caller, *shapes)
+            warnings.warn(
+                f"{caller}: input has shape {shapes[0]} but target has shape {shapes[1]}; both are broadcast to "
+                f"{shape}, which is rarely intended",
+                stacklevel=_checks.level_of_user(),
+            )
+        return loss(*args, **kwargs)
+
+    return call
 
 
 def _compute_array(caller: str, x: Any, name: str = "input") -> mx.array:
@@ -26,15 +96,9 @@ def _compute_array(caller: str, x: Any, name: str = "input") -> mx.array:
 
 
 def _broadcast_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
-    """Both operands in the dtype to compute in, and the dtype of the result. Warns if their shapes differ."""
+    """Both operands in the dtype to compute in, and the dtype of the result."""
     x, target = compact_if_empty(array(caller, x)), compact_if_empty(array(caller, target, "target"))
-    if x.shape != target.shape:
-        shape = _checks.broadcast_shapes(caller, x.shape, target.shape)
-        warnings.warn(
-            f"{caller}: input has shape {x.shape} but target has shape {target.shape}; both are broadcast to {shape}, "
-            "which is rarely intended",
-            stacklevel=5,
-        )
+    _checks.broadcast_shapes(caller, x.shape, target.shape)
     return _compute_pair(x, target)
 
 
@@ -54,38 +118,81 @@ def _reduce(caller: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.
     return loss.astype(dtype)
 
 
-@op(autocast="float32")
-def mse_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
-    """``(x - target)²``.
+def _weighted(caller: str, loss: mx.array, weight: Any, shape: tuple[int, ...]) -> tuple[mx.array, mx.array]:
+    """``loss * weight``, and the weight: one for each value of the input, which has this shape."""
+    weight = array(caller, weight, "weight")
+    if weight.shape != shape:
+        raise ValueError(f"{caller}: weight must have the shape of the input, {shape}, got {weight.shape}")
+    return loss * weight, weight
+
+
+def _reduce_weighted_errors(
+    caller: str, loss: mx.array, weight: Any, shape: tuple[int, ...], reduction: str, dtype: mx.Dtype
+) -> mx.array:
+    """As ``_reduce``; with a weight, the mean divides by the sum of the weights."""
+    if weight is None:
+        return _reduce(caller, loss, reduction, dtype)
+    loss, weight = _weighted(caller, loss, weight, shape)
+    dtype = mx.result_type(mx.array(0, dtype), weight)
+    if reduction == "mean":
+        return (total(loss) / total(weight)).astype(dtype)
+    return _reduce(caller, loss, reduction, dtype)
+
+
+@_warn_of_broadcasting
+@_loss
+def mse_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: TensorLike = None,
+) -> mx.array:  # fmt: skip
+    """``(input - target)²``, times ``weight`` in the shape of the input; "mean" then divides by the sum of the weights.
 
     Example:
         >>> F.mse_loss(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
         2.0
     """
-    x, target, dtype = _broadcast_pair("mse_loss", x, target)
-    return _reduce("mse_loss", mx.square(x - target), reduction, dtype)
+    x, target, dtype = _broadcast_pair("mse_loss", input, target)
+    return _reduce_weighted_errors("mse_loss", mx.square(x - target), weight, x.shape, reduction, dtype)
 
 
+@_warn_of_broadcasting
+@_loss
+def l1_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: TensorLike = None,
+) -> mx.array:  # fmt: skip
+    """``|input - target|``, times ``weight`` in the shape of the input; "mean" then divides by the sum of weights."""
+    x, target, dtype = _broadcast_pair("l1_loss", input, target)
+    return _reduce_weighted_errors("l1_loss", mx.abs(x - target), weight, x.shape, reduction, dtype)
+
+
+@_warn_of_broadcasting
 @op(autocast="float32")
-def l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean") -> mx.array:
-    """``|x - target|``."""
-    x, target, dtype = _broadcast_pair("l1_loss", x, target)
-    return _reduce("l1_loss", mx.abs(x - target), reduction, dtype)
+def huber_loss(
+    input: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0, weight: TensorLike = None
+) -> mx.array:
+    """``0.5 d²`` if ``d = |input - target|`` is at most ``delta``, otherwise ``delta (d - 0.5 delta)``.
 
-
-@op(autocast="float32")
-def huber_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0) -> mx.array:
-    """``0.5 d²`` if ``d = |x - target|`` is at most ``delta``, otherwise ``delta (d - 0.5 delta)``."""
+    ``weight`` is a factor for each value of the input.
+    """
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
-    x, target, dtype = _broadcast_pair("huber_loss", x, target)
-    return _reduce("huber_loss", _huber(x - target, delta), reduction, dtype)
+    x, target, dtype = _broadcast_pair("huber_loss", input, target)
+    loss = _huber(x - target, delta)
+    if weight is not None:
+        loss, weight = _weighted("huber_loss", loss, weight, x.shape)
+        dtype = mx.result_type(mx.array(0, dtype), weight)
+    return _reduce("huber_loss", loss, reduction, dtype)
 
 
-@op(autocast="float32")
-def smooth_l1_loss(x: TensorLike, target: TensorLike, reduction: str = "mean", beta: float = 1.0) -> mx.array:
-    """``0.5 d² / beta`` if ``d = |x - target|`` is below ``beta``, otherwise ``d - 0.5 beta``."""
+@_warn_of_broadcasting
+@_loss
+def smooth_l1_loss(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", beta: float = 1.0,
+) -> mx.array:  # fmt: skip
+    """``0.5 d² / beta`` if ``d = |input - target|`` is below ``beta``, otherwise ``d - 0.5 beta``."""
     beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
-    x, target, dtype = _broadcast_pair("smooth_l1_loss", x, target)
+    x, target, dtype = _broadcast_pair("smooth_l1_loss", input, target)
     loss = _huber(x - target, beta) / beta if beta else mx.abs(x - target)
     return _reduce("smooth_l1_loss", loss, reduction, dtype)
 
@@ -95,29 +202,39 @@ def _huber(difference: mx.array, delta: float) -> mx.array:
     return mx.where(size <= delta, 0.5 * mx.square(difference), delta * (size - 0.5 * delta))
 
 
-@op(autocast="float32")
+@_loss
 def binary_cross_entropy(
-    x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean"
-) -> mx.array:
-    """``-(target log(x) + (1 - target) log(1 - x))`` for probabilities ``x``, with logarithms clamped to -100."""
-    x, target, dtype = _same_shape_pair("binary_cross_entropy", x, target)
-    loss = -(target * _bounded_log(x) + (1 - target) * _bounded_log(1 - x))
+    input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> mx.array:  # fmt: skip
+    """``-(target log(input) + (1 - target) log(1 - input))`` of probabilities, with logarithms clamped to -100.
+
+    Inputs outside [0, 1] give NaN.
+    """
+    x, target, dtype = _same_shape_pair("binary_cross_entropy", input, target)
+    loss = _entropy(x, target)
     return _reduce("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
 
 
-def _bounded_log(x: mx.array) -> mx.array:
-    zero = x <= math.exp(-100)
-    return mx.where(zero, -100, mx.log(mx.where(zero, 1, x)))
+def _entropy(x: mx.array, target: mx.array) -> mx.array:
+    # Where a probability is 0 or 1, the clamped logarithms are constant, but the gradient is that of a steep line.
+    spread = (1 - x) * x
+    is_certain = spread < 1e-12
+    fixed, labels = mx.stop_gradient(x), mx.stop_gradient(target)
+    value = (labels - 1) * mx.maximum(mx.log1p(-fixed), -100) - labels * mx.maximum(mx.log(fixed), -100)
+    certain = value + (x - fixed) * ((fixed - labels) * 1e12)
+    safe = mx.where(is_certain, 0.5, x)
+    return mx.where(is_certain, certain, (target - 1) * mx.log1p(-safe) - target * mx.log(safe))
 
 
-@op(autocast="float32")
+@_loss
 def binary_cross_entropy_with_logits(
-    x: TensorLike, target: TensorLike, weight: TensorLike = None, reduction: str = "mean",
-    pos_weight: TensorLike = None,
+    input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean", pos_weight: TensorLike = None,
 ) -> mx.array:  # fmt: skip
-    """``binary_cross_entropy(sigmoid(x), target)`` without overflow; ``pos_weight`` scales the positive term."""
+    """``binary_cross_entropy(sigmoid(input), target)`` without overflow; ``pos_weight`` scales the positive term."""
     where = "binary_cross_entropy_with_logits"
-    x, target, dtype = _same_shape_pair(where, x, target)
+    x, target, dtype = _same_shape_pair(where, input, target)
     miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
     if pos_weight is None:
         loss = (1 - target) * x + miss
@@ -131,7 +248,7 @@ def binary_cross_entropy_with_logits(
 def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
     x, target = array(caller, x), array(caller, target, "target")
     if x.shape != target.shape:
-        raise ValueError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
+        raise _checks.ArgumentError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
     return _compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
@@ -143,9 +260,14 @@ def _apply_weight(caller: str, loss: mx.array, weight: Any) -> mx.array:
     return loss * weight
 
 
-@op(autocast="float32")
-def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_target: bool = False) -> mx.array:
-    """``target (log(target) - x)``: the Kullback-Leibler divergence of log-probabilities ``x`` from ``target``.
+@_loss
+def kl_div(
+    input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", log_target: bool = False,
+) -> mx.array:  # fmt: skip
+    """``target (log(target) - input)``: the Kullback-Leibler divergence of log-probabilities ``input`` from ``target``.
+
+    Negative targets give NaN.
 
     Args:
         reduction: "batchmean" (the sum divided by the first size, the mathematical definition), "mean", "sum" or
@@ -153,33 +275,34 @@ def kl_div(x: TensorLike, target: TensorLike, reduction: str = "mean", log_targe
         log_target: Whether ``target`` holds log-probabilities too.
     """
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
-    x, target, dtype = _broadcast_pair("kl_div", x, target)
+    x, target, dtype = _broadcast_pair("kl_div", input, target)
     if log_target:
         loss = mx.exp(target) * (target - x)
     else:
-        positive = target > 0
-        loss = mx.where(positive, target * mx.log(mx.where(positive, target, 1)), 0) - target * x
+        zero = target == 0
+        loss = mx.where(zero, 0, target * mx.log(mx.where(zero, 1, target))) - target * x
     if reduction == "batchmean":
-        return (total(loss) / max(x.shape[0], 1) if x.ndim else loss).astype(dtype)
+        return (total(loss) / mx.array(x.shape[0] if x.ndim else 1, loss.dtype)).astype(dtype)
     return _reduce("kl_div", loss, reduction, dtype)
 
 
-@op(autocast="float32")
+@_loss
 def nll_loss(
-    x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean"
-) -> mx.array:
-    """``-weight[target] x[target]`` for log-probabilities ``x``.
+    input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
+) -> mx.array:  # fmt: skip
+    """``-weight[target] input[target]`` for log-probabilities ``input``.
 
-    Shapes: x (N, C, ...) or (C,); target (N, ...) or (), class indices; weight (C,). "mean" divides by the sum of the
-    weights of the targets. Targets equal to ``ignore_index`` are ignored; if all are, the mean is NaN and its gradient
-    zero. Where classes are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
+    Shapes: input (N, C, ...) or (C,); target (N, ...) or (), class indices; weight (C,). "mean" divides by the sum of
+    the weights of the targets. Targets equal to ``ignore_index`` are ignored; if all are, the mean is NaN and its
+    gradient zero. Where classes are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
 
     Raises:
         IndexError: a class is outside [0, C).
         ValueError: the shapes do not match.
         TypeError: ``target`` does not hold integers.
     """
-    x, dtype = _compute_array("nll_loss", x), array("nll_loss", x).dtype
+    x, dtype = _compute_array("nll_loss", input), array("nll_loss", input).dtype
     ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
     target = _check_classes("nll_loss", x, target, ignore_index)
     weight = _class_weight("nll_loss", x, weight)
@@ -187,16 +310,16 @@ def nll_loss(
     return _reduce_weighted("nll_loss", loss, counts, reduction, dtype)
 
 
-@op(autocast="float32")
+@_loss
 def cross_entropy(
-    x: TensorLike, target: TensorLike, weight: TensorLike = None, ignore_index: int = -100, reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
 ) -> mx.array:  # fmt: skip
-    """The negative log-probability that the logits ``x`` assign to ``target``.
+    """The negative log-probability that the logits ``input`` assign to ``target``.
 
-    Shapes: x (N, C, ...) or (C,); target (N, ...) or () of class indices, or class probabilities in the shape of x;
-    weight (C,). "mean" divides by the sum of the weights of class indices, or by N for class probabilities. Where
-    class indices are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
+    Shapes: input (N, C, ...) or (C,); target (N, ...) or () of class indices, or class probabilities in the shape of
+    input; weight (C,). "mean" divides by the sum of the weights of class indices, or by N for class probabilities.
+    Where class indices are not checked (see ``lucid.debug``), one outside [0, C) gives NaN.
 
     Args:
         ignore_index: Targets with this class index are ignored; if all are, the mean is NaN and its gradient zero.
@@ -214,13 +337,15 @@ def cross_entropy(
         tensor(1.39)
     """
     where = "cross_entropy"
-    x, dtype = _compute_array(where, x), array(where, x).dtype
+    x, dtype = _compute_array(where, input), array(where, input).dtype
     labels, target = target, array(where, target, "target")
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
     ignore_index = _checks.integer(where, "ignore_index", ignore_index)
     weight = _class_weight(where, x, weight)
     axis = _class_axis(where, x)
     if target.dtype in FLOATING:
+        if ignore_index >= 0:
+            raise ValueError(f"{where}: ignore_index requires class indices, got {ignore_index} with probabilities")
         return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
     target = _check_classes(where, x, labels, ignore_index)
     losses = -log_softmax_of_arrays(x, axis)
@@ -237,7 +362,7 @@ def _soft_cross_entropy(
     dtype: mx.Dtype,
 ) -> mx.array:  # fmt: skip
     if target.shape != x.shape:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: class probabilities must have the shape of the input, {x.shape}, got {target.shape}; "
             "class indices must be integers"
         )
@@ -252,7 +377,7 @@ def _soft_cross_entropy(
 
 def _class_axis(caller: str, x: mx.array) -> int:
     if x.ndim == 0:
-        raise ValueError(f"{caller}: input must be (N, C, ...) or (C,), got a 0-d tensor")
+        raise _checks.ArgumentError(f"{caller}: input must be (N, C, ...) or (C,), got a 0-d tensor")
     return 0 if x.ndim == 1 else 1
 
 
@@ -263,9 +388,11 @@ def _check_classes(caller: str, x: mx.array, target: Any, ignore_index: int) -> 
     axis = _class_axis(caller, x)
     expected = x.shape[:axis] + x.shape[axis + 1 :]
     if target.dtype in FLOATING or target.dtype == mx.bool_:
-        raise TypeError(f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}")
+        raise _checks.DtypeError(
+            f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}"
+        )
     if target.shape != expected:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
         )
     _bounds.check_classes(caller, target, x.shape[axis], ignore_index, is_host=is_host)
@@ -278,7 +405,9 @@ def _class_weight(caller: str, x: mx.array, weight: Any) -> mx.array | None:
     weight = array(caller, weight, "weight")
     classes = x.shape[_class_axis(caller, x)]
     if weight.shape != (classes,):
-        raise ValueError(f"{caller}: weight must have shape ({classes},), one value per class, got {weight.shape}")
+        raise _checks.ArgumentError(
+            f"{caller}: weight must have shape ({classes},), one value per class, got {weight.shape}"
+        )
     return weight.astype(x.dtype)
 
 
@@ -315,10 +444,10 @@ def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: s
 
 
 @op(autocast="float32")
-def cosine_similarity(x: TensorLike, other: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
+def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
     """The cosine of the angle between vectors along ``dim``, with broadcasting. Norms are at least ``eps``."""
     where = "cosine_similarity"
-    x, other, dtype = _compute_pair(array(where, x), array(where, other, "other"))
+    x, other, dtype = _compute_pair(array(where, x1, "x1"), array(where, x2, "x2"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
     axis = _checks.dim(where, dim, x.ndim)

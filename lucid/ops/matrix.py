@@ -21,11 +21,11 @@ def _operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
 def _product(caller: str, x: Any, other: Any) -> mx.array:
     x, other = _operands(caller, x, other)
     if not x.ndim or not other.ndim:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: both operands must have at least 1 dimension, got shapes {x.shape} and {other.shape}"
         )
     if x.shape[-1] != other.shape[-2 if other.ndim > 1 else 0]:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"{caller}: shapes {x.shape} and {other.shape} cannot be multiplied: {x.shape[-1]} columns but "
             f"{other.shape[-2 if other.ndim > 1 else 0]} rows"
         )
@@ -69,10 +69,11 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
 
 
 @op(autocast="half")
-def matmul(x: TensorLike, other: TensorLike) -> mx.array:
+def matmul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """The matrix product over the last two dimensions; the others broadcast.
 
-    Shapes: x (..., n, k), other (..., k, m), out (..., n, m). A vector ``x`` is a row, a vector ``other`` a column.
+    Shapes: input (..., n, k), other (..., k, m), out (..., n, m). A vector ``input`` is a row, a vector ``other``
+    a column.
 
     Raises:
         ValueError: the shapes cannot be multiplied.
@@ -81,62 +82,62 @@ def matmul(x: TensorLike, other: TensorLike) -> mx.array:
         >>> lucid.matmul(lucid.ones(5, 2, 3), lucid.ones(3, 4)).shape
         (5, 2, 4)
     """
-    return _product("matmul", x, other)
+    return _product("matmul", input, other)
 
 
 @op(autocast="half")
-def mm(x: TensorLike, mat2: TensorLike) -> mx.array:
-    """The product of two matrices. Shapes: x (n, k), mat2 (k, m), out (n, m)."""
-    x, mat2 = array("mm", x), array("mm", mat2, "mat2")
+def mm(input: TensorLike, mat2: TensorLike, *, out: None = None) -> mx.array:
+    """The product of two matrices. Shapes: input (n, k), mat2 (k, m), out (n, m)."""
+    x, mat2 = array("mm", input), array("mm", mat2, "mat2")
     _checks.rank("mm", "input", x.shape, 2)
     _checks.rank("mm", "mat2", mat2.shape, 2)
     return _product("mm", x, mat2)
 
 
 @op(autocast="half")
-def bmm(x: TensorLike, mat2: TensorLike) -> mx.array:
-    """The products of two batches of matrices. Shapes: x (b, n, k), mat2 (b, k, m), out (b, n, m)."""
-    x, mat2 = array("bmm", x), array("bmm", mat2, "mat2")
+def bmm(input: TensorLike, mat2: TensorLike, *, out: None = None) -> mx.array:
+    """The products of two batches of matrices. Shapes: input (b, n, k), mat2 (b, k, m), out (b, n, m)."""
+    x, mat2 = array("bmm", input), array("bmm", mat2, "mat2")
     _checks.rank("bmm", "input", x.shape, 3)
     _checks.rank("bmm", "mat2", mat2.shape, 3)
     if x.shape[0] != mat2.shape[0]:
-        raise ValueError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
+        raise _checks.ArgumentError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
     return _product("bmm", x, mat2)
 
 
 @op(autocast="half")
-def mv(x: TensorLike, vec: TensorLike) -> mx.array:
-    """The product of a matrix and a vector. Shapes: x (n, k), vec (k,), out (n,)."""
-    x, vec = array("mv", x), array("mv", vec, "vec")
+def mv(input: TensorLike, vec: TensorLike, *, out: None = None) -> mx.array:
+    """The product of a matrix and a vector. Shapes: input (n, k), vec (k,), out (n,)."""
+    x, vec = array("mv", input), array("mv", vec, "vec")
     _checks.rank("mv", "input", x.shape, 2)
     _checks.rank("mv", "vec", vec.shape, 1)
     return _product("mv", x, vec)
 
 
 @op(autocast="half")
-def dot(x: TensorLike, tensor: TensorLike) -> mx.array:
+def dot(input: TensorLike, tensor: TensorLike, *, out: None = None) -> mx.array:
     """The dot product of two vectors."""
-    x, tensor = array("dot", x), array("dot", tensor, "tensor")
+    x, tensor = array("dot", input), array("dot", tensor, "tensor")
     _checks.rank("dot", "input", x.shape, 1)
     _checks.rank("dot", "tensor", tensor.shape, 1)
     return _product("dot", x, tensor)
 
 
 @op(autocast="half")
-def inner(x: TensorLike, other: TensorLike) -> mx.array:
+def inner(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """The inner products over the last dimensions; a 0-d operand multiplies."""
-    x, other = _operands("inner", x, other)
+    x, other = _operands("inner", input, other)
     if not x.ndim or not other.ndim:
         return x * other
     if x.shape[-1] != other.shape[-1]:
-        raise ValueError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
+        raise _checks.ArgumentError(f"inner: the last sizes must be equal, got shapes {x.shape} and {other.shape}")
     return _tensordot("inner", x, other, [x.ndim - 1], [other.ndim - 1])
 
 
 @op
-def outer(x: TensorLike, vec2: TensorLike) -> mx.array:
-    """The outer product of two vectors. Shapes: x (n,), vec2 (m,), out (n, m)."""
-    x, vec2 = _operands("outer", x, vec2)
+def outer(input: TensorLike, vec2: TensorLike, *, out: None = None) -> mx.array:
+    """The outer product of two vectors. Shapes: input (n,), vec2 (m,), out (n, m)."""
+    x, vec2 = _operands("outer", input, vec2)
     _checks.rank("outer", "input", x.shape, 1)
     _checks.rank("outer", "vec2", vec2.shape, 1)
     return mx.expand_dims(x, 1) * vec2
@@ -147,38 +148,44 @@ def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: floa
     product = product if alpha == 1 else product * alpha
     x = array(caller, x)
     if _checks.broadcast_shapes(caller, x.shape, product.shape) != product.shape:
-        raise ValueError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
+        raise _checks.ArgumentError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
     return product if beta == 0 else binary(caller, mx.add, x if beta == 1 else x * beta, product)
 
 
 @op(autocast="half")
-def addmm(x: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), x broadcasts to (n, m)."""
+def addmm(
+    input: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+) -> mx.array:
+    """``beta * input + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), input broadcasts to (n, m)."""
     mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
     _checks.rank("addmm", "mat1", mat1.shape, 2)
     _checks.rank("addmm", "mat2", mat2.shape, 2)
-    return _scaled_sum("addmm", x, _product("addmm", mat1, mat2), beta, alpha)
+    return _scaled_sum("addmm", input, _product("addmm", mat1, mat2), beta, alpha)
 
 
 @op(autocast="half")
-def addmv(x: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (mat @ vec)``. Shapes: mat (n, k), vec (k,), x broadcasts to (n,)."""
+def addmv(
+    input: TensorLike, mat: TensorLike, vec: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+) -> mx.array:
+    """``beta * input + alpha * (mat @ vec)``. Shapes: mat (n, k), vec (k,), input broadcasts to (n,)."""
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
     _checks.rank("addmv", "mat", mat.shape, 2)
     _checks.rank("addmv", "vec", vec.shape, 1)
-    return _scaled_sum("addmv", x, _product("addmv", mat, vec), beta, alpha)
+    return _scaled_sum("addmv", input, _product("addmv", mat, vec), beta, alpha)
 
 
 @op(autocast="half")
-def baddbmm(x: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1) -> mx.array:
-    """``beta * x + alpha * (batch1 @ batch2)``.
+def baddbmm(
+    input: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+) -> mx.array:
+    """``beta * input + alpha * (batch1 @ batch2)``.
 
-    Shapes: batch1 (b, n, k), batch2 (b, k, m), x broadcasts to (b, n, m).
+    Shapes: batch1 (b, n, k), batch2 (b, k, m), input broadcasts to (b, n, m).
     """
     batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
-    return _scaled_sum("baddbmm", x, _product("baddbmm", batch1, batch2), beta, alpha)
+    return _scaled_sum("baddbmm", input, _product("baddbmm", batch1, batch2), beta, alpha)
 
 
 def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
@@ -195,19 +202,22 @@ def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_
 
 
 @op(autocast="half")
-def tensordot(x: TensorLike, other: TensorLike, dims: Any = 2) -> mx.array:
-    """The contraction of the last ``dims`` dimensions of ``x`` with the first of ``other``, or of two lists."""
-    x, other = _operands("tensordot", x, other)
+def tensordot(a: TensorLike, b: TensorLike, dims: Any = 2, out: None = None) -> mx.array:
+    """The contraction of the last ``dims`` dimensions of ``a`` with the first of ``b``, or of two lists."""
+    _checks.no_out("tensordot", out)
+    x, other = _operands("tensordot", a, b)
     if isinstance(dims, int):
         if not 0 <= dims <= min(x.ndim, other.ndim):
-            raise ValueError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
+            raise _checks.ArgumentError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
         first, second = list(range(x.ndim - dims, x.ndim)), list(range(dims))
     else:
         left, right = dims
         first = list(_checks.dims("tensordot", (left,) if isinstance(left, int) else left, x.ndim, "dims"))
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
     if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
-        raise ValueError(f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}")
+        raise _checks.ArgumentError(
+            f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}"
+        )
     return _tensordot("tensordot", x, other, first, second)
 
 
@@ -228,18 +238,18 @@ def einsum(equation: str, *operands: Any) -> mx.array:
     listed = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     found = [array("einsum", one, "operand") for one in listed]
     if not found:
-        raise ValueError("einsum: expected at least one operand")
+        raise _checks.ArgumentError("einsum: expected at least one operand")
     if not isinstance(equation, str):
         raise TypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     terms = inputs.split(",")
     if len(terms) != len(found):
-        raise ValueError(f"einsum: {equation!r} has {len(terms)} operands, got {len(found)}")
+        raise _checks.ArgumentError(f"einsum: {equation!r} has {len(terms)} operands, got {len(found)}")
     spelled, extra = _expand_ellipsis(equation, terms, found)
     if arrow:
         for letter in output.replace("...", ""):
             if not letter.isalpha() or not any(letter in term for term in terms) or output.count(letter) > 1:
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: output label {letter!r} of {equation!r} must be in an operand, and once in the output"
                 )
         result = output.replace("...", extra)
@@ -256,9 +266,11 @@ def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) 
     for term, one in zip(terms, operands, strict=True):
         named = term.replace("...", "")
         if not all(letter.isascii() and letter.isalpha() for letter in named):
-            raise ValueError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
+            raise _checks.ArgumentError(f"einsum: {equation!r} may only contain letters, ',', '...' and one '->'")
         if (one.ndim < len(named)) if "..." in term else (one.ndim != len(named)):
-            raise ValueError(f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}")
+            raise _checks.ArgumentError(
+                f"einsum: {term!r} in {equation!r} does not match an operand of shape {one.shape}"
+            )
         if "..." in term:
             widest = max(widest, one.ndim - len(named))
     extra = "".join(free[:widest])
@@ -268,12 +280,12 @@ def _expand_ellipsis(equation: str, terms: list[str], operands: list[mx.array]) 
         full = term.replace("...", extra[len(extra) - width :])
         for letter, size in zip(full, one.shape, strict=True):
             if one.shape[full.index(letter)] != size:
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: label {letter!r} of {equation!r} has sizes "
                     f"{one.shape[full.index(letter)]} and {size} in one operand"
                 )
             if size != 1 and sizes.get(letter, 1) not in (1, size):
-                raise ValueError(
+                raise _checks.ArgumentError(
                     f"einsum: label {letter!r} of {equation!r} has size {sizes[letter]} and size {size} in two operands"
                 )
             sizes[letter] = max(sizes.get(letter, 1), size) if size else 0

@@ -25,7 +25,7 @@ def channel_axis(caller: str, x: mx.array, data_format: str) -> int:
     """The channel dimension of (N, C, ...) or (N, ..., C)."""
     _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     if x.ndim < 2:
-        raise ValueError(f"{caller}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: input must have at least 2 dimensions, (N, C, ...), got {x.shape}")
     return 1 if data_format == "channels_first" else x.ndim - 1
 
 
@@ -46,7 +46,7 @@ def _affine_vector(caller: str, name: str, value: Any, sizes: tuple[int, ...]) -
         return None
     value = array(caller, value, name)
     if value.shape != sizes:
-        raise ValueError(f"{caller}: {name} must have shape {sizes}, got {value.shape}")
+        raise _checks.ArgumentError(f"{caller}: {name} must have shape {sizes}, got {value.shape}")
     return value.reshape(-1)
 
 
@@ -58,10 +58,10 @@ def _affine(x: mx.array, weight: mx.array | None, bias: mx.array | None, shape: 
 
 @op(autocast="float32")
 def layer_norm(
-    x: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
+    input: TensorLike, normalized_shape: Any, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_last",
 ) -> mx.array:  # fmt: skip
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, with the biased variance.
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, with the biased variance.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
 
@@ -76,7 +76,7 @@ def layer_norm(
         >>> F.layer_norm(lucid.tensor([1.0, 3.0]), (2,)).round(decimals=2)
         tensor([-1.,  1.])
     """
-    x = _operand("layer_norm", x)[0]
+    x = _operand("layer_norm", input)[0]
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
     sizes = normalized_sizes("layer_norm", normalized_shape)
     weight, bias = (
@@ -85,10 +85,12 @@ def layer_norm(
     )
     if data_format == "channels_first":
         if len(sizes) != 1 or x.ndim < 2 or x.shape[1] != sizes[0]:
-            raise ValueError(f"layer_norm: input must be (N, C, ...) with normalized_shape {sizes} as C, got {x.shape}")
+            raise _checks.ArgumentError(
+                f"layer_norm: input must be (N, C, ...) with normalized_shape {sizes} as C, got {x.shape}"
+            )
         return mx.moveaxis(_layer_norm(mx.moveaxis(x, 1, -1), weight, bias, eps), -1, 1)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(
+        raise _checks.ArgumentError(
             f"layer_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}"
         )
     if len(sizes) == 1:
@@ -104,20 +106,22 @@ def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps
 
 
 @op(autocast="float32")
-def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
-    """``x / sqrt(mean(x²) + eps) * weight`` over the last dimensions, whose sizes are ``normalized_shape``.
+def rms_norm(input: TensorLike, normalized_shape: Any, weight: TensorLike = None, eps: float | None = None) -> mx.array:
+    """``input / sqrt(mean(input²) + eps) * weight`` over the last dimensions, whose sizes are ``normalized_shape``.
 
     ``eps`` defaults to the machine epsilon of the dtype. Source: Zhang and Sennrich 2019, arXiv:1910.07467.
 
     Raises:
         ValueError: the shapes do not match.
     """
-    x, wide = _operand("rms_norm", x)
+    x, wide = _operand("rms_norm", input)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
-        raise ValueError(f"rms_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}")
+        raise _checks.ArgumentError(
+            f"rms_norm: the last dimensions of the input must be normalized_shape {sizes}, got {x.shape}"
+        )
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
-        raise ValueError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
+        raise _checks.ArgumentError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
     mean_square = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
     y = wide * mx.rsqrt(mean_square)
@@ -126,11 +130,11 @@ def rms_norm(x: TensorLike, normalized_shape: Any, weight: TensorLike = None, ep
 
 @op(autocast="float32")
 def batch_norm_with_statistics(
-    x: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
+    input: TensorLike, mean: TensorLike, var: TensorLike, weight: TensorLike, bias: TensorLike, eps: float,
     data_format: str,
 ) -> mx.array:  # fmt: skip
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` with the given channel statistics (C,)."""
-    x, wide = _operand("batch_norm", x)
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` with the given channel statistics (C,)."""
+    x, wide = _operand("batch_norm", input)
     axis = channel_axis("batch_norm", x, data_format)
     c = x.shape[axis]
     mean, var, weight, bias = (
@@ -144,14 +148,14 @@ def batch_norm_with_statistics(
 
 @op(autocast="float32")
 def batch_norm_of_batch(
-    x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
+    input: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array]:
     """The batch normalized by its own mean and biased variance, and both statistics (C,) without gradients.
 
     Raises:
         ValueError: the batch has a single value per channel, and thus no variance.
     """
-    x, wide = _operand("batch_norm", x)
+    x, wide = _operand("batch_norm", input)
     axis = channel_axis("batch_norm", x, data_format)
     weight, bias = (
         _affine_vector("batch_norm", name, value, (x.shape[axis],))
@@ -174,17 +178,17 @@ def _channel_shape(x: mx.array, axis: int) -> tuple[int, ...]:
 
 @op(autocast="float32")
 def group_norm(
-    x: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
+    input: TensorLike, num_groups: int, weight: TensorLike = None, bias: TensorLike = None, eps: float = 1e-5,
     *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """Each of ``num_groups`` groups of adjacent channels normalized separately, for each sample.
 
-    Shapes: x (N, C, ...), weight and bias (C,). Source: Wu and He 2018, arXiv:1803.08494.
+    Shapes: input (N, C, ...), weight and bias (C,). Source: Wu and He 2018, arXiv:1803.08494.
 
     Raises:
         ValueError: the number of channels is not divisible by ``num_groups``, or the shapes do not match.
     """
-    x, wide = _operand("group_norm", x)
+    x, wide = _operand("group_norm", input)
     axis = channel_axis("group_norm", x, data_format)
     c = _checks.divisible(
         "group_norm",
@@ -207,23 +211,25 @@ def group_norm(
 
 @op(autocast="float32")
 def global_response_norm(
-    x: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
+    input: TensorLike, weight: TensorLike, bias: TensorLike, eps: float = 1e-6, *, data_format: str = "channels_last"
 ) -> mx.array:
-    """``weight * (x * n) + bias + x``, where n is the 2-norm of each channel divided by the mean over channels.
+    """``weight * (input * n) + bias + input``, where n is the 2-norm of each channel divided by the mean over channels.
 
-    Shapes: x (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), or any shape
-    with C values, such as (1, 1, 1, C). Source: Woo et al. 2023, arXiv:2301.00808.
+    Shapes: input (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), or any
+    shape with C values, such as (1, 1, 1, C). Source: Woo et al. 2023, arXiv:2301.00808.
 
     Raises:
         ValueError: the shapes do not match.
     """
-    x, wide = _operand("global_response_norm", x)
+    x, wide = _operand("global_response_norm", input)
     _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
     axis = channel_axis("global_response_norm", x, data_format)
     shape = _channel_shape(x, axis)
     for name, value in (("weight", weight), ("bias", bias)):
         if array("global_response_norm", value, name).size != x.shape[axis]:
-            raise ValueError(f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}")
+            raise _checks.ArgumentError(
+                f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}"
+            )
     squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != axis), keepdims=True)
     zero = squares == 0  # sqrt has no finite derivative at 0; as in PyTorch, a channel of zeros gets the gradient 0
     size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
@@ -232,14 +238,16 @@ def global_response_norm(
 
 
 @op(autocast="float32")
-def normalize(x: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> mx.array:
-    """``x / max(norm(x, p), eps)`` along ``dim``.
+def normalize(input: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> mx.array:
+    """``input / max(norm(input, p), eps)`` along ``dim``. ``out`` is not supported.
 
     Example:
         >>> F.normalize(lucid.tensor([[3.0, 4.0]])).round(decimals=2)
         tensor([[0.6, 0.8]])
     """
-    x, wide = _operand("normalize", x)
+    if out is not None:
+        raise TypeError("normalize: out is not supported; use the result")
+    x, wide = _operand("normalize", input)
     axis = _checks.dim("normalize", dim, x.ndim)
     size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (axis,), True)
     return (wide / mx.maximum(size, eps)).astype(x.dtype)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import average, real
+from lucid.ops._common import FLOATING, any_op, array, average, real
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -35,7 +36,7 @@ class _Windows:
         self.padding = _checks.pair(caller, "padding", padding, 0)
         self.dilation = _checks.pair(caller, "dilation", dilation, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
             )
         self.output = tuple(self._output(caller, i, ceil_mode) for i in (0, 1))
@@ -47,7 +48,7 @@ class _Windows:
         if ceil_mode and (count - 1) * s >= size + p:
             count -= 1  # a window must start inside the image or its left padding
         if count < 1:
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: kernel_size {self.kernel} with dilation {self.dilation} is larger than the input of "
                 f"{self.size[0]}x{self.size[1]} with padding {self.padding}"
             )
@@ -71,6 +72,25 @@ class _Windows:
                 ]
                 yield x[(slice(None),) * self.first + tuple(spans)]
 
+    def positions(self, ndim: int) -> list[mx.array]:
+        """For each position in the window, row by row, where it is in the image, as row * W + column.
+
+        The first is where the window starts in the image, even if the window starts in the padding.
+        """
+        rows, columns = (
+            [np.arange(n) * s - p + i * d for i in range(k)]
+            for n, s, p, d, k in zip(self.output, self.stride, self.padding, self.dilation, self.kernel, strict=True)
+        )
+        starts = [
+            np.where(first < 0, first + -(first // d) * d, first)
+            for first, d in zip((rows[0], columns[0]), self.dilation, strict=True)
+        ]
+        shape = [1] * ndim
+        shape[self.first : self.first + 2] = self.output
+        pairs = [(row, column) for row in rows for column in columns]
+        found = [row[:, None] * self.size[1] + column for row, column in (tuple(starts), *pairs[1:])]
+        return [mx.array(one.reshape(shape), mx.int64) for one in found]
+
 
 def _height_axis(caller: str, x: mx.array, data_format: str) -> int:
     _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
@@ -79,19 +99,20 @@ def _height_axis(caller: str, x: mx.array, data_format: str) -> int:
     return x.ndim - (2 if data_format == "channels_first" else 3)
 
 
-@op
+@any_op
 def max_pool2d(
-    x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
-    ceil_mode: bool = False, *, data_format: str = "channels_first",
-) -> mx.array:  # fmt: skip
+    input: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
+    ceil_mode: bool = False, return_indices: bool = False, *, data_format: str = "channels_first",
+) -> Any:  # fmt: skip
     """The maximum of each window; NaN if the window contains NaN. The first of equal values gets the gradient.
 
-    Shapes: x (N, C, H, W) or (C, H, W), out the same with pooled H and W.
+    Shapes: input (N, C, H, W) or (C, H, W), out the same with pooled H and W.
 
     Args:
         stride: Defaults to ``kernel_size``.
         padding: Pixels on each side, which never are the maximum.
         ceil_mode: Whether to keep windows that extend beyond the padded image.
+        return_indices: Whether to return the values and their positions in the image, row * W + column.
 
     Raises:
         ValueError: the padding exceeds half of the kernel, or the kernel is larger than the padded input.
@@ -100,23 +121,32 @@ def max_pool2d(
         >>> F.max_pool2d(lucid.arange(16).reshape(1, 1, 4, 4).float(), 2).tolist()
         [[[[5.0, 7.0], [13.0, 15.0]]]]
     """
-    x = real("max_pool2d", x)
+    x = array("max_pool2d", input)
+    if x.dtype in (mx.bool_, mx.complex64):
+        raise _checks.DtypeError(f"max_pool2d: input must hold real numbers, got {_checks.dtype_name(x.dtype)}")
     windows = _Windows("max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, data_format)
-    places = windows.places(windows.padded(x, -mx.inf))
+    lowest = -mx.inf if x.dtype in FLOATING else mx.iinfo(x.dtype).min
+    places = windows.places(windows.padded(x, lowest))
     largest = next(places)
-    for one in places:
-        largest = mx.where((one > largest) | (one != one), one, largest)
-    return largest
+    if not return_indices:
+        for one in places:
+            largest = mx.where((one > largest) | (one != one), one, largest)
+        return largest
+    found, *positions = windows.positions(x.ndim)
+    for one, position in zip(places, positions, strict=True):
+        is_larger = (one > largest) | (one != one)
+        largest, found = mx.where(is_larger, one, largest), mx.where(is_larger, position, found)
+    return largest, mx.broadcast_to(found, largest.shape)
 
 
 @op
 def avg_pool2d(
-    x: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
+    input: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
     """The average of each window, summed in float32.
 
-    Shapes: x (N, C, H, W) or (C, H, W), out the same with pooled H and W.
+    Shapes: input (N, C, H, W) or (C, H, W), out the same with pooled H and W.
 
     Args:
         stride: Defaults to ``kernel_size``.
@@ -132,7 +162,7 @@ def avg_pool2d(
         >>> F.avg_pool2d(lucid.arange(16).reshape(1, 1, 4, 4).float(), 2).tolist()
         [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
-    x = real("avg_pool2d", x)
+    x = real("avg_pool2d", input)
     windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)
     wide = windows.padded(x if x.dtype == mx.float64 else x.astype(mx.float32), 0)
     places = windows.places(wide)
@@ -141,7 +171,7 @@ def avg_pool2d(
         total = total + one
     if divisor_override is not None:
         if not _checks.integer("avg_pool2d", "divisor_override", divisor_override):
-            raise ValueError("avg_pool2d: divisor_override must not be 0")
+            raise _checks.ArgumentError("avg_pool2d: divisor_override must not be 0")
         return (total / divisor_override).astype(x.dtype)
     rows, columns = (_counts(windows, i, count_include_pad) for i in (0, 1))
     counts = mx.array([[r * c for c in columns] for r in rows], wide.dtype)
@@ -160,24 +190,26 @@ def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
 
 @op
 def adaptive_avg_pool2d(
-    x: TensorLike, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
+    input: TensorLike, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
 ) -> mx.array:
     """Averages over windows chosen so that the result has size ``output_size``; ``None`` keeps a size.
 
-    Shapes: x (N, C, H, W) or (C, H, W); out (N, C, OH, OW). Row i of the result averages the input rows from
+    Shapes: input (N, C, H, W) or (C, H, W); out (N, C, OH, OW). Row i of the result averages the input rows from
     floor(i H / OH) to ceil((i + 1) H / OH).
 
     Raises:
         ValueError: ``output_size`` is not one or two integers, or the image is empty.
     """
-    x = real("adaptive_avg_pool2d", x)
+    x = real("adaptive_avg_pool2d", input)
     expected = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(expected) != 2:
-        raise ValueError(f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}")
+        raise _checks.ArgumentError(
+            f"adaptive_avg_pool2d: output_size must be an integer or a pair (H, W), got {output_size!r}"
+        )
     first = _height_axis("adaptive_avg_pool2d", x, data_format)
     height, width = x.shape[first : first + 2]
     if not height or not width:
-        raise ValueError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
+        raise _checks.ArgumentError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
     oh, ow = (
         size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
         for one, size in zip(expected, (height, width), strict=True)

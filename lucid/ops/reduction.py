@@ -1,7 +1,7 @@
 """Reductions: sums, extreme values, statistics and norms.
 
-``dim`` is one dimension, several, or ``None`` for all; ``keepdim`` keeps them with size 1. NumPy's ``axis`` and
-``keepdims`` are accepted as well. Half precision is summed in float32 and cast back.
+``dim`` is one dimension, several, or ``None`` for all; ``keepdim`` keeps them with size 1. Half precision is summed in
+float32 and cast back.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 from lucid import _checks
+from lucid._checks import flag
 from lucid.ops._common import (
     FLOATING,
     LOW_PRECISION,
@@ -21,13 +22,12 @@ from lucid.ops._common import (
     averageable,
     axes,
     compact_if_empty,
-    either,
     empty_reduction,
     floating,
     larger,
-    one_axis,
     select_op,
     smaller,
+    varargs,
 )
 from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
@@ -46,10 +46,6 @@ class MinAndMax(NamedTuple):
 
     min: mx.array
     max: mx.array
-
-
-def _keepdim(caller: str, keepdim: bool, keepdims: bool | None) -> bool:
-    return bool(either(caller, "keepdim", keepdim, "keepdims", keepdims, False))
 
 
 def _sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
@@ -71,38 +67,33 @@ def _count(x: mx.array, dims: tuple[int, ...]) -> int:
 
 
 @op(autocast="float32")
-def sum(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
-    keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None) -> mx.array:
     """The sum over ``dim``; integers and bools give int64."""
-    x, out = _sum_operand("sum", x, dtype)
-    return total_of(x, axes("sum", x, dim, axis), _keepdim("sum", keepdim, keepdims)).astype(out)
+    x, kind = _sum_operand("sum", input, dtype)
+    return total_of(x, axes("sum", x, dim), flag("sum", "keepdim", keepdim)).astype(kind)
 
 
 @op(autocast="float32")
 def mean(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
-    keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+    input: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None
+) -> mx.array:
     """The mean over ``dim``; NaN for empty tensors.
 
     Raises:
-        TypeError: ``x`` holds integers and ``dtype`` is not given.
+        TypeError: ``input`` holds integers and ``dtype`` is not given.
     """
-    x, out = averageable("mean", x, dtype)
-    return average(x, axes("mean", x, dim, axis), _keepdim("mean", keepdim, keepdims)).astype(out)
+    x, kind = averageable("mean", input, dtype)
+    return average(x, axes("mean", x, dim), flag("mean", "keepdim", keepdim)).astype(kind)
 
 
 @op(autocast="float32")
 def prod(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None,
-    keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+    input: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None
+) -> mx.array:
     """The product over ``dim``; integers and bools give int64. The gradient is correct at zeros too."""
-    x, out = _sum_operand("prod", x, dtype)
-    dims, keep = axes("prod", x, dim, axis), _keepdim("prod", keepdim, keepdims)
-    return (mx.prod(x, dims, keep) if x.size else empty_reduction(x, dims, keep, 1)).astype(out)
+    x, kind = _sum_operand("prod", input, dtype)
+    dims, keep = axes("prod", x, dim), flag("prod", "keepdim", keepdim)
+    return (mx.prod(x, dims, keep) if x.size else empty_reduction(x, dims, keep, 1)).astype(kind)
 
 
 def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float) -> tuple[mx.array, mx.array]:
@@ -117,18 +108,19 @@ def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float)
 
 
 def _moments(
-    caller: str, x: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any, axis: Any, keepdims: Any
+    caller: str, x: Any, dim: Any, unbiased: Any, keepdim: Any, correction: Any
 ) -> tuple[mx.array, mx.array, mx.Dtype]:
     if isinstance(dim, bool):  # x.var(False) is PyTorch's x.var(unbiased=False)
         dim, unbiased = None, dim
-    if unbiased is not None and correction is not None:
-        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
+    flag(caller, "unbiased", unbiased)
     if correction is None:
-        correction = 1 if unbiased is None or unbiased else 0
-    x, out = averageable(caller, x)
-    dims = axes(caller, x, dim, axis)
-    variance, center = _variance(x, dims, _keepdim(caller, keepdim, keepdims), correction)
-    return variance, center, out
+        correction = 1 if unbiased else 0
+    elif not unbiased:
+        raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
+    x, kind = averageable(caller, x)
+    dims = axes(caller, x, dim)
+    variance, center = _variance(x, dims, flag(caller, "keepdim", keepdim), correction)
+    return variance, center, kind
 
 
 def _safe_sqrt(x: mx.array) -> mx.array:
@@ -139,52 +131,70 @@ def _safe_sqrt(x: mx.array) -> mx.array:
 
 @op(autocast="float32")
 def var(
-    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+    input: TensorLike,
+    dim: Dims | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    out: None = None,
+) -> mx.array:
     """The variance over ``dim``: the sum of squared deviations divided by N - ``correction``, which defaults to 1."""
-    variance, _, out = _moments("var", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return variance.astype(out)
+    variance, _, kind = _moments("var", input, dim, unbiased, keepdim, correction)
+    return variance.astype(kind)
 
 
 @op(autocast="float32")
 def std(
-    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+    input: TensorLike,
+    dim: Dims | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    out: None = None,
+) -> mx.array:
     """The standard deviation over ``dim``, the square root of ``var``. Its gradient at 0 is 0."""
-    variance, _, out = _moments("std", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return _safe_sqrt(variance).astype(out)
+    variance, _, kind = _moments("std", input, dim, unbiased, keepdim, correction)
+    return _safe_sqrt(variance).astype(kind)
 
 
 @op(autocast="float32")
 def var_mean(
-    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
-) -> tuple[mx.array, mx.array]:  # fmt: skip
+    input: TensorLike,
+    dim: Dims | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[mx.array, mx.array]:
     """The variance and the mean over ``dim``."""
-    variance, center, out = _moments("var_mean", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return variance.astype(out), center.astype(out)
+    variance, center, kind = _moments("var_mean", input, dim, unbiased, keepdim, correction)
+    return variance.astype(kind), center.astype(kind)
 
 
 @op(autocast="float32")
 def std_mean(
-    x: TensorLike, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *,
-    correction: float | None = None, axis: Dims = None, keepdims: bool | None = None,
-) -> tuple[mx.array, mx.array]:  # fmt: skip
+    input: TensorLike,
+    dim: Dims | bool = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[mx.array, mx.array]:
     """The standard deviation and the mean over ``dim``."""
-    variance, center, out = _moments("std_mean", x, dim, unbiased, keepdim, correction, axis, keepdims)
-    return _safe_sqrt(variance).astype(out), center.astype(out)
+    variance, center, kind = _moments("std_mean", input, dim, unbiased, keepdim, correction)
+    return _safe_sqrt(variance).astype(kind), center.astype(kind)
 
 
 def _check_nonempty(caller: str, x: mx.array, dims: tuple[int, ...]) -> None:
     """Raise if an extreme value of an empty dimension is asked for."""
     if x.size == 0 and _count(x, dims) == 0:
-        raise ValueError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+        raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
 
 
 def _extreme(caller: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
-    dims = axes(caller, x, dim, None)
+    dims = axes(caller, x, dim)
     _check_nonempty(caller, x, dims)
     return choose(x, dims, keep)
 
@@ -212,9 +222,8 @@ def _arg_extreme(caller: str, x: mx.array, dim: int) -> mx.array:
 
 @any_op
 def max(
-    x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
-    keepdims: bool | None = None,
-) -> mx.array | ValuesAndIndices:  # fmt: skip
+    input: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, out: None = None
+) -> mx.array | ValuesAndIndices:
     """The largest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise maximum.
 
     Equal largest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
@@ -227,65 +236,58 @@ def max(
         >>> values.tolist(), indices.tolist()
         ([5.0, 7.0], [1, 0])
     """
-    x = array("max", x)
+    x = array("max", input)
     if isinstance(dim, mx.array):
         dim, other = None, dim
     if other is not None:
         return larger("max", x, other)
-    dim = either("max", "dim", dim, "axis", axis)
-    keep = _keepdim("max", keepdim, keepdims)
+    keep = flag("max", "keepdim", keepdim)
     return _extreme("max", x, None, keep, mx.max) if dim is None else _extreme_with_index("max", x, dim, keep)
 
 
 @any_op
 def min(
-    x: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, axis: int | None = None,
-    keepdims: bool | None = None,
-) -> mx.array | ValuesAndIndices:  # fmt: skip
+    input: TensorLike, dim: Any = None, keepdim: bool = False, *, other: TensorLike = None, out: None = None
+) -> mx.array | ValuesAndIndices:
     """The smallest value; with ``dim``, the named tuple (values, indices); with a tensor, the element-wise minimum.
 
     Equal smallest values share the gradient; with ``dim``, the one at ``indices`` gets all of it.
     """
-    x = array("min", x)
+    x = array("min", input)
     if isinstance(dim, mx.array):
         dim, other = None, dim
     if other is not None:
         return smaller("min", x, other)
-    dim = either("min", "dim", dim, "axis", axis)
-    keep = _keepdim("min", keepdim, keepdims)
+    keep = flag("min", "keepdim", keepdim)
     return _extreme("min", x, None, keep, mx.min) if dim is None else _extreme_with_index("min", x, dim, keep)
 
 
 @op
-def amax(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
-) -> mx.array:
+def amax(input: TensorLike, dim: Dims = (), keepdim: bool = False, *, out: None = None) -> mx.array:
     """The largest value over ``dim``. Equal largest values share the gradient."""
-    dim = either("amax", "dim", dim, "axis", axis)
-    return _extreme("amax", compact_if_empty(array("amax", x)), dim, _keepdim("amax", keepdim, keepdims), mx.max)
+    return _extreme("amax", compact_if_empty(array("amax", input)), dim, flag("amax", "keepdim", keepdim), mx.max)
 
 
 @op
-def amin(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
-) -> mx.array:
+def amin(input: TensorLike, dim: Dims = (), keepdim: bool = False, *, out: None = None) -> mx.array:
     """The smallest value over ``dim``. Equal smallest values share the gradient."""
-    dim = either("amin", "dim", dim, "axis", axis)
-    return _extreme("amin", compact_if_empty(array("amin", x)), dim, _keepdim("amin", keepdim, keepdims), mx.min)
+    return _extreme("amin", compact_if_empty(array("amin", input)), dim, flag("amin", "keepdim", keepdim), mx.min)
 
 
 @any_op
-def aminmax(x: TensorLike, *, dim: int | None = None, keepdim: bool = False) -> tuple[mx.array, mx.array]:
+def aminmax(
+    input: TensorLike, *, dim: int | None = None, keepdim: bool = False, out: None = None
+) -> tuple[mx.array, mx.array]:
     """The smallest and the largest value over ``dim``, as the named tuple (min, max)."""
-    x = compact_if_empty(array("aminmax", x))
-    smallest = _extreme("aminmax", x, dim, keepdim, mx.min)
-    return MinAndMax(smallest, _extreme("aminmax", x, dim, keepdim, mx.max))
+    x = compact_if_empty(array("aminmax", input))
+    keep = flag("aminmax", "keepdim", keepdim)
+    smallest = _extreme("aminmax", x, dim, keep, mx.min)
+    return MinAndMax(smallest, _extreme("aminmax", x, dim, keep, mx.max))
 
 
-def _arg_reduction(caller: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepdims: Any) -> mx.array:
+def _arg_reduction(caller: str, x: Any, dim: Any, keepdim: Any) -> mx.array:
     x = array(caller, x)
-    keep = _keepdim(caller, keepdim, keepdims)
-    dim = either(caller, "dim", dim, "axis", axis)
+    keep = flag(caller, "keepdim", keepdim)
     if dim is None:
         _check_nonempty(caller, x, tuple(range(x.ndim)))
         index = _arg_extreme(caller, x.reshape(-1), 0)
@@ -294,85 +296,77 @@ def _arg_reduction(caller: str, x: Any, dim: Any, keepdim: Any, axis: Any, keepd
 
 
 @op
-def argmax(
-    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
-    keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+def argmax(input: TensorLike, dim: int | None = None, keepdim: bool = False, *, out: None = None) -> mx.array:
     """The index (int64) of the largest value along ``dim``; without ``dim``, in the flattened tensor."""
-    return _arg_reduction("argmax", x, dim, keepdim, axis, keepdims)
+    return _arg_reduction("argmax", input, dim, keepdim)
 
 
 @op
-def argmin(
-    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
-    keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
+def argmin(input: TensorLike, dim: int | None = None, keepdim: bool = False, *, out: None = None) -> mx.array:
     """The index (int64) of the smallest value along ``dim``; without ``dim``, in the flattened tensor."""
-    return _arg_reduction("argmin", x, dim, keepdim, axis, keepdims)
+    return _arg_reduction("argmin", input, dim, keepdim)
 
 
 @op
-def any(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
-) -> mx.array:
+def any(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None = None) -> mx.array:
     """True where at least one value over ``dim`` is nonzero."""
-    x = array("any", x)
-    dims, keep = axes("any", x, dim, axis), _keepdim("any", keepdim, keepdims)
+    x = array("any", input)
+    dims, keep = axes("any", x, dim), flag("any", "keepdim", keepdim)
     return mx.any(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, False)
 
 
 @op
-def all(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
-) -> mx.array:
+def all(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None = None) -> mx.array:
     """True where all values over ``dim`` are nonzero."""
-    x = array("all", x)
-    dims, keep = axes("all", x, dim, axis), _keepdim("all", keepdim, keepdims)
+    x = array("all", input)
+    dims, keep = axes("all", x, dim), flag("all", "keepdim", keepdim)
     return mx.all(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, True)
 
 
 @op
-def count_nonzero(x: TensorLike, dim: Dims = None, *, axis: Dims = None) -> mx.array:
+@varargs
+def count_nonzero(input: TensorLike, dim: Dims = None) -> mx.array:
     """The number of nonzero values over ``dim`` (int64)."""
-    x = array("count_nonzero", x)
-    return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim, axis))
+    x = array("count_nonzero", input)
+    return total_of((x != 0).astype(mx.int64), axes("count_nonzero", x, dim))
 
 
 @op(autocast="float32")
-def logsumexp(
-    x: TensorLike, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool | None = None
-) -> mx.array:
-    """``log(sum(exp(x)))`` over ``dim`` without overflow; -inf for empty tensors."""
-    x, out = averageable("logsumexp", floating("logsumexp", x))
-    dims = axes("logsumexp", x, dim, axis)
-    keep = _keepdim("logsumexp", keepdim, keepdims)
+def logsumexp(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None = None) -> mx.array:
+    """``log(sum(exp(input)))`` over ``dim`` without overflow; -inf for empty tensors."""
+    x, kind = averageable("logsumexp", floating("logsumexp", input))
+    dims, keep = axes("logsumexp", x, dim), flag("logsumexp", "keepdim", keepdim)
     if _count(x, dims) == 0:
-        return mx.log(total_of(x, dims, keep)).astype(out)
+        return mx.log(total_of(x, dims, keep)).astype(kind)
     # Subtract the largest value, unless it is infinite (inf - inf is NaN).
     top = mx.stop_gradient(mx.max(x, dims, True))
     top = mx.where(mx.isfinite(top), top, 0)
     total = total_of(mx.exp(x - top), dims, keep)
     zero = total == 0  # all values are -inf: the gradient is 0, not 0 * inf
     log = mx.where(zero, -mx.inf, mx.log(mx.where(zero, 1, total)))
-    return (log + (top if keep else mx.squeeze(top, dims))).astype(out)
+    return (log + (top if keep else mx.squeeze(top, dims))).astype(kind)
 
 
 @op(autocast="float32")
 def norm(
-    x: TensorLike, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None, *,
-    axis: Dims = None, keepdims: bool | None = None,
-) -> mx.array:  # fmt: skip
-    """The ``p``-norm of the values over ``dim``: ``sum(|x| ** p) ** (1 / p)``.
+    input: TensorLike,
+    p: float | str | None = "fro",
+    dim: Dims = None,
+    keepdim: bool = False,
+    out: None = None,
+    dtype: Any = None,
+) -> mx.array:
+    """The ``p``-norm of the values over ``dim``: ``sum(|input| ** p) ** (1 / p)``.
 
     "fro" and ``None`` mean 2, inf and -inf the largest and smallest absolute value, and 0 counts nonzero values. The
     gradient of the 2-norm at 0 is 0.
     """
+    _checks.no_out("norm", out)
     if isinstance(p, str):
         _checks.one_of("norm", "p", p, ("fro",))
     order = 2.0 if p is None or isinstance(p, str) else p
-    x, out = averageable("norm", x, dtype)
-    dims = axes("norm", x, dim, axis)
-    return power_norm("norm", x, order, dims, _keepdim("norm", keepdim, keepdims)).astype(out)
+    x, kind = averageable("norm", input, dtype)
+    return power_norm("norm", x, order, axes("norm", x, dim), flag("norm", "keepdim", keepdim)).astype(kind)
 
 
 def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
@@ -399,18 +393,18 @@ def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], ke
 
 
 @op(autocast="float32")
-def cumsum(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
+def cumsum(input: TensorLike, dim: int, *, dtype: Any = None, out: None = None) -> mx.array:
     """The cumulative sum along ``dim``; integers give int64."""
-    x, out = _sum_operand("cumsum", x, dtype)
-    at = one_axis("cumsum", x, dim, axis)
-    return mx.cumsum(x, at).astype(out) if x.ndim else (x + 0).astype(out)
+    x, kind = _sum_operand("cumsum", input, dtype)
+    at = _checks.dim("cumsum", dim, x.ndim)
+    return mx.cumsum(x, at).astype(kind) if x.ndim else (x + 0).astype(kind)
 
 
 @op(autocast="float32")
-def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: int | None = None) -> mx.array:
+def cumprod(input: TensorLike, dim: int, *, dtype: Any = None, out: None = None) -> mx.array:
     """The cumulative product along ``dim``; integers give int64."""
-    x, out = _sum_operand("cumprod", x, dtype)
-    at = one_axis("cumprod", x, dim, axis)
+    x, kind = _sum_operand("cumprod", input, dtype)
+    at = _checks.dim("cumprod", dim, x.ndim)
     x, shape = at_least_1d(x), x.shape
     # Multiply neighbors 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
     step = 1
@@ -418,18 +412,15 @@ def cumprod(x: TensorLike, dim: int | None = None, *, dtype: Any = None, axis: i
         width = [(step if one == at else 0, 0) for one in range(x.ndim)]
         x = x * mx.pad(x[(slice(None),) * at + (slice(0, -step),)], width, constant_values=mx.array(1, x.dtype))
         step *= 2
-    return x.reshape(shape).astype(out)
+    return x.reshape(shape).astype(kind)
 
 
 @any_op
 def median(
-    x: TensorLike, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None,
-    keepdims: bool | None = None,
-) -> mx.array | ValuesAndIndices:  # fmt: skip
+    input: TensorLike, dim: int | None = None, keepdim: bool = False, *, out: None = None
+) -> mx.array | ValuesAndIndices:
     """The median (the lower of two middle values), or NaN; with ``dim``, the named tuple (values, indices)."""
-    x = array("median", x)
-    dim = either("median", "dim", dim, "axis", axis)
-    keep = _keepdim("median", keepdim, keepdims)
+    x, keep = array("median", input), flag("median", "keepdim", keepdim)
     if dim is None:
         _check_nonempty("median", x, tuple(range(x.ndim)))
         middle = _take(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
@@ -454,12 +445,14 @@ def _order(x: mx.array, dim: int) -> mx.array:
 
 
 @select_op
-def kthvalue(x: TensorLike, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
+def kthvalue(input: TensorLike, k: int, dim: int = -1, keepdim: bool = False, *, out: None = None) -> ValuesAndIndices:
     """The ``k``-th smallest value along ``dim``, counted from 1, as the named tuple (values, indices)."""
-    x = array("kthvalue", x)
+    x = array("kthvalue", input)
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("kthvalue", dim, x.ndim)
     if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[axis]:
-        raise ValueError(f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}")
+        raise _checks.ArgumentError(
+            f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}"
+        )
     index = _order(x, axis)[(slice(None),) * axis + (slice(k - 1, k),)]
-    return _take(x, index, axis, scalar, keepdim)
+    return _take(x, index, axis, scalar, flag("kthvalue", "keepdim", keepdim))

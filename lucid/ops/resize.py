@@ -22,10 +22,11 @@ _CUBIC = -0.75  # Keys' parameter, as chosen by PyTorch and OpenCV
 
 @op
 def interpolate(
-    x: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None, antialias: bool = False, *, data_format: str = "channels_first",
+    input: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+    *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """``x`` (N, C, ...) with its one to three spatial dimensions resized.
+    """``input`` (N, C, ...) with its one to three spatial dimensions resized.
 
     Args:
         size: The new size; either this or ``scale_factor`` is required.
@@ -43,7 +44,7 @@ def interpolate(
         (1, 3, 16, 16)
     """
     where = "interpolate"
-    x = real(where, x)
+    x = real(where, input)
     _checks.one_of(where, "mode", mode, _MODES)
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")
@@ -57,7 +58,7 @@ def interpolate(
     first = 2 if data_format == "channels_first" else 1
     before = x.shape[first : first + dims]
     if 0 in before:
-        raise ValueError(f"{where}: the image must not be empty, got size {before}")
+        raise _checks.ArgumentError(f"{where}: the image must not be empty, got size {before}")
     after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
@@ -86,7 +87,7 @@ def _sizes(
     numbers = [_checks.number(caller, "scale_factor", one, 0, above=True) for one in factors]
     after = tuple(math.floor(n * factor) for n, factor in zip(before, numbers, strict=True))
     if min(after) < 1:
-        raise ValueError(f"{caller}: scale_factor {scale_factor!r} makes size {before} empty")
+        raise _checks.ArgumentError(f"{caller}: scale_factor {scale_factor!r} makes size {before} empty")
     return after, [None if recompute else factor for factor in numbers]
 
 

@@ -6,7 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks, _deferred
-from lucid.ops._common import ValuesAndIndices, any_op, array, at_least_1d, either, index_array, select_op
+from lucid.ops._common import ValuesAndIndices, any_op, array, at_least_1d, index_array, select_op
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -27,7 +27,7 @@ def _order(x: mx.array, dim: int, descending: bool) -> mx.array:
 
 @select_op
 def sort(
-    x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
+    input: TensorLike, dim: int = -1, descending: bool = False, *, stable: bool | None = True, out: None = None
 ) -> ValuesAndIndices:
     """The values sorted along ``dim``, as the named tuple (values, indices). Always stable.
 
@@ -36,9 +36,9 @@ def sort(
         >>> values.tolist(), indices.tolist()
         ([1.0, 2.0, 3.0], [1, 2, 0])
     """
-    x = array("sort", x)
+    x = array("sort", input)
     shape, x = x.shape, at_least_1d(x)
-    at = _checks.dim("sort", either("sort", "dim", dim, "axis", axis, -1), x.ndim)
+    at = _checks.dim("sort", dim, x.ndim)
     order = _order(x, at, descending)
     values = mx.take_along_axis(x, order, at) if x.size else x
     return ValuesAndIndices(values.reshape(shape), order.astype(mx.int64).reshape(shape))
@@ -46,18 +46,18 @@ def sort(
 
 @op
 def argsort(
-    x: TensorLike, dim: int = -1, descending: bool = False, stable: bool = True, *, axis: int | None = None
+    input: TensorLike, dim: int = -1, descending: bool = False, *, stable: bool | None = True, out: None = None
 ) -> mx.array:
     """The indices (int64) that sort the values along ``dim``. Always stable."""
-    x = array("argsort", x)
+    x = array("argsort", input)
     shape, x = x.shape, at_least_1d(x)
-    at = _checks.dim("argsort", either("argsort", "dim", dim, "axis", axis, -1), x.ndim)
+    at = _checks.dim("argsort", dim, x.ndim)
     return _order(x, at, descending).astype(mx.int64).reshape(shape)
 
 
 @select_op
 def topk(
-    x: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: int | None = None
+    input: TensorLike, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: None = None
 ) -> ValuesAndIndices:
     """The ``k`` largest (or smallest) values along ``dim``, sorted, as the named tuple (values, indices).
 
@@ -66,11 +66,11 @@ def topk(
         >>> values.tolist(), indices.tolist()
         ([3.0, 2.0], [0, 2])
     """
-    x = array("topk", x)
+    x = array("topk", input)
     shape, x = x.shape, at_least_1d(x)
-    at = _checks.dim("topk", either("topk", "dim", dim, "axis", axis, -1), x.ndim)
+    at = _checks.dim("topk", dim, x.ndim)
     if not 0 <= _checks.integer("topk", "k", k) <= x.shape[at]:
-        raise ValueError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
+        raise _checks.ArgumentError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
     order = _order(x, at, largest)[(slice(None),) * at + (slice(0, k),)]
     values = mx.take_along_axis(x, order, at) if order.size else mx.zeros(order.shape, x.dtype)
     if not shape and k == 1:
@@ -80,7 +80,7 @@ def topk(
 
 @any_op
 def unique(
-    x: TensorLike,
+    input: TensorLike,
     sorted: bool = True,
     return_inverse: bool = False,
     return_counts: bool = False,
@@ -96,7 +96,7 @@ def unique(
         >>> lucid.unique(lucid.tensor([3, 1, 3])).tolist()
         [1, 3]
     """
-    x = array("unique", x)
+    x = array("unique", input)
     data = _bounds.as_numpy("unique", x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
@@ -110,25 +110,27 @@ def unique(
 
 
 @op
-def searchsorted(sorted_sequence: TensorLike, values: TensorLike, *, right: bool = False) -> mx.array:
+def searchsorted(sorted_sequence: TensorLike, input: TensorLike, *, right: bool = False, out: None = None) -> mx.array:
     """The index (int64) at which to insert each value into a sorted vector; with ``right``, after equal values."""
     sequence = array("searchsorted", sorted_sequence, "sorted_sequence")
     _checks.rank("searchsorted", "sorted_sequence", sequence.shape, 1)
-    values = array("searchsorted", values, "values")
+    values = array("searchsorted", input)
     return mx.searchsorted(sequence, values, side="right" if right else "left").astype(mx.int64)
 
 
 @op
-def bincount(x: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
+def bincount(input: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
     """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values."""
-    x = index_array("bincount", x, "input")
+    x = index_array("bincount", input, "input")
     _checks.rank("bincount", "input", x.shape, 1)
     smallest, largest = (int(_deferred.item(mx.min(x))), int(_deferred.item(mx.max(x)))) if x.size else (0, -1)
     if smallest < 0:
-        raise ValueError(f"bincount: input must not be negative, got {smallest}")
+        raise _checks.ArgumentError(f"bincount: input must not be negative, got {smallest}")
     size = max(largest + 1, _checks.integer("bincount", "minlength", minlength, 0))
     amounts = mx.ones(x.shape, mx.int64) if weights is None else array("bincount", weights, "weights")
     if amounts.shape != x.shape:
-        raise ValueError(f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}")
+        raise _checks.ArgumentError(
+            f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}"
+        )
     counts = mx.zeros((size,), amounts.dtype)
     return counts.at[x].add(amounts) if x.size else counts

@@ -13,19 +13,19 @@ from lucid.tape import op
 
 
 @op
-def dropout(x: TensorLike, rate: float, key: mx.array | None) -> mx.array:
+def dropout(input: TensorLike, rate: float, key: mx.array | None) -> mx.array:
     """Zero every value with probability ``rate``; scale the rest to keep the mean.
 
     Source: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
     """
-    x = real("dropout", x)
+    x = real("dropout", input)
     return _apply_mask(x, rate, x.shape, key, True)
 
 
 @op
-def dropout_channels(x: TensorLike, rate: float, key: mx.array | None, data_format: str) -> mx.array:
+def dropout_channels(input: TensorLike, rate: float, key: mx.array | None, data_format: str) -> mx.array:
     """Zero whole channels of (N, C, ...) with probability ``rate``; scale the rest to keep the mean."""
-    x = real("dropout2d", x)
+    x = real("dropout2d", input)
     _checks.one_of("dropout2d", "data_format", data_format, DATA_FORMATS)
     _checks.rank("dropout2d", "input", x.shape, (3, 4), "(N, C, H, W)")
     space = range(x.ndim - 2, x.ndim) if data_format == "channels_first" else range(x.ndim - 3, x.ndim - 1)
@@ -34,14 +34,14 @@ def dropout_channels(x: TensorLike, rate: float, key: mx.array | None, data_form
 
 
 @op
-def drop_path(x: TensorLike, rate: float, key: mx.array | None, scale_by_keep: bool = True) -> mx.array:
+def drop_path(input: TensorLike, rate: float, key: mx.array | None, scale_by_keep: bool = True) -> mx.array:
     """Zero whole samples with probability ``rate``; with ``scale_by_keep``, scale the rest to keep the mean.
 
-    Shapes: x (N, ...), out the same. Source: Huang et al. 2016, arXiv:1603.09382.
+    Shapes: input (N, ...), out the same. Source: Huang et al. 2016, arXiv:1603.09382.
     """
-    x = real("drop_path", x)
+    x = real("drop_path", input)
     if x.ndim == 0:
-        raise ValueError("drop_path: input must be (N, ...), got a 0-d tensor")
+        raise _checks.ArgumentError("drop_path: input must be (N, ...), got a 0-d tensor")
     return _apply_mask(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
 
 

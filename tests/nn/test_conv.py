@@ -56,6 +56,22 @@ def test_channels_last_has_the_same_weights_and_values(build, shape):
     np.testing.assert_allclose(np.moveaxis(z, -1, channels), y, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_output_size_of_a_transposed_convolution(batch, data_format):
+    layer = nn.ConvTranspose2d(3, 4, 3, stride=(2, 3), padding=1, dilation=(2, 1), data_format=data_format)
+    first = data_format == "channels_first"
+    x = lucid.randn(*batch, *((3, 5, 4) if first else (5, 4, 3)))
+    for height, width in ((11, 10), (12, 12)):
+        shape = (*batch, *((4, height, width) if first else (height, width, 4)))
+        assert layer(x, (height, width)).shape == layer(x, output_size=shape).shape == shape
+    message = r"ConvTranspose2d: output_size must be at least \(11, 10\) and at most \(12, 12\) .*, got \(13, 10\)"
+    with pytest.raises(ValueError, match=message):
+        layer(x, (13, 10))
+    with pytest.raises(ValueError, match="ConvTranspose2d: output_size must hold 2 or [34] sizes"):
+        layer(x, (11,))
+
+
 def test_padding_modes_without_padding_add_no_work():
     layer = nn.Conv2d(1, 1, 3, padding=0, padding_mode="circular")
     plain = nn.Conv2d(1, 1, 3)
@@ -67,6 +83,11 @@ def test_padding_modes_without_padding_add_no_work():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (
+            lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"),
+            ValueError,
+            "ConvTranspose2d: padding_mode must be 'zeros', got 'reflect'",
+        ),
         (lambda: nn.Conv2d(6, 8, 3, groups=4), ValueError, "Conv2d: in_channels 6 must be divisible by groups 4"),
         (lambda: nn.Conv2d(8, 6, 3, groups=4), ValueError, "Conv2d: out_channels 6 must be divisible by groups 4"),
         (lambda: nn.Conv2d(0, 8, 3), ValueError, "Conv2d: in_channels must be at least 1, got 0"),

@@ -40,10 +40,31 @@ def test_a_checkpoint_draws_the_same_mask_again():
     assert x.grad.tolist() == y.tolist()
 
 
+@pytest.mark.parametrize("layer", [nn.Dropout, nn.Dropout2d])
+def test_inplace_writes_to_the_input(layer):
+    x = lucid.ones(4, 9, 2, 2)
+    y = layer(0.5, inplace=True)(x)
+    assert y is x and set(np.unique(x.numpy())) == {0, 2}
+    assert layer(0.5).eval()(x) is x and layer(0.0)(x) is x
+    leaf = lucid.ones(1, 2, 3, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"dropout(2d)?: a leaf that requires grad cannot be modified in place"):
+        layer(0.5, inplace=True)(leaf)
+
+
+def test_inplace_is_differentiated():
+    x = lucid.ones(257, requires_grad=True)
+    y = nn.functional.dropout(x * 3, 0.5, inplace=True)
+    y.sum().backward()
+    assert x.grad.tolist() == y.tolist()
+
+
 def test_reprs():
-    assert repr(nn.Dropout()) == "Dropout(p=0.5)"
-    assert repr(nn.Dropout2d(0.25, inplace=True)) == "Dropout2d(p=0.25)"
-    assert repr(nn.Dropout2d(data_format="channels_last")) == "Dropout2d(p=0.5, data_format='channels_last')"
+    assert repr(nn.Dropout()) == "Dropout(p=0.5, inplace=False)"
+    assert repr(nn.Dropout2d(0.25, inplace=True)) == "Dropout2d(p=0.25, inplace=True)"
+    assert (
+        repr(nn.Dropout2d(data_format="channels_last"))
+        == "Dropout2d(p=0.5, inplace=False, data_format='channels_last')"
+    )
     assert repr(nn.DropPath(0.1)) == "DropPath(drop_prob=0.100)"
 
 

@@ -216,3 +216,49 @@ def test_invalid_replacements_raise(wrong, error, message):
     layer.register_full_backward_hook(wrong)
     with pytest.raises(error, match=message):
         layer(x).sum().backward()
+
+
+class Fails(nn.Module):
+    def forward(self, x):
+        raise ZeroDivisionError("no result")
+
+
+def test_hooks_that_are_always_called():
+    layer, seen = Fails(), []
+    layer.register_forward_hook(lambda module, args, output: seen.append("never"))
+    layer.register_forward_hook(lambda module, args, output: seen.append((args, output)), always_call=True)
+    layer.register_forward_hook(
+        lambda module, args, kwargs, output: seen.append(kwargs), with_kwargs=True, always_call=True
+    )
+    with pytest.raises(ZeroDivisionError, match="no result"):
+        layer(x=1)
+    assert seen == [((), None), {"x": 1}]
+    seen.clear()
+    assert not seen
+    layer.register_forward_hook(lambda *_: 1 / 0, always_call=True)
+    message = "register_forward_hook: a hook with always_call=True raised ZeroDivision"
+    with pytest.warns(UserWarning, match=message), pytest.raises(ZeroDivisionError, match="no result"):
+        layer(1)
+
+
+def test_hooks_that_are_always_called_run_once():
+    layer, seen = Sum(), []
+    layer.register_forward_hook(lambda module, args, output: seen.append("first"), always_call=True)
+
+    def fails(module, args, output):
+        raise ZeroDivisionError("in a hook")
+
+    layer.register_forward_hook(fails)
+    layer.register_forward_hook(lambda module, args, output: seen.append(output.tolist()), always_call=True)
+    with pytest.raises(ZeroDivisionError, match="in a hook"):
+        layer(lucid.ones(1))
+    assert seen == ["first", [1]]
+
+
+def test_backward_hooks_see_the_output_that_a_forward_hook_returned():
+    layer, seen = Sum(), []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist()))
+    layer.register_forward_hook(lambda module, args, output: output * 3)
+    x = lucid.tensor([1.0], requires_grad=True)
+    (layer(x) * 5).sum().backward()
+    assert seen == [[5]] and x.grad.tolist() == [15]

@@ -212,6 +212,12 @@ def test_gains(nonlinearity, param, want):
         (lambda: init.normal_(empty(3), std=-1), ValueError, "normal_: std must be at least 0, got -1"),
         (lambda: init.uniform_(empty(3), 2, 1), ValueError, "uniform_: a must not exceed b, got 2 and 1"),
         (lambda: init.orthogonal_(empty(3)), ValueError, "orthogonal_: tensor must have at least 2 dimensions"),
+        (
+            lambda: init.xavier_normal_(empty(3, 3), generator=7),
+            TypeError,
+            "normal_: generator must be None, got int; lucid.manual_seed seeds the samples",
+        ),
+        (lambda: init.uniform_(empty(3), "a"), TypeError, "uniform_: a must be a number, got 'a'"),
         (lambda: init.constant_(empty(3), "x"), TypeError, "constant_: val must be a number, got 'x'"),
     ],
 )

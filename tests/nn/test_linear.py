@@ -12,6 +12,10 @@ def test_reprs():
     assert nn.Linear(5, 3, bias=False).extra_repr() == "in_features=5, out_features=3, bias=False"
     assert nn.Embedding(7, 3).extra_repr() == "7, 3"
     assert nn.Embedding(7, 3, padding_idx=-1).extra_repr() == "7, 3, padding_idx=6"
+    assert (
+        nn.Embedding(7, 3, None, 1.0, 3, True).extra_repr()
+        == "7, 3, max_norm=1.0, norm_type=3.0, scale_grad_by_freq=True"
+    )
 
 
 def test_identity_takes_any_arguments():
@@ -33,6 +37,13 @@ def test_the_padding_row_stays_zero():
     assert layer.weight[2].tolist() == [0, 0, 0]
 
 
+def test_max_norm_scales_the_rows_that_are_used():
+    layer = nn.Embedding.from_pretrained([[3.0, 4.0], [6.0, 8.0], [0.3, 0.4], [30.0, 40.0]], max_norm=5)
+    np.testing.assert_allclose(layer(lucid.tensor([1, 2, 1])).numpy(), [[3, 4], [0.3, 0.4], [3, 4]], rtol=1e-6)
+    np.testing.assert_allclose(layer.weight.numpy(), [[3, 4], [3, 4], [0.3, 0.4], [30, 40]], rtol=1e-6)
+    assert layer(lucid.zeros(0, dtype=lucid.int64)).shape == (0, 2)
+
+
 def test_an_embedding_from_a_table():
     table = np.arange(6.0).reshape(3, 2)
     layer = nn.Embedding.from_pretrained(table)
@@ -46,6 +57,28 @@ def test_an_embedding_from_a_table():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda: nn.Embedding(3, 2, sparse=True), ValueError, "Embedding: sparse gradients are not supported"),
+        (
+            lambda: nn.functional.embedding([1], lucid.ones(2, 2), sparse=True),
+            ValueError,
+            "embedding: sparse gradients are not supported",
+        ),
+        (
+            lambda: nn.functional.embedding([1], np.ones((2, 2)), max_norm=1.0),
+            TypeError,
+            "embedding: weight must be a Tensor for max_norm, got ndarray",
+        ),
+        (
+            lambda: nn.Embedding(3, 2, _weight=lucid.ones(2, 3)),
+            ValueError,
+            r"Embedding: the weight must have shape \(3, 2\), got \(2, 3\)",
+        ),
+        (
+            lambda: nn.Linear(3, 2, dtype=lucid.int32),
+            TypeError,
+            "Linear: dtype must be a floating-point dtype, got int32",
+        ),
+        (lambda: nn.Linear(3, 2, device="moon"), ValueError, "Linear: the device must be one of .*, got 'moon'"),
         (lambda: nn.Linear(-1, 2), ValueError, "Linear: in_features must be at least 0, got -1"),
         (lambda: nn.Linear(2, 1.5), TypeError, "Linear: out_features must be an integer, got 1.5"),
         (lambda: nn.Linear(2, True), TypeError, "Linear: out_features must be an integer, got True"),

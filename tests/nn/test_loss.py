@@ -13,18 +13,21 @@ def test_options_are_passed_to_the_function():
     target, weight = lucid.tensor([0, 2, 1, 2]), lucid.tensor([0.5, 1.0, 2.0])
     p = lucid.sigmoid(x)
     for layer, want in [
-        (nn.MSELoss("sum")(x, y), F.mse_loss(x, y, "sum")),
-        (nn.L1Loss("none")(x, y), F.l1_loss(x, y, "none")),
-        (nn.SmoothL1Loss("sum", 0.1)(x, y), F.smooth_l1_loss(x, y, "sum", 0.1)),
+        (nn.MSELoss(reduction="sum")(x, y), F.mse_loss(x, y, reduction="sum")),
+        (nn.L1Loss(reduction="none")(x, y), F.l1_loss(x, y, reduction="none")),
+        (nn.SmoothL1Loss(None, None, "sum", 0.1)(x, y), F.smooth_l1_loss(x, y, None, None, "sum", 0.1)),
         (nn.HuberLoss("sum", 0.1)(x, y), F.huber_loss(x, y, "sum", 0.1)),
-        (nn.BCELoss(weight, "sum")(p, y), F.binary_cross_entropy(p, y, weight, "sum")),
+        (nn.BCELoss(weight, None, None, "sum")(p, y), F.binary_cross_entropy(p, y, weight, None, None, "sum")),
         (
-            nn.BCEWithLogitsLoss(weight, "sum", weight * 2)(x, y),
-            F.binary_cross_entropy_with_logits(x, y, weight, "sum", weight * 2),
+            nn.BCEWithLogitsLoss(weight, None, None, "sum", weight * 2)(x, y),
+            F.binary_cross_entropy_with_logits(x, y, weight, None, None, "sum", weight * 2),
         ),
-        (nn.KLDivLoss("batchmean", True)(x, y), F.kl_div(x, y, "batchmean", True)),
-        (nn.NLLLoss(weight, 2, "sum")(x, target), F.nll_loss(x, target, weight, 2, "sum")),
-        (nn.CrossEntropyLoss(weight, 2, "none", 0.3)(x, target), F.cross_entropy(x, target, weight, 2, "none", 0.3)),
+        (nn.KLDivLoss(None, None, "batchmean", True)(x, y), F.kl_div(x, y, None, None, "batchmean", True)),
+        (nn.NLLLoss(weight, None, 2, None, "sum")(x, target), F.nll_loss(x, target, weight, None, 2, None, "sum")),
+        (
+            nn.CrossEntropyLoss(weight, None, 2, None, "none", 0.3)(x, target),
+            F.cross_entropy(x, target, weight, None, 2, None, "none", 0.3),
+        ),
     ]:
         assert layer.tolist() == want.tolist()
 
@@ -38,23 +41,57 @@ def test_weights_are_buffers_and_saved():
     assert list(nn.BCEWithLogitsLoss(pos_weight=np.ones(3)).state_dict()) == ["pos_weight"]
 
 
+@pytest.mark.parametrize(
+    ("options", "reduction"),
+    [
+        ({"size_average": True}, "mean"),
+        ({"size_average": False}, "sum"),
+        ({"reduce": True}, "mean"),
+        ({"reduce": False}, "none"),
+        ({"size_average": False, "reduce": False}, "none"),
+        ({"size_average": False, "reduce": True}, "sum"),
+    ],
+)
+@pytest.mark.parametrize("loss", [nn.MSELoss, nn.CrossEntropyLoss, nn.BCELoss, nn.KLDivLoss])
+def test_deprecated_options_set_the_reduction_and_warn(loss, options, reduction):
+    message = rf"{loss.__name__}: size_average and reduce are deprecated; pass reduction='{reduction}'"
+    with pytest.warns(UserWarning, match=message) as seen:
+        assert loss(**options).reduction == reduction
+    assert [one.filename for one in seen] == [__file__]
+
+
+def test_deprecated_options_keep_their_places():
+    assert nn.CrossEntropyLoss(None, None, 255).ignore_index == 255
+    assert nn.CrossEntropyLoss(None, None, 255, None, "sum", 0.1).reduction == "sum"
+    with pytest.warns(UserWarning, match="MSELoss: size_average and reduce are deprecated"):
+        assert nn.MSELoss(False).reduction == "sum"
+    with pytest.raises(
+        TypeError, match=r"MSELoss: size_average \(deprecated\) must be a bool or None, got 'sum'; for a"
+    ):
+        nn.MSELoss("sum")
+
+
 def test_reprs():
     assert repr(nn.MSELoss()) == "MSELoss(reduction='mean')"
     assert repr(nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=3)) == (
         "CrossEntropyLoss(reduction='mean', ignore_index=3, label_smoothing=0.1)"
     )
-    assert repr(nn.KLDivLoss("batchmean")) == "KLDivLoss(reduction='batchmean', log_target=False)"
+    assert repr(nn.KLDivLoss(reduction="batchmean")) == "KLDivLoss(reduction='batchmean', log_target=False)"
 
 
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
         (
-            lambda: nn.MSELoss("batchmean"),
+            lambda: nn.MSELoss(reduction="batchmean"),
             ValueError,
             "MSELoss: reduction must be 'mean', 'sum' or 'none', got 'batchm",
         ),
-        (lambda: nn.KLDivLoss("all"), ValueError, "KLDivLoss: reduction must be .* or 'batchmean', got 'all'"),
+        (
+            lambda: nn.KLDivLoss(reduction="all"),
+            ValueError,
+            "KLDivLoss: reduction must be .* or 'batchmean', got 'all'",
+        ),
         (
             lambda: nn.CrossEntropyLoss(label_smoothing=2),
             ValueError,

@@ -201,8 +201,8 @@ class WithMethod(nn.Module):
         ),
         (
             lambda m: m.register_buffer(3, None),
-            KeyError,
-            "register_buffer: the name must be a non-empty string without dots, got 3",
+            TypeError,
+            "register_buffer: the name must be a string, got int",
         ),
         (lambda m: m.register_buffer("x", 3.0), TypeError, "register_buffer: x must be a Tensor or None, got float"),
         (
@@ -227,7 +227,7 @@ class WithMethod(nn.Module):
         (lambda m: Unready(nn.ReLU()), AttributeError, r"Unready: call super\(\).__init__\(\) before"),
         (lambda m: m.nothing, AttributeError, "Block has no attribute 'nothing'"),
         (lambda m: nn.Module()(1), NotImplementedError, r"Module does not define forward\(\)"),
-        (lambda m: m.train(1), TypeError, "train: mode must be True or False, got 1"),
+        (lambda m: m.train(1), ValueError, "train: mode must be True or False, got 1"),
         (
             lambda m: m.get_submodule("second.5"),
             AttributeError,
@@ -412,3 +412,54 @@ def test_keyword_arguments_reach_forward():
 
     assert Scaled()(lucid.ones(1), by=3.0).item() == 3
     assert np.asarray(Scaled()(x=lucid.ones(1))).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda **options: nn.Linear(4, 3, **options),
+        lambda **options: nn.Embedding(4, 3, **options),
+        lambda **options: nn.Conv1d(4, 3, 2, **options),
+        lambda **options: nn.Conv2d(4, 3, 2, **options),
+        lambda **options: nn.ConvTranspose1d(4, 3, 2, **options),
+        lambda **options: nn.ConvTranspose2d(4, 3, 2, **options),
+        lambda **options: nn.LayerNorm(4, **options),
+        lambda **options: nn.RMSNorm(4, **options),
+        lambda **options: nn.GroupNorm(2, 4, **options),
+        lambda **options: nn.BatchNorm1d(4, **options),
+        lambda **options: nn.BatchNorm2d(4, **options),
+        lambda **options: nn.GlobalResponseNorm(4, **options),
+    ],
+)
+@pytest.mark.parametrize("dtype", [lucid.float16, "bfloat16", lucid.float32])
+def test_layers_take_device_and_dtype(build, dtype):
+    state = build(device="cpu", dtype=dtype).state_dict()
+    wanted = lucid.tensor(0.0, dtype=dtype).dtype
+    assert {one.dtype for name, one in state.items() if name != "num_batches_tracked"} == {wanted}
+    assert {one.dtype for name, one in build(device=None, dtype=None).state_dict().items()} <= {
+        lucid.float32,
+        lucid.int64,
+    }
+
+
+def test_modules_may_be_repeated():
+    shared = nn.ReLU()
+    model = nn.Sequential(shared, shared)
+    assert list(model.modules()) == [model, shared]
+    assert list(model.modules(remove_duplicate=False)) == [model, shared, shared]
+
+
+def test_double_converts_to_float64(on_cpu):
+    layer = nn.Linear(2, 2).double()
+    assert layer(lucid.ones(1, 2, dtype=lucid.float64)).dtype == lucid.float64
+
+
+def test_a_state_dict_is_added_to_a_destination():
+    layer, found = nn.Linear(2, 1), {"step": 3}
+    assert layer.state_dict(destination=found, prefix="head.") is found
+    assert list(found) == ["step", "head.weight", "head.bias"]
+    with pytest.warns(FutureWarning, match="state_dict: positional arguments are deprecated"):
+        kept = layer.state_dict({}, "at.", True)
+    assert kept["at.weight"] is layer.weight
+    with pytest.raises(TypeError, match="state_dict: expected at most 3 positional arguments, got 4"):
+        layer.state_dict({}, "", False, 1)

@@ -39,6 +39,11 @@ def test_one_tensor_and_none():
     assert utils.clip_grad_norm_([nn.Parameter([1.0])], 1.0).item() == 0
     assert utils.clip_grad_norm_((p for p in with_gradients([3.0], [4.0])), 1.0).item() == 5
     assert utils.get_total_norm([]).item() == 0
+    assert utils.get_total_norm(lucid.tensor([3.0, 4.0])).item() == 5
+    with pytest.raises(RuntimeError, match="get_total_norm: the norm of order 1.0 is inf"):
+        utils.get_total_norm([lucid.tensor(math.inf)], 1.0, error_if_nonfinite=True, foreach=False)
+    with pytest.raises(TypeError, match="get_total_norm: tensors must be a tensor or an iterable of tensors, got int"):
+        utils.get_total_norm(3)
 
 
 def test_parameters_without_a_gradient_are_skipped():

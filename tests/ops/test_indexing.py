@@ -137,7 +137,7 @@ def test_one_hot_counts_negative_classes_as_wrong_and_takes_any_integer_dtype(on
         (lambda x: x.__setitem__(5, 0), IndexError, "setitem: index 5 is out of range"),
         (lambda x: x.__setitem__(0, "a"), TypeError, "setitem: value must be a tensor"),
         (lambda x: lucid.where(x, x, x), TypeError, "where: condition must be a bool tensor, got float32"),
-        (lambda x: lucid.where(x > 0, x), TypeError, "where: pass both x and other, or neither"),
+        (lambda x: lucid.where(x > 0, x), TypeError, "where: pass both input and other, or neither"),
         (
             lambda x: lucid.where(x > 0, x, lucid.ones(2)),
             ValueError,

@@ -15,7 +15,7 @@ def test_agrees_with_pytorch(case, record):
     check(case, record)
 
 
-@pytest.mark.parametrize("op", [F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss, F.kl_div])
+@pytest.mark.parametrize("op", [F.mse_loss, F.l1_loss, F.huber_loss, F.smooth_l1_loss])
 def test_broadcasting_targets_warns(op):
     with pytest.warns(
         UserWarning, match=r"input has shape \(3, 1\) but target has shape \(3,\); both are broadcast to"
@@ -27,6 +27,32 @@ def test_the_warning_points_to_the_caller():
     with pytest.warns(UserWarning, match="mse_loss") as seen:
         F.mse_loss(lucid.ones(3, 1), lucid.ones(3))
     assert seen[0].filename == __file__
+
+
+def test_warnings_come_once(recwarn):
+    x = lucid.ones(3, 1, requires_grad=True)
+    with pytest.warns(UserWarning, match="l1_loss: ") as seen:
+        F.l1_loss(x, lucid.ones(3), reduce=True).backward()
+    assert sorted(str(one.message)[:26] for one in seen) == ["l1_loss: input has shape (", "l1_loss: size_average and "]
+    assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "reduction"),
+    [
+        (lambda x, y: F.mse_loss(x, y, False), "sum"),
+        (lambda x, y: F.mse_loss(x, y, None, False), "none"),
+        (lambda x, y: F.mse_loss(x, y, size_average=True, reduction="sum"), "mean"),
+        (lambda x, y: F.mse_loss(input=x, target=y, reduce=False), "none"),
+    ],
+)
+def test_deprecated_arguments_override_the_reduction(call, reduction):
+    x, y = lucid.tensor([1.0, 2.0]), lucid.tensor([0.0, 4.0])
+    with pytest.warns(
+        UserWarning, match=f"mse_loss: size_average and reduce are deprecated; pass reduction='{reduction}'"
+    ):
+        found = call(x, y)
+    assert found.tolist() == F.mse_loss(x, y, reduction=reduction).tolist()
 
 
 def test_regression_targets_may_be_integers():
@@ -135,7 +161,7 @@ def ones(*shape):
     ("use", "error", "message"),
     [
         (
-            lambda: F.mse_loss(ones(2), ones(2), "average"),
+            lambda: F.mse_loss(ones(2), ones(2), reduction="average"),
             ValueError,
             "mse_loss: reduction must be 'mean', 'sum' or 'none', got 'average'",
         ),
@@ -143,7 +169,7 @@ def ones(*shape):
         (lambda: F.huber_loss(ones(2), ones(2), delta=0), ValueError, "huber_loss: delta must be above 0, got 0"),
         (lambda: F.smooth_l1_loss(ones(2), ones(2), beta=-1), ValueError, "smooth_l1_loss: beta must be at least 0"),
         (
-            lambda: F.kl_div(ones(2), ones(2), "batch"),
+            lambda: F.kl_div(ones(2), ones(2), reduction="batch"),
             ValueError,
             "kl_div: reduction must be 'mean', 'sum', 'none' or 'batchmean', got 'batch'",
         ),

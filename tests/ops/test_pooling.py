@@ -94,9 +94,9 @@ def image(*shape):
             r"max_pool2d: input must have 3 or 4 dimensions \(N, C, H, W\), got \(4, 4\)",
         ),
         (
-            lambda: F.max_pool2d(image().long(), 2),
+            lambda: F.max_pool2d(image().bool(), 2),
             TypeError,
-            "max_pool2d: input must hold floating-point numbers, got int64",
+            "max_pool2d: input must hold real numbers, got bool",
         ),
         (
             lambda: F.avg_pool2d(image(), 2, divisor_override=0),

@@ -1,5 +1,7 @@
 """Shape operations agree with PyTorch and reject invalid arguments."""
 
+import inspect
+
 import pytest
 
 import lucid
@@ -40,7 +42,7 @@ def test_contiguous_returns_the_tensor_itself():
             ValueError,
             r"reshape: sizes must be at least 0, except for a single -1, got \(-1, -1\)",
         ),
-        (lambda x: x.view(2.5), TypeError, "view: shape must be an integer, got 2.5"),
+        (lambda x: x.view(2.5), TypeError, "view: size must be an integer, got 2.5"),
         (lambda x: lucid.zeros(0).reshape(0, -1), ValueError, r"reshape: shape \(0,\)"),
         (
             lambda x: x.view(lucid.int64),
@@ -96,25 +98,6 @@ def test_contiguous_returns_the_tensor_itself():
             ValueError,
             r"roll: shifts and dims must have the same length, got 1 and \(0, 1\)",
         ),
-        (lambda x: x.pad((1,)), ValueError, r"pad: pad must hold pairs for at most 2 dimensions, got \(1,\)"),
-        (
-            lambda x: x.pad((1, 1), "mirror"),
-            ValueError,
-            "pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got 'mirror'",
-        ),
-        (
-            lambda x: x.pad((3, 0), "reflect"),
-            ValueError,
-            r"pad: mode 'reflect' can add at most 2 to dim 1 of shape \(2, 3\), got \(3, 0\)",
-        ),
-        (lambda x: x.pad((0, 4), "circular"), ValueError, "pad: mode 'circular' can add at most 3"),
-        (lambda x: x.pad((1, 1), "reflect", 1.0), ValueError, "pad: value is only supported by mode 'constant'"),
-        (
-            lambda x: x.pad((-2, -2)),
-            ValueError,
-            r"pad: \(-2, -2\) crops more than the size of dim 1 of shape \(2, 3\)",
-        ),
-        (lambda x: x.pad((-2, -2), "replicate"), ValueError, r"pad: \(-2, -2\) crops more than the size"),
         (
             lambda x: lucid.tril(lucid.ones(3)),
             ValueError,
@@ -135,3 +118,51 @@ def test_contiguous_returns_the_tensor_itself():
 def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "keyword", "sizes"),
+    [
+        ("reshape", "shape", (3, 2)),
+        ("view", "size", (3, 2)),
+        ("permute", "dims", (1, 0)),
+        ("flip", "dims", (0, 1)),
+        ("expand", "size", (4, 2, 3)),
+        ("broadcast_to", "size", (4, 2, 3)),
+    ],
+)
+def test_sizes_are_given_one_by_one_in_a_tuple_or_by_name(name, keyword, sizes):
+    x = lucid.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    function = getattr(lucid, name)
+    expected = getattr(x, name)(*sizes)
+    for found in (
+        getattr(x, name)(sizes),
+        getattr(x, name)(list(sizes)),
+        getattr(x, name)(**{keyword: sizes}),
+        function(x, sizes),
+        function(input=x, **{keyword: sizes}),
+    ):
+        assert found.tolist() == expected.tolist()
+        found.sum().backward()
+        assert x.grad.tolist() == [[found.numel() / 6] * 3] * 2
+        x.grad = None
+    with pytest.raises(TypeError, match=keyword if name != "view" else "either a size or a dtype"):
+        function(x)
+
+
+def test_signatures_show_the_sizes_as_one_parameter():
+    assert str(inspect.signature(lucid.permute)) == "(input: Any, dims: Any) -> 'Tensor'"
+    assert list(inspect.signature(lucid.Tensor.flip).parameters) == ["input", "dims"]
+
+
+def test_view_takes_a_dtype_by_name():
+    assert lucid.ones(2).view(dtype=lucid.int32).tolist() == [0x3F800000] * 2
+    with pytest.raises(TypeError, match="view: expected either a size or a dtype"):
+        lucid.ones(2).view(2, dtype=lucid.int32)
+
+
+def test_swapaxes_names_its_dimensions_as_numpy_does():
+    x = lucid.zeros(2, 3)
+    assert x.swapaxes(axis0=0, axis1=1).shape == x.swapdims(dim0=0, dim1=1).shape == (3, 2)
+    with pytest.raises(IndexError, match=r"swapaxes: axis1 must be in \[-2, 1\] for 2 dimensions, got 2"):
+        x.swapaxes(0, 2)

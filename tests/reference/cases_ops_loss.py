@@ -273,3 +273,41 @@ CASES += [
     ),
     Case("nll_loss: a class of bools", lambda lib, x, t: lib.nn.functional.nll_loss(x, t.long()), real(3, 2), truth(3)),
 ]
+CASES += [
+    Case(
+        "binary_cross_entropy: wrong and certain",
+        call("binary_cross_entropy", reduction="none"),
+        given([0.0, 1.0, 0.0, 1.0, 1e-20, 0.5]),
+        given([1.0, 0.0, 0.25, 0.5, 1.0, 0.75], grad=False),
+        order=1,
+    ),
+    Case(
+        "binary_cross_entropy: gradient of the target",
+        call("binary_cross_entropy", reduction="none"),
+        real(7, low=0.1, high=0.9),
+        real(7, low=0.1, high=0.9),
+    ),
+    Case(
+        "kl_div: a negative target",
+        call("kl_div", reduction="none"),
+        real(3, grad=False),
+        given([0.5, -0.5, 0.0], grad=False),
+    ),
+    Case(
+        "kl_div: batchmean of nothing",
+        call("kl_div", reduction="batchmean"),
+        real(0, 5, grad=False),
+        real(0, 5, grad=False),
+    ),
+    *(
+        Case(
+            f"{op}: weight, {r}",
+            lambda lib, x, y, weight, op=op, r=r: getattr(lib.nn.functional, op)(x, y, weight=weight, reduction=r),
+            real(3, 4),
+            real(3, 4),
+            real(3, 4, low=0.1),
+        )
+        for op in ("mse_loss", "l1_loss", "huber_loss")
+        for r in REDUCTIONS
+    ),
+]

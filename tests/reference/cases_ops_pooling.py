@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from tests.reference.case import Case, distinct, given, real
+from tests.reference.case import Case, distinct, given, real, whole
 
 INF, NAN = float("inf"), float("nan")
 
@@ -82,4 +82,43 @@ for size, shape in [
 CASES += [
     Case(f"adaptive_avg_pool2d: {dtype}", call("adaptive_avg_pool2d", 2), real(1, 2, 5, 7, dtype=dtype))
     for dtype in ("float16", "bfloat16")
+]
+for kernel, stride, padding, dilation, ceil_mode in [
+    (2, None, 0, 1, False),
+    (3, 2, 1, 1, False),
+    (3, 1, 1, 2, False),
+    ((3, 2), (2, 3), (1, 0), (2, 1), True),
+    (4, 3, 2, 1, True),
+]:
+    options = (kernel, stride, padding, dilation, ceil_mode)
+    CASES.append(
+        Case(f"max_pool2d: indices {options}", call("max_pool2d", *options, return_indices=True), distinct(2, 2, 7, 6))
+    )
+CASES += [
+    Case("max_pool2d: indices without batch", call("max_pool2d", 2, return_indices=True), distinct(3, 5, 4)),
+    Case("max_pool2d: indices of ties", call("max_pool2d", 3, 2, 1, return_indices=True), given([[[[1.0] * 4] * 4]])),
+    Case(
+        "max_pool2d: indices of -inf",
+        call("max_pool2d", 3, 2, 1, return_indices=True),
+        given([[[[-INF] * 5] * 5]], grad=False),
+    ),
+    Case(
+        "max_pool2d: indices of -inf with dilation",
+        call("max_pool2d", 4, 1, 2, 2, return_indices=True),
+        given([[[[-INF] * 5] * 5]], grad=False),
+    ),
+    Case(
+        "max_pool2d: indices of nan",
+        call("max_pool2d", 2, 1, return_indices=True),
+        given([[[[1.0, NAN, 2.0], [0.0, 1.0, NAN], [5.0, 6.0, 7.0]]]], grad=False),
+    ),
+    *(
+        Case(f"max_pool2d: {dtype}", call("max_pool2d", 3, 2, 1, return_indices=True), whole(2, 3, 6, 5, dtype=dtype))
+        for dtype in ("int64", "int32", "int16", "int8")
+    ),
+    Case("max_pool2d: uint8", call("max_pool2d", 2), whole(2, 3, 6, 5, low=0, high=256, dtype="uint8")),
+    *(
+        Case(f"{op}: a stride of one element", call(op, 3, (2,), (1,)), first(1, 2, 7, 6), order=1)
+        for op, first in (("max_pool2d", distinct), ("avg_pool2d", real))
+    ),
 ]

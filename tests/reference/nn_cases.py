@@ -118,6 +118,9 @@ CASES = [
     layer("Linear", 1, 1, inputs=(1,)),
     layer("Embedding", 7, 3, inputs=[np.array([[0, 6], [3, 3]])]),
     layer("Embedding", 7, 3, padding_idx=-2, inputs=[np.array([5, 1, 5])]),
+    layer("Embedding", 7, 3, None, 0.8, inputs=[np.array([5, 1, 5])]),
+    layer("Embedding", 7, 3, 2, 1.5, 1.0, True, inputs=[np.array([[5, 1], [2, 5], [5, 0]])]),
+    layer("Embedding", 4, 2, scale_grad_by_freq=True, inputs=[np.array([3, 3, 0, 3])]),
     layer("Identity", inputs=(2, 3)),
     layer("Conv1d", 4, 6, 3, inputs=(2, 4, 9)),
     layer("Conv1d", 4, 6, 3, stride=2, padding=1, dilation=2, groups=2, bias=False, inputs=(2, 4, 9)),
@@ -144,6 +147,8 @@ CASES = [
     layer("RMSNorm", 5, eps=1e-5, inputs=(2, 5)),
     layer("RMSNorm", (3, 5), eps=1e-5, elementwise_affine=False, inputs=(2, 3, 5)),
     layer("GroupNorm", 2, 6, inputs=(2, 6, 3)),
+    layer("GroupNorm", 2, 6, bias=False, inputs=(2, 6, 3)),
+    layer("BatchNorm2d", 3, bias=False, inputs=(2, 3, 4, 2)),
     layer("GroupNorm", 3, 6, eps=0.1, affine=False, inputs=(2, 6, 3, 2)),
     *(
         layer(word, 3, inputs=shape, name=f"of {len(shape)} dimensions", training=training, calls=calls, **options)

@@ -197,13 +197,13 @@ def _check_arrays(x: Any, weight: Any, bias: Any) -> None:
             raise TypeError(f"{_CALLER}: {name} must be an mx.array, got {type(array).__name__}")
         if array.dtype not in _FLOATS:
             dtype = _checks.dtype_name(array.dtype)
-            raise TypeError(f"{_CALLER}: {name} must hold floating-point numbers, got {dtype}")
+            raise _checks.DtypeError(f"{_CALLER}: {name} must hold floating-point numbers, got {dtype}")
     _checks.rank(_CALLER, "x", x.shape, 4, "(N, H, W, C)")
     _checks.rank(_CALLER, "weight", weight.shape, 4, "(C, 1, KH, KW)")
     channels, filters = x.shape[3], weight.shape[0]
     if channels != filters:
-        raise ValueError(f"{_CALLER}: x has {channels} channels but weight has {filters} filters")
+        raise _checks.ArgumentError(f"{_CALLER}: x has {channels} channels but weight has {filters} filters")
     if weight.shape[1] != 1:
-        raise ValueError(f"{_CALLER}: weight must have shape (C, 1, KH, KW), got {tuple(weight.shape)}")
+        raise _checks.ArgumentError(f"{_CALLER}: weight must have shape (C, 1, KH, KW), got {tuple(weight.shape)}")
     if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"{_CALLER}: bias must have shape ({channels},), got {tuple(bias.shape)}")
+        raise _checks.ArgumentError(f"{_CALLER}: bias must have shape ({channels},), got {tuple(bias.shape)}")

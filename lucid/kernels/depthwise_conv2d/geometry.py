@@ -49,7 +49,7 @@ class Geometry:
         geometry = cls(tuple(size), tuple(kernel), stride, pairs, dilation)
         if min(geometry.output) < 1:
             padded = [n + low + high for n, (low, high) in zip(size, pairs, strict=True)]
-            raise ValueError(
+            raise _checks.ArgumentError(
                 f"{caller}: the kernel spans {_product(geometry.extent)} pixels but the padded input has only "
                 f"{_product(padded)} (kernel {tuple(kernel)}, dilation {dilation}, input {tuple(size)})"
             )
@@ -99,7 +99,7 @@ class Geometry:
 def check_kernel_size(caller: str, kernel: Sequence[int]) -> None:
     """Raise if a spatial dimension of the weight is empty."""
     if 0 in kernel:
-        raise ValueError(f"{caller}: the kernel must not be empty, got size {tuple(kernel)}")
+        raise _checks.ArgumentError(f"{caller}: the kernel must not be empty, got size {tuple(kernel)}")
 
 
 def same_padding(kernel: Sizes, dilation: Sizes) -> Padding:
@@ -114,12 +114,12 @@ def _padding(caller: str, padding: Any, kernel: Sizes, stride: Sizes, dilation: 
         if padding == "valid":
             return ((0, 0),) * len(kernel)
         if any(one != 1 for one in stride):
-            raise ValueError(f"{caller}: padding 'same' requires stride 1, got {stride}")
+            raise _checks.ArgumentError(f"{caller}: padding 'same' requires stride 1, got {stride}")
         return same_padding(kernel, dilation)
     if isinstance(padding, Sequence) and any(isinstance(one, Sequence) for one in padding):
         if len(padding) != len(kernel):
             wanted = "((top, bottom), (left, right))" if len(kernel) == 2 else "((before, after),)"
-            raise ValueError(f"{caller}: padding must be {wanted}, got {padding!r}")
+            raise _checks.ArgumentError(f"{caller}: padding must be {wanted}, got {padding!r}")
         return tuple(_checks.pair(caller, "padding", one, 0) for one in padding)
     return tuple((one, one) for one in _checks.tuple_of(caller, "padding", padding, len(kernel), 0))
 

@@ -1,0 +1,335 @@
+"""Correct calls of what ``captured_calls`` does not see: views, creation, methods, layers, optimizers, schedules."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid import nn, optim
+from lucid.nn import functional as F
+from tests.fuzz.captured_calls import Call, Given, captured, tensor
+
+M = tensor(2, 3)
+CUBE = tensor(2, 3, 4)
+IMAGES = tensor(2, 4, 5, 5)
+ROWS = tensor(2, 4, 5)
+
+
+def of(*args: Any, **kwargs: Any) -> Call:
+    return args, kwargs
+
+
+VIEWS: dict[str, list[Call]] = {
+    "reshape": [of(M, (3, 2)), of(M, 6), of(M, -1, 2)],
+    "view": [of(M, 3, 2), of(M, (6,)), of(M, lucid.int32)],
+    "reshape_as": [of(M, tensor(3, 2))],
+    "view_as": [of(M, tensor(3, 2))],
+    "flatten": [of(CUBE, 1, 2), of(CUBE, start_dim=1)],
+    "unflatten": [of(tensor(2, 6), 1, (2, 3)), of(tensor(2, 6), 1, (2, -1))],
+    "squeeze": [of(tensor(2, 1, 3), 1), of(tensor(2, 1, 1), (1, 2))],
+    "unsqueeze": [of(M, 1)],
+    "transpose": [of(CUBE, 0, 2)],
+    "swapaxes": [of(CUBE, 0, 2)],
+    "swapdims": [of(CUBE, 0, 2)],
+    "permute": [of(CUBE, 2, 0, 1), of(CUBE, (2, 0, 1))],
+    "movedim": [of(CUBE, 0, 2), of(CUBE, (0, 1), (2, 0))],
+    "moveaxis": [of(CUBE, 0, 2), of(CUBE, (0, 1), (2, 0))],
+    "t": [of(M)],
+    "expand": [of(tensor(1, 3), 2, 3), of(tensor(1, 3), (4, 2, -1))],
+    "expand_as": [of(tensor(1, 3), M)],
+    "broadcast_to": [of(tensor(1, 3), (2, 3))],
+    "diagonal": [of(CUBE, 1, 0, 2), of(CUBE, offset=-1)],
+    "narrow": [of(CUBE, 1, 1, 2)],
+    "select": [of(CUBE, 1, 2)],
+    "split": [of(CUBE, 2, 1), of(CUBE, [1, 2], 1), of(CUBE, [1, 1], dim=0)],
+    "chunk": [of(CUBE, 2, 1)],
+    "unbind": [of(CUBE, 1)],
+}
+
+FUNCTIONS: dict[str, list[Call]] = {
+    "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],
+    "equal": [of(M, M)],
+    "arange": [of(5), of(1, 5, 2), of(0.0, 1.0, 0.25, dtype="float16")],
+    "linspace": [of(0, 1, 5), of(0.0, 2.0, steps=3, dtype="int64")],
+    "logspace": [of(0, 1, 5, 2.0)],
+    "eye": [of(3), of(2, 3)],
+    "full": [of((2, 3), 1.5), of((2,), 1, dtype="int8")],
+    "full_like": [of(M, 2), of(M, 2.0, dtype="int32")],
+    **{name: [of(2, 3), of((2, 3)), of(2, dtype="int32")] for name in ("zeros", "ones", "empty")},
+    **{name: [of(M), of(M, dtype="int32")] for name in ("zeros_like", "ones_like", "empty_like")},
+    **{name: [of(M), of(M, dtype="float16")] for name in ("rand_like", "randn_like")},
+    **{name: [of(2, 3), of((2,), dtype="float16")] for name in ("rand", "randn")},
+    "randint": [of(5, (2, 3)), of(1, 5, (2,)), of(low=0, high=3, size=(2,))],
+    "randperm": [of(5)],
+    "permutation": [of(5), of(M)],
+    "normal": [of(0.0, 1.0, (2, 3)), of(M, M)],
+    "uniform": [of(0.0, 1.0, (2, 3))],
+    "bernoulli": [of(tensor(2, 3, high=2))],
+    "multinomial": [of(tensor(2, 3, low=1), 2), of(tensor(3, low=1), 4, True)],
+    "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
+    "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "from_dlpack": [of(M)],
+    "from_numpy": [of(np.ones((2, 3), np.float32))],
+    "manual_seed": [of(0)],
+    "is_tensor": [of(M)],
+    "clone": [of(M)],
+}
+
+METHODS: dict[str, list[Call]] = {
+    "__getitem__": [of(CUBE, 1), of(CUBE, (0, slice(1, 2))), of(CUBE, (..., None, tensor(2, dtype="int64")))],
+    "__setitem__": [of(CUBE, 1, 2.0), of(CUBE, (0, slice(1, 2)), tensor(4)), of(CUBE, tensor(2, dtype="int64"), CUBE)],
+    **{f"__{name}__": [of(M, M), of(M, tensor(3)), of(M, 2)] for name in ("add", "sub", "mul", "truediv", "pow")},
+    **{f"__{name}__": [of(M, M), of(M, tensor(3)), of(M, 2)] for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{f"__r{name}__": [of(M, tensor(3)), of(M, 2)] for name in ("sub", "truediv", "pow", "mod", "floordiv")},
+    **{f"__i{name}__": [of(M, tensor(3)), of(M, 2)] for name in ("add", "sub", "mul", "truediv")},
+    **{f"__{name}__": [of(M, tensor(3)), of(M, 2)] for name in ("mod", "floordiv")},
+    **{
+        f"__{name}__": [of(tensor(2, 3, dtype="int32"), tensor(3, dtype="int32"))]
+        for name in ("and", "or", "xor", "lshift", "rshift")
+    },
+    "__matmul__": [of(M, tensor(3, 2)), of(M, tensor(3))],
+    "__rmatmul__": [of(M, tensor(4, 2))],
+    "__neg__": [of(M)],
+    "__invert__": [of(tensor(2, 3, dtype="int32"))],
+    **{name: [of(M, tensor(3)), of(M, 2.0)] for name in ("add_", "sub_", "mul_", "div_", "pow_")},
+    "add_ ": [of(M, tensor(3), alpha=2)],
+    "clamp_": [of(M, 0.0, 1.0), of(M, tensor(3), None)],
+    "copy_": [of(M, tensor(3))],
+    "fill_": [of(M, 1.0)],
+    "lerp_": [of(M, M, 0.5), of(M, M, M)],
+    "masked_fill_": [of(M, tensor(2, 3, dtype="bool"), 1.0)],
+    **{name: [of(M)] for name in ("exp_", "neg_", "sqrt_", "zero_", "tolist", "double", "contiguous", "cpu")},
+    "item": [of(tensor(1))],
+    "backward": [of(M, M)],
+    "new_empty": [of(M, (2, 3))],
+    "new_full": [of(M, (2, 3), 1.0)],
+    "new_ones": [of(M, (2, 3)), of(M, (2,), dtype="int32")],
+    "new_tensor": [of(M, [1, 2])],
+    "new_zeros": [of(M, (2, 3))],
+    "requires_grad_": [of(M, True)],
+    "size": [of(M, 1)],
+    "to": [of(M, "float16"), of(M, "cpu"), of(M, M)],
+    "type": [of(M, "int32")],
+    "type_as": [of(M, tensor(2, dtype="int32"))],
+    "astype": [of(M, "int32")],
+    "where": [of(M, tensor(2, 3, dtype="bool"), M)],
+    **VIEWS,
+}
+
+FUNCTIONAL: dict[str, list[Call]] = {
+    "batch_norm": [
+        of(IMAGES, tensor(4), tensor(4, low=1), tensor(4), tensor(4), True),
+        of(IMAGES, tensor(4), tensor(4, low=1), training=False, momentum=0.2),
+    ],
+    "embedding": [of(tensor(2, 2, dtype="int64"), tensor(5, 3), 1)],
+    "dropout": [of(M, 0.5, True)],
+    "dropout2d": [of(IMAGES, 0.5, True)],
+    "drop_path": [of(M, 0.5, True)],
+    "global_response_norm": [of(IMAGES, tensor(5), tensor(5))],
+    **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
+}
+
+LABELS = tensor(2, dtype="int64")
+LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
+    "AdaptiveAvgPool2d": [(of(2), (IMAGES,)), (of((2, None)), (IMAGES,))],
+    "AvgPool2d": [(of(2, 1, 1, True, False, 3), (IMAGES,)), (of((2, 3)), (IMAGES,))],
+    "MaxPool2d": [(of(2, 1, 1), (IMAGES,)), (of((2, 3), dilation=1, ceil_mode=True), (IMAGES,))],
+    "BatchNorm1d": [(of(4, 1e-5, 0.1), (ROWS,)), (of(3), (M,))],
+    "BatchNorm2d": [(of(4, momentum=None, affine=False), (IMAGES,)), (of(4), (IMAGES,))],
+    "Conv1d": [(of(4, 6, 3, 1, 1, 1, 2), (ROWS,)), (of(4, 2, (3,), padding="same"), (ROWS,))],
+    "Conv2d": [(of(4, 6, 3, 2, 1, 1, 2), (IMAGES,)), (of(4, 4, (3, 2), padding=(1, 0), bias=False), (IMAGES,))],
+    "ConvTranspose1d": [(of(4, 6, 3, 2, 1, 1, 2), (ROWS,))],
+    "ConvTranspose2d": [(of(4, 6, 3, 2, 1, 1, 2), (IMAGES,))],
+    "CrossEntropyLoss": [(of(label_smoothing=0.1), (M, LABELS)), (of(tensor(3)), (M, M))],
+    "NLLLoss": [(of(ignore_index=1, reduction="sum"), (M, LABELS)), (of(tensor(3)), (M, LABELS))],
+    **{
+        name: [(of(reduction="sum"), (M, M))]
+        for name in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss", "KLDivLoss", "BCEWithLogitsLoss")
+    },
+    "BCELoss": [(of(), (tensor(2, 3, high=2), tensor(2, 3, high=2)))],
+    "Dropout": [(of(0.5), (M,))],
+    "Dropout2d": [(of(0.5), (IMAGES,))],
+    "DropPath": [(of(0.5), (M,))],
+    "Embedding": [(of(5, 3, 1), (LABELS,)), (of(5, 3), (tensor(2, 2, dtype="int32"),))],
+    "Flatten": [(of(1, 2), (CUBE,))],
+    "Unflatten": [(of(1, (2, 3)), (tensor(2, 6),))],
+    "GroupNorm": [(of(2, 4, 1e-5), (IMAGES,))],
+    "LayerNorm": [(of((3, 4), 1e-5), (CUBE,)), (of(3), (M,))],
+    "RMSNorm": [(of(3), (M,))],
+    "GlobalResponseNorm": [(of(5), (IMAGES,))],
+    "Linear": [(of(3, 4), (M,)), (of(4, 2, bias=False), (CUBE,))],
+    "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
+    "Softmax": [(of(1), (M,))],
+    "LogSoftmax": [(of(dim=1), (M,))],
+    "ELU": [(of(0.5), (M,))],
+    "GELU": [(of("tanh"), (M,))],
+    "LeakyReLU": [(of(0.1), (M,))],
+    "Softplus": [(of(1.0, 20.0), (M,))],
+    **{
+        name: [(of(), (M,))]
+        for name in (
+            "Hardsigmoid", "Hardswish", "Identity", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh",
+        )
+    },
+}  # fmt: skip
+CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter"}
+
+INIT: dict[str, list[Call]] = {
+    "calculate_gain": [of("leaky_relu", 0.1)],
+    "constant_": [of(M, 1.0)],
+    "zeros_": [of(M)],
+    "ones_": [of(M)],
+    "eye_": [of(M)],
+    "dirac_": [of(tensor(4, 2, 3), 2)],
+    "uniform_": [of(M, 0.0, 1.0)],
+    "normal_": [of(M, 0.0, 1.0)],
+    "trunc_normal_": [of(M, 0.0, 1.0, -2.0, 2.0)],
+    "xavier_uniform_": [of(M, 1.0)],
+    "xavier_normal_": [of(M, 1.0)],
+    "kaiming_uniform_": [of(M, 0.0, "fan_in", "leaky_relu")],
+    "kaiming_normal_": [of(M, 0.0, "fan_out", "relu")],
+    "orthogonal_": [of(M, 1.0)],
+}
+UTILS: dict[str, list[Call]] = {
+    "get_total_norm": [of([M, M], 2.0)],
+    "clip_grad_norm_": [of([M, M], 1.0, 2.0, False)],
+    "clip_grad_value_": [of([M, M], 1.0)],
+    "parameters_to_vector": [of([M, CUBE])],
+    "vector_to_parameters": [of(tensor(9), [M, tensor(3)])],
+}
+
+PARAMS = [M, tensor(3)]
+OPTIMIZERS: dict[str, list[Call]] = {
+    "Adafactor": [of(PARAMS, 1e-2, -0.8, (None, 1e-3), 1.0, 0.1), of(PARAMS, maximize=True)],
+    "Adagrad": [of(PARAMS, 1e-2, 0.1, 0.1, 0.1, 1e-10), of(PARAMS, foreach=False)],
+    "Adam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, True), of(PARAMS, capturable=True)],
+    "AdamW": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, False), of(PARAMS, tensor(1))],
+    "Lion": [of(PARAMS, 1e-3, (0.9, 0.99), 0.1)],
+    "Muon": [of([M], 1e-3)],
+    "RMSprop": [of(PARAMS, 1e-2, 0.9, 1e-8, 0.1, 0.9, True)],
+    "SGD": [of(PARAMS, 0.1, 0.9, 0.0, 0.1, True), of([{"params": [M], "lr": 0.1}], lr=0.2)],
+}
+SCHEDULES: dict[str, list[Call]] = {
+    "ConstantLR": [of(0.5, 2)],
+    "CosineAnnealingLR": [of(3, 0.01)],
+    "CosineAnnealingWarmRestarts": [of(2, 2, 0.01)],
+    "ExponentialLR": [of(0.5)],
+    "LambdaLR": [of(abs)],
+    "LinearLR": [of(0.5, 1.0, 2)],
+    "MultiStepLR": [of([1, 2], 0.1)],
+    "OneCycleLR": [of(0.1, 5), of(0.1, epochs=2, steps_per_epoch=3, pct_start=0.5, base_momentum=0.8)],
+    "PolynomialLR": [of(3, 2.0)],
+    "ReduceLROnPlateau": [of("min", 0.1, 1, 1e-4, "rel", 0, 0.0, 1e-8)],
+    "StepLR": [of(2, 0.1)],
+    "LRScheduler": [],
+    "SequentialLR": [],
+    "ChainedScheduler": [],
+}
+
+# What is no operation: context managers, files, settings; they have tests of their own.
+OTHER = {
+    "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
+    "is_autocast_enabled", "is_grad_enabled", "load", "memory_format", "no_grad", "save", "set_grad_enabled", "summary",
+}  # fmt: skip
+
+
+def _layer(cls: Any) -> Callable[..., Any]:
+    def run(*args: Any, inputs_: tuple[Any, ...] = (), **kwargs: Any) -> Any:
+        return cls(*args, **kwargs)(*inputs_)
+
+    return run
+
+
+def _optimizer(cls: Any) -> Callable[..., Any]:
+    def run(params: Any, *args: Any, **kwargs: Any) -> Any:
+        made = cls(params, *args, **kwargs)
+        tensors = [p for group in made.param_groups for p in group["params"]]
+        for step in range(2):
+            for p in tensors:
+                p.grad = lucid.full_like(p, 0.5 + step)
+            made.step()
+        return tensors, made.state_tensors()
+
+    return run
+
+
+def _schedule(cls: Any) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        parameter = lucid.ones(2)
+        optimizer = optim.SGD([parameter], lr=0.1, momentum=0.9)
+        schedule = cls(optimizer, *args, **kwargs)
+        for step in range(3):
+            parameter.grad = lucid.ones(2)
+            optimizer.step()
+            schedule.step(*([1.0 / (step + 1)] if "Plateau" in cls.__name__ else []))
+        return parameter, optimizer.state_tensors()
+
+    return run
+
+
+def _backward(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``Tensor.backward`` is called on a result that requires a gradient."""
+
+    def run(input: Any, *args: Any, **kwargs: Any) -> Any:
+        x = input.detach().requires_grad_()
+        function(x * 2, *args, **kwargs)
+        return x.grad
+
+    return run
+
+
+def _bodies(module: Any, names: Any) -> dict[str, Callable[..., Any]]:
+    return {name: getattr(module, name) for name in names if callable(getattr(module, name))}
+
+
+def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
+    """Every public function, method, layer, loss, optimizer and schedule by name, with correct calls of it."""
+    known = captured()
+    found: dict[str, tuple[Callable[..., Any], list[Call]]] = {}
+
+    def add(name: str, function: Callable[..., Any], seeds: list[Call], on_tensor: bool = False) -> None:
+        calls = list(seeds)
+        body: Any = function
+        while body is not None:
+            calls += known.get(body, [])
+            body = getattr(body, "__wrapped__", None)
+        if on_tensor:
+            calls = [call for call in calls if call[0] and isinstance(call[0][0], Given)]
+        if calls:
+            found[name] = function, calls
+
+    for name, function in _bodies(lucid, lucid.__all__).items():
+        add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
+    for name, function in _bodies(F, F.__all__).items():
+        add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
+    for name in ("norm", "vector_norm", "matrix_norm"):
+        add(f"linalg.{name}", getattr(lucid.linalg, name), [])
+    for name in dir(lucid.Tensor):
+        function = getattr(lucid.Tensor, name)
+        if callable(function) and (name[0] != "_" or name in METHODS):
+            run = _backward(function) if name == "backward" else function
+            add(f"Tensor.{name}", run, METHODS.get(name, []), on_tensor=True)
+    for name, seeds in INIT.items():
+        add(f"init.{name}", getattr(nn.init, name), seeds)
+    for name, seeds in UTILS.items():
+        add(f"utils.{name}", getattr(nn.utils, name), seeds)
+    for name, pairs in LAYERS.items():
+        calls = [(args, {**kwargs, "inputs_": inputs}) for (args, kwargs), inputs in pairs]
+        add(f"nn.{name}", _layer(getattr(nn, name)), calls)
+    for name, seeds in OPTIMIZERS.items():
+        add(f"optim.{name}", _optimizer(getattr(optim, name)), seeds)
+    for name, seeds in SCHEDULES.items():
+        add(f"lr_scheduler.{name}", _schedule(getattr(optim.lr_scheduler, name)), seeds)
+    return found
+
+
+def without_seeds() -> list[str]:
+    """The public names that no call covers."""
+    found = targets()
+    names = [f"lucid.{name}" for name in _bodies(lucid, lucid.__all__) if name not in OTHER]
+    names += [f"functional.{name}" for name in _bodies(F, F.__all__)]
+    names += [f"nn.{name}" for name in _bodies(nn, nn.__all__) if name not in CONTAINERS]
+    names += [f"optim.{name}" for name in optim.__all__ if isinstance(getattr(optim, name), type)]
+    names += [f"lr_scheduler.{name}" for name in optim.lr_scheduler.__all__ if SCHEDULES.get(name, True)]
+    return [name for name in names if name not in found and name not in ("optim.Optimizer", "optim.EMA")]
