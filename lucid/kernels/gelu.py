@@ -131,6 +131,4 @@ def _native_slope_vjp(cotangent: mx.array, scale: mx.array, x: mx.array) -> tupl
 _slope = custom_vjp(_rational_slope, vjp=_slope_vjp)
 _gelu = custom_vjp(_rational_gelu, vjp=lambda cotangent, x: (_slope(cotangent, x),))
 _native_slope = custom_vjp(lambda scale, x: native.library().gelu_gradient(scale, x), vjp=_native_slope_vjp)
-_native_gelu = custom_vjp(
-    lambda x: native.library().gelu(x), vjp=lambda cotangent, x: (_native_slope(cotangent, x),)
-)
+_native_gelu = custom_vjp(lambda x: native.library().gelu(x), vjp=lambda cotangent, x: (_native_slope(cotangent, x),))

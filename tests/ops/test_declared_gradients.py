@@ -53,13 +53,14 @@ COMPARISONS = {
     "gelu": [(F.gelu, plain_gelu, [(3, 1, 67)])],
     "conv2d": [
         convolution("channels_first", [(2, 3, 9, 8), (3, 1, 3, 2), (3,)], padding=1),
-        convolution("channels_first", [(4, 3, 6, 7), (3, 1, 3, 3), (3,)], padding=1),  # as matrix products on the CPU
+        convolution("channels_first", [(4, 3, 6, 7), (3, 1, 3, 3), (3,)], padding=1),
         convolution("channels_last", [(2, 9, 8, 3), (3, 1, 3, 3), (3,)], stride=2, padding=2),
         convolution("channels_last", [(1, 9, 8, 3), (3, 1, 2, 3)], padding=1, dilation=2),
     ],
 }
-# The files whose functions of arrays declare their gradient, each used by an operation above.
-CUSTOM_VJPS = {"kernels/gelu.py", "kernels/depthwise_conv2d/dispatch.py"}
+# The files whose functions of arrays declare their gradient, each used by an operation above; layer normalization is
+# compared in tests/kernels/test_layer_norm.py.
+CUSTOM_VJPS = {"kernels/gelu.py", "kernels/layer_norm.py", "kernels/depthwise_conv2d/dispatch.py"}
 
 
 def test_every_declared_gradient_has_a_comparison():

@@ -45,6 +45,10 @@ class NotBuilt(Exception):
     """Why there is no library."""
 
 
+class CompilerError(NotBuilt):
+    """The compiler does not accept the sources; it would not the next time either."""
+
+
 def load() -> Any:
     """The module, compiled first if this was not done before.
 
@@ -61,11 +65,11 @@ def load() -> Any:
     if not _is_private(library):
         with _locked(folder / "lock"):
             if failure.is_file():
-                raise NotBuilt(failure.read_text(errors="replace"))
+                raise NotBuilt(f"{failure.read_text(errors='replace')}; to try again, delete {failure}")
             if not _is_private(library):  # another process may have built it meanwhile
                 try:
                     _build(compiler, options, sources, library_folder, library)
-                except NotBuilt as error:
+                except CompilerError as error:
                     _files.write_atomically(failure, str(error).encode())
                     raise
     return _import(library)
@@ -130,7 +134,8 @@ def _digest(compiler: str, options: list[str]) -> str:
     except PackageNotFoundError:
         nanobind = ""
     parts = [
-        mx.__version__, nanobind, sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "",
+        mx.__version__,  # type: ignore[attr-defined]
+        nanobind, sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "",
         platform.platform(), _processor(), compiler, str(status.st_size), str(status.st_mtime_ns), *options,
     ]  # fmt: skip
     digest = hashlib.sha256("\0".join(parts).encode())
@@ -175,7 +180,8 @@ def _build(compiler: str, options: list[str], sources: list[Path], library_folde
     with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as folder:
         objects = [Path(folder) / f"{source.stem}.o" for source in sources]
         commands = [
-            [compiler, *options, "-c", str(source), "-o", str(one)] for source, one in zip(sources, objects, strict=True)
+            [compiler, *options, "-c", str(source), "-o", str(one)]
+            for source, one in zip(sources, objects, strict=True)
         ]
         _run_all(commands)
         built = Path(folder) / library.name
@@ -191,7 +197,8 @@ def _run_all(commands: list[list[str]]) -> None:
     """Run the commands, as many at a time as there are CPUs.
 
     Raises:
-        NotBuilt: one of them failed, with the first error that it printed.
+        CompilerError: one of them failed, with the first error that it printed.
+        NotBuilt: one of them was killed, or took too long.
     """
     with ThreadPoolExecutor(_device.cpu_count()) as pool:
         try:
@@ -202,7 +209,8 @@ def _run_all(commands: list[list[str]]) -> None:
         if result.returncode:
             printed = result.stderr.splitlines()
             lines = [line for line in printed if "error" in line.lower()] or printed or ["no message"]
-            raise NotBuilt(f"{Path(commands[0][0]).name} failed: {lines[0].strip()[:300]}")
+            kind = CompilerError if result.returncode > 0 else NotBuilt  # negative: killed
+            raise kind(f"{Path(commands[0][0]).name} failed: {lines[0].strip()[:300]}")
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
