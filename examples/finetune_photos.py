@@ -64,7 +64,7 @@ def train(args: argparse.Namespace) -> float:
         optimizer.step()
         train_loss.update(loss.detach(), len(labels))
 
-    if lucid.device().type != "cpu":  # run the whole step as one graph
+    if lucid.get_default_device().type != "cpu":  # run the whole step as one graph
         train_step = lucid.compile(train_step, state=[model, optimizer, train_loss])
 
     best = -1.0

@@ -77,7 +77,7 @@ def train(dataset: str, config: dict[str, Any], out: Path, resume: bool) -> None
         train_loss.update(loss.detach(), len(labels))
         train_accuracy.update(logits.detach(), labels)
 
-    if lucid.device().type != "cpu":  # run the whole step as one graph
+    if lucid.get_default_device().type != "cpu":  # run the whole step as one graph
         train_step = lucid.compile(train_step, state=[model, optimizer, ema, train_loss, train_accuracy])
 
     history: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ from lucid import (
 from lucid._bounds import debug
 from lucid._compile import compile
 from lucid._creation import *
-from lucid._device import device
+from lucid._device import device, get_default_device, set_default_device
 from lucid._dtypes import (
     bfloat16,
     bool_,
@@ -57,8 +57,21 @@ from lucid._memory_format import (
     memory_format,
     preserve_format,
 )
+from lucid._placement import layout, strided
 from lucid._summary import summary
 from lucid._tensor import Tensor
+from lucid._typed_tensors import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
@@ -102,39 +115,43 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
     def __getattr__(name):
         if name in ("cuda", "backends", "mps", "xpu"):
             raise AttributeError(
-                f"module 'lucid' has no attribute {name!r}: lucid.device() is the current device, lucid.device('gpu') "
-                "computes on the GPU, and memory is unified, so that nothing has to be moved"
+                f"module 'lucid' has no attribute {name!r}: lucid.get_default_device() is the current device, "
+                "lucid.set_default_device('gpu') computes on the GPU, and memory is unified, so that nothing has to be "
+                "moved"
             )
         raise AttributeError(f"module 'lucid' has no attribute {name!r}")
 
 
 __all__ = [
-    "Tensor", "__version__", "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "addmm", "addmv", "all",
-    "allclose", "amax", "amin", "aminmax", "amp", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
-    "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "as_tensor", "asin", "asinh", "atan", "atan2",
-    "atanh", "atleast_1d", "autocast", "autograd", "baddbmm", "bernoulli", "bfloat16", "bincount", "bitwise_and",
-    "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "bool", "bool_",
-    "broadcast_tensors", "broadcast_to", "cat", "ceil", "channels_last", "channels_last_3d", "checkpoint", "chunk",
-    "clamp", "clip", "clone", "compile", "complex64", "concat", "concatenate", "contiguous", "contiguous_format", "cos",
-    "cosh", "count_nonzero", "cumprod", "cumsum", "data", "debug", "deg2rad", "device", "diag", "diag_embed",
-    "diagonal", "distributed", "div", "divide", "dot", "double", "einsum", "empty", "empty_like", "enable_grad", "eq",
-    "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expm1", "eye", "fix", "flatten", "flip",
-    "fliplr", "flipud", "float", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "frac",
-    "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "greater", "greater_equal", "gt", "half",
-    "hstack", "hypot", "index_add", "index_copy", "index_fill", "index_select", "inference_mode", "initial_seed",
-    "inner", "int", "int16", "int32", "int64", "int8", "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose",
-    "isfinite", "isinf", "isnan", "kthvalue", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum",
-    "mean", "median", "memory", "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis",
-    "movedim", "mul", "multinomial", "multiply", "mv", "nan_to_num", "narrow", "ne", "neg", "negative", "nn", "no_grad",
-    "nonzero", "norm", "normal", "not_equal", "one_hot", "ones", "ones_like", "optim", "outer", "pad", "permutation",
-    "permute", "positive", "pow", "preserve_format", "prod", "rad2deg", "rand", "rand_like", "randint", "randn",
-    "randn_like", "random", "randperm", "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape",
-    "reshape_as", "roll", "rot90", "round", "rsqrt", "rsub", "save", "scatter", "scatter_add", "searchsorted", "select",
-    "set_grad_enabled", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "summary", "swapaxes", "swapdims", "t", "take",
-    "take_along_dim", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu",
-    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unflatten", "uniform", "unique",
-    "unsqueeze", "utils", "var", "var_mean", "view", "view_as", "vstack", "where", "zeros", "zeros_like",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
+    "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh", "add",
+    "addcdiv", "addcmul", "addmm", "addmv", "all", "allclose", "amax", "amin", "aminmax", "amp", "any", "arange",
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere",
+    "as_tensor", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "autocast", "autograd", "baddbmm",
+    "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "bmm", "bool", "bool_", "broadcast_tensors", "broadcast_to", "cat", "ceil",
+    "channels_last", "channels_last_3d", "checkpoint", "chunk", "clamp", "clip", "clone", "compile", "complex64",
+    "concat", "concatenate", "contiguous", "contiguous_format", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
+    "data", "debug", "deg2rad", "device", "diag", "diag_embed", "diagonal", "distributed", "div", "divide", "dot",
+    "double", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2",
+    "expand", "expand_as", "expm1", "eye", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
+    "float64", "floor", "floor_divide", "fmod", "frac", "from_dlpack", "from_numpy", "full", "full_like", "gather",
+    "ge", "get_default_device", "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add", "index_copy",
+    "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
+    "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "kthvalue",
+    "layout", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
+    "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp",
+    "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory",
+    "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul",
+    "multinomial", "multiply", "mv", "nan_to_num", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero",
+    "norm", "normal", "not_equal", "one_hot", "ones", "ones_like", "optim", "outer", "pad", "permutation", "permute",
+    "positive", "pow", "preserve_format", "prod", "rad2deg", "rand", "rand_like", "randint", "randn", "randn_like",
+    "random", "randperm", "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape", "reshape_as",
+    "roll", "rot90", "round", "rsqrt", "rsub", "save", "scatter", "scatter_add", "searchsorted", "select",
+    "set_default_device", "set_grad_enabled", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "strided", "sub", "subtract", "sum", "summary", "swapaxes",
+    "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "trace",
+    "transpose", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unflatten",
+    "uniform", "unique", "unsqueeze", "utils", "var", "var_mean", "view", "view_as", "vstack", "where", "zeros",
+    "zeros_like",
 ]  # fmt: skip

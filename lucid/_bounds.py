@@ -185,6 +185,15 @@ def check_labels(
     )
 
 
+def first_value(caller: str, array: mx.array, is_wrong: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """The first value that is wrong, or ``None``: also where the values are not read."""
+    values = _values(caller, array, "input") if array.size and is_checking() else None
+    if values is None:
+        return None
+    wrong = values[np.broadcast_to(is_wrong(values), values.shape)]
+    return wrong.flat[0] if wrong.size else None
+
+
 def is_checking() -> bool:
     """Whether the values of indices are read."""
     if mode.checks is not None:

@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _threads, tape
+from lucid import _checks, _threads
+from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
+from lucid._memory_format import check_memory_format
+from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
-from lucid._tensor_convert import as_array
+from lucid._tensor_convert import as_array, leaf
+from lucid.ops._common import sized
 from lucid.ops._types import TensorLike
-from lucid.random import _finish
 
 
-def zeros(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of the given shape, float32 by default."""
-    return _finish(mx.zeros(_checks.shape("zeros", size), _dtype(dtype)), requires_grad)
+@sized
+def zeros(
+    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Zeros of the given shape, float32 by default.
+
+    Like all functions that create tensors, it checks ``layout`` and ``device``, which has to be available. They and
+    ``pin_memory`` have no effect, because memory is unified.
+    """
+    check_placement("zeros", device, layout, None, out)
+    return leaf(mx.zeros(_checks.shape("zeros", (size,)), _dtype(dtype)), requires_grad)
 
 
-def ones(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+@sized
+def ones(
+    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
-    return _finish(mx.ones(_checks.shape("ones", size), _dtype(dtype)), requires_grad)
+    check_placement("ones", device, layout, None, out)
+    return leaf(mx.ones(_checks.shape("ones", (size,)), _dtype(dtype)), requires_grad)
 
 
-def empty(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+@sized
+def empty(
+    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
-    return _finish(mx.zeros(_checks.shape("empty", size), _dtype(dtype)), requires_grad)
+    check_placement("empty", device, layout, None, out)
+    shape = _checks.shape("empty", (size,))
+    check_memory_format("empty", memory_format, len(shape))
+    return leaf(mx.zeros(shape, _dtype(dtype)), requires_grad)
 
 
 def full(
-    size: Any, fill_value: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
-) -> Tensor:
+    size: Any, fill_value: TensorLike, *, out: None = None, dtype: object = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """A tensor filled with ``fill_value``, by default in the dtype of the value (int64 for an integer).
 
     Example:
@@ -42,8 +66,9 @@ def full(
         tensor([[7., 7., 7.],
                 [7., 7., 7.]])
     """
+    check_placement("full", device, layout, None, out)
     value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
-    return _finish(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
+    return leaf(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
 
 
 def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
@@ -53,112 +78,172 @@ def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
 
 
 def zeros_like(
-    input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
-) -> Tensor:
+    input: TensorLike, *, dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Zeros in the shape and dtype of ``input``."""
-    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+    check_placement("zeros_like", device, layout)
+    return _filled_like("zeros_like", input, 0, dtype, requires_grad, memory_format)
 
 
-def ones_like(input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: TensorLike, *, dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Ones in the shape and dtype of ``input``."""
-    return full_like(input, 1, dtype=dtype, requires_grad=requires_grad)
+    check_placement("ones_like", device, layout)
+    return _filled_like("ones_like", input, 1, dtype, requires_grad, memory_format)
 
 
 def empty_like(
-    input: TensorLike, *, dtype: object = None, device: object = None, requires_grad: bool = False
-) -> Tensor:
+    input: TensorLike, *, dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """A tensor in the shape and dtype of ``input`` with unspecified values (zeros in fact)."""
-    return full_like(input, 0, dtype=dtype, requires_grad=requires_grad)
+    check_placement("empty_like", device, layout)
+    return _filled_like("empty_like", input, 0, dtype, requires_grad, memory_format)
 
 
 def full_like(
-    input: TensorLike,
-    fill_value: TensorLike,
-    *,
-    dtype: object = None,
-    device: object = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    input: TensorLike, fill_value: TensorLike, *, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """A tensor in the shape and dtype of ``input`` filled with ``fill_value``."""
+    check_placement("full_like", device, layout)
+    return _filled_like("full_like", input, fill_value, dtype, requires_grad, memory_format)
+
+
+def _filled_like(
+    caller: str, input: TensorLike, fill_value: TensorLike, dtype: object, requires_grad: bool, memory_format: Any
+) -> Tensor:
     array = as_array(input)
-    value = as_array(fill_value, as_dtype(dtype or array.dtype))
-    return _finish(_filled("full_like", array.shape, value), requires_grad)
+    check_memory_format(caller, memory_format, array.ndim)
+    value = as_array(fill_value, array.dtype if dtype is None else as_dtype(dtype))
+    return leaf(_filled(caller, array.shape, value), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """The (n, m) matrix with ones on the diagonal, by default (n, n)."""
+    check_placement("eye", device, layout, None, out)
     rows = _checks.integer("eye", "n", n, 0)
     columns = rows if m is None else _checks.integer("eye", "m", m, 0)
-    return _finish(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
+    return leaf(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
 
 
 def arange(
-    start: float,
-    end: float | None = None,
-    step: float = 1,
-    *,
-    dtype: object = None,
-    device: object = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    start: Any = None, end: Any = None, step: Any = 1, *, out: None = None, dtype: object = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """``start``, ``start + step``, ... up to but excluding ``end``; ``arange(end)`` starts at 0.
 
-    int64 if all arguments are integers, otherwise float32.
+    int64 if all arguments are integers, otherwise float32. With int64, the arguments are truncated to integers first;
+    with other integer dtypes the results are.
 
     Raises:
-        ValueError: ``step`` is 0 or leads away from ``end``.
+        ArgumentError: ``step`` is 0 or leads away from ``end``, or an argument is not finite.
 
     Example:
-        >>> lucid.arange(1, 10, 3).tolist()
-        [1, 4, 7]
+        >>> lucid.arange(1, 10, 4).tolist()
+        [1, 5, 9]
     """
+    check_placement("arange", device, layout, None, out)
     if end is None:
-        start, end = 0, start
-    start, end, step = (_end("arange", *v) for v in (("start", start), ("end", end), ("step", step)))
-    if step == 0 or (end - start) * step < 0:
-        raise _checks.ArgumentError(
-            f"arange: step must be nonzero and lead from start {start} toward end {end}, got {step}"
-        )
-    whole = builtins.all(isinstance(v, int) for v in (start, end, step))
+        start, end = (0, start) if start is not None else (None, None)
+    elif start is None:
+        start = 0
+    if end is None:
+        raise TypeError("arange: end is missing")
+    limits = [_end("arange", name, v) for name, v in (("start", start), ("end", end), ("step", step))]
+    if any(isinstance(one, complex) for one in limits):
+        raise TypeError("arange: complex numbers have no order")
+    whole = all(isinstance(one, int) for one in limits)
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
+    if found in (mx.bool_, mx.complex64):
+        raise _checks.DtypeError(f"arange: dtype must hold integers or floating-point numbers, got {dtype_name(found)}")
+    first, last, stride = limits
+    if found == mx.int64:
+        first, last, stride = int(first), int(last), int(stride)
+    count = _count(first, last, stride)
+    if mx.issubdtype(found, mx.integer):
+        first, stride = int(first), int(stride)
+    if not stride:
+        raise _checks.ArgumentError(f"arange: step must not be 0 in {dtype_name(found)}, got {step!r}")
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
-    count = max(0, -((start - end) // step) if whole else math.ceil((end - start) / step))
-    values: Any = np.arange(int(count), dtype=np.int64 if whole else np.float64)
-    values = values * step + start
-    return _finish(as_array(values, found), requires_grad)
+    values: Any = np.arange(count, dtype=np.int64 if mx.issubdtype(found, mx.integer) else np.float64)
+    return leaf(as_array(values * stride + first, found), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def _count(start: Any, end: Any, step: Any) -> int:
+    """The number of elements of ``arange``."""
+    if not step or (end - start) * step < 0:
+        raise _checks.ArgumentError(f"arange: step {step} must lead from start {start} to end {end}")
+    return -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, out: None = None, dtype: object = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included.
+
+    With an integer dtype, the ends are truncated to integers first, and the numbers between them then.
 
     Example:
         >>> lucid.linspace(0, 1, 5).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    values = np.linspace(_end("linspace", "start", start), _end("linspace", "end", end), _steps("linspace", steps))
-    return _finish(as_array(values, _dtype(dtype)), requires_grad)
+    check_placement("linspace", device, layout, None, out)
+    values, found = _spaced("linspace", start, end, steps, dtype)
+    return leaf(as_array(_truncated(values, found), found), requires_grad)
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: object = None) -> Tensor:
-    """``steps`` numbers from ``base**start`` to ``base**end``, evenly spaced on a logarithmic scale."""
-    start, end = _end("logspace", "start", start), _end("logspace", "end", end)
-    values = np.logspace(start, end, _steps("logspace", steps), base=_checks.number("logspace", "base", base))
-    return tape.wrap(as_array(values, _dtype(dtype)))
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, out: None = None, dtype: object = None,
+    layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``steps`` numbers from ``base**start`` to ``base**end``, evenly spaced on a logarithmic scale.
+
+    With an integer dtype, ``start`` and ``end`` are truncated to integers first, and the numbers then.
+    """
+    check_placement("logspace", device, layout, None, out)
+    exponents, found = _spaced("logspace", start, end, steps, dtype)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = np.power(float(_checks.number("logspace", "base", base)), exponents)
+    return leaf(as_array(_truncated(values, found), found), requires_grad)
+
+
+def _spaced(caller: str, start: Any, end: Any, steps: Any, dtype: object) -> tuple[np.ndarray, mx.Dtype]:
+    """Evenly spaced float64 numbers, each computed from the nearer end, and the dtype of the result."""
+    first, last = _end(caller, "start", start), _end(caller, "end", end)
+    is_complex = isinstance(first, complex) or isinstance(last, complex)
+    found = mx.complex64 if is_complex and dtype is None else _dtype(dtype)
+    if found == mx.bool_ or (is_complex and found != mx.complex64):
+        raise _checks.DtypeError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
+    count = _checks.integer(caller, "steps", steps, 0)
+    if mx.issubdtype(found, mx.integer):
+        first, last = int(first), int(last)
+    numbers = np.arange(count)
+    step = (last - first) / (count - 1) if count > 1 else 0.0
+    return np.where(numbers < count // 2 if count > 1 else True, first + step * numbers,
+                    last - step * (count - 1 - numbers)), found  # fmt: skip
+
+
+def _truncated(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
+    return np.trunc(values) if mx.issubdtype(dtype, mx.integer) else values
 
 
 def _end(caller: str, name: str, value: Any) -> Any:
     """``value``, a number or a tensor with one element, as a finite number; integers stay int."""
-    value = value.item() if isinstance(value, Tensor | np.generic) else value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    value = value.item() if isinstance(value, Tensor | np.generic | np.ndarray) else value
+    if isinstance(value, int | complex):
+        return int(value) if isinstance(value, bool) else value
     number = _checks.number(caller, name, value)
     if math.isinf(number):
         raise _checks.ArgumentError(f"{caller}: {name} must be finite, got {value!r}")
     return number
-
-
-def _steps(caller: str, value: Any) -> int:
-    return _checks.integer(caller, "steps", value, 0)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -183,16 +268,17 @@ def from_dlpack(data: Any) -> Tensor:
     return tensor(data)
 
 
-def as_tensor(data: TensorLike, dtype: object = None, device: object = None) -> Tensor:
+def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Tensor:
     """``data`` itself if it is a tensor of that dtype, otherwise a new tensor."""
+    check_placement("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))
     return tensor(data, None if dtype is None else as_dtype(dtype))
 
 
-def is_tensor(value: object) -> bool:
-    """Whether ``value`` is a ``lucid.Tensor``."""
-    return isinstance(value, Tensor)
+def is_tensor(obj: object) -> bool:
+    """Whether ``obj`` is a ``lucid.Tensor``."""
+    return isinstance(obj, Tensor)
 
 
 def _dtype(dtype: object) -> mx.Dtype:

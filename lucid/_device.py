@@ -96,6 +96,9 @@ except ImportError as error:
     raise
 
 
+from lucid import _checks  # noqa: E402 -- imports MLX
+
+
 def _keep_freed_buffers() -> None:
     """Let the CPU backend keep enough freed buffers for a training step, unless the cache limit was changed before.
 
@@ -107,10 +110,6 @@ def _keep_freed_buffers() -> None:
         previous = mx.set_cache_limit(mx.get_memory_limit() // 4)
         if previous != _MLX_CACHE_BYTES:
             mx.set_cache_limit(previous)
-
-
-_GPU_NAMES = ("gpu", "metal", "mps", "cuda")
-_NAMES = ("cpu", *_GPU_NAMES)
 
 
 def gpu_backend() -> str | None:
@@ -129,101 +128,171 @@ def backend() -> str:
     return "cpu"
 
 
-def is_available(name: str = "gpu") -> bool:
-    """Whether ``device(name)`` would succeed."""
-    kind = _kind("is_available", name)
-    return kind == "cpu" or kind == gpu_backend() or (kind == "gpu" and gpu_backend() is not None)
+# PyTorch's types of devices, and two names of Lucid's: "metal" is "mps", and "gpu" is the GPU of this machine.
+_TYPES = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
+    "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "metal", "gpu",
+)  # fmt: skip
 
 
-def resolve(caller: str, name: "str | device | mx.Device | mx.DeviceType") -> mx.Device:
-    """MLX's device for a name, a ``device`` or an MLX device.
-
-    Raises:
-        ValueError: there is no device of that name.
-        RuntimeError: the device is not available on this machine or in this build of MLX.
-    """
-    if isinstance(name, device):
-        return name.mlx
-    if isinstance(name, mx.Device | mx.DeviceType):
-        kind = "cpu" if mx.Device(name.type if isinstance(name, mx.Device) else name).type == mx.cpu else "gpu"
-    else:
-        kind = _kind(caller, name)
-    if not is_available(kind):
-        have = gpu_backend()
-        here = f"available devices are 'cpu' and 'gpu' ({have})" if have else "the only device is 'cpu'"
-        raise RuntimeError(f"{caller}: '{kind}' is not available here; {here}")
-    return mx.Device(mx.cpu if kind == "cpu" else mx.gpu, 0)
+def _gpu_type() -> str | None:
+    """PyTorch's name for this machine's GPU: "mps", "cuda" or ``None``."""
+    found = gpu_backend()
+    return "mps" if found == "metal" else found
 
 
-def _kind(caller: str, name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"{caller}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
-    kind, colon, index = name.partition(":")
-    if kind not in _NAMES or (colon and index != "0"):
-        raise ValueError(f"{caller}: the device must be one of {', '.join(map(repr, _NAMES))}, got {name!r}")
-    return "metal" if kind == "mps" else kind
+def _parsed(caller: str, name: str) -> tuple[str, int | None]:
+    """The type and the index that ``name`` says."""
+    kind, colon, number = name.partition(":")
+    if kind not in _TYPES or (colon and not (number.isascii() and number.isdecimal())):
+        names = ", ".join(map(repr, _TYPES))
+        raise _checks.ArgumentError(f"{caller}: device must be one of {names}, or one with an index, got {name!r}")
+    kind = (_gpu_type() or "gpu") if kind == "gpu" else "mps" if kind == "metal" else kind
+    return kind, int(number) if colon else None
 
 
 class device:
-    """Set the device that computes, or use as a context manager to set it inside a block only.
+    """A device, as a value: building one sets nothing. ``with device("cpu"):`` computes on it inside the block. ::
 
-    ``lucid.device("cpu")`` runs all following operations on the CPU. ``with lucid.device("cpu"):`` restores the
-    previous device at the end. ``lucid.device()`` is the current device. Names are ``"cpu"``, ``"gpu"`` (whichever
-    there is), ``"metal"`` (also ``"mps"``) and ``"cuda"`` (also ``"cuda:0"``).
+        lucid.device("mps"), lucid.device("cuda:0"), lucid.device("cuda", 0), lucid.device(x.device)
+
+    A device is equal to another of its type, and to a string that names it; no index means 0. ``"metal"`` is another
+    name for ``"mps"``, and ``"gpu"`` for the GPU of this machine, ``"mps"`` on a Mac and ``"cuda"`` with an NVIDIA GPU.
+    Devices that this machine does not have can be built and compared, but not used.
 
     Memory is unified: no array moves, and tensors can be used under any device. The device is determined when an
     operation is called, not when its lazy result is evaluated.
 
     Raises:
-        ValueError: there is no device of that name.
-        RuntimeError: the device is not available on this machine.
+        ArgumentError: there is no device of that name.
+        RuntimeError: the device is used and not available on this machine, or is a number and there is no GPU.
+
+    Example:
+        >>> device = lucid.device("cpu")
+        >>> device.type, lucid.zeros(2, device=device).sum().item()
+        ('cpu', 0.0)
     """
 
-    def __init__(self, name: "str | device | mx.Device | None" = None) -> None:
-        previous = mx.default_device()
-        self.mlx = previous if name is None else resolve("lucid.device", name)
-        # The first `with` restores the device that the constructor replaced, later ones the device they replace.
-        self._previous = [previous]
-        self._is_set = True
-        mx.set_default_device(self.mlx)
+    __slots__ = ("_index", "_previous", "_type")
+
+    def __init__(self, type: "str | int | device | mx.Device | mx.DeviceType", index: int | None = None) -> None:
+        self._previous: list[mx.Device] = []
+        if isinstance(type, str) and (index is None or ":" not in type):
+            self._type, number = _parsed("device", type)
+            self._index = index if number is None else number
+        elif isinstance(type, device) and index is None:
+            self._type, self._index = type._type, type._index
+        elif isinstance(type, mx.Device | mx.DeviceType) and index is None:
+            is_cpu = (type.type if isinstance(type, mx.Device) else type) == mx.cpu
+            self._type, self._index = ("cpu", None) if is_cpu else (_gpu_type() or "gpu", 0)
+        elif isinstance(type, int) and not isinstance(type, bool) and index is None:
+            if (gpu := _gpu_type()) is None:
+                raise RuntimeError(f"device: {type} is the number of a GPU, and this machine has none")
+            self._type, self._index = gpu, type
+        else:
+            raise TypeError(
+                "device: expected a name, a name and an index, or a device; lucid.get_default_device() is the current "
+                f"device, got {type!r}" + ("" if index is None else f" and {index!r}")
+            )
+        if self._index is not None and _checks.integer("device", "index", self._index) < 0:
+            if isinstance(type, int) or self._index != -1:  # device("cuda", -1) has no index
+                raise _checks.ArgumentError(f"device: index must be at least 0, got {self._index}")
+            self._index = None
 
     @property
     def type(self) -> str:
-        """The backend: ``"cpu"``, ``"metal"`` or ``"cuda"``."""
-        return "cpu" if self.mlx.type == mx.cpu else (gpu_backend() or "gpu")
+        """``"cpu"``, ``"mps"``, ``"cuda"`` or another of PyTorch's types."""
+        return self._type
+
+    @property
+    def index(self) -> int | None:
+        """The number of the device among those of its type, or ``None`` if none was given."""
+        return self._index
+
+    @property
+    def mlx(self) -> mx.Device:
+        """MLX's device. Raises a ``RuntimeError`` if this machine does not have it."""
+        return resolve("device", self)
 
     def __enter__(self) -> "device":
-        if self._is_set:
-            self._is_set = False
-        else:
-            self._previous.append(mx.default_device())
-        mx.set_default_device(self.mlx)
+        found = self.mlx
+        self._previous.append(mx.default_device())
+        mx.set_default_device(found)
         return self
 
     def __exit__(self, *error: object) -> None:
         mx.set_default_device(self._previous.pop())
 
     def __reduce__(self) -> Any:
-        return _unset_device, (self.type,)
+        return device, (str(self),)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and self.type == other.type
+        if isinstance(other, str):
+            try:
+                other = device(other)
+            except ValueError:
+                return False
+        if not isinstance(other, device):
+            return NotImplemented
+        return self._type == other._type and (self._index or 0) == (other._index or 0)
 
     def __hash__(self) -> int:
-        return hash(self.type)
+        return hash(f"{self._type}:{self._index}" if self._index else self._type)
 
     def __str__(self) -> str:
-        return self.type
+        return self._type if self._index is None else f"{self._type}:{self._index}"
 
     def __repr__(self) -> str:
-        return f"lucid.device('{self.type}')"
+        return f"device(type={self._type!r}" + (")" if self._index is None else f", index={self._index})")
 
 
-def _unset_device(name: str) -> device:
-    """A device, for copies and pickles, that is not set as the current one."""
-    made = object.__new__(device)
-    made.mlx, made._previous, made._is_set = resolve("lucid.device", name), [], False
-    return made
+def is_available(name: str = "gpu") -> bool:
+    """Whether this machine can compute on the device of that name."""
+    return _is_available(device(name))
 
 
+def _is_available(wanted: device) -> bool:
+    return wanted._type in ("cpu", _gpu_type()) and not wanted._index
+
+
+def resolve(caller: str, wanted: Any) -> mx.Device:
+    """MLX's device for a ``device``, its name or number, or an MLX device.
+
+    Raises:
+        ArgumentError: there is no device of that name.
+        RuntimeError: the device is not available on this machine or in this build of MLX.
+    """
+    found = device(*_parsed(caller, wanted)) if isinstance(wanted, str) else device(wanted)
+    if not _is_available(found):
+        gpu = _gpu_type()
+        here = f"available devices are 'cpu' and '{gpu}'" if gpu else "the only device is 'cpu'"
+        raise RuntimeError(f"{caller}: device '{found}' is not available here; {here}")
+    return mx.Device(mx.cpu if found._type == "cpu" else mx.gpu, 0)
+
+
+def get_default_device() -> device:
+    """The device that operations run on: the GPU, if there is one, until ``set_default_device`` is called.
+
+    Example:
+        >>> with lucid.device("cpu"):
+        ...     print(lucid.get_default_device())
+        ...
+        cpu
+    """
+    return device(mx.default_device())
+
+
+def set_default_device(device: Any) -> None:
+    """Compute on ``device`` from here on, in all threads; ``None`` restores the default.
+
+    Raises:
+        RuntimeError: the device is not available on this machine.
+
+    Example:
+        >>> lucid.set_default_device("cpu")
+    """
+    mx.set_default_device(_initial if device is None else resolve("set_default_device", device))
+
+
+_initial = mx.default_device()
 _keep_freed_buffers()

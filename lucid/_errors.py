@@ -23,6 +23,8 @@ _PACKAGES = re.compile(r"[/\\](lucid|mlx)[/\\][^:]*$")
 def explained(caller: str, error: Exception, args: Any, kwargs: dict[str, Any]) -> Exception:
     """``error`` if its message is Lucid's own or that of a user's function, otherwise one that names the arguments."""
     text = str(error)
+    if text.startswith(f"{caller}() ") and isinstance(error, TypeError):  # Python's: a missing or unexpected argument
+        return error
     # MLX says std::bad_cast of an integer beyond 64 bits. Other RuntimeErrors are not about the arguments.
     if not (isinstance(error, _FOREIGN) or text == "std::bad_cast") or _OWN.match(text) or not _from_here(error):
         return error

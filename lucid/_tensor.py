@@ -16,9 +16,11 @@ import numpy as np
 from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
 from lucid._backward import run_backward
 from lucid._checks import dtype_name
-from lucid._device import device as Device
-from lucid._dtypes import as_dtype
-from lucid._tensor_convert import as_array, to_numpy
+from lucid._device import device, get_default_device
+from lucid._memory_format import check_memory_format, contiguous_format
+from lucid._placement import check_placement
+from lucid._tensor_casting import TensorCasting
+from lucid._tensor_convert import as_array, leaf
 from lucid._tensor_inplace import TensorInplace
 from lucid._tensor_methods import TensorMethods
 from lucid._tensor_repr import describe
@@ -26,23 +28,27 @@ from lucid.ops import comparison, elementwise, indexing, joining, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
-_DEVICES = ("cpu", "gpu", "metal", "cuda", "mps")
-_MAX_DLPACK_DIMS = 128  # MLX ends the process for more
 
-
-class Tensor(TensorMethods, TensorInplace):
+class Tensor(TensorMethods, TensorInplace, TensorCasting):
     """A multi-dimensional array with automatic differentiation.
 
-    ``Tensor(data)`` takes the same data as ``lucid.tensor``. Memory is unified: all devices share it, and ``to("gpu")``
-    copies nothing. Values are computed when they are read (``item``, ``numpy``, ``print``) or when an optimizer step
-    schedules their evaluation.
+    Make tensors with ``lucid.tensor(data)``. As in PyTorch, ``Tensor(2, 3)`` is a float32 tensor of that shape with
+    unspecified values, ``Tensor([2, 3])`` holds the two numbers in float32, and ``Tensor(tensor)`` is ``detach()``.
+
+    Memory is unified: all devices share it, and ``to("gpu")`` copies nothing. Values are computed when they are read
+    (``item``, ``numpy``, ``print``) or when an optimizer step schedules their evaluation.
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that ``numpy_array * tensor`` calls ``Tensor.__rmul__``
 
-    def __init__(self, data: TensorLike = (), dtype: mx.Dtype | str | None = None, requires_grad: bool = False) -> None:
-        self._array = as_array(data, dtype)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        made = construct(type(self).__name__, mx.float32, args, kwargs)
+        self._set_leaf(made._array)
+        self._base = made._base
+
+    def _set_leaf(self, array: mx.array, requires_grad: bool = False) -> None:
+        """Make this object, which is not initialized, a leaf that holds ``array``."""
+        self._array = array
         self._node = None
         self._index = 0
         self._base = None
@@ -85,9 +91,9 @@ class Tensor(TensorMethods, TensorInplace):
         return self._array.nbytes
 
     @property
-    def device(self) -> str:
-        """The type of the current device, ``"gpu"`` or ``"cpu"``. Tensors belong to neither: memory is shared."""
-        return "gpu" if mx.default_device().type == mx.DeviceType.gpu else "cpu"
+    def device(self) -> device:
+        """The device that operations run on now. Tensors belong to none: memory is unified."""
+        return get_default_device()
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -108,12 +114,14 @@ class Tensor(TensorMethods, TensorInplace):
         """Whether the dtype is a real floating-point type."""
         return mx.issubdtype(self._array.dtype, mx.floating)
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, *, memory_format: Any = contiguous_format) -> bool:
         """Always True: MLX manages the memory layout, and every tensor can be viewed in any shape of its size."""
+        check_memory_format("is_contiguous", memory_format)
         return True
 
-    def contiguous(self) -> Tensor:
+    def contiguous(self, *, memory_format: Any = contiguous_format) -> Tensor:
         """The tensor itself, see ``is_contiguous``."""
+        check_memory_format("contiguous", memory_format, self._array.ndim)
         return self
 
     # Gradients -------------------------------------------------------------------------------------------------------
@@ -238,100 +246,9 @@ class Tensor(TensorMethods, TensorInplace):
         with _threads.lock:
             return self._array.tolist()
 
-    def numpy(self, *, force: bool = False) -> np.ndarray:
-        """A read-only NumPy array that shares memory with the tensor; bfloat16 is copied to float32.
-
-        Args:
-            force: Whether to detach the tensor first.
-
-        Raises:
-            RuntimeError: the tensor requires gradients and ``force`` is false.
-            ValueError: the tensor has more dimensions than NumPy supports.
-        """
-        if self.requires_grad and not force:
-            raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
-        return to_numpy(self._array)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            if copy is False:
-                raise ValueError(f"__array__: {array.dtype} cannot be converted to {np.dtype(dtype)} without a copy")
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        if self.requires_grad:
-            raise RuntimeError("__dlpack__: this tensor requires grad; export tensor.detach()")
-        if self.ndim > _MAX_DLPACK_DIMS:
-            raise BufferError(f"__dlpack__: MLX exports at most {_MAX_DLPACK_DIMS} dimensions, got {self.ndim}")
-        with _threads.lock:
-            return self._array.__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> Any:
-        return self._array.__dlpack_device__()
-
-    def __mlx_array__(self) -> mx.array:
-        return self._array
-
     def where(self, condition: TensorLike, other: TensorLike) -> Tensor:
         """``lucid.where(condition, self, other)``: this tensor where ``condition`` is True, otherwise ``other``."""
         return indexing.where(condition, self, other)
-
-    def type(self, dtype: object) -> Tensor:
-        """``to(dtype)``."""
-        return self.to(as_dtype(dtype))
-
-    def cpu(self) -> Tensor:
-        """The tensor itself: memory is unified."""
-        return self
-
-    def cuda(self, device: object = None) -> Tensor:
-        """The tensor itself: memory is unified."""
-        return self
-
-    def to(self, *args: Any, dtype: mx.Dtype | str | None = None, device: object = None, **kwargs: Any) -> Tensor:
-        """``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)`` (its dtype), as in PyTorch.
-
-        A device has no effect, because memory is unified; ``lucid.device`` sets where to compute. ``copy``,
-        ``non_blocking`` and ``memory_format`` are accepted and ignored.
-        """
-        for arg in args:
-            if isinstance(arg, Tensor):
-                dtype = arg.dtype
-            elif isinstance(arg, mx.Dtype) or (isinstance(arg, str) and arg.split(":")[0] not in _DEVICES):
-                dtype = as_dtype(arg)
-            elif isinstance(arg, str):
-                device = arg
-            elif not isinstance(arg, bool | Device | mx.Device) and arg is not None:
-                raise TypeError(f"to: expected a dtype, a device or a tensor, got {type(arg).__name__}")
-        if isinstance(device, str) and device.split(":")[0] not in _DEVICES:
-            raise ValueError(f"to: device must be one of {', '.join(_DEVICES)}, got {device!r}")
-        unknown = set(kwargs) - {"copy", "non_blocking", "memory_format"}
-        if unknown:
-            raise TypeError(f"to: got an unexpected keyword argument {sorted(unknown)[0]!r}")
-        return self if dtype is None or as_dtype(dtype) == self.dtype else elementwise.astype(self, as_dtype(dtype))
-
-    def new_tensor(self, data: TensorLike, dtype: object = None, requires_grad: bool = False) -> Tensor:
-        """A new tensor with the values of ``data``, by default in this tensor's dtype."""
-        return Tensor(data, self.dtype if dtype is None else as_dtype(dtype), requires_grad)
-
-    def new_full(self, size: Any, fill_value: TensorLike, dtype: object = None) -> Tensor:
-        """A tensor of shape ``size`` filled with ``fill_value``, by default in this tensor's dtype."""
-        value = as_array(fill_value, self.dtype if dtype is None else as_dtype(dtype))
-        return tape.wrap(mx.full(_checks.shape("new_full", (size,)), value))
-
-    def new_zeros(self, *size: Any, dtype: object = None) -> Tensor:
-        """Zeros of shape ``size``, by default in this tensor's dtype."""
-        return self.new_full(_checks.shape("new_zeros", size), 0, dtype)
-
-    def new_ones(self, *size: Any, dtype: object = None) -> Tensor:
-        """Ones of shape ``size``, by default in this tensor's dtype."""
-        return self.new_full(_checks.shape("new_ones", size), 1, dtype)
-
-    def new_empty(self, *size: Any, dtype: object = None) -> Tensor:
-        """A tensor of shape ``size`` with unspecified values (zeros in fact), by default in this tensor's dtype."""
-        return self.new_full(_checks.shape("new_empty", size), 0, dtype)
 
     # The value --------------------------------------------------------------------------------------------------------
 
@@ -469,16 +386,49 @@ def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
     return tensor if tensor.dtype == root.dtype else elementwise.astype(tensor, root.dtype)
 
 
+def construct(caller: str, dtype: mx.Dtype, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """What ``Tensor(...)`` and ``FloatTensor(...)`` make: from sizes, from data, or from a tensor of that dtype.
+
+    Raises:
+        TypeError: the arguments are neither, or the tensor has another dtype.
+    """
+    kwargs = dict(kwargs)
+    check_placement(caller, kwargs.pop("device", None))
+    if not args and kwargs.keys() == {"size"}:
+        args = tuple(kwargs.pop("size"))
+    elif not args and kwargs.keys() <= {"data", "other"}:
+        args = tuple(kwargs.pop(name) for name in ("data", "other") if name in kwargs)
+    if kwargs or (len(args) > 1 and not all(isinstance(one, int | np.integer) for one in args)):
+        listed = [type(one).__name__ for one in args] + [f"{name}=" for name in kwargs]
+        raise TypeError(
+            f"{caller}: expected sizes, a list of numbers or a tensor, got {', '.join(listed)}; lucid.tensor takes "
+            "dtype= and requires_grad="
+        )
+    if not args:
+        return tape.wrap(as_array([], dtype))
+    data = args[0]
+    if len(args) > 1 or (isinstance(data, int | np.integer) and not isinstance(data, bool)):
+        return tape.wrap(as_array(np.zeros(_checks.shape(caller, args), np.float32), dtype))
+    if isinstance(data, Tensor):
+        if caller != "Tensor" and data.dtype != dtype:
+            raise TypeError(f"{caller}: tensor must be {dtype_name(dtype)}, got {dtype_name(data.dtype)}")
+        return data.detach()
+    if data is None or isinstance(data, bool | float | complex | str):
+        raise TypeError(f"{caller}: data must be a sequence, got {type(data).__name__}; lucid.tensor takes numbers")
+    return tape.wrap(as_array(data, dtype))
+
+
 def tensor(
-    data: TensorLike, dtype: mx.Dtype | str | None = None, device: object = None, requires_grad: bool = False
+    data: TensorLike, dtype: object = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
 ) -> Tensor:
     """A new leaf tensor with the values of ``data``.
 
     Args:
         data: A number, nested lists of numbers, a tensor, or an array of NumPy, MLX or another library with DLPack.
         dtype: By default that of ``data``, but float32 for float64; int64 for Python integers, float32 for floats.
-        device: Accepted for compatibility with PyTorch and ignored, because memory is unified.
+        device: Has to be available and has no effect, because memory is unified.
         requires_grad: Whether to compute gradients for the tensor.
+        pin_memory: Has no effect.
 
     Raises:
         TypeError: ``data`` is of an unsupported type.
@@ -491,4 +441,5 @@ def tensor(
         >>> lucid.tensor([0.5, 1.5], dtype=lucid.float16).dtype == lucid.float16
         True
     """
-    return Tensor(data, dtype, requires_grad)
+    check_placement("tensor", device)
+    return leaf(as_array(data, dtype), requires_grad)

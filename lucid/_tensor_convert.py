@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -10,15 +10,24 @@ import numpy as np
 from lucid import _bounds, _checks, _threads, tape
 from lucid._dtypes import as_dtype, converted
 
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
 
-def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
+_INTEGER_LIMITS = {
+    getattr(mx, name): np.iinfo(name)
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+}
+
+
+def as_array(data: Any, dtype: object = None) -> mx.array:
     """Any data that ``lucid.tensor`` takes as an ``mx.array``.
 
-    Python floats become float32 and integers int64, as in PyTorch; float64 data becomes float32.
+    Python floats become float32 and integers int64, as in PyTorch; float64 data becomes float32, unless ``dtype`` is
+    float64.
 
     Raises:
         TypeError: ``data`` is of an unsupported type.
-        ValueError: nested lists have unequal lengths.
+        ValueError: nested lists have unequal lengths, or a number does not fit in ``dtype``.
     """
     _threads.prepare()
     expected = None if dtype is None else as_dtype(dtype)
@@ -26,25 +35,26 @@ def as_array(data: Any, dtype: mx.Dtype | str | None = None) -> mx.array:
         array = data._array
     elif isinstance(data, mx.array):
         array = data
-    elif isinstance(data, bool | int | float | complex):
-        if isinstance(data, int) and not -(2**63) <= data < 2**64:
-            raise _checks.ArgumentError(f"tensor: {data} does not fit in 64 bits")
+    elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):
+        _check_numbers(np.asarray(data), expected)
         array = mx.array(data, expected or _default_dtype(data))
     elif isinstance(data, np.ndarray | np.generic):
-        array = _from_numpy(np.asarray(data))
+        array = _from_numpy(np.asarray(data), expected)
     elif isinstance(data, list | tuple | range):
-        array = _from_sequence(list(data))
+        array = _from_sequence(list(data), expected)
     elif hasattr(data, "__dlpack__"):
-        array = _single(mx.array(data))  # a copy, because the other library may modify its memory later
+        array = mx.array(data)  # a copy, because the other library may modify its memory later
+        if array.dtype == mx.float64 and expected is None:
+            array = converted(array, mx.float32)
     elif hasattr(data, "__array__"):
-        array = _from_numpy(np.asarray(data))
+        array = _from_numpy(np.asarray(data), expected)
     elif type(data).__module__.startswith("PIL."):
         raise TypeError(
             f"tensor: a Pillow image ({type(data).__name__}) is not a tensor; lucid.models.transforms_for(model) makes "
             "what a model takes, numpy.asarray(image) gives the pixels (H, W, C)"
         )
     else:
-        raise TypeError(
+        raise _checks.DtypeError(
             f"tensor: data of type {type(data).__name__} cannot be converted to a tensor; "
             "expected a number, (nested) lists of numbers, or an array of NumPy, MLX or another library with DLPack"
         )
@@ -59,24 +69,56 @@ def _default_dtype(value: Any) -> mx.Dtype:
     return mx.float32 if isinstance(value, float) else mx.complex64
 
 
-def _single(array: mx.array) -> mx.array:
-    return converted(array, mx.float32) if array.dtype == mx.float64 else array
+def _check_numbers(values: np.ndarray, expected: mx.Dtype | None) -> None:
+    """Raise an error for numbers of Python that ``expected`` cannot hold, by default int64 for integers."""
+    if values.dtype.kind == "O" or (values.dtype == np.uint64 and expected is None):
+        numbers = [one for one in values.flat if isinstance(one, int)]
+        wrong = [
+            one
+            for one in numbers
+            if not -(2**63) <= one < (2**63 if expected is None or expected != mx.uint64 else 2**64)
+        ]
+        if len(numbers) == values.size and wrong:
+            raise _checks.ArgumentError(f"tensor: {wrong[0]} does not fit in 64 bits; int64 ends at 2**63 - 1")
+    elif expected is not None:
+        if values.dtype.kind == "c" and expected != mx.complex64:
+            raise TypeError(f"tensor: complex numbers cannot be converted to {_checks.dtype_name(expected)}")
+        limits = _INTEGER_LIMITS.get(expected)
+        if limits is None or values.size == 0 or values.dtype.kind not in "iuf":
+            return
+        low, high = values.min(), values.max()
+        # As in C and PyTorch, negative integers wrap around in unsigned dtypes.
+        lowest = limits.min if limits.min or values.dtype.kind == "f" else -int(limits.max)
+        if not (lowest <= low and high <= limits.max):
+            wrong = [low if not lowest <= low else high]
+            raise _checks.ArgumentError(f"tensor: {wrong[0]} does not fit in {_checks.dtype_name(expected)}")
 
 
-def _from_numpy(array: np.ndarray) -> mx.array:
+def _from_numpy(array: np.ndarray, expected: mx.Dtype | None = None) -> mx.array:
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16 or array.dtype.char in "gG":
+        raise TypeError(f"tensor: NumPy dtype {array.dtype} is not supported")
+    if not array.dtype.isnative:
+        raise _checks.ArgumentError(
+            f"tensor: the byte order of {array.dtype} is not this machine's; convert it with "
+            "array.astype(array.dtype.newbyteorder('='))"
+        )
+    # A new array if empty: MLX's sums over an empty array with the strides of a slice may never return.
+    array = array if array.size else np.zeros(array.shape, array.dtype)
     if array.dtype == np.float64:
+        if expected is not None and expected == mx.float64:
+            return mx.array(array, mx.float64)
+        if expected in _INTEGER_LIMITS:  # float32 would round large numbers
+            with np.errstate(invalid="ignore"):
+                return mx.array(array.astype(np.uint64 if expected == mx.uint64 else np.int64))
         array = array.astype(np.float32)
     elif array.dtype == np.complex128:
         array = array.astype(np.complex64)
-    elif array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: NumPy dtype {array.dtype} is not supported")
-    # A new array if empty: MLX's sums over an empty array with the strides of a slice may never return.
-    return mx.array(array if array.size else np.zeros(array.shape, array.dtype))
+    return mx.array(array)
 
 
-def _from_sequence(values: list[Any]) -> mx.array:
+def _from_sequence(values: list[Any], expected: mx.Dtype | None) -> mx.array:
     if _holds_arrays(values):
-        parts = [as_array(v) for v in values]
+        parts = [as_array(v, expected) for v in values]
         if any(p.shape != parts[0].shape for p in parts):
             raise ValueError(
                 f"tensor: arrays in a list must have equal shapes, got {', '.join(str(p.shape) for p in parts[:6])}"
@@ -86,9 +128,10 @@ def _from_sequence(values: list[Any]) -> mx.array:
         array = np.array(values)
     except ValueError as error:
         raise ValueError(f"tensor: nested lists must have equal lengths ({error})") from None
+    _check_numbers(array, expected)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"tensor: lists must hold numbers, got {array.dtype}")
-    return _from_numpy(array) if array.size else mx.zeros(array.shape, mx.float32)
+    return _from_numpy(array, expected) if array.size else mx.zeros(array.shape, expected or mx.float32)
 
 
 def _holds_arrays(values: list[Any]) -> bool:
@@ -98,6 +141,16 @@ def _holds_arrays(values: list[Any]) -> bool:
         if isinstance(value, list | tuple) and _holds_arrays(list(value)):
             return True
     return False
+
+
+def leaf(array: mx.array, requires_grad: bool | None) -> Tensor:
+    """A new leaf tensor that holds ``array``.
+
+    Raises:
+        RuntimeError: it requires gradients and is not floating point.
+    """
+    tensor = tape.wrap(array)
+    return tensor.requires_grad_() if requires_grad else tensor
 
 
 def to_numpy(array: mx.array) -> np.ndarray:

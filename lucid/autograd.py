@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid import _checks, _grad_mode, tape
 from lucid._backward import run_backward
-from lucid._tensor import Tensor, cotangent_for
+from lucid._tensor import Tensor, cotangent_for, tensor
 from lucid.ops._types import TensorLike
 
 _T = TypeVar("_T")
@@ -372,7 +372,7 @@ def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], **kw
 
 
 def _leaf(values: np.ndarray) -> Tensor:
-    return Tensor(values).requires_grad_()
+    return tensor(values, requires_grad=True)
 
 
 def _floating_outputs(out: Any) -> list[Tensor]:

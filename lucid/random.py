@@ -19,12 +19,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _deferred, tape
+from lucid import _bounds, _checks, _deferred, tape
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
+from lucid._memory_format import check_memory_format
+from lucid._placement import check_placement
 from lucid._tensor import Tensor
-from lucid._tensor_convert import as_array
+from lucid._tensor_convert import as_array, leaf
 from lucid._threads import ThreadState, per_thread
+from lucid.ops._common import sized
 from lucid.ops._types import TensorLike
 
 Shape = int | Sequence[int]
@@ -136,40 +139,75 @@ def _float(dtype: object, caller: str) -> mx.Dtype:
     return found
 
 
-def _finish(array: mx.array, requires_grad: bool) -> Tensor:
-    tensor = tape.wrap(array)
-    return tensor.requires_grad_() if requires_grad else tensor
-
-
-def randn(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+@sized
+def randn(
+    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Samples of the standard normal distribution in the given shape."""
-    array = mx.random.normal(_checks.shape("randn", size), _float(dtype, "randn"), key=key())
-    return _finish(array, requires_grad)
+    check_placement("randn", device, layout, generator, out)
+    return leaf(_normal(_checks.shape("randn", (size,)), _float(dtype, "randn")), requires_grad)
 
 
-def rand(*size: Any, dtype: object = None, device: object = None, requires_grad: bool = False) -> Tensor:
+@sized
+def rand(
+    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Uniform samples from [0, 1) in the given shape."""
-    array = mx.random.uniform(shape=_checks.shape("rand", size), dtype=_float(dtype, "rand"), key=key())
-    return _finish(array, requires_grad)
+    check_placement("rand", device, layout, generator, out)
+    return leaf(_uniform(_checks.shape("rand", (size,)), _float(dtype, "rand")), requires_grad)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, dtype: object = None, device: object = None) -> Tensor:
+def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    if dtype == mx.float64:  # MLX draws up to float32
+        return mx.random.normal(shape, key=key()).astype(dtype, stream=mx.cpu)
+    return mx.random.normal(shape, dtype, key=key())
+
+
+def _uniform(shape: tuple[int, ...], dtype: mx.Dtype, low: float = 0.0, high: float = 1.0) -> mx.array:
+    if dtype == mx.float64:
+        return mx.random.uniform(low, high, shape, key=key()).astype(dtype, stream=mx.cpu)
+    return mx.random.uniform(low, high, shape, dtype, key=key())
+
+
+def randint(
+    low: Any = None, high: Any = None, size: Any = None, *, generator: None = None, out: None = None,
+    dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Uniform random integers from [low, high) in shape ``size``; ``randint(high, size)`` starts at 0.
 
     Raises:
-        ValueError: the interval is empty.
+        ArgumentError: the interval is empty, or exceeds the dtype.
+
+    Example:
+        >>> lucid.randint(5, size=(2, 3)).shape, lucid.randint(5, (2,)).shape, lucid.randint(2, 5, (2,)).shape
+        ((2, 3), (2,), (2,))
     """
-    if size is None:
+    check_placement("randint", device, layout, generator, out)
+    if size is None and not _is_integer(high):  # randint(high, size)
         low, high, size = 0, low, high
-    if size is None:
+    elif high is None:  # randint(high, size=size)
+        low, high = 0, low
+    elif low is None:
+        low = 0
+    if size is None or high is None:
         raise TypeError("randint: expected randint(high, size) or randint(low, high, size)")
     low, high = _checks.integer("randint", "low", low), _checks.integer("randint", "high", high)
     if low >= high:
         raise _checks.ArgumentError(f"randint: low must be less than high, got [{low}, {high})")
-    if low < -(2**63) or high > 2**63:
-        raise _checks.ArgumentError(f"randint: the interval must be within int64, got [{low}, {high})")
     found = mx.int64 if dtype is None else as_dtype(dtype)
-    return tape.wrap((_below(high - low, _checks.shape("randint", (size,))) + low).astype(found))
+    first, last = (0, 1) if found == mx.bool_ else (-(2**63), 2**63 - 1)
+    if mx.issubdtype(found, mx.integer):
+        limits = mx.iinfo(found)
+        first, last = max(first, limits.min), min(last, limits.max)
+    if low < first or high - 1 > last:
+        raise _checks.ArgumentError(f"randint: the interval must be within {dtype_name(found)}, got [{low}, {high})")
+    return leaf((_below(high - low, _checks.shape("randint", (size,))) + low).astype(found), requires_grad)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int | np.integer) or (isinstance(value, Tensor) and value.ndim == 0)
 
 
 def _below(count: int, shape: tuple[int, ...]) -> mx.array:
@@ -181,17 +219,30 @@ def _below(count: int, shape: tuple[int, ...]) -> mx.array:
     return (bits % mx.array(np.uint64(count)) if count < 2**64 else bits).astype(mx.int64)
 
 
-def normal(mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Shape | None = None, *, dtype: object = None) -> Tensor:
-    """Samples of normal distributions with the given means and standard deviations, broadcast to ``size`` if given."""
+def normal(
+    mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None, *, generator: None = None, out: None = None,
+    dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Samples of normal distributions with the given means and standard deviations, broadcast to ``size`` if given.
+
+    The dtype is that of the tensors among ``mean`` and ``std``, otherwise float32.
+
+    Raises:
+        ArgumentError: a standard deviation is negative, checked where ``lucid.debug`` says, or the shapes do not match.
+    """
+    check_placement("normal", device, layout, generator, out)
     m, s = as_array(mean), as_array(std)
     if isinstance(std, int | float):
         _checks.number("normal", "std", std, 0.0)
+    elif (wrong := _bounds.first_value("normal", s, lambda values: ~(values >= 0))) is not None:
+        raise _checks.ArgumentError(f"normal: std must be at least 0, got {wrong}")
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
     shape = common if size is None else _checks.shape("normal", (size,))
     if _checks.broadcast_shapes("normal", shape, common) != shape:
         raise _checks.ArgumentError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
-    found = _float(dtype, "normal")
-    return tape.wrap(mx.random.normal(shape, found, key=key()) * s.astype(found) + m.astype(found))
+    tensors = [a for a, one in ((m, mean), (s, std)) if not isinstance(one, int | float)]
+    found = _float(mx.result_type(*tensors) if dtype is None and tensors else dtype, "normal")
+    return leaf(_normal(shape, found) * s.astype(found) + m.astype(found), requires_grad)
 
 
 def uniform(
@@ -200,26 +251,41 @@ def uniform(
     """Uniform samples from [low, high) in shape ``size``.
 
     Raises:
-        ValueError: ``low`` exceeds ``high``.
+        ArgumentError: ``low`` exceeds ``high``.
     """
+    low, high = _checks.number("uniform", "low", low), _checks.number("uniform", "high", high)
     if low > high:
         raise _checks.ArgumentError(f"uniform: low must not exceed high, got [{low}, {high})")
-    shape = _checks.shape("uniform", (size,))
-    return _finish(mx.random.uniform(low, high, shape, _float(dtype, "uniform"), key=key()), requires_grad)
+    return leaf(_uniform(_checks.shape("uniform", (size,)), _float(dtype, "uniform"), low, high), requires_grad)
 
 
-def bernoulli(input: TensorLike, p: float | None = None, size: Shape | None = None) -> Tensor:
+def bernoulli(
+    input: TensorLike, p: float | None = None, size: Shape | None = None, *, generator: None = None, out: None = None
+) -> Tensor:
     """Zeros and ones in the shape of ``input``, which holds the probability of each one; ``p`` overrides it.
 
     ``bernoulli(0.3, size=(2, 3))`` takes a number and a shape.
+
+    Raises:
+        ArgumentError: a probability is outside [0, 1], checked where ``lucid.debug`` says.
     """
-    for name, value in (("input", input), ("p", p)):
-        if value is not None and isinstance(value, int | float) and (p is None or name == "p"):
-            _checks.probability("bernoulli", name, value)
+    check_placement("bernoulli", None, None, generator, out)
     array = as_array(input)
+    if p is not None:
+        p = _checks.probability("bernoulli", "p", p)
+    elif isinstance(input, int | float):
+        _checks.probability("bernoulli", "input", input)
+    elif (wrong := _bounds.first_value("bernoulli", array, _outside_probability)) is not None:
+        raise _checks.ArgumentError(f"bernoulli: input must be at least 0 and at most 1, got {wrong}")
     dtype = array.dtype if mx.issubdtype(array.dtype, mx.floating) else mx.float32
     shape = array.shape if size is None else _checks.shape("bernoulli", (size,))
+    if _checks.broadcast_shapes("bernoulli", shape, array.shape) != shape:
+        raise _checks.ArgumentError(f"bernoulli: input of shape {array.shape} cannot be broadcast to size {shape}")
     return tape.wrap(mx.random.bernoulli(array.astype(dtype) if p is None else p, shape, key=key()).astype(dtype))
+
+
+def _outside_probability(values: np.ndarray) -> np.ndarray:
+    return ~((values >= 0) & (values <= 1))
 
 
 def permutation(n: int | TensorLike) -> Tensor:
@@ -228,53 +294,81 @@ def permutation(n: int | TensorLike) -> Tensor:
         return randperm(n)
     array = as_array(n)
     if array.ndim == 0:
-        raise _checks.ArgumentError(
-            "permutation: a 0-d tensor cannot be shuffled; expected an integer or at least 1 dimension"
-        )
+        raise ValueError("permutation: a 0-d tensor cannot be shuffled; expected an integer or at least 1 dimension")
     return tape.wrap(mx.random.permutation(array, key=key()))
 
 
-def randperm(n: int, *, dtype: object = None) -> Tensor:
+def randperm(
+    n: int, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """A random permutation of the integers 0 .. n-1.
 
     Example:
         >>> sorted(lucid.randperm(4).tolist())
         [0, 1, 2, 3]
     """
+    check_placement("randperm", device, layout, generator, out)
     count = _checks.integer("randperm", "n", n, 0)
     found = mx.int64 if dtype is None else as_dtype(dtype)
-    return tape.wrap(mx.random.permutation(count, key=key()).astype(found))
+    return leaf(mx.random.permutation(count, key=key()).astype(found), requires_grad)
 
 
-def randn_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: TensorLike, *, generator: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Samples of the standard normal distribution in the shape and dtype of ``input``."""
+    check_placement("randn_like", device, layout, generator)
     array = as_array(input)
-    return randn(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
+    check_memory_format("randn_like", memory_format, array.ndim)
+    return leaf(_normal(array.shape, _float(array.dtype if dtype is None else dtype, "randn_like")), requires_grad)
 
 
-def rand_like(input: TensorLike, *, dtype: object = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: TensorLike, *, generator: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Uniform samples from [0, 1) in the shape and dtype of ``input``."""
+    check_placement("rand_like", device, layout, generator)
     array = as_array(input)
-    return rand(array.shape, dtype=dtype or array.dtype, requires_grad=requires_grad)
+    check_memory_format("rand_like", memory_format, array.ndim)
+    return leaf(_uniform(array.shape, _float(array.dtype if dtype is None else dtype, "rand_like")), requires_grad)
 
 
-def multinomial(input: TensorLike, num_samples: int, replacement: bool = False) -> Tensor:
+def _has_no_chance(values: np.ndarray) -> np.ndarray:
+    return np.logical_not(np.any(values, -1, keepdims=True))
+
+
+def multinomial(
+    input: TensorLike, num_samples: int, replacement: bool = False, *, generator: None = None, out: None = None
+) -> Tensor:
     """Indices sampled with the (unnormalized) probabilities along the last dimension of ``input``.
 
     Shapes: input (K,) or (N, K); out (num_samples,) or (N, num_samples).
 
     Raises:
-        ValueError: without replacement, ``num_samples`` exceeds K.
+        ArgumentError: without replacement, ``num_samples`` exceeds K; a probability is negative, infinite or NaN, or
+            all of a row are 0. The values are checked where ``lucid.debug`` says.
     """
-    logits = mx.log(as_array(input).astype(mx.float32))
-    _checks.rank("multinomial", "input", logits.shape, (1, 2), "(..., K)")
+    check_placement("multinomial", None, None, generator, out)
+    array = as_array(input)
+    _checks.rank("multinomial", "input", array.shape, (1, 2), "(..., K)")
+    if not mx.issubdtype(array.dtype, mx.floating):
+        raise _checks.DtypeError(f"multinomial: input must be floating point, got {dtype_name(array.dtype)}")
     _checks.integer("multinomial", "num_samples", num_samples, 1)
+    if not replacement and num_samples > array.shape[-1]:
+        raise _checks.ArgumentError(
+            f"multinomial: num_samples must be at most {array.shape[-1]} without replacement, got {num_samples}"
+        )
+    wrong = _bounds.first_value("multinomial", array, lambda values: ~((values >= 0) & np.isfinite(values)))
+    if wrong is not None:
+        raise _checks.ArgumentError(f"multinomial: input must be finite and at least 0, got {wrong}")
+    if _bounds.first_value("multinomial", array, _has_no_chance) is not None:
+        raise _checks.ArgumentError("multinomial: input must have a probability above 0 in each row")
+    logits = mx.log(array.astype(mx.float32))
     if replacement:
         shape = (*logits.shape[:-1], num_samples)
         return tape.wrap(mx.random.categorical(mx.expand_dims(logits, -2), -1, shape, key=key()).astype(mx.int64))
-    if num_samples > logits.shape[-1]:
-        raise _checks.ArgumentError(
-            f"multinomial: num_samples must be at most {logits.shape[-1]} without replacement, got {num_samples}"
-        )
     noisy = logits + mx.random.gumbel(logits.shape, key=key())
     return tape.wrap(mx.argsort(-noisy, -1)[..., :num_samples].astype(mx.int64))

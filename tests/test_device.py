@@ -7,8 +7,17 @@ import sys
 import mlx.core as mx
 import pytest
 
-from lucid import _device
-from lucid._device import backend, device, gpu_backend, is_available, resolve
+import lucid
+from lucid import _device, nn
+from lucid._device import (
+    backend,
+    device,
+    get_default_device,
+    gpu_backend,
+    is_available,
+    resolve,
+    set_default_device,
+)  # fmt: skip
 
 no_gpu = pytest.mark.skipif(gpu_backend() is not None, reason="this machine has a GPU")
 needs_gpu = pytest.mark.skipif(gpu_backend() is None, reason="needs a GPU: Metal or CUDA")
@@ -48,14 +57,11 @@ def fake(monkeypatch):
     return fake
 
 
-def test_calling_sets_and_with_restores(fake):
-    assert backend() == "metal"
-    device("cpu")
-    assert backend() == "cpu"
-    device("gpu")
-    assert backend() == "metal"
-    with device("cpu") as inside:
-        assert (backend(), inside.type) == ("cpu", "cpu")
+def test_a_device_is_a_value_and_with_sets_it(fake):
+    cpu = device("cpu")
+    assert backend() == "metal"  # building one sets nothing
+    with cpu as inside:
+        assert inside is cpu and (backend(), get_default_device()) == ("cpu", cpu)
         with device("metal"):
             assert backend() == "metal"
         assert backend() == "cpu"
@@ -68,52 +74,78 @@ def test_with_restores_after_an_error(fake):
     assert backend() == "metal"
 
 
-def test_a_device_can_be_reused_under_another_device(fake):
+def test_a_device_can_be_reused_inside_itself(fake):
     cpu = device("cpu")
-    with cpu:
-        pass
-    assert backend() == "metal"  # the device that the call replaced
     for _ in range(2):
         with cpu, device("gpu"), cpu:
             assert backend() == "cpu"
         assert backend() == "metal"
 
 
-def test_device_without_a_name_is_the_current_device(fake):
-    device("cpu")
-    assert device().type == str(device()) == "cpu"
-    assert repr(device("gpu")) == "lucid.device('metal')"
-    assert device("gpu") == device("mps") != device("cpu")
-    assert len({device("gpu"), device("metal"), device("cpu")}) == 2
+def test_the_default_device_is_set_and_restored(fake, monkeypatch):
+    monkeypatch.setattr(_device, "_initial", fake.present)
+    set_default_device("cpu")
+    assert get_default_device() == device("cpu") and backend() == "cpu"
+    set_default_device(device("mps"))
+    assert get_default_device() == device("mps", 0) and backend() == "metal"
+    set_default_device(mx.cpu)
+    set_default_device(None)
+    assert backend() == "metal"
+    with pytest.raises(RuntimeError, match="set_default_device: device 'cuda' is not available here"):
+        set_default_device("cuda")
 
 
-def test_an_unavailable_gpu_backend_raises(fake):
+def test_types_indices_and_texts(fake):
+    made = [device("cpu"), device("cuda:1"), device("cuda", 1), device(type="mps", index=0), device("cuda", -1)]
+    assert [(one.type, one.index) for one in made] == [
+        ("cpu", None), ("cuda", 1), ("cuda", 1), ("mps", 0), ("cuda", None),
+    ]  # fmt: skip
+    assert [str(one) for one in made] == ["cpu", "cuda:1", "cuda:1", "mps:0", "cuda"]
+    assert repr(made[0]) == "device(type='cpu')" and repr(made[1]) == "device(type='cuda', index=1)"
+    assert device(made[1]) == made[1] and device(0) == device("mps:0") and str(device(1)) == "mps:1"
+
+
+def test_equality_and_hash(fake):
+    for name in ("mps", "metal", "gpu", "mps:0", device("metal"), device("gpu", 0), device(0)):
+        assert device("mps") == name and name == device("mps")
+    assert device("cpu") == "cpu" != device("mps") and device("cuda:1") != device("cuda:0") == device("cuda")
+    assert device("cpu") != "nonsense" and device("cpu") != 3 and device("cpu") is not None
+    assert len({device("gpu"), device("metal:0"), device("mps"), device("cpu"), device("cuda:1")}) == 3
+    assert {"cpu": 1}[device("cpu")] == {device("cuda:1"): 1}["cuda:1"] == 1
+
+
+def test_devices_that_are_not_there_are_values_too(fake):
     assert [is_available(name) for name in ("cpu", "gpu", "metal", "mps", "cuda")] == [True, True, True, True, False]
-    with pytest.raises(
-        RuntimeError, match=r"lucid\.device: 'cuda' is not available here; available devices are 'cpu' and 'gpu' \(m"
-    ):
-        device("cuda:0")
+    for name in ("cuda:0", "mps:1", "meta", "xpu"):
+        elsewhere = device(name)
+        assert str(elsewhere) == name
+        with pytest.raises(
+            RuntimeError, match=f"device: device '{name}' is not available here; available devices are 'cpu' and 'mps'"
+        ):
+            elsewhere.__enter__()
     assert backend() == "metal"
 
 
 def test_resolve_takes_names_devices_and_mlx_devices(fake):
     for cpu in ("cpu", "cpu:0", device("cpu"), mx.cpu, mx.Device(mx.cpu, 0)):
         assert resolve("to", cpu) == mx.Device(mx.cpu, 0)
-    assert (
-        resolve("to", mx.gpu) == resolve("to", "cuda" if gpu_backend() == "cuda" else "metal") == mx.Device(mx.gpu, 0)
-    )
+    assert resolve("to", mx.gpu) == resolve("to", "mps") == resolve("to", 0) == mx.Device(mx.gpu, 0)
 
 
 @no_gpu
 def test_a_missing_gpu_raises():
     assert (gpu_backend(), backend(), is_available()) == (None, "cpu", False)
-    for name in ("gpu", "metal", "cuda"):
-        with pytest.raises(
-            RuntimeError, match=rf"lucid\.device: '{name}' is not available here; the only device is 'cpu'"
-        ):
-            device(name)
-    with pytest.raises(RuntimeError, match=r"Tensor\.to: 'gpu' is not available here"):
+    for name in ("gpu", "mps", "cuda"):
+        assert device(name).type == name
+        for use in (set_default_device, lucid.ones(2).to, lambda name: lucid.zeros(2, device=name), nn.Linear(2, 2).to):
+            with pytest.raises(
+                RuntimeError, match=f": device '{name}' is not available here; the only device is 'cpu'"
+            ):
+                use(name)
+    with pytest.raises(RuntimeError, match=r"Tensor\.to: device 'gpu:0' is not available here"):
         resolve("Tensor.to", mx.gpu)
+    with pytest.raises(RuntimeError, match="device: 0 is the number of a GPU, and this machine has none"):
+        device(0)
 
 
 @needs_gpu
@@ -127,14 +159,19 @@ def test_operations_run_on_the_selected_device():
     assert both.tolist() == [1, 3, 5, 7]
 
 
-@pytest.mark.parametrize(
-    ("name", "error"), [("tpu", ValueError), ("cuda:1", ValueError), ("", ValueError), (3, TypeError)]
-)
-def test_an_unknown_device_raises(name, error):
-    with pytest.raises(
-        error, match=r"lucid\.device: the device must be one of 'cpu', 'gpu', 'metal', 'mps', 'cuda', got "
-    ):
-        device(name)
+@pytest.mark.parametrize("name", ["tpu", "cuda:x", "cuda:-1", "cuda:", "", ":0"])
+def test_an_unknown_device_raises(name):
+    for error in (RuntimeError, ValueError):
+        with pytest.raises(error, match=f"device: device must be one of 'cpu', 'cuda', .*, got '{name}'"):
+            device(name)
+
+
+@pytest.mark.parametrize("arguments", [(3.5,), (None,), (True,), ("cuda:1", 1), ("cpu", "0")])
+def test_arguments_of_the_wrong_type_raise(arguments):
+    with pytest.raises(TypeError, match="device: (expected a name, a name and an index|index must be an)"):
+        device(*arguments)
+    with pytest.raises(ValueError, match="device: index must be at least 0, got -2"):
+        device("cuda", -2)
 
 
 def run_python(code, **environment):
@@ -220,7 +257,7 @@ def test_the_cpu_backend_caches_freed_buffers_unless_a_limit_was_set():
 
 def test_a_copied_or_unpickled_device_is_equal_and_not_set(fake):
     gpu = device("gpu")
-    device("cpu")
+    set_default_device("cpu")
     for made in (pickle.loads(pickle.dumps(gpu)), copy.deepcopy(gpu)):  # noqa: S301
         assert made == gpu
         assert backend() == "cpu"

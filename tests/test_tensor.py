@@ -3,23 +3,88 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 
 import lucid
 
 
-def test_devices_are_accepted_and_have_no_effect():
+def test_to_takes_dtypes_devices_and_tensors():
     x = lucid.ones(2)
-    assert x.to("gpu") is x and x.to("metal") is x and x.cpu() is x and x.to("cuda:0") is x
+    assert x.to("cpu") is x.to(lucid.device("cpu:0")) is x.to(None) is x.to() is x.to(x.device, non_blocking=True) is x
+    assert x.cpu() is x and x.cuda(non_blocking=True) is x and x.cpu(memory_format=lucid.preserve_format) is x
     assert x.to(lucid.float16).dtype == lucid.float16
     assert x.to("cpu", lucid.int32).dtype == lucid.int32
-    assert x.to("float16").dtype == lucid.float16
+    assert x.to("float16", True).dtype == lucid.float16
     assert x.to(lucid.ones(1, dtype=lucid.bfloat16)).dtype == lucid.bfloat16
     assert x.to(device="cpu", dtype=lucid.float16, non_blocking=True).dtype == lucid.float16
-    with pytest.raises(ValueError, match="to: device must be one of .*, got 'tpu'"):
-        x.to(device="tpu")
-    with pytest.raises(TypeError, match="dtype must be one of"):
-        x.to("tpu")
+    for copied in (x.to(copy=True), x.to(lucid.float32, False, True), x.to(x, copy=True)):
+        copied.add_(1)
+        assert x.tolist() == [1, 1] and copied.tolist() == [2, 2]
+    assert lucid.ones(1, 2, 2, 2).to(memory_format=lucid.channels_last).shape == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda x: x.to("tpu"), RuntimeError, "to: device must be one of .*, got 'tpu'"),
+        (lambda x: x.to(device="tpu"), ValueError, "to: device must be one of .*, got 'tpu'"),
+        (lambda x: x.to("xpu"), RuntimeError, "to: device 'xpu' is not available here"),
+        (lambda x: x.cuda("cpu:7"), RuntimeError, "cuda: device 'cpu:7' is not available here"),
+        (lambda x: x.to(3.5), TypeError, "to: expected a dtype, a device or a tensor, got float 3.5"),
+        (lambda x: x.to("cpu", "cpu"), TypeError, "to: dtype must be one of .*, got 'cpu'"),
+        (lambda x: x.to("cpu", device="cpu"), TypeError, "to: device is given twice"),
+        (lambda x: x.to(lucid.int8, False, False, 1), TypeError, "to: expected at most 3 positional arguments here, "),
+        (lambda x: x.to(foo=1), TypeError, "to: got an unexpected keyword argument 'foo'"),
+        (lambda x: x.to(memory_format=1), TypeError, "to: memory_format must be a lucid.memory_format"),
+        (
+            lambda x: x.contiguous(memory_format=lucid.channels_last),
+            RuntimeError,
+            "contiguous: lucid.channels_last needs a tensor with 4 dimensions, got 1",
+        ),
+        (lambda x: x.type("torch.FooTensor"), ValueError, "type: there is no type 'torch.FooTensor'"),
+    ],
+)
+def test_invalid_conversions_raise(use, error, message):
+    with pytest.raises(error, match=message):
+        use(lucid.ones(2))
+
+
+def test_the_device_of_a_tensor_is_the_current_one():
+    x = lucid.ones(2)
+    assert x.device == lucid.get_default_device()
+    with lucid.device("cpu"):
+        assert x.device == lucid.device("cpu") == "cpu" and x.device.type == "cpu" and x.device.index is None
+
+
+def test_type_names_the_dtype_or_converts():
+    x = lucid.ones(2)
+    assert x.type() == "torch.FloatTensor" and x.bfloat16().type() == "torch.BFloat16Tensor"
+    for dtype in ("torch.LongTensor", "torch.cuda.LongTensor", lucid.LongTensor, lucid.int64, "int64"):
+        assert x.type(dtype).dtype == lucid.int64
+    assert x.type(dtype=lucid.float32) is x
+
+
+def test_numpy_functions_return_tensors():
+    x = lucid.tensor([4.0, 9.0])
+    for found, expected in (
+        (np.sqrt(x), [2, 3]),
+        (np.add(np.ones(2), x), [5, 10]),
+        (np.maximum(x, 5), [5, 9]),
+        (np.add.reduce(x), 13),
+        (np.ones(2) * x, [4, 9]),
+        (np.float64(2) * x, [8, 18]),
+        (np.float32(2) - x, [-2, -7]),
+        (np.ones(2) < x, [True, True]),
+        (np.ones((2, 2)) @ x, [13, 13]),
+        (np.modf(x)[1], [4, 9]),
+    ):
+        assert isinstance(found, lucid.Tensor) and found.tolist() == expected
+    leaf = lucid.ones(2, requires_grad=True)
+    (np.array([2.0, 3.0], np.float32) * leaf).sum().backward()
+    assert leaf.grad.tolist() == [2, 3]
+    with pytest.raises(RuntimeError, match="numpy: this tensor requires grad"):
+        np.sqrt(leaf)
 
 
 def test_to_a_dtype_is_differentiable():

@@ -19,7 +19,7 @@ def test_all_kinds_of_data_become_tensors():
     assert lucid.tensor([lucid.ones(2), lucid.zeros(2)]).tolist() == [[1, 1], [0, 0]]
     assert lucid.tensor([1, 2], dtype="float16").dtype == lucid.float16
     assert lucid.tensor([1, 2], dtype=float).dtype == lucid.float32
-    assert lucid.Tensor([1.0, 2.0], requires_grad=True).requires_grad
+    assert lucid.tensor([1.0, 2.0], requires_grad=True).requires_grad
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,8 @@ def main(argv: list[str] | None = None) -> int:
                 draw_photos(Path(temporary) / name, width, height, count)
                 folders[name] = Path(temporary) / name
             reading = {name: time_reading(folder, args.rounds) for name, folder in folders.items()}
-            training = time_training(
-                next(iter(folders.values())), args.model, args.seconds, args.rounds, lucid.device().type != "cpu"
-            )
+            compiled = lucid.get_default_device().type != "cpu"
+            training = time_training(next(iter(folders.values())), args.model, args.seconds, args.rounds, compiled)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, rates in reading.items():

@@ -95,7 +95,7 @@ def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
     """Compute on the device that ``--device`` names, if any. Exit with code 2 if there is no such device."""
     try:
         if name:
-            lucid.device(name)
+            lucid.set_default_device(name)
     except RuntimeError as error:
         parser.error(str(error))
 

@@ -22,7 +22,7 @@ class autocast(_precision.autocasting):
     ``backward()`` may be inside or outside. bfloat16 has the range of float32; float16 needs a ``GradScaler``.
 
     Args:
-        device_type: Accepted for compatibility with PyTorch; memory is unified and ``lucid.device`` selects the device.
+        device_type: Accepted for compatibility with PyTorch; memory is unified.
         dtype: ``bfloat16`` or ``float16``.
         enabled: With False, operations run as without autocast.
         cache_enabled: Accepted for compatibility with PyTorch; nothing is cached.

@@ -55,7 +55,7 @@ def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
     """Compute on the device that ``--device`` names; exit with code 2 if it is not available."""
     try:
         if name:
-            lucid.device(name)
+            lucid.set_default_device(name)
     except RuntimeError as error:
         parser.error(str(error))
 
@@ -219,7 +219,7 @@ def run_training(
     has_started = False
     try:
         if args.device:
-            lucid.device(args.device)
+            lucid.set_default_device(args.device)
         if args.distributed:
             dist.init_process_group()
         if args.print_config:

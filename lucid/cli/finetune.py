@@ -123,7 +123,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
         if not saved:
             write_tables(photos, out)
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        print(f"{name} with {parameters:,} parameters on {lucid.device()}; output: {out}", flush=True)
+        print(f"{name} with {parameters:,} parameters on {lucid.get_default_device().type}; output: {out}", flush=True)
     return trainer
 
 

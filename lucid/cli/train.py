@@ -99,7 +99,10 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
         parameters = sum(p.numel() for p in trainer.model.parameters())
-        print(f"{train_set}\nConvNeXt with {parameters:,} parameters on {lucid.device()}; output: {out}", flush=True)
+        print(
+            f"{train_set}\nConvNeXt with {parameters:,} parameters on {lucid.get_default_device().type}; output: {out}",
+            flush=True,
+        )
     return trainer
 
 

@@ -26,7 +26,7 @@ def parameter_dtype(caller: str, device: object, dtype: object) -> mx.Dtype:
         TypeError: ``dtype`` is not a floating-point dtype.
     """
     if device is not None:
-        _device.resolve(caller, device)  # type: ignore[arg-type]
+        _device.resolve(caller, device)
     if dtype is None:
         return mx.float32
     found = _checks.dtype(caller, dtype)

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from lucid import _checks
-from lucid._tensor import Tensor
+from lucid._tensor import Tensor, tensor
 from lucid.nn.module import Module
 from lucid.ops import loss
 from lucid.ops._types import TensorLike
@@ -21,8 +21,7 @@ class _Loss(Module):
 
     def _register_constant(self, name: str, value: Any) -> None:
         """Register a constant tensor as a buffer, as PyTorch does."""
-        tensor = value if value is None or isinstance(value, Tensor) else Tensor(value)
-        self.register_buffer(name, tensor)
+        self.register_buffer(name, value if value is None or isinstance(value, Tensor) else tensor(value))
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.shown)

@@ -18,8 +18,10 @@ import mlx.core as mx
 
 from lucid import _threads, tape
 from lucid._checks import dtype_name
-from lucid._dtypes import converted, is_dtype_name
+from lucid._dtypes import converted
+from lucid._memory_format import check_memory_format
 from lucid._tensor import RemovableHandle, Tensor
+from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import call_with_hooks
 from lucid.nn.module_repr import repr_lines
@@ -337,9 +339,9 @@ class Module:
         Raises:
             TypeError: the dtype is not floating point, or an argument is invalid.
         """
-        dtype = tape.wrap(mx.array(0.0)).to(*args, **kwargs).dtype  # parse the arguments with the same code
-        asked = "dtype" in kwargs or any(isinstance(a, mx.Dtype | Tensor) or is_dtype_name(a) for a in args)
-        return self._cast(dtype) if asked else self
+        wanted = conversion(args, kwargs)
+        check_memory_format("to", wanted.memory_format)
+        return self if wanted.dtype is None else self._cast(wanted.dtype)
 
     def float(self: Self) -> Self:
         """Convert to float32. Returns itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.ops._types import TensorLike
 
 
@@ -27,7 +28,7 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __init__(self, data: TensorLike = (), requires_grad: bool = True) -> None:
-        super().__init__(data, requires_grad=requires_grad)
+        self._set_leaf(as_array(data), requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -248,6 +248,16 @@ def varargs(body: Callable[P, R]) -> Callable[..., R]:
     return spread
 
 
+def sized(function: Callable[P, R]) -> Callable[..., R]:
+    """Let ``f(2, 3)`` mean ``f((2, 3))``: the first parameter gets the tuple."""
+
+    @functools.wraps(function)
+    def spread(*args: Any, **kwargs: Any) -> R:
+        return function(*args, **kwargs) if len(args) < 2 else function(args, **kwargs)  # type: ignore[arg-type]
+
+    return spread
+
+
 def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
     listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)

@@ -141,7 +141,7 @@ class Trainer:
         self.test_loader = None if test is None else test_loader(test, recipe)
         if not len(self.train_loader):
             raise ValueError("Trainer: the train loader has no batches")
-        self.is_compiled = lucid.device().type != "cpu" if compile is None else compile
+        self.is_compiled = lucid.get_default_device().type != "cpu" if compile is None else compile
 
         check_memory(recipe, model)
         dist.broadcast_parameters(model)

@@ -19,7 +19,7 @@ def test_fold_in_rank_gives_every_rank_its_own_key(as_rank):
     for rank in range(3):
         as_rank(rank, 3)
         found.append(tuple(dist.fold_in_rank(key).tolist()))
-        assert tuple(dist.fold_in_rank(lucid.Tensor(key)).tolist()) == found[-1]
+        assert tuple(dist.fold_in_rank(lucid.tensor(key)).tolist()) == found[-1]
     assert len({*found, tuple(key.tolist())}) == 4
 
 
