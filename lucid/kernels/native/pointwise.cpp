@@ -73,8 +73,8 @@ struct Gelu {
       parallel_elements(size, [&](int64_t begin, int64_t end) {
         for_vectors(begin, end, [&](int64_t i, auto lanes) {
           constexpr int V = lanes;
-          // Below the limit Phi is a rounding error instead of 0, which must not be multiplied by a large negative x.
-          const Floats<V> x = load<V>(in + i), factor = x < -CDF_LIMIT ? splat<V>(-CDF_LIMIT) : x;
+          // Below the limit Phi is a rounding error instead of 0.
+          const Floats<V> x = load<V>(in + i), factor = x < -CDF_LIMIT ? Floats<V>{} : x;
           store<V>(out + i, factor * half_plus_odd_ratio<V>(clamp<V>(x, -CDF_LIMIT, CDF_LIMIT), CDF_P, CDF_Q));
         });
       });
@@ -100,8 +100,8 @@ struct GeluGradient {
       parallel_elements(size, [&](int64_t begin, int64_t end) {
         for_vectors(begin, end, [&](int64_t i, auto lanes) {
           constexpr int V = lanes;
-          const Floats<V> x = clamp<V>(load<V>(in + i), -SLOPE_LIMIT, SLOPE_LIMIT);
-          store<V>(out + i, load<V>(dy + i) * half_plus_odd_ratio<V>(x, SLOPE_P, SLOPE_Q));
+          const Floats<V> x = load<V>(in + i), factor = x < -SLOPE_LIMIT ? Floats<V>{} : load<V>(dy + i);
+          store<V>(out + i, factor * half_plus_odd_ratio<V>(clamp<V>(x, -SLOPE_LIMIT, SLOPE_LIMIT), SLOPE_P, SLOPE_Q));
         });
       });
     };
