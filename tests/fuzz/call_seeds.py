@@ -234,8 +234,8 @@ SCHEDULES: dict[str, list[Call]] = {
 # What is no operation: context managers, files, settings; they have tests of their own.
 OTHER = {
     "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
-    "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad", "save",
-    "set_default_device", "set_grad_enabled", "summary",
+    "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
+    "save", "set_default_device", "set_grad_enabled", "summary",
 }  # fmt: skip
 
 
