@@ -67,6 +67,10 @@ class ArgumentError(RuntimeError, ValueError):
     """A shape or value that an operation cannot take: a RuntimeError as in PyTorch, and a ValueError."""
 
 
+class EmptyError(ArgumentError, IndexError):
+    """A dimension of size 0 that has no extreme value: an IndexError too, because PyTorch raises one or the other."""
+
+
 class DtypeError(RuntimeError, TypeError):
     """A dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError."""
 
