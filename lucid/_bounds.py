@@ -185,6 +185,14 @@ def check_labels(
     )
 
 
+def check_divisor(caller: str, divisor: mx.array, *, is_host: bool = False) -> None:
+    """Raise for a 0 among integers to divide by, where values are read."""
+    if divisor.size and (is_host or is_checking()):
+        values = _values(caller, divisor, "other")
+        if values is not None and not values.all():
+            raise _checks.DivisionError(f"{caller}: integers cannot be divided by 0; convert with .float() first")
+
+
 def first_value(caller: str, array: mx.array, is_wrong: Callable[[np.ndarray], np.ndarray]) -> Any:
     """The first value that is wrong, or ``None``: also where the values are not read."""
     values = _values(caller, array, "input") if array.size and is_checking() else None

@@ -72,6 +72,10 @@ class DtypeError(RuntimeError, TypeError):
     """A dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError."""
 
 
+class DivisionError(RuntimeError, ZeroDivisionError):
+    """An integer division by 0: a RuntimeError as in PyTorch, and a ZeroDivisionError."""
+
+
 class DimError(IndexError, ValueError):
     """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
-from lucid.ops.reduction import power_norm
+from lucid.ops._norms import power_norm
 
 
 def _gradients(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

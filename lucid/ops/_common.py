@@ -144,8 +144,10 @@ def promoted(*found: mx.array) -> list[mx.array]:
 
 def scalar_like(value: Any, x: mx.array) -> mx.array:
     """A Python number as an array that does not promote ``x`` within its category."""
-    if isinstance(value, bool | int) or x.dtype in FLOATING:
+    if x.dtype in FLOATING:
         return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
+    if isinstance(value, bool | int):
+        return wrapped(value, x.dtype)
     return mx.array(value)
 
 
@@ -182,6 +184,15 @@ def _limits(dtype: mx.Dtype) -> tuple[float, float] | None:
     return (found.min if found.min < 0 else -found.max), found.max
 
 
+def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
+    """An integer as an array of an integer dtype, in which it wraps around like PyTorch's."""
+    if dtype == mx.bool_ or mx.iinfo(dtype).min <= value <= mx.iinfo(dtype).max:
+        return mx.array(value, dtype)
+    bits = 8 * dtype.size
+    value %= 1 << bits
+    return mx.array(value - (1 << bits) if mx.iinfo(dtype).min and value >> (bits - 1) else value, dtype)
+
+
 def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
     if x.ndim and not other.ndim:
         if _CATEGORY.get(other.dtype, 1) <= _CATEGORY.get(x.dtype, 1):
@@ -203,7 +214,16 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
     except ValueError:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
-        raise
+        # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
+        if caller == "div":
+            x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
+        elif type(x) is int:
+            x = scalar_like(x, other)
+        elif type(other) is int:
+            other = scalar_like(other, x)
+        else:
+            raise
+        return function(x, other)
 
 
 def larger(caller: str, x: Any, other: Any) -> mx.array:
@@ -218,6 +238,8 @@ def smaller(caller: str, x: Any, other: Any) -> mx.array:
 
 def _chosen(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
     x, other = arrays(caller, x, other)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: complex numbers have no order")
     chosen = binary(caller, function, x, other)
     # For equal values, MLX's maximum and minimum send the whole gradient to the second.
     return mx.where(x == other, x * 0.5 + other * 0.5, chosen) if chosen.dtype in FLOATING else chosen

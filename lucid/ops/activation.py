@@ -8,9 +8,10 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid.kernels import float64
 from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
-from lucid.ops._common import array, at_least_1d, floating, real
+from lucid.ops._common import FLOATING, array, at_least_1d, floating, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -20,17 +21,27 @@ __all__ = [
 ]  # fmt: skip
 
 
+_NOT_REAL = frozenset((mx.bool_, mx.complex64))
+
+
+def _real_numbers(caller: str, input: Any) -> mx.array:
+    x = array(caller, input)
+    if x.dtype in _NOT_REAL:
+        raise _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
+    return x
+
+
 @op
 def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``max(input, 0)``. The gradient at 0 is 0."""
-    x = array("relu", input)
+    x = _real_numbers("relu", input)
     return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
 def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     """``min(max(input, 0), 6)``."""
-    x = array("relu6", input)
+    x = _real_numbers("relu6", input)
     return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
 
 
@@ -77,7 +88,7 @@ def gelu(input: TensorLike, approximate: str = "none") -> mx.array:
 def silu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input * sigmoid(input)``, also known as swish. Source: Ramachandran et al. 2017, arXiv:1710.05941."""
     x = real("silu", input)
-    return x * mx.sigmoid(x)
+    return x / (1 + mx.exp(-x)) if x.dtype == mx.complex64 else x * float64.sigmoid(x)
 
 
 @op
@@ -88,7 +99,7 @@ def mish(input: TensorLike, inplace: bool = False) -> mx.array:
     # With n = e (e + 2), tanh(log(1 + e)) = n / (n + 2), which takes one exponential. Above 20 it rounds to 1.
     large = wide > 20
     safe = mx.where(large, 0, wide)
-    e = mx.exp(safe)
+    e = float64.exp(safe)
     n = e * (e + 2)
     return mx.where(large, wide, safe * (n / (n + 2))).astype(x.dtype)
 
@@ -101,19 +112,20 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> m
         raise ValueError("softplus: beta must not be 0")
     scaled = x * beta
     large = scaled > threshold
-    return mx.where(large, x, mx.logaddexp(mx.where(large, 0, scaled), 0) / beta)
+    return mx.where(large, x, float64.logaddexp(mx.where(large, 0, scaled), mx.array(0, x.dtype)) / beta)
 
 
 @op(autocast="float32")
 def logsigmoid(input: TensorLike) -> mx.array:
     """``log(sigmoid(input))`` without overflow."""
-    return -mx.logaddexp(-real("logsigmoid", input), 0)
+    x = real("logsigmoid", input)
+    return -float64.logaddexp(-x, mx.array(0, x.dtype))
 
 
 @op
 def softsign(input: TensorLike) -> mx.array:
     """``input / (1 + |input|)``."""
-    x = real("softsign", input)
+    x = floating("softsign", input)
     return x / (1 + mx.abs(x))
 
 
@@ -121,9 +133,16 @@ def softsign(input: TensorLike) -> mx.array:
 def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
     x = array("hardtanh", input)
-    if not min_val < max_val:
-        raise ValueError(f"hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
-    low, high = (mx.array(one, x.dtype) for one in (min_val, max_val))
+    low_number, high_number = (
+        _checks.number("hardtanh", name, one) for name, one in (("min_val", min_val), ("max_val", max_val))
+    )
+    if x.dtype not in FLOATING:
+        if x.dtype == mx.bool_ or (low_number < 0 and not mx.iinfo(x.dtype).min):
+            raise _checks.DtypeError(f"hardtanh: {_checks.dtype_name(x.dtype)} is not supported with min_val {min_val}")
+        low_number, high_number = int(low_number), int(high_number)
+    if not low_number <= high_number:
+        raise ValueError(f"hardtanh: min_val must not exceed max_val, got {min_val} and {max_val}")
+    low, high = (mx.array(one, x.dtype) for one in (low_number, high_number))
     return mx.where(x <= low, low, mx.where(x >= high, high, x))
 
 
@@ -152,7 +171,7 @@ def glu(input: TensorLike, dim: int = -1) -> mx.array:
     if x.ndim == 0 or x.shape[axis] % 2:
         raise _checks.ArgumentError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
     first, second = mx.split(x, 2, axis)
-    return first * mx.sigmoid(second)
+    return first * float64.sigmoid(second)
 
 
 @op(autocast="float32")
@@ -164,7 +183,7 @@ def softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *, out
         [0.5, 0.5]
     """
     x, at = _softmax_operand("softmax", input, dim, dtype)
-    return mx.softmax(at_least_1d(x), at, precise=True).reshape(x.shape)
+    return _softmax(at_least_1d(x), at).reshape(x.shape)
 
 
 @op(autocast="float32")
@@ -178,14 +197,20 @@ def log_softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *,
 def softmin(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> mx.array:
     """``softmax(-input, dim)``."""
     x, axis = _softmax_operand("softmin", input, dim, dtype)
-    return mx.softmax(-at_least_1d(x), axis, precise=True).reshape(x.shape)
+    return _softmax(-at_least_1d(x), axis).reshape(x.shape)
+
+
+def _softmax(x: mx.array, axis: int) -> mx.array:
+    return float64.softmax64(x, axis) if x.dtype == mx.float64 else mx.softmax(x, axis, precise=True)
 
 
 def log_softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
     """``x - log(sum(exp(x)))``, computed in float32 for half precision and cast back."""
-    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
     if x.size == 0:
         return x
+    if x.dtype == mx.float64:
+        return x - float64.logsumexp64(x, axis)
+    wide = x.astype(mx.float32)
     return (wide - mx.logsumexp(wide, axis, keepdims=True)).astype(x.dtype)
 
 

@@ -7,8 +7,9 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.ops._common import array, index_within
+from lucid.ops._norms import power_norm
 from lucid.ops._types import TensorLike
-from lucid.ops.reduction import power_norm
+from lucid.ops.matrix import product
 from lucid.tape import op
 
 __all__ = ["linear"]  # and ``embedding``, which ``lucid.nn.functional`` completes
@@ -39,13 +40,15 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
     is_flat = len(shape) == 2
     rows = x if is_flat else x.reshape(math.prod(shape[:-1]), width)
-    if bias is None:
-        y = rows @ weight.T
-    else:
+    if bias is not None:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
             raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
-        y = mx.addmm(bias, rows, weight.T)
+    try:
+        y = rows @ weight.T if bias is None else mx.addmm(bias, rows, weight.T)
+    except ValueError:  # MLX multiplies no integers
+        y = product("linear", rows, weight.T)
+        y = y if bias is None else y + bias
     return y if is_flat else y.reshape(*shape[:-1], features)
 
 

@@ -9,8 +9,21 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks
-from lucid.ops._common import FLOATING, array, arrays, binary, larger, pair, smaller
+from lucid import _bounds, _checks
+from lucid.kernels import float64
+from lucid.kernels.power import power
+from lucid.ops._common import (
+    FLOATING,
+    LOW_PRECISION,
+    array,
+    arrays,
+    binary,
+    floating,
+    larger,
+    pair,
+    scalar_like,
+    smaller,
+)
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -22,6 +35,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_SCALARS = (bool, int, float, complex)
+
+
 @op
 def add(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input + alpha * other``."""
@@ -31,20 +47,35 @@ def add(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = N
 @op
 def sub(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input - alpha * other``."""
+    _check_no_bool("sub", input, other)
     return binary("sub", mx.subtract, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
 
 
 @op
 def rsub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
     """``other - alpha * input``."""
+    _check_no_bool("rsub", input, other)
     return binary("rsub", mx.subtract, other, input if alpha == 1 else _scaled("rsub", other, input, alpha))
 
 
+def _check_no_bool(caller: str, x: Any, other: Any) -> None:
+    for one in (x, other):
+        if one.dtype == mx.bool_ if type(one) is mx.array else isinstance(one, bool):
+            raise _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
+
+
 def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
-    other = array(caller, other, "other")
-    if isinstance(alpha, float) and other.dtype not in FLOATING and array(caller, x).dtype not in FLOATING:
+    """``alpha * other`` in the common dtype."""
+    x, other = arrays(caller, x, other)
+    if not isinstance(alpha, _SCALARS):
+        raise TypeError(f"{caller}: alpha must be a number, got {alpha!r}")
+    if isinstance(alpha, float) and other.dtype not in FLOATING:
         raise _checks.DtypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
-    return other * alpha
+    if isinstance(alpha, bool) and other.dtype != mx.bool_:
+        raise _checks.ArgumentError(
+            f"{caller}: alpha must be a number for {_checks.dtype_name(other.dtype)}, got {alpha}"
+        )
+    return other * scalar_like(alpha, other)
 
 
 @op
@@ -61,43 +92,82 @@ def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = Non
     integers is an integer.
     """
     if rounding_mode is None:
+        if type(input) is mx.array and type(other) is mx.array and (input.ndim == 0) != (other.ndim == 0):
+            input, other = _as_quotient(input, other)
         return binary("div", mx.divide, input, other)
-    _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor"))
-    _check_divisor("div", input, other)
-    if rounding_mode == "floor":
-        return binary("div", mx.floor_divide, input, other)
-    x, other = arrays("div", input, other)
+    if _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor")) == "floor":
+        return _floor_quotient("div", input, other)
+    x, other = _dividend_and_divisor("div", input, other)
     if x.dtype in FLOATING:
-        return binary("div", lambda a, b: mx.trunc(a / b), x, other)
+        return binary("div", _truncated_quotient, x, other)
     # Integers: a floating-point quotient would be wrong beyond 2**24.
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
 
 
-def _check_divisor(caller: str, x: Any, other: Any) -> None:
-    """Raise if integers are divided by the number 0. The values of a tensor divisor are not read."""
-    if type(other) is int and other == 0 and array(caller, x).dtype not in FLOATING:
-        raise ZeroDivisionError(f"{caller}: integers cannot be divided by 0; convert with .float() first")
+def _as_quotient(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    """Integers as float32, so that a 0-d tensor does not lose its value in the dtype of the other."""
+    if x.dtype in FLOATING or other.dtype in FLOATING:
+        return x, other
+    return x.astype(mx.float32), other.astype(mx.float32)
+
+
+def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    """Both operands as arrays of one dtype.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0. Where the values of a tensor are not read, on a GPU and in
+            compiled functions, the quotient is 0.
+    """
+    is_host = not isinstance(other, mx.array)
+    x, other = arrays(caller, x, other)
+    if x.dtype in (mx.bool_, mx.complex64):
+        raise _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
+    if x.dtype not in FLOATING:
+        _bounds.check_divisor(caller, other, is_host=is_host)
+    return x, other
+
+
+def _truncated_quotient(x: mx.array, other: mx.array) -> mx.array:
+    if x.dtype in LOW_PRECISION:  # rounding the quotient first could reach the next integer
+        return mx.trunc(x.astype(mx.float32) / other.astype(mx.float32)).astype(x.dtype)
+    return mx.trunc(x / other)
+
+
+def _floor_quotient(caller: str, x: Any, other: Any) -> mx.array:
+    x, other = _dividend_and_divisor(caller, x, other)
+    return binary(caller, _floor_of_floats if x.dtype in FLOATING else mx.floor_divide, x, other)
+
+
+def _floor_of_floats(x: mx.array, other: mx.array) -> mx.array:
+    """The quotient of x without the remainder, which is exact, as in Python: floor(x / other) may round up before."""
+    dtype = x.dtype
+    if dtype in LOW_PRECISION:
+        x, other = x.astype(mx.float32), other.astype(mx.float32)
+    x, other = mx.stop_gradient(x), mx.stop_gradient(other)
+    remainder = mx.remainder(mx.abs(x), mx.abs(other)) * mx.sign(x)
+    quotient = (x - remainder) / other
+    quotient = mx.where((remainder != 0) & ((remainder < 0) != (other < 0)), quotient - 1, quotient)
+    whole = mx.floor(quotient)
+    whole = mx.where(quotient - whole > 0.5, whole + 1, whole)
+    return mx.where(other == 0, x / other, whole).astype(dtype)
 
 
 @op
 def floor_divide(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input // other``, rounded down."""
-    _check_divisor("floor_divide", input, other)
-    return binary("floor_divide", mx.floor_divide, input, other)
+    return _floor_quotient("floor_divide", input, other)
 
 
 @op
 def remainder(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input % other`` as in Python: the result has the sign of ``other``."""
-    _check_divisor("remainder", input, other)
-    return binary("remainder", mx.remainder, input, other)
+    return binary("remainder", mx.remainder, *_dividend_and_divisor("remainder", input, other))
 
 
 @op
 def fmod(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """The remainder as in C: the result has the sign of ``input``."""
-    _check_divisor("fmod", input, other)
-    x, other = arrays("fmod", input, other)
+    x, other = _dividend_and_divisor("fmod", input, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
 
@@ -128,7 +198,24 @@ def pow(input: TensorLike, exponent: TensorLike, *, out: None = None) -> mx.arra
             raise _checks.ArgumentError(
                 "pow: integers cannot be raised to a negative integer power; convert with .float() first"
             )
-    return binary("pow", mx.power, input, exponent)
+    x, exponent = pair("pow", input, exponent)
+    if isinstance(exponent, mx.array):
+        if exponent.dtype in FLOATING:
+            if isinstance(x, mx.array | complex) or x <= 0:
+                return binary("pow", power, *arrays("pow", x, exponent))
+        elif not (isinstance(x, mx.array) and x.dtype in FLOATING) and not isinstance(x, float | complex):
+            return binary("pow", _integer_power, *arrays("pow", x, exponent))
+    return binary("pow", mx.power, x, exponent)
+
+
+def _integer_power(x: mx.array, exponent: mx.array) -> mx.array:
+    """The power of integers; with a negative exponent it is 0, except for 1 and -1."""
+    if x.dtype == mx.bool_:
+        raise _checks.DtypeError("pow: bool is not supported")
+    if mx.iinfo(exponent.dtype).min == 0:
+        return mx.power(x, exponent)
+    inverse = mx.where(x == 1, 1, mx.where(x == -1, 1 - 2 * (exponent & 1), 0)).astype(x.dtype)
+    return mx.where(exponent < 0, inverse, mx.power(x, mx.maximum(exponent, 0)))
 
 
 @op
@@ -143,7 +230,10 @@ def neg(input: TensorLike, *, out: None = None) -> mx.array:
 @op
 def positive(input: TensorLike) -> mx.array:
     """``input`` itself."""
-    return array("positive", input)
+    x = array("positive", input)
+    if x.dtype == mx.bool_:
+        raise _checks.DtypeError("positive: bool is not supported")
+    return x
 
 
 @op
@@ -175,10 +265,24 @@ def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, 
     if min is None and max is None:
         raise _checks.ArgumentError("clamp: at least one of min and max must be given")
     if min is not None:
-        x = binary("clamp", lambda a, low: mx.where(a < low, low, a), x, min)
+        x = binary("clamp", _at_least, x, min)
     if max is not None:
-        x = binary("clamp", lambda a, high: mx.where(a > high, high, a), x, max)
+        x = binary("clamp", _at_most, x, max)
     return x
+
+
+def _at_least(x: Any, low: Any) -> mx.array:
+    limited = mx.where(x < low, low, x)
+    return limited if _is_no_nan(low) else mx.where(low != low, mx.nan, limited)
+
+
+def _at_most(x: Any, high: Any) -> mx.array:
+    limited = mx.where(x > high, high, x)
+    return limited if _is_no_nan(high) else mx.where(high != high, mx.nan, limited)
+
+
+def _is_no_nan(bound: Any) -> bool:
+    return bound.dtype not in FLOATING if isinstance(bound, mx.array) else bound == bound
 
 
 @op
@@ -209,13 +313,31 @@ def addcdiv(
 @op(autocast="float32")
 def logaddexp(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``log(exp(input) + exp(other))`` without overflow."""
-    return binary("logaddexp", mx.logaddexp, input, other)
+    return binary("logaddexp", float64.logaddexp, *arrays("logaddexp", input, other))
 
 
 @op
 def hypot(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``sqrt(input² + other²)``."""
-    return binary("hypot", lambda a, b: mx.sqrt(mx.square(a) + mx.square(b)), *pair("hypot", input, other))
+    x, other = _of_real_numbers("hypot", *arrays("hypot", input, other))
+    return binary("hypot", _hypot, floating("hypot", x), floating("hypot", other))
+
+
+def _of_real_numbers(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: complex64 is not supported")
+    return x, other
+
+
+def _hypot(x: mx.array, other: mx.array) -> mx.array:
+    dtype = x.dtype
+    if dtype in LOW_PRECISION:
+        x, other = x.astype(mx.float32), other.astype(mx.float32)
+    is_infinite = mx.isinf(x) | mx.isinf(other)
+    scale = mx.stop_gradient(mx.maximum(mx.abs(x), mx.abs(other)))
+    scale = mx.where((scale == 0) | is_infinite, 1, scale)  # squares neither overflow nor vanish
+    size = scale * mx.sqrt(mx.square(x / scale) + mx.square(other / scale))
+    return mx.where(is_infinite, mx.inf, size).astype(dtype)
 
 
 @op
@@ -245,13 +367,30 @@ def bitwise_not(input: TensorLike, *, out: None = None) -> mx.array:
 @op
 def bitwise_left_shift(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input << other`` of integers."""
-    return binary("bitwise_left_shift", mx.left_shift, *_integers("bitwise_left_shift", input, other))
+    x, other = _shift_operands("bitwise_left_shift", input, other)
+    return mx.where(_is_no_shift(x, other), 0, binary("bitwise_left_shift", mx.left_shift, x, other)).astype(x.dtype)
 
 
 @op
 def bitwise_right_shift(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input >> other`` of integers, with sign extension."""
-    return binary("bitwise_right_shift", mx.right_shift, *_integers("bitwise_right_shift", input, other))
+    x, other = _shift_operands("bitwise_right_shift", input, other)
+    other = mx.where(_is_no_shift(x, other), 8 * x.dtype.size - 1, other).astype(x.dtype)
+    shifted = binary("bitwise_right_shift", mx.right_shift, x, other)
+    return shifted if mx.iinfo(x.dtype).min else mx.where(other == 8 * x.dtype.size - 1, 0, shifted).astype(x.dtype)
+
+
+def _shift_operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
+    x, other = _integers(caller, x, other)
+    if x.dtype == mx.bool_:
+        raise _checks.DtypeError(f"{caller}: bool is not supported")
+    _checks.broadcast_shapes(caller, x.shape, other.shape)
+    return x, other
+
+
+def _is_no_shift(x: mx.array, other: mx.array) -> mx.array:
+    """Where ``other`` is no number of bits of ``x``: nothing defines such a shift in C; PyTorch shifts all bits out."""
+    return (other < 0) | (other >= 8 * x.dtype.size)
 
 
 def _integers(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:

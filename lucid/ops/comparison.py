@@ -1,5 +1,8 @@
 """Comparisons of elements and of whole tensors. None of them has a gradient."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mlx.core as mx
 
 from lucid import _checks, _deferred
@@ -25,28 +28,35 @@ def ne(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     return binary("ne", mx.not_equal, input, other)
 
 
+def _ordered(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
+    for one in (x, other):
+        if isinstance(one, complex) or (isinstance(one, mx.array) and one.dtype == mx.complex64):
+            raise _checks.DtypeError(f"{caller}: complex numbers have no order")
+    return binary(caller, function, x, other)
+
+
 @op
 def lt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input < other``, element-wise."""
-    return binary("lt", mx.less, input, other)
+    return _ordered("lt", mx.less, input, other)
 
 
 @op
 def le(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input <= other``, element-wise."""
-    return binary("le", mx.less_equal, input, other)
+    return _ordered("le", mx.less_equal, input, other)
 
 
 @op
 def gt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input > other``, element-wise."""
-    return binary("gt", mx.greater, input, other)
+    return _ordered("gt", mx.greater, input, other)
 
 
 @op
 def ge(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input >= other``, element-wise."""
-    return binary("ge", mx.greater_equal, input, other)
+    return _ordered("ge", mx.greater_equal, input, other)
 
 
 @op
@@ -80,10 +90,12 @@ def isclose(
 ) -> mx.array:
     """True where ``|input - other| <= atol + rtol * |other|``."""
     x, other = arrays("isclose", input, other)
+    rtol = _checks.number("isclose", "rtol", rtol, 0)
+    atol = _checks.number("isclose", "atol", atol, 0)
     _checks.broadcast_shapes("isclose", x.shape, other.shape)
     if x.dtype not in FLOATING and rtol == 0 and atol == 0:
         return mx.equal(x, other)
-    return mx.isclose(x, other, rtol, atol, equal_nan=equal_nan)
+    return mx.isclose(x, other, rtol, atol, equal_nan=_checks.flag("isclose", "equal_nan", equal_nan))
 
 
 def allclose(

@@ -1,12 +1,13 @@
 """Join, repeat and split tensors."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import _checks, _deferred
 from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, promoted, sizes, varargs
+from lucid.ops._common import array, at_least_1d, index_array, promoted, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -51,24 +52,35 @@ def _tile(caller: str, x: mx.array, counts: tuple[int, ...]) -> mx.array:
 
 
 @op
-def repeat_interleave(input: TensorLike, repeats: Any, dim: int | None = None) -> mx.array:
+def repeat_interleave(
+    input: TensorLike, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> mx.array:
     """Each slice along ``dim`` repeated ``repeats`` times; without ``dim``, each value of the flattened tensor.
 
-    ``repeats`` is a number, or one for each slice, in which case the call waits for its values.
+    ``repeats`` is a number, or one for each slice, in which case the call waits for its values. Without ``repeats``,
+    ``input`` has the counts, and the result is each index (int64) as often. ``output_size`` is the size of the result
+    along ``dim``, which is checked.
     """
     x = array("repeat_interleave", input)
+    if repeats is None:
+        x, repeats = mx.arange(x.size, dtype=mx.int64), index_array("repeat_interleave", x, "repeats").reshape(-1)
     if dim is None:
         x, dim = x.reshape(-1), 0
     x = at_least_1d(x)
     axis = _checks.dim("repeat_interleave", dim, x.ndim)
     counts: Any = _deferred.to_numpy(repeats).tolist() if isinstance(repeats, mx.array) else repeats
-    if isinstance(counts, int):
-        counts = [counts]
-    counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
+    if isinstance(counts, Iterable) and not isinstance(counts, str):
+        counts = [_checks.integer("repeat_interleave", "repeats", one, 0) for one in counts]
+    else:
+        counts = [_checks.integer("repeat_interleave", "repeats", counts, 0)] * x.shape[axis]
     if len(counts) == 1:
-        return mx.repeat(x, counts[0], axis)
+        counts *= x.shape[axis]
     if len(counts) != x.shape[axis]:
         raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
+    if output_size is not None and output_size != sum(counts):
+        raise _checks.ArgumentError(f"repeat_interleave: output_size must be {sum(counts)}, got {output_size!r}")
+    if counts and counts.count(counts[0]) == len(counts):
+        return mx.repeat(x, counts[0], axis)
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
@@ -191,7 +203,7 @@ def unbind(input: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, with that dimension removed."""
     x = array("unbind", input)
     if x.ndim == 0:
-        raise _checks.ArgumentError("unbind: a 0-d tensor cannot be unbound")
+        raise _checks.DimError("unbind: a 0-d tensor cannot be unbound")
     axis = _checks.dim("unbind", dim, x.ndim)
     return tuple(mx.squeeze(one, axis) for one in _split_at(x, [1] * x.shape[axis], axis)) if x.shape[axis] else ()
 

@@ -6,7 +6,8 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, binary, promoted, total
+from lucid.ops._common import FLOATING, array, binary, promoted
+from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -18,7 +19,8 @@ def _operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     return x, other
 
 
-def _product(caller: str, x: Any, other: Any) -> mx.array:
+def product(caller: str, x: Any, other: Any) -> mx.array:
+    """The matrix product of two operands, of integers too."""
     x, other = _operands(caller, x, other)
     if not x.ndim or not other.ndim:
         raise _checks.ArgumentError(
@@ -68,6 +70,13 @@ def _limbs(x: mx.array, count: int) -> list[mx.array]:
     return [one.astype(mx.float64) for one in low]
 
 
+def _in_dtype(caller: str, dtype: Any, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    if dtype is None:
+        return x, other
+    dtype = _checks.dtype(caller, dtype)
+    return x.astype(dtype), other.astype(dtype)
+
+
 @op(autocast="half")
 def matmul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """The matrix product over the last two dimensions; the others broadcast.
@@ -82,27 +91,30 @@ def matmul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.arra
         >>> lucid.matmul(lucid.ones(5, 2, 3), lucid.ones(3, 4)).shape
         (5, 2, 4)
     """
-    return _product("matmul", input, other)
+    return product("matmul", input, other)
 
 
 @op(autocast="half")
-def mm(input: TensorLike, mat2: TensorLike, *, out: None = None) -> mx.array:
-    """The product of two matrices. Shapes: input (n, k), mat2 (k, m), out (n, m)."""
-    x, mat2 = array("mm", input), array("mm", mat2, "mat2")
+def mm(input: TensorLike, mat2: TensorLike, out_dtype: Any = None, *, out: None = None) -> mx.array:
+    """The product of two matrices. Shapes: input (n, k), mat2 (k, m), out (n, m).
+
+    ``out_dtype`` is the dtype to multiply in, by default that of the operands.
+    """
+    x, mat2 = _in_dtype("mm", out_dtype, array("mm", input), array("mm", mat2, "mat2"))
     _checks.rank("mm", "input", x.shape, 2)
     _checks.rank("mm", "mat2", mat2.shape, 2)
-    return _product("mm", x, mat2)
+    return product("mm", x, mat2)
 
 
 @op(autocast="half")
-def bmm(input: TensorLike, mat2: TensorLike, *, out: None = None) -> mx.array:
+def bmm(input: TensorLike, mat2: TensorLike, out_dtype: Any = None, *, out: None = None) -> mx.array:
     """The products of two batches of matrices. Shapes: input (b, n, k), mat2 (b, k, m), out (b, n, m)."""
-    x, mat2 = array("bmm", input), array("bmm", mat2, "mat2")
+    x, mat2 = _in_dtype("bmm", out_dtype, array("bmm", input), array("bmm", mat2, "mat2"))
     _checks.rank("bmm", "input", x.shape, 3)
     _checks.rank("bmm", "mat2", mat2.shape, 3)
     if x.shape[0] != mat2.shape[0]:
         raise _checks.ArgumentError(f"bmm: batch sizes must be equal, got shapes {x.shape} and {mat2.shape}")
-    return _product("bmm", x, mat2)
+    return product("bmm", x, mat2)
 
 
 @op(autocast="half")
@@ -111,7 +123,7 @@ def mv(input: TensorLike, vec: TensorLike, *, out: None = None) -> mx.array:
     x, vec = array("mv", input), array("mv", vec, "vec")
     _checks.rank("mv", "input", x.shape, 2)
     _checks.rank("mv", "vec", vec.shape, 1)
-    return _product("mv", x, vec)
+    return product("mv", x, vec)
 
 
 @op(autocast="half")
@@ -120,7 +132,7 @@ def dot(input: TensorLike, tensor: TensorLike, *, out: None = None) -> mx.array:
     x, tensor = array("dot", input), array("dot", tensor, "tensor")
     _checks.rank("dot", "input", x.shape, 1)
     _checks.rank("dot", "tensor", tensor.shape, 1)
-    return _product("dot", x, tensor)
+    return product("dot", x, tensor)
 
 
 @op(autocast="half")
@@ -144,9 +156,17 @@ def outer(input: TensorLike, vec2: TensorLike, *, out: None = None) -> mx.array:
 
 
 def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: float) -> mx.array:
-    """``beta * x + alpha * product``; if ``beta`` is 0, ``x`` is ignored, NaN included."""
-    product = product if alpha == 1 else product * alpha
+    """``beta * x + alpha * product``; if ``beta`` is 0, ``x`` is ignored, NaN included.
+
+    As in PyTorch, the factors of integers are truncated.
+    """
     x = array(caller, x)
+    for name, one in (("beta", beta), ("alpha", alpha)):
+        if not isinstance(one, int | float | complex):
+            raise TypeError(f"{caller}: {name} must be a number, got {one!r}")
+    if x.dtype not in FLOATING and product.dtype not in FLOATING and not isinstance(alpha + beta, complex):
+        beta, alpha = int(beta), int(alpha)
+    product = product if alpha == 1 else product * alpha
     if _checks.broadcast_shapes(caller, x.shape, product.shape) != product.shape:
         raise _checks.ArgumentError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
     return product if beta == 0 else binary(caller, mx.add, x if beta == 1 else x * beta, product)
@@ -154,13 +174,20 @@ def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: floa
 
 @op(autocast="half")
 def addmm(
-    input: TensorLike, mat1: TensorLike, mat2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+    input: TensorLike,
+    mat1: TensorLike,
+    mat2: TensorLike,
+    out_dtype: Any = None,
+    *,
+    beta: float = 1,
+    alpha: float = 1,
+    out: None = None,
 ) -> mx.array:
     """``beta * input + alpha * (mat1 @ mat2)``. Shapes: mat1 (n, k), mat2 (k, m), input broadcasts to (n, m)."""
-    mat1, mat2 = array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2")
+    mat1, mat2 = _in_dtype("addmm", out_dtype, array("addmm", mat1, "mat1"), array("addmm", mat2, "mat2"))
     _checks.rank("addmm", "mat1", mat1.shape, 2)
     _checks.rank("addmm", "mat2", mat2.shape, 2)
-    return _scaled_sum("addmm", input, _product("addmm", mat1, mat2), beta, alpha)
+    return _scaled_sum("addmm", input, product("addmm", mat1, mat2), beta, alpha)
 
 
 @op(autocast="half")
@@ -171,21 +198,30 @@ def addmv(
     mat, vec = array("addmv", mat, "mat"), array("addmv", vec, "vec")
     _checks.rank("addmv", "mat", mat.shape, 2)
     _checks.rank("addmv", "vec", vec.shape, 1)
-    return _scaled_sum("addmv", input, _product("addmv", mat, vec), beta, alpha)
+    return _scaled_sum("addmv", input, product("addmv", mat, vec), beta, alpha)
 
 
 @op(autocast="half")
 def baddbmm(
-    input: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+    input: TensorLike,
+    batch1: TensorLike,
+    batch2: TensorLike,
+    out_dtype: Any = None,
+    *,
+    beta: float = 1,
+    alpha: float = 1,
+    out: None = None,
 ) -> mx.array:
     """``beta * input + alpha * (batch1 @ batch2)``.
 
     Shapes: batch1 (b, n, k), batch2 (b, k, m), input broadcasts to (b, n, m).
     """
-    batch1, batch2 = array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
+    batch1, batch2 = _in_dtype(
+        "baddbmm", out_dtype, array("baddbmm", batch1, "batch1"), array("baddbmm", batch2, "batch2")
+    )
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
-    return _scaled_sum("baddbmm", input, _product("baddbmm", batch1, batch2), beta, alpha)
+    return _scaled_sum("baddbmm", input, product("baddbmm", batch1, batch2), beta, alpha)
 
 
 def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:
@@ -198,7 +234,11 @@ def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_
     columns = math.prod(other.shape[axis] for axis in rest_other)
     left = mx.transpose(x, rest + dims).reshape(rows, inner_size)
     right = mx.transpose(other, dims_other + rest_other).reshape(inner_size, columns)
-    return _product(caller, left, right).reshape(shape)
+    return product(caller, left, right).reshape(shape)
+
+
+def _summed(x: mx.array, dims: list[int]) -> mx.array:
+    return mx.sum(x, dims, True).astype(x.dtype) if dims else x
 
 
 @op(autocast="half")
@@ -214,7 +254,11 @@ def tensordot(a: TensorLike, b: TensorLike, dims: Any = 2, out: None = None) -> 
         left, right = dims
         first = list(_checks.dims("tensordot", (left,) if isinstance(left, int) else left, x.ndim, "dims"))
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))
-    if len(first) != len(second) or any(x.shape[a] != other.shape[b] for a, b in zip(first, second, strict=True)):
+    pairs = list(zip(first, second, strict=False))
+    if len(first) == len(second):  # a size of 1 broadcasts: the other dimension is summed
+        x = _summed(x, [one for one, two in pairs if other.shape[two] == 1 != x.shape[one]])
+        other = _summed(other, [two for one, two in pairs if x.shape[one] == 1 != other.shape[two]])
+    if len(first) != len(second) or any(x.shape[one] != other.shape[two] for one, two in pairs):
         raise _checks.ArgumentError(
             f"tensordot: dims {dims} pair different sizes of shapes {x.shape} and {other.shape}"
         )
@@ -302,7 +346,7 @@ def _einsum(operands: list[tuple[mx.array, str]], result: str) -> mx.array:
         x, letters = _contract(x, letters, other, letters_other, needed)
     summed = [axis for axis, letter in enumerate(letters) if letter not in result]
     if summed:
-        x = total(x, summed)
+        x = _sum(x, summed)
         letters = "".join(letter for letter in letters if letter in result)
     return mx.transpose(x, [letters.index(letter) for letter in result]) if result else x
 
@@ -350,11 +394,16 @@ def _contract(x: mx.array, letters: str, other: mx.array, letters_other: str, ne
         math.prod(size_other[one] for one in over),
         math.prod(size_other[one] for one in right),
     )
-    found = x * other if not over else _product("einsum", x, other)  # without a contraction, (.., n, 1) * (.., 1, m)
+    found = x * other if not over else product("einsum", x, other)  # without a contraction, (.., n, 1) * (.., 1, m)
     shape = [*found.shape[: len(batch)], *(size[one] for one in left), *(size_other[one] for one in right)]
     return found.reshape(shape), "".join(batch + left + right)
 
 
+def _sum(x: mx.array, dims: list[int]) -> mx.array:
+    """The sum over ``dims``; integers give int64, as in ``sum``."""
+    return total_of(x if x.dtype in FLOATING else x.astype(mx.int64), dims)
+
+
 def _sum_unneeded(x: mx.array, letters: str, needed: set[str]) -> tuple[mx.array, str]:
     summed = [axis for axis, letter in enumerate(letters) if letter not in needed]
-    return (total(x, summed), "".join(one for one in letters if one in needed)) if summed else (x, letters)
+    return (_sum(x, summed), "".join(one for one in letters if one in needed)) if summed else (x, letters)

@@ -11,6 +11,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._checks import flag
+from lucid.kernels import float64
 from lucid.ops._common import (
     FLOATING,
     LOW_PRECISION,
@@ -30,6 +31,7 @@ from lucid.ops._common import (
     varargs,
 )
 from lucid.ops._common import total as total_of
+from lucid.ops._norms import check_nonempty, count, matrix_norm, power_norm, real_dtype, safe_sqrt
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -57,13 +59,6 @@ def _sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
         return x.astype(mx.float32), x.dtype
     wide = x if x.dtype in FLOATING or x.dtype == mx.uint64 else x.astype(mx.int64)
     return wide, wide.dtype if dtype is None else x.dtype
-
-
-def _count(x: mx.array, dims: tuple[int, ...]) -> int:
-    count = 1
-    for dim in dims:
-        count *= x.shape[dim]
-    return count
 
 
 @op(autocast="float32")
@@ -98,8 +93,9 @@ def prod(
 
 def _variance(x: mx.array, dims: tuple[int, ...], keep: bool, correction: float) -> tuple[mx.array, mx.array]:
     center = average(x, dims, True)
-    denominator = _count(x, dims) - correction
-    total = total_of(mx.square(x - center), dims, keep)
+    denominator = count(x, dims) - correction
+    deviation = x - center
+    total = total_of(mx.square(mx.abs(deviation) if x.dtype == mx.complex64 else deviation), dims, keep)
     # As in PyTorch, too few values divide by zero and give NaN or inf instead of a plausible number.
     variance = (
         total / denominator if denominator > 0 else total * mx.nan if denominator < 0 or not total.size else total / 0
@@ -123,12 +119,6 @@ def _moments(
     return variance, center, kind
 
 
-def _safe_sqrt(x: mx.array) -> mx.array:
-    """The square root, with gradient 0 at 0 instead of infinity."""
-    zero = x == 0
-    return mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, x)))
-
-
 @op(autocast="float32")
 def var(
     input: TensorLike,
@@ -141,7 +131,7 @@ def var(
 ) -> mx.array:
     """The variance over ``dim``: the sum of squared deviations divided by N - ``correction``, which defaults to 1."""
     variance, _, kind = _moments("var", input, dim, unbiased, keepdim, correction)
-    return variance.astype(kind)
+    return variance.astype(real_dtype(kind))
 
 
 @op(autocast="float32")
@@ -156,7 +146,7 @@ def std(
 ) -> mx.array:
     """The standard deviation over ``dim``, the square root of ``var``. Its gradient at 0 is 0."""
     variance, _, kind = _moments("std", input, dim, unbiased, keepdim, correction)
-    return _safe_sqrt(variance).astype(kind)
+    return safe_sqrt(variance).astype(real_dtype(kind))
 
 
 @op(autocast="float32")
@@ -170,7 +160,7 @@ def var_mean(
 ) -> tuple[mx.array, mx.array]:
     """The variance and the mean over ``dim``."""
     variance, center, kind = _moments("var_mean", input, dim, unbiased, keepdim, correction)
-    return variance.astype(kind), center.astype(kind)
+    return variance.astype(real_dtype(kind)), center.astype(kind)
 
 
 @op(autocast="float32")
@@ -184,25 +174,19 @@ def std_mean(
 ) -> tuple[mx.array, mx.array]:
     """The standard deviation and the mean over ``dim``."""
     variance, center, kind = _moments("std_mean", input, dim, unbiased, keepdim, correction)
-    return _safe_sqrt(variance).astype(kind), center.astype(kind)
-
-
-def _check_nonempty(caller: str, x: mx.array, dims: tuple[int, ...]) -> None:
-    """Raise if an extreme value of an empty dimension is asked for."""
-    if x.size == 0 and _count(x, dims) == 0:
-        raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+    return safe_sqrt(variance).astype(real_dtype(kind)), center.astype(kind)
 
 
 def _extreme(caller: str, x: mx.array, dim: Any, keep: bool, choose: Callable[..., mx.array]) -> mx.array:
     dims = axes(caller, x, dim)
-    _check_nonempty(caller, x, dims)
+    check_nonempty(caller, x, dims)
     return choose(x, dims, keep)
 
 
 def _extreme_with_index(caller: str, x: mx.array, dim: Any, keep: bool) -> ValuesAndIndices:
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim(caller, dim, x.ndim)
-    _check_nonempty(caller, x, (axis,))
+    check_nonempty(caller, x, (axis,))
     return _take(x, _arg_extreme(caller, x, axis), axis, scalar, keep)
 
 
@@ -289,7 +273,7 @@ def _arg_reduction(caller: str, x: Any, dim: Any, keepdim: Any) -> mx.array:
     x = array(caller, x)
     keep = flag(caller, "keepdim", keepdim)
     if dim is None:
-        _check_nonempty(caller, x, tuple(range(x.ndim)))
+        check_nonempty(caller, x, tuple(range(x.ndim)))
         index = _arg_extreme(caller, x.reshape(-1), 0)
         return index.astype(mx.int64).reshape((1,) * x.ndim if keep else ())
     return _extreme_with_index(caller, x, dim, keep).indices
@@ -312,7 +296,8 @@ def any(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None
     """True where at least one value over ``dim`` is nonzero."""
     x = array("any", input)
     dims, keep = axes("any", x, dim), flag("any", "keepdim", keepdim)
-    return mx.any(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, False)
+    found = mx.any(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, False)
+    return found.astype(mx.uint8) if x.dtype == mx.uint8 else found
 
 
 @op
@@ -320,7 +305,8 @@ def all(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out: None
     """True where all values over ``dim`` are nonzero."""
     x = array("all", input)
     dims, keep = axes("all", x, dim), flag("all", "keepdim", keepdim)
-    return mx.all(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, True)
+    found = mx.all(x, dims, keep) if x.size else empty_reduction(x.astype(mx.bool_), dims, keep, True)
+    return found.astype(mx.uint8) if x.dtype == mx.uint8 else found
 
 
 @op
@@ -336,12 +322,12 @@ def logsumexp(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, out
     """``log(sum(exp(input)))`` over ``dim`` without overflow; -inf for empty tensors."""
     x, kind = averageable("logsumexp", floating("logsumexp", input))
     dims, keep = axes("logsumexp", x, dim), flag("logsumexp", "keepdim", keepdim)
-    if _count(x, dims) == 0:
+    if count(x, dims) == 0:
         return mx.log(total_of(x, dims, keep)).astype(kind)
     # Subtract the largest value, unless it is infinite (inf - inf is NaN).
-    top = mx.stop_gradient(mx.max(x, dims, True))
+    top = mx.stop_gradient(mx.max(mx.real(x) if x.dtype == mx.complex64 else x, dims, True))
     top = mx.where(mx.isfinite(top), top, 0)
-    total = total_of(mx.exp(x - top), dims, keep)
+    total = total_of(float64.exp(x - top), dims, keep)
     zero = total == 0  # all values are -inf: the gradient is 0, not 0 * inf
     log = mx.where(zero, -mx.inf, mx.log(mx.where(zero, 1, total)))
     return (log + (top if keep else mx.squeeze(top, dims))).astype(kind)
@@ -358,38 +344,18 @@ def norm(
 ) -> mx.array:
     """The ``p``-norm of the values over ``dim``: ``sum(|input| ** p) ** (1 / p)``.
 
-    "fro" and ``None`` mean 2, inf and -inf the largest and smallest absolute value, and 0 counts nonzero values. The
-    gradient of the 2-norm at 0 is 0.
+    "fro" and ``None`` mean 2, "nuc" the sum of the singular values of matrices, inf and -inf the largest and smallest
+    absolute value, and 0 counts nonzero values. The gradient of the 2-norm at 0 is 0.
     """
     _checks.no_out("norm", out)
-    if isinstance(p, str):
-        _checks.one_of("norm", "p", p, ("fro",))
-    order = 2.0 if p is None or isinstance(p, str) else p
+    keep = flag("norm", "keepdim", keepdim)
     x, kind = averageable("norm", input, dtype)
-    return power_norm("norm", x, order, axes("norm", x, dim), flag("norm", "keepdim", keepdim)).astype(kind)
-
-
-def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
-    """The norm of order ``order`` over ``dims`` of a floating-point array."""
-    if order == 2:
-        return _safe_sqrt(total_of(mx.square(x), dims, keep))
-    size = mx.abs(x)
-    if order == 1:
-        return total_of(size, dims, keep)
-    if order == 0:
-        return total_of((x != 0).astype(x.dtype), dims, keep)
-    if order == mx.inf:
-        if x.size == 0:
-            _check_nonempty(caller, x, dims)
-        return mx.max(size, dims, keep)
-    if order == -mx.inf:
-        _check_nonempty(caller, x, dims)
-        return mx.min(size, dims, keep)
-    # Powers of 0 have no finite derivative for some orders, so zeros are masked out and get the gradient 0.
-    zero = size == 0
-    total = total_of(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)
-    none = (total == 0) | mx.isinf(total)
-    return mx.where(none, total if order > 0 else 0, mx.where(none, 1, total) ** (1 / order))
+    if p == "nuc":
+        value = matrix_norm("norm", x, p, tuple(range(x.ndim)) if dim is None else dim, keep)
+    else:
+        order = 2.0 if p is None or p == "fro" else _checks.number("norm", "p", p)
+        value = power_norm("norm", x, order, axes("norm", x, dim), keep)
+    return value.astype(real_dtype(kind))
 
 
 @op(autocast="float32")
@@ -422,12 +388,12 @@ def median(
     """The median (the lower of two middle values), or NaN; with ``dim``, the named tuple (values, indices)."""
     x, keep = array("median", input), flag("median", "keepdim", keepdim)
     if dim is None:
-        _check_nonempty("median", x, tuple(range(x.ndim)))
+        check_nonempty("median", x, tuple(range(x.ndim)))
         middle = _take(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
         return middle.reshape((1,) * x.ndim if keep else ())
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("median", dim, x.ndim)
-    _check_nonempty("median", x, (at,))
+    check_nonempty("median", x, (at,))
     return _take(x, _middle(x, at), at, scalar, keep)
 
 

@@ -6,7 +6,16 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks, _deferred
-from lucid.ops._common import ValuesAndIndices, any_op, array, at_least_1d, index_array, select_op
+from lucid.ops._common import (
+    ValuesAndIndices,
+    any_op,
+    array,
+    at_least_1d,
+    index_array,
+    index_within,
+    promoted,
+    select_op,
+)
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -100,7 +109,7 @@ def unique(
     data = _bounds.as_numpy("unique", x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)
-    found = [mx.array(values).astype(x.dtype)]
+    found = [mx.array(values, x.dtype)]
     if return_inverse:
         shape = x.shape if axis is None else (x.shape[axis],)
         found.append(mx.array(inverse.astype(np.int64).reshape(shape)))
@@ -110,17 +119,67 @@ def unique(
 
 
 @op
-def searchsorted(sorted_sequence: TensorLike, input: TensorLike, *, right: bool = False, out: None = None) -> mx.array:
-    """The index (int64) at which to insert each value into a sorted vector; with ``right``, after equal values."""
+def searchsorted(
+    sorted_sequence: TensorLike, input: TensorLike, *, out_int32: bool = False, right: bool = False,
+    side: str | None = None, sorter: TensorLike = None, out: None = None,
+) -> mx.array:  # fmt: skip
+    """The index (int64) at which to insert each value of ``input`` into a sorted vector, before equal values.
+
+    Shapes: sorted_sequence (n,), input any; or sorted_sequence (..., n), input (..., m) for vectors of their own.
+
+    Args:
+        out_int32: Whether to return int32.
+        right: Whether to insert after equal values, as ``side="right"``.
+        side: "left" or "right".
+        sorter: The indices that sort ``sorted_sequence``, if it is not sorted.
+    """
     sequence = array("searchsorted", sorted_sequence, "sorted_sequence")
-    _checks.rank("searchsorted", "sorted_sequence", sequence.shape, 1)
     values = array("searchsorted", input)
-    return mx.searchsorted(sequence, values, side="right" if right else "left").astype(mx.int64)
+    right = _checks.flag("searchsorted", "right", right)
+    if side is not None:
+        if _checks.one_of("searchsorted", "side", side, ("left", "right")) == "left" and right:
+            raise _checks.ArgumentError("searchsorted: side must be 'right' with right=True, got 'left'")
+        right = side == "right"
+    if sequence.ndim == 0:
+        raise _checks.ArgumentError("searchsorted: sorted_sequence must have at least 1 dimension, got 0")
+    if sequence.ndim > 1 and sequence.shape[:-1] != values.shape[:-1]:
+        raise _checks.ArgumentError(
+            f"searchsorted: input {values.shape} must have the leading sizes of sorted_sequence {sequence.shape}"
+        )
+    if sorter is not None:
+        order = index_within("searchsorted", sorter, sequence.ndim - 1, sequence.shape, "sorter", lowest=0)
+        if order.shape != sequence.shape:
+            raise _checks.ArgumentError(
+                f"searchsorted: sorter must have the shape of sorted_sequence, {sequence.shape}, got {order.shape}"
+            )
+        sequence = mx.take_along_axis(sequence, order, -1)
+    sequence, values = promoted(mx.stop_gradient(sequence), mx.stop_gradient(values))
+    if sequence.ndim == 1:
+        sequence = mx.broadcast_to(sequence, (*values.shape[:-1], sequence.size))
+    found = _insertion_points(sequence, at_least_1d(values), right).reshape(values.shape)
+    return found.astype(mx.int32 if _checks.flag("searchsorted", "out_int32", out_int32) else mx.int64)
+
+
+def _insertion_points(sequence: mx.array, values: mx.array, right: bool) -> mx.array:
+    """Binary search for all values at once: sequence (..., n), values (..., m), out (..., m)."""
+    size = sequence.shape[-1]
+    low = mx.zeros(values.shape, mx.int32)
+    high = mx.full(values.shape, size, mx.int32)
+    for _ in range(size.bit_length() if values.size else 0):
+        middle = (low + high) // 2
+        found = mx.take_along_axis(sequence, mx.minimum(middle, size - 1), -1)
+        # NaN counts as the largest value.
+        is_below = (low < high) & ~(found > values if right else found >= values)
+        low, high = mx.where(is_below, middle + 1, low), mx.where(is_below, high, mx.minimum(middle, high))
+    return low
 
 
 @op
 def bincount(input: TensorLike, weights: TensorLike = None, minlength: int = 0) -> mx.array:
-    """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values."""
+    """How often each integer from 0 on occurs (int64), or the sums of their weights. Waits for the values.
+
+    The sums are float32 for float32 weights, otherwise float64 (float32 on GPUs, which do not have float64).
+    """
     x = index_array("bincount", input, "input")
     _checks.rank("bincount", "input", x.shape, 1)
     smallest, largest = (int(_deferred.item(mx.min(x))), int(_deferred.item(mx.max(x)))) if x.size else (0, -1)
@@ -132,5 +191,7 @@ def bincount(input: TensorLike, weights: TensorLike = None, minlength: int = 0) 
         raise _checks.ArgumentError(
             f"bincount: weights must have the shape of the input, {x.shape}, got {amounts.shape}"
         )
+    if weights is not None and amounts.dtype != mx.float32:
+        amounts = amounts.astype(mx.float64 if mx.default_device().type == mx.cpu else mx.float32)
     counts = mx.zeros((size,), amounts.dtype)
     return counts.at[x].add(amounts) if x.size else counts

@@ -83,3 +83,11 @@ def test_the_device_chooses(backend, version, monkeypatch):
 
 def test_nan_stays_nan():
     assert mx.isnan(gelu(mx.array([math.nan]))).item()
+
+
+def test_the_tails_are_exact():
+    x = mx.array([-6.5, -30.0, -100.0, -1e30])
+    assert gelu(x).tolist() == [0, 0, 0, 0]
+    assert mx.grad(lambda x: gelu(x).sum())(x).tolist() == [0, 0, 0, 0]
+    large = mx.array([30.0, 1e30])
+    assert mx.allclose(gelu(large), large, rtol=1e-6)

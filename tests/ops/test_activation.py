@@ -39,7 +39,7 @@ def test_extreme_inputs_do_not_give_nan(op):
             "gelu: input must hold floating-point numbers, got int64; convert with",
         ),
         (lambda x: F.silu(x > 0), TypeError, "silu: input must hold floating-point numbers, got bool"),
-        (lambda x: F.hardtanh(x, 1.0, 0.0), ValueError, "hardtanh: min_val must be less than max_val, got 1.0 and 0.0"),
+        (lambda x: F.hardtanh(x, 1.0, 0.0), ValueError, "hardtanh: min_val must not exceed max_val, got 1.0 and 0.0"),
         (lambda x: F.leaky_relu(x, "a"), TypeError, "leaky_relu: negative_slope must be a number, got 'a'"),
         (lambda x: F.elu(x, None), TypeError, "elu: alpha must be a number, got None"),
         (lambda x: F.softplus(x, beta=0), ValueError, "softplus: beta must not be 0"),

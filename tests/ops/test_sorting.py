@@ -45,9 +45,9 @@ def test_equal_values_keep_their_order():
         (lambda x: x.topk(1.5), TypeError, "topk: k must be an integer, got 1.5"),
         (lambda x: x.unique(dim=2), IndexError, "unique: dim must be in"),
         (
-            lambda x: lucid.searchsorted(x, x),
+            lambda x: lucid.searchsorted(x, x[0]),
             ValueError,
-            r"searchsorted: sorted_sequence must have 1 dimensions, got \(2, 3\)",
+            r"searchsorted: input \(3,\) must have the leading sizes of sorted_sequence \(2, 3\)",
         ),
         (lambda x: lucid.bincount(x.long()), ValueError, r"bincount: input must have 1 dimensions, got \(2, 3\)"),
         (lambda x: lucid.bincount(x[0]), TypeError, "bincount: input must hold integers, got float32"),
