@@ -13,6 +13,7 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid.kernels import native
 from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
@@ -91,7 +92,9 @@ class Adam(Optimizer):
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
         keep = 1 - lr * weight_decay if decoupled else None
         scheduled = group.momentum_tensor is not None  # then beta1 is an array, not a constant of the update
-        update = _update(None if scheduled else beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
+        l2_penalty = 0.0 if decoupled else weight_decay
+        update = _update(None if scheduled else beta1, beta2, l2_penalty, amsgrad)
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
@@ -105,8 +108,13 @@ class Adam(Optimizer):
             return corrections[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
             former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]
+            fused = None if amsgrad or scheduled or parameter.dtype != mx.float32 else native.for_arrays(parameter)
+            if fused is not None:
+                rates = correct(state["step"])
+                updated, *after = fused.adam(gradient, parameter, *former, *rates, keep, beta1, beta2, l2_penalty)
+                state.update(zip(names, after, strict=True))
+                return updated
             updated, *after = update(
                 gradient, parameter, former, *correct(state["step"]), keep, beta1 if scheduled else None
             )
