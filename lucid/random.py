@@ -141,7 +141,7 @@ def _float(dtype: object, caller: str, *, or_complex: bool = False) -> mx.Dtype:
 
 @sized
 def randn(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Samples of the standard normal distribution in the given shape; in complex64, with the variance 1 in total."""
@@ -152,7 +152,7 @@ def randn(
 
 @sized
 def rand(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform samples from [0, 1) in the given shape; in complex64, of both parts."""
