@@ -21,7 +21,7 @@ from lucid.ops._types import TensorLike
 
 @sized
 def zeros(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Zeros of the given shape, float32 by default.
@@ -35,7 +35,7 @@ def zeros(
 
 @sized
 def ones(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
@@ -45,7 +45,7 @@ def ones(
 
 @sized
 def empty(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
