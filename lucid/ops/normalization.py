@@ -11,8 +11,8 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.ops._common import array, average, real, total
-from lucid.ops._types import TensorLike
 from lucid.ops._norms import power_norm
+from lucid.ops._types import TensorLike
 from lucid.tape import op
 
 __all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
