@@ -21,7 +21,7 @@ from lucid.ops._types import TensorLike
 
 @sized
 def zeros(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Zeros of the given shape, float32 by default.
@@ -35,7 +35,7 @@ def zeros(
 
 @sized
 def ones(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
@@ -45,7 +45,7 @@ def ones(
 
 @sized
 def empty(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
@@ -246,26 +246,34 @@ def _end(caller: str, name: str, value: Any) -> Any:
     return number
 
 
-def from_numpy(array: np.ndarray) -> Tensor:
+def from_numpy(ndarray: np.ndarray) -> Tensor:
     """A tensor with the values of a NumPy array. They are copied, so that later changes to the array have no effect.
 
     Raises:
-        TypeError: ``array`` is not a NumPy array.
+        TypeError: ``ndarray`` is not a NumPy array.
 
     Example:
         >>> lucid.from_numpy(np.arange(3)).tolist()
         [0, 1, 2]
     """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
-    return tensor(array)
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
+    return tensor(ndarray)
 
 
-def from_dlpack(data: Any) -> Tensor:
-    """A tensor with the values of another library's array, copied through DLPack."""
-    if not hasattr(data, "__dlpack__"):
-        raise TypeError(f"from_dlpack: {type(data).__name__} has no __dlpack__")
-    return tensor(data)
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor with the values of another library's array, copied through DLPack.
+
+    Raises:
+        TypeError: ``ext_tensor`` does not offer DLPack.
+        ValueError: ``copy`` is False; values are always copied.
+    """
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(f"from_dlpack: {type(ext_tensor).__name__} has no __dlpack__")
+    if copy is not None and not copy:
+        raise ValueError("from_dlpack: copy must be True or None, got False; values are always copied")
+    check_placement("from_dlpack", device)
+    return tensor(ext_tensor)
 
 
 def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Tensor:

@@ -43,6 +43,12 @@ def _cpu_quota() -> int | None:
         return None
 
 
+def cpu_count() -> int:
+    """The number of CPUs that this process may use."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, _cpu_quota() or count)
+
+
 def _load_openblas() -> str | None:
     """Load OpenBLAS ahead of MLX's own BLAS, and return its name, or ``None`` if it is not loaded.
 

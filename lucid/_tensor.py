@@ -7,14 +7,14 @@ methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
-from lucid._backward import run_backward
+from lucid._backward import backward_into, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
 from lucid._memory_format import check_memory_format, contiguous_format
@@ -163,7 +163,11 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         return self._node
 
     def backward(
-        self, gradient: TensorLike = None, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: TensorLike = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Compute the gradient of this tensor and add it to ``.grad`` of every leaf that it was computed from.
 
@@ -171,6 +175,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             gradient: The gradient with respect to this tensor, in its shape; optional for a single element.
             retain_graph: Whether to keep the graph for another backward pass, by default ``create_graph``.
             create_graph: Whether to record the backward pass, so that it can be differentiated again.
+            inputs: Add gradients to ``.grad`` of these tensors only.
 
         Raises:
             RuntimeError: the tensor does not require gradients, ``gradient`` is missing, or the graph was freed.
@@ -182,7 +187,11 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
                 "(under no_grad, or from detached tensors)"
             )
         keep = create_graph if retain_graph is None else retain_graph
-        run_backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
+        start = [cotangent_for(self, gradient, "backward")]
+        if inputs is None:
+            run_backward([self], start, retain_graph=keep, create_graph=create_graph)
+        else:
+            backward_into(inputs, [self], start, retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
         """The same value, detached from the graph. Writing to it also writes to the leaf that it was taken from."""

@@ -123,6 +123,24 @@ class TensorInplace(tape.TensorBase):
     def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
         return self._write("clamp_", arithmetic.clamp, min, max)
 
+    def addcmul_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcmul_", arithmetic.addcmul, tensor1, tensor2, value=value)
+
+    def addcdiv_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcdiv_", arithmetic.addcdiv, tensor1, tensor2, value=value)
+
+    def sign_(self) -> Tensor:
+        return self._write("sign_", elementwise.sign)
+
+    def square_(self) -> Tensor:
+        return self._write("square_", elementwise.square)
+
+    def reciprocal_(self) -> Tensor:
+        return self._write("reciprocal_", elementwise.reciprocal)
+
+    def rsqrt_(self) -> Tensor:
+        return self._write("rsqrt_", elementwise.rsqrt)
+
     def sqrt_(self) -> Tensor:
         return self._write("sqrt_", elementwise.sqrt)
 

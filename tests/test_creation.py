@@ -15,7 +15,7 @@ def test_agrees_with_pytorch(case, record):
 def test_shapes_in_every_spelling():
     for make in (lucid.zeros, lucid.ones, lucid.empty):
         assert make(2, 3).shape == make((2, 3)).shape == make([2, 3]).shape == (2, 3)
-        assert make(()).shape == make(size=()).shape == ()
+        assert make(()).shape == make().shape == make(size=()).shape == ()
         assert make(0, 2).shape == (0, 2)
         assert make(2, dtype="int8").dtype == lucid.int8
 

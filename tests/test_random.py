@@ -207,3 +207,16 @@ def test_running_threads_keep_their_state():
         numbers = pool.submit(lambda: lucid.rand(3).tolist()).result()
     lucid.manual_seed(3)
     assert lucid.rand(3).tolist() == numbers
+
+
+def test_complex_samples_have_the_variance_of_pytorch():
+    lucid.manual_seed(1)
+    normal, uniform = (
+        lucid.randn(4000, dtype=lucid.complex64),
+        lucid.rand_like(lucid.zeros(4000, dtype=lucid.complex64)),
+    )
+    z, u = normal.numpy(), uniform.numpy()
+    assert z.dtype == u.dtype == np.complex64
+    assert abs(np.mean(np.abs(z) ** 2) - 1) < 0.1 and abs(np.mean(z.real * z.imag)) < 0.05
+    assert 0 <= u.real.min() < 0.01 < 0.99 < u.real.max() < 1 and 0 <= u.imag.min() < 0.01 < 0.99 < u.imag.max() < 1
+    assert lucid.rand(2, dtype=lucid.complex64).dtype == lucid.randn_like(normal).dtype == lucid.complex64

@@ -126,9 +126,11 @@ def pair(caller: str, x: Any, other: Any) -> tuple[Any, Any]:
 
 
 def factor(caller: str, name: str, value: Any) -> Any:
-    """``value`` if it is a number or a 0-d array."""
-    if isinstance(value, _SCALARS) or (isinstance(value, mx.array) and value.ndim == 0):
+    """``value`` if it is a number, or a 0-d array if it is an array of one element, such as a learning rate."""
+    if isinstance(value, _SCALARS):
         return value
+    if isinstance(value, mx.array) and value.size == 1:
+        return value.reshape(())
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{caller}: {name} must be a number, got {value!r:.60}")
@@ -172,6 +174,39 @@ def scalar_like(value: Any, x: mx.array) -> mx.array:
     if isinstance(value, bool | int):
         return wrapped(value, x.dtype)
     return mx.array(value)
+
+
+def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
+    """``value``, a number or a 0-d tensor, as an array of ``dtype``.
+
+    Raises:
+        ArgumentError: a tensor has dimensions, or a number does not fit in ``dtype``.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, _SCALARS):
+        limits = _limits(dtype)
+        if isinstance(value, complex):
+            fits = dtype == mx.complex64
+        elif limits is None or (math.isinf(value) and dtype in FLOATING) or value != value:
+            fits = limits is None or value == value or dtype in FLOATING
+        else:
+            fits = limits[0] <= value <= limits[1]
+        if not fits:
+            raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
+        return mx.array(value, dtype)
+    found = array(caller, value, name)
+    if found.ndim:
+        raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
+    return found.astype(dtype)
+
+
+def _limits(dtype: mx.Dtype) -> tuple[float, float] | None:
+    """The least and the largest number that ``dtype`` holds; negative integers wrap around in unsigned dtypes."""
+    if dtype in (mx.bool_, mx.complex64):
+        return None
+    found: Any = mx.finfo(dtype) if dtype in FLOATING else mx.iinfo(dtype)
+    return (found.min if found.min < 0 else -found.max), found.max
 
 
 def wrapped(value: int, dtype: mx.Dtype) -> mx.array:

@@ -78,7 +78,7 @@ def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
         raise _checks.ArgumentError(
             f"{caller}: alpha must be a number for {_checks.dtype_name(other.dtype)}, got {alpha}"
         )
-    return other * (alpha if isinstance(alpha, mx.array) else scalar_like(alpha, other))
+    return other * (alpha.astype(other.dtype) if isinstance(alpha, mx.array) else scalar_like(alpha, other))
 
 
 @op

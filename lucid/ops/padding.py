@@ -1,11 +1,12 @@
 """Pad and crop the edges of tensors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array
+from lucid.ops._common import array, sizes
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -30,21 +31,24 @@ def pad(input: TensorLike, pad: Any, mode: str = "constant", value: float | None
     """
     x = array("pad", input)
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))
-    amounts = [_checks.integer("pad", "pad", one) for one in pad]
+    amounts = sizes("pad", pad, "pad") if isinstance(pad, Sequence) else ()
+    if not isinstance(pad, Sequence):
+        raise TypeError(f"pad: pad must be a list or tuple of integers, got {pad!r}")
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
-        raise _checks.ArgumentError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {tuple(amounts)}")
+        raise _checks.ArgumentError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {amounts}")
     if mode == "constant":
         return _constant_pad(x, amounts, 0 if value is None else value)
     if value is not None:
         raise _checks.ArgumentError(
             f"pad: value is only supported by mode 'constant', got {value!r} with mode {mode!r}"
         )
+    pad_one = _replicate if mode == "replicate" else _mirror_or_wrap
     for i in range(0, len(amounts), 2):
-        x = _pad_by_slices(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
+        x = pad_one(x, x.ndim - 1 - i // 2, amounts[i], amounts[i + 1], mode)
     return x
 
 
-def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
+def _constant_pad(x: mx.array, amounts: tuple[int, ...], value: float) -> mx.array:
     cut, widths = [slice(None)] * x.ndim, [(0, 0)] * x.ndim
     for i in range(0, len(amounts), 2):
         axis, low, high = x.ndim - 1 - i // 2, amounts[i], amounts[i + 1]
@@ -56,11 +60,28 @@ def _constant_pad(x: mx.array, amounts: list[int], value: float) -> mx.array:
     return mx.pad(x, widths, constant_values=mx.array(value, x.dtype)) if max(amounts, default=0) > 0 else x
 
 
-def _pad_by_slices(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx.array:
-    """Padding with slices of ``x``, so that the gradient consists of slices too."""
+def _replicate(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx.array:
+    """The edges repeated, as slices of ``x``, so that the gradient consists of slices too."""
+    _check_crop(x, axis, low, high)
+    size, before, after = x.shape[axis], x.shape[:axis], x.shape[axis + 1 :]
+    total = size + low + high
+    if size == 0 and total:
+        raise _checks.ArgumentError(f"pad: dim {axis} of shape {x.shape} is empty and has no edge to repeat")
+    left, right = min(max(low, 0), total), min(max(high, 0), total)
+    start = max(-low, 0)
+    parts = [_slice(x, axis, start, start + total - left - right)] if total > left + right else []
+    if left:
+        parts.insert(0, mx.broadcast_to(_slice(x, axis, 0, 1), (*before, left, *after)))
+    if right:
+        parts.append(mx.broadcast_to(_slice(x, axis, size - 1, size), (*before, right, *after)))
+    return mx.concatenate(parts, axis) if parts else _slice(x, axis, 0, 0)
+
+
+def _mirror_or_wrap(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx.array:
+    """Mode "reflect" or "circular", with slices of ``x``."""
     whole, size = x, x.shape[axis]
     left = size + min(low, 0) + min(high, 0)
-    limit = {"reflect": size - 1, "circular": left, "replicate": max(low, high) if size else 0}[mode]
+    limit = size - 1 if mode == "reflect" else left
     if max(low, high) > limit:
         raise _checks.ArgumentError(
             f"pad: mode {mode!r} can add at most {limit} to dim {axis} of shape {x.shape}, got {(low, high)}"
@@ -75,17 +96,11 @@ def _pad_by_slices(x: mx.array, axis: int, low: int, high: int, mode: str) -> mx
             parts.insert(0, _reverse(_slice(whole, axis, 1, low + 1), axis))
         if high:
             parts.append(_reverse(_slice(whole, axis, size - 1 - high, size - 1), axis))
-    elif mode == "circular":
+    else:
         if low:
             parts.insert(0, _slice(x, axis, left - low, left))
         if high:
             parts.append(_slice(x, axis, 0, high))
-    else:
-        before, after = x.shape[:axis], x.shape[axis + 1 :]
-        if low:
-            parts.insert(0, mx.broadcast_to(_slice(x, axis, 0, 1), (*before, low, *after)))
-        if high:
-            parts.append(mx.broadcast_to(_slice(x, axis, left - 1, left), (*before, high, *after)))
     return mx.concatenate(parts, axis) if len(parts) > 1 else x
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections import defaultdict
 from typing import Any
 
-from tests.conformance import replay
+from tests.conformance import deliberate, replay
 from tests.conformance.run import lookup
 from tests.conformance.torch_modules import DTYPES as MODULE_DTYPES
 from tests.conformance.torch_modules import module_samples, modules
@@ -63,7 +63,7 @@ def _operations(options: argparse.Namespace, report: Report) -> None:
             for dtype in options.dtypes if wanted else ():
                 try:
                     for sample in samples(info, dtype, wanted, options.limit):
-                        report.add(sample, replay.differences(sample))
+                        report.add(sample, replay.all_differences(sample))
                 except Exception as error:
                     print(f"{name} {info.variant_test_name} {dtype}: no samples: {type(error).__name__}: {error}")
         report.flush()
@@ -74,7 +74,7 @@ def _modules(options: argparse.Namespace, report: Report) -> None:
         if re.fullmatch(options.modules, name.removeprefix("nn.")) and lookup(replay.lucid, name):
             for dtype in options.dtypes:
                 for sample in module_samples(info, dtype, options.limit) if dtype in MODULE_DTYPES else ():
-                    report.add(sample, replay.module_differences(sample))
+                    report.add(sample, replay.all_differences(sample))
             report.flush()
 
 
@@ -83,12 +83,12 @@ def _optimizers(options: argparse.Namespace, report: Report) -> None:
     for name, info in optimizers().items():
         if re.fullmatch(options.optimizers, name.removeprefix("optim.")) and lookup(replay.lucid, name):
             for sample in optimizer_samples(info, dtypes):
-                report.add(sample, replay.optimizer_differences(sample))
+                report.add(sample, replay.all_differences(sample))
             report.flush()
     for schedule in schedule_samples():
         short = schedule.op.rpartition(".")[2]
         if re.fullmatch(options.optimizers, short) and lookup(replay.lucid, schedule.op):
-            report.add(schedule, replay.schedule_differences(schedule))
+            report.add(schedule, replay.all_differences(schedule))
     report.flush()
 
 
@@ -99,6 +99,7 @@ class Report:
         self.kinds, self.width = kinds, width
         self.samples = 0
         self.count = 0
+        self.deliberate = 0
         self.ops: set[str] = set()
         self.wrong: set[str] = set()
         self.groups: dict[tuple[str, ...], list[Difference]] = defaultdict(list)
@@ -107,7 +108,9 @@ class Report:
         self.samples += 1
         self.ops.add(sample.op)
         for one in found:
-            if self.kinds is None or one.kind in self.kinds:
+            if deliberate.explained(one):
+                self.deliberate += 1
+            elif self.kinds is None or one.kind in self.kinds:
                 self.groups[one.op, one.form, one.kind, self._gist(one)].append(one)
 
     def _gist(self, one: Difference) -> str:
@@ -128,7 +131,10 @@ class Report:
         self.groups.clear()
 
     def summary(self) -> str:
-        return f"{self.samples} samples of {len(self.ops)} names: {self.count} differences in {len(self.wrong)} names"
+        return (
+            f"{self.samples} samples of {len(self.ops)} names: {self.count} differences in {len(self.wrong)} names, "
+            f"{self.deliberate} deliberate ones"
+        )
 
 
 if __name__ == "__main__":

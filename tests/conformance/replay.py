@@ -136,6 +136,15 @@ def schedule_differences(sample: ScheduleSample) -> list[Difference]:
     return [Difference(sample.op, f"lucid.{sample.op}", *what, sample) for what in compare(sample.outcome, got)]
 
 
+def all_differences(sample: Any) -> list[Difference]:
+    """How Lucid differs from PyTorch in a sample of any class."""
+    if isinstance(sample, ModuleSample):
+        return module_differences(sample)
+    if isinstance(sample, OptimizerSample):
+        return optimizer_differences(sample)
+    return schedule_differences(sample) if isinstance(sample, ScheduleSample) else differences(sample)
+
+
 def _only_ties(sample: Sample, wanted: Outcome, got: Outcome) -> bool:
     """Whether results of sorting differ in nothing but which of equal values they name."""
     if sample.op not in TIES or not sample.args or not isinstance(sample.args[0], Array):

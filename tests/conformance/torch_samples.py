@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ class Torch(Library):
         values = tensor.detach().resolve_conj().resolve_neg()
         try:
             return Array((values.float() if name == "bfloat16" else values).numpy(force=True).copy(), name)
-        except TypeError as error:
+        except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
             raise Unsupported(name) from error
 
     def constant(self, value: Named) -> Any:
@@ -98,8 +98,13 @@ def names(info: Any) -> list[str]:
     return [one for one in (info.name, *aliases) if lookup(torch, one) or hasattr(torch.Tensor, one)]
 
 
-def samples(info: Any, dtype: str, wanted: list[str], limit: int | None = None) -> Iterator[Sample]:
-    """The samples of an entry in a dtype under each wanted name, with PyTorch's outcomes."""
+def samples(
+    info: Any, dtype: str, wanted: list[str], limit: int | None = None, wants: Callable[[Sample], bool] | None = None
+) -> Iterator[Sample]:
+    """The samples of an entry in a dtype under each wanted name, with PyTorch's outcomes.
+
+    PyTorch computes nothing for samples that ``wants`` rejects.
+    """
     torch_dtype = getattr(torch, dtype)
     if torch_dtype not in info.supported_dtypes("cpu"):
         return
@@ -115,7 +120,7 @@ def samples(info: Any, dtype: str, wanted: list[str], limit: int | None = None) 
         second = order == 1 and dtype == "float64" and seconds < SECOND and info.supports_gradgrad
         seconds += second
         for name in wanted:
-            yield from _sample(name, info, found, dtype, 2 if second else order)
+            yield from _sample(name, info, found, dtype, 2 if second else order, wants)
     if dtype == "float32" and info.error_inputs_func is not None:
         try:
             errors = list(info.error_inputs("cpu"))
@@ -128,7 +133,14 @@ def samples(info: Any, dtype: str, wanted: list[str], limit: int | None = None) 
                         yield sample
 
 
-def _sample(name: str, info: Any, found: Any, dtype: str, order: int) -> Iterator[Sample]:
+def _sample(
+    name: str,
+    info: Any,
+    found: Any,
+    dtype: str,
+    order: int,
+    wants: Callable[[Sample], bool] | None = None,
+) -> Iterator[Sample]:
     try:
         args, kwargs = neutral([found.input, *found.args]), neutral(dict(found.kwargs))
     except Unsupported:
@@ -136,8 +148,9 @@ def _sample(name: str, info: Any, found: Any, dtype: str, order: int) -> Iterato
     if not any(one.grad for one in arrays_in([args, kwargs])):
         order = 0
     sample = Sample(name, args, kwargs, Outcome(), dtype, variant=info.variant_test_name, order=order)
-    with contextlib.suppress(Unsupported):
-        yield complete(sample)
+    if wants is None or wants(sample):
+        with contextlib.suppress(Unsupported):
+            yield complete(sample)
 
 
 def complete(sample: Sample) -> Sample:

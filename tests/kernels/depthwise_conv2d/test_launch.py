@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import library, use_reference
+from lucid.kernels import library, native, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, dispatch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
@@ -117,29 +117,27 @@ def test_the_gpu_chooses_the_language(launches, monkeypatch, language):
 
 
 @pytest.mark.parametrize(
-    ("platform", "openblas", "shape", "version"),
+    ("shape", "dtype", "version"),
     [
-        ("linux", "libopenblas.so.0", (4, 8, 8, 5), "position_matrices"),
-        ("linux", None, (4, 8, 8, 5), "shifted_sums"),
-        ("darwin", None, (4, 8, 8, 5), "position_matrices"),
-        ("linux", "libopenblas.so.0", (3, 8, 8, 5), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (4, 8, 9, 5), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (4, 8, 8, 0), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (0, 8, 8, 5), "shifted_sums"),
+        ((4, 8, 8, 5), mx.float32, "native"),
+        ((1, 8, 8, 5), mx.bfloat16, "native"),
+        ((4, 8, 8, 5), mx.float64, "shifted_sums"),
+        ((4, 8, 8, 0), mx.float32, "shifted_sums"),
+        ((0, 8, 8, 5), mx.float32, "shifted_sums"),
     ],
 )
-def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas, shape, version):
+def test_the_compiler_chooses_on_the_cpu(monkeypatch, shape, dtype, version):
     monkeypatch.setattr(_device, "backend", lambda: "cpu")
-    monkeypatch.setattr(_device, "openblas", openblas)
-    monkeypatch.setattr("sys.platform", platform)
     geometry = dispatch.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert dispatch.implementation(shape, mx.float32, geometry) == version
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert dispatch.implementation(shape, dtype, geometry) == "shifted_sums"
+    monkeypatch.setattr(native, "library", object)
+    assert dispatch.implementation(shape, dtype, geometry) == version
 
 
 @pytest.mark.parametrize(
     ("backend", "shape", "dtype", "version"),
     [
-        ("cpu", (1, 8, 8, 4), mx.float32, "shifted_sums"),
         ("metal", (1, 8, 8, 4), mx.float32, "metal"),
         ("metal", (1, 8, 8, 4), mx.bfloat16, "metal"),
         ("cuda", (1, 8, 8, 4), mx.float16, "cuda"),

@@ -1,0 +1,137 @@
+"""Where Lucid is not PyTorch on purpose: the only differences that the recorded samples and signatures may show.
+
+``docs/pytorch-differences.md`` is written from these tables by ``python -m tests.conformance.document``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conformance.values import Array, Difference, arrays_in
+
+
+@dataclass(frozen=True)
+class Deliberate:
+    """A kind of difference: in which operations and cases, what either library does, and why.
+
+    ``ops``, ``kinds`` and ``detail`` are patterns of a difference's fields, ``when`` a condition of its sample.
+    ``title`` names the operations for readers.
+    """
+
+    title: str
+    pytorch: str
+    lucid: str
+    why: str
+    ops: str
+    kinds: str = ".*"
+    detail: str = ""
+    when: Callable[[Any], bool] = lambda sample: True
+
+    def covers(self, found: Difference) -> bool:
+        return bool(
+            re.fullmatch(self.ops, found.op)
+            and re.fullmatch(self.kinds, found.kind)
+            and re.search(self.detail, found.detail)
+            and self.when(found.sample)
+        )
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that is not PyTorch's: patterns of the name and of the mismatch, and the same for readers."""
+
+    title: str
+    lucid: str
+    why: str
+    names: str
+    mismatch: str
+
+    def covers(self, name: str, mismatch: str) -> bool:
+        return bool(re.fullmatch(self.names, name) and re.fullmatch(self.mismatch, mismatch))
+
+
+def _dtype(*names: str) -> Callable[[Any], bool]:
+    return lambda sample: any(one.dtype in names for one in arrays_in([sample.args, sample.kwargs]))
+
+
+def _has_zero(position: int) -> Callable[[Any], bool]:
+    def found(sample: Any) -> bool:
+        one = sample.args[position] if len(sample.args) > position else None
+        return isinstance(one, Array) and bool((one.data == 0).any())
+
+    return found
+
+
+SAMPLES: list[Deliberate] = [
+    Deliberate(
+        "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
+        "some take a number for each tensor, some raise `TypeError`",
+        "all take numbers, as arrays without dimensions",
+        "one rule for all functions; every call that PyTorch accepts means the same",
+        ops=r".*",
+        kinds="accepts|error type",
+        detail=r"TypeError: .*(must be Tensor, not (int|float|bool|complex)|got \((int|float), )",
+    ),
+    Deliberate(
+        "second derivatives of norms at zero",
+        "NaN",
+        "zero",
+        "the first derivative is defined as zero there, in both; a NaN would spread through the whole model",
+        ops=r"norm|linalg\.(vector_|matrix_)?norm",
+        kinds="second",
+        detail="PyTorch nan",
+    ),
+    Deliberate(
+        "`optim.Muon`",
+        "orthogonalizes in bfloat16",
+        "orthogonalizes in float32",
+        "bfloat16 is no faster here, and float32 loses nothing; both agree to 2 %",
+        ops=r"optim\.Muon",
+        kinds="value",
+        detail=r"of \d+ values",
+    ),
+    Deliberate(
+        "optimizers with `lr` as a tensor and `foreach=True`",
+        "refuses the pair unless `capturable=True`",
+        "accepts it",
+        "`foreach` and `capturable` choose an implementation that Lucid does not have; they are accepted and ignored",
+        ops=r"optim\..*",
+        kinds="accepts",
+        detail="capturable|foreach",
+    ),
+]
+
+PARAMETERS: list[Parameter] = [
+    Parameter(
+        "`compile`",
+        "`compile(function, state=[model, optimizer])`",
+        "a compiled function of MLX needs to know the state that it changes; PyTorch's arguments choose a compiler",
+        names="compile",
+        mismatch=".*",
+    ),
+    Parameter(
+        "`amp.GradScaler`",
+        "`device` is `None` by default, not `'cuda'`",
+        "it has no effect: memory is unified",
+        names=r"amp\.GradScaler",
+        mismatch="device is None by default.*",
+    ),
+    Parameter(
+        "`autograd.gradcheck`",
+        "`eps`, `atol` and `rtol` are `None` by default: PyTorch's numbers for float64 inputs, 1e-2 for others",
+        "GPUs of a Mac have no float64",
+        names=r"autograd\.gradcheck",
+        mismatch="(eps|atol|rtol) is None by default.*",
+    ),
+]
+
+
+def explained(found: Difference) -> bool:
+    return any(one.covers(found) for one in SAMPLES)
+
+
+def explained_parameter(name: str, mismatch: str) -> bool:
+    return any(one.covers(name, mismatch) for one in PARAMETERS)
