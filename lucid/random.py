@@ -77,8 +77,9 @@ def manual_seed(seed: int) -> None:
         >>> lucid.equal(first, lucid.rand(3))
         True
     """
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
     global _seeds
@@ -89,8 +90,8 @@ def manual_seed(seed: int) -> None:
 
 
 def initial_seed() -> int:
-    """The seed that the generator of this thread was last seeded with."""
-    return _state.seed
+    """The seed that the generator of this thread was last seeded with, modulo 2**64."""
+    return _state.seed % 2**64
 
 
 def key() -> mx.array:
@@ -134,7 +135,7 @@ def _current() -> mx.array:
 
 def _float(dtype: object, caller: str) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
-    if not mx.issubdtype(found, mx.floating):
+    if not mx.issubdtype(found, mx.inexact):
         raise _checks.DtypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
     return found
 
@@ -159,13 +160,21 @@ def rand(
     return leaf(_uniform(_checks.shape("rand", (size,)), _float(dtype, "rand")), requires_grad)
 
 
+def _complex(parts: mx.array) -> mx.array:
+    return parts[0] + 1j * parts[1]
+
+
 def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    if dtype == mx.complex64:  # of variance 1, half of it in each part
+        return _complex(mx.random.normal((2, *shape), scale=0.5**0.5, key=key()))
     if dtype == mx.float64:  # MLX draws up to float32
         return mx.random.normal(shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.normal(shape, dtype, key=key())
 
 
 def _uniform(shape: tuple[int, ...], dtype: mx.Dtype, low: float = 0.0, high: float = 1.0) -> mx.array:
+    if dtype == mx.complex64:
+        return _complex(mx.random.uniform(low, high, (2, *shape), key=key()))
     if dtype == mx.float64:
         return mx.random.uniform(low, high, shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.uniform(low, high, shape, dtype, key=key())
