@@ -115,6 +115,36 @@ def run_backward(
     return results
 
 
+def backward_into(
+    inputs: TensorBase | Sequence[TensorBase],
+    roots: Sequence[TensorBase],
+    cotangents: Sequence[Tensor],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> None:
+    """``run_backward`` that adds the gradients to ``.grad`` of ``inputs`` only, which may be results too.
+
+    Raises:
+        RuntimeError: there are no inputs, or one does not require gradients.
+        TypeError: an input is not a tensor.
+    """
+    given = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
+    if not given:
+        raise RuntimeError("backward: inputs must not be empty")
+    for i, one in enumerate(given):
+        if not isinstance(one, TensorBase):
+            raise TypeError(f"backward: inputs must be tensors, got {type(one).__name__} at position {i}")
+        if one._node is None and not one._requires_grad:
+            raise RuntimeError(f"backward: input {i} does not require grad")
+    targets = list({id(one): one for one in given}.values())
+    found = run_backward(roots, cotangents, targets, retain_graph=retain_graph, create_graph=create_graph)
+    with set_recording(create_graph), _threads.lock:
+        for target, gradient in zip(targets, found, strict=True):
+            if gradient is not None:
+                target.grad = gradient if target.grad is None else _add(target.grad, gradient)
+
+
 def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
     """The gradients of a node's inputs, with those of leaves computed before the others are used.
 

@@ -7,7 +7,8 @@ Which error to raise:
 * ``ArgumentError`` if an operation cannot take the shape or value of an argument: a RuntimeError as in PyTorch, and a
   ValueError, which is what Python calls it. Most checks are of this kind.
 * ``DtypeError`` for a tensor of a dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError.
-* ``DimError`` for a dimension that does not exist, ``BoundsError`` for an index outside of a dimension.
+* ``DimError`` for a dimension that does not exist, ``BoundsError`` for an index outside of a dimension, and
+  ``IndexTypeError`` for an index of the wrong type.
 * ``TypeError`` for anything else of the wrong type, such as a string for a tensor.
 * ``ValueError`` where PyTorch checks in Python and raises it: in constructors of layers, optimizers and datasets, and a
   few functions such as interpolate.
@@ -67,6 +68,10 @@ class ArgumentError(RuntimeError, ValueError):
     """A shape or value that an operation cannot take: a RuntimeError as in PyTorch, and a ValueError."""
 
 
+class EmptyError(ArgumentError, IndexError):
+    """A dimension of size 0 that has no extreme value: an IndexError too, because PyTorch raises one or the other."""
+
+
 class DtypeError(RuntimeError, TypeError):
     """A dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError."""
 
@@ -77,6 +82,10 @@ class DivisionError(RuntimeError, ZeroDivisionError):
 
 class DimError(IndexError, ValueError):
     """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
+
+
+class IndexTypeError(IndexError, TypeError):
+    """An index of a type that cannot index: an IndexError as in PyTorch, and a TypeError."""
 
 
 class BoundsError(IndexError, RuntimeError):
@@ -156,7 +165,7 @@ def probability(caller: str, name: str, value: Any) -> float:
 
 def one_of(caller: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
@@ -182,7 +191,7 @@ def dims(caller: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ..
     """Distinct dimensions as non-negative indices, from one, several, or ``None`` for all."""
     if value is None:
         return tuple(range(ndim))
-    values = tuple(value) if isinstance(value, Iterable) else (value,)
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, mx.array) else (value,)
     result = tuple(dim(caller, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
         raise ArgumentError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")

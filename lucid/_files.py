@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,16 @@ from typing import BinaryIO
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of some network file systems
 _MAX_TEXT_BYTES = 64 << 20
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: ``LUCID_CACHE``, or ``lucid`` in the system's cache folder."""
+    folder = os.environ.get("LUCID_CACHE")
+    if folder:
+        return Path(folder)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "lucid"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
 
 
 @contextmanager

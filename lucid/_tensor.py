@@ -6,14 +6,14 @@ methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, _overwritten, _threads, tape
-from lucid._backward import RemovableHandle, run_backward
+from lucid._backward import RemovableHandle, backward_into, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
 from lucid._memory_format import check_memory_format, contiguous_format
@@ -166,7 +166,11 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         return self._node
 
     def backward(
-        self, gradient: TensorLike = None, retain_graph: bool | None = None, create_graph: bool = False
+        self,
+        gradient: TensorLike = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         """Compute the gradient of this tensor and add it to ``.grad`` of every leaf that it was computed from.
 
@@ -174,6 +178,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             gradient: The gradient with respect to this tensor, in its shape; optional for a single element.
             retain_graph: Whether to keep the graph for another backward pass, by default ``create_graph``.
             create_graph: Whether to record the backward pass, so that it can be differentiated again.
+            inputs: Add gradients to ``.grad`` of these tensors only.
 
         Raises:
             RuntimeError: the tensor does not require gradients, ``gradient`` is missing, or the graph was freed.
@@ -185,7 +190,11 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
                 "(under no_grad, or from detached tensors)"
             )
         keep = create_graph if retain_graph is None else retain_graph
-        run_backward([self], [cotangent_for(self, gradient, "backward")], retain_graph=keep, create_graph=create_graph)
+        start = [cotangent_for(self, gradient, "backward")]
+        if inputs is None:
+            run_backward([self], start, retain_graph=keep, create_graph=create_graph)
+        else:
+            backward_into(inputs, [self], start, retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
         """The same values outside of the graph. A write to one of the two tensors is seen by both."""
@@ -254,7 +263,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             RuntimeError: the tensor does not have exactly one element.
         """
         if self._array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise _checks.ArgumentError(f"item: expected a tensor with one element, got shape {self.shape}")
         value: Any = _deferred.item(self._array)  # complex for complex64
         return value
 
@@ -368,9 +377,18 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
     @property
     def mT(self) -> Tensor:
         """The tensor with its last two dimensions swapped."""
-        return shapes.transpose(self, -2, -1)
+        if self._array.ndim == 1:
+            raise _checks.ArgumentError(f"mT: expected matrices, got shape {self.shape}")
+        return shapes.transpose(self, -2, -1) if self._array.ndim else self
 
-    H = mT
+    @property
+    def H(self) -> Tensor:
+        """The matrix transposed and, if complex, conjugated."""
+        if self._array.ndim not in (0, 2):
+            raise _checks.ArgumentError(f"H: expected a matrix, got shape {self.shape}; mT takes batches of them")
+        if self._array.dtype == mx.complex64:
+            raise NotImplementedError("H: complex tensors are not supported")
+        return self.mT
 
 
 tape.TensorBase._facade = Tensor

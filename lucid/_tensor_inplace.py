@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import mlx.core as mx
 import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, tape
 from lucid.ops import arithmetic, elementwise, indexing
+from lucid.ops._common import category
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class TensorInplace(tape.TensorBase):
                 f"{what}: cannot write a result of shape {result.shape} to a tensor of shape {self._array.shape}"
             )
         if result._array.dtype != self._array.dtype:
+            _check_cast(what, result._array.dtype, self._array.dtype)
             result = elementwise.astype(result, self._array.dtype)
         self._array = result._array
         if _grad_mode.is_recording():
@@ -146,6 +149,24 @@ class TensorInplace(tape.TensorBase):
     def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
         return self._write("clamp_", arithmetic.clamp, min, max)
 
+    def addcmul_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcmul_", arithmetic.addcmul, tensor1, tensor2, value=value)
+
+    def addcdiv_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcdiv_", arithmetic.addcdiv, tensor1, tensor2, value=value)
+
+    def sign_(self) -> Tensor:
+        return self._write("sign_", elementwise.sign)
+
+    def square_(self) -> Tensor:
+        return self._write("square_", elementwise.square)
+
+    def reciprocal_(self) -> Tensor:
+        return self._write("reciprocal_", elementwise.reciprocal)
+
+    def rsqrt_(self) -> Tensor:
+        return self._write("rsqrt_", elementwise.rsqrt)
+
     def sqrt_(self) -> Tensor:
         return self._write("sqrt_", elementwise.sqrt)
 
@@ -166,3 +187,12 @@ class TensorInplace(tape.TensorBase):
 
     def __itruediv__(self, other: TensorLike) -> Tensor:
         return self._write("/=", arithmetic.div, other)
+
+
+def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:
+    """Raise if ``found``, the dtype of a result, is of a higher kind (bool, integer, float, complex) than ``kept``."""
+    if category(found) > category(kept):
+        raise _checks.DtypeError(
+            f"{what}: the result is {_checks.dtype_name(found)}, which cannot be written to a tensor of dtype "
+            f"{_checks.dtype_name(kept)}"
+        )

@@ -9,8 +9,9 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, _grad_mode, tape
-from lucid._backward import run_backward
+from lucid._backward import backward_into, run_backward
 from lucid._tensor import Tensor, cotangent_for, tensor
+from lucid.ops import joining
 from lucid.ops._types import TensorLike
 
 _T = TypeVar("_T")
@@ -61,7 +62,35 @@ class enable_grad(_Toggle):
     _value = True
 
 
-inference_mode = no_grad
+class inference_mode(_grad_mode.set_recording):
+    """``no_grad``; with ``mode=False``, without effect. Results are ordinary tensors.
+
+    Example:
+        >>> weight = nn.Parameter([1.0, 2.0])
+        >>> with lucid.inference_mode():
+        ...     print((weight * 2).requires_grad)
+        ...
+        False
+    """
+
+    @overload
+    def __new__(cls: type[_T], mode: bool = True) -> _T: ...
+    @overload
+    def __new__(cls, mode: _grad_mode.F) -> _grad_mode.F: ...  # type: ignore[misc]
+    def __new__(cls, mode: Any = True) -> Any:
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
+
+    def __init__(self, mode: Any = True) -> None:
+        self._disables = bool(mode)
+        super().__init__(False)
+
+    def __enter__(self) -> None:
+        if not self._disables:
+            self._recording = _grad_mode.mode.recording
+        super().__enter__()
+
+    def __call__(self, function: _grad_mode.F) -> _grad_mode.F:
+        return super().__call__(function) if self._disables else function
 
 
 class set_grad_enabled(_grad_mode.set_recording):
@@ -86,14 +115,23 @@ def backward(
     grad_tensors: TensorLike | Sequence[TensorLike] = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: TensorLike | Sequence[TensorLike] = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Compute the gradient of the sum of ``tensors`` and add it to ``.grad`` of their leaves.
 
-    See ``Tensor.backward``.
+    See ``Tensor.backward``. ``grad_variables`` is an old name of ``grad_tensors``.
     """
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise RuntimeError("backward: grad_tensors and grad_variables are mutually exclusive")
+        grad_tensors = grad_variables
     roots, cotangents = _roots(tensors, grad_tensors, "backward")
     keep = create_graph if retain_graph is None else retain_graph
-    run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
+    if inputs is None:
+        run_backward(roots, cotangents, retain_graph=keep, create_graph=create_graph)
+    else:
+        backward_into(inputs, roots, cotangents, retain_graph=keep, create_graph=create_graph)
 
 
 def grad(
@@ -102,8 +140,9 @@ def grad(
     grad_outputs: TensorLike | Sequence[TensorLike] = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
-    *,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:
     """The gradients of the sum of ``outputs`` with respect to ``inputs``. No ``.grad`` changes.
@@ -112,7 +151,10 @@ def grad(
         grad_outputs: The gradients with respect to ``outputs``; optional for outputs with a single element.
         retain_graph: Whether to keep the graph for another backward pass, by default ``create_graph``.
         create_graph: Whether to record the backward pass, so that it can be differentiated again.
+        only_inputs: Accepted for compatibility with PyTorch, which ignores it.
         allow_unused: Return ``None`` for inputs that ``outputs`` do not depend on, instead of raising.
+        is_grads_batched: Whether ``grad_outputs`` have an additional first dimension; the result has it too, with the
+            gradients for each of its entries.
         materialize_grads: Return zeros for inputs that ``outputs`` do not depend on.
 
     Raises:
@@ -125,6 +167,9 @@ def grad(
         >>> dx.item()
         6.0
     """
+    if is_grads_batched:
+        options = {"allow_unused": allow_unused, "materialize_grads": materialize_grads}
+        return _batched_grad(outputs, inputs, grad_outputs, retain_graph, create_graph, options)
     roots, cotangents = _roots(outputs, grad_outputs, "grad")
     targets = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for i, target in enumerate(targets):
@@ -142,6 +187,25 @@ def grad(
                 f"grad: input {i} was not used to compute the outputs; pass allow_unused=True to get None for it"
             )
     return tuple(found)
+
+
+def _batched_grad(
+    outputs: Any, inputs: Any, grad_outputs: Any, retain_graph: bool | None, create_graph: bool, options: dict[str, Any]
+) -> tuple[Any, ...]:
+    rows = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or ())
+    if not rows or not all(isinstance(row, Tensor) and row.ndim for row in rows):
+        raise _checks.ArgumentError("grad: grad_outputs must be tensors with a first dimension if is_grads_batched")
+    lengths = {row.shape[0] for row in rows}
+    if len(lengths) != 1 or lengths == {0}:
+        raise _checks.ArgumentError(
+            f"grad: grad_outputs must have first dimensions of one size, at least 1, got {sorted(lengths)}"
+        )
+    count = lengths.pop()
+    found: list[tuple[Any, ...]] = []
+    for i in range(count):
+        keep = i < count - 1 or (create_graph if retain_graph is None else retain_graph)
+        found.append(grad(outputs, inputs, [row[i] for row in rows], keep, create_graph, **options))
+    return tuple(None if one[0] is None else joining.stack(one) for one in zip(*found, strict=True))
 
 
 def _roots(outputs: Any, gradients: Any, caller: str) -> tuple[list[Tensor], list[Tensor]]:
@@ -286,24 +350,34 @@ def gradcheck(
     func: Callable[..., Any],
     inputs: Tensor | Sequence[Any],
     *,
-    eps: float = 1e-2,
-    atol: float = 1e-2,
-    rtol: float = 1e-2,
+    eps: float | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
 ) -> bool:
     """Whether the gradients of ``func`` agree with central differences.
 
-    Perturbs every element of every input that requires gradients. The defaults are for float32, the widest dtype on
-    GPUs, and therefore larger than PyTorch's, which are for float64.
+    Perturbs every element of every input that requires gradients. The other arguments of PyTorch's function are
+    accepted without effect, but for checks of what Lucid does not have.
 
     Args:
-        eps: The step of the differences.
-        atol: The absolute tolerance.
-        rtol: The relative tolerance.
+        eps: The step of the differences: by default 1e-6 if all inputs that require gradients are float64, else 1e-2.
+        atol: The absolute tolerance: by default 1e-5, or 1e-2.
+        rtol: The relative tolerance: by default 1e-3, or 1e-2.
         raise_exception: Whether to raise instead of returning False.
 
     Raises:
         ValueError: no input requires gradients.
+        NotImplementedError: ``check_forward_ad`` or ``check_batched_forward_grad`` is true.
         RuntimeError: a gradient differs and ``raise_exception`` is true; the message names the input and the element.
 
     Example:
@@ -317,6 +391,12 @@ def gradcheck(
     chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     if not chosen:
         raise ValueError("gradcheck: at least one input must require grad")
+    if check_forward_ad or check_batched_forward_grad:
+        raise NotImplementedError("gradcheck: forward-mode gradients are not supported; pass check_forward_ad=False")
+    defaults = (1e-6, 1e-5, 1e-3) if all(args[i].dtype == mx.float64 for i in chosen) else (1e-2, 1e-2, 1e-2)
+    eps, atol, rtol = (
+        default if one is None else one for one, default in zip((eps, atol, rtol), defaults, strict=True)
+    )
     leaves = [a.detach().requires_grad_() if i in chosen else a for i, a in enumerate(args)]
     outputs = _floating_outputs(func(*leaves))
     rng = np.random.default_rng(0)
@@ -354,13 +434,32 @@ def gradcheck(
     return True
 
 
-def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], **kwargs: Any) -> bool:
-    """Whether the second derivatives of ``func`` agree with central differences of its gradient."""
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    *,
+    gen_non_contig_grad_outputs: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    **kwargs: Any,
+) -> bool:
+    """Whether the second derivatives of ``func`` agree with central differences of its gradient.
+
+    Args:
+        grad_outputs: The gradients with respect to the outputs of ``func``, random by default.
+        **kwargs: Arguments of ``gradcheck``.
+    """
+    if check_fwd_over_rev:
+        raise NotImplementedError("gradgradcheck: forward-mode gradients are not supported")
     args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     chosen = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     shapes = [o.shape for o in _floating_outputs(func(*args))]
     rng = np.random.default_rng(1)
-    weights = [tape.wrap(mx.array(rng.uniform(0.5, 1.5, s).astype(np.float32))) for s in shapes]
+    if grad_outputs is None:
+        weights = [tape.wrap(mx.array(rng.uniform(0.5, 1.5, s).astype(np.float32))) for s in shapes]
+    else:
+        weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
 
     def first(*values: Any) -> tuple[Tensor, ...]:
         outputs = _floating_outputs(func(*values))
@@ -372,7 +471,7 @@ def gradgradcheck(func: Callable[..., Any], inputs: Tensor | Sequence[Any], **kw
 
 
 def _leaf(values: np.ndarray) -> Tensor:
-    return tensor(values, requires_grad=True)
+    return tensor(values, dtype=_checks.dtype("gradcheck", values.dtype), requires_grad=True)
 
 
 def _floating_outputs(out: Any) -> list[Tensor]:

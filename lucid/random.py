@@ -77,8 +77,9 @@ def manual_seed(seed: int) -> None:
         >>> lucid.equal(first, lucid.rand(3))
         True
     """
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
     global _seeds
@@ -89,8 +90,8 @@ def manual_seed(seed: int) -> None:
 
 
 def initial_seed() -> int:
-    """The seed that the generator of this thread was last seeded with."""
-    return _state.seed
+    """The seed that the generator of this thread was last seeded with, modulo 2**64."""
+    return _state.seed % 2**64
 
 
 def key() -> mx.array:
@@ -132,40 +133,48 @@ def _current() -> mx.array:
     return _state._array
 
 
-def _float(dtype: object, caller: str) -> mx.Dtype:
+def _float(dtype: object, caller: str, *, or_complex: bool = False) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
-    if not mx.issubdtype(found, mx.floating):
+    if not (mx.issubdtype(found, mx.floating) or (or_complex and found == mx.complex64)):
         raise _checks.DtypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
     return found
 
 
 @sized
 def randn(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Samples of the standard normal distribution in the given shape."""
+    """Samples of the standard normal distribution in the given shape; in complex64, with the variance 1 in total."""
     check_placement("randn", device, layout, generator, out)
-    return leaf(_normal(_checks.shape("randn", (size,)), _float(dtype, "randn")), requires_grad)
+    found = _float(dtype, "randn", or_complex=True)
+    return leaf(_normal(_checks.shape("randn", (size,)), found), requires_grad)
 
 
 @sized
 def rand(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Uniform samples from [0, 1) in the given shape."""
+    """Uniform samples from [0, 1) in the given shape; in complex64, of both parts."""
     check_placement("rand", device, layout, generator, out)
-    return leaf(_uniform(_checks.shape("rand", (size,)), _float(dtype, "rand")), requires_grad)
+    found = _float(dtype, "rand", or_complex=True)
+    return leaf(_uniform(_checks.shape("rand", (size,)), found), requires_grad)
 
 
 def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    if dtype == mx.complex64:
+        parts = mx.random.normal((2, *shape), scale=0.5**0.5, key=key())
+        return parts[0] + 1j * parts[1]
     if dtype == mx.float64:  # MLX draws up to float32
         return mx.random.normal(shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.normal(shape, dtype, key=key())
 
 
 def _uniform(shape: tuple[int, ...], dtype: mx.Dtype, low: float = 0.0, high: float = 1.0) -> mx.array:
+    if dtype == mx.complex64:
+        parts = mx.random.uniform(low, high, (2, *shape), key=key())
+        return parts[0] + 1j * parts[1]
     if dtype == mx.float64:
         return mx.random.uniform(low, high, shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.uniform(low, high, shape, dtype, key=key())
@@ -322,7 +331,8 @@ def randn_like(
     check_placement("randn_like", device, layout, generator)
     array = as_array(input)
     check_memory_format("randn_like", memory_format, array.ndim)
-    return leaf(_normal(array.shape, _float(array.dtype if dtype is None else dtype, "randn_like")), requires_grad)
+    found = _float(array.dtype if dtype is None else dtype, "randn_like", or_complex=True)
+    return leaf(_normal(array.shape, found), requires_grad)
 
 
 def rand_like(
@@ -333,7 +343,8 @@ def rand_like(
     check_placement("rand_like", device, layout, generator)
     array = as_array(input)
     check_memory_format("rand_like", memory_format, array.ndim)
-    return leaf(_uniform(array.shape, _float(array.dtype if dtype is None else dtype, "rand_like")), requires_grad)
+    found = _float(array.dtype if dtype is None else dtype, "rand_like", or_complex=True)
+    return leaf(_uniform(array.shape, found), requires_grad)
 
 
 def _has_no_chance(values: np.ndarray) -> np.ndarray:

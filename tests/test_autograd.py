@@ -307,3 +307,59 @@ def test_grad_outputs_of_several_outputs():
         grad(x * 2, x, lucid.ones(3))
     with pytest.raises(RuntimeError, match="grad: output 1 does not require grad"):
         grad([x.sum(), lucid.ones(1)], x)
+
+
+def test_backward_into_inputs_changes_no_other_gradient():
+    x, unused = x_of(1.0, 2.0), x_of(3.0)
+    y = x * 2
+    (y * y).sum().backward(inputs=[y, unused])
+    assert y.grad.tolist() == [4.0, 8.0] and x.grad is None and unused.grad is None
+    lucid.autograd.backward([(x * 3).sum()], inputs=x)
+    lucid.autograd.backward([(x * 3).sum()], grad_variables=[lucid.tensor(2.0)], inputs=[x, x])
+    assert x.grad.tolist() == [9.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        ([], RuntimeError, "inputs must not be empty"),
+        ([lucid.ones(1)], RuntimeError, "input 0 does not require grad"),
+        ([1.0], TypeError, "inputs must be tensors, got float"),
+    ],
+)
+def test_backward_refuses_inputs(inputs, error, message):
+    with pytest.raises(error, match=f"backward: {message}"):
+        (x_of(1.0) * 2).backward(inputs=inputs)
+
+
+def test_batched_gradients_are_those_of_each_row():
+    x, w = x_of(1.0, 2.0), x_of(3.0)
+    y = x * x
+    dx, dw = grad(
+        y, (x, w), lucid.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 3.0]]), is_grads_batched=True, allow_unused=True
+    )
+    assert dx.tolist() == [[2.0, 0.0], [0.0, 4.0], [4.0, 12.0]] and dw is None
+    with pytest.raises(ValueError, match="grad: grad_outputs must be tensors with a first dimension"):
+        grad(x * 2, x, is_grads_batched=True)
+
+
+def test_inference_mode_has_a_switch():
+    x = x_of(1.0)
+    with lucid.inference_mode(False):
+        assert (x * 2).requires_grad
+    with lucid.inference_mode(mode=True):
+        assert not (x * 2).requires_grad
+
+    @lucid.inference_mode
+    def plain():
+        return x * 2
+
+    assert not plain().requires_grad and lucid.is_grad_enabled()
+
+
+def test_gradcheck_is_finer_in_float64(on_cpu):
+    x = lucid.tensor([0.5, 1.5], dtype=lucid.float64, requires_grad=True)
+    wrong = lambda a: a * a + (a * 1e-2).detach() * a  # noqa: E731
+    assert gradcheck(lucid.sin, x) and not gradcheck(wrong, x, raise_exception=False, check_undefined_grad=False)
+    with pytest.raises(NotImplementedError, match="gradcheck: forward-mode"):
+        gradcheck(lucid.sin, x, check_forward_ad=True)

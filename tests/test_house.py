@@ -45,6 +45,7 @@ LEVELS = [
     ["nn", "optim", "data"],
     ["_summary"],
     ["amp", "metrics", "checkpoint", "distributed", "_compile", "models"],
+    ["_profile"],
     ["export"],
     ["training"],
     ["cli"],
@@ -176,6 +177,6 @@ def test_each_shader_has_a_module_and_tests_of_its_name():
     assert shaders <= kernels, f"lucid/kernels lacks {sorted(shaders - kernels)}"
     assert kernels <= tests, f"tests/kernels lacks tests of {sorted(kernels - tests)}"
     for package in packages("lucid/kernels"):
-        modules = names(f"lucid/kernels/{package}", "*.py") - {"__init__"}
+        modules = names(f"lucid/kernels/{package}", "*.py") - {"__init__", "__main__"}
         missing = modules - names(f"tests/kernels/{package}", "test_*.py")
         assert not missing, f"tests/kernels/{package} lacks tests of {sorted(missing)}"

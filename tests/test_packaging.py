@@ -41,7 +41,7 @@ def test_the_wheel_holds_the_package_and_the_shaders_and_nothing_else(wheel):
     wanted = {
         path.relative_to(ROOT)
         for path in (ROOT / "lucid").rglob("*")
-        if path.suffix in (".css", ".py", ".txt", ".typed")
+        if path.suffix in (".cpp", ".css", ".h", ".py", ".txt", ".typed")
     }
     wanted |= {
         "lucid" / path.relative_to(ROOT) for path in (ROOT / "metal").rglob("*") if path.suffix in (".h", ".metal")

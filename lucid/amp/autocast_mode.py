@@ -23,7 +23,7 @@ class autocast(_precision.autocasting):
 
     Args:
         device_type: Accepted for compatibility with PyTorch; memory is unified.
-        dtype: ``bfloat16`` or ``float16``.
+        dtype: ``bfloat16``, the default, or ``float16``.
         enabled: With False, operations run as without autocast.
         cache_enabled: Accepted for compatibility with PyTorch; nothing is cached.
 
@@ -43,7 +43,7 @@ class autocast(_precision.autocasting):
     def __init__(
         self,
         device_type: str | None = None,
-        dtype: Any = mx.bfloat16,
+        dtype: Any = None,
         enabled: bool = True,
         cache_enabled: bool | None = None,
     ) -> None:

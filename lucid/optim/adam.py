@@ -13,12 +13,14 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
+from lucid.kernels import native
+from lucid.kernels.fusion import fused
 from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class Adam(Optimizer):
+class Adam(RuleOptimizer):
     """Divides the running mean of the gradient by the root of the running mean of its square.
 
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g**2``,
@@ -75,6 +77,10 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
@@ -91,7 +97,9 @@ class Adam(Optimizer):
         weight_decay, decoupled, amsgrad = group["weight_decay"], group["decoupled_weight_decay"], group["amsgrad"]
         keep = 1 - lr * weight_decay if decoupled else None
         scheduled = group.momentum_tensor is not None  # then beta1 is an array, not a constant of the update
-        update = _update(None if scheduled else beta1, beta2, 0.0 if decoupled else weight_decay, amsgrad)
+        l2_penalty = 0.0 if decoupled else weight_decay
+        update = _update(None if scheduled else beta1, beta2, l2_penalty, amsgrad)
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
         corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
@@ -100,13 +108,20 @@ class Adam(Optimizer):
             MLX's correction computes 1 - b2**t in float32, which loses four digits in the first steps; expm1 does not.
             """
             if id(step) not in corrections:
-                root = mx.sqrt(_one_minus_power(beta2, step))
-                corrections[id(step)] = lr * root / _one_minus_power(beta1, step), eps * root
+                count = step.astype(lr.dtype)
+                root = mx.sqrt(_one_minus_power(beta2, count))
+                corrections[id(step)] = lr * root / _one_minus_power(beta1, count), eps * root
             return corrections[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
             former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]
+            is_plain = not (amsgrad or scheduled) and parameter.dtype == lr.dtype == mx.float32
+            fused = native.for_arrays(parameter) if is_plain else None
+            if fused is not None:
+                rates = correct(state["step"])
+                updated, *after = fused.adam(gradient, parameter, *former, *rates, keep, beta1, beta2, l2_penalty)
+                state.update(zip(names, after, strict=True))
+                return updated
             updated, *after = update(
                 gradient, parameter, former, *correct(state["step"]), keep, beta1 if scheduled else None
             )
@@ -164,8 +179,11 @@ class AdamW(Adam):
             eps,
             weight_decay,
             amsgrad,
+            foreach=foreach,
             maximize=maximize,
+            capturable=capturable,
             differentiable=differentiable,
+            fused=fused,
             decoupled_weight_decay=True,
         )
 
@@ -185,7 +203,7 @@ def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: boo
     ``beta1`` is None, the update takes it as its last argument.
     """
 
-    @partial(mx.compile, shapeless=True)
+    @partial(fused, shapeless=True)
     def update(
         gradient: mx.array, parameter: mx.array, state: list[mx.array], rate: mx.array, eps: mx.array,
         keep: mx.array | None, scheduled_beta1: mx.array | None,

@@ -38,7 +38,7 @@ class _Checkpoint(tape.Node):
         del self.recompute
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
+def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
     """Call ``function(*args, **kwargs)``, storing only its inputs; the backward pass recomputes the rest.
 
     Gradients equal those of a plain call, also for parameters that are not arguments, and can be differentiated again.

@@ -245,8 +245,12 @@ TRAITS = [
 
 @contextmanager
 def unfused():
-    """Replace ``mx.compile`` by a graph that is traced once, stored in a file, loaded, and run without fusion."""
-    original = mx.compile
+    """Replace ``mx.compile`` by a graph that is traced once, stored in a file, loaded, and run without fusion.
+
+    MLX stores its own operations only, so the C++ kernels are off.
+    """
+    original, native = mx.compile, os.environ.get("LUCID_NATIVE", "")
+    os.environ["LUCID_NATIVE"] = "off"
 
     def compile_(function, **options):
         if options:
@@ -288,6 +292,7 @@ def unfused():
         yield
     finally:
         mx.compile = original
+        os.environ["LUCID_NATIVE"] = native
 
 
 def differences(a, b, path=""):

@@ -76,6 +76,15 @@ SAMPLES: list[Deliberate] = [
         detail=r"TypeError: .*(must be Tensor, not (int|float|bool|complex)|got \((int|float), )",
     ),
     Deliberate(
+        "second derivatives of norms at zero",
+        "NaN",
+        "zero",
+        "the first derivative is defined as zero there, in both; a NaN would spread through the whole model",
+        ops=r"norm|linalg\.(vector_|matrix_)?norm",
+        kinds="second",
+        detail="PyTorch nan",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",
@@ -95,7 +104,29 @@ SAMPLES: list[Deliberate] = [
     ),
 ]
 
-PARAMETERS: list[Parameter] = []
+PARAMETERS: list[Parameter] = [
+    Parameter(
+        "`compile`",
+        "`compile(function, state=[model, optimizer])`",
+        "a compiled function of MLX needs to know the state that it changes; PyTorch's arguments choose a compiler",
+        names="compile",
+        mismatch=".*",
+    ),
+    Parameter(
+        "`amp.GradScaler`",
+        "`device` is `None` by default, not `'cuda'`",
+        "it has no effect: memory is unified",
+        names=r"amp\.GradScaler",
+        mismatch="device is None by default.*",
+    ),
+    Parameter(
+        "`autograd.gradcheck`",
+        "`eps`, `atol` and `rtol` are `None` by default: PyTorch's numbers for float64 inputs, 1e-2 for others",
+        "GPUs of a Mac have no float64",
+        names=r"autograd\.gradcheck",
+        mismatch="(eps|atol|rtol) is None by default.*",
+    ),
+]
 
 
 def explained(found: Difference) -> bool:

@@ -92,7 +92,8 @@ def _text(default: Any) -> str:
         return REQUIRED
     if isinstance(default, type):
         return default.__name__
-    return repr(default)
+    shown = repr(default)
+    return "..." if " at 0x" in shown else shown
 
 
 def from_docstring(function: Callable[..., Any], name: str) -> list[Overload]:
@@ -109,6 +110,10 @@ def from_docstring(function: Callable[..., Any], name: str) -> list[Overload]:
             assert isinstance(definition, ast.FunctionDef)
             found.append(_from_ast(definition.args, drop_self=False))
     return found
+
+
+# Where the type stubs say something else than the parser takes.
+STUB_ERRORS = {"requires_grad_": [Overload((Parameter("requires_grad", "positional", "True"),))]}
 
 
 def function_overloads(name: str) -> list[Overload]:
@@ -132,4 +137,5 @@ def method_overloads(name: str) -> list[Overload]:
     method = getattr(torch.Tensor, name)
     if inspect.isfunction(method):
         return inspected(method, drop_self=True)
-    return stub("_C/__init__.pyi", "TensorBase").get(name, [])
+    found = stub("_C/__init__.pyi", "TensorBase").get(name, [])
+    return STUB_ERRORS.get(name, found)

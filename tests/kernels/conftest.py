@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import library
+from lucid.kernels import library, native
 from lucid.kernels.depthwise_conv2d import tiling
 from tests.metal_simulator import missing, simulation, stand_in
 
@@ -37,3 +37,29 @@ def simulator(gpu):
     if gpu is None:
         pytest.skip("a GPU counts and checks nothing")
     return gpu
+
+
+@pytest.fixture(params=["native", "fallback"])
+def cpu_kernels(request, monkeypatch):
+    """Both versions of what the CPU runs: the C++ kernels, if they can be compiled, and MLX's operations."""
+    if request.param == "fallback":
+        monkeypatch.setenv("LUCID_NATIVE", "off")
+        return None
+    monkeypatch.setenv("LUCID_NATIVE", "auto")
+    if native.library() is None:
+        pytest.skip(native.status())
+    return native.library()
+
+
+@pytest.fixture
+def cpp(monkeypatch):
+    """The C++ kernels; their number of threads is restored."""
+    monkeypatch.setenv("LUCID_NATIVE", "auto")
+    if _device.backend() != "cpu":
+        pytest.skip("the C++ kernels run on the CPU")
+    module = native.library()
+    if module is None:
+        pytest.skip(native.status())
+    threads = module.thread_count()
+    yield module
+    module.set_thread_count(threads)

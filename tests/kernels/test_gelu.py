@@ -1,4 +1,4 @@
-"""GELU against the formula in float64, up to the second derivative, in both implementations."""
+"""GELU against the formula in float64, up to the second derivative, in all implementations."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 
 from lucid import _device
 from lucid.kernels import gelu as module
-from lucid.kernels import use_reference
+from lucid.kernels import native, use_reference
 from lucid.kernels.gelu import gelu
 
 X = np.concatenate([np.linspace(-12, 12, 4801), [0.0, -0.0, 1e-30, -1e-30, 5.3, -5.3, 6.0, -6.0, 1e4, -1e4]])
@@ -27,16 +27,14 @@ def derivatives(x):
     return gelu(x), slope(x), mx.grad(lambda x: slope(x).sum())(x)
 
 
-@pytest.mark.parametrize("forced", [False, True], ids=["chosen", "reference"])
+@pytest.mark.parametrize("version", ["chosen", "erf", "reference"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(mx.float32, 1e-6), (mx.float16, 2e-3), (mx.bfloat16, 1.6e-2)])
-def test_value_and_two_derivatives(dtype, tolerance, forced):
+def test_value_and_two_derivatives(cpu_kernels, dtype, tolerance, version, monkeypatch):
+    if version != "chosen":
+        monkeypatch.setattr(module, "implementation", lambda dtype: version)
     x = mx.array(X.astype(np.float32)).astype(dtype)
     exact = wanted(np.array(x.astype(mx.float32)).astype(np.float64))
-    if forced:
-        with use_reference():
-            got = derivatives(x)
-    else:
-        got = derivatives(x)
+    got = derivatives(x)
     for one, formula in zip(got, exact, strict=True):
         assert one.dtype == dtype
         error = np.abs(np.array(one.astype(mx.float32)) - formula) / np.maximum(1, np.abs(formula))
@@ -50,7 +48,20 @@ def test_float64_is_computed_in_float64():
         assert gelu(x).dtype == mx.float64
 
 
-def test_the_cotangent_reaches_every_element():
+@pytest.mark.parametrize("version", ["chosen", "erf"])
+def test_the_declared_gradient_is_the_derived_one(cpu_kernels, version, monkeypatch):
+    if version != "chosen":
+        monkeypatch.setattr(module, "implementation", lambda dtype: version)
+    x, cotangent = mx.random.normal((2, 5), key=mx.random.key(0)), mx.random.normal((2, 5), key=mx.random.key(1))
+    [declared] = module.gelu_vjp(cotangent, x)
+    assert mx.allclose(declared, mx.vjp(gelu, [x], [cotangent])[1][0], rtol=1e-6, atol=1e-7)
+    assert mx.allclose(declared, mx.vjp(module.reference, [x], [cotangent])[1][0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("version", ["chosen", "erf"])
+def test_the_cotangent_reaches_every_element(cpu_kernels, version, monkeypatch):
+    if version != "chosen":
+        monkeypatch.setattr(module, "implementation", lambda dtype: version)
     rng = np.random.default_rng(0)
     x, cotangent, direction = (rng.normal(size=(3, 1, 5)) for _ in range(3))
     _, slope, bend = wanted(x)
@@ -66,26 +77,30 @@ def test_the_cotangent_reaches_every_element():
 
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (2, 0, 3), ()])
-def test_small_and_empty_shapes(shape):
+def test_small_and_empty_shapes(cpu_kernels, shape):
     x = mx.zeros(shape)
     [y], [d_x] = mx.vjp(gelu, [x], [mx.ones(shape)])
     assert y.shape == d_x.shape == shape
 
 
-@pytest.mark.parametrize(("backend", "version"), [("cpu", "rational"), ("metal", "erf"), ("cuda", "erf")])
-def test_the_device_chooses(backend, version, monkeypatch):
+@pytest.mark.parametrize(
+    ("backend", "library", "version"),
+    [("cpu", None, "rational"), ("cpu", object(), "native"), ("metal", None, "erf"), ("cuda", None, "erf")],
+)
+def test_the_device_and_the_compiler_choose(backend, library, version, monkeypatch):
     monkeypatch.setattr(_device, "backend", lambda: backend)
+    monkeypatch.setattr(native, "library", lambda: library)
     assert module.implementation(mx.float32) == version
-    assert module.implementation(mx.float64) == "erf"
+    assert module.implementation(mx.float64) == "reference"
     with use_reference():
-        assert module.implementation(mx.float32) == "erf"
+        assert module.implementation(mx.float32) == "reference"
 
 
-def test_nan_stays_nan():
+def test_nan_stays_nan(cpu_kernels):
     assert mx.isnan(gelu(mx.array([math.nan]))).item()
 
 
-def test_the_tails_are_exact():
+def test_the_tails_are_exact(cpu_kernels):
     x = mx.array([-6.5, -30.0, -100.0, -1e30])
     assert gelu(x).tolist() == [0, 0, 0, 0]
     assert mx.grad(lambda x: gelu(x).sum())(x).tolist() == [0, 0, 0, 0]

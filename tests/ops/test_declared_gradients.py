@@ -53,15 +53,16 @@ COMPARISONS = {
     "gelu": [(F.gelu, plain_gelu, [(3, 1, 67)])],
     "conv2d": [
         convolution("channels_first", [(2, 3, 9, 8), (3, 1, 3, 2), (3,)], padding=1),
-        convolution("channels_first", [(4, 3, 6, 7), (3, 1, 3, 3), (3,)], padding=1),  # as matrix products on the CPU
+        convolution("channels_first", [(4, 3, 6, 7), (3, 1, 3, 3), (3,)], padding=1),
         convolution("channels_last", [(2, 9, 8, 3), (3, 1, 3, 3), (3,)], stride=2, padding=2),
         convolution("channels_last", [(1, 9, 8, 3), (3, 1, 2, 3)], padding=1, dilation=2),
     ],
 }
-# The files whose functions of arrays declare their gradient, each used by an operation above or, because the plain
-# formula is wrong somewhere, with comparisons of its own in tests/kernels.
+# The files whose functions of arrays declare their gradient, each used by an operation above or with comparisons of its
+# own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 CUSTOM_VJPS = {
-    "kernels/gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/power.py",
+    "kernels/gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/layer_norm.py",
+    "kernels/power.py",
 }  # fmt: skip
 
 

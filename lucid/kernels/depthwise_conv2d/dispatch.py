@@ -16,7 +16,6 @@ Inside the package weights are (KH, KW, C), so that neighboring threads, which o
 neighboring addresses.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -26,13 +25,13 @@ import mlx.core as mx
 from lucid import _checks, _device
 from lucid.kernels.choice import reference_is_forced
 from lucid.kernels.custom_vjp import custom_vjp
-from lucid.kernels.depthwise_conv2d import launch, position_matrices, shifted_sums
+from lucid.kernels.depthwise_conv2d import launch, native, shifted_sums
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
 _CALLER = "depthwise_conv2d"
 _VERSIONS: dict[str, Any] = {
+    "native": native,
     "shifted_sums": shifted_sums,
-    "position_matrices": position_matrices,
     "metal": launch.Launcher("metal"),
     "cuda": launch.Launcher("cuda"),
 }
@@ -84,27 +83,31 @@ def forward(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geom
 
 
 def gradients(
-    dy: mx.array, x: mx.array, weight: mx.array, geometry: Geometry
+    dy: mx.array, x: mx.array, weight: mx.array, geometry: Geometry, start: mx.array | None = None
 ) -> tuple[mx.array, mx.array, mx.array] | None:
     """The gradients of x, weight and bias from that of the output; ``None`` where MLX derives them.
 
-    The arrays have one dtype.
+    The arrays have one dtype. ``start`` is a gradient that x has from elsewhere, to which this one is added.
     """
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
     module = _VERSIONS[version]
-    d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+    if start is not None and isinstance(module, launch.Launcher):
+        d_x = module.input_gradient(dy, _channels_last(weight), geometry, start)
+    else:
+        d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+        d_x = d_x if start is None else d_x + start
     d_weight, d_bias = module.weight_gradient(x, dy, geometry)
     return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
 
 
-def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) -> str:
+def implementation(shape: tuple[int, ...], dtype: mx.Dtype, geometry: Geometry) -> str:
     """The version that runs on the current device, for an x of this shape.
 
     - "reference": forced by ``use_reference()`` or ``LUCID_KERNELS=reference``, or on a GPU for what the kernels do not
       support: float64, and images of 2^31 elements or more (offsets inside an image are 32-bit integers).
-    - "position_matrices": on the CPU with a fast BLAS (OpenBLAS, or macOS's own), for 4 or more images of up to 8x8.
+    - "native": on the CPU, where the C++ kernels can be compiled, for all but float64 and empty arrays.
     - "shifted_sums": otherwise on the CPU, and for empty arrays, which give a GPU nothing to launch.
     - "metal", "cuda": on a GPU of that kind.
     """
@@ -112,9 +115,7 @@ def implementation(shape: Sequence[int], dtype: mx.Dtype, geometry: Geometry) ->
         return "reference"
     backend = _device.backend()
     if backend == "cpu" or 0 in shape:
-        has_fast_blas = _device.openblas is not None or sys.platform == "darwin"
-        small = 0 not in shape and position_matrices.is_faster(shape[0], geometry)
-        return "position_matrices" if backend == "cpu" and has_fast_blas and small else "shifted_sums"
+        return "native" if backend == "cpu" and native.is_available(shape, dtype) else "shifted_sums"
     images, _, _, channels = shape
     (oh, ow), (height, width) = geometry.output, geometry.size
     largest = max(height * width, oh * ow) * channels

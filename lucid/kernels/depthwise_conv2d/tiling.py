@@ -13,7 +13,6 @@ comes from a different GPU or version, counts as empty.
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +22,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid._checks import dtype_name
-from lucid._files import write_atomically
+from lucid._files import cache_folder, write_atomically
 from lucid._version import __version__
 
 THREADS = 128  # a threadgroup size that every pipeline supports, however many registers it uses
@@ -126,12 +125,7 @@ def tune(
 
 def path() -> Path:
     """The file: ``tuning.json`` in ``LUCID_CACHE``, or in the folder ``lucid`` of the system's cache folder."""
-    folder = os.environ.get("LUCID_CACHE")
-    if folder:
-        return Path(folder) / "tuning.json"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "lucid" / "tuning.json"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid" / "tuning.json"
+    return cache_folder() / "tuning.json"
 
 
 def save() -> Path:

@@ -4,7 +4,7 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
-from lucid.kernels import library, use_reference
+from lucid.kernels import library, native, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, dispatch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
@@ -117,29 +117,27 @@ def test_the_gpu_chooses_the_language(launches, monkeypatch, language):
 
 
 @pytest.mark.parametrize(
-    ("platform", "openblas", "shape", "version"),
+    ("shape", "dtype", "version"),
     [
-        ("linux", "libopenblas.so.0", (4, 8, 8, 5), "position_matrices"),
-        ("linux", None, (4, 8, 8, 5), "shifted_sums"),
-        ("darwin", None, (4, 8, 8, 5), "position_matrices"),
-        ("linux", "libopenblas.so.0", (3, 8, 8, 5), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (4, 8, 9, 5), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (4, 8, 8, 0), "shifted_sums"),
-        ("linux", "libopenblas.so.0", (0, 8, 8, 5), "shifted_sums"),
+        ((4, 8, 8, 5), mx.float32, "native"),
+        ((1, 8, 8, 5), mx.bfloat16, "native"),
+        ((4, 8, 8, 5), mx.float64, "shifted_sums"),
+        ((4, 8, 8, 0), mx.float32, "shifted_sums"),
+        ((0, 8, 8, 5), mx.float32, "shifted_sums"),
     ],
 )
-def test_the_blas_and_the_size_choose_on_the_cpu(monkeypatch, platform, openblas, shape, version):
+def test_the_compiler_chooses_on_the_cpu(monkeypatch, shape, dtype, version):
     monkeypatch.setattr(_device, "backend", lambda: "cpu")
-    monkeypatch.setattr(_device, "openblas", openblas)
-    monkeypatch.setattr("sys.platform", platform)
     geometry = dispatch.Geometry(shape[1:3], (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-    assert dispatch.implementation(shape, mx.float32, geometry) == version
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert dispatch.implementation(shape, dtype, geometry) == "shifted_sums"
+    monkeypatch.setattr(native, "library", object)
+    assert dispatch.implementation(shape, dtype, geometry) == version
 
 
 @pytest.mark.parametrize(
     ("backend", "shape", "dtype", "version"),
     [
-        ("cpu", (1, 8, 8, 4), mx.float32, "shifted_sums"),
         ("metal", (1, 8, 8, 4), mx.float32, "metal"),
         ("metal", (1, 8, 8, 4), mx.bfloat16, "metal"),
         ("cuda", (1, 8, 8, 4), mx.float16, "cuda"),
@@ -183,3 +181,38 @@ def test_mlx_accepts_every_launch(tmp_path, kernel, stride, names, dtype):
     mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, weight, bias, gradient)
     exported = (tmp_path / "all.mlxfn").read_bytes()
     assert all(f"custom_kernel_lucid_{name}".encode() in exported for name in names)
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((2, 9, 11, 5), 7, {"padding": 3}),
+        ((1, 20, 6, 33), 3, {"padding": 1}),
+        ((2, 12, 12, 5), 7, {"padding": 6, "dilation": 2}),
+        ((2, 12, 12, 5), 9, {"padding": 4}),
+    ],
+    ids=str,
+)
+def test_an_input_gradient_starts_from_another(gpu, shape, kernel, options, dtype):
+    def normal(shape, seed):
+        return mx.random.normal(shape, key=mx.random.key(seed)).astype(dtype)
+
+    geometry = Geometry.checked("test", shape[1:3], (kernel, kernel), 1, options["padding"], options.get("dilation", 1))
+    dy, start = normal((shape[0], *geometry.output, shape[3]), 0), normal(shape, 1)
+    weight = normal((kernel, kernel, shape[3]), 2)
+    launcher = Launcher("metal")
+    expected = launcher.input_gradient(dy.astype(mx.float32), weight.astype(mx.float32), geometry) + start
+    found = launcher.input_gradient(dy, weight, geometry, start)
+    assert found.dtype == dtype
+    assert (
+        mx.abs(found.astype(mx.float32) - expected).max().item()
+        <= mx.finfo(dtype).eps * 4 * mx.abs(expected).max().item()
+    )
+
+
+def test_the_start_takes_no_launch_of_its_own(launches):
+    geometry = Geometry.checked("test", (8, 8), (7, 7), 1, 3, 1)
+    Launcher("metal").input_gradient(mx.zeros((2, 8, 8, 5)), mx.zeros((7, 7, 5)), geometry, mx.zeros((2, 8, 8, 5)))
+    assert [one["name"] for one in launches] == ["rolling_forward"]
+    assert dict(launches[0]["template"])["MAP"] is True

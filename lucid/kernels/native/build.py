@@ -1,0 +1,233 @@
+"""Compiles the C++ kernels at first use and loads them.
+
+The library goes into a folder of the user's cache that nobody else can write to. Its name contains a digest of all that
+it depends on: the sources, MLX, nanobind, Python, the compiler and its options, and the processor, whose instructions
+it uses. It is built in a temporary folder and then renamed; a lock keeps other processes from building it too. A failed
+build is recorded under the same name and not repeated.
+"""
+
+import fcntl
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _device, _files
+
+_KERNELS = Path(__file__).parents[1]
+_SOURCES = ("native/module.cpp", "native/parallel.cpp", "native/pointwise.cpp", "depthwise_conv2d/depthwise_conv2d.cpp")
+_HEADERS = ("native/parallel.h", "native/primitive.h", "native/simd.h")
+_COMPILERS = ("g++", "clang++") if sys.platform == "linux" else ("clang++", "g++")
+# No -ffast-math: NaN and infinity stay what they are. Only multiplications and additions are contracted.
+_OPTIONS = (
+    "-std=c++20", "-O2", "-ffp-contract=fast", "-fno-math-errno", "-fno-strict-aliasing", "-fPIC",
+    "-fvisibility=hidden", "-DNDEBUG", "-DNB_DOMAIN=mlx", "-w",
+)  # fmt: skip
+_NAME = "lucid_native"
+_TIMEOUT_S = 600
+
+
+class NotBuilt(Exception):
+    """Why there is no library."""
+
+
+class CompilerError(NotBuilt):
+    """The compiler does not accept the sources; it would not the next time either."""
+
+
+def load() -> Any:
+    """The module, compiled first if this was not done before.
+
+    Raises:
+        NotBuilt: with the reason.
+    """
+    compiler, includes, library_folder = _requirements()
+    options = [*_OPTIONS, *_processor_options(), *(f"-I{folder}" for folder in includes)]
+    sources = [_KERNELS / name for name in _SOURCES]
+    sources.append(includes[2].parent / "src" / "nb_combined.cpp")
+    folder = private_folder()
+    library = folder / f"{_NAME}-{_digest(compiler, options)}.so"
+    failure = library.with_suffix(".txt")
+    if not _is_private(library):
+        with _locked(folder / "lock"):
+            if failure.is_file():
+                raise NotBuilt(f"{failure.read_text(errors='replace')}; to try again, delete {failure}")
+            if not _is_private(library):  # another process may have built it meanwhile
+                try:
+                    _build(compiler, options, sources, library_folder, library)
+                except CompilerError as error:
+                    _files.write_atomically(failure, str(error).encode())
+                    raise
+    return _import(library)
+
+
+def private_folder() -> Path:
+    """The folder of the libraries, which only this user can write to.
+
+    Raises:
+        NotBuilt: it cannot be made, or is someone else's.
+    """
+    folder = _files.cache_folder() / "native"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise NotBuilt(f"{folder} cannot be created: {error.strerror}; LUCID_CACHE names another folder") from None
+    if not _is_private(folder) or not os.access(folder, os.W_OK):
+        raise NotBuilt(f"{folder} must belong to this user, with permissions 0700; LUCID_CACHE names another folder")
+    return folder
+
+
+def _is_private(path: Path) -> bool:
+    """Whether the file or folder exists, and only this user can have written it."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode)
+
+
+def _requirements() -> tuple[str, list[Path], Path]:
+    """The compiler, the folders of headers (Lucid's, MLX's, nanobind's, robin_map's, Python's), and libmlx's folder."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, _COMPILERS), None)
+    if compiler is None or shutil.which(compiler) is None:
+        raise NotBuilt("no C++ compiler (apt-get install g++, dnf install gcc-c++ or xcode-select --install)")
+    mlx = Path(mx.__file__).parent
+    found = importlib.util.find_spec("nanobind")
+    if found is None or found.origin is None:
+        raise NotBuilt("nanobind is not installed (pip install nanobind)")
+    nanobind, python = Path(found.origin).parent, Path(sysconfig.get_path("include"))
+    includes = [
+        _KERNELS / "native", mlx / "include", nanobind / "include", nanobind / "ext" / "robin_map" / "include", python,
+    ]  # fmt: skip
+    if not (mlx / "include" / "mlx" / "mlx.h").is_file():
+        raise NotBuilt("this build of MLX has no headers")
+    if not (python / "Python.h").is_file():
+        raise NotBuilt("Python has no headers (apt-get install python3-dev or dnf install python3-devel)")
+    return shutil.which(compiler) or compiler, includes, mlx / "lib"
+
+
+def _processor_options() -> list[str]:
+    return ["-march=native"] if platform.machine() in ("x86_64", "AMD64") else ["-mcpu=native"]
+
+
+def _digest(compiler: str, options: list[str]) -> str:
+    """16 hexadecimal digits of all that the library depends on."""
+    status = os.stat(os.path.realpath(compiler))
+    try:
+        nanobind = version("nanobind")
+    except PackageNotFoundError:
+        nanobind = ""
+    parts = [
+        mx.__version__,  # type: ignore[attr-defined]
+        nanobind, sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "",
+        platform.platform(), _processor(), compiler, str(status.st_size), str(status.st_mtime_ns), *options,
+    ]  # fmt: skip
+    digest = hashlib.sha256("\0".join(parts).encode())
+    for name in _SOURCES + _HEADERS:
+        digest.update((_KERNELS / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _processor() -> str:
+    """The processor and its features: a home folder may be shared by different machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return f"{platform.machine()} {mx.device_info().get('device_name', '')}"
+    named = (line.partition(":") for line in lines)
+    # Frequency, core and the like differ from one call to the next.
+    wanted = ("vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU implementer", "CPU part")
+    return "\n".join(value.strip() for name, _, value in named if name.strip() in wanted)
+
+
+class _locked:
+    """Hold a lock file, waiting for other processes. Where the file system has no locks, nobody waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = _files.open_unlinked(self._path)
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def _build(compiler: str, options: list[str], sources: list[Path], library_folder: Path, library: Path) -> None:
+    print(
+        "lucid: compiling the CPU kernels for this machine, once; it takes some 15 seconds (LUCID_NATIVE=off skips it)",
+        file=sys.stderr,
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as folder:
+        objects = [Path(folder) / f"{source.stem}.o" for source in sources]
+        commands = [
+            [compiler, *options, "-c", str(source), "-o", str(one)]
+            for source, one in zip(sources, objects, strict=True)
+        ]
+        _run_all(commands)
+        built = Path(folder) / library.name
+        _run_all([[
+            compiler, "-shared", *map(str, objects), f"-L{library_folder}", "-lmlx", f"-Wl,-rpath,{library_folder}",
+            *(("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()), "-o", str(built),
+        ]])  # fmt: skip
+        built.chmod(0o700)
+        os.replace(built, library)
+
+
+def _run_all(commands: list[list[str]]) -> None:
+    """Run the commands, as many at a time as there are CPUs.
+
+    Raises:
+        CompilerError: one of them failed, with the first error that it printed.
+        NotBuilt: one of them was killed, or took too long.
+    """
+    with ThreadPoolExecutor(_device.cpu_count()) as pool:
+        try:
+            results = list(pool.map(_run, commands))
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotBuilt(f"{Path(commands[0][0]).name} failed: {error}") from None
+    for result in results:
+        if result.returncode:
+            printed = result.stderr.splitlines()
+            lines = [line for line in printed if "error" in line.lower()] or printed or ["no message"]
+            kind = CompilerError if result.returncode > 0 else NotBuilt  # negative: killed
+            raise kind(f"{Path(commands[0][0]).name} failed: {lines[0].strip()[:300]}")
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        errors="replace", timeout=_TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+def _import(library: Path) -> Any:
+    loader = importlib.machinery.ExtensionFileLoader(_NAME, str(library))
+    try:
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(_NAME, loader))  # type: ignore[arg-type]
+        loader.exec_module(module)
+        # nanobind shares arrays between modules of the same ABI only.
+        if not isinstance(module.gelu(mx.zeros(1)), mx.array):
+            raise TypeError
+    except (ImportError, TypeError):
+        raise NotBuilt("nanobind and MLX have different ABIs (pip install --upgrade nanobind mlx)") from None
+    return module
