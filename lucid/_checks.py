@@ -165,7 +165,7 @@ def probability(caller: str, name: str, value: Any) -> float:
 
 def one_of(caller: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
@@ -191,7 +191,7 @@ def dims(caller: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ..
     """Distinct dimensions as non-negative indices, from one, several, or ``None`` for all."""
     if value is None:
         return tuple(range(ndim))
-    values = tuple(value) if isinstance(value, Iterable) else (value,)
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, mx.array) else (value,)
     result = tuple(dim(caller, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
         raise ArgumentError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")

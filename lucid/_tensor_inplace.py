@@ -12,6 +12,7 @@ import mlx.core as mx
 
 from lucid import _checks, _deferred, _grad_mode, tape
 from lucid.ops import arithmetic, elementwise, indexing
+from lucid.ops._common import category
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class TensorInplace(tape.TensorBase):
                 f"{what}: cannot write a result of shape {result.shape} to a tensor of shape {self._array.shape}"
             )
         if result._array.dtype != self._array.dtype:
+            _check_cast(what, result._array.dtype, self._array.dtype)
             result = elementwise.astype(result, self._array.dtype)
         self._array = result._array
         if self._node is None and result._node is not None:
@@ -121,6 +123,24 @@ class TensorInplace(tape.TensorBase):
     def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
         return self._write("clamp_", arithmetic.clamp, min, max)
 
+    def addcmul_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcmul_", arithmetic.addcmul, tensor1, tensor2, value=value)
+
+    def addcdiv_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
+        return self._write("addcdiv_", arithmetic.addcdiv, tensor1, tensor2, value=value)
+
+    def sign_(self) -> Tensor:
+        return self._write("sign_", elementwise.sign)
+
+    def square_(self) -> Tensor:
+        return self._write("square_", elementwise.square)
+
+    def reciprocal_(self) -> Tensor:
+        return self._write("reciprocal_", elementwise.reciprocal)
+
+    def rsqrt_(self) -> Tensor:
+        return self._write("rsqrt_", elementwise.rsqrt)
+
     def sqrt_(self) -> Tensor:
         return self._write("sqrt_", elementwise.sqrt)
 
@@ -141,6 +161,15 @@ class TensorInplace(tape.TensorBase):
 
     def __itruediv__(self, other: TensorLike) -> Tensor:
         return self._write("/=", arithmetic.div, other)
+
+
+def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:
+    """Raise if ``found``, the dtype of a result, is of a higher kind (bool, integer, float, complex) than ``kept``."""
+    if category(found) > category(kept):
+        raise _checks.DtypeError(
+            f"{what}: the result is {_checks.dtype_name(found)}, which cannot be written to a tensor of dtype "
+            f"{_checks.dtype_name(kept)}"
+        )
 
 
 @tape.op

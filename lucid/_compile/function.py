@@ -279,8 +279,8 @@ class Compiled(Generic[P, R]):
         found = view.found or {}
         changes = changed_values(plan.constants | found, now.constants | (after.found or {}))
         if changes and not self._reported.issuperset([name for name, _, _ in changes]):
+            warn_of_changes(self._caller, changes, self._state)
             self._reported |= {name for name, _, _ in changes}
-            warn_of_changes(self._caller, changes)
         if now.number != plan.number or after.key != view.key:
             self._graphs.last_description |= now.constants | (after.found or {})
             if list(map(id, after.tensors)) != list(map(id, view.tensors)):

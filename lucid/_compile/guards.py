@@ -87,7 +87,7 @@ class Snapshot:
                     self._tensors.append((thing, *_fields(thing)))
                     if thing._hooks:
                         containers.append(thing._hooks)
-            elif kind is Optimizer and "_step_calls" in vars(thing):
+            elif kind is Optimizer and {"param_groups", "state"} <= vars(thing).keys():
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
                 containers += map(vars, thing.param_groups)
@@ -265,6 +265,7 @@ def learning_rates(state: State) -> LearningRates:
         (name, group["lr"], group.lr_tensor, group.lr_tensor._array)
         for name, optimizer in state.optimizers.items()
         for group in optimizer.param_groups
+        if group.lr_tensor is not None
     ]
 
 
@@ -380,8 +381,20 @@ def changed_values(before: Mapping[str, str], after: Mapping[str, str]) -> list[
     ]
 
 
-def warn_of_changes(caller: str, changes: list[tuple[str, str, str]]) -> None:
-    """Warn about Python values that the function has changed, which happens in a trace only."""
+def warn_of_changes(caller: str, changes: list[tuple[str, str, str]], state: State) -> None:
+    """Warn about Python values that the function has changed, which happens in a trace only.
+
+    Raises:
+        RuntimeError: an optimizer computes with such a value.
+    """
+    owned = tuple(f"{name}." for name in state.optimizers)
+    for name, was, now in changes:
+        if name.startswith(owned):
+            raise RuntimeError(
+                f"{caller}: {name} changed from {was} to {now} in the optimizer's step, which would not change it "
+                "again, because the Python code of a compiled function runs only during tracing; keep it as a tensor, "
+                'such as state["step"] = lucid.tensor(0.0), or call step() outside of the function'
+            )
     what = "; ".join([f"{name} changed from {was} to {now} inside" for name, was, now in changes[:3]])
     warnings.warn(
         f"{caller}: {what}; the Python code of a compiled function runs only during tracing, so it will not change "

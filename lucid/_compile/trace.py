@@ -255,7 +255,7 @@ class Trace:
 def rates_as_tensors(state: State) -> Iterator[None]:
     """Have ``group["lr"]`` give the tensor of the learning rate, an input of the graph, instead of a number."""
     groups = [group for one in state.optimizers.values() for group in one.param_groups]
-    replaced = [(group, group["lr"], group.lr_tensor) for group in groups if not isinstance(group["lr"], Tensor)]
+    replaced = [(group, group["lr"], group.lr_tensor) for group in groups if isinstance(group.get("lr"), float)]
     try:
         for group, _, tensor in replaced:
             dict.__setitem__(group, "lr", tensor)

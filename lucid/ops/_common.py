@@ -109,20 +109,45 @@ def pair(caller: str, x: Any, other: Any) -> tuple[Any, Any]:
     if type(x) is mx.array and type(other) is mx.array:
         if x.dtype == other.dtype:
             return x, other
-        return _same_dtype(x, other)
+        return _same_dtype(caller, x, other)
     if isinstance(x, np.generic):
         x = x.item()
     if isinstance(other, np.generic):
         other = other.item()
     if isinstance(x, mx.array) and isinstance(other, _SCALARS):
-        if type(other) is int and x.dtype == mx.bool_:
-            x = x.astype(mx.int64)
+        if type(other) is not float and (type(other) is bool or x.dtype == mx.bool_):
+            x = _with_bool(caller, x, other)
         return x, other
     if isinstance(other, mx.array) and isinstance(x, _SCALARS):
-        if type(x) is int and other.dtype == mx.bool_:
-            other = other.astype(mx.int64)
+        if type(x) is not float and (type(x) is bool or other.dtype == mx.bool_):
+            other = _with_bool(caller, other, x)
         return x, other
-    return _same_dtype(array(caller, x), array(caller, other, "other"))
+    return _same_dtype(caller, array(caller, x), array(caller, other, "other"))
+
+
+def factor(caller: str, name: str, value: Any) -> Any:
+    """``value`` if it is a number, or a 0-d array if it is an array of one element, such as a learning rate."""
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, mx.array) and value.size == 1:
+        return value.reshape(())
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{caller}: {name} must be a number, got {value!r:.60}")
+
+
+def _with_bool(caller: str, x: mx.array, number: Any) -> mx.array:
+    """``x`` to combine with a number, one of which is bool."""
+    if caller in _SUBTRACTIONS:
+        raise bool_subtraction(caller)
+    return x.astype(mx.int64) if type(number) is int else x
+
+
+def bool_subtraction(caller: str) -> Exception:
+    return _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
+
+
+_SUBTRACTIONS = ("sub", "rsub")
 
 
 def arrays(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
@@ -193,11 +218,20 @@ def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
     return mx.array(value - (1 << bits) if mx.iinfo(dtype).min and value >> (bits - 1) else value, dtype)
 
 
-def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+def category(dtype: mx.Dtype) -> int:
+    """0 for bool, 1 for integers, 2 for real and 3 for complex floating-point dtypes."""
+    return _CATEGORY.get(dtype, 1)
+
+
+def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    if caller == "div" and x.dtype not in FLOATING and other.dtype not in FLOATING:
+        return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
+    if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
+        raise bool_subtraction(caller)
     if x.ndim and not other.ndim:
-        if _CATEGORY.get(other.dtype, 1) <= _CATEGORY.get(x.dtype, 1):
+        if category(other.dtype) <= category(x.dtype):
             return x, other.astype(x.dtype)
-    elif other.ndim and not x.ndim and _CATEGORY.get(x.dtype, 1) <= _CATEGORY.get(other.dtype, 1):
+    elif other.ndim and not x.ndim and category(x.dtype) <= category(other.dtype):
         return x.astype(other.dtype), other
     return x, other
 
@@ -263,6 +297,18 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
             f"{caller}: {name} must hold floating-point numbers, got {_checks.dtype_name(x.dtype)}; "
             "convert with .float()"
         )
+    return x
+
+
+def real_numbers(caller: str, value: Any, name: str = "input") -> mx.array:
+    """``real``, without complex numbers.
+
+    Raises:
+        TypeError: ``value`` holds integers, bools or complex numbers.
+    """
+    x = real(caller, value, name)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: {name} must hold real numbers, got complex64")
     return x
 
 

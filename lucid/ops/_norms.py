@@ -62,6 +62,8 @@ def matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
     if len(dims) != 2:
         raise _checks.ArgumentError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
+    if not isinstance(ord, str | int | float):
+        raise TypeError(f"{caller}: ord must be a number or a string, got {ord!r:.60}")
     if ord == "fro":
         return power_norm(caller, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):

@@ -85,8 +85,10 @@ def repeat_interleave(
 
 
 def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
-    if isinstance(tensors, mx.array):
+    if isinstance(tensors, mx.array) and tensors.ndim:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
+    if isinstance(tensors, mx.array | str) or not isinstance(tensors, Iterable):
+        raise TypeError(f"{caller}: tensors must be a list or tuple of tensors, got {type(tensors).__name__}")
     found = [array(caller, one, "tensors") for one in tensors]
     if not found:
         raise _checks.ArgumentError(f"{caller}: expected at least one tensor")
@@ -161,6 +163,8 @@ def split(tensor: TensorLike, split_size_or_sections: Any, dim: int = 0) -> tupl
         [(4,), (4,), (2,)]
     """
     x, split_size = array("split", tensor, "tensor"), split_size_or_sections
+    if x.ndim == 0:
+        raise _checks.ArgumentError("split: a 0-d tensor cannot be split")
     at = _checks.dim("split", dim, x.ndim)
     length = x.shape[at]
     if isinstance(split_size, list | tuple):
