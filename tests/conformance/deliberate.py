@@ -177,6 +177,21 @@ PARAMETERS: list[Parameter] = [
         mismatch=".*",
     ),
     Parameter(
+        "`save`",
+        "`save(obj, f, metadata)` takes named tensors, and none of `pickle_module`, `pickle_protocol`, "
+        "`_use_new_zipfile_serialization` and `_disable_byteorder_record`",
+        "it writes safetensors; nothing is pickled",
+        names="save",
+        mismatch="(pickle_|_).* is missing",
+    ),
+    Parameter(
+        "`load`",
+        "`weights_only` is `True` by default, which is what PyTorch's `None` means",
+        "nothing else is possible: nothing is unpickled",
+        names="load",
+        mismatch="weights_only is True by default.*",
+    ),
+    Parameter(
         "`amp.GradScaler`",
         "`device` is `None` by default, not `'cuda'`",
         "it has no effect: memory is unified",
