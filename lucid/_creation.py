@@ -15,7 +15,7 @@ from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
 from lucid._tensor_convert import as_array, leaf
-from lucid.ops._common import sized
+from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
 
 
@@ -67,11 +67,14 @@ def full(
                 [7., 7., 7.]])
     """
     check_placement("full", device, layout, None, out)
-    value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
-    return leaf(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
+    found = None if dtype is None else as_dtype(dtype)
+    return leaf(_filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
 
 
-def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
+def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
+    value = as_array(fill_value, dtype)
+    if isinstance(fill_value, int | float | complex):
+        number_as(caller, "fill_value", fill_value, value.dtype)  # checks that it fits
     if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
         raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
@@ -118,8 +121,8 @@ def _filled_like(
 ) -> Tensor:
     array = as_array(input)
     check_memory_format(caller, memory_format, array.ndim)
-    value = as_array(fill_value, array.dtype if dtype is None else as_dtype(dtype))
-    return leaf(_filled(caller, array.shape, value), requires_grad)
+    found = array.dtype if dtype is None else as_dtype(dtype)
+    return leaf(_filled(caller, array.shape, fill_value, found), requires_grad)
 
 
 def eye(
@@ -157,8 +160,9 @@ def arange(
     if end is None:
         raise TypeError("arange: end is missing")
     limits = [_end("arange", name, v) for name, v in (("start", start), ("end", end), ("step", step))]
-    if any(isinstance(one, complex) for one in limits):
-        raise TypeError("arange: complex numbers have no order")
+    for name, one in zip(("start", "end", "step"), limits, strict=True):
+        if not isinstance(one, int) and not math.isfinite(_checks.number("arange", name, one)):
+            raise _checks.ArgumentError(f"arange: {name} must be finite, got {one!r}")
     whole = all(isinstance(one, int) for one in limits)
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     if found in (mx.bool_, mx.complex64):
@@ -169,8 +173,6 @@ def arange(
     count = _count(first, last, stride)
     if mx.issubdtype(found, mx.integer):
         first, stride = int(first), int(stride)
-    if not stride:
-        raise _checks.ArgumentError(f"arange: step must not be 0 in {dtype_name(found)}, got {step!r}")
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
     values: Any = np.arange(count, dtype=np.int64 if mx.issubdtype(found, mx.integer) else np.float64)
     return leaf(as_array(values * stride + first, found), requires_grad)
@@ -223,12 +225,15 @@ def _spaced(caller: str, start: Any, end: Any, steps: Any, dtype: object) -> tup
     if found == mx.bool_ or (is_complex and found != mx.complex64):
         raise _checks.DtypeError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     count = _checks.integer(caller, "steps", steps, 0)
+    if not is_complex and mx.issubdtype(found, mx.integer) and not (math.isfinite(first) and math.isfinite(last)):
+        raise _checks.ArgumentError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     if mx.issubdtype(found, mx.integer):
         first, last = int(first), int(last)
     numbers = np.arange(count)
     step = (last - first) / (count - 1) if count > 1 else 0.0
-    return np.where(numbers < count // 2 if count > 1 else True, first + step * numbers,
-                    last - step * (count - 1 - numbers)), found  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        from_start, from_end = first + step * numbers, last - step * (count - 1 - numbers)
+    return np.where(numbers < count // 2 if count > 1 else True, from_start, from_end), found
 
 
 def _truncated(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
@@ -236,14 +241,14 @@ def _truncated(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
 
 
 def _end(caller: str, name: str, value: Any) -> Any:
-    """``value``, a number or a tensor with one element, as a finite number; integers stay int."""
-    value = value.item() if isinstance(value, Tensor | np.generic | np.ndarray) else value
-    if isinstance(value, int | complex):
+    """``value``, a number or a 0-d tensor, as a number; integers stay int."""
+    if isinstance(value, Tensor | np.generic | np.ndarray):
+        if value.ndim:
+            raise _checks.ArgumentError(f"{caller}: {name} must be a number or a 0-d tensor, got shape {value.shape}")
+        value = value.item()
+    if isinstance(value, int | float | complex):
         return int(value) if isinstance(value, bool) else value
-    number = _checks.number(caller, name, value)
-    if math.isinf(number):
-        raise _checks.ArgumentError(f"{caller}: {name} must be finite, got {value!r}")
-    return number
+    return _checks.number(caller, name, value)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:

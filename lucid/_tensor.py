@@ -246,7 +246,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             RuntimeError: the tensor does not have exactly one element.
         """
         if self._array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise _checks.ArgumentError(f"item: expected a tensor with one element, got shape {self.shape}")
         value: Any = _deferred.item(self._array)  # complex for complex64
         return value
 
@@ -345,9 +345,18 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
     @property
     def mT(self) -> Tensor:
         """The tensor with its last two dimensions swapped."""
-        return shapes.transpose(self, -2, -1)
+        if self._array.ndim == 1:
+            raise _checks.ArgumentError(f"mT: expected matrices, got shape {self.shape}")
+        return shapes.transpose(self, -2, -1) if self._array.ndim else self
 
-    H = mT
+    @property
+    def H(self) -> Tensor:
+        """The matrix transposed and, if complex, conjugated."""
+        if self._array.ndim not in (0, 2):
+            raise _checks.ArgumentError(f"H: expected a matrix, got shape {self.shape}; mT takes batches of them")
+        if self._array.dtype == mx.complex64:
+            raise NotImplementedError("H: complex tensors are not supported")
+        return self.mT
 
 
 tape.TensorBase._facade = Tensor

@@ -13,7 +13,7 @@ from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor_convert import as_array, leaf, to_numpy
 from lucid.ops import elementwise
-from lucid.ops._common import varargs
+from lucid.ops._common import number_as, varargs
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -218,8 +218,10 @@ class TensorCasting(tape.TensorBase):
         return self._filled("new_empty", size, 0, dtype, requires_grad)
 
     def _filled(self, caller: str, size: Any, value: TensorLike, dtype: object, requires_grad: bool) -> Tensor:
-        shape = _checks.shape(caller, (size,))
-        return leaf(mx.full(shape, as_array(value, self._dtype_or(dtype))), requires_grad)
+        shape, found = _checks.shape(caller, (size,)), as_array(value, self._dtype_or(dtype))
+        if isinstance(value, int | float | complex):
+            number_as(caller, "fill_value", value, found.dtype)  # checks that it fits
+        return leaf(mx.full(shape, found), requires_grad)
 
     def _dtype_or(self, dtype: object) -> mx.Dtype:
         return self._array.dtype if dtype is None else as_dtype(dtype)

@@ -77,8 +77,9 @@ def manual_seed(seed: int) -> None:
         >>> lucid.equal(first, lucid.rand(3))
         True
     """
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
     global _seeds
@@ -89,8 +90,8 @@ def manual_seed(seed: int) -> None:
 
 
 def initial_seed() -> int:
-    """The seed that the generator of this thread was last seeded with."""
-    return _state.seed
+    """The seed that the generator of this thread was last seeded with, modulo 2**64."""
+    return _state.seed % 2**64
 
 
 def key() -> mx.array:

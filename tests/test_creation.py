@@ -20,6 +20,29 @@ def test_shapes_in_every_spelling():
         assert make(2, dtype="int8").dtype == lucid.int8
 
 
+def test_numbers_keep_53_bits_in_float64(on_cpu):
+    assert lucid.tensor([0.1], dtype=lucid.float64).item() == lucid.tensor(0.1, dtype=lucid.float64).item() == 0.1
+    assert lucid.full((1,), 0.1, dtype=lucid.float64).item() == 0.1
+    assert lucid.tensor(np.array([0.1]), dtype=lucid.float64).item() == 0.1
+    for made, expected in (
+        (lucid.linspace(0, 1, 7, dtype=lucid.float64), np.linspace(0, 1, 7)),
+        (lucid.arange(0, 1, 0.1, dtype=lucid.float64), np.arange(10) * 0.1),
+        (lucid.logspace(-2, 1, 6, dtype=lucid.float64), np.logspace(-2, 1, 6)),
+    ):
+        np.testing.assert_allclose(made.numpy(), expected, rtol=1e-15)
+
+
+def test_integers_from_fractions_are_pytorch_s():
+    assert lucid.arange(0.0, -8.000001, -4.0, dtype=lucid.int64).tolist() == [0, -4]
+    assert lucid.arange(0.0, -8.000001, -4.0, dtype=lucid.int32).tolist() == [0, -4, -8]
+    assert lucid.arange(0, 2, 0.5, dtype=lucid.int32).tolist() == [0, 0, 0, 0]
+    assert lucid.arange(True).tolist() == [0]
+    assert lucid.linspace(4.3, -3, 8, dtype=lucid.int64).tolist() == [4, 3, 2, 1, 0, -1, -2, -3]
+    assert lucid.linspace(0, 10, 4, dtype=lucid.int32).tolist() == [0, 3, 6, 10]
+    assert lucid.logspace(0, 1.2, 2, dtype=lucid.int64).tolist() == [1, 10]
+    assert lucid.linspace(0, 2j, 3).tolist() == [0, 1j, 2j]
+
+
 def test_values():
     assert lucid.zeros(2).tolist() == [0, 0] and lucid.ones(2).tolist() == [1, 1]
     assert lucid.full((2,), 7).dtype == lucid.int64 and lucid.full((2,), 7.0).dtype == lucid.float32

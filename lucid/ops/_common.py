@@ -300,6 +300,18 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
     return x
 
 
+def real_numbers(caller: str, value: Any, name: str = "input") -> mx.array:
+    """``real``, without complex numbers.
+
+    Raises:
+        TypeError: ``value`` holds integers, bools or complex numbers.
+    """
+    x = real(caller, value, name)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: {name} must hold real numbers, got complex64")
+    return x
+
+
 def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
     """``value`` in the dtype to average in (float32 for half precision), and the dtype of the result.
 
