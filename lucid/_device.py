@@ -9,9 +9,11 @@
   ``mlx.core`` provides the same symbols in its place.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,9 +125,25 @@ def gpu_backend() -> str | None:
 
 def backend() -> str:
     """The backend that operations currently run on: ``"metal"``, ``"cuda"`` or ``"cpu"``."""
+    if _assumed is not None:
+        return _assumed
     if mx.default_device().type == mx.gpu:
         return gpu_backend() or "cpu"
     return "cpu"
+
+
+_assumed: str | None = None
+
+
+@contextlib.contextmanager
+def assuming(name: str) -> Iterator[None]:
+    """Context manager in which ``backend()`` is ``name``, whatever the machine has; for traces that are never run."""
+    global _assumed
+    before, _assumed = _assumed, name
+    try:
+        yield
+    finally:
+        _assumed = before
 
 
 # PyTorch's types of devices, and two names of Lucid's: "metal" is "mps", and "gpu" is the GPU of this machine.

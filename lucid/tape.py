@@ -145,7 +145,8 @@ class Node:
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
             if self.vjp is not None:
-                gradients = self.vjp.function(sent[0]._array, *args, **kwargs)
+                sent_arrays: Any = sent[0]._array if single else tuple([one._array for one in sent])
+                gradients = self.vjp.function(sent_arrays, *args, **kwargs)
                 if gradients is not None:
                     found = (gradients[self.vjp.position(place)] for place in places)
                     return [wrap(g.astype(primal.dtype)) for g, primal in zip(found, primals, strict=True)]
@@ -250,8 +251,8 @@ def op(
         autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
             Without it the operation follows its inputs.
         vjp: a gradient that is cheaper than ``mx.vjp`` of the body. ``vjp(cotangent, *args, **kwargs)`` takes the
-            arguments of the body, which must have one output. It returns the gradients of the first parameters, in
-            their order, or ``None`` to leave a call to ``mx.vjp``.
+            arguments of the body; the cotangent is a tuple if that has several outputs. It returns the gradients of
+            the first parameters, in their order, or ``None`` to leave a call to ``mx.vjp``.
     """
     if body is None:
         return functools.partial(_lift, autocast=autocast, vjp=vjp)

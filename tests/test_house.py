@@ -42,6 +42,7 @@ LEVELS = [
     ["nn", "optim", "data"],
     ["_summary"],
     ["amp", "metrics", "checkpoint", "distributed", "_compile", "models"],
+    ["_profile"],
     ["export"],
     ["training"],
     ["cli"],

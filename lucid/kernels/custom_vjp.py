@@ -10,7 +10,8 @@ every order work. An operation on tensors declares its gradient in the same form
 ``lucid.tape``.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -26,9 +27,26 @@ def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.arra
     """
     differentiable: Any = mx.custom_function(function)
 
+    def call(*arrays: mx.array) -> Any:
+        return differentiable(*arrays) if _replacement is None else _replacement(function, vjp, arrays)
+
     @differentiable.vjp
     def pull(arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
         # MLX passes the argument itself if there is only one.
         return vjp(cotangent, *((arguments,) if isinstance(arguments, mx.array) else arguments))
 
-    return differentiable
+    return call
+
+
+_replacement: Callable[..., Any] | None = None
+
+
+@contextlib.contextmanager
+def replacing(call: Callable[..., Any]) -> Iterator[None]:
+    """Context manager in which ``call(function, vjp, arrays)`` runs instead, for traces, which MLX cannot export."""
+    global _replacement
+    before, _replacement = _replacement, call
+    try:
+        yield
+    finally:
+        _replacement = before

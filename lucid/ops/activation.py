@@ -34,7 +34,7 @@ def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     x = array("relu", input)
     if x.dtype in _NOT_REAL:
         raise _not_real("relu", x)
-    return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
+    return mx.where(x <= 0, mx.array(0, x.dtype), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
@@ -43,7 +43,7 @@ def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     x = array("relu6", input)
     if x.dtype in _NOT_REAL:
         raise _not_real("relu6", x)
-    return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
+    return mx.where(x <= 0, mx.array(0, x.dtype), mx.where(x >= 6, mx.array(6, x.dtype), x))
 
 
 @op

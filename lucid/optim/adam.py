@@ -14,6 +14,7 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.kernels import native
+from lucid.kernels.fusion import fused
 from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
@@ -202,7 +203,7 @@ def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: boo
     ``beta1`` is None, the update takes it as its last argument.
     """
 
-    @partial(mx.compile, shapeless=True)
+    @partial(fused, shapeless=True)
     def update(
         gradient: mx.array, parameter: mx.array, state: list[mx.array], rate: mx.array, eps: mx.array,
         keep: mx.array | None, scheduled_beta1: mx.array | None,
