@@ -198,8 +198,8 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
     found = array(caller, value, name)
     if found.ndim:
         raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
-    if found.dtype == mx.complex64 != dtype:
-        raise _checks.ArgumentError(f"{caller}: {name} is complex, which does not fit in {_checks.dtype_name(dtype)}")
+    if found.dtype == mx.complex64 and dtype != mx.complex64:
+        raise _checks.ArgumentError(f"{caller}: {name} is complex and does not fit in {_checks.dtype_name(dtype)}")
     return found.astype(dtype)
 
 

@@ -281,5 +281,8 @@ def test_going_to_an_epoch_is_deprecated():
     with pytest.warns(UserWarning, match=r"ReduceLROnPlateau.step: epoch is deprecated"):
         plateau.step(1.0, epoch=7)
     assert plateau.last_epoch == 7
-    with pytest.warns(UserWarning), pytest.raises(TypeError, match=r"StepLR.step: epoch must be an integer, got 1.5"):
+    with (
+        pytest.warns(UserWarning, match="deprecated"),
+        pytest.raises(TypeError, match="epoch must be an integer, got 1.5"),
+    ):
         schedule.step(1.5)
