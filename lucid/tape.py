@@ -293,6 +293,8 @@ def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callabl
         inplace = kwargs.pop("inplace", False)
         if len(args) == position + 1:
             *args, inplace = args  # type: ignore[assignment]
+        if not isinstance(inplace, int):
+            raise TypeError(f"{body.__name__}: inplace must be True or False, got {inplace!r:.60}")
         out = call(*args, **kwargs)
         return write_to(args[0] if args else kwargs[first], out, body.__name__) if inplace else out
 
