@@ -148,7 +148,7 @@ def number(
         if isinstance(value, bool | str):
             raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last is of a tensor with several elements
         raise TypeError(f"{caller}: {name} must be a number, got {value!r}") from None
     low = minimum is None or (result > minimum if above else result >= minimum)
     if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):

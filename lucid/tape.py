@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred, _errors, _threads
+from lucid import _checks, _deferred, _errors, _threads
 from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
@@ -293,10 +293,11 @@ def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callabl
         inplace = kwargs.pop("inplace", False)
         if len(args) == position + 1:
             *args, inplace = args  # type: ignore[assignment]
-        if not isinstance(inplace, int):
-            raise TypeError(f"{body.__name__}: inplace must be True or False, got {inplace!r:.60}")
+        if inplace is False:
+            return call(*args, **kwargs)
+        is_written = _checks.flag(body.__name__, "inplace", inplace)
         out = call(*args, **kwargs)
-        return write_to(args[0] if args else kwargs[first], out, body.__name__) if inplace else out
+        return write_to(args[0] if args else kwargs[first], out, body.__name__) if is_written else out
 
     return call_or_write
 
