@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from lucid import _checks
@@ -15,6 +16,10 @@ class _MultiplicativeScheduler(LRScheduler):
     def get_lr(self) -> list[float]:
         factor = self._factor(self.last_epoch)
         return [rate * factor for rate in self._current_lrs()]
+
+    def _lr_of_epoch(self) -> list[float]:
+        factor = math.prod(self._factor(epoch) for epoch in range(self.last_epoch + 1))
+        return [base * factor for base in self.base_lrs]
 
     def _factor(self, epoch: int) -> float:
         raise NotImplementedError
@@ -102,7 +107,7 @@ class ExponentialLR(_MultiplicativeScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch: int) -> float:
-        return 1.0 if self._is_initial else self.gamma
+        return 1.0 if self._is_initial or epoch == 0 else self.gamma
 
 
 class ConstantLR(_MultiplicativeScheduler):
@@ -201,7 +206,7 @@ class PolynomialLR(_MultiplicativeScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch: int) -> float:
-        if self._is_initial or epoch > self.total_iters:
+        if self._is_initial or not 0 < epoch <= self.total_iters:
             return 1.0
         left, before = self.total_iters - epoch, self.total_iters - epoch + 1
         return (left / before) ** self.power
