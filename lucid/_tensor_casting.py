@@ -223,6 +223,8 @@ class TensorCasting(tape.TensorBase):
         shape, found = _checks.shape(caller, (size,)), as_array(value, self._dtype_or(dtype))
         if isinstance(value, int | float | complex):
             number_as(caller, "fill_value", value, found.dtype)  # checks that it fits
+        if _checks.broadcast_shapes(caller, shape, found.shape) != shape:
+            raise _checks.ArgumentError(f"{caller}: fill_value of shape {found.shape} cannot be broadcast to {shape}")
         return leaf(mx.full(shape, found), requires_grad)
 
     def _dtype_or(self, dtype: object) -> mx.Dtype:
