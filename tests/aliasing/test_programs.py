@@ -60,7 +60,7 @@ def compare(recorded, numbers, execute, expected):
 @pytest.mark.parametrize("start", range(0, 5000, CHUNK))
 def test_programs_compute_what_pytorch_computes(recorded, start):
     raised = compare(recorded, range(start, start + CHUNK), run, EXPECTED)
-    assert len(raised) <= 0.02 * CHUNK
+    assert len(raised) <= 0.03 * CHUNK
 
 
 def test_compiled_programs_compute_what_pytorch_computes(recorded):
