@@ -47,7 +47,9 @@ class debug:
             loss = step(images, labels)  # an IndexError if a label or an index is out of range
 
     By default they are checked on the CPU only, outside of compiled functions. Elsewhere an index is clamped to the
-    dimension that it indexes, and the loss of a label out of range is NaN. Inside ``debug()`` they are checked on GPUs
+    dimension that it indexes, and the loss of a label out of range is NaN. The same holds for the weights of
+    ``multinomial``, the probabilities of ``bernoulli`` and the standard deviations of ``normal``, which are not checked
+    elsewhere. Inside ``debug()`` they are checked on GPUs
     too, which waits for their values, and compiled functions run eagerly, so that the traceback leads to the line.
     ``mx.compile``, ``mx.vmap`` and ``lucid.export`` have no values to check; an index inside of them raises an error.
 
