@@ -354,8 +354,8 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         """The matrix transposed and, if complex, conjugated."""
         if self._array.ndim not in (0, 2):
             raise _checks.ArgumentError(f"H: expected a matrix, got shape {self.shape}; mT takes batches of them")
-        if self._array.dtype == mx.complex64:
-            raise NotImplementedError("H: complex tensors are not supported")
+        if self._array.dtype == mx.complex64 and self._array.ndim:
+            return shapes.conjugate_transpose(self)
         return self.mT
 
 

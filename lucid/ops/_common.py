@@ -202,6 +202,8 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
     found = array(caller, value, name)
     if found.ndim:
         raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
+    if found.dtype == mx.complex64 and dtype != mx.complex64:
+        raise _checks.ArgumentError(f"{caller}: {name} is complex and does not fit in {_checks.dtype_name(dtype)}")
     return found.astype(dtype)
 
 
@@ -360,6 +362,7 @@ def sized(function: Callable[P, R]) -> Callable[..., R]:
     def spread(*args: Any, **kwargs: Any) -> R:
         return function(*args, **kwargs) if len(args) < 2 else function(args, **kwargs)  # type: ignore[arg-type]
 
+    spread.takes_varargs = True  # type: ignore[attr-defined]
     return spread
 
 

@@ -177,6 +177,12 @@ def t(input: TensorLike) -> mx.array:
     return mx.transpose(x)
 
 
+@op
+def conjugate_transpose(input: TensorLike) -> mx.array:
+    """The transpose of complex matrices, conjugated; see ``Tensor.H``."""
+    return mx.conj(mx.swapaxes(array("H", input), -2, -1))
+
+
 @view_op
 def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
     """``input`` with the dimensions ``source`` moved to ``destination``; the others keep their order."""
