@@ -72,6 +72,8 @@ def full(
 
 
 def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
+    if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
+        raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
     value = as_array(fill_value, dtype)
     if isinstance(fill_value, int | float | complex):
         number_as(caller, "fill_value", fill_value, value.dtype)  # checks that it fits
@@ -182,7 +184,8 @@ def _count(start: Any, end: Any, step: Any) -> int:
     """The number of elements of ``arange``."""
     if not step or (end - start) * step < 0:
         raise _checks.ArgumentError(f"arange: step {step} must lead from start {start} to end {end}")
-    return -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    count = -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    return _checks.representable("arange", (count,))[0]
 
 
 def linspace(
@@ -229,7 +232,7 @@ def _spaced(caller: str, start: Any, end: Any, steps: Any, dtype: object) -> tup
         raise _checks.ArgumentError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     if mx.issubdtype(found, mx.integer):
         first, last = int(first), int(last)
-    numbers = np.arange(count)
+    numbers = np.arange(*_checks.representable(caller, (count,)))
     step = (last - first) / (count - 1) if count > 1 else 0.0
     with np.errstate(invalid="ignore"):
         from_start, from_end = first + step * numbers, last - step * (count - 1 - numbers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from lucid import _views, tape
+from lucid import _checks, _views, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -44,9 +44,13 @@ class TensorMethods(tape.TensorBase):
         """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
-        if not -self._array.ndim <= dim < self._array.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions")
-        return self._array.shape[dim]
+        try:
+            return self._array.shape[dim]
+        except (IndexError, TypeError):
+            _checks.integer("size", "dim", dim)
+            raise IndexError(
+                f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions"
+            ) from None
 
     # Operators -------------------------------------------------------------------------------------------------------
 

@@ -368,10 +368,16 @@ def sized(function: Callable[P, R]) -> Callable[..., R]:
 
 def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
-    listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
+    listed = values if isinstance(values, tuple) else _as_sequence(values)
     if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array | bytes):
         listed = tuple(listed[0])
-    return tuple([_checks.integer(caller, name, one) for one in listed])
+    return tuple(
+        [one if type(one) is int and -1 <= one < 2**31 else _checks.integer(caller, name, one) for one in listed]
+    )
+
+
+def _as_sequence(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:

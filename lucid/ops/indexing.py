@@ -236,7 +236,11 @@ def setitem(input: TensorLike, index: Any, value: TensorLike) -> mx.array:
     If an index array contains a position twice, it is undefined which value is written.
     """
     x = array("setitem", input)
-    value = array("setitem", value, "value").astype(x.dtype)
+    if isinstance(value, bool | int | float | complex):
+        is_float = isinstance(value, float) and x.dtype in FLOATING  # as in PyTorch, 1e10 becomes infinite in float16
+        value = mx.array(value, x.dtype) if is_float else number_as("setitem", "value", value, x.dtype)
+    else:
+        value = array("setitem", value, "value").astype(x.dtype)
     parsed = _parse("setitem", x.shape, index)
     # Index an array of flat positions like x, so that reading and writing follow the same rules.
     if not parsed.arrays:
