@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
@@ -168,3 +170,24 @@ def to_numpy(array: mx.array) -> np.ndarray:
     view = _bounds.as_numpy("numpy", array)
     view.flags.writeable = False
     return view
+
+
+class ReadOnly:
+    """Keeps a NumPy array read-only as long as this object lives, because a tensor would not see writes to it."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        array.flags.writeable = False
+        _read_only[id(array)] = self
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> ReadOnly | None:
+        """One object for all tensors that are made from ``array``; None if it is read-only for another reason."""
+        return _read_only.get(id(array)) or (cls(array) if array.flags.writeable else None)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(ValueError):  # the array that it is a view of has become read-only
+            self._array.flags.writeable = True
+
+
+_read_only: weakref.WeakValueDictionary[int, ReadOnly] = weakref.WeakValueDictionary()  # by the id of the array

@@ -143,6 +143,10 @@ def _with_bool(caller: str, x: mx.array, number: Any) -> mx.array:
     return x.astype(mx.int64) if type(number) is int else x
 
 
+class TrueDivision(str):
+    """The name of a caller that divides integers as floats."""
+
+
 def bool_subtraction(caller: str) -> Exception:
     return _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
 
@@ -228,7 +232,7 @@ def category(dtype: mx.Dtype) -> int:
 
 
 def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
-    if caller == "div" and x.dtype not in FLOATING and other.dtype not in FLOATING:
+    if isinstance(caller, TrueDivision) and x.dtype not in FLOATING and other.dtype not in FLOATING:
         return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
     if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
         raise bool_subtraction(caller)
@@ -253,7 +257,7 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
-        if caller == "div":
+        if isinstance(caller, TrueDivision):
             x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
         elif type(x) is int:
             x = scalar_like(x, other)
