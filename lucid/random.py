@@ -79,6 +79,8 @@ def manual_seed(seed: int) -> None:
     """
     if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    if isinstance(seed, float) and not np.isfinite(seed):
+        raise ValueError(f"manual_seed: seed must be finite, got {seed}")
     seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
@@ -232,14 +234,17 @@ def normal(
     mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None, *, generator: None = None, out: None = None,
     dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Samples of normal distributions with the given means and standard deviations, broadcast to ``size`` if given.
+    """Samples of normal distributions with the given means and standard deviations, which broadcast.
 
-    The dtype is that of the tensors among ``mean`` and ``std``, otherwise float32.
+    With numbers for both, ``size`` is the shape. The dtype is that of the tensors among them, otherwise float32.
 
     Raises:
         ArgumentError: a standard deviation is negative, checked where ``lucid.debug`` says, or the shapes do not match.
+        TypeError: ``size`` is given along with a tensor.
     """
     check_placement("normal", device, layout, generator, out)
+    if size is not None and not (isinstance(mean, int | float) and isinstance(std, int | float)):
+        raise TypeError("normal: size is only taken with numbers as mean and std, not with tensors")
     m, s = as_array(mean), as_array(std)
     if isinstance(std, int | float):
         _checks.number("normal", "std", std, 0.0)
@@ -247,8 +252,6 @@ def normal(
         raise _checks.ArgumentError(f"normal: std must be at least 0, got {wrong}")
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
     shape = common if size is None else _checks.shape("normal", (size,))
-    if _checks.broadcast_shapes("normal", shape, common) != shape:
-        raise _checks.ArgumentError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
     tensors = [a for a, one in ((m, mean), (s, std)) if not isinstance(one, int | float)]
     found = _float(mx.result_type(*tensors) if dtype is None and tensors else dtype, "normal")
     return leaf(_normal(shape, found) * s.astype(found) + m.astype(found), requires_grad)
@@ -368,6 +371,8 @@ def multinomial(
     if not mx.issubdtype(array.dtype, mx.floating):
         raise _checks.DtypeError(f"multinomial: input must be floating point, got {dtype_name(array.dtype)}")
     _checks.integer("multinomial", "num_samples", num_samples, 1)
+    if not array.shape[-1]:
+        raise _checks.ArgumentError(f"multinomial: input must not be empty, got shape {array.shape}")
     if not replacement and num_samples > array.shape[-1]:
         raise _checks.ArgumentError(
             f"multinomial: num_samples must be at most {array.shape[-1]} without replacement, got {num_samples}"

@@ -202,8 +202,11 @@ def log_softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *,
 @op(autocast="float32")
 def softmin(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> mx.array:
     """``softmax(-input, dim)``."""
-    x, at = _softmax_operand("softmin", input, dim, dtype)
-    return _softmax(-at_least_1d(x), at).reshape(x.shape)
+    x = array("softmin", input)
+    if x.dtype == mx.bool_:
+        raise _not_real("softmin", x)
+    x, at = _softmax_operand("softmin", -x, dim, dtype)
+    return _softmax(at_least_1d(x), at).reshape(x.shape)
 
 
 def _softmax(x: mx.array, axis: int) -> mx.array:

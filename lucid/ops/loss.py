@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import mlx.core as mx
-import numpy as np
 
 from lucid import _bounds, _checks
+from lucid.kernels import float64
 from lucid.ops._common import FLOATING, array, at_least_1d, average, compact_if_empty, real_numbers, total
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
@@ -76,7 +76,7 @@ def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
     @functools.wraps(loss)
     def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
         given: list[Any] = [*args[:2], *(kwargs.get(name) for name in ("input", "target")[len(args) :])]
-        shapes = [np.shape(one) for one in given]
+        shapes = [one.shape if hasattr(one, "shape") else array(loss.__name__, one).shape for one in given]
         if shapes[0] != shapes[1]:
             caller = loss.__name__
             shape = _checks.broadcast_shapes(caller, *shapes)
@@ -249,7 +249,7 @@ def binary_cross_entropy_with_logits(
     """``binary_cross_entropy(sigmoid(input), target)`` without overflow; ``pos_weight`` scales the positive term."""
     where = "binary_cross_entropy_with_logits"
     x, target, dtype = _same_shape_pair(where, input, target)
-    miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
+    miss = float64.logaddexp(-x, mx.array(0, x.dtype))  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
     if pos_weight is None:
         loss = (1 - target) * x + miss
     else:
@@ -300,7 +300,7 @@ def kl_div(
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
     x, target, dtype = _broadcast_pair("kl_div", input, target)
     if log_target:
-        loss = mx.exp(target) * (target - x)
+        loss = float64.exp(target) * (target - x)
     else:
         zero = target == 0
         loss = mx.where(zero, 0, target * mx.log(mx.where(zero, 1, target))) - target * x

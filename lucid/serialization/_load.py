@@ -19,8 +19,8 @@ _PYTORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
 def load(
-    f: str | os.PathLike[str], map_location: Any = None, pickle_module: None = None, *, weights_only: bool = True,
-    mmap: bool | None = None,
+    f: str | os.PathLike[str], map_location: Any = None, pickle_module: None = None, *,
+    weights_only: bool | None = None, mmap: bool | None = None,
 ) -> Any:  # fmt: skip
     """Load a safetensors or PyTorch file; the format is detected by content, not by file name.
 
