@@ -9,12 +9,13 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, _threads
+from lucid._aliases import place_of
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
-from lucid._tensor_convert import as_array, leaf
+from lucid._tensor_convert import ReadOnly, as_array, leaf
 from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
 
@@ -72,6 +73,8 @@ def full(
 
 
 def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
+    if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
+        raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
     value = as_array(fill_value, dtype)
     if isinstance(fill_value, int | float | complex):
         number_as(caller, "fill_value", fill_value, value.dtype)  # checks that it fits
@@ -182,7 +185,8 @@ def _count(start: Any, end: Any, step: Any) -> int:
     """The number of elements of ``arange``."""
     if not step or (end - start) * step < 0:
         raise _checks.ArgumentError(f"arange: step {step} must lead from start {start} to end {end}")
-    return -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    count = -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    return _checks.representable("arange", (count,))[0]
 
 
 def linspace(
@@ -229,7 +233,7 @@ def _spaced(caller: str, start: Any, end: Any, steps: Any, dtype: object) -> tup
         raise _checks.ArgumentError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     if mx.issubdtype(found, mx.integer):
         first, last = int(first), int(last)
-    numbers = np.arange(count)
+    numbers = np.arange(*_checks.representable(caller, (count,)))
     step = (last - first) / (count - 1) if count > 1 else 0.0
     with np.errstate(invalid="ignore"):
         from_start, from_end = first + step * numbers, last - step * (count - 1 - numbers)
@@ -252,7 +256,11 @@ def _end(caller: str, name: str, value: Any) -> Any:
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor with the values of a NumPy array. They are copied, so that later changes to the array have no effect.
+    """A tensor with the values of a NumPy array.
+
+    In PyTorch the two share memory. MLX copies the values, so a later write to the array would not be seen by the
+    tensor: the array is read-only as long as the tensor, or a view of it, is alive. Writes to the tensor do not change
+    the array. ``lucid.tensor(array)`` leaves the array as it is.
 
     Raises:
         TypeError: ``ndarray`` is not a NumPy array.
@@ -263,7 +271,11 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    return tensor(ndarray)
+    found = tensor(ndarray)
+    guard = ReadOnly.of(ndarray)
+    if guard is not None:
+        place_of(found).cell.guard = guard
+    return found
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -282,7 +294,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 
 def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Tensor:
-    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor."""
+    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor, which does not share memory with it."""
     check_placement("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))

@@ -79,6 +79,8 @@ def manual_seed(seed: int) -> None:
     """
     if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    if isinstance(seed, float) and not np.isfinite(seed):
+        raise ValueError(f"manual_seed: seed must be finite, got {seed}")
     seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
@@ -369,6 +371,8 @@ def multinomial(
     if not mx.issubdtype(array.dtype, mx.floating):
         raise _checks.DtypeError(f"multinomial: input must be floating point, got {dtype_name(array.dtype)}")
     _checks.integer("multinomial", "num_samples", num_samples, 1)
+    if not array.shape[-1]:
+        raise _checks.ArgumentError(f"multinomial: input must not be empty, got shape {array.shape}")
     if not replacement and num_samples > array.shape[-1]:
         raise _checks.ArgumentError(
             f"multinomial: num_samples must be at most {array.shape[-1]} without replacement, got {num_samples}"

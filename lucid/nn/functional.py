@@ -147,6 +147,8 @@ def batch_norm(
             negative, or 0 during training.
     """
     eps = _checks.number("batch_norm", "eps", eps, 0, above=bool(training))
+    if not isinstance(momentum, Tensor):
+        momentum = _checks.number("batch_norm", "momentum", momentum)
     if not training:
         if running_mean is None or running_var is None:
             raise _checks.ArgumentError("batch_norm: running_mean and running_var are required when not training")
@@ -157,6 +159,8 @@ def batch_norm(
         return input.clone()
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if not (running is None or isinstance(running, Tensor)):
+            raise TypeError(f"batch_norm: {name} must be a tensor or None, got {running!r:.60}")
         if running is not None and running.shape != mean.shape:
             raise _checks.ArgumentError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
     if y.numel() == 0:  # an empty batch has no statistics

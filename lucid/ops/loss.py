@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import mlx.core as mx
-import numpy as np
 
 from lucid import _bounds, _checks
 from lucid.kernels import float64
@@ -77,7 +76,7 @@ def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
     @functools.wraps(loss)
     def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
         given: list[Any] = [*args[:2], *(kwargs.get(name) for name in ("input", "target")[len(args) :])]
-        shapes = [np.shape(one) for one in given]
+        shapes = [one.shape if hasattr(one, "shape") else array(loss.__name__, one).shape for one in given]
         if shapes[0] != shapes[1]:
             caller = loss.__name__
             shape = _checks.broadcast_shapes(caller, *shapes)

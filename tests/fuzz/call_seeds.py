@@ -235,7 +235,7 @@ SCHEDULES: dict[str, list[Call]] = {
 OTHER = {
     "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
     "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
-    "save", "set_default_device", "set_grad_enabled", "summary",
+    "profile", "save", "set_default_device", "set_grad_enabled", "summary",
 }  # fmt: skip
 
 

@@ -75,6 +75,8 @@ class MultiStepLR(_MultiplicativeScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        if not isinstance(milestones, Iterable):
+            raise TypeError(f"{self._name}: milestones must be a list of integers, got {milestones!r:.60}")
         self.milestones = sorted(_checks.integer(self._name, "milestones", one, 0) for one in milestones)
         self.gamma = _checks.number(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
@@ -200,7 +202,7 @@ class PolynomialLR(_MultiplicativeScheduler):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _checks.integer(self._name, "total_iters", total_iters, 1)
-        self.power = _checks.number(self._name, "power", power)
+        self.power = _checks.number(self._name, "power", power, 0.0)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch: int) -> float:
