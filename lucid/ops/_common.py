@@ -170,6 +170,8 @@ def promoted(*found: mx.array) -> list[mx.array]:
 def scalar_like(value: Any, x: mx.array) -> mx.array:
     """A Python number as an array that does not promote ``x`` within its category."""
     if x.dtype in FLOATING:
+        if isinstance(value, int):  # which may have more than 64 bits
+            value = float(value)
         return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
     if isinstance(value, bool | int):
         return wrapped(value, x.dtype)
@@ -194,7 +196,7 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
             fits = limits[0] <= value <= limits[1]
         if not fits:
             raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
-        return mx.array(value, dtype)
+        return mx.array(float(value) if isinstance(value, int) and dtype in FLOATING else value, dtype)
     found = array(caller, value, name)
     if found.ndim:
         raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
