@@ -228,7 +228,10 @@ def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     is_listed = len(sizes) == 1 and isinstance(sizes[0], Iterable) and not isinstance(sizes[0], str | bytes)
     if is_listed and getattr(sizes[0], "ndim", 1) != 0:
         sizes = tuple(sizes[0])
-    return representable(caller, tuple(integer(caller, name, one, 0) for one in sizes))
+    for one in sizes:
+        if type(one) is not int or not 0 <= one < 2**16:  # such as a 0-d tensor
+            return representable(caller, tuple([integer(caller, name, one, 0) for one in sizes]))
+    return sizes if len(sizes) < 3 else representable(caller, sizes)
 
 
 def representable(caller: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,12 +9,13 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, _threads
+from lucid._aliases import place_of
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
-from lucid._tensor_convert import as_array, leaf
+from lucid._tensor_convert import ReadOnly, as_array, leaf
 from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
 
@@ -256,7 +257,11 @@ def _end(caller: str, name: str, value: Any) -> Any:
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor with the values of a NumPy array. They are copied, so that later changes to the array have no effect.
+    """A tensor with the values of a NumPy array.
+
+    In PyTorch the two share memory. MLX copies the values, so a later write to the array would not be seen by the
+    tensor: the array is read-only as long as the tensor, or a view of it, is alive. Writes to the tensor do not change
+    the array. ``lucid.tensor(array)`` leaves the array as it is.
 
     Raises:
         TypeError: ``ndarray`` is not a NumPy array.
@@ -267,7 +272,11 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    return tensor(ndarray)
+    found = tensor(ndarray)
+    guard = ReadOnly.of(ndarray)
+    if guard is not None:
+        place_of(found).cell.guard = guard
+    return found
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -286,7 +295,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 
 def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Tensor:
-    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor."""
+    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor, which does not share memory with it."""
     check_placement("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))

@@ -95,6 +95,8 @@ class TensorCasting(tape.TensorBase):
         other effect, because memory is unified: ``lucid.set_default_device`` sets where to compute. ``non_blocking``
         and ``memory_format`` have no effect.
         """
+        if len(args) == 1 and not kwargs and isinstance(args[0], mx.Dtype):  # the common case
+            return cast("Tensor", self) if args[0] == self._array.dtype else elementwise.astype(self, args[0])
         wanted = conversion(args, kwargs)
         check_memory_format("to", wanted.memory_format, self._array.ndim)
         if wanted.dtype is not None and wanted.dtype != self._array.dtype:

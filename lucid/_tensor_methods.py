@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from lucid import _checks, _views, tape
+from lucid import _checks, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -31,10 +31,7 @@ class TensorMethods(tape.TensorBase):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Tensor:
-        item = indexing.getitem(self, index)
-        if _takes_a_view(index):
-            _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
-        return item
+        return indexing.getitem(self, index)
 
     @overload
     def size(self, dim: None = None) -> tuple[int, ...]: ...
@@ -323,9 +320,3 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
-
-
-def _takes_a_view(index: Any) -> bool:
-    """Whether indexing returns a view: as in NumPy, with integers, slices, ``None`` and ``...`` only."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)

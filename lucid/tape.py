@@ -53,19 +53,20 @@ from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
 if TYPE_CHECKING:
-    from lucid import _views
+    from lucid import _aliases
     from lucid._tensor import Tensor
 
 P = ParamSpec("P")
 VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
+_OF_ALIASES = frozenset(("_array", "_node", "_index"))  # deleted when an alias was written, see lucid/_aliases.py
 _serial = itertools.count()
 
 
 class TensorBase:
     """The state that the tape needs of a tensor; ``lucid.Tensor`` adds the public interface."""
 
-    __slots__ = ("__weakref__", "_array", "_base", "_hooks", "_index", "_node", "_requires_grad", "grad")
+    __slots__ = ("__weakref__", "_array", "_hooks", "_index", "_node", "_place", "_requires_grad", "grad")
 
     _facade: type[TensorBase]  # the class that operations return, set by lucid/_tensor.py
 
@@ -73,9 +74,18 @@ class TensorBase:
     _requires_grad: bool
     _node: Node | None
     _index: int
-    _base: _views.Base | None
+    _place: _aliases.Place | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
     grad: Tensor | None
+
+    if not TYPE_CHECKING:  # otherwise every attribute would exist
+
+        def __getattr__(self, name):
+            """Python calls this for attributes that are not set: compute those of a stale alias again."""
+            if name in _OF_ALIASES and (place := self._place) is not None:
+                place.refresh(self)
+                return getattr(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 class Node:
@@ -204,7 +214,7 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
     tensor._node = node
     tensor._index = index
     tensor._requires_grad = False
-    tensor._base = None
+    tensor._place = None
     tensor._hooks = None
     tensor.grad = None
     return cast("Tensor", tensor)
@@ -219,7 +229,7 @@ def edge_of(tensor: TensorBase) -> Edge:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
-class _Lift(Protocol):
+class Lift(Protocol):
     """What ``op`` does to a body: ``Tensor`` takes the place of ``mx.array`` in the result."""
 
     @overload
@@ -234,7 +244,7 @@ def op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
 @overload
 def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
 @overload
-def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> _Lift: ...
+def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> Lift: ...
 def op(
     body: Callable[..., Any] | None = None,
     /,

@@ -66,11 +66,20 @@ def test_linspace_and_logspace():
     np.testing.assert_allclose(lucid.logspace(0, 2, 3).numpy(), [1, 10, 100], rtol=1e-6)
 
 
-def test_from_numpy_copies():
+def test_an_array_is_read_only_while_a_tensor_made_from_it_lives():
     source = np.zeros(3, np.float32)
-    t = lucid.from_numpy(source)
+    t, other = lucid.from_numpy(source), lucid.from_numpy(source)
+    view = t[1:]
+    t[0] = 2  # does not reach the array
+    assert source.tolist() == [0, 0, 0]
+    del t, other
+    with pytest.raises(ValueError, match="read-only"):
+        source[0] = 1
+    del view
     source[0] = 1
-    assert t.tolist() == [0, 0, 0]
+    source.flags.writeable = False
+    lucid.from_numpy(source)
+    assert not source.flags.writeable, "it was read-only before"
 
 
 def test_as_tensor_keeps_tensors():

@@ -57,7 +57,7 @@ class Observer:
         """``tape._call_once``, with the arguments of every body marked."""
 
         def call(known: Any, body: Any, arrays: list[Any], kwargs: dict[str, Any]) -> Any:
-            which: Any = (body.func, body.args) if isinstance(body, functools.partial) else body
+            which = _identity(body)
             try:
                 wrapped = self._wrapped.get(which)
             except TypeError:  # not hashable
@@ -72,14 +72,14 @@ class Observer:
         return call
 
     def _run(self, body: Any, *arrays: Any, **kwargs: Any) -> Any:
-        name = (body.func if isinstance(body, functools.partial) else body).__name__.strip("_")
+        name = _name_of(body)
         if self.calls.depth:
             return body(*arrays, **kwargs)
         if name == "add" and _is_sum_of_gradients():
             label = Label("sum of gradients", "backward", *self._last)
         else:
             label = Label(name, "forward", *self._place())
-        self._recorded[id(body), tuple(map(id, arrays))] = label
+        self._recorded[_identity(body), tuple(map(id, arrays))] = label
         return self._inside(label, body, arrays, kwargs)
 
     def _inside(self, label: Label, function: Any, arrays: Any, kwargs: dict[str, Any]) -> Any:
@@ -96,7 +96,10 @@ class Observer:
         def pullback(node: tape.Node, cotangents: list[Any]) -> Any:
             if tape.mode.recording or node.args is None or self.calls.depth:
                 return original(node, cotangents)
-            found = self._recorded.get((id(node.body), tuple(map(id, node.args))))
+            try:
+                found = self._recorded.get((_identity(node.body), tuple(map(id, node.args))))
+            except TypeError:
+                found = None
             self._last = module, line = (found.module, found.line) if found else ("", "")
             label = Label(node.name, "backward", module, line)
 
@@ -151,6 +154,17 @@ class Observer:
                     module = self._names.get(id(owner), "")
             frame = frame.f_back
         return module, line
+
+
+def _identity(body: Any) -> Any:
+    """Equal for equal bodies, of which autocast makes a new one for every call."""
+    return (body.func, body.args) if isinstance(body, functools.partial) else body
+
+
+def _name_of(body: Any) -> str:
+    while isinstance(body, functools.partial):  # autocast's casts around a body are one
+        body = next((one for one in body.args if callable(one) and hasattr(one, "__name__")), body.func)
+    return str(getattr(body, "__name__", type(body).__name__)).strip("_")
 
 
 def _with_own_step(kind: type[Optimizer]) -> Iterator[type[Optimizer]]:

@@ -33,17 +33,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fill(caller: str, tensor: Tensor, array: mx.array) -> Tensor:
     value = tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype))
-    base = tensor._base
-    owner = None if base is None else base.owner()
     with _grad_mode.set_recording(False):
-        if tensor._node is None or owner is None or owner._node is not None:
-            return tensor._become(value, caller, lazy=True)
-        # A view of a parameter, such as ``weight[0]``: write to the parameter, and keep the view.
-        part = tape.wrap(tensor._array)
-        part._base = base
-        part._become(value, caller, lazy=True)
-        tensor._rebind(value._array)
-    return tensor
+        return tensor._become(value, caller, lazy=True)
 
 
 def _checked(caller: str, tensor: Any) -> Tensor:

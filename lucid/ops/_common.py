@@ -143,6 +143,10 @@ def _with_bool(caller: str, x: mx.array, number: Any) -> mx.array:
     return x.astype(mx.int64) if type(number) is int else x
 
 
+class TrueDivision(str):
+    """The name of a caller that divides integers as floats."""
+
+
 def bool_subtraction(caller: str) -> Exception:
     return _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
 
@@ -196,7 +200,9 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
             fits = limits[0] <= value <= limits[1]
         if not fits:
             raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
-        return mx.array(float(value) if isinstance(value, int) and dtype in FLOATING else value, dtype)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # MLX takes integers of 64 bits
+            value = np.uint64(value) if dtype == mx.uint64 else value != 0 if dtype == mx.bool_ else float(value)
+        return mx.array(value, dtype)
     found = array(caller, value, name)
     if found.ndim:
         raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
@@ -228,7 +234,7 @@ def category(dtype: mx.Dtype) -> int:
 
 
 def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
-    if caller == "div" and x.dtype not in FLOATING and other.dtype not in FLOATING:
+    if isinstance(caller, TrueDivision) and x.dtype not in FLOATING and other.dtype not in FLOATING:
         return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
     if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
         raise bool_subtraction(caller)
@@ -253,7 +259,7 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
-        if caller == "div":
+        if isinstance(caller, TrueDivision):
             x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
         elif type(x) is int:
             x = scalar_like(x, other)
@@ -366,10 +372,16 @@ def sized(function: Callable[P, R]) -> Callable[..., R]:
 
 def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
-    listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
+    listed = values if isinstance(values, tuple) else _as_sequence(values)
     if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array | bytes):
         listed = tuple(listed[0])
-    return tuple([_checks.integer(caller, name, one) for one in listed])
+    return tuple(
+        [one if type(one) is int and -1 <= one < 2**31 else _checks.integer(caller, name, one) for one in listed]
+    )
+
+
+def _as_sequence(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:

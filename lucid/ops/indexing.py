@@ -12,10 +12,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, _checks, _deferred
+from lucid import _bounds, _checks, _deferred, _layout
+from lucid._layout import Layout
+from lucid._views import Place, view_op
 from lucid.ops._common import FLOATING, any_op, array, index_array, number_as, pair, scalar_like
 from lucid.ops._types import TensorLike
-from lucid.tape import op
+from lucid.tape import TensorBase, op
 
 __all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
 
@@ -184,7 +186,26 @@ def _shown(index: Any) -> str:
     return f"{index!r:.80}"
 
 
-@op
+def _item_layout(before: Layout, place: Place) -> Layout | None:
+    return _layout.indexed(before, place.args[0])
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether ``x[index]`` is a view: with integers, slices, ``None`` and ``...`` only."""
+    if type(index) is int:
+        return True
+    for one in index if isinstance(index, tuple) else (index,):
+        if one is None or one is Ellipsis or isinstance(one, slice):
+            continue
+        if isinstance(one, TensorBase):  # a 0-d tensor of integers is an integer
+            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype == mx.bool_:
+                return False
+        elif isinstance(one, bool) or not isinstance(one, int | np.integer):
+            return False
+    return True
+
+
+@view_op(layout=_item_layout, when=_is_basic)
 def getitem(input: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
 
@@ -236,7 +257,11 @@ def setitem(input: TensorLike, index: Any, value: TensorLike) -> mx.array:
     If an index array contains a position twice, it is undefined which value is written.
     """
     x = array("setitem", input)
-    value = array("setitem", value, "value").astype(x.dtype)
+    if isinstance(value, bool | int | float | complex):
+        is_float = isinstance(value, float) and x.dtype in FLOATING  # as in PyTorch, 1e10 becomes infinite in float16
+        value = mx.array(value, x.dtype) if is_float else number_as("setitem", "value", value, x.dtype)
+    else:
+        value = array("setitem", value, "value").astype(x.dtype)
     parsed = _parse("setitem", x.shape, index)
     # Index an array of flat positions like x, so that reading and writing follow the same rules.
     if not parsed.arrays:
@@ -401,5 +426,6 @@ def one_hot(input: TensorLike, num_classes: int = -1) -> mx.array:
             raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
+    _checks.representable("one_hot", (*x.shape, count))
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
     return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

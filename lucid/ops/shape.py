@@ -6,8 +6,9 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred
-from lucid._views import view_op
+from lucid import _checks, _deferred, _layout
+from lucid._layout import Layout
+from lucid._views import Place, by_expansion, by_order, by_shape, view_op
 from lucid.ops._common import FLOATING, any_op, array, at_least_1d, compact_if_empty, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -20,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@view_op
+@view_op(layout=by_shape, copies=True)
 @varargs
 def reshape(input: TensorLike, shape: Any) -> mx.array:
     """The same values in another shape; one size may be -1 and is inferred."""
@@ -44,7 +45,7 @@ def _resolve_shape(caller: str, before: tuple[int, ...], count: int, expected: t
     return expected
 
 
-@view_op
+@view_op(layout=by_shape)
 @varargs
 def view(input: TensorLike, size: Any = None, *, dtype: Any = None) -> mx.array:
     """``reshape``; with a dtype, the same bits reinterpreted as that dtype."""
@@ -64,21 +65,28 @@ def view(input: TensorLike, size: Any = None, *, dtype: Any = None) -> mx.array:
     return mx.reshape(x, _resolve_shape("view", x.shape, x.size, sizes("view", size)))
 
 
-@view_op
+@view_op(layout=by_shape)
 def view_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` in the shape of ``other``."""
     x = array("view_as", input)
     return mx.reshape(x, _resolve_shape("view_as", x.shape, x.size, array("view_as", other, "other").shape))
 
 
-@view_op
+@view_op(layout=by_shape, copies=True)
 def reshape_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` in the shape of ``other``."""
     x = array("reshape_as", input)
     return mx.reshape(x, _resolve_shape("reshape_as", x.shape, x.size, array("reshape_as", other, "other").shape))
 
 
-@view_op
+def _narrow_layout(before: Layout, place: Place) -> Layout | None:
+    axis, start = place.argument("dim") % len(before.shape), place.argument("start")
+    if isinstance(start, mx.array):
+        return None
+    return _layout.narrowed(before, axis, start % max(before.shape[axis], 1), place.shape[axis])
+
+
+@view_op(layout=_narrow_layout)
 def narrow(input: TensorLike, dim: int, start: TensorLike, length: int) -> mx.array:
     """``length`` elements along ``dim``, starting at ``start``, a number or a 0-d tensor, whose value is waited for."""
     x = array("narrow", input)
@@ -101,7 +109,11 @@ def narrow(input: TensorLike, dim: int, start: TensorLike, length: int) -> mx.ar
     return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
-@view_op
+def _select_layout(before: Layout, place: Place) -> Layout:
+    return _layout.selected(before, place.argument("dim"), place.argument("index"))
+
+
+@view_op(layout=_select_layout)
 def select(input: TensorLike, dim: int, index: int) -> mx.array:
     """The slice at ``index`` along ``dim``, with that dimension removed."""
     x = array("select", input)
@@ -113,7 +125,7 @@ def select(input: TensorLike, dim: int, index: int) -> mx.array:
     return x[(slice(None),) * axis + (index,)]
 
 
-@view_op
+@view_op(layout=by_shape, copies=True, itself=True)
 def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
     """``input`` with the dimensions from ``start_dim`` to ``end_dim`` merged into one."""
     x = at_least_1d(array("flatten", input))
@@ -124,7 +136,7 @@ def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.arra
     return x.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
-@view_op
+@view_op(layout=by_shape)
 def unflatten(input: TensorLike, dim: int, sizes: Any) -> mx.array:
     """``input`` with dimension ``dim`` split into dimensions of the given sizes, one of which may be -1."""
     x = array("unflatten", input)
@@ -138,7 +150,7 @@ def unflatten(input: TensorLike, dim: int, sizes: Any) -> mx.array:
     return x.reshape(*x.shape[:axis], *inner, *x.shape[axis + 1 :])
 
 
-@view_op
+@view_op(layout=by_order)
 @varargs
 def permute(input: TensorLike, dims: Any) -> mx.array:
     """``input`` with its dimensions in the given order.
@@ -154,7 +166,7 @@ def permute(input: TensorLike, dims: Any) -> mx.array:
     return mx.transpose(x, order)
 
 
-@view_op
+@view_op(layout=by_order)
 def transpose(input: TensorLike, dim0: int, dim1: int) -> mx.array:
     """``input`` with two dimensions swapped."""
     return _swapped("transpose", input, dim0, dim1)
@@ -166,7 +178,7 @@ def _swapped(caller: str, x: Any, dim0: int, dim1: int, name0: str = "dim0", nam
     return mx.swapaxes(x, first, second) if x.ndim else x
 
 
-@view_op
+@view_op(layout=by_order)
 def t(input: TensorLike) -> mx.array:
     """The transpose of a matrix; a vector or 0-d tensor unchanged."""
     x = array("t", input)
@@ -183,7 +195,7 @@ def conjugate_transpose(input: TensorLike) -> mx.array:
     return mx.conj(mx.swapaxes(array("H", input), -2, -1))
 
 
-@view_op
+@view_op(layout=by_order)
 def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
     """``input`` with the dimensions ``source`` moved to ``destination``; the others keep their order."""
     x = array("movedim", input)
@@ -199,7 +211,7 @@ def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
     return mx.transpose(x, [start[goal.index(one)] if one in goal else next(rest) for one in range(x.ndim)])
 
 
-@view_op
+@view_op(layout=by_shape)
 @varargs
 def squeeze(input: TensorLike, dim: Any = None) -> mx.array:
     """``input`` without its dimensions of size 1, or only those in ``dim``."""
@@ -209,14 +221,14 @@ def squeeze(input: TensorLike, dim: Any = None) -> mx.array:
     return mx.squeeze(x, gone) if gone else x
 
 
-@view_op
+@view_op(layout=by_shape)
 def unsqueeze(input: TensorLike, dim: int) -> mx.array:
     """``input`` with a new dimension of size 1 at ``dim``."""
     x = array("unsqueeze", input)
     return mx.expand_dims(x, _checks.dim("unsqueeze", dim, x.ndim + 1))
 
 
-@view_op
+@view_op(layout=by_expansion)
 @varargs
 def expand(input: TensorLike, size: Any, *, implicit: bool = False) -> mx.array:
     """``input`` with dimensions of size 1 broadcast to the given sizes, without a copy; -1 keeps a size."""
@@ -236,16 +248,16 @@ def _expand(caller: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
             raise _checks.ArgumentError(
                 f"{caller}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}"
             )
-    return mx.broadcast_to(x, full)
+    return mx.broadcast_to(x, _checks.representable(caller, tuple(full)))
 
 
-@view_op
+@view_op(layout=by_expansion)
 def expand_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` broadcast to the shape of ``other``."""
     return _expand("expand_as", array("expand_as", input), array("expand_as", other, "other").shape)
 
 
-@view_op
+@view_op(layout=by_expansion)
 @varargs
 def broadcast_to(input: TensorLike, size: Any) -> mx.array:
     """``input`` broadcast to ``size``."""
@@ -393,7 +405,11 @@ def diag_embed(input: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -
     )
 
 
-@view_op
+def _diagonal_layout(before: Layout, place: Place) -> Layout:
+    return _layout.diagonal(before, *(place.argument(name) for name in ("offset", "dim1", "dim2")))
+
+
+@view_op(layout=_diagonal_layout)
 def diagonal(input: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> mx.array:
     """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
     return _diagonal("diagonal", array("diagonal", input), _checks.integer("diagonal", "offset", offset), dim1, dim2)
@@ -458,7 +474,7 @@ def contiguous(input: TensorLike) -> mx.array:
     return mx.contiguous(array("contiguous", input))
 
 
-@view_op
+@view_op(layout=by_order)
 def swapaxes(input: TensorLike, axis0: int, axis1: int) -> mx.array:
     """``input`` with two dimensions swapped, as ``transpose``."""
     return _swapped("swapaxes", input, axis0, axis1, "axis0", "axis1")

@@ -101,6 +101,26 @@ def test_half_precision_takes_half_the_bytes(dtype):
     assert passes == pytest.approx(74 if dtype == mx.float16 else 66.5, abs=1.5)  # float16 does not fold layer scale
 
 
+@pytest.mark.parametrize(("make", "passes"), [(V1, 76.99), (v2, 89.1)])
+def test_autocast(make, passes):
+    """In passes over a map of half the bytes; the shortcut is float32."""
+    model = nn.Sequential(make(96), make(96))
+
+    def step(x):
+        model.zero_grad()
+        with lucid.autocast(dtype=lucid.bfloat16):
+            y = model(x)
+        loss = y.float().square().sum()
+        loss.backward()
+        return loss
+
+    x = lucid.zeros(IMAGES, SIDE, SIDE, CHANNELS)
+    found = lucid.profile(step, x, state=model, compiled=True).within("1")
+    assert round(found.bytes / (MAP / 2), 2) == passes
+    norms = [one for one in found.kernels if one.operation == "layer_norm"]
+    assert [(one.name, one.direction) for one in norms] == [("LayerNorm", "forward"), ("LayerNormVJP", "backward")]
+
+
 def test_labels_name_operation_direction_module_and_line():
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8))
     optimizer = optim.SGD(model.parameters(), lr=0.1)

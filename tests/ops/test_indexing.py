@@ -64,6 +64,21 @@ def test_writing_agrees_with_numpy_and_has_the_right_gradients(name):
     np.testing.assert_allclose(x.grad.numpy(), left, rtol=1e-6)
 
 
+def test_numbers_are_written_exactly_or_do_not_fit(on_cpu):
+    x = lucid.zeros(3, dtype=lucid.float64)
+    x[0], x[1:] = 0.1, 0.2
+    assert x.tolist() == [0.1, 0.2, 0.2]
+    half = lucid.zeros(2, dtype=lucid.float16)
+    half[0] = 1e10
+    assert half.tolist() == [float("inf"), 0]
+    for dtype, value in (("uint8", 300), ("int32", 2**40), ("float32", 1j), ("int32", float("nan"))):
+        y = lucid.zeros(2, dtype=dtype)
+        with pytest.raises(RuntimeError, match=f"setitem: value .* does not fit in {dtype}"):
+            y[0] = value
+        y[0] = 7
+        assert y.tolist() == [7, 0]
+
+
 def test_tensors_can_be_indices():
     x = lucid.arange(12).reshape(3, 4)
     i, j = lucid.tensor([2, 0]), lucid.tensor([1, -1])
