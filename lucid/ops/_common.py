@@ -198,6 +198,8 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
             fits = limits[0] <= value <= limits[1]
         if not fits:
             raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # MLX takes integers of 64 bits
+            value = np.uint64(value) if dtype == mx.uint64 else value != 0 if dtype == mx.bool_ else float(value)
         return mx.array(value, dtype)
     found = array(caller, value, name)
     if found.ndim:

@@ -426,5 +426,6 @@ def one_hot(input: TensorLike, num_classes: int = -1) -> mx.array:
             raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
+    _checks.representable("one_hot", (*x.shape, count))
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
     return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

@@ -248,7 +248,7 @@ def _expand(caller: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
             raise _checks.ArgumentError(
                 f"{caller}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}"
             )
-    return mx.broadcast_to(x, full)
+    return mx.broadcast_to(x, _checks.representable(caller, tuple(full)))
 
 
 @view_op(layout=by_expansion)

@@ -31,6 +31,7 @@ def test_contiguous_returns_the_tensor_itself():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x.expand(2**40, 2, 3), RuntimeError, "expand: a tensor of shape .* is too large"),
         (lambda x: x[0, 0].narrow(0, 0, 1), RuntimeError, "narrow: input must have at least 1 dimension, got a 0-d"),
         (lambda x: x.narrow(0, 3, 0), IndexError, "narrow: start 3 is out of range for size 2 of dim 0"),
         (
