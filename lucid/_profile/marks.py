@@ -12,6 +12,7 @@ GPUs only.
 
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ class Observer:
         """``tape._call_once``, with the arguments of every body marked."""
 
         def call(known: Any, body: Any, arrays: list[Any], kwargs: dict[str, Any]) -> Any:
-            which: Any = (body.func, body.args) if isinstance(body, functools.partial) else body
+            which = _identity(body)
             try:
                 wrapped = self._wrapped.get(which)
             except TypeError:  # not hashable
@@ -72,14 +73,14 @@ class Observer:
         return call
 
     def _run(self, body: Any, *arrays: Any, **kwargs: Any) -> Any:
-        name = (body.func if isinstance(body, functools.partial) else body).__name__.strip("_")
+        name = _name_of(body)
         if self.calls.depth:
             return body(*arrays, **kwargs)
         if name == "add" and _is_sum_of_gradients():
             label = Label("sum of gradients", "backward", *self._last)
         else:
             label = Label(name, "forward", *self._place())
-        self._recorded[id(body), tuple(map(id, arrays))] = label
+        self._recorded[_identity(body), tuple(map(id, arrays))] = label
         return self._inside(label, body, arrays, kwargs)
 
     def _inside(self, label: Label, function: Any, arrays: Any, kwargs: dict[str, Any]) -> Any:
@@ -96,7 +97,10 @@ class Observer:
         def pullback(node: tape.Node, cotangents: list[Any]) -> Any:
             if tape.mode.recording or node.args is None or self.calls.depth:
                 return original(node, cotangents)
-            found = self._recorded.get((id(node.body), tuple(map(id, node.args))))
+            try:
+                found = self._recorded.get((_identity(node.body), tuple(map(id, node.args))))
+            except TypeError:
+                found = None
             self._last = module, line = (found.module, found.line) if found else ("", "")
             label = Label(node.name, "backward", module, line)
 
@@ -151,6 +155,17 @@ class Observer:
                     module = self._names.get(id(owner), "")
             frame = frame.f_back
         return module, line
+
+
+def _identity(body: Any) -> Any:
+    """Equal for equal bodies, of which autocast makes a new one for every call."""
+    return (body.func, body.args) if isinstance(body, functools.partial) else body
+
+
+def _name_of(body: Any) -> str:
+    while isinstance(body, functools.partial):  # autocast's casts around a body are one
+        body = next((one for one in body.args if callable(one) and hasattr(one, "__name__")), body.func)
+    return str(getattr(body, "__name__", type(body).__name__)).strip("_")
 
 
 def _with_own_step(kind: type[Optimizer]) -> Iterator[type[Optimizer]]:
@@ -279,6 +294,16 @@ def _fast(name: str, eps: float) -> Callable[..., mx.array]:
     return found
 
 
+def _in_this_thread(function: Callable[..., Any], usual: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, and ``usual`` in other threads."""
+    owner = threading.get_ident()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (function if threading.get_ident() == owner else usual)(*args, **kwargs)
+
+    return call
+
+
 @contextmanager
 def observing(observer: Observer, device: str) -> Iterator[None]:
     """Trace as on ``device``, with marks."""
@@ -310,8 +335,8 @@ def observing(observer: Observer, device: str) -> Iterator[None]:
     kept = [(owner, name, vars(owner)[name]) for owner, name, _ in replaced]
     with _device.assuming(device), replacing(observer.calls.call):
         try:
-            for owner, name, value in replaced:
-                setattr(owner, name, value)
+            for (owner, name, value), (_, _, usual) in zip(replaced, kept, strict=True):
+                setattr(owner, name, _in_this_thread(value, usual))
             yield
         finally:
             for owner, name, value in kept:

@@ -58,7 +58,7 @@ class Profile:
         Launch overhead, imperfect kernels and caches are left out, so a real step takes longer.
 
         Args:
-            chip: One of ``lucid.profile.chips``, such as "M1 Max" or "H200".
+            chip: "M1", "M1 Pro", "M1 Max", "M2", "M2 Max", "M3", "M3 Max", "M4", "M4 Max" or "H200".
         """
         found = CHIPS[_checks.one_of("Profile.seconds", "chip", chip, tuple(CHIPS))]
         total = 0.0

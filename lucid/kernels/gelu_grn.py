@@ -38,6 +38,10 @@ def square_sums(h: mx.array, bias: mx.array) -> mx.array:
     if language == "reference":
         x = gelu.reference(_wide(h) + _wide(bias))
         return mx.square(x).sum((1, 2), keepdims=True)
+    return _launch_square_sums(language, h, bias)
+
+
+def _launch_square_sums(language: str, h: mx.array, bias: mx.array) -> mx.array:
     images, channels, chunks = _grid(h)
     kernel = library.kernel(
         language, "biased_gelu", "gelu_square_sums", ("h", "bias", "sizes"), ("sums",),

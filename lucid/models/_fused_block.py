@@ -74,8 +74,8 @@ def forward(block: "Block", x: Tensor) -> Tensor:
     trains = _grad_mode.is_recording()
     on_gpu = gelu_kernel.implementation(y._array, weight._array) != "reference"
     if trains and on_gpu and positions >= _POSITIONS_FOR_NORM * channels:
-        y = F.layer_norm(y, norm.normalized_shape, None, None, norm.eps)
-        with _precision.autocasting(None):
+        with _precision.autocasting(None):  # computed in float32 in any case, and rounded to the dtype of y
+            y = F.layer_norm(y, norm.normalized_shape, None, None, norm.eps)
             weight, bias = weight * norm.weight, bias + weight @ norm.bias
     else:
         y = norm(y)
@@ -120,10 +120,7 @@ def _depthwise(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _gelu_grn(grn: Any, h: Tensor, bias: Any, factor: mx.array | None) -> Tensor:
-    """The norm in float32 under autocast, like ``F.global_response_norm``."""
-    if _precision.autocast_dtype() is not None:
-        y: Tensor = grn(_block.biased_gelu(h, bias, None))
-        return y if factor is None else y * tape.wrap(factor.reshape(-1, 1, 1, 1))
+    """The norm of ``gelu(h + bias)``, computed in float32 and rounded to the dtype of ``h``, under autocast too."""
     with _grad_mode.set_recording(False):
         squares = _block.gelu_square_sums(h, bias)
     return _block.gelu_grn(h, bias, squares, grn.gamma, grn.beta, factor)

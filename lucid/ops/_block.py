@@ -43,7 +43,7 @@ def _biased_gelu_vjp(dy: mx.array, h: mx.array, bias: mx.array, factor: mx.array
     return kernel.gradients(dy, h, bias, factor)
 
 
-@op(autocast="half", vjp=_biased_gelu_vjp)
+@op(vjp=_biased_gelu_vjp)
 def biased_gelu(h: TensorLike, bias: TensorLike, factor: TensorLike) -> mx.array:
     """``gelu(h + bias) * factor`` for h (N, ..., C), bias (C,) and factor (N,) or None."""
     return kernel.biased_gelu(h, bias, factor)

@@ -143,6 +143,10 @@ def _with_bool(caller: str, x: mx.array, number: Any) -> mx.array:
     return x.astype(mx.int64) if type(number) is int else x
 
 
+class TrueDivision(str):
+    """The name of a caller that divides integers as floats."""
+
+
 def bool_subtraction(caller: str) -> Exception:
     return _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
 
@@ -170,6 +174,8 @@ def promoted(*found: mx.array) -> list[mx.array]:
 def scalar_like(value: Any, x: mx.array) -> mx.array:
     """A Python number as an array that does not promote ``x`` within its category."""
     if x.dtype in FLOATING:
+        if isinstance(value, int):  # which may have more than 64 bits
+            value = float(value)
         return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
     if isinstance(value, bool | int):
         return wrapped(value, x.dtype)
@@ -194,6 +200,8 @@ def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
             fits = limits[0] <= value <= limits[1]
         if not fits:
             raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # MLX takes integers of 64 bits
+            value = np.uint64(value) if dtype == mx.uint64 else value != 0 if dtype == mx.bool_ else float(value)
         return mx.array(value, dtype)
     found = array(caller, value, name)
     if found.ndim:
@@ -226,7 +234,7 @@ def category(dtype: mx.Dtype) -> int:
 
 
 def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
-    if caller == "div" and x.dtype not in FLOATING and other.dtype not in FLOATING:
+    if isinstance(caller, TrueDivision) and x.dtype not in FLOATING and other.dtype not in FLOATING:
         return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
     if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
         raise bool_subtraction(caller)
@@ -251,7 +259,7 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
-        if caller == "div":
+        if isinstance(caller, TrueDivision):
             x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
         elif type(x) is int:
             x = scalar_like(x, other)

@@ -15,6 +15,7 @@ from lucid.kernels.power import power
 from lucid.ops._common import (
     FLOATING,
     LOW_PRECISION,
+    TrueDivision,
     array,
     arrays,
     binary,
@@ -87,15 +88,21 @@ def mul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     return binary("mul", mx.multiply, input, other)
 
 
+_TRUE_DIVISION = TrueDivision("div")
+
+
 @op
 def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = None, out: None = None) -> mx.array:
     """``input / other``; the quotient of integers is float32.
 
     ``rounding_mode`` "trunc" rounds the quotient toward zero and "floor" rounds it down; with either, the quotient of
     integers is an integer.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0 with a ``rounding_mode``, see ``lucid.debug``.
     """
     if rounding_mode is None:
-        return binary("div", mx.divide, input, other)
+        return binary(_TRUE_DIVISION, mx.divide, input, other)
     if _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor")) == "floor":
         return _floor_quotient("div", input, other)
     x, other = _dividend_and_divisor("div", input, other)
@@ -142,19 +149,31 @@ def _floor_of_floats(x: mx.array, other: mx.array) -> mx.array:
 
 @op
 def floor_divide(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """``input // other``, rounded down."""
+    """``input // other``, rounded down.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     return _floor_quotient("floor_divide", input, other)
 
 
 @op
 def remainder(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """``input % other`` as in Python: the result has the sign of ``other``."""
+    """``input % other`` as in Python: the result has the sign of ``other``.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     return binary("remainder", mx.remainder, *_dividend_and_divisor("remainder", input, other))
 
 
 @op
 def fmod(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """The remainder as in C: the result has the sign of ``input``."""
+    """The remainder as in C: the result has the sign of ``input``.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     x, other = _dividend_and_divisor("fmod", input, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))

@@ -198,7 +198,7 @@ def _is_basic(index: Any) -> bool:
         if one is None or one is Ellipsis or isinstance(one, slice):
             continue
         if isinstance(one, TensorBase):  # a 0-d tensor of integers is an integer
-            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype == mx.bool_:
+            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype in (mx.bool_, mx.uint8):
                 return False
         elif isinstance(one, bool) or not isinstance(one, int | np.integer):
             return False
@@ -426,5 +426,6 @@ def one_hot(input: TensorLike, num_classes: int = -1) -> mx.array:
             raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
+    _checks.representable("one_hot", (*x.shape, count))
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
     return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

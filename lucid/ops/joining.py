@@ -80,6 +80,7 @@ def repeat_interleave(
         raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
     if output_size is not None and output_size != sum(counts):
         raise _checks.ArgumentError(f"repeat_interleave: output_size must be {sum(counts)}, got {output_size!r}")
+    _checks.representable("repeat_interleave", (*x.shape[:axis], sum(counts), *x.shape[axis + 1 :]))
     if counts and counts.count(counts[0]) == len(counts):
         return mx.repeat(x, counts[0], axis)
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
@@ -207,6 +208,8 @@ def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]
 def chunk(input: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
     x = array("chunk", input)
+    if x.ndim == 0:
+        raise _checks.ArgumentError("chunk: a 0-d tensor cannot be split")
     axis = _checks.dim("chunk", dim, x.ndim)
     count = _checks.integer("chunk", "chunks", chunks, 1)
     length = x.shape[axis]

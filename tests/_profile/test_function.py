@@ -1,6 +1,7 @@
 """``lucid.profile``: the counts of ConvNeXt's blocks, what belongs to which line, and that nothing changes."""
 
 import re
+import threading
 from collections import Counter
 
 import mlx.core as mx
@@ -101,6 +102,26 @@ def test_half_precision_takes_half_the_bytes(dtype):
     assert passes == pytest.approx(74 if dtype == mx.float16 else 66.5, abs=1.5)  # float16 does not fold layer scale
 
 
+@pytest.mark.parametrize(("make", "passes"), [(V1, 76.99), (v2, 89.1)])
+def test_autocast(make, passes):
+    """In passes over a map of half the bytes; the shortcut is float32."""
+    model = nn.Sequential(make(96), make(96))
+
+    def step(x):
+        model.zero_grad()
+        with lucid.autocast(dtype=lucid.bfloat16):
+            y = model(x)
+        loss = y.float().square().sum()
+        loss.backward()
+        return loss
+
+    x = lucid.zeros(IMAGES, SIDE, SIDE, CHANNELS)
+    found = lucid.profile(step, x, state=model, compiled=True).within("1")
+    assert round(found.bytes / (MAP / 2), 2) == passes
+    norms = [one for one in found.kernels if one.operation == "layer_norm"]
+    assert [(one.name, one.direction) for one in norms] == [("LayerNorm", "forward"), ("LayerNormVJP", "backward")]
+
+
 def test_labels_name_operation_direction_module_and_line():
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 8))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
@@ -160,6 +181,25 @@ def test_nothing_changes():
     assert step(x).item() > 0
     steady = lucid.profile(step, x, state=[model, optimizer])
     assert steady.launches == lucid.profile(step, x, state=[model, optimizer]).launches
+
+
+def test_other_threads_go_on():
+    """While a step is traced, another thread computes as usual."""
+    layer, x = nn.Linear(4, 4), lucid.rand(2, 4)
+    found = []
+
+    def compute():
+        found.append(F.gelu(F.layer_norm(layer(x), (4,))).sum())
+
+    def step(x):
+        thread = threading.Thread(target=compute)
+        thread.start()
+        thread.join()
+        return mx.exp(x)
+
+    assert lucid.profile(step, mx.zeros((2, 4))).launches == 1
+    compute()
+    assert found[0].item() == found[1].item()
 
 
 def test_a_compiled_function_is_counted_as_it_runs():

@@ -185,13 +185,6 @@ PARAMETERS: list[Parameter] = [
         mismatch="(pickle_|_).* is missing",
     ),
     Parameter(
-        "`load`",
-        "`weights_only` is `True` by default, which is what PyTorch's `None` means",
-        "nothing else is possible: nothing is unpickled",
-        names="load",
-        mismatch="weights_only is True by default.*",
-    ),
-    Parameter(
         "`amp.GradScaler`",
         "`device` is `None` by default, not `'cuda'`",
         "it has no effect: memory is unified",

@@ -108,6 +108,20 @@ def test_autocast_gives_the_same_dtypes_and_values(dtype):
     assert_close([found], [expected], 2e-2)
 
 
+@pytest.mark.parametrize("dtype", [mx.float16, mx.bfloat16], ids=str)
+@pytest.mark.parametrize("grn", [False, True])
+def test_autocast_on_a_gpu(gpu, grn, dtype):  # noqa: F811
+    block = make_block(grn=grn, gamma=0.0 if grn else 0.1)
+    x = lucid.tensor(mx.random.normal((2, 8, 8, 4), key=mx.random.key(1))).requires_grad_()
+
+    def run(call):
+        with lucid.autocast(dtype=dtype):
+            y = call(block, x)
+        return [y, *lucid.autograd.grad(y.float().square().mean(), [x, *block.parameters()])]
+
+    assert_close(run(lambda block, x: block(x)), run(layer_by_layer), 3e-2)
+
+
 def test_a_tiny_layer_scale_survives_float16():
     """gamma * W2 would be zero in float16."""
     block = make_block().half()

@@ -31,6 +31,7 @@ def test_contiguous_returns_the_tensor_itself():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x.expand(2**40, 2, 3), RuntimeError, "expand: a tensor of shape .* is too large"),
         (lambda x: x[0, 0].narrow(0, 0, 1), RuntimeError, "narrow: input must have at least 1 dimension, got a 0-d"),
         (lambda x: x.narrow(0, 3, 0), IndexError, "narrow: start 3 is out of range for size 2 of dim 0"),
         (
@@ -190,3 +191,11 @@ def test_swapaxes_names_its_dimensions_as_numpy_does():
     assert x.swapaxes(axis0=0, axis1=1).shape == x.swapdims(dim0=0, dim1=1).shape == (3, 2)
     with pytest.raises(IndexError, match=r"swapaxes: axis1 must be in \[-2, 1\] for 2 dimensions, got 2"):
         x.swapaxes(0, 2)
+
+
+def test_views_at_a_tensor_s_index_write_to_the_tensor():
+    x, index = lucid.zeros(3, 2), lucid.tensor(1)
+    x.narrow(0, index, 1).add_(1)
+    x.select(0, index).add_(1)
+    lucid.atleast_1d(x)[0, 0] = 5
+    assert x.tolist() == [[5, 0], [2, 2], [0, 0]]
