@@ -58,6 +58,7 @@ from lucid._memory_format import (
     preserve_format,
 )
 from lucid._placement import layout, strided
+from lucid._profile import profile
 from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._typed_tensors import (
@@ -145,7 +146,8 @@ __all__ = [
     "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul",
     "multinomial", "multiply", "mv", "nan_to_num", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero",
     "norm", "normal", "not_equal", "one_hot", "ones", "ones_like", "optim", "outer", "pad", "permutation", "permute",
-    "positive", "pow", "preserve_format", "prod", "rad2deg", "rand", "rand_like", "randint", "randn", "randn_like",
+    "positive", "pow", "preserve_format", "prod", "profile", "rad2deg", "rand", "rand_like", "randint", "randn",
+    "randn_like",
     "random", "randperm", "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape", "reshape_as",
     "roll", "rot90", "round", "rsqrt", "rsub", "save", "scatter", "scatter_add", "searchsorted", "select",
     "set_default_device", "set_grad_enabled", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",

@@ -9,8 +9,8 @@ from lucid import _checks
 
 # Names that PyTorch's argument parser takes for another: NumPy's, and that of a method for that of its function.
 OTHER_NAMES = {
-    "x": "input", "a": "input", "x1": "input", "A": "input", "x2": "other", "axis": "dim", "keepdims": "keepdim",
-    "split_size": "split_size_or_sections",
+    "x": "input", "a": "input", "x1": "input", "A": "input", "self": "input", "x2": "other", "axis": "dim",
+    "keepdims": "keepdim", "split_size": "split_size_or_sections",
 }  # fmt: skip
 TRANSLATED = frozenset((*OTHER_NAMES, "out"))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _threads
+from lucid import _deferred, _overwritten, _threads
 from lucid._grad_mode import set_recording
 from lucid._precision import autocasting
 from lucid.tape import Edge, Node, TensorBase, apply, edge_of, wrap
@@ -85,6 +86,8 @@ def run_backward(
             ]
             edges = node.edges
             assert edges is not None
+            if _overwritten.entries:
+                _overwritten.check(node, full)
             gradients = node.pullback(full)
             if target_index is None and not create_graph:  # otherwise some of them may never be needed
                 gradients = _compute_together(edges, gradients)
@@ -185,6 +188,30 @@ def _needed_nodes(starts: list[Node], target_index: dict[object, int] | None) ->
 
 def _key(edge: Edge) -> object:
     return id(edge) if isinstance(edge, TensorBase) else edge
+
+
+class RemovableHandle:
+    """Removes a registered hook: call ``remove()``, or use it as a context manager."""
+
+    _ids = itertools.count()  # never reused, so that removing a hook twice cannot remove another one
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        self._hooks = hooks
+        self.id = next(self._ids)
+        others = dict(hooks) if prepend else {}
+        if prepend:
+            hooks.clear()
+        hooks[self.id] = hook
+        hooks.update(others)
+
+    def remove(self) -> None:
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
 
 
 def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:

@@ -41,15 +41,17 @@ mode = _Mode()
 
 
 class debug:
-    """Context manager and decorator that checks all indices and class labels, in this thread. ::
+    """Context manager and decorator that checks all indices, class labels and integer divisors, in this thread. ::
 
         with lucid.debug():
             loss = step(images, labels)  # an IndexError if a label or an index is out of range
 
     By default they are checked on the CPU only, outside of compiled functions. Elsewhere an index is clamped to the
-    dimension that it indexes, and the loss of a label out of range is NaN. Inside ``debug()`` they are checked on GPUs
+    dimension that it indexes, the loss of a label out of range is NaN, an integer divided by 0 is 0, and what
+    ``multinomial``, ``bernoulli`` and ``normal`` draw from is not checked. Inside ``debug()`` they are checked on GPUs
     too, which waits for their values, and compiled functions run eagerly, so that the traceback leads to the line.
-    ``mx.compile``, ``mx.vmap`` and ``lucid.export`` have no values to check; an index inside of them raises an error.
+    ``mx.compile``, ``mx.vmap`` and ``lucid.export`` have no values to check; an index
+    inside of them raises an error.
 
     ``debug(False)`` clamps everywhere and never waits for the values of an index.
     """

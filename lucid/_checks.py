@@ -7,7 +7,8 @@ Which error to raise:
 * ``ArgumentError`` if an operation cannot take the shape or value of an argument: a RuntimeError as in PyTorch, and a
   ValueError, which is what Python calls it. Most checks are of this kind.
 * ``DtypeError`` for a tensor of a dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError.
-* ``DimError`` for a dimension that does not exist, ``BoundsError`` for an index outside of a dimension.
+* ``DimError`` for a dimension that does not exist, ``BoundsError`` for an index outside of a dimension, and
+  ``IndexTypeError`` for an index of the wrong type.
 * ``TypeError`` for anything else of the wrong type, such as a string for a tensor.
 * ``ValueError`` where PyTorch checks in Python and raises it: in constructors of layers, optimizers and datasets, and a
   few functions such as interpolate.
@@ -67,6 +68,10 @@ class ArgumentError(RuntimeError, ValueError):
     """A shape or value that an operation cannot take: a RuntimeError as in PyTorch, and a ValueError."""
 
 
+class EmptyError(ArgumentError, IndexError):
+    """A dimension of size 0 that has no extreme value: an IndexError too, because PyTorch raises one or the other."""
+
+
 class DtypeError(RuntimeError, TypeError):
     """A dtype that an operation cannot take: a RuntimeError as in PyTorch, and a TypeError."""
 
@@ -77,6 +82,10 @@ class DivisionError(RuntimeError, ZeroDivisionError):
 
 class DimError(IndexError, ValueError):
     """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
+
+
+class IndexTypeError(IndexError, TypeError):
+    """An index of a type that cannot index: an IndexError as in PyTorch, and a TypeError."""
 
 
 class BoundsError(IndexError, RuntimeError):
@@ -139,7 +148,7 @@ def number(
         if isinstance(value, bool | str):
             raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # the last is of a tensor with several elements
         raise TypeError(f"{caller}: {name} must be a number, got {value!r}") from None
     low = minimum is None or (result > minimum if above else result >= minimum)
     if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):
@@ -156,7 +165,7 @@ def probability(caller: str, name: str, value: Any) -> float:
 
 def one_of(caller: str, name: str, value: Any, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(f"{caller}: {name} must be {_either(choices)}, got {value!r}")
     return value
 
@@ -182,7 +191,7 @@ def dims(caller: str, value: Any, ndim: int, name: str = "dim") -> tuple[int, ..
     """Distinct dimensions as non-negative indices, from one, several, or ``None`` for all."""
     if value is None:
         return tuple(range(ndim))
-    values = tuple(value) if isinstance(value, Iterable) else (value,)
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, mx.array) else (value,)
     result = tuple(dim(caller, one, ndim, name) for one in values)
     if len(set(result)) != len(result):
         raise ArgumentError(f"{caller}: {name} contains a dimension twice, got {value!r} for {ndim} dimensions")
@@ -216,9 +225,13 @@ def dtype_name(value: mx.Dtype) -> str:
 def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from ``f(2, 3)`` or ``f((2, 3))``, where ``value`` is the tuple of positional arguments. 0 is allowed."""
     sizes = tuple(value)
-    if len(sizes) == 1 and isinstance(sizes[0], Iterable) and getattr(sizes[0], "ndim", 1) != 0:
+    is_listed = len(sizes) == 1 and isinstance(sizes[0], Iterable) and not isinstance(sizes[0], str | bytes)
+    if is_listed and getattr(sizes[0], "ndim", 1) != 0:
         sizes = tuple(sizes[0])
-    return representable(caller, tuple(integer(caller, name, one, 0) for one in sizes))
+    for one in sizes:
+        if type(one) is not int or not 0 <= one < 2**16:  # such as a 0-d tensor
+            return representable(caller, tuple([integer(caller, name, one, 0) for one in sizes]))
+    return sizes if len(sizes) < 3 else representable(caller, sizes)
 
 
 def representable(caller: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,19 +9,20 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks, _threads
+from lucid._aliases import place_of
 from lucid._checks import dtype_name
 from lucid._dtypes import as_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
-from lucid._tensor_convert import as_array, leaf
-from lucid.ops._common import sized
+from lucid._tensor_convert import ReadOnly, as_array, leaf
+from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
 
 
 @sized
 def zeros(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Zeros of the given shape, float32 by default.
@@ -35,7 +36,7 @@ def zeros(
 
 @sized
 def ones(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
@@ -45,7 +46,7 @@ def ones(
 
 @sized
 def empty(
-    size: Any, *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
+    size: Any = (), *, out: None = None, dtype: object = None, layout: Any = None, device: Any = None,
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
@@ -67,11 +68,15 @@ def full(
                 [7., 7., 7.]])
     """
     check_placement("full", device, layout, None, out)
-    value = as_array(fill_value, None if dtype is None else as_dtype(dtype))
-    return leaf(_filled("full", _checks.shape("full", (size,)), value), requires_grad)
+    found = None if dtype is None else as_dtype(dtype)
+    return leaf(_filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
 
 
-def _filled(caller: str, shape: tuple[int, ...], value: mx.array) -> mx.array:
+def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
+    if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
+        raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
+    is_number = isinstance(fill_value, int | float | complex)
+    value = number_as(caller, "fill_value", fill_value, dtype) if is_number and dtype else as_array(fill_value, dtype)
     if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
         raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
@@ -118,8 +123,8 @@ def _filled_like(
 ) -> Tensor:
     array = as_array(input)
     check_memory_format(caller, memory_format, array.ndim)
-    value = as_array(fill_value, array.dtype if dtype is None else as_dtype(dtype))
-    return leaf(_filled(caller, array.shape, value), requires_grad)
+    found = array.dtype if dtype is None else as_dtype(dtype)
+    return leaf(_filled(caller, array.shape, fill_value, found), requires_grad)
 
 
 def eye(
@@ -157,8 +162,11 @@ def arange(
     if end is None:
         raise TypeError("arange: end is missing")
     limits = [_end("arange", name, v) for name, v in (("start", start), ("end", end), ("step", step))]
-    if any(isinstance(one, complex) for one in limits):
-        raise TypeError("arange: complex numbers have no order")
+    for name, one in zip(("start", "end", "step"), limits, strict=True):
+        if isinstance(one, int):
+            _checks.integer("arange", name, one)
+        elif not math.isfinite(_checks.number("arange", name, one)):
+            raise _checks.ArgumentError(f"arange: {name} must be finite, got {one!r}")
     whole = all(isinstance(one, int) for one in limits)
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
     if found in (mx.bool_, mx.complex64):
@@ -169,8 +177,6 @@ def arange(
     count = _count(first, last, stride)
     if mx.issubdtype(found, mx.integer):
         first, stride = int(first), int(stride)
-    if not stride:
-        raise _checks.ArgumentError(f"arange: step must not be 0 in {dtype_name(found)}, got {step!r}")
     # Computed in NumPy: MLX's arange rounds int64 through double and adds in float32.
     values: Any = np.arange(count, dtype=np.int64 if mx.issubdtype(found, mx.integer) else np.float64)
     return leaf(as_array(values * stride + first, found), requires_grad)
@@ -180,7 +186,8 @@ def _count(start: Any, end: Any, step: Any) -> int:
     """The number of elements of ``arange``."""
     if not step or (end - start) * step < 0:
         raise _checks.ArgumentError(f"arange: step {step} must lead from start {start} to end {end}")
-    return -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    count = -((start - end) // step) if isinstance(step, int) else math.ceil((end - start) / step)
+    return _checks.representable("arange", (count,))[0]
 
 
 def linspace(
@@ -223,12 +230,15 @@ def _spaced(caller: str, start: Any, end: Any, steps: Any, dtype: object) -> tup
     if found == mx.bool_ or (is_complex and found != mx.complex64):
         raise _checks.DtypeError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     count = _checks.integer(caller, "steps", steps, 0)
+    if not is_complex and mx.issubdtype(found, mx.integer) and not (math.isfinite(first) and math.isfinite(last)):
+        raise _checks.ArgumentError(f"{caller}: numbers from {start} to {end} do not fit in {dtype_name(found)}")
     if mx.issubdtype(found, mx.integer):
         first, last = int(first), int(last)
-    numbers = np.arange(count)
+    numbers = np.arange(*_checks.representable(caller, (count,)))
     step = (last - first) / (count - 1) if count > 1 else 0.0
-    return np.where(numbers < count // 2 if count > 1 else True, first + step * numbers,
-                    last - step * (count - 1 - numbers)), found  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        from_start, from_end = first + step * numbers, last - step * (count - 1 - numbers)
+    return np.where(numbers < count // 2 if count > 1 else True, from_start, from_end), found
 
 
 def _truncated(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
@@ -236,18 +246,22 @@ def _truncated(values: np.ndarray, dtype: mx.Dtype) -> np.ndarray:
 
 
 def _end(caller: str, name: str, value: Any) -> Any:
-    """``value``, a number or a tensor with one element, as a finite number; integers stay int."""
-    value = value.item() if isinstance(value, Tensor | np.generic | np.ndarray) else value
-    if isinstance(value, int | complex):
+    """``value``, a number or a 0-d tensor, as a number; integers stay int."""
+    if isinstance(value, Tensor | np.generic | np.ndarray):
+        if value.ndim:
+            raise _checks.ArgumentError(f"{caller}: {name} must be a number or a 0-d tensor, got shape {value.shape}")
+        value = value.item()
+    if isinstance(value, int | float | complex):
         return int(value) if isinstance(value, bool) else value
-    number = _checks.number(caller, name, value)
-    if math.isinf(number):
-        raise _checks.ArgumentError(f"{caller}: {name} must be finite, got {value!r}")
-    return number
+    return _checks.number(caller, name, value)
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor with the values of a NumPy array. They are copied, so that later changes to the array have no effect.
+    """A tensor with the values of a NumPy array.
+
+    In PyTorch the two share memory. MLX copies the values, so a later write to the array would not be seen by the
+    tensor: the array is read-only as long as the tensor, or a view of it, is alive. Writes to the tensor do not change
+    the array. ``lucid.tensor(array)`` leaves the array as it is.
 
     Raises:
         TypeError: ``ndarray`` is not a NumPy array.
@@ -258,7 +272,11 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    return tensor(ndarray)
+    found = tensor(ndarray)
+    guard = ReadOnly.of(ndarray)
+    if guard is not None:
+        place_of(found).cell.guard = guard
+    return found
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -277,7 +295,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 
 
 def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Tensor:
-    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor."""
+    """``data`` itself if it is a tensor of that dtype, otherwise a new tensor, which does not share memory with it."""
     check_placement("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(as_dtype(dtype))

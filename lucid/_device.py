@@ -9,9 +9,12 @@
   ``mlx.core`` provides the same symbols in its place.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,9 +126,25 @@ def gpu_backend() -> str | None:
 
 def backend() -> str:
     """The backend that operations currently run on: ``"metal"``, ``"cuda"`` or ``"cpu"``."""
+    if _assumed is not None and _assumed[0] == threading.get_ident():
+        return _assumed[1]
     if mx.default_device().type == mx.gpu:
         return gpu_backend() or "cpu"
     return "cpu"
+
+
+_assumed: tuple[int, str] | None = None  # a thread, and what it assumes
+
+
+@contextlib.contextmanager
+def assuming(name: str) -> Iterator[None]:
+    """Context manager in which ``backend()`` is ``name`` for this thread; for traces that are never run."""
+    global _assumed
+    before, _assumed = _assumed, (threading.get_ident(), name)
+    try:
+        yield
+    finally:
+        _assumed = before
 
 
 # PyTorch's types of devices, and two names of Lucid's: "metal" is "mps", and "gpu" is the GPU of this machine.

@@ -28,6 +28,8 @@ def check_placement(
         RuntimeError: the device is not available on this machine.
         TypeError: an argument is of the wrong type, or is ``out`` or ``generator``, which only take ``None``.
     """
+    if device is None and layout_ is None and generator is None and out is None:
+        return
     if device is not None:
         _device.resolve(caller, device)
     if layout_ is not None and layout_ is not strided:

@@ -6,15 +6,14 @@ methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _deferred, _grad_mode, _threads, _views, tape
-from lucid._backward import backward_into, run_backward
+from lucid import _aliases, _checks, _deferred, _grad_mode, _overwritten, _threads, tape
+from lucid._backward import RemovableHandle, backward_into, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
 from lucid._memory_format import check_memory_format, contiguous_format
@@ -44,14 +43,15 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         made = construct(type(self).__name__, mx.float32, args, kwargs)
         self._set_leaf(made._array)
-        self._base = made._base
+        if made._place is not None:
+            _aliases.detached(made, into=self)
 
     def _set_leaf(self, array: mx.array, requires_grad: bool = False) -> None:
         """Make this object, which is not initialized, a leaf that holds ``array``."""
         self._array = array
         self._node = None
         self._index = 0
-        self._base = None
+        self._place = None
         self._hooks = None
         self.grad = None
         self._requires_grad = False
@@ -115,14 +115,17 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         return mx.issubdtype(self._array.dtype, mx.floating)
 
     def is_contiguous(self, *, memory_format: Any = contiguous_format) -> bool:
-        """Always True: MLX manages the memory layout, and every tensor can be viewed in any shape of its size."""
+        """Whether the elements lie in row-major order, as those of a tensor do that is no view of another one.
+
+        MLX manages the memory layout, so this is the same for all memory formats.
+        """
         check_memory_format("is_contiguous", memory_format)
-        return True
+        return self._place is None or self._place.is_contiguous
 
     def contiguous(self, *, memory_format: Any = contiguous_format) -> Tensor:
-        """The tensor itself, see ``is_contiguous``."""
+        """The tensor itself if it ``is_contiguous``, otherwise a copy."""
         check_memory_format("contiguous", memory_format, self._array.ndim)
-        return self
+        return self if self.is_contiguous() else elementwise.clone(self)
 
     # Gradients -------------------------------------------------------------------------------------------------------
 
@@ -194,25 +197,39 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             backward_into(inputs, [self], start, retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
-        """The same value, detached from the graph. Writing to it also writes to the leaf that it was taken from."""
-        value = tape.wrap(self._array)
-        if self._node is None:
-            _views.based_on(value, self, None)
-        return value
+        """The same values outside of the graph. A write to one of the two tensors is seen by both."""
+        return _aliases.detached(self)
 
     def detach_(self) -> Tensor:
         """Detach this tensor from the graph, and return it."""
+        _ = self._array  # with its present value, if it is a view
         self._node, self._index, self._requires_grad = None, 0, False
+        if self._place is not None:
+            self._place = self._place.without_base()
+            self._place.recorded = True
         return self
 
     @property
     def data(self) -> Tensor:
-        """The detached value; assign to it to replace the value."""
-        return self.detach()
+        """``detach()``. Assign a tensor to it to share its values from then on, instead of the former ones."""
+        return _aliases.data_of(self)
 
     @data.setter
     def data(self, value: TensorLike) -> None:
-        self._rebind(as_array(value, self.dtype))
+        if self._place is not None and self._place.base is not None and self._node is not None:
+            raise RuntimeError(
+                "data: this is a view that is part of a graph, and cannot be given the values of another tensor; use "
+                "copy_(), or assign to the data of tensor.clone()"
+            )
+        if isinstance(value, Tensor):
+            if value is not self:
+                alias = value.detach()
+                _overwritten.note_tensor(self)
+                self._replace(alias._array)
+                _aliases.data_of(alias, into=self)
+        else:
+            _overwritten.note_tensor(self)
+            self._replace(as_array(value, self.dtype))
         _deferred.created(self)
 
     def retain_grad(self) -> None:
@@ -246,7 +263,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
             RuntimeError: the tensor does not have exactly one element.
         """
         if self._array.size != 1:
-            raise RuntimeError(f"item: expected a tensor with one element, got shape {self.shape}")
+            raise _checks.ArgumentError(f"item: expected a tensor with one element, got shape {self.shape}")
         value: Any = _deferred.item(self._array)  # complex for complex64
         return value
 
@@ -262,7 +279,17 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
     # The value --------------------------------------------------------------------------------------------------------
 
     def _rebind(self, array: mx.array) -> None:
-        """Replace the value without recording it, as optimizers do."""
+        """Write ``array``, of the same shape and dtype, without recording it, as optimizers do. Aliases follow."""
+        self._array = array
+        if self._place is not None:
+            with _grad_mode.set_recording(False):
+                _aliases.follow(self)
+
+    def _replace(self, array: mx.array) -> None:
+        """Replace the value, perhaps by one of another shape or dtype. Aliases keep the former one."""
+        _aliases.leave(self)
+        if (memo := _deferred.memo()) is not None:  # see lucid/_compile/trace.py
+            memo.setdefault("replaced", {})[id(self)] = self
         self._array = array
 
     def _update(self, array: mx.array) -> None:
@@ -271,7 +298,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         The next optimizer step evaluates it. Recomputing a checkpointed layer in the backward pass does not update it.
         """
         if not _grad_mode.is_replaying():
-            self._array = array
+            self._rebind(array)
             _deferred.track(self)
 
     # Python ----------------------------------------------------------------------------------------------------------
@@ -309,21 +336,26 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         return bool(reduction.any(comparison.eq(self, value)))
 
     def __copy__(self) -> Tensor:
-        return self._with_value_of(self)
+        new = self._with_value_of(self)
+        if self._node is None:
+            _aliases.detached(self, into=new)
+        return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: only leaf tensors support deepcopy; use detach() or clone()")
         if id(self) not in memo:
-            memo[id(self)] = self._with_value_of(self)  # arrays are never modified in place, so the copy can share them
+            new = memo[id(self)] = self._with_value_of(self)  # arrays never change, so the copy can share them
             if self.grad is not None:
-                memo[id(self)].grad = self.grad.detach()
+                new.grad = tape.wrap(self.grad._array)
+            if self._place is not None:
+                _aliases.copy_alias(self, new, memo)
         return memo[id(self)]
 
     def _with_value_of(self, other: Tensor) -> Tensor:
         new = type(self).__new__(type(self))
         new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
-        new._requires_grad, new._base = other._requires_grad, None
+        new._requires_grad, new._place = other._requires_grad, None
         return new
 
     def __reduce__(self) -> Any:
@@ -345,36 +377,21 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
     @property
     def mT(self) -> Tensor:
         """The tensor with its last two dimensions swapped."""
-        return shapes.transpose(self, -2, -1)
+        if self._array.ndim == 1:
+            raise _checks.ArgumentError(f"mT: expected matrices, got shape {self.shape}")
+        return shapes.transpose(self, -2, -1) if self._array.ndim else self
 
-    H = mT
+    @property
+    def H(self) -> Tensor:
+        """The matrix transposed and, if complex, conjugated."""
+        if self._array.ndim not in (0, 2):
+            raise _checks.ArgumentError(f"H: expected a matrix, got shape {self.shape}; mT takes batches of them")
+        if self._array.dtype == mx.complex64 and self._array.ndim:
+            return shapes.conjugate_transpose(self)
+        return self.mT
 
 
 tape.TensorBase._facade = Tensor
-
-
-class RemovableHandle:
-    """Removes a registered hook: call ``remove()``, or use it as a context manager."""
-
-    _ids = itertools.count()  # never reused, so that removing a hook twice cannot remove another one
-
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
-        self._hooks = hooks
-        self.id = next(self._ids)
-        others = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[self.id] = hook
-        hooks.update(others)
-
-    def remove(self) -> None:
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:

@@ -13,7 +13,7 @@ from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor_convert import as_array, leaf, to_numpy
 from lucid.ops import elementwise
-from lucid.ops._common import varargs
+from lucid.ops._common import number_as, varargs
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class TensorCasting(tape.TensorBase):
         other effect, because memory is unified: ``lucid.set_default_device`` sets where to compute. ``non_blocking``
         and ``memory_format`` have no effect.
         """
+        if len(args) == 1 and not kwargs and isinstance(args[0], mx.Dtype):  # the common case
+            return cast("Tensor", self) if args[0] == self._array.dtype else elementwise.astype(self, args[0])
         wanted = conversion(args, kwargs)
         check_memory_format("to", wanted.memory_format, self._array.ndim)
         if wanted.dtype is not None and wanted.dtype != self._array.dtype:
@@ -218,8 +220,12 @@ class TensorCasting(tape.TensorBase):
         return self._filled("new_empty", size, 0, dtype, requires_grad)
 
     def _filled(self, caller: str, size: Any, value: TensorLike, dtype: object, requires_grad: bool) -> Tensor:
-        shape = _checks.shape(caller, (size,))
-        return leaf(mx.full(shape, as_array(value, self._dtype_or(dtype))), requires_grad)
+        shape, wanted = _checks.shape(caller, (size,)), self._dtype_or(dtype)
+        is_number = isinstance(value, int | float | complex)
+        found = number_as(caller, "fill_value", value, wanted) if is_number else as_array(value, wanted)
+        if _checks.broadcast_shapes(caller, shape, found.shape) != shape:
+            raise _checks.ArgumentError(f"{caller}: fill_value of shape {found.shape} cannot be broadcast to {shape}")
+        return leaf(mx.full(shape, found), requires_grad)
 
     def _dtype_or(self, dtype: object) -> mx.Dtype:
         return self._array.dtype if dtype is None else as_dtype(dtype)

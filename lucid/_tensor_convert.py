@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
@@ -36,7 +38,10 @@ def as_array(data: Any, dtype: object = None) -> mx.array:
     elif isinstance(data, mx.array):
         array = data
     elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):
-        _check_numbers(np.asarray(data), expected)
+        if type(data) is not float or expected is not None:
+            _check_numbers(np.asarray(data), expected)
+        if isinstance(data, int) and data >= 2**63:
+            data = np.uint64(data) if expected is not None and expected == mx.uint64 else float(data)
         array = mx.array(data, expected or _default_dtype(data))
     elif isinstance(data, np.ndarray | np.generic):
         array = _from_numpy(np.asarray(data), expected)
@@ -71,8 +76,11 @@ def _default_dtype(value: Any) -> mx.Dtype:
 
 def _check_numbers(values: np.ndarray, expected: mx.Dtype | None) -> None:
     """Raise an error for numbers of Python that ``expected`` cannot hold, by default int64 for integers."""
-    if values.dtype.kind == "O" or (values.dtype == np.uint64 and expected is None):
-        numbers = [one for one in values.flat if isinstance(one, int)]
+    if expected is None and values.dtype.kind in "bifc":
+        return
+    is_float = expected is not None and mx.issubdtype(expected, mx.inexact)
+    if (values.dtype.kind == "O" or values.dtype == np.uint64) and not is_float:
+        numbers = [one for one in values.reshape(-1).tolist() if isinstance(one, int)]
         wrong = [
             one
             for one in numbers
@@ -110,13 +118,12 @@ def _from_numpy(array: np.ndarray, expected: mx.Dtype | None = None) -> mx.array
         if expected in _INTEGER_LIMITS:  # float32 would round large numbers
             with np.errstate(invalid="ignore"):
                 return mx.array(array.astype(np.uint64 if expected == mx.uint64 else np.int64))
-        array = array.astype(np.float32)
-    elif array.dtype == np.complex128:
-        array = array.astype(np.complex64)
-    return mx.array(array)
+    return mx.array(array)  # float64 becomes float32, and complex128 complex64
 
 
 def _from_sequence(values: list[Any], expected: mx.Dtype | None) -> mx.array:
+    if values and all(isinstance(one, tape.TensorBase) and one._array.size == 1 for one in values):
+        return mx.stack([as_array(one, expected).reshape(()) for one in values])  # numbers
     if _holds_arrays(values):
         parts = [as_array(v, expected) for v in values]
         if any(p.shape != parts[0].shape for p in parts):
@@ -128,9 +135,15 @@ def _from_sequence(values: list[Any], expected: mx.Dtype | None) -> mx.array:
         array = np.array(values)
     except ValueError as error:
         raise ValueError(f"tensor: nested lists must have equal lengths ({error})") from None
+    first: Any = values
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if isinstance(first, int) and array.dtype == np.float64 and np.abs(array).max(initial=0) >= 2**63:
+        exact = np.array(values, object)  # NumPy makes float64 of integers that int64 and uint64 together do not hold
+        array = exact if all(isinstance(one, int) for one in exact.flat) else array
     _check_numbers(array, expected)
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"tensor: lists must hold numbers, got {array.dtype}")
+        raise _checks.DtypeError(f"tensor: lists must hold numbers, got {array.dtype}")
     return _from_numpy(array, expected) if array.size else mx.zeros(array.shape, expected or mx.float32)
 
 
@@ -157,3 +170,24 @@ def to_numpy(array: mx.array) -> np.ndarray:
     view = _bounds.as_numpy("numpy", array)
     view.flags.writeable = False
     return view
+
+
+class ReadOnly:
+    """Keeps a NumPy array read-only as long as this object lives, because a tensor would not see writes to it."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        array.flags.writeable = False
+        _read_only[id(array)] = self
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> ReadOnly | None:
+        """One object for all tensors that are made from ``array``; None if it is read-only for another reason."""
+        return _read_only.get(id(array)) or (cls(array) if array.flags.writeable else None)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(ValueError):  # the array that it is a view of has become read-only
+            self._array.flags.writeable = True
+
+
+_read_only: weakref.WeakValueDictionary[int, ReadOnly] = weakref.WeakValueDictionary()  # by the id of the array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from lucid import _views, tape
+from lucid import _checks, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -31,10 +31,7 @@ class TensorMethods(tape.TensorBase):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Tensor:
-        item = indexing.getitem(self, index)
-        if _takes_a_view(index):
-            _views.based_on(item, self, lambda array: indexing.getitem(tape.wrap(array), index)._array)
-        return item
+        return indexing.getitem(self, index)
 
     @overload
     def size(self, dim: None = None) -> tuple[int, ...]: ...
@@ -44,9 +41,13 @@ class TensorMethods(tape.TensorBase):
         """The shape, or the size of dimension ``dim``."""
         if dim is None:
             return self._array.shape
-        if not -self._array.ndim <= dim < self._array.ndim:
-            raise IndexError(f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions")
-        return self._array.shape[dim]
+        try:
+            return self._array.shape[dim]
+        except (IndexError, TypeError):
+            _checks.integer("size", "dim", dim)
+            raise IndexError(
+                f"size: dim {dim} is out of range for a tensor with {self._array.ndim} dimensions"
+            ) from None
 
     # Operators -------------------------------------------------------------------------------------------------------
 
@@ -319,9 +320,3 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
-
-
-def _takes_a_view(index: Any) -> bool:
-    """Whether indexing returns a view: as in NumPy, with integers, slices, ``None`` and ``...`` only."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is Ellipsis or (isinstance(p, int | slice) and not isinstance(p, bool)) for p in parts)

@@ -1,57 +1,78 @@
-"""Views: remember the tensor that a view was taken from, so that writing to one writes to the other."""
+"""View operations: functions whose result shares its values with their first argument, see ``lucid/_aliases.py``."""
 
 from __future__ import annotations
 
 import inspect
-import math
-import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 
 import mlx.core as mx
 
+from lucid import _layout
+from lucid._aliases import Place, Rule, ViewOp, link
 from lucid._argument_names import TRANSLATED, translated
-from lucid.tape import TensorBase, apply, op, resemble, wrap
+from lucid._layout import Layout
+from lucid.tape import TensorBase, apply, resemble, unwrap
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
+    from lucid.tape import Lift
+
+P = ParamSpec("P")
 
 
-class Base(NamedTuple):
-    """The tensor that a view was taken from, and how it was taken."""
-
-    owner: weakref.ref[TensorBase]
-    steps: tuple[Callable[[mx.array], mx.array], ...]  # lead from the owner's array to the view's; empty for detach()
-    detached: bool  # the view is not part of the owner's graph
-
-    def view_of(self, owner: TensorBase) -> Tensor:
-        """The same view of the current value of ``owner``."""
-        if self.detached:
-            return wrap(self._stepped(owner._array))
-        return cast("Tensor", apply(self._stepped, (owner,), {}, "view") if self.steps else owner)
-
-    def _stepped(self, array: mx.array) -> mx.array:
-        for step in self.steps:
-            array = step(array)
-        return array
-
-    def positions(self, shape: tuple[int, ...]) -> mx.array:
-        """Flat indices of the view's elements in an owner of ``shape``, in the view's shape."""
-        return self._stepped(mx.arange(math.prod(shape)).reshape(shape))
+def by_shape(before: Layout, place: Place) -> Layout | None:
+    """The layout of an operation that keeps the order of the elements."""
+    return _layout.reshaped(before, place.shape)
 
 
-def based_on(view: TensorBase, source: TensorBase, step: Callable[[mx.array], mx.array] | None) -> None:
-    """Mark ``view`` as taken from ``source`` by ``step``, or by ``detach`` if ``step`` is ``None``."""
-    base = source._base
-    owner = None if base is None else base.owner()
-    if base is None or owner is None:
-        base = Base(weakref.ref(source), (), False)
-    steps = base.steps if step is None else (*base.steps, step)
-    view._base = Base(base.owner, steps, base.detached or step is None)
+def by_expansion(before: Layout, place: Place) -> Layout | None:
+    """The layout of an operation that broadcasts."""
+    return _layout.expanded(before, place.shape)
 
 
-def _view(body: Callable[..., Any]) -> Callable[..., Any]:
+def by_order(before: Layout, place: Place) -> Layout | None:
+    """The layout of an operation that permutes the dimensions. Which way, the shape of an example shows."""
+    example = mx.zeros(tuple(range(1, len(before.shape) + 1)))  # never evaluated
+    return _layout.permuted(before, [size - 1 for size in place._of(example).shape])
+
+
+def _bits(dtype: mx.Dtype) -> ViewOp:
+    return ViewOp("bits", lambda x: x.view(dtype), None)
+
+
+def _is_copy(place: Place, shape: tuple[int, ...]) -> bool:
+    """Whether ``reshape`` to ``shape`` has to copy."""
+    layout = place.layout()
+    return layout is not None and not layout.is_contiguous and _layout.reshaped(layout, shape) is None
+
+
+_RESHAPE = ViewOp("reshape", lambda x, shape: mx.reshape(x, shape), by_shape)
+_EXPAND = ViewOp("expand", lambda x, shape: mx.broadcast_to(x, shape), by_expansion)
+
+
+def _view(
+    body: Callable[..., Any] | None = None,
+    *,
+    layout: Rule | None = None,
+    copies: bool = False,
+    itself: bool = False,
+    when: Callable[..., bool] | None = None,
+) -> Callable[..., Any]:
+    """``op`` for functions that return a view of their first argument: writing to the result writes to it too.
+
+    Args:
+        layout: The layout of the result, given that of the argument. Without it the result still is a view, but
+            ``reshape`` of it never copies.
+        copies: Whether the result is a copy where no layout exists, as that of ``reshape``.
+        itself: Whether the result is the argument itself if its shape is the same.
+        when: Whether the result is a view, given the other arguments; by default it always is.
+    """
+    if body is None:
+        return lambda function: _view(function, layout=layout, copies=copies, itself=itself, when=when)
     name, first = body.__name__, next(iter(inspect.signature(body).parameters))
+    kind = {by_shape: _RESHAPE, by_expansion: _EXPAND}.get(cast(Any, layout)) or ViewOp(name, body, layout)
+    takes_shape = layout in (by_shape, by_expansion)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -60,14 +81,25 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
             if not args and first in kwargs:
                 args = (kwargs.pop(first),)
         out = apply(body, args, kwargs, name)
-        x, args = args[0], args[1:]
-        if not isinstance(x, TensorBase):
-            return out  # x is a list or a NumPy array
+        source = args[0]
+        if not isinstance(source, TensorBase) or (when is not None and not when(*args[1:], **kwargs)):
+            return out
+        if takes_shape:
+            if itself and out._array.shape == source._array.shape:
+                return source
+            if copies and source._place is not None and _is_copy(source._place, out._array.shape):
+                return out
+            if out._array.dtype == source._array.dtype:
+                link(out, source, kind, (out._array.shape,), {})
+            else:
+                link(out, source, _bits(out._array.dtype), (), {})
+            return out
+        arguments = tuple([unwrap(one) if not isinstance(one, tuple) else tuple(map(unwrap, one)) for one in args[1:]])
         if isinstance(out, tuple):
-            for i, part in enumerate(out):
-                based_on(part, x, lambda array, i=i: body(array, *args, **kwargs)[i])  # type: ignore[misc]
-        elif out is not x:
-            based_on(out, x, lambda array: body(array, *args, **kwargs))
+            for part, one in enumerate(out):
+                link(one, source, kind, arguments, kwargs, part)
+        else:
+            link(out, source, kind, arguments, kwargs)
         return out
 
     resemble(call, body)
@@ -75,9 +107,19 @@ def _view(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if TYPE_CHECKING:
-    view_op = op
+
+    @overload
+    def view_op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
+    @overload
+    def view_op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
+    @overload
+    def view_op(
+        *,
+        layout: Rule | None = None,
+        copies: bool = False,
+        itself: bool = False,
+        when: Callable[..., bool] | None = None,
+    ) -> Lift: ...
+    def view_op(*args: Any, **kwargs: Any) -> Any: ...
 else:
     view_op = _view
-    view_op.__doc__ = (
-        """``op`` for functions that return a view of their first argument: writing to the result writes to it too."""
-    )

@@ -103,7 +103,8 @@ def norm(
                 f"norm: dim is required with ord unless the input has 1 or 2 dimensions, got shape {x.shape}"
             )
         dim = tuple(range(x.ndim))
-    if isinstance(dim, int) or len(dim) == 1:
+    dims = _checks.dims("norm", dim, x.ndim) if x.ndim else (0,)
+    if len(dims) == 1:
         return power_norm(
             "norm", x, _order_number("norm", ord), _dims("norm", x, dim), flag("norm", "keepdim", keepdim)
         ).astype(real_dtype(kind))

@@ -77,8 +77,11 @@ def manual_seed(seed: int) -> None:
         >>> lucid.equal(first, lucid.rand(3))
         True
     """
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    if not isinstance(seed, int | float | np.integer | np.floating) or isinstance(seed, bool):
         raise TypeError(f"manual_seed: seed must be an integer, got {type(seed).__name__}")
+    if isinstance(seed, float) and not np.isfinite(seed):
+        raise ValueError(f"manual_seed: seed must be finite, got {seed}")
+    seed = int(seed)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in [-2**63, 2**64), got {seed}")
     global _seeds
@@ -89,8 +92,8 @@ def manual_seed(seed: int) -> None:
 
 
 def initial_seed() -> int:
-    """The seed that the generator of this thread was last seeded with."""
-    return _state.seed
+    """The seed that the generator of this thread was last seeded with, modulo 2**64."""
+    return _state.seed % 2**64
 
 
 def key() -> mx.array:
@@ -132,40 +135,48 @@ def _current() -> mx.array:
     return _state._array
 
 
-def _float(dtype: object, caller: str) -> mx.Dtype:
+def _float(dtype: object, caller: str, *, or_complex: bool = False) -> mx.Dtype:
     found = mx.float32 if dtype is None else as_dtype(dtype)
-    if not mx.issubdtype(found, mx.floating):
+    if not (mx.issubdtype(found, mx.floating) or (or_complex and found == mx.complex64)):
         raise _checks.DtypeError(f"{caller}: dtype must be floating point, got {dtype_name(found)}")
     return found
 
 
 @sized
 def randn(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Samples of the standard normal distribution in the given shape."""
+    """Samples of the standard normal distribution in the given shape; in complex64, with the variance 1 in total."""
     check_placement("randn", device, layout, generator, out)
-    return leaf(_normal(_checks.shape("randn", (size,)), _float(dtype, "randn")), requires_grad)
+    found = _float(dtype, "randn", or_complex=True)
+    return leaf(_normal(_checks.shape("randn", (size,)), found), requires_grad)
 
 
 @sized
 def rand(
-    size: Any, *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
+    size: Any = (), *, generator: None = None, out: None = None, dtype: object = None, layout: Any = None,
     device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Uniform samples from [0, 1) in the given shape."""
+    """Uniform samples from [0, 1) in the given shape; in complex64, of both parts."""
     check_placement("rand", device, layout, generator, out)
-    return leaf(_uniform(_checks.shape("rand", (size,)), _float(dtype, "rand")), requires_grad)
+    found = _float(dtype, "rand", or_complex=True)
+    return leaf(_uniform(_checks.shape("rand", (size,)), found), requires_grad)
 
 
 def _normal(shape: tuple[int, ...], dtype: mx.Dtype) -> mx.array:
+    if dtype == mx.complex64:
+        parts = mx.random.normal((2, *shape), scale=0.5**0.5, key=key())
+        return parts[0] + 1j * parts[1]
     if dtype == mx.float64:  # MLX draws up to float32
         return mx.random.normal(shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.normal(shape, dtype, key=key())
 
 
 def _uniform(shape: tuple[int, ...], dtype: mx.Dtype, low: float = 0.0, high: float = 1.0) -> mx.array:
+    if dtype == mx.complex64:
+        parts = mx.random.uniform(low, high, (2, *shape), key=key())
+        return parts[0] + 1j * parts[1]
     if dtype == mx.float64:
         return mx.random.uniform(low, high, shape, key=key()).astype(dtype, stream=mx.cpu)
     return mx.random.uniform(low, high, shape, dtype, key=key())
@@ -223,14 +234,17 @@ def normal(
     mean: TensorLike = 0.0, std: TensorLike = 1.0, size: Any = None, *, generator: None = None, out: None = None,
     dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Samples of normal distributions with the given means and standard deviations, broadcast to ``size`` if given.
+    """Samples of normal distributions with the given means and standard deviations, which broadcast.
 
-    The dtype is that of the tensors among ``mean`` and ``std``, otherwise float32.
+    With numbers for both, ``size`` is the shape. The dtype is that of the tensors among them, otherwise float32.
 
     Raises:
         ArgumentError: a standard deviation is negative, checked where ``lucid.debug`` says, or the shapes do not match.
+        TypeError: ``size`` is given along with a tensor.
     """
     check_placement("normal", device, layout, generator, out)
+    if size is not None and not (isinstance(mean, int | float) and isinstance(std, int | float)):
+        raise TypeError("normal: size is only taken with numbers as mean and std, not with tensors")
     m, s = as_array(mean), as_array(std)
     if isinstance(std, int | float):
         _checks.number("normal", "std", std, 0.0)
@@ -238,8 +252,6 @@ def normal(
         raise _checks.ArgumentError(f"normal: std must be at least 0, got {wrong}")
     common = _checks.broadcast_shapes("normal", m.shape, s.shape)
     shape = common if size is None else _checks.shape("normal", (size,))
-    if _checks.broadcast_shapes("normal", shape, common) != shape:
-        raise _checks.ArgumentError(f"normal: mean and std of shape {common} cannot be broadcast to size {shape}")
     tensors = [a for a, one in ((m, mean), (s, std)) if not isinstance(one, int | float)]
     found = _float(mx.result_type(*tensors) if dtype is None and tensors else dtype, "normal")
     return leaf(_normal(shape, found) * s.astype(found) + m.astype(found), requires_grad)
@@ -322,7 +334,8 @@ def randn_like(
     check_placement("randn_like", device, layout, generator)
     array = as_array(input)
     check_memory_format("randn_like", memory_format, array.ndim)
-    return leaf(_normal(array.shape, _float(array.dtype if dtype is None else dtype, "randn_like")), requires_grad)
+    found = _float(array.dtype if dtype is None else dtype, "randn_like", or_complex=True)
+    return leaf(_normal(array.shape, found), requires_grad)
 
 
 def rand_like(
@@ -333,7 +346,8 @@ def rand_like(
     check_placement("rand_like", device, layout, generator)
     array = as_array(input)
     check_memory_format("rand_like", memory_format, array.ndim)
-    return leaf(_uniform(array.shape, _float(array.dtype if dtype is None else dtype, "rand_like")), requires_grad)
+    found = _float(array.dtype if dtype is None else dtype, "rand_like", or_complex=True)
+    return leaf(_uniform(array.shape, found), requires_grad)
 
 
 def _has_no_chance(values: np.ndarray) -> np.ndarray:
@@ -357,6 +371,8 @@ def multinomial(
     if not mx.issubdtype(array.dtype, mx.floating):
         raise _checks.DtypeError(f"multinomial: input must be floating point, got {dtype_name(array.dtype)}")
     _checks.integer("multinomial", "num_samples", num_samples, 1)
+    if not array.shape[-1]:
+        raise _checks.ArgumentError(f"multinomial: input must not be empty, got shape {array.shape}")
     if not replacement and num_samples > array.shape[-1]:
         raise _checks.ArgumentError(
             f"multinomial: num_samples must be at most {array.shape[-1]} without replacement, got {num_samples}"

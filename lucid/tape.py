@@ -47,25 +47,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 
 import mlx.core as mx
 
-from lucid import _deferred, _errors, _threads
+from lucid import _checks, _deferred, _errors, _threads
 from lucid._argument_names import TRANSLATED, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
 if TYPE_CHECKING:
-    from lucid import _views
+    from lucid import _aliases
     from lucid._tensor import Tensor
 
 P = ParamSpec("P")
 VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
+_OF_ALIASES = frozenset(("_array", "_node", "_index"))  # deleted when an alias was written, see lucid/_aliases.py
 _serial = itertools.count()
 
 
 class TensorBase:
     """The state that the tape needs of a tensor; ``lucid.Tensor`` adds the public interface."""
 
-    __slots__ = ("__weakref__", "_array", "_base", "_hooks", "_index", "_node", "_requires_grad", "grad")
+    __slots__ = ("__weakref__", "_array", "_hooks", "_index", "_node", "_place", "_requires_grad", "grad")
 
     _facade: type[TensorBase]  # the class that operations return, set by lucid/_tensor.py
 
@@ -73,9 +74,18 @@ class TensorBase:
     _requires_grad: bool
     _node: Node | None
     _index: int
-    _base: _views.Base | None
+    _place: _aliases.Place | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
     grad: Tensor | None
+
+    if not TYPE_CHECKING:  # otherwise every attribute would exist
+
+        def __getattr__(self, name):
+            """Python calls this for attributes that are not set: compute those of a stale alias again."""
+            if name in _OF_ALIASES and (place := self._place) is not None:
+                place.refresh(self)
+                return getattr(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 class Node:
@@ -145,7 +155,8 @@ class Node:
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
             if self.vjp is not None:
-                gradients = self.vjp.function(sent[0]._array, *args, **kwargs)
+                sent_arrays: Any = sent[0]._array if single else tuple([one._array for one in sent])
+                gradients = self.vjp.function(sent_arrays, *args, **kwargs)
                 if gradients is not None:
                     found = (gradients[self.vjp.position(place)] for place in places)
                     return [wrap(g.astype(primal.dtype)) for g, primal in zip(found, primals, strict=True)]
@@ -203,7 +214,7 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
     tensor._node = node
     tensor._index = index
     tensor._requires_grad = False
-    tensor._base = None
+    tensor._place = None
     tensor._hooks = None
     tensor.grad = None
     return cast("Tensor", tensor)
@@ -218,7 +229,7 @@ def edge_of(tensor: TensorBase) -> Edge:
     return tensor if tensor._node is None else (tensor._node, tensor._index)
 
 
-class _Lift(Protocol):
+class Lift(Protocol):
     """What ``op`` does to a body: ``Tensor`` takes the place of ``mx.array`` in the result."""
 
     @overload
@@ -233,7 +244,7 @@ def op(body: Callable[P, mx.array], /) -> Callable[P, Tensor]: ...
 @overload
 def op(body: Callable[P, tuple[mx.array, ...]], /) -> Callable[P, tuple[Tensor, ...]]: ...
 @overload
-def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> _Lift: ...
+def op(*, autocast: Policy | None = None, vjp: VJP | None = None) -> Lift: ...
 def op(
     body: Callable[..., Any] | None = None,
     /,
@@ -250,8 +261,8 @@ def op(
         autocast: "half" or "float32", the precision of the operation under autocast, see ``lucid._precision``.
             Without it the operation follows its inputs.
         vjp: a gradient that is cheaper than ``mx.vjp`` of the body. ``vjp(cotangent, *args, **kwargs)`` takes the
-            arguments of the body, which must have one output. It returns the gradients of the first parameters, in
-            their order, or ``None`` to leave a call to ``mx.vjp``.
+            arguments of the body; the cotangent is a tuple if that has several outputs. It returns the gradients of
+            the first parameters, in their order, or ``None`` to leave a call to ``mx.vjp``.
     """
     if body is None:
         return functools.partial(_lift, autocast=autocast, vjp=vjp)
@@ -292,8 +303,11 @@ def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callabl
         inplace = kwargs.pop("inplace", False)
         if len(args) == position + 1:
             *args, inplace = args  # type: ignore[assignment]
+        if inplace is False:
+            return call(*args, **kwargs)
+        is_written = _checks.flag(body.__name__, "inplace", inplace)
         out = call(*args, **kwargs)
-        return write_to(args[0] if args else kwargs[first], out, body.__name__) if inplace else out
+        return write_to(args[0] if args else kwargs[first], out, body.__name__) if is_written else out
 
     return call_or_write
 

@@ -45,6 +45,8 @@ inline void load_row(Row row, int first, int width, int channels, thread float (
 // ---------------------------------------------------------------------------------------------------------------------
 // y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * weight[i,j,c]    stride 1, dilation 1
 //
+// With MAP, `bias` is an array like y, whose values are added to the sums: bias[n,h,w,c].
+//
 // thread: one channel, a strip of S output columns, the rows of one chunk. It iterates over the input rows from the
 //   top. Each row is loaded once and added to the KH output rows that depend on it. Their KH * S sums and the KH * KW
 //   weights stay in registers. sums[r] belongs to output row `lowest + r`; after each input row the first is complete
@@ -54,7 +56,8 @@ inline void load_row(Row row, int first, int width, int channels, thread float (
 // cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads, KH*KW multiply-adds, 1 store. For 7x7, S 4, 14 rows: 3.6 loads.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
-    typename T, int KH, int KW, int S, bool BIAS, typename X, typename Weight, typename B, typename Bounds, typename Y>
+    typename T, int KH, int KW, int S, bool BIAS, bool MAP, typename X, typename Weight, typename B, typename Bounds,
+    typename Y>
 inline void rolling_forward(
     X x, Weight weight, B bias, Bounds bounds, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
   const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
@@ -67,7 +70,11 @@ inline void rolling_forward(
     return;
   }
   x += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
-  y += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+  const size_t image = size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+  y += image;
+  if (MAP) {
+    bias += image;
+  }
 
   float tap[KH][KW];
 #pragma unroll
@@ -77,7 +84,7 @@ inline void rolling_forward(
       tap[i][j] = float(weight[(i * KW + j) * channels + c]);
     }
   }
-  const float start = BIAS ? float(bias[c]) : 0.0f;
+  const float start = BIAS && !MAP ? float(bias[c]) : 0.0f;
   float sums[KH][S];
 #pragma unroll
   for (int r = 0; r < KH; ++r) {
@@ -109,7 +116,8 @@ inline void rolling_forward(
 #pragma unroll
     for (int s = 0; s < S; ++s) {
       if (lowest >= begin && column + s < out_width) {
-        y[(lowest * out_width + column + s) * channels] = T(sums[0][s]);
+        const int i = (lowest * out_width + column + s) * channels;
+        y[i] = T(MAP ? sums[0][s] + float(bias[i]) : sums[0][s]);
       }
 #pragma unroll
       for (int r = 0; r + 1 < KH; ++r) {

@@ -15,9 +15,32 @@ def test_agrees_with_pytorch(case, record):
 def test_shapes_in_every_spelling():
     for make in (lucid.zeros, lucid.ones, lucid.empty):
         assert make(2, 3).shape == make((2, 3)).shape == make([2, 3]).shape == (2, 3)
-        assert make(()).shape == make(size=()).shape == ()
+        assert make(()).shape == make().shape == make(size=()).shape == ()
         assert make(0, 2).shape == (0, 2)
         assert make(2, dtype="int8").dtype == lucid.int8
+
+
+def test_numbers_keep_53_bits_in_float64(on_cpu):
+    assert lucid.tensor([0.1], dtype=lucid.float64).item() == lucid.tensor(0.1, dtype=lucid.float64).item() == 0.1
+    assert lucid.full((1,), 0.1, dtype=lucid.float64).item() == 0.1
+    assert lucid.tensor(np.array([0.1]), dtype=lucid.float64).item() == 0.1
+    for made, expected in (
+        (lucid.linspace(0, 1, 7, dtype=lucid.float64), np.linspace(0, 1, 7)),
+        (lucid.arange(0, 1, 0.1, dtype=lucid.float64), np.arange(10) * 0.1),
+        (lucid.logspace(-2, 1, 6, dtype=lucid.float64), np.logspace(-2, 1, 6)),
+    ):
+        np.testing.assert_allclose(made.numpy(), expected, rtol=1e-15)
+
+
+def test_integers_from_fractions_are_pytorch_s():
+    assert lucid.arange(0.0, -8.000001, -4.0, dtype=lucid.int64).tolist() == [0, -4]
+    assert lucid.arange(0.0, -8.000001, -4.0, dtype=lucid.int32).tolist() == [0, -4, -8]
+    assert lucid.arange(0, 2, 0.5, dtype=lucid.int32).tolist() == [0, 0, 0, 0]
+    assert lucid.arange(True).tolist() == [0]
+    assert lucid.linspace(4.3, -3, 8, dtype=lucid.int64).tolist() == [4, 3, 2, 1, 0, -1, -2, -3]
+    assert lucid.linspace(0, 10, 4, dtype=lucid.int32).tolist() == [0, 3, 6, 10]
+    assert lucid.logspace(0, 1.2, 2, dtype=lucid.int64).tolist() == [1, 10]
+    assert lucid.linspace(0, 2j, 3).tolist() == [0, 1j, 2j]
 
 
 def test_values():
@@ -43,11 +66,20 @@ def test_linspace_and_logspace():
     np.testing.assert_allclose(lucid.logspace(0, 2, 3).numpy(), [1, 10, 100], rtol=1e-6)
 
 
-def test_from_numpy_copies():
+def test_an_array_is_read_only_while_a_tensor_made_from_it_lives():
     source = np.zeros(3, np.float32)
-    t = lucid.from_numpy(source)
+    t, other = lucid.from_numpy(source), lucid.from_numpy(source)
+    view = t[1:]
+    t[0] = 2  # does not reach the array
+    assert source.tolist() == [0, 0, 0]
+    del t, other
+    with pytest.raises(ValueError, match="read-only"):
+        source[0] = 1
+    del view
     source[0] = 1
-    assert t.tolist() == [0, 0, 0]
+    source.flags.writeable = False
+    lucid.from_numpy(source)
+    assert not source.flags.writeable, "it was read-only before"
 
 
 def test_as_tensor_keeps_tensors():

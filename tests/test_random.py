@@ -114,7 +114,7 @@ def test_like_functions_take_arrays():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: lucid.manual_seed(1.5), TypeError, "seed must be an integer, got float"),
+        (lambda: lucid.manual_seed("1"), TypeError, "seed must be an integer, got str"),
         (lambda: lucid.randn(2, -1), ValueError, "size"),
         (lambda: lucid.randn(2.5), TypeError, "size"),
         (lambda: lucid.randn(2, dtype=lucid.int32), TypeError, "floating point, got int32"),
@@ -132,8 +132,8 @@ def test_like_functions_take_arrays():
         ),
         (
             lambda: lucid.normal(lucid.zeros(3), 1.0, (3, 1)),
-            ValueError,
-            r"normal: mean and std of shape \(3,\) cannot be broadcast to size \(3, 1\)",
+            TypeError,
+            "normal: size is only taken with numbers as mean and std, not with tensors",
         ),
         (
             lambda: lucid.bernoulli(2.0, size=(3,)),
@@ -207,3 +207,66 @@ def test_running_threads_keep_their_state():
         numbers = pool.submit(lambda: lucid.rand(3).tolist()).result()
     lucid.manual_seed(3)
     assert lucid.rand(3).tolist() == numbers
+
+
+def test_seeds_are_numbers_of_any_kind():
+    for seed in (3, np.int64(3), 3.7):
+        lucid.manual_seed(seed)
+        assert lucid.initial_seed() == 3
+    lucid.manual_seed(-1)
+    assert lucid.initial_seed() == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: lucid.randint(5, (1000,)),
+        lambda: lucid.randint(5, size=(1000,)),
+        lambda: lucid.randint(high=5, size=(1000,)),
+        lambda: lucid.randint(0, 5, (1000,)),
+        lambda: lucid.randint(low=0, high=5, size=(1000,), generator=None),
+        lambda: lucid.randint(lucid.tensor(5), (1000,)),
+    ],
+)
+def test_all_forms_of_randint(draw):
+    assert sorted(set(draw().tolist())) == [0, 1, 2, 3, 4]
+
+
+def test_normal_takes_the_dtype_of_its_tensors():
+    x = lucid.ones(2, dtype=lucid.bfloat16)
+    assert lucid.normal(x, x).dtype == lucid.normal(0.0, x).dtype == lucid.bfloat16
+    assert lucid.normal(x, lucid.ones(2)).dtype == lucid.float32
+
+
+WEIGHTS = {
+    "negative": ([0.5, -1.0], "multinomial: input must be finite and at least 0, got -1.0"),
+    "nan": ([0.5, float("nan")], "multinomial: input must be finite and at least 0, got nan"),
+    "inf": ([0.5, float("inf")], "multinomial: input must be finite and at least 0, got inf"),
+    "zero": ([[0.5, 1.0], [0.0, 0.0]], "multinomial: input must have a probability above 0 in each row"),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_that_cannot_be_drawn_from_raise_where_values_are_checked(name, on_cpu):
+    weights, message = WEIGHTS[name]
+    with pytest.raises(RuntimeError, match=message):
+        lucid.multinomial(lucid.tensor(weights), 1)
+    with lucid.debug(False):  # as on a GPU
+        lucid.multinomial(lucid.tensor(weights), 1)
+    with pytest.raises(RuntimeError, match="bernoulli: input must be at least 0 and at most 1, got 1.5"):
+        lucid.bernoulli(lucid.tensor([0.5, 1.5]))
+    with pytest.raises(RuntimeError, match="normal: std must be at least 0, got -1.0"):
+        lucid.normal(0.0, lucid.tensor([1.0, -1.0]))
+
+
+def test_complex_samples_have_the_variance_of_pytorch():
+    lucid.manual_seed(1)
+    normal, uniform = (
+        lucid.randn(4000, dtype=lucid.complex64),
+        lucid.rand_like(lucid.zeros(4000, dtype=lucid.complex64)),
+    )
+    z, u = normal.numpy(), uniform.numpy()
+    assert z.dtype == u.dtype == np.complex64
+    assert abs(np.mean(np.abs(z) ** 2) - 1) < 0.1 and abs(np.mean(z.real * z.imag)) < 0.05
+    assert 0 <= u.real.min() < 0.01 < 0.99 < u.real.max() < 1 and 0 <= u.imag.min() < 0.01 < 0.99 < u.imag.max() < 1
+    assert lucid.rand(2, dtype=lucid.complex64).dtype == lucid.randn_like(normal).dtype == lucid.complex64

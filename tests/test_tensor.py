@@ -65,6 +65,18 @@ def test_type_names_the_dtype_or_converts():
     assert x.type(dtype=lucid.float32) is x
 
 
+def test_matrix_transposes_of_numbers_vectors_and_complex_matrices():
+    z = lucid.tensor([[1 + 2j, 3j]])
+    assert z.H.tolist() == [[1 - 2j], [-3j]] and z.mT.tolist() == [[1 + 2j], [3j]]
+    number = lucid.tensor(2.0)
+    assert number.mT is number.H is number
+    for name in ("mT", "H"):
+        with pytest.raises(RuntimeError, match=f"{name}: expected "):
+            getattr(lucid.ones(2), name)
+    with pytest.raises(RuntimeError, match="H: expected a matrix, got shape .*; mT takes batches of them"):
+        lucid.ones(2, 2, 2).H  # noqa: B018
+
+
 def test_numpy_functions_return_tensors():
     x = lucid.tensor([4.0, 9.0])
     for found, expected in (

@@ -37,6 +37,41 @@ def test_unsupported_data_raises(data, error, message):
         lucid.tensor(data)
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lucid.tensor([300], dtype=lucid.uint8), "tensor: 300 does not fit in uint8"),
+        (lambda: lucid.tensor(-256, dtype=lucid.uint8), "tensor: -256 does not fit in uint8"),
+        (lambda: lucid.tensor([-1.5], dtype=lucid.uint8), "tensor: -1.5 does not fit in uint8"),
+        (lambda: lucid.tensor([1e10], dtype=lucid.int32), "tensor: 10000000000.0 does not fit in int32"),
+        (lambda: lucid.tensor(float("nan"), dtype=lucid.int64), "tensor: nan does not fit in int64"),
+        (lambda: lucid.tensor(2**63), f"tensor: {2**63} does not fit in 64 bits"),
+        (lambda: lucid.tensor([2**63, -1]), f"tensor: {2**63} does not fit in 64 bits"),
+        (lambda: lucid.full((2,), 1e10, dtype=lucid.float16), "full: fill_value 10000000000.0 does not fit in float16"),
+        (lambda: lucid.ones(2).new_full((2,), 1e39), r"new_full: fill_value 1e\+39 does not fit in float32"),
+        (lambda: lucid.tensor(np.array([1], ">i4")), "tensor: the byte order of >i4 is not this machine's"),
+    ],
+)
+def test_numbers_that_do_not_fit_raise(make, message):
+    for error in (RuntimeError, ValueError):
+        with pytest.raises(error, match=message):
+            make()
+
+
+def test_conversions_to_narrower_dtypes_are_pytorch_s():
+    assert lucid.tensor([-1, -255], dtype=lucid.uint8).tolist() == [255, 1]
+    assert lucid.tensor([1.9, -1.9], dtype=lucid.int32).tolist() == [1, -1]
+    assert lucid.tensor([1e10], dtype=lucid.float16).tolist() == [float("inf")]
+    assert lucid.tensor(np.array([300]), dtype=lucid.uint8).tolist() == [44]
+    assert lucid.tensor(np.array([2.0**53 + 2]), dtype=lucid.int64).item() == 2**53 + 2
+    assert (
+        lucid.tensor(2**63, dtype=lucid.uint64).item() == 2**63 and lucid.tensor(2**70, dtype=float).item() == 2.0**70
+    )
+    assert lucid.tensor([lucid.tensor([1]), lucid.tensor([[2]])]).tolist() == [1, 2]
+    with pytest.raises(TypeError, match="tensor: complex numbers cannot be converted to float32"):
+        lucid.tensor([1j], dtype=lucid.float32)
+
+
 def test_large_integers_are_exact():
     assert lucid.tensor(2**53 + 1).item() == 2**53 + 1
     assert lucid.arange(2**53, 2**53 + 3).tolist() == [2**53, 2**53 + 1, 2**53 + 2]

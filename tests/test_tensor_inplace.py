@@ -53,13 +53,21 @@ def test_writing_that_would_corrupt_the_graph_raises():
     for write in (lambda: w.__setitem__(0, 1), lambda: w.add_(1), lambda: w.__iadd__(1), w.zero_):
         with pytest.raises(RuntimeError, match=r"leaf that requires grad.*no_grad"):
             write()
-    y = w * 2
-    with lucid.no_grad(), pytest.raises(RuntimeError, match="computed by 'mul'.*detach"):
-        y[0] = 1
     with lucid.no_grad():
         w -= 0.5
         w[0] = 9
     assert w.tolist() == [9, 0.5, 0.5] and w.is_leaf and w.requires_grad
+
+
+def test_writing_to_a_computed_tensor_under_no_grad_keeps_its_graph():
+    w = lucid.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = w * 2
+    with lucid.no_grad():
+        y[0] = 10
+        y.mul_(2)
+    assert y.tolist() == [20, 8, 12] and y.requires_grad
+    (y * lucid.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert w.grad.tolist() == [2, 4, 6]  # as in PyTorch, the write is not differentiated
 
 
 def test_writing_cannot_change_the_shape():
@@ -74,3 +82,28 @@ def test_data_replaces_the_value_of_a_parameter():
     assert w.tolist() == [3, 3] and w.requires_grad and w.is_leaf
     w.data -= 1
     assert w.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "write"),
+    [
+        ("int64", lambda x: x.div_(2)),
+        ("int32", lambda x: x.add_(0.5)),
+        ("bool", lambda x: x.add_(1)),
+        ("uint8", lambda x: x.exp_()),
+        ("int64", lambda x: x.__imul__(lucid.tensor([0.5, 2.0]))),
+    ],
+)
+def test_a_result_of_a_higher_kind_is_not_written(dtype, write):
+    x = lucid.tensor([1, 0]).to(dtype)
+    with pytest.raises(RuntimeError, match=f"the result is .*, which cannot be written to a tensor of dtype {dtype}"):
+        write(x)
+    assert x.tolist() == [1, 0]
+
+
+def test_a_result_of_the_same_kind_is_converted():
+    x = lucid.tensor([1.0, 2.0], dtype=lucid.float16)
+    x.mul_(lucid.tensor([2.0, 3.0]))
+    assert x.dtype == lucid.float16 and x.tolist() == [2, 6]
+    n = lucid.tensor([7, 8], dtype=lucid.int8).add_(lucid.tensor([1, 2]))
+    assert n.dtype == lucid.int8 and n.tolist() == [8, 10]

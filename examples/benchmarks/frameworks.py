@@ -25,6 +25,7 @@ import numpy as np
 import lucid
 from lucid import models, nn
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d
+from lucid.kernels.fusion import fused
 from lucid.kernels.gelu import gelu
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
@@ -153,17 +154,33 @@ def lucid_programs(setup: Setup, compiled: bool, checkpointing: bool = False) ->
 # mlx.nn --------------------------------------------------------------------------------------------------------------
 
 
-class PlainBlock(mnn.Module):
+class PlainGRN(mnn.Module):
     def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma, self.beta = mx.zeros((1, 1, 1, dim)), mx.zeros((1, 1, 1, dim))
+
+    def __call__(self, x: mx.array) -> mx.array:
+        norm = mx.linalg.norm(x, axis=(1, 2), keepdims=True)
+        return self.gamma * (x * (norm / (norm.mean(-1, keepdims=True) + NORM_EPS))) + self.beta + x
+
+
+class PlainBlock(mnn.Module):
+    def __init__(self, dim: int, grn: bool = False) -> None:
         super().__init__()
         self.dwconv = mnn.Conv2d(dim, dim, 7, padding=3, groups=dim)
         self.norm = mnn.LayerNorm(dim, eps=NORM_EPS)
         self.pwconv1 = mnn.Linear(dim, 4 * dim)
         self.pwconv2 = mnn.Linear(4 * dim, dim)
-        self.gamma = mx.full((dim,), LAYER_SCALE)
+        if grn:
+            self.grn = PlainGRN(4 * dim)
+        else:
+            self.gamma = mx.full((dim,), LAYER_SCALE)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return x + self.gamma * self.pwconv2(mnn.gelu(self.pwconv1(self.norm(self.dwconv(x)))))
+        y = mnn.gelu(self.pwconv1(self.norm(self.dwconv(x))))
+        if "grn" in self:
+            return x + self.pwconv2(self.grn(y))
+        return x + self.gamma * self.pwconv2(y)
 
 
 class PlainConvNeXt(mnn.Module):
@@ -176,7 +193,8 @@ class PlainConvNeXt(mnn.Module):
         self.downsample_layers = [first]
         for narrow, wide in pairwise(dims):
             self.downsample_layers.append([mnn.LayerNorm(narrow, eps=NORM_EPS), mnn.Conv2d(narrow, wide, 2, 2)])
-        self.stages = [[PlainBlock(dim) for _ in range(n)] for n, dim in zip(setup.depths, dims, strict=True)]
+        grn = any(".grn." in name for name in setup.weights)
+        self.stages = [[PlainBlock(dim, grn) for _ in range(n)] for n, dim in zip(setup.depths, dims, strict=True)]
         self.norm = mnn.LayerNorm(dims[-1], eps=NORM_EPS)
         self.head = mnn.Linear(dims[-1], setup.classes)
 
@@ -262,8 +280,12 @@ def logits_by_hand(weights: dict[str, mx.array], x: mx.array, setup: Setup) -> m
 
     def block(x: mx.array, name: str) -> mx.array:
         y = depthwise_conv2d(x, weights[f"{name}.dwconv.weight"], weights[f"{name}.dwconv.bias"], padding=3)
-        y = linear(gelu(linear(norm(y, f"{name}.norm"), f"{name}.pwconv1")), f"{name}.pwconv2")
-        return x + weights[f"{name}.gamma"] * y
+        y = gelu(linear(norm(y, f"{name}.norm"), f"{name}.pwconv1"))
+        if f"{name}.grn.gamma" in weights:
+            size = mx.linalg.norm(y, axis=(1, 2), keepdims=True)
+            scale = 1 + weights[f"{name}.grn.gamma"] * (size / (size.mean(-1, keepdims=True) + NORM_EPS))
+            return x + linear(y * scale + weights[f"{name}.grn.beta"], f"{name}.pwconv2")
+        return x + weights[f"{name}.gamma"] * linear(y, f"{name}.pwconv2")
 
     for i, depth in enumerate(setup.depths):
         at = f"downsample_layers.{i}"
@@ -285,7 +307,7 @@ def loss_by_hand(weights: dict[str, mx.array], images: mx.array, labels: mx.arra
     return (mx.logsumexp(logits, 1) - chosen).mean()
 
 
-@partial(mx.compile, shapeless=True)
+@partial(fused, shapeless=True)
 def adamw_by_hand(
     parameter: mx.array, gradient: mx.array, mean: mx.array, square: mx.array, rate: mx.array, eps: mx.array
 ) -> tuple[mx.array, mx.array, mx.array]:

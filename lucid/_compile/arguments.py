@@ -99,6 +99,7 @@ class Placeholder(NamedTuple):
 
     kind: str  # "state", "tensor" or "array"
     at: int
+    number: int = -1  # of a tensor in the result, which may occur several times
 
 
 class Structure(NamedTuple):

@@ -13,14 +13,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, over
 
 import mlx.core as mx
 
-from lucid import _bounds, _deferred, _grad_mode, _precision, _threads, random, tape
+from lucid import _aliases, _bounds, _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._checks import dtype_name
+from lucid._compile.aliases import Binding, Shared, build_result, shared_cells
 from lucid._compile.arguments import (
     Arguments,
-    Placeholder,
     Structure,
     describe,
-    map_container,
     names_of_values,
     parameter_names,
 )
@@ -28,7 +27,6 @@ from lucid._compile.differentiable import CompiledNode, Pullback
 from lucid._compile.guards import (
     Snapshot,
     changed_values,
-    check_aliases,
     refuse,
     refuse_stranger,
     refused_step,
@@ -110,6 +108,8 @@ class Compiled(Generic[P, R]):
             return self._call(args, kwargs)
         leaves = plan.leaves + arguments.leaves if arguments.leaves else plan.leaves
         grads = [leaf.grad for leaf in leaves]
+        tensors = plan.tensors + view.tensors + arguments.tensors
+        shared, sharing = shared_cells(tensors)
         key = (
             plan.number,
             view.key,
@@ -119,11 +119,13 @@ class Compiled(Generic[P, R]):
             _grad_mode.is_recording(),
             _precision.autocast_dtype(),
             mx.default_device().type,
+            sharing,
         )
         inputs = [tensor._array for tensor in plan.tensors]
         inputs += [grad._array for grad in grads if grad is not None]
         inputs += [tensor._array for tensor in view.tensors]
         inputs += [tensor._array for tensor in arguments.tensors]
+        inputs += [one.cell._array for one in shared]
         inputs += arguments.arrays
         inputs.append(random._current())
         graph = self._graphs.by_key.get(key)
@@ -135,20 +137,18 @@ class Compiled(Generic[P, R]):
                 graph = None
         if graph is None:
             try:
-                graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs)
+                graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs, shared)
             except _ReadsValue:  # of a tensor that is not state, perhaps: again, with these as constants
                 self._world.reads_values = True
                 return self._call(args, kwargs)
         self._calls = graph.last_use = self._calls + 1
         trace = graph.trace
-        tensors = plan.tensors + view.tensors + arguments.tensors
-        check_aliases(self._caller, trace.writes, len(plan.tensors) + len(view.tensors), tensors)
         for callback in trace.on_call:
             callback()
         node = CompiledNode(graph.pullback, plan, view, tensors, inputs, outputs) if graph.pullback else None
         del inputs, grads  # lets MLX reuse their memory for the outputs
-        self._write_back(trace, len(plan.tensors), tensors, leaves, outputs)
-        result = _build_result(trace.result, outputs, tensors, node, trace.tracked)
+        self._write_back(trace, tensors, shared, leaves, outputs, node)
+        result = build_result(trace.result, outputs, tensors, node, trace.tracked)
         if trace.changes or trace.has_collectives:
             _deferred.evaluate(outputs)
         return result
@@ -174,21 +174,26 @@ class Compiled(Generic[P, R]):
         return view
 
     def _write_back(
-        self, trace: Trace, listed: int, tensors: list[Tensor], leaves: list[Tensor], outputs: list[mx.array]
-    ) -> None:
-        for i, at in trace.writes:
-            if i >= listed:  # an argument that was written to, possibly a view; first, because only this can fail
-                with _grad_mode.set_recording(tensors[i]._node is not None):
-                    tensors[i]._become(tape.wrap(outputs[at]), self._caller)
-        for i, at in trace.writes:
-            if i < listed:
-                tensors[i]._array = outputs[at]
+        self, trace: Trace, tensors: list[Tensor], shared: list[Shared], leaves: list[Tensor], outputs: list[mx.array],
+        node: CompiledNode | None,
+    ) -> None:  # fmt: skip
+        for i, at, _ in trace.writes:
+            if i in trace.recorded_writes:  # first, because only this can fail
+                with _grad_mode.set_recording(True):
+                    tensors[i]._become(tape.wrap(outputs[at], node, trace.tracked.index(at)), self._caller)
+        for number, at in trace.cells:
+            _aliases.write(shared[number].cell, outputs[at])
+        for i, at, is_new in trace.writes:
+            if is_new:
+                tensors[i]._replace(outputs[at])
+            elif i not in trace.recorded_writes:
+                tensors[i]._rebind(outputs[at])
         for i, at, in_place in trace.gradients:
             grad = leaves[i].grad
             if at < 0:
                 leaves[i].grad = None
             elif in_place and grad is not None:
-                grad._array = outputs[at]
+                grad._rebind(outputs[at])
             else:
                 leaves[i].grad = tape.wrap(outputs[at])
         for tensor, at in trace.created:
@@ -203,7 +208,7 @@ class Compiled(Generic[P, R]):
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
-        inputs: list[mx.array],
+        inputs: list[mx.array], shared: list[Shared],
     ) -> tuple[_Graph, list[mx.array]]:  # fmt: skip
         """Trace the function for this call. After any exception everything is as it was before the call.
 
@@ -217,6 +222,7 @@ class Compiled(Generic[P, R]):
         places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
         requires = [tensor.requires_grad for tensor in arguments.tensors]
         before = Snapshot([*plan.tensors, *view.tensors, *self._state.objects()], view)
+        binding = Binding([*plan.tensors, *view.tensors, *arguments.tensors], shared)
 
         def look_again() -> View:
             return self._look(self._state.plan(), arguments, args, kwargs, collect=True)
@@ -224,7 +230,7 @@ class Compiled(Generic[P, R]):
         def attempt(isolate: bool) -> tuple[_Graph, list[mx.array]] | str:
             trace = Trace(
                 self._caller, self._function, self._state, plan, view, look_again, shape, grads, requires, places,
-                before,
+                before, binding,
             )  # fmt: skip
             trace.isolate = isolate
             call = mx.compile(trace.run)
@@ -279,8 +285,8 @@ class Compiled(Generic[P, R]):
         found = view.found or {}
         changes = changed_values(plan.constants | found, now.constants | (after.found or {}))
         if changes and not self._reported.issuperset([name for name, _, _ in changes]):
+            warn_of_changes(self._caller, changes, self._state)
             self._reported |= {name for name, _, _ in changes}
-            warn_of_changes(self._caller, changes)
         if now.number != plan.number or after.key != view.key:
             self._graphs.last_description |= now.constants | (after.found or {})
             if list(map(id, after.tensors)) != list(map(id, view.tensors)):
@@ -474,19 +480,6 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
     if not callable(function):
         raise TypeError(f"compile: expected a function or a module, got {type(function).__name__}")
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
-
-
-def _build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
-    """The result of this call: ``result`` with its placeholders replaced by tensors and arrays."""
-    if isinstance(result, Placeholder):
-        if result.kind == "state":
-            return tensors[result.at]
-        if result.kind == "array":
-            return outputs[result.at]
-        if node is not None and result.at in tracked:
-            return tape.wrap(outputs[result.at], node, tracked.index(result.at))
-        return tape.wrap(outputs[result.at])
-    return map_container(result, lambda one: _build_result(one, outputs, tensors, node, tracked))
 
 
 def _see_nothing() -> View:

@@ -24,7 +24,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid import _aliases, _deferred, _grad_mode, _precision, random, tape
 from lucid._compile.places import Refusal, expression, line, path_of, words
 from lucid._compile.state import State
 from lucid._compile.values import View
@@ -87,7 +87,7 @@ class Snapshot:
                     self._tensors.append((thing, *_fields(thing)))
                     if thing._hooks:
                         containers.append(thing._hooks)
-            elif kind is Optimizer and "_step_calls" in vars(thing):
+            elif kind is Optimizer and {"param_groups", "state"} <= vars(thing).keys():
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
                 containers += map(vars, thing.param_groups)
@@ -100,6 +100,8 @@ class Snapshot:
             elif id(thing) in listed and hasattr(thing, "__dict__"):
                 containers.append(vars(thing))
         self._known = {id(entry[0]) for entry in self._tensors}
+        cells = {id(entry[7].cell): entry[7].cell for entry in self._tensors if entry[7] is not None}
+        self._cells_of_tensors = [(cell, cell._array) for cell in cells.values()]
         containers += [] if view is None else [one for one in view.containers if not isinstance(one, np.ndarray)]
         self._containers = [(one, copy_of(one)) for one in containers]
         self._key, self._seed = random._state._array, random._state.seed
@@ -107,14 +109,19 @@ class Snapshot:
 
     def restore(self) -> None:
         """Restore every tensor and the random state."""
-        for tensor, array, grad, node, index, requires_grad, hooks in self._tensors:
-            if tensor._array is not array:
+        for tensor, array, grad, node, index, requires_grad, hooks, place in self._tensors:
+            tensor._place = place
+            if array is None or node is _STALE:
+                _aliases.make_stale(tensor)
+            if array is not None and _slot("_array", tensor) is not array:
                 tensor._array = array
             if tensor.grad is not grad:
                 tensor.grad = grad
-            if tensor._node is not node:
+            if node is not _STALE and _slot("_node", tensor) is not node:
                 tensor._node, tensor._index = node, index
             tensor._requires_grad, tensor._hooks = requires_grad, hooks
+        for cell, array in self._cells_of_tensors:
+            cell._array = array
         random._state._array = self._key
 
     def now(self) -> Snapshot:
@@ -160,17 +167,19 @@ class Snapshot:
 
     def requires_grad(self, tensor: Tensor) -> bool:
         entry = next(entry for entry in self._tensors if entry[0] is tensor)
-        return entry[5] or entry[3] is not None
+        return bool(entry[5] or entry[3] is not None)
 
     def check_random_numbers(self, caller: str) -> None:
         self._numbers.check_unused(caller)
 
     def changed(self, expected: set[int]) -> Iterator[tuple[Any, str]]:
         """Tensors that changed though not ``expected`` to, each with what changed: value, gradient or requires_grad."""
-        for tensor, array, grad, node, _, requires_grad, _ in self._tensors:
+        for tensor, array, grad, node, _, requires_grad, _, _ in self._tensors:
             if id(tensor) in expected:
                 continue
-            if tensor._array is not array or tensor._node is not node:
+            if array is None:  # it was stale, and has been read since, perhaps
+                continue
+            if _slot("_array", tensor) is not array or _slot("_node", tensor) is not node:
                 yield tensor, "value"
             elif tensor.grad is not grad:
                 yield tensor, "gradient"
@@ -229,8 +238,22 @@ def _content(cell: Any) -> Any:
         return copy_of  # no value yet
 
 
+_STALE = object()
+
+
+def _slot(name: str, tensor: Any) -> Any:
+    """An attribute of a tensor; of a stale alias, which must not be computed here, None for its value or _STALE."""
+    try:
+        return vars(tape.TensorBase)[name].__get__(tensor)
+    except AttributeError:
+        return None if name == "_array" else _STALE
+
+
 def _fields(tensor: Any) -> tuple[Any, ...]:
-    return tensor._array, tensor.grad, tensor._node, tensor._index, tensor._requires_grad, tensor._hooks
+    return (
+        _slot("_array", tensor), tensor.grad, _slot("_node", tensor), _slot("_index", tensor), tensor._requires_grad,
+        tensor._hooks, tensor._place,
+    )  # fmt: skip
 
 
 # Checks ------------------------------------------------------------------------------------------------------------
@@ -265,6 +288,7 @@ def learning_rates(state: State) -> LearningRates:
         (name, group["lr"], group.lr_tensor, group.lr_tensor._array)
         for name, optimizer in state.optimizers.items()
         for group in optimizer.param_groups
+        if group.lr_tensor is not None
     ]
 
 
@@ -309,15 +333,15 @@ def check_changes(
         )
 
 
-def check_read_only(caller: str, view: View, before: Snapshot, starts: list[mx.array]) -> None:
-    """Refuse changes of the tensors that the function can read but that are not state.
+def check_read_only(caller: str, view: View, before: Snapshot, written: list[bool]) -> None:
+    """Refuse changes of the tensors that the function can read but that are not state. ``written`` have a new value.
 
     Raises:
         RuntimeError: the function changed one.
     """
     former = before.gradients()
-    for tensor, place, start in zip(view.tensors, view.places, starts, strict=False):
-        what = "value" if tensor._array is not start else "gradient" if tensor.grad is not former[id(tensor)] else ""
+    for tensor, place, is_new in zip(view.tensors, view.places, written, strict=True):
+        what = "value" if is_new else "gradient" if tensor.grad is not former[id(tensor)] else ""
         if tensor._requires_grad != before.requires_grad(tensor):
             what = "requires_grad"
         if what:
@@ -326,33 +350,6 @@ def check_read_only(caller: str, view: View, before: Snapshot, starts: list[mx.a
                 "but is not in state, so it would be frozen; list what it belongs to: lucid.compile(function, "
                 "state=[...]), or return the new value"
             )
-
-
-def check_aliases(caller: str, writes: list[tuple[int, int]], first: int, tensors: list[Tensor]) -> None:
-    """Refuse writes to an argument that shares its values with another tensor of the graph.
-
-    Args:
-        writes: The indices of the tensors that the graph writes, in pairs with outputs.
-        first: The index of the first argument.
-        tensors: All tensors of the graph.
-
-    Raises:
-        RuntimeError: two tensors are the same, or views of the same, and one is written.
-    """
-    for i, _ in writes:
-        if i < first:
-            continue
-        owner = _owner(tensors[i])
-        if any(_owner(other) is owner for at, other in enumerate(tensors) if at != i):
-            raise RuntimeError(
-                f"{caller}: the function writes to an argument (shape {tensors[i].shape}) that shares its values with "
-                "another argument or with state, which would not see the change; pass .clone(), or return the new value"
-            )
-
-
-def _owner(tensor: Tensor) -> Any:
-    owner = None if tensor._base is None else tensor._base.owner()
-    return tensor if owner is None else owner
 
 
 def check_leaked_tensors(caller: str, look: Callable[[], View | None], before: Snapshot, expected: set[int]) -> None:
@@ -380,8 +377,20 @@ def changed_values(before: Mapping[str, str], after: Mapping[str, str]) -> list[
     ]
 
 
-def warn_of_changes(caller: str, changes: list[tuple[str, str, str]]) -> None:
-    """Warn about Python values that the function has changed, which happens in a trace only."""
+def warn_of_changes(caller: str, changes: list[tuple[str, str, str]], state: State) -> None:
+    """Warn about Python values that the function has changed, which happens in a trace only.
+
+    Raises:
+        RuntimeError: an optimizer computes with such a value.
+    """
+    owned = tuple(f"{name}." for name in state.optimizers)
+    for name, was, now in changes:
+        if name.startswith(owned):
+            raise RuntimeError(
+                f"{caller}: {name} changed from {was} to {now} in the optimizer's step, which would not change it "
+                "again, because the Python code of a compiled function runs only during tracing; keep it as a tensor, "
+                'such as state["step"] = lucid.tensor(0.0), or call step() outside of the function'
+            )
     what = "; ".join([f"{name} changed from {was} to {now} inside" for name, was, now in changes[:3]])
     warnings.warn(
         f"{caller}: {what}; the Python code of a compiled function runs only during tracing, so it will not change "

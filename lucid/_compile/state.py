@@ -15,7 +15,13 @@ from lucid._tensor import Tensor
 from lucid.nn.module import Module, registered
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
+from lucid.optim.rule_optimizer import RuleOptimizer
 
+# Of a group: the learning rate is an input of the graph, and no optimizer reads the values that schedules store.
+_NO_CONSTANTS = frozenset(
+    ("params", "param_names", "lr", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+)
+_COUNTERS = frozenset(("_step_calls", "_is_stepping"))
 PLAIN = (bool, int, float, str, type(None))  # Python values that become constants of a graph
 
 
@@ -107,6 +113,7 @@ class State:
                         for group in one.param_groups
                     ],
                     _constant_options(one),
+                    _own_values(one),
                 )
                 for one in self.optimizers.values()
             ],
@@ -157,7 +164,8 @@ class State:
                             yield ".".join(filter(None, (root, path, key))), tensor, home, key
         for root, optimizer in self.optimizers.items():
             for number, group in enumerate(optimizer.param_groups):
-                yield f"{root}.param_groups[{number}].lr", group.lr_tensor, None, None
+                if group.lr_tensor is not None:
+                    yield f"{root}.param_groups[{number}].lr", group.lr_tensor, None, None
                 if group.momentum_tensor is not None:
                     yield f"{root}.param_groups[{number}].momentum", group.momentum_tensor, None, None
                 for place, p in enumerate(group["params"]):
@@ -167,8 +175,8 @@ class State:
                         else (f"{root}.param_groups[{number}].params[{place}]")
                     )
                     yield name, p, None, None
-                    for key, tensor in optimizer.state.get(p, {}).items():
-                        yield f"{name}.{key}", tensor, optimizer.state[p], key
+                    for key, tensor, home, place_in_home in optimizer.state_slots(p):
+                        yield f"{name}.{key}", tensor, home, place_in_home
         for root, other in self.others.items():
             for place, tensor in enumerate(other.state_tensors()):
                 yield f"{root}.state_tensors()[{place}]", tensor, None, None
@@ -199,6 +207,12 @@ class State:
             for number, options in enumerate(_constant_options(optimizer)):
                 for key, value in options:
                     found[f"{name}.param_groups[{number}].{key}"] = repr(value)
+            for key, value in _own_values(optimizer):
+                found[f"{name}.{key}"] = repr(value)
+            for place, p in enumerate(optimizer._all_parameters()):
+                for key, value in optimizer.state.get(p, {}).items():
+                    if is_plain(value):
+                        found[f"{name}.state[parameter {place}].{key}"] = repr(value)
         for name, other in self.others.items():
             for key, value in self._plain_values(other):
                 found[f"{name}.{key}"] = repr(value)
@@ -230,17 +244,23 @@ def _unique_name(taken: Mapping[str, Any], name: str) -> str:
 
 def _constant_options(optimizer: Optimizer) -> list[tuple[tuple[str, Any], ...]]:
     """The options of each group that are constants of a step: all but the learning rate and a scheduled momentum."""
-    names = [name for name in optimizer.defaults if name != "lr"]
+    has_rule = isinstance(optimizer, RuleOptimizer)  # which reads a scheduled momentum from its tensor
     found = []
     for group in optimizer.param_groups:
-        if group.momentum_tensor is None:
-            found.append(tuple([(name, group[name]) for name in names]))
-        else:
-            options = {name: group[name] for name in names if name != "momentum"}
+        options = {key: value for key, value in group.items() if key not in _NO_CONSTANTS and is_plain(value)}
+        if has_rule and group.momentum_tensor is not None:
+            options.pop("momentum", None)
             if "betas" in options:
                 options["betas"] = options["betas"][1:]
-            found.append(tuple(options.items()))
+        found.append(tuple(options.items()))
     return found
+
+
+def _own_values(optimizer: Optimizer) -> list[tuple[str, Any]]:
+    """The Python values that a user's optimizer keeps in attributes."""
+    if isinstance(optimizer, RuleOptimizer):
+        return []
+    return [(key, value) for key, value in vars(optimizer).items() if key not in _COUNTERS and is_plain(value)]
 
 
 def is_plain(value: Any) -> bool:

@@ -46,7 +46,7 @@ _SKIPPED = frozenset(
      "_backward_hooks", "training", "__class__", "__dict__", "__init__", "__new__", "__repr__", "__str__", "__hash__",
      "__del__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__init_subclass__")
 )  # fmt: skip
-_OF_OPTIMIZERS = frozenset(("param_groups", "state", "defaults", "_step_calls"))
+_OF_OPTIMIZERS = frozenset(("param_groups", "state", "defaults", "_step_calls", "_is_stepping", "_arrays"))
 
 
 class World(Values):

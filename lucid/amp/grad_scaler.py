@@ -15,6 +15,7 @@ from lucid import _checks, _deferred, tape
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import RuleOptimizer
 
 
 class _Progress(NamedTuple):
@@ -143,6 +144,10 @@ class GradScaler:
         progress = self._progress[id(optimizer)]
         if progress.stepped:
             raise RuntimeError("GradScaler.step: step() was already called for this optimizer since the last update()")
+        if not isinstance(optimizer, RuleOptimizer):
+            result = self._foreign_step(optimizer, progress.overflow, kwargs)
+            self._record(progress._replace(stepped=True))
+            return result
         before = [
             (group, p, p._array, {name: tensor._array for name, tensor in optimizer.state.get(p, {}).items()})
             for group in optimizer.param_groups
@@ -153,6 +158,15 @@ class GradScaler:
         _deferred.evaluate(_undo_on_overflow(optimizer, before, progress.overflow))
         self._record(progress._replace(stepped=True))
         return result
+
+    def _foreign_step(self, optimizer: Optimizer, overflow: mx.array, kwargs: dict[str, Any]) -> Any:
+        """The step of an optimizer whose state may be anything: skipped after an overflow, so its value is needed."""
+        if not _deferred.evaluating():
+            raise RuntimeError(
+                f"GradScaler.step: {type(optimizer).__name__} defines a step of its own, which is skipped after an "
+                "overflow; that cannot be decided in a compiled function, so call step() outside of it"
+            )
+        return None if _deferred.item(overflow) else optimizer.step(**kwargs)
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adapt the scale after the steps since the last ``update()``, or set it to ``new_scale``.
@@ -251,7 +265,7 @@ class GradScaler:
 _Before = tuple[ParamGroup, Tensor, mx.array, dict[str, mx.array]]
 
 
-def _undo_on_overflow(optimizer: Optimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
+def _undo_on_overflow(optimizer: RuleOptimizer, before: list[_Before], overflow: mx.array) -> list[mx.array]:
     """Undo the optimizer's step where ``overflow`` is true; returns all arrays that were rebound."""
     rebound: list[mx.array] = []
     done: set[int] = set()  # step counts are shared by parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ def load_parts(caller: str, parts: Mapping[str, Any], saved: Mapping[str, Any], 
             access = _state_methods(parts[name])
             if access is not None:
                 save, load = access
-                undo.append((load, save()))
+                undo.append((load, copy.deepcopy(save())))  # a state that shares its values with the part changes
                 load(saved[name])
     except Exception as error:
         for load, previous in undo:

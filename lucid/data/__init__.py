@@ -28,6 +28,7 @@ from lucid.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from lucid.data.worker_info import get_worker_info
 
 __all__ = [
     "CIFAR10",
@@ -51,6 +52,7 @@ __all__ = [
     "WeightedRandomSampler",
     "augment",
     "default_collate",
+    "get_worker_info",
     "open_image",
     "random_split",
     "stratified_split",

@@ -9,11 +9,12 @@ import numpy as np
 from lucid import _deferred, tape
 
 
-def default_collate(samples: Sequence[Any]) -> Any:
-    """Stack samples into a batch of NumPy arrays, field by field, in nested dicts and tuples too.
+def default_collate(batch: Sequence[Any]) -> Any:
+    """Stack samples into a batch of tensors, field by field, in nested dicts and tuples too.
 
     As in PyTorch, tuples and lists become a list, named tuples and dicts keep their type, and strings are collected in
-    a list. Python floats become float32 and ints int64; arrays keep their dtype.
+    a list. Arrays keep their dtype and ints become int64; Python floats and float64 become float32, because GPUs of
+    MLX have no float64.
 
     Raises:
         TypeError: the samples are of a type that cannot be stacked.
@@ -21,9 +22,14 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
     Example:
         >>> images, labels = data.default_collate([(np.zeros(3), 1), (np.ones(3), 2)])
-        >>> images.shape, labels.tolist()
-        ((2, 3), [1, 2])
+        >>> images.shape, labels
+        ((2, 3), tensor([1, 2]))
     """
+    return to_tensors(to_numpy(collate_arrays(batch)))
+
+
+def collate_arrays(samples: Sequence[Any]) -> Any:
+    """``default_collate`` in NumPy, for the threads of a loader."""
     if not samples:
         raise ValueError("default_collate: got no samples")
     first = samples[0]
@@ -34,13 +40,13 @@ def default_collate(samples: Sequence[Any]) -> Any:
     if _is_array(first):
         return _stack(samples)
     if isinstance(first, Mapping):
-        fields = {key: default_collate([sample[key] for sample in samples]) for key in first}
+        fields = {key: collate_arrays([sample[key] for sample in samples]) for key in first}
         return _like_mapping(first, fields)
     if isinstance(first, Sequence):
         lengths = {len(sample) for sample in samples}
         if len(lengths) > 1:
             raise ValueError(f"default_collate: samples must have the same number of fields, got {sorted(lengths)}")
-        columns = [default_collate(column) for column in zip(*samples, strict=True)]
+        columns = [collate_arrays(column) for column in zip(*samples, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else columns
     raise TypeError(
         "default_collate: samples must hold arrays, tensors, numbers, strings, dicts, tuples or lists, "

@@ -1,7 +1,7 @@
 """Datasets, and ways to combine and split them.
 
-Samples are NumPy arrays, numbers, strings, or tuples, lists and dicts of them; ``DataLoader`` converts batches to
-tensors.
+Samples are tensors, NumPy arrays, numbers, strings, or tuples, lists and dicts of them; ``DataLoader`` converts batches
+to tensors. NumPy arrays are the fastest.
 
 A dataset can define one of two methods to fetch many samples at once:
 
@@ -14,9 +14,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import mlx.core as mx
 import numpy as np
 
-from lucid.data.collate import default_collate, numpy_leaf
+from lucid._tensor import Tensor, tensor
+from lucid.data.collate import collate_arrays, numpy_leaf
 from lucid.data.seeds import SPLIT, derived_generator, resolve_seed
 
 T = TypeVar("T")
@@ -73,10 +75,10 @@ class IterableDataset(Dataset[T_co]):
         raise TypeError(f"{type(self).__name__}: an IterableDataset has no indices; iterate over it")
 
 
-class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
-    """Sample i is the tuple of the i-th rows of ``tensors``, as NumPy arrays.
+class TensorDataset(Dataset[tuple[Tensor, ...]]):
+    """Sample i is the tuple of the i-th rows of ``tensors``, as tensors.
 
-    ``tensors`` are tensors, MLX or NumPy arrays of equal first dimension, converted to NumPy once, here.
+    A ``DataLoader`` reads whole batches from one copy in NumPy, which is faster than row by row.
 
     Args:
         *tensors: Tensors, MLX or NumPy arrays of equal first dimension, converted to NumPy once, here.
@@ -95,13 +97,19 @@ class TensorDataset(Dataset[tuple[np.ndarray, ...]]):
         if not tensors:
             raise ValueError("TensorDataset: expected at least one tensor")
         self.tensors = tensors
-        self._arrays = tuple(np.asarray(numpy_leaf(tensor)) for tensor in tensors)
+        self._arrays = tuple(np.asarray(numpy_leaf(one)) for one in tensors)
+        # NumPy has no bfloat16; dtypes of NumPy become those of tensor().
+        self._dtypes = tuple(one.dtype if isinstance(one, Tensor | mx.array) else None for one in tensors)
         shapes = [array.shape for array in self._arrays]
         if any(len(shape) == 0 or shape[0] != shapes[0][0] for shape in shapes):
             raise ValueError(f"TensorDataset: tensors must have equal first dimensions, got shapes {shapes}")
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        return tuple(array[index] for array in self._arrays)
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
+        # From the copy in NumPy: no operation of MLX, which threads would have to wait for.
+        at = numpy_leaf(index)
+        return tuple([
+            tensor(array[at], dtype=dtype) for array, dtype in zip(self._arrays, self._dtypes, strict=True)
+        ])  # fmt: skip
 
     def get_batch(self, indices: Sequence[int]) -> list[np.ndarray]:
         """The samples at ``indices`` as one batch."""
@@ -129,6 +137,8 @@ class Subset(Dataset[T_co]):
         self.indices = indices
 
     def __getitem__(self, index: int) -> T_co:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[int(self.indices[index])]
 
     def get_batch(self, indices: Sequence[int]) -> Any:
@@ -191,7 +201,7 @@ def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
         return dataset.get_batch(indices)
     if isinstance(dataset, np.ndarray):
         return dataset[np.asarray(indices, dtype=np.intp)]
-    return default_collate(fetch_samples(dataset, indices))
+    return collate_arrays(fetch_samples(dataset, indices))
 
 
 def random_split(

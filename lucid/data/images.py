@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lucid.data.collate import default_collate
+from lucid.data.collate import collate_arrays
 from lucid.data.dataset import Dataset
 
 
@@ -78,9 +78,9 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         images: Any = self.data[rows]
         targets: Any = self.targets[rows]
         if self.transform is not None:
-            images = default_collate([self.transform(image) for image in images])
+            images = collate_arrays([self.transform(image) for image in images])
         if self.target_transform is not None:
-            targets = default_collate([self.target_transform(int(target)) for target in targets])
+            targets = collate_arrays([self.target_transform(int(target)) for target in targets])
         return [images, targets]
 
     def __repr__(self) -> str:

@@ -20,11 +20,12 @@ import numpy as np
 
 from lucid import _checks, random
 from lucid._tensor import Tensor
-from lucid.data.collate import default_collate, to_numpy, to_tensors
+from lucid.data.collate import collate_arrays, to_numpy, to_tensors
 from lucid.data.dataset import Dataset, IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
-from lucid.data.seeds import SAMPLES, TRANSFORM, derived_generator, resolve_seed
+from lucid.data.seeds import SAMPLES, TRANSFORM, as_seed, derived_generator, resolve_seed
 from lucid.data.transforms import HostTransform
+from lucid.data.worker_info import begin_worker, check_workers
 from lucid.data.workers import run_ahead
 
 _END = object()
@@ -68,8 +69,11 @@ class DataLoader(Generic[Batch]):
         batch_transform: a ``HostTransform`` of collated batches, called as ``batch_transform(batch, rng)``. ``rng`` is
             derived from the seed, the epoch and the batch number, and differs between processes.
         prefetch_factor: batches that each thread loads ahead, 2 by default.
-        pin_memory, persistent_workers: accepted for compatibility with PyTorch, without effect: memory is unified, and
-            threads are cheap to start.
+        pin_memory, persistent_workers, pin_memory_device, multiprocessing_context: accepted for compatibility with
+            PyTorch, without effect: memory is unified, and threads are cheap to start.
+        timeout: seconds to wait for a batch of a background thread; 0 waits as long as it takes.
+        worker_init_fn: called as ``worker_init_fn(number)`` in each background thread when it starts, in each epoch.
+        in_order: accepted for compatibility with PyTorch; batches always come in order.
 
     Raises:
         ValueError: options contradict each other or are out of range.
@@ -87,39 +91,47 @@ class DataLoader(Generic[Batch]):
 
     @overload
     def __init__(
-        self: "DataLoader[list[Tensor]]", dataset: Dataset[_Fields], batch_size: int = 1, shuffle: bool | None = False,
-        *, sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+        self: "DataLoader[list[Tensor]]", dataset: Dataset[_Fields], batch_size: int = 1, shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Sequence[Any]] | None = None,
         num_workers: int = 0, collate_fn: None = None, pin_memory: bool = False, drop_last: bool = False,
-        generator: int | np.random.Generator | None = None, seed: int | None = None,
-        batch_transform: HostTransform | None = None, prefetch_factor: int | None = None,
-        persistent_workers: bool = False,
+        timeout: float = 0, worker_init_fn: Callable[[int], Any] | None = None, multiprocessing_context: Any = None,
+        generator: int | np.random.Generator | None = None, *, prefetch_factor: int | None = None,
+        persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
+        batch_transform: HostTransform | None = None,
     ) -> None: ...  # fmt: skip
     @overload
     def __init__(
-        self: "DataLoader[Any]", dataset: Any, batch_size: int | None = 1, shuffle: bool | None = False,
-        *, sampler: Iterable[int] | None = None, batch_sampler: Iterable[Sequence[int]] | None = None,
+        self: "DataLoader[Any]", dataset: Any, batch_size: int | None = 1, shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Sequence[Any]] | None = None,
         num_workers: int = 0, collate_fn: Callable[[list[Any]], Any] | None = None, pin_memory: bool = False,
-        drop_last: bool = False, generator: int | np.random.Generator | None = None, seed: int | None = None,
-        batch_transform: HostTransform | None = None, prefetch_factor: int | None = None,
-        persistent_workers: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0, worker_init_fn: Callable[[int], Any] | None = None, multiprocessing_context: Any = None,
+        generator: int | np.random.Generator | None = None, *, prefetch_factor: int | None = None,
+        persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
+        batch_transform: HostTransform | None = None,
     ) -> None: ...  # fmt: skip
     def __init__(
         self,
         dataset: Any,
         batch_size: int | None = 1,
-        shuffle: bool | None = False,
-        *,
-        sampler: Iterable[int] | None = None,
-        batch_sampler: Iterable[Sequence[int]] | None = None,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Sequence[Any]] | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
         generator: int | np.random.Generator | None = None,
-        seed: int | None = None,
-        batch_transform: HostTransform | None = None,
+        *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
+        seed: int | None = None,
+        batch_transform: HostTransform | None = None,
     ) -> None:
         self.dataset = dataset
         self.num_workers = _checks.integer("DataLoader", "num_workers", num_workers, 0)
@@ -128,6 +140,18 @@ class DataLoader(Generic[Batch]):
         self.prefetch_factor = _checks.integer(
             "DataLoader", "prefetch_factor", 2 if prefetch_factor is None else prefetch_factor, 1
         )
+        self.timeout = _checks.number("DataLoader", "timeout", timeout, 0.0)
+        check_workers(self.num_workers, multiprocessing_context, persistent_workers)
+        for name, function in (("worker_init_fn", worker_init_fn), ("collate_fn", collate_fn)):
+            if function is not None and not callable(function):
+                raise TypeError(f"DataLoader: {name} must be a function, got {function!r:.60}")
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.pin_memory = bool(pin_memory)
+        self.pin_memory_device = pin_memory_device
+        self.persistent_workers = bool(persistent_workers)
+        self.in_order = bool(in_order)
+        self.generator = generator
         self.collate_fn = collate_fn
         self.batch_transform = batch_transform
         self.seed = resolve_seed("DataLoader", seed, generator)
@@ -208,9 +232,10 @@ class DataLoader(Generic[Batch]):
                     f"this loader has {own}"
                 )
         where = "DataLoader.load_state_dict"
-        epoch, batch, seed = (_checks.integer(where, key, state_dict[key], 0) for key in ("epoch", "batch", "seed"))
+        epoch, batch = (_checks.integer(where, key, state_dict[key], 0) for key in ("epoch", "batch"))
+        seed = as_seed(where, "seed", state_dict["seed"])
         if state_dict["sampler_seed"] is not None:
-            self._order().seed = _checks.integer(where, "sampler_seed", state_dict["sampler_seed"], 0)
+            self._order().seed = as_seed(where, "sampler_seed", state_dict["sampler_seed"])
         self.seed = seed
         self._position = _Position(epoch, batch)
         self._at_start = True
@@ -246,7 +271,9 @@ class DataLoader(Generic[Batch]):
         else:
             jobs, num_workers = self._indexed_jobs(position), self.num_workers
         if num_workers:
-            batches: Iterator[Any] = run_ahead(jobs, num_workers, ahead=self.num_workers * self.prefetch_factor)
+            begin = partial(begin_worker, num_workers, self.dataset, self.seed, self.worker_init_fn)
+            ahead = self.num_workers * self.prefetch_factor
+            batches: Iterator[Any] = self._in_time(run_ahead(jobs, num_workers, ahead, self.timeout or None, begin))
         else:
             batches = (job() for job in jobs)
         with contextlib.closing(batches):  # type: ignore[type-var]
@@ -260,6 +287,11 @@ class DataLoader(Generic[Batch]):
                 yield tensors
                 del tensors
         position.finished = True
+
+    def _in_time(self, batches: Iterator[Any]) -> Iterator[Any]:
+        if not self.timeout:
+            return batches
+        return _with_timeout(batches, self.timeout)
 
     def _indexed_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
         source: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
@@ -287,7 +319,7 @@ class DataLoader(Generic[Batch]):
             return _END
         if self.collate_fn is not None:
             return self.collate_fn(samples)
-        return samples if self.batch_size is None else default_collate(samples)
+        return samples if self.batch_size is None else collate_arrays(samples)
 
     def _load(self, fetch: Callable[[], Any], epoch: int, number: int) -> Any:
         """Batch ``number`` of ``epoch`` in NumPy. Runs in a background thread if there are any."""
@@ -307,6 +339,14 @@ class DataLoader(Generic[Batch]):
             if sys.version_info >= (3, 11):
                 error.add_note(f"DataLoader: raised while loading batch {number} of epoch {epoch}")
             raise
+
+
+def _with_timeout(batches: Iterator[Any], timeout: float) -> Iterator[Any]:
+    with contextlib.closing(batches):  # type: ignore[type-var]
+        try:
+            yield from batches
+        except TimeoutError:
+            raise RuntimeError(f"DataLoader: timed out after {timeout:g} seconds") from None
 
 
 def _short(dataset: Any) -> str:

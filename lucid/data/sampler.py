@@ -4,16 +4,20 @@ A sampler is any iterable of indices with a length. If it has ``set_epoch(epoch)
 epoch, so that a random order can depend on the seed and the epoch alone.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from lucid import _checks
 from lucid.data.seeds import ORDER, derived_generator, resolve_seed
 
+T_co = TypeVar("T_co", covariant=True)
+_BLOCK = 1024  # indices that are drawn at a time, with replacement
 
-class Sampler:
+
+class Sampler(Generic[T_co]):
     """An iterable of indices. Subclasses define ``__iter__`` and ``__len__``.
 
     Example:
@@ -29,11 +33,11 @@ class Sampler:
         [[0, 2], [4]]
     """
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__}: define __iter__()")
 
 
-class SequentialSampler(Sampler):
+class SequentialSampler(Sampler[int]):
     """0, 1, 2, ... up to the length of ``data_source``.
 
     Args:
@@ -54,7 +58,7 @@ class SequentialSampler(Sampler):
         return len(self.data_source)
 
 
-class _Seeded(Sampler):
+class _Seeded(Sampler[int]):
     """A sampler whose order in epoch k depends on the seed and k only. Iterating advances the epoch."""
 
     def __init__(self, seed: int | None, generator: int | np.random.Generator | None) -> None:
@@ -68,9 +72,14 @@ class _Seeded(Sampler):
     def __iter__(self) -> Iterator[int]:
         rng = derived_generator(self.seed, ORDER, self.epoch)
         self.epoch += 1
-        return iter(self._draw(rng).tolist())
+        self._check()
+        return itertools.chain.from_iterable(block.tolist() for block in self._blocks(rng))
 
-    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+    def _check(self) -> None:
+        """Raise if nothing can be drawn."""
+
+    def _blocks(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """The order, piece by piece, so that an order of any length takes little memory."""
         raise NotImplementedError
 
 
@@ -106,19 +115,19 @@ class RandomSampler(_Seeded):
         if num_samples is not None:
             _checks.integer("RandomSampler", "num_samples", num_samples, 1)
         self.data_source = data_source
-        self.replacement = replacement
+        self.replacement = _flag("RandomSampler", "replacement", replacement)
         self.num_samples = num_samples
 
-    def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        available, count = len(self.data_source), len(self)
-        if count and not available:
-            raise ValueError(f"RandomSampler: cannot draw {count} samples from an empty data_source")
-        if self.replacement:
-            return rng.integers(available, size=count)
-        if count <= available:
-            return rng.permutation(available)[:count]
-        rounds = -(-count // available)
-        return np.concatenate([rng.permutation(available) for _ in range(rounds)])[:count]
+    def _check(self) -> None:
+        if len(self) and not len(self.data_source):
+            raise ValueError(f"RandomSampler: cannot draw {len(self)} samples from an empty data_source")
+
+    def _blocks(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        available, left = len(self.data_source), len(self)
+        while left > 0:
+            count = min(left, _BLOCK if self.replacement else available)
+            yield rng.integers(available, size=count) if self.replacement else rng.permutation(available)[:count]
+            left -= count
 
     def __len__(self) -> int:
         return len(self.data_source) if self.num_samples is None else self.num_samples
@@ -148,8 +157,8 @@ class SubsetRandomSampler(_Seeded):
         super().__init__(seed, generator)
         self.indices = indices
 
-    def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        return rng.permutation(np.asarray(self.indices, dtype=np.intp))
+    def _blocks(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        yield rng.permutation(np.asarray(self.indices, dtype=np.intp))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -198,17 +207,17 @@ class WeightedRandomSampler(_Seeded):
                 f"(the number of positive weights), got {num_samples}"
             )
         self.num_samples = num_samples
-        self.replacement = replacement
+        self.replacement = _flag("WeightedRandomSampler", "replacement", replacement)
 
-    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+    def _blocks(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         p = self.weights / self.weights.sum()
-        return rng.choice(len(p), size=self.num_samples, replace=self.replacement, p=p)
+        yield rng.choice(len(p), size=self.num_samples, replace=self.replacement, p=p)
 
     def __len__(self) -> int:
         return self.num_samples
 
 
-class BatchSampler(Sampler):
+class BatchSampler(Sampler[list[int]]):
     """Lists of ``batch_size`` indices from another sampler. The last one may be shorter; ``drop_last`` drops it.
 
     Args:
@@ -227,7 +236,7 @@ class BatchSampler(Sampler):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         self.sampler = sampler
         self.batch_size = _checks.integer("BatchSampler", "batch_size", batch_size, 1)
-        self.drop_last = drop_last
+        self.drop_last = _flag("BatchSampler", "drop_last", drop_last)
 
     def set_epoch(self, epoch: int) -> None:
         """Pass the epoch to the sampler, if it depends on one."""
@@ -246,6 +255,12 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+def _flag(caller: str, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{caller}: {name} must be True or False, got {value!r}")
+    return value
 
 
 def set_epoch(sampler: Any, epoch: int) -> None:

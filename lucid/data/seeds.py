@@ -5,6 +5,7 @@ One seed serves a whole run. Every use derives its own ``np.random.Generator`` f
 """
 
 import secrets
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,14 @@ def resolve_seed(caller: str, seed: int | None, generator: int | np.random.Gener
         return secrets.randbits(63)
     if isinstance(chosen, np.random.Generator):
         return int(chosen.integers(2**63))
-    return _checks.integer(caller, "seed" if generator is None else "generator", chosen, 0)
+    return as_seed(caller, "seed" if generator is None else "generator", chosen)
+
+
+def as_seed(caller: str, name: str, value: Any) -> int:
+    """``value`` as a seed, a non-negative integer of any size."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return _checks.integer(caller, name, value, 0)
 
 
 def derived_generator(seed: int, *key: int) -> np.random.Generator:

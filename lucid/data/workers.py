@@ -6,6 +6,7 @@ references only to the queue, and are stopped when the consuming generator is cl
 garbage collection). They are daemons, so a job that blocks forever does not keep the interpreter from exiting.
 """
 
+import concurrent.futures
 import queue
 import threading
 from collections import deque
@@ -20,21 +21,33 @@ Job = Callable[[], Any]
 _Queue = queue.SimpleQueue  # of (future, job), or None: stop
 
 
-def run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
+def run_ahead(
+    jobs: Iterator[Job],
+    num_workers: int,
+    ahead: int,
+    timeout_s: float | None = None,
+    begin: Callable[[int], None] | None = None,
+) -> Iterator[Any]:
     """Yield the results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` in advance.
 
-    The threads start immediately, not at the first ``next``.
+    The threads start immediately, not at the first ``next``. Each calls ``begin`` with its number first. An error
+    there is raised in place of every result of the thread.
+
+    Raises:
+        TimeoutError: a result took longer than ``timeout_s``.
     """
-    results = _run_ahead(jobs, num_workers, ahead)
+    results = _run_ahead(jobs, num_workers, ahead, timeout_s, begin)
     next(results)
     return results
 
 
-def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[Any]:
+def _run_ahead(
+    jobs: Iterator[Job], num_workers: int, ahead: int, timeout_s: float | None, begin: Callable[[int], None] | None
+) -> Iterator[Any]:
     """None, then the results. Once started, closing the generator stops the threads."""
     tasks: _Queue = _Queue()
     threads = [
-        threading.Thread(target=_work, args=(tasks,), name=f"{THREAD_NAME}-{number}", daemon=True)
+        threading.Thread(target=_work, args=(tasks, number, begin), name=f"{THREAD_NAME}-{number}", daemon=True)
         for number in range(num_workers)
     ]
     for thread in threads:
@@ -45,7 +58,7 @@ def _run_ahead(jobs: Iterator[Job], num_workers: int, ahead: int) -> Iterator[An
         more = _submit(jobs, tasks, waiting, ahead)
         yield None
         while waiting:
-            ready = [waiting.popleft().result()]
+            ready = [_result(waiting.popleft(), timeout_s)]
             more = more and _submit(jobs, tasks, waiting, ahead)
             yield ready.pop()  # no variable here may keep the result alive
     except KeyboardInterrupt:
@@ -73,10 +86,25 @@ def _submit(jobs: Iterator[Job], tasks: _Queue, waiting: deque[Future], ahead: i
     return True
 
 
-def _work(tasks: _Queue) -> None:
+def _result(future: Future, timeout_s: float | None) -> Any:
+    finished, _ = concurrent.futures.wait([future], timeout_s)
+    if not finished:
+        raise TimeoutError
+    return future.result()
+
+
+def _work(tasks: _Queue, number: int, begin: Callable[[int], None] | None) -> None:
+    failure: BaseException | None = None
+    if begin is not None:
+        try:
+            begin(number)
+        except BaseException as error:  # re-raised in the consumer
+            failure = error
     while (task := tasks.get()) is not None:
         future, job = task
         try:
+            if failure is not None:
+                raise failure
             future.set_result(job())
         except BaseException as error:  # re-raised in the consumer
             future.set_exception(error)

@@ -10,7 +10,9 @@ every order work. An operation on tensors declares its gradient in the same form
 ``lucid.tape``.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -26,9 +28,28 @@ def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.arra
     """
     differentiable: Any = mx.custom_function(function)
 
+    def call(*arrays: mx.array) -> Any:
+        if _replacement is not None and _replacement[0] == threading.get_ident():
+            return _replacement[1](function, vjp, arrays)
+        return differentiable(*arrays)
+
     @differentiable.vjp
     def pull(arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
         # MLX passes the argument itself if there is only one.
         return vjp(cotangent, *((arguments,) if isinstance(arguments, mx.array) else arguments))
 
-    return differentiable
+    return call
+
+
+_replacement: tuple[int, Callable[..., Any]] | None = None  # a thread, and what it calls instead
+
+
+@contextlib.contextmanager
+def replacing(call: Callable[..., Any]) -> Iterator[None]:
+    """Context manager in which this thread calls ``call(function, vjp, arrays)`` instead, for traces."""
+    global _replacement
+    before, _replacement = _replacement, (threading.get_ident(), call)
+    try:
+        yield
+    finally:
+        _replacement = before

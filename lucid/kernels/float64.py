@@ -220,5 +220,7 @@ def logsumexp64(x: mx.array, axis: int) -> mx.array:
 
 
 def softmax64(x: mx.array, axis: int) -> mx.array:
+    if not x.size:
+        return x
     powers = exp64(x - mx.stop_gradient(mx.max(x, axis, keepdims=True)))
     return powers / mx.sum(powers, axis, keepdims=True)

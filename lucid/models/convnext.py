@@ -23,6 +23,7 @@ import numpy as np
 
 from lucid import _checks, nn, tape
 from lucid._tensor import Tensor
+from lucid.models import _fused_block
 from lucid.models._network import ConvNeXtBase, check_integers
 from lucid.nn import functional as F
 from lucid.nn.parameter import Parameter
@@ -54,6 +55,8 @@ class Block(nn.Module):
     adds V2's normalization after the GELU.
     """
 
+    grn_class = GRN
+
     def __init__(
         self, dim: int, drop_path: float = 0.0, layer_scale_init: float = 1e-6, *,
         grn: bool = False, dilation: int = 1, norm_eps: float = _EPS,
@@ -74,6 +77,8 @@ class Block(nn.Module):
         self.drop_path = nn.DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        if _fused_block.can_fuse(self):
+            return _fused_block.forward(self, x)  # the same in fewer passes over memory
         y = self.norm(self.dwconv(x))
         y = self.act(self.pwconv1(y))
         if self.grn is not None:

@@ -68,7 +68,7 @@ def _dropped(
     *options: str,
 ) -> Tensor:  # fmt: skip
     rate = _checks.probability(caller, "p", p)
-    rate = rate if training else 0.0
+    rate = rate if _checks.flag(caller, "training", training) else 0.0
     if rate == 0 and isinstance(input, Tensor):
         return input
     result = operation(input, rate, random.key() if rate else None, *options)
@@ -133,7 +133,7 @@ def batch_norm(
     bias: TensorLike = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
     *, data_format: str = "channels_first",
 ) -> Tensor:  # fmt: skip
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` for each channel of (N, C, ...).
 
     During training, uses the mean and biased variance of the batch and updates the running statistics (C,), if given,
     with its mean and unbiased variance. Otherwise, uses the running statistics. Source: Ioffe and Szegedy 2015,
@@ -143,20 +143,30 @@ def batch_norm(
         momentum: The weight of the batch in the update of the running statistics.
 
     Raises:
-        ValueError: the shapes do not match, or the batch has a single value per channel during training.
+        ValueError: the shapes do not match, the batch has a single value per channel during training, or ``eps`` is
+            negative, or 0 during training.
     """
+    eps = _checks.number("batch_norm", "eps", eps, 0, above=bool(training))
+    if not isinstance(momentum, Tensor):
+        momentum = _checks.number("batch_norm", "momentum", momentum)
     if not training:
         if running_mean is None or running_var is None:
             raise _checks.ArgumentError("batch_norm: running_mean and running_var are required when not training")
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )
+    if isinstance(input, Tensor) and input.shape == (0,):  # PyTorch asks nothing else of an empty batch
+        return input.clone()
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if not (running is None or isinstance(running, Tensor)):
+            raise TypeError(f"batch_norm: {name} must be a tensor or None, got {running!r:.60}")
         if running is not None and running.shape != mean.shape:
             raise _checks.ArgumentError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
-    count = y.numel() // max(mean.numel(), 1)
-    for running, new in ((running_mean, mean), (running_var, var * (count / max(count - 1, 1)))):
+    if y.numel() == 0:  # an empty batch has no statistics
+        return y
+    count = y.numel() // mean.numel()
+    for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
         if running is not None:
             old, new_array = tape.unwrap(running), tape.unwrap(new)
             running._update((old + momentum * (new_array - old)).astype(old.dtype))

@@ -25,24 +25,16 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         param: The negative slope of "leaky_relu", by default 0.01.
     """
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
+        slope = 0.01 if param is None else _checks.number("calculate_gain", "param", param)
+        return math.sqrt(2.0 / (1 + slope**2))
     _checks.one_of("calculate_gain", "nonlinearity", nonlinearity, (*_GAINS, "leaky_relu"))
     return _GAINS[nonlinearity]
 
 
 def _fill(caller: str, tensor: Tensor, array: mx.array) -> Tensor:
     value = tape.wrap(mx.broadcast_to(array, tensor.shape).astype(tensor.dtype))
-    base = tensor._base
-    owner = None if base is None else base.owner()
     with _grad_mode.set_recording(False):
-        if tensor._node is None or owner is None or owner._node is not None:
-            return tensor._become(value, caller, lazy=True)
-        # A view of a parameter, such as ``weight[0]``: write to the parameter, and keep the view.
-        part = tape.wrap(tensor._array)
-        part._base = base
-        part._become(value, caller, lazy=True)
-        tensor._rebind(value._array)
-    return tensor
+        return tensor._become(value, caller, lazy=True)
 
 
 def _checked(caller: str, tensor: Any) -> Tensor:
@@ -85,6 +77,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fill a convolution weight (O, I / groups, ...) with the Dirac delta, so that it preserves its input channels."""
     _checks.rank("dirac_", "tensor", _checked("dirac_", tensor).shape, (3, 4, 5))
+    groups = _checks.integer("dirac_", "groups", groups, 1)
     filters = _checks.divisible("dirac_", "filters", tensor.shape[0], "groups", groups) // groups
     value = np.zeros(tensor.shape, np.float32)
     middle = tuple(size // 2 for size in tensor.shape[2:])
@@ -96,8 +89,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples from [a, b)."""
-    if not _checks.number("uniform_", "a", a) <= _checks.number("uniform_", "b", b):
-        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a} and {b}")
+    a, b = _checks.number("uniform_", "a", a), _checks.number("uniform_", "b", b)
+    if not a <= b:
+        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a:g} and {b:g}")
     return _fill(
         "uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=_key("uniform_", generator))
     )
@@ -121,9 +115,10 @@ def trunc_normal_(
         True
     """
     shape = _checked("trunc_normal_", tensor).shape
+    mean, a, b = (_checks.number("trunc_normal_", *one) for one in (("mean", mean), ("a", a), ("b", b)))
     if not a < b:
-        raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
-    _checks.number("trunc_normal_", "std", std, 0, above=True)
+        raise ValueError(f"trunc_normal_: a must be less than b, got {a:g} and {b:g}")
+    std = _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
     drawn = mx.random.truncated_normal(low, high, shape, key=_key("trunc_normal_", generator))
     return _fill("trunc_normal_", tensor, mx.clip(drawn * std + mean, a, b))
@@ -141,12 +136,14 @@ def _fans(caller: str, tensor: Tensor) -> tuple[int, int]:
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    gain = _checks.number("xavier_uniform_", "gain", gain)
     bound = gain * math.sqrt(6.0 / max(sum(_fans("xavier_uniform_", tensor)), 1))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Tensor:
     """Fill ``tensor`` with normal samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
+    gain = _checks.number("xavier_normal_", "gain", gain)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans("xavier_normal_", tensor)), 1)), generator)
 
 
@@ -187,6 +184,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Te
     Source: Saxe et al. 2013, arXiv:1312.6120.
     """
     shape = _checked("orthogonal_", tensor).shape
+    gain = _checks.number("orthogonal_", "gain", gain)
     if len(shape) < 2:
         raise ValueError(f"orthogonal_: tensor must have at least 2 dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])

@@ -3,8 +3,8 @@
 A module has parameters (trained), buffers (state that is not trained) and child modules, which are registered when they
 are assigned to an attribute.
 
-Unlike in PyTorch, ``state_dict()`` is a snapshot: training does not change its tensors, because arrays are replaced and
-never modified in place. ``load_state_dict`` checks everything first, and changes nothing if something is wrong.
+The tensors of ``state_dict()`` share their values with the module. ``load_state_dict`` checks everything first, and
+changes nothing if something is wrong.
 """
 
 from __future__ import annotations
@@ -372,7 +372,7 @@ class Module:
             raise TypeError(f"to: modules can only be converted to floating-point dtypes, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
             if tensor.is_floating_point() and tensor.dtype != dtype:
-                tensor._rebind(converted(tensor._array, dtype))
+                tensor._replace(converted(tensor._array, dtype))
                 if tensor.grad is not None:
                     tensor.grad = tape.wrap(converted(tensor.grad._array, dtype))
         return self
@@ -382,13 +382,16 @@ class Module:
     def state_dict(
         self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> OrderedDict[str, Tensor]:
-        """A snapshot of all parameters and persistent buffers by dotted name.
+        """All parameters and persistent buffers by dotted name.
+
+        The tensors share their values with the module, as ``detach()`` does: they follow its training, and a write to
+        them changes the module. ``copy.deepcopy(model.state_dict())`` is a snapshot.
 
         Args:
             *args: Deprecated: destination, prefix and keep_vars as positional arguments.
             destination: The dict to add the tensors to, a new one by default.
             prefix: Prepended to all names.
-            keep_vars: Whether to return the parameters themselves instead of a snapshot.
+            keep_vars: Whether to return the parameters themselves.
 
         Example:
             ``lucid.save(model.state_dict(), "model.safetensors")``
@@ -400,10 +403,10 @@ class Module:
             at = f"{prefix}{path}." if path else prefix
             for name, tensor in module._parameters.items():
                 if tensor is not None:
-                    found[at + name] = tensor if keep_vars else tape.wrap(tensor._array)
+                    found[at + name] = tensor if keep_vars else tensor.detach()
             for name, buffer in module._buffers.items():
                 if buffer is not None and name not in module._non_persistent:
-                    found[at + name] = buffer if keep_vars else tape.wrap(buffer._array)
+                    found[at + name] = buffer if keep_vars else buffer.detach()
         return found
 
     def load_state_dict(
@@ -425,7 +428,8 @@ class Module:
         own = self.state_dict(keep_vars=True)
         plan, keys = plan_loading(type(self).__name__, own, state_dict, strict)
         for tensor, array in plan:
-            tensor._rebind(array if assign or array.dtype == tensor.dtype else converted(array, tensor.dtype))
+            write = tensor._replace if assign else tensor._rebind
+            write(array if assign or array.dtype == tensor.dtype else converted(array, tensor.dtype))
         return keys
 
     # Hooks -----------------------------------------------------------------------------------------------------------

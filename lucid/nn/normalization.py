@@ -229,6 +229,7 @@ class GroupNorm(_Affine):
     ) -> None:  # fmt: skip
         super().__init__()
         self.num_groups = _checks.integer("GroupNorm", "num_groups", num_groups, 1)
+        num_channels = _checks.integer("GroupNorm", "num_channels", num_channels, 1)
         self.num_channels = _checks.divisible("GroupNorm", "num_channels", num_channels, "num_groups", num_groups)
         self.eps = _checks.number("GroupNorm", "eps", eps, 0)
         self.affine = affine

@@ -109,20 +109,49 @@ def pair(caller: str, x: Any, other: Any) -> tuple[Any, Any]:
     if type(x) is mx.array and type(other) is mx.array:
         if x.dtype == other.dtype:
             return x, other
-        return _same_dtype(x, other)
+        return _same_dtype(caller, x, other)
     if isinstance(x, np.generic):
         x = x.item()
     if isinstance(other, np.generic):
         other = other.item()
     if isinstance(x, mx.array) and isinstance(other, _SCALARS):
-        if type(other) is int and x.dtype == mx.bool_:
-            x = x.astype(mx.int64)
+        if type(other) is not float and (type(other) is bool or x.dtype == mx.bool_):
+            x = _with_bool(caller, x, other)
         return x, other
     if isinstance(other, mx.array) and isinstance(x, _SCALARS):
-        if type(x) is int and other.dtype == mx.bool_:
-            other = other.astype(mx.int64)
+        if type(x) is not float and (type(x) is bool or other.dtype == mx.bool_):
+            other = _with_bool(caller, other, x)
         return x, other
-    return _same_dtype(array(caller, x), array(caller, other, "other"))
+    return _same_dtype(caller, array(caller, x), array(caller, other, "other"))
+
+
+def factor(caller: str, name: str, value: Any) -> Any:
+    """``value`` if it is a number, or a 0-d array if it is an array of one element, such as a learning rate."""
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, mx.array) and value.size == 1:
+        return value.reshape(())
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{caller}: {name} must be a number, got {value!r:.60}")
+
+
+def _with_bool(caller: str, x: mx.array, number: Any) -> mx.array:
+    """``x`` to combine with a number, one of which is bool."""
+    if caller in _SUBTRACTIONS:
+        raise bool_subtraction(caller)
+    return x.astype(mx.int64) if type(number) is int else x
+
+
+class TrueDivision(str):
+    """The name of a caller that divides integers as floats."""
+
+
+def bool_subtraction(caller: str) -> Exception:
+    return _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
+
+
+_SUBTRACTIONS = ("sub", "rsub")
 
 
 def arrays(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
@@ -145,10 +174,49 @@ def promoted(*found: mx.array) -> list[mx.array]:
 def scalar_like(value: Any, x: mx.array) -> mx.array:
     """A Python number as an array that does not promote ``x`` within its category."""
     if x.dtype in FLOATING:
+        if isinstance(value, int):  # which may have more than 64 bits
+            value = float(value)
         return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
     if isinstance(value, bool | int):
         return wrapped(value, x.dtype)
     return mx.array(value)
+
+
+def number_as(caller: str, name: str, value: Any, dtype: mx.Dtype) -> mx.array:
+    """``value``, a number or a 0-d tensor, as an array of ``dtype``.
+
+    Raises:
+        ArgumentError: a tensor has dimensions, or a number does not fit in ``dtype``.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, _SCALARS):
+        limits = _limits(dtype)
+        if isinstance(value, complex):
+            fits = dtype == mx.complex64
+        elif limits is None or (math.isinf(value) and dtype in FLOATING) or value != value:
+            fits = limits is None or value == value or dtype in FLOATING
+        else:
+            fits = limits[0] <= value <= limits[1]
+        if not fits:
+            raise _checks.ArgumentError(f"{caller}: {name} {value!r} does not fit in {_checks.dtype_name(dtype)}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:  # MLX takes integers of 64 bits
+            value = np.uint64(value) if dtype == mx.uint64 else value != 0 if dtype == mx.bool_ else float(value)
+        return mx.array(value, dtype)
+    found = array(caller, value, name)
+    if found.ndim:
+        raise _checks.ArgumentError(f"{caller}: {name} must be a single number, got shape {found.shape}")
+    if found.dtype == mx.complex64 and dtype != mx.complex64:
+        raise _checks.ArgumentError(f"{caller}: {name} is complex and does not fit in {_checks.dtype_name(dtype)}")
+    return found.astype(dtype)
+
+
+def _limits(dtype: mx.Dtype) -> tuple[float, float] | None:
+    """The least and the largest number that ``dtype`` holds; negative integers wrap around in unsigned dtypes."""
+    if dtype in (mx.bool_, mx.complex64):
+        return None
+    found: Any = mx.finfo(dtype) if dtype in FLOATING else mx.iinfo(dtype)
+    return (found.min if found.min < 0 else -found.max), found.max
 
 
 def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
@@ -160,11 +228,20 @@ def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
     return mx.array(value - (1 << bits) if mx.iinfo(dtype).min and value >> (bits - 1) else value, dtype)
 
 
-def _same_dtype(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+def category(dtype: mx.Dtype) -> int:
+    """0 for bool, 1 for integers, 2 for real and 3 for complex floating-point dtypes."""
+    return _CATEGORY.get(dtype, 1)
+
+
+def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    if isinstance(caller, TrueDivision) and x.dtype not in FLOATING and other.dtype not in FLOATING:
+        return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
+    if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
+        raise bool_subtraction(caller)
     if x.ndim and not other.ndim:
-        if _CATEGORY.get(other.dtype, 1) <= _CATEGORY.get(x.dtype, 1):
+        if category(other.dtype) <= category(x.dtype):
             return x, other.astype(x.dtype)
-    elif other.ndim and not x.ndim and _CATEGORY.get(x.dtype, 1) <= _CATEGORY.get(other.dtype, 1):
+    elif other.ndim and not x.ndim and category(x.dtype) <= category(other.dtype):
         return x.astype(other.dtype), other
     return x, other
 
@@ -182,7 +259,7 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
         # MLX checks the shapes on every call, so they are only checked here to raise a clearer error.
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
-        if caller == "div":
+        if isinstance(caller, TrueDivision):
             x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
         elif type(x) is int:
             x = scalar_like(x, other)
@@ -233,6 +310,18 @@ def real(caller: str, value: Any, name: str = "input") -> mx.array:
     return x
 
 
+def real_numbers(caller: str, value: Any, name: str = "input") -> mx.array:
+    """``real``, without complex numbers.
+
+    Raises:
+        TypeError: ``value`` holds integers, bools or complex numbers.
+    """
+    x = real(caller, value, name)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: {name} must hold real numbers, got complex64")
+    return x
+
+
 def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
     """``value`` in the dtype to average in (float32 for half precision), and the dtype of the result.
 
@@ -277,15 +366,22 @@ def sized(function: Callable[P, R]) -> Callable[..., R]:
     def spread(*args: Any, **kwargs: Any) -> R:
         return function(*args, **kwargs) if len(args) < 2 else function(args, **kwargs)  # type: ignore[arg-type]
 
+    spread.takes_varargs = True  # type: ignore[attr-defined]
     return spread
 
 
 def sizes(caller: str, values: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from an integer, several, or a tuple in a tuple; the caller handles -1."""
-    listed = values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
+    listed = values if isinstance(values, tuple) else _as_sequence(values)
     if len(listed) == 1 and isinstance(listed[0], Iterable) and not isinstance(listed[0], mx.array | bytes):
         listed = tuple(listed[0])
-    return tuple([_checks.integer(caller, name, one) for one in listed])
+    return tuple(
+        [one if type(one) is int and -1 <= one < 2**31 else _checks.integer(caller, name, one) for one in listed]
+    )
+
+
+def _as_sequence(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, Sequence) and not isinstance(values, bytes) else (values,)
 
 
 def index_array(caller: str, value: Any, name: str = "index") -> mx.array:

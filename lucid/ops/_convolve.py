@@ -1,11 +1,13 @@
 """Convolution algorithms: functions on channels-last arrays, with weights in PyTorch's shapes.
 
-There are four. Windows that do not overlap are one matrix product. On the CPU, where MLX differentiates strided
+There are five. Windows that do not overlap are one matrix product. On the CPU, where MLX differentiates strided
 convolutions slowly, blocks of stride x stride pixels become channels of a convolution with stride 1 (transposed
-convolutions do this on every backend), and each group becomes a separate convolution. Everything else is MLX's own
+convolutions do this on every backend), and each group becomes a separate convolution. float64 and complex64, which
+MLX's convolution computes in float32 or not at all, are a sum of matrix products. Everything else is MLX's own
 convolution.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -56,12 +58,32 @@ def _mlx_conv(x: mx.array, weight: mx.array, groups: int, stride: Sizes, pads: P
 
     Its CPU backend computes groups in a naive loop; one convolution per group is 3 to 30 times as fast.
     """
+    if x.dtype in (mx.float64, mx.complex64) or weight.dtype in (mx.float64, mx.complex64):
+        return _product_conv(padded(x, pads), weight, groups, stride, dilation)
     margins = [low for low, _ in pads], [high for _, high in pads]
     options: dict[str, Any] = {"stride": list(stride), "padding": margins, "kernel_dilation": list(dilation)}
     if groups == 1 or _device.backend() != "cpu":
         return mx.conv_general(x, weight, groups=groups, **options)
     parts = zip(mx.split(x, groups, -1), mx.split(weight, groups, 0), strict=True)
     return mx.concatenate([mx.conv_general(one, own, **options) for one, own in parts], -1)
+
+
+def _product_conv(x: mx.array, weight: mx.array, groups: int, stride: Sizes, dilation: Sizes) -> mx.array:
+    """The convolution of a padded ``x`` as a matrix product for each position of the kernel, in the dtype of ``x``."""
+    filters, *kernel, width = weight.shape
+    n, *space, _ = x.shape
+    counts = [(size - d * (k - 1) - 1) // s + 1 for size, k, s, d in zip(space, kernel, stride, dilation, strict=True)]
+    matrices = weight.reshape(groups, filters // groups, math.prod(kernel), width).transpose(2, 0, 3, 1)
+    y: Any = None
+    for position, matrix in zip(itertools.product(*map(range, kernel)), matrices, strict=True):
+        spans = tuple(
+            slice(i * d, i * d + (count - 1) * s + 1, s)
+            for i, d, count, s in zip(position, dilation, counts, stride, strict=True)
+        )
+        rows = x[(slice(None),) + spans].reshape(-1, groups, width).transpose(1, 0, 2)  # (G, N HW, C / G)
+        part = rows @ matrix
+        y = part if y is None else y + part
+    return y.transpose(1, 0, 2).reshape(n, *counts, filters)
 
 
 def _full_conv(x: mx.array, weight: mx.array, groups: int, dilation: Sizes) -> mx.array:

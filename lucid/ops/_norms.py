@@ -28,7 +28,7 @@ def safe_sqrt(x: mx.array) -> mx.array:
 def check_nonempty(caller: str, x: mx.array, dims: tuple[int, ...]) -> None:
     """Raise if an extreme value of an empty dimension is asked for."""
     if x.size == 0 and count(x, dims) == 0:
-        raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+        raise _checks.EmptyError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
 
 
 def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], keep: bool) -> mx.array:
@@ -62,6 +62,8 @@ def matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
     if len(dims) != 2:
         raise _checks.ArgumentError(f"{caller}: dim must name two dimensions, got {dim} for shape {x.shape}")
     row, column = dims
+    if not isinstance(ord, str | int | float):
+        raise TypeError(f"{caller}: ord must be a number or a string, got {ord!r:.60}")
     if ord == "fro":
         return power_norm(caller, x, 2, dims, keep)
     if ord in (1, -1, mx.inf, -mx.inf):
@@ -74,10 +76,6 @@ def matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
     if ord in (2, -2, "nuc"):
         if ord != "nuc" and not (x.shape[row] and x.shape[column]):
             return _norm_of_nothing(caller, x, ord, dims, keep)
-        if x.dtype == mx.complex64:
-            raise _checks.DtypeError(
-                f"{caller}: ord {ord!r} does not support complex64, which has no singular values here"
-            )
         others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
         found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
@@ -93,7 +91,7 @@ def matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
 
 def _norm_of_nothing(caller: str, x: mx.array, ord: Any, dims: tuple[int, ...], keep: bool) -> mx.array:
     if ord < 0:
-        raise _checks.ArgumentError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
+        raise _checks.EmptyError(f"{caller}: cannot reduce an empty dimension of shape {x.shape}")
     return total_of(mx.abs(x), dims, keep)
 
 
@@ -109,6 +107,10 @@ def _singular_values(x: mx.array) -> mx.array:
     which has the correct first and second derivatives. Individually, equal singular values have no second derivative.
     Their sum has one, in which the quotients that are left out here cancel.
     """
+    if x.dtype == mx.complex64:  # as a real matrix of twice the size, a + bi has every singular value twice
+        a, b = mx.real(x), mx.imag(x)
+        whole = mx.concatenate([mx.concatenate([a, -b], -1), mx.concatenate([b, a], -1)], -2)
+        return _singular_values(whole)[..., ::2]
     k = min(x.shape[-2:])
     u, s, vt = (mx.stop_gradient(one) for one in mx.linalg.svd(mx.stop_gradient(x), stream=mx.cpu))
     if not x.size:

@@ -24,25 +24,26 @@ __all__ = [
 _NOT_REAL = frozenset((mx.bool_, mx.complex64))
 
 
-def _real_numbers(caller: str, input: Any) -> mx.array:
-    x = array(caller, input)
-    if x.dtype in _NOT_REAL:
-        raise _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
-    return x
+def _not_real(caller: str, x: mx.array) -> Exception:
+    return _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
 
 
 @op
 def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``max(input, 0)``. The gradient at 0 is 0."""
-    x = _real_numbers("relu", input)
-    return mx.where(x <= 0, mx.zeros_like(x), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
+    x = array("relu", input)
+    if x.dtype in _NOT_REAL:
+        raise _not_real("relu", x)
+    return mx.where(x <= 0, mx.array(0, x.dtype), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
 def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     """``min(max(input, 0), 6)``."""
-    x = _real_numbers("relu6", input)
-    return mx.where(x <= 0, mx.zeros_like(x), mx.where(x >= 6, mx.full(x.shape, 6, x.dtype), x))
+    x = array("relu6", input)
+    if x.dtype in _NOT_REAL:
+        raise _not_real("relu6", x)
+    return mx.where(x <= 0, mx.array(0, x.dtype), mx.where(x >= 6, mx.array(6, x.dtype), x))
 
 
 @op
@@ -59,6 +60,8 @@ def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.arra
     Source: Clevert et al. 2015, arXiv:1511.07289.
     """
     x = real("elu", input)
+    if x.dtype == mx.complex64:
+        raise _not_real("elu", x)
     above = x > 0
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
@@ -108,6 +111,7 @@ def mish(input: TensorLike, inplace: bool = False) -> mx.array:
 def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> mx.array:
     """``log(1 + exp(beta * input)) / beta``, or ``input`` if ``beta * input`` exceeds ``threshold``."""
     x = real("softplus", input)
+    threshold = _checks.number("softplus", "threshold", threshold)
     if not _checks.number("softplus", "beta", beta):
         raise ValueError("softplus: beta must not be 0")
     scaled = x * beta
@@ -167,6 +171,8 @@ def glu(input: TensorLike, dim: int = -1) -> mx.array:
     Source: Dauphin et al. 2016, arXiv:1612.08083.
     """
     x = real("glu", input)
+    if x.dtype == mx.complex64:
+        raise _not_real("glu", x)
     axis = _checks.dim("glu", dim, x.ndim)
     if x.ndim == 0 or x.shape[axis] % 2:
         raise _checks.ArgumentError(f"glu: the size of dim {dim} must be even, got shape {x.shape}")
@@ -183,7 +189,7 @@ def softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *, out
         [0.5, 0.5]
     """
     x, at = _softmax_operand("softmax", input, dim, dtype)
-    return _softmax(at_least_1d(x), at).reshape(x.shape)
+    return _softmax(x, at) if x.ndim else _softmax(x.reshape(1), 0).reshape(())
 
 
 @op(autocast="float32")
@@ -196,8 +202,11 @@ def log_softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *,
 @op(autocast="float32")
 def softmin(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> mx.array:
     """``softmax(-input, dim)``."""
-    x, axis = _softmax_operand("softmin", input, dim, dtype)
-    return _softmax(-at_least_1d(x), axis).reshape(x.shape)
+    x = array("softmin", input)
+    if x.dtype == mx.bool_:
+        raise _not_real("softmin", x)
+    x, at = _softmax_operand("softmin", -x, dim, dtype)
+    return _softmax(at_least_1d(x), at).reshape(x.shape)
 
 
 def _softmax(x: mx.array, axis: int) -> mx.array:

@@ -15,9 +15,12 @@ from lucid.kernels.power import power
 from lucid.ops._common import (
     FLOATING,
     LOW_PRECISION,
+    TrueDivision,
     array,
     arrays,
     binary,
+    bool_subtraction,
+    factor,
     floating,
     larger,
     pair,
@@ -41,41 +44,42 @@ _SCALARS = (bool, int, float, complex)
 @op
 def add(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input + alpha * other``."""
-    return binary("add", mx.add, input, other if alpha == 1 else _scaled("add", input, other, alpha))
+    return binary("add", mx.add, input, other if alpha is _ONE else _scaled("add", input, other, alpha))
 
 
 @op
 def sub(input: TensorLike, other: TensorLike, *, alpha: float = 1, out: None = None) -> mx.array:
     """``input - alpha * other``."""
-    _check_no_bool("sub", input, other)
-    return binary("sub", mx.subtract, input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+    return _difference("sub", input, other if alpha is _ONE else _scaled("sub", input, other, alpha))
 
 
 @op
 def rsub(input: TensorLike, other: TensorLike, *, alpha: float = 1) -> mx.array:
     """``other - alpha * input``."""
-    _check_no_bool("rsub", input, other)
-    return binary("rsub", mx.subtract, other, input if alpha == 1 else _scaled("rsub", other, input, alpha))
+    return _difference("rsub", other, input if alpha is _ONE else _scaled("rsub", other, input, alpha))
 
 
-def _check_no_bool(caller: str, x: Any, other: Any) -> None:
-    for one in (x, other):
-        if one.dtype == mx.bool_ if type(one) is mx.array else isinstance(one, bool):
-            raise _checks.DtypeError(f"{caller}: bools cannot be subtracted; use logical_xor, ~ or .int()")
+def _difference(caller: str, x: Any, other: Any) -> mx.array:
+    difference = binary(caller, mx.subtract, x, other)
+    if difference.dtype == mx.bool_:
+        raise bool_subtraction(caller)
+    return difference
+
+
+_ONE = 1  # by identity, because alpha may be anything
 
 
 def _scaled(caller: str, x: Any, other: Any, alpha: Any) -> mx.array:
     """``alpha * other`` in the common dtype."""
     x, other = arrays(caller, x, other)
-    if not isinstance(alpha, _SCALARS):
-        raise TypeError(f"{caller}: alpha must be a number, got {alpha!r}")
+    alpha = factor(caller, "alpha", alpha)
     if isinstance(alpha, float) and other.dtype not in FLOATING:
         raise _checks.DtypeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha!r}")
     if isinstance(alpha, bool) and other.dtype != mx.bool_:
         raise _checks.ArgumentError(
             f"{caller}: alpha must be a number for {_checks.dtype_name(other.dtype)}, got {alpha}"
         )
-    return other * scalar_like(alpha, other)
+    return other * (alpha.astype(other.dtype) if isinstance(alpha, mx.array) else scalar_like(alpha, other))
 
 
 @op
@@ -84,31 +88,28 @@ def mul(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     return binary("mul", mx.multiply, input, other)
 
 
+_TRUE_DIVISION = TrueDivision("div")
+
+
 @op
 def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = None, out: None = None) -> mx.array:
     """``input / other``; the quotient of integers is float32.
 
     ``rounding_mode`` "trunc" rounds the quotient toward zero and "floor" rounds it down; with either, the quotient of
     integers is an integer.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0 with a ``rounding_mode``, see ``lucid.debug``.
     """
     if rounding_mode is None:
-        if type(input) is mx.array and type(other) is mx.array and (input.ndim == 0) != (other.ndim == 0):
-            input, other = _as_quotient(input, other)
-        return binary("div", mx.divide, input, other)
+        return binary(_TRUE_DIVISION, mx.divide, input, other)
     if _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor")) == "floor":
         return _floor_quotient("div", input, other)
     x, other = _dividend_and_divisor("div", input, other)
     if x.dtype in FLOATING:
-        return binary("div", _truncated_quotient, x, other)
+        return binary("div", lambda a, b: mx.trunc(a / b), x, other)
     # Integers: a floating-point quotient would be wrong beyond 2**24.
     return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
-
-
-def _as_quotient(x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
-    """Integers as float32, so that a 0-d tensor does not lose its value in the dtype of the other."""
-    if x.dtype in FLOATING or other.dtype in FLOATING:
-        return x, other
-    return x.astype(mx.float32), other.astype(mx.float32)
 
 
 def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
@@ -125,12 +126,6 @@ def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx
     if x.dtype not in FLOATING:
         _bounds.check_divisor(caller, other, is_host=is_host)
     return x, other
-
-
-def _truncated_quotient(x: mx.array, other: mx.array) -> mx.array:
-    if x.dtype in LOW_PRECISION:  # rounding the quotient first could reach the next integer
-        return mx.trunc(x.astype(mx.float32) / other.astype(mx.float32)).astype(x.dtype)
-    return mx.trunc(x / other)
 
 
 def _floor_quotient(caller: str, x: Any, other: Any) -> mx.array:
@@ -154,19 +149,31 @@ def _floor_of_floats(x: mx.array, other: mx.array) -> mx.array:
 
 @op
 def floor_divide(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """``input // other``, rounded down."""
+    """``input // other``, rounded down.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     return _floor_quotient("floor_divide", input, other)
 
 
 @op
 def remainder(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """``input % other`` as in Python: the result has the sign of ``other``."""
+    """``input % other`` as in Python: the result has the sign of ``other``.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     return binary("remainder", mx.remainder, *_dividend_and_divisor("remainder", input, other))
 
 
 @op
 def fmod(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
-    """The remainder as in C: the result has the sign of ``input``."""
+    """The remainder as in C: the result has the sign of ``input``.
+
+    Raises:
+        ZeroDivisionError: integers are divided by 0, see ``lucid.debug``.
+    """
     x, other = _dividend_and_divisor("fmod", input, other)
     size = mx.abs(other)
     return mx.where(x < 0, -binary("fmod", mx.remainder, -x, size), binary("fmod", mx.remainder, x, size))
@@ -212,7 +219,7 @@ def _integer_power(x: mx.array, exponent: mx.array) -> mx.array:
     """The power of integers; with a negative exponent it is 0, except for 1 and -1."""
     if x.dtype == mx.bool_:
         raise _checks.DtypeError("pow: bool is not supported")
-    if mx.iinfo(exponent.dtype).min == 0:
+    if x.dtype in FLOATING or mx.iinfo(exponent.dtype).min == 0:
         return mx.power(x, exponent)
     inverse = mx.where(x == 1, 1, mx.where(x == -1, 1 - 2 * (exponent & 1), 0)).astype(x.dtype)
     return mx.where(exponent < 0, inverse, mx.power(x, mx.maximum(exponent, 0)))
@@ -297,8 +304,7 @@ def addcmul(
     input: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1, out: None = None
 ) -> mx.array:
     """``input + value * tensor1 * tensor2``."""
-    product = binary("addcmul", mx.multiply, tensor1, tensor2)
-    return binary("addcmul", mx.add, input, product if value == 1 else product * value)
+    return _add_scaled("addcmul", mx.multiply, input, tensor1, tensor2, value)
 
 
 @op
@@ -306,8 +312,22 @@ def addcdiv(
     input: TensorLike, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1, out: None = None
 ) -> mx.array:
     """``input + value * tensor1 / tensor2``."""
-    quotient = binary("addcdiv", mx.divide, tensor1, tensor2)
-    return binary("addcdiv", mx.add, input, quotient if value == 1 else quotient * value)
+    return _add_scaled("addcdiv", mx.divide, input, tensor1, tensor2, value)
+
+
+def _add_scaled(caller: str, function: Any, x: Any, one: Any, two: Any, value: Any) -> mx.array:
+    """``x + value * function(one, two)``; half precision is rounded once, at the end."""
+    x, one, two = (array(caller, each, name) for each, name in ((x, "input"), (one, "tensor1"), (two, "tensor2")))
+    value = factor(caller, "value", value)
+    if isinstance(value, float) and not {x.dtype, one.dtype, two.dtype} & FLOATING:
+        raise _checks.DtypeError(f"{caller}: value must be an integer for integer tensors, got {value!r}")
+    dtype = None
+    if {x.dtype, one.dtype, two.dtype} <= LOW_PRECISION:
+        dtype = mx.result_type(x, one, two)
+        x, one, two = (each.astype(mx.float32) for each in (x, one, two))
+    scaled = binary(caller, function, one, two)
+    found = binary(caller, mx.add, x, scaled if value is _ONE else scaled * value)
+    return found if dtype is None else found.astype(dtype)
 
 
 @op(autocast="float32")

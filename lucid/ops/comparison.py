@@ -1,6 +1,5 @@
 """Comparisons of elements and of whole tensors. None of them has a gradient."""
 
-from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
@@ -28,35 +27,28 @@ def ne(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     return binary("ne", mx.not_equal, input, other)
 
 
-def _ordered(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other: Any) -> mx.array:
-    for one in (x, other):
-        if isinstance(one, complex) or (isinstance(one, mx.array) and one.dtype == mx.complex64):
-            raise _checks.DtypeError(f"{caller}: complex numbers have no order")
-    return binary(caller, function, x, other)
-
-
 @op
 def lt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input < other``, element-wise."""
-    return _ordered("lt", mx.less, input, other)
+    return binary("lt", mx.less, input, other)
 
 
 @op
 def le(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input <= other``, element-wise."""
-    return _ordered("le", mx.less_equal, input, other)
+    return binary("le", mx.less_equal, input, other)
 
 
 @op
 def gt(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input > other``, element-wise."""
-    return _ordered("gt", mx.greater, input, other)
+    return binary("gt", mx.greater, input, other)
 
 
 @op
 def ge(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``input >= other``, element-wise."""
-    return _ordered("ge", mx.greater_equal, input, other)
+    return binary("ge", mx.greater_equal, input, other)
 
 
 @op
@@ -89,20 +81,24 @@ def isclose(
     input: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> mx.array:
     """True where ``|input - other| <= atol + rtol * |other|``."""
-    x, other = arrays("isclose", input, other)
-    rtol = _checks.number("isclose", "rtol", rtol, 0)
-    atol = _checks.number("isclose", "atol", atol, 0)
-    _checks.broadcast_shapes("isclose", x.shape, other.shape)
+    return _isclose("isclose", input, other, rtol, atol, equal_nan)
+
+
+def _isclose(caller: str, x: Any, other: Any, rtol: Any, atol: Any, equal_nan: Any) -> mx.array:
+    x, other = arrays(caller, x, other)
+    rtol, atol = _checks.number(caller, "rtol", rtol, 0), _checks.number(caller, "atol", atol, 0)
+    equal_nan = _checks.flag(caller, "equal_nan", equal_nan)
+    _checks.broadcast_shapes(caller, x.shape, other.shape)
     if x.dtype not in FLOATING and rtol == 0 and atol == 0:
         return mx.equal(x, other)
-    return mx.isclose(x, other, rtol, atol, equal_nan=_checks.flag("isclose", "equal_nan", equal_nan))
+    return mx.isclose(x, other, rtol, atol, equal_nan=equal_nan)
 
 
 def allclose(
     input: TensorLike, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close as defined by ``isclose``. Waits for the values."""
-    return bool(_deferred.item(mx.all(unwrap(isclose(input, other, rtol, atol, equal_nan)))))
+    return bool(_deferred.item(mx.all(_isclose("allclose", unwrap(input), unwrap(other), rtol, atol, equal_nan))))
 
 
 def equal(input: TensorLike, other: TensorLike) -> bool:

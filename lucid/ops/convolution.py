@@ -72,7 +72,7 @@ def _conv(
     geometry = Geometry.checked(caller, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
         y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
-    elif groups == x.shape[-1] == filters:
+    elif groups == x.shape[-1] == filters and mx.complex64 not in (x.dtype, weight.dtype):
         y = _depthwise(x, weight, bias, geometry)
     else:
         y = convolve(x, weight, geometry, groups)
@@ -120,6 +120,8 @@ def _conv2d_vjp(
     """The gradients of a depthwise convolution of images."""
     x, operands = input, [one for one in (input, weight, bias) if one is not None]
     if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
+        return None
+    if x.dtype == mx.complex64:
         return None
     if data_format == "channels_first":
         x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)

@@ -377,7 +377,8 @@ def _finite(x: mx.array, nan: Real | None, posinf: Real | None, neginf: Real | N
     largest = mx.finfo(x.dtype).max
     above = largest if posinf is None else _checks.number("nan_to_num", "posinf", posinf)
     below = -largest if neginf is None else _checks.number("nan_to_num", "neginf", neginf)
-    instead = mx.where(mx.isnan(x), mx.array(0.0 if nan is None else nan, x.dtype), x)
+    number = 0.0 if nan is None else _checks.number("nan_to_num", "nan", nan)
+    instead = mx.where(mx.isnan(x), mx.array(number, x.dtype), x)
     instead = mx.where(x == mx.inf, mx.array(above, x.dtype), instead)
     return mx.where(x == -mx.inf, mx.array(below, x.dtype), instead)
 

@@ -1,9 +1,9 @@
 """Indexing: ``x[index]`` and ``x[index] = value``, masks, ``where`` and ``one_hot``.
 
-Indexing follows NumPy's rules: integers, slices with any step, ``None``, ``...``, boolean masks with any number of
-dimensions, and lists, arrays or tensors of integers. Python integers, lists and NumPy arrays are checked against the
-shape, integer tensors as ``lucid/_bounds.py`` says. Boolean masks are read, because the shape of the result depends on
-them.
+Indexing follows PyTorch's rules, which are NumPy's with two exceptions: a list that holds lists, tensors or slices is
+a tuple of indices, and tensors of uint8 are masks. Unlike in PyTorch, slices may have negative steps. Python integers,
+lists and NumPy arrays are checked against the shape, integer tensors as ``lucid/_bounds.py`` says. Boolean masks are
+read, because the shape of the result depends on them.
 """
 
 import operator
@@ -12,10 +12,12 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _bounds, _checks, _deferred
-from lucid.ops._common import FLOATING, any_op, array, index_array, pair, scalar_like
+from lucid import _bounds, _checks, _deferred, _layout
+from lucid._layout import Layout
+from lucid._views import Place, view_op
+from lucid.ops._common import FLOATING, any_op, array, index_array, number_as, pair, scalar_like
 from lucid.ops._types import TensorLike
-from lucid.tape import op
+from lucid.tape import TensorBase, op
 
 __all__ = ["argwhere", "masked_fill", "masked_select", "nonzero", "one_hot", "where"]
 
@@ -33,7 +35,7 @@ class _ParsedIndex:
 
 
 def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
-    entries = list(index) if isinstance(index, tuple) else [index]
+    entries = list(index) if isinstance(index, tuple) or _is_tuple(index) else [index]
     entries = [_normalize_entry(caller, entry) for entry in entries]
     used = 0
     for entry in entries:
@@ -108,6 +110,14 @@ def _parse(caller: str, shape: tuple[int, ...], index: Any) -> _ParsedIndex:
     return parsed
 
 
+def _is_tuple(index: Any) -> bool:
+    """Whether a list is a tuple of indices, as in PyTorch and NumPy before version 1.23."""
+    if not isinstance(index, list) or len(index) >= 32:
+        return False
+    parts = (list, tuple, range, slice, mx.array, np.ndarray)
+    return any(one is None or one is Ellipsis or isinstance(one, parts) for one in index)
+
+
 def _is_mask(one: Any) -> bool:
     return (isinstance(one, mx.array) and one.dtype == mx.bool_) or (
         isinstance(one, np.ndarray) and one.dtype == np.bool_
@@ -116,7 +126,9 @@ def _is_mask(one: Any) -> bool:
 
 def _normalize_entry(caller: str, one: Any) -> Any:
     """An index entry as None, Ellipsis, a slice, an int, an mx.array (from a tensor) or an np.ndarray."""
-    if one is None or one is Ellipsis or isinstance(one, slice | mx.array):
+    if isinstance(one, mx.array):
+        return one.astype(mx.bool_) if one.dtype == mx.uint8 else one
+    if one is None or one is Ellipsis or isinstance(one, slice):
         return one
     if isinstance(one, bool | np.bool_):
         return np.array(bool(one))
@@ -132,8 +144,10 @@ def _normalize_entry(caller: str, one: Any) -> Any:
         found = np.asarray(None)
     if found.size == 0 and found.dtype == np.float64:
         found = found.astype(np.int64)
+    if found.dtype == np.uint8:
+        found = found.astype(np.bool_)
     if found.dtype.kind not in "biu":
-        raise TypeError(
+        raise _checks.IndexTypeError(
             f"{caller}: an index must consist of integers, slices, None, '...', boolean masks and integer tensors, "
             f"got {type(one).__name__} {one!r:.60}"
         )
@@ -146,7 +160,7 @@ def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> 
         one = one.astype(np.int64)
         return mx.array(np.where(one < 0, one + shape[axis], one))
     if one.dtype in FLOATING:
-        raise _checks.DtypeError(
+        raise _checks.IndexTypeError(
             f"{caller}: an index tensor must hold integers or bools, got {_checks.dtype_name(one.dtype)}"
         )
     return _bounds.within(caller, one, axis, shape)
@@ -172,7 +186,26 @@ def _shown(index: Any) -> str:
     return f"{index!r:.80}"
 
 
-@op
+def _item_layout(before: Layout, place: Place) -> Layout | None:
+    return _layout.indexed(before, place.args[0])
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether ``x[index]`` is a view: with integers, slices, ``None`` and ``...`` only."""
+    if type(index) is int:
+        return True
+    for one in index if isinstance(index, tuple) else (index,):
+        if one is None or one is Ellipsis or isinstance(one, slice):
+            continue
+        if isinstance(one, TensorBase):  # a 0-d tensor of integers is an integer
+            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype == mx.bool_:
+                return False
+        elif isinstance(one, bool) or not isinstance(one, int | np.integer):
+            return False
+    return True
+
+
+@view_op(layout=_item_layout, when=_is_basic)
 def getitem(input: TensorLike, index: Any) -> mx.array:
     """``x[index]`` by NumPy's rules.
 
@@ -224,7 +257,11 @@ def setitem(input: TensorLike, index: Any, value: TensorLike) -> mx.array:
     If an index array contains a position twice, it is undefined which value is written.
     """
     x = array("setitem", input)
-    value = array("setitem", value, "value").astype(x.dtype)
+    if isinstance(value, bool | int | float | complex):
+        is_float = isinstance(value, float) and x.dtype in FLOATING  # as in PyTorch, 1e10 becomes infinite in float16
+        value = mx.array(value, x.dtype) if is_float else number_as("setitem", "value", value, x.dtype)
+    else:
+        value = array("setitem", value, "value").astype(x.dtype)
     parsed = _parse("setitem", x.shape, index)
     # Index an array of flat positions like x, so that reading and writing follow the same rules.
     if not parsed.arrays:
@@ -292,7 +329,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
 
 
 @op
-def where(condition: TensorLike, input: TensorLike = None, other: TensorLike = None) -> mx.array:
+def where(condition: TensorLike, input: TensorLike = None, other: TensorLike = None, *, out: None = None) -> mx.array:
     """``input`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
     With ``condition`` alone, ``nonzero(condition, as_tuple=True)``.
@@ -330,7 +367,7 @@ def _nonzero(x: mx.array) -> tuple[mx.array, ...]:
 
 
 @any_op
-def nonzero(input: TensorLike, as_tuple: bool = False) -> Any:
+def nonzero(input: TensorLike, *, as_tuple: bool = False, out: None = None) -> Any:
     """The indices of nonzero values, (count, ndim), or as a tuple one vector per dimension. Waits for the values."""
     x = array("nonzero", input)
     if as_tuple:
@@ -353,14 +390,11 @@ def masked_fill(input: TensorLike, mask: TensorLike, value: TensorLike) -> mx.ar
     """``input`` with ``value`` where ``mask`` is True; ``mask`` broadcasts."""
     x, mask = array("masked_fill", input), _mask("masked_fill", mask)
     _checks.broadcast_shapes("masked_fill", x.shape, mask.shape)
-    value = array("masked_fill", value, "value")
-    if value.ndim:
-        raise _checks.ArgumentError(f"masked_fill: value must be a single number, got shape {value.shape}")
-    return mx.where(mask, value.astype(x.dtype), x)
+    return mx.where(mask, number_as("masked_fill", "value", value, x.dtype), x)
 
 
 @op
-def masked_select(input: TensorLike, mask: TensorLike) -> mx.array:
+def masked_select(input: TensorLike, mask: TensorLike, *, out: None = None) -> mx.array:
     """The values where ``mask`` is True, as a vector. Waits for the mask."""
     x, mask = array("masked_select", input), _mask("masked_select", mask)
     shape = _checks.broadcast_shapes("masked_select", x.shape, mask.shape)
@@ -392,5 +426,6 @@ def one_hot(input: TensorLike, num_classes: int = -1) -> mx.array:
             raise _checks.ArgumentError("one_hot: num_classes is required for an empty input")
         largest: Any = _deferred.item(mx.max(x))
         count = max(int(largest), 0) + 1
+    _checks.representable("one_hot", (*x.shape, count))
     _bounds.check_classes("one_hot", x, count, name="class", is_host=is_host)
     return (mx.expand_dims(x.astype(mx.int64), -1) == mx.arange(count, dtype=mx.int64)).astype(mx.int64)

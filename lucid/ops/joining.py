@@ -5,8 +5,9 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred
-from lucid._views import view_op
+from lucid import _checks, _deferred, _layout
+from lucid._layout import Layout
+from lucid._views import Place, view_op
 from lucid.ops._common import array, at_least_1d, index_array, promoted, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -79,14 +80,17 @@ def repeat_interleave(
         raise _checks.ArgumentError(f"repeat_interleave: dim {dim} needs {x.shape[axis]} repeats, got {len(counts)}")
     if output_size is not None and output_size != sum(counts):
         raise _checks.ArgumentError(f"repeat_interleave: output_size must be {sum(counts)}, got {output_size!r}")
+    _checks.representable("repeat_interleave", (*x.shape[:axis], sum(counts), *x.shape[axis + 1 :]))
     if counts and counts.count(counts[0]) == len(counts):
         return mx.repeat(x, counts[0], axis)
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
 def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
-    if isinstance(tensors, mx.array):
+    if isinstance(tensors, mx.array) and tensors.ndim:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
+    if isinstance(tensors, mx.array | str) or not isinstance(tensors, Iterable):
+        raise TypeError(f"{caller}: tensors must be a list or tuple of tensors, got {type(tensors).__name__}")
     found = [array(caller, one, "tensors") for one in tensors]
     if not found:
         raise _checks.ArgumentError(f"{caller}: expected at least one tensor")
@@ -152,7 +156,20 @@ def vstack(tensors: Tensors, *, out: None = None) -> mx.array:
     )
 
 
-@view_op
+def _part_layout(before: Layout, place: Place) -> Layout:
+    axis = place.argument("dim") % len(before.shape)
+    return _layout.narrowed(before, axis, _start_of_part(before.shape[axis], place), place.shape[axis])
+
+
+def _start_of_part(length: int, place: Place) -> int:
+    assert place.op is not None
+    if place.op.name == "chunk":
+        return place.part * -(-length // int(place.argument("chunks")))
+    size = place.argument("split_size_or_sections")
+    return sum(size[: place.part]) if isinstance(size, list | tuple) else place.part * int(size)
+
+
+@view_op(layout=_part_layout)
 def split(tensor: TensorLike, split_size_or_sections: Any, dim: int = 0) -> tuple[mx.array, ...]:
     """Pieces of size ``split_size_or_sections`` along ``dim`` (the last may be smaller), or of the listed sizes.
 
@@ -161,6 +178,8 @@ def split(tensor: TensorLike, split_size_or_sections: Any, dim: int = 0) -> tupl
         [(4,), (4,), (2,)]
     """
     x, split_size = array("split", tensor, "tensor"), split_size_or_sections
+    if x.ndim == 0:
+        raise _checks.ArgumentError("split: a 0-d tensor cannot be split")
     at = _checks.dim("split", dim, x.ndim)
     length = x.shape[at]
     if isinstance(split_size, list | tuple):
@@ -185,10 +204,12 @@ def _split_at(x: mx.array, lengths: list[int], dim: int) -> tuple[mx.array, ...]
     return tuple(mx.split(x, stops, dim))
 
 
-@view_op
+@view_op(layout=_part_layout)
 def chunk(input: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     """At most ``chunks`` pieces of equal size along ``dim``; the last may be smaller."""
     x = array("chunk", input)
+    if x.ndim == 0:
+        raise _checks.ArgumentError("chunk: a 0-d tensor cannot be split")
     axis = _checks.dim("chunk", dim, x.ndim)
     count = _checks.integer("chunk", "chunks", chunks, 1)
     length = x.shape[axis]
@@ -198,7 +219,11 @@ def chunk(input: TensorLike, chunks: int, dim: int = 0) -> tuple[mx.array, ...]:
     return _split_at(x, [min(size, length - start) for start in range(0, length, size)], axis)
 
 
-@view_op
+def _unbind_layout(before: Layout, place: Place) -> Layout:
+    return _layout.selected(before, place.argument("dim"), place.part)
+
+
+@view_op(layout=_unbind_layout)
 def unbind(input: TensorLike, dim: int = 0) -> tuple[mx.array, ...]:
     """All slices along ``dim``, with that dimension removed."""
     x = array("unbind", input)

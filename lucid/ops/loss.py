@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import mlx.core as mx
-import numpy as np
 
 from lucid import _bounds, _checks
-from lucid.ops._common import FLOATING, array, average, compact_if_empty, real, total
+from lucid.kernels import float64
+from lucid.ops._common import FLOATING, array, at_least_1d, average, compact_if_empty, real_numbers, total
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
@@ -76,7 +76,7 @@ def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
     @functools.wraps(loss)
     def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
         given: list[Any] = [*args[:2], *(kwargs.get(name) for name in ("input", "target")[len(args) :])]
-        shapes = [np.shape(one) for one in given]
+        shapes = [one.shape if hasattr(one, "shape") else array(loss.__name__, one).shape for one in given]
         if shapes[0] != shapes[1]:
             caller = loss.__name__
             shape = _checks.broadcast_shapes(caller, *shapes)
@@ -91,7 +91,7 @@ def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
 
 
 def _compute_array(caller: str, x: Any, name: str = "input") -> mx.array:
-    x = real(caller, x, name)
+    x = real_numbers(caller, x, name)
     return x if x.dtype == mx.float64 else x.astype(mx.float32)
 
 
@@ -99,11 +99,13 @@ def _broadcast_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.arra
     """Both operands in the dtype to compute in, and the dtype of the result."""
     x, target = compact_if_empty(array(caller, x)), compact_if_empty(array(caller, target, "target"))
     _checks.broadcast_shapes(caller, x.shape, target.shape)
-    return _compute_pair(x, target)
+    return _compute_pair(caller, x, target)
 
 
-def _compute_pair(x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
+def _compute_pair(caller: str, x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
     dtype = mx.result_type(x, target)
+    if dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: input and target must hold real numbers, got complex64")
     dtype = dtype if dtype in FLOATING else mx.float32
     wide = dtype if dtype == mx.float64 else mx.float32
     return x.astype(wide), target.astype(wide), dtype
@@ -162,8 +164,17 @@ def l1_loss(
     reduction: str = "mean", weight: TensorLike = None,
 ) -> mx.array:  # fmt: skip
     """``|input - target|``, times ``weight`` in the shape of the input; "mean" then divides by the sum of weights."""
+    if mx.complex64 in (array("l1_loss", input).dtype, array("l1_loss", target).dtype):
+        return _complex_l1_loss(input, target, weight, reduction)
     x, target, dtype = _broadcast_pair("l1_loss", input, target)
     return _reduce_weighted_errors("l1_loss", mx.abs(x - target), weight, x.shape, reduction, dtype)
+
+
+def _complex_l1_loss(x: Any, target: Any, weight: Any, reduction: str) -> mx.array:
+    x, target = array("l1_loss", x), array("l1_loss", target)
+    _checks.broadcast_shapes("l1_loss", x.shape, target.shape)
+    size = mx.abs(x.astype(mx.complex64) - target.astype(mx.complex64))
+    return _reduce_weighted_errors("l1_loss", size, weight, x.shape, reduction, mx.float32)
 
 
 @_warn_of_broadcasting
@@ -176,7 +187,10 @@ def huber_loss(
     ``weight`` is a factor for each value of the input.
     """
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
+    kind = array("huber_loss", input).dtype
     x, target, dtype = _broadcast_pair("huber_loss", input, target)
+    if kind in FLOATING:  # as in PyTorch, not the common dtype
+        dtype = kind
     loss = _huber(x - target, delta)
     if weight is not None:
         loss, weight = _weighted("huber_loss", loss, weight, x.shape)
@@ -209,10 +223,10 @@ def binary_cross_entropy(
 ) -> mx.array:  # fmt: skip
     """``-(target log(input) + (1 - target) log(1 - input))`` of probabilities, with logarithms clamped to -100.
 
-    Inputs outside [0, 1] give NaN.
+    Inputs and targets outside [0, 1] give NaN.
     """
     x, target, dtype = _same_shape_pair("binary_cross_entropy", input, target)
-    loss = _entropy(x, target)
+    loss = mx.where((target < 0) | (target > 1), mx.nan, _entropy(x, target))
     return _reduce("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
 
 
@@ -235,12 +249,11 @@ def binary_cross_entropy_with_logits(
     """``binary_cross_entropy(sigmoid(input), target)`` without overflow; ``pos_weight`` scales the positive term."""
     where = "binary_cross_entropy_with_logits"
     x, target, dtype = _same_shape_pair(where, input, target)
-    miss = mx.logaddexp(-x, 0)  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
+    miss = float64.logaddexp(-x, mx.array(0, x.dtype))  # -log(sigmoid(x)), and -log(1 - sigmoid(x)) is miss + x
     if pos_weight is None:
         loss = (1 - target) * x + miss
     else:
-        pos_weight = array(where, pos_weight, "pos_weight")
-        _checks.broadcast_shapes(where, x.shape, pos_weight.shape)
+        pos_weight = _expandable(where, pos_weight, "pos_weight", x.shape)
         loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * miss
     return _reduce(where, _apply_weight(where, loss, weight), reduction, dtype)
 
@@ -249,15 +262,25 @@ def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.arr
     x, target = array(caller, x), array(caller, target, "target")
     if x.shape != target.shape:
         raise _checks.ArgumentError(f"{caller}: target must have the shape of the input, {x.shape}, got {target.shape}")
+    if target.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: target must hold real numbers, got complex64")
+    if target.dtype == mx.float64:
+        x = x.astype(mx.float64)
     return _compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
 def _apply_weight(caller: str, loss: mx.array, weight: Any) -> mx.array:
     if weight is None:
         return loss
-    weight = array(caller, weight, "weight")
-    _checks.broadcast_shapes(caller, loss.shape, weight.shape)
-    return loss * weight
+    return loss * _expandable(caller, weight, "weight", loss.shape)
+
+
+def _expandable(caller: str, value: Any, name: str, shape: tuple[int, ...]) -> mx.array:
+    """``value`` as an array that broadcasts to ``shape``."""
+    value = array(caller, value, name)
+    if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
+        raise _checks.ArgumentError(f"{caller}: {name} must broadcast to {shape}, got {value.shape}")
+    return value
 
 
 @_loss
@@ -277,7 +300,7 @@ def kl_div(
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
     x, target, dtype = _broadcast_pair("kl_div", input, target)
     if log_target:
-        loss = mx.exp(target) * (target - x)
+        loss = float64.exp(target) * (target - x)
     else:
         zero = target == 0
         loss = mx.where(zero, 0, target * mx.log(mx.where(zero, 1, target))) - target * x
@@ -345,7 +368,9 @@ def cross_entropy(
     axis = _class_axis(where, x)
     if target.dtype in FLOATING:
         if ignore_index >= 0:
-            raise ValueError(f"{where}: ignore_index requires class indices, got {ignore_index} with probabilities")
+            raise _checks.ArgumentError(
+                f"{where}: ignore_index requires class indices, got {ignore_index} with probabilities"
+            )
         return _soft_cross_entropy(where, x, target, weight, smoothing, reduction, dtype)
     target = _check_classes(where, x, labels, ignore_index)
     losses = -log_softmax_of_arrays(x, axis)
@@ -367,6 +392,8 @@ def _soft_cross_entropy(
             "class indices must be integers"
         )
     axis = _class_axis(caller, x)
+    if target.dtype == mx.float64:
+        x, dtype = x.astype(mx.float64), mx.float64
     target = target.astype(x.dtype)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / x.shape[axis]
@@ -391,6 +418,8 @@ def _check_classes(caller: str, x: mx.array, target: Any, ignore_index: int) -> 
         raise _checks.DtypeError(
             f"{caller}: target must hold integer class indices, got {_checks.dtype_name(target.dtype)}"
         )
+    if x.ndim == 1 and target.shape == (1,):  # as in PyTorch, one target for one sample
+        target = target.reshape(())
     if target.shape != expected:
         raise _checks.ArgumentError(
             f"{caller}: target must have shape {expected} for an input of shape {x.shape}, got {target.shape}"
@@ -447,9 +476,11 @@ def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: s
 def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
     """The cosine of the angle between vectors along ``dim``, with broadcasting. Norms are at least ``eps``."""
     where = "cosine_similarity"
-    x, other, dtype = _compute_pair(array(where, x1, "x1"), array(where, x2, "x2"))
+    x, other, dtype = _compute_pair(where, array(where, x1, "x1"), array(where, x2, "x2"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
-    axis = _checks.dim(where, dim, x.ndim)
+    axis, shape = _checks.dim(where, dim, x.ndim), x.shape
+    x, other = at_least_1d(x), at_least_1d(other)
     norms = [mx.sqrt(mx.maximum(total(mx.square(one), axis, keepdims=True), eps * eps)) for one in (x, other)]
-    return total(x / norms[0] * (other / norms[1]), axis).astype(dtype)
+    y = total(x / norms[0] * (other / norms[1]), axis)
+    return y.reshape([size for at, size in enumerate(shape) if at != axis]).astype(dtype)

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, array, binary, promoted
+from lucid.ops._common import FLOATING, array, binary, factor, promoted
 from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -161,11 +161,9 @@ def _scaled_sum(caller: str, x: Any, product: mx.array, beta: float, alpha: floa
     As in PyTorch, the factors of integers are truncated.
     """
     x = array(caller, x)
-    for name, one in (("beta", beta), ("alpha", alpha)):
-        if not isinstance(one, int | float | complex):
-            raise TypeError(f"{caller}: {name} must be a number, got {one!r}")
-    if x.dtype not in FLOATING and product.dtype not in FLOATING and not isinstance(alpha + beta, complex):
-        beta, alpha = int(beta), int(alpha)
+    beta, alpha = factor(caller, "beta", beta), factor(caller, "alpha", alpha)
+    if x.dtype not in FLOATING and product.dtype not in FLOATING:
+        beta, alpha = (int(one) if isinstance(one, float) else one for one in (beta, alpha))
     product = product if alpha == 1 else product * alpha
     if _checks.broadcast_shapes(caller, x.shape, product.shape) != product.shape:
         raise _checks.ArgumentError(f"{caller}: input of shape {x.shape} cannot be broadcast to {product.shape}")
@@ -251,6 +249,8 @@ def tensordot(a: TensorLike, b: TensorLike, dims: Any = 2, out: None = None) -> 
             raise _checks.ArgumentError(f"tensordot: dims must be in [0, {min(x.ndim, other.ndim)}], got {dims}")
         first, second = list(range(x.ndim - dims, x.ndim)), list(range(dims))
     else:
+        if not isinstance(dims, list | tuple) or len(dims) != 2:
+            raise TypeError(f"tensordot: dims must be an integer or two lists of dimensions, got {dims!r:.60}")
         left, right = dims
         first = list(_checks.dims("tensordot", (left,) if isinstance(left, int) else left, x.ndim, "dims"))
         second = list(_checks.dims("tensordot", (right,) if isinstance(right, int) else right, other.ndim, "dims"))

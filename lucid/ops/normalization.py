@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.layer_norm import layer_norm as kernel
-from lucid.ops._common import array, average, real, total
+from lucid.ops._common import array, at_least_1d, average, real, real_numbers, total
 from lucid.ops._norms import power_norm
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -31,8 +31,18 @@ def channel_axis(caller: str, x: mx.array, data_format: str) -> int:
 
 def _operand(caller: str, x: Any) -> tuple[mx.array, mx.array]:
     """``x`` as an array, and converted to the dtype to compute in."""
-    x = real(caller, x)
+    x = real_numbers(caller, x)
     return x, x if x.dtype == mx.float64 else x.astype(mx.float32)
+
+
+def _complex_operand(caller: str, x: Any) -> tuple[mx.array, mx.array]:
+    """``_operand``, also for complex numbers."""
+    x = real(caller, x)
+    return x, x if x.dtype in (mx.float64, mx.complex64) else x.astype(mx.float32)
+
+
+def _reciprocal_sqrt(x: mx.array) -> mx.array:
+    return 1 / mx.sqrt(x) if x.dtype == mx.complex64 else mx.rsqrt(x)
 
 
 def normalized_sizes(caller: str, normalized_shape: Any) -> tuple[int, ...]:
@@ -102,6 +112,10 @@ def layer_norm(
 def _layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
     if x.size == 0:
         return x
+    if x.dtype == mx.float64:  # which the kernel computes in float32
+        centered = x - mx.mean(x, -1, keepdims=True)
+        y = centered * mx.rsqrt(mx.mean(mx.square(centered), -1, keepdims=True) + eps)
+        return _affine(y, weight, bias, (-1,)).astype(x.dtype)
     return kernel(x, weight, bias, eps).astype(x.dtype)
 
 
@@ -114,7 +128,7 @@ def rms_norm(input: TensorLike, normalized_shape: Any, weight: TensorLike = None
     Raises:
         ValueError: the shapes do not match.
     """
-    x, wide = _operand("rms_norm", input)
+    x, wide = _complex_operand("rms_norm", input)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise _checks.ArgumentError(
@@ -124,7 +138,7 @@ def rms_norm(input: TensorLike, normalized_shape: Any, weight: TensorLike = None
         raise _checks.ArgumentError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
     mean_square = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
-    y = wide * mx.rsqrt(mean_square)
+    y = wide * _reciprocal_sqrt(mean_square)
     return (y if weight is None else y * weight).astype(x.dtype)
 
 
@@ -202,6 +216,10 @@ def group_norm(
     )
     if x.size == 0:
         return x
+    if x.size == num_groups:
+        raise ValueError(
+            f"group_norm: needs more than one value per group, got shape {x.shape} with {num_groups} groups"
+        )
     grouped = wide.reshape(*x.shape[:axis], num_groups, c // num_groups, *x.shape[axis + 1 :])
     dims = tuple(d for d in range(1, grouped.ndim) if d != axis)
     centered = grouped - average(grouped, dims, keepdims=True)
@@ -238,16 +256,19 @@ def global_response_norm(
 
 
 @op(autocast="float32")
-def normalize(input: TensorLike, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> mx.array:
-    """``input / max(norm(input, p), eps)`` along ``dim``. ``out`` is not supported.
+def normalize(
+    input: TensorLike, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12, out: None = None
+) -> mx.array:
+    """``input / max(norm(input, p), eps)`` along ``dim``.
 
     Example:
         >>> F.normalize(lucid.tensor([[3.0, 4.0]])).round(decimals=2)
         tensor([[0.6, 0.8]])
     """
-    if out is not None:
-        raise TypeError("normalize: out is not supported; use the result")
-    x, wide = _operand("normalize", input)
-    axis = _checks.dim("normalize", dim, x.ndim)
-    size = power_norm("normalize", wide, _checks.number("normalize", "p", p), (axis,), True)
+    x, wide = _complex_operand("normalize", input)
+    axes = _checks.dims("normalize", dim, x.ndim)
+    size = at_least_1d(mx.abs(wide) if x.dtype == mx.complex64 else wide)
+    size = power_norm("normalize", size, _checks.number("normalize", "p", p), axes, True).reshape(
+        [1 if axis in axes else n for axis, n in enumerate(x.shape)]
+    )
     return (wide / mx.maximum(size, eps)).astype(x.dtype)

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, any_op, array, average, real
+from lucid.ops._common import FLOATING, any_op, array, average, real_numbers
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -31,8 +31,10 @@ class _Windows:
     ) -> None:  # fmt: skip
         self.first = _height_axis(caller, x, data_format)
         self.size = x.shape[self.first : self.first + 2]
+        if x.size == 0 and 0 in x.shape[x.ndim - 3 :]:
+            raise _checks.ArgumentError(f"{caller}: only the batch may be empty, got shape {x.shape}")
         self.kernel = _checks.pair(caller, "kernel_size", kernel, 1)
-        self.stride = self.kernel if stride is None else _checks.pair(caller, "stride", stride, 1)
+        self.stride = self.kernel if stride is None or stride in ((), []) else _checks.pair(caller, "stride", stride, 1)
         self.padding = _checks.pair(caller, "padding", padding, 0)
         self.dilation = _checks.pair(caller, "dilation", dilation, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
@@ -144,7 +146,7 @@ def avg_pool2d(
     input: TensorLike, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None, *, data_format: str = "channels_first",
 ) -> mx.array:  # fmt: skip
-    """The average of each window, summed in float32.
+    """The average of each window, summed in float32. int64 is rounded toward zero; other integers are refused.
 
     Shapes: input (N, C, H, W) or (C, H, W), out the same with pooled H and W.
 
@@ -162,9 +164,11 @@ def avg_pool2d(
         >>> F.avg_pool2d(lucid.arange(16).reshape(1, 1, 4, 4).float(), 2).tolist()
         [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
-    x = real("avg_pool2d", input)
+    x = array("avg_pool2d", input)
+    if x.dtype != mx.int64:
+        x = real_numbers("avg_pool2d", x)
     windows = _Windows("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode, data_format)
-    wide = windows.padded(x if x.dtype == mx.float64 else x.astype(mx.float32), 0)
+    wide = windows.padded(x if x.dtype in (mx.float64, mx.int64) else x.astype(mx.float32), 0)
     places = windows.places(wide)
     total = next(places)
     for one in places:
@@ -172,12 +176,19 @@ def avg_pool2d(
     if divisor_override is not None:
         if not _checks.integer("avg_pool2d", "divisor_override", divisor_override):
             raise _checks.ArgumentError("avg_pool2d: divisor_override must not be 0")
-        return (total / divisor_override).astype(x.dtype)
+        return _quotient(total, mx.array(divisor_override, wide.dtype)).astype(x.dtype)
     rows, columns = (_counts(windows, i, count_include_pad) for i in (0, 1))
     counts = mx.array([[r * c for c in columns] for r in rows], wide.dtype)
     shape = [1] * x.ndim
     shape[windows.first : windows.first + 2] = windows.output
-    return (total / counts.reshape(shape)).astype(x.dtype)
+    return _quotient(total, counts.reshape(shape)).astype(x.dtype)
+
+
+def _quotient(total: mx.array, count: mx.array) -> mx.array:
+    """``total / count``, for integers rounded toward zero as in PyTorch."""
+    if total.dtype != mx.int64:
+        return total / count
+    return mx.sign(total) * mx.sign(count) * (mx.abs(total) // mx.abs(count))
 
 
 def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:
@@ -200,7 +211,7 @@ def adaptive_avg_pool2d(
     Raises:
         ValueError: ``output_size`` is not one or two integers, or the image is empty.
     """
-    x = real("adaptive_avg_pool2d", input)
+    x = real_numbers("adaptive_avg_pool2d", input)
     expected = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     if len(expected) != 2:
         raise _checks.ArgumentError(

@@ -111,7 +111,9 @@ def _moments(
     flag(caller, "unbiased", unbiased)
     if correction is None:
         correction = 1 if unbiased else 0
-    elif not unbiased:
+    elif unbiased:
+        correction = _checks.number(caller, "correction", correction)
+    else:
         raise TypeError(f"{caller}: unbiased and correction are mutually exclusive")
     x, kind = averageable(caller, x)
     dims = axes(caller, x, dim)
@@ -350,10 +352,10 @@ def norm(
     _checks.no_out("norm", out)
     keep = flag("norm", "keepdim", keepdim)
     x, kind = averageable("norm", input, dtype)
-    if p == "nuc":
+    if isinstance(p, str) and p == "nuc":
         value = matrix_norm("norm", x, p, tuple(range(x.ndim)) if dim is None else dim, keep)
     else:
-        order = 2.0 if p is None or p == "fro" else _checks.number("norm", "p", p)
+        order = 2.0 if p is None or (isinstance(p, str) and p == "fro") else _checks.number("norm", "p", p)
         value = power_norm("norm", x, order, axes("norm", x, dim), keep)
     return value.astype(real_dtype(kind))
 
@@ -416,7 +418,8 @@ def kthvalue(input: TensorLike, k: int, dim: int = -1, keepdim: bool = False, *,
     x = array("kthvalue", input)
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("kthvalue", dim, x.ndim)
-    if not 1 <= _checks.integer("kthvalue", "k", k) <= x.shape[axis]:
+    k = _checks.integer("kthvalue", "k", k)
+    if not 1 <= k <= x.shape[axis]:
         raise _checks.ArgumentError(
             f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}"
         )

@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import real
+from lucid.ops._common import array, real_numbers
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.ops.pooling import along_axis
@@ -15,9 +15,14 @@ from lucid.tape import op
 
 __all__ = ["interpolate"]
 
-_DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,)}  # other modes work for all of them
-_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area")
+# The numbers of spatial dimensions; other modes work for all of them.
+_DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
+_MODES = ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "lanczos", "area")
+_ANTIALIASED = ("bilinear", "bicubic", "lanczos")
+_OF_UINT8 = ("nearest", "nearest-exact", *_ANTIALIASED)
 _CUBIC = -0.75  # Keys' parameter, as chosen by PyTorch and OpenCV
+_SMOOTH_CUBIC = -0.5  # the same with antialiasing, as in Pillow
+_TAPS = {"bilinear": 2, "bicubic": 4, "lanczos": 6}
 
 
 @op
@@ -32,19 +37,26 @@ def interpolate(
         size: The new size; either this or ``scale_factor`` is required.
         scale_factor: The factor to resize by, one number or one per dimension.
         mode: "nearest" (as in PyTorch, the lower neighbor), "nearest-exact", "linear", "bilinear", "trilinear",
-            "bicubic" or "area" (averages).
-        align_corners: Whether to align the centers of the corner pixels, for linear and bicubic modes.
+            "bicubic", "lanczos" (with ``antialias``) or "area" (averages). uint8 images are rounded as in PyTorch and
+            Pillow, and support the nearest, bilinear, bicubic and lanczos modes.
+        align_corners: Whether to align the centers of the corner pixels, for all modes but nearest and area.
+        recompute_scale_factor: Whether to compute coordinates with the ratio of the sizes, not with ``scale_factor``.
+        antialias: Whether to average all pixels that a new one covers, as Pillow does; for the bilinear, bicubic and
+            lanczos modes of images.
 
     Raises:
         ValueError: neither or both of ``size`` and ``scale_factor`` are given, the mode does not support the number of
-            dimensions, or the result is empty.
+            dimensions or antialiasing, or the result is empty.
 
     Example:
         >>> F.interpolate(lucid.ones(1, 3, 8, 8), scale_factor=2, mode="bilinear").shape
         (1, 3, 16, 16)
     """
     where = "interpolate"
-    x = real(where, input)
+    x = array(where, input)
+    is_bytes = x.dtype == mx.uint8
+    if not is_bytes:
+        x = real_numbers(where, x)
     _checks.one_of(where, "mode", mode, _MODES)
     _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
     _checks.rank(where, "input", x.shape, (3, 4, 5), "(N, C, ...)")
@@ -53,21 +65,29 @@ def interpolate(
         raise ValueError(f"{where}: mode {mode!r} does not support {dims} spatial dimensions, got shape {x.shape}")
     if align_corners is not None and mode not in _DIMS:
         raise ValueError(f"{where}: align_corners is only supported by linear and bicubic modes, got mode {mode!r}")
-    if antialias:
-        raise ValueError(f"{where}: antialias is not supported")
+    if antialias and (mode not in _ANTIALIASED or dims != 2):
+        raise ValueError(f"{where}: antialias requires mode 'bilinear', 'bicubic' or 'lanczos', got mode {mode!r}")
+    if mode == "lanczos" and (align_corners or not antialias):
+        raise ValueError(f"{where}: mode 'lanczos' requires antialias=True and align_corners=False")
+    if is_bytes and mode not in _OF_UINT8:
+        raise _checks.DtypeError(f"{where}: uint8 is not supported by mode {mode!r}; convert with .float()")
     first = 2 if data_format == "channels_first" else 1
     before = x.shape[first : first + dims]
-    if 0 in before:
-        raise _checks.ArgumentError(f"{where}: the image must not be empty, got size {before}")
+    if x.size == 0 and x.shape[0]:
+        raise _checks.ArgumentError(f"{where}: only the batch may be empty, got shape {x.shape}")
     after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
-    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
-    for i, (old, new, scale) in enumerate(zip(before, after, scales, strict=True)):
+    wide = x if x.dtype in (mx.float64, mx.uint8) else x.astype(mx.float32)
+    # The last dimension comes first, which matters where each step rounds.
+    for i in reversed(range(dims)):
+        old, new, scale = before[i], after[i], scales[i]
         if mode.startswith("nearest"):
             wide = _take_positions(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
-        elif old != new or mode == "bicubic":  # as in PyTorch, a factor that keeps the size only affects bicubic
-            wide = along_axis(
-                wide, first + i, mx.array(_matrix(old, new, scale, mode, bool(align_corners)), wide.dtype)
-            )
+        elif is_bytes and old != new:
+            wide = _fixed_point(wide, first + i, _matrix(old, new, scale, mode, bool(align_corners), antialias))
+        elif not is_bytes and (old != new or (mode == "bicubic" and not antialias)):
+            # As in PyTorch, a factor that keeps the size only affects bicubic.
+            matrix = _matrix(old, new, scale, mode, bool(align_corners), antialias)
+            wide = along_axis(wide, first + i, mx.array(matrix, wide.dtype))
     return wide.astype(x.dtype)
 
 
@@ -80,6 +100,8 @@ def _sizes(
     if size is not None and recompute:
         raise ValueError(f"{caller}: recompute_scale_factor requires scale_factor")
     if size is not None:
+        if isinstance(size, tuple | list) and len(size) != len(before):
+            raise ValueError(f"{caller}: size must be an integer or {len(before)} integers, got {size!r}")
         return _checks.tuple_of(caller, "size", size, len(before), 1), [None] * len(before)
     factors = tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * len(before)
     if len(factors) != len(before):
@@ -107,9 +129,27 @@ def _nearest(old: int, new: int, scale: float | None, exact: bool) -> np.ndarray
     return np.minimum(np.floor(positions).astype(np.int32), old - 1)
 
 
-def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
+def _fixed_point(x: mx.array, axis: int, matrix: np.ndarray) -> mx.array:
+    """``matrix`` applied to bytes along ``axis``, in the integer arithmetic of PyTorch and Pillow, rounded to bytes.
+
+    The weights are 16-bit integers. float64 holds all sums exactly, and only the CPU has it.
+    """
+    bits = 0
+    while bits < 22 and int(0.5 + matrix.max() * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    weights = np.trunc(matrix * 2**bits + np.where(matrix < 0, -0.5, 0.5))
+    with mx.stream(mx.cpu):
+        sums = along_axis(x.astype(mx.float64), axis, mx.array(weights, mx.float64))
+        return mx.clip(mx.floor((sums + 2 ** (bits - 1)) / 2**bits), 0, 255).astype(mx.uint8)
+
+
+def _matrix(
+    old: int, new: int, scale: float | None, mode: str, align_corners: bool, antialias: bool = False
+) -> np.ndarray:
     """The matrix (new, old) with the weight of each old value in each new one."""
     matrix = np.zeros((new, old))
+    if antialias:
+        return _antialiased(matrix, scale, mode, align_corners)
     rows = np.arange(new)
     if mode == "area":
         for i in rows:
@@ -129,13 +169,46 @@ def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: b
     return matrix
 
 
+def _antialiased(matrix: np.ndarray, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
+    """``matrix`` filled with the weights of a filter that covers the old pixels of each new one."""
+    new, old = matrix.shape
+    if align_corners:
+        step = (old - 1) / (new - 1) if new > 1 else 0.0
+    else:
+        step = old / new if scale is None else 1 / scale
+    width = max(step, 1.0)
+    support = _TAPS[mode] / 2 * width
+    for i in range(new):
+        center = step * (i + 0.5)
+        start, stop = max(int(center - support + 0.5), 0), min(int(center + support + 0.5), old)
+        weights = _filter(mode, (np.arange(start, stop) - center + 0.5) / width)
+        matrix[i, start:stop] = weights / (weights.sum() or 1)
+    return matrix
+
+
+def _filter(mode: str, x: np.ndarray) -> np.ndarray:
+    """The weights at distances ``x`` from the center, in old pixels or new ones, whichever are larger."""
+    d = np.abs(x)
+    if mode == "bilinear":
+        return np.maximum(1 - d, 0)
+    if mode == "lanczos":
+        return np.where(d < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    return np.where(d < 1, _cubic_near(d, _SMOOTH_CUBIC), np.where(d < 2, _cubic_far(d, _SMOOTH_CUBIC), 0))
+
+
 def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
     """Keys' cubic convolution: the weights of the neighbors at distances 1 + part, part, 1 - part and 2 - part."""
+    return {
+        -1: _cubic_far(part + 1, _CUBIC),
+        0: _cubic_near(part, _CUBIC),
+        1: _cubic_near(1 - part, _CUBIC),
+        2: _cubic_far(2 - part, _CUBIC),
+    }
 
-    def near(d: np.ndarray) -> np.ndarray:
-        return ((_CUBIC + 2) * d - (_CUBIC + 3)) * d * d + 1
 
-    def far(d: np.ndarray) -> np.ndarray:
-        return ((_CUBIC * d - 5 * _CUBIC) * d + 8 * _CUBIC) * d - 4 * _CUBIC
+def _cubic_near(d: np.ndarray, a: float) -> np.ndarray:
+    return ((a + 2) * d - (a + 3)) * d * d + 1
 
-    return {-1: far(part + 1), 0: near(part), 1: near(1 - part), 2: far(2 - part)}
+
+def _cubic_far(d: np.ndarray, a: float) -> np.ndarray:
+    return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a

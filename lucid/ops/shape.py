@@ -1,13 +1,15 @@
 """Change the shape of tensors and rearrange their values. Views copy nothing where MLX can share memory."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks
-from lucid._views import view_op
-from lucid.ops._common import array, at_least_1d, compact_if_empty, sizes, varargs
+from lucid import _checks, _deferred, _layout
+from lucid._layout import Layout
+from lucid._views import Place, by_expansion, by_order, by_shape, view_op
+from lucid.ops._common import FLOATING, any_op, array, at_least_1d, compact_if_empty, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -19,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@view_op
+@view_op(layout=by_shape, copies=True)
 @varargs
 def reshape(input: TensorLike, shape: Any) -> mx.array:
     """The same values in another shape; one size may be -1 and is inferred."""
@@ -43,7 +45,7 @@ def _resolve_shape(caller: str, before: tuple[int, ...], count: int, expected: t
     return expected
 
 
-@view_op
+@view_op(layout=by_shape)
 @varargs
 def view(input: TensorLike, size: Any = None, *, dtype: Any = None) -> mx.array:
     """``reshape``; with a dtype, the same bits reinterpreted as that dtype."""
@@ -63,44 +65,67 @@ def view(input: TensorLike, size: Any = None, *, dtype: Any = None) -> mx.array:
     return mx.reshape(x, _resolve_shape("view", x.shape, x.size, sizes("view", size)))
 
 
-@view_op
+@view_op(layout=by_shape)
 def view_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` in the shape of ``other``."""
     x = array("view_as", input)
     return mx.reshape(x, _resolve_shape("view_as", x.shape, x.size, array("view_as", other, "other").shape))
 
 
-@view_op
+@view_op(layout=by_shape, copies=True)
 def reshape_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` in the shape of ``other``."""
     x = array("reshape_as", input)
     return mx.reshape(x, _resolve_shape("reshape_as", x.shape, x.size, array("reshape_as", other, "other").shape))
 
 
-@view_op
-def narrow(input: TensorLike, dim: int, start: int, length: int) -> mx.array:
-    """``length`` elements along ``dim``, starting at ``start``."""
+def _narrow_layout(before: Layout, place: Place) -> Layout | None:
+    axis, start = place.argument("dim") % len(before.shape), place.argument("start")
+    if isinstance(start, mx.array):
+        return None
+    return _layout.narrowed(before, axis, start % max(before.shape[axis], 1), place.shape[axis])
+
+
+@view_op(layout=_narrow_layout)
+def narrow(input: TensorLike, dim: int, start: TensorLike, length: int) -> mx.array:
+    """``length`` elements along ``dim``, starting at ``start``, a number or a 0-d tensor, whose value is waited for."""
     x = array("narrow", input)
+    if x.ndim == 0:
+        raise _checks.ArgumentError("narrow: input must have at least 1 dimension, got a 0-d tensor")
     axis = _checks.dim("narrow", dim, x.ndim)
+    length = _checks.integer("narrow", "length", length, 0)
+    if isinstance(start, mx.array):
+        if start.ndim or start.dtype in FLOATING or start.dtype == mx.bool_:
+            raise _checks.ArgumentError(f"narrow: start must be an integer or a 0-d tensor of one, got {start}")
+        start = _deferred.item(start)
+    start = _checks.integer("narrow", "start", start)
+    if not -x.shape[axis] <= start <= x.shape[axis]:
+        raise _checks.BoundsError(f"narrow: start {start} is out of range for size {x.shape[axis]} of dim {dim}")
     first = start + x.shape[axis] if start < 0 else start
-    if length < 0 or not 0 <= first <= x.shape[axis] - length:
+    if first > x.shape[axis] - length:
         raise _checks.ArgumentError(
             f"narrow: start {start} and length {length} exceed size {x.shape[axis]} of dim {dim}"
         )
     return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
-@view_op
+def _select_layout(before: Layout, place: Place) -> Layout:
+    return _layout.selected(before, place.argument("dim"), place.argument("index"))
+
+
+@view_op(layout=_select_layout)
 def select(input: TensorLike, dim: int, index: int) -> mx.array:
     """The slice at ``index`` along ``dim``, with that dimension removed."""
     x = array("select", input)
-    axis = _checks.dim("select", dim, x.ndim)
+    if x.ndim == 0:
+        raise _checks.DimError("select: input must have at least 1 dimension, got a 0-d tensor")
+    axis, index = _checks.dim("select", dim, x.ndim), _checks.integer("select", "index", index)
     if not -x.shape[axis] <= index < x.shape[axis]:
         raise IndexError(f"select: index {index} is out of range for size {x.shape[axis]} of dim {dim}")
     return x[(slice(None),) * axis + (index,)]
 
 
-@view_op
+@view_op(layout=by_shape, copies=True, itself=True)
 def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.array:
     """``input`` with the dimensions from ``start_dim`` to ``end_dim`` merged into one."""
     x = at_least_1d(array("flatten", input))
@@ -111,17 +136,21 @@ def flatten(input: TensorLike, start_dim: int = 0, end_dim: int = -1) -> mx.arra
     return x.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
 
-@view_op
+@view_op(layout=by_shape)
 def unflatten(input: TensorLike, dim: int, sizes: Any) -> mx.array:
     """``input`` with dimension ``dim`` split into dimensions of the given sizes, one of which may be -1."""
     x = array("unflatten", input)
     axis = _checks.dim("unflatten", dim, x.ndim)
+    if x.ndim == 0 or not isinstance(sizes, Sequence) or not sizes:
+        raise _checks.DtypeError(
+            f"unflatten: expected at least 1 dimension and a list of sizes, got shape {x.shape} and {sizes!r}"
+        )
     expected = tuple(_checks.integer("unflatten", "sizes", size) for size in sizes)
     inner = _resolve_shape("unflatten", (x.shape[axis],), x.shape[axis], expected)
     return x.reshape(*x.shape[:axis], *inner, *x.shape[axis + 1 :])
 
 
-@view_op
+@view_op(layout=by_order)
 @varargs
 def permute(input: TensorLike, dims: Any) -> mx.array:
     """``input`` with its dimensions in the given order.
@@ -137,7 +166,7 @@ def permute(input: TensorLike, dims: Any) -> mx.array:
     return mx.transpose(x, order)
 
 
-@view_op
+@view_op(layout=by_order)
 def transpose(input: TensorLike, dim0: int, dim1: int) -> mx.array:
     """``input`` with two dimensions swapped."""
     return _swapped("transpose", input, dim0, dim1)
@@ -149,7 +178,7 @@ def _swapped(caller: str, x: Any, dim0: int, dim1: int, name0: str = "dim0", nam
     return mx.swapaxes(x, first, second) if x.ndim else x
 
 
-@view_op
+@view_op(layout=by_order)
 def t(input: TensorLike) -> mx.array:
     """The transpose of a matrix; a vector or 0-d tensor unchanged."""
     x = array("t", input)
@@ -160,7 +189,13 @@ def t(input: TensorLike) -> mx.array:
     return mx.transpose(x)
 
 
-@view_op
+@op
+def conjugate_transpose(input: TensorLike) -> mx.array:
+    """The transpose of complex matrices, conjugated; see ``Tensor.H``."""
+    return mx.conj(mx.swapaxes(array("H", input), -2, -1))
+
+
+@view_op(layout=by_order)
 def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
     """``input`` with the dimensions ``source`` moved to ``destination``; the others keep their order."""
     x = array("movedim", input)
@@ -176,7 +211,8 @@ def movedim(input: TensorLike, source: Any, destination: Any) -> mx.array:
     return mx.transpose(x, [start[goal.index(one)] if one in goal else next(rest) for one in range(x.ndim)])
 
 
-@view_op
+@view_op(layout=by_shape)
+@varargs
 def squeeze(input: TensorLike, dim: Any = None) -> mx.array:
     """``input`` without its dimensions of size 1, or only those in ``dim``."""
     x = array("squeeze", input)
@@ -185,14 +221,14 @@ def squeeze(input: TensorLike, dim: Any = None) -> mx.array:
     return mx.squeeze(x, gone) if gone else x
 
 
-@view_op
+@view_op(layout=by_shape)
 def unsqueeze(input: TensorLike, dim: int) -> mx.array:
     """``input`` with a new dimension of size 1 at ``dim``."""
     x = array("unsqueeze", input)
     return mx.expand_dims(x, _checks.dim("unsqueeze", dim, x.ndim + 1))
 
 
-@view_op
+@view_op(layout=by_expansion)
 @varargs
 def expand(input: TensorLike, size: Any, *, implicit: bool = False) -> mx.array:
     """``input`` with dimensions of size 1 broadcast to the given sizes, without a copy; -1 keeps a size."""
@@ -212,16 +248,16 @@ def _expand(caller: str, x: mx.array, expected: tuple[int, ...]) -> mx.array:
             raise _checks.ArgumentError(
                 f"{caller}: shape {x.shape} cannot be expanded to {expected}: dim {axis} is {had or 'new'}"
             )
-    return mx.broadcast_to(x, full)
+    return mx.broadcast_to(x, _checks.representable(caller, tuple(full)))
 
 
-@view_op
+@view_op(layout=by_expansion)
 def expand_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` broadcast to the shape of ``other``."""
     return _expand("expand_as", array("expand_as", input), array("expand_as", other, "other").shape)
 
 
-@view_op
+@view_op(layout=by_expansion)
 @varargs
 def broadcast_to(input: TensorLike, size: Any) -> mx.array:
     """``input`` broadcast to ``size``."""
@@ -264,28 +300,29 @@ def flipud(input: TensorLike) -> mx.array:
 
 
 @op
-def roll(input: TensorLike, shifts: Any, dims: Any = None) -> mx.array:
+def roll(input: TensorLike, shifts: Any, dims: Any = ()) -> mx.array:
     """``input`` shifted circularly by ``shifts`` along ``dims``; without ``dims``, as if flattened."""
     x = array("roll", input)
-    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if dims is None or dims == ():
+    steps, along = sizes("roll", shifts, "shifts"), sizes("roll", () if dims is None else dims, "dims")
+    if not along:
         if len(steps) != 1:
             raise _checks.ArgumentError(f"roll: without dims, shifts must be a single number, got {shifts}")
-        return mx.roll(x.reshape(-1), steps[0]).reshape(x.shape) if x.size else x
-    along = (dims,) if isinstance(dims, int) else tuple(dims)
+        return mx.roll(x.reshape(-1), steps[0] % x.size).reshape(x.shape) if x.size else x
+    if x.ndim == 0:
+        raise _checks.DimError(f"roll: a 0-d tensor has no dims, got {dims}")
     if len(along) != len(steps):
         raise _checks.ArgumentError(f"roll: shifts and dims must have the same length, got {shifts} and {dims}")
     for step, one in zip(steps, along, strict=True):
         axis = _checks.dim("roll", one, x.ndim, "dims")
         if x.size:
-            x = mx.roll(x, _checks.integer("roll", "shifts", step), axis)
+            x = mx.roll(x, step % x.shape[axis], axis)
     return x
 
 
 @op
 def rot90(input: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     """``input`` rotated by 90 degrees ``k`` times, from the first of ``dims`` toward the second."""
-    x = array("rot90", input)
+    x = _at_least_2d("rot90", input)
     found = _checks.dims("rot90", dims, x.ndim, "dims")
     if len(found) != 2:
         raise _checks.ArgumentError(f"rot90: dims must be two different dimensions, got {dims}")
@@ -303,15 +340,22 @@ def _reverse(x: mx.array, axis: int) -> mx.array:
 
 
 @op
-def tril(input: TensorLike, diagonal: int = 0) -> mx.array:
+def tril(input: TensorLike, diagonal: int = 0, *, out: None = None) -> mx.array:
     """The lower triangle of the last two dimensions, zero above the given diagonal."""
-    return mx.tril(_at_least_2d("tril", input), _checks.integer("tril", "diagonal", diagonal))
+    x = _at_least_2d("tril", input)
+    return mx.tril(x, _offset("tril", x, diagonal))
 
 
 @op
-def triu(input: TensorLike, diagonal: int = 0) -> mx.array:
+def triu(input: TensorLike, diagonal: int = 0, *, out: None = None) -> mx.array:
     """The upper triangle of the last two dimensions, zero below the given diagonal."""
-    return mx.triu(_at_least_2d("triu", input), _checks.integer("triu", "diagonal", diagonal))
+    x = _at_least_2d("triu", input)
+    return mx.triu(x, _offset("triu", x, diagonal))
+
+
+def _offset(caller: str, x: mx.array, diagonal: Any) -> int:
+    """The number of a diagonal; those beyond the corners are equivalent, and MLX takes 32 bits."""
+    return max(-x.shape[-2], min(_checks.integer(caller, "diagonal", diagonal), x.shape[-1]))
 
 
 def _at_least_2d(caller: str, x: Any) -> mx.array:
@@ -322,7 +366,7 @@ def _at_least_2d(caller: str, x: Any) -> mx.array:
 
 
 @op
-def diag(input: TensorLike, diagonal: int = 0) -> mx.array:
+def diag(input: TensorLike, diagonal: int = 0, *, out: None = None) -> mx.array:
     """The diagonal of a matrix, or a matrix with the vector ``input`` as its diagonal."""
     x = array("diag", input)
     _checks.rank("diag", "input", x.shape, (1, 2))
@@ -343,15 +387,29 @@ def _embed_diagonal(x: mx.array, offset: int) -> mx.array:
 
 
 @op
-def diag_embed(input: TensorLike, offset: int = 0) -> mx.array:
-    """Matrices with the vectors along the last dimension of ``input`` on a diagonal."""
+def diag_embed(input: TensorLike, offset: int = 0, dim1: int = -2, dim2: int = -1) -> mx.array:
+    """Matrices, in the new dimensions ``dim1`` and ``dim2``, with the last dimension of ``input`` on a diagonal."""
     x = array("diag_embed", input)
     if x.ndim == 0:
-        raise _checks.ArgumentError("diag_embed: input must have at least 1 dimension, got a 0-d tensor")
-    return _embed_diagonal(x, _checks.integer("diag_embed", "offset", offset))
+        raise _checks.DimError("diag_embed: input must have at least 1 dimension, got a 0-d tensor")
+    first = _checks.dim("diag_embed", dim1, x.ndim + 1, "dim1")
+    second = _checks.dim("diag_embed", dim2, x.ndim + 1, "dim2")
+    if first == second:
+        raise _checks.ArgumentError(f"diag_embed: dim1 and dim2 must differ, got {dim1} and {dim2}")
+    found = _embed_diagonal(x, _checks.integer("diag_embed", "offset", offset))
+    if (first, second) == (x.ndim - 1, x.ndim):
+        return found
+    rest = iter(range(x.ndim - 1))
+    return mx.transpose(
+        found, [x.ndim - 1 if d == first else x.ndim if d == second else next(rest) for d in range(x.ndim + 1)]
+    )
 
 
-@view_op
+def _diagonal_layout(before: Layout, place: Place) -> Layout:
+    return _layout.diagonal(before, *(place.argument(name) for name in ("offset", "dim1", "dim2")))
+
+
+@view_op(layout=_diagonal_layout)
 def diagonal(input: TensorLike, offset: int = 0, dim1: int = 0, dim2: int = 1) -> mx.array:
     """The diagonal of dimensions ``dim1`` and ``dim2``, as a new last dimension."""
     return _diagonal("diagonal", array("diagonal", input), _checks.integer("diagonal", "offset", offset), dim1, dim2)
@@ -383,18 +441,31 @@ def trace(input: TensorLike) -> mx.array:
 
 
 @op
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[mx.array, ...]:
-    """The coordinates of a grid, one tensor per input vector; ``indexing="xy"`` swaps the first two dimensions."""
-    _checks.one_of("meshgrid", "indexing", indexing, ("ij", "xy"))
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[mx.array, ...]:
+    """The coordinates of a grid, one tensor per input vector of equal dtypes.
+
+    ``indexing`` "xy" swaps the first two dimensions, unlike "ij", the default.
+    """
+    order = "ij" if indexing is None else _checks.one_of("meshgrid", "indexing", indexing, ("ij", "xy"))
     listed = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
-    found = [array("meshgrid", one).reshape(-1) for one in listed]
-    return tuple(mx.meshgrid(*found, indexing=indexing))
+    found = [array("meshgrid", one, "tensors") for one in listed]
+    if not found:
+        raise _checks.ArgumentError("meshgrid: expected at least one tensor")
+    for one in found:
+        _checks.rank("meshgrid", "each tensor", one.shape, (0, 1))
+        if one.dtype != found[0].dtype:
+            names = f"{_checks.dtype_name(found[0].dtype)} and {_checks.dtype_name(one.dtype)}"
+            raise _checks.DtypeError(f"meshgrid: all tensors must have the same dtype, got {names}")
+    return tuple(mx.meshgrid(*(one.reshape(-1) for one in found), indexing=order))
 
 
-@op
-def atleast_1d(input: TensorLike) -> mx.array:
-    """``input`` with at least 1 dimension."""
-    return at_least_1d(array("atleast_1d", input))
+@any_op
+def atleast_1d(*tensors: Any) -> Any:
+    """The tensor with at least 1 dimension, or a tuple of them for several tensors or a list."""
+    if len(tensors) == 1 and not isinstance(tensors[0], list | tuple):
+        return at_least_1d(array("atleast_1d", tensors[0]))
+    listed = tensors[0] if len(tensors) == 1 else tensors
+    return tuple(at_least_1d(array("atleast_1d", one, "tensors")) for one in listed)
 
 
 @op
@@ -403,7 +474,7 @@ def contiguous(input: TensorLike) -> mx.array:
     return mx.contiguous(array("contiguous", input))
 
 
-@view_op
+@view_op(layout=by_order)
 def swapaxes(input: TensorLike, axis0: int, axis1: int) -> mx.array:
     """``input`` with two dimensions swapped, as ``transpose``."""
     return _swapped("swapaxes", input, axis0, axis1, "axis0", "axis1")

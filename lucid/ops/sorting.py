@@ -48,7 +48,7 @@ def sort(
     x = array("sort", input)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("sort", dim, x.ndim)
-    order = _order(x, at, descending)
+    order = _order(x, at, _checks.flag("sort", "descending", descending))
     values = mx.take_along_axis(x, order, at) if x.size else x
     return ValuesAndIndices(values.reshape(shape), order.astype(mx.int64).reshape(shape))
 
@@ -61,7 +61,7 @@ def argsort(
     x = array("argsort", input)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("argsort", dim, x.ndim)
-    return _order(x, at, descending).astype(mx.int64).reshape(shape)
+    return _order(x, at, _checks.flag("argsort", "descending", descending)).astype(mx.int64).reshape(shape)
 
 
 @select_op
@@ -78,7 +78,9 @@ def topk(
     x = array("topk", input)
     shape, x = x.shape, at_least_1d(x)
     at = _checks.dim("topk", dim, x.ndim)
-    if not 0 <= _checks.integer("topk", "k", k) <= x.shape[at]:
+    k = _checks.integer("topk", "k", k)
+    largest = _checks.flag("topk", "largest", largest)
+    if not 0 <= k <= x.shape[at]:
         raise _checks.ArgumentError(f"topk: k must be in [0, {x.shape[at]}] for dim {dim} of shape {x.shape}, got {k}")
     order = _order(x, at, largest)[(slice(None),) * at + (slice(0, k),)]
     values = mx.take_along_axis(x, order, at) if order.size else mx.zeros(order.shape, x.dtype)
@@ -106,6 +108,8 @@ def unique(
         [1, 3]
     """
     x = array("unique", input)
+    return_inverse = _checks.flag("unique", "return_inverse", return_inverse)
+    return_counts = _checks.flag("unique", "return_counts", return_counts)
     data = _bounds.as_numpy("unique", x)
     axis = None if dim is None else _checks.dim("unique", dim, x.ndim)
     values, inverse, counts = np.unique(data, return_inverse=True, return_counts=True, axis=axis)

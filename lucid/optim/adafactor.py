@@ -9,12 +9,12 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class Adafactor(Optimizer):
+class Adafactor(RuleOptimizer):
     """Adam with a factored second moment (one row and one column per matrix) and relative step sizes.
 
     With ``k = t**beta2_decay`` at the parameter's step ``t``, over the last two dimensions of the gradient ``g``::
@@ -65,6 +65,7 @@ class Adafactor(Optimizer):
             "eps": eps,
             "d": d,
             "weight_decay": weight_decay,
+            "foreach": foreach,
             "maximize": maximize,
         }
         super().__init__(params, defaults)
@@ -98,7 +99,8 @@ class Adafactor(Optimizer):
 
         def rates(step: mx.array) -> tuple[mx.array, mx.array]:
             if id(step) not in by_step:
-                by_step[id(step)] = step ** group["beta2_decay"], mx.minimum(lr, mx.rsqrt(step))
+                count = step.astype(lr.dtype)
+                by_step[id(step)] = count ** group["beta2_decay"], mx.minimum(lr, mx.rsqrt(count))
             return by_step[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:

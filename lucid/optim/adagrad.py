@@ -10,12 +10,12 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class Adagrad(Optimizer):
+class Adagrad(RuleOptimizer):
     """Divides the gradient by the root of the sum of its squares so far.
 
     ``s = s + g**2``, ``p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)`` at the parameter's step ``t``.
@@ -64,7 +64,10 @@ class Adagrad(Optimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value,
+            "foreach": foreach,
             "maximize": maximize,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 

@@ -14,12 +14,13 @@ import mlx.optimizers
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.kernels import native
-from lucid.optim.optimizer import Optimizer, Rule
+from lucid.kernels.fusion import fused
 from lucid.optim.options import betas, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class Adam(Optimizer):
+class Adam(RuleOptimizer):
     """Divides the running mean of the gradient by the root of the running mean of its square.
 
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g**2``,
@@ -76,6 +77,10 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
@@ -103,13 +108,15 @@ class Adam(Optimizer):
             MLX's correction computes 1 - b2**t in float32, which loses four digits in the first steps; expm1 does not.
             """
             if id(step) not in corrections:
-                root = mx.sqrt(_one_minus_power(beta2, step))
-                corrections[id(step)] = lr * root / _one_minus_power(beta1, step), eps * root
+                count = step.astype(lr.dtype)
+                root = mx.sqrt(_one_minus_power(beta2, count))
+                corrections[id(step)] = lr * root / _one_minus_power(beta1, count), eps * root
             return corrections[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]
-            fused = None if amsgrad or scheduled or parameter.dtype != mx.float32 else native.for_arrays(parameter)
+            is_plain = not (amsgrad or scheduled) and parameter.dtype == lr.dtype == mx.float32
+            fused = native.for_arrays(parameter) if is_plain else None
             if fused is not None:
                 rates = correct(state["step"])
                 updated, *after = fused.adam(gradient, parameter, *former, *rates, keep, beta1, beta2, l2_penalty)
@@ -172,8 +179,11 @@ class AdamW(Adam):
             eps,
             weight_decay,
             amsgrad,
+            foreach=foreach,
             maximize=maximize,
+            capturable=capturable,
             differentiable=differentiable,
+            fused=fused,
             decoupled_weight_decay=True,
         )
 
@@ -193,7 +203,7 @@ def _update(beta1: float | None, beta2: float, weight_decay: float, amsgrad: boo
     ``beta1`` is None, the update takes it as its last argument.
     """
 
-    @partial(mx.compile, shapeless=True)
+    @partial(fused, shapeless=True)
     def update(
         gradient: mx.array, parameter: mx.array, state: list[mx.array], rate: mx.array, eps: mx.array,
         keep: mx.array | None, scheduled_beta1: mx.array | None,

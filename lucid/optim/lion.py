@@ -10,12 +10,12 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import betas
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class Lion(Optimizer):
+class Lion(RuleOptimizer):
     """Steps of size ``lr`` in every element, in the direction of the sign of an interpolated momentum.
 
     ``c = b1 * m + (1 - b1) * g``, ``p = p * (1 - lr * weight_decay) - lr * sign(c)``, ``m = b2 * m + (1 - b2) * g``.

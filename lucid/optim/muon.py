@@ -11,14 +11,14 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 _ADJUSTMENTS = ("original", "match_rms_adamw")
 
 
-class Muon(Optimizer):
+class Muon(RuleOptimizer):
     """Momentum with orthogonalized updates, for the weight matrices of hidden layers.
 
     ``m = momentum * m + (1 - momentum) * g``, ``u = momentum * m + (1 - momentum) * g`` (``u = m`` without

@@ -6,11 +6,10 @@ from typing import Any
 
 from lucid import _checks
 
-# PyTorch options that affect how a step is executed, not its result: accepted without effect.
-EXECUTION_OPTIONS = frozenset(("foreach", "fused", "capturable", "differentiable"))
-# Other keys of groups: labels, and values stored by learning rate schedulers.
-EXTRA_KEYS = frozenset(
-    ("params", "param_names", "name", "lr_scale", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+# Options that older versions of PyTorch and Lucid do not save.
+OPTIONAL = frozenset(
+    ("foreach", "fused", "capturable", "differentiable", "maximize", "amsgrad", "centered", "nesterov",
+     "decoupled_weight_decay")
 )  # fmt: skip
 
 

@@ -18,11 +18,14 @@ class ParamGroup(dict[str, Any]):
     same holds for ``group.momentum`` once a schedule has changed it.
     """
 
-    lr_tensor: Tensor
+    lr_tensor: Tensor | None = None  # None without a learning rate
     momentum_tensor: Tensor | None = None  # the momentum or first beta, if a schedule changes it
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__()
+        # Numbers are float64 for float64 parameters, which only the CPU supports.
+        params = options.get("params", ())
+        self._dtype = mx.float64 if any(p.dtype == mx.float64 for p in params) else mx.float32
         self.update(options)
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -30,7 +33,7 @@ class ParamGroup(dict[str, Any]):
             value = self._store_lr(value)
         super().__setitem__(key, value)
         if self.momentum_tensor is not None and key in ("momentum", "betas"):
-            self.momentum_tensor._rebind(mx.array(value[0] if key == "betas" else value))
+            self.momentum_tensor._rebind(mx.array(value[0] if key == "betas" else value, self._dtype))
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         if key not in self:
@@ -48,15 +51,17 @@ class ParamGroup(dict[str, Any]):
     @property
     def learning_rate(self) -> mx.array:
         """The learning rate as a scalar array."""
+        assert self.lr_tensor is not None
         array = self.lr_tensor._array
-        if array.dtype != mx.float32:
-            array = array.astype(mx.float32)
+        if array.dtype != self._dtype:
+            array = array.astype(self._dtype)
         return array.reshape(()) if array.ndim else array
 
     def set_lr(self, value: float) -> None:
         """Change the learning rate; a Tensor that the user passed as ``lr`` is updated in place."""
-        if isinstance(self["lr"], Tensor):
-            self.lr_tensor._rebind(mx.full(self.lr_tensor.shape, value, self.lr_tensor.dtype))
+        rate = self["lr"]
+        if isinstance(rate, Tensor):
+            rate._rebind(mx.full(rate.shape, value, rate.dtype))
         else:
             self["lr"] = value
 
@@ -70,7 +75,7 @@ class ParamGroup(dict[str, Any]):
     def set_momentum(self, value: float) -> None:
         """Change the momentum or first beta, as schedules do."""
         if self.momentum_tensor is None:
-            self.momentum_tensor = tape.wrap(mx.array(value))
+            self.momentum_tensor = tape.wrap(mx.array(value, self._dtype))
         if "betas" in self:
             self["betas"] = (value, *self["betas"][1:])
         else:
@@ -85,9 +90,12 @@ class ParamGroup(dict[str, Any]):
                 )
             self.lr_tensor = value
             return value
+        if value is None:  # an optimizer that computes its own
+            self.lr_tensor = None
+            return value
         number = _checks.number("optimizer", "lr", value)
-        if isinstance(self.get("lr"), float):
-            self.lr_tensor._rebind(mx.array(number))
+        if self.lr_tensor is not None and isinstance(self.get("lr"), float):
+            self.lr_tensor._rebind(mx.array(number, self._dtype))
         else:  # the first value, or replaces the user's Tensor, which keeps its value
-            self.lr_tensor = tape.wrap(mx.array(number))
+            self.lr_tensor = tape.wrap(mx.array(number, self._dtype))
         return number

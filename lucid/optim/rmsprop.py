@@ -10,12 +10,12 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class RMSprop(Optimizer):
+class RMSprop(RuleOptimizer):
     """Divides the gradient by the root of the running mean of its square.
 
     ``v = alpha * v + (1 - alpha) * g**2``, ``p = p - lr * g / (sqrt(v) + eps)``.
@@ -69,7 +69,10 @@ class RMSprop(Optimizer):
             "weight_decay": weight_decay,
             "momentum": momentum,
             "centered": centered,
+            "capturable": capturable,
+            "foreach": foreach,
             "maximize": maximize,
+            "differentiable": differentiable,
         }
         super().__init__(params, defaults)
 

@@ -10,12 +10,12 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.optimizer import Optimizer, Rule
 from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
+from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
 
-class SGD(Optimizer):
+class SGD(RuleOptimizer):
     """Gradient descent with optional momentum.
 
     ``g' = g + weight_decay * p``, ``v = momentum * v + (1 - dampening) * g'`` (the first time ``v = g'``),
@@ -64,6 +64,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 

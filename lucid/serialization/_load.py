@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lucid import _device
 from lucid.serialization.checkpoint_folder import find_weights, is_index, read_index
 from lucid.serialization.pytorch_file import read_pytorch
 from lucid.serialization.safetensors_file import SafetensorsFile
@@ -17,7 +18,10 @@ _PICKLE = b"\x80"
 _PYTORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(
+    f: str | os.PathLike[str], map_location: Any = None, pickle_module: None = None, *,
+    weights_only: bool | None = None, mmap: bool | None = None,
+) -> Any:  # fmt: skip
     """Load a safetensors or PyTorch file; the format is detected by content, not by file name.
 
     A safetensors file returns a dict of tensors. A ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file of PyTorch returns its
@@ -25,7 +29,17 @@ def load(path: str | os.PathLike[str]) -> Any:
     what is neither a tensor nor plain data. A folder returns what its only weights file holds, or one dict of the
     tensors in all shards, as transformers writes them with ``model.safetensors.index.json``.
 
+    Args:
+        f: The path of the file or folder.
+        map_location: A device, a dict of devices or a function, which are checked and have no effect, because memory
+            is unified.
+        pickle_module: Has to be ``None``.
+        weights_only: Has no effect: nothing is unpickled in any case.
+        mmap: Has no effect.
+
     Raises:
+        TypeError: ``f`` is not a path, ``map_location`` is of another type, or ``pickle_module`` is given.
+        RuntimeError: the device that ``map_location`` names is not available on this machine.
         FileNotFoundError: the file does not exist, or a folder holds no weights.
         ValueError: the format is unknown, the file is damaged, or all of it is one unsupported object, such as a
             module; a folder holds several weights files.
@@ -36,10 +50,23 @@ def load(path: str | os.PathLike[str]) -> Any:
         >>> lucid.load("weights.safetensors")["weight"].tolist()
         [1.0, 1.0]
     """
-    opened = open_checkpoint(path)
+    if pickle_module is not None:
+        raise TypeError("load: pickle_module must be None, because nothing is unpickled")
+    if not isinstance(f, str | os.PathLike):
+        raise TypeError(f"load: f must be a path, got {type(f).__name__}; write the bytes to a file first")
+    _check_map_location(map_location)
+    opened = open_checkpoint(f)
     for file in opened.files:
         file.read_all()
     return opened.content
+
+
+def _check_map_location(value: Any) -> None:
+    if isinstance(value, Mapping):
+        for one in (*value.keys(), *value.values()):
+            _device.device(one)
+    elif value is not None and not callable(value):
+        _device.resolve("load: map_location", value)
 
 
 @dataclass

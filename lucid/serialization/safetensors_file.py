@@ -26,16 +26,16 @@ _NUMPY_DTYPES = {
 }  # fmt: skip
 
 
-def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+def save(obj: Mapping[str, Any], f: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
     """Write named tensors, such as a ``state_dict()``, to a safetensors file. The file is written atomically.
 
     Args:
-        tensors: Tensors or arrays by name; flatten nested dictionaries first.
-        path: The file, which must end with ``.safetensors``.
+        obj: Tensors or arrays by name; flatten nested dictionaries first.
+        f: The path of the file, which must end with ``.safetensors``.
         metadata: Strings to store with the tensors.
 
     Raises:
-        TypeError: ``tensors`` is not a mapping, a name or an entry of ``metadata`` is not a string, or a value is
+        TypeError: ``obj`` is not a mapping, a name or an entry of ``metadata`` is not a string, or a value is
             float64 or not a tensor.
         ValueError: the file name does not end with ``.safetensors``.
         OSError: writing failed, e.g. because the disk is full or the folder does not exist.
@@ -46,19 +46,19 @@ def save(tensors: Mapping[str, Any], path: str | os.PathLike[str], metadata: Map
         >>> model.load_state_dict(lucid.load("model.safetensors"))
         IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
-    target = Path(path)
+    target = Path(f)
     if target.suffix != ".safetensors":
         raise ValueError(f"save: the file name must end with .safetensors, got {target.name!r}")
-    if not isinstance(tensors, Mapping):
-        given = type(tensors).__name__
-        if hasattr(tensors, "param_groups"):
+    if not isinstance(obj, Mapping):
+        given = type(obj).__name__
+        if hasattr(obj, "param_groups"):
             hint = "; save lucid.optim.flatten_state(optimizer.state_dict())"
         else:
             hint = f"; save its state_dict(): lucid.save(model.state_dict(), {target.name!r})"
-            hint = hint if hasattr(tensors, "state_dict") else '; a single tensor needs a name, as in {"x": tensor}'
+            hint = hint if hasattr(obj, "state_dict") else '; a single tensor needs a name, as in {"x": tensor}'
         raise TypeError(f"save: expected a mapping of names to tensors, got {given}{hint}")
     arrays = {}
-    for name, value in tensors.items():
+    for name, value in obj.items():
         if not isinstance(name, str):
             raise TypeError(f"save: names must be strings, got {name!r}")
         if isinstance(value, Mapping):

@@ -30,7 +30,7 @@ def test_outputs_are_what_changed():
     total, kept = lucid.ones(2), lucid.ones(3)
     trace, inputs = trace_of(lambda x: total.add_(x) * 2, [total, kept], lucid.ones(2))
     outputs = trace.run(inputs)
-    assert trace.writes == [(0, 0)] and trace.key == -1 and trace.gradients == [] and trace.changes
+    assert trace.writes == [(0, 0, False)] and trace.key == -1 and trace.gradients == [] and trace.changes
     assert [one.tolist() for one in outputs] == [[2, 2], [4, 4]]
     assert total.tolist() == [1, 1], "the tensors are restored"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance.values import Array, Difference, arrays_in
+from tests.conformance.values import Difference, arrays_in
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,6 @@ def _dtype(*names: str) -> Callable[[Any], bool]:
     return lambda sample: any(one.dtype in names for one in arrays_in([sample.args, sample.kwargs]))
 
 
-def _has_zero(position: int) -> Callable[[Any], bool]:
-    def found(sample: Any) -> bool:
-        one = sample.args[position] if len(sample.args) > position else None
-        return isinstance(one, Array) and bool((one.data == 0).any())
-
-    return found
-
-
 SAMPLES: list[Deliberate] = [
     Deliberate(
         "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
@@ -76,6 +68,87 @@ SAMPLES: list[Deliberate] = [
         detail=r"TypeError: .*(must be Tensor, not (int|float|bool|complex)|got \((int|float), )",
     ),
     Deliberate(
+        "calls that match no signature: `normal(tensor, 0, -1)`",
+        "`TypeError` that lists the signatures",
+        "the error of the first argument that is wrong",
+        "a function of Lucid is one function, with one list of arguments",
+        ops="normal",
+        kinds="error type",
+        detail="invalid combination of arguments",
+    ),
+    Deliberate(
+        "`out=`",
+        "writes the result there",
+        "refused by name; `out=None` is accepted",
+        "an operation builds a graph, and has no memory to save by writing into a tensor",
+        ops="arange",
+        kinds="error type",
+        detail="out= is not supported",
+    ),
+    Deliberate(
+        "`conv1d`, `conv2d`, `conv_transpose1d`, `conv_transpose2d` of integers",
+        "computes them, without gradients",
+        "`TypeError`",
+        "MLX has no convolution of integers; `.float()` is exact up to 2^24",
+        ops=r"nn\.functional\.conv.*",
+        kinds="raises|keyword",
+        detail="must hold floating-point numbers, got int64",
+    ),
+    Deliberate(
+        "`l1_loss(complex64, float64)` and other mixtures of complex64 and float64",
+        "gives complex128 or float64",
+        "gives complex64 or float32",
+        "MLX has no complex128",
+        ops=r"nn\.functional\.l1_loss",
+        kinds="dtype|value",
+        when=lambda sample: {"complex64", "float64"} <= {one.dtype for one in arrays_in([sample.args, sample.kwargs])},
+    ),
+    Deliberate(
+        "`Tensor.H` of complex64",
+        "conjugates",
+        "`NotImplementedError`",
+        "Lucid has complex arithmetic, but no functions of complex parts yet",
+        ops="H",
+        kinds="raises",
+        when=_dtype("complex64"),
+    ),
+    Deliberate(
+        "`softmin` of uint8",
+        "negates the bytes modulo 256 first",
+        "negates the numbers",
+        "PyTorch's result is the softmin of other numbers",
+        ops=r"nn\.functional\.softmin",
+        kinds="value",
+        when=_dtype("uint8"),
+    ),
+    Deliberate(
+        "`embedding(..., sparse=True)`",
+        "the gradient is a sparse tensor",
+        "`ValueError`",
+        "MLX has no sparse tensors",
+        ops=r"nn\.functional\.embedding",
+        kinds="raises|keyword",
+        detail="sparse gradients are not supported",
+    ),
+    Deliberate(
+        "`batch_norm` of an empty tensor with one dimension",
+        "gives an empty tensor",
+        "`ValueError`: there are no channels",
+        "every other tensor with one dimension is an error in PyTorch too",
+        ops=r"nn\.functional\.batch_norm",
+        kinds="raises|keyword",
+        detail="must have at least 2 dimensions",
+    ),
+    Deliberate(
+        "second derivatives of norms at zero",
+        "NaN",
+        "zero",
+        "the first derivative is defined as zero there, in both; a NaN would spread through the whole model",
+        ops=r"norm|linalg\.(vector_|matrix_)?norm",
+        kinds="second",
+        detail="PyTorch nan",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",
@@ -85,17 +158,47 @@ SAMPLES: list[Deliberate] = [
         detail=r"of \d+ values",
     ),
     Deliberate(
-        "optimizers with `lr` as a tensor and `foreach=True`",
-        "refuses the pair unless `capturable=True`",
-        "accepts it",
+        "optimizers with `lr` as a tensor and `foreach=True`, or with a number and a tensor as `betas`",
+        "refuses them, the former unless `capturable=True`",
+        "accepts them",
         "`foreach` and `capturable` choose an implementation that Lucid does not have; they are accepted and ignored",
         ops=r"optim\..*",
         kinds="accepts",
-        detail="capturable|foreach",
+        detail="capturable|foreach|both floats or both Tensors",
     ),
 ]
 
-PARAMETERS: list[Parameter] = []
+PARAMETERS: list[Parameter] = [
+    Parameter(
+        "`compile`",
+        "`compile(function, state=[model, optimizer])`",
+        "a compiled function of MLX needs to know the state that it changes; PyTorch's arguments choose a compiler",
+        names="compile",
+        mismatch=".*",
+    ),
+    Parameter(
+        "`save`",
+        "`save(obj, f, metadata)` takes named tensors, and none of `pickle_module`, `pickle_protocol`, "
+        "`_use_new_zipfile_serialization` and `_disable_byteorder_record`",
+        "it writes safetensors; nothing is pickled",
+        names="save",
+        mismatch="(pickle_|_).* is missing",
+    ),
+    Parameter(
+        "`amp.GradScaler`",
+        "`device` is `None` by default, not `'cuda'`",
+        "it has no effect: memory is unified",
+        names=r"amp\.GradScaler",
+        mismatch="device is None by default.*",
+    ),
+    Parameter(
+        "`autograd.gradcheck`",
+        "`eps`, `atol` and `rtol` are `None` by default: PyTorch's numbers for float64 inputs, 1e-2 for others",
+        "GPUs of a Mac have no float64",
+        names=r"autograd\.gradcheck",
+        mismatch="(eps|atol|rtol) is None by default.*",
+    ),
+]
 
 
 def explained(found: Difference) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,19 +40,22 @@ class OptimizerSample:
 
 @dataclass
 class ScheduleSample:
-    """A schedule's arguments after the optimizer. The outputs are the learning rates and momenta after each step."""
+    """A schedule's arguments after the optimizer. The outputs are the learning rates and momenta after each step.
+
+    ``epochs`` are those to go to by ``step(epoch)``, which is deprecated, after all steps.
+    """
 
     op: str
     args: list[Any]
     kwargs: dict[str, Any]
     optimizer: str = "SGD"
-    names: list[str] | None = None
+    epochs: list[int] = field(default_factory=list)
     dtype: str = ""
     outcome: Outcome = field(default_factory=Outcome)
 
     def __repr__(self) -> str:
         shown = [self.optimizer, *map(repr, self.args), *(f"{key}={value!r}" for key, value in self.kwargs.items())]
-        return f"({', '.join(shown)})"
+        return f"({', '.join(shown)}), then epochs {self.epochs}" if self.epochs else f"({', '.join(shown)})"
 
 
 def _wave(shape: tuple[int, ...], phase: float) -> np.ndarray:
@@ -129,6 +133,11 @@ def run_schedule(library: Library, sample: ScheduleSample) -> Outcome:
             found.outputs += [float(one) for one in schedule.get_last_lr()]
             optimizer.step()
             schedule.step(*([metric(step)] if sample.op.endswith("ReduceLROnPlateau") else []))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for epoch in sample.epochs:
+                schedule.step(epoch)
+                found.outputs += [float(one) for one in schedule.get_last_lr()]
     except Exception as error:
         return failed(error)
     return found

@@ -6,6 +6,7 @@ Writes a file per family of operations into ``recorded``: the smallest samples o
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import warnings
@@ -83,6 +84,8 @@ def main(wanted: list[str]) -> int:
             f"{time.perf_counter() - start:.0f} s" + (f", only large samples of {sorted(large)}" if large else ""),
             flush=True,
         )
+    everything = {name for infos in operations().values() for info in infos for name in names(info)}
+    storage.NAMES.write_text(json.dumps(sorted(everything | modules().keys() | optimizers().keys()), indent=0) + "\n")
     return 0
 
 

@@ -18,6 +18,7 @@ from tests.conformance.optimizers import OptimizerSample, ScheduleSample
 from tests.conformance.values import Array, Named, Outcome, Sample
 
 FOLDER = Path(__file__).with_name("recorded")
+NAMES = FOLDER / "names.json"  # of all operations, layers and optimizers that PyTorch has samples of
 CLASSES = {one.__name__: one for one in (Sample, ModuleSample, OptimizerSample, ScheduleSample, Outcome, Named)}
 STORED = {"bfloat16": np.dtype(np.uint16)}  # the upper halves of float32
 

@@ -1,6 +1,7 @@
 """PyTorch's own samples, recorded: Lucid gives PyTorch's results, but for the deliberate differences."""
 
 import dataclasses
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from tests.conformance import deliberate, document, replay, storage
 from tests.conformance.values import Array, Named, Outcome, Sample, cotangent
 
 PENDING = set(Path(__file__).with_name("samples_pending.txt").read_text().split())
+NEEDS_ALL = "needs the tests of all families, in this process"
 RAN: set[str] = set()
+RECORDED: set[str] = set()
 USED: Counter[str] = Counter()
 
 
@@ -25,6 +28,7 @@ def test_results_are_those_of_pytorch(family):
     wrong = {}
     RAN.add(family)
     for sample in storage.load(family):
+        RECORDED.add(sample.op)
         for found in replay.all_differences(sample):
             rule = next((one for one in deliberate.SAMPLES if one.covers(found)), None)
             if rule is not None:
@@ -34,9 +38,17 @@ def test_results_are_those_of_pytorch(family):
     assert wrong == {}
 
 
+def test_all_that_exists_has_samples():
+    if set(storage.names()) != RAN:
+        pytest.skip(NEEDS_ALL)
+    names = json.loads(storage.NAMES.read_text())
+    missing = [one for one in names if one not in RECORDED and replay.exists(one)]
+    assert missing == [], "run: python -m tests.conformance.record_samples, in an environment with PyTorch"
+
+
 def test_every_deliberate_difference_is_seen():
     if set(storage.names()) != RAN:
-        pytest.skip("needs the tests of all families, in this process")
+        pytest.skip(NEEDS_ALL)
     assert [one.title for one in deliberate.SAMPLES if not USED[one.title]] == []
 
 

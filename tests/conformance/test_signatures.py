@@ -1,13 +1,10 @@
 """Every function, method, layer and optimizer takes PyTorch's parameter names, positions and defaults."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.conformance.deliberate import PARAMETERS, explained_parameter
 from tests.conformance.signatures import existing, mismatches
 
-PENDING = set(Path(__file__).with_name("signatures_pending.txt").read_text().split())
 NAMES = dict(existing())
 
 
@@ -20,7 +17,7 @@ def test_signatures_are_those_of_pytorch():
     found = {}
     for name, one in NAMES.items():
         unlike = [what for what in mismatches(name, one) if not explained_parameter(name, what)]
-        if unlike and name not in PENDING:
+        if unlike:
             found[name] = unlike
     assert found == {}
 

@@ -113,7 +113,12 @@ def from_docstring(function: Callable[..., Any], name: str) -> list[Overload]:
 
 
 # Where the type stubs say something else than the parser takes.
-STUB_ERRORS = {"requires_grad_": [Overload((Parameter("requires_grad", "positional", "True"),))]}
+STUB_ERRORS = {
+    "requires_grad_": [Overload((Parameter("requires_grad", "positional", "True"),))],
+    "nn.functional.one_hot": [
+        Overload((Parameter("input", "positional"), Parameter("num_classes", "positional", "-1")))
+    ],
+}
 
 
 def function_overloads(name: str) -> list[Overload]:
@@ -121,6 +126,8 @@ def function_overloads(name: str) -> list[Overload]:
     parent, _, last = name.rpartition(".")
     owner = functools.reduce(getattr, parent.split("."), torch) if parent else torch
     function = getattr(owner, last)
+    if name in STUB_ERRORS:
+        return STUB_ERRORS[name]
     if parent == "nn.functional":
         dispatched = getattr(owner, f"_{last}", None)
         found = inspected(function) or (inspected(dispatched) if dispatched else [])

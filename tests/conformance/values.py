@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-# Relative and absolute tolerance of values, by dtype; other dtypes are compared exactly. Gradients get GRADIENT_FACTOR
-# times as much, because their terms cancel.
+# Relative and absolute tolerance of values, by dtype; other dtypes are compared exactly. The absolute one is at least
+# half a unit in the last place of the largest value. Gradients get GRADIENT_FACTOR times as much, because their terms
+# cancel.
 TOLERANCES = {
     "float64": (1e-9, 1e-9),
     "float32": (1e-5, 1e-5),
@@ -18,6 +19,7 @@ TOLERANCES = {
     "bfloat16": (3e-2, 1.6e-2),
 }
 GRADIENT_FACTOR = 10
+EPSILON = {"float64": 2**-52, "float32": 2**-23, "complex64": 2**-23, "float16": 2**-10, "bfloat16": 2**-7}
 
 
 @dataclass(eq=False)
@@ -136,6 +138,7 @@ def unlike(wanted: Array | None, got: Array | None, factor: float = 1) -> str:
     else:
         relative, absolute = TOLERANCES[wanted.dtype]
         with np.errstate(all="ignore"):
+            absolute = max(absolute, _half_a_place(wanted))
             close = np.abs(wanted.data - got.data) <= factor * (absolute + relative * np.abs(wanted.data))
         nan = _is_nan(wanted.data) & _is_nan(got.data)
         same = (close & np.isfinite(wanted.data)) | np.equal(wanted.data, got.data) | nan
@@ -143,6 +146,12 @@ def unlike(wanted: Array | None, got: Array | None, factor: float = 1) -> str:
         return ""
     at = tuple(int(i) for i in np.argwhere(~same)[0])
     return f"{int((~same).sum())} of {same.size} values: {got.data[at]} at {list(at)}, PyTorch {wanted.data[at]}"
+
+
+def _half_a_place(array: Array) -> float:
+    """Half a unit in the last place of the largest value: sums of numbers of that size cannot be more exact."""
+    sizes = np.abs(array.data[np.isfinite(array.data)])
+    return float(sizes.max(initial=0)) * EPSILON[array.dtype] / 2
 
 
 def same_choice(source: Array, wanted: Array, got: Array) -> bool:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.data import default_collate
-from lucid.data.collate import to_numpy, to_tensors
+from lucid.data import DataLoader, TensorDataset, default_collate
+from lucid.data.collate import collate_arrays, to_numpy, to_tensors
 
 Point = namedtuple("Point", "image label")
 
@@ -16,7 +16,7 @@ def test_nested_fields_are_stacked_in_their_containers():
         (np.full((2, 3), i, np.uint8), {"label": i, "name": f"n{i}", "box": [i, i + 0.5]}, Point(mx.array([i]), i > 0))
         for i in range(3)
     ]
-    image, fields, point = batch = default_collate(samples)
+    image, fields, point = batch = collate_arrays(samples)
     assert isinstance(batch, list) and isinstance(fields, dict) and isinstance(point, Point)
     assert image.shape == (3, 2, 3) and image.dtype == np.uint8 and image[2, 0, 0] == 2
     assert fields["label"].tolist() == [0, 1, 2] and fields["label"].dtype == np.int64
@@ -38,14 +38,14 @@ def test_nested_fields_are_stacked_in_their_containers():
     ],
 )
 def test_numbers_get_the_expected_dtype(samples, dtype):
-    batch = default_collate(samples)
+    batch = collate_arrays(samples)
     assert batch.dtype == dtype
     np.testing.assert_array_equal(batch, np.asarray(samples))
 
 
 def test_mapping_types_are_kept_if_possible():
-    assert isinstance(default_collate([OrderedDict(a=1)]), OrderedDict)
-    assert default_collate([defaultdict(int, a=1)])["a"].tolist() == [1]
+    assert isinstance(collate_arrays([OrderedDict(a=1)]), OrderedDict)
+    assert collate_arrays([defaultdict(int, a=1)])["a"].tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_mapping_types_are_kept_if_possible():
 )
 def test_samples_that_cannot_be_stacked_raise(samples, error, message):
     with pytest.raises(error, match=message):
-        default_collate(samples)
+        collate_arrays(samples)
 
 
 def test_to_numpy_and_back_keep_the_structure():
@@ -102,6 +102,29 @@ def test_tensors_do_not_share_memory_with_their_arrays():
 
 def test_tensors_are_collated():
     samples = [(lucid.full((2,), i), lucid.ones((1,), dtype=lucid.bfloat16)) for i in range(2)]
-    first, second = default_collate(samples)
+    first, second = collate_arrays(samples)
     np.testing.assert_array_equal(first, [[0, 0], [1, 1]])
     assert second.dtype == np.float32 and second.shape == (2, 1)
+
+
+def test_default_collate_gives_tensors():
+    Pair = namedtuple("Pair", "image label")
+    samples = [Pair(np.full((2, 3), i, np.float64), i) for i in range(2)]
+    batch = default_collate(samples)
+    assert type(batch) is Pair and batch.image.dtype == lucid.float32 and batch.label.dtype == lucid.int64
+    assert isinstance(batch.image, lucid.Tensor) and batch.label.tolist() == [0, 1]
+    found = default_collate(batch=[{"x": 1.5, "name": "a"}, {"x": 2.5, "name": "b"}])
+    assert found["x"].dtype == lucid.float32 and found["x"].tolist() == [1.5, 2.5] and found["name"] == ["a", "b"]
+    assert default_collate([lucid.ones(2), lucid.zeros(2)]).tolist() == [[1, 1], [0, 0]]
+    assert default_collate([True, False]).dtype == lucid.bool
+
+
+def test_a_collate_fn_may_work_on_the_tensors_of_default_collate():
+    def collate(samples):
+        x, y = default_collate(samples)
+        return x * 2, y
+
+    dataset = TensorDataset(lucid.arange(4.0), lucid.arange(4))
+    for num_workers in (0, 2):
+        batches = list(DataLoader(dataset, 2, num_workers=num_workers, collate_fn=collate))
+        assert [x.tolist() for x, _ in batches] == [[0, 2], [4, 6]]

@@ -2,6 +2,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+import lucid
 from lucid.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from lucid.data.dataset import fetch_batch, fetch_samples
 
@@ -124,3 +125,17 @@ def test_random_split_distributes_the_remainder_from_the_first_subset(total, fra
 def test_random_split_checks_its_lengths(lengths, message):
     with pytest.raises(ValueError, match=message):
         random_split(Squares(10), lengths)
+
+
+def test_samples_of_a_tensor_dataset_are_tensors():
+    values = [lucid.arange(6.0).reshape(3, 2), lucid.tensor([1.5, 2.5, 3.5], dtype=lucid.bfloat16), np.arange(3)]
+    values.append(lucid.tensor([0.1, 0.2, 0.3], dtype=lucid.float64))
+    dataset = TensorDataset(*values)
+    rows = dataset[1]
+    assert type(rows) is tuple and all(isinstance(row, lucid.Tensor) for row in rows)
+    assert [row.tolist() for row in rows] == [[2.0, 3.0], 2.5, 1, 0.2]
+    assert [row.dtype for row in rows] == [lucid.float32, lucid.bfloat16, lucid.int64, lucid.float64]
+    assert dataset[-1][0].tolist() == [4.0, 5.0] and dataset[0:2][0].shape == (2, 2)
+    assert dataset[[0, 2]][0].tolist() == [[0.0, 1.0], [4.0, 5.0]]
+    assert dataset[lucid.tensor(2)][2].item() == 2
+    assert Subset(dataset, [2, 1])[[1]][0].tolist() == [[2.0, 3.0]]

@@ -1,6 +1,7 @@
 """DataLoader: order, position, threads, errors. The number of threads must not change any result."""
 
 import gc
+import inspect
 import itertools
 import json
 import sys
@@ -22,6 +23,7 @@ from lucid.data import (
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
+    get_worker_info,
     transforms,
 )
 from lucid.data.workers import THREAD_NAME
@@ -564,3 +566,81 @@ def test_random_tensors_without_workers_come_from_the_calling_thread():
         return [batch.tolist() for batch in DataLoader(Noise(), 3)]
 
     assert batches() == batches()
+
+
+# PyTorch's arguments -----------------------------------------------------------------------------------------------
+
+
+def test_positions_are_pytorchs():
+    dataset = TensorDataset(np.arange(6))
+    names = ["dataset", "batch_size", "shuffle", "sampler", "batch_sampler", "num_workers", "collate_fn", "pin_memory"]
+    names += ["drop_last", "timeout", "worker_init_fn", "multiprocessing_context", "generator"]
+    parameters = inspect.signature(DataLoader).parameters
+    assert list(parameters)[: len(names)] == names and parameters["shuffle"].default is None
+    loader = DataLoader(dataset, 4, None, [5, 4, 3, 2, 1], None, 1, list, True, True, 60, None, "spawn", 7)
+    assert [[int(one[0]) for one in batch] for batch in loader] == [[5, 4, 3, 2]] and loader.seed == 7
+    attributes = (loader.pin_memory, loader.timeout, loader.worker_init_fn, loader.multiprocessing_context)
+    assert attributes == (True, 60, None, "spawn") and loader.in_order
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"timeout": -1}, ValueError, "timeout must be at least 0, got -1"),
+        ({"timeout": "a"}, TypeError, "timeout must be a number"),
+        ({"worker_init_fn": 3}, TypeError, "worker_init_fn must be a function, got 3"),
+        ({"collate_fn": 3}, TypeError, "collate_fn must be a function, got 3"),
+        ({"persistent_workers": True}, ValueError, "persistent_workers requires num_workers of at least 1, got 0"),
+        ({"multiprocessing_context": "fork"}, ValueError, "multiprocessing_context requires num_workers"),
+        (
+            {"multiprocessing_context": "x", "num_workers": 1},
+            ValueError,
+            "multiprocessing_context must be a context or one of",
+        ),
+    ],
+)
+def test_wrong_options_of_workers_are_refused(options, error, message):
+    with pytest.raises(error, match=f"DataLoader: {message}"):
+        DataLoader(TensorDataset(np.arange(4)), **options)
+
+
+class Located(Dataset):
+    """Says in which background thread a sample was read."""
+
+    def __getitem__(self, index):
+        info = get_worker_info()
+        return -1 if info is None else info.id + 10 * info.num_workers
+
+    def __len__(self):
+        return 8
+
+
+def test_workers_know_who_they_are():
+    assert {batch.item() for batch in DataLoader(Located())} == {-1}
+    started = []
+    loader = DataLoader(Located(), num_workers=2, worker_init_fn=started.append, multiprocessing_context="fork")
+    assert {batch.item() for batch in loader} <= {20, 21}
+    assert sorted(started) == [0, 1] and get_worker_info() is None
+
+
+def test_an_error_in_worker_init_fn_is_raised():
+    def init(number):
+        raise ValueError(f"worker {number} fails")
+
+    with pytest.raises(ValueError, match=r"worker \d fails"):
+        list(DataLoader(Located(), num_workers=2, worker_init_fn=init))
+
+
+def test_a_batch_that_takes_too_long_raises():
+    release = threading.Event()
+
+    class Stuck(Located):
+        def __getitem__(self, index):
+            release.wait()
+            return index
+
+    batches = iter(DataLoader(Stuck(), num_workers=1, timeout=0.05))
+    threading.Timer(0.2, release.set).start()  # closing the loader waits for its thread
+    with pytest.raises(RuntimeError, match=r"^DataLoader: timed out after 0.05 seconds$"):
+        next(batches)
+    assert len(list(DataLoader(Stuck(), num_workers=1, timeout=60))) == 8

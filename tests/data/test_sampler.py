@@ -1,3 +1,6 @@
+import itertools
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from lucid.data import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from lucid.data.seeds import ORDER, derived_generator
 
 
 def test_sequential_counts_up():
@@ -78,3 +82,40 @@ def test_batch_sampler_and_its_last_batch():
 def test_invalid_arguments_raise(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_an_endless_order_with_replacement_is_drawn_as_it_is_read():
+    sampler = RandomSampler(range(1000), replacement=True, num_samples=10**10, seed=0)
+    assert len(sampler) == 10**10
+    tracemalloc.start()
+    try:
+        some = list(itertools.islice(sampler, 5000))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert set(some) <= set(range(1000)) and len(set(some)) > 900
+    # The same numbers as drawn at once, as saved positions of earlier versions mean them.
+    again = RandomSampler(range(1000), replacement=True, num_samples=5000, seed=0)
+    assert list(again) == some == derived_generator(0, ORDER, 0).integers(1000, size=5000).tolist()
+    assert len(list(itertools.islice(BatchSampler(sampler, 64, drop_last=True), 3))) == 3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RandomSampler(range(3), replacement=1),
+        lambda: WeightedRandomSampler([1.0], 1, replacement=None),
+        lambda: BatchSampler(range(3), 2, drop_last="yes"),
+    ],
+)
+def test_flags_must_be_bools(make):
+    with pytest.raises(TypeError, match="must be True or False, got"):
+        make()
+
+
+def test_samplers_can_be_subscripted():
+    class Own(Sampler[int]):
+        def __iter__(self):
+            return iter([2, 0])
+
+    assert list(Own()) == [2, 0]

@@ -74,6 +74,10 @@ FUNCTIONS: dict[str, list[Call]] = {
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
     "clone": [of(M)],
+    **{
+        f"{name}Tensor": [of([1, 2]), of(2, 3)]
+        for name in ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")
+    },
 }
 
 METHODS: dict[str, list[Call]] = {
@@ -230,7 +234,8 @@ SCHEDULES: dict[str, list[Call]] = {
 # What is no operation: context managers, files, settings; they have tests of their own.
 OTHER = {
     "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
-    "is_autocast_enabled", "is_grad_enabled", "load", "memory_format", "no_grad", "save", "set_grad_enabled", "summary",
+    "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
+    "profile", "save", "set_default_device", "set_grad_enabled", "summary",
 }  # fmt: skip
 
 

@@ -45,7 +45,9 @@ _INTEGERS = (-100, -7, -4, -3, -2, -1, 0, 1, 2, 3, 5, 8, 100, -(2**31) - 1, 2**6
 _FLOATS = (-1.5, -0.0, 0.5, 2.5, 1e30, float("nan"), float("inf"), float("-inf"))
 _OWN = re.compile(r"([A-Za-z_][\w.]*|[-+*/@%&|^<>]+=?)(: |\[)")
 # What Python itself says of a call with wrong names or numbers of arguments.
-_BINDING = re.compile(r"^[\w.<>]+\(\) (got (an unexpected|multiple values|some positional)|missing \d|takes )")
+_BINDING = re.compile(
+    r"([\w.<>]+\(\) )?(got (an unexpected|multiple values|some positional)|missing (\d|a req)|takes |too many)"
+)
 
 
 def wrong_call(name: str, calls: list[Call], index: int) -> Call:

@@ -18,7 +18,7 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
-from lucid.kernels import library
+from lucid.kernels import biased_gelu, gelu_grn, library
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
 from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Tiling
@@ -112,6 +112,15 @@ def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), 
                 launcher.forward(x, weight, one, geometry, Tiling(strip))
         launcher.input_gradient(gradient, weight, geometry)
         launcher.weight_gradient(x, gradient, geometry)
+
+
+def launch_gelu(dtype: mx.Dtype) -> None:
+    """Launch every function of biased_gelu.metal."""
+    h, bias = mx.zeros((2, 5, 7, 33), dtype), mx.zeros((33,), dtype)
+    for factor in (None, mx.zeros((2,))):
+        biased_gelu._launch("cuda", h, h, bias, factor)
+    gelu_grn._launch("cuda", h, h, bias, mx.zeros((2, 1, 1, 33)), bias, bias)
+    gelu_grn._launch_square_sums("cuda", h, bias)
 
 
 def compile_cuda(source: str, architecture: str) -> tuple[str, int]:

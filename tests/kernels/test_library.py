@@ -5,7 +5,15 @@ import pytest
 
 from lucid.kernels import library
 from tests.kernels import cuda_compiler
-from tests.kernels.cuda_compiler import ARCHITECTURES, DTYPES, compile_cuda, joined_source, launch_everything, recorded
+from tests.kernels.cuda_compiler import (
+    ARCHITECTURES,
+    DTYPES,
+    compile_cuda,
+    joined_source,
+    launch_everything,
+    launch_gelu,
+    recorded,
+)
 
 FUNCTIONS = {
     "rolling_forward",
@@ -90,6 +98,19 @@ def test_every_launch_compiles_as_cuda_without_spills(dtype, architecture):
     found = cuda_compiler.registers_and_spills(log, functions)
     assert found.keys() == functions.keys()
     assert all(0 < registers <= 255 and spilled == 0 for registers, spilled in found.values()), found
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_functions_around_gelu_compile_as_cuda(dtype, architecture):
+    with recorded() as functions:
+        launch_gelu(dtype)
+    assert len(functions) == 5
+    log, size = compile_cuda(joined_source(functions), architecture)
+    assert size > 0, log
+    found = cuda_compiler.registers_and_spills(log, functions)
+    assert all(0 < registers <= 64 and spilled == 0 for registers, spilled in found.values()), found
 
 
 @needs_nvrtc

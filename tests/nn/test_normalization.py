@@ -116,6 +116,14 @@ def test_an_invalid_input_updates_nothing():
     assert layer.num_batches_tracked.item() == 0
 
 
+@pytest.mark.parametrize("layer", [lambda: nn.BatchNorm1d(3), lambda: nn.BatchNorm1d(3, momentum=None)])
+def test_an_empty_batch_is_counted_and_has_no_statistics(layer):
+    layer = layer()
+    assert layer(lucid.zeros(0, 3, 2)).shape == (0, 3, 2)
+    assert layer.num_batches_tracked.item() == 1
+    assert layer.running_mean.tolist() == [0] * 3 and layer.running_var.tolist() == [1] * 3
+
+
 def test_arrays_and_lists_are_inputs():
     assert nn.BatchNorm1d(2).eval()(np.ones((3, 2), np.float32)).shape == (3, 2)
     assert nn.BatchNorm1d(2)([[1.0, 2.0], [3.0, 4.0]]).shape == (2, 2)

@@ -1,4 +1,6 @@
-"""``state_dict`` is a snapshot; ``load_state_dict`` loads all of it or nothing, and lists every mismatch."""
+"""``state_dict`` shares the values of a module; ``load_state_dict`` loads all or nothing, and lists every mismatch."""
+
+import copy
 
 import mlx.core as mx
 import numpy as np
@@ -31,16 +33,20 @@ def test_names():
     assert list(Net().state_dict()) == KEYS
 
 
-def test_a_snapshot_does_not_follow_training():
+def test_the_state_follows_training_and_a_deep_copy_of_it_does_not():
     net = Net()
     state = net.state_dict()
+    snapshot = copy.deepcopy(state)
     before = {name: one.tolist() for name, one in state.items()}
     assert not any(one.requires_grad for one in state.values())
     step = optim.SGD(net.parameters(), lr=1.0)
     net.norm(net.fc(lucid.randn(8, 2))).square().sum().backward()
     step.step()
-    assert {name: one.tolist() for name, one in state.items()} == before
-    assert net.state_dict()["norm.running_mean"].tolist() != before["norm.running_mean"]
+    assert {name: one.tolist() for name, one in snapshot.items()} == before
+    assert {name: one.tolist() for name, one in state.items()} == {
+        name: one.tolist() for name, one in net.state_dict(keep_vars=True).items()
+    }
+    assert all(state[name].tolist() != before[name] for name in ("fc.weight", "norm.running_mean"))
 
 
 def test_keep_vars_returns_the_parameters():

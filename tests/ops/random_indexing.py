@@ -37,10 +37,12 @@ class Case:
     def values(self, shape):
         return self.rng.normal(size=shape).astype(np.float32)
 
-    def index(self, size, shape, lowest=None):
+    def index(self, size, shape, lowest=None, is_subscript=False):
         """An index array for a dimension, as Lucid gets it and as NumPy does."""
         lowest = -size if lowest is None else lowest
         dtype = self.rng.choice(DTYPES)
+        if is_subscript and dtype == np.uint8:  # a mask, as in PyTorch
+            dtype = np.dtype(np.uint16)
         limits = np.iinfo(dtype)
         low, high = max(lowest, limits.min), min(size - 1, limits.max)
         index = self.rng.integers(low, high, shape, np.int64, endpoint=True).astype(dtype)
@@ -79,20 +81,20 @@ def along(x, axis, index, shape):
 
 def getitem(case):
     x = case.values(case.shape())
-    given, expected = case.index(x.shape[0], case.shape(case.rng.integers(0, 3)))
-    return lambda: lucid.tensor(x)[given], lambda: x[expected]
+    given, expected = case.index(x.shape[0], case.shape(case.rng.integers(0, 3)), is_subscript=True)
+    return lambda: lucid.tensor(x)[(given,)], lambda: x[expected]  # a list of lists alone would be a tuple
 
 
 def getitem_behind(case):
     x = case.values(case.shape(3))
-    given, expected = case.index(x.shape[2], case.shape(1))
+    given, expected = case.index(x.shape[2], case.shape(1), is_subscript=True)
     return lambda: lucid.tensor(x)[:, ::-1, given], lambda: x[:, ::-1, expected]
 
 
 def getitem_of_two(case):
     x, shape = case.values(case.shape(3)), case.shape(1)
-    first, expected_first = case.index(x.shape[0], shape)
-    second, expected_second = case.index(x.shape[2], shape)
+    first, expected_first = case.index(x.shape[0], shape, is_subscript=True)
+    second, expected_second = case.index(x.shape[2], shape, is_subscript=True)
     return lambda: lucid.tensor(x)[first, :, second], lambda: x[expected_first, :, expected_second]
 
 
@@ -105,7 +107,7 @@ def mask(case):
 
 def setitem(case):
     x = case.values(case.shape())
-    given, expected = case.index(x.shape[0], case.shape(1))
+    given, expected = case.index(x.shape[0], case.shape(1), is_subscript=True)
 
     def ours():
         y = lucid.tensor(x)
@@ -124,8 +126,8 @@ def gather(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
     shape = tuple(n + 1 if d == axis else n for d, n in enumerate(x.shape))
-    given, expected = case.index(x.shape[axis], shape)
     call = lucid.gather if case.rng.random() < 0.5 else lucid.take_along_dim
+    given, expected = case.index(x.shape[axis], shape, lowest=0 if call is lucid.gather else None)
     order = (axis, given) if call is lucid.gather else (given, axis)
     return lambda: call(lucid.tensor(x), *order), lambda: np.take_along_axis(x, expected, axis)
 
@@ -133,7 +135,7 @@ def gather(case):
 def scatter(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
-    given, expected = case.index(x.shape[axis], x.shape)
+    given, expected = case.index(x.shape[axis], x.shape, lowest=0)
 
     def theirs():
         y = x.copy()
@@ -146,7 +148,7 @@ def scatter(case):
 def scatter_add(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
-    given, expected = case.index(x.shape[axis], x.shape)
+    given, expected = case.index(x.shape[axis], x.shape, lowest=0)
     source = case.values(x.shape)
 
     def theirs():
@@ -160,14 +162,14 @@ def scatter_add(case):
 def index_select(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
-    given, expected = case.index(x.shape[axis], case.shape(1))
+    given, expected = case.index(x.shape[axis], case.shape(1), lowest=0)
     return lambda: lucid.tensor(x).index_select(axis, given), lambda: np.take(x, expected, axis)
 
 
 def index_add(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
-    given, expected = case.index(x.shape[axis], case.shape(1))
+    given, expected = case.index(x.shape[axis], case.shape(1), lowest=0)
     source = case.values((*x.shape[:axis], len(expected), *x.shape[axis + 1 :]))
 
     def theirs():
@@ -181,8 +183,8 @@ def index_add(case):
 def index_fill_and_copy(case):
     x = case.values(case.shape())
     axis = int(case.rng.integers(x.ndim))
-    given, expected = case.index(x.shape[axis], case.shape(1))
     copies = case.rng.random() < 0.5
+    given, expected = case.index(x.shape[axis], case.shape(1), lowest=0 if copies else None)
     source = np.full((*x.shape[:axis], len(expected), *x.shape[axis + 1 :]), 7, np.float32)
 
     def ours():

@@ -109,3 +109,69 @@ def test_dividing_integers_by_the_number_0_raises(op):
 def test_invalid_operands_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))
+
+
+DIVISIONS = [
+    lambda x, y: x // y,
+    lambda x, y: x % y,
+    lucid.fmod,
+    lambda x, y: lucid.div(x, y, rounding_mode="floor"),
+    lambda x, y: lucid.div(x, y, rounding_mode="trunc"),
+]
+
+
+@pytest.mark.parametrize("divide", DIVISIONS)
+@pytest.mark.parametrize("divisor", [0, lucid.tensor([2, 0]), np.array([1, 0])], ids=["number", "tensor", "array"])
+def test_integers_are_not_divided_by_0(divide, divisor, on_cpu):
+    x = lucid.tensor([7, -7])
+    with pytest.raises(ZeroDivisionError, match="^(div|floor_divide|remainder|fmod): integers cannot be divided by 0"):
+        divide(x, divisor)
+    with pytest.raises(RuntimeError, match="integers cannot be divided by 0"):
+        divide(x, divisor)
+
+
+def test_a_divisor_is_not_read_where_indices_are_not():
+    x, y = lucid.tensor([7, -7]), lucid.tensor([2, 0])
+    with lucid.debug(False):
+        assert (x // y).tolist() == [3, 0]
+    compiled = lucid.compile(lambda x, y: x // y + 1)
+    assert compiled(x, y).tolist() == [4, 1]
+    assert lucid.isinf(x / 0).all() and lucid.isinf(x.float() // 0).all()
+
+
+@pytest.mark.parametrize(
+    "subtract",
+    [
+        lambda x: x - x,
+        lambda x: x - True,
+        lambda x: 1 - x,
+        lambda x: x - lucid.tensor([1, 2]),
+        lambda x: lucid.rsub(x, x),
+        lambda x: lucid.sub(x, x, alpha=1),
+    ],
+)
+def test_bools_are_not_subtracted(subtract):
+    with pytest.raises(TypeError, match="^r?sub: bools cannot be subtracted; use logical_xor, ~ or .int"):
+        subtract(lucid.tensor([True, False]))
+
+
+def test_alpha_may_be_a_tensor_of_one_element():
+    x = lucid.tensor([1.0, 2.0], requires_grad=True)
+    alpha = lucid.tensor(0.5, requires_grad=True)
+    lucid.add(x, x, alpha=alpha).sum().backward()
+    assert x.grad.tolist() == [1.5, 1.5] and alpha.grad.item() == 3
+    with pytest.raises(TypeError, match="add: alpha must be a number, got array"):
+        lucid.add(x, x, alpha=x)
+
+
+def test_floor_division_of_bfloat16_does_not_round_the_quotient_up():
+    x, y = (lucid.tensor(one, dtype=lucid.bfloat16) for one in (8.875, 0.494140625))
+    assert (x // y).item() == lucid.div(x, y, rounding_mode="floor").item() == 17
+
+
+def test_rounded_quotients_of_different_integers_are_integers():
+    x, y = lucid.tensor([7, -7], dtype=lucid.int32), lucid.tensor(2)
+    for mode, expected in (("floor", [3, -4]), ("trunc", [3, -3])):
+        found = lucid.div(x, y, rounding_mode=mode)
+        assert found.dtype == lucid.int32 and found.tolist() == expected
+    assert lucid.div(x, y).tolist() == [3.5, -3.5]

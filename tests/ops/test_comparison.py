@@ -37,7 +37,7 @@ def test_other_operands():
         (lambda x: lucid.eq(x, "a"), TypeError, "eq: other must be a tensor.*got str 'a'"),
         (lambda x: lucid.logical_xor(x, lucid.ones(3)), ValueError, r"logical_xor: shapes \(2,\) and \(3,\)"),
         (lambda x: lucid.isclose(x, lucid.ones(3)), ValueError, r"isclose: shapes \(2,\) and \(3,\)"),
-        (lambda x: lucid.allclose(x, lucid.ones(3)), ValueError, r"isclose: shapes \(2,\) and \(3,\)"),
+        (lambda x: lucid.allclose(x, lucid.ones(3)), ValueError, r"allclose: shapes \(2,\) and \(3,\)"),
         (lambda x: lucid.logical_and(None, x), TypeError, "logical_and: input must be a tensor.*got NoneType"),
     ],
 )

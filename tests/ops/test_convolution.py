@@ -4,6 +4,7 @@ import functools
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import lucid
@@ -52,6 +53,53 @@ LAYOUTS = [
 @pytest.mark.parametrize(("op", "shape", "weight", "options"), LAYOUTS)
 def test_channels_last_agrees_with_channels_first(op, shape, weight, options):
     same_in_both(functools.partial(op, **options), shape, weight, batch=len(shape) == len(weight))
+
+
+def matrix_of(op, shape, weight, options):
+    """The matrix of a convolution: its output, flattened, for each input that is 1 at one place."""
+    columns = []
+    for at in np.ndindex(*shape):
+        x = np.zeros((1, *shape), np.float32)
+        x[(0, *at)] = 1
+        columns.append(op(lucid.tensor(x), lucid.tensor(weight), **options).numpy().reshape(-1))
+    return np.stack(columns, 1).astype(np.float64)
+
+
+@pytest.mark.parametrize("dtype", [lucid.float64, lucid.complex64])
+@pytest.mark.parametrize(
+    ("op", "shape", "weight", "options"),
+    [
+        (F.conv1d, (4, 9), (6, 2, 3), {"stride": 2, "padding": 1, "groups": 2, "dilation": 2}),
+        (F.conv1d, (4, 9), (4, 1, 3), {"groups": 4, "padding": 1}),
+        (F.conv2d, (4, 5, 6), (6, 4, 3, 2), {"dilation": (1, 2)}),
+        (F.conv2d, (4, 5, 6), (6, 2, 2, 2), {"stride": (2, 1), "groups": 2}),
+        (F.conv2d, (4, 5, 6), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
+        (F.conv2d, (3, 4, 4), (5, 3, 2, 2), {"stride": 2}),
+        (F.conv_transpose1d, (4, 5), (4, 3, 3), {"stride": 2, "groups": 2, "dilation": 2, "output_padding": 1}),
+        (F.conv_transpose2d, (4, 3, 4), (4, 3, 3, 2), {"stride": 2, "padding": 1, "groups": 2}),
+        (F.conv_transpose2d, (4, 3, 4), (4, 3, 2, 2), {"stride": 2}),
+    ],
+)
+def test_float64_and_complex_convolutions_are_exact(op, shape, weight, options, dtype, on_cpu):
+    """With a weight of integers, the float32 convolution of ones and zeros gives the exact matrix."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-3, 4, weight).astype(np.float32)
+    matrix = matrix_of(op, shape, weight, options)
+    x = rng.standard_normal((2, *shape))
+    if dtype == lucid.complex64:
+        x = (x + 1j * rng.standard_normal(x.shape)).astype(np.complex64)
+    given = lucid.tensor(x, dtype=dtype)
+    if dtype == lucid.float64:
+        given.requires_grad_()
+    y = op(given, lucid.tensor(weight, dtype=dtype), **options)
+    assert y.dtype == dtype
+    limits = {"rtol": 1e-13, "atol": 1e-13} if dtype == lucid.float64 else {"rtol": 1e-5, "atol": 1e-5}
+    np.testing.assert_allclose(y.detach().numpy().reshape(2, -1), x.reshape(2, -1) @ matrix.T, **limits)
+    if dtype == lucid.float64:
+        cotangent = rng.standard_normal(y.shape)
+        y.backward(lucid.tensor(cotangent, dtype=dtype))
+        want = (cotangent.reshape(2, -1) @ matrix).reshape(x.shape)
+        np.testing.assert_allclose(given.grad.numpy(), want, **limits)
 
 
 def ones(*shape):

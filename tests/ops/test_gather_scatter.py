@@ -16,9 +16,45 @@ def test_take_accepts_axis():
     assert lucid.take(x, [2, 0], axis=1).tolist() == [[2, 0], [5, 3]]
 
 
+I = lucid.tensor([[0, 0, 0]])
+
+
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x.gather(0, I - 3), IndexError, "gather: index -3 is out of range for dim 0 with size 2"),
+        (
+            lambda x: x.index_select(0, I - 1),
+            IndexError,
+            "index_select: index -1 is out of range for dim 0 with size 2",
+        ),
+        (
+            lambda x: x.index_select(0, lucid.tensor([[0]])),
+            IndexError,
+            "index_select: index must be a vector, got shape",
+        ),
+        (
+            lambda x: x[0, 0].index_select(0, I[0, :0]),
+            RuntimeError,
+            "index_select: a 0-d tensor takes a single index, got 0",
+        ),
+        (lambda x: x.scatter(0, I, value=1, src=x), TypeError, "scatter: expected either src or value"),
+        (lambda x: x.scatter(0, I), TypeError, "scatter: expected either src or value"),
+        (lambda x: x.half().scatter(0, I, 1e9), RuntimeError, "scatter: value 1000000000.0 does not fit in float16"),
+        (lambda x: x.scatter_add(0, I, 2.0), TypeError, "scatter_add: src must be a tensor, got float 2.0"),
+        (lambda x: x.index_add(0, I[0], 2.0), TypeError, "index_add: source must be a tensor, got float 2.0"),
+        (
+            lambda x: x.index_add(0, I[0], x.int()),
+            RuntimeError,
+            "index_add: source must have the dtype of the input, fl",
+        ),
+        (lambda x: x.index_copy(0, I[0], x[:, :2]), IndexError, r"index_copy: source must have shape \(3, 3\), got "),
+        (lambda x: x.index_fill(0, I[0, :1], 1j), RuntimeError, "index_fill: value 1j does not fit in float32"),
+        (
+            lambda x: x.int().index_fill(0, I[0, :1], 2**40),
+            ValueError,
+            f"index_fill: value {2**40} does not fit in int32",
+        ),
         (
             lambda x: x.gather(0, lucid.tensor([0])),
             ValueError,

@@ -64,11 +64,27 @@ def test_writing_agrees_with_numpy_and_has_the_right_gradients(name):
     np.testing.assert_allclose(x.grad.numpy(), left, rtol=1e-6)
 
 
+def test_numbers_are_written_exactly_or_do_not_fit(on_cpu):
+    x = lucid.zeros(3, dtype=lucid.float64)
+    x[0], x[1:] = 0.1, 0.2
+    assert x.tolist() == [0.1, 0.2, 0.2]
+    half = lucid.zeros(2, dtype=lucid.float16)
+    half[0] = 1e10
+    assert half.tolist() == [float("inf"), 0]
+    for dtype, value in (("uint8", 300), ("int32", 2**40), ("float32", 1j), ("int32", float("nan"))):
+        y = lucid.zeros(2, dtype=dtype)
+        with pytest.raises(RuntimeError, match=f"setitem: value .* does not fit in {dtype}"):
+            y[0] = value
+        y[0] = 7
+        assert y.tolist() == [7, 0]
+
+
 def test_tensors_can_be_indices():
     x = lucid.arange(12).reshape(3, 4)
     i, j = lucid.tensor([2, 0]), lucid.tensor([1, -1])
     assert x[i, j].tolist() == [9, 3]
-    assert x[[i[0], i[1]]].tolist() == [[8, 9, 10, 11], [0, 1, 2, 3]]
+    assert x[[i[0], i[1]]].tolist() == 8  # as in PyTorch, a list that holds tensors is a tuple
+    assert x[([i[0], i[1]],)].tolist() == [[8, 9, 10, 11], [0, 1, 2, 3]]
     assert x[lucid.tensor(1)].tolist() == [4, 5, 6, 7]
     assert x[x % 2 == 0].tolist() == [0, 2, 4, 6, 8, 10]
     x[i, j] = lucid.tensor([-1, -2])
@@ -94,11 +110,22 @@ def test_one_hot_counts_negative_classes_as_wrong_and_takes_any_integer_dtype(on
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (
+            lambda x: x.half().masked_fill(x > 0, -1e9),
+            RuntimeError,
+            "masked_fill: value -1000000000.0 does not fit in fl",
+        ),
+        (lambda x: x.masked_fill(x > 0, 1j), ValueError, "masked_fill: value 1j does not fit in float32"),
+        (
+            lambda x: x[lucid.tensor([0.0])],
+            IndexError,
+            "getitem: an index tensor must hold integers or bools, got float",
+        ),
         (lambda x: x[2], IndexError, r"getitem: index 2 is out of range for dim 0 with size 2, shape \(2, 3\)"),
         (lambda x: x[0, -4], IndexError, r"getitem: index -4 is out of range for dim 1"),
         (lambda x: x[0, 0, 0], IndexError, r"getitem: too many indices \(3\) for shape \(2, 3\)"),
         (lambda x: x[..., 0, ...], IndexError, r"getitem: an index can only have a single ellipsis \('...'\)"),
-        (lambda x: x[0.5], TypeError, "getitem: an index must consist of integers, .*got float 0.5"),
+        (lambda x: x[0.5], IndexError, "getitem: an index must consist of integers, .*got float 0.5"),
         (lambda x: x["a"], TypeError, "getitem: an index must consist of integers, .*got str 'a'"),
         (
             lambda x: x[lucid.tensor([0.0])],
@@ -106,7 +133,7 @@ def test_one_hot_counts_negative_classes_as_wrong_and_takes_any_integer_dtype(on
             "getitem: an index tensor must hold integers or bools, got float32",
         ),
         (lambda x: x[[0, 5]], IndexError, r"getitem: index 5 is out of range for dim 0 with size 2, shape \(2, 3\)"),
-        (lambda x: x[[[0, 1], [0]]], TypeError, "getitem: an index must consist of integers"),
+        (lambda x: x[([[0, 1], [0]],)], TypeError, "getitem: an index must consist of integers"),
         (
             lambda x: x[lucid.tensor([True, False, True])],
             IndexError,

@@ -26,6 +26,8 @@ def test_numbers_and_lists_are_tensors_too():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x[0, 0].chunk(1), RuntimeError, "chunk: a 0-d tensor cannot be split"),
+        (lambda x: x.repeat_interleave(2**40), RuntimeError, "repeat_interleave: a tensor of shape .* is too large"),
         (
             lambda x: x.repeat(2),
             ValueError,

@@ -111,7 +111,7 @@ def test_without_targets_that_count_the_gradient_is_zero(reduction, loss, smooth
     ):
         np.testing.assert_array_equal(found.detach().numpy(), np.float32(loss))
         x.grad = None
-        found.backward(lucid.ones(*found.shape), create_graph=True)
+        found.backward(lucid.ones(found.shape), create_graph=True)
         np.testing.assert_array_equal(x.grad.detach().numpy(), 0)
         second = x.grad.sum()
         x.grad = None
@@ -126,6 +126,27 @@ def test_weights_survive_a_batch_without_targets():
     F.cross_entropy(model(lucid.randn(2, 3)), lucid.tensor([-100, -100])).backward()
     optimizer.step()
     np.testing.assert_array_equal(model.weight.detach().numpy(), before)
+
+
+@pytest.mark.parametrize(("x", "target"), [(-0.1, 0.5), (1.1, 0.5), (0.5, -0.1), (0.5, 1.1), (math.nan, 0.5)])
+def test_a_number_that_is_no_probability_gives_nan(x, target):
+    assert math.isnan(F.binary_cross_entropy(lucid.tensor([x]), lucid.tensor([target])).item())
+
+
+@pytest.mark.parametrize(
+    ("loss", "dtypes", "wanted"),
+    [
+        (F.huber_loss, ("float32", "float64"), "float32"),
+        (F.smooth_l1_loss, ("float32", "float64"), "float64"),
+        (F.binary_cross_entropy_with_logits, ("float32", "float64"), "float64"),
+        (F.cross_entropy, ("float32", "float64"), "float64"),
+        (F.l1_loss, ("complex64", "complex64"), "float32"),
+        (F.mse_loss, ("float16", "int64"), "float16"),
+    ],
+)
+def test_dtypes_of_the_result_are_those_of_pytorch(loss, dtypes, wanted, on_cpu):
+    x, target = (lucid.ones(2, 3, dtype=dtype) for dtype in dtypes)
+    assert loss(x, target).dtype == lucid.tensor(0, dtype=wanted).dtype
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "uint32", "uint64"])
@@ -238,6 +259,26 @@ def ones(*shape):
             lambda: F.cross_entropy(ones(2, 3), lucid.tensor([0, 1]), ignore_index=0.5),
             TypeError,
             "cross_entropy: ignore_index must be an integer, got 0.5",
+        ),
+        (
+            lambda: F.cross_entropy(ones(2, 3), ones(2, 3), ignore_index=1),
+            RuntimeError,
+            "cross_entropy: ignore_index requires class indices, got 1 with probabilities",
+        ),
+        (
+            lambda: F.mse_loss(ones(2, 3), ones(2, 3), weight=ones(3)),
+            ValueError,
+            r"mse_loss: weight must have the shape of the input, \(2, 3\), got \(3,\)",
+        ),
+        (
+            lambda: F.binary_cross_entropy(ones(2), ones(2), ones(3, 2)),
+            RuntimeError,
+            r"binary_cross_entropy: weight must broadcast to \(2,\), got \(3, 2\)",
+        ),
+        (
+            lambda: F.mse_loss(ones(2).to(lucid.complex64), ones(2)),
+            TypeError,
+            "mse_loss: input and target must hold real numbers, got complex64",
         ),
         (
             lambda: F.nll_loss(ones(2, 3), ones(2)),

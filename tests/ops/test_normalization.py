@@ -78,6 +78,42 @@ def test_the_dtype_of_the_input_is_kept_with_a_float32_weight(op):
     assert y.dtype == lucid.bfloat16
 
 
+def test_float64_is_exact(on_cpu):
+    rng = np.random.default_rng(2)
+    x, weight, bias = rng.standard_normal((3, 4, 5)), rng.standard_normal(4), rng.standard_normal(4)
+    tensors = [lucid.tensor(one, dtype=lucid.float64) for one in (x, weight, bias)]
+    column = (None, slice(None), None)
+
+    def normal(values, dims):
+        mean, var = values.mean(dims, keepdims=True), values.var(dims, keepdims=True)
+        return (values - mean) / np.sqrt(var + 1e-5)
+
+    for found, want in (
+        (F.layer_norm(tensors[0], (4, 5)), normal(x, (1, 2))),
+        (F.batch_norm(tensors[0], None, None, *tensors[1:], True), normal(x, (0, 2)) * weight[column] + bias[column]),
+        (F.group_norm(tensors[0], 2), normal(x.reshape(3, 2, 2, 5), (2, 3)).reshape(x.shape)),
+        (F.rms_norm(tensors[0], (5,)), x / np.sqrt((x**2).mean(-1, keepdims=True) + np.finfo(np.float64).eps)),
+        (F.normalize(tensors[0], dim=2), x / np.sqrt((x**2).sum(2, keepdims=True))),
+    ):
+        np.testing.assert_allclose(found.numpy(), want, rtol=1e-13, atol=1e-14)
+
+
+def test_normalize_of_complex_numbers():
+    x = np.array([[3 + 4j, 0], [1j, 2 - 2j]], np.complex64)
+    want = x / np.abs(x).sum(1, keepdims=True)
+    np.testing.assert_allclose(F.normalize(lucid.tensor(x), p=1.0, dim=1).numpy(), want, rtol=1e-6)
+    mean_square = (x.astype(np.complex128) ** 2).mean(-1, keepdims=True)  # as in PyTorch, not of the absolute values
+    want = x / np.sqrt(mean_square + 1e-3)
+    np.testing.assert_allclose(F.rms_norm(lucid.tensor(x), (2,), eps=1e-3).numpy(), want, rtol=1e-5)
+
+
+def test_an_empty_batch_has_no_statistics():
+    mean, var = lucid.zeros(3), lucid.ones(3)
+    assert F.batch_norm(lucid.zeros(0, 3, 2), mean, var, lucid.ones(3), training=True).shape == (0, 3, 2)
+    assert F.batch_norm(lucid.zeros(0), lucid.zeros(0), lucid.zeros(0), training=True).shape == (0,)
+    assert mean.tolist() == [0] * 3 and var.tolist() == [1] * 3
+
+
 def response_norm(x, weight, bias, eps):
     size = np.sqrt((x**2).sum((1, 2), keepdims=True))
     return weight * (x * (size / (size.mean(-1, keepdims=True) + eps))) + bias + x
@@ -124,6 +160,27 @@ def ones(*shape):
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (
+            lambda: F.batch_norm(ones(2, 3), None, None, training=True, eps=0),
+            ValueError,
+            "batch_norm: eps must be above 0, got 0",
+        ),
+        (
+            lambda: F.batch_norm(ones(2, 3), ones(3), ones(3), eps=-1e-5),
+            ValueError,
+            "batch_norm: eps must be at least 0, got -1e-05",
+        ),
+        (
+            lambda: F.group_norm(ones(1, 3), 3),
+            ValueError,
+            r"group_norm: needs more than one value per group, got shape \(1, 3\) with 3 groups",
+        ),
+        (
+            lambda: F.layer_norm(ones(2, 3).to(lucid.complex64), (3,)),
+            TypeError,
+            "layer_norm: input must hold real numbers, got complex64",
+        ),
+        (lambda: F.normalize(ones(2, 3), out=ones(2, 3)), TypeError, "normalize: out= is not supported"),
         (
             lambda: F.layer_norm(ones(2, 3), (4,)),
             ValueError,

@@ -14,6 +14,12 @@ def test_agrees_with_pytorch(case, record):
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x.pad(1), TypeError, "pad: pad must be a list or tuple of integers, got 1"),
+        (
+            lambda x: x[:, :0].pad((1, 0), "replicate"),
+            ValueError,
+            "pad: dim 1 of shape .* is empty and has no edge to repeat",
+        ),
         (lambda x: x.pad((1,)), ValueError, r"pad: pad must hold pairs for at most 2 dimensions, got \(1,\)"),
         (
             lambda x: x.pad((1, 1), "mirror"),

@@ -80,6 +80,16 @@ def image(*shape):
             ValueError,
             r"max_pool2d: kernel_size \(3, 3\) with dilation \(2, 2\) is larger than the input of 4x4",
         ),
+        (
+            lambda: F.avg_pool2d(lucid.ones(1, 0, 4, 4), 2),
+            RuntimeError,
+            r"avg_pool2d: only the batch may be empty, got shape \(1, 0, 4, 4\)",
+        ),
+        (
+            lambda: F.avg_pool2d(lucid.ones(1, 4, 4, dtype=lucid.int32), 2),
+            TypeError,
+            "avg_pool2d: input must hold floating-point numbers, got int32",
+        ),
         (lambda: F.max_pool2d(image(), 0), ValueError, "max_pool2d: kernel_size must be at least 1, got 0"),
         (
             lambda: F.max_pool2d(image(), (1, 2, 3)),

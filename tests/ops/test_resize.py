@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 import lucid
@@ -34,6 +35,14 @@ def image(*shape):
     return lucid.ones(*(shape or (1, 1, 4, 4)))
 
 
+def test_a_column_is_resized_like_a_row():
+    """PyTorch repeats the first value in a column that it antialiases; its rows are right."""
+    x = lucid.rand(2, 3, 5, 8)
+    column = F.interpolate(x.transpose(2, 3), (3, 1), mode="bilinear", antialias=True)
+    row = F.interpolate(x, (1, 3), mode="bilinear", antialias=True)
+    np.testing.assert_allclose(column.transpose(2, 3).numpy(), row.numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
@@ -44,7 +53,11 @@ def image(*shape):
             "interpolate: pass either size or scale_factor, got both",
         ),
         (lambda: F.interpolate(image(), 0), ValueError, "interpolate: size must be at least 1, got 0"),
-        (lambda: F.interpolate(image(), (1, 2, 3)), ValueError, "interpolate: size must be an integer or a tuple of 2"),
+        (
+            lambda: F.interpolate(image(), (1, 2, 3)),
+            ValueError,
+            r"interpolate: size must be .* 2 integers, got \(1, 2, 3\)",
+        ),
         (lambda: F.interpolate(image(), 2.5), TypeError, "interpolate: size must be an integer, got 2.5"),
         (
             lambda: F.interpolate(image(), scale_factor=(1, 2, 3)),
@@ -77,9 +90,24 @@ def image(*shape):
             "interpolate: align_corners is only supported by linear and bicubic modes, got mode 'nearest'",
         ),
         (
-            lambda: F.interpolate(image(), 3, mode="bilinear", antialias=True),
+            lambda: F.interpolate(image(), 3, antialias=True),
             ValueError,
-            "interpolate: antialias is not supported",
+            "interpolate: antialias requires mode 'bilinear', 'bicubic' or 'lanczos', got mode 'nearest'",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, mode="lanczos"),
+            ValueError,
+            "interpolate: mode 'lanczos' requires antialias=True and align_corners=False",
+        ),
+        (
+            lambda: F.interpolate(image().to(lucid.uint8), 3, mode="area"),
+            TypeError,
+            "interpolate: uint8 is not supported by mode 'area'; convert with .float",
+        ),
+        (
+            lambda: F.interpolate(image().to(lucid.complex64), 3),
+            TypeError,
+            "interpolate: input must hold real numbers, got complex64",
         ),
         (
             lambda: F.interpolate(image(), 3, recompute_scale_factor=True),
@@ -94,7 +122,7 @@ def image(*shape):
         (
             lambda: F.interpolate(image(1, 1, 0, 4), 3),
             ValueError,
-            r"interpolate: the image must not be empty, got size \(0, 4\)",
+            r"interpolate: only the batch may be empty, got shape \(1, 1, 0, 4\)",
         ),
         (
             lambda: F.interpolate(image().long(), 3),

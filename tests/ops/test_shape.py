@@ -31,6 +31,31 @@ def test_contiguous_returns_the_tensor_itself():
 @pytest.mark.parametrize(
     ("use", "error", "message"),
     [
+        (lambda x: x.expand(2**40, 2, 3), RuntimeError, "expand: a tensor of shape .* is too large"),
+        (lambda x: x[0, 0].narrow(0, 0, 1), RuntimeError, "narrow: input must have at least 1 dimension, got a 0-d"),
+        (lambda x: x.narrow(0, 3, 0), IndexError, "narrow: start 3 is out of range for size 2 of dim 0"),
+        (
+            lambda x: x.narrow(0, lucid.tensor([1]), 1),
+            RuntimeError,
+            "narrow: start must be an integer or a 0-d tensor of",
+        ),
+        (lambda x: x[0, 0].roll(1, 0), IndexError, "roll: a 0-d tensor has no dims, got 0"),
+        (lambda x: x.roll(1.5), TypeError, "roll: shifts must be an integer, got 1.5"),
+        (lambda x: x.diag_embed(0, 1, 1), ValueError, "diag_embed: dim1 and dim2 must differ, got 1 and 1"),
+        (lambda x: x.diag_embed(0, 0, 3), IndexError, r"diag_embed: dim2 must be in \[-3, 2\]"),
+        (lambda x: x[0, 0].select(0, 0), IndexError, "select: input must have at least 1 dimension, got a 0-d tensor"),
+        (
+            lambda x: x.unflatten(1, 3),
+            TypeError,
+            r"unflatten: expected at least 1 dimension and a list of sizes, got sh",
+        ),
+        (
+            lambda x: lucid.meshgrid(x[0], x[0].int()),
+            RuntimeError,
+            "meshgrid: all tensors must have the same dtype, got",
+        ),
+        (lambda x: lucid.meshgrid(x), ValueError, r"meshgrid: each tensor must have 0 or 1 dimensions, got \(2, 3\)"),
+        (lambda x: lucid.meshgrid([]), RuntimeError, "meshgrid: expected at least one tensor"),
         (
             lambda x: x.reshape(4, 2),
             ValueError,

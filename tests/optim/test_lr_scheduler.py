@@ -268,3 +268,21 @@ other = optimizer()
 def test_invalid_schedules_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_going_to_an_epoch_is_deprecated():
+    optimizer = SGD([lucid.zeros(1).requires_grad_()], lr=1.0)
+    plateau = s.ReduceLROnPlateau(optimizer)
+    schedule = s.StepLR(optimizer, 2)
+    optimizer.step()
+    with pytest.warns(UserWarning, match=r"StepLR.step: epoch is deprecated"):
+        schedule.step(5)
+    assert schedule.last_epoch == 5 and schedule.get_last_lr() == pytest.approx([0.01])
+    with pytest.warns(UserWarning, match=r"ReduceLROnPlateau.step: epoch is deprecated"):
+        plateau.step(1.0, epoch=7)
+    assert plateau.last_epoch == 7
+    with (
+        pytest.warns(UserWarning, match="deprecated"),
+        pytest.raises(TypeError, match="epoch must be an integer, got 1.5"),
+    ):
+        schedule.step(1.5)

@@ -254,7 +254,7 @@ def test_groups_inherit_missing_options():
     assert [g["lr"] for g in optimizer.param_groups] == [0.5, 0.1, 0.1]
     assert [g["momentum"] for g in optimizer.param_groups] == [0.9, 0.9, 0.0]
     assert [[p.shape for p in g["params"]] for g in optimizer.param_groups] == [[(1,)], [(2,)], [(3,)]]
-    assert given == {"params": [a], "lr": 0.5, "name": "head"} and "fused" not in optimizer.param_groups[2]
+    assert given == {"params": [a], "lr": 0.5, "name": "head"} and optimizer.param_groups[2]["fused"] is True
 
 
 def test_named_parameters_keep_their_names():
@@ -283,7 +283,7 @@ shared = leaf(2)
     ("call", "error", "message"),
     [
         (make([]), ValueError, "SGD: params is empty"),
-        (make([{"params": []}]), ValueError, "SGD: group 0: params is empty"),
+        (make([{"params": 3}]), TypeError, "group 0: params must be a tensor or an iterable of tensors, got int"),
         (make(shared), TypeError, "SGD: params must be an iterable of tensors, .* got Tensor"),
         (make({"a": shared}), TypeError, "got dict"),
         (make({shared}), TypeError, r"got set \(its order differs between runs\)"),
@@ -306,11 +306,6 @@ shared = leaf(2)
             "parameter 0 was computed by <mul>; only leaf tensors can be optimized",
         ),
         (make([lucid.arange(3)]), ValueError, "parameter 0 must have a real floating-point dtype, got int64"),
-        (
-            make([{"params": [shared], "weigth_decay": 1}]),
-            ValueError,
-            "unknown option 'weigth_decay' of a group; known are lr, mom",
-        ),
         (make([shared], lr=-0.1), ValueError, "SGD: lr must be at least 0, got -0.1"),
         (make([shared], lr=float("nan")), ValueError, "SGD: lr must be at least 0, got nan"),
         (make([shared], lr="fast"), TypeError, "SGD: lr must be a number, got 'fast'"),
@@ -367,8 +362,9 @@ def test_a_refused_group_is_not_added():
 
 
 def test_the_base_class_is_abstract():
-    with pytest.raises(NotImplementedError):
-        Optimizer([leaf(1)], {"lr": 0.1})
+    optimizer = Optimizer([leaf(1)], {"lr": 0.1})
+    with pytest.raises(NotImplementedError, match="^Optimizer: define step\\(\\)$"):
+        optimizer.step()
 
 
 # State -------------------------------------------------------------------------------------------------------------
@@ -451,12 +447,11 @@ def test_a_pytorch_state_is_loaded():
         (lambda s: s["param_groups"][1]["params"].pop(), r"the state has \[1, 1\]"),
         (lambda s: s["param_groups"][0].pop("params"), 'every group of the state must be a dictionary with "params"'),
         (lambda s: s["param_groups"][0].pop("eps"), "group 0 of the state has no 'eps'"),
-        (lambda s: s["param_groups"][0].update(speed=1), "unknown option 'speed' of a group"),
         (lambda s: s["param_groups"][0].update(betas=(0.9, 3)), r"betas\[1\] must be"),
         (lambda s: s["state"].update({9: {}}), "the state of parameter 9 belongs to no group"),
         (
-            lambda s: s["state"][1].update(speed=lucid.zeros(1)),
-            "parameter 1: 'speed' is not a state of Adam; known are step",
+            lambda s: s["state"].update({1: {"momentum_buffer": lucid.zeros(1)}}),
+            "parameter 1: 'momentum_buffer' is not a state of Adam; known are step",
         ),
         (lambda s: s["state"][1].update(exp_avg=lucid.zeros(2)), r"exp_avg must have shape \(3,\), got \(2,\)"),
         (lambda s: s["state"][1].update(step=lucid.zeros(2)), r"step must have shape \(\), got \(2,\)"),

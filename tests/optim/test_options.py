@@ -1,6 +1,6 @@
 import pytest
 
-from lucid.optim.options import EXECUTION_OPTIONS, EXTRA_KEYS, betas, flag, fraction, reject_differentiable
+from lucid.optim.options import betas, flag, fraction, reject_differentiable
 
 
 @pytest.mark.parametrize("value", [0, 0.0, 0.5, 0.9999])
@@ -33,7 +33,3 @@ def test_differentiable_is_refused_when_true():
     reject_differentiable("F", False)
     with pytest.raises(ValueError, match="F: differentiable=True is not supported"):
         reject_differentiable("F", True)
-
-
-def test_option_names_do_not_overlap():
-    assert not EXECUTION_OPTIONS & EXTRA_KEYS

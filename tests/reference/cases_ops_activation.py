@@ -106,4 +106,7 @@ CASES += [
         lambda lib, x: (lib.softmax(x, dim=1), x.softmax(1), x.softmax(dim=-1), x.log_softmax(dim=0)),
         real(3, 5),
     ),
+    Case("hardtanh: equal bounds", lambda lib, x: lib.nn.functional.hardtanh(x, 0.0, 0.0), real(7)),
+    Case("softsign: integers", lambda lib, x: lib.nn.functional.softsign(x), whole(7)),
+    Case("gelu: the tail is 0", lambda lib, x: lib.nn.functional.gelu(x), given([-100.0, -30.0, 30.0, 100.0])),
 ]

@@ -267,6 +267,73 @@ CASES += [
     Case("pow: a number first", lambda lib, y: (lib.pow(2.5, y), 2**y), real(2, 3)),
     Case("pow: 0 first", lambda lib, y: lib.pow(0.0, y), positive(3), order=1),  # PyTorch's second is NaN
     Case("pow: integers", lambda lib, x, y: lib.pow(x, y), whole(9), whole(9, low=0, high=5)),
+    Case(
+        "pow: negative integer powers",
+        lambda lib, x, y: (lib.pow(x, y), x ** y[0], 1**y, (-1) ** y),
+        given([1, -1, 2, 0, -1], "int32"),
+        given([-2, -3, -1, -1, 4], "int32"),
+    ),
+    Case(
+        "pow: gradients at 0",
+        lambda lib, x, y: lib.pow(x, y),
+        given([0.0, 0.0, 2.0, 3.0, 0.0]),
+        given([0.0, 2.0, 0.0, 1.5, 1.0]),
+        order=1,
+    ),
+    Case(
+        "atan2: gradients at 0",
+        lambda lib, x, y: lib.atan2(x, y),
+        given([0.0, 0.0, 1.0]),
+        given([0.0, -1.0, 0.0]),
+        order=1,
+    ),
+    Case(
+        "hypot: no overflow",
+        lambda lib, x, y: lib.hypot(x, y),
+        given([1e20, 3e-23, INF, INF, 3.0, 0.0], grad=False),
+        given([1.0, 4e-23, NAN, 1.0, -4.0, 0.0], grad=False),
+    ),
+    Case(
+        "clamp: nan bounds",
+        lambda lib, x, low: (lib.clamp(x, low), lib.clamp(x, max=low), lib.clamp(x, NAN), x.clamp(max=NAN)),
+        given([1.0, 2.0, 3.0], grad=False),
+        given([NAN, 2.5, 0.0], grad=False),
+    ),
+    *(
+        Case(
+            f"floor_divide: {dtype}, just below an integer",
+            lambda lib, x, y: (lib.floor_divide(x, y), lib.div(x, y, rounding_mode="floor"), x // y),
+            given([8.875, -8.875, 6.0, 0.0, 5.0, -0.0009765625], dtype, grad=False),
+            given([0.494140625, 0.494140625, -0.125, 3.0, 0.0, 1.0], dtype, grad=False),
+        )
+        for dtype in ("float32", "float16")
+    ),
+    Case(
+        "add: alpha of unsigned integers wraps",
+        lambda lib, x, y: (
+            lib.add(x, y, alpha=-3),
+            lib.sub(x, y, alpha=-1),
+            lib.rsub(x, y, alpha=-1),
+            x + 300,
+            x - 1,
+            x * -1,
+        ),
+        given([5, 1, 6], "uint8"),
+        given([2, 9, 4], "uint8"),
+    ),
+    Case("add: bools", lambda lib, x, y: (x + y, x * y, x + 1, lib.add(x, y, alpha=True)), truth(9), truth(9)),
+    Case(
+        "div: a 0-d integer keeps its value",
+        lambda lib, x, y: (lib.div(y[0], x), y[0] / x, x / 300, x / -1),
+        given([1, 2, 3], "uint8"),
+        given([-2, 1], "int64"),
+    ),
+    Case(
+        "shifts by the width and more",
+        lambda lib, x, y: (x << y, x >> y, lib.bitwise_left_shift(x, 31), lib.bitwise_right_shift(x, 40)),
+        given([5, -7, 1, 3], "int32"),
+        given([32, 100, -1, 2], "int32"),
+    ),
     Case("pow: 0 to the 0", lambda lib, x: (x**0, x**0.0), given([0.0, NAN, INF, -1.0], grad=False)),
     Case("pow: nan to the 1", lambda lib, x: (x**1, x**0.5, x**3), given([0.0, NAN, INF], grad=False)),
     Case("maximum: ties", lambda lib, x, y: lib.maximum(x, y), given([1, 2, 3, 0]), given([1, 3, 2, 0])),

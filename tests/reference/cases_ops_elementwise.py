@@ -103,6 +103,17 @@ CASES += [
         rtol=1e-4,
     ),
     Case("erfc: large", lambda lib, x: lib.erfc(x), given([3.0, 4.0, -4.0, 9.0]), order=1),
+    Case("erfc: the tail", lambda lib, x: lib.erfc(x) * 1e8, given([4.0, 5.0, 5.5]), order=1),
+    Case(
+        "nan_to_num: of a half",
+        lambda lib, x: lib.nan_to_num(x, 1.0, 2.0, 3.0),
+        given([NAN, INF, -INF, 1.0], "float16", grad=False),
+    ),
+    Case(
+        "input by name, as PyTorch's parser knows it",
+        lambda lib, x: (lib.exp(input=x), lib.exp(x=x), lib.exp(a=x), lib.exp(x1=x)),
+        real(3),
+    ),
     Case("erf: large", lambda lib, x: lib.erf(x), given([3.0, 4.0, -4.0, 9.0, 0.0]), order=1),
     Case("expm1: small", lambda lib, x: lib.expm1(x), given([1e-6, -1e-6, 1e-4])),
     Case("log1p: small", lambda lib, x: lib.log1p(x), given([1e-6, -1e-6, 1e-4, -0.5])),

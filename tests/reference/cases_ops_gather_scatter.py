@@ -123,6 +123,58 @@ CASES = [
         given([2, 0], "int64"),
     ),
     Case(
+        "index_fill: a tensor, repeated",
+        lambda lib, x, i, v: lib.index_fill(x, 1, i, v),
+        real(3, 4),
+        given([0, 3, 0, 0], "int64"),
+        real(),
+    ),
+    Case(
+        "index_fill: a number in a number",
+        lambda lib, x, i: (lib.index_fill(x, 0, i, 2.5), x.index_fill(0, i[:0], 2.5), x.index_fill(0, i[0], 1)),
+        real(),
+        given([0], "int64"),
+    ),
+    Case(
+        "gather: indices of other dimensions",
+        lambda lib, x, y, i: (
+            lib.gather(x, 0, i),
+            lib.gather(y, 0, i[:0]),
+            x.gather(0, i[0], sparse_grad=False),
+            y.scatter(0, i[:0], 2.0),
+        ),
+        real(3),
+        real(2, 3),
+        given([2, 0, 1], "int64"),
+        order=1,
+    ),
+    Case(
+        "scatter: value, by name",
+        lambda lib, x, i: (
+            lib.scatter(x, 1, i, value=2.5),
+            x.detach().scatter(dim=1, index=i, value=3, reduce="add"),
+            lib.scatter(input=x, dim=1, index=i, src=x[:, :2]),
+        ),
+        real(2, 3),
+        given([[0, 2], [1, 0]], "int64"),
+    ),
+    Case(
+        "index_add: alpha of integers",
+        lambda lib, x, i, s: (
+            lib.index_add(x, 0, i, s, alpha=-1),
+            x.to(lib.uint8).index_add(0, i, s.to(lib.uint8), alpha=-1),
+        ),
+        whole(3, 2, low=0),
+        given([2, 0], "int64"),
+        whole(2, 2, low=0),
+    ),
+    Case(
+        "take_along_dim: negative",
+        lambda lib, x, i: lib.take_along_dim(x, i, 1),
+        real(2, 3),
+        given([[-1], [0]], "int64"),
+    ),
+    Case(
         "index_fill: a tensor",
         lambda lib, x, i, v: lib.index_fill(x, 1, i, v),
         real(3, 4),

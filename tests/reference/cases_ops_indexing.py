@@ -99,6 +99,31 @@ def shape_of(index):
 
 
 CASES = []
+CASES += [
+    Case(
+        "read: a list that is a tuple",
+        lambda lib, x, i: (
+            x[[[0, 1], [1, 2]]],
+            x[[[0, 1]]],
+            x[[i, [2, 0]]],
+            x[[slice(1, 2), 0]],
+            x[[..., 0]],
+            x[[i[0], 1]],
+        ),
+        real(*SHAPE),
+        given([1, 0], "int64"),
+    ),
+    Case(
+        "read: a mask of uint8",
+        lambda lib, x, i: (
+            x[(i > 0).to(lib.uint8)],
+            x[:, (i[:1] > 5).to(lib.uint8).expand(SHAPE[1])],
+            x[i.to(lib.uint8)],
+        ),
+        real(*SHAPE),
+        whole(SHAPE[0], low=0, high=2),
+    ),
+]
 for name, index in INDICES.items():
     CASES.append(Case(f"read: {name}", read(index), real(*SHAPE)))
     if name == "a list":

@@ -76,4 +76,11 @@ CASES = [
     Case("unbind: last", call("unbind", -1), real(3, 2)),
     Case("unbind: one", call("unbind", 0), real(1, 2)),
     Case("iteration", lambda lib, x: [row * 2 for row in x], real(3, 2)),
+    Case("repeat_interleave: counts only", lambda lib, x: lib.repeat_interleave(x), given([2, 0, 3], "int64")),
+    Case(
+        "repeat_interleave: output_size",
+        lambda lib, x, n: (lib.repeat_interleave(x, 2, 0, output_size=4), x.repeat_interleave(n, dim=0, output_size=3)),
+        real(2, 3),
+        given([1, 2], "int64"),
+    ),
 ]

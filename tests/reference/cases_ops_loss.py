@@ -311,3 +311,20 @@ CASES += [
         for r in REDUCTIONS
     ),
 ]
+CASES += [
+    Case("cosine_similarity: numbers", call("cosine_similarity", dim=0), real(away=0.1), real(away=0.1), order=1),
+    *(
+        Case(
+            f"cross_entropy: one target for one sample, {r}",
+            call("cross_entropy", reduction=r),
+            constant(5),
+            given([3], dtype="int64"),
+        )
+        for r in REDUCTIONS
+    ),
+    *(
+        Case(f"{op}: float16 and float32, {r}", call(op, reduction=r), real(4, dtype="float16"), real(4), order=1)
+        for op in ("mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss")
+        for r in ("mean", "none")
+    ),
+]

@@ -218,4 +218,36 @@ CASES += [
     ),
     Case("tensordot: all", lambda lib, x, y: lib.tensordot(x, y, ([0, 1], [0, 1])), real(2, 3), real(2, 3)),
     Case("bool products", lambda lib, x, y: x.float() @ y.float(), truth(2, 3), truth(3, 2)),
+    Case(
+        "addmm: factors of integers are truncated",
+        lambda lib, x, a, b: (
+            lib.addmm(x, a, b, beta=0.6, alpha=1.7),
+            lib.addmv(x[0], a, b[:, 0], beta=2.9, alpha=-1.2),
+            lib.baddbmm(x[None], a[None], b[None], beta=-0.9, alpha=2.0),
+        ),
+        whole(3, 3),
+        whole(3, 3),
+        whole(3, 3),
+    ),
+    *(
+        Case(
+            f"einsum: sums of {dtype}",
+            lambda lib, x: (lib.einsum("ij->i", x), lib.einsum("ij,jk->ik", x, x), lib.einsum("ij,ij->", x, x)),
+            whole(3, 3, low=0, high=9, dtype=dtype),
+        )
+        for dtype in ("int32", "uint8", "int64")
+    ),
+    Case(
+        "tensordot: a size of 1 broadcasts",
+        lambda lib, x, y: (lib.tensordot(x, y, ([0, 1], [2, 0])), lib.tensordot(y, x, dims=([0], [1]))),
+        real(1, 1, 3),
+        real(2, 1, 2),
+    ),
+    Case(
+        "linear: integers",
+        lambda lib, x, w, b: (lib.nn.functional.linear(x, w), lib.nn.functional.linear(x, w, b)),
+        whole(2, 3, dtype="int32"),
+        whole(4, 3, dtype="int32"),
+        whole(4, dtype="int32"),
+    ),
 ]

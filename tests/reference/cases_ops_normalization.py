@@ -165,3 +165,7 @@ CASES += [
     Case("normalize: of one", call("normalize"), real(3, 1, away=0.1)),
     Case("normalize: no samples", call("normalize"), real(0, 3), order=1),
 ]
+CASES += [
+    Case("normalize: two dims", call("normalize", dim=(0, 2)), real(2, 3, 4)),
+    Case("normalize: a number", call("normalize", dim=0), real(away=0.1)),
+]

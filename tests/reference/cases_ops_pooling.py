@@ -122,3 +122,13 @@ CASES += [
         for op, first in (("max_pool2d", distinct), ("avg_pool2d", real))
     ),
 ]
+CASES += [
+    *(
+        Case(f"avg_pool2d: int64 {options}", call("avg_pool2d", 3, 2, 1, **options), whole(2, 3, 6, 5, low=-9, high=10))
+        for options in ({}, {"ceil_mode": True, "count_include_pad": False}, {"divisor_override": -2})
+    ),
+    *(
+        Case(f"{op}: an empty stride", call(op, 2, ()), first(1, 2, 6, 5), order=1)
+        for op, first in (("max_pool2d", distinct), ("avg_pool2d", real))
+    ),
+]

@@ -324,4 +324,24 @@ CASES += [
     Case("kthvalue: dim, kept", lambda lib, x: (lib.kthvalue(x, 2, dim=0), x.kthvalue(2, 0, True)), distinct(3, 4)),
     Case("kthvalue: a number", lambda lib, x: lib.kthvalue(x, 1), real()),
     Case("kthvalue: integers", lambda lib, x: lib.kthvalue(x, 2)[0], whole(3, 5)),
+    Case(
+        "norm: nuclear",
+        lambda lib, x: (lib.norm(x, "nuc", dim=(1, 2)), lib.norm(x[0], "nuc"), x[0].norm("nuc", keepdim=True)),
+        real(2, 3, 4),
+        order=1,
+    ),
+    Case(
+        "any: uint8",
+        lambda lib, x: (lib.any(x), lib.all(x), x.any(1), x.all(0)),
+        whole(3, 4, low=0, high=2, dtype="uint8"),
+    ),
+    Case(
+        "var: keyword forms",
+        lambda lib, x: (
+            lib.var(x, dim=1, keepdim=True, correction=2),
+            lib.var(input=x, unbiased=False),
+            lib.std_mean(x, axis=0, keepdims=True),
+        ),
+        real(3, 5),
+    ),
 ]

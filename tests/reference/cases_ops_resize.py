@@ -1,6 +1,6 @@
 """Resizing: all modes, by size and by factor."""
 
-from tests.reference.case import Case, given, real
+from tests.reference.case import Case, given, real, whole
 
 
 def call(**options):
@@ -62,4 +62,31 @@ CASES += [
         for factor in ((1.0, 1.3), (2.1, 1.4), (1.0, 2.4))
     ),
     Case("interpolate: steps of nearest", call(size=(1, 10)), given([[[list(range(7))]]])),
+]
+for mode in ("bilinear", "bicubic", "lanczos"):
+    for options in (
+        {"size": (4, 9)},
+        {"size": (11, 2)},
+        {"scale_factor": (0.4, 1.7)},
+        {"scale_factor": 0.6, "recompute_scale_factor": True},
+        *([] if mode == "lanczos" else [{"size": (5, 3), "align_corners": True}]),
+    ):
+        title = ", ".join(f"{key} {value}" for key, value in options.items())
+        chosen = call(mode=mode, antialias=True, **options)
+        image = whole(2, 3, 13, 8, low=0, high=256, dtype="uint8")
+        CASES.append(Case(f"interpolate: {mode}, antialias, {title}", chosen, real(1, 2, 7, 6), order=1))
+        CASES.append(Case(f"interpolate: bytes, {mode}, antialias, {title}", chosen, image))
+for mode in ("bilinear", "bicubic", "nearest", "nearest-exact"):
+    for options in ({"size": (4, 9)}, {"size": (20, 13)}, {"scale_factor": (0.4, 1.7)}):
+        title = ", ".join(f"{key} {value}" for key, value in options.items())
+        image = whole(2, 3, 7, 8, low=0, high=256, dtype="uint8")
+        CASES.append(Case(f"interpolate: bytes, {mode}, {title}", call(mode=mode, **options), image))
+CASES += [
+    Case(
+        "interpolate: antialias keeps the size",
+        call(scale_factor=1.1, mode="bicubic", antialias=True),
+        real(1, 1, 5, 4, grad=False),  # PyTorch's gradient is that of another function
+    ),
+    Case("interpolate: no images", call(scale_factor=2), real(0, 2, 3, 3), order=1),
+    Case("interpolate: bytes of a signal", call(scale_factor=2), whole(1, 2, 5, low=0, high=256, dtype="uint8")),
 ]

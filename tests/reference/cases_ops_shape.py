@@ -60,6 +60,7 @@ CASES = [
     Case("squeeze: negative", call("squeeze", -2), real(1, 3, 1, 2)),
     Case("squeeze: a dim that is not 1", call("squeeze", 1), real(1, 3, 1, 2)),
     Case("squeeze: several", call("squeeze", (0, 2)), real(1, 3, 1, 2)),
+    Case("squeeze: one by one", method("squeeze", 0, 2), real(1, 3, 1, 2)),
     Case("squeeze: a number", call("squeeze"), real()),
     Case("squeeze: a number, dim 0", call("squeeze", 0), real()),
     Case("unsqueeze: front", call("unsqueeze", 0), X),
@@ -88,17 +89,25 @@ CASES = [
     Case("roll: negative", call("roll", -5, -1), X),
     Case("roll: two", call("roll", (1, -1), (0, 2)), X),
     Case("roll: one dim twice", call("roll", (1, 2), (2, 2)), X),
+    Case("roll: no dims", lambda lib, x: (lib.roll(x, 2, ()), x.roll((3,))), X),
+    Case("roll: a number", call("roll", 3), real()),
+    Case("roll: far", call("roll", (2**40, -(2**40)), (0, 2)), X),
     Case("roll: nothing", call("roll", 1, 1), real(2, 0)),
     Case("tril: plain", call("tril"), real(4, 3)),
     *(
         Case(f"tril, triu: {k}", lambda lib, x, k=k: (lib.tril(x, k), x.triu(diagonal=k)), real(2, 3, 4))
         for k in (-4, -1, 0, 1, 4)
     ),
+    Case("triu: far", call("triu", -(2**40)), real(2, 3)),
     Case("triu: integers and bools", lambda lib, x, y: (lib.triu(x), lib.tril(y)), whole(3, 3), truth(3, 3)),
     *(Case(f"diag: of a vector, {k}", call("diag", k), real(3)) for k in (-2, 0, 1)),
     *(Case(f"diag: of a matrix, {k}", call("diag", k), real(3, 4)) for k in (-2, 0, 1, 3)),
     Case("diag: nothing", lambda lib, x: (lib.diag(x), lib.diag(x, 2)), real(0)),
     *(Case(f"diag_embed: {k}", call("diag_embed", k), real(2, 3)) for k in (-1, 0, 2)),
+    *(
+        Case(f"diag_embed: dims {dims}", call("diag_embed", offset, *dims), real(2, 3))
+        for offset, dims in ((0, (0, 2)), (1, (-1, 0)), (-2, (1, 0)), (0, (0, 1)))
+    ),
     Case("diagonal: plain", call("diagonal"), real(3, 4)),
     Case("diagonal: offset", lambda lib, x: (lib.diagonal(x, 1), x.diagonal(-2), lib.diagonal(x, 3)), real(3, 4)),
     Case("diagonal: dims", call("diagonal", 0, 1, 2), X),
@@ -109,6 +118,7 @@ CASES = [
     Case("trace: nothing", call("trace"), real(0, 3)),
     Case("narrow: middle", call("narrow", 1, 1, 2), X),
     Case("narrow: from behind", call("narrow", 2, -3, 2), X),
+    Case("narrow: from a tensor", lambda lib, x, i: (lib.narrow(x, 1, i, 2), x.narrow(2, i, 1)), X, given(1, "int64")),
     Case("narrow: nothing", call("narrow", 0, 2, 0), X),
     Case("select: one", call("select", 1, 2), X),
     Case("select: negative", call("select", -1, -2), X),
@@ -121,6 +131,7 @@ CASES = [
         real(),
         real(3),
     ),
+    Case("atleast_1d: several", lambda lib, x, y: (*lib.atleast_1d(x, y), *lib.atleast_1d([y, x])), real(), real(2, 3)),
     Case("atleast_1d: a number", lambda lib, x, y: (lib.atleast_1d(x), lib.atleast_1d(y)), real(), real(2, 3)),
     Case(
         "contiguous: function",

@@ -96,6 +96,37 @@ CASES = [
     Case("searchsorted: integers", lambda lib, s, v: lib.searchsorted(s, v), given([1, 3, 5], "int64"), whole(9)),
     Case("searchsorted: a number", lambda lib, s: lib.searchsorted(s, 3.0), given([1, 3, 5]), order=0),
     Case("searchsorted: in nothing", lambda lib, s, v: lib.searchsorted(s, v), real(0), real(3), order=0),
+    Case(
+        "searchsorted: rows of their own",
+        lambda lib, s, v: (
+            lib.searchsorted(s, v),
+            lib.searchsorted(s, v, side="right"),
+            lib.searchsorted(s, v, side="left", out_int32=True),
+        ),
+        given([[1, 3, 3, 5], [-2, 0, 9, 9], [0, 0, 0, 0]]),
+        given([[0, 3, 7], [9, 0, -1], [0, -1, 1]]),
+        order=0,
+    ),
+    Case(
+        "searchsorted: sorter",
+        lambda lib, s, v: (lib.searchsorted(s, v, sorter=lib.argsort(s)), lib.searchsorted(s, v, sorter=s.argsort(-1))),
+        given([5.0, 1.0, 3.0]),
+        given([[0.0, 1.0], [3.0, 6.0]]),
+        order=0,
+    ),
+    Case(
+        "searchsorted: nan and infinity",
+        lambda lib, s, v: (lib.searchsorted(s, v), lib.searchsorted(s, v, right=True)),
+        given([-INF, 1.0, INF, NAN], grad=False),
+        given([NAN, INF, -INF, 2.0], grad=False),
+    ),
+    Case(
+        "bincount: dtypes of weights",
+        lambda lib, x, a, b: (lib.bincount(x, a), lib.bincount(x, b)),
+        whole(20, low=0, high=6),
+        whole(20, dtype="int32"),
+        real(20, dtype="float16", grad=False),
+    ),
     Case("bincount: counts", lambda lib, x: (lib.bincount(x), x.bincount()), whole(20, low=0, high=6)),
     Case(
         "bincount: minlength",

@@ -1,6 +1,7 @@
 """lucid.load detects the format by content."""
 
 import gzip
+import io
 import json
 import shutil
 
@@ -133,3 +134,23 @@ def test_a_placeholder_in_place_of_a_tensor_says_what_it_is():
         lucid.nn.Linear(1, 1).load_state_dict(values)
     with pytest.raises(TypeError, match="the file has argparse.Namespace here, which is not supported"):
         lucid.tensor(Placeholder("argparse.Namespace"))
+
+
+def test_pytorch_s_arguments_are_checked_and_have_no_effect(tmp_path):
+    path = tmp_path / "x.safetensors"
+    lucid.save(obj={"x": lucid.ones(2)}, f=path)
+    for location in ("cpu", lucid.device("cpu"), {"cuda:1": "cpu"}, lambda storage, location: storage, None):
+        assert lucid.load(f=path, map_location=location, weights_only=True, mmap=True)["x"].tolist() == [1, 1]
+    assert lucid.load(path, "cpu", None, weights_only=False)["x"].tolist() == [1, 1]
+    for wrong, error, message in (
+        ("tpu", RuntimeError, "load: map_location: device must be one of .*, got 'tpu'"),
+        ("xpu", RuntimeError, "load: map_location: device 'xpu' is not available here"),
+        ({"cuda": "tpu"}, ValueError, "device: device must be one of .*, got 'tpu'"),
+        (3.5, TypeError, "device: expected a name"),
+    ):
+        with pytest.raises(error, match=message):
+            lucid.load(path, map_location=wrong)
+    with pytest.raises(TypeError, match="load: pickle_module must be None, because nothing is unpickled"):
+        lucid.load(path, pickle_module=pytest)
+    with pytest.raises(TypeError, match="load: f must be a path, got BytesIO; write the bytes to a file first"):
+        lucid.load(io.BytesIO(path.read_bytes()))

@@ -83,17 +83,21 @@ def forward(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geom
 
 
 def gradients(
-    dy: mx.array, x: mx.array, weight: mx.array, geometry: Geometry
+    dy: mx.array, x: mx.array, weight: mx.array, geometry: Geometry, start: mx.array | None = None
 ) -> tuple[mx.array, mx.array, mx.array] | None:
     """The gradients of x, weight and bias from that of the output; ``None`` where MLX derives them.
 
-    The arrays have one dtype.
+    The arrays have one dtype. ``start`` is a gradient that x has from elsewhere, to which this one is added.
     """
     version = implementation(x.shape, x.dtype, geometry)
     if version == "reference":
         return None
     module = _VERSIONS[version]
-    d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+    if start is not None and isinstance(module, launch.Launcher):
+        d_x = module.input_gradient(dy, _channels_last(weight), geometry, start)
+    else:
+        d_x = module.input_gradient(dy, _channels_last(weight), geometry)
+        d_x = d_x if start is None else d_x + start
     d_weight, d_bias = module.weight_gradient(x, dy, geometry)
     return d_x, mx.expand_dims(d_weight.transpose(2, 0, 1), 1).astype(x.dtype), d_bias.astype(x.dtype)
 

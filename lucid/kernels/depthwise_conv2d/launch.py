@@ -41,6 +41,7 @@ class Launcher:
         """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
 
         Args:
+            bias: (C,), or for a rolling convolution also an array like the result.
             override: The tiling of a rolling convolution, for benchmarks. By default shape and tuning decide.
         """
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
@@ -52,12 +53,20 @@ class Launcher:
             return self._run(
                 "rolling_forward",
                 ("x", "weight", "bias", "bounds"),
-                f"rolling_forward<T, KH, KW, S, BIAS>(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
+                "rolling_forward<T, KH, KW, S, BIAS, MAP>"
+                f"(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
                 [*operands, _bounds(geometry)],
                 (n, oh, ow, c),
                 x.dtype,
                 grid=(c * -(-ow // tiles.strip), tiles.chunks, n),
-                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", tiles.strip), ("BIAS", has_bias)],
+                template=[
+                    ("T", x.dtype),
+                    ("KH", kh),
+                    ("KW", kw),
+                    ("S", tiles.strip),
+                    ("BIAS", has_bias),
+                    ("MAP", bias is not None and bias.ndim == 4),
+                ],
                 threads=tiles.threads,
             )
         dense = geometry.stride[1] == geometry.dilation[1] == 1
@@ -73,10 +82,17 @@ class Launcher:
             template=[("T", x.dtype), ("S", strip), ("DENSE", dense), ("BIAS", has_bias)],
         )
 
-    def input_gradient(self, dy: mx.array, weight: mx.array, geometry: Geometry) -> mx.array:
-        """The gradient of the input, (N, H, W, C), from that of the output, ``dy`` (N, OH, OW, C)."""
+    def input_gradient(
+        self, dy: mx.array, weight: mx.array, geometry: Geometry, start: mx.array | None = None
+    ) -> mx.array:
+        """The gradient of the input, (N, H, W, C), from that of the output, ``dy`` (N, OH, OW, C).
+
+        ``start``, an array like the result, is added to it: without a pass of its own if the convolution is rolling.
+        """
+        if start is not None and not _is_rolling(geometry):
+            return self.input_gradient(dy, weight, geometry) + start
         if geometry.stride == (1, 1):
-            return self.forward(dy, weight[::-1, ::-1], None, geometry.transposed())
+            return self.forward(dy, weight[::-1, ::-1], start, geometry.transposed())
         height, width = geometry.size
         n, c = dy.shape[0], dy.shape[3]
         strip = 4

@@ -72,13 +72,29 @@ class LRScheduler:
         """The most recently set learning rates, one per group."""
         return list(self._last_lr)
 
-    def step(self) -> None:
-        """Advance to the next epoch and set its learning rates. Call it after ``optimizer.step()``."""
+    def step(self, epoch: int | None = None) -> None:
+        """Advance to the next epoch and set its learning rates. Call it after ``optimizer.step()``.
+
+        ``step(epoch)``, which goes to any epoch, is deprecated as in PyTorch.
+        """
         self._count_step()
-        self.last_epoch += 1
-        self._set_lrs(self.get_lr())
+        if epoch is None:
+            self.last_epoch += 1
+            self._set_lrs(self.get_lr())
+            return
+        warnings.warn(
+            f"{self._name}.step: epoch is deprecated; call step() without it",
+            UserWarning,
+            stacklevel=_checks.level_of_user(),
+        )
+        self.last_epoch = _checks.integer(f"{self._name}.step", "epoch", epoch)
+        self._set_lrs(self._lr_of_epoch())
 
     # For the schedulers of this package -----------------------------------------------------------------------------
+
+    def _lr_of_epoch(self) -> list[float]:
+        """``get_lr()`` without the learning rates of the epoch before, for schedules that derive theirs from those."""
+        return self.get_lr()
 
     def _current_lrs(self) -> list[float]:
         """The current learning rates."""

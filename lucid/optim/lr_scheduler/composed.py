@@ -93,7 +93,7 @@ class SequentialLR(_ComposedScheduler):
         self._set_lrs([float(group["initial_lr"]) for group in optimizer.param_groups])
         self._begin()
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         self.last_epoch += 1
         index = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]
@@ -133,7 +133,7 @@ class ChainedScheduler(_ComposedScheduler):
         self.last_epoch = 0
         self._last_lr = self._current_lrs()
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         self.last_epoch += 1
         for one in self._schedulers:
             one.step()

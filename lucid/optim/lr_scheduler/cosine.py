@@ -37,6 +37,10 @@ class CosineAnnealingLR(LRScheduler):
         self.eta_min = _checks.number(self._name, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
+    def _lr_of_epoch(self) -> list[float]:
+        height = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
+
     def get_lr(self) -> list[float]:
         if self._is_initial:
             return self._current_lrs()

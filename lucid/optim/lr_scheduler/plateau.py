@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from lucid import _checks
@@ -72,11 +73,22 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = 0
         self._last_lr = self._current_lrs()
 
-    def step(self, metrics: Any) -> None:  # type: ignore[override]
-        """Process the metric of an epoch: a number, or a one-element tensor, which is evaluated."""
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Process the metric of an epoch: a number, or a one-element tensor, which is evaluated.
+
+        ``epoch``, the number of the epoch, is deprecated as in PyTorch.
+        """
         self._check_groups(len(self.min_lrs))
         current = float(metrics)
-        self.last_epoch += 1
+        if epoch is None:
+            self.last_epoch += 1
+        else:
+            warnings.warn(
+                "ReduceLROnPlateau.step: epoch is deprecated; call step() without it",
+                UserWarning,
+                stacklevel=_checks.level_of_user(),
+            )
+            self.last_epoch = _checks.integer("ReduceLROnPlateau.step", "epoch", epoch)
         if self._is_better(current):
             self.best = current
             self.num_bad_epochs = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from lucid import _checks
@@ -15,6 +16,10 @@ class _MultiplicativeScheduler(LRScheduler):
     def get_lr(self) -> list[float]:
         factor = self._factor(self.last_epoch)
         return [rate * factor for rate in self._current_lrs()]
+
+    def _lr_of_epoch(self) -> list[float]:
+        factor = math.prod(self._factor(epoch) for epoch in range(self.last_epoch + 1))
+        return [base * factor for base in self.base_lrs]
 
     def _factor(self, epoch: int) -> float:
         raise NotImplementedError
@@ -70,6 +75,8 @@ class MultiStepLR(_MultiplicativeScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        if not isinstance(milestones, Iterable):
+            raise TypeError(f"{self._name}: milestones must be a list of integers, got {milestones!r:.60}")
         self.milestones = sorted(_checks.integer(self._name, "milestones", one, 0) for one in milestones)
         self.gamma = _checks.number(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
@@ -100,7 +107,7 @@ class ExponentialLR(_MultiplicativeScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch: int) -> float:
-        return 1.0 if self._is_initial else self.gamma
+        return 1.0 if self._is_initial or epoch == 0 else self.gamma
 
 
 class ConstantLR(_MultiplicativeScheduler):
@@ -195,11 +202,11 @@ class PolynomialLR(_MultiplicativeScheduler):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _checks.integer(self._name, "total_iters", total_iters, 1)
-        self.power = _checks.number(self._name, "power", power)
+        self.power = _checks.number(self._name, "power", power, 0.0)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch: int) -> float:
-        if self._is_initial or epoch > self.total_iters:
+        if self._is_initial or not 0 < epoch <= self.total_iters:
             return 1.0
         left, before = self.total_iters - epoch, self.total_iters - epoch + 1
         return (left / before) ** self.power

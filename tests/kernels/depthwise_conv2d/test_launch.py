@@ -181,3 +181,38 @@ def test_mlx_accepts_every_launch(tmp_path, kernel, stride, names, dtype):
     mx.export_function(str(tmp_path / "all.mlxfn"), all_three, x, weight, bias, gradient)
     exported = (tmp_path / "all.mlxfn").read_bytes()
     assert all(f"custom_kernel_lucid_{name}".encode() in exported for name in names)
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.float16, mx.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((2, 9, 11, 5), 7, {"padding": 3}),
+        ((1, 20, 6, 33), 3, {"padding": 1}),
+        ((2, 12, 12, 5), 7, {"padding": 6, "dilation": 2}),
+        ((2, 12, 12, 5), 9, {"padding": 4}),
+    ],
+    ids=str,
+)
+def test_an_input_gradient_starts_from_another(gpu, shape, kernel, options, dtype):
+    def normal(shape, seed):
+        return mx.random.normal(shape, key=mx.random.key(seed)).astype(dtype)
+
+    geometry = Geometry.checked("test", shape[1:3], (kernel, kernel), 1, options["padding"], options.get("dilation", 1))
+    dy, start = normal((shape[0], *geometry.output, shape[3]), 0), normal(shape, 1)
+    weight = normal((kernel, kernel, shape[3]), 2)
+    launcher = Launcher("metal")
+    expected = launcher.input_gradient(dy.astype(mx.float32), weight.astype(mx.float32), geometry) + start
+    found = launcher.input_gradient(dy, weight, geometry, start)
+    assert found.dtype == dtype
+    assert (
+        mx.abs(found.astype(mx.float32) - expected).max().item()
+        <= mx.finfo(dtype).eps * 4 * mx.abs(expected).max().item()
+    )
+
+
+def test_the_start_takes_no_launch_of_its_own(launches):
+    geometry = Geometry.checked("test", (8, 8), (7, 7), 1, 3, 1)
+    Launcher("metal").input_gradient(mx.zeros((2, 8, 8, 5)), mx.zeros((7, 7, 5)), geometry, mx.zeros((2, 8, 8, 5)))
+    assert [one["name"] for one in launches] == ["rolling_forward"]
+    assert dict(launches[0]["template"])["MAP"] is True

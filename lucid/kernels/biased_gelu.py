@@ -1,0 +1,156 @@
+"""``gelu(h + bias) * factor``, whose gradient sums up that of the bias in the pass that computes that of ``h``.
+
+This is what follows the first matrix product of a ConvNeXt block. As separate operations, the gradient of the bias
+reads the widest map of the network once more. ``factor`` is one number for each image, drop path's; it costs nothing
+here.
+
+A GPU runs ``metal/biased_gelu.metal`` for the gradient. Everything else, and the gradient of the gradient, is made of
+MLX's operations: ``reference``.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import mlx.core as mx
+
+from lucid import _device
+from lucid.kernels import gelu, library
+from lucid.kernels.choice import reference_is_forced
+from lucid.kernels.custom_vjp import custom_vjp
+from lucid.kernels.fusion import fused
+
+DTYPES = (mx.float32, mx.float16, mx.bfloat16)
+_SHADER = "biased_gelu"
+_THREADS = 128
+_TARGET_THREADS = 65536
+_MIN_ROWS = 64  # per chunk: the partial sums are 0.5 % of the traffic at most
+
+
+def biased_gelu(h: mx.array, bias: mx.array, factor: mx.array | None = None) -> mx.array:
+    """``gelu(h + bias) * factor`` in the dtype of ``h``; half precision is computed in float32.
+
+    Args:
+        h: (N, ..., C).
+        bias: (C,).
+        factor: One number for each of the N, (N,), or None for 1. It gets no gradient.
+    """
+    language = implementation(h, bias)
+    if language == "reference":
+        return reference(h, bias, *(() if factor is None else (factor,)))
+    return _function(language)(h, bias, *(() if factor is None else (factor,)))
+
+
+def gradients(
+    dy: mx.array, h: mx.array, bias: mx.array, factor: mx.array | None = None
+) -> tuple[mx.array, mx.array] | None:
+    """The gradients of ``h`` and ``bias`` from that of the result; ``None`` where MLX derives them."""
+    language = implementation(h, bias)
+    if language == "reference":
+        return None
+    dh, dbias = _launch(language, dy, h, bias, factor)
+    return dh, dbias.astype(bias.dtype)
+
+
+def implementation(h: mx.array, weight: mx.array) -> str:
+    """The version for a map like ``h``, (N, ..., C) with any C, and a weight or bias for it.
+
+    "metal" or "cuda" on such a GPU, for the dtypes and sizes that the shader supports; otherwise "reference".
+    """
+    backend = _device.backend()
+    if backend == "cpu" or reference_is_forced() or h.dtype not in DTYPES or weight.dtype not in DTYPES:
+        return "reference"
+    return backend if 0 < h.size < 2**31 * h.shape[-1] else "reference"
+
+
+def reference(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
+    """The same with MLX's operations, which MLX differentiates."""
+    wide = mx.float64 if h.dtype == mx.float64 else mx.float32
+    y = gelu.reference(h.astype(wide) + bias.astype(wide))
+    for one in factor:
+        y = y * mx.stop_gradient(_per_image(one, h).astype(wide))
+    return y.astype(h.dtype)
+
+
+def _per_image(factor: mx.array, h: mx.array) -> mx.array:
+    return factor.reshape(h.shape[0], *(1,) * (h.ndim - 1))
+
+
+@fused
+def _forward(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
+    y = gelu.value(h.astype(mx.float32) + bias.astype(mx.float32))
+    for one in factor:
+        y = y * one.astype(mx.float32)
+    return y.astype(h.dtype)
+
+
+@lru_cache
+def _function(language: str) -> Callable[..., mx.array]:
+    def forward(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
+        return _forward(h, bias, *(_per_image(one, h) for one in factor))
+
+    def vjp(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> tuple[mx.array, ...]:
+        return (*_gradient(language)(dy, h, bias, *factor), *map(mx.zeros_like, factor))
+
+    found: Callable[..., mx.array] = custom_vjp(forward, vjp)
+    return found
+
+
+@lru_cache
+def _gradient(language: str) -> Callable[..., tuple[mx.array, mx.array]]:
+    """The shader, whose own gradient is that of the reference."""
+
+    def plain(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> Sequence[mx.array]:
+        return mx.vjp(lambda h, bias: reference(h, bias, *factor), [h, bias], [dy])[1]
+
+    def gradient(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> tuple[mx.array, mx.array]:
+        dh, dbias = _launch(language, dy, h, bias, factor[0] if factor else None)
+        return dh, dbias.astype(bias.dtype)
+
+    def vjp(cotangents: Any, *primals: mx.array) -> Sequence[mx.array]:
+        return mx.vjp(plain, list(primals), list(cotangents))[1]
+
+    found: Callable[..., tuple[mx.array, mx.array]] = custom_vjp(gradient, vjp)
+    return found
+
+
+def _launch(
+    language: str, dy: mx.array, h: mx.array, bias: mx.array, factor: mx.array | None
+) -> tuple[mx.array, mx.array]:
+    """The gradients of h, in its dtype, and of the bias, in float32."""
+    channels = h.shape[-1]
+    rows = h.size // channels
+    chunks = chunk_count(rows, channels)
+    # Always float32: the dtype of h alone tells the compiled variants apart, see depthwise_conv2d/launch.py.
+    wide = bias.astype(mx.float32)
+    kernel = library.kernel(
+        language,
+        _SHADER,
+        "biased_gelu_gradient",
+        ("dy", "h", "bias", "factor", "sizes"),
+        ("dh", "sums"),
+        "biased_gelu_gradient<T, FACTOR>(dy, h, bias, factor, sizes, dh, sums, thread_position_in_grid, "
+        "threads_per_grid);",
+    )
+    dh, sums = kernel(
+        inputs=[
+            dy.astype(h.dtype), h, wide, wide if factor is None else factor.astype(mx.float32),
+            sizes(rows, channels, rows // h.shape[0]),
+        ],
+        output_shapes=[h.shape, (chunks, channels)],
+        output_dtypes=[h.dtype, mx.float32],
+        grid=(channels, chunks, 1),
+        threadgroup=(_THREADS, 1, 1),
+        template=[("T", h.dtype), ("FACTOR", factor is not None)],
+    )  # fmt: skip
+    return dh, sums.sum(0)
+
+
+def chunk_count(rows: int, channels: int) -> int:
+    """Chunks of rows: enough threads for a large GPU, without many partial sums."""
+    return max(1, min(-(-_TARGET_THREADS // channels), rows // _MIN_ROWS))
+
+
+@lru_cache(maxsize=1024)
+def sizes(*values: int) -> mx.array:
+    return mx.array(values, mx.int32)

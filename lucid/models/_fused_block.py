@@ -1,0 +1,134 @@
+"""A ConvNeXt block in fewer passes over memory: the same function of the same parameters.
+
+On a GPU a block is bound by memory traffic. In units of one pass over its map (N, H, W, C), this saves in training
+
+- 1 in 3 of the layer norm: its scale and shift become part of the first Linear, ``W1 * norm.weight`` and
+  ``b1 + W1 @ norm.bias``, so that their gradients come from those of these small arrays;
+- 6 of the layer scale, in the same way: ``gamma * W2`` and ``gamma * b2``; the map before it is not kept either;
+- 4 of the bias of the first Linear, whose gradient is summed where GELU's is computed (``lucid/kernels/biased_gelu``);
+- 2 of the shortcut, whose gradient is where the sums of the depthwise convolution's gradient start;
+- all of drop path, a factor of each image that GELU multiplies by.
+
+On the CPU, where a layer norm's gradient is one pass anyway, only the layer scale is folded. docs/traffic.md counts all
+of it. Folding costs passes over the weights, so it is done for maps with many more positions than channels only. Layers
+are called one by one (``Block.forward``) if that can be told apart: with hooks on them, or if one was replaced.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import mlx.core as mx
+
+from lucid import _grad_mode, _precision, nn, random, tape
+from lucid._tensor import Tensor
+from lucid.kernels import biased_gelu as gelu_kernel
+from lucid.kernels.choice import reference_is_forced
+from lucid.nn import functional as F
+from lucid.ops import _block
+from lucid.ops.affine import linear
+
+if TYPE_CHECKING:
+    from lucid.models.convnext import Block
+
+_CLASSES: dict[str, type[nn.Module]] = {
+    "dwconv": nn.Conv2d,
+    "norm": nn.LayerNorm,
+    "pwconv1": nn.Linear,
+    "act": nn.GELU,
+    "pwconv2": nn.Linear,
+}
+# Positions of the map per channel from which on folding saves more than its passes over the weights cost.
+_POSITIONS_FOR_SCALE = 6
+_POSITIONS_FOR_NORM = 16
+
+
+def can_fuse(block: "Block") -> bool:
+    """Whether the layers are those that the constructor made, and nobody watches them."""
+    if reference_is_forced():
+        return False
+    children: Any = block._modules
+    grn: Any = block.grn
+    if grn is not None and (
+        type(grn) is not block.grn_class or grn._forward_hooks or grn._forward_pre_hooks or grn._backward_hooks
+    ):
+        return False
+    for name, kind in _CLASSES.items():
+        child: Any = children.get(name)
+        if type(child) is not kind or child._forward_hooks or child._forward_pre_hooks or child._backward_hooks:
+            return False
+        if kind is not nn.GELU and (child._parameters["weight"] is None or child._parameters["bias"] is None):
+            return False
+    drop_path: Any = children["drop_path"]
+    watched = drop_path._forward_hooks or drop_path._forward_pre_hooks or drop_path._backward_hooks
+    return type(drop_path) in (nn.DropPath, nn.Identity) and not watched and block.act.approximate == "none"
+
+
+def forward(block: "Block", x: Tensor) -> Tensor:
+    """``Block.forward`` for a block that ``can_fuse``."""
+    channels = x.shape[-1]
+    positions = x._array.size // max(channels, 1)
+    y, x = _depthwise(block.dwconv, x)
+
+    norm = block.norm
+    weight: Tensor = block.pwconv1.weight
+    bias: Tensor | None = block.pwconv1.bias
+    trains = _grad_mode.is_recording()
+    on_gpu = gelu_kernel.implementation(y._array, weight._array) != "reference"
+    if trains and on_gpu and positions >= _POSITIONS_FOR_NORM * channels:
+        with _precision.autocasting(None):  # computed in float32 in any case, and rounded to the dtype of y
+            y = F.layer_norm(y, norm.normalized_shape, None, None, norm.eps)
+            weight, bias = weight * norm.weight, bias + weight @ norm.bias
+    else:
+        y = norm(y)
+    factor = _drop_path_factor(block.drop_path, x.shape[0]) if on_gpu else None
+    if not on_gpu:
+        y = block.act(linear(y, weight, bias))
+        y = y if block.grn is None else block.grn(y)
+    elif block.grn is None:
+        y = _block.biased_gelu(linear(y, weight), bias, factor)
+    else:
+        y = _gelu_grn(block.grn, linear(y, weight), bias, factor)
+
+    weight, bias, gamma = block.pwconv2.weight, block.pwconv2.bias, block.gamma
+    folds = (
+        gamma is not None and trains and positions >= _POSITIONS_FOR_SCALE * channels and y._array.dtype != mx.float16
+    )
+    if folds:  # float16 has no room for W2 * 1e-6
+        with _precision.autocasting(None):
+            weight, bias = weight * gamma.unsqueeze(1), bias * gamma
+    y = linear(y, weight) if factor is not None else linear(y, weight, bias)
+    if gamma is not None:
+        if not folds:
+            y, bias = gamma * y, gamma * bias
+        elif y._array.dtype != gamma._array.dtype:  # under autocast: as gamma * y
+            y = y.to(mx.result_type(y._array, gamma._array))
+    if factor is None:
+        return x + block.drop_path(y)
+    return _block.add_branch(x, y, tape.wrap(factor.reshape(-1, 1, 1, 1)) * bias)
+
+
+def _depthwise(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The convolution, and x, of which the gradients can be added in one pass."""
+    own: Any = conv._parameters
+    weight, bias = own["weight"], own["bias"]
+    plain = conv.groups == weight.shape[0] == x.shape[-1] and conv.stride == (1, 1)
+    same = x._array.dtype == weight._array.dtype == bias._array.dtype and _precision.autocast_dtype() is None
+    plain = plain and conv.data_format == "channels_last" and conv.padding_mode == "zeros"
+    if not (plain and same and x.ndim == 4 and x._array.size):
+        return conv(x), x
+    y, x = _block.conv2d_and_input(x, weight, bias, conv.padding, conv.dilation)
+    return y, x
+
+
+def _gelu_grn(grn: Any, h: Tensor, bias: Any, factor: mx.array | None) -> Tensor:
+    """The norm of ``gelu(h + bias)``, computed in float32 and rounded to the dtype of ``h``, under autocast too."""
+    with _grad_mode.set_recording(False):
+        squares = _block.gelu_square_sums(h, bias)
+    return _block.gelu_grn(h, bias, squares, grn.gamma, grn.beta, factor)
+
+
+def _drop_path_factor(layer: Any, images: int) -> mx.array | None:
+    """What drop path multiplies each image by, (N,), or None for nothing; by the random numbers of ``F.drop_path``."""
+    if not layer.training or type(layer) is nn.Identity or not 0 < layer.drop_prob < 1:
+        return None
+    kept = mx.random.bernoulli(1 - layer.drop_prob, (images, 1, 1, 1), key=random.key()).reshape(images)
+    return kept * (1 / (1 - layer.drop_prob)) if layer.scale_by_keep else kept.astype(mx.float32)

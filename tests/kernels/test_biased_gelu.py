@@ -1,0 +1,124 @@
+"""The shader of ``gelu(h + bias) * factor`` against the formula in float64."""
+
+import math
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from lucid import _device
+from lucid.kernels import biased_gelu as module
+from lucid.kernels import use_reference
+from lucid.kernels.biased_gelu import biased_gelu
+from tests.kernels.shader_text import check_legal_metal
+
+ERF = np.vectorize(math.erf)
+TOLERANCES = {mx.float32: 2e-6, mx.float16: 2e-3, mx.bfloat16: 2e-2}
+SHAPES = [(2, 3, 5, 7), (1, 1, 1, 1), (3, 16, 16, 33), (2, 7, 150), (5, 40), (1, 13, 13, 129)]
+
+
+def make(shape, dtype, has_factor=True, seed=0):
+    rng = np.random.default_rng(seed)
+    h, dy = (mx.array(rng.normal(scale=3, size=shape).astype(np.float32)).astype(dtype) for _ in range(2))
+    bias = mx.array(rng.normal(size=shape[-1]).astype(np.float32)).astype(dtype)
+    factor = mx.array(rng.integers(0, 2, shape[0]).astype(np.float32) * 1.25) if has_factor else None
+    return h, bias, factor, dy
+
+
+def wide(array):
+    return np.array(array.astype(mx.float32)).astype(np.float64)
+
+
+def formula(h, bias, factor, dy):
+    """The value and the gradients of h and bias, in float64."""
+    z, dy = wide(h) + wide(bias), wide(dy)
+    scale = 1.0 if factor is None else wide(factor).reshape(-1, *(1,) * (z.ndim - 1))
+    phi = 0.5 * (1 + ERF(z / math.sqrt(2)))
+    dh = dy * scale * (phi + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))
+    return z * phi * scale, dh, dh.reshape(-1, z.shape[-1]).sum(0)
+
+
+def assert_close(found, expected, tolerance):
+    assert found.shape == expected.shape
+    assert np.abs(wide(found) - expected).max() <= tolerance * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_value_and_gradients(gpu, shape, dtype, has_factor):
+    h, bias, factor, dy = make(shape, dtype, has_factor)
+    y, dh, dbias = formula(h, bias, factor, dy)
+    found = module.gradients(dy, h, bias, factor)
+    assert [one.dtype for one in found] == [dtype, dtype]
+    assert_close(biased_gelu(h, bias, factor), y, TOLERANCES[dtype])
+    assert_close(found[0], dh, TOLERANCES[dtype])
+    assert_close(found[1], dbias, TOLERANCES[dtype])
+    derived = mx.vjp(lambda h, bias: biased_gelu(h, bias, factor), [h, bias], [dy])[1]
+    assert all(mx.array_equal(one, other) for one, other in zip(found, derived, strict=True))
+
+
+def test_second_derivatives(gpu):
+    h, bias, factor, dy = make((2, 3, 4, 5), mx.float32)
+
+    def second(function):
+        def slope(h, bias, dy):
+            first = mx.vjp(lambda h, bias: function(h, bias, factor), [h, bias], [dy])[1]
+            return (first[0] * mx.sin(h)).sum() + (first[1] * mx.cos(bias)).sum()
+
+        return mx.grad(slope, argnums=(0, 1, 2))(h, bias, dy)
+
+    for one, other in zip(second(biased_gelu), second(module.reference), strict=True):
+        assert mx.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_large_values_and_nan(gpu):
+    h = mx.array([[-1e4, -6.5, 6.5, 1e4, math.nan, -math.inf, math.inf, 0.0]])
+    dh, _ = module.gradients(mx.ones_like(h), h, mx.zeros(8))
+    assert dh.tolist()[0][:4] == pytest.approx([0, 0, 1, 1], abs=1e-6)
+    assert math.isnan(dh[0, 4].item())
+    assert dh.tolist()[0][5:] == pytest.approx([0, 1, 0.5], abs=1e-6)
+
+
+def test_sums_do_not_overflow_half_precision(gpu):
+    h = mx.full((1, 300, 8), 10.0, mx.float16)
+    _, dbias = module.gradients(mx.full(h.shape, 100.0, mx.float16), h, mx.zeros(8, mx.float16))
+    assert dbias.dtype == mx.float16 and dbias.tolist() == [30000.0] * 8
+
+
+def test_one_pass_over_memory(simulator):
+    h, bias, _, dy = make((2, 16, 16, 32), mx.float32, False)
+    mx.eval(module.gradients(dy, h, bias))
+    assert simulator.names == ["lucid_biased_gelu_gradient"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "channels", "chunks"), [(1, 1, 1), (127, 8, 1), (128, 8, 2), (200704, 384, 171), (64, 10**6, 1)]
+)
+def test_chunks(rows, channels, chunks):
+    assert module.chunk_count(rows, channels) == chunks
+    assert chunks * 64 <= max(rows, 64)
+
+
+@pytest.mark.parametrize("backend", ["metal", "cuda"])
+def test_the_device_and_the_dtype_choose(backend, monkeypatch):
+    monkeypatch.setattr(_device, "backend", lambda: backend)
+    h, bias = mx.zeros((2, 4)), mx.zeros(4)
+    assert module.implementation(h, bias) == backend
+    assert module.implementation(h.astype(mx.int32), bias) == "reference"
+    assert module.implementation(mx.zeros((0, 4)), bias) == "reference"
+    with use_reference():
+        assert module.implementation(h, bias) == "reference"
+    monkeypatch.setattr(_device, "backend", lambda: "cpu")
+    assert module.implementation(h, bias) == "reference"
+    assert module.gradients(h, h, bias) is None
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", [(2, 3, 3, 16), (1, 2, 1, 3)])
+def test_the_shader_is_legal_metal(monkeypatch, shape, dtype):
+    h, bias, factor, dy = make(shape, dtype)
+    texts = check_legal_metal(
+        monkeypatch, lambda: [*module.gradients(dy, h, bias, factor), *module.gradients(dy, h, bias)]
+    )
+    assert len(texts) == 2

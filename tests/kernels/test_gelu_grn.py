@@ -1,0 +1,126 @@
+"""GRN of GELU in few passes against the reference and a formula in float64."""
+
+import math
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from lucid import _device
+from lucid.kernels import gelu_grn as module
+from lucid.kernels import use_reference
+from lucid.kernels.gelu_grn import gelu_grn, square_sums
+from tests.kernels.shader_text import check_legal_metal
+
+ERF = np.vectorize(math.erf)
+TOLERANCES = {mx.float32: 5e-6, mx.float16: 4e-3, mx.bfloat16: 3e-2}
+SHAPES = [(2, 3, 5, 7), (1, 1, 1, 1), (2, 16, 17, 33), (3, 12, 12, 130)]
+
+
+def make(shape, dtype, has_factor=True):
+    rng = np.random.default_rng(0)
+    h, dy = (mx.array(rng.normal(scale=2, size=shape).astype(np.float32)).astype(dtype) for _ in range(2))
+    bias, weight, shift = (mx.array(rng.normal(size=shape[-1]).astype(np.float32)).astype(dtype) for _ in range(3))
+    factor = (mx.array(rng.integers(1, 3, shape[0]).astype(np.float32) * 1.25),) if has_factor else ()
+    return (h, bias, square_sums(h, bias), weight.reshape(1, 1, 1, -1), shift, *factor), dy
+
+
+def wide(array):
+    return np.array(array.astype(mx.float32)).astype(np.float64)
+
+
+def formula(h, bias, weight, shift, *factor):
+    z = h + bias
+    x = z * 0.5 * (1 + ERF(z / math.sqrt(2)))
+    norm = np.sqrt(np.square(x).sum((1, 2), keepdims=True))
+    y = x * (1 + weight * norm / (norm.mean(-1, keepdims=True) + 1e-6)) + shift
+    return y * factor[0].reshape(-1, 1, 1, 1) if factor else y
+
+
+def assert_close(found, expected, tolerance):
+    assert found.shape == expected.shape
+    assert np.abs(wide(found) - expected).max() <= tolerance * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_value_and_gradients(gpu, shape, dtype, has_factor):
+    arrays, dy = make(shape, dtype, has_factor)
+    tolerance = TOLERANCES[dtype]
+    numbers = [wide(one) for i, one in enumerate(arrays) if i != 2]
+    assert_close(gelu_grn(*arrays), formula(*numbers), tolerance)
+    found = module.gradients(dy, *arrays)
+    assert [one.dtype for one in found] == [dtype, dtype, mx.float32, dtype, dtype]
+    exact = [one.astype(mx.float32) for one in arrays]
+    expected = mx.vjp(lambda *five: module.reference(*five, *exact[5:]), exact[:5], [dy.astype(mx.float32)])[1]
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, wide(other), tolerance)
+
+
+def test_the_reference_by_finite_differences():
+    """In float64, which only the CPU has."""
+    with mx.stream(mx.cpu):
+        arrays, dy = make((2, 3, 2, 4), mx.float32)
+        numbers = [wide(one) for i, one in enumerate(arrays) if i != 2]
+        found = mx.vjp(lambda *five: module.reference(*five, *arrays[5:]), list(arrays[:5]), [dy])[1]
+    for i, gradient in enumerate([found[0], found[1], found[3], found[4]]):
+        direction = np.random.default_rng(i).normal(size=numbers[i].shape)
+
+        def at(step, i=i, direction=direction):
+            moved = [one + step * direction if j == i else one for j, one in enumerate(numbers)]
+            return (formula(*moved) * wide(dy)).sum()
+
+        slope = (at(1e-5) - at(-1e-5)) / 2e-5
+        assert (wide(gradient) * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-4)
+    assert not found[2].any().item()
+
+
+def test_second_derivatives(gpu):
+    arrays, dy = make((2, 3, 4, 5), mx.float32)
+
+    def second(function):
+        def slope(h, bias, weight, shift, dy):
+            five = [h, bias, arrays[2], weight, shift]
+            first = mx.vjp(lambda *five: function(*five, *arrays[5:]), five, [dy])[1]
+            return sum((one * mx.sin(other)).sum() for one, other in zip(first, five, strict=True))
+
+        return mx.grad(slope, argnums=(0, 1, 2, 3, 4))(*(arrays[i] for i in (0, 1, 3, 4)), dy)
+
+    for one, other in zip(second(gelu_grn), second(module.reference), strict=True):
+        assert mx.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_channel_of_zeros_gets_finite_gradients(gpu):
+    h = mx.zeros((1, 2, 2, 3))
+    bias = mx.zeros(3)
+    found = module.gradients(mx.ones_like(h), h, bias, square_sums(h, bias), mx.ones(3), mx.ones(3))
+    assert all(mx.isfinite(one).all().item() for one in found)
+
+
+def test_four_passes_over_memory(simulator):
+    arrays, dy = make((2, 8, 8, 16), mx.float32)
+    mx.eval(gelu_grn(*arrays), module.gradients(dy, *arrays))
+    assert sorted(simulator.names) == [
+        "lucid_gelu_product_sums",
+        "lucid_gelu_square_sums",
+        "lucid_scaled_gelu_gradient",
+    ]
+
+
+def test_the_device_chooses(monkeypatch):
+    arrays, dy = make((2, 3, 2, 4), mx.float32)
+    monkeypatch.setattr(_device, "backend", lambda: "metal")
+    assert module.implementation(arrays[0], arrays[1]) == "metal"
+    with use_reference():
+        assert module.implementation(arrays[0], arrays[1]) == "reference"
+        assert module.gradients(dy, *arrays) is None
+        assert mx.allclose(square_sums(arrays[0], arrays[1]), arrays[2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", [(2, 3, 3, 16), (1, 2, 1, 3)])
+def test_the_shaders_are_legal_metal(monkeypatch, shape, dtype):
+    arrays, dy = make(shape, dtype)
+    texts = check_legal_metal(monkeypatch, lambda: [square_sums(arrays[0], arrays[1]), *module.gradients(dy, *arrays)])
+    assert len(texts) == 3
