@@ -53,10 +53,6 @@ class Parameter:
         return bool(re.fullmatch(self.names, name) and re.fullmatch(self.mismatch, mismatch))
 
 
-def _dtype(*names: str) -> Callable[[Any], bool]:
-    return lambda sample: any(one.dtype in names for one in arrays_in([sample.args, sample.kwargs]))
-
-
 SAMPLES: list[Deliberate] = [
     Deliberate(
         "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
