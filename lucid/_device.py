@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,21 +126,21 @@ def gpu_backend() -> str | None:
 
 def backend() -> str:
     """The backend that operations currently run on: ``"metal"``, ``"cuda"`` or ``"cpu"``."""
-    if _assumed is not None:
-        return _assumed
+    if _assumed is not None and _assumed[0] == threading.get_ident():
+        return _assumed[1]
     if mx.default_device().type == mx.gpu:
         return gpu_backend() or "cpu"
     return "cpu"
 
 
-_assumed: str | None = None
+_assumed: tuple[int, str] | None = None  # a thread, and what it assumes
 
 
 @contextlib.contextmanager
 def assuming(name: str) -> Iterator[None]:
-    """Context manager in which ``backend()`` is ``name``, whatever the machine has; for traces that are never run."""
+    """Context manager in which ``backend()`` is ``name`` for this thread; for traces that are never run."""
     global _assumed
-    before, _assumed = _assumed, name
+    before, _assumed = _assumed, (threading.get_ident(), name)
     try:
         yield
     finally:

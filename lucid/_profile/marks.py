@@ -12,6 +12,7 @@ GPUs only.
 
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,6 +294,16 @@ def _fast(name: str, eps: float) -> Callable[..., mx.array]:
     return found
 
 
+def _in_this_thread(function: Callable[..., Any], usual: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, and ``usual`` in other threads."""
+    owner = threading.get_ident()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (function if threading.get_ident() == owner else usual)(*args, **kwargs)
+
+    return call
+
+
 @contextmanager
 def observing(observer: Observer, device: str) -> Iterator[None]:
     """Trace as on ``device``, with marks."""
@@ -324,8 +335,8 @@ def observing(observer: Observer, device: str) -> Iterator[None]:
     kept = [(owner, name, vars(owner)[name]) for owner, name, _ in replaced]
     with _device.assuming(device), replacing(observer.calls.call):
         try:
-            for owner, name, value in replaced:
-                setattr(owner, name, value)
+            for (owner, name, value), (_, _, usual) in zip(replaced, kept, strict=True):
+                setattr(owner, name, _in_this_thread(value, usual))
             yield
         finally:
             for owner, name, value in kept:

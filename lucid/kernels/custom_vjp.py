@@ -11,6 +11,7 @@ every order work. An operation on tensors declares its gradient in the same form
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,7 +29,9 @@ def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.arra
     differentiable: Any = mx.custom_function(function)
 
     def call(*arrays: mx.array) -> Any:
-        return differentiable(*arrays) if _replacement is None else _replacement(function, vjp, arrays)
+        if _replacement is not None and _replacement[0] == threading.get_ident():
+            return _replacement[1](function, vjp, arrays)
+        return differentiable(*arrays)
 
     @differentiable.vjp
     def pull(arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
@@ -38,14 +41,14 @@ def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.arra
     return call
 
 
-_replacement: Callable[..., Any] | None = None
+_replacement: tuple[int, Callable[..., Any]] | None = None  # a thread, and what it calls instead
 
 
 @contextlib.contextmanager
 def replacing(call: Callable[..., Any]) -> Iterator[None]:
-    """Context manager in which ``call(function, vjp, arrays)`` runs instead, for traces, which MLX cannot export."""
+    """Context manager in which this thread calls ``call(function, vjp, arrays)`` instead, for traces."""
     global _replacement
-    before, _replacement = _replacement, call
+    before, _replacement = _replacement, (threading.get_ident(), call)
     try:
         yield
     finally:

@@ -89,8 +89,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples from [a, b)."""
-    if not _checks.number("uniform_", "a", a) <= _checks.number("uniform_", "b", b):
-        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a} and {b}")
+    a, b = _checks.number("uniform_", "a", a), _checks.number("uniform_", "b", b)
+    if not a <= b:
+        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a:g} and {b:g}")
     return _fill(
         "uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=_key("uniform_", generator))
     )
@@ -116,7 +117,7 @@ def trunc_normal_(
     shape = _checked("trunc_normal_", tensor).shape
     mean, a, b = (_checks.number("trunc_normal_", *one) for one in (("mean", mean), ("a", a), ("b", b)))
     if not a < b:
-        raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
+        raise ValueError(f"trunc_normal_: a must be less than b, got {a:g} and {b:g}")
     std = _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
     drawn = mx.random.truncated_normal(low, high, shape, key=_key("trunc_normal_", generator))

@@ -174,6 +174,8 @@ def promoted(*found: mx.array) -> list[mx.array]:
 def scalar_like(value: Any, x: mx.array) -> mx.array:
     """A Python number as an array that does not promote ``x`` within its category."""
     if x.dtype in FLOATING:
+        if isinstance(value, int):  # which may have more than 64 bits
+            value = float(value)
         return mx.array(value, x.dtype if not isinstance(value, complex) else mx.complex64)
     if isinstance(value, bool | int):
         return wrapped(value, x.dtype)

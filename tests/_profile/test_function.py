@@ -1,6 +1,7 @@
 """``lucid.profile``: the counts of ConvNeXt's blocks, what belongs to which line, and that nothing changes."""
 
 import re
+import threading
 from collections import Counter
 
 import mlx.core as mx
@@ -180,6 +181,25 @@ def test_nothing_changes():
     assert step(x).item() > 0
     steady = lucid.profile(step, x, state=[model, optimizer])
     assert steady.launches == lucid.profile(step, x, state=[model, optimizer]).launches
+
+
+def test_other_threads_go_on():
+    """While a step is traced, another thread computes as usual."""
+    layer, x = nn.Linear(4, 4), lucid.rand(2, 4)
+    found = []
+
+    def compute():
+        found.append(F.gelu(F.layer_norm(layer(x), (4,))).sum())
+
+    def step(x):
+        thread = threading.Thread(target=compute)
+        thread.start()
+        thread.join()
+        return mx.exp(x)
+
+    assert lucid.profile(step, mx.zeros((2, 4))).launches == 1
+    compute()
+    assert found[0].item() == found[1].item()
 
 
 def test_a_compiled_function_is_counted_as_it_runs():
