@@ -117,7 +117,7 @@ def trunc_normal_(
     shape = _checked("trunc_normal_", tensor).shape
     mean, a, b = (_checks.number("trunc_normal_", *one) for one in (("mean", mean), ("a", a), ("b", b)))
     if not a < b:
-        raise ValueError(f"trunc_normal_: a must be less than b, got {a:g} and {b:g}")
+        raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
     std = _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
     drawn = mx.random.truncated_normal(low, high, shape, key=_key("trunc_normal_", generator))
