@@ -225,7 +225,8 @@ def dtype_name(value: mx.Dtype) -> str:
 def shape(caller: str, value: Any, name: str = "size") -> tuple[int, ...]:
     """Sizes from ``f(2, 3)`` or ``f((2, 3))``, where ``value`` is the tuple of positional arguments. 0 is allowed."""
     sizes = tuple(value)
-    if len(sizes) == 1 and isinstance(sizes[0], Iterable) and getattr(sizes[0], "ndim", 1) != 0:
+    is_listed = len(sizes) == 1 and isinstance(sizes[0], Iterable) and not isinstance(sizes[0], str | bytes)
+    if is_listed and getattr(sizes[0], "ndim", 1) != 0:
         sizes = tuple(sizes[0])
     for one in sizes:
         if type(one) is not int or not 0 <= one < 2**16:  # such as a 0-d tensor

@@ -75,9 +75,8 @@ def full(
 def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
     if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
         raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
-    value = as_array(fill_value, dtype)
-    if isinstance(fill_value, int | float | complex):
-        number_as(caller, "fill_value", fill_value, value.dtype)  # checks that it fits
+    is_number = isinstance(fill_value, int | float | complex)
+    value = number_as(caller, "fill_value", fill_value, dtype) if is_number and dtype else as_array(fill_value, dtype)
     if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
         raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
     return mx.full(shape, value)
@@ -164,7 +163,9 @@ def arange(
         raise TypeError("arange: end is missing")
     limits = [_end("arange", name, v) for name, v in (("start", start), ("end", end), ("step", step))]
     for name, one in zip(("start", "end", "step"), limits, strict=True):
-        if not isinstance(one, int) and not math.isfinite(_checks.number("arange", name, one)):
+        if isinstance(one, int):
+            _checks.integer("arange", name, one)
+        elif not math.isfinite(_checks.number("arange", name, one)):
             raise _checks.ArgumentError(f"arange: {name} must be finite, got {one!r}")
     whole = all(isinstance(one, int) for one in limits)
     found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)

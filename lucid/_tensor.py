@@ -387,7 +387,7 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         if self._array.ndim not in (0, 2):
             raise _checks.ArgumentError(f"H: expected a matrix, got shape {self.shape}; mT takes batches of them")
         if self._array.dtype == mx.complex64 and self._array.ndim:
-            return shapes.conjugate_transpose(self)
+            return shapes.H(self)
         return self.mT
 
 

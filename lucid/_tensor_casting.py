@@ -220,9 +220,9 @@ class TensorCasting(tape.TensorBase):
         return self._filled("new_empty", size, 0, dtype, requires_grad)
 
     def _filled(self, caller: str, size: Any, value: TensorLike, dtype: object, requires_grad: bool) -> Tensor:
-        shape, found = _checks.shape(caller, (size,)), as_array(value, self._dtype_or(dtype))
-        if isinstance(value, int | float | complex):
-            number_as(caller, "fill_value", value, found.dtype)  # checks that it fits
+        shape, wanted = _checks.shape(caller, (size,)), self._dtype_or(dtype)
+        is_number = isinstance(value, int | float | complex)
+        found = number_as(caller, "fill_value", value, wanted) if is_number else as_array(value, wanted)
         if _checks.broadcast_shapes(caller, shape, found.shape) != shape:
             raise _checks.ArgumentError(f"{caller}: fill_value of shape {found.shape} cannot be broadcast to {shape}")
         return leaf(mx.full(shape, found), requires_grad)

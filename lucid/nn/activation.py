@@ -12,7 +12,7 @@ class _Activation(Module):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
-        self.inplace = inplace
+        self.inplace = _checks.flag(type(self).__name__, "inplace", inplace)
 
     def _written(self, input: TensorLike, result: Tensor) -> Tensor:
         return tape.write_to(input, result, type(self).__name__) if self.inplace else result

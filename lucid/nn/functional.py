@@ -68,7 +68,7 @@ def _dropped(
     *options: str,
 ) -> Tensor:  # fmt: skip
     rate = _checks.probability(caller, "p", p)
-    rate = rate if training else 0.0
+    rate = rate if _checks.flag(caller, "training", training) else 0.0
     if rate == 0 and isinstance(input, Tensor):
         return input
     result = operation(input, rate, random.key() if rate else None, *options)

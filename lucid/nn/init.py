@@ -89,8 +89,9 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples from [a, b)."""
-    if not _checks.number("uniform_", "a", a) <= _checks.number("uniform_", "b", b):
-        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a} and {b}")
+    a, b = _checks.number("uniform_", "a", a), _checks.number("uniform_", "b", b)
+    if not a <= b:
+        raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a:g} and {b:g}")
     return _fill(
         "uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=_key("uniform_", generator))
     )

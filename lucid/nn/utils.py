@@ -42,7 +42,7 @@ def get_total_norm(
         RuntimeError: with ``error_if_nonfinite``, the norm is infinite or NaN.
     """
     total = _total_norm("get_total_norm", _tensor_list("get_total_norm", tensors, "tensors"), norm_type)
-    if error_if_nonfinite and not math.isfinite(total.item()):
+    if _checks.flag("get_total_norm", "error_if_nonfinite", error_if_nonfinite) and not math.isfinite(total.item()):
         raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {total.item()}")
     return total
 
@@ -89,7 +89,7 @@ def clip_grad_norm_(
     max_norm = _checks.number("clip_grad_norm_", "max_norm", max_norm, 0)
     found = _gradients("clip_grad_norm_", parameters)
     total = _total_norm("clip_grad_norm_", [one.grad for one in found if one.grad is not None], norm_type)
-    if error_if_nonfinite and not math.isfinite(total.item()):
+    if _checks.flag("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite) and not math.isfinite(total.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total.item()}; no gradient was changed")
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)
     for one in found:

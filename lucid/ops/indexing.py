@@ -198,7 +198,7 @@ def _is_basic(index: Any) -> bool:
         if one is None or one is Ellipsis or isinstance(one, slice):
             continue
         if isinstance(one, TensorBase):  # a 0-d tensor of integers is an integer
-            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype == mx.bool_:
+            if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype in (mx.bool_, mx.uint8):
                 return False
         elif isinstance(one, bool) or not isinstance(one, int | np.integer):
             return False

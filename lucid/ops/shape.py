@@ -9,7 +9,7 @@ import mlx.core as mx
 from lucid import _checks, _deferred, _layout
 from lucid._layout import Layout
 from lucid._views import Place, by_expansion, by_order, by_shape, view_op
-from lucid.ops._common import FLOATING, any_op, array, at_least_1d, compact_if_empty, sizes, varargs
+from lucid.ops._common import FLOATING, array, at_least_1d, compact_if_empty, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -109,8 +109,9 @@ def narrow(input: TensorLike, dim: int, start: TensorLike, length: int) -> mx.ar
     return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
-def _select_layout(before: Layout, place: Place) -> Layout:
-    return _layout.selected(before, place.argument("dim"), place.argument("index"))
+def _select_layout(before: Layout, place: Place) -> Layout | None:
+    index = place.argument("index")
+    return None if isinstance(index, mx.array) else _layout.selected(before, place.argument("dim"), index)
 
 
 @view_op(layout=_select_layout)
@@ -190,7 +191,7 @@ def t(input: TensorLike) -> mx.array:
 
 
 @op
-def conjugate_transpose(input: TensorLike) -> mx.array:
+def H(input: TensorLike) -> mx.array:
     """The transpose of complex matrices, conjugated; see ``Tensor.H``."""
     return mx.conj(mx.swapaxes(array("H", input), -2, -1))
 
@@ -459,13 +460,16 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[mx.array, ...]
     return tuple(mx.meshgrid(*(one.reshape(-1) for one in found), indexing=order))
 
 
-@any_op
+@view_op(layout=by_shape, itself=True)
+def _with_1_dimension(input: TensorLike) -> mx.array:
+    return at_least_1d(array("atleast_1d", input))
+
+
 def atleast_1d(*tensors: Any) -> Any:
     """The tensor with at least 1 dimension, or a tuple of them for several tensors or a list."""
     if len(tensors) == 1 and not isinstance(tensors[0], list | tuple):
-        return at_least_1d(array("atleast_1d", tensors[0]))
-    listed = tensors[0] if len(tensors) == 1 else tensors
-    return tuple(at_least_1d(array("atleast_1d", one, "tensors")) for one in listed)
+        return _with_1_dimension(tensors[0])
+    return tuple(map(_with_1_dimension, tensors[0] if len(tensors) == 1 else tensors))
 
 
 @op

@@ -191,3 +191,11 @@ def test_swapaxes_names_its_dimensions_as_numpy_does():
     assert x.swapaxes(axis0=0, axis1=1).shape == x.swapdims(dim0=0, dim1=1).shape == (3, 2)
     with pytest.raises(IndexError, match=r"swapaxes: axis1 must be in \[-2, 1\] for 2 dimensions, got 2"):
         x.swapaxes(0, 2)
+
+
+def test_views_at_a_tensor_s_index_write_to_the_tensor():
+    x, index = lucid.zeros(3, 2), lucid.tensor(1)
+    x.narrow(0, index, 1).add_(1)
+    x.select(0, index).add_(1)
+    lucid.atleast_1d(x)[0, 0] = 5
+    assert x.tolist() == [[5, 0], [2, 2], [0, 0]]

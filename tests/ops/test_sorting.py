@@ -63,3 +63,9 @@ def test_equal_values_keep_their_order():
 def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use(lucid.ones(2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float16", "float64"])
+def test_bincount_sums_weights_other_than_float32_in_float64(dtype, on_cpu):
+    counts = lucid.bincount(lucid.tensor([0, 2, 2]), lucid.tensor([1, 2, 3]).to(dtype), 4)
+    assert counts.dtype == lucid.float64 and counts.tolist() == [1, 0, 5, 0]

@@ -112,3 +112,22 @@ def test_messages_are_lucids_own(family, on_cpu):
                 wrong.append(f"{function.__name__}: {type(error).__name__}: {text:.200}")
     assert raised > 30
     assert wrong == []
+
+
+def test_messages_of_inplace_methods_are_lucids_own(on_cpu):
+    names = ["__iadd__", "__isub__", "__imul__", "__itruediv__"]
+    names += [name for name in dir(lucid.Tensor) if name.endswith("_") and not name.startswith("_")]
+    calls, wrong, raised = Calls("inplace"), [], 0
+    for _ in range(500):
+        method = getattr(lucid.Tensor, calls.random.choice(names))
+        args, kwargs = calls.arguments(method)
+        tensor = calls.tensor()
+        try:
+            method(tensor, *args[1:], **kwargs)
+            evaluate(tensor)
+        except Exception as error:
+            raised += 1
+            if not (re.match(r"(\w+|[-+*/]=): ", str(error)) or PYTHONS.match(str(error).rpartition(".")[2])):
+                wrong.append(f"{method.__name__}: {type(error).__name__}: {error!s:.200}")
+    assert raised > 50
+    assert wrong == []

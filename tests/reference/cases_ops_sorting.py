@@ -120,13 +120,6 @@ CASES = [
         given([-INF, 1.0, INF, NAN], grad=False),
         given([NAN, INF, -INF, 2.0], grad=False),
     ),
-    Case(
-        "bincount: dtypes of weights",
-        lambda lib, x, a, b: (lib.bincount(x, a), lib.bincount(x, b)),
-        whole(20, low=0, high=6),
-        whole(20, dtype="int32"),
-        real(20, dtype="float16", grad=False),
-    ),
     Case("bincount: counts", lambda lib, x: (lib.bincount(x), x.bincount()), whole(20, low=0, high=6)),
     Case(
         "bincount: minlength",
