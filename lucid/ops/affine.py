@@ -31,6 +31,8 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     x, weight = array("linear", input), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
     if len(sizes) != 2:
+        if len(sizes) == 1 and shape and bias is None:  # the weight of a single feature, without its dimension
+            return product("linear", x, weight)
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
     features, width = sizes
     if not shape or shape[-1] != width:
@@ -43,7 +45,12 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     if bias is not None:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
-            raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            out = math.prod(shape[:-1]), features
+            if len(bias.shape) > 2 or any(
+                n not in (1, m) for n, m in zip(reversed(bias.shape), reversed(out), strict=False)
+            ):
+                raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            bias = mx.broadcast_to(bias, out)
     try:
         y = rows @ weight.T if bias is None else mx.addmm(bias, rows, weight.T)
     except ValueError:  # MLX multiplies no integers
