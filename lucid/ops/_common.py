@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks
-from lucid.tape import op
+from lucid.tape import TensorBase, op
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -346,6 +346,19 @@ def axes(caller: str, x: mx.array, dim: Any) -> tuple[int, ...]:
 
 def at_least_1d(x: mx.array) -> mx.array:
     return x if x.ndim else x.reshape(1)
+
+
+def itself_if_equal(function: "Callable[P, Tensor]") -> "Callable[P, Tensor]":
+    """``function``, which returns its argument if that has the dtype of the result already, as in PyTorch."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
+        found = function(*args, **kwargs)
+        source: Any = args[0] if args else kwargs.get("input")
+        same = isinstance(source, TensorBase) and source._array.dtype == found._array.dtype
+        return cast("Tensor", source) if same else found
+
+    return call
 
 
 def varargs(body: Callable[P, R]) -> Callable[..., R]:

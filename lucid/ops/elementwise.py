@@ -10,7 +10,7 @@ from lucid import _checks
 from lucid._dtypes import converted
 from lucid._memory_format import check_memory_format
 from lucid.kernels import float64
-from lucid.ops._common import FLOATING, array, arrays, binary, floating
+from lucid.ops._common import FLOATING, array, arrays, binary, floating, itself_if_equal
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -409,6 +409,7 @@ def clone(input: TensorLike, *, memory_format: Any = None) -> mx.array:
     return mx.array(x)
 
 
+@itself_if_equal
 @op
 def type_as(input: TensorLike, other: TensorLike) -> mx.array:
     """``input`` converted to the dtype of ``other``."""
@@ -421,48 +422,56 @@ def _to(caller: str, input: Any, memory_format: Any, dtype: mx.Dtype) -> mx.arra
     return converted(x, dtype)
 
 
+@itself_if_equal
 @op
 def double(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to float64, which only the CPU supports."""
     return _to("double", input, memory_format, mx.float64)
 
 
+@itself_if_equal
 @op
 def short(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to int16."""
     return _to("short", input, memory_format, mx.int16)
 
 
+@itself_if_equal
 @op
 def float(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to float32."""
     return _to("float", input, memory_format, mx.float32)
 
 
+@itself_if_equal
 @op
 def half(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to float16."""
     return _to("half", input, memory_format, mx.float16)
 
 
+@itself_if_equal
 @op
 def bfloat16(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to bfloat16."""
     return _to("bfloat16", input, memory_format, mx.bfloat16)
 
 
+@itself_if_equal
 @op
 def int(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to int32, rounded toward zero."""
     return _to("int", input, memory_format, mx.int32)
 
 
+@itself_if_equal
 @op
 def long(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to int64, rounded toward zero."""
     return _to("long", input, memory_format, mx.int64)
 
 
+@itself_if_equal
 @op
 def bool(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to bool: True where it is nonzero."""

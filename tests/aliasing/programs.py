@@ -29,6 +29,7 @@ class Outcome:
 
     refused: list[int] = field(default_factory=list)  # numbers of the statements that raised
     differentiated: bool = True  # whether backward() succeeded
+    error: RuntimeError | None = None  # of backward()
     values: list[np.ndarray[Any, Any]] = field(default_factory=list)
     gradients: list[np.ndarray[Any, Any]] = field(default_factory=list)
     source: list[str] = field(default_factory=list)  # the program as text, for reading
@@ -144,7 +145,7 @@ class Program:
             except RuntimeError as error:
                 outcome.differentiated = False
                 outcome.source.append(f"# backward: {str(error)[:120]}")
-                self.error = error
+                outcome.error = error
         for name, leaf in self.leaves.items():
             grad = leaf.grad
             outcome.gradients.append(
