@@ -125,10 +125,10 @@ class _BatchNorm(_Affine):
                 f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
             )
         tracks = self.training and self.track_running_stats
-        momentum: Any = self.momentum
+        momentum: Any = 0.0 if self.momentum is None else self.momentum
         if tracks:
             count = self.num_batches_tracked._array + 1
-            if momentum is None:  # average over all batches
+            if self.momentum is None:  # average over all batches
                 momentum = 1.0 / count.astype(mx.float32)
         y = functional.batch_norm(
             input,

@@ -53,10 +53,6 @@ class Parameter:
         return bool(re.fullmatch(self.names, name) and re.fullmatch(self.mismatch, mismatch))
 
 
-def _dtype(*names: str) -> Callable[[Any], bool]:
-    return lambda sample: any(one.dtype in names for one in arrays_in([sample.args, sample.kwargs]))
-
-
 SAMPLES: list[Deliberate] = [
     Deliberate(
         "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
@@ -66,15 +62,6 @@ SAMPLES: list[Deliberate] = [
         ops=r".*",
         kinds="accepts|error type",
         detail=r"TypeError: .*(must be Tensor, not (int|float|bool|complex)|got \((int|float), )",
-    ),
-    Deliberate(
-        "calls that match no signature: `normal(tensor, 0, -1)`",
-        "`TypeError` that lists the signatures",
-        "the error of the first argument that is wrong",
-        "a function of Lucid is one function, with one list of arguments",
-        ops="normal",
-        kinds="error type",
-        detail="invalid combination of arguments",
     ),
     Deliberate(
         "`out=`",
@@ -93,24 +80,6 @@ SAMPLES: list[Deliberate] = [
         ops=r"nn\.functional\.l1_loss",
         kinds="dtype|value",
         when=lambda sample: {"complex64", "float64"} <= {one.dtype for one in arrays_in([sample.args, sample.kwargs])},
-    ),
-    Deliberate(
-        "`Tensor.H` of complex64",
-        "conjugates",
-        "`NotImplementedError`",
-        "Lucid has complex arithmetic, but no functions of complex parts yet",
-        ops="H",
-        kinds="raises",
-        when=_dtype("complex64"),
-    ),
-    Deliberate(
-        "`softmin` of uint8",
-        "negates the bytes modulo 256 first",
-        "negates the numbers",
-        "PyTorch's result is the softmin of other numbers",
-        ops=r"nn\.functional\.softmin",
-        kinds="value",
-        when=_dtype("uint8"),
     ),
     Deliberate(
         "`embedding(..., sparse=True)`",
