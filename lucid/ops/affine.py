@@ -6,6 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid.kernels.matmul import matmul
 from lucid.ops._common import array, index_within
 from lucid.ops._norms import power_norm
 from lucid.ops._types import TensorLike
@@ -42,6 +43,7 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
     is_flat = len(shape) == 2
     rows = x if is_flat else x.reshape(math.prod(shape[:-1]), width)
+    extra = None
     if bias is not None:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
@@ -50,12 +52,14 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
                 n not in (1, m) for n, m in zip(reversed(bias.shape), reversed(out), strict=False)
             ):
                 raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
-            bias = mx.broadcast_to(bias, out)
+            extra, bias = bias, None
     try:
-        y = rows @ weight.T if bias is None else mx.addmm(bias, rows, weight.T)
+        y = matmul(rows, weight.T, bias)
     except ValueError:  # MLX multiplies no integers
         y = product("linear", rows, weight.T)
         y = y if bias is None else y + bias
+    if extra is not None:
+        y = y + extra
     return y if is_flat else y.reshape(*shape[:-1], features)
 
 
