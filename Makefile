@@ -25,12 +25,13 @@ endif
 # On macOS mlx brings Metal itself, and the extra "cpu" nothing: it is marked for Linux.
 EXTRA := $(subst metal,cpu,$(BACKEND))
 
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test native lint format docs clean
 .SUFFIXES:
 
 help:
 	@echo "make demo    train a ConvNeXt on handwritten digits (no download); curves, report, weights in runs/digits"
 	@echo "make test    run all tests"
+	@echo "make native  compile the CPU kernels, or say what is missing"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff lay out the code"
 	@echo "make docs    build the documentation site in build/site (Python 3.11 or newer)"
@@ -41,6 +42,9 @@ demo: $(VENV)/.train-$(BACKEND)
 
 test: $(VENV)/.test-$(BACKEND)
 	$(BIN)/python -m pytest $(ARGS)
+
+native: $(VENV)/.test-$(BACKEND)
+	@$(BIN)/python -m lucid.kernels.native
 
 lint: $(VENV)/.dev-$(BACKEND)
 	$(BIN)/ruff check .

@@ -12,6 +12,13 @@ from lucid._version import __version__
 import mlx.core as mx  # isort: skip  # After _device: on Linux it loads a fast BLAS ahead of MLX.
 
 
+# Variables that change how fast the CPU computes. OPENBLAS_CORETYPE forces kernels for another processor.
+_VARIABLES = (
+    "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "LUCID_NUM_THREADS",
+    "LUCID_NATIVE", "LUCID_KERNELS",
+)  # fmt: skip
+
+
 def describe_machine(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
     """Hardware, system and versions, without user, host or folder names."""
     device = mx.device_info()
@@ -25,10 +32,21 @@ def describe_machine(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
         "system": platform.platform(),
         "cpus": count,
         "blas": _device.openblas,
+        "environment": {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)},
         "versions": {**versions, "numpy": np.__version__},
     }
 
 
 def headline(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"{machine['device']} ({machine['backend']}, {machine['cpus']} CPUs), {machine['system']}\n{versions}\n"
+    lines = [f"{machine['device']} ({machine['backend']}, {machine['cpus']} CPUs), {machine['system']}", versions]
+    if machine["backend"] == "cpu":
+        native = machine.get("native", "")
+        lines.append(f"BLAS: {machine['blas'] or 'of MLX'}{f'; native kernels: {native}' if native else ''}")
+    if machine["environment"]:
+        lines.append(", ".join(f"{name}={value}" for name, value in machine["environment"].items()))
+    if "OPENBLAS_CORETYPE" in machine["environment"]:
+        lines.append(
+            "OPENBLAS_CORETYPE is set: OpenBLAS does not choose its kernels for this CPU and may be half as fast."
+        )
+    return "\n".join(lines) + "\n"

@@ -36,6 +36,7 @@ from timing import (
     difference,
     duration,
     interleaved_medians,
+    machine_of,
     positive_int,
     seconds_of,
     torch_for,
@@ -44,7 +45,7 @@ from timing import (
 )
 
 from lucid import _device
-from lucid._machine import describe_machine, headline
+from lucid._machine import headline
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, launch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.tiling import Tiling
@@ -55,7 +56,7 @@ STAGES = {"1": (56, 56, 96), "2": (28, 28, 192), "3": (14, 14, 384), "4": (7, 7,
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 TOLERANCES = {"float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}  # relative to the largest value
 FORWARD, INPUT, WEIGHT = DIRECTIONS = ("forward", "input gradient", "weight gradient")
-TITLES = {"ours": "ours", "mlx": "mx.conv2d", "torch": "PyTorch"}
+TITLES = {"ours": "ours", "mlx": "mx.conv2d", "torch": "PyTorch", "torch-contiguous": "PyTorch NCHW"}
 SECONDS_PER_GRAPH = 0.01  # at least, because waiting for a GPU costs up to 0.3 ms
 FINALISTS = 3  # tilings that --tune times once more, in turns with the default
 
@@ -152,15 +153,16 @@ class Copy(OnMlx):
 
 
 class OnTorch:
-    """PyTorch in channels-last layout, on the same kind of device as MLX."""
+    """PyTorch on the same kind of device as MLX: "torch" in channels-last layout, or "torch-contiguous"."""
 
-    name = "torch"
-
-    def __init__(self, torch: Any, device: str, case: Case, arrays: Any) -> None:
-        self.torch, self.case = torch, case
+    def __init__(self, name: str, torch: Any, device: str, case: Case, arrays: Any) -> None:
+        self.name, self.torch, self.case = name, torch, case
+        layout = torch.channels_last if name == "torch" else torch.contiguous_format
         nhwc, weight, dy = (torch.from_numpy(np.array(array.astype(mx.float32))) for array in arrays)
         images = (nhwc.permute(0, 3, 1, 2), weight, dy.permute(0, 3, 1, 2))
-        self.x, self.weight, self.dy = (one.to(device, getattr(torch, case.dtype)) for one in images)
+        self.x, self.weight, self.dy = (
+            one.to(device, getattr(torch, case.dtype), memory_format=layout) for one in images
+        )
         self.synchronize = {"mps": torch.mps.synchronize, "cuda": torch.cuda.synchronize, "cpu": lambda: None}[device]
 
     def call(self, what: str, value: Any) -> Any:
@@ -226,8 +228,8 @@ def compare_case(
     arrays = case.arrays()
     on_mlx = {name: OnMlx(name, CONVOLUTIONS[name], case, arrays, eager) for name in names if name in CONVOLUTIONS}
     implementations: list[Any] = [*on_mlx.values(), Copy(case, arrays)]
-    if torch is not None and "torch" in names:
-        implementations.append(OnTorch(*torch, case, arrays))
+    if torch is not None:
+        implementations += [OnTorch(name, *torch, case, arrays) for name in names if name.startswith("torch")]
     lines = []
     for what in DIRECTIONS:
         line: dict[str, Any] = {"shape": case.shape, "dtype": case.dtype, "what": what}
@@ -308,11 +310,11 @@ def compare(
     cases: list[Case], memory_case: Case | None, names: list[str], seconds: float, eager: bool
 ) -> tuple[dict[str, Any], int]:
     """Print the table; return the content of the JSON file and the exit code, 1 if a result is wrong."""
-    torch = torch_for(_device.backend()) if "torch" in names else None
-    names = [name for name in names if name != "torch" or torch is not None]
-    machine = describe_machine(torch)
+    torch = torch_for(_device.backend()) if any(name.startswith("torch") for name in names) else None
+    names = [name for name in names if not name.startswith("torch") or torch is not None]
+    machine = machine_of(torch)
     print(headline(machine))
-    if "torch" not in names:
+    if torch is None:
         print("PyTorch is left out: it was not requested, is not installed, or has no such device.")
     print(table_head(names), flush=True)
     lines = []
@@ -368,7 +370,7 @@ def tune(cases: list[Case], seconds: float) -> tuple[dict[str, Any], int]:
     if backend == "cpu":
         print("--tune needs a GPU: on the CPU there are no tilings to choose from.", file=sys.stderr)
         return {}, 1
-    machine = describe_machine()
+    machine = machine_of()
     print(headline(machine))
     print(
         f"{'x (N, H, W, C)':<16} {'dtype':<9} {'tilings':>7} {'before':>12} {'after':>12}   strip, chunks, threads",
@@ -434,9 +436,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernel", type=odd, default=7, metavar="K", help="kernel size, odd (default: 7)")
     parser.add_argument(
         "--compare",
-        choices=["mlx", "torch"],
+        choices=["mlx", "torch", "torch-contiguous"],
         nargs="*",
-        help="implementations to compare with, or none (default: mlx, and torch if it is installed)",
+        help="implementations to compare with, or none (default: mlx, and torch if it is installed, on the CPU in both "
+        "layouts)",
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
     parser.add_argument(
@@ -478,7 +481,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--tune: only kernels up to 7x7 have tilings to choose from, got --kernel {args.kernel}")
     if args.tune and os.environ.get("LUCID_TUNING") == "off":
         parser.error("--tune: LUCID_TUNING=off is set, so the result would be ignored")
-    if args.compare and "torch" in args.compare and torch_for(_device.backend()) is None:
+    wants_torch = any(name.startswith("torch") for name in args.compare or ())
+    if wants_torch and torch_for(_device.backend()) is None:
         parser.error("--compare torch: PyTorch is not installed or has no such device")
     on_cpu = _device.backend() == "cpu"
     batches = args.batch or ([2] if on_cpu else [1, 32])
@@ -487,7 +491,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.tune:
         results, code = tune(cases, args.seconds)
     else:
-        names = ["ours", *(["mlx", "torch"] if args.compare is None else args.compare)]
+        usual = ["mlx", "torch", *(["torch-contiguous"] if on_cpu else [])]
+        names = ["ours", *(usual if args.compare is None else args.compare)]
         memory_case = None if args.memory is None else Case(*args.memory, args.kernel, dtypes[0])
         results, code = compare(cases, memory_case, names, args.seconds, args.eager)
     if args.json and results:

@@ -372,7 +372,7 @@ def evaluated(first: mx.array, *others: Any) -> mx.array:
 
 
 def torch_model(torch: Any, setup: Setup) -> Any:
-    """As the authors wrote it: linear layers on channels-last views, all in the channels-last memory format."""
+    """As the authors wrote it: linear layers on channels-last views."""
     tnn = torch.nn
 
     class ChannelsFirstNorm(tnn.LayerNorm):
@@ -417,11 +417,13 @@ def torch_model(torch: Any, setup: Setup) -> Any:
     return model
 
 
-def torch_programs(setup: Setup, compiled: bool, torch: Any, device: str) -> dict[str, Program]:
+def torch_programs(
+    setup: Setup, compiled: bool, torch: Any, device: str, contiguous: bool = False
+) -> dict[str, Program]:
     synchronize = {"mps": torch.mps.synchronize, "cuda": torch.cuda.synchronize, "cpu": lambda: None}[device]
-    dtype, layout = getattr(torch, setup.dtype), torch.channels_last
+    dtype, layout = getattr(torch, setup.dtype), torch.contiguous_format if contiguous else torch.channels_last
     model = torch_model(torch, setup).to(device=device, memory_format=layout)
-    images = torch.from_numpy(setup.images).permute(0, 3, 1, 2).to(device=device, memory_format=layout)
+    images = torch.from_numpy(setup.images).permute(0, 3, 1, 2).to(device).contiguous(memory_format=layout)
     labels = torch.from_numpy(setup.labels).to(device)
 
     if not setup.trains:
@@ -474,6 +476,7 @@ FRAMEWORKS: dict[str, tuple[str, Callable[..., dict[str, Program]]]] = {
     "mlx": ("mlx.nn, compiled", partial(plain_programs, compiled=True)),
     "mlx-eager": ("mlx.nn, eager", partial(plain_programs, compiled=False)),
     "torch": ("PyTorch, eager", partial(torch_programs, compiled=False)),
+    "torch-contiguous": ("PyTorch, eager, NCHW", partial(torch_programs, compiled=False, contiguous=True)),
     "torch-compiled": ("PyTorch, compiled", partial(torch_programs, compiled=True)),
 }
 

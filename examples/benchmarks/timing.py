@@ -15,7 +15,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 import lucid
+from lucid import _device
 from lucid._files import write_atomically
+from lucid._machine import describe_machine
+from lucid.kernels import native
 
 ROUNDS = 5  # at least
 
@@ -54,6 +57,12 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference, relative to the largest expected value; NaN counts as infinite."""
     error = float(np.abs(result - expected).max() / np.abs(expected).max())
     return error if math.isfinite(error) else math.inf
+
+
+def machine_of(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
+    """``describe_machine``, and on the CPU whether Lucid's C++ kernels run. Compiles them if necessary."""
+    machine = describe_machine(torch)
+    return machine | ({"native": native.status()} if _device.backend() == "cpu" else {})
 
 
 def torch_for(backend: str) -> tuple[Any, str] | None:

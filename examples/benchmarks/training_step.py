@@ -51,6 +51,7 @@ from timing import (
     duration,
     interleaved_medians,
     interleaved_rounds,
+    machine_of,
     positive_int,
     seconds_of,
     torch_for,
@@ -60,7 +61,7 @@ from timing import (
 
 import lucid
 from lucid import _device, tape
-from lucid._machine import describe_machine, headline
+from lucid._machine import headline
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
@@ -193,7 +194,7 @@ def compare(
     setups: list[Setup], names: list[str], torch: tuple[Any, str] | None, seconds: float
 ) -> tuple[dict[str, Any], int]:
     """Print the tables; return the content of the JSON file and the exit code, 1 if a result is wrong."""
-    machine = describe_machine(torch)
+    machine = machine_of(torch)
     print(headline(machine))
     lines = []
     for setup in setups:
@@ -220,7 +221,7 @@ def profile(setup: Setup, seconds: float, count: int) -> tuple[dict[str, Any], i
     on a random gradient. Nothing is fused or runs in parallel, as it would in a compiled step, so the sum is not the
     time of a step, but it shows where the time goes.
     """
-    machine = describe_machine()
+    machine = machine_of()
     print(headline(machine))
     print(title_of(setup) + "\n")
     framework = Framework("lucid-eager", setup, None)
@@ -353,7 +354,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="NAME",
         help=f"one or more of {', '.join(FRAMEWORKS)}; the table compares with the first (default: lucid, lucid-eager, "
-        "mlx, mlx-eager, and torch if it is installed)",
+        "mlx, mlx-eager, and torch if it is installed, on the CPU also torch-contiguous)",
     )
     parser.add_argument(
         "--facade", action="store_true", help="shorthand for --frameworks hand lucid hand-eager lucid-eager"
@@ -404,6 +405,8 @@ def main(argv: list[str] | None = None) -> int:
         names = ["hand", "lucid", "hand-eager", "lucid-eager"]
     if names is None:
         names = ["lucid", "lucid-eager", "mlx", "mlx-eager", *(["torch"] if torch else [])]
+        if torch and _device.backend() == "cpu":
+            names.append("torch-contiguous")
     if torch is None and any(name.startswith("torch") for name in names):
         parser.error("--frameworks: PyTorch is not installed or has no such device")
     model, size = model_of(args, _device.backend() == "cpu")

@@ -22,6 +22,7 @@ from lucid import _device, models
 from lucid._files import read_regular
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
+from lucid.kernels import native
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.serialization import open_checkpoint
 
@@ -49,6 +50,7 @@ def describe_installation() -> dict[str, str]:
         "device": f"{machine['device']} ({machine['backend']})",
         "devices": ", ".join(devices),
         "BLAS": machine["blas"] or "MLX's own",
+        **({"native kernels": native.status()} if machine["backend"] == "cpu" else {}),
         "extras": ", ".join(extras),
         "weights": _hub_cache(),
         "tiling": str(tiling.path()),

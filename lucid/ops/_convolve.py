@@ -16,6 +16,7 @@ import mlx.core as mx
 
 from lucid import _device
 from lucid.kernels.depthwise_conv2d.geometry import Geometry, Sizes
+from lucid.kernels.matmul import matmul
 
 Pads = Sequence[tuple[int, int]]
 
@@ -137,7 +138,7 @@ def _patches_conv(x: mx.array, weight: mx.array, stride: Sizes) -> mx.array:
         blocks = blocks[kept]
     patches = blocks.transpose(0, *range(1, 2 * dims, 2), *range(2, 2 * dims + 1, 2), 2 * dims + 1)
     matrix = mx.moveaxis(weight, 1, -1).reshape(filters, -1)
-    return (patches.reshape(-1, matrix.shape[1]) @ matrix.T).reshape(n, *counts, filters)
+    return matmul(patches.reshape(-1, matrix.shape[1]), matrix.T).reshape(n, *counts, filters)
 
 
 def _transposed_conv(x: mx.array, weight: mx.array, stride: Sizes, groups: int) -> mx.array:

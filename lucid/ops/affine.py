@@ -6,6 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid.kernels.matmul import matmul
 from lucid.ops._common import array, index_within
 from lucid.ops._norms import power_norm
 from lucid.ops._types import TensorLike
@@ -45,7 +46,7 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
         if bias.shape != (features,):
             raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
     try:
-        y = rows @ weight.T if bias is None else mx.addmm(bias, rows, weight.T)
+        y = matmul(rows, weight.T, bias)
     except ValueError:  # MLX multiplies no integers
         y = product("linear", rows, weight.T)
         y = y if bias is None else y + bias

@@ -62,7 +62,7 @@ COMPARISONS = {
 # own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 CUSTOM_VJPS = {
     "kernels/gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/layer_norm.py",
-    "kernels/power.py",
+    "kernels/matmul.py", "kernels/power.py",
 }  # fmt: skip
 
 

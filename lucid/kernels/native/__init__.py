@@ -7,6 +7,7 @@ Compiling takes MLX's headers, which its wheel contains, nanobind, and the C++ c
     simd.h                    vectors, and conversion of half precision
     parallel.h, parallel.cpp  the threads
     primitive.h               from a struct to an operation of MLX
+    matmul.cpp                matrix products
     pointwise.cpp             GELU, layer normalization, Adam
     module.cpp                what Python sees
     ../depthwise_conv2d/depthwise_conv2d.cpp
@@ -78,9 +79,12 @@ def _load() -> None:
             _loaded.append(module)
         except (build.NotBuilt, OSError) as error:
             _loaded.append(str(error))
+            slow = "depthwise convolution takes 5 to 20 times, layer normalization and GELU 3 times as long"
+            if sys.platform == "linux" and _device.openblas is None:
+                slow += ", and linear layers 20 times without OpenBLAS too (apt-get install libopenblas0)"
             print(
-                f"lucid: the CPU kernels are not compiled: {error}. Without them depthwise convolution takes 5 to 20 "
-                "times, layer normalization and GELU 3 times as long. LUCID_NATIVE=off hides this line.",
+                f"lucid: the CPU kernels are not compiled: {error}. Without them {slow}. "
+                "LUCID_NATIVE=off hides this line.",
                 file=sys.stderr,
                 flush=True,
             )

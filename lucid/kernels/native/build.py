@@ -29,7 +29,10 @@ import mlx.core as mx
 from lucid import _device, _files
 
 _KERNELS = Path(__file__).parents[1]
-_SOURCES = ("native/module.cpp", "native/parallel.cpp", "native/pointwise.cpp", "depthwise_conv2d/depthwise_conv2d.cpp")
+_SOURCES = (
+    "depthwise_conv2d/depthwise_conv2d.cpp", "native/matmul.cpp", "native/module.cpp", "native/parallel.cpp",
+    "native/pointwise.cpp",
+)  # fmt: skip
 _HEADERS = ("native/parallel.h", "native/primitive.h", "native/simd.h")
 _COMPILERS = ("g++", "clang++") if sys.platform == "linux" else ("clang++", "g++")
 # No -ffast-math: NaN and infinity stay what they are. Only multiplications and additions are contracted.

@@ -22,6 +22,8 @@ using Pair = std::array<int, 2>;
 array depthwise_conv2d(const array&, const array&, const Maybe&, Pair, Pair, Pair, Pair);
 array depthwise_conv2d_input_gradient(const array&, const array&, Pair, Pair, Pair, Pair);
 Arrays depthwise_conv2d_weight_gradient(const array&, const array&, Pair, Pair, Pair, Pair);
+int matmul_columns();
+array matmul(const array&, const array&, const Maybe&);
 array gelu(const array&);
 array gelu_gradient(const array&, const array&);
 array layer_norm(const array&, const Maybe&, const Maybe&, float);
@@ -41,6 +43,8 @@ NB_MODULE(lucid_native, module) {
              "stride"_a, "before"_a, "dilation"_a);
   module.def("depthwise_conv2d_weight_gradient", &lucid::depthwise_conv2d_weight_gradient, "x"_a, "dy"_a, "kernel"_a,
              "stride"_a, "before"_a, "dilation"_a);
+  module.def("matmul_columns", &lucid::matmul_columns);
+  module.def("matmul", &lucid::matmul, "a"_a, "b"_a, "bias"_a.none());
   module.def("gelu", &lucid::gelu, "x"_a);
   module.def("gelu_gradient", &lucid::gelu_gradient, "dy"_a, "x"_a);
   module.def("layer_norm", &lucid::layer_norm, "x"_a, "weight"_a.none(), "bias"_a.none(), "eps"_a);
