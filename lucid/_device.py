@@ -267,11 +267,8 @@ class device:
 
 def is_available(name: str = "gpu") -> bool:
     """Whether this machine can compute on the device of that name."""
-    return _is_available(device(name))
-
-
-def _is_available(wanted: device) -> bool:
-    return wanted._type in ("cpu", _gpu_type()) and not wanted._index
+    found = device(name)
+    return found._type in ("cpu", _gpu_type()) and not found._index
 
 
 def resolve(caller: str, wanted: Any) -> mx.Device:
@@ -282,10 +279,11 @@ def resolve(caller: str, wanted: Any) -> mx.Device:
         RuntimeError: the device is not available on this machine or in this build of MLX.
     """
     found = device(*_parsed(caller, wanted)) if isinstance(wanted, str) else device(wanted)
-    if not _is_available(found):
+    name = wanted if isinstance(wanted, str) else str(found)
+    if not is_available(name):
         gpu = _gpu_type()
         here = f"available devices are 'cpu' and '{gpu}'" if gpu else "the only device is 'cpu'"
-        raise RuntimeError(f"{caller}: device '{found}' is not available here; {here}")
+        raise RuntimeError(f"{caller}: device '{name}' is not available here; {here}")
     return mx.Device(mx.cpu if found._type == "cpu" else mx.gpu, 0)
 
 

@@ -74,6 +74,7 @@ FUNCTIONS: dict[str, list[Call]] = {
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
     "clone": [of(M)],
+    "atleast_1d": [of(M), of(tensor()), of(M, tensor())],
     **{
         f"{name}Tensor": [of([1, 2]), of(2, 3)]
         for name in ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short")

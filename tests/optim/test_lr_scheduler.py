@@ -286,3 +286,48 @@ def test_going_to_an_epoch_is_deprecated():
         pytest.raises(TypeError, match="epoch must be an integer, got 1.5"),
     ):
         schedule.step(1.5)
+
+
+# What PyTorch 2.13 saves after 3 steps of a schedule with lr 0.1, and the learning rate after 3 more.
+PYTORCHS = {"_step_count": 4, "_is_initial": False, "_get_lr_called_within_step": False, "last_epoch": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "state", "lr", "after"),
+    [
+        (
+            "MultiStepLR",
+            ([2, 2, 5], 0.5),
+            PYTORCHS | {"milestones": {2: 2, 5: 1}, "gamma": 0.5, "base_lrs": [0.1], "_last_lr": [0.025]},
+            0.025,
+            0.0125,
+        ),
+        (
+            "CosineAnnealingLR",
+            (7,),
+            PYTORCHS | {"T_max": 7, "eta_min": 0.0, "base_lrs": [0.1], "_last_lr": [0.061126046697815725]},
+            0.061126046697815725,
+            0.004951556604879048,
+        ),
+        (
+            "ReduceLROnPlateau",
+            ("min", 0.5, 1),
+            {"factor": 0.5, "default_min_lr": 0, "min_lrs": [0], "patience": 1, "cooldown": 0, "eps": 1e-08,
+             "last_epoch": 3, "_last_lr": [0.05], "mode_worse": math.inf, "mode": "min", "threshold": 0.0001,
+             "threshold_mode": "rel", "best": 1.0, "cooldown_counter": 0, "num_bad_epochs": 0},
+            0.05,
+            0.025,
+        ),
+    ],
+)  # fmt: skip
+def test_states_of_pytorch_can_be_loaded(name, arguments, state, lr, after):
+    one = lucid.optim.SGD([lucid.tensor([1.0], requires_grad=True)], lr=0.1, momentum=0.9)
+    schedule = getattr(s, name)(one, *arguments)
+    one.step()
+    one.param_groups[0]["lr"] = lr  # as loading the optimizer's state does
+    schedule.load_state_dict(state)
+    for _ in range(3):
+        schedule.step(*([1.0] if name == "ReduceLROnPlateau" else []))
+    assert one.param_groups[0]["lr"] == pytest.approx(after, rel=1e-12)
+    with pytest.raises(ValueError, match="the state must have"):
+        s.StepLR(one, 2).load_state_dict(state)

@@ -15,6 +15,13 @@ from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer
 
+# Of PyTorch's states: what it keeps besides, and what its schedulers do not save but rebuild.
+_PYTORCHS = frozenset(
+    ("_get_lr_called_within_step", "_is_initial", "verbose", "mode_worse", "default_min_lr", "_anneal_func_type",
+     "_schedule_phases", "use_beta1")
+)  # fmt: skip
+_UNSAVED = frozenset(("_last_lr", "_step_count", "anneal_strategy", "pct_start", "three_phase"))
+
 
 class LRScheduler:
     """Base class: a subclass sets its attributes, calls ``super().__init__`` last, and defines ``get_lr()``.
@@ -148,12 +155,13 @@ class LRScheduler:
         return {key: copy.deepcopy(value) for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Load a ``state_dict()``. The learning rates themselves are part of the optimizer's state.
+        """Load a ``state_dict()`` of Lucid or PyTorch. The learning rates are part of the optimizer's state.
 
         Raises:
             ValueError: the state is from a different scheduler class, or has a different number of groups.
         """
         own = set(self.state_dict())
+        state_dict = self._of_pytorch(state_dict) if _PYTORCHS & set(state_dict) else state_dict
         if set(state_dict) != own:
             raise ValueError(
                 f"{self._name}.load_state_dict: the state must have {', '.join(sorted(own))}; "
@@ -166,6 +174,12 @@ class LRScheduler:
                 f"the optimizer has {count}"
             )
         vars(self).update(copy.deepcopy(dict(state_dict)))
+
+    def _of_pytorch(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """A state of PyTorch without what only PyTorch keeps, and with what it does not save."""
+        own = self.state_dict()
+        unsaved = {name: own[name] for name in _UNSAVED & set(own) if name not in state_dict}
+        return {name: value for name, value in state_dict.items() if name in own or name not in _PYTORCHS} | unsaved
 
     def __repr__(self) -> str:
         hidden = ("base_lrs", "last_epoch")

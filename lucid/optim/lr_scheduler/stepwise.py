@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lucid import _checks
 from lucid.optim.lr_scheduler.base import LRScheduler
@@ -80,6 +81,12 @@ class MultiStepLR(_MultiplicativeScheduler):
         self.milestones = sorted(_checks.integer(self._name, "milestones", one, 0) for one in milestones)
         self.gamma = _checks.number(self._name, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
+
+    def _of_pytorch(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        found = super()._of_pytorch(state_dict)
+        if isinstance(found.get("milestones"), Mapping):  # how often each occurs
+            found["milestones"] = sorted(one for one, times in found["milestones"].items() for _ in range(times))
+        return found
 
     def _factor(self, epoch: int) -> float:
         return self.gamma ** self.milestones.count(epoch)

@@ -70,7 +70,7 @@ def test_a_missing_device_is_an_error_of_one_line(timing, monkeypatch, capsys):
         raise RuntimeError(f"no {name} here")
 
     parser = timing.Parser(prog="benchmark")
-    monkeypatch.setattr(timing.lucid, "device", no_gpu)
+    monkeypatch.setattr(timing.lucid, "set_default_device", no_gpu)
     timing.use_device(parser, None)
     with pytest.raises(SystemExit) as end:
         timing.use_device(parser, "gpu")
