@@ -54,39 +54,39 @@ def check(node: Node, cotangents: list[Tensor]) -> None:
     Raises:
         RuntimeError: it does.
     """
-    changed = False
-
-    def present(value: Any, edge: Any = None) -> Any:
-        """``value`` with the present values in place of those that were overwritten."""
-        nonlocal changed
-        if isinstance(value, list | tuple):
-            return type(value)([present(one) for one in value]) if not hasattr(value, "_fields") else value
-        if not isinstance(value, mx.array):
-            return value
-        entry = entries.get(id(value))
-        if entry is not None and entry[0]() is value:
-            changed = True
-            return entry[1]()
-        source = edge[0] if isinstance(edge, tuple) else None
-        if source is not None and source.name in _VIEWS and source.args and source.kwargs is not None:
-            whole = present(source.args[0], source.edges[0])  # a view that nobody holds any more
-            if whole is not source.args[0]:
-                out = source.body(whole, *source.args[1:], **source.kwargs)
-                return out[edge[1]] if isinstance(out, tuple) else out
-        return value
-
     if node.args is None:
         changed = any(id(one) in entries for one in getattr(node, "_inputs", ()))
         arguments: tuple[Any, ...] = ()
     else:
         assert node.places is not None and node.edges is not None
         edges: dict[Any, Any] = dict(zip(node.places, node.edges, strict=True))
-        arguments = tuple([present(one, edges.get((i,))) for i, one in enumerate(node.args)])
+        arguments = tuple([_present(one, edges.get((i,))) for i, one in enumerate(node.args)])
+        changed = any(one is not other for one, other in zip(arguments, node.args, strict=True))
     if changed and not _agree(node, arguments, cotangents):
         raise RuntimeError(
             f"backward: a value that '{node.name}' was computed from was changed through .data since, and the gradient "
             "would depend on which of the two values is used; change it after backward(), or use a clone()"
         )
+
+
+def _present(value: Any, edge: Any = None) -> Any:
+    """``value`` with the present values in place of those that were overwritten; itself if there are none."""
+    if isinstance(value, list | tuple):
+        items = [_present(one) for one in value]
+        same = all(one is other for one, other in zip(items, value, strict=True))
+        return value if same or hasattr(value, "_fields") else type(value)(items)
+    if not isinstance(value, mx.array):
+        return value
+    entry = entries.get(id(value))
+    if entry is not None and entry[0]() is value:
+        return entry[1]()
+    source = edge[0] if isinstance(edge, tuple) else None
+    if source is not None and source.name in _VIEWS and source.args and source.kwargs is not None:
+        whole = _present(source.args[0], source.edges[0])  # a view that nobody holds any more
+        if whole is not source.args[0]:
+            out = source.body(whole, *source.args[1:], **source.kwargs)
+            return out[edge[1]] if isinstance(out, tuple) else out
+    return value
 
 
 def _agree(node: Node, arguments: Sequence[Any], cotangents: list[Tensor]) -> bool:

@@ -233,26 +233,36 @@ def _collect(value: Any, found: list[Tensor]) -> None:
 
 def build_result(result: Any, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> Any:
     """The result of a call: ``result`` with its placeholders replaced by tensors and arrays."""
-    made: dict[int, Tensor] = {}
+    return _Builder(outputs, tensors, node, tracked).build(result)
 
-    def build(value: Any) -> Any:
+
+class _Builder:
+    # Not a recursive closure: that is a reference cycle, which would keep the outputs until Python collects garbage.
+
+    def __init__(self, outputs: list[mx.array], tensors: list[Tensor], node: Any, tracked: list[int]) -> None:
+        self._outputs, self._tensors, self._node, self._tracked = outputs, tensors, node, tracked
+        self._made: dict[int, Tensor] = {}
+
+    def build(self, value: Any) -> Any:
         if isinstance(value, AliasOf):
-            if value.number not in made:
-                alias = build(value.source)
+            if value.number not in self._made:
+                alias = self.build(value.source)
                 for link in value.links:
                     with _grad_mode.set_recording(link.recorded and _grad_mode.is_recording()):
                         alias = _aliases.retake(alias, link.op, link.args, link.kwargs, link.part)
-                made[value.number] = alias
-            return made[value.number]
+                self._made[value.number] = alias
+            return self._made[value.number]
         if isinstance(value, Placeholder):
-            if value.kind == "state":
-                return tensors[value.at]
-            if value.kind == "array":
-                return outputs[value.at]
-            if value.number not in made:
-                graph = (node, tracked.index(value.at)) if node is not None and value.at in tracked else ()
-                made[value.number] = tape.wrap(outputs[value.at], *graph)
-            return made[value.number]
-        return map_container(value, build)
+            return self._placed(value)
+        return map_container(value, self.build)
 
-    return build(result)
+    def _placed(self, value: Placeholder) -> Any:
+        if value.kind == "state":
+            return self._tensors[value.at]
+        if value.kind == "array":
+            return self._outputs[value.at]
+        if value.number not in self._made:
+            is_tracked = self._node is not None and value.at in self._tracked
+            graph = (self._node, self._tracked.index(value.at)) if is_tracked else ()
+            self._made[value.number] = tape.wrap(self._outputs[value.at], *graph)
+        return self._made[value.number]

@@ -1,10 +1,13 @@
 """Inputs and outputs of a graph."""
 
+import gc
+import weakref
+
 import mlx.core as mx
 import pytest
 
 import lucid
-from lucid import nn, random
+from lucid import _deferred, nn, optim, random
 from lucid._compile.arguments import Arguments, Structure
 from lucid._compile.guards import Snapshot
 from lucid._compile.state import State
@@ -56,3 +59,32 @@ def test_a_recipe_runs_once():
     trace.run(inputs)
     with pytest.raises(StaleTrace):
         trace.run(inputs)
+
+
+def test_a_call_releases_what_it_replaces_before_it_evaluates(monkeypatch):
+    model = nn.Linear(3, 2)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    @lucid.compile(state=[model, optimizer])
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(4):
+        step(lucid.ones(2, 3)).item()
+    states = [tensor for p in model.parameters() for tensor in (p, *optimizer.state[p].values())]
+    before = [weakref.ref(tensor._array) for tensor in states]
+    alive = []
+    evaluate = _deferred.evaluate
+    monkeypatch.setattr(
+        _deferred, "evaluate", lambda arrays: (alive.append(sum(one() is not None for one in before)), evaluate(arrays))
+    )
+    gc.disable()
+    try:
+        step(lucid.ones(2, 3))
+    finally:
+        gc.enable()
+    assert alive == [0], "MLX reuses the memory of the former values only if nobody holds them"
