@@ -73,15 +73,6 @@ SAMPLES: list[Deliberate] = [
         detail="out= is not supported",
     ),
     Deliberate(
-        "`conv1d`, `conv2d`, `conv_transpose1d`, `conv_transpose2d` of integers",
-        "computes them, without gradients",
-        "`TypeError`",
-        "MLX has no convolution of integers; `.float()` is exact up to 2^24",
-        ops=r"nn\.functional\.conv.*",
-        kinds="raises|keyword",
-        detail="must hold floating-point numbers, got int64",
-    ),
-    Deliberate(
         "`l1_loss(complex64, float64)` and other mixtures of complex64 and float64",
         "gives complex128 or float64",
         "gives complex64 or float32",
@@ -98,15 +89,6 @@ SAMPLES: list[Deliberate] = [
         ops=r"nn\.functional\.embedding",
         kinds="raises|keyword",
         detail="sparse gradients are not supported",
-    ),
-    Deliberate(
-        "`batch_norm` of an empty tensor with one dimension",
-        "gives an empty tensor",
-        "`ValueError`: there are no channels",
-        "every other tensor with one dimension is an error in PyTorch too",
-        ops=r"nn\.functional\.batch_norm",
-        kinds="raises|keyword",
-        detail="must have at least 2 dimensions",
     ),
     Deliberate(
         "second derivatives of norms at zero",
