@@ -99,7 +99,7 @@ def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> i
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{caller}: {name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{caller}: {name} must be an integer, got {_shown(value)}") from None
     if not -(2**63) <= number < 2**63:
         raise ArgumentError(f"{caller}: {name} must fit in 64 bits, got {number}")
     if minimum is not None and number < minimum:
@@ -107,16 +107,31 @@ def integer(caller: str, name: str, value: Any, minimum: int | None = None) -> i
     return number
 
 
+def _shown(value: Any) -> str:
+    """``value`` in an error message: arrays are not evaluated."""
+    return f"a tensor of shape {value.shape}" if isinstance(value, mx.array) and value.ndim else repr(value)
+
+
 def tuple_of(caller: str, name: str, value: Any, length: int, minimum: int | None = None) -> tuple[int, ...]:
     """``length`` integers, from as many or from one that is repeated: stride=2 and stride=(2,) mean (2, 2)."""
+    if isinstance(value, mx.array):
+        value = value.tolist()
     if isinstance(value, Iterable) and not isinstance(value, str):
         values = tuple(value)
         if len(values) == 1:
             values *= length
         if len(values) != length:
             raise ArgumentError(f"{caller}: {name} must be an integer or a tuple of {length}, got {value!r}")
-        return tuple(integer(caller, name, one, minimum) for one in values)
-    return (integer(caller, name, value, minimum),) * length
+        return tuple(_small(caller, name, one, minimum) for one in values)
+    return (_small(caller, name, value, minimum),) * length
+
+
+def _small(caller: str, name: str, value: Any, minimum: int | None) -> int:
+    """``value`` as an integer that MLX accepts as a size."""
+    number = integer(caller, name, value, minimum)
+    if abs(number) >= 2**31:
+        raise ArgumentError(f"{caller}: {name} must be less than 2**31, got {number}")
+    return number
 
 
 def pair(caller: str, name: str, value: Any, minimum: int | None = None) -> tuple[int, int]:
@@ -130,7 +145,7 @@ def flag(caller: str, name: str, value: Any) -> bool:
     if value is True or value is False:
         return value
     if type(value).__name__ not in ("bool", "bool_"):  # numpy.bool, which is numpy.bool_ before NumPy 2
-        raise TypeError(f"{caller}: {name} must be a bool, got {value!r}")
+        raise TypeError(f"{caller}: {name} must be a bool, got {_shown(value)}")
     return bool(value)
 
 
@@ -149,7 +164,7 @@ def number(
             raise TypeError
         result = float(value)
     except (TypeError, ValueError, RuntimeError):  # the last is of a tensor with several elements
-        raise TypeError(f"{caller}: {name} must be a number, got {value!r}") from None
+        raise TypeError(f"{caller}: {name} must be a number, got {_shown(value)}") from None
     low = minimum is None or (result > minimum if above else result >= minimum)
     if not (low and (maximum is None or result <= maximum) and not math.isnan(result)):
         bounds = [] if minimum is None else [f"{'above' if above else 'at least'} {minimum:g}"]

@@ -37,6 +37,8 @@ def parameter_dtype(caller: str, device: object, dtype: object) -> mx.Dtype:
 
 def empty_parameter(*shape: int, dtype: mx.Dtype = mx.float32) -> Parameter:
     """A parameter to be initialized. Its zeros are lazy, so they are never computed if they are replaced."""
+    if max(shape, default=0) >= 2**31:
+        raise _checks.ArgumentError(f"Parameter: sizes must be less than 2**31, got {shape}")
     return Parameter(tape.wrap(mx.zeros(shape, dtype)))
 
 

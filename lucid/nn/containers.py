@@ -217,8 +217,10 @@ class ModuleDict(Module):
         """Add or replace modules from a mapping, a ``ModuleDict`` or pairs of name and module."""
         if not isinstance(modules, Iterable):
             raise TypeError(f"ModuleDict.update: modules must be a mapping or pairs, got {type(modules).__name__}")
-        for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
-            self.add_module(name, module)
+        for pair in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise TypeError(f"ModuleDict.update: modules must be a mapping or pairs, got {pair!r:.60} among them")
+            self.add_module(*pair)
 
     def pop(self, key: str) -> Any:
         """Remove and return the module ``key``."""

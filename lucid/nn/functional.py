@@ -3,8 +3,11 @@
 Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
+
+import mlx.core as mx
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
@@ -59,8 +62,17 @@ def dropout2d(
     input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False,
     *, data_format: str = "channels_first",
 ) -> Tensor:  # fmt: skip
-    """``dropout`` of whole channels of images (N, C, H, W)."""
-    return _dropped("dropout2d", stochastic.dropout_channels, input, p, training, inplace, data_format)
+    """``dropout`` of whole channels of images (N, C, H, W).
+
+    As in PyTorch, (N, C, L) is accepted with a warning.
+    """
+    result = _dropped("dropout2d", stochastic.dropout_channels, input, p, training, inplace, data_format)
+    if result.ndim == 3:
+        warnings.warn(
+            "dropout2d: an input of 3 dimensions is taken as (N, C, L), and not as an image without a batch",
+            stacklevel=_checks.level_of_user(),
+        )
+    return result
 
 
 def _dropped(
@@ -147,16 +159,16 @@ def batch_norm(
             negative, or 0 during training.
     """
     eps = _checks.number("batch_norm", "eps", eps, 0, above=bool(training))
-    if not isinstance(momentum, Tensor):
-        momentum = _checks.number("batch_norm", "momentum", momentum)
+    if isinstance(input, Tensor) and input.shape == (0,):  # PyTorch asks nothing else of such a batch
+        return input.clone()
     if not training:
         if running_mean is None or running_var is None:
             raise _checks.ArgumentError("batch_norm: running_mean and running_var are required when not training")
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )
-    if isinstance(input, Tensor) and input.shape == (0,):  # PyTorch asks nothing else of an empty batch
-        return input.clone()
+    if not isinstance(momentum, Tensor | mx.array):  # an average over all batches has a lazy one
+        momentum = _checks.number("batch_norm", "momentum", momentum)
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if not (running is None or isinstance(running, Tensor)):

@@ -101,7 +101,8 @@ class _BatchNorm(_Affine):
         self.track_running_stats = track_running_stats
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
         kept = parameter_dtype(where, device, dtype)
-        tracked = mx.zeros((num_features,), kept), mx.ones((num_features,), kept), mx.array(0, mx.int64)
+        zeros, ones = empty_parameter(num_features, dtype=kept)._array, mx.ones((1,), kept)
+        tracked = zeros, mx.broadcast_to(ones, zeros.shape), mx.array(0, mx.int64)
         for name, start in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
             self.register_buffer(name, tape.wrap(start) if track_running_stats else None)
         self._register((num_features,), affine, affine and bias, kept)

@@ -2,9 +2,9 @@
 
 There are five. Windows that do not overlap are one matrix product. On the CPU, where MLX differentiates strided
 convolutions slowly, blocks of stride x stride pixels become channels of a convolution with stride 1 (transposed
-convolutions do this on every backend), and each group becomes a separate convolution. float64 and complex64, which
-MLX's convolution computes in float32 or not at all, are a sum of matrix products. Everything else is MLX's own
-convolution.
+convolutions do this on every backend), and each group becomes a separate convolution. float64,
+complex64 and integers, which MLX's convolution computes in float32 or not at all, are a sum of matrix products.
+Everything else is MLX's own convolution.
 """
 
 import itertools
@@ -17,8 +17,11 @@ import mlx.core as mx
 from lucid import _device
 from lucid.kernels.depthwise_conv2d.geometry import Geometry, Sizes
 from lucid.kernels.matmul import matmul
+from lucid.ops._common import FLOATING
+from lucid.ops.matrix import product
 
 Pads = Sequence[tuple[int, int]]
+FAST_DTYPES = frozenset((mx.float32, mx.float16, mx.bfloat16))  # those of MLX's convolution
 
 
 def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> mx.array:
@@ -26,7 +29,7 @@ def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> 
     # MLX's second derivatives are wrong if the padded input has rows after the last position of the kernel.
     geometry = geometry.trimmed()
     stride, padding = geometry.stride, geometry.padding
-    if set(geometry.dilation) == {1}:
+    if set(geometry.dilation) == {1} and x.dtype in FLOATING:
         if groups == 1 and all(k <= s for k, s in zip(geometry.kernel, stride, strict=True)):
             return _patches_conv(padded(x, padding), weight, stride)
         if max(stride) > 1 and _device.backend() == "cpu":
@@ -38,7 +41,7 @@ def convolve(x: mx.array, weight: mx.array, geometry: Geometry, groups: int) -> 
 
 def convolve_transposed(x: mx.array, weight: mx.array, stride: Sizes, dilation: Sizes, groups: int) -> mx.array:
     """The full transposed convolution of x (N, ..., C) with weight (C, O / groups, ...), before padding crops it."""
-    if set(dilation) == {1}:
+    if set(dilation) == {1} and x.dtype in FLOATING:
         return _transposed_conv(x, weight, stride, groups)
     return _dilated_input_conv(x, weight, stride, dilation, groups)
 
@@ -58,7 +61,7 @@ def _mlx_conv(x: mx.array, weight: mx.array, groups: int, stride: Sizes, pads: P
 
     Its CPU backend computes groups in a naive loop; one convolution per group is 3 to 30 times as fast.
     """
-    if x.dtype in (mx.float64, mx.complex64) or weight.dtype in (mx.float64, mx.complex64):
+    if not {x.dtype, weight.dtype} <= FAST_DTYPES:
         return _product_conv(padded(x, pads), weight, groups, stride, dilation)
     margins = [low for low, _ in pads], [high for _, high in pads]
     options: dict[str, Any] = {"stride": list(stride), "padding": margins, "kernel_dilation": list(dilation)}
@@ -81,7 +84,7 @@ def _product_conv(x: mx.array, weight: mx.array, groups: int, stride: Sizes, dil
             for i, d, count, s in zip(position, dilation, counts, stride, strict=True)
         )
         rows = x[(slice(None),) + spans].reshape(-1, groups, width).transpose(1, 0, 2)  # (G, N HW, C / G)
-        part = rows @ matrix
+        part = product("convolution", rows, matrix)
         y = part if y is None else y + part
     return y.transpose(1, 0, 2).reshape(n, *counts, filters)
 

@@ -32,6 +32,8 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     x, weight = array("linear", input), array("linear", weight, "weight")
     shape, sizes = x.shape, weight.shape
     if len(sizes) != 2:
+        if len(sizes) == 1 and shape and bias is None:  # the weight of a single feature, without its dimension
+            return product("linear", x, weight)
         _checks.rank("linear", "weight", sizes, 2, "(out_features, in_features)")
     features, width = sizes
     if not shape or shape[-1] != width:
@@ -41,15 +43,23 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     # One matrix product for any number of dimensions: batches of small products are slow, and so are their gradients.
     is_flat = len(shape) == 2
     rows = x if is_flat else x.reshape(math.prod(shape[:-1]), width)
+    extra = None
     if bias is not None:
         bias = array("linear", bias, "bias")
         if bias.shape != (features,):
-            raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            out = math.prod(shape[:-1]), features
+            if len(bias.shape) > 2 or any(
+                n not in (1, m) for n, m in zip(reversed(bias.shape), reversed(out), strict=False)
+            ):
+                raise _checks.ArgumentError(f"linear: bias must have shape ({features},), got {bias.shape}")
+            extra, bias = bias, None
     try:
         y = matmul(rows, weight.T, bias)
     except ValueError:  # MLX multiplies no integers
         y = product("linear", rows, weight.T)
         y = y if bias is None else y + bias
+    if extra is not None:
+        y = y + extra
     return y if is_flat else y.reshape(*shape[:-1], features)
 
 

@@ -11,8 +11,8 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.kernels import depthwise_conv2d
 from lucid.kernels.depthwise_conv2d.geometry import Geometry, check_kernel_size
-from lucid.ops._common import real
-from lucid.ops._convolve import convolve, convolve_transposed, padded
+from lucid.ops._common import FLOATING, array, compact_if_empty
+from lucid.ops._convolve import FAST_DTYPES, convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -20,14 +20,18 @@ from lucid.tape import op
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 Ints = int | tuple[int, ...] | list[int]
+_DEPTHWISE_DTYPES = FAST_DTYPES | {mx.float64}
 
 
 def _operands(
     caller: str, x: Any, weight: Any, bias: Any, ndim: int, data_format: str
 ) -> tuple[mx.array, mx.array, mx.array | None, bool]:
     """The input as a channels-last batch, weight, bias, and whether a batch dimension was added."""
-    x, weight = real(caller, x), real(caller, weight, "weight")
-    bias = None if bias is None else real(caller, bias, "bias")
+    x, weight = _numbers(caller, x, "input"), _numbers(caller, weight, "weight")
+    bias = None if bias is None else _numbers(caller, bias, "bias")
+    if len({one.dtype in FLOATING for one in (x, weight, bias) if one is not None}) > 1:
+        given = ", ".join(_checks.dtype_name(one.dtype) for one in (x, weight, bias) if one is not None)
+        raise _checks.DtypeError(f"{caller}: integers and floating-point numbers cannot be mixed, got {given}")
     _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
     space = {1: "L", 2: "H, W"}[ndim]
     layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
@@ -39,6 +43,13 @@ def _operands(
     if data_format == "channels_first":
         x = mx.moveaxis(x, 1, -1)
     return x, weight, bias, unbatched
+
+
+def _numbers(caller: str, value: Any, name: str) -> mx.array:
+    value = compact_if_empty(array(caller, value, name))
+    if value.dtype == mx.bool_:
+        raise _checks.DtypeError(f"{caller}: {name} must hold numbers, got bool; convert with .float()")
+    return value
 
 
 def _to_layout(y: mx.array, unbatched: bool, data_format: str) -> mx.array:
@@ -72,7 +83,7 @@ def _conv(
     geometry = Geometry.checked(caller, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
         y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
-    elif groups == x.shape[-1] == filters and mx.complex64 not in (x.dtype, weight.dtype):
+    elif groups == x.shape[-1] == filters and {x.dtype, weight.dtype} <= _DEPTHWISE_DTYPES:
         y = _depthwise(x, weight, bias, geometry)
     else:
         y = convolve(x, weight, geometry, groups)
@@ -121,7 +132,7 @@ def _conv2d_vjp(
     x, operands = input, [one for one in (input, weight, bias) if one is not None]
     if not all(isinstance(one, mx.array) and one.dtype == x.dtype and one.size for one in operands) or x.ndim != 4:
         return None
-    if x.dtype == mx.complex64:
+    if x.dtype not in _DEPTHWISE_DTYPES:
         return None
     if data_format == "channels_first":
         x, cotangent = mx.moveaxis(x, 1, -1), mx.moveaxis(cotangent, 1, -1)

@@ -299,7 +299,7 @@ def kl_div(
     """
     _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
     x, target, dtype = _broadcast_pair("kl_div", input, target)
-    if log_target:
+    if _checks.flag("kl_div", "log_target", log_target):
         loss = float64.exp(target) * (target - x)
     else:
         zero = target == 0
@@ -479,7 +479,7 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     x, other, dtype = _compute_pair(where, array(where, x1, "x1"), array(where, x2, "x2"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
-    axis, shape = _checks.dim(where, dim, x.ndim), x.shape
+    axis, shape, eps = _checks.dim(where, dim, x.ndim), x.shape, _checks.number(where, "eps", eps)
     x, other = at_least_1d(x), at_least_1d(other)
     norms = [mx.sqrt(mx.maximum(total(mx.square(one), axis, keepdims=True), eps * eps)) for one in (x, other)]
     y = total(x / norms[0] * (other / norms[1]), axis)

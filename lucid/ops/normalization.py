@@ -47,6 +47,8 @@ def _reciprocal_sqrt(x: mx.array) -> mx.array:
 
 def normalized_sizes(caller: str, normalized_shape: Any) -> tuple[int, ...]:
     """``normalized_shape``, one size or several, as a tuple."""
+    if isinstance(normalized_shape, mx.array):
+        normalized_shape = normalized_shape.tolist()
     sizes = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
     return tuple(_checks.integer(caller, "normalized_shape", one, 0) for one in sizes)
 
@@ -86,7 +88,7 @@ def layer_norm(
         >>> F.layer_norm(lucid.tensor([1.0, 3.0]), (2,)).round(decimals=2)
         tensor([-1.,  1.])
     """
-    x = _operand("layer_norm", input)[0]
+    x, eps = _operand("layer_norm", input)[0], _checks.number("layer_norm", "eps", eps)
     _checks.one_of("layer_norm", "data_format", data_format, DATA_FORMATS)
     sizes = normalized_sizes("layer_norm", normalized_shape)
     weight, bias = (
@@ -129,6 +131,7 @@ def rms_norm(input: TensorLike, normalized_shape: Any, weight: TensorLike = None
         ValueError: the shapes do not match.
     """
     x, wide = _complex_operand("rms_norm", input)
+    eps = mx.finfo(x.dtype).eps if eps is None else _checks.number("rms_norm", "eps", eps)
     sizes = normalized_sizes("rms_norm", normalized_shape)
     if not sizes or x.shape[-len(sizes) :] != sizes:
         raise _checks.ArgumentError(
@@ -137,7 +140,7 @@ def rms_norm(input: TensorLike, normalized_shape: Any, weight: TensorLike = None
     if weight is not None and (weight := array("rms_norm", weight, "weight")).shape != sizes:
         raise _checks.ArgumentError(f"rms_norm: weight must have shape {sizes}, got {weight.shape}")
     dims = tuple(range(x.ndim - len(sizes), x.ndim))
-    mean_square = average(mx.square(wide), dims, keepdims=True) + (mx.finfo(x.dtype).eps if eps is None else eps)
+    mean_square = average(mx.square(wide), dims, keepdims=True) + eps
     y = wide * _reciprocal_sqrt(mean_square)
     return (y if weight is None else y * weight).astype(x.dtype)
 
@@ -203,6 +206,7 @@ def group_norm(
         ValueError: the number of channels is not divisible by ``num_groups``, or the shapes do not match.
     """
     x, wide = _operand("group_norm", input)
+    eps = _checks.number("group_norm", "eps", eps)
     axis = channel_axis("group_norm", x, data_format)
     c = _checks.divisible(
         "group_norm",
@@ -240,11 +244,13 @@ def global_response_norm(
         ValueError: the shapes do not match.
     """
     x, wide = _operand("global_response_norm", input)
+    eps = _checks.number("global_response_norm", "eps", eps)
     _checks.rank("global_response_norm", "input", x.shape, 4, "(N, C, H, W)")
     axis = channel_axis("global_response_norm", x, data_format)
     shape = _channel_shape(x, axis)
+    weight, bias = array("global_response_norm", weight, "weight"), array("global_response_norm", bias, "bias")
     for name, value in (("weight", weight), ("bias", bias)):
-        if array("global_response_norm", value, name).size != x.shape[axis]:
+        if value.size != x.shape[axis]:
             raise _checks.ArgumentError(
                 f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}"
             )
@@ -271,4 +277,4 @@ def normalize(
     size = power_norm("normalize", size, _checks.number("normalize", "p", p), axes, True).reshape(
         [1 if axis in axes else n for axis, n in enumerate(x.shape)]
     )
-    return (wide / mx.maximum(size, eps)).astype(x.dtype)
+    return (wide / mx.maximum(size, _checks.number("normalize", "eps", eps))).astype(x.dtype)

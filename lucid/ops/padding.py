@@ -37,6 +37,8 @@ def pad(input: TensorLike, pad: Any, mode: str = "constant", value: float | None
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
         raise _checks.ArgumentError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {amounts}")
     if mode == "constant":
+        if not (value is None or isinstance(value, bool | int | float | complex)):
+            raise TypeError(f"pad: value must be a number or None, got {value!r}")
         return _constant_pad(x, amounts, 0 if value is None else value)
     if value is not None:
         raise _checks.ArgumentError(

@@ -41,6 +41,7 @@ class _Windows:
             raise _checks.ArgumentError(
                 f"{caller}: padding must be at most half of kernel_size {self.kernel}, got {tuple(self.padding)}"
             )
+        ceil_mode = _checks.flag(caller, "ceil_mode", ceil_mode)
         self.output = tuple(self._output(caller, i, ceil_mode) for i in (0, 1))
 
     def _output(self, caller: str, i: int, ceil_mode: bool) -> int:
@@ -130,7 +131,7 @@ def max_pool2d(
     lowest = -mx.inf if x.dtype in FLOATING else mx.iinfo(x.dtype).min
     places = windows.places(windows.padded(x, lowest))
     largest = next(places)
-    if not return_indices:
+    if not _checks.flag("max_pool2d", "return_indices", return_indices):
         for one in places:
             largest = mx.where((one > largest) | (one != one), one, largest)
         return largest
@@ -222,7 +223,7 @@ def adaptive_avg_pool2d(
     if not height or not width:
         raise _checks.ArgumentError(f"adaptive_avg_pool2d: the image must not be empty, got {height}x{width}")
     oh, ow = (
-        size if one is None else _checks.integer("adaptive_avg_pool2d", "output_size", one, 0)
+        size if one is None else _checks.tuple_of("adaptive_avg_pool2d", "output_size", one, 1, 0)[0]
         for one, size in zip(expected, (height, width), strict=True)
     )
     wide = x if x.dtype == mx.float64 else x.astype(mx.float32)

@@ -65,7 +65,11 @@ def interpolate(
         raise ValueError(f"{where}: mode {mode!r} does not support {dims} spatial dimensions, got shape {x.shape}")
     if align_corners is not None and mode not in _DIMS:
         raise ValueError(f"{where}: align_corners is only supported by linear and bicubic modes, got mode {mode!r}")
-    if antialias and (mode not in _ANTIALIASED or dims != 2):
+    align_corners, recompute = (
+        one if one is None else _checks.flag(where, name, one)
+        for name, one in (("align_corners", align_corners), ("recompute_scale_factor", recompute_scale_factor))
+    )
+    if _checks.flag(where, "antialias", antialias) and (mode not in _ANTIALIASED or dims != 2):
         raise ValueError(f"{where}: antialias requires mode 'bilinear', 'bicubic' or 'lanczos', got mode {mode!r}")
     if mode == "lanczos" and (align_corners or not antialias):
         raise ValueError(f"{where}: mode 'lanczos' requires antialias=True and align_corners=False")
@@ -75,7 +79,7 @@ def interpolate(
     before = x.shape[first : first + dims]
     if x.size == 0 and x.shape[0]:
         raise _checks.ArgumentError(f"{where}: only the batch may be empty, got shape {x.shape}")
-    after, scales = _sizes(where, before, size, scale_factor, bool(recompute_scale_factor))
+    after, scales = _sizes(where, before, size, scale_factor, bool(recompute))
     wide = x if x.dtype in (mx.float64, mx.uint8) else x.astype(mx.float32)
     # The last dimension comes first, which matters where each step rounds.
     for i in reversed(range(dims)):

@@ -28,7 +28,7 @@ def dropout_channels(input: TensorLike, rate: float, key: mx.array | None, data_
     x = real("dropout2d", input)
     _checks.one_of("dropout2d", "data_format", data_format, DATA_FORMATS)
     _checks.rank("dropout2d", "input", x.shape, (3, 4), "(N, C, H, W)")
-    space = range(x.ndim - 2, x.ndim) if data_format == "channels_first" else range(x.ndim - 3, x.ndim - 1)
+    space = range(2, x.ndim) if data_format == "channels_first" else range(1, x.ndim - 1)
     shape = tuple(1 if axis in space else size for axis, size in enumerate(x.shape))
     return _apply_mask(x, rate, shape, key, True)
 

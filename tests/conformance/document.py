@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.conformance.deliberate import PARAMETERS, SAMPLES
+from tests.conformance.deliberate import LEFT_OUT, PARAMETERS, SAMPLES
 
 FILE = Path(__file__).parents[2] / "docs" / "pytorch-differences.md"
 HEAD = """\
@@ -33,6 +33,7 @@ PARAMETER_HEAD = """
 
 def text() -> str:
     results = [f"| {one.title} | {one.pytorch} | {one.lucid} | {one.why} |" for one in SAMPLES]
+    results += [f"| {' | '.join(row)} |" for row in LEFT_OUT]
     parameters = [f"| {one.title} | {one.lucid} | {one.why} |" for one in PARAMETERS]
     return HEAD + "\n".join(results) + "\n" + PARAMETER_HEAD + "\n".join(parameters) + "\n"
 

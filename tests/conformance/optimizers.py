@@ -78,7 +78,7 @@ def run_optimizer(library: Library, sample: OptimizerSample) -> Outcome:
             (key, float(value) if isinstance(value, library.tensor_type) and value.ndim == 0 else value)
             for group in optimizer.param_groups
             for key, value in group.items()
-            if key not in ("params", *IMPLEMENTATIONS) and not _has_tensor(library, value)
+            if key != "params" and not _has_tensor(library, value)
         ]
         found = Outcome(structure="steps")
         for step in range(STEPS):

@@ -166,7 +166,7 @@ def compare(wanted: Outcome, got: Outcome) -> Iterator[tuple[str, str]]:
             yield "raises" if is_own else "obscure", what
         elif not is_own:
             yield "obscure", f"{what}, PyTorch {wanted.error[0]}: {wanted.error[1]}"
-        elif wanted.error[0] not in got.bases and wanted.error[0] != "RuntimeError":
+        elif wanted.error[0] not in got.bases:
             yield "error type", f"{what}, PyTorch {wanted.error[0]}: {wanted.error[1]}"
         return
     if wanted.error is not None:

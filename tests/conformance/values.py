@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # Relative and absolute tolerance of values, by dtype; other dtypes are compared exactly. The absolute one is at least
-# half a unit in the last place of the largest value. Gradients get GRADIENT_FACTOR times as much, because their terms
+# a unit in the last place of the largest value. Gradients get GRADIENT_FACTOR times as much, because their terms
 # cancel.
 TOLERANCES = {
     "float64": (1e-9, 1e-9),
@@ -138,7 +138,7 @@ def unlike(wanted: Array | None, got: Array | None, factor: float = 1) -> str:
     else:
         relative, absolute = TOLERANCES[wanted.dtype]
         with np.errstate(all="ignore"):
-            absolute = max(absolute, _half_a_place(wanted))
+            absolute = max(absolute, _last_place(wanted))
             close = np.abs(wanted.data - got.data) <= factor * (absolute + relative * np.abs(wanted.data))
         nan = _is_nan(wanted.data) & _is_nan(got.data)
         same = (close & np.isfinite(wanted.data)) | np.equal(wanted.data, got.data) | nan
@@ -148,10 +148,10 @@ def unlike(wanted: Array | None, got: Array | None, factor: float = 1) -> str:
     return f"{int((~same).sum())} of {same.size} values: {got.data[at]} at {list(at)}, PyTorch {wanted.data[at]}"
 
 
-def _half_a_place(array: Array) -> float:
-    """Half a unit in the last place of the largest value: sums of numbers of that size cannot be more exact."""
+def _last_place(array: Array) -> float:
+    """A unit in the last place of the largest value: sums of numbers of that size cannot be more exact."""
     sizes = np.abs(array.data[np.isfinite(array.data)])
-    return float(sizes.max(initial=0)) * EPSILON[array.dtype] / 2
+    return float(sizes.max(initial=0)) * EPSILON[array.dtype]
 
 
 def same_choice(source: Array, wanted: Array, got: Array) -> bool:

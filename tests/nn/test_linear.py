@@ -79,6 +79,11 @@ def test_an_embedding_from_a_table():
             "Linear: dtype must be a floating-point dtype, got int32",
         ),
         (lambda: nn.Linear(3, 2, device="moon"), ValueError, "Linear: device must be one of .*, got 'moon'"),
+        (
+            lambda: nn.Linear(2**40, 2),
+            ValueError,
+            r"Parameter: sizes must be less than 2\*\*31, got \(2, 1099511627776\)",
+        ),
         (lambda: nn.Linear(-1, 2), ValueError, "Linear: in_features must be at least 0, got -1"),
         (lambda: nn.Linear(2, 1.5), TypeError, "Linear: out_features must be an integer, got 1.5"),
         (lambda: nn.Linear(2, True), TypeError, "Linear: out_features must be an integer, got True"),

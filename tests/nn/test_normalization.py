@@ -116,6 +116,16 @@ def test_an_invalid_input_updates_nothing():
     assert layer.num_batches_tracked.item() == 0
 
 
+def test_the_momentum_of_an_average_stays_lazy():
+    layer = nn.BatchNorm1d(3, momentum=None)
+    x = lucid.randn(4, 3)
+    want = nn.BatchNorm1d(3, momentum=None)
+    lucid.compile(lambda x: layer(x), state=[layer])(x)
+    want(x)
+    np.testing.assert_allclose(layer.running_mean.numpy(), want.running_mean.numpy(), rtol=1e-6)
+    assert layer.eval()(x).shape == (4, 3)
+
+
 @pytest.mark.parametrize("layer", [lambda: nn.BatchNorm1d(3), lambda: nn.BatchNorm1d(3, momentum=None)])
 def test_an_empty_batch_is_counted_and_has_no_statistics(layer):
     layer = layer()

@@ -25,7 +25,7 @@ def test_agrees_with_pytorch(case, record):
             ValueError,
             r"linear: weight \(4, 1\) needs 1 features",
         ),
-        (lambda: F.linear(lucid.ones(2, 3), lucid.ones(3)), ValueError, "linear: weight must have 2 dimensions"),
+        (lambda: F.linear(lucid.ones(2, 3), lucid.ones(2, 4, 3)), ValueError, "linear: weight must have 2 dimensions"),
         (
             lambda: F.linear(lucid.ones(2, 3), lucid.ones(4, 3), lucid.ones(3)),
             ValueError,

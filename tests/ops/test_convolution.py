@@ -178,7 +178,12 @@ def ones(*shape):
         (
             lambda: F.conv2d(ones(1, 1, 4, 4).long(), ones(1, 1, 3, 3)),
             TypeError,
-            "conv2d: input must hold floating-point numbers, got int64",
+            "conv2d: integers and floating-point numbers cannot be mixed, got int64, float32",
+        ),
+        (
+            lambda: F.conv2d(ones(1, 1, 4, 4).bool(), ones(1, 1, 3, 3)),
+            TypeError,
+            "conv2d: input must hold numbers, got bool",
         ),
         (
             lambda: F.conv2d(ones(1, 1, 4, 4), ones(1, 1, 3, 3), data_format="NHWC"),

@@ -260,6 +260,12 @@ def ones(*shape):
             TypeError,
             "cross_entropy: ignore_index must be an integer, got 0.5",
         ),
+        (lambda: F.kl_div(ones(2), ones(2), log_target=ones(2)), TypeError, "kl_div: log_target must be a bool"),
+        (
+            lambda: F.cosine_similarity(ones(2, 3), ones(2, 3), eps=ones(2)),
+            TypeError,
+            "cosine_similarity: eps must be a number",
+        ),
         (
             lambda: F.cross_entropy(ones(2, 3), ones(2, 3), ignore_index=1),
             RuntimeError,

@@ -90,6 +90,21 @@ def image(*shape):
             TypeError,
             "avg_pool2d: input must hold floating-point numbers, got int32",
         ),
+        (
+            lambda: F.max_pool2d(image(), 2, return_indices=image()),
+            TypeError,
+            r"max_pool2d: return_indices must be a bool, got a tensor of shape \(1, 1, 4, 4\)",
+        ),
+        (
+            lambda: F.adaptive_avg_pool2d(image(), 2**40),
+            ValueError,
+            r"adaptive_avg_pool2d: output_size must be less than 2\*\*31, got 1099511627776",
+        ),
+        (
+            lambda: F.avg_pool2d(image(), lucid.tensor(2.5)),
+            TypeError,
+            "avg_pool2d: kernel_size must be an integer, got 2.5",
+        ),
         (lambda: F.max_pool2d(image(), 0), ValueError, "max_pool2d: kernel_size must be at least 1, got 0"),
         (
             lambda: F.max_pool2d(image(), (1, 2, 3)),

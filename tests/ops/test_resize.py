@@ -90,6 +90,16 @@ def test_a_column_is_resized_like_a_row():
             "interpolate: align_corners is only supported by linear and bicubic modes, got mode 'nearest'",
         ),
         (
+            lambda: F.interpolate(image(), 3, mode="bilinear", antialias="yes"),
+            TypeError,
+            "interpolate: antialias must be a bool, got 'yes'",
+        ),
+        (
+            lambda: F.interpolate(image(), 3, mode="bilinear", align_corners=1),
+            TypeError,
+            "interpolate: align_corners must be a bool, got 1",
+        ),
+        (
             lambda: F.interpolate(image(), 3, antialias=True),
             ValueError,
             "interpolate: antialias requires mode 'bilinear', 'bicubic' or 'lanczos', got mode 'nearest'",

@@ -38,8 +38,8 @@ def test_drop_path_without_scaling():
     [
         ("channels_first", (31, 33, 4, 5), (2, 3)),
         ("channels_last", (31, 4, 5, 33), (1, 2)),
-        ("channels_first", (1009, 4, 5), (1, 2)),
-        ("channels_last", (4, 5, 1009), (0, 1)),
+        ("channels_first", (31, 33, 20), (2,)),
+        ("channels_last", (31, 20, 33), (1,)),
     ],
 )
 def test_dropout2d_zeroes_whole_channels_and_keeps_the_mean(data_format, shape, space):
@@ -68,6 +68,16 @@ def test_the_gradient_has_the_mask_of_the_output(op):
     first, x.grad = x.grad, None
     y.backward(cotangent)  # through the same graph: the same mask again
     assert x.grad.tolist() == first.tolist()
+
+
+def test_dropout2d_of_three_dimensions_zeroes_rows_with_a_warning():
+    """As in PyTorch, which may take them as (C, H, W) one day."""
+    x = lucid.ones(31, 7, 5)
+    for image, data_format in ((x, "channels_first"), (x.transpose(1, 2), "channels_last")):
+        with pytest.warns(UserWarning, match=r"dropout2d: an input of 3 dimensions is taken as \(N, C, L\)"):
+            y = F.dropout2d(image, 0.5, data_format=data_format)
+        y = (y if data_format == "channels_first" else y.transpose(1, 2)).numpy()
+        assert (y == y[:, :, :1]).all() and not (y == y[:1]).all() and not (y == y[:, :1]).all()
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,9 @@ CASES = [
         for padding in (0, 2, -1)
     ),
 ]
+CASES += [
+    Case("linear: a weight without outputs", linear, real(2, 3, 5), real(5)),
+    Case("linear: one bias for all", linear, real(3, 5), real(7, 5), real()),
+    Case("linear: a bias of one value", linear, real(2, 3, 5), real(7, 5), real(1)),
+    Case("linear: a bias for each row", linear, real(3, 5), real(7, 5), real(3, 7)),
+]

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from tests.reference.case import Case, real
+from tests.reference.case import Case, real, whole
 
 
 def call(op, **options):
@@ -195,3 +195,18 @@ for dtype in ("float16", "bfloat16"):
                 real(4, dtype=dtype),
             )
         )
+CASES += [
+    Case(
+        f"{title(op, **options)}, {dtype}",
+        call(op, **options),
+        *(whole(*shape, low=0 if dtype == "uint8" else -5, dtype=dtype) for shape in shapes),
+    )
+    for op, options, shapes in (
+        ("conv1d", {"stride": 2, "padding": 1}, [(2, 4, 9), (6, 4, 3), (6,)]),
+        ("conv2d", {"groups": 2, "dilation": 2}, [(1, 4, 7, 6), (6, 2, 3, 2)]),
+        ("conv2d", {"groups": 4}, [(1, 4, 5, 6), (4, 1, 3, 2), (4,)]),
+        ("conv2d", {"stride": 2}, [(1, 4, 6, 6), (3, 4, 2, 2)]),
+        ("conv_transpose2d", {"stride": 2, "padding": 1}, [(1, 4, 3, 4), (4, 3, 3, 2), (3,)]),
+    )
+    for dtype in ("int64", *(() if "transpose" in op or "dilation" in options else ("int32", "uint8")))
+]
