@@ -68,7 +68,9 @@ def average_gradients(
     for positions in bucket_indices([array for _, array in found], bucket_bytes):
         results = apply_flattened(averaged, [found[i][1] for i in positions])
         for i, array in zip(positions, results, strict=True):
-            found[i][0].grad = tape.wrap(array)
+            gradient = found[i][0].grad
+            assert gradient is not None
+            gradient._rebind(array)
 
 
 def _weighted(group: ProcessGroup, vector: mx.array, num_samples: int | Tensor) -> mx.array:
