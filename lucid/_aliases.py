@@ -6,8 +6,9 @@ is, and which view operations lead from the root to the tensor. Tensors without 
 ``detach()`` or ``state_dict()`` makes them.
 
 - A write to a tensor (``follow``) writes the cell, and marks the other aliases as *stale*: their attributes ``_array``,
-  ``_node`` and ``_index`` are deleted. The next access of one of these calls ``TensorBase.__getattr__``, which computes
-  them again (``Place.refresh``). So a read costs nothing extra, and aliases that nobody reads cost nothing at all.
+  ``_node`` and ``_index`` are deleted, and their class gets a ``__getattr__`` that computes them again when one is read
+  (``Place.refresh``). So a read costs nothing extra, and aliases that nobody reads cost nothing at all. Fresh tensors
+  have no ``__getattr__``, because with one Python reads every attribute four times slower.
 - On the tape, a view depends on its *base*, the tensor at the start of its chain of views. A recorded write to a view
   gives the base a new node, and aliases that become stale are views of that base again. ``detach()`` starts a new
   chain: its result shares the values, not the graph.
@@ -16,6 +17,7 @@ is, and which view operations lead from the root to the tensor. Tensors without 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable
@@ -400,6 +402,30 @@ def _note_overwritten(tensors: list[TensorBase], written: Place | None) -> None:
             _overwritten.note(tensor._array, place.without_base().value)
 
 
+def _fresh_attribute(tensor: Any, name: str) -> Any:
+    """``__getattr__`` of stale tensors, which Python calls for attributes that are not set: compute them again."""
+    place, kind = tensor._place, fresh_class(tensor)
+    if name in ("_array", "_node", "_index") and place is not None:
+        place.refresh(tensor)
+        value = getattr(tensor, name)
+        tensor.__class__ = kind
+        return value
+    raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}", name=name, obj=tensor)
+
+
+@functools.cache
+def _stale_class(kind: Any) -> Any:
+    """The class that tensors of class ``kind`` have while they are stale."""
+    names = {"__slots__": (), "__getattr__": _fresh_attribute, "_fresh_class": kind}
+    return type.__new__(type(kind), kind.__name__, (kind,), names | {"__module__": kind.__module__})
+
+
+def fresh_class(tensor: TensorBase) -> type[TensorBase]:
+    """The class of ``tensor`` when it is not stale."""
+    kind: type[TensorBase] = getattr(type(tensor), "_fresh_class", type(tensor))
+    return kind
+
+
 def is_stale(tensor: TensorBase) -> bool:
     try:
         _ARRAY.__get__(tensor)
@@ -408,7 +434,7 @@ def is_stale(tensor: TensorBase) -> bool:
     return False
 
 
-_ARRAY: Any = vars(TensorBase)["_array"]  # its __get__ does not call TensorBase.__getattr__
+_ARRAY: Any = vars(TensorBase)["_array"]  # its __get__ does not call _fresh_attribute
 
 
 def make_stale(tensor: TensorBase) -> None:
@@ -421,6 +447,8 @@ def make_stale(tensor: TensorBase) -> None:
         return
     if place.base is not None:
         del tensor._node, tensor._index
+    kind: Any = fresh_class(tensor)
+    tensor.__class__ = _stale_class(kind)
 
 
 def move_retained(tensor: TensorBase, node: Any, index: int) -> None:

@@ -353,7 +353,8 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
         return memo[id(self)]
 
     def _with_value_of(self, other: Tensor) -> Tensor:
-        new = type(self).__new__(type(self))
+        kind = _aliases.fresh_class(self)
+        new: Any = kind.__new__(kind)
         new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
         new._requires_grad, new._place = other._requires_grad, None
         return new

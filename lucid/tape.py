@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
-_OF_ALIASES = frozenset(("_array", "_node", "_index"))  # deleted when an alias was written, see lucid/_aliases.py
 _serial = itertools.count()
 
 
@@ -77,15 +76,6 @@ class TensorBase:
     _place: _aliases.Place | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
     grad: Tensor | None
-
-    if not TYPE_CHECKING:  # otherwise every attribute would exist
-
-        def __getattr__(self, name):
-            """Python calls this for attributes that are not set: compute those of a stale alias again."""
-            if name in _OF_ALIASES and (place := self._place) is not None:
-                place.refresh(self)
-                return getattr(self, name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 class Node:

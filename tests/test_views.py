@@ -1,5 +1,7 @@
 """Views: writing to one writes to the tensor it was taken from."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,20 @@ def test_writing_to_a_detached_view_is_not_recorded():
     value.view(3)[2:] = 9
     value.mul_(2)
     assert p.tolist() == [4, 4, 18] and p.is_leaf and p.requires_grad and not value.requires_grad
+
+
+def test_only_stale_tensors_have_another_class():
+    assert "__getattr__" not in dir(lucid.Tensor)  # it would slow every attribute access
+
+    class Special(lucid.Tensor):
+        pass
+
+    x = Special([1.0, 2.0])
+    alias = copy.copy(x)
+    x.add_(1)
+    assert isinstance(alias, Special) and repr(alias) == "tensor([2., 3.])"
+    assert type(alias) is Special
+
+    detached = x.detach()
+    x.add_(1)
+    assert type(copy.deepcopy(detached)) is type(detached) is lucid.Tensor
