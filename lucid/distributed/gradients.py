@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid.distributed.collectives import apply_flattened, bucket_indices, record_call, reduce_array

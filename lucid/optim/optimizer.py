@@ -258,8 +258,8 @@ class Optimizer:
         """``{"state": {index: {name: tensor}}, "param_groups": [{..., "params": [index, ...]}]}``, as in PyTorch.
 
         Parameters are numbered across all groups. The tensors are those of the optimizer, which later steps change;
-        ``copy.deepcopy(optimizer.state_dict())`` is a snapshot. Convert it with ``lucid.optim.flatten_state`` to save it
-        to a file.
+        ``copy.deepcopy(optimizer.state_dict())`` is a snapshot. Convert it with ``lucid.optim.flatten_state`` to save
+        it to a file.
         """
         self._run_hooks("state_dict_pre")
         index = {id(p): i for i, p in enumerate(self._all_parameters())}
