@@ -12,6 +12,7 @@ from lucid.kernels import use_reference
 from lucid.kernels.biased_gelu import biased_gelu
 from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
+from tests.metal_simulator import simulation
 
 ERF = np.vectorize(math.erf)
 TOLERANCES = {mx.float32: 2e-6, mx.float16: 2e-3, mx.bfloat16: 2e-2}
@@ -93,6 +94,13 @@ def test_bfloat16_beyond_the_range_of_float16(gpu):
     _, dh, dbias = formula(h, bias, factor, dy)
     for found, expected in zip(module.gradients(dy, h, bias, factor), (dh, dbias), strict=True):
         assert np.abs(wide(found) - expected).max() <= 2e-2 * np.abs(expected).max()
+
+
+def test_whole_threadgroups_as_cuda_launches_them(simulator):
+    h, bias, factor, dy = make((2, 16, 16, 131), mx.float32)
+    with simulation(round_up_grid=True):
+        found = module.gradients(dy, h, bias, factor)
+    assert_close(found[1], formula(h, bias, factor, dy)[2], TOLERANCES[mx.float32])
 
 
 def test_one_pass_over_memory(simulator):

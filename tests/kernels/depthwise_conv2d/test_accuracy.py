@@ -14,6 +14,9 @@ CASES = {
     "general": ((3, 7, 12, 3), (3, 17), 1, (1, 8), 1),
     "strided": ((3, 15, 16, 3), (15, 9), 2, (7, 4), 1),
     "dilated": ((3, 9, 11, 3), (5, 5), 1, 4, 2),
+    "uneven": ((2, 13, 9, 8), (5, 5), (2, 1), ((2, 0), (4, 3)), (1, 2)),
+    "lopsided": ((1, 10, 6, 8), (3, 7), 1, ((0, 1), (5, 4)), 1),
+    "gaps": ((8, 4, 5, 3), (2, 2), 3, 0, 1),
 }
 
 
@@ -74,3 +77,9 @@ def test_every_product_is_one_instruction(simulator, case):
     assert len(simulator) == 3
     for name, report in simulator:
         assert report.multiply_adds >= products, name
+
+
+def test_more_than_32767_columns(gpu):
+    case = (1, 1, 33000, 1), (1, 2), 1, 0, 1
+    got, wanted = results(case, arrays_of(case, mx.float32, lambda shape: mx.random.uniform(0.5, 1.5, shape)))
+    assert (np.abs(float64(got[0]) - wanted[0]) <= 4e-6 * np.abs(wanted[0])).all()

@@ -110,7 +110,9 @@ def print_summary(outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         if one.state != "killed":
             reason = one.mutant.equivalent or "NOT EQUIVALENT: a test is missing"
-            print(f"{one.state}: {one.mutant.file}: {one.mutant.name}: {one.detail if one.state == 'broken' else reason}")
+            print(
+                f"{one.state}: {one.mutant.file}: {one.mutant.name}: {one.detail if one.state == 'broken' else reason}"
+            )
         elif one.mutant.equivalent:
             print(f"killed although the table calls it equivalent: {one.mutant.file}: {one.mutant.name}")
     print(f"{len(outcomes)} mutants: {', '.join(f'{states.count(s)} {s}' for s in sorted(set(states)))}")
