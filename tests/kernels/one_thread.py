@@ -1,4 +1,4 @@
-"""Runs one thread of a launch whose arrays are too large for memory: every image is the same.
+"""Runs one thread, or one threadgroup, of a launch whose arrays are too large for memory: every image is the same.
 
 The kernel is launched as on a GPU, with the same sizes. Only its pointers differ: ``Far`` counts the elements from the
 start of the large array, reports an offset outside of it, and takes the element from one image.
@@ -48,10 +48,15 @@ def record_launches(monkeypatch, run):
     return found
 
 
-def run_one_thread(launch, single, at):
-    """The outputs after thread ``at`` alone has run, one image of each; NaN where it wrote nothing.
+def group_size(launch):
+    """One thread; for a function with threadgroup memory the whole threadgroup."""
+    return launch["threadgroup"] if "threadgroup " in launch["call"] else (1, 1, 1)
 
-    ``single`` is the same launch for a single image.
+
+def run_one_thread(launch, single, at):
+    """The outputs after thread ``at``, or the threadgroup from there on, has run; NaN where it wrote nothing.
+
+    Of large outputs, one image. ``single`` is the same launch for a single image.
     """
     names, inputs = launch["names"], list(launch["inputs"])
     shapes = [*(one.shape for one in inputs), *launch["output_shapes"]]
@@ -68,8 +73,9 @@ def run_one_thread(launch, single, at):
         else:
             declarations.append(f"auto {name} = {name}_image;")
         declarations.append(f"const int {name}_shape[4] = {{{', '.join(map(str, shape[:4]))}}};")
-    for name, numbers in (("thread_position_in_grid", at), ("threads_per_grid", launch["grid"])):
-        declarations.append(f"const uint3 {name} = uint3({', '.join(map(str, numbers))});")
+    position = (f"{first} + thread_position_in_threadgroup.{axis}" for first, axis in zip(at, "xyz", strict=True))
+    declarations.append(f"const uint3 thread_position_in_grid = uint3({', '.join(position)});")
+    declarations.append(f"const uint3 threads_per_grid = uint3({', '.join(map(str, launch['grid']))});")
     kernel = Kernel(
         f"one_thread_of_{launch['name']}",
         [f"{name}_image" for name in names[: len(inputs)]],
@@ -82,8 +88,8 @@ def run_one_thread(launch, single, at):
             inputs=inputs,
             output_shapes=output_shapes,
             output_dtypes=launch["output_dtypes"],
-            grid=(1, 1, 1),
-            threadgroup=(1, 1, 1),
+            grid=group_size(launch),
+            threadgroup=group_size(launch),
             template=launch["template"],
             init_value=float("nan"),
         )

@@ -9,7 +9,7 @@ import pytest
 from lucid.kernels import biased_gelu, gelu_grn
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
-from tests.kernels.one_thread import LARGE, record_launches, run_one_thread
+from tests.kernels.one_thread import LARGE, group_size, record_launches, run_one_thread
 from tests.metal_simulator import missing
 
 # An image of 3 x 9 x 70001 is no power of two: an offset that is cut to 32 bits points into the middle of one.
@@ -77,13 +77,16 @@ def test_the_last_of_many_images_is_like_a_single_one(monkeypatch, case):
     assert [one["name"] for one in large] == [one["name"] for one in single]
     for far, near in zip(large, single, strict=True):
         assert max(one.size for one in far["inputs"]) > 2**31
-        # Thread 1 of the second strip of columns, where there is one; else of the first.
-        column = 1 + CHANNELS if far["grid"][0] > CHANNELS else 1
-        results = [run_one_thread(one, near, (column, one["grid"][1] - 1, one["grid"][2] - 1)) for one in (far, near)]
+        # Thread 1 of the second strip of columns, where there is one; else of the first. Or the second threadgroup.
+        lanes, groups, _ = group_size(far)
+        column = lanes + (CHANNELS if far["grid"][0] > CHANNELS else 0)
+        results = [
+            run_one_thread(one, near, (column, one["grid"][1] - groups, one["grid"][2] - 1)) for one in (far, near)
+        ]
         for found, expected, shape in zip(*results, far["output_shapes"], strict=True):
             found, expected = (np.array(one).reshape(-1) for one in (found, expected))
             written = ~np.isnan(expected)
             assert np.array_equal(written, ~np.isnan(found)) and written.any()
-            assert set(np.flatnonzero(written) % CHANNELS) == {1}
+            assert set(np.flatnonzero(written) % CHANNELS) == set(range(lanes, 2 * lanes))
             times = IMAGES if math.prod(shape) < LARGE else 1  # a small output is a sum over all images
             np.testing.assert_allclose(found[written], times * expected[written], rtol=1e-3, atol=1e-3 * times)

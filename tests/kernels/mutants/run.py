@@ -7,6 +7,7 @@ table calls equivalent.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def copy_sources(folder: Path) -> None:
 def run_tests(folder: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """pytest in ``folder``, until the first failure."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=line", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
@@ -66,7 +67,9 @@ def run_mutant(folder: Path, mutant: Mutant) -> Outcome:
         done = run_tests(folder, mutant.tests)
         state = {_SUCCESS: "survived", _FAILURE: "killed"}.get(done.returncode, "broken")
         lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        if state == "broken":
+        if state == "killed" and re.search(r"(header|source):\d+:\d+: error: ", done.stdout):
+            state, lines = "broken", ["- the shader does not compile"]
+        elif state == "broken":
             lines = lines or (done.stdout + done.stderr).strip().splitlines()[-1:]
         detail = lines[0].partition(" ")[2].rpartition("/")[2] if lines else ""
     except subprocess.TimeoutExpired:
