@@ -72,6 +72,7 @@ _LAUNCHES = _tests(
     "depthwise_conv2d/test_launch", "grids_cover_every_output", "every_pipeline_supports_the_threadgroup"
 )
 _BATCH = _tests("depthwise_conv2d/test_tiling", "batches_of_32_fill_the_largest_gpu")
+_TILINGS = _tests("depthwise_conv2d/test_dispatch", "results_do_not_depend_on_the_tiling")
 _SINGLE = _tests("depthwise_conv2d/test_tiling", "single_images_get_smaller_tiles")
 _CHOICE = _tests("depthwise_conv2d/test_launch", "a_stated_condition_chooses", "the_geometry_chooses_the_function")
 _WIDE = _tests("depthwise_conv2d/test_accuracy", "more_channels_than_threads_in_a_threadgroup")
@@ -100,8 +101,8 @@ _ROLLING = [
     Mutant(
         _DEPTHWISE,
         "sums in 16 bits",
-        "  float sums[KH][S];",
-        "  T sums[KH][S];",
+        "sums[r][s] = fma(values[s + j], tap[KH - 1 - r][j], sums[r][s]);",
+        "sums[r][s] = float(T(fma(values[s + j], tap[KH - 1 - r][j], sums[r][s])));",
         _rounded("rolling", dtype="bfloat16"),
     ),
     Mutant(
@@ -238,8 +239,8 @@ _GENERAL_FORWARD = [
     Mutant(
         _DEPTHWISE,
         "sums in 16 bits",
-        "  float sums[S];\n#pragma unroll\n  for (int s = 0; s < S; ++s) {\n    sums[s] = BIAS ?",
-        "  T sums[S];\n#pragma unroll\n  for (int s = 0; s < S; ++s) {\n    sums[s] = BIAS ?",
+        "              sums[s] = fma(window[s + j], tap[j], sums[s]);",
+        "              sums[s] = float(T(fma(window[s + j], tap[j], sums[s])));",
         _rounded("general", dtype="float16"),
     ),
     Mutant(
@@ -339,8 +340,8 @@ _STRIDED = [
     Mutant(
         _DEPTHWISE,
         "sums in 16 bits",
-        "  float sums[S];\n#pragma unroll\n  for (int s = 0; s < S; ++s) {\n    sums[s] = 0.0f;",
-        "  T sums[S];\n#pragma unroll\n  for (int s = 0; s < S; ++s) {\n    sums[s] = 0.0f;",
+        "sums[s] = fma(float(line[w * channels]), tap, sums[s]);",
+        "sums[s] = float(T(fma(float(line[w * channels]), tap, sums[s])));",
         _rounded("strided", dtype="float16"),
     ),
     Mutant(
@@ -387,8 +388,8 @@ _GENERAL_WEIGHT_GRADIENT = [
     Mutant(
         _DEPTHWISE,
         "sums in 16 bits",
-        "  float sums[TAPS];",
-        "  half sums[TAPS];",
+        "sums[j] = fma(slope, window[j], sums[j]);",
+        "sums[j] = float(half(fma(slope, window[j], sums[j])));",
         _rounded("general", dtype="float32"),
     ),
     Mutant(
@@ -639,7 +640,8 @@ _GELU_SHADER = [
 
 _HOST = [
     Mutant(_TILING, "threadgroups above the pipeline's limit", "\nTHREADS = 128 ", "\nTHREADS = 1024 ", _LAUNCHES),
-    Mutant(_TILING, "strips of 16", "STRIPS = (4, 2, 1)", "STRIPS = (16, 2, 1)", _BATCH),
+    Mutant(_TILING, "strips of 16", "STRIPS = (4, 2, 1)", "STRIPS = (16, 2, 1)", _BATCH + _TILINGS),
+    Mutant(_TILING, "strips of 16 by default", "((4, 14), (4, 7), (2, 7))", "((16, 14), (4, 7), (2, 7))", _BATCH),
     Mutant(_TILING, "too few threads for a single image", "_MIN_THREADS = 4096", "_MIN_THREADS = 64", _SINGLE),
     Mutant(_TILING, "one chunk for a single image", "_TARGET_THREADS = 16384", "_TARGET_THREADS = 1", _SINGLE),
     Mutant(
