@@ -157,7 +157,7 @@ class PlainGRN(mnn.Module):
         self.gamma, self.beta = mx.zeros((1, 1, 1, dim)), mx.zeros((1, 1, 1, dim))
 
     def __call__(self, x: mx.array) -> mx.array:
-        norm = mx.linalg.norm(x, axis=(1, 2), keepdims=True)
+        norm = mx.linalg.norm(x, axis=[1, 2], keepdims=True)
         return self.gamma * (x * (norm / (norm.mean(-1, keepdims=True) + NORM_EPS))) + self.beta + x
 
 
@@ -208,7 +208,7 @@ def plain_programs(setup: Setup, compiled: bool) -> dict[str, Program]:
         name: value.transpose(0, 2, 3, 1) if value.ndim == 4 else value for name, value in setup.weights.items()
     }
     model.load_weights([(name, mx.array(value)) for name, value in channels_last.items()])
-    optimizer = mopt.AdamW(LEARNING_RATE, BETAS, EPS, DECAY, bias_correction=True)
+    optimizer = mopt.AdamW(LEARNING_RATE, list(BETAS), EPS, DECAY, bias_correction=True)
     images, labels = mx.array(setup.images), mx.array(setup.labels)
     low = setup.mlx_dtype
 
@@ -264,7 +264,7 @@ def evaluated(first: mx.array, *others: Any) -> mx.array:
 
 def torch_model(torch: Any, setup: Setup) -> Any:
     """As the authors wrote it: linear layers on channels-last views."""
-    tnn = torch.nn
+    tnn: Any = torch.nn
 
     class ChannelsFirstNorm(tnn.LayerNorm):
         def forward(self, x: Any) -> Any:
@@ -352,8 +352,10 @@ def torch_programs(
         synchronize()
         return loss
 
-    return {name: lambda run=run: run().detach().float().cpu() for name, run in
-            (("forward", forward), ("backward", backward), ("step", step))}  # fmt: skip
+    def read(run: Program) -> Any:
+        return run().detach().float().cpu()
+
+    return {"forward": partial(read, forward), "backward": partial(read, backward), "step": partial(read, step)}
 
 
 # All frameworks ------------------------------------------------------------------------------------------------------
@@ -404,3 +406,26 @@ class Framework:
 
 def count_parameters(setup: Setup) -> int:
     return sum(value.size for value in setup.weights.values())
+
+
+def counted_bytes(setup: Setup) -> int:
+    """What ``lucid.profile`` counts for Lucid's compiled step on an Apple GPU."""
+    model, images, labels = lucid_inputs(setup)
+    if not setup.trains:
+        model.to(setup.mlx_dtype).eval()
+
+        def infer(images: lucid.Tensor) -> lucid.Tensor:
+            with lucid.no_grad():
+                return model(images)
+
+        return lucid.profile(infer, images.to(setup.mlx_dtype), state=model, compiled=True).bytes
+    optimizer = lucid.optim.AdamW(model.parameters(), LEARNING_RATE, BETAS, EPS, DECAY)
+
+    def step(images: lucid.Tensor, labels: lucid.Tensor) -> lucid.Tensor:
+        optimizer.zero_grad()
+        loss = lucid_loss(model, images, labels, setup.mlx_dtype)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return lucid.profile(step, images, labels, state=[model, optimizer], compiled=True).bytes

@@ -55,6 +55,10 @@ def difference(result: np.ndarray, expected: np.ndarray) -> float:
     return error if math.isfinite(error) else math.inf
 
 
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def machine_of(torch: tuple[Any, str] | None = None) -> dict[str, Any]:
     """``describe_machine``, and on the CPU whether Lucid's C++ kernels run. Compiles them if necessary."""
     machine = describe_machine(torch)
