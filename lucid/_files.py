@@ -16,13 +16,20 @@ _MAX_TEXT_BYTES = 64 << 20
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made again: ``LUCID_CACHE``, or ``lucid`` in the system's cache folder."""
+    """The folder for what can be made again: ``LUCID_CACHE``, or ``lucid`` in the system's cache folder.
+
+    Raises:
+        FileNotFoundError: The user has no home folder, as in a container that runs under any user id.
+    """
     folder = os.environ.get("LUCID_CACHE")
     if folder:
         return Path(folder)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "lucid"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
+    try:
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "lucid"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lucid"
+    except RuntimeError:
+        raise FileNotFoundError("this user has no home folder; LUCID_CACHE names a folder for caches") from None
 
 
 @contextmanager

@@ -42,24 +42,32 @@ _POSITIONS_FOR_NORM = 16
 
 
 def can_fuse(block: "Block") -> bool:
-    """Whether the layers are those that the constructor made, and nobody watches them."""
+    """Whether the layers are those that the constructor made, and nobody watches or replaces what they compute."""
     if reference_is_forced():
         return False
     children: Any = block._modules
     grn: Any = block.grn
-    if grn is not None and (
-        type(grn) is not block.grn_class or grn._forward_hooks or grn._forward_pre_hooks or grn._backward_hooks
-    ):
+    if grn is not None and not _is_plain(grn, block.grn_class):
         return False
     for name, kind in _CLASSES.items():
         child: Any = children.get(name)
-        if type(child) is not kind or child._forward_hooks or child._forward_pre_hooks or child._backward_hooks:
+        if not _is_plain(child, kind):
             return False
-        if kind is not nn.GELU and (child._parameters["weight"] is None or child._parameters["bias"] is None):
+        own = child._parameters
+        if kind is not nn.GELU and (own.get("weight") is None or own.get("bias") is None):
             return False
-    drop_path: Any = children["drop_path"]
-    watched = drop_path._forward_hooks or drop_path._forward_pre_hooks or drop_path._backward_hooks
-    return type(drop_path) in (nn.DropPath, nn.Identity) and not watched and block.act.approximate == "none"
+    drop_path: Any = children.get("drop_path")
+    if not (_is_plain(drop_path, nn.DropPath) or _is_plain(drop_path, nn.Identity)):
+        return False
+    gamma: Any = block.gamma
+    return (gamma is None or gamma.ndim == 1) and block.act.approximate == "none"
+
+
+def _is_plain(layer: Any, kind: type[nn.Module]) -> bool:
+    """Whether calling the layer is calling ``kind.forward``: no subclass, no hooks, no ``forward`` of its own."""
+    return type(layer) is kind and not (
+        layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or "forward" in layer.__dict__
+    )
 
 
 def forward(block: "Block", x: Tensor) -> Tensor:

@@ -66,7 +66,11 @@ class Linear(Module):
 
     def forward(self, input: TensorLike) -> Tensor:
         own = self._parameters  # looking up each attribute through Module.__getattr__ costs 1.4 microseconds
-        return affine.linear(input, own["weight"], own["bias"])
+        try:
+            weight, bias = own["weight"], own["bias"]
+        except KeyError:  # one was deleted and replaced by a tensor
+            weight, bias = self.weight, self.bias
+        return affine.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

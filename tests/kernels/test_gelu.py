@@ -106,3 +106,13 @@ def test_the_tails_are_exact(cpu_kernels):
     assert mx.grad(lambda x: gelu(x).sum())(x).tolist() == [0, 0, 0, 0]
     large = mx.array([30.0, 1e30])
     assert mx.allclose(gelu(large), large, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", native.DTYPES)
+def test_a_gradient_of_nan_or_infinity_does_not_vanish(cpp, dtype):
+    """Where the slope is 0, 0 times NaN or infinity is NaN, as in PyTorch."""
+    x = mx.array([-1e4, -50.0, -7.0, -1.0, 0.0, 3.0] * 7).astype(dtype)
+    for value in (math.nan, math.inf, -math.inf):
+        slope = np.array(module.gelu_vjp(mx.full(x.shape, value, dtype), x)[0].astype(mx.float32))
+        assert not np.isfinite(slope).any()
+    assert np.array(module.gelu_vjp(mx.ones(x.shape, dtype), x)[0].astype(mx.float32))[:3].tolist() == [0, 0, 0]

@@ -166,6 +166,12 @@ def test_drop_path_draws_the_same_images():
         lambda block: setattr(block, "pwconv1", nn.Linear(4, 16, bias=False)),
         lambda block: setattr(block, "pwconv2", nn.Sequential(block.pwconv2)),
         lambda block: setattr(block, "norm", nn.LayerNorm(4, elementwise_affine=False)),
+        lambda block: setattr(block.dwconv, "forward", lambda x: 2 * x),
+        lambda block: setattr(block.act, "forward", lambda x: 2 * x),
+        lambda block: setattr(block.drop_path, "forward", lambda x: 2 * x),
+        lambda block: replace_by_a_tensor(block.norm, "bias"),
+        lambda block: replace_by_a_tensor(block.dwconv, "weight"),
+        lambda block: setattr(block, "gamma", nn.Parameter(lucid.full((1, 1, 1, 4), 0.5))),
     ],
 )
 def test_layers_are_called_where_that_can_be_told_apart(change):
@@ -173,7 +179,15 @@ def test_layers_are_called_where_that_can_be_told_apart(change):
     assert _fused_block.can_fuse(block)
     change(block)
     assert not _fused_block.can_fuse(block)
-    assert block(lucid.ones(1, 4, 4, 4)).shape == (1, 4, 4, 4)
+    x = lucid.tensor(mx.random.normal((1, 4, 4, 4), key=mx.random.key(1)))
+    np.testing.assert_allclose(block(x).detach().numpy(), layer_by_layer(block, x).detach().numpy(), 1e-4, 1e-5)
+
+
+def replace_by_a_tensor(layer, name):
+    """What a hypernetwork does: the value is an attribute, and no parameter any more."""
+    value = getattr(layer, name).detach() + 1
+    delattr(layer, name)
+    setattr(layer, name, value)
 
 
 @pytest.mark.parametrize("options", [{"stride": 2}, {"padding_mode": "reflect"}, {"groups": 2}])

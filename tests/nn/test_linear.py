@@ -105,3 +105,15 @@ def test_an_embedding_from_a_table():
 def test_invalid_sizes_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_parameter_may_be_replaced_by_a_tensor(name):
+    layer = nn.Linear(3, 2)
+    value = lucid.rand(*getattr(layer, name).shape)
+    wanted = {"weight": layer.weight.detach(), "bias": layer.bias.detach(), name: value}
+    delattr(layer, name)
+    setattr(layer, name, value)
+    x = lucid.rand(4, 3)
+    assert lucid.equal(layer(x), lucid.nn.functional.linear(x, **wanted))
+    assert list(layer.state_dict()) == ["bias" if name == "weight" else "weight"]

@@ -90,6 +90,14 @@ def _load() -> None:
             )
 
 
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread may have been compiling
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 def _thread_count() -> int:
     """As many threads as the environment allows, or as there are CPUs for this process."""
     for name in _THREAD_VARIABLES:

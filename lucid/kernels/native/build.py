@@ -2,8 +2,9 @@
 
 The library goes into a folder of the user's cache that nobody else can write to. Its name contains a digest of all that
 it depends on: the sources, MLX, nanobind, Python, the compiler and its options, and the processor, whose instructions
-it uses. It is built in a temporary folder and then renamed; a lock keeps other processes from building it too. A failed
-build is recorded under the same name and not repeated.
+it uses. It is built in a temporary folder and then renamed; a lock keeps other processes from building it too. They
+wait for a limited time, and then build it themselves. If the compiler does not accept the sources, this is recorded
+under the same name and not repeated.
 """
 
 import fcntl
@@ -12,15 +13,17 @@ import importlib.machinery
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,14 @@ _OPTIONS = (
     "-fvisibility=hidden", "-DNDEBUG", "-DNB_DOMAIN=mlx", "-w",
 )  # fmt: skip
 _NAME = "lucid_native"
-_TIMEOUT_S = 600
+_TIMEOUT_S = 300
+_LOCK_TIMEOUT_S = 120  # of a build in another process, which takes 15 seconds, or minutes on a busy machine
+_LOCK_POLL_S = 0.1
+# Messages of a compiler that lacks memory or disk space, or of which a part was killed for that.
+_NOT_ITS_FAULT = re.compile(
+    r"\b(Killed|Terminated|Interrupt|[Oo]ut of memory|[Cc]annot allocate memory|memory exhausted|No space left|"
+    r"[Qq]uota exceeded|Input/output error)\b"
+)
 
 
 class NotBuilt(Exception):
@@ -84,7 +94,10 @@ def private_folder() -> Path:
     Raises:
         NotBuilt: it cannot be made, or is someone else's.
     """
-    folder = _files.cache_folder() / "native"
+    try:
+        folder = _files.cache_folder() / "native"
+    except OSError as error:
+        raise NotBuilt(str(error)) from None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -108,7 +121,9 @@ def _is_private(path: Path) -> bool:
 def _requirements() -> tuple[str, list[Path], Path]:
     """The compiler, the folders of headers (Lucid's, MLX's, nanobind's, robin_map's, Python's), and libmlx's folder."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, _COMPILERS), None)
-    if compiler is None or shutil.which(compiler) is None:
+    if compiler is not None and shutil.which(compiler) is None:
+        raise NotBuilt(f"no C++ compiler: CXX={compiler} names no program")
+    if compiler is None:
         raise NotBuilt("no C++ compiler (apt-get install g++, dnf install gcc-c++ or xcode-select --install)")
     mlx = Path(mx.__file__).parent
     found = importlib.util.find_spec("nanobind")
@@ -133,12 +148,12 @@ def _digest(compiler: str, options: list[str]) -> str:
     """16 hexadecimal digits of all that the library depends on."""
     status = os.stat(os.path.realpath(compiler))
     try:
-        nanobind = version("nanobind")
-    except PackageNotFoundError:
-        nanobind = ""
+        nanobind_version = importlib.import_module("nanobind").__version__
+    except ImportError:
+        nanobind_version = ""
     parts = [
         mx.__version__,  # type: ignore[attr-defined]
-        nanobind, sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "",
+        nanobind_version, sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "",
         platform.platform(), _processor(), compiler, str(status.st_size), str(status.st_mtime_ns), *options,
     ]  # fmt: skip
     digest = hashlib.sha256("\0".join(parts).encode())
@@ -159,24 +174,35 @@ def _processor() -> str:
     return "\n".join(value.strip() for name, _, value in named if name.strip() in wanted)
 
 
-class _locked:
-    """Hold a lock file, waiting for other processes. Where the file system has no locks, nobody waits."""
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, waiting for other processes, but not forever: one that is stopped or hangs may hold it.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        self._file = _files.open_unlinked(self._path)
-        with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    Without the lock a library may be built twice, which does no harm. Some file systems have no locks.
+    """
+    with _files.open_unlinked(path) as file:
+        end = time.monotonic() + _LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < end:
+                    time.sleep(_LOCK_POLL_S)
+                    continue
+            except OSError:
+                pass
+            break
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # a process forked meanwhile has the file too, and would keep the lock
 
 
 def _build(compiler: str, options: list[str], sources: list[Path], library_folder: Path, library: Path) -> None:
     print(
-        "lucid: compiling the CPU kernels for this machine, once; it takes some 15 seconds (LUCID_NATIVE=off skips it)",
+        "lucid: compiling the CPU kernels for this machine, once; it takes some 15 seconds on two CPUs "
+        "(LUCID_NATIVE=off skips it)",
         file=sys.stderr,
         flush=True,
     )
@@ -201,7 +227,7 @@ def _run_all(commands: list[list[str]]) -> None:
 
     Raises:
         CompilerError: one of them failed, with the first error that it printed.
-        NotBuilt: one of them was killed, or took too long.
+        NotBuilt: one of them was killed, took too long, or had too little memory or disk space.
     """
     with ThreadPoolExecutor(_device.cpu_count()) as pool:
         try:
@@ -212,14 +238,15 @@ def _run_all(commands: list[list[str]]) -> None:
         if result.returncode:
             printed = result.stderr.splitlines()
             lines = [line for line in printed if "error" in line.lower()] or printed or ["no message"]
-            kind = CompilerError if result.returncode > 0 else NotBuilt  # negative: killed
+            transient = result.returncode < 0 or _NOT_ITS_FAULT.search(result.stderr)  # negative: killed
+            kind = NotBuilt if transient else CompilerError
             raise kind(f"{Path(commands[0][0]).name} failed: {lines[0].strip()[:300]}")
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        errors="replace", timeout=_TIMEOUT_S, check=False,
+        errors="replace", timeout=_TIMEOUT_S, check=False, env={**os.environ, "LC_ALL": "C"},
     )  # fmt: skip
 
 
@@ -231,6 +258,8 @@ def _import(library: Path) -> Any:
         # nanobind shares arrays between modules of the same ABI only.
         if not isinstance(module.gelu(mx.zeros(1)), mx.array):
             raise TypeError
-    except (ImportError, TypeError):
+    except ImportError as error:
+        raise NotBuilt(f"{error}; to compile again, delete {library}") from None
+    except TypeError:
         raise NotBuilt("nanobind and MLX have different ABIs (pip install --upgrade nanobind mlx)") from None
     return module

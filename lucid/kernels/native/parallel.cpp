@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace lucid {
@@ -31,7 +32,7 @@ class Pool {
       for (int i = 0; i < count; ++i) task(i);
       return;
     }
-    for (; started_ < helpers; ++started_) std::thread([this] { work(); }).detach();
+    start(helpers);
     {
       std::lock_guard<std::mutex> guard(mutex_);
       task_ = &task;
@@ -54,6 +55,14 @@ class Pool {
   }
 
  private:
+  void start(int helpers) {
+    try {
+      for (; started_ < helpers; ++started_) std::thread([this] { work(); }).detach();
+    } catch (const std::system_error&) {
+      // The system allows no more threads: those that there are do the work.
+    }
+  }
+
   void take() {
     for (int i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) (*task_)(i);
   }

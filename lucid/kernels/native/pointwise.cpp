@@ -100,7 +100,8 @@ struct GeluGradient {
       parallel_elements(size, [&](int64_t begin, int64_t end) {
         for_vectors(begin, end, [&](int64_t i, auto lanes) {
           constexpr int V = lanes;
-          const Floats<V> x = load<V>(in + i), factor = x < -SLOPE_LIMIT ? Floats<V>{} : load<V>(dy + i);
+          // Times 0, not 0: a gradient that is NaN or infinite must not vanish.
+          const Floats<V> x = load<V>(in + i), scale = load<V>(dy + i), factor = x < -SLOPE_LIMIT ? 0.0f * scale : scale;
           store<V>(out + i, factor * half_plus_odd_ratio<V>(clamp<V>(x, -SLOPE_LIMIT, SLOPE_LIMIT), SLOPE_P, SLOPE_Q));
         });
       });

@@ -3,10 +3,12 @@
 The compiler is a script here that copies the kernels of this machine, compiled before, and counts its calls.
 """
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,15 +105,87 @@ def test_an_interrupted_build_is_repeated(tmp_path, compiler):
     assert len(links(tmp_path)) == 2
 
 
-def test_a_library_of_another_abi_is_not_used(tmp_path, compiler):
+@pytest.mark.parametrize(
+    "message",
+    ["g++: fatal error: Killed signal terminated program cc1plus", "x.s: error: No space left on device"],
+)
+def test_a_build_that_lacked_memory_or_disk_space_is_repeated(tmp_path, compiler, message):
+    """The driver of GCC exits with 1 if the system kills the compiler proper."""
+    starved = compiler(f'echo "{message}" >&2; exit 1')
+    assert f"compiler failed: {message}" in run(tmp_path / "cache", CXX=starved).stderr
+    run(tmp_path / "cache", CXX=starved)
+    assert len(links(tmp_path)) == 2
+
+
+def test_a_lock_that_is_never_released_delays_but_does_not_block(tmp_path, copying, monkeypatch):
+    monkeypatch.setenv("LUCID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", copying)
+    monkeypatch.setattr(build, "_LOCK_TIMEOUT_S", 0.3)
+    with open(build.private_folder() / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        build.load()
+    assert len(links(tmp_path)) == 1
+
+
+def test_the_lock_is_free_after_a_build_although_a_forked_process_has_the_file(tmp_path):
+    with build._locked(tmp_path / "lock"):
+        [descriptor] = [
+            int(one) for one in os.listdir("/dev/fd")
+            if os.path.exists(f"/dev/fd/{one}") and os.path.samefile(f"/dev/fd/{one}", tmp_path / "lock")
+        ]  # fmt: skip
+        copy = os.dup(descriptor)  # what fork does
+    try:
+        with open(tmp_path / "lock") as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(copy)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_forked_during_a_build_does_not_wait_for_it(monkeypatch):
+    monkeypatch.setattr(native, "_lock", threading.Lock())
+    with native._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if native._lock.acquire(timeout=5) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_user_without_a_home_folder_computes_without_the_kernels(tmp_path):
+    code = (
+        "import os, pwd\nfor name in ('HOME', 'XDG_CACHE_HOME', 'LUCID_CACHE'): os.environ.pop(name, None)\n"
+        "def getpwuid(uid): raise KeyError(uid)\npwd.getpwuid = getpwuid\n"
+    )
+    done = run(tmp_path, code + USE)
+    assert done.stdout == "True\n"
+    assert "not compiled: this user has no home folder; LUCID_CACHE names a folder for caches" in done.stderr
+
+
+def test_a_library_of_another_abi_is_not_used(tmp_path, compiler, monkeypatch):
+    class Other:
+        def gelu(self, x):
+            raise TypeError("incompatible function arguments")
+
+        def exec_module(self, module):
+            module.gelu = self.gelu
+
+        def create_module(self, spec):
+            return None
+
+    monkeypatch.setattr(build.importlib.machinery, "ExtensionFileLoader", lambda *_: Other())
+    with pytest.raises(build.NotBuilt, match="nanobind and MLX have different ABIs"):
+        build._import(tmp_path / "library.so")
+
+
+def test_a_library_that_cannot_be_loaded_is_named(tmp_path, compiler):
     done = run(tmp_path / "cache", CXX=compiler('for one in "$@"; do case "$one" in *.so) echo > "$one";; esac; done'))
-    assert done.stdout == "True\n" and "different ABIs" in done.stderr
+    assert done.stdout == "True\n" and "file too short; to compile again, delete" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
-        ({"CXX": "/no/such/compiler"}, "no C++ compiler"),
+        ({"CXX": "/no/such/compiler"}, "no C++ compiler: CXX=/no/such/compiler names no program"),
         ({"PATH": "/nowhere", "CXX": ""}, "no C++ compiler"),
     ],
 )
