@@ -255,7 +255,7 @@ def test_the_same_shapes_on_the_gpu(gpu, shape, kernel, stride, padding, dilatio
 
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 1, 1), (2, ((0, 2), (1, 0)), 1), (1, 2, (2, 1))])
 def test_second_derivatives_on_the_gpu(gpu, stride, padding, dilation):
-    test_second_derivatives(stride, padding, dilation)
+    test_second_derivatives(None, stride, padding, dilation)
 
 
 @pytest.mark.parametrize("low_guard", [False, True])
