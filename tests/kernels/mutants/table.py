@@ -87,8 +87,8 @@ _ROLLING = [
     Mutant(
         _DEPTHWISE,
         "products rounded before the sum",
-        "sums[r][s] = fma(values[s + j], tap[KH - 1 - r][j], sums[r][s]);",
-        "sums[r][s] = values[s + j] * tap[KH - 1 - r][j] + sums[r][s];",
+        "sums[r][s] = fma(",
+        "sums[r][s] = [](float a, float b, float c) { return a * b + c; }(",
         _accuracy("every_product_is_one_instruction", "rolling"),
     ),
     Mutant(
@@ -101,8 +101,8 @@ _ROLLING = [
     Mutant(
         _DEPTHWISE,
         "sums in 16 bits",
-        "sums[r][s] = fma(values[s + j], tap[KH - 1 - r][j], sums[r][s]);",
-        "sums[r][s] = float(T(fma(values[s + j], tap[KH - 1 - r][j], sums[r][s])));",
+        "sums[r][s] = fma(",
+        "sums[r][s] = [](float a, float b, float c) { return float(T(fma(a, b, c))); }(",
         _rounded("rolling", dtype="bfloat16"),
     ),
     Mutant(
@@ -640,7 +640,7 @@ _GELU_SHADER = [
 
 _HOST = [
     Mutant(_TILING, "threadgroups above the pipeline's limit", "\nTHREADS = 128 ", "\nTHREADS = 1024 ", _LAUNCHES),
-    Mutant(_TILING, "strips of 16", "STRIPS = (4, 2, 1)", "STRIPS = (16, 2, 1)", _BATCH + _TILINGS),
+    Mutant(_TILING, "strips of 16", "STRIPS = (4, ", "STRIPS = (16, ", _BATCH + _TILINGS),
     Mutant(_TILING, "strips of 16 by default", "((4, 14), (4, 7), (2, 7))", "((16, 14), (4, 7), (2, 7))", _BATCH),
     Mutant(_TILING, "too few threads for a single image", "_MIN_THREADS = 4096", "_MIN_THREADS = 64", _SINGLE),
     Mutant(_TILING, "one chunk for a single image", "_TARGET_THREADS = 16384", "_TARGET_THREADS = 1", _SINGLE),
