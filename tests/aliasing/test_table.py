@@ -202,3 +202,18 @@ def test_gradients_are_written_in_place():
         change()
         assert p.grad is held
         np.testing.assert_allclose(p.grad.numpy(), [expected] * 2, rtol=1e-5)
+
+
+def test_checkpoints_differentiate_while_overwritten_values_live():
+    layer, other = nn.Linear(2, 2), lucid.ones(2, requires_grad=True)
+    kept = other * other  # its graph keeps the value that is overwritten
+    other.data.add_(1)
+    x = lucid.ones(1, 2, requires_grad=True)
+    lucid.utils.checkpoint(layer, x).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), layer.weight.detach().numpy().sum(0, keepdims=True), rtol=1e-6)
+    y = lucid.utils.checkpoint(lambda x: layer(x) ** 2, x)
+    layer.weight.data.mul_(2)
+    with pytest.raises(RuntimeError, match=r"'checkpoint' was computed from was changed through \.data"):
+        y.sum().backward()
+    with pytest.raises(RuntimeError, match=r"changed through \.data"):
+        kept.sum().backward()
