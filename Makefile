@@ -42,6 +42,7 @@ demo: $(VENV)/.train-$(BACKEND)
 	$(BIN)/python examples/train_cifar10.py --dataset digits --out runs/digits --overwrite $(ARGS)
 
 test: $(VENV)/.test-$(BACKEND)
+	@$(BIN)/python -m lucid.kernels.native || true  # first, because tests read what their programs print
 	$(BIN)/python -m pytest $(ARGS)
 
 mutants: $(VENV)/.test-$(BACKEND)
