@@ -25,12 +25,13 @@ endif
 # On macOS mlx brings Metal itself, and the extra "cpu" nothing: it is marked for Linux.
 EXTRA := $(subst metal,cpu,$(BACKEND))
 
-.PHONY: help demo test native lint format docs clean
+.PHONY: help demo test mutants native lint format docs clean
 .SUFFIXES:
 
 help:
 	@echo "make demo    train a ConvNeXt on handwritten digits (no download); curves, report, weights in runs/digits"
 	@echo "make test    run all tests"
+	@echo "make mutants run plausible mistakes in the kernels against the tests (about 10 minutes)"
 	@echo "make native  compile the CPU kernels, or say what is missing"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff lay out the code"
@@ -42,6 +43,9 @@ demo: $(VENV)/.train-$(BACKEND)
 
 test: $(VENV)/.test-$(BACKEND)
 	$(BIN)/python -m pytest $(ARGS)
+
+mutants: $(VENV)/.test-$(BACKEND)
+	$(BIN)/python -m tests.kernels.mutants $(ARGS)
 
 native: $(VENV)/.test-$(BACKEND)
 	@$(BIN)/python -m lucid.kernels.native

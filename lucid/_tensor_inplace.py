@@ -188,6 +188,30 @@ class TensorInplace(tape.TensorBase):
     def __itruediv__(self, other: TensorLike) -> Tensor:
         return self._write("/=", arithmetic.div, other)
 
+    def __ifloordiv__(self, other: TensorLike) -> Tensor:
+        return self._write("//=", arithmetic.floor_divide, other)
+
+    def __imod__(self, other: TensorLike) -> Tensor:
+        return self._write("%=", arithmetic.remainder, other)
+
+    def __ipow__(self, other: TensorLike) -> Tensor:
+        return self._write("**=", arithmetic.pow, other)
+
+    def __iand__(self, other: TensorLike) -> Tensor:
+        return self._write("&=", arithmetic.bitwise_and, other)
+
+    def __ior__(self, other: TensorLike) -> Tensor:
+        return self._write("|=", arithmetic.bitwise_or, other)
+
+    def __ixor__(self, other: TensorLike) -> Tensor:
+        return self._write("^=", arithmetic.bitwise_xor, other)
+
+    def __ilshift__(self, other: TensorLike) -> Tensor:
+        return self._write("<<=", arithmetic.bitwise_left_shift, other)
+
+    def __irshift__(self, other: TensorLike) -> Tensor:
+        return self._write(">>=", arithmetic.bitwise_right_shift, other)
+
 
 def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:
     """Raise if ``found``, the dtype of a result, is of a higher kind (bool, integer, float, complex) than ``kept``."""

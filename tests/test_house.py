@@ -48,6 +48,7 @@ LEVELS = [
     ["_profile"],
     ["export"],
     ["training"],
+    ["benchmark"],
     ["cli"],
     ["__main__"],
 ]

@@ -18,6 +18,14 @@ def test_the_gradient_of_a_2_norm_at_0_is_0():
     assert x.grad.tolist() == [[0, 0]] * 3
 
 
+@pytest.mark.parametrize("order", [2, -2])
+@pytest.mark.parametrize("factor", [0.0, 3.0])
+def test_equal_singular_values_share_the_gradient(order, factor):
+    x = (factor * lucid.eye(3)).requires_grad_()
+    lucid.linalg.norm(x, order).backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.eye(3) / 3, rtol=1e-6)
+
+
 @pytest.mark.parametrize("order", ["nuc", 2, -2])
 def test_singular_values_agree_with_numpy(order):
     values = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)

@@ -1,5 +1,7 @@
 """In-place methods and operators."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,36 @@ def test_writing_to_plain_tensors():
     i = lucid.arange(3)
     i[0] = 7.9
     assert i.dtype == lucid.int64 and i.tolist() == [7, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("iadd", [9, 10]), ("isub", [3, 4]), ("imul", [18, 21]), ("ifloordiv", [2, 2]), ("imod", [0, 1]),
+        ("ipow", [216, 343]), ("iand", [2, 3]), ("ior", [7, 7]), ("ixor", [5, 4]), ("ilshift", [48, 56]),
+        ("irshift", [0, 0]),
+    ],
+)  # fmt: skip
+def test_augmented_assignment_reaches_aliases(name, expected):
+    x = lucid.tensor([6, 7])
+    view = x[1:]
+    assert getattr(operator, name)(x, 3) is x
+    assert x.tolist() == expected and view.tolist() == expected[1:]
+
+
+def test_augmented_assignment_keeps_the_dtype_and_records():
+    x = lucid.tensor([6, 7])
+    for write in (operator.ifloordiv, operator.imod, operator.ipow):
+        with pytest.raises(TypeError, match=r"result is float32.*int64"):
+            write(x, 2.5)
+    leaf = lucid.tensor([2.0, 3.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf that requires grad"):
+        leaf **= 2
+    y = leaf * 1
+    part = y[0]
+    part **= 3
+    y.sum().backward()
+    assert leaf.grad.tolist() == [12.0, 1.0]
 
 
 def test_writing_to_a_computed_tensor_is_recorded():

@@ -17,12 +17,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from timing import Parser, duration, interleaved_rounds, positive_int, seconds_of, use_device
+from timing import Parser, duration, positive_int, use_device
 
 import lucid
 import lucid.nn.functional as F
 from lucid import models, nn, optim
 from lucid._machine import describe_machine, headline
+from lucid.benchmark.timing import interleaved_rounds, seconds_of
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 

@@ -31,12 +31,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
-from timing import Parser, interleaved_medians, positive_int, write_json
+from timing import Parser, positive_int, write_json
 
 import lucid
 import lucid.nn.functional as F
 from lucid import data, models, optim
 from lucid._machine import describe_machine, headline
+from lucid.benchmark.timing import interleaved_medians
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.transforms import DecodeImages, RandomResizedCrop

@@ -44,24 +44,20 @@ from frameworks import (
     lucid_loss,
     make_setup,
 )
-from timing import (
-    ROUNDS,
-    Parser,
-    difference,
-    duration,
-    interleaved_medians,
-    interleaved_rounds,
-    machine_of,
-    positive_int,
-    seconds_of,
-    torch_for,
-    use_device,
-    write_json,
-)
+from timing import Parser, duration, positive_int, use_device, write_json
 
 import lucid
 from lucid import _device, tape
 from lucid._machine import headline
+from lucid.benchmark.timing import (
+    ROUNDS,
+    difference,
+    interleaved_medians,
+    interleaved_rounds,
+    machine_of,
+    seconds_of,
+    torch_for,
+)  # fmt: skip
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 

@@ -84,6 +84,7 @@ class _Convolution(_Conv):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype, data_format
         )  # fmt: skip
         self.padding_mode = padding_mode
+        self.output_padding = (0,) * self.dims
 
     def forward(self, input: TensorLike) -> Tensor:
         padding = self.padding

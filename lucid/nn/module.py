@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 import mlx.core as mx
 
@@ -59,6 +59,7 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _optional_state: ClassVar[frozenset[str]] = frozenset()  # buffers that a state dict may lack
 
     def __init__(self) -> None:
         _threads.prepare()
@@ -426,7 +427,9 @@ class Module:
             TypeError: ``state_dict`` is not a mapping, or one of its values is not an array.
         """
         own = self.state_dict(keep_vars=True)
-        plan, keys = plan_loading(type(self).__name__, own, state_dict, strict)
+        modules = self.named_modules(remove_duplicate=False)
+        optional = {f"{path}.{name}".lstrip(".") for path, one in modules for name in one._optional_state}
+        plan, keys = plan_loading(type(self).__name__, own, state_dict, strict, optional)
         for tensor, array in plan:
             write = tensor._replace if assign else tensor._rebind
             write(array if assign or array.dtype == tensor.dtype else converted(array, tensor.dtype))

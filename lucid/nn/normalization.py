@@ -86,6 +86,7 @@ class LayerNorm(_Affine):
 class _BatchNorm(_Affine):
     ranks: tuple[int, ...]
     layout: str
+    _optional_state = frozenset({"num_batches_tracked"})  # PyTorch's files from before 0.4.1 lack it
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 import mlx.core as mx
@@ -41,9 +41,9 @@ def positional_state_dict_arguments(
 
 
 def plan_loading(
-    caller: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool
+    caller: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool, optional: Set[str]
 ) -> tuple[list[tuple[Tensor, mx.array]], IncompatibleKeys]:
-    """The array to load into each tensor, and the names that do not match.
+    """The array to load into each tensor, and the names that do not match; ``optional`` ones are never missing.
 
     Raises:
         RuntimeError: names or shapes do not match; the message lists all of them.
@@ -51,7 +51,8 @@ def plan_loading(
     """
     if not isinstance(given, Mapping):
         raise TypeError(f"load_state_dict: expected a mapping of names to tensors, got {type(given).__name__}")
-    keys = IncompatibleKeys([name for name in own if name not in given], [name for name in given if name not in own])
+    missing = [name for name in own if name not in given and name not in optional]
+    keys = IncompatibleKeys(missing, [name for name in given if name not in own])
     plan, misshaped = [], []
     for name, tensor in own.items():
         if name not in given:

@@ -78,7 +78,8 @@ def matrix_norm(caller: str, x: mx.array, ord: Any, dim: Any, keep: bool) -> mx.
             return _norm_of_nothing(caller, x, ord, dims, keep)
         others = [axis for axis in range(x.ndim) if axis not in dims]
         values = _singular_values(mx.transpose(x, [*others, row, column]))
-        found = mx.sum(values, -1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+        # Equal extreme values share the gradient, as in PyTorch: they may be in any order.
+        found = (mx.sum if ord == "nuc" else mx.max if ord == 2 else mx.min)(values, -1)
         if not keep:
             return found
         for axis in sorted(dims):

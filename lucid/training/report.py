@@ -97,11 +97,16 @@ def page(report: Report) -> str:
         _samples(report),
         _facts(report),
     ]
+    return document(report.title, sections)
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """A self-contained page in the style of the reports; empty sections are left out."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(report.title)}</title>\n<link rel="icon" href="data:,">\n'
+        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n'
         f"<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         + "\n".join(filter(None, sections))
         + "\n</body>\n</html>\n"
@@ -150,11 +155,16 @@ def _cards(report: Report) -> str:
         waiting = [row["waiting"] for row in rows if "waiting" in row]
         remark = f"{np.mean(waiting):.1%} of the time waiting for data" if waiting else "median of the epochs"
         figures.append((f"training {report.unit}/s", f"{np.median(rates):,.0f}", remark))
-    cards = "".join(
+    return cards([*figures, *report.figures])
+
+
+def cards(figures: Sequence[tuple[str, str, str]]) -> str:
+    """Numbers in large type: name, value, remark."""
+    shown = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
-        for name, value, remark in [*figures, *report.figures]
+        for name, value, remark in figures
     )
-    return f'<dl class="cards">{cards}</dl>' if cards else ""
+    return f'<dl class="cards">{shown}</dl>' if shown else ""
 
 
 def _result_names(row: dict[str, Any], split: str) -> list[str]:
@@ -302,11 +312,7 @@ def _facts(report: Report) -> str:
     versions = machine.pop("versions")
     facts = {name: value for name, value in machine.items() if value} | {"processor": platform.processor()} | versions
     tables = [("configuration", report.configuration), ("machine and versions", facts)]
-    panels = "".join(
-        f'<figure><figcaption>{title}</figcaption><table class="facts">{_rows(pairs)}</table></figure>'
-        for title, pairs in tables
-        if pairs
-    )
+    panels = "".join(facts_table(title, pairs) for title, pairs in tables if pairs)
     columns = list(report.history[-1]) if report.history else []
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in columns)
     body = "".join(
@@ -316,6 +322,11 @@ def _facts(report: Report) -> str:
     table = f'<div class="panel scroll"><table class="epochs"><tr>{head}</tr>{body}</table></div>'
     epochs = f"<details><summary>every epoch as a table</summary>{table}</details>" if columns else ""
     return f'<h2>Configuration</h2>\n<div class="grid2">{panels}</div>{epochs}'
+
+
+def facts_table(title: str, pairs: dict[str, Any]) -> str:
+    """Names and values in a panel; empty values are left out."""
+    return f'<figure><figcaption>{escape(title)}</figcaption><table class="facts">{_rows(pairs)}</table></figure>'
 
 
 def _rows(pairs: dict[str, Any]) -> str:

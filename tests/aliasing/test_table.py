@@ -182,3 +182,18 @@ def test_dtype_views_reach_the_bits():
     bits = x.view(lucid.int32)
     bits[0] = 0x40400000
     assert x.tolist() == [3, 2]
+
+
+def test_gradients_are_replaced():
+    p = nn.Parameter(lucid.ones(2))
+    (p * 2).sum().backward()
+    for change, expected in (
+        (lambda: (p * 2).sum().backward(), 4),
+        (lambda: nn.utils.clip_grad_value_([p], 1.0), 1),
+        (lambda: nn.utils.clip_grad_norm_([p], 2**0.5 / 2, norm_type=2), 0.5),
+        (lambda: lucid.optim.SGD([p], lr=0.1).zero_grad(set_to_none=False), 0),
+    ):
+        old, values = p.grad, p.grad.tolist()
+        change()
+        assert old.tolist() == values
+        np.testing.assert_allclose(p.grad.numpy(), [expected] * 2, rtol=1e-5)

@@ -37,7 +37,7 @@ def test_the_version(capsys):
 def test_an_unknown_command_is_one_line(capsys):
     assert cli.main(["trian"]) == 2
     assert capsys.readouterr().err == (
-        "lucid: error: unknown command 'trian', expected one of train, finetune, classify, export, info\n"
+        "lucid: error: unknown command 'trian', expected one of train, finetune, classify, export, bench, info\n"
     )
 
 
@@ -78,9 +78,11 @@ def test_a_missing_extra_is_named(tmp_path, arguments, name):
     assert "pip install" in done.stderr and name.lower() in done.stderr.lower()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["info"], ["train", "--print-config"], ["export", "--help"]])
-def test_what_needs_no_extra_runs_without(arguments):
-    done = run(*arguments, missing=EXTRAS)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["info"], ["train", "--print-config"], ["export", "--help"], ["bench", "--help"]]
+)
+def test_what_needs_no_extra_runs_without(arguments, tmp_path):
+    done = run(*(one.format(tmp=tmp_path) for one in arguments), missing=EXTRAS)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -135,6 +135,26 @@ LEFT_OUT = [
         "Lucid has complex arithmetic, without derivatives",
     ),
     (
+        "`tensor`, `as_tensor` and `from_numpy` of NumPy's float64, `default_collate` of Python's numbers",
+        "gives float64",
+        "gives float32, unless `dtype=float64` is given",
+        "GPUs of a Mac have no float64",
+    ),
+    (
+        "calls that PyTorch refuses: `softmax` of integers without `dtype`, `matmul(int64, float32)`, "
+        "`cross_entropy` with class numbers in int32, `x[0] = [1, 2]`, `x[::-1]`",
+        "raise an error",
+        "compute what Python or NumPy would, with the promoted dtype",
+        "the meaning is clear; every call that PyTorch accepts means the same",
+    ),
+    (
+        "`load_state_dict` without `num_batches_tracked`",
+        "raises an error if the dictionary is the one that `state_dict()` returned, which carries a version",
+        "keeps the number, as PyTorch does with plain dictionaries",
+        "state dicts carry no version",
+    ),
+    ("`manual_seed(seed)`", "returns the generator", "returns `None`", "all random numbers come from one state"),
+    (
         "which of several equal values `topk`, `kthvalue`, `median` and an unstable `sort` name",
         "is not defined",
         "may be another one",

@@ -10,7 +10,9 @@ from lucid import _device
 from lucid.kernels import biased_gelu as module
 from lucid.kernels import use_reference
 from lucid.kernels.biased_gelu import biased_gelu
+from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
+from tests.metal_simulator import simulation
 
 ERF = np.vectorize(math.erf)
 TOLERANCES = {mx.float32: 2e-6, mx.float16: 2e-3, mx.bfloat16: 2e-2}
@@ -86,6 +88,21 @@ def test_sums_do_not_overflow_half_precision(gpu):
     assert dbias.dtype == mx.float16 and dbias.tolist() == [30000.0] * 8
 
 
+def test_bfloat16_beyond_the_range_of_float16(gpu):
+    h, bias, factor, dy = make((2, 3, 5, 7), mx.bfloat16)
+    dy = dy * 1e8
+    _, dh, dbias = formula(h, bias, factor, dy)
+    for found, expected in zip(module.gradients(dy, h, bias, factor), (dh, dbias), strict=True):
+        assert np.abs(wide(found) - expected).max() <= 2e-2 * np.abs(expected).max()
+
+
+def test_whole_threadgroups_as_cuda_launches_them(simulator):
+    h, bias, factor, dy = make((2, 16, 16, 131), mx.float32)
+    with simulation(round_up_grid=True):
+        found = module.gradients(dy, h, bias, factor)
+    assert_close(found[1], formula(h, bias, factor, dy)[2], TOLERANCES[mx.float32])
+
+
 def test_one_pass_over_memory(simulator):
     h, bias, _, dy = make((2, 16, 16, 32), mx.float32, False)
     mx.eval(module.gradients(dy, h, bias))
@@ -122,3 +139,12 @@ def test_the_shader_is_legal_metal(monkeypatch, shape, dtype):
         monkeypatch, lambda: [*module.gradients(dy, h, bias, factor), *module.gradients(dy, h, bias)]
     )
     assert len(texts) == 2
+
+
+def test_every_pipeline_supports_the_threadgroup(monkeypatch):
+    h, bias, factor, dy = make((2, 16, 16, 33), mx.float32)
+    launches = record_launches(monkeypatch, lambda: module.gradients(dy, h, bias, factor))
+    assert [one["name"] for one in launches] == ["biased_gelu_gradient"]
+    for one in launches:
+        x, y, z = one["threadgroup"]
+        assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1

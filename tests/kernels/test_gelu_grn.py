@@ -10,6 +10,7 @@ from lucid import _device
 from lucid.kernels import gelu_grn as module
 from lucid.kernels import use_reference
 from lucid.kernels.gelu_grn import gelu_grn, square_sums
+from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
 
 ERF = np.vectorize(math.erf)
@@ -98,6 +99,21 @@ def test_a_channel_of_zeros_gets_finite_gradients(gpu):
     assert all(mx.isfinite(one).all().item() for one in found)
 
 
+def test_sums_are_float32_whatever_the_dtype(gpu):
+    """Positive sums of 1,000 values, which would stop growing at 2,048 in float16 and at 256 in bfloat16."""
+    for dtype in (mx.float16, mx.bfloat16):
+        h = mx.random.uniform(2, 3, (1, 25, 40, 8)).astype(dtype)
+        ones = mx.ones((8,), dtype)
+        found = square_sums(h, ones)
+        x = (wide(h) + 1) * 0.5 * (1 + ERF((wide(h) + 1) / math.sqrt(2)))
+        np.testing.assert_allclose(wide(found), np.square(x).sum((1, 2), keepdims=True), rtol=1e-5)
+        exact = [one.astype(mx.float32) for one in (h, ones, found, ones, ones)]
+        expected = mx.vjp(module.reference, exact, [mx.ones(h.shape)])[1]
+        gradients = module.gradients(mx.ones(h.shape, dtype), h, ones, found, ones, ones)
+        for one, other in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(wide(one), wide(other), rtol=1.02 * float(mx.finfo(dtype).eps) / 2, atol=1e-6)
+
+
 def test_four_passes_over_memory(simulator):
     arrays, dy = make((2, 8, 8, 16), mx.float32)
     mx.eval(gelu_grn(*arrays), module.gradients(dy, *arrays))
@@ -124,3 +140,12 @@ def test_the_shaders_are_legal_metal(monkeypatch, shape, dtype):
     arrays, dy = make(shape, dtype)
     texts = check_legal_metal(monkeypatch, lambda: [square_sums(arrays[0], arrays[1]), *module.gradients(dy, *arrays)])
     assert len(texts) == 3
+
+
+def test_every_pipeline_supports_the_threadgroup(monkeypatch):
+    arrays, dy = make((2, 3, 2, 4), mx.float32)
+    launches = record_launches(monkeypatch, lambda: (square_sums(*arrays[:2]), module.gradients(dy, *arrays)))
+    assert len(launches) == 3
+    for one in launches:
+        x, y, z = one["threadgroup"]
+        assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1

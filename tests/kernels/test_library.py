@@ -3,7 +3,7 @@
 import mlx.core as mx
 import pytest
 
-from lucid.kernels import library
+from lucid.kernels import biased_gelu, library
 from tests.kernels import cuda_compiler
 from tests.kernels.cuda_compiler import (
     ARCHITECTURES,
@@ -48,6 +48,13 @@ def test_a_missing_shader_is_named(monkeypatch, tmp_path):
         FileNotFoundError, match=r"the shader .*depthwise_conv2d\.metal is missing; the installation is"
     ):
         build()
+
+
+def test_strided_inputs_are_copied(gpu):
+    x, bias = mx.random.normal((2, 3, 6, 5)).transpose(0, 3, 2, 1), mx.zeros(3)
+    found = biased_gelu.gradients(x, x, bias)
+    expected = biased_gelu.gradients(mx.contiguous(x), mx.contiguous(x), bias)
+    assert all(mx.array_equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.fixture

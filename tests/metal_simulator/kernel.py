@@ -16,7 +16,7 @@ MAX_THREADS_PER_THREADGROUP = 1024
 class Kernel:
     """Takes the arguments of ``mx.fast.metal_kernel``; calls run in the simulator.
 
-    Inputs are always row-contiguous; ``ensure_row_contiguous=False`` makes no difference.
+    With ``ensure_row_contiguous=False`` an input is passed as it lies in memory, with its strides.
 
     Attributes:
         options: How this kernel runs; None for the options of the surrounding ``simulation(...)``.
@@ -39,6 +39,7 @@ class Kernel:
         self.output_names = list(output_names)
         self.source = source
         self.header = header
+        self.ensure_row_contiguous = ensure_row_contiguous
         self.atomic_outputs = atomic_outputs
         self.options: Options | None = None
         self.report: Report | None = None
@@ -86,7 +87,7 @@ class Kernel:
             library = kernel_library(text, options.check)
         except BuildError as error:
             raise SimulationError(f"{self.name}: {error}") from None
-        buffers = _input_buffers(text, dict(zip(self.input_names, arrays, strict=True)))
+        buffers = _input_buffers(text, dict(zip(self.input_names, arrays, strict=True)), self.ensure_row_contiguous)
         for parameter, shape, dtype in zip(text.outputs, output_shapes, output_dtypes, strict=True):
             buffers.append(_output_buffer(parameter.name, shape, dtype, init_value))
         companions = frozenset(parameter.name for parameter in text.inputs if parameter.of)
@@ -129,6 +130,15 @@ def _bytes_of(array: mx.array) -> bytes:
     return np.array(array).tobytes()
 
 
+def _strided(array: mx.array) -> tuple[bytes, list[int]]:
+    """The memory that an array refers to, from its lowest address, and its strides in elements."""
+    values = np.asarray(memoryview(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array))
+    strides = [stride // values.itemsize for stride in values.strides]
+    axes = sorted(range(values.ndim), key=lambda axis: -abs(strides[axis]))
+    once = tuple(slice(0, 1) if strides[axis] == 0 else slice(None, None, (strides[axis] > 0) * 2 - 1) for axis in axes)
+    return values.transpose(axes)[once].tobytes(), strides
+
+
 def _array(contents: bytes, shape: Sequence[int], dtype: mx.Dtype) -> mx.array:
     as_bytes = mx.array(np.frombuffer(contents, np.uint8))
     return as_bytes.view(dtype).reshape(shape) if contents else mx.zeros(shape, dtype)
@@ -138,17 +148,19 @@ def _row_contiguous_strides(shape: Sequence[int]) -> list[int]:
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _input_buffers(text: Signature, arrays: dict[str, mx.array]) -> list[Buffer]:
+def _input_buffers(text: Signature, arrays: dict[str, mx.array], row_contiguous: bool) -> list[Buffer]:
     buffers = []
     for parameter in text.inputs:
-        if parameter.of is None:
-            array = arrays[parameter.name]
-            contents, element_bytes = _bytes_of(array), array.itemsize
-        else:
-            shape = arrays[parameter.of].shape
+        array = arrays[parameter.of or parameter.name]
+        contents, strides = (
+            (_bytes_of(array), _row_contiguous_strides(array.shape)) if row_contiguous else _strided(array)
+        )
+        element_bytes = array.itemsize
+        if parameter.of is not None:
+            shape = array.shape
             companion = {
                 "_shape": np.array(shape, np.int32),
-                "_strides": np.array(_row_contiguous_strides(shape), np.int64),
+                "_strides": np.array(strides, np.int64),
                 "_ndim": np.array([len(shape)], np.int32),
             }[parameter.name.removeprefix(parameter.of)]
             contents, element_bytes = companion.tobytes(), companion.itemsize

@@ -61,6 +61,30 @@ def test_transposed_inputs_arrive_row_contiguous(run_kernel):
     assert mx.array_equal(y, x)
 
 
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16], ids=str)
+def test_without_row_contiguity_an_input_is_passed_as_it_lies_in_memory(simulator, dtype):
+    x = mx.arange(12).reshape(3, 4).astype(dtype).T
+    body = INDEX + "y[i] = x[i]; strides[0] = x_strides[0]; strides[1] = x_strides[1];"
+    kernel = Kernel("k", ["x"], ["y", "strides"], body, ensure_row_contiguous=False)
+    with simulation(raises=False):  # all threads write the strides
+        y, strides = kernel(
+            inputs=[x],
+            output_shapes=[(12,), (2,)],
+            output_dtypes=[dtype, mx.int32],
+            grid=(12, 1, 1),
+            threadgroup=(12, 1, 1),
+        )
+    assert y.tolist() == list(range(12)) and strides.tolist() == [1, 4]
+
+
+def test_reversed_and_broadcast_inputs_lie_in_memory_once(simulator):
+    kernel = Kernel("k", ["x"], ["y"], INDEX + "y[i] = x[i];", ensure_row_contiguous=False)
+    launch = {"output_dtypes": [mx.float32], "threadgroup": (4, 1, 1)}
+    for x in (mx.arange(4.0)[::-1], mx.broadcast_to(mx.arange(4.0)[:, None], (4, 3))):
+        [y] = kernel(inputs=[x], output_shapes=[(4,)], grid=(4, 1, 1), **launch)
+        assert y.tolist() == [0, 1, 2, 3]
+
+
 def test_arrays_without_elements(run_kernel):
     y, _ = run_kernel("if (x_shape[0] > 0) y[0] = x[0];", mx.zeros((0, 3)), grid=(1, 1, 1))
     assert y.shape == (0, 3)

@@ -158,3 +158,9 @@ def test_padding_modes_without_padding_add_no_work():
 def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()
+
+
+def test_output_padding_of_convolutions_is_zero():
+    assert nn.Conv1d(1, 1, 3).output_padding == (0,)
+    assert nn.Conv2d(1, 1, 3, padding="same").output_padding == (0, 0)
+    assert nn.ConvTranspose2d(1, 1, 3, stride=2, output_padding=1).output_padding == (1, 1)

@@ -188,3 +188,20 @@ def test_arrays_and_lists_are_inputs():
 def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         use()
+
+
+def test_state_dicts_without_the_number_of_batches_load():
+    """As those of PyTorch before 0.4.1, and in PyTorch."""
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm2d(2)))
+    net[0](lucid.ones(2, 3))
+    state = {name: value + 1 for name, value in net.state_dict().items() if "num_batches_tracked" not in name}
+    assert net.load_state_dict(state).missing_keys == []
+    assert net[0].num_batches_tracked.item() == 1
+    assert net[1][0].running_mean.tolist() == [1, 1]
+    assert net.load_state_dict({}, strict=False).missing_keys == list(state)
+    shared = nn.BatchNorm1d(3)
+    both = nn.ModuleDict({"a": shared, "b": shared})
+    both.load_state_dict({name: value for name, value in both.state_dict().items() if "num" not in name})
+    norm = nn.BatchNorm1d(3)
+    with pytest.raises(RuntimeError, match="missing: running_var"):
+        norm.load_state_dict({name: one for name, one in norm.state_dict().items() if name != "running_var"})

@@ -1,5 +1,7 @@
 """Arithmetic agrees with PyTorch, accepts operands that are not tensors, and rejects invalid ones."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -79,12 +81,15 @@ def test_dividing_integers_by_the_number_0_raises(op):
         (lambda x: x.clamp(lucid.ones(2)), ValueError, r"clamp: shapes \(2, 3\) and \(2,\)"),
         (lambda x: x.clamp(), ValueError, "clamp: at least one of min and max must be given"),
         (
-            lambda x: x + "text",
+            lambda x: lucid.add(x, "text"),
             TypeError,
             "add: other must be a tensor, a number, a list of numbers or a NumPy array, got str 'text'",
         ),
-        (lambda x: x * None, TypeError, "mul: other must be a tensor.*got NoneType None"),
-        (lambda x: {} - x, TypeError, "sub: input must be a tensor.*got dict"),
+        (lambda x: x.mul(None), TypeError, "mul: other must be a tensor.*got NoneType None"),
+        (lambda x: lucid.sub({}, x), TypeError, "sub: input must be a tensor.*got dict"),
+        (lambda x: x * None, TypeError, r"unsupported operand type\(s\) for \*: 'Tensor' and 'NoneType'"),
+        (lambda x: {} - x, TypeError, r"unsupported operand type\(s\) for -: 'dict' and 'Tensor'"),
+        (lambda x: x < "text", TypeError, "'<' not supported between instances of 'Tensor' and 'str'"),
         (
             lambda x: lucid.add(lucid.arange(3), lucid.arange(3), alpha=0.5),
             TypeError,
@@ -175,3 +180,51 @@ def test_rounded_quotients_of_different_integers_are_integers():
         found = lucid.div(x, y, rounding_mode=mode)
         assert found.dtype == lucid.int32 and found.tolist() == expected
     assert lucid.div(x, y).tolist() == [3.5, -3.5]
+
+
+class Reflecting:
+    """An operand of another library, which computes with tensors itself."""
+
+    __array_ufunc__ = None
+
+    def __radd__(self, other):
+        return "radd"
+
+    __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __radd__
+    __rand__ = __ror__ = __rxor__ = __rlshift__ = __rrshift__ = __gt__ = __radd__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "matmul",
+        "and_",
+        "or_",
+        "xor",
+        "lshift",
+        "rshift",
+        "lt",
+    ],
+)
+def test_operators_leave_foreign_operands_to_their_type(name):
+    assert getattr(operator, name)(lucid.ones(2), Reflecting()) == "radd"
+
+
+def test_tensors_differ_from_what_is_no_number():
+    x = lucid.ones(2)
+    for other in (None, "text", object(), {}):
+        assert (x == other) is False and (other == x) is False
+        assert (x != other) is True and (other != x) is True
+    assert [None, "text"].count(x) == 0
+
+
+def test_shifting_numbers_by_tensors():
+    assert (1 << lucid.tensor([0, 3])).tolist() == [1, 8]
+    assert (64 >> lucid.tensor([0, 3])).tolist() == [64, 8]

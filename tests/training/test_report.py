@@ -7,19 +7,18 @@ import math
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from lucid.training import charts, report
+from tests.html_page import Page
 
 image = pytest.importorskip("matplotlib.image", reason="images are read with matplotlib")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLASSES = ["cat", "<b>dog</b> & co", "a class with a long name"]
 CONFUSION = [[5, 1, 0], [0, 7, 0], [2, 3, 10]]
-VOID = {"meta", "link", "img"}
 
 
 def example(epochs=3):
@@ -47,31 +46,6 @@ def example(epochs=3):
         "A & B", history, CLASSES, np.array(CONFUSION), mistakes, configuration,
         figures=[("parameters", "110,410", "")], lead="One sentence.", command="python train.py --x '<y>'",
     )  # fmt: skip
-
-
-class Page(HTMLParser):
-    """The tags and texts of a page; an unclosed tag is an error."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def all(self, tag, kind=None):
-        return [attrs for name, attrs in self.tags if name == tag and kind in (None, attrs.get("class"))]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import mlx.core as mx
 import pytest
 
 from lucid import _device
+from lucid.benchmark import depthwise, timing
 from lucid.kernels import library
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.tiling import Tiling, default_forward_tiling
@@ -75,46 +76,12 @@ def test_without_comparison(tmp_path):
 
 def test_a_wrong_result_is_reported(example, monkeypatch, capsys):
     monkeypatch.setitem(
-        example.CONVOLUTIONS, "ours", lambda x, weight, case: example.mlx_convolution(x, weight * 1.01, case)
+        depthwise.CONVOLUTIONS, "ours", lambda x, weight, case: depthwise.mlx_convolution(x, weight * 1.01, case)
     )
     assert example.main([*TINY, "--batch", "1", "--memory", "off"]) == 1
     out, err = capsys.readouterr()
     assert out.count("WRONG: differs by 1.0e-02") == 6
     assert "6 of 6 results are WRONG" in err
-
-
-def test_calls_are_warmed_up_before_they_are_timed(example, monkeypatch):
-    calls = []
-    clock = {"a": iter([9, 9, 1]), "b": iter([9, 9, 5])}
-    monkeypatch.setattr(example, "seconds_of", lambda name, count: calls.append((name, count)) or next(clock[name]))
-    timers = example.timers({"a": lambda count: "a", "b": lambda count: "b"}, 256)
-    assert calls == [("a", 1), ("a", 1), ("b", 1), ("b", 1)]
-    assert {name: timer() for name, timer in timers.items()} == {"a": 1, "b": 5}
-
-
-def test_short_calls_are_repeated(example, monkeypatch):
-    counts = []
-    monkeypatch.setattr(example, "seconds_of", lambda program, calls: counts.append(calls) or 1e-3)
-    [timer] = example.timers({"a": lambda calls: None}, 256).values()
-    assert [timer() for _ in range(3)] == [1e-3] * 3
-    assert counts == [1, 1, 4, 16] + [16] * 3
-    counts.clear()
-    [timer] = example.timers({"a": lambda calls: None}, 6).values()
-    timer()
-    assert counts == [1, 1, 4]
-
-
-def test_calls_are_chained(example):
-    case = example.Case(2, 5, 4, 3, 3, "float32")
-    x, weight, _ = arrays = case.arrays()
-    ours = example.OnMlx("ours", example.our_convolution, case, arrays, eager=True)
-    [found] = [
-        cell.cell_contents for cell in ours.prepare("forward", 3).__closure__ if isinstance(cell.cell_contents, list)
-    ]
-    wanted = x
-    for _ in range(3):
-        wanted = example.mlx_convolution(wanted, weight, case)
-    assert mx.allclose(found[0], wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_tuning_needs_a_gpu():
@@ -154,7 +121,7 @@ def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, 
         program()
         return 1.0 if fake_gpu[-1] == fastest else 2.0
 
-    monkeypatch.setattr(example, "seconds_of", seconds_of)
+    monkeypatch.setattr(timing, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
     assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
     tiling.clear_cache()  # as in a new process

@@ -1,47 +1,15 @@
-"""Rounds, relative differences, records and options that the benchmarks share."""
+"""Records and options that the benchmarks share."""
 
 import argparse
 import importlib
 import json
-import math
 
-import numpy as np
 import pytest
 
 
 @pytest.fixture
 def timing():
     return importlib.import_module("timing")
-
-
-def test_measurements_take_turns_and_the_median_counts(timing):
-    turns = []
-    clock = {"a": iter([1, 2, 3, 4, 100]), "b": iter([5, 5, 5, 5, 5])}
-    measures = {name: lambda name=name: turns.append(name) or next(clock[name]) for name in clock}
-    assert timing.interleaved_medians(measures) == {"a": 3, "b": 5}
-    assert turns == ["a", "b"] * timing.ROUNDS
-
-
-def test_rounds_continue_until_the_time_is_up(timing, monkeypatch):
-    now = iter(range(100))
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(now))
-    assert timing.interleaved_rounds({"a": lambda: 1.0}, seconds=8, rounds=2) == {"a": [1.0] * 9}
-    assert timing.interleaved_rounds({"a": lambda: 1.0}, seconds=0, rounds=2) == {"a": [1.0] * 2}
-
-
-def test_seconds_are_per_call(timing, monkeypatch):
-    ran = []
-    now = iter([10.0, 16.0])
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(now))
-    assert timing.seconds_of(lambda: ran.append(1), calls=3) == 2.0
-    assert ran == [1]
-
-
-def test_the_difference_is_relative_to_the_largest_expected_value(timing):
-    expected = np.array([1.0, -4.0])
-    assert timing.difference(np.array([1.5, -4.0]), expected) == 0.125
-    assert timing.difference(expected, expected) == 0.0
-    assert timing.difference(np.array([math.nan, -4.0]), expected) == math.inf
 
 
 def test_a_record_names_its_command(timing, tmp_path):

@@ -87,6 +87,16 @@ def test_grids_cover_every_output(launches):
     assert weights["output_dtypes"] == [mx.float32]
 
 
+def test_every_pipeline_supports_the_threadgroup(launches):
+    """MLX raises above the pipeline's limit, which falls with the registers: 384 threads with all 256 of an M1."""
+    for kernel, options in ((7, {"padding": 3}), (9, {"padding": 4}), (3, {"stride": 2})):
+        run(mx.zeros((3, 56, 56, 96)), mx.zeros((96, 1, kernel, kernel)), **options)
+    assert {one["name"] for one in launches} == {*ROLLING, *STRIDED}
+    for one in launches:
+        x, y, z = one["threadgroup"]
+        assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1
+
+
 def test_equal_shapes_of_other_sizes_compile_nothing_new(launches):
     for size in (20, 33, 50):
         run(mx.zeros((2, size, size + 3, 5)), mx.zeros((5, 1, 3, 3)), stride=2, padding=1)
