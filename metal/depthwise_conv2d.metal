@@ -71,10 +71,10 @@ inline void rolling_forward(
   const int top = bounds[0], out_height = bounds[2], out_width = bounds[3], zero = bounds[4];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
-  int first = column - bounds[1];
   const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
   const int begin = int(at.y) * rows;
   const int end = min(begin + rows, out_height);
+  int first = column - bounds[1];
   if (column >= out_width || begin >= end) {
     return;
   }
