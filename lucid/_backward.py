@@ -78,7 +78,7 @@ def run_backward(
                 elif target_index is None and node.retained and index in node.retained:
                     owner = node.retained[index]()
                     if owner is not None:
-                        owner.grad = gradient if owner.grad is None else _add(owner.grad, gradient)
+                        owner.grad = _own(gradient) if owner.grad is None else _add(owner.grad, gradient)
             if node not in needed:
                 continue
             full = [
@@ -109,7 +109,7 @@ def run_backward(
                     results[position] = gradient
             elif leaf._requires_grad:
                 with _threads.lock:  # several threads may add to the same gradient
-                    leaf.grad = gradient if leaf.grad is None else _add(leaf.grad, gradient)
+                    _accumulate(leaf, gradient, create_graph)
     if target_index is not None and targets is not None:  # the same target may be given twice
         results = [results[target_index[_key(edge_of(t))]] for t in targets]
     return results
@@ -142,7 +142,26 @@ def backward_into(
     with set_recording(create_graph), _threads.lock:
         for target, gradient in zip(targets, found, strict=True):
             if gradient is not None:
-                target.grad = gradient if target.grad is None else _add(target.grad, gradient)
+                _accumulate(target, gradient, create_graph)
+
+
+def _accumulate(leaf: TensorBase, gradient: Tensor, create_graph: bool) -> None:
+    """Add ``gradient`` to ``leaf.grad``, in place unless it is recorded, so that what shares its values follows."""
+    total = leaf.grad
+    if total is None:
+        leaf.grad = _own(gradient)
+        return
+    before, more = total._array, gradient._array
+    if create_graph or before.shape != more.shape or before.dtype != more.dtype:
+        leaf.grad = _add(total, gradient)
+    else:
+        total._rebind(mx.add(before, more) if _deferred.operations() is None else _add(total, gradient)._array)
+        _deferred.created(total)
+
+
+def _own(gradient: Tensor) -> Tensor:
+    """``gradient`` as a tensor of its own: hooks, or who called ``backward(gradient)``, may hold the other one."""
+    return wrap(gradient._array, gradient._node, gradient._index)
 
 
 def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:

@@ -117,7 +117,7 @@ def diagonal(before: Layout, offset: int, dim1: int, dim2: int) -> Layout:
 
 def indexed(before: Layout, index: Any) -> Layout | None:
     """The layout of ``tensor[index]``, for integers, slices, ``None`` and ``...``; None for anything else."""
-    entries = list(index) if isinstance(index, tuple) else [index]
+    entries = list(index) if isinstance(index, tuple | list) else [index]
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
     if not any(entry is Ellipsis for entry in entries):
         entries.append(Ellipsis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 
@@ -12,7 +13,7 @@ from lucid import _layout
 from lucid._aliases import Place, Rule, ViewOp, link
 from lucid._argument_names import TRANSLATED, translated
 from lucid._layout import Layout
-from lucid.tape import TensorBase, apply, resemble, unwrap
+from lucid.tape import TensorBase, apply, resemble
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -49,6 +50,17 @@ def _is_copy(place: Place, shape: tuple[int, ...]) -> bool:
 
 _RESHAPE = ViewOp("reshape", lambda x, shape: mx.reshape(x, shape), by_shape)
 _EXPAND = ViewOp("expand", lambda x, shape: mx.broadcast_to(x, shape), by_expansion)
+
+
+def _kept(value: Any) -> Any:
+    """An argument as it is now: what it holds may change, but not the view."""
+    if isinstance(value, TensorBase):
+        return value._array
+    if isinstance(value, tuple | list):
+        return tuple(map(_kept, value))
+    if isinstance(value, slice) and any(isinstance(one, TensorBase) for one in (value.start, value.stop, value.step)):
+        return slice(*[one if one is None else operator.index(one) for one in (value.start, value.stop, value.step)])
+    return value
 
 
 def _view(
@@ -94,7 +106,9 @@ def _view(
             else:
                 link(out, source, _bits(out._array.dtype), (), {})
             return out
-        arguments = tuple([unwrap(one) if not isinstance(one, tuple) else tuple(map(unwrap, one)) for one in args[1:]])
+        arguments = tuple(map(_kept, args[1:]))
+        if kwargs:
+            kwargs = {key: _kept(value) for key, value in kwargs.items()}
         if isinstance(out, tuple):
             for part, one in enumerate(out):
                 link(one, source, kind, arguments, kwargs, part)

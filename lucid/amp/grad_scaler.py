@@ -125,7 +125,7 @@ class GradScaler:
             gradient = p.grad._array
             if gradient.size:
                 finite.append(mx.all(mx.isfinite(gradient)))
-            p.grad = tape.wrap(gradient * inverse.astype(gradient.dtype))
+            p.grad._rebind(gradient * inverse.astype(gradient.dtype))
         return ~mx.all(mx.stack(finite)) if finite else mx.array(False)
 
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid.distributed.collectives import apply_flattened, bucket_indices, record_call, reduce_array
@@ -68,7 +68,9 @@ def average_gradients(
     for positions in bucket_indices([array for _, array in found], bucket_bytes):
         results = apply_flattened(averaged, [found[i][1] for i in positions])
         for i, array in zip(positions, results, strict=True):
-            found[i][0].grad = tape.wrap(array)
+            gradient = found[i][0].grad
+            assert gradient is not None
+            gradient._rebind(array)
 
 
 def _weighted(group: ProcessGroup, vector: mx.array, num_samples: int | Tensor) -> mx.array:

@@ -329,8 +329,10 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear the gradients of all parameters, or set them to zeros with ``set_to_none=False``."""
         for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.grad = None if set_to_none else tape.wrap(mx.zeros_like(parameter.grad._array))
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad.detach_()._rebind(mx.zeros_like(parameter.grad._array))
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
         """Convert floating-point parameters and buffers: ``to(dtype)``, ``to(device, dtype)`` or ``to(tensor)``.
@@ -417,7 +419,8 @@ class Module:
 
         Args:
             strict: Whether missing and unexpected names are errors. Shapes must match in any case.
-            assign: Whether to keep the dtypes of the values, instead of converting them to those of the module.
+            assign: Whether to keep the dtypes of the values, instead of converting them to those of the module. Tensors
+                then share their values with the module.
 
         Returns:
             The missing and the unexpected names.
@@ -430,9 +433,13 @@ class Module:
         modules = self.named_modules(remove_duplicate=False)
         optional = {f"{path}.{name}".lstrip(".") for path, one in modules for name in one._optional_state}
         plan, keys = plan_loading(type(self).__name__, own, state_dict, strict, optional)
-        for tensor, array in plan:
-            write = tensor._replace if assign else tensor._rebind
-            write(array if assign or array.dtype == tensor.dtype else converted(array, tensor.dtype))
+        for tensor, array, value in plan:
+            if not assign:
+                tensor._rebind(array if array.dtype == tensor.dtype else converted(array, tensor.dtype))
+            elif isinstance(value, Tensor):
+                tensor.data = value
+            else:
+                tensor._replace(array)
         return keys
 
     # Hooks -----------------------------------------------------------------------------------------------------------

@@ -42,8 +42,10 @@ def positional_state_dict_arguments(
 
 def plan_loading(
     caller: str, own: Mapping[str, Tensor], given: Mapping[str, Any], strict: bool, optional: Set[str]
-) -> tuple[list[tuple[Tensor, mx.array]], IncompatibleKeys]:
-    """The array to load into each tensor, and the names that do not match; ``optional`` ones are never missing.
+) -> tuple[list[tuple[Tensor, mx.array, Any]], IncompatibleKeys]:
+    """The array to load into each tensor, with the value it comes from, and the names that do not match.
+
+    Those in ``optional`` are never missing.
 
     Raises:
         RuntimeError: names or shapes do not match; the message lists all of them.
@@ -64,7 +66,7 @@ def plan_loading(
         if array.shape != tensor.shape:
             misshaped.append(f"{name} has shape {array.shape}, the module expects {tensor.shape}")
         else:
-            plan.append((tensor, array))
+            plan.append((tensor, array, given[name]))
     faults = [f"wrong shape: {one}" for one in misshaped]
     if strict:
         faults += [f"missing: {one}" for one in keys.missing_keys]

@@ -94,7 +94,7 @@ def clip_grad_norm_(
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)
     for one in found:
         if one.grad is not None:
-            one.grad = tape.wrap(one.grad._array * scale.astype(one.grad.dtype))
+            one.grad._rebind(one.grad._array * scale.astype(one.grad.dtype))
     return total
 
 
@@ -103,7 +103,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     bound = _checks.number("clip_grad_value_", "clip_value", clip_value, 0)
     for one in _gradients("clip_grad_value_", parameters):
         if one.grad is not None:
-            one.grad = tape.wrap(mx.clip(one.grad._array, -bound, bound))
+            one.grad._rebind(mx.clip(one.grad._array, -bound, bound))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks
+from lucid._views import by_shape, view_op
 from lucid.kernels import float64
 from lucid.kernels.power import power
 from lucid.ops._common import (
@@ -234,7 +235,7 @@ def neg(input: TensorLike, *, out: None = None) -> mx.array:
     return mx.negative(x)
 
 
-@op
+@view_op(layout=by_shape, itself=True)
 def positive(input: TensorLike) -> mx.array:
     """``input`` itself."""
     x = array("positive", input)

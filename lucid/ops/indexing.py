@@ -168,7 +168,7 @@ def _integer_array(caller: str, one: Any, shape: tuple[int, ...], axis: int) -> 
 
 def _normalize_slice(caller: str, one: slice, size: int) -> slice:
     """The slice with its bounds in range; a full slice unchanged."""
-    if one == slice(None):
+    if one.start is one.stop is one.step is None:
         return one
     try:
         start, stop, step = one.indices(size)
@@ -187,18 +187,27 @@ def _shown(index: Any) -> str:
 
 
 def _item_layout(before: Layout, place: Place) -> Layout | None:
-    return _layout.indexed(before, place.args[0])
+    index = place.args[0]
+    entries = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(one, mx.array) for one in entries):
+        if not _deferred.evaluating():
+            return None
+        index = tuple([_deferred.item(one) if isinstance(one, mx.array) else one for one in entries])
+    return _layout.indexed(before, index)
 
 
 def _is_basic(index: Any) -> bool:
     """Whether ``x[index]`` is a view: with integers, slices, ``None`` and ``...`` only."""
     if type(index) is int:
         return True
-    for one in index if isinstance(index, tuple) else (index,):
+    for one in index if isinstance(index, tuple) or _is_tuple(index) else (index,):
         if one is None or one is Ellipsis or isinstance(one, slice):
             continue
         if isinstance(one, TensorBase):  # a 0-d tensor of integers is an integer
             if one._array.ndim or one._array.dtype in FLOATING or one._array.dtype in (mx.bool_, mx.uint8):
+                return False
+        elif isinstance(one, np.ndarray):
+            if one.ndim or one.dtype.kind not in "iu":
                 return False
         elif isinstance(one, bool) or not isinstance(one, int | np.integer):
             return False

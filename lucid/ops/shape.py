@@ -11,7 +11,7 @@ from lucid._layout import Layout
 from lucid._views import Place, by_expansion, by_order, by_shape, view_op
 from lucid.ops._common import FLOATING, array, at_least_1d, compact_if_empty, sizes, varargs
 from lucid.ops._types import TensorLike
-from lucid.tape import op
+from lucid.tape import op, unwrap
 
 __all__ = [
     "atleast_1d", "broadcast_tensors", "broadcast_to", "contiguous", "diag", "diag_embed", "diagonal", "expand",
@@ -265,12 +265,11 @@ def broadcast_to(input: TensorLike, size: Any) -> mx.array:
     return _expand("broadcast_to", array("broadcast_to", input), sizes("broadcast_to", size))
 
 
-@op
-def broadcast_tensors(*tensors: TensorLike) -> tuple[mx.array, ...]:
+def broadcast_tensors(*tensors: TensorLike) -> Any:
     """The tensors broadcast to their common shape."""
-    found = [array("broadcast_tensors", one) for one in tensors]
+    found = [array("broadcast_tensors", unwrap(one)) for one in tensors]
     shape = _checks.broadcast_shapes("broadcast_tensors", *(one.shape for one in found))
-    return tuple(mx.broadcast_to(one, shape) for one in found)
+    return tuple([broadcast_to(one, shape) for one in tensors])
 
 
 @op
@@ -441,15 +440,14 @@ def trace(input: TensorLike) -> mx.array:
     return mx.sum(found if mx.issubdtype(x.dtype, mx.inexact) else found.astype(mx.int64))
 
 
-@op
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[mx.array, ...]:
+def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
     """The coordinates of a grid, one tensor per input vector of equal dtypes.
 
     ``indexing`` "xy" swaps the first two dimensions, unlike "ij", the default.
     """
     order = "ij" if indexing is None else _checks.one_of("meshgrid", "indexing", indexing, ("ij", "xy"))
     listed = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
-    found = [array("meshgrid", one, "tensors") for one in listed]
+    found = [array("meshgrid", unwrap(one), "tensors") for one in listed]
     if not found:
         raise _checks.ArgumentError("meshgrid: expected at least one tensor")
     for one in found:
@@ -457,7 +455,16 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[mx.array, ...]
         if one.dtype != found[0].dtype:
             names = f"{_checks.dtype_name(found[0].dtype)} and {_checks.dtype_name(one.dtype)}"
             raise _checks.DtypeError(f"meshgrid: all tensors must have the same dtype, got {names}")
-    return tuple(mx.meshgrid(*(one.reshape(-1) for one in found), indexing=order))
+    axes = list(range(len(found)))
+    if order == "xy":
+        axes[:2] = axes[1::-1]  # a single axis stays
+    shape = tuple([found[axis].size for axis in axes])
+    return tuple(
+        [
+            expand(view(one, tuple([size if axis == own else 1 for axis, size in enumerate(shape)])), shape)
+            for one, own in zip(listed, axes, strict=True)
+        ]
+    )
 
 
 @view_op(layout=by_shape, itself=True)

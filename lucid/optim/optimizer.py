@@ -197,7 +197,7 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = tape.wrap(mx.zeros_like(p.grad._array))
+                    p.grad.detach_()._rebind(mx.zeros_like(p.grad._array))
 
     # Hooks ----------------------------------------------------------------------------------------------------------
 
@@ -257,20 +257,21 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """``{"state": {index: {name: tensor}}, "param_groups": [{..., "params": [index, ...]}]}``, as in PyTorch.
 
-        Parameters are numbered across all groups. Later steps do not change the dictionary. Convert it with
-        ``lucid.optim.flatten_state`` to save it to a file.
+        Parameters are numbered across all groups. The tensors are those of the optimizer, which later steps change;
+        ``copy.deepcopy(optimizer.state_dict())`` is a snapshot. Convert it with ``lucid.optim.flatten_state`` to save
+        it to a file.
         """
         self._run_hooks("state_dict_pre")
         index = {id(p): i for i, p in enumerate(self._all_parameters())}
         found = {
             "state": {
-                index[id(p)] if isinstance(p, Tensor) else p: _snapshot(state)
+                index[id(p)] if isinstance(p, Tensor) else p: _with_own_containers(state)
                 for p, state in self.state.items()
                 if state
             },
             "param_groups": [
                 {
-                    **{key: _snapshot(value) for key, value in group.items() if key != "params"},
+                    **{key: _with_own_containers(value) for key, value in group.items() if key != "params"},
                     "params": [index[id(p)] for p in group["params"]],
                 }
                 for group in self.param_groups
@@ -397,14 +398,12 @@ def _slots(name: str, home: Any) -> Iterator[tuple[str, Tensor, Any, Any]]:
             yield from _slots(path, value)
 
 
-def _snapshot(value: Any) -> Any:
-    """``value`` with new tensors and containers, which later steps do not change."""
-    if isinstance(value, Tensor):
-        return tape.wrap(value._array)
+def _with_own_containers(value: Any) -> Any:
+    """``value`` with the same tensors in new containers."""
     if isinstance(value, dict):
-        return {key: _snapshot(one) for key, one in value.items()}
+        return {key: _with_own_containers(one) for key, one in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(map(_snapshot, value))
+        return type(value)(map(_with_own_containers, value))
     return value
 
 

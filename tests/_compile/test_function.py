@@ -1,5 +1,6 @@
 """Compiled and eager training steps agree; only new shapes and Python values cause a retrace."""
 
+import copy
 import platform
 import warnings
 from queue import SimpleQueue
@@ -477,7 +478,7 @@ def test_loaded_state_is_used():
     compiled = lucid.compile(step, state=[model, optimizer])
     for x, y in batches(3):
         compiled(x, y)
-    saved = {k: v.numpy() for k, v in model.state_dict().items()}, optimizer.state_dict()
+    saved = {k: v.numpy() for k, v in model.state_dict().items()}, copy.deepcopy(optimizer.state_dict())
     expected = [compiled(x, y).item() for x, y in batches(3)]
     model.load_state_dict(saved[0])
     optimizer.load_state_dict(saved[1])

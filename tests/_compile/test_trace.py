@@ -49,7 +49,7 @@ def test_gradients_and_the_random_key_are_outputs():
     model[0].weight.grad = former = lucid.ones(1, 2)
     trace, inputs = trace_of(lambda x: model(x).sum().backward(), model, lucid.ones(4, 2))
     outputs = trace.run(inputs)
-    assert trace.gradients == [(0, 0, False)] and trace.key == 1 and trace.writes == [] and trace.result is None
+    assert trace.gradients == [(0, 0, True)] and trace.key == 1 and trace.writes == [] and trace.result is None
     assert outputs[0].shape == (1, 2) and outputs[1].dtype == mx.uint32
     assert model[0].weight.grad is former
 

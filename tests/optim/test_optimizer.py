@@ -394,7 +394,7 @@ def plain(state_dict, convert):
 def test_training_resumes_bit_for_bit_from_a_saved_state(kind, options, convert):
     start = [leaf(2, 3), leaf(3, 3), leaf(5, 1)]
     parameters, optimizer = advanced(kind, options, start)
-    saved = plain(optimizer.state_dict(), convert)
+    saved = plain(copy.deepcopy(optimizer.state_dict()), convert)
     frozen = json.dumps(
         [[name, t.tolist()] for one in optimizer.state_dict()["state"].values() for name, t in one.items()]
     )
@@ -403,7 +403,7 @@ def test_training_resumes_bit_for_bit_from_a_saved_state(kind, options, convert)
         p.grad = (p.detach() + 0.2).cos()
     optimizer.step()
     kept = json.dumps([[name, np.asarray(t).tolist()] for one in saved["state"].values() for name, t in one.items()])
-    assert kept == frozen, "a state_dict must not change with later steps"
+    assert kept == frozen, "a copy of the state_dict must not change with later steps"
 
     again, second = advanced(kind, options, middle, steps=0, state=saved)
     for p in again:
@@ -412,6 +412,21 @@ def test_training_resumes_bit_for_bit_from_a_saved_state(kind, options, convert)
     for p, q in zip(parameters, again, strict=True):
         assert p.tolist() == q.tolist()
     assert repr(optimizer) == repr(second)
+
+
+def test_a_state_dict_holds_the_tensors_of_the_optimizer():
+    [p] = with_gradients(leaf(3))
+    optimizer = SGD([p], lr=0.1, momentum=0.5)
+    optimizer.step()
+    saved = optimizer.state_dict()["state"][0]["momentum_buffer"]
+    before = saved.tolist()
+    optimizer.step()
+    assert saved.tolist() == optimizer.state[p]["momentum_buffer"].tolist() != before
+    saved.zero_()
+    assert optimizer.state[p]["momentum_buffer"].tolist() == [0, 0, 0]
+    optimizer.load_state_dict(optimizer.state_dict())  # copies
+    saved.fill_(1)
+    assert optimizer.state[p]["momentum_buffer"].tolist() == [0, 0, 0]
 
 
 def test_state_has_pytorchs_layout():

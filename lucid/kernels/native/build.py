@@ -15,11 +15,13 @@ import os
 import platform
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -229,25 +231,47 @@ def _run_all(commands: list[list[str]]) -> None:
         CompilerError: one of them failed, with the first error that it printed.
         NotBuilt: one of them was killed, took too long, or had too little memory or disk space.
     """
+    started: list[subprocess.Popen[str]] = []
+    stop = threading.Event()
+
+    def run(command: list[str]) -> tuple[int, str]:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace", env={**os.environ, "LC_ALL": "C"}, start_new_session=True,
+        ) as process:  # fmt: skip
+            started.append(process)
+            if stop.is_set():
+                _end(process, signal.SIGTERM)
+            try:
+                printed = process.communicate(timeout=_TIMEOUT_S)[1]
+            except subprocess.TimeoutExpired:
+                _end(process, signal.SIGKILL)
+                raise
+        return process.returncode, printed
+
     with ThreadPoolExecutor(_device.cpu_count()) as pool:
         try:
-            results = list(pool.map(_run, commands))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotBuilt(f"{Path(commands[0][0]).name} failed: {error}") from None
-    for result in results:
-        if result.returncode:
-            printed = result.stderr.splitlines()
+            results = list(pool.map(run, commands))
+        except BaseException as error:  # Ctrl-C too, which a notebook sends to this process only
+            stop.set()
+            for process in started:
+                _end(process, signal.SIGTERM)
+            if isinstance(error, (OSError, subprocess.TimeoutExpired)):
+                raise NotBuilt(f"{Path(commands[0][0]).name} failed: {error}") from None
+            raise
+    for code, output in results:
+        if code:
+            printed = output.splitlines()
             lines = [line for line in printed if "error" in line.lower()] or printed or ["no message"]
-            transient = result.returncode < 0 or _NOT_ITS_FAULT.search(result.stderr)  # negative: killed
-            kind = NotBuilt if transient else CompilerError
+            kind = NotBuilt if code < 0 or _NOT_ITS_FAULT.search(output) else CompilerError  # negative: killed
             raise kind(f"{Path(commands[0][0]).name} failed: {lines[0].strip()[:300]}")
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        errors="replace", timeout=_TIMEOUT_S, check=False, env={**os.environ, "LC_ALL": "C"},
-    )  # fmt: skip
+def _end(process: "subprocess.Popen[str]", by: signal.Signals) -> None:
+    """End a compiler and the programs that it has started: it is the leader of a session of its own."""
+    if process.poll() is None:
+        with suppress(OSError):
+            os.killpg(process.pid, by)
 
 
 def _import(library: Path) -> Any:

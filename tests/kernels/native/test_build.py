@@ -5,10 +5,12 @@ The compiler is a script here that copies the kernels of this machine, compiled 
 
 import fcntl
 import os
+import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,31 @@ def test_an_interrupted_build_is_repeated(tmp_path, compiler):
     assert "compiler failed: no message" in run(tmp_path / "cache", CXX=killed).stderr
     run(tmp_path / "cache", CXX=killed)
     assert len(links(tmp_path)) == 2
+
+
+def test_an_interrupt_of_this_process_alone_ends_the_compilers_too(tmp_path, monkeypatch):
+    """As from a notebook; a terminal interrupts the compilers as well."""
+    monkeypatch.setattr(build._device, "cpu_count", lambda: 2)
+    script = tmp_path / "slow"
+    script.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/started\nsleep 50 & wait\n")
+    script.chmod(0o755)
+    for _ in range(2):
+        timer = threading.Timer(0.5, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer.start()
+        begin = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            build._run_all([[str(script)]] * 3)
+        timer.join()
+        assert time.monotonic() - begin < 20
+    assert len((tmp_path / "started").read_text().split()) == 4  # the third of each is not started
+
+
+def test_a_compiler_that_hangs_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "_TIMEOUT_S", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(build.NotBuilt, match="sleep failed: .*timed out after 0.3 seconds"):
+        build._run_all([["sleep", "50"]])
+    assert time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize(
