@@ -22,3 +22,10 @@ typedef __nv_bfloat16 bfloat16_t;
   make_uint3(blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y * blockDim.y + threadIdx.y,        \
              blockIdx.z * blockDim.z + threadIdx.z)
 #define threads_per_grid make_uint3(gridDim.x * blockDim.x, gridDim.y * blockDim.y, gridDim.z * blockDim.z)
+
+struct mem_flags {
+  static constexpr int mem_threadgroup = 0;
+};
+#define threadgroup_barrier(flags) __syncthreads()
+
+inline int clamp(int value, int low, int high) { return min(max(value, low), high); }

@@ -1,8 +1,10 @@
 // Depthwise two-dimensional convolution: output, input gradient, weight gradient.
 //
-// Images are (N, height, width, channels), row-contiguous; the weight is (KH, KW, channels). Each thread computes one
-// channel. Neighboring threads compute neighboring channels, so a simdgroup reads neighboring addresses. All sums
-// are float; T is the type of images and weight. Threads share nothing, and nothing is atomic.
+// Images are (N, height, width, channels), row-contiguous; the weight is (channels, KH, KW). Each thread computes one
+// channel. Neighboring threads compute neighboring channels, so a simdgroup reads neighboring addresses of images; of
+// the weight, whose taps each thread reads once or once per row, it reads neighboring blocks. All sums are float; T is
+// the type of images and weight, R that of their values in registers. Only the threads of rolling_weight_gradient share anything, and nothing
+// is atomic.
 //
 // The order of every sum is fixed: kernel rows from the top, kernel columns from the left, starting with the bias.
 // Outputs and input gradients are therefore bitwise equal for every S, every division into chunks, and for the rolling
@@ -12,8 +14,11 @@
 // below. Pointer types are template parameters because MLX passes inputs of fewer than 8 elements in the address space
 // `constant` and all others in `device`. `bounds` is such a short input:
 //
-//   bounds = (top, left, out_height, out_width)    padding before the first row and column (negative: crop), and the
-//                                                  size of the output
+//   bounds = (top, left, out_height, out_width, 0)    padding before the first row and column (negative: crop), and
+//                                                     the size of the output
+//
+// The rolling functions add the 0 to a column in each row. The compiler, which does not know its value, then computes
+// the positions of a strip again in each row, instead of keeping them in 30 registers.
 //
 // The general functions also take
 //
@@ -24,28 +29,31 @@
 // ---------------------------------------------------------------------------------------------------------------------
 // values[j] = row[first + j], 0 outside of the image
 //
-// `row` points to this thread's channel in the first column.
+// `row` points to this thread's channel in the first column. At a border every load is made, from the nearest column
+// inside, so that all of them are in flight together: a load under a condition waits for the one before.
 // ---------------------------------------------------------------------------------------------------------------------
-template <int COUNT, typename Row>
-inline void load_row(Row row, int first, int width, int channels, thread float (&values)[COUNT]) {
+template <typename R, int COUNT, typename Row>
+inline void load_row(Row row, int first, int width, int channels, thread R (&values)[COUNT]) {
   if (first >= 0 && first + COUNT <= width) {
 #pragma unroll
     for (int j = 0; j < COUNT; ++j) {
-      values[j] = float(row[(first + j) * channels]);
+      values[j] = R(row[(first + j) * channels]);
     }
   } else {
 #pragma unroll
     for (int j = 0; j < COUNT; ++j) {
       const int column = first + j;
-      values[j] = (column >= 0 && column < width) ? float(row[column * channels]) : 0.0f;
+      const int inside = clamp(column, 0, width - 1);
+      const R value = R(row[inside * channels]);
+      values[j] = column == inside ? value : R(0.0f);
     }
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * weight[i,j,c]    stride 1, dilation 1
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * weight[c,i,j]    stride 1, dilation 1
 //
-// With MAP, `bias` is an array like y, whose values are added to the sums: bias[n,h,w,c].
+// With FLIP, the taps are in reverse order: weight[c, KH-1-i, KW-1-j]. With MAP, `bias` is an array like y, whose values are added to the sums: bias[n,h,w,c].
 //
 // thread: one channel, a strip of S output columns, the rows of one chunk. It iterates over the input rows from the
 //   top. Each row is loaded once and added to the KH output rows that depend on it. Their KH * S sums and the KH * KW
@@ -56,16 +64,17 @@ inline void load_row(Row row, int first, int width, int channels, thread float (
 // cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads, KH*KW multiply-adds, 1 store. For 7x7, S 4, 14 rows: 3.6 loads.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
-    typename T, int KH, int KW, int S, bool BIAS, bool MAP, typename X, typename Weight, typename B, typename Bounds,
-    typename Y>
+    typename T, typename R, int KH, int KW, int S, bool FLIP, bool BIAS, bool MAP, typename X, typename Weight,
+    typename B, typename Bounds, typename Y>
 inline void rolling_forward(
     X x, Weight weight, B bias, Bounds bounds, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
-  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
+  const int top = bounds[0], out_height = bounds[2], out_width = bounds[3], zero = bounds[4];
   const int c = int(at.x) % channels;
   const int column = int(at.x) / channels * S;
   const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
   const int begin = int(at.y) * rows;
   const int end = min(begin + rows, out_height);
+  int first = column - bounds[1];
   if (column >= out_width || begin >= end) {
     return;
   }
@@ -76,12 +85,14 @@ inline void rolling_forward(
     bias += image;
   }
 
-  float tap[KH][KW];
+  R tap[KH][KW];
+  weight += size_t(c) * size_t(KH * KW);
 #pragma unroll
   for (int i = 0; i < KH; ++i) {
 #pragma unroll
     for (int j = 0; j < KW; ++j) {
-      tap[i][j] = float(weight[(i * KW + j) * channels + c]);
+      const int number = i * KW + j;
+      tap[i][j] = R(weight[FLIP ? KH * KW - 1 - number : number]);
     }
   }
   const float start = BIAS && !MAP ? float(bias[c]) : 0.0f;
@@ -96,10 +107,11 @@ inline void rolling_forward(
 
 #pragma unroll 1
   for (int lowest = begin - (KH - 1); lowest < end; ++lowest) {
+    first += zero;
     const int row = lowest + (KH - 1) - top;  // the last input row that output row `lowest` needs
     if (row >= 0 && row < height) {
-      float values[S + KW - 1];
-      load_row(x + row * width * channels, column - left, width, channels, values);
+      R values[S + KW - 1];
+      load_row(x + row * width * channels, first, width, channels, values);
 #pragma unroll
       for (int r = 0; r < KH; ++r) {
         if (lowest + r >= begin && lowest + r < end) {
@@ -107,7 +119,7 @@ inline void rolling_forward(
           for (int s = 0; s < S; ++s) {
 #pragma unroll
             for (int j = 0; j < KW; ++j) {
-              sums[r][s] = fma(values[s + j], tap[KH - 1 - r][j], sums[r][s]);
+              sums[r][s] = fma(float(values[s + j]), float(tap[KH - 1 - r][j]), sums[r][s]);
             }
           }
         }
@@ -129,8 +141,10 @@ inline void rolling_forward(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,a,b,c] * weight[i,j,c]
+// y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,a,b,c] * weight[c,i,j]
 //              with a = h * stride_h + i * dilation_h - top, b = w * stride_w + j * dilation_w - left
+//
+// With FLIP, the taps are in reverse order.
 //
 // thread: one channel, S output columns of one row. DENSE requires stride_w = dilation_w = 1. The S columns then share
 //   a window of values that slides along the row, STEP kernel columns at a time.
@@ -139,8 +153,8 @@ inline void rolling_forward(
 // cost per output: KH*KW loads (DENSE: KH * (S+KW-1)/S), KH*KW/S loads of weights, KH*KW multiply-adds, 1 store.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
-    typename T, int S, bool DENSE, bool BIAS, typename X, typename Weight, typename B, typename Params, typename Bounds,
-    typename Y>
+    typename T, int S, bool FLIP, bool DENSE, bool BIAS, typename X, typename Weight, typename B, typename Params,
+    typename Bounds, typename Y>
 inline void general_forward(
     X x, Weight weight, B bias, Params params, Bounds bounds, Y y, int height, int width, int channels, uint3 at) {
   constexpr int STEP = 4;
@@ -155,6 +169,7 @@ inline void general_forward(
   }
   x += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
   y += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
+  weight += size_t(c) * size_t(kh * kw);
 
   float sums[S];
 #pragma unroll
@@ -184,7 +199,8 @@ inline void general_forward(
           const bool real = j0 + j < kw;
           const int w = first + j0 + j + S - 1;
           window[S - 1 + j] = (real && w >= 0 && w < width) ? float(line[w * channels]) : 0.0f;
-          tap[j] = real ? float(weight[(i * kw + j0 + j) * channels + c]) : 0.0f;
+          const int number = i * kw + j0 + j;
+          tap[j] = real ? float(weight[FLIP ? kh * kw - 1 - number : number]) : 0.0f;
         }
 #pragma unroll
         for (int j = 0; j < STEP; ++j) {
@@ -203,7 +219,8 @@ inline void general_forward(
     } else {
 #pragma unroll 1
       for (int j = 0; j < kw; ++j) {
-        const float tap = float(weight[(i * kw + j) * channels + c]);
+        const int number = i * kw + j;
+        const float tap = float(weight[FLIP ? kh * kw - 1 - number : number]);
 #pragma unroll
         for (int s = 0; s < S; ++s) {
           const int w = first + s * stride_w + j * dilation_w;
@@ -222,7 +239,7 @@ inline void general_forward(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// dx[n,h,w,c] = sum over (i,j) of dy[n,a,b,c] * weight[i,j,c]
+// dx[n,h,w,c] = sum over (i,j) of dy[n,a,b,c] * weight[c,i,j]
 //               with a = (h + top - i * dilation_h) / stride_h, b = (w + left - j * dilation_w) / stride_w,
 //               for those (i,j) where both divisions have no remainder
 //
@@ -250,6 +267,7 @@ inline void strided_input_gradient(
   }
   dy += size_t(at.z) * size_t(out_height) * size_t(out_width * channels) + size_t(c);
   dx += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
+  weight += size_t(c) * size_t(kh * kw);
 
   float sums[S];
 #pragma unroll
@@ -266,7 +284,7 @@ inline void strided_input_gradient(
     Dy line = dy + out_row * out_width * channels;
 #pragma unroll 1
     for (int j = 0; j < kw; ++j) {
-      const float tap = float(weight[(i * kw + j) * channels + c]);
+      const float tap = float(weight[i * kw + j]);
 #pragma unroll
       for (int s = 0; s < S; ++s) {
         const int across = column + s + left - j * dilation_w;
@@ -286,35 +304,41 @@ inline void strided_input_gradient(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// partial[chunk, i*KW+j, c] = sum over (n,h,w) of the chunk of x[n, h+i-top, w+j-left, c] * dy[n,h,w,c]
-// partial[chunk, KH*KW, c]  = sum over (n,h,w) of the chunk of dy[n,h,w,c]               stride 1, dilation 1
+// partial[chunk, i*KW+j, c] = sum over the units of the chunk of x[n, h+i-top, w+j-left, c] * dy[n,h,w,c]
+// partial[chunk, KH*KW, c]  = sum over the units of the chunk of dy[n,h,w,c]             stride 1, dilation 1
 //
 // The caller sums over the chunks. The result is the gradient of the weight and, in the last row, that of the bias.
 //
-// thread: one channel, a strip of S output columns, the rows of one chunk, the images of one chunk. It iterates over
-//   the input rows from the top. Each row is loaded once and multiplied with the last KH rows of dy, which stay in
-//   registers like the KH*KW sums. dys[i] is row `out_row - i` of dy, which kernel row i connects to input row `row`.
-// grid: (channels * ceil(out_width / S), chunks of rows, chunks of images)
-// border: load_row returns zeros for columns outside; rows of dy outside of the chunk are skipped.
-// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 load of dy, KH*KW multiply-adds, few stores.
+// A unit is a strip of S output columns of one image and `rows` output rows. Units are numbered by strip, then by rows,
+// then by image. cut = (rows, units per thread).
+//
+// thread: one channel, the units from `at.y * count` on. It iterates over the input rows of each unit from the top. Each
+//   row is loaded once and multiplied with the last KH rows of dy, which stay in registers like the KH*KW sums. dys[i]
+//   is row `out_row - i` of dy, which kernel row i connects to input row `row`.
+// threadgroup: LANES channels, GROUPS threads each. It adds up the sums of its threads in their order, one kernel row at
+//   a time in `shared`, and writes one partial sum per channel and tap.
+// grid: (channels, GROUPS * chunks, 1)
+// border: load_row returns zeros for columns outside; rows of dy outside of the unit are skipped. A thread without a
+//   channel or units adds zeros, because every thread must reach the barriers.
+// cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads of x, 1 load of dy, KH*KW multiply-adds. Per thread KH * (KW + 8)
+//   accesses to threadgroup memory, KH*KW/8 stores.
 // ---------------------------------------------------------------------------------------------------------------------
-template <int KH, int KW, int S, typename X, typename Dy, typename Bounds, typename Partial>
+template <
+    typename R, int KH, int KW, int S, int LANES, int GROUPS, typename X, typename Dy, typename Bounds, typename Cut,
+    typename Partial>
 inline void rolling_weight_gradient(
-    X x, Dy dy, Bounds bounds, Partial partial, int images, int height, int width, int channels, uint3 at, uint3 grid) {
-  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3];
+    X x, Dy dy, Bounds bounds, Cut cut, Partial partial, threadgroup float* shared, int images, int height, int width,
+    int channels, uint3 at) {
+  const int top = bounds[0], left = bounds[1], out_height = bounds[2], out_width = bounds[3], zero = bounds[4];
+  const int rows = cut[0], count = cut[1];
   const int strips = (out_width + S - 1) / S;
-  const int c = int(at.x) % channels;
-  const int strip = int(at.x) / channels;
-  if (strip >= strips) {
-    return;
-  }
-  const int column = strip * S;
-  const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
-  const int begin = min(int(at.y) * rows, out_height);
-  const int end = min(begin + rows, out_height);
-  const int batch = (images + int(grid.z) - 1) / int(grid.z);
-  const int first_image = min(int(at.z) * batch, images);
-  const int last_image = min(first_image + batch, images);
+  const int row_chunks = (out_height + rows - 1) / rows;
+  const int units = images * row_chunks * strips;
+  const int c = int(at.x);
+  const int lane = c % LANES;
+  const int group = int(at.y) % GROUPS;
+  const int next = min(int(at.y) * count, units);
+  const int last = c < channels ? min(next + count, units) : next;
 
   float sums[KH][KW];
 #pragma unroll
@@ -327,19 +351,25 @@ inline void rolling_weight_gradient(
   float total = 0.0f;
 
 #pragma unroll 1
-  for (int n = first_image; n < last_image; ++n) {
+  for (int unit = next; unit < last; ++unit) {
+    const int chunk = unit / strips;
+    const int n = chunk / row_chunks;
+    int column = (unit - chunk * strips) * S;
+    const int begin = (chunk - n * row_chunks) * rows;
+    const int end = min(begin + rows, out_height);
     X image = x + (size_t(n) * size_t(height) * size_t(width * channels) + size_t(c));
     Dy gradient = dy + (size_t(n) * size_t(out_height) * size_t(out_width * channels) + size_t(c));
-    float dys[KH][S];
+    R dys[KH][S];
 #pragma unroll
     for (int i = 0; i < KH; ++i) {
 #pragma unroll
       for (int s = 0; s < S; ++s) {
-        dys[i][s] = 0.0f;
+        dys[i][s] = R(0.0f);
       }
     }
 #pragma unroll 1
     for (int out_row = begin; out_row < end + (KH - 1); ++out_row) {
+      column += zero;
 #pragma unroll
       for (int i = KH - 1; i > 0; --i) {
 #pragma unroll
@@ -347,15 +377,21 @@ inline void rolling_weight_gradient(
           dys[i][s] = dys[i - 1][s];
         }
       }
+      if (out_row < end) {
+        load_row(gradient + out_row * out_width * channels, column, out_width, channels, dys[0]);
+      } else {
+#pragma unroll
+        for (int s = 0; s < S; ++s) {
+          dys[0][s] = R(0.0f);
+        }
+      }
 #pragma unroll
       for (int s = 0; s < S; ++s) {
-        const bool real = out_row < end && column + s < out_width;
-        dys[0][s] = real ? float(gradient[(out_row * out_width + column + s) * channels]) : 0.0f;
-        total += dys[0][s];
+        total += float(dys[0][s]);
       }
       const int row = out_row - top;
       if (row >= 0 && row < height) {
-        float values[S + KW - 1];
+        R values[S + KW - 1];
         load_row(image + row * width * channels, column - left, width, channels, values);
 #pragma unroll
         for (int i = 0; i < KH; ++i) {
@@ -364,7 +400,7 @@ inline void rolling_weight_gradient(
             for (int j = 0; j < KW; ++j) {
 #pragma unroll
               for (int s = 0; s < S; ++s) {
-                sums[i][j] = fma(dys[i][s], values[s + j], sums[i][j]);
+                sums[i][j] = fma(float(dys[i][s]), float(values[s + j]), sums[i][j]);
               }
             }
           }
@@ -372,16 +408,35 @@ inline void rolling_weight_gradient(
       }
     }
   }
-  const int chunk = (int(at.z) * int(grid.y) + int(at.y)) * strips + strip;
-  partial += size_t(chunk) * size_t(KH * KW + 1) * size_t(channels) + size_t(c);
+
+  // shared[(g * (KW + 1) + j) * LANES + lane]: of thread g, sum j of one kernel row, or with j = KW the sum of dy
+  partial += size_t(int(at.y) / GROUPS) * size_t(KH * KW + 1) * size_t(channels) + size_t(c);
 #pragma unroll
   for (int i = 0; i < KH; ++i) {
+    if (i > 0) {
+      threadgroup_barrier(mem_flags::mem_threadgroup);  // the sums of the row before have been read
+    }
 #pragma unroll
     for (int j = 0; j < KW; ++j) {
-      partial[(i * KW + j) * channels] = sums[i][j];
+      shared[(group * (KW + 1) + j) * LANES + lane] = sums[i][j];
+    }
+    if (i == 0) {
+      shared[(group * (KW + 1) + KW) * LANES + lane] = total;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const int wanted = i == 0 ? KW + 1 : KW;
+#pragma unroll 1
+    for (int j = group; j < wanted; j += GROUPS) {
+      float sum = 0.0f;
+#pragma unroll
+      for (int g = 0; g < GROUPS; ++g) {
+        sum += shared[(g * (KW + 1) + j) * LANES + lane];
+      }
+      if (c < channels) {
+        partial[(j < KW ? i * KW + j : KH * KW) * channels] = sum;
+      }
     }
   }
-  partial[KH * KW * channels] = total;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -308,13 +308,13 @@ def _custom_kernel(run: Recorder, node: Node, inputs: list[Layout], shapes: list
 
 # Arithmetic of Lucid's own kernels, by the start of their names; of others, one operation per output is assumed.
 _CUSTOM_FLOPS: dict[str, Callable[[list[Layout], list[Shape]], int]] = {
-    "rolling_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[:2]),
-    "general_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[:2]),
+    "rolling_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[1:]),
+    "general_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[1:]),
     "gelu_square_sums": lambda inputs, shapes: 26 * inputs[0].size,
     "gelu_product_sums": lambda inputs, shapes: 27 * inputs[0].size,
     "scaled_gelu_gradient": lambda inputs, shapes: 52 * inputs[0].size,
     "biased_gelu_gradient": lambda inputs, shapes: 24 * math.prod(shapes[0]),
-    "strided_input_gradient": lambda inputs, shapes: 2 * inputs[0].size * math.prod(inputs[1].shape[:2]),
+    "strided_input_gradient": lambda inputs, shapes: 2 * inputs[0].size * math.prod(inputs[1].shape[1:]),
     "rolling_weight_gradient": lambda inputs, shapes: 2 * inputs[1].size * (shapes[0][1] - 1),
     "general_weight_gradient": lambda inputs, shapes: 2 * inputs[1].size * (shapes[0][1] - 1),
 }

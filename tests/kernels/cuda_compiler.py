@@ -21,7 +21,7 @@ import pytest
 from lucid.kernels import biased_gelu, gelu_grn, library
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
-from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Tiling
+from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Tiling, WeightGradientTiling
 
 ARCHITECTURES = ("sm_80", "sm_90a")
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
@@ -110,8 +110,9 @@ def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), 
         for strip in STRIPS:
             for one in (bias, None):
                 launcher.forward(x, weight, one, geometry, Tiling(strip))
+            launcher.weight_gradient(x, gradient, geometry, WeightGradientTiling(strip, 7, 1, 1))
         launcher.input_gradient(gradient, weight, geometry)
-        launcher.weight_gradient(x, gradient, geometry)
+        launcher.input_gradient(gradient, weight, geometry, x)
 
 
 def launch_gelu(dtype: mx.Dtype) -> None:

@@ -17,12 +17,11 @@ import mlx.core as mx
 from lucid.kernels import library
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
-from lucid.kernels.depthwise_conv2d.tiling import THREADS, Tiling
+from lucid.kernels.depthwise_conv2d.tiling import GROUPS, LANES, THREADS, Tiling, WeightGradientTiling
 
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
 _SHADER = "depthwise_conv2d"
 _MAX_ROLLING_KERNEL = 7  # larger kernels do not fit into registers
-_WEIGHT_GRADIENT_STRIP = 4
 _TAPS = 8  # kernel columns per thread of the general weight gradient
 _SIZES = "x_shape[1], x_shape[2], x_shape[3]"
 _POSITION = "thread_position_in_grid"
@@ -30,30 +29,42 @@ _GRID = "threads_per_grid"
 
 
 class Launcher:
-    """The convolution and its two gradients on a GPU. ``language`` is "metal" or "cuda"; weights are (KH, KW, C)."""
+    """The convolution and its two gradients on a GPU. ``language`` is "metal" or "cuda".
+
+    Weights are (KH, KW, C) as in the rest of the package. The shaders read (C, KH, KW), so a weight that is a view of
+    PyTorch's shape (C, 1, KH, KW) is not copied.
+    """
 
     def __init__(self, language: str) -> None:
         self.language = language
 
     def forward(
-        self, x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry, override: Tiling | None = None
+        self,
+        x: mx.array,
+        weight: mx.array,
+        bias: mx.array | None,
+        geometry: Geometry,
+        override: Tiling | None = None,
+        flip: bool = False,
     ) -> mx.array:
         """The convolution of x (N, H, W, C), out (N, OH, OW, C), in the dtype of x.
 
         Args:
             bias: (C,), or for a rolling convolution also an array like the result.
             override: The tiling of a rolling convolution, for benchmarks. By default shape and tuning decide.
+            flip: Use the weight in reverse order of rows and columns.
         """
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
         n, c = x.shape[0], x.shape[3]
         has_bias = bias is not None
+        weight = weight.transpose(2, 0, 1)
         operands = [x, weight, weight if bias is None else bias]  # a kernel without bias does not read the third
         if _is_rolling(geometry):
             tiles = override or tiling.forward_tiling(self.language, x.dtype, (kh, kw), (n, c, oh, ow))
             return self._run(
                 "rolling_forward",
                 ("x", "weight", "bias", "bounds"),
-                "rolling_forward<T, KH, KW, S, BIAS, MAP>"
+                "rolling_forward<T, R, KH, KW, S, FLIP, BIAS, MAP>"
                 f"(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
                 [*operands, _bounds(geometry)],
                 (n, oh, ow, c),
@@ -61,25 +72,27 @@ class Launcher:
                 grid=(c * -(-ow // tiles.strip), tiles.chunks, n),
                 template=[
                     ("T", x.dtype),
+                    ("R", self._register_dtype(x.dtype)),
                     ("KH", kh),
                     ("KW", kw),
                     ("S", tiles.strip),
+                    ("FLIP", flip),
                     ("BIAS", has_bias),
                     ("MAP", bias is not None and bias.ndim == 4),
                 ],
-                threads=tiles.threads,
+                threadgroup=(tiles.threads, 1, 1),
             )
         dense = geometry.stride[1] == geometry.dilation[1] == 1
         strip = 8 if dense else 4
         return self._run(
             "general_forward",
             ("x", "weight", "bias", "params", "bounds"),
-            f"general_forward<T, S, DENSE, BIAS>(x, weight, bias, params, bounds, y, {_SIZES}, {_POSITION});",
+            f"general_forward<T, S, FLIP, DENSE, BIAS>(x, weight, bias, params, bounds, y, {_SIZES}, {_POSITION});",
             [*operands, _params(geometry), _bounds(geometry)],
             (n, oh, ow, c),
             x.dtype,
             grid=(c * -(-ow // strip), oh, n),
-            template=[("T", x.dtype), ("S", strip), ("DENSE", dense), ("BIAS", has_bias)],
+            template=[("T", x.dtype), ("S", strip), ("FLIP", flip), ("DENSE", dense), ("BIAS", has_bias)],
         )
 
     def input_gradient(
@@ -92,7 +105,7 @@ class Launcher:
         if start is not None and not _is_rolling(geometry):
             return self.input_gradient(dy, weight, geometry) + start
         if geometry.stride == (1, 1):
-            return self.forward(dy, weight[::-1, ::-1], start, geometry.transposed())
+            return self.forward(dy, weight, start, geometry.transposed(), flip=True)
         height, width = geometry.size
         n, c = dy.shape[0], dy.shape[3]
         strip = 4
@@ -100,48 +113,74 @@ class Launcher:
             "strided_input_gradient",
             ("x", "weight", "params", "bounds", "size"),
             f"strided_input_gradient<T, S>(x, weight, params, bounds, size, y, x_shape[3], {_POSITION});",
-            [dy, weight, _params(geometry), _bounds(geometry), _int_array(geometry.size)],
+            [dy, weight.transpose(2, 0, 1), _params(geometry), _bounds(geometry), _int_array(geometry.size)],
             (n, height, width, c),
             dy.dtype,
             grid=(c * -(-width // strip), height, n),
             template=[("T", dy.dtype), ("S", strip)],
         )
 
-    def weight_gradient(self, x: mx.array, dy: mx.array, geometry: Geometry) -> tuple[mx.array, mx.array]:
-        """The gradients of the weight, (KH, KW, C), and of the bias, (C,), from that of the output; both float32."""
+    def weight_gradient(
+        self, x: mx.array, dy: mx.array, geometry: Geometry, override: WeightGradientTiling | None = None
+    ) -> tuple[mx.array, mx.array]:
+        """The gradients of the weight, (KH, KW, C), and of the bias, (C,), from that of the output; both float32.
+
+        Args:
+            override: The tiling of a rolling convolution, for benchmarks. By default the shape decides.
+        """
         (kh, kw), (oh, ow) = geometry.kernel, geometry.output
         n, c = x.shape[0], x.shape[3]
-        sizes = f"x_shape[0], {_SIZES}, {_POSITION}, {_GRID}"
+        shape = (n, c, oh, ow)
+        sizes = f"x_shape[0], {_SIZES}, {_POSITION}"
         if _is_rolling(geometry):
-            strip = _WEIGHT_GRADIENT_STRIP
-            row_chunks, image_chunks = tiling.rolling_weight_gradient_chunks(n, c, oh, ow, kh * kw, strip)
-            chunks = image_chunks * row_chunks * -(-ow // strip)
+            tiles = override or tiling.weight_gradient_tiling(shape, x.itemsize, kh * kw)
             partial = self._run(
                 "rolling_weight_gradient",
-                ("x", "dy", "bounds"),
-                f"rolling_weight_gradient<KH, KW, S>(x, dy, bounds, y, {sizes});",
-                [x, dy, _bounds(geometry)],
-                (chunks, kh * kw + 1, c),
+                ("x", "dy", "bounds", "cut"),
+                "threadgroup float shared[GROUPS * (KW + 1) * LANES];\n"
+                f"rolling_weight_gradient<R, KH, KW, S, LANES, GROUPS>(x, dy, bounds, cut, y, shared, {sizes});",
+                [x, dy, _bounds(geometry), _int_array((tiles.rows, tiles.count))],
+                (tiles.chunks, kh * kw + 1, c),
                 mx.float32,
-                grid=(c * -(-ow // strip), row_chunks, image_chunks),
-                template=[("T", x.dtype), ("KH", kh), ("KW", kw), ("S", strip)],
+                grid=(c, GROUPS * tiles.chunks, 1),
+                template=[
+                    ("T", x.dtype),
+                    ("R", self._register_dtype(x.dtype)),
+                    ("KH", kh),
+                    ("KW", kw),
+                    ("S", tiles.strip),
+                    ("LANES", LANES),
+                    ("GROUPS", GROUPS),
+                ],
+                threadgroup=(LANES, GROUPS, 1),
             )
         else:
             blocks = kh * -(-kw // _TAPS)
-            chunks = tiling.general_weight_gradient_chunks(n, c, oh, ow, kh * kw, blocks)
+            chunks = tiling.general_weight_gradient_chunks(shape, x.itemsize, kh * kw, blocks)
             dense = geometry.stride[1] == geometry.dilation[1] == 1
             partial = self._run(
                 "general_weight_gradient",
                 ("x", "dy", "params", "bounds"),
-                f"general_weight_gradient<TAPS, DENSE>(x, dy, params, bounds, y, {sizes});",
+                f"general_weight_gradient<TAPS, DENSE>(x, dy, params, bounds, y, {sizes}, {_GRID});",
                 [x, dy, _params(geometry), _bounds(geometry)],
                 (chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c, blocks, chunks),
                 template=[("T", x.dtype), ("TAPS", _TAPS), ("DENSE", dense)],
             )
-        sums = partial.sum(0)
+        if partial.shape[0] == 1:
+            sums = partial.squeeze(0)
+        else:
+            sums = partial.sum(0)
         return sums[:-1].reshape(kh, kw, c), sums[-1]
+
+    def _register_dtype(self, dtype: mx.Dtype) -> mx.Dtype:
+        """The type of values and taps in registers; sums are float32.
+
+        float16 stays 16 bits wide on Metal, where registers come in halves. bfloat16, and both on CUDA, are converted
+        once when loaded, because each use would take an instruction.
+        """
+        return mx.float16 if self.language == "metal" and dtype == mx.float16 else mx.float32
 
     def _run(
         self,
@@ -153,7 +192,7 @@ class Launcher:
         dtype: mx.Dtype,
         grid: tuple[int, int, int],
         template: list[tuple[str, object]],
-        threads: int = THREADS,
+        threadgroup: tuple[int, int, int] = (THREADS, 1, 1),
     ) -> mx.array:
         kernel = library.kernel(self.language, _SHADER, name, inputs, ("y",), call)
         [y] = kernel(
@@ -161,7 +200,7 @@ class Launcher:
             output_shapes=[shape],
             output_dtypes=[dtype],
             grid=grid,
-            threadgroup=(threads, 1, 1),
+            threadgroup=threadgroup,
             template=template,
         )
         return y
@@ -173,7 +212,7 @@ def _is_rolling(geometry: Geometry) -> bool:
 
 def _bounds(geometry: Geometry) -> mx.array:
     (top, _), (left, _) = geometry.padding
-    return _int_array((top, left, *geometry.output))
+    return _int_array((top, left, *geometry.output, 0))
 
 
 def _params(geometry: Geometry) -> mx.array:

@@ -2,8 +2,8 @@
 
 A thread of the rolling kernels computes one channel of a strip of output columns and a chunk of output rows. More and
 smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighboring tiles both load the rows and
-columns at their border. Outputs are bitwise equal for every tiling. The weight gradient adds one partial sum per tile,
-so its tiling depends on the shape alone and is never tuned.
+columns at their border. Outputs are bitwise equal for every tiling. In the weight gradient the tiling decides in which
+order the sums are added, so it depends on shape and dtype alone and is never tuned.
 
 The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
 user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
@@ -11,7 +11,6 @@ comes from a different GPU or version, counts as empty.
 """
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,10 +25,13 @@ from lucid._files import cache_folder, write_atomically
 from lucid._version import __version__
 
 THREADS = 128  # a threadgroup size that every pipeline supports, however many registers it uses
-STRIPS = (4, 2, 1)  # output columns per thread; with 4, a 7x7 kernel and its sums take 97 registers
+STRIPS = (4, 3, 2, 1)  # output columns per thread; with 4, a 7x7 kernel and its sums take 97 registers
 _MIN_THREADS = 4096  # an 8-core GPU runs this many at 100 registers each
 _TARGET_THREADS = 16384  # more chunks do not help beyond this
 _WEIGHT_GRADIENT_THREADS = 32768
+LANES = 32  # channels of a threadgroup of the rolling weight gradient
+GROUPS = 8  # its threads per channel; 256 threads are supported whatever the number of registers
+_EVEN = 0.7  # the share of the threads that should have units
 _FORMAT = 1
 _THREADGROUPS = (32, 64, 128, 256)
 
@@ -43,6 +45,16 @@ class Tiling:
     strip: int = STRIPS[0]
     chunks: int = 1
     threads: int = THREADS
+
+
+@dataclass(frozen=True)
+class WeightGradientTiling:
+    """Units of ``strip`` columns and ``rows`` rows of dy, ``count`` units per thread, ``chunks`` partial sums."""
+
+    strip: int
+    rows: int
+    count: int
+    chunks: int
 
 
 def forward_tiling(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> Tiling:
@@ -67,29 +79,52 @@ def default_forward_tiling(images: int, channels: int, height: int, width: int) 
     return found
 
 
-def rolling_weight_gradient_chunks(
-    images: int, channels: int, height: int, width: int, kernel_area: int, strip: int
-) -> tuple[int, int]:
-    """Chunks of rows and of images in the rolling weight gradient for an output of (images, height, width, channels).
+def weight_gradient_tiling(shape: Shape, itemsize: int, kernel_area: int) -> WeightGradientTiling:
+    """The tiling of the rolling weight gradient for an output of this shape in values of ``itemsize`` bytes.
 
-    Images are divided first, then rows into chunks of at least 14. There may be half as many partial sums as values of
-    x and dy: at 7x7, where every 49 values have 50 partial sums, that allows 23,000 of the 33,000 threads at batch 32.
+    Larger units load less at their borders, so the first that spread evenly over the wanted threads are chosen.
     """
-    strips = -(-width // strip)
-    lanes = max(channels * strips, 1)
-    limit = max(1, images * height * width // (strips * (kernel_area + 1)))  # (x.size + dy.size) / 2 partial sums
-    image_chunks = max(1, min(-(-_WEIGHT_GRADIENT_THREADS // lanes), images, limit))
-    row_chunks = -(-_WEIGHT_GRADIENT_THREADS // (lanes * image_chunks))
-    return max(1, min(row_chunks, height // 14, limit // image_chunks)), image_chunks
+    images, channels, height, width = shape
+    blocks = -(-channels // LANES)
+    wanted = -(-_WEIGHT_GRADIENT_THREADS // (blocks * LANES * GROUPS))
+    chunks = min(wanted, _most_partial_sums(shape, itemsize, kernel_area, blocks * LANES * GROUPS))
+    found = WeightGradientTiling(STRIPS[0], height, 1, 1)
+    best = 0.0
+    for strip, rows in _units(height):
+        units = images * -(-height // rows) * -(-width // strip)
+        count = -(-units // (chunks * GROUPS))
+        even = units / (chunks * GROUPS * count)  # the share of the wanted threads that have units
+        if even > best:
+            found, best = WeightGradientTiling(strip, rows, count, -(-units // (count * GROUPS))), even
+        if best >= _EVEN:
+            break
+    return found
 
 
-def general_weight_gradient_chunks(
-    images: int, channels: int, height: int, width: int, kernel_area: int, blocks: int
-) -> int:
+def _units(height: int) -> Iterator[tuple[int, int]]:
+    """Strips and rows of the units of the weight gradient, from large to small."""
+    for chunks in range(1, max(height // 14, 1) + 1):
+        yield STRIPS[0], -(-height // chunks)
+    for strip in STRIPS:
+        yield strip, min(height, 7)
+
+
+def _most_partial_sums(shape: Shape, itemsize: int, kernel_area: int, threads: int) -> int:
+    """The number of partial sums, each by ``threads`` threads, whose write and read take 10 % of the bytes of x and dy.
+
+    But at least as many as the smallest GPU needs.
+    """
+    images, _, height, width = shape
+    return max(images * height * width * itemsize // (40 * (kernel_area + 1)), -(-_MIN_THREADS // threads), 1)
+
+
+def general_weight_gradient_chunks(shape: Shape, itemsize: int, kernel_area: int, blocks: int) -> int:
     """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of kernel columns."""
-    rows = images * height
-    limit = max(1, rows * width // (kernel_area + 1))
-    return max(1, min(math.ceil(_WEIGHT_GRADIENT_THREADS / max(channels * blocks, 1)), rows, limit))
+    images, channels, height, _ = shape
+    rows, threads = images * height, channels * blocks
+    wanted = -(-_WEIGHT_GRADIENT_THREADS // threads)
+    chunks = max(1, min(wanted, rows, _most_partial_sums(shape, itemsize, kernel_area, threads)))
+    return -(-rows // -(-rows // chunks))  # chunks have equal numbers of rows; none has no rows
 
 
 def key(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> str:

@@ -18,9 +18,9 @@ def traffic():
 @pytest.mark.parametrize(
     ("name", "cost"),
     [
-        ("lucid", (66.5, 40)),
-        ("lucid-eager", (66.5, 42)),
-        ("hand", (81.5, 35)),
+        ("lucid", (66.3, 37)),
+        ("lucid-eager", (66.3, 39)),
+        ("hand", (81.3, 31)),
         ("mlx", (116.3, 36)),
         ("mlx-eager", (210.3, 48)),
     ],

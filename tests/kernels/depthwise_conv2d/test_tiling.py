@@ -7,11 +7,12 @@ import pytest
 
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.tiling import (
+    GROUPS,
     THREADS,
     Tiling,
     default_forward_tiling,
     general_weight_gradient_chunks,
-    rolling_weight_gradient_chunks,
+    weight_gradient_tiling,
 )
 
 SHAPE = (32, 96, 56, 56)
@@ -99,7 +100,7 @@ def rewrite(change):
         lambda stored: stored.pop("gpu"),
         lambda stored: stored.pop("cuts"),
         lambda stored: stored.update(cuts=[1, 2]),
-        lambda stored: stored["cuts"].update(x=[3, 1, 128]),
+        lambda stored: stored["cuts"].update(x=[5, 1, 128]),
         lambda stored: stored["cuts"].update(x=[4, 0, 128]),
         lambda stored: stored["cuts"].update(x=[4, 1.5, 128]),
         lambda stored: stored["cuts"].update(x=[4, 1, 4096]),
@@ -161,26 +162,48 @@ def test_single_images_get_smaller_tiles(channels, size):
     assert chosen.threads == THREADS
 
 
-@pytest.mark.parametrize(
-    ("channels", "size", "wanted"), [(96, 56, 30_000), (192, 28, 30_000), (384, 14, 30_000), (768, 7, 20_000)]
-)
-def test_the_weight_gradient_fills_it_within_the_limit_of_partial_sums(channels, size, wanted):
-    row_chunks, image_chunks = rolling_weight_gradient_chunks(32, channels, size, size, 49, 4)
-    strips = -(-size // 4)
-    assert channels * strips * row_chunks * image_chunks >= wanted
-    assert row_chunks * image_chunks * strips * 50 <= 32 * size * size  # half of the values of x and dy
+def weight_gradient_units(tiles, images, size):
+    return images * -(-size // tiles.rows) * -(-size // tiles.strip)
 
 
-@pytest.mark.parametrize("images", [1, 2, 3, 7, 32, 1000])
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize("images", [32, 64, 128])
+@pytest.mark.parametrize(("channels", "size"), STAGES)
+def test_partial_sums_take_less_than_a_tenth_of_the_bytes_of_x_and_dy(channels, size, images, itemsize):
+    tiles = weight_gradient_tiling((images, channels, size, size), itemsize, 49)
+    written = tiles.chunks * 50 * channels * 4
+    assert 2 * written < 0.1 * 2 * images * size * size * channels * itemsize
+    # With as many threads as that allows: in half precision at 7 px, where 1,568 positions have 50 sums, 6,144.
+    active = channels * -(-weight_gradient_units(tiles, images, size) // tiles.count)
+    assert active >= (6_000 if size == 7 and itemsize == 2 else 16_384)
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+@pytest.mark.parametrize(("channels", "size"), STAGES)
+def test_the_weight_gradient_of_a_single_image_fills_a_small_gpu(channels, size, itemsize):
+    tiles = weight_gradient_tiling((1, channels, size, size), itemsize, 49)
+    assert channels * -(-weight_gradient_units(tiles, 1, size) // tiles.count) >= 3600
+    assert tiles.chunks <= 6
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 32, 33, 1000])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (40, 1), (7, 7), (13, 29), (56, 56), (500, 3)])
 @pytest.mark.parametrize("channels", [1, 3, 96, 2048])
 def test_no_chunk_is_empty(images, height, width, channels):
     chosen = default_forward_tiling(images, channels, height, width)
     assert 1 <= chosen.chunks <= height
-    row_chunks, image_chunks = rolling_weight_gradient_chunks(images, channels, height, width, 49, 4)
-    assert 1 <= row_chunks <= height and 1 <= image_chunks <= images
-    assert 1 <= general_weight_gradient_chunks(images, channels, height, width, 49, 7) <= images * height
+    for itemsize in (2, 4):
+        shape = (images, channels, height, width)
+        tiles = weight_gradient_tiling(shape, itemsize, 49)
+        units = images * -(-height // tiles.rows) * -(-width // tiles.strip)
+        per_chunk = tiles.count * GROUPS
+        assert 1 <= tiles.rows <= height and (tiles.chunks - 1) * per_chunk < units <= tiles.chunks * per_chunk
+        chunks = general_weight_gradient_chunks(shape, itemsize, 49, 7)
+        rows = images * height
+        assert 1 <= chunks <= rows and (chunks - 1) * -(-rows // chunks) < rows
 
 
-def test_single_images_keep_14_rows_a_chunk_in_the_weight_gradient():
-    assert rolling_weight_gradient_chunks(1, 96, 56, 56, 49, 4) == (4, 1)
+def test_the_order_of_the_sums_does_not_depend_on_a_tuning():
+    before = weight_gradient_tiling(SHAPE, 4, 49)
+    tuned()
+    assert weight_gradient_tiling(SHAPE, 4, 49) == before
