@@ -3,6 +3,7 @@
 from lucid import _device  # isort: skip  # First: OpenBLAS gets ahead of MLX's BLAS only before mlx.core is loaded.
 
 import gc
+import os
 import shutil
 import signal
 import ssl
@@ -12,11 +13,18 @@ import mlx.core as mx
 import pytest
 
 import lucid
+from lucid.kernels import native
 
 
 def pytest_report_header():
     blas = f", {_device.openblas}" if _device.openblas else ""
     return f"lucid: on {_device.backend()}{blas}, mlx {mx.__version__}"
+
+
+def pytest_configure():
+    """Where the CPU kernels cannot be compiled, say so once: tests read what the programs they start print."""
+    if native.library() is None:
+        os.environ["LUCID_NATIVE"] = "off"
 
 
 @pytest.fixture(autouse=True)

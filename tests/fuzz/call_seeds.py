@@ -1,5 +1,6 @@
 """Correct calls of what ``captured_calls`` does not see: views, creation, methods, layers, optimizers, schedules."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,9 @@ VIEWS: dict[str, list[Call]] = {
     "t": [of(M)],
     "expand": [of(tensor(1, 3), 2, 3), of(tensor(1, 3), (4, 2, -1))],
     "expand_as": [of(tensor(1, 3), M)],
+    "broadcast_tensors": [of(M, tensor(3)), of(tensor(2, 1), tensor(1, 3))],
+    "meshgrid": [of(tensor(2), tensor(3)), of(tensor(2), tensor(3), indexing="xy")],
+    "positive": [of(M)],
     "broadcast_to": [of(tensor(1, 3), (2, 3))],
     "diagonal": [of(CUBE, 1, 0, 2), of(CUBE, offset=-1)],
     "narrow": [of(CUBE, 1, 1, 2)],
@@ -297,6 +301,8 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
     def add(name: str, function: Callable[..., Any], seeds: list[Call], on_tensor: bool = False) -> None:
         calls = list(seeds)
         body: Any = function
+        if re.fullmatch(r"Tensor\.__r(?!shift)\w+__", name):
+            body = None  # its operands change places, so that the divisor could be 0
         while body is not None:
             calls += known.get(body, [])
             body = getattr(body, "__wrapped__", None)
