@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -90,7 +91,7 @@ def inspected(function: Callable[..., Any], drop_self: bool = False) -> list[Ove
 def _text(default: Any) -> str:
     if default is inspect.Parameter.empty:
         return REQUIRED
-    if isinstance(default, type):
+    if isinstance(default, type | ModuleType):
         return default.__name__
     shown = repr(default)
     return "..." if " at 0x" in shown else shown
