@@ -19,7 +19,8 @@ from tests.kernels.depthwise_conv2d.formulas import (
     relative_error,
     slices_per_tap,
 )
-from tests.metal_simulator import simulation, strict
+from tests.kernels.shader_text import check_legal_metal
+from tests.metal_simulator import simulation
 
 # x (N, H, W, C), kernel, stride, padding, dilation
 SHAPES = [
@@ -462,31 +463,14 @@ LEGAL_CASES = [SHAPES[0], SHAPES[7], SHAPES[8], SHAPES[11], SHAPES[13], ((1, 2, 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("case", LEGAL_CASES, ids=str)
 def test_the_shader_is_legal_metal(monkeypatch, case, dtype):
-    if reason := strict.missing():
-        pytest.skip(reason)
-    texts = {}
-
-    def metal_kernel(name, input_names, output_names, source, header):
-        def launch(*, inputs, output_shapes, output_dtypes, template, **_):
-            spaces = tuple(one.size < 8 for one in inputs)
-            texts[name, str(template), spaces] = (
-                header, source, input_names, inputs, output_names, output_dtypes, template,
-            )  # fmt: skip
-            return [mx.zeros(shape, dtype) for shape, dtype in zip(output_shapes, output_dtypes, strict=True)]
-
-        return launch
-
-    monkeypatch.setattr(mx.fast, "metal_kernel", metal_kernel)
-    monkeypatch.setattr(_device, "backend", lambda: "metal")
-    library.clear_cache()
     shape, kernel, *options = case
     x, weight, bias, cotangent = arrays(shape, kernel, dtype, *options)
-    mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, *options), [x, weight, bias], [cotangent]))
-    mx.eval(depthwise_conv2d(x, weight, None, *options))
-    library.clear_cache()
-    assert len(texts) >= 3
-    for text in texts.values():
-        assert strict.check(*text) == []
+
+    def launch_all():
+        gradients = mx.vjp(lambda *values: depthwise_conv2d(*values, *options), [x, weight, bias], [cotangent])
+        return gradients, depthwise_conv2d(x, weight, None, *options)
+
+    assert len(check_legal_metal(monkeypatch, launch_all)) >= 3
 
 
 # The formulas that everything is compared with, by finite differences in float64 ---------------------------------
