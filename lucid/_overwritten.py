@@ -23,6 +23,7 @@ _Now = Callable[[], "mx.array | None"]
 
 # By the id of the former array: a weak reference to it, and what returns the present value.
 entries: dict[int, tuple[weakref.ref[mx.array], _Now]] = {}
+views: set[str] = set()  # the names of operations that return a view, which ``view_op`` adds
 
 
 def note(array: mx.array, now: _Now) -> None:
@@ -82,7 +83,7 @@ def _present(value: Any, edge: Any = None) -> Any:
     if entry is not None and entry[0]() is value:
         return entry[1]()
     source = edge[0] if isinstance(edge, tuple) else None
-    if source is not None and source.name in _VIEWS and source.args and source.kwargs is not None:
+    if source is not None and source.name in views and source.args and source.kwargs is not None:
         whole = _present(source.args[0], source.edges[0])  # a view that nobody holds any more
         if whole is not source.args[0]:
             out = source.body(whole, *source.args[1:], **source.kwargs)
@@ -112,9 +113,3 @@ def _agree(node: Node, arguments: Sequence[Any], cotangents: list[Tensor]) -> bo
         one.shape == other.shape and _deferred.item(mx.array_equal(one, other, equal_nan=True)) for one, other in pairs
     )
 
-
-# Operations whose result is a view, by the names of their nodes.
-_VIEWS = frozenset((
-    "broadcast_to", "chunk", "diagonal", "expand", "flatten", "getitem", "movedim", "narrow", "permute", "reshape",
-    "select", "split", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view",
-))  # fmt: skip

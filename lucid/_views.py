@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast, overload
 
 import mlx.core as mx
 
-from lucid import _layout
+from lucid import _layout, _overwritten
 from lucid._aliases import Place, Rule, ViewOp, link
 from lucid._argument_names import TRANSLATED, translated
 from lucid._layout import Layout
@@ -83,6 +83,7 @@ def _view(
     if body is None:
         return lambda function: _view(function, layout=layout, copies=copies, itself=itself, when=when)
     name, first = body.__name__, next(iter(inspect.signature(body).parameters))
+    _overwritten.views.add(name)
     kind = {by_shape: _RESHAPE, by_expansion: _EXPAND}.get(cast(Any, layout)) or ViewOp(name, body, layout)
     takes_shape = layout in (by_shape, by_expansion)
 

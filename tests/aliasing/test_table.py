@@ -204,6 +204,15 @@ def test_gradients_are_written_in_place():
         np.testing.assert_allclose(p.grad.numpy(), [expected] * 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("how", ["view_as", "reshape_as", "expand_as"])
+def test_a_gradient_that_depends_on_a_write_through_data_raises_for_every_kind_of_view(how):
+    w, x = lucid.ones(3, requires_grad=True), lucid.ones(1, 3, requires_grad=True)
+    loss = (x * getattr(w, how)(lucid.ones(1, 3))).sum()  # only the graph holds the view
+    w.data.fill_(5)
+    with pytest.raises(RuntimeError, match=r"was changed through \.data since"):
+        loss.backward()
+
+
 def test_checkpoints_differentiate_while_overwritten_values_live():
     layer, other = nn.Linear(2, 2), lucid.ones(2, requires_grad=True)
     kept = other * other  # its graph keeps the value that is overwritten
