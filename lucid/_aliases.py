@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Rule = Callable[[Layout, "Place"], Layout | None]  # the layout of a view, given that of what it is a view of
 
 _FIRST_PRUNING = 16  # tensors in a cell
+_signature = functools.cache(inspect.signature)
 
 
 class Cell:
@@ -200,7 +201,7 @@ class Place:
     def argument(self, name: str) -> Any:
         """An argument of the view operation."""
         assert self.op is not None
-        bound = inspect.signature(self.op.body).bind(None, *self.args, **(self.kwargs or {}))
+        bound = _signature(self.op.body).bind(None, *self.args, **(self.kwargs or {}))
         bound.apply_defaults()
         return bound.arguments[name]
 

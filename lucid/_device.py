@@ -267,7 +267,10 @@ class device:
 
 def is_available(name: str = "gpu") -> bool:
     """Whether this machine can compute on the device of that name."""
-    found = device(name)
+    return _is_here(device(name))
+
+
+def _is_here(found: device) -> bool:
     return found._type in ("cpu", _gpu_type()) and not found._index
 
 
@@ -279,8 +282,8 @@ def resolve(caller: str, wanted: Any) -> mx.Device:
         RuntimeError: the device is not available on this machine or in this build of MLX.
     """
     found = device(*_parsed(caller, wanted)) if isinstance(wanted, str) else device(wanted)
-    name = wanted if isinstance(wanted, str) else str(found)
-    if not is_available(name):
+    if not _is_here(found):
+        name = wanted if isinstance(wanted, str) else str(found)
         gpu = _gpu_type()
         here = f"available devices are 'cpu' and '{gpu}'" if gpu else "the only device is 'cpu'"
         raise RuntimeError(f"{caller}: device '{name}' is not available here; {here}")

@@ -112,4 +112,3 @@ def _agree(node: Node, arguments: Sequence[Any], cotangents: list[Tensor]) -> bo
     return all(
         one.shape == other.shape and _deferred.item(mx.array_equal(one, other, equal_nan=True)) for one, other in pairs
     )
-
