@@ -278,6 +278,14 @@ class Tensor(TensorMethods, TensorInplace, TensorCasting):
 
     # The value --------------------------------------------------------------------------------------------------------
 
+    def _clear_grad(self, set_to_none: bool) -> None:
+        """Set ``.grad`` to ``None``, or its value to zeros."""
+        if set_to_none:
+            self.grad = None
+        elif self.grad is not None:
+            _threads.prepare()
+            self.grad.detach_()._rebind(mx.zeros_like(self.grad._array))
+
     def _rebind(self, array: mx.array) -> None:
         """Write ``array``, of the same shape and dtype, without recording it, as optimizers do. Aliases follow."""
         self._array = array

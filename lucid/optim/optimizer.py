@@ -191,13 +191,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set all gradients to None, or to zero with ``set_to_none=False``."""
-        _threads.prepare()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.detach_()._rebind(mx.zeros_like(p.grad._array))
+        for parameter in self._all_parameters():
+            parameter._clear_grad(set_to_none)
 
     # Hooks ----------------------------------------------------------------------------------------------------------
 
