@@ -1,6 +1,5 @@
 """Runs fuzz targets: generates inputs, and watches what the readers do."""
 
-import faulthandler
 import importlib
 import pkgutil
 import random
@@ -13,6 +12,7 @@ from typing import Any
 
 from tests.fuzz import targets
 from tests.fuzz.mutation import mutated
+from tests.fuzz.watchdog import ended_if_it_hangs
 
 _HANG_S = 120
 _FORBIDDEN = (
@@ -60,19 +60,19 @@ def run(name: str, start: int, count: int, report: Callable[[int], None] = lambd
     seeds = target.seeds()
     for seed in seeds:  # everything that is imported or compiled on first use
         target.check(seed)
-    for index in range(start, start + count):
-        if index % 256 == 0:
-            faulthandler.dump_traceback_later(_HANG_S, exit=True)
-            report(index)
-        data = make_input(name, target, seeds, index)
-        try:
-            with _watched():
-                target.check(data)
-        except Exception as error:
-            raise AssertionError(
-                f"{type(error).__name__}: {error}; repeat with: python -m tests.fuzz --target {name} --only {index}"
-            ) from error
-    faulthandler.cancel_dump_traceback_later()
+    with ended_if_it_hangs(_HANG_S) as restart_timer:
+        for index in range(start, start + count):
+            if index % 256 == 0:
+                restart_timer()
+                report(index)
+            data = make_input(name, target, seeds, index)
+            try:
+                with _watched():
+                    target.check(data)
+            except Exception as error:
+                raise AssertionError(
+                    f"{type(error).__name__}: {error}; repeat with: python -m tests.fuzz --target {name} --only {index}"
+                ) from error
 
 
 def make_input(name: str, target: ModuleType, seeds: list[bytes], index: int) -> bytes:

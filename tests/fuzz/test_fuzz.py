@@ -1,5 +1,6 @@
 """A few inputs of every fuzz target; ``python -m tests.fuzz`` checks more."""
 
+import faulthandler
 import os
 import random
 import types
@@ -54,6 +55,10 @@ def test_violations_are_reported(monkeypatch, harm, what):
 
     target = types.SimpleNamespace(seeds=lambda: [b"seed"], check=check)
     monkeypatch.setattr(runner, "load_target", lambda name: target)
+    timer = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: timer.append("started"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: timer.append("stopped"))
     with pytest.raises((AssertionError, pytest.fail.Exception), match=what) as caught:
         runner.run("harmful", 0, 3)
+    assert timer == ["started", "stopped"]  # otherwise it would end this process in the middle of a later test
     assert what == "differs" or "--target harmful --only 0" in str(caught.value) or "forbidden" in str(caught.value)

@@ -7,7 +7,6 @@ Lucid's own: one of MLX or nanobind, or of Python from deep inside. Results are 
 
 import argparse
 import collections
-import faulthandler
 import random
 import re
 import time
@@ -22,6 +21,7 @@ import lucid
 from lucid import _checks
 from tests.fuzz.call_seeds import targets
 from tests.fuzz.captured_calls import Call, Given, tensor
+from tests.fuzz.watchdog import ended_if_it_hangs
 
 _HANG_S = 60
 _SHAPES = (
@@ -190,16 +190,19 @@ def run(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated arguments, for one
-        return _run(names, wrong, report)
+        with ended_if_it_hangs(_HANG_S) as restart_timer:
+            return _run(names, wrong, report, restart_timer)
 
 
-def _run(names: list[str], wrong: int, report: Callable[[str], None]) -> tuple[int, dict[str, list[str]]]:
+def _run(
+    names: list[str], wrong: int, report: Callable[[str], None], restart_timer: Callable[[], None]
+) -> tuple[int, dict[str, list[str]]]:
     known = targets()
     raised, faults = 0, collections.defaultdict(list)
     lucid.manual_seed(0)
     for name in names:
         report(name)
-        faulthandler.dump_traceback_later(_HANG_S, exit=True)
+        restart_timer()
         function, calls = known[name]
         own = 0
         for index in range(4 * wrong):
@@ -211,7 +214,6 @@ def _run(names: list[str], wrong: int, report: Callable[[str], None]) -> tuple[i
             if own == wrong:
                 break
         raised += own
-    faulthandler.cancel_dump_traceback_later()
     return raised, dict(faults)
 
 
