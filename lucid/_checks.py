@@ -197,7 +197,6 @@ def dim(caller: str, value: Any, ndim: int, name: str = "dim") -> int:
     index = integer(caller, name, value)
     size = max(ndim, 1)
     if not -size <= index < size:
-        # An IndexError as in PyTorch, and a ValueError like other invalid arguments.
         raise DimError(f"{caller}: {name} must be in [{-size}, {size - 1}] for {ndim} dimensions, got {index}")
     return index % size
 

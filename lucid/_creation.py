@@ -196,7 +196,7 @@ def linspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included.
 
-    With an integer dtype, the ends are truncated to integers first, and the numbers between them then.
+    With an integer dtype, the ends are truncated to integers first, then the numbers between them.
 
     Example:
         >>> lucid.linspace(0, 1, 5).tolist()
@@ -213,7 +213,7 @@ def logspace(
 ) -> Tensor:  # fmt: skip
     """``steps`` numbers from ``base**start`` to ``base**end``, evenly spaced on a logarithmic scale.
 
-    With an integer dtype, ``start`` and ``end`` are truncated to integers first, and the numbers then.
+    With an integer dtype, ``start`` and ``end`` are truncated to integers first, then the numbers.
     """
     check_placement("logspace", device, layout, None, out)
     exponents, found = _spaced("logspace", start, end, steps, dtype)

@@ -322,6 +322,27 @@ def real_numbers(caller: str, value: Any, name: str = "input") -> mx.array:
     return x
 
 
+def numeric(caller: str, value: Any) -> mx.array:
+    """``value`` as an array of real numbers, integers included.
+
+    Raises:
+        DtypeError: ``value`` holds bools or complex numbers.
+    """
+    x = array(caller, value)
+    if x.dtype in (mx.bool_, mx.complex64):
+        raise _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
+    return x
+
+
+def truncated_quotient(x: mx.array, other: mx.array) -> mx.array:
+    """The quotient of integers, rounded toward zero."""
+    return mx.abs(x) // mx.abs(other) * (mx.sign(x) * mx.sign(other))
+
+
+def reversed_along(x: mx.array, axis: int) -> mx.array:
+    return x[(slice(None),) * axis + (slice(None, None, -1),)]
+
+
 def averageable(caller: str, value: Any, dtype: Any = None) -> tuple[mx.array, mx.Dtype]:
     """``value`` in the dtype to average in (float32 for half precision), and the dtype of the result.
 

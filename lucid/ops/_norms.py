@@ -42,13 +42,9 @@ def power_norm(caller: str, x: mx.array, order: float, dims: tuple[int, ...], ke
         return total_of(size, dims, keep)
     if order == 0:
         return total_of((x != 0).astype(x.dtype), dims, keep)
-    if order == mx.inf:
-        if x.size == 0:
-            check_nonempty(caller, x, dims)
-        return mx.max(size, dims, keep)
-    if order == -mx.inf:
+    if order in (mx.inf, -mx.inf):
         check_nonempty(caller, x, dims)
-        return mx.min(size, dims, keep)
+        return (mx.max if order > 0 else mx.min)(size, dims, keep)
     # Powers of 0 have no finite derivative for some orders, so zeros are masked out and get the gradient 0.
     zero = size == 0
     total = total_of(mx.where(zero, 0 if order > 0 else mx.inf, mx.where(zero, 1, size) ** order), dims, keep)

@@ -11,7 +11,7 @@ from lucid import _checks
 from lucid.kernels import float64
 from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
-from lucid.ops._common import FLOATING, array, at_least_1d, floating, real
+from lucid.ops._common import FLOATING, array, at_least_1d, floating, numeric, real
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -21,9 +21,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-_NOT_REAL = frozenset((mx.bool_, mx.complex64))
-
-
 def _not_real(caller: str, x: mx.array) -> Exception:
     return _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
 
@@ -31,18 +28,14 @@ def _not_real(caller: str, x: mx.array) -> Exception:
 @op
 def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``max(input, 0)``. The gradient at 0 is 0."""
-    x = array("relu", input)
-    if x.dtype in _NOT_REAL:
-        raise _not_real("relu", x)
+    x = numeric("relu", input)
     return mx.where(x <= 0, mx.array(0, x.dtype), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
 @op
 def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     """``min(max(input, 0), 6)``."""
-    x = array("relu6", input)
-    if x.dtype in _NOT_REAL:
-        raise _not_real("relu6", x)
+    x = numeric("relu6", input)
     return mx.where(x <= 0, mx.array(0, x.dtype), mx.where(x >= 6, mx.array(6, x.dtype), x))
 
 

@@ -24,9 +24,11 @@ from lucid.ops._common import (
     factor,
     floating,
     larger,
+    numeric,
     pair,
     scalar_like,
     smaller,
+    truncated_quotient,
 )
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -37,9 +39,6 @@ __all__ = [
     "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "remainder", "rsub",
     "sub", "subtract", "true_divide",
 ]  # fmt: skip
-
-
-_SCALARS = (bool, int, float, complex)
 
 
 @op
@@ -110,7 +109,7 @@ def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = Non
     if x.dtype in FLOATING:
         return binary("div", lambda a, b: mx.trunc(a / b), x, other)
     # Integers: a floating-point quotient would be wrong beyond 2**24.
-    return binary("div", lambda a, b: mx.abs(a) // mx.abs(b) * (mx.sign(a) * mx.sign(b)), x, other)
+    return binary("div", truncated_quotient, x, other)
 
 
 def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
@@ -122,8 +121,7 @@ def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx
     """
     is_host = not isinstance(other, mx.array)
     x, other = arrays(caller, x, other)
-    if x.dtype in (mx.bool_, mx.complex64):
-        raise _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
+    numeric(caller, x)
     if x.dtype not in FLOATING:
         _bounds.check_divisor(caller, other, is_host=is_host)
     return x, other
@@ -340,14 +338,10 @@ def logaddexp(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.a
 @op
 def hypot(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """``sqrt(input² + other²)``."""
-    x, other = _of_real_numbers("hypot", *arrays("hypot", input, other))
-    return binary("hypot", _hypot, floating("hypot", x), floating("hypot", other))
-
-
-def _of_real_numbers(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
+    x, other = arrays("hypot", input, other)
     if x.dtype == mx.complex64:
-        raise _checks.DtypeError(f"{caller}: complex64 is not supported")
-    return x, other
+        raise _checks.DtypeError("hypot: complex64 is not supported")
+    return binary("hypot", _hypot, floating("hypot", x), floating("hypot", other))
 
 
 def _hypot(x: mx.array, other: mx.array) -> mx.array:

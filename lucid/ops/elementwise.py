@@ -10,7 +10,7 @@ from lucid import _checks
 from lucid._dtypes import converted
 from lucid._memory_format import check_memory_format
 from lucid.kernels import float64
-from lucid.ops._common import FLOATING, array, arrays, binary, floating, itself_if_equal
+from lucid.ops._common import FLOATING, array, arrays, binary, floating, itself_if_equal, numeric
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -49,17 +49,6 @@ def _floating(name: str, table: dict[Any, Function], input: Any) -> mx.array:
     x = array(name, input)
     function = table.get(x.dtype)
     return table[mx.float32](x.astype(mx.float32)) if function is None else function(x)
-
-
-def _numeric(name: str, input: Any) -> mx.array:
-    """``input`` as an array of real numbers."""
-    x = array(name, input)
-    if x.dtype in _NOT_NUMERIC:
-        raise _checks.DtypeError(f"{name}: {_checks.dtype_name(x.dtype)} is not supported")
-    return x
-
-
-_NOT_NUMERIC = frozenset((mx.bool_, mx.complex64))
 
 
 def _tanh(x: mx.array) -> mx.array:
@@ -288,19 +277,19 @@ def erfinv(input: TensorLike, *, out: None = None) -> mx.array:
 @op
 def floor(input: TensorLike, *, out: None = None) -> mx.array:
     """``input`` rounded down."""
-    return mx.floor(_numeric("floor", input))
+    return mx.floor(numeric("floor", input))
 
 
 @op
 def ceil(input: TensorLike, *, out: None = None) -> mx.array:
     """``input`` rounded up."""
-    return mx.ceil(_numeric("ceil", input))
+    return mx.ceil(numeric("ceil", input))
 
 
 @op
 def round(input: TensorLike, *, decimals: builtins.int = 0, out: None = None) -> mx.array:
     """``input`` rounded to ``decimals`` decimal places, halves to even."""
-    x, places = _numeric("round", input), _checks.integer("round", "decimals", decimals)
+    x, places = numeric("round", input), _checks.integer("round", "decimals", decimals)
     if x.dtype not in FLOATING:
         return x
     if not places or x.dtype != mx.float64:
@@ -312,14 +301,14 @@ def round(input: TensorLike, *, decimals: builtins.int = 0, out: None = None) ->
 @op
 def trunc(input: TensorLike, *, out: None = None) -> mx.array:
     """``input`` rounded toward zero."""
-    x = _numeric("trunc", input)
+    x = numeric("trunc", input)
     return mx.trunc(x) if x.dtype in FLOATING else x
 
 
 @op
 def frac(input: TensorLike, *, out: None = None) -> mx.array:
     """``input - trunc(input)``."""
-    x = _numeric("frac", input)
+    x = numeric("frac", input)
     if x.dtype not in FLOATING:
         raise _checks.DtypeError(f"frac: {_checks.dtype_name(x.dtype)} is not supported")
     return x - mx.trunc(x)

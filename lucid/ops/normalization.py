@@ -12,7 +12,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.kernels.layer_norm import layer_norm as kernel
 from lucid.ops._common import array, at_least_1d, average, real, real_numbers, total
-from lucid.ops._norms import power_norm
+from lucid.ops._norms import power_norm, safe_sqrt
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -255,8 +255,7 @@ def global_response_norm(
                 f"global_response_norm: {name} must hold {x.shape[axis]} values, got shape {value.shape}"
             )
     squares = total(mx.square(wide), tuple(d for d in (1, 2, 3) if d != axis), keepdims=True)
-    zero = squares == 0  # sqrt has no finite derivative at 0; as in PyTorch, a channel of zeros gets the gradient 0
-    size = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
+    size = safe_sqrt(squares)  # as in PyTorch, a channel of zeros gets the gradient 0
     response = size / (average(size, axis, keepdims=True) + eps)
     return (weight.reshape(shape) * (wide * response) + bias.reshape(shape) + wide).astype(x.dtype)
 

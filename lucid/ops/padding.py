@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import array, sizes
+from lucid.ops._common import array, reversed_along, sizes
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -31,9 +31,9 @@ def pad(input: TensorLike, pad: Any, mode: str = "constant", value: float | None
     """
     x = array("pad", input)
     _checks.one_of("pad", "mode", mode, ("constant", "reflect", "replicate", "circular"))
-    amounts = sizes("pad", pad, "pad") if isinstance(pad, Sequence) else ()
     if not isinstance(pad, Sequence):
         raise TypeError(f"pad: pad must be a list or tuple of integers, got {pad!r}")
+    amounts = sizes("pad", pad, "pad")
     if len(amounts) % 2 or len(amounts) > 2 * x.ndim:
         raise _checks.ArgumentError(f"pad: pad must hold pairs for at most {x.ndim} dimensions, got {amounts}")
     if mode == "constant":
@@ -93,7 +93,7 @@ def _edge(x: mx.array, axis: int, start: int, stop: int, mode: str) -> mx.array:
     size = x.shape[axis]
     if mode == "reflect":
         mirror = 0 if start < 0 else 2 * (size - 1)
-        return _reverse(_slice(x, axis, mirror - stop + 1, mirror - start + 1), axis)
+        return reversed_along(_slice(x, axis, mirror - stop + 1, mirror - start + 1), axis)
     if mode == "circular":
         shift = size if start < 0 else -size
         return _slice(x, axis, start + shift, stop + shift)
@@ -108,9 +108,5 @@ def _check_crop(x: mx.array, axis: int, low: int, high: int) -> None:
 
 
 def _slice(x: mx.array, axis: int, start: int, stop: int) -> mx.array:
-    """``x[start:stop]`` along dimension ``at``."""
+    """``x[start:stop]`` along dimension ``axis``."""
     return x[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _reverse(x: mx.array, axis: int) -> mx.array:
-    return x[(slice(None),) * axis + (slice(None, None, -1),)]

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid.ops._common import FLOATING, any_op, array, average, real_numbers
+from lucid.ops._common import FLOATING, any_op, array, average, real_numbers, truncated_quotient
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -187,9 +187,7 @@ def avg_pool2d(
 
 def _quotient(total: mx.array, count: mx.array) -> mx.array:
     """``total / count``, for integers rounded toward zero as in PyTorch."""
-    if total.dtype != mx.int64:
-        return total / count
-    return mx.sign(total) * mx.sign(count) * (mx.abs(total) // mx.abs(count))
+    return truncated_quotient(total, count) if total.dtype == mx.int64 else total / count
 
 
 def _counts(windows: _Windows, i: int, include_pad: bool) -> list[int]:

@@ -9,7 +9,7 @@ import mlx.core as mx
 from lucid import _checks, _deferred, _layout
 from lucid._layout import Layout
 from lucid._views import Place, by_expansion, by_order, by_shape, view_op
-from lucid.ops._common import FLOATING, array, at_least_1d, compact_if_empty, sizes, varargs
+from lucid.ops._common import FLOATING, array, at_least_1d, compact_if_empty, reversed_along, sizes, varargs
 from lucid.ops._types import TensorLike
 from lucid.tape import op, unwrap
 
@@ -284,10 +284,7 @@ def flip(input: TensorLike, dims: Any) -> mx.array:
 @op
 def fliplr(input: TensorLike) -> mx.array:
     """``input`` with its columns reversed."""
-    x = array("fliplr", input)
-    if x.ndim < 2:
-        raise _checks.ArgumentError(f"fliplr: input must have at least 2 dimensions, got shape {x.shape}")
-    return x[:, ::-1]
+    return _at_least_2d("fliplr", input)[:, ::-1]
 
 
 @op
@@ -329,14 +326,10 @@ def rot90(input: TensorLike, k: int = 1, dims: Any = (0, 1)) -> mx.array:
     first, second = found
     turns = _checks.integer("rot90", "k", k) % 4
     if turns == 2:
-        return _reverse(_reverse(x, first), second)
+        return reversed_along(reversed_along(x, first), second)
     if turns == 1:
-        return _reverse(mx.swapaxes(x, first, second), first)
-    return _reverse(mx.swapaxes(x, first, second), second) if turns == 3 else x
-
-
-def _reverse(x: mx.array, axis: int) -> mx.array:
-    return x[(slice(None),) * axis + (slice(None, None, -1),)]
+        return reversed_along(mx.swapaxes(x, first, second), first)
+    return reversed_along(mx.swapaxes(x, first, second), second) if turns == 3 else x
 
 
 @op
