@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import frameworks
+from frameworks import DTYPES
 
 import lucid
 from lucid import models, nn
@@ -31,7 +32,6 @@ import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mopt  # isort: skip
 
 _CHIPS = ["M1", "M1 Max", "M2 Max", "M3 Max", "M4 Max", "H200"]
-DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=list(FRAMEWORKS))
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--batch", type=int, help="images, instead of 64 (128 for the small model)")
-    parser.add_argument(
-        "--chips", nargs="*", choices=CHIPS, default=["M1", "M1 Max", "M2 Max", "M3 Max", "M4 Max", "H200"]
-    )
+    parser.add_argument("--chips", nargs="*", choices=CHIPS, default=_CHIPS)
     parser.add_argument("--kernels", choices=FRAMEWORKS, help="list every kernel that a block adds, in this framework")
     parser.add_argument("--stage", type=int, default=1, help="the stage whose block --kernels lists")
     parser.add_argument("--markdown", action="store_true", help="write tables for documentation")

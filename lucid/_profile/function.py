@@ -1,6 +1,6 @@
 """``lucid.profile``: the kernels that a step launches on a GPU, and the bytes that they move."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mlx.core as mx
@@ -67,14 +67,14 @@ def _is_empty(state: Any) -> bool:
 
 def _holds_arrays(value: Any) -> bool:
     """Whether there are ``mx.array``s in ``value``, and no tensors."""
-    if isinstance(value, mx.array):
-        return True
-    if isinstance(value, Tensor):
-        return False
-    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
-    return any(map(_holds_arrays, items)) and not any(map(_holds_tensors, items))
+    leaves = list(_leaves(value))
+    return any(isinstance(one, mx.array) for one in leaves) and not any(isinstance(one, Tensor) for one in leaves)
 
 
-def _holds_tensors(value: Any) -> bool:
-    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
-    return isinstance(value, Tensor) or any(map(_holds_tensors, items))
+def _leaves(value: Any) -> Iterator[Any]:
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, list | tuple):
+        yield value
+        return
+    for one in items:
+        yield from _leaves(one)

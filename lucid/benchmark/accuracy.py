@@ -157,8 +157,7 @@ def results_of(check: Check, arrays: list[mx.array]) -> dict[str, np.ndarray]:
 
     if not places:
         return {"value": _numpy(function())}
-    shape = mx.vjp(function, [arrays[i] for i in places], [check.function(*arrays)])[0][0].shape
-    cotangent = _normal(shape, 99).astype(arrays[0].dtype)
+    cotangent = _normal(check.function(*arrays).shape, 99).astype(arrays[0].dtype)
     [value], gradients = mx.vjp(function, [arrays[i] for i in places], [cotangent])
     found = {"value": value} | dict(zip((f"gradient of {name}" for name in check.gradients), gradients, strict=True))
     return {name: _numpy(one) for name, one in found.items()}

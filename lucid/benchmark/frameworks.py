@@ -24,6 +24,7 @@ import numpy as np
 
 import lucid
 from lucid import models, nn
+from lucid.benchmark.depthwise import DTYPES
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 import mlx.nn as mnn  # isort: skip
@@ -33,7 +34,6 @@ from mlx.utils import tree_map  # isort: skip
 LEARNING_RATE, DECAY, BETAS, EPS = 1e-4, 0.01, (0.9, 0.999), 1e-8
 NORM_EPS = 1e-6
 LAYER_SCALE = 0.1  # the usual 1e-6 would hide a wrong block
-DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 Program = Callable[[], Any]
 
 

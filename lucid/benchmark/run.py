@@ -6,7 +6,6 @@ this device cannot compute it, or where the time limit was reached, and "error" 
 
 import datetime
 import math
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid import _checks, _device
+from lucid import _checks, _device, memory
 from lucid.benchmark import accuracy, depthwise, frameworks
 from lucid.benchmark.depthwise import DIRECTIONS, Case
 from lucid.benchmark.frameworks import Framework, Setup
@@ -86,8 +85,7 @@ def run(quick: bool = False, only: Sequence[str] = SECTIONS, show: Callable[[str
 
 def describe(torch: tuple[Any, str] | None) -> dict[str, Any]:
     """Chip, system, memory and versions."""
-    memory = mx.device_info().get("memory_size") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return machine_of(torch) | {"memory_bytes": int(memory), "macos": platform.mac_ver()[0]}
+    return machine_of(torch) | {"memory_bytes": memory.total(), "macos": platform.mac_ver()[0]}
 
 
 def copy_bandwidth(quick: bool) -> float:
@@ -118,16 +116,13 @@ def depthwise_lines(quick: bool, torch: tuple[Any, str] | None, end: float) -> I
         for size in stages:
             case = Case(1 if quick else images, *size, 3 if quick else 7, dtype)
             head = {"shape": list(case.shape), "dtype": dtype}
-            reason = accuracy.unsupported(dtype) or (_LATE if time.perf_counter() > end else "")
+            if reason := accuracy.unsupported(dtype) or (_LATE if time.perf_counter() > end else ""):
+                yield head | {"skipped": reason}
+                continue
             try:
-                lines = [] if reason else depthwise.compare_case(
-                    case, names, torch, 0.0 if quick else 0.5, eager=False, check=False
-                )  # fmt: skip
+                lines = depthwise.compare_case(case, names, torch, 0.0 if quick else 0.5, eager=False, check=False)
             except RuntimeError as error:
                 yield head | {"error": first_line(error)}
-                continue
-            if reason:
-                yield head | {"skipped": reason}
                 continue
             counted = depthwise.counted_bytes(case)
             for line, what in zip(lines, DIRECTIONS, strict=True):
@@ -139,7 +134,7 @@ def model_lines(
 ) -> Iterator[dict[str, Any]]:
     """ConvNeXt-T with 224 px on a GPU, a small ConvNeXt with 32 px on the CPU: training, then inference."""
     is_gpu = _device.backend() != "cpu"
-    model, images, size = (TINY_T, 32 if _memory() >= _LARGE_MEMORY else 8, 224) if is_gpu else (SMALL, 32, 32)
+    model, images, size = (TINY_T, 32 if memory.total() >= _LARGE_MEMORY else 8, 224) if is_gpu else (SMALL, 32, 32)
     if quick:
         model, images, size = QUICK, 2, 8
     half = "float16" if accuracy.unsupported("bfloat16") else "bfloat16"
@@ -157,11 +152,6 @@ def model_lines(
                         rate = line["counted_bytes"] / line["seconds"] / 1e9
                         line |= {"gigabytes_per_second": rate, "of_a_copy": rate / copy_gigabytes}
                 yield head | line
-
-
-def _memory() -> int:
-    info = mx.device_info()
-    return int(info.get("memory_size") or info.get("total_memory") or 0)
 
 
 def compare_frameworks(setup: Setup, torch: tuple[Any, str] | None, seconds: float) -> list[dict[str, Any]]:

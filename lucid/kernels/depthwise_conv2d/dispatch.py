@@ -12,8 +12,7 @@ closed under differentiation: the convolution, the gradient of its input and the
 The gradient of the bias comes with that of the weight: a GPU computes both in one pass. What a caller does not use is
 never computed, because arrays are lazy.
 
-Inside the package weights are (KH, KW, C), so that neighboring threads, which own neighboring channels, read
-neighboring addresses.
+Inside the package weights are (KH, KW, C), a view of PyTorch's (C, 1, KH, KW).
 """
 
 from collections.abc import Callable, Sequence
