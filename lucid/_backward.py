@@ -160,7 +160,7 @@ def _accumulate(leaf: TensorBase, gradient: Tensor, create_graph: bool) -> None:
 
 
 def _own(gradient: Tensor) -> Tensor:
-    """``gradient`` as a tensor of its own: hooks, or who called ``backward(gradient)``, may hold the other one."""
+    """``gradient`` as a tensor of its own: hooks or the caller of ``backward(gradient)`` may hold the given one."""
     return wrap(gradient._array, gradient._node, gradient._index)
 
 

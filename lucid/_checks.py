@@ -149,6 +149,13 @@ def flag(caller: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
+def strict_flag(caller: str, name: str, value: Any) -> bool:
+    """``value`` if it is Python's True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{caller}: {name} must be True or False, got {value!r}")
+    return value
+
+
 def no_out(caller: str, out: Any) -> None:
     """Raise if ``out`` is given: results are new arrays."""
     if out is not None:

@@ -367,7 +367,7 @@ def gradcheck(
     """Whether the gradients of ``func`` agree with central differences.
 
     Perturbs every element of every input that requires gradients. The other arguments of PyTorch's function are
-    accepted without effect, but for checks of what Lucid does not have.
+    accepted and have no effect, except that checks of what Lucid does not have raise.
 
     Args:
         eps: The step of the differences: by default 1e-6 if all inputs that require gradients are float64, else 1e-2.

@@ -16,11 +16,11 @@ class Root(NamedTuple):
     is_owner: bool = False  # whether ``text`` is the type of the object whose attributes follow
 
 
-Place = tuple[Any, str, Any]  # the place that holds it, "." or "[", attribute or item
-
-
 def path_of(place: Any) -> tuple[Root, str]:
-    """The root of a place, and the Python expression of the way from there."""
+    """The root of a place, and the Python expression of the way from there.
+
+    A place is the place that holds it, "." or "[", and the attribute or item.
+    """
     steps = []
     while not isinstance(place, Root):
         place, kind, name = place

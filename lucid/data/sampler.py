@@ -115,7 +115,7 @@ class RandomSampler(_Seeded):
         if num_samples is not None:
             _checks.integer("RandomSampler", "num_samples", num_samples, 1)
         self.data_source = data_source
-        self.replacement = _flag("RandomSampler", "replacement", replacement)
+        self.replacement = _checks.strict_flag("RandomSampler", "replacement", replacement)
         self.num_samples = num_samples
 
     def _check(self) -> None:
@@ -207,7 +207,7 @@ class WeightedRandomSampler(_Seeded):
                 f"(the number of positive weights), got {num_samples}"
             )
         self.num_samples = num_samples
-        self.replacement = _flag("WeightedRandomSampler", "replacement", replacement)
+        self.replacement = _checks.strict_flag("WeightedRandomSampler", "replacement", replacement)
 
     def _blocks(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         p = self.weights / self.weights.sum()
@@ -236,7 +236,7 @@ class BatchSampler(Sampler[list[int]]):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         self.sampler = sampler
         self.batch_size = _checks.integer("BatchSampler", "batch_size", batch_size, 1)
-        self.drop_last = _flag("BatchSampler", "drop_last", drop_last)
+        self.drop_last = _checks.strict_flag("BatchSampler", "drop_last", drop_last)
 
     def set_epoch(self, epoch: int) -> None:
         """Pass the epoch to the sampler, if it depends on one."""
@@ -255,12 +255,6 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
-
-
-def _flag(caller: str, name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{caller}: {name} must be True or False, got {value!r}")
-    return value
 
 
 def set_epoch(sampler: Any, epoch: int) -> None:

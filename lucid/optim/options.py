@@ -1,4 +1,4 @@
-"""Validation of the options that optimizers share, and other keys that parameter groups may hold."""
+"""Validation of the options that optimizers share, and the options that a saved state may lack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,4 @@ def betas(caller: str, value: Any) -> tuple[float, float]:
     return fraction(caller, "betas[0]", value[0]), fraction(caller, "betas[1]", value[1])
 
 
-def flag(caller: str, name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{caller}: {name} must be True or False, got {value!r}")
-    return value
+flag = _checks.strict_flag

@@ -103,7 +103,7 @@ def from_docstring(function: Callable[..., Any], name: str) -> list[Overload]:
     for line in (function.__doc__ or "").splitlines()[:12]:
         matched = re.match(rf"\s*(?:torch\.)?(?:\w+\.)*{name}\((.*)\)\s*->", line)
         if matched:
-            text = matched.group(1).replace("*, ", "*, ")
+            text = matched.group(1)
             try:
                 [definition] = ast.parse(f"def f({text}): ...").body
             except SyntaxError:

@@ -28,8 +28,10 @@ def check_legal_metal(monkeypatch, launch):
         patch.setattr(mx.fast, "metal_kernel", metal_kernel)
         patch.setattr(_device, "backend", lambda: "metal")
         library.clear_cache()
-        mx.eval(launch())
-        library.clear_cache()
+        try:
+            mx.eval(launch())
+        finally:
+            library.clear_cache()
     for text in texts.values():
         assert strict.check(*text) == []
     return list(texts)

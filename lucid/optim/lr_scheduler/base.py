@@ -15,7 +15,7 @@ from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer
 
-# Of PyTorch's states: what it keeps besides, and what its schedulers do not save but rebuild.
+# In the states of PyTorch's schedulers: what Lucid does not keep, and what they rebuild instead of saving.
 _PYTORCHS = frozenset(
     ("_get_lr_called_within_step", "_is_initial", "verbose", "mode_worse", "default_min_lr", "_anneal_func_type",
      "_schedule_phases", "use_beta1")
@@ -89,13 +89,15 @@ class LRScheduler:
             self.last_epoch += 1
             self._set_lrs(self.get_lr())
             return
-        warnings.warn(
-            f"{self._name}.step: epoch is deprecated; call step() without it",
-            UserWarning,
-            stacklevel=_checks.level_of_user(),
-        )
-        self.last_epoch = _checks.integer(f"{self._name}.step", "epoch", epoch)
+        self._go_to(epoch)
         self._set_lrs(self._lr_of_epoch())
+
+    def _go_to(self, epoch: int) -> None:
+        """Set the number of the epoch, as the deprecated argument of ``step`` does."""
+        where = f"{self._name}.step"
+        message = f"{where}: epoch is deprecated; call step() without it"
+        warnings.warn(message, UserWarning, stacklevel=_checks.level_of_user())
+        self.last_epoch = _checks.integer(where, "epoch", epoch)
 
     # For the schedulers of this package -----------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from lucid import _checks
@@ -83,12 +82,7 @@ class ReduceLROnPlateau(LRScheduler):
         if epoch is None:
             self.last_epoch += 1
         else:
-            warnings.warn(
-                "ReduceLROnPlateau.step: epoch is deprecated; call step() without it",
-                UserWarning,
-                stacklevel=_checks.level_of_user(),
-            )
-            self.last_epoch = _checks.integer("ReduceLROnPlateau.step", "epoch", epoch)
+            self._go_to(epoch)
         if self._is_better(current):
             self.best = current
             self.num_bad_epochs = 0
