@@ -56,16 +56,9 @@ Floats<V> half_plus_odd_ratio(Floats<V> x, const float (&numerator)[6], const fl
   return 0.5f + x * polynomial<V>(numerator, square) / polynomial<V>(denominator, square);
 }
 
-struct Gelu {
+struct Gelu : LikeFirstInput<Gelu> {
   bool operator==(const Gelu&) const = default;
   static constexpr const char* name = "LucidGelu";
-
-  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const { return {inputs[0].shape()}; }
-
-  std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
-    allocate_or_reuse(inputs[0], outputs[0]);
-    return for_type(inputs[0].dtype(), *this, inputs, outputs);
-  }
 
   template <typename T>
   std::function<void()> work(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
@@ -82,16 +75,9 @@ struct Gelu {
   }
 };
 
-struct GeluGradient {
+struct GeluGradient : LikeFirstInput<GeluGradient> {
   bool operator==(const GeluGradient&) const = default;
   static constexpr const char* name = "LucidGeluGradient";
-
-  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const { return {inputs[0].shape()}; }
-
-  std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
-    allocate_or_reuse(inputs[0], outputs[0]);
-    return for_type(inputs[0].dtype(), *this, inputs, outputs);
-  }
 
   template <typename T>
   std::function<void()> work(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
@@ -144,18 +130,11 @@ Moments moments(const T* x, int64_t size, float eps) {
 }
 
 // y = (x - mean) * scale * weight + bias for each row of x; weight and bias are float32.
-struct LayerNorm {
+struct LayerNorm : LikeFirstInput<LayerNorm> {
   float eps;
   bool has_weight, has_bias;
   bool operator==(const LayerNorm&) const = default;
   static constexpr const char* name = "LucidLayerNorm";
-
-  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const { return {inputs[0].shape()}; }
-
-  std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
-    allocate_or_reuse(inputs[0], outputs[0]);
-    return for_type(inputs[0].dtype(), *this, inputs, outputs);
-  }
 
   template <typename T>
   std::function<void()> work(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
@@ -335,7 +314,7 @@ mx::array layer_norm(const mx::array& x, const std::optional<mx::array>& weight,
   std::vector<mx::array> inputs{row_contiguous(x)};
   if (weight) inputs.push_back(vector_of(*weight, x));
   if (bias) inputs.push_back(vector_of(*bias, x));
-  return apply(LayerNorm{eps, weight.has_value(), bias.has_value()}, inputs, {x.dtype()})[0];
+  return apply(LayerNorm{{}, eps, weight.has_value(), bias.has_value()}, inputs, {x.dtype()})[0];
 }
 
 std::vector<mx::array> layer_norm_gradient(const mx::array& dy, const mx::array& x,

@@ -94,6 +94,19 @@ std::function<void()> for_type(mx::Dtype dtype, const Operation& operation, cons
   throw std::invalid_argument("lucid: native kernels compute in float32, float16 and bfloat16");
 }
 
+// Base of an operation whose only output is like its first input: it has to define work<T>().
+template <typename Operation>
+struct LikeFirstInput {
+  bool operator==(const LikeFirstInput&) const = default;
+
+  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const { return {inputs[0].shape()}; }
+
+  std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
+    allocate_or_reuse(inputs[0], outputs[0]);
+    return for_type(inputs[0].dtype(), static_cast<const Operation&>(*this), inputs, outputs);
+  }
+};
+
 inline void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
 }
