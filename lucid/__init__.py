@@ -12,12 +12,12 @@ from lucid import _interrupts  # first: the imports below take the time  # isort
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
+    _late,
     amp,
     autograd,
     checkpoint,
     data,
     distributed,
-    linalg,
     memory,
     metrics,
     models,
@@ -114,6 +114,9 @@ int = int32
 if not TYPE_CHECKING:  # type checkers would believe that every name exists
 
     def __getattr__(name):
+        if name in _late.NAMES:
+            globals()[name] = found = _late.load(name)
+            return found
         if name in ("cuda", "backends", "mps", "xpu"):
             raise AttributeError(
                 f"module 'lucid' has no attribute {name!r}: lucid.get_default_device() is the current device, "
@@ -123,7 +126,12 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
         raise AttributeError(f"module 'lucid' has no attribute {name!r}")
 
 
+def __dir__():
+    return sorted({*globals(), *_late.NAMES})
+
+
 __all__ = [
+    *_late.NAMES,
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
     "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh", "add",
     "addcdiv", "addcmul", "addmm", "addmv", "all", "allclose", "amax", "amin", "aminmax", "amp", "any", "arange",
@@ -140,7 +148,7 @@ __all__ = [
     "ge", "get_default_device", "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add", "index_copy",
     "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
     "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "kthvalue",
-    "layout", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
+    "layout", "le", "lerp", "less", "less_equal", "linspace", "load", "log", "log10", "log1p", "log2",
     "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp",
     "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory",
     "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, tape
+from lucid import _checks, _late, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -349,3 +349,7 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
+
+
+for _name in _late.METHODS:
+    setattr(TensorMethods, _name, _late.LateMethod(_name))
