@@ -66,7 +66,7 @@ OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_in
 CUSTOM_VJPS = {
     "kernels/biased_gelu.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
     "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py",
-    "kernels/power.py", "_profile/marks.py",
+    "kernels/power.py", "_profile/marks.py", "ops/pointwise.py",
 }  # fmt: skip
 
 
