@@ -5,10 +5,11 @@ import pytest
 
 import lucid
 from tests.checking import compare
-from tests.reference import nn_cases
-from tests.reference.nn_cases import CASES
+from tests.reference import nn_cases, nn_sequence_cases
 
-RECORDS = np.load(nn_cases.FILE)
+TABLES = (nn_cases, nn_sequence_cases)
+CASES = [case for table in TABLES for case in table.CASES]
+RECORDS = {key: array for table in TABLES for key, array in np.load(table.FILE).items()}
 # PyTorch has no counterpart; the first three are not layers.
 UNRECORDED = {"Module", "Parameter", "ModuleList", "ModuleDict", "DropPath", "GlobalResponseNorm"}
 
@@ -24,7 +25,7 @@ def test_modules_agree_with_pytorch(case):
     assert names == RECORDS[f"{case.name}|names"].tolist()
 
     found = case.run(module, lucid.tensor)
-    wanted = {key.partition("|")[2]: key for key in RECORDS.files if key.startswith(f"{case.name}|")}
+    wanted = {key.partition("|")[2]: key for key in RECORDS if key.startswith(f"{case.name}|")}
     assert found.keys() == wanted.keys() - {"names"}
     for key, value in found.items():
         compare(key, value, RECORDS[wanted[key]], 2e-5)
