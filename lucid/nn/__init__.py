@@ -22,8 +22,16 @@ from lucid.nn.activation import (
     Softsign,
     Tanh,
 )
+from lucid.nn.adaptive_pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
 from lucid.nn.containers import ModuleDict, ModuleList, Sequential
-from lucid.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from lucid.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.dropout import Dropout, Dropout2d, DropPath
 from lucid.nn.likelihood_loss import CTCLoss, GaussianNLLLoss, NLLLoss2d, PoissonNLLLoss
 from lucid.nn.linear import Embedding, Identity, Linear
@@ -63,19 +71,35 @@ from lucid.nn.piecewise_activation import (
     Tanhshrink,
     Threshold,
 )
-from lucid.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from lucid.nn.pooling import (
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from lucid.nn.shaping import Flatten, Unflatten, Upsample
 
 __all__ = [
-    "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
-    "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "CrossEntropyLoss", "DropPath", "Dropout", "Dropout2d",
-    "Embedding", "Flatten", "GlobalResponseNorm", "GroupNorm", "Hardsigmoid", "Hardswish", "HuberLoss", "Identity",
-    "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d",
-    "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "ReLU6", "Sequential",
-    "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "functional", "init",
-    "utils",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d",
+    "BatchNorm2d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
+    "CrossEntropyLoss", "DropPath", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU", "GlobalResponseNorm",
+    "GroupNorm", "Hardsigmoid", "Hardswish", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LPPool1d", "LPPool2d",
+    "LPPool3d", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d",
+    "MaxPool3d", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "ReLU6",
+    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample",
+    "functional", "init", "utils",
+]  # fmt: skip
+__all__ += [
     "CELU", "GLU", "Hardshrink", "Hardtanh", "PReLU", "RReLU", "SELU", "Softmax2d", "Softmin", "Softshrink",
     "Softsign", "Tanhshrink", "Threshold",
+]  # fmt: skip
+__all__ += [
     "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss",
     "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss2d", "PoissonNLLLoss",
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",

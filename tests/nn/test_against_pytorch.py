@@ -1,15 +1,19 @@
 """Every layer agrees with PyTorch: names and shapes of its state, values, gradients, and its state afterwards."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 import lucid
 from tests.checking import compare
-from tests.reference import nn_cases, nn_sequence_cases
+from tests.reference import nn_cases
 
-TABLES = (nn_cases, nn_sequence_cases)
-CASES = [case for table in TABLES for case in table.CASES]
-RECORDS = {key: array for table in TABLES for key, array in np.load(table.FILE).items()}
+RECORDS, CASES = {}, []
+for family in nn_cases.FAMILIES:
+    cases = importlib.import_module(f"tests.reference.{family}")
+    RECORDS |= dict(np.load(cases.FILE)) if cases.FILE.exists() else {}
+    CASES += cases.CASES
 # PyTorch has no counterpart; the first three are not layers.
 UNRECORDED = {"Module", "Parameter", "ModuleList", "ModuleDict", "DropPath", "GlobalResponseNorm"}
 
