@@ -25,6 +25,8 @@ import lucid as _lucid
 from lucid.optim.lr_scheduler import LRScheduler as _LRScheduler
 from lucid.torch import (
     _C,
+    _functions,
+    _modules,
     _six,
     accelerator,
     amp,
@@ -45,8 +47,6 @@ from lucid.torch import (
     version,
     xpu,
 )
-from lucid.torch import _functions
-from lucid.torch import _modules
 from lucid.torch._compiled import compile as compile
 from lucid.torch._functions import *
 from lucid.torch._functions import _assert as _assert
@@ -78,6 +78,9 @@ __getattr__ = _fallback(__name__, _lucid, hidden=_ONLY_LUCID)
 
 _modules.build({
     "optim.lr_scheduler": {"_LRScheduler": _LRScheduler},
+    "nn.init": {
+        "_calculate_fan_in_and_fan_out": lambda tensor: _lucid.nn.init._fans("_calculate_fan_in_and_fan_out", tensor)
+    },
     "onnx": {"is_in_onnx_export": lambda: False, "register_custom_op_symbolic": lambda *args, **kwargs: None},
     "onnx.symbolic_helper": {"parse_args": lambda *kinds: jit._same},
     "fx.node": {"Target": _typing.Any, "Node": fx.Node},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 REASON = "Lucid has no symbolic tracing; forward hooks and timm's features_only=True read intermediate results"
 
 

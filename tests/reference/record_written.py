@@ -7,9 +7,8 @@ the bytes are kept, and the tests compare with them what Lucid writes today.
 import tempfile
 from pathlib import Path
 
-from tests.serialization.written import BYTES, example
-
 from lucid.serialization import save_pytorch
+from tests.serialization.written import BYTES, example
 
 
 def main():
