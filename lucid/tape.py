@@ -161,8 +161,7 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The operations that the inputs came from, with the number of their output; (None, 0) for leaves."""
-        edges = self.edges or ()
-        return tuple(edge if isinstance(edge, tuple) else (None, 0) for edge in edges)
+        return tuple(edge if isinstance(edge, tuple) else (None, 0) for edge in self.edges or ())
 
     def hooks_of(self, index: int) -> dict[int, Callable[[Tensor], Any]]:
         if self.hooks is None:
@@ -387,9 +386,9 @@ def apply(
             raise
         raise explained from error
 
-    if watch is not None and not edges:
-        watch.forward(name, arrays, kwargs, out, None)
     if not edges:
+        if watch is not None:
+            watch.forward(name, arrays, kwargs, out, None)
         result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
         for one in (result,) if isinstance(out, mx.array) else result:
             _deferred.created(one)
