@@ -147,8 +147,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
         """
         if requires_grad and not mx.issubdtype(self._array.dtype, mx.inexact):
             raise RuntimeError(
-                "requires_grad_: only floating-point and complex tensors can require gradients, got "
-                f"{dtype_name(self.dtype)}"
+                f"requires_grad_: only floating-point tensors can require gradients, got {dtype_name(self.dtype)}"
             )
         if not requires_grad and self._node is not None:
             raise RuntimeError(

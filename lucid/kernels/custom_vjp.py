@@ -18,17 +18,13 @@ from typing import Any
 import mlx.core as mx
 
 
-def custom_vjp(
-    function: Callable[..., Any], vjp: Callable[..., Sequence[mx.array]], batched: bool = False
-) -> Callable[..., Any]:
+def custom_vjp(function: Callable[..., Any], vjp: Callable[..., Sequence[mx.array]]) -> Callable[..., Any]:
     """``function``, with ``vjp`` as its gradient wherever MLX differentiates it.
 
     Args:
         function: A function of arrays that returns an array or a tuple of arrays.
         vjp: ``vjp(cotangent, *arguments)`` returns one gradient per argument; ``cotangent`` has the structure of the
             result. Gradients that are not used are never computed, because arrays are lazy.
-        batched: Whether leading dimensions of all arguments and results are batches, which mx.vmap then adds to. By
-            default it goes through ``function``.
     """
     differentiable: Any = mx.custom_function(function)
 
@@ -41,20 +37,6 @@ def custom_vjp(
     def pull(arguments: Any, cotangent: Any, _: Any) -> Sequence[mx.array]:
         # MLX passes the argument itself if there is only one.
         return vjp(cotangent, *((arguments,) if isinstance(arguments, mx.array) else arguments))
-
-    if batched:
-
-        @differentiable.vmap
-        def mapped(arguments: Any, axes: Any) -> tuple[Any, Any]:
-            if isinstance(arguments, mx.array):
-                arguments, axes = (arguments,), (axes if isinstance(axes, int) else axes[0],)
-            size = next(x.shape[axis] for x, axis in zip(arguments, axes, strict=True) if axis not in (None, -1))
-            moved = [
-                mx.broadcast_to(x, (size, *x.shape)) if axis in (None, -1) else mx.moveaxis(x, axis, 0)
-                for x, axis in zip(arguments, axes, strict=True)
-            ]
-            found = call(*moved)
-            return found, 0 if isinstance(found, mx.array) else [0] * len(found)
 
     return call
 

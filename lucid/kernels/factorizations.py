@@ -174,7 +174,7 @@ def lower_solve(lower: mx.array, x: mx.array, transpose: bool = False) -> mx.arr
 
 
 # (packed factors, rows, pivots): a[rows] = L @ U, with L and U in one matrix and LAPACK's pivots, from 0.
-lu: Callable[..., tuple[mx.array, mx.array, mx.array]] = custom_vjp(_lu, _lu_vjp, batched=True)
+lu: Callable[..., tuple[mx.array, mx.array, mx.array]] = custom_vjp(_lu, _lu_vjp)
 
 
 def rows_of_pivots(pivots: mx.array, m: int) -> mx.array:
@@ -218,7 +218,7 @@ def triangular(upper: bool, unit: bool) -> Callable[[mx.array, mx.array], mx.arr
         g_a = -g_b @ adjoint(triangular(upper, unit)(a, b))
         return cut(g_a, (1 if upper else -1) if unit else 0), g_b
 
-    solver: Callable[[mx.array, mx.array], mx.array] = custom_vjp(forward, pull, batched=True)
+    solver: Callable[[mx.array, mx.array], mx.array] = custom_vjp(forward, pull)
     return solver
 
 
@@ -245,7 +245,7 @@ def _solve_vjp(g: mx.array, a: mx.array, b: mx.array) -> tuple[mx.array, mx.arra
 
 
 # a (..., n, n) and b (..., n, k) of one dtype and batch shape; NaN for singular matrices.
-solve: Callable[[mx.array, mx.array], mx.array] = custom_vjp(_solve, _solve_vjp, batched=True)
+solve: Callable[[mx.array, mx.array], mx.array] = custom_vjp(_solve, _solve_vjp)
 
 
 def _inv_vjp(g: mx.array, a: mx.array) -> tuple[mx.array]:
@@ -253,7 +253,7 @@ def _inv_vjp(g: mx.array, a: mx.array) -> tuple[mx.array]:
     return (-inverse @ g @ inverse,)
 
 
-inv: Callable[[mx.array], mx.array] = custom_vjp(lambda a: _solve(a, identity_like(a)), _inv_vjp, batched=True)
+inv: Callable[[mx.array], mx.array] = custom_vjp(lambda a: _solve(a, identity_like(a)), _inv_vjp)
 
 
 # Determinants --------------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def _det_vjp(g: mx.array, a: mx.array) -> tuple[mx.array]:
     return (mx.expand_dims(g * conj(det(a)), (-2, -1)) * adjoint(inv(a)),)
 
 
-det: Callable[[mx.array], mx.array] = custom_vjp(_det, _det_vjp, batched=True)
+det: Callable[[mx.array], mx.array] = custom_vjp(_det, _det_vjp)
 
 
 def _slogdet(a: mx.array) -> tuple[mx.array, mx.array]:
@@ -304,7 +304,7 @@ def _slogdet_vjp(cotangent: Any, a: mx.array) -> tuple[mx.array]:
 
 
 # (sign, logarithm of the absolute value)
-slogdet: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_slogdet, _slogdet_vjp, batched=True)
+slogdet: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_slogdet, _slogdet_vjp)
 
 
 # Cholesky ------------------------------------------------------------------------------------------------------------
@@ -329,7 +329,21 @@ def _cholesky_vjp(g: mx.array, a: mx.array) -> tuple[mx.array]:
 
 
 # The lower factor, from the lower triangle of ``a``; NaN for matrices that are not positive definite.
-cholesky: Callable[[mx.array], mx.array] = custom_vjp(_cholesky, _cholesky_vjp, batched=True)
+cholesky: Callable[[mx.array], mx.array] = custom_vjp(_cholesky, _cholesky_vjp)
+
+
+def _cholesky_solve(factor: mx.array, b: mx.array) -> mx.array:
+    return triangular(True, False)(adjoint(factor), triangular(False, False)(factor, b))
+
+
+def _cholesky_solve_vjp(g: mx.array, factor: mx.array, b: mx.array) -> tuple[mx.array, mx.array]:
+    g_b = cholesky_solve(factor, g)
+    inner = g_b @ adjoint(cholesky_solve(factor, b))
+    return -(inner + adjoint(inner)) @ factor, g_b
+
+
+# The solution of ``factor @ adjoint(factor) @ x = b`` for a lower triangle.
+cholesky_solve: Callable[[mx.array, mx.array], mx.array] = custom_vjp(_cholesky_solve, _cholesky_solve_vjp)
 
 
 # QR ------------------------------------------------------------------------------------------------------------------
@@ -399,4 +413,4 @@ def _qr_vjp(cotangent: Any, a: mx.array) -> tuple[mx.array]:
 
 
 # Q (..., m, k) and R (..., k, n) with k = min(m, n)
-qr: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_qr, _qr_vjp, batched=True)
+qr: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_qr, _qr_vjp)

@@ -61,7 +61,7 @@ def eigh(triangle: str) -> Callable[[mx.array], tuple[mx.array, mx.array]]:
         inner = (inner - adjoint(inner)) / (2 * _gaps(values).astype(a.dtype))
         return (vectors @ _with_diagonal(inner, g_values) @ adjoint(vectors),)
 
-    decomposition: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(forward, pull, batched=True)
+    decomposition: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(forward, pull)
     return decomposition
 
 
@@ -85,7 +85,7 @@ def _eig_vjp(cotangent: Any, a: mx.array) -> tuple[mx.array]:
 
 
 # Eigenvalues (..., n) and eigenvectors (..., n, n) of square matrices, both complex64.
-eig: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_eig, _eig_vjp, batched=True)
+eig: Callable[[mx.array], tuple[mx.array, mx.array]] = custom_vjp(_eig, _eig_vjp)
 
 
 # Singular values -----------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def svd(full: bool) -> Callable[[mx.array], tuple[mx.array, mx.array, mx.array]]
             found = found + u @ (scaled - (scaled @ adjoint(vh)) @ vh)
         return (found,)
 
-    decomposition: Callable[[mx.array], tuple[mx.array, mx.array, mx.array]] = custom_vjp(forward, pull, batched=True)
+    decomposition: Callable[[mx.array], tuple[mx.array, mx.array, mx.array]] = custom_vjp(forward, pull)
     return decomposition
 
 
@@ -153,9 +153,7 @@ def _singular_values_vjp(g: mx.array, a: mx.array) -> tuple[mx.array]:
 
 
 # (..., k), descending. Their own gradient is finite for equal values too.
-singular_values: Callable[[mx.array], mx.array] = custom_vjp(
-    lambda a: svd(False)(a)[1], _singular_values_vjp, batched=True
-)
+singular_values: Callable[[mx.array], mx.array] = custom_vjp(lambda a: svd(False)(a)[1], _singular_values_vjp)
 
 
 # The pseudoinverse ---------------------------------------------------------------------------------------------------
@@ -183,7 +181,7 @@ def pinv(hermitian: bool) -> Callable[[mx.array, mx.array], mx.array]:
     """
 
     def pull(g: mx.array, a: mx.array, cutoff: mx.array) -> tuple[mx.array, mx.array]:
-        inverse = function(a, cutoff)
+        inverse = inverted(a, cutoff)
         inverse_h, g_h = adjoint(inverse), adjoint(g)
         if a.shape[-2] <= a.shape[-1]:
             inner = g_h @ inverse
@@ -197,7 +195,5 @@ def pinv(hermitian: bool) -> Callable[[mx.array, mx.array], mx.array]:
             found = found + (g_h - a @ inner) @ (inverse @ inverse_h)
         return found, mx.zeros_like(cutoff)
 
-    function: Callable[[mx.array, mx.array], mx.array] = custom_vjp(
-        _hermitian_pinv if hermitian else _pinv, pull, batched=True
-    )
-    return function
+    inverted: Callable[[mx.array, mx.array], mx.array] = custom_vjp(_hermitian_pinv if hermitian else _pinv, pull)
+    return inverted

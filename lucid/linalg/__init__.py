@@ -17,6 +17,7 @@ from lucid.linalg.decompositions import (
     qr,
 )
 from lucid.linalg.determinants import det, slogdet
+from lucid.linalg.ldl import ldl_factor, ldl_factor_ex, ldl_solve
 from lucid.linalg.norms import matrix_norm, norm, vector_norm
 from lucid.linalg.products import cross, diagonal, matrix_exp, matrix_power, multi_dot, vander, vecdot
 from lucid.linalg.solving import (
@@ -33,8 +34,9 @@ from lucid.linalg.solving import (
 from lucid.linalg.spectral import cond, eig, eigh, eigvals, eigvalsh, matrix_rank, svd, svdvals
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
-    "householder_product", "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matrix_exp",
-    "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex",
-    "solve_triangular", "svd", "svdvals", "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals",
+    "eigvalsh", "householder_product", "inv", "inv_ex", "ldl_factor", "ldl_factor_ex", "ldl_solve", "lstsq", "lu",
+    "lu_factor", "lu_factor_ex", "lu_solve", "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank",
+    "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
+    "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip

@@ -139,9 +139,7 @@ def solve_triangular(
 
 
 def from_cholesky(b: mx.array, factor: mx.array, upper: bool) -> mx.array:
-    lower = adjoint(factor) if upper else factor
-    half = factorizations.triangular(False, False)(lower, b)
-    return factorizations.triangular(True, False)(adjoint(lower), half)
+    return factorizations.cholesky_solve(adjoint(factor) if upper else factor, b)
 
 
 def from_lu(

@@ -208,12 +208,6 @@ LEFT_OUT = [
     ),
     ("`names=`", "makes named tensors, a prototype", "has none", "they are a prototype"),
     (
-        "gradients of complex tensors",
-        "computes them",
-        "`requires_grad_()` of complex64 raises `RuntimeError`",
-        "Lucid has complex arithmetic, without derivatives",
-    ),
-    (
         "`tensor`, `as_tensor` and `from_numpy` of NumPy's float64, `default_collate` of Python's numbers",
         "gives float64",
         "gives float32, unless `dtype=float64` is given",

@@ -1,4 +1,4 @@
-"""Factorizations of arrays: what they are factors of, for real and complex matrices, under mx.vmap too."""
+"""Factorizations of arrays: what they are factors of, for real and complex matrices."""
 
 import mlx.core as mx
 import numpy as np
@@ -37,13 +37,6 @@ def test_factors_multiply_to_the_matrix(shape, dtype):
     factor = f.cholesky(square)
     close(factor @ f.adjoint(factor), square)
     close(f.solve(square, a), f.inv(square) @ a)
-
-
-@pytest.mark.parametrize("function", [f.inv, f.det, f.cholesky, lambda a: f.lu(a)[0], lambda a: f.qr(a)[1]])
-def test_vmap(function):
-    a = random((4, 3, 3), mx.float32)
-    a = a @ f.adjoint(a) + mx.eye(3)
-    close(mx.vmap(function, in_axes=2)(mx.moveaxis(a, 0, 2)), function(a))
 
 
 def test_failures_are_nan():

@@ -185,7 +185,7 @@ for shape in SQUARE:
             order=0 if order in ("fro", 1, float("inf")) else 1,
         )
 for shape in ((3, 3), (4, 3), (2, 3, 5)):
-    add(f"lu: {shape}", lambda lib, x: list(lib.linalg.lu(x)), real(*shape))
+    add(f"lu: {shape}", lambda lib, x: (lambda p, *rest: [p.detach(), *rest])(*lib.linalg.lu(x)), real(*shape))
     add(f"qr: {shape}", lambda lib, x: list(lib.linalg.qr(x)), real(*shape))
     add(f"qr, r: {shape}", lambda lib, x: lib.linalg.qr(x, "r")[1], real(*shape), order=0)
     add(f"qr, complete: {shape}", lambda lib, x: list(lib.linalg.qr(x, mode="complete")), real(*shape), order=0)
@@ -225,12 +225,12 @@ CASES_OF_SOLVERS = {
     "lu_solve, right": lambda lib, a, b: lib.linalg.lu_solve(*lib.linalg.lu_factor(a), b.mT, left=False),
     "torch.lu_solve": lambda lib, a, b: lib.lu_solve(b, *lib.linalg.lu_factor(a)),
     "torch.lu": lambda lib, a, b: list(lib.lu(a)),
-    "lu_unpack": lambda lib, a, b: list(lib.lu_unpack(*lib.linalg.lu_factor(a))),
+    "lu_unpack": lambda lib, a, b: (lambda p, *rest: [p.detach(), *rest])(*lib.lu_unpack(*lib.linalg.lu_factor(a))),
     "cholesky_solve": lambda lib, a, b: lib.cholesky_solve(b, shifted(lib, a)),
     "cholesky_solve, upper": lambda lib, a, b: lib.cholesky_solve(b, shifted(lib, a), True),
     "cholesky_inverse": lambda lib, a, b: lib.cholesky_inverse(shifted(lib, a)),
     "triangular_solve": lambda lib, a, b: list(lib.triangular_solve(b, shifted(lib, a), transpose=True)),
-    "lstsq": lambda lib, a, b: lib.linalg.lstsq(a, b).solution,
+    "lstsq": lambda lib, a, b: lib.linalg.lstsq(shifted(lib, a), b).solution,
     "lstsq, tall": lambda lib, a, b: [lib.linalg.lstsq(a[..., :2], b).solution, lib.linalg.lstsq(a[..., :2], b).rank],
     "tensorinv": lambda lib, a, b: lib.linalg.tensorinv(shifted(lib, a)[0].reshape(3, 1, 3), ind=1),
     "tensorsolve": lambda lib, a, b: lib.linalg.tensorsolve(shifted(lib, a)[0].reshape(3, 1, 3), b[0, :, 0]),
@@ -266,4 +266,14 @@ for name, solver in CASES_OF_SOLVERS.items():
         real(2, 3, 3),
         real(2, 3, 2),
         order=1 if name in ("householder_product", "orgqr", "ormqr") else None,
+    )
+
+for shape in ((1, 1), (4, 4), (2, 5, 5)):
+    add(f"ldl_factor: {shape}", lambda lib, x: list(lib.linalg.ldl_factor(symmetric(lib, x))), constant(*shape))
+    add(f"ldl_factor_ex: {shape}", lambda lib, x: list(lib.linalg.ldl_factor_ex(symmetric(lib, x))), constant(*shape))
+    add(
+        f"ldl_solve: {shape}",
+        lambda lib, x, b: lib.linalg.ldl_solve(*lib.linalg.ldl_factor(symmetric(lib, x)), b),
+        constant(*shape),
+        constant(*shape[:-1], 2),
     )
