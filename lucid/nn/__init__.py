@@ -4,6 +4,7 @@ from lucid.nn import functional, init, utils
 from lucid.nn.activation import (
     ELU,
     GELU,
+    GLU,
     Hardsigmoid,
     Hardswish,
     LeakyReLU,
@@ -15,7 +16,10 @@ from lucid.nn.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
+    Softmin,
     Softplus,
+    Softsign,
     Tanh,
 )
 from lucid.nn.adaptive_pooling import (
@@ -30,6 +34,7 @@ from lucid.nn.containers import ModuleDict, ModuleList, Sequential
 from lucid.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.distance import CosineSimilarity, PairwiseDistance
 from lucid.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, FeatureAlphaDropout
+from lucid.nn.likelihood_loss import CTCLoss, GaussianNLLLoss, NLLLoss2d, PoissonNLLLoss
 from lucid.nn.linear import Bilinear, Embedding, Identity, Linear
 from lucid.nn.loss import (
     BCELoss,
@@ -41,6 +46,17 @@ from lucid.nn.loss import (
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
+)
+from lucid.nn.margin_loss import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from lucid.nn.module import Module
 from lucid.nn.normalization import BatchNorm1d, BatchNorm2d, GlobalResponseNorm, GroupNorm, LayerNorm, RMSNorm
@@ -62,6 +78,17 @@ from lucid.nn.padding import (
     ZeroPad3d,
 )
 from lucid.nn.parameter import Parameter
+from lucid.nn.piecewise_activation import (
+    CELU,
+    SELU,
+    Hardshrink,
+    Hardtanh,
+    PReLU,
+    RReLU,
+    Softshrink,
+    Tanhshrink,
+    Threshold,
+)
 from lucid.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
@@ -90,4 +117,13 @@ __all__ = [
     "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Sequential", "SiLU", "Sigmoid",
     "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "Unfold", "Upsample",
     "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
+]  # fmt: skip
+__all__ += [
+    "CELU", "GLU", "Hardshrink", "Hardtanh", "PReLU", "RReLU", "SELU", "Softmax2d", "Softmin", "Softshrink",
+    "Softsign", "Tanhshrink", "Threshold",
+]  # fmt: skip
+__all__ += [
+    "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss",
+    "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss2d", "PoissonNLLLoss",
+    "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
