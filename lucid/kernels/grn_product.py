@@ -23,6 +23,7 @@ from functools import lru_cache
 import mlx.core as mx
 
 from lucid.kernels import biased_gelu, gelu_grn
+from lucid.kernels.add_product import add_product, rows_for
 from lucid.kernels.custom_vjp import custom_vjp
 
 implementation = biased_gelu.implementation
@@ -68,23 +69,6 @@ def reference(
     zeros = mx.zeros(h.shape[-1], h.dtype)
     y = gelu_grn.reference(h, bias, squares, weight, zeros, *factor, padded=True)
     return x + y @ matrix.astype(y.dtype)
-
-
-def add_product(x: mx.array, y: mx.array, matrix: mx.array) -> mx.array:
-    """``x + y @ matrix`` in one pass.
-
-    Shapes: x (N, H, W, O), y (N, H, W, K), matrix (K, O), or (N, K, O) with one for each image. The product
-    is of the dtype of ``y``. Where x has another, the sum is a pass of its own.
-    """
-    rows, matrix = rows_for(y, matrix), matrix.astype(y.dtype)
-    if x.dtype != y.dtype:
-        return x + (rows @ matrix).reshape(x.shape)
-    return mx.addmm(rows_for(x, matrix), rows, matrix).reshape(x.shape)
-
-
-def rows_for(x: mx.array, matrix: mx.array) -> mx.array:
-    """The matrix or matrices of positions that ``matrix`` multiplies."""
-    return x.reshape(*matrix.shape[:-2], -1, x.shape[-1])
 
 
 def _scales(times: mx.array, columns: int, *factor: mx.array) -> mx.array:

@@ -11,6 +11,8 @@ from lucid.kernels import biased_gelu as kernel
 from lucid.kernels import depthwise_conv2d
 from lucid.kernels import gelu_grn as grn_kernel
 from lucid.kernels import grn_product as products
+from lucid.kernels.add_product import add_product as add_product_kernel
+from lucid.kernels.add_product import rows_for
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.fusion import fused
 from lucid.ops._types import TensorLike
@@ -105,14 +107,14 @@ def with_bias_row(weight: TensorLike, bias: TensorLike, rows: int) -> mx.array:
 
 
 def _add_product_vjp(dy: mx.array, x: mx.array, y: mx.array, matrix: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-    d, narrow = products.rows_for(dy.astype(y.dtype), matrix), matrix.astype(y.dtype)
-    return dy, (d @ narrow.T).reshape(y.shape), products.rows_for(y, matrix).T @ d
+    d, narrow = rows_for(dy.astype(y.dtype), matrix), matrix.astype(y.dtype)
+    return dy, (d @ narrow.T).reshape(y.shape), rows_for(y, matrix).T @ d
 
 
 @op(vjp=_add_product_vjp)
 def add_product(x: TensorLike, y: TensorLike, matrix: TensorLike) -> mx.array:
     """``x + y @ matrix`` in one pass for x (N, H, W, O), y (N, H, W, K) and a matrix (K, O)."""
-    return products.add_product(x, y, matrix)
+    return add_product_kernel(x, y, matrix)
 
 
 def _add_branch_vjp(dy: mx.array, *_: mx.array) -> tuple[mx.array, mx.array, mx.array]:
