@@ -49,6 +49,7 @@ LEVELS = [
     ["export"],
     ["training"],
     ["benchmark"],
+    ["torch"],
     ["cli"],
     ["__main__"],
 ]

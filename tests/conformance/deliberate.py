@@ -211,7 +211,7 @@ PARAMETERS: list[Parameter] = [
         "`save`",
         "`save(obj, f, metadata)` takes named tensors, and none of `pickle_module`, `pickle_protocol`, "
         "`_use_new_zipfile_serialization` and `_disable_byteorder_record`",
-        "it writes safetensors; nothing is pickled",
+        "it writes safetensors or PyTorch's format; nothing is pickled",
         names="save",
         mismatch="(pickle_|_).* is missing",
     ),
