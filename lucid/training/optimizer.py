@@ -98,7 +98,7 @@ class MuonWithAdamW(optim.AdamW):
     momentum from ``betas[0]``.
     """
 
-    state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)
+    state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]
 
     def _check(self, group: Any) -> None:
         super()._check(group)

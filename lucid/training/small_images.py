@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lucid
-from lucid import data, models
+from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.models.weights.save import weights_metadata
@@ -22,10 +22,12 @@ from lucid.training.batches import augmentation, share_of_batches
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
+from lucid.training.whitening import whiten_stem
 
 DATASETS = {"cifar10": data.CIFAR10, "cifar100": data.CIFAR100, "digits": data.Digits}
 
 
+WHITENED = 5000  # images whose patches whiten the stem
 MAX_BLOCKS = 10_000  # each is some 20 Python objects
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "digits": "handwritten digits"}
 
@@ -42,6 +44,7 @@ class Settings(Recipe):
         "patch", "non-overlapping patches, or overlapping 3x3 convolutions", choices=("patch", "overlap")
     )
     patch_size: int = setting(2, "stride of the stem in pixels", low=1)
+    whiten_stem: bool = setting(False, "start with a stem whose outputs are uncorrelated for the training images")
     layer_scale_init: float = setting(1e-6, "initial layer scale; 0: no layer scale", low=0)
     crop_padding: int = setting(4, "padding in pixels before a random crop of the image's size", low=0)
     crop_padding_mode: str = setting(
@@ -67,6 +70,7 @@ LAPTOP = {
     "depths": (2, 2, 2),
     "dims": (64, 128, 256),
     "drop_path": 0.0,
+    "whiten_stem": True,
     "layer_scale_init": 1.0,
     "crop_padding": 3,
     "crop_padding_mode": "reflect",
@@ -205,13 +209,18 @@ def make_trainer(
         raise SettingError(f"crop_padding must be at most {height}, got {settings.crop_padding}", "crop_padding")
     lucid.manual_seed(settings.seed)
     mean, std, num_classes = train_set.mean, train_set.std, len(train_set.classes)
+    model = make_model(settings, channels, num_classes)
+    train_images = augment.DeviceDataset(train_set)
+    if settings.whiten_stem:
+        images = augment.Normalize(mean, std)(train_images.images[:WHITENED])
+        whiten_stem(next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d)), images.numpy())
     padding, mode = settings.crop_padding, settings.crop_padding_mode
     crops = [augment.RandomCrop((height, width), padding, padding_mode=mode)] if padding else []
     test_images = augment.DeviceDataset(test_set)
     return Trainer(
-        make_model(settings, channels, num_classes),
+        model,
         settings,
-        train=augment.DeviceLoader(augment.DeviceDataset(train_set), **share_of_batches(settings, train_set)),
+        train=augment.DeviceLoader(train_images, **share_of_batches(settings, train_set)),
         test=augment.DeviceLoader(
             test_images,
             batch_size=settings.batch_size,
