@@ -65,17 +65,17 @@ class Settings(Recipe):
 
 # Most of the time goes into matrix products, so images are small at first. docs/cifar10.md compares the choices.
 LAPTOP = {
-    "epochs": 24,
+    "epochs": 18,
     "warmup_epochs": 1,
     "depths": (2, 2, 2),
-    "dims": (64, 128, 256),
+    "dims": (64, 128, 192),
     "drop_path": 0.0,
     "whiten_stem": True,
     "layer_scale_init": 1.0,
-    "crop_padding": 3,
+    "crop_padding": 2,
     "crop_padding_mode": "reflect",
     "optimizer": "muon",
-    "lr": 4e-3,
+    "lr": 1e-2,
     "schedule": "linear",
     "momentum": 0.95,
     "beta2": 0.98,
