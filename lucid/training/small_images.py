@@ -65,7 +65,7 @@ class Settings(Recipe):
 
 # Most of the time goes into matrix products, so images are small at first. docs/cifar10.md compares the choices.
 LAPTOP = {
-    "epochs": 18,
+    "epochs": 16,
     "warmup_epochs": 1,
     "depths": (2, 2, 2),
     "dims": (64, 128, 192),
