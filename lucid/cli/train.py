@@ -107,9 +107,12 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
 
 
 def start_evaluation(args: argparse.Namespace) -> Trainer:
-    """A trainer with the weights of a run."""
+    """A trainer with the weights of a run. ``--test-flip`` may differ from that of the run."""
     _, weights, metadata = find_weights(args, find_out(args), "recipe")
-    settings = for_evaluation(choose_settings(args, metadata["recipe"]))
+    saved = metadata["recipe"]
+    if args.test_flip is not None:
+        saved = {**saved, "test_flip": args.test_flip}
+    settings = for_evaluation(choose_settings(args, saved))
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
     trainer = make_trainer(settings, train_set, test_set, compile=False)
     trainer.model.load_state_dict(weights)
