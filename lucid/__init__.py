@@ -76,9 +76,18 @@ from lucid._typed_tensors import (
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from lucid.ops.activation import celu as celu
+from lucid.ops.activation import celu_ as celu_
+from lucid.ops.activation import hardshrink as hardshrink
 from lucid.ops.activation import log_softmax as log_softmax
+from lucid.ops.activation import prelu as prelu
 from lucid.ops.activation import relu as relu
+from lucid.ops.activation import relu_ as relu_
+from lucid.ops.activation import selu as selu
+from lucid.ops.activation import selu_ as selu_
 from lucid.ops.activation import softmax as softmax
+from lucid.ops.activation import threshold as threshold
+from lucid.ops.activation import threshold_ as threshold_
 from lucid.ops.arithmetic import *
 from lucid.ops.comparison import *
 from lucid.ops.elementwise import *
@@ -87,6 +96,7 @@ from lucid.ops.indexing import *
 from lucid.ops.joining import *
 from lucid.ops.matrix import *
 from lucid.ops.padding import *
+from lucid.ops.pointwise import *
 from lucid.ops.reduction import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *
@@ -131,29 +141,31 @@ __all__ = [
     "as_tensor", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "autocast", "autograd", "baddbmm",
     "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
     "bitwise_right_shift", "bitwise_xor", "bmm", "bool", "bool_", "broadcast_tensors", "broadcast_to", "cat", "ceil",
-    "channels_last", "channels_last_3d", "checkpoint", "chunk", "clamp", "clip", "clone", "compile", "complex64",
-    "concat", "concatenate", "contiguous", "contiguous_format", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
-    "data", "debug", "deg2rad", "device", "diag", "diag_embed", "diagonal", "distributed", "div", "divide", "dot",
-    "double", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2",
-    "expand", "expand_as", "expm1", "eye", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32",
-    "float64", "floor", "floor_divide", "fmod", "frac", "from_dlpack", "from_numpy", "full", "full_like", "gather",
-    "ge", "get_default_device", "greater", "greater_equal", "gt", "half", "hstack", "hypot", "index_add", "index_copy",
-    "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
-    "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "kthvalue",
-    "layout", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
-    "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp",
-    "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory",
+    "channels_last", "channels_last_3d", "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
+    "compile", "complex64", "concat", "concatenate", "contiguous", "contiguous_format", "copysign", "cos", "cosh",
+    "count_nonzero", "cumprod", "cumsum", "data", "debug", "deg2rad", "device", "diag", "diag_embed", "diagonal",
+    "distributed", "div", "divide", "dot", "double", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal",
+    "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expm1", "eye", "fill", "fix", "flatten", "flip",
+    "fliplr", "flipud", "float", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax",
+    "fmin", "fmod", "frac", "frexp", "from_dlpack", "from_numpy", "full", "full_like", "gather", "gcd", "ge",
+    "get_default_device", "greater", "greater_equal", "gt", "half", "heaviside", "hstack", "hypot", "index_add",
+    "index_copy", "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32",
+    "int64", "int8", "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isinf", "isnan",
+    "isneginf", "isposinf", "isreal", "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal",
+    "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt",
+    "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory",
     "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul",
-    "multinomial", "multiply", "mv", "nan_to_num", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero",
-    "norm", "normal", "not_equal", "one_hot", "ones", "ones_like", "optim", "outer", "pad", "permutation", "permute",
-    "positive", "pow", "preserve_format", "prod", "profile", "rad2deg", "rand", "rand_like", "randint", "randn",
-    "randn_like",
-    "random", "randperm", "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape", "reshape_as",
-    "roll", "rot90", "round", "rsqrt", "rsub", "save", "scatter", "scatter_add", "searchsorted", "select",
-    "set_default_device", "set_grad_enabled", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "strided", "sub", "subtract", "sum", "summary", "swapaxes",
-    "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "trace",
-    "transpose", "tril", "triu", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unflatten",
-    "uniform", "unique", "unsqueeze", "utils", "var", "var_mean", "view", "view_as", "vstack", "where", "zeros",
-    "zeros_like",
+    "multinomial", "multiply", "mv", "nan_to_num", "narrow", "ne", "neg", "negative", "nextafter", "nn", "no_grad",
+    "nonzero", "norm", "normal", "not_equal", "one_hot", "ones", "ones_like", "optim", "outer", "pad", "permutation",
+    "permute", "positive", "pow", "preserve_format", "prod", "profile", "rad2deg", "rand", "rand_like", "randint",
+    "randn", "randn_like", "random", "randperm", "reciprocal", "relu", "remainder", "repeat", "repeat_interleave",
+    "reshape", "reshape_as", "roll", "rot90", "round", "rsqrt", "rsub", "save", "scatter", "scatter_add",
+    "searchsorted", "select", "set_default_device", "set_grad_enabled", "sgn", "short", "sigmoid", "sign", "signbit",
+    "sin", "sinc", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean",
+    "strided", "sub", "subtract", "sum", "summary", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan",
+    "tanh", "tensor", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu", "true_divide", "trunc",
+    "uint16", "uint32", "uint64", "uint8", "unbind", "unflatten", "uniform", "unique", "unsqueeze", "utils", "var",
+    "var_mean", "view", "view_as", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip
+__all__ += ["celu", "celu_", "hardshrink", "prelu", "relu_", "selu", "selu_", "threshold", "threshold_"]

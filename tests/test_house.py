@@ -36,7 +36,7 @@ LEVELS = [
     ["_aliases", "_backward"],
     ["_views"],
     ["ops"],
-    ["_tensor_convert", "_tensor_repr", "_tensor_methods", "_tensor_inplace"],
+    ["_tensor_convert", "_tensor_repr", "_tensor_operators", "_tensor_methods", "_tensor_inplace"],
     ["_tensor_casting"],
     ["_tensor"],
     ["_typed_tensors", "random"],
@@ -49,6 +49,7 @@ LEVELS = [
     ["export"],
     ["training"],
     ["benchmark"],
+    ["torch"],
     ["cli"],
     ["__main__"],
 ]

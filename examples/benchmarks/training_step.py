@@ -320,7 +320,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
         axis.set_title(mode, loc="left", fontweight="bold")
         axis.spines[["top", "right"]].set_visible(False)
         if mode == "training":
-            axis.legend(frameon=False, fontsize=9, loc="lower right")
+            axis.legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     machine = results["machine"]
     where = f"{machine['device'] or 'CPU'} ({machine['backend']}), {machine['cpus']} CPUs"
     figure.suptitle(f"{results['title']}\n{where}", fontsize=10, x=0.01, ha="left")

@@ -14,12 +14,16 @@ from lucid._tensor import Tensor
 from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
+from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
+from lucid.ops.ctc import *
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
+from lucid.ops.likelihood_loss import *
 from lucid.ops.loss import *
+from lucid.ops.margin_loss import *
 from lucid.ops.normalization import *
 from lucid.ops.padding import *
 from lucid.ops.pooling import *
@@ -73,6 +77,48 @@ def dropout2d(
             stacklevel=_checks.level_of_user(),
         )
     return result
+
+
+def rrelu(
+    input: TensorLike, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """``input`` if ``input > 0``, otherwise ``slope * input``, with a random slope from [lower, upper) for each value.
+
+    Outside of training, the slope is the mean of ``lower`` and ``upper``. Source: Xu et al. 2015, arXiv:1505.00853.
+    """
+    lower = _checks.number("rrelu", "lower", lower)
+    upper = _checks.number("rrelu", "upper", upper, lower)
+    key = random.key() if _checks.flag("rrelu", "training", training) else None
+    result = stochastic.rrelu(input, lower, upper, key)
+    return tape.write_to(input, result, "rrelu") if _checks.flag("rrelu", "inplace", inplace) else result
+
+
+def rrelu_(
+    input: TensorLike, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: None = None
+) -> Tensor:
+    """``rrelu``, with the result written to ``input``."""
+    if generator is not None:
+        raise TypeError(f"rrelu_: generator must be None, got {type(generator).__name__}")
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
+def gumbel_softmax(logits: TensorLike, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A sample of the Gumbel-Softmax distribution: ``softmax((logits + Gumbel noise) / tau)`` along ``dim``.
+
+    Source: Jang et al. 2016, arXiv:1611.01144.
+
+    Args:
+        tau: The temperature. Samples are nearly one-hot if it is small.
+        hard: Whether to return one-hot vectors, with the gradient of the soft sample.
+        eps: Accepted for compatibility with PyTorch, where it has no effect either.
+
+    Example:
+        >>> F.gumbel_softmax(lucid.zeros(2, 5), hard=True).sum(dim=1).tolist()
+        [1.0, 1.0]
+    """
+    tau = _checks.number("gumbel_softmax", "tau", tau)
+    hard = _checks.flag("gumbel_softmax", "hard", hard)
+    return stochastic.gumbel_softmax(logits, tau, hard, dim, random.key())
 
 
 def _dropped(
@@ -186,10 +232,22 @@ def batch_norm(
 
 
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "drop_path",
-    "dropout", "dropout2d", "elu", "embedding", "gelu", "global_response_norm", "glu", "group_norm", "hardsigmoid",
-    "hardswish", "hardtanh", "huber_loss", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear",
-    "log_softmax", "logsigmoid", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "relu",
-    "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "cosine_similarity", "cross_entropy", "drop_path", "dropout", "dropout2d", "elu", "embedding",
+    "gelu", "global_response_norm", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "huber_loss",
+    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "lp_pool1d",
+    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss", "nll_loss", "normalize",
+    "one_hot", "pad", "relu", "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin",
+    "softplus", "softsign", "tanh",
+]  # fmt: skip
+__all__ += [
+    "celu", "celu_", "elu_", "gumbel_softmax", "hardshrink", "hardtanh_", "leaky_relu_", "prelu", "relu_", "rrelu",
+    "rrelu_", "selu", "selu_", "softshrink", "tanhshrink", "threshold", "threshold_",
+]  # fmt: skip
+__all__ += [
+    "cosine_embedding_loss", "ctc_loss", "gaussian_nll_loss", "hinge_embedding_loss", "margin_ranking_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss",
+    "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip

@@ -9,12 +9,13 @@ import numpy as np
 import lucid
 from lucid import nn, optim
 from lucid.nn import functional as F
-from tests.fuzz.captured_calls import Call, Given, captured, tensor
+from tests.fuzz.captured_calls import Call, Given, captured, made, tensor
 
 M = tensor(2, 3)
 CUBE = tensor(2, 3, 4)
 IMAGES = tensor(2, 4, 5, 5)
 ROWS = tensor(2, 4, 5)
+VOLUMES = tensor(1, 4, 3, 4, 3)
 
 
 def of(*args: Any, **kwargs: Any) -> Call:
@@ -137,17 +138,42 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "drop_path": [of(M, 0.5, True)],
     "global_response_norm": [of(IMAGES, tensor(5), tensor(5))],
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
+    **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
+    "threshold_": [of(M, 1.0, 0.0)],
+    "rrelu": [of(M, 0.1, 0.3, True)],
+    "rrelu_": [of(M, 0.1, 0.3)],
+    "gumbel_softmax": [of(M, 0.5, True, dim=1)],
+    "ctc_loss": [
+        of(tensor(4, 2, 3), tensor(2, 2, dtype="int64"), (4, 3), (2, 1)),
+        of(CUBE, tensor(3, dtype="int64"), tensor(3, dtype="int64"), tensor(3, dtype="int64"), 3),
+    ],
+    "triplet_margin_loss": [of(M, M, M, 1.0, 2.0, 1e-6, True), of(M, M, M, reduction="none")],
+    "triplet_margin_with_distance_loss": [of(M, M, M, margin=0.5, swap=True)],
+    "gaussian_nll_loss": [of(M, M, tensor(2, 3, low=1), True), of(M, M, 1.0)],
 }
 
 LABELS = tensor(2, dtype="int64")
+SIGNS = tensor(2, 3, low=-1, high=0)
 LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "AdaptiveAvgPool2d": [(of(2), (IMAGES,)), (of((2, None)), (IMAGES,))],
-    "AvgPool2d": [(of(2, 1, 1, True, False, 3), (IMAGES,)), (of((2, 3)), (IMAGES,))],
-    "MaxPool2d": [(of(2, 1, 1), (IMAGES,)), (of((2, 3), dilation=1, ceil_mode=True), (IMAGES,))],
+    **{
+        f"{kind}{dims}d": [(of(*args), (inputs,)), (of(*args[:1], **options), (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, args, options in (
+            ("AdaptiveMaxPool", (2,), {"return_indices": True}),
+            ("AvgPool", (2, 1, 1), {"ceil_mode": True, "count_include_pad": False}),
+            ("LPPool", (2, 2, 1), {"kernel_size": (2,) * dims}),
+            ("MaxPool", (2, 1, 1), {"dilation": 1, "ceil_mode": True, "return_indices": True}),
+        )
+    },
+    "AdaptiveAvgPool1d": [(of(2), (ROWS,))],
+    "AdaptiveAvgPool3d": [(of((2, None, 1)), (VOLUMES,))],
     "BatchNorm1d": [(of(4, 1e-5, 0.1), (ROWS,)), (of(3), (M,))],
     "BatchNorm2d": [(of(4, momentum=None, affine=False), (IMAGES,)), (of(4), (IMAGES,))],
     "Conv1d": [(of(4, 6, 3, 1, 1, 1, 2), (ROWS,)), (of(4, 2, (3,), padding="same"), (ROWS,))],
     "Conv2d": [(of(4, 6, 3, 2, 1, 1, 2), (IMAGES,)), (of(4, 4, (3, 2), padding=(1, 0), bias=False), (IMAGES,))],
+    "Conv3d": [(of(4, 6, 3, 2, 1, 1, 2), (VOLUMES,))],
+    "ConvTranspose3d": [(of(4, 6, 3, 2, 1, 1, 2), (VOLUMES,))],
     "ConvTranspose1d": [(of(4, 6, 3, 2, 1, 1, 2), (ROWS,))],
     "ConvTranspose2d": [(of(4, 6, 3, 2, 1, 1, 2), (IMAGES,))],
     "CrossEntropyLoss": [(of(label_smoothing=0.1), (M, LABELS)), (of(tensor(3)), (M, M))],
@@ -170,6 +196,29 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "Linear": [(of(3, 4), (M,)), (of(4, 2, bias=False), (CUBE,))],
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
+    "Softmin": [(of(1), (M,))],
+    "Softmax2d": [(of(), (IMAGES,))],
+    "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
+    "RReLU": [(of(0.1, 0.2), (M,))],
+    "CELU": [(of(0.5), (M,))],
+    "GLU": [(of(1), (tensor(2, 4),))],
+    "Hardtanh": [(of(-1.0, 1.0), (M,))],
+    "Threshold": [(of(0.5, 1.0), (M,))],
+    "Hardshrink": [(of(0.5), (M,))],
+    "Softshrink": [(of(0.5), (M,))],
+    "MarginRankingLoss": [(of(0.5), (M, M, SIGNS))],
+    "CosineEmbeddingLoss": [(of(0.5), (M, M, tensor(2, low=1, high=1)))],
+    "HingeEmbeddingLoss": [(of(0.5), (M, SIGNS))],
+    "SoftMarginLoss": [(of(reduction="sum"), (M, SIGNS))],
+    "MultiMarginLoss": [(of(2, 0.5, tensor(3)), (M, LABELS))],
+    "MultiLabelMarginLoss": [(of(), (M, tensor(2, 3, dtype="int64")))],
+    "MultiLabelSoftMarginLoss": [(of(tensor(3)), (M, M))],
+    "TripletMarginLoss": [(of(0.5, 2.0, 1e-6, True), (M, M, M))],
+    "TripletMarginWithDistanceLoss": [(of(margin=0.5, swap=True), (M, M, M))],
+    "PoissonNLLLoss": [(of(True, True), (M, M))],
+    "GaussianNLLLoss": [(of(full=True), (M, M, tensor(2, 3, low=1)))],
+    "CTCLoss": [(of(0, "sum"), (tensor(4, 2, 3), tensor(2, 2, dtype="int64"), (4, 3), (2, 1)))],
+    "NLLLoss2d": [(of(), (M, LABELS))],
     "LogSoftmax": [(of(dim=1), (M,))],
     "ELU": [(of(0.5), (M,))],
     "GELU": [(of("tanh"), (M,))],
@@ -178,7 +227,8 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     **{
         name: [(of(), (M,))]
         for name in (
-            "Hardsigmoid", "Hardswish", "Identity", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh",
+            "Hardsigmoid", "Hardswish", "Identity", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid",
+            "Softsign", "Tanh", "Tanhshrink",
         )
     },
 }  # fmt: skip
@@ -289,6 +339,15 @@ def _backward(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _is_accepted(function: Callable[..., Any], call: Call) -> bool:
+    """Whether the call works: an operation in place takes fewer than the operation whose calls were captured."""
+    try:
+        function(*made(call[0]), **made(call[1]))
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return True
+
+
 def _bodies(module: Any, names: Any) -> dict[str, Callable[..., Any]]:
     return {name: getattr(module, name) for name in names if callable(getattr(module, name))}
 
@@ -308,6 +367,8 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
             body = getattr(body, "__wrapped__", None)
         if on_tensor:
             calls = [call for call in calls if call[0] and isinstance(call[0][0], Given)]
+            if name.endswith("_"):
+                calls = [call for call in calls if _is_accepted(function, call)]
         if calls:
             found[name] = function, calls
 
