@@ -6,19 +6,52 @@ follow (``lucid/_aliases.py``).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import mlx.core as mx
 import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, tape
-from lucid.ops import arithmetic, elementwise, indexing
+from lucid.ops import (
+    activation,
+    arithmetic,
+    comparison,
+    elementwise,
+    gather_scatter,
+    indexing,
+    matrix,
+    pointwise,
+    reduction,
+)
+from lucid.ops import shape as shapes
 from lucid.ops._common import category
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
+
+P = ParamSpec("P")
+
+
+def _in_place(function: Callable[P, Tensor], converts: bool = True) -> Callable[P, Tensor]:
+    """``function`` as the method that writes its result to the tensor: ``add_`` from ``add``.
+
+    ``converts`` is whether a result of another dtype is converted, as far as ``_check_cast`` allows it.
+    """
+    name = f"{function.__name__}_"
+
+    def write(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        result = function(self, *args, **kwargs)
+        if not converts and result._array.dtype != self._array.dtype:
+            raise _cast_error(name, result._array.dtype, self._array.dtype)
+        return cast("Tensor", self._become(result, name))
+
+    functools.update_wrapper(write, function)
+    write.__name__ = write.__qualname__ = name
+    write.__doc__ = f"``{function.__name__}`` in place: write the result to this tensor, and return it."
+    return cast("Callable[P, Tensor]", write)
 
 
 class TensorInplace(tape.TensorBase):
@@ -125,56 +158,131 @@ class TensorInplace(tape.TensorBase):
         """Fill the tensor with zeros."""
         return self.fill_(0)
 
-    def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._write("add_", arithmetic.add, other, alpha=alpha)
+    # Operations that are written to the tensor ------------------------------------------------------------------------
+    add_ = _in_place(arithmetic.add)
+    sub_ = _in_place(arithmetic.sub)
+    subtract_ = _in_place(arithmetic.subtract)
+    mul_ = _in_place(arithmetic.mul)
+    multiply_ = _in_place(arithmetic.multiply)
+    div_ = _in_place(arithmetic.div)
+    divide_ = _in_place(arithmetic.divide)
+    true_divide_ = _in_place(arithmetic.true_divide)
+    floor_divide_ = _in_place(arithmetic.floor_divide)
+    remainder_ = _in_place(arithmetic.remainder)
+    fmod_ = _in_place(arithmetic.fmod)
+    pow_ = _in_place(arithmetic.pow)
+    neg_ = _in_place(arithmetic.neg)
+    negative_ = _in_place(arithmetic.negative)
+    clamp_ = _in_place(arithmetic.clamp)
+    clamp_min_ = _in_place(arithmetic.clamp_min)
+    clamp_max_ = _in_place(arithmetic.clamp_max)
+    clip_ = _in_place(arithmetic.clip)
+    lerp_ = _in_place(arithmetic.lerp)
+    addcmul_ = _in_place(arithmetic.addcmul)
+    addcdiv_ = _in_place(arithmetic.addcdiv)
+    hypot_ = _in_place(arithmetic.hypot)
+    bitwise_and_ = _in_place(arithmetic.bitwise_and)
+    bitwise_or_ = _in_place(arithmetic.bitwise_or)
+    bitwise_xor_ = _in_place(arithmetic.bitwise_xor)
+    bitwise_not_ = _in_place(arithmetic.bitwise_not)
+    bitwise_left_shift_ = _in_place(arithmetic.bitwise_left_shift)
+    bitwise_right_shift_ = _in_place(arithmetic.bitwise_right_shift)
 
-    def sub_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        return self._write("sub_", arithmetic.sub, other, alpha=alpha)
+    abs_ = _in_place(elementwise.abs, converts=False)
+    absolute_ = _in_place(elementwise.absolute, converts=False)
+    acos_ = _in_place(elementwise.acos)
+    arccos_ = _in_place(elementwise.arccos)
+    acosh_ = _in_place(elementwise.acosh)
+    arccosh_ = _in_place(elementwise.arccosh)
+    asin_ = _in_place(elementwise.asin)
+    arcsin_ = _in_place(elementwise.arcsin)
+    asinh_ = _in_place(elementwise.asinh)
+    arcsinh_ = _in_place(elementwise.arcsinh)
+    atan_ = _in_place(elementwise.atan)
+    arctan_ = _in_place(elementwise.arctan)
+    atan2_ = _in_place(elementwise.atan2)
+    arctan2_ = _in_place(elementwise.arctan2)
+    atanh_ = _in_place(elementwise.atanh)
+    arctanh_ = _in_place(elementwise.arctanh)
+    ceil_ = _in_place(elementwise.ceil)
+    cos_ = _in_place(elementwise.cos)
+    cosh_ = _in_place(elementwise.cosh)
+    deg2rad_ = _in_place(elementwise.deg2rad)
+    erf_ = _in_place(elementwise.erf)
+    erfc_ = _in_place(elementwise.erfc)
+    erfinv_ = _in_place(elementwise.erfinv)
+    exp_ = _in_place(elementwise.exp)
+    exp2_ = _in_place(elementwise.exp2)
+    expm1_ = _in_place(elementwise.expm1)
+    fix_ = _in_place(elementwise.fix)
+    floor_ = _in_place(elementwise.floor)
+    frac_ = _in_place(elementwise.frac)
+    log_ = _in_place(elementwise.log)
+    log10_ = _in_place(elementwise.log10)
+    log1p_ = _in_place(elementwise.log1p)
+    log2_ = _in_place(elementwise.log2)
+    nan_to_num_ = _in_place(elementwise.nan_to_num)
+    rad2deg_ = _in_place(elementwise.rad2deg)
+    reciprocal_ = _in_place(elementwise.reciprocal)
+    round_ = _in_place(elementwise.round)
+    rsqrt_ = _in_place(elementwise.rsqrt)
+    sigmoid_ = _in_place(elementwise.sigmoid)
+    sign_ = _in_place(elementwise.sign)
+    sin_ = _in_place(elementwise.sin)
+    sinh_ = _in_place(elementwise.sinh)
+    sqrt_ = _in_place(elementwise.sqrt)
+    square_ = _in_place(elementwise.square)
+    tan_ = _in_place(elementwise.tan)
+    tanh_ = _in_place(elementwise.tanh)
+    trunc_ = _in_place(elementwise.trunc)
 
-    def mul_(self, other: TensorLike) -> Tensor:
-        return self._write("mul_", arithmetic.mul, other)
+    copysign_ = _in_place(pointwise.copysign)
+    float_power_ = _in_place(pointwise.float_power, converts=False)
+    gcd_ = _in_place(pointwise.gcd)
+    heaviside_ = _in_place(pointwise.heaviside)
+    lcm_ = _in_place(pointwise.lcm)
+    ldexp_ = _in_place(pointwise.ldexp)
+    logit_ = _in_place(pointwise.logit)
+    nextafter_ = _in_place(pointwise.nextafter)
+    sgn_ = _in_place(pointwise.sgn)
+    sinc_ = _in_place(pointwise.sinc)
+    xlogy_ = _in_place(pointwise.xlogy)
 
-    def div_(self, other: TensorLike, *, rounding_mode: str | None = None) -> Tensor:
-        return self._write("div_", arithmetic.div, other, rounding_mode=rounding_mode)
+    eq_ = _in_place(comparison.eq)
+    ne_ = _in_place(comparison.ne)
+    not_equal_ = _in_place(comparison.not_equal)
+    lt_ = _in_place(comparison.lt)
+    less_ = _in_place(comparison.less)
+    le_ = _in_place(comparison.le)
+    less_equal_ = _in_place(comparison.less_equal)
+    gt_ = _in_place(comparison.gt)
+    greater_ = _in_place(comparison.greater)
+    ge_ = _in_place(comparison.ge)
+    greater_equal_ = _in_place(comparison.greater_equal)
+    logical_and_ = _in_place(comparison.logical_and)
+    logical_or_ = _in_place(comparison.logical_or)
+    logical_xor_ = _in_place(comparison.logical_xor)
+    logical_not_ = _in_place(comparison.logical_not)
 
-    def pow_(self, exponent: TensorLike) -> Tensor:
-        return self._write("pow_", arithmetic.pow, exponent)
+    cumsum_ = _in_place(reduction.cumsum)
+    cumprod_ = _in_place(reduction.cumprod)
 
-    def neg_(self) -> Tensor:
-        return self._write("neg_", arithmetic.neg)
+    addmm_ = _in_place(matrix.addmm)
+    addmv_ = _in_place(matrix.addmv)
+    baddbmm_ = _in_place(matrix.baddbmm)
 
-    def lerp_(self, end: TensorLike, weight: TensorLike) -> Tensor:
-        return self._write("lerp_", arithmetic.lerp, end, weight)
+    tril_ = _in_place(shapes.tril)
+    triu_ = _in_place(shapes.triu)
 
-    def clamp_(self, min: TensorLike = None, max: TensorLike = None) -> Tensor:
-        return self._write("clamp_", arithmetic.clamp, min, max)
+    relu_ = _in_place(activation.relu)
 
-    def addcmul_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
-        return self._write("addcmul_", arithmetic.addcmul, tensor1, tensor2, value=value)
+    masked_fill_ = _in_place(indexing.masked_fill)
 
-    def addcdiv_(self, tensor1: TensorLike, tensor2: TensorLike, *, value: float = 1) -> Tensor:
-        return self._write("addcdiv_", arithmetic.addcdiv, tensor1, tensor2, value=value)
-
-    def sign_(self) -> Tensor:
-        return self._write("sign_", elementwise.sign)
-
-    def square_(self) -> Tensor:
-        return self._write("square_", elementwise.square)
-
-    def reciprocal_(self) -> Tensor:
-        return self._write("reciprocal_", elementwise.reciprocal)
-
-    def rsqrt_(self) -> Tensor:
-        return self._write("rsqrt_", elementwise.rsqrt)
-
-    def sqrt_(self) -> Tensor:
-        return self._write("sqrt_", elementwise.sqrt)
-
-    def exp_(self) -> Tensor:
-        return self._write("exp_", elementwise.exp)
-
-    def masked_fill_(self, mask: TensorLike, value: TensorLike) -> Tensor:
-        return self._write("masked_fill_", indexing.masked_fill, mask, value)
+    index_add_ = _in_place(gather_scatter.index_add)
+    index_copy_ = _in_place(gather_scatter.index_copy)
+    index_fill_ = _in_place(gather_scatter.index_fill)
+    scatter_ = _in_place(gather_scatter.scatter)
+    scatter_add_ = _in_place(gather_scatter.scatter_add)
 
     def __iadd__(self, other: TensorLike) -> Tensor:
         return self._write("+=", arithmetic.add, other)
@@ -216,7 +324,11 @@ class TensorInplace(tape.TensorBase):
 def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:
     """Raise if ``found``, the dtype of a result, is of a higher kind (bool, integer, float, complex) than ``kept``."""
     if category(found) > category(kept):
-        raise _checks.DtypeError(
-            f"{what}: the result is {_checks.dtype_name(found)}, which cannot be written to a tensor of dtype "
-            f"{_checks.dtype_name(kept)}"
-        )
+        raise _cast_error(what, found, kept)
+
+
+def _cast_error(what: str, found: mx.Dtype, kept: mx.Dtype) -> Exception:
+    return _checks.DtypeError(
+        f"{what}: the result is {_checks.dtype_name(found)}, which cannot be written to a tensor of dtype "
+        f"{_checks.dtype_name(kept)}"
+    )

@@ -139,3 +139,54 @@ def test_a_result_of_the_same_kind_is_converted():
     assert x.dtype == lucid.float16 and x.tolist() == [2, 6]
     n = lucid.tensor([7, 8], dtype=lucid.int8).add_(lucid.tensor([1, 2]))
     assert n.dtype == lucid.int8 and n.tolist() == [8, 10]
+
+
+POSITIVE = lucid.tensor([[0.2, 0.9, 0.4], [0.6, 0.5, 0.7]])
+INDEX = lucid.tensor([[0, 2], [1, 1]])
+SOURCE = lucid.tensor([[2.0, 3.0], [5.0, 7.0]])
+ARGUMENTS = {
+    "addcdiv": (POSITIVE, POSITIVE), "addcmul": (POSITIVE, POSITIVE), "addmm": (SOURCE, POSITIVE),
+    "addmv": None, "baddbmm": None, "clamp": (0.3, 0.6), "clip": (0.3, 0.6), "cumprod": (1,), "cumsum": (0,),
+    "index_add": (1, lucid.tensor([2, 0]), SOURCE), "index_copy": (1, lucid.tensor([2, 0]), SOURCE),
+    "index_fill": (1, lucid.tensor([2, 0]), 9.0), "lerp": (POSITIVE, 0.3), "scatter": (1, INDEX, SOURCE),
+    "scatter_add": (1, INDEX, SOURCE), "masked_fill": (POSITIVE > 0.5, 4.0), "acosh": None, "arccosh": None,
+    "float_power": None,
+}  # fmt: skip
+BINARY = {
+    "add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "remainder", "fmod",
+    "pow", "hypot", "atan2", "arctan2", "copysign", "heaviside", "ldexp", "nextafter", "xlogy", "clamp_min",
+    "clamp_max", "eq", "ne", "not_equal", "lt", "less", "le", "less_equal", "gt", "greater", "ge", "greater_equal",
+    "logical_and", "logical_or", "logical_xor",
+}  # fmt: skip
+TWINS = sorted(
+    name.removesuffix("_")
+    for name in dir(lucid.Tensor)
+    if name[-1] == "_" != name[0] and getattr(getattr(lucid.Tensor, name), "__wrapped__", None)
+)
+
+
+def test_operations_have_twins_in_place():
+    assert len(TWINS) > 100
+
+
+@pytest.mark.parametrize("name", [name for name in TWINS if ARGUMENTS.get(name, ()) is not None])
+def test_twins_in_place_write_the_result_and_are_recorded(name):
+    function, twin = getattr(lucid, name), getattr(lucid.Tensor, f"{name}_")
+    args = ARGUMENTS.get(name, (POSITIVE.flip(0),) if name in BINARY else ())
+    leaf = POSITIVE.clone()
+    if name.startswith(("bitwise", "gcd", "lcm")):
+        leaf = (leaf * 50).to(lucid.int64)
+        args = () if name.endswith("not") else (leaf.flip(0) % 7,)
+        expected = function(leaf, *args)
+        part = leaf[1]
+        assert twin(leaf, *args) is leaf and lucid.equal(part, expected[1])
+        return
+    leaf.requires_grad_()
+    wanted = function(leaf, *args).to(leaf.dtype)
+    x = leaf * 1
+    part = x[1]
+    assert twin(x, *args) is x and lucid.equal(part, wanted[1])
+    weights = lucid.arange(6.0).reshape(2, 3)
+    if wanted.requires_grad:
+        got, expected = (lucid.autograd.grad((one * weights).sum(), leaf)[0] for one in (x, wanted))
+        assert lucid.equal(got, expected)

@@ -203,6 +203,8 @@ def _erfinv_vjp(cotangent: mx.array, x: mx.array) -> tuple[mx.array]:
 erfinv64: Function = custom_vjp(_erfinv, vjp=_erfinv_vjp)
 
 exp = _by_dtype(exp64, mx.exp)
+sin = _by_dtype(sin64, mx.sin)
+cos = _by_dtype(cos64, mx.cos)
 sigmoid = _by_dtype(sigmoid64, mx.sigmoid)
 erf = _by_dtype(erf64, mx.erf)
 

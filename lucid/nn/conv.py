@@ -179,6 +179,39 @@ class Conv2d(_Convolution):
     function = staticmethod(convolution.conv2d)
 
 
+class Conv3d(_Convolution):
+    """Three-dimensional convolution.
+
+    Shapes: input (N, in_channels, D, H, W), out (N, out_channels, D', H', W'); weight (out_channels, in_channels /
+    groups, KD, KH, KW) in both data formats.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: An integer or (depth, height, width), as are ``stride``, ``padding`` and ``dilation``.
+        stride: Step of the kernel.
+        padding: Padding on each side, or "same" or "valid".
+        dilation: Distance between the elements of the kernel.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Raises:
+        ValueError: the channels are not divisible by ``groups``, or an option is out of range.
+
+    Example:
+        >>> layer = nn.Conv3d(3, 16, kernel_size=3, padding=1)
+        >>> layer(lucid.randn(2, 3, 4, 8, 8)).shape
+        (2, 16, 4, 8, 8)
+    """
+
+    dims = 3
+    function = staticmethod(convolution.conv3d)
+
+
 class _TransposedConvolution(_Conv):
     transposed = True
     function: ClassVar[Callable[..., Tensor]]
@@ -296,3 +329,35 @@ class ConvTranspose2d(_TransposedConvolution):
 
     dims = 2
     function = staticmethod(convolution.conv_transpose2d)
+
+
+class ConvTranspose3d(_TransposedConvolution):
+    """Three-dimensional transposed convolution: upsampling with a learned kernel.
+
+    Shapes: input (N, in_channels, D, H, W), out (N, out_channels, D', H', W') with
+    D' = (D - 1) stride - 2 padding + dilation (KD - 1) + output_padding + 1, and H' and W' likewise; weight
+    (in_channels, out_channels / groups, KD, KH, KW).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: An integer or (depth, height, width), as are ``stride``, ``padding`` and ``dilation``.
+        stride: Upsampling factor.
+        padding: Number of values cut off on each side of the output.
+        output_padding: Size added to one side of the output, less than ``stride`` or ``dilation``.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a learned bias.
+        dilation: Distance between the elements of the kernel.
+        padding_mode: "zeros", the only one.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Example:
+        >>> layer = nn.ConvTranspose3d(8, 4, kernel_size=2, stride=2)
+        >>> layer(lucid.randn(2, 8, 4, 4, 4)).shape
+        (2, 4, 8, 8, 8)
+    """
+
+    dims = 3
+    function = staticmethod(convolution.conv_transpose3d)

@@ -1,6 +1,7 @@
-"""Pooling layers for images (N, C, H, W), or (N, H, W, C) with ``data_format="channels_last"``."""
+"""Pooling layers for (N, C, ...), or (N, ..., C) with ``data_format="channels_last"``. N may be missing."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor
@@ -9,53 +10,42 @@ from lucid.nn.module import Module
 from lucid.ops import pooling
 from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
-from lucid.ops.pooling import Pair
+from lucid.ops.pooling import Ints
 
 
-def _check_windows(caller: str, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
-    """Check the options early; the layer keeps and shows them as given."""
-    for name, value, minimum in (
-        ("kernel_size", kernel_size, 1),
-        ("stride", stride, 1),
-        ("padding", padding, 0),
-        ("dilation", dilation, 1),
-    ):
-        _checks.pair(caller, name, value, minimum)
+class _Pool(Module):
+    """Base class: the options that all pooling layers have. They are checked early, and kept and shown as given."""
 
+    dims: ClassVar[int]
+    function: ClassVar[Callable[..., Any]]
 
-class MaxPool2d(Module):
-    """The maximum of each window; see ``lucid.nn.functional.max_pool2d``.
-
-    Args:
-        kernel_size: Size of the window, an integer or a pair (height, width).
-        stride: Step of the window, by default ``kernel_size``.
-        padding: Padding on each side, with minus infinity.
-        dilation: Distance between the elements of a window.
-        return_indices: Whether to return the values and their positions in the image, row * W + column.
-        ceil_mode: Whether to keep windows that extend beyond the padded image.
-        data_format: "channels_last" for inputs and outputs (N, H, W, C).
-
-    Example:
-        >>> nn.MaxPool2d(2)(lucid.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
-        [[[[4.0]]]]
-    """
-
-    def __init__(
-        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1,
-        return_indices: bool = False, ceil_mode: bool = False, *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
+    def __init__(self, kernel_size: Ints, stride: Ints | None, ceil_mode: bool, data_format: str) -> None:
         super().__init__()
+        where = type(self).__name__
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.dilation = dilation
-        self.return_indices = return_indices
         self.ceil_mode = ceil_mode
-        self.data_format = _checks.one_of("MaxPool2d", "data_format", data_format, DATA_FORMATS)
-        _check_windows("MaxPool2d", self.kernel_size, self.stride, padding, dilation)
+        self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
+        _checks.tuple_of(where, "kernel_size", kernel_size, self.dims, 1)
+        _checks.tuple_of(where, "stride", self.stride, self.dims, 1)
+
+    def _checked(self, name: str, value: Ints, minimum: int) -> Ints:
+        _checks.tuple_of(type(self).__name__, name, value, self.dims, minimum)
+        return value
+
+
+class _MaxPool(_Pool):
+    def __init__(
+        self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
+        return_indices: bool = False, ceil_mode: bool = False, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, stride, ceil_mode, data_format)
+        self.padding = self._checked("padding", padding, 0)
+        self.dilation = self._checked("dilation", dilation, 1)
+        self.return_indices = return_indices
 
     def forward(self, input: TensorLike) -> Any:
-        return pooling.max_pool2d(
+        return type(self).function(
             input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices,
             data_format=self.data_format,
         )  # fmt: skip
@@ -67,39 +57,18 @@ class MaxPool2d(Module):
         )
 
 
-class AvgPool2d(Module):
-    """The average of each window; see ``lucid.nn.functional.avg_pool2d``.
-
-    Args:
-        kernel_size: Size of the window, an integer or a pair (height, width).
-        stride: Step of the window, by default ``kernel_size``.
-        padding: Padding on each side, with zeros.
-        ceil_mode: Whether to keep windows that extend beyond the padded image.
-        count_include_pad: Count the padding in the divisor.
-        divisor_override: The divisor, instead of the number of elements in the window.
-        data_format: "channels_last" for inputs and outputs (N, H, W, C).
-
-    Example:
-        >>> nn.AvgPool2d(2)(lucid.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])).tolist()
-        [[[[2.5]]]]
-    """
-
+class _AvgPool(_Pool):
     def __init__(
-        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, ceil_mode: bool = False,
+        self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
         count_include_pad: bool = True, divisor_override: int | None = None, *, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
+        super().__init__(kernel_size, stride, ceil_mode, data_format)
+        self.padding = self._checked("padding", padding, 0)
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
-        self.data_format = _checks.one_of("AvgPool2d", "data_format", data_format, DATA_FORMATS)
-        _check_windows("AvgPool2d", self.kernel_size, self.stride, padding, 1)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return pooling.avg_pool2d(
+        return type(self).function(
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
             self.divisor_override, data_format=self.data_format,
         )  # fmt: skip
@@ -109,27 +78,217 @@ class AvgPool2d(Module):
         return shown + layout(self.data_format)
 
 
-class AdaptiveAvgPool2d(Module):
-    """Averages images of any size to ``output_size``; see ``lucid.nn.functional.adaptive_avg_pool2d``.
+class _LPPool(_Pool):
+    def __init__(
+        self, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, stride, ceil_mode, data_format)
+        self.norm_type = norm_type
+        self.stride = stride  # type: ignore[assignment]  # as in PyTorch, None is kept
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return type(self).function(
+            input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode, data_format=self.data_format
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}{layout(self.data_format)}"
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """The maximum of each window of signals (N, C, L); see ``lucid.nn.functional.max_pool1d``.
 
     Args:
-        output_size: The size of the result, an integer or a pair (height, width); ``None`` keeps the size of the input.
+        kernel_size: Size of the window, an integer.
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with minus infinity.
+        dilation: Distance between the elements of a window.
+        return_indices: Whether to return the values and their positions.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> nn.MaxPool1d(2)(lucid.randn(2, 64, 7)).shape
+        (2, 64, 3)
+    """
+
+    dims = 1
+    function = staticmethod(pooling.max_pool1d)
+
+
+class MaxPool2d(_MaxPool):
+    """The maximum of each window of images (N, C, H, W); see ``lucid.nn.functional.max_pool2d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or a pair (height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with minus infinity.
+        dilation: Distance between the elements of a window.
+        return_indices: Whether to return the values and their positions, row * W + column.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
         data_format: "channels_last" for inputs and outputs (N, H, W, C).
 
     Example:
-        >>> nn.AdaptiveAvgPool2d(1)(lucid.randn(2, 64, 7, 7)).shape
-        (2, 64, 1, 1)
+        >>> nn.MaxPool2d(2)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 3, 3)
     """
 
+    dims = 2
+    function = staticmethod(pooling.max_pool2d)
+
+
+class MaxPool3d(_MaxPool):
+    """The maximum of each window of volumes (N, C, D, H, W); see ``lucid.nn.functional.max_pool3d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or (depth, height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with minus infinity.
+        dilation: Distance between the elements of a window.
+        return_indices: Whether to return the values and their positions, (depth * H + row) * W + column.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Example:
+        >>> nn.MaxPool3d(2)(lucid.randn(2, 8, 7, 7, 7)).shape
+        (2, 8, 3, 3, 3)
+    """
+
+    dims = 3
+    function = staticmethod(pooling.max_pool3d)
+
+
+class AvgPool1d(_AvgPool):
+    """The average of each window of signals (N, C, L); see ``lucid.nn.functional.avg_pool1d``.
+
+    Args:
+        kernel_size: Size of the window, an integer.
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with zeros.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
+        count_include_pad: Count the padding in the divisor.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> nn.AvgPool1d(2)(lucid.randn(2, 64, 7)).shape
+        (2, 64, 3)
+    """
+
+    dims = 1
+
     def __init__(
-        self, output_size: int | tuple[int | None, int | None] | None, *, data_format: str = "channels_first"
-    ) -> None:
-        super().__init__()
-        self.output_size = output_size
-        self.data_format = _checks.one_of("AdaptiveAvgPool2d", "data_format", data_format, DATA_FORMATS)
+        self, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad, data_format=data_format)
+        given = self.kernel_size, self.stride, self.padding
+        self.kernel_size, self.stride, self.padding = (_checks.tuple_of("AvgPool1d", "", one, 1) for one in given)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return pooling.adaptive_avg_pool2d(input, self.output_size, data_format=self.data_format)
+        return pooling.avg_pool1d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            data_format=self.data_format,
+        )  # fmt: skip
 
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}{layout(self.data_format)}"
+
+class AvgPool2d(_AvgPool):
+    """The average of each window of images (N, C, H, W); see ``lucid.nn.functional.avg_pool2d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or a pair (height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with zeros.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
+        count_include_pad: Count the padding in the divisor.
+        divisor_override: The divisor, instead of the number of elements in the window.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.AvgPool2d(2)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 3, 3)
+    """
+
+    dims = 2
+    function = staticmethod(pooling.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """The average of each window of volumes (N, C, D, H, W); see ``lucid.nn.functional.avg_pool3d``.
+
+    Args:
+        kernel_size: Size of the window, an integer or (depth, height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        padding: Padding on each side, with zeros.
+        ceil_mode: Whether to keep windows that extend beyond the padded input.
+        count_include_pad: Count the padding in the divisor.
+        divisor_override: The divisor, instead of the number of elements in the window.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Example:
+        >>> nn.AvgPool3d(2)(lucid.randn(2, 8, 7, 7, 7)).shape
+        (2, 8, 3, 3, 3)
+    """
+
+    dims = 3
+    function = staticmethod(pooling.avg_pool3d)
+
+
+class LPPool1d(_LPPool):
+    """``sum(input ** norm_type) ** (1 / norm_type)`` of each window of signals (N, C, L).
+
+    Args:
+        norm_type: The exponent; infinity means the maximum of the absolute values.
+        kernel_size: Size of the window, an integer.
+        stride: Step of the window, by default ``kernel_size``.
+        ceil_mode: Whether to keep windows that extend beyond the input.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> nn.LPPool1d(2, 2)(lucid.randn(2, 64, 7)).shape
+        (2, 64, 3)
+    """
+
+    dims = 1
+    function = staticmethod(pooling.lp_pool1d)
+
+
+class LPPool2d(_LPPool):
+    """``sum(input ** norm_type) ** (1 / norm_type)`` of each window of images (N, C, H, W).
+
+    Args:
+        norm_type: The exponent; infinity means the maximum of the absolute values.
+        kernel_size: Size of the window, an integer or a pair (height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        ceil_mode: Whether to keep windows that extend beyond the input.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.LPPool2d(2, 2)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 3, 3)
+    """
+
+    dims = 2
+    function = staticmethod(pooling.lp_pool2d)
+
+
+class LPPool3d(_LPPool):
+    """``sum(input ** norm_type) ** (1 / norm_type)`` of each window of volumes (N, C, D, H, W).
+
+    Args:
+        norm_type: The exponent; infinity means the maximum of the absolute values.
+        kernel_size: Size of the window, an integer or (depth, height, width).
+        stride: Step of the window, by default ``kernel_size``.
+        ceil_mode: Whether to keep windows that extend beyond the input.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Example:
+        >>> nn.LPPool3d(2, 2)(lucid.randn(2, 8, 7, 7, 7)).shape
+        (2, 8, 3, 3, 3)
+    """
+
+    dims = 3
+    function = staticmethod(pooling.lp_pool3d)

@@ -14,6 +14,7 @@ from lucid.ops.indexing import *
 from lucid.ops.joining import *
 from lucid.ops.matrix import *
 from lucid.ops.padding import *
+from lucid.ops.pointwise import *
 from lucid.ops.reduction import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *

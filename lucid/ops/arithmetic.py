@@ -35,9 +35,9 @@ from lucid.tape import op
 
 __all__ = [
     "add", "addcdiv", "addcmul", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "clamp", "clip", "div", "divide", "floor_divide", "fmod", "hypot", "lerp",
-    "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "remainder", "rsub",
-    "sub", "subtract", "true_divide",
+    "bitwise_right_shift", "bitwise_xor", "clamp", "clamp_max", "clamp_min", "clip", "div", "divide", "floor_divide",
+    "fmod", "hypot", "lerp", "logaddexp", "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow",
+    "remainder", "rsub", "sub", "subtract", "true_divide",
 ]  # fmt: skip
 
 
@@ -275,6 +275,18 @@ def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, 
     if max is not None:
         x = binary("clamp", _at_most, x, max)
     return x
+
+
+@op
+def clamp_min(input: TensorLike, min: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` limited to at least ``min``, a number or a tensor that broadcasts."""
+    return binary("clamp_min", _at_least, array("clamp_min", input), min)
+
+
+@op
+def clamp_max(input: TensorLike, max: TensorLike, *, out: None = None) -> mx.array:
+    """``input`` limited to at most ``max``, a number or a tensor that broadcasts."""
+    return binary("clamp_max", _at_most, array("clamp_max", input), max)
 
 
 def _at_least(x: Any, low: Any) -> mx.array:

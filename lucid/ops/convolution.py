@@ -14,10 +14,11 @@ from lucid.kernels.depthwise_conv2d.geometry import Geometry, check_kernel_size
 from lucid.ops._common import FLOATING, array, compact_if_empty
 from lucid.ops._convolve import FAST_DTYPES, convolve, convolve_transposed, padded
 from lucid.ops._types import TensorLike
+from lucid.ops._windows import layout_name
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
 
-__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
+__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 Ints = int | tuple[int, ...] | list[int]
 _DEPTHWISE_DTYPES = FAST_DTYPES | {mx.float64}
@@ -33,9 +34,7 @@ def _operands(
         given = ", ".join(_checks.dtype_name(one.dtype) for one in (x, weight, bias) if one is not None)
         raise _checks.DtypeError(f"{caller}: integers and floating-point numbers cannot be mixed, got {given}")
     _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
-    space = {1: "L", 2: "H, W"}[ndim]
-    layout = f"(N, C, {space})" if data_format == "channels_first" else f"(N, {space}, C)"
-    _checks.rank(caller, "input", x.shape, (ndim + 1, ndim + 2), layout)
+    _checks.rank(caller, "input", x.shape, (ndim + 1, ndim + 2), layout_name(ndim, data_format))
     _checks.rank(caller, "weight", weight.shape, ndim + 2)
     unbatched = x.ndim == ndim + 1
     if unbatched:
@@ -83,7 +82,7 @@ def _conv(
     geometry = Geometry.checked(caller, x.shape[1:-1], weight.shape[2:], stride, padding, dilation)
     if x.size == 0 or weight.size == 0:
         y = _empty_conv(x, weight, bias, (x.shape[0], *geometry.output, filters))
-    elif groups == x.shape[-1] == filters and {x.dtype, weight.dtype} <= _DEPTHWISE_DTYPES:
+    elif ndim < 3 and groups == x.shape[-1] == filters and {x.dtype, weight.dtype} <= _DEPTHWISE_DTYPES:
         y = _depthwise(x, weight, bias, geometry)
     else:
         y = convolve(x, weight, geometry, groups)
@@ -171,6 +170,26 @@ def conv2d(
     return _conv("conv2d", input, weight, bias, stride, padding, dilation, groups, data_format, 2)
 
 
+@op(autocast="half")
+def conv3d(
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints | str = 0,
+    dilation: Ints = 1, groups: int = 1, *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """Three-dimensional convolution.
+
+    Shapes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O,); out (N, O, D', H',
+    W').
+
+    Args:
+        padding: Zeros on each side: a number, three numbers (depth, height, width), "same" or "valid".
+        data_format: "channels_last" for input (N, D, H, W, C); the weight keeps its shape.
+
+    Raises:
+        ValueError: the shapes do not match, or the kernel is larger than the padded input.
+    """
+    return _conv("conv3d", input, weight, bias, stride, padding, dilation, groups, data_format, 3)
+
+
 def check_output_padding(
     caller: str, extra: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> None:
@@ -246,4 +265,22 @@ def conv_transpose2d(
     """
     return _conv_transpose(
         "conv_transpose2d", input, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 2
+    )
+
+
+@op(autocast="half")
+def conv_transpose3d(
+    input: TensorLike, weight: TensorLike, bias: TensorLike = None, stride: Ints = 1, padding: Ints = 0,
+    output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1, *, data_format: str = "channels_first",
+) -> mx.array:  # fmt: skip
+    """Three-dimensional transposed convolution, the gradient of ``conv3d`` with respect to its input.
+
+    Shapes: input (N, C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O,); out (N, O, D', H', W') with
+    D' = (D - 1) stride - 2 padding + dilation (KD - 1) + output_padding + 1, and H' and W' likewise.
+
+    Raises:
+        ValueError: the shapes do not match, or padding removes the whole output.
+    """
+    return _conv_transpose(
+        "conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation, data_format, 3
     )

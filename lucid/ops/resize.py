@@ -9,8 +9,8 @@ import numpy as np
 from lucid import _checks
 from lucid.ops._common import array, real_numbers
 from lucid.ops._types import TensorLike
+from lucid.ops.adaptive_pooling import along_axis
 from lucid.ops.normalization import DATA_FORMATS
-from lucid.ops.pooling import along_axis
 from lucid.tape import op
 
 __all__ = ["interpolate"]

@@ -11,13 +11,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import mlx.core as mx
-
-from lucid import _checks, _deferred, _grad_mode, tape
+from lucid import _checks, _deferred, _grad_mode
 from lucid._creation import tensor
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
-from lucid.nn.normalization import BatchNorm
+from lucid.nn.normalization import _BatchNorm
 from lucid.optim.lr_scheduler.base import LRScheduler, numbers_per_group
 from lucid.optim.optimizer import Optimizer
 
@@ -147,7 +145,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
         model: A model, often an ``AveragedModel``, whose own statistics belong to other weights.
         device: Accepted for compatibility with PyTorch: memory is unified.
     """
-    norms = [one for one in model.modules() if isinstance(one, BatchNorm)]
+    norms = [one for one in model.modules() if isinstance(one, _BatchNorm)]
     if not norms:
         return
     momenta, was_training = [one.momentum for one in norms], model.training

@@ -95,3 +95,12 @@ def tensor(*shape: int, dtype: str = "float32", low: int = 0, high: int = 3) -> 
     count = int(np.prod(shape))
     values = (np.arange(count) % max(high - low, 1) + low).reshape(shape)
     return Given(lucid.tensor(values, dtype=dtype))
+
+
+def made(value: Any) -> Any:
+    """``value`` with new tensors in place of descriptions."""
+    if isinstance(value, Given):
+        return value.make()
+    if isinstance(value, dict):
+        return {key: made(one) for key, one in value.items()}
+    return type(value)(map(made, value)) if type(value) in (list, tuple) else value

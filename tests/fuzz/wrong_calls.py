@@ -20,7 +20,7 @@ import numpy as np
 import lucid
 from lucid import _checks
 from tests.fuzz.call_seeds import targets
-from tests.fuzz.captured_calls import Call, Given, tensor
+from tests.fuzz.captured_calls import Call, Given, made, tensor
 from tests.fuzz.watchdog import ended_if_it_hangs
 
 _HANG_S = 60
@@ -137,18 +137,9 @@ def _anything(rng: random.Random) -> Any:
 _ARRAY = np.array(["a", None], dtype=object)
 
 
-def _made(value: Any) -> Any:
-    """``value`` with new tensors in place of descriptions."""
-    if isinstance(value, Given):
-        return value.make()
-    if isinstance(value, dict):
-        return {key: _made(one) for key, one in value.items()}
-    return type(value)(map(_made, value)) if type(value) in (list, tuple) else value
-
-
 def fault(function: Callable[..., Any], call: Call) -> tuple[bool, str]:
     """Whether the call raised an error, and what is wrong with what it did ("" for nothing)."""
-    args, kwargs = _made(call[0]), _made(call[1])
+    args, kwargs = made(call[0]), made(call[1])
     try:
         result = function(*args, **kwargs)
     except Exception as error:

@@ -16,6 +16,8 @@ from tests.ops.layouts import same_in_both
             "MaxPool2d(kernel_size=(3, 2), stride=1, padding=0, dilation=1, ceil_mode=False, "
             "data_format='channels_last')",
         ),
+        (lambda: nn.AvgPool1d(3, 2), "AvgPool1d(kernel_size=(3,), stride=(2,), padding=(0,))"),
+        (lambda: nn.LPPool3d(2, 3), "LPPool3d(norm_type=2, kernel_size=3, stride=None, ceil_mode=False)"),
         (lambda: nn.AvgPool2d(3, 2, 1), "AvgPool2d(kernel_size=3, stride=2, padding=1)"),
         (lambda: nn.AdaptiveAvgPool2d((1, None)), "AdaptiveAvgPool2d(output_size=(1, None))"),
         (
@@ -34,6 +36,8 @@ def test_reprs(layer, text):
         lambda f: nn.MaxPool2d(3, 2, 1, data_format=f),
         lambda f: nn.AvgPool2d((2, 3), 2, (1, 0), True, data_format=f),
         lambda f: nn.AdaptiveAvgPool2d((2, 3), data_format=f),
+        lambda f: nn.AdaptiveMaxPool2d((2, 3), data_format=f),
+        lambda f: nn.LPPool2d(2, 2, 1, data_format=f),
     ],
 )
 def test_channels_last_agrees_with_channels_first(build):

@@ -12,7 +12,7 @@ from tests.reference.case import load
 
 FAMILIES = [
     "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "padding",
-    "reduction", "shape", "sorting",
+    "pointwise", "reduction", "shape", "sorting",
 ]  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def image(*shape):
         (
             lambda: F.adaptive_avg_pool2d(image(1, 1, 0, 4), 2),
             ValueError,
-            "adaptive_avg_pool2d: the image must not be empty, got 0x4",
+            "adaptive_avg_pool2d: the dimensions H, W must not be empty, got 0x4",
         ),
     ],
 )

@@ -351,6 +351,8 @@ CASES += [
         given([INF, 3.0, INF]),
     ),
     *(Case(f"{c}: both", lambda lib, x, c=c: getattr(lib, c)(x, -1, 1.25), distinct(4, 5)) for c in ("clamp", "clip")),
+    Case("clamp_min", lambda lib, x, y: (lib.clamp_min(x, 0.1), x.clamp_min(y)), distinct(4, 5), real(5)),
+    Case("clamp_max", lambda lib, x, y: (lib.clamp_max(x, 0.1), x.clamp_max(y)), distinct(4, 5), real(5)),
     Case("clamp: min", lambda lib, x: (x.clamp(min=0.1), x.clip(0.1)), distinct(4, 5)),
     Case("clamp: max", lambda lib, x: (x.clamp(max=0.1), lib.clamp(x, None, 0.1)), distinct(4, 5)),
     Case("clamp: bounds that cross", lambda lib, x: lib.clamp(x, 1, -1), distinct(4, 5)),

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from tests.reference.case import Case, distinct, given, real, whole
+from tests.reference.case import Case, distinct, given, positive, real, whole
 
 INF, NAN = float("inf"), float("nan")
 
@@ -131,4 +131,37 @@ CASES += [
         Case(f"{op}: an empty stride", call(op, 2, ()), first(1, 2, 6, 5), order=1)
         for op, first in (("max_pool2d", distinct), ("avg_pool2d", real))
     ),
+]
+# One and three dimensions, which share their code with two.
+for ceil_mode, (kernel, stride, padding) in product((False, True), [(2, None, 0), (3, 2, 1)]):
+    options = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": ceil_mode}
+    title = ", ".join(f"{key} {value}" for key, value in options.items())
+    for dims, shape in ((1, (2, 3, 7)), (3, (1, 2, 4, 5, 3))):
+        CASES += [
+            Case(f"max_pool{dims}d: {title}", call(f"max_pool{dims}d", **options), distinct(*shape)),
+            Case(f"avg_pool{dims}d: {title}", call(f"avg_pool{dims}d", **options), real(*shape)),
+            Case(
+                f"max_pool{dims}d: indices, {title}",
+                call(f"max_pool{dims}d", **options, return_indices=True),
+                distinct(*shape),
+            ),
+        ]
+CASES += [
+    Case("max_pool1d: dilation", call("max_pool1d", 3, 1, 1, 2, True), distinct(1, 2, 9)),
+    Case(
+        "max_pool3d: all options", call("max_pool3d", (2, 3, 2), (1, 2, 2), (1, 0, 1), (2, 1, 1)), distinct(2, 5, 4, 4)
+    ),
+    Case("avg_pool1d: count_include_pad", call("avg_pool1d", 3, 2, 1, True, False), real(1, 2, 8)),
+    Case("avg_pool3d: count_include_pad", call("avg_pool3d", 2, 2, 1, True, False), real(1, 2, 3, 4, 5)),
+    Case("avg_pool3d: divisor_override", call("avg_pool3d", (1, 2, 2), divisor_override=3), real(2, 3, 4, 5)),
+    *(
+        Case(f"lp_pool{dims}d: norm_type {norm}", call(f"lp_pool{dims}d", norm, 2, **options), positive(*shape))
+        for dims, shape in ((1, (2, 3, 7)), (2, (1, 2, 5, 4)), (3, (1, 2, 3, 4, 5)))
+        for norm, options in ((2, {}), (3.5, {"stride": 1, "ceil_mode": True}), (1, {"ceil_mode": True}))
+    ),
+    *(
+        Case(f"lp_pool2d: norm_type {norm}", call("lp_pool2d", norm, 3, 2), distinct(1, 2, 7, 5))
+        for norm in (INF, -INF, 4)
+    ),
+    Case("lp_pool1d: zeros", call("lp_pool1d", 2, 2), given([[0.0, 0.0, 3.0, 4.0]]), order=1),
 ]
