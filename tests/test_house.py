@@ -50,6 +50,7 @@ LEVELS = [
     ["export"],
     ["training"],
     ["benchmark"],
+    ["torch"],
     ["cli"],
     ["__main__"],
 ]
