@@ -110,7 +110,7 @@ class LBFGS(Optimizer):
         if _largest(gradient) <= group["tolerance_grad"]:
             return first_loss
         history = _History(state, group["history_size"])
-        rate = float(group.learning_rate.item())
+        rate = float(_deferred.item(group.learning_rate))
 
         def move(start: list[mx.array], length: float, direction: mx.array) -> None:
             for p, array, part in zip(params, start, _like(params, direction), strict=True):
@@ -201,6 +201,7 @@ class _History:
         self.gradient, self.moved, self.length, self.loss = gradient, direction, length, loss
 
     def save(self, state: dict[str, Any]) -> None:
+        assert self.gradient is not None and self.moved is not None
         state["old_dirs"] = [tape.wrap(y) for y, _ in self.changes]
         state["old_stps"] = [tape.wrap(s) for _, s in self.changes]
         state["prev_flat_grad"], state["d"] = tape.wrap(self.gradient), tape.wrap(self.moved)

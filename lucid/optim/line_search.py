@@ -73,7 +73,7 @@ def strong_wolfe(
         left, right = sorted(one.place for one in ends)
         if (right - left) * largest < SHORTEST:
             break
-        place = _minimum_of_cubic(*ends)
+        place = _minimum_of_cubic(ends[0], ends[1])
         margin = 0.1 * (right - left)
         if min(right - place, place - left) < margin:
             if is_slow or place >= right or place <= left:
