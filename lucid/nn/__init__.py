@@ -1,6 +1,6 @@
 """Layers, their functional forms, and initialization, under PyTorch's names."""
 
-from lucid.nn import functional, init, utils
+from lucid.nn import attention, functional, init, utils
 from lucid.nn.activation import (
     ELU,
     GELU,
@@ -58,6 +58,7 @@ from lucid.nn.margin_loss import (
     TripletMarginWithDistanceLoss,
 )
 from lucid.nn.module import Module
+from lucid.nn.multihead_attention import MultiheadAttention
 from lucid.nn.normalization import BatchNorm1d, BatchNorm2d, GlobalResponseNorm, GroupNorm, LayerNorm, RMSNorm
 from lucid.nn.parameter import Parameter
 from lucid.nn.piecewise_activation import (
@@ -82,7 +83,16 @@ from lucid.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from lucid.nn.rnn import GRU, LSTM, RNN, RNNBase
+from lucid.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from lucid.nn.shaping import Flatten, Unflatten, Upsample
+from lucid.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
@@ -103,4 +113,9 @@ __all__ += [
     "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss",
     "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss2d", "PoissonNLLLoss",
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
+]  # fmt: skip
+__all__ += [
+    "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
+    "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    "attention",
 ]  # fmt: skip
