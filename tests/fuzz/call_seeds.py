@@ -304,23 +304,32 @@ UTILS: dict[str, list[Call]] = {
 
 PARAMS = [M, tensor(3)]
 OPTIMIZERS: dict[str, list[Call]] = {
+    "ASGD": [of(PARAMS, 1e-2, 1e-4, 0.75, 2.0, 0.1), of(PARAMS, maximize=True)],
+    "Adadelta": [of(PARAMS, 1.0, 0.9, 1e-6, 0.1), of(PARAMS, maximize=True)],
     "Adafactor": [of(PARAMS, 1e-2, -0.8, (None, 1e-3), 1.0, 0.1), of(PARAMS, maximize=True)],
     "Adagrad": [of(PARAMS, 1e-2, 0.1, 0.1, 0.1, 1e-10), of(PARAMS, foreach=False)],
     "Adam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, True), of(PARAMS, capturable=True)],
     "AdamW": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, False), of(PARAMS, tensor(1))],
+    "Adamax": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1), of(PARAMS, maximize=True)],
     "Lion": [of(PARAMS, 1e-3, (0.9, 0.99), 0.1)],
     "Muon": [of([M], 1e-3)],
+    "NAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, 4e-3, True), of(PARAMS, maximize=True)],
+    "RAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, True), of(PARAMS, maximize=True)],
     "RMSprop": [of(PARAMS, 1e-2, 0.9, 1e-8, 0.1, 0.9, True)],
+    "Rprop": [of(PARAMS, 1e-2, (0.5, 1.2), (1e-6, 50))],
     "SGD": [of(PARAMS, 0.1, 0.9, 0.0, 0.1, True), of([{"params": [M], "lr": 0.1}], lr=0.2)],
+    "SparseAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, True)],
 }
 SCHEDULES: dict[str, list[Call]] = {
     "ConstantLR": [of(0.5, 2)],
     "CosineAnnealingLR": [of(3, 0.01)],
     "CosineAnnealingWarmRestarts": [of(2, 2, 0.01)],
+    "CyclicLR": [of(0.1, 0.2, 3), of(0.1, 0.2, mode="exp_range", gamma=0.9, base_momentum=0.8)],
     "ExponentialLR": [of(0.5)],
     "LambdaLR": [of(abs)],
     "LinearLR": [of(0.5, 1.0, 2)],
     "MultiStepLR": [of([1, 2], 0.1)],
+    "MultiplicativeLR": [of(abs)],
     "OneCycleLR": [of(0.1, 5), of(0.1, epochs=2, steps_per_epoch=3, pct_start=0.5, base_momentum=0.8)],
     "PolynomialLR": [of(3, 2.0)],
     "ReduceLROnPlateau": [of("min", 0.1, 1, 1e-4, "rel", 0, 0.0, 1e-8)],
@@ -449,4 +458,4 @@ def without_seeds() -> list[str]:
     names += [f"nn.{name}" for name in _bodies(nn, nn.__all__) if name not in CONTAINERS]
     names += [f"optim.{name}" for name in optim.__all__ if isinstance(getattr(optim, name), type)]
     names += [f"lr_scheduler.{name}" for name in optim.lr_scheduler.__all__ if SCHEDULES.get(name, True)]
-    return [name for name in names if name not in found and name not in ("optim.Optimizer", "optim.EMA")]
+    return [name for name in names if name not in found and name not in ("optim.Optimizer", "optim.EMA", "optim.LBFGS")]

@@ -120,6 +120,10 @@ def launch_gelu(dtype: mx.Dtype) -> None:
     h, bias = mx.zeros((2, 5, 7, 33), dtype), mx.zeros((33,), dtype)
     for factor in (None, mx.zeros((2,))):
         biased_gelu._launch("cuda", h, h, bias, factor)
+        biased_gelu.launch_padded("cuda", h, bias, factor)
+    scale = mx.zeros((2, 1, 1, 33))
+    biased_gelu.launch_padded("cuda", h, bias, None, scale, scale)
+    gelu_grn._launch_with_square_sums("cuda", h, bias)
     gelu_grn._launch("cuda", h, h, bias, mx.zeros((2, 1, 1, 33)), bias, bias)
     gelu_grn._launch_square_sums("cuda", h, bias)
 

@@ -60,12 +60,31 @@ def test_value_and_gradients(gpu, shape, dtype, has_factor):
     assert all(mx.array_equal(one, other) for one, other in zip(found, derived, strict=True))
 
 
-def test_second_derivatives(gpu):
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_a_padded_result_ends_with_the_factor_and_zeros(gpu, shape, dtype, has_factor):
+    h, bias, factor, dy = make(shape, dtype, has_factor)
+    y = biased_gelu(h, bias, factor, padded=True)
+    columns, channels = 16 // dtype.size, shape[-1]
+    assert y.dtype == dtype and y.shape == (*shape[:-1], channels + columns)
+    assert_close(y[..., :channels], formula(h, bias, factor, dy)[0], TOLERANCES[dtype])
+    ones = mx.ones(shape[0]) if factor is None else factor
+    assert mx.all(y[..., channels] == ones.reshape(-1, *(1,) * (len(shape) - 2))).item()
+    assert not y[..., channels + 1 :].any().item()
+    padded = mx.concatenate([dy, mx.full((*shape[:-1], columns), 7, dtype)], -1)
+    found, expected = (module.gradients(one, h, bias, factor) for one in (padded, dy))
+    assert all(mx.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_second_derivatives(gpu, padded):
     h, bias, factor, dy = make((2, 3, 4, 5), mx.float32)
+    dy = mx.concatenate([dy, dy[..., :4]], -1) if padded else dy
 
     def second(function):
         def slope(h, bias, dy):
-            first = mx.vjp(lambda h, bias: function(h, bias, factor), [h, bias], [dy])[1]
+            first = mx.vjp(lambda h, bias: function(h, bias, factor, padded=padded), [h, bias], [dy])[1]
             return (first[0] * mx.sin(h)).sum() + (first[1] * mx.cos(bias)).sum()
 
         return mx.grad(slope, argnums=(0, 1, 2))(h, bias, dy)
@@ -100,7 +119,10 @@ def test_whole_threadgroups_as_cuda_launches_them(simulator):
     h, bias, factor, dy = make((2, 16, 16, 131), mx.float32)
     with simulation(round_up_grid=True):
         found = module.gradients(dy, h, bias, factor)
+        y = biased_gelu(h, bias, factor, padded=True)
+        mx.eval(y)
     assert_close(found[1], formula(h, bias, factor, dy)[2], TOLERANCES[mx.float32])
+    assert_close(y[..., :131], formula(h, bias, factor, dy)[0], TOLERANCES[mx.float32])
 
 
 def test_one_pass_over_memory(simulator):
@@ -136,15 +158,22 @@ def test_the_device_and_the_dtype_choose(backend, monkeypatch):
 def test_the_shader_is_legal_metal(monkeypatch, shape, dtype):
     h, bias, factor, dy = make(shape, dtype)
     texts = check_legal_metal(
-        monkeypatch, lambda: [*module.gradients(dy, h, bias, factor), *module.gradients(dy, h, bias)]
+        monkeypatch,
+        lambda: [
+            *module.gradients(dy, h, bias, factor),
+            *module.gradients(dy, h, bias),
+            *(biased_gelu(h, bias, one, padded=True) for one in (factor, None)),
+        ],
     )
-    assert len(texts) == 2
+    assert len(texts) == 4
 
 
 def test_every_pipeline_supports_the_threadgroup(monkeypatch):
     h, bias, factor, dy = make((2, 16, 16, 33), mx.float32)
-    launches = record_launches(monkeypatch, lambda: module.gradients(dy, h, bias, factor))
-    assert [one["name"] for one in launches] == ["biased_gelu_gradient"]
+    launches = record_launches(
+        monkeypatch, lambda: (module.gradients(dy, h, bias, factor), biased_gelu(h, bias, factor, padded=True))
+    )
+    assert [one["name"] for one in launches] == ["biased_gelu_gradient", "padded_gelu"]
     for one in launches:
         x, y, z = one["threadgroup"]
         assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1

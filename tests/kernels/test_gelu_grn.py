@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from lucid import _device
+from lucid.kernels import biased_gelu, use_reference
 from lucid.kernels import gelu_grn as module
-from lucid.kernels import use_reference
-from lucid.kernels.gelu_grn import gelu_grn, square_sums
+from lucid.kernels.gelu_grn import gelu_and_square_sums, gelu_grn, square_sums
 from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
+from tests.metal_simulator import simulation
 
 ERF = np.vectorize(math.erf)
 TOLERANCES = {mx.float32: 5e-6, mx.float16: 4e-3, mx.bfloat16: 3e-2}
@@ -59,6 +60,41 @@ def test_value_and_gradients(gpu, shape, dtype, has_factor):
         assert_close(one, wide(other), tolerance)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_a_padded_result_ends_with_the_factor_and_zeros(gpu, shape, dtype, has_factor):
+    arrays, dy = make(shape, dtype, has_factor)
+    y = gelu_grn(*arrays, padded=True)
+    columns, channels = 16 // dtype.size, shape[-1]
+    assert_close(y[..., :channels], formula(*(wide(one) for i, one in enumerate(arrays) if i != 2)), TOLERANCES[dtype])
+    ones = arrays[5] if has_factor else mx.ones(shape[0])
+    assert mx.all(y[..., channels] == ones.reshape(-1, 1, 1)).item()
+    assert not y[..., channels + 1 :].any().item()
+    padded = mx.concatenate([dy, mx.full((*shape[:-1], columns), 7, dtype)], -1)
+    found, expected = (module.gradients(one, *arrays) for one in (padded, dy))
+    assert all(mx.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_gelu_and_its_square_sums_in_one_pass(simulator, shape, dtype):
+    (h, bias, squares, *_), _ = make(shape, dtype)
+    expected = biased_gelu.biased_gelu(h, bias, padded=True)
+    mx.eval(expected, squares)
+    before = len(simulator.names)
+    with simulation(round_up_grid=True):
+        y, found = gelu_and_square_sums(h, bias)
+        mx.eval(y, found)
+    assert simulator.names[before:] == ["lucid_gelu_and_square_sums"]
+    assert mx.array_equal(y, expected)
+    np.testing.assert_allclose(wide(found), wide(squares), rtol=1e-5)
+    with use_reference():
+        plain, sums = gelu_and_square_sums(h, bias)
+    assert_close(plain, wide(y), TOLERANCES[dtype])
+    np.testing.assert_allclose(wide(sums), wide(found), rtol=1e-4)
+
+
 def test_the_reference_by_finite_differences():
     """In float64, which only the CPU has."""
     with mx.stream(mx.cpu):
@@ -77,13 +113,15 @@ def test_the_reference_by_finite_differences():
     assert not found[2].any().item()
 
 
-def test_second_derivatives(gpu):
+@pytest.mark.parametrize("padded", [False, True])
+def test_second_derivatives(gpu, padded):
     arrays, dy = make((2, 3, 4, 5), mx.float32)
+    dy = mx.concatenate([dy, dy[..., :4]], -1) if padded else dy
 
     def second(function):
         def slope(h, bias, weight, shift, dy):
             five = [h, bias, arrays[2], weight, shift]
-            first = mx.vjp(lambda *five: function(*five, *arrays[5:]), five, [dy])[1]
+            first = mx.vjp(lambda *five: function(*five, *arrays[5:], padded=padded), five, [dy])[1]
             return sum((one * mx.sin(other)).sum() for one, other in zip(first, five, strict=True))
 
         return mx.grad(slope, argnums=(0, 1, 2, 3, 4))(*(arrays[i] for i in (0, 1, 3, 4)), dy)
@@ -138,14 +176,23 @@ def test_the_device_chooses(monkeypatch):
 @pytest.mark.parametrize("shape", [(2, 3, 3, 16), (1, 2, 1, 3)])
 def test_the_shaders_are_legal_metal(monkeypatch, shape, dtype):
     arrays, dy = make(shape, dtype)
-    texts = check_legal_metal(monkeypatch, lambda: [square_sums(arrays[0], arrays[1]), *module.gradients(dy, *arrays)])
-    assert len(texts) == 3
+    texts = check_legal_metal(
+        monkeypatch,
+        lambda: [
+            square_sums(*arrays[:2]), *gelu_and_square_sums(*arrays[:2]), gelu_grn(*arrays, padded=True),
+            *module.gradients(dy, *arrays),
+        ],
+    )  # fmt: skip
+    assert len(texts) == 5
 
 
 def test_every_pipeline_supports_the_threadgroup(monkeypatch):
     arrays, dy = make((2, 3, 2, 4), mx.float32)
-    launches = record_launches(monkeypatch, lambda: (square_sums(*arrays[:2]), module.gradients(dy, *arrays)))
-    assert len(launches) == 3
+    launches = record_launches(
+        monkeypatch,
+        lambda: (square_sums(*arrays[:2]), gelu_and_square_sums(*arrays[:2]), module.gradients(dy, *arrays)),
+    )
+    assert len(launches) == 4
     for one in launches:
         x, y, z = one["threadgroup"]
         assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1

@@ -15,6 +15,7 @@ _GEOMETRY = "lucid/kernels/depthwise_conv2d/geometry.py"
 _TILING = "lucid/kernels/depthwise_conv2d/tiling.py"
 _BIASED_GELU = "lucid/kernels/biased_gelu.py"
 _GRN = "lucid/kernels/gelu_grn.py"
+_PRODUCT = "lucid/kernels/grn_product.py"
 _LIBRARY = "lucid/kernels/library.py"
 
 
@@ -79,6 +80,10 @@ _WIDE = _tests("depthwise_conv2d/test_accuracy", "more_channels_than_threads_in_
 _VALUES = _tests("test_biased_gelu", "value_and_gradients", "large_values_and_nan", "chunks")
 _GELU_16 = _tests("test_biased_gelu", "sums_do_not_overflow_half_precision", "bfloat16_beyond_the_range_of_float16")
 _GRN_VALUES = _tests("test_gelu_grn", "value_and_gradients")
+_PADDED = _tests("test_biased_gelu", "a_padded_result_ends_with_the_factor_and_zeros")
+_GRN_PADDED = _tests("test_gelu_grn", "a_padded_result_ends_with_the_factor_and_zeros")
+_ONE_PASS = _tests("test_gelu_grn", "gelu_and_its_square_sums_in_one_pass")
+_PRODUCTS = _tests("test_grn_product", "value_and_gradients")
 _GRN_16 = _tests("test_gelu_grn", "sums_are_float32_whatever_the_dtype")
 
 # The forward functions ------------------------------------------------------------------------------------------------
@@ -537,8 +542,8 @@ _GELU_SHADER = [
     Mutant(
         _GELU,
         "missing bound of channels",
-        "  if (c >= channels) {",
-        "  if (false) {",
+        "  if (c >= channels) {\n    return;\n  }\n  const int chunk_rows = (rows ",
+        "  const int chunk_rows = (rows ",
         _tests("test_biased_gelu", "whole_threadgroups_as_cuda_launches_them"),
     ),
     Mutant(
@@ -591,12 +596,18 @@ _GELU_SHADER = [
         "sums[uint(c)] = sum;",
         _VALUES,
     ),
-    Mutant(_GELU, "squares not squared", "sum = fma(x, x, sum);", "sum = fma(x, 1.0f, sum);", _GRN_VALUES),
+    Mutant(
+        _GELU,
+        "squares not squared",
+        "gelu_value(float(h[i]) + shift);\n    sum = fma(x, x, sum);",
+        "gelu_value(float(h[i]) + shift);\n    sum = fma(x, 1.0f, sum);",
+        _GRN_VALUES,
+    ),
     Mutant(
         _GELU,
         "squares summed in 16 bits",
-        "sum = fma(x, x, sum);",
-        "sum = float(half(fma(x, x, sum)));",
+        "gelu_value(float(h[i]) + shift);\n    sum = fma(x, x, sum);",
+        "gelu_value(float(h[i]) + shift);\n    sum = float(half(fma(x, x, sum)));",
         _GRN_16,
     ),
     Mutant(
@@ -616,8 +627,8 @@ _GELU_SHADER = [
     Mutant(
         _GELU,
         "scale of the first image for all",
-        "const size_t at_image = size_t(image) * size_t(channels) + size_t(c);",
-        "const size_t at_image = size_t(c);",
+        "size_t(image) * size_t(channels) + size_t(c);\n  const float times = float(scale[at_image])",
+        "size_t(c);\n  const float times = float(scale[at_image])",
         _GRN_VALUES,
     ),
     Mutant(
@@ -633,6 +644,65 @@ _GELU_SHADER = [
         "sums[(size_t(image) * size_t(grid.y) + size_t(at.y)) * size_t(channels) + size_t(c)] = sum;",
         "sums[(size_t(image) + size_t(at.y)) * size_t(channels) + size_t(c)] = sum;",
         _GRN_VALUES,
+    ),
+    Mutant(
+        _GELU,
+        "rows of a padded gradient without the columns",
+        "const size_t from = size_t(row) * size_t(width) + size_t(c);",
+        "const size_t from = size_t(row) * size_t(channels) + size_t(c);",
+        _PADDED,
+    ),
+    Mutant(
+        _GELU,
+        "rows of a padded gradient without the columns, in the sums",
+        "const float d = float(dy[row_in_all * size_t(width) + size_t(c)]);\n    product",
+        "const float d = float(dy[i]);\n    product",
+        _GRN_PADDED,
+    ),
+    Mutant(
+        _GELU,
+        "rows of a padded gradient without the columns, with a scale",
+        "const float d = float(dy[row_in_all * size_t(width) + size_t(c)]);\n    const float value",
+        "const float d = float(dy[i]);\n    const float value",
+        _GRN_PADDED,
+    ),
+    Mutant(_GELU, "column without the factor", "T(c == channels ? all : 0.0f)", "T(c == channels)", _PADDED),
+    Mutant(_GELU, "no zeros after the factor", "T(c == channels ? all : 0.0f)", "T(all)", _PADDED),
+    Mutant(_GELU, "factor of the first image", "float(factor[image])", "float(factor[0])", _PADDED),
+    Mutant(
+        _GELU,
+        "padded gelu without the factor",
+        "SCALE ? float(scale[at_image]) : all",
+        "SCALE ? float(scale[at_image]) : 1.0f",
+        _PADDED,
+    ),
+    Mutant(_GELU, "padded gelu without the shift", "times, plus));", "times, 0.0f));", _GRN_PADDED),
+    Mutant(
+        _GELU,
+        "missing bound of the width",
+        "Y y, uint3 at, uint3 grid) {\n  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], "
+        "width = sizes[3];\n  const int c = int(at.x), image = int(at.z);\n  if (c >= width || ",
+        "Y y, uint3 at, uint3 grid) {\n  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], "
+        "width = sizes[3];\n  const int c = int(at.x), image = int(at.z);\n  if (",
+        _tests("test_biased_gelu", "whole_threadgroups_as_cuda_launches_them"),
+    ),
+    Mutant(
+        _GELU,
+        "missing bound of the width, with sums",
+        "Sums sums, uint3 at, uint3 grid) {\n  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], "
+        "width = sizes[3];\n  const int c = int(at.x), image = int(at.z);\n  if (c >= width || ",
+        "Sums sums, uint3 at, uint3 grid) {\n  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], "
+        "width = sizes[3];\n  const int c = int(at.x), image = int(at.z);\n  if (",
+        _ONE_PASS,
+    ),
+    Mutant(_GELU, "ones elsewhere, with sums", "c == channels ? 1.0f : 0.0f", "c == channels ? 0.0f : 1.0f", _ONE_PASS),
+    Mutant(_GELU, "squares of gelu written", "= T(x);", "= T(x * x);", _ONE_PASS),
+    Mutant(
+        _GELU,
+        "squares summed in 16 bits, with gelu",
+        "= T(x);\n    sum = fma(x, x, sum);",
+        "= T(x);\n    sum = float(half(fma(x, x, sum)));",
+        _ONE_PASS,
     ),
 ]
 
@@ -758,15 +828,57 @@ _HOST = [
     Mutant(
         _GRN,
         "gradient of the norm without its factor of two",
-        "inputs=[dy, h, wide, scale, 2 * d_squares, _sizes(h)]",
-        "inputs=[dy, h, wide, scale, d_squares, _sizes(h)]",
+        "mx.where(squares > 0, slope, 0)",
+        "mx.where(squares > 0, slope / 2, 0)",
         _GRN_VALUES,
     ),
     Mutant(
         _GRN,
+        "gradient of the mean forgotten",
+        "(d_scale * weight - total / channels)",
+        "(d_scale * weight)",
+        _GRN_VALUES,
+    ),
+    Mutant(
+        _GRN,
+        "infinite gradient of a channel of zeros",
+        "mx.where(squares > 0, slope, 0)",
+        "slope",
+        _tests("test_gelu_grn", "a_channel_of_zeros_gets_finite_gradients"),
+    ),
+    Mutant(
+        _PRODUCT,
+        "factor forgotten in the gradient of the scale",
+        "        d_scale = d_scale * one.reshape(-1, 1)\n",
+        "        pass\n",
+        _PRODUCTS,
+    ),
+    Mutant(
+        _PRODUCT,
+        "bias without the factor",
+        "ones = factor[0].reshape(-1, 1) if factor else mx.ones(",
+        "ones = mx.ones(",
+        _PRODUCTS,
+    ),
+    Mutant(
+        _PRODUCT,
+        "gradient of the matrix without the scale",
+        "scales.T[:, None, :]",
+        "mx.ones_like(scales.T)[:, None, :]",
+        _PRODUCTS,
+    ),
+    Mutant(
+        _BIASED_GELU,
+        "grid without the columns",
+        "        grid=(width, chunks, images),",
+        "        grid=(channels, chunks, images),",
+        _PADDED,
+    ),
+    Mutant(
+        _GRN,
         "rows of all images in one",
-        "return biased_gelu.sizes(images * height * width, channels, height * width)",
-        "return biased_gelu.sizes(images * height * width, channels, images * height * width)",
+        "return biased_gelu.sizes(images * height * width_px, channels, height * width_px, width)",
+        "return biased_gelu.sizes(images * height * width_px, channels, images * height * width_px, width)",
         _GRN_VALUES,
     ),
 ]
