@@ -106,7 +106,7 @@ class RNNBase(Module):
     def flatten_parameters(self) -> None:
         """Does nothing: PyTorch moves the parameters to one block of memory here, for cuDNN."""
 
-    def forward(self, input: Any, hx: Any = None) -> Any:
+    def _of_sequence(self, input: Any, hx: Any) -> Any:
         where = type(self).__name__
         packed = isinstance(input, PackedSequence)
         layout = layout_of(where, input) if isinstance(input, PackedSequence) else None
@@ -232,6 +232,9 @@ class RNN(RNNBase):
         )
         self.nonlinearity = nonlinearity
 
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        return self._of_sequence(input, hx)
+
 
 class LSTM(RNNBase):
     """Long short-term memory, with the output of one layer as input of the next.
@@ -267,6 +270,9 @@ class LSTM(RNNBase):
             dtype,
         )  # fmt: skip
 
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        return self._of_sequence(input, hx)
+
 
 class GRU(RNNBase):
     """Gated recurrent units, with the output of one layer as input of the next.
@@ -298,3 +304,6 @@ class GRU(RNNBase):
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
         )
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        return self._of_sequence(input, hx)
