@@ -135,6 +135,13 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "embedding": [of(tensor(2, 2, dtype="int64"), tensor(5, 3), 1)],
     "dropout": [of(M, 0.5, True)],
     "dropout2d": [of(IMAGES, 0.5, True)],
+    "dropout1d": [of(ROWS, 0.5, True)],
+    "dropout3d": [of(VOLUMES, 0.5, True)],
+    "alpha_dropout": [of(M, 0.5, True)],
+    "feature_alpha_dropout": [of(CUBE, 0.5, True)],
+    "upsample": [of(IMAGES, 7), of(IMAGES, scale_factor=2.0, mode="bilinear")],
+    "upsample_nearest": [of(IMAGES, (3, 4))],
+    "upsample_bilinear": [of(IMAGES, (3, 4))],
     "drop_path": [of(M, 0.5, True)],
     "global_response_norm": [of(IMAGES, tensor(5), tensor(5))],
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
@@ -208,6 +215,27 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "BCELoss": [(of(), (tensor(2, 3, high=2), tensor(2, 3, high=2)))],
     "Dropout": [(of(0.5), (M,))],
     "Dropout2d": [(of(0.5), (IMAGES,))],
+    "Dropout1d": [(of(0.5), (ROWS,))],
+    "Dropout3d": [(of(0.5), (VOLUMES,))],
+    "AlphaDropout": [(of(0.5), (M,))],
+    "FeatureAlphaDropout": [(of(0.5), (CUBE,))],
+    **{
+        f"{kind}Pad{dims}d": [(of(1, *value), (inputs,)), (of((1, 0) * dims, *value), (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, value in (
+            ("Circular", ()), ("Constant", (0.5,)), ("Reflection", ()), ("Replication", ()), ("Zero", ())
+        )
+    },
+    "Bilinear": [(of(3, 4, 2), (M, tensor(2, 4)))],
+    "CosineSimilarity": [(of(1, 1e-8), (M, M))],
+    "PairwiseDistance": [(of(2.0, 1e-6, True), (M, M))],
+    "PixelShuffle": [(of(2), (IMAGES,))],
+    "PixelUnshuffle": [(of(2), (tensor(1, 2, 4, 4),))],
+    "ChannelShuffle": [(of(2), (IMAGES,))],
+    "Unfold": [(of(2, 1, 1, 2), (IMAGES,))],
+    "Fold": [(of((4, 4), 2, 1, 0, 2), (tensor(2, 8, 4),))],
+    "UpsamplingNearest2d": [(of(7), (IMAGES,)), (of(scale_factor=2), (IMAGES,))],
+    "UpsamplingBilinear2d": [(of((3, 7)), (IMAGES,))],
     "DropPath": [(of(0.5), (M,))],
     "Embedding": [(of(5, 3, 1), (LABELS,)), (of(5, 3), (tensor(2, 2, dtype="int32"),))],
     "Flatten": [(of(1, 2), (CUBE,))],
