@@ -91,7 +91,7 @@ def run_backward(
             edges = node.edges
             assert edges is not None
             if _overwritten.entries:
-                _overwritten.check(node, full)
+                _overwritten.check(node, full)  # type: ignore[arg-type]
             gradients = node.pullback(full)  # type: ignore[arg-type]
             if tape.watch is not None:
                 tape.watch.backward(node, full, gradients)

@@ -11,6 +11,10 @@ from lucid import tape
 from lucid._tensor import Tensor
 
 Node = tape.Node
+__all__ = [
+    "GradientEdge", "disable_saved_tensors_hooks", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu",
+    "saved_tensors_hooks",
+]  # fmt: skip
 
 
 class _Hooks(threading.local):

@@ -52,7 +52,9 @@ def _shifted(caller: str, input: Any, dim: Any, back: bool) -> mx.array:
     axes = _checks.dims(caller, (dim,) if isinstance(dim, int) else dim, x.ndim) if x.ndim else ()
     if not axes:
         return x
-    return mx.roll(x, tuple((x.shape[axis] + back) // 2 for axis in axes), axes)
+    for axis in axes:
+        x = mx.roll(x, (x.shape[axis] + back) // 2, axis)
+    return x
 
 
 @op

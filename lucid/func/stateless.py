@@ -77,7 +77,7 @@ def _replaced(module: Module, given: dict[str, Tensor], tie_weights: bool, stric
     try:
         for name, tensor in tensors.items():
             store, key = owners[name]
-            store[key] = tensor
+            store[key] = tensor  # type: ignore[assignment]
         yield
     finally:
         for name, tensor in before.items():

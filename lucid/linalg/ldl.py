@@ -15,10 +15,11 @@ import numpy as np
 from lucid import _checks, _deferred
 from lucid._checks import flag
 from lucid._grad_mode import set_recording
+from lucid._tensor import Tensor
 from lucid.linalg._matrices import matrices, numbers_of_failures
 from lucid.ops._common import any_op, index_array, promoted
 from lucid.ops._types import TensorLike
-from lucid.tape import TensorBase, op
+from lucid.tape import op
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -184,7 +185,7 @@ def _of_constant(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, TensorBase) else value
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 @_of_constant
