@@ -29,6 +29,7 @@ from lucid.kernels.choice import reference_is_forced
 from lucid.nn import functional as F
 from lucid.ops import _block
 from lucid.ops.affine import linear
+from lucid.ops.stochastic import random_mask
 
 if TYPE_CHECKING:
     from lucid.models.convnext import Block
@@ -173,5 +174,4 @@ def _drop_path_factor(layer: Any, images: int) -> mx.array | None:
     """What drop path multiplies each image by, (N,), or None for nothing; by the random numbers of ``F.drop_path``."""
     if not layer.training or type(layer) is nn.Identity or not 0 < layer.drop_prob < 1:
         return None
-    kept = mx.random.bernoulli(1 - layer.drop_prob, (images, 1, 1, 1), key=random.key()).reshape(images)
-    return kept * (1 / (1 - layer.drop_prob)) if layer.scale_by_keep else kept.astype(mx.float32)
+    return random_mask(layer.drop_prob, (images, 1, 1, 1), random.key(), layer.scale_by_keep).reshape(images)

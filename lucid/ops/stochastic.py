@@ -79,6 +79,10 @@ def _apply_mask(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array 
         return x
     if rate == 1:
         return mx.zeros_like(x)
+    return x * random_mask(rate, shape, key, scale).astype(x.dtype)
+
+
+def random_mask(rate: float, shape: tuple[int, ...], key: mx.array | None, scale: bool) -> mx.array:
+    """0 with probability ``rate``, otherwise 1, or 1 / (1 - rate) to keep the mean; in float32."""
     kept = mx.random.bernoulli(1 - rate, shape, key=key)
-    # A single product with a mask of 0 and 1 / (1 - rate).
-    return x * (kept * (1 / (1 - rate)) if scale else kept).astype(x.dtype)
+    return kept * (1 / (1 - rate)) if scale else kept.astype(mx.float32)

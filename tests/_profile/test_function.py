@@ -189,6 +189,21 @@ def test_nothing_changes():
     assert steady.launches == lucid.profile(step, x, state=[model, optimizer]).launches
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_aliases_of_an_argument_follow_it(compiled):
+    """A write to a view is a write to its base, as in ``lucid.compile``."""
+
+    def step(x, y):
+        y.add_(1)
+        return x.sum()
+
+    x = lucid.zeros(64, 1024)
+    alone, shared = (lucid.profile(step, x, one, compiled=compiled) for one in (x[:32].clone(), x[:32]))
+    written = [sum(one.bytes_written for one in found.kernels) for found in (alone, shared)]
+    assert written[1] >= written[0] + x.numel() * 4
+    assert not x.any().item()
+
+
 def test_other_threads_go_on():
     """While a step is traced, another thread computes as usual."""
     layer, x = nn.Linear(4, 4), lucid.rand(2, 4)
