@@ -85,9 +85,7 @@ dist.init_process_group(backend="gloo", init_method="env://", world_size=1, rank
 torch.manual_seed(0)
 cudnn.deterministic, cudnn.benchmark = True, False
 device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
-model = nn.Sequential(
-    nn.Conv2d(3, 8, 3, 2), BasicBlock(8), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(8, 2)
-)
+model = nn.Sequential(nn.Conv2d(3, 8, 3, 2), BasicBlock(8), nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten(), nn.Linear(8, 2))
 model = torch.nn.parallel.DistributedDataParallel(model.to(device))
 criterion = nn.CrossEntropyLoss().to(device)
 optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
