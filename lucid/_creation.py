@@ -312,7 +312,7 @@ def asarray(
     """
     check_placement("asarray", device)
     wanted = None if dtype is None else as_dtype(dtype)
-    if isinstance(obj, Tensor) and wanted in (None, obj.dtype):
+    if isinstance(obj, Tensor) and (wanted is None or wanted == obj.dtype):
         found = obj.clone() if copy else obj
     elif copy is False:
         raise _checks.ArgumentError(f"asarray: copy=False needs a tensor of that dtype, got {type(obj).__name__}")
