@@ -100,6 +100,7 @@ from lucid.ops.pointwise import *
 from lucid.ops.reduction import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *
+from lucid.optim import swa_utils as _swa_utils
 from lucid.random import (
     bernoulli,
     initial_seed,

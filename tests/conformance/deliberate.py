@@ -146,6 +146,15 @@ SAMPLES: list[Deliberate] = [
         detail=r"of \d+ values",
     ),
     Deliberate(
+        "`optim.SparseAdam`",
+        "takes sparse gradients only",
+        "takes dense gradients, and updates the rows that are not all zero",
+        "MLX has no sparse tensors",
+        ops=r"optim\.SparseAdam",
+        kinds="accepts",
+        detail="does not support dense gradients",
+    ),
+    Deliberate(
         "optimizers with `lr` as a tensor and `foreach=True`, or with a number and a tensor as `betas`",
         "refuses them, the former unless `capturable=True`",
         "accepts them",

@@ -10,12 +10,15 @@ import lucid
 from lucid.nn import functional as F
 
 FAMILIES = [
-    "activation", "adaptive_pooling", "affine", "convolution", "ctc", "likelihood_loss", "loss", "margin_loss",
-    "normalization", "pooling", "resize",
+    "activation", "adaptive_pooling", "affine", "convolution", "ctc", "distance", "likelihood_loss", "loss",
+    "margin_loss", "normalization", "pooling", "rearrangement", "resize",
 ]  # fmt: skip
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
 # Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
-UNRECORDED = {"dropout", "dropout2d", "drop_path", "global_response_norm", "gumbel_softmax", "one_hot", "pad"}
+UNRECORDED = {
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "drop_path", "feature_alpha_dropout",
+    "global_response_norm", "gumbel_softmax", "one_hot", "pad", "upsample", "upsample_bilinear", "upsample_nearest",
+}  # fmt: skip
 
 
 class Noted:
