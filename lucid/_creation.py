@@ -303,7 +303,8 @@ def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Ten
 
 
 def asarray(
-    obj: TensorLike, *, dtype: object = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: TensorLike, *, dtype: object = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool | None = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of ``obj``: itself if it is a tensor of that dtype, unless ``copy`` is true.
 
