@@ -95,6 +95,8 @@ FUNCTIONS: dict[str, list[Call]] = {
     "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
     "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
     "from_dlpack": [of(M)],
+    "asarray": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "frombuffer": [of(b"12345678", dtype="int32"), of(b"1234", dtype="uint8", count=2, offset=1)],
     "from_numpy": [of(np.ones((2, 3), np.float32))],
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
