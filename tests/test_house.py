@@ -41,7 +41,7 @@ LEVELS = [
     ["_tensor"],
     ["_typed_tensors", "random"],
     ["_creation"],
-    ["autograd", "linalg", "serialization", "utils"],
+    ["autograd", "distributions", "linalg", "serialization", "utils"],
     ["nn", "optim", "data"],
     ["optim.swa_utils"],
     ["_summary"],
