@@ -1,6 +1,6 @@
 """Layers, their functional forms, and initialization, under PyTorch's names."""
 
-from lucid.nn import functional, init, utils
+from lucid.nn import attention, functional, init, utils
 from lucid.nn.activation import (
     ELU,
     GELU,
@@ -59,6 +59,7 @@ from lucid.nn.margin_loss import (
     TripletMarginWithDistanceLoss,
 )
 from lucid.nn.module import Module
+from lucid.nn.multihead_attention import MultiheadAttention
 from lucid.nn.normalization import BatchNorm1d, BatchNorm2d, GlobalResponseNorm, GroupNorm, LayerNorm, RMSNorm
 from lucid.nn.padding import (
     CircularPad1d,
@@ -101,7 +102,16 @@ from lucid.nn.pooling import (
     MaxPool3d,
 )
 from lucid.nn.rearrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from lucid.nn.rnn import GRU, LSTM, RNN, RNNBase
+from lucid.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from lucid.nn.shaping import Flatten, Unflatten, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from lucid.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
@@ -126,4 +136,9 @@ __all__ += [
     "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss",
     "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss2d", "PoissonNLLLoss",
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
+]  # fmt: skip
+__all__ += [
+    "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
+    "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    "attention",
 ]  # fmt: skip

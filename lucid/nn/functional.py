@@ -9,6 +9,8 @@ import mlx.core as mx
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
+from lucid.nn.functional_attention import multi_head_attention_forward as multi_head_attention_forward
+from lucid.nn.functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
 from lucid.nn.functional_dropout import *
 from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
@@ -196,3 +198,4 @@ __all__ += [
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss",
     "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
+__all__ += ["multi_head_attention_forward", "scaled_dot_product_attention"]

@@ -147,6 +147,29 @@ FUNCTIONAL: dict[str, list[Call]] = {
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
     **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
     "threshold_": [of(M, 1.0, 0.0)],
+    "scaled_dot_product_attention": [
+        of(CUBE, CUBE, CUBE, tensor(3, 3, dtype="bool"), 0.0, False, 0.5),
+        of(CUBE, CUBE, CUBE, dropout_p=0.5, is_causal=True, enable_gqa=False),
+    ],
+    "multi_head_attention_forward": [
+        of(
+            CUBE,
+            CUBE,
+            CUBE,
+            4,
+            2,
+            tensor(12, 4),
+            tensor(12),
+            None,
+            None,
+            False,
+            0.0,
+            tensor(4, 4),
+            tensor(4),
+            key_padding_mask=tensor(3, 2, dtype="bool", high=1),
+            attn_mask=tensor(2, 2),
+        ),
+    ],
     "rrelu": [of(M, 0.1, 0.3, True)],
     "rrelu_": [of(M, 0.1, 0.3)],
     "gumbel_softmax": [of(M, 0.5, True, dim=1)],
@@ -225,6 +248,16 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
     "Softmin": [(of(1), (M,))],
+    "MultiheadAttention": [(of(4, 2, 0.0, batch_first=True), (CUBE, CUBE, CUBE)), (of(4, 2), (CUBE, CUBE, CUBE))],
+    "TransformerEncoderLayer": [(of(4, 2, 6, 0.0, "gelu"), (CUBE,))],
+    "TransformerDecoderLayer": [(of(4, 2, 6, norm_first=True), (CUBE, CUBE))],
+    "Transformer": [(of(4, 2, 1, 1, 6, 0.0), (CUBE, CUBE))],
+    "RNN": [(of(4, 3, 2, "relu"), (CUBE,)), (of(4, 3, batch_first=True), (CUBE, tensor(1, 2, 3)))],
+    "LSTM": [(of(4, 3, 2, proj_size=2, bidirectional=True), (CUBE,))],
+    "GRU": [(of(4, 3, 2, bidirectional=True), (CUBE, tensor(4, 3, 3)))],
+    "RNNCell": [(of(3, 4, True, "relu"), (M, tensor(2, 4)))],
+    "LSTMCell": [(of(3, 4), (M,))],
+    "GRUCell": [(of(3, 4), (M, tensor(2, 4)))],
     "Softmax2d": [(of(), (IMAGES,))],
     "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
     "RReLU": [(of(0.1, 0.2), (M,))],
@@ -260,7 +293,18 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
         )
     },
 }  # fmt: skip
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter"}
+CONTAINERS = {
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "RNNBase",
+    "RNNCellBase",
+    "Sequential",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "attention",
+}
 
 INIT: dict[str, list[Call]] = {
     "calculate_gain": [of("leaky_relu", 0.1)],
