@@ -53,6 +53,26 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
+    **{name: [of(M)] for name in ("is_conj", "is_neg")},
+    **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
+    **{
+        f"signal.windows.{name}": [of(5), of(4, sym=False)]
+        for name in (
+            "bartlett",
+            "blackman",
+            "cosine",
+            "exponential",
+            "gaussian",
+            "general_hamming",
+            "hamming",
+            "hann",
+            "kaiser",
+            "nuttall",
+        )
+    },
+    "signal.windows.general_cosine": [of(5, a=[0.5, 0.25])],
+    **{f"fft.{name}": [of(5), of(4, 0.5)] for name in ("fftfreq", "rfftfreq")},
     "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],
     "equal": [of(M, M)],
     "arange": [of(5), of(1, 5, 2), of(0.0, 1.0, 0.25, dtype="float16")],
@@ -75,6 +95,8 @@ FUNCTIONS: dict[str, list[Call]] = {
     "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
     "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
     "from_dlpack": [of(M)],
+    "asarray": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "frombuffer": [of(b"12345678", dtype="int32"), of(b"1234", dtype="uint8", count=2, offset=1)],
     "from_numpy": [of(np.ones((2, 3), np.float32))],
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
@@ -371,7 +393,7 @@ SCHEDULES: dict[str, list[Call]] = {
 OTHER = {
     "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
     "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
-    "profile", "save", "set_default_device", "set_grad_enabled", "summary",
+    "profile", "save", "vmap", "set_default_device", "set_grad_enabled", "summary",
 }  # fmt: skip
 
 
@@ -457,8 +479,11 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
         add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
     for name, function in _bodies(F, F.__all__).items():
         add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
-    for name in ("norm", "vector_norm", "matrix_norm"):
-        add(f"linalg.{name}", getattr(lucid.linalg, name), [])
+    for module in (lucid.linalg, lucid.fft, lucid.signal.windows):
+        for name, function in _bodies(module, module.__all__).items():
+            if name != "LinAlgError":
+                short = module.__name__.removeprefix("lucid.")
+                add(f"{short}.{name}", function, FUNCTIONS.get(f"{short}.{name}", []))
     for name in dir(lucid.Tensor):
         function = getattr(lucid.Tensor, name)
         if callable(function) and (name[0] != "_" or name in METHODS):
