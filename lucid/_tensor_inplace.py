@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, tape
+from lucid._dtypes import category
 from lucid.ops import (
     activation,
     arithmetic,
@@ -26,7 +27,6 @@ from lucid.ops import (
     reduction,
 )
 from lucid.ops import shape as shapes
-from lucid.ops._common import category
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:

@@ -171,7 +171,6 @@ LEFT_OUT = [
         "keeps the number, as PyTorch does with plain dictionaries",
         "state dicts carry no version",
     ),
-    ("`manual_seed(seed)`", "returns the generator", "returns `None`", "all random numbers come from one state"),
     (
         "which of several equal values `topk`, `kthvalue`, `median` and an unstable `sort` name",
         "is not defined",
@@ -195,6 +194,13 @@ PARAMETERS: list[Parameter] = [
         "it writes safetensors; nothing is pickled",
         names="save",
         mismatch="(pickle_|_).* is missing",
+    ),
+    Parameter(
+        "`Tensor.uniform_`, `Tensor.random_`",
+        "`from` is called `from_`",
+        "`from` is a keyword of Python",
+        names=r"Tensor\.(uniform|random)_",
+        mismatch="from is (missing|not at position 0)",
     ),
     Parameter(
         "`amp.GradScaler`",
