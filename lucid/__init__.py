@@ -85,9 +85,18 @@ from lucid._typed_tensors import (
 from lucid._version import __version__
 from lucid.amp import autocast, is_autocast_enabled
 from lucid.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from lucid.ops.activation import celu as celu
+from lucid.ops.activation import celu_ as celu_
+from lucid.ops.activation import hardshrink as hardshrink
 from lucid.ops.activation import log_softmax as log_softmax
+from lucid.ops.activation import prelu as prelu
 from lucid.ops.activation import relu as relu
+from lucid.ops.activation import relu_ as relu_
+from lucid.ops.activation import selu as selu
+from lucid.ops.activation import selu_ as selu_
 from lucid.ops.activation import softmax as softmax
+from lucid.ops.activation import threshold as threshold
+from lucid.ops.activation import threshold_ as threshold_
 from lucid.ops.arithmetic import *
 from lucid.ops.comparison import *
 from lucid.ops.elementwise import *
@@ -174,3 +183,4 @@ __all__ = [
     "uniform", "unique", "unsqueeze", "utils", "var", "var_mean", "view", "view_as", "vstack", "where", "xlogy",
     "zeros", "zeros_like",
 ]  # fmt: skip
+__all__ += ["celu", "celu_", "hardshrink", "prelu", "relu_", "selu", "selu_", "threshold", "threshold_"]

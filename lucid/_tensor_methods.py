@@ -230,6 +230,8 @@ class TensorMethods(tape.TensorBase):
     softmax = activation.softmax
     log_softmax = activation.log_softmax
     relu = activation.relu
+    prelu = activation.prelu
+    hardshrink = activation.hardshrink
 
     gather = gather_scatter.gather
     scatter = gather_scatter.scatter

@@ -4,6 +4,7 @@ from lucid.nn import functional, init, utils
 from lucid.nn.activation import (
     ELU,
     GELU,
+    GLU,
     Hardsigmoid,
     Hardswish,
     LeakyReLU,
@@ -15,7 +16,10 @@ from lucid.nn.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
+    Softmin,
     Softplus,
+    Softsign,
     Tanh,
 )
 from lucid.nn.adaptive_pooling import (
@@ -29,6 +33,7 @@ from lucid.nn.adaptive_pooling import (
 from lucid.nn.containers import ModuleDict, ModuleList, Sequential
 from lucid.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.dropout import Dropout, Dropout2d, DropPath
+from lucid.nn.likelihood_loss import CTCLoss, GaussianNLLLoss, NLLLoss2d, PoissonNLLLoss
 from lucid.nn.linear import Embedding, Identity, Linear
 from lucid.nn.loss import (
     BCELoss,
@@ -41,9 +46,31 @@ from lucid.nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
+from lucid.nn.margin_loss import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 from lucid.nn.module import Module
 from lucid.nn.normalization import BatchNorm1d, BatchNorm2d, GlobalResponseNorm, GroupNorm, LayerNorm, RMSNorm
 from lucid.nn.parameter import Parameter
+from lucid.nn.piecewise_activation import (
+    CELU,
+    SELU,
+    Hardshrink,
+    Hardtanh,
+    PReLU,
+    RReLU,
+    Softshrink,
+    Tanhshrink,
+    Threshold,
+)
 from lucid.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
@@ -67,4 +94,13 @@ __all__ = [
     "MaxPool3d", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "ReLU", "ReLU6",
     "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample",
     "functional", "init", "utils",
+]  # fmt: skip
+__all__ += [
+    "CELU", "GLU", "Hardshrink", "Hardtanh", "PReLU", "RReLU", "SELU", "Softmax2d", "Softmin", "Softshrink",
+    "Softsign", "Tanhshrink", "Threshold",
+]  # fmt: skip
+__all__ += [
+    "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss",
+    "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss2d", "PoissonNLLLoss",
+    "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
 ]  # fmt: skip

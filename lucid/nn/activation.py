@@ -2,6 +2,7 @@
 
 from lucid import _checks, tape
 from lucid._tensor import Tensor
+from lucid._tensor_convert import as_array
 from lucid.nn.module import Module
 from lucid.ops import activation, elementwise
 from lucid.ops._types import TensorLike
@@ -276,3 +277,67 @@ class LogSoftmax(Softmax):
 
     def forward(self, input: TensorLike) -> Tensor:
         return activation.log_softmax(input, self.dim)
+
+
+class Softmin(Softmax):
+    """``softmax(-x, dim)``.
+
+    Args:
+        dim: The dimension along which the results sum to 1.
+
+    Example:
+        >>> nn.Softmin(dim=0)(lucid.tensor([0.0, 0.0])).tolist()
+        [0.5, 0.5]
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """``softmax`` over the channels of (N, C, H, W) or (C, H, W).
+
+    Example:
+        >>> nn.Softmax2d()(lucid.zeros(1, 2, 1, 1)).flatten().tolist()
+        [0.5, 0.5]
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        shape = as_array(input).shape
+        if len(shape) not in (3, 4):
+            raise ValueError(f"Softmax2d: input must be (N, C, H, W) or (C, H, W), got shape {shape}")
+        return activation.softmax(input, -3)
+
+
+class Softsign(Module):
+    """``x / (1 + |x|)``.
+
+    Example:
+        >>> nn.Softsign()(lucid.tensor([-1.0, 0.0, 1.0])).tolist()
+        [-0.5, 0.0, 0.5]
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.softsign(input)
+
+
+class GLU(Module):
+    """``a * sigmoid(b)``, with a and b the halves of the input along ``dim``.
+
+    Args:
+        dim: The dimension to split.
+
+    Example:
+        >>> nn.GLU()(lucid.tensor([3.0, 0.0])).tolist()
+        [1.5]
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return activation.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

@@ -17,10 +17,13 @@ from lucid.ops.activation import *
 from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
+from lucid.ops.ctc import *
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
+from lucid.ops.likelihood_loss import *
 from lucid.ops.loss import *
+from lucid.ops.margin_loss import *
 from lucid.ops.normalization import *
 from lucid.ops.padding import *
 from lucid.ops.pooling import *
@@ -74,6 +77,48 @@ def dropout2d(
             stacklevel=_checks.level_of_user(),
         )
     return result
+
+
+def rrelu(
+    input: TensorLike, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """``input`` if ``input > 0``, otherwise ``slope * input``, with a random slope from [lower, upper) for each value.
+
+    Outside of training, the slope is the mean of ``lower`` and ``upper``. Source: Xu et al. 2015, arXiv:1505.00853.
+    """
+    lower = _checks.number("rrelu", "lower", lower)
+    upper = _checks.number("rrelu", "upper", upper, lower)
+    key = random.key() if _checks.flag("rrelu", "training", training) else None
+    result = stochastic.rrelu(input, lower, upper, key)
+    return tape.write_to(input, result, "rrelu") if _checks.flag("rrelu", "inplace", inplace) else result
+
+
+def rrelu_(
+    input: TensorLike, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, generator: None = None
+) -> Tensor:
+    """``rrelu``, with the result written to ``input``."""
+    if generator is not None:
+        raise TypeError(f"rrelu_: generator must be None, got {type(generator).__name__}")
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
+def gumbel_softmax(logits: TensorLike, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A sample of the Gumbel-Softmax distribution: ``softmax((logits + Gumbel noise) / tau)`` along ``dim``.
+
+    Source: Jang et al. 2016, arXiv:1611.01144.
+
+    Args:
+        tau: The temperature. Samples are nearly one-hot if it is small.
+        hard: Whether to return one-hot vectors, with the gradient of the soft sample.
+        eps: Accepted for compatibility with PyTorch, where it has no effect either.
+
+    Example:
+        >>> F.gumbel_softmax(lucid.zeros(2, 5), hard=True).sum(dim=1).tolist()
+        [1.0, 1.0]
+    """
+    tau = _checks.number("gumbel_softmax", "tau", tau)
+    hard = _checks.flag("gumbel_softmax", "hard", hard)
+    return stochastic.gumbel_softmax(logits, tau, hard, dim, random.key())
 
 
 def _dropped(
@@ -196,4 +241,13 @@ __all__ = [
     "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss", "nll_loss", "normalize",
     "one_hot", "pad", "relu", "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin",
     "softplus", "softsign", "tanh",
+]  # fmt: skip
+__all__ += [
+    "celu", "celu_", "elu_", "gumbel_softmax", "hardshrink", "hardtanh_", "leaky_relu_", "prelu", "relu_", "rrelu",
+    "rrelu_", "selu", "selu_", "softshrink", "tanhshrink", "threshold", "threshold_",
+]  # fmt: skip
+__all__ += [
+    "cosine_embedding_loss", "ctc_loss", "gaussian_nll_loss", "hinge_embedding_loss", "margin_ranking_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss",
+    "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from lucid import _checks
 from lucid._tensor import Tensor, tensor
 from lucid.nn.module import Module
 from lucid.ops import loss
+from lucid.ops._losses import reduction_of
 from lucid.ops._types import TensorLike
 
 
@@ -16,7 +17,7 @@ class _Loss(Module):
     def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
         super().__init__()
         where = type(self).__name__
-        reduction = loss.reduction_of(where, reduction, size_average, reduce)
+        reduction = reduction_of(where, reduction, size_average, reduce)
         self.reduction = _checks.one_of(where, "reduction", reduction, self.reductions)
 
     def _register_constant(self, name: str, value: Any) -> None:

@@ -3,9 +3,18 @@
 Each family lists what it exports in ``__all__``. ``import relu as relu`` marks a re-export for type checkers.
 """
 
+from lucid.ops.activation import celu as celu
+from lucid.ops.activation import celu_ as celu_
+from lucid.ops.activation import hardshrink as hardshrink
 from lucid.ops.activation import log_softmax as log_softmax
+from lucid.ops.activation import prelu as prelu
 from lucid.ops.activation import relu as relu
+from lucid.ops.activation import relu_ as relu_
+from lucid.ops.activation import selu as selu
+from lucid.ops.activation import selu_ as selu_
 from lucid.ops.activation import softmax as softmax
+from lucid.ops.activation import threshold as threshold
+from lucid.ops.activation import threshold_ as threshold_
 from lucid.ops.arithmetic import *
 from lucid.ops.comparison import *
 from lucid.ops.elementwise import *

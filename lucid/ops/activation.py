@@ -3,7 +3,10 @@
 Functions with ``inplace=True`` write the result to ``input`` and return it.
 """
 
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
@@ -11,13 +14,17 @@ from lucid import _checks
 from lucid.kernels import float64
 from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
-from lucid.ops._common import FLOATING, array, at_least_1d, floating, numeric, real
+from lucid.ops._common import FLOATING, array, at_least_1d, floating, number_as, numeric, real, real_numbers
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
 __all__ = [
-    "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "relu", "relu6",
-    "silu", "softmin", "softplus", "softsign",
+    "celu", "celu_", "elu", "elu_", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+    "leaky_relu", "leaky_relu_", "logsigmoid", "mish", "prelu", "relu", "relu6", "relu_", "selu", "selu_", "silu",
+    "softmin", "softplus", "softshrink", "softsign", "tanhshrink", "threshold", "threshold_",
 ]  # fmt: skip
 
 
@@ -57,6 +64,90 @@ def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.arra
         raise _not_real("elu", x)
     above = x > 0
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
+
+
+@op
+def celu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.array:
+    """``input`` if ``input > 0``, otherwise ``alpha * (exp(input / alpha) - 1)``.
+
+    Source: Barron 2017, arXiv:1704.07483.
+    """
+    x = real_numbers("celu", input)
+    alpha = _checks.number("celu", "alpha", alpha)
+    if alpha == 0:
+        raise _checks.DivisionError("celu: alpha must not be 0")
+    above = x > 0
+    return mx.where(above, x, alpha * mx.expm1(mx.where(above, 0, x) / alpha))
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@op
+def selu(input: TensorLike, inplace: bool = False) -> mx.array:
+    """``1.0507 elu(input, 1.6733)``, which keeps mean 0 and variance 1.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515.
+    """
+    x = real_numbers("selu", input)
+    above = x > 0
+    return _SELU_SCALE * mx.where(above, x, _SELU_ALPHA * mx.expm1(mx.where(above, 0, x)))
+
+
+@op(autocast="half")
+def prelu(input: TensorLike, weight: TensorLike) -> mx.array:
+    """``input`` if ``input > 0``, otherwise ``weight * input``, with a learned slope.
+
+    Shapes: input (N, C, ...), weight (C,) or a single value. Source: He et al. 2015, arXiv:1502.01852.
+
+    Raises:
+        ValueError: ``weight`` has neither one value nor one per channel.
+        TypeError: input and weight differ in dtype.
+    """
+    x, slope = real_numbers("prelu", input), array("prelu", weight, "weight")
+    if slope.dtype != x.dtype:
+        names = _checks.dtype_name(x.dtype), _checks.dtype_name(slope.dtype)
+        raise _checks.DtypeError("prelu: weight must have the dtype of the input, {}, got {}".format(*names))
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if slope.ndim > 1 or slope.size not in (1, channels) or (slope.size != 1 and x.ndim == 0):
+        raise _checks.ArgumentError(
+            f"prelu: weight must have 1 or {channels} values for an input of shape {x.shape}, got shape {slope.shape}"
+        )
+    if slope.size != 1:
+        slope = slope.reshape(1, channels, *(1,) * (x.ndim - 2))
+    else:
+        slope = slope.reshape(())
+    return mx.where(x > 0, x, slope * x)
+
+
+@op
+def hardshrink(input: TensorLike, lambd: float = 0.5) -> mx.array:
+    """``input``, or 0 where ``|input| <= lambd``."""
+    x, bound = real_numbers("hardshrink", input), _checks.number("hardshrink", "lambd", lambd)
+    return mx.where((x >= -bound) & (x <= bound), mx.array(0, x.dtype), x)
+
+
+@op
+def softshrink(input: TensorLike, lambd: float = 0.5) -> mx.array:
+    """``input`` moved toward 0 by ``lambd``, and 0 where ``|input| <= lambd``."""
+    x, bound = real_numbers("softshrink", input), _checks.number("softshrink", "lambd", lambd, 0)
+    return mx.where(x > bound, x - bound, mx.where(x < -bound, x + bound, x * 0))  # x * 0 keeps NaN
+
+
+@op
+def tanhshrink(input: TensorLike) -> mx.array:
+    """``input - tanh(input)``."""
+    x = array("tanhshrink", input)
+    wide = floating("tanhshrink", x)
+    return wide - (float64.tanh64(wide) if wide.dtype == mx.float64 else mx.tanh(wide))
+
+
+@op
+def threshold(input: TensorLike, threshold: float, value: float, inplace: bool = False) -> mx.array:
+    """``input`` where it exceeds ``threshold``, otherwise ``value``."""
+    x = numeric("threshold", input)
+    bound = number_as("threshold", "threshold", threshold, x.dtype)
+    return mx.where(x <= bound, number_as("threshold", "value", value, x.dtype), x)
 
 
 def _gelu_vjp(cotangent: mx.array, input: Any, approximate: str = "none") -> tuple[mx.array] | None:
@@ -182,7 +273,7 @@ def softmax(input: TensorLike, dim: int | None = None, dtype: Any = None, *, out
         [0.5, 0.5]
     """
     x, at = _softmax_operand("softmax", input, dim, dtype)
-    return _softmax(x, at) if x.ndim else _softmax(x.reshape(1), 0).reshape(())
+    return softmax_of_arrays(x, at) if x.ndim else softmax_of_arrays(x.reshape(1), 0).reshape(())
 
 
 @op(autocast="float32")
@@ -199,10 +290,35 @@ def softmin(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dty
     if x.dtype == mx.bool_:
         raise _not_real("softmin", x)
     x, at = _softmax_operand("softmin", -x, dim, dtype)
-    return _softmax(at_least_1d(x), at).reshape(x.shape)
+    return softmax_of_arrays(at_least_1d(x), at).reshape(x.shape)
 
 
-def _softmax(x: mx.array, axis: int) -> mx.array:
+def inplace_form(operation: Callable[..., Any], caller: str) -> "Callable[..., Tensor]":
+    """``operation``, writing its result to its first argument, ``input``."""
+
+    @functools.wraps(operation)
+    def call(*args: Any, **kwargs: Any) -> "Tensor":
+        return operation(*args, **kwargs, inplace=True)
+
+    signature = inspect.signature(operation)
+    kept = [one for name, one in signature.parameters.items() if name != "inplace"]
+    call.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    call.__name__ = call.__qualname__ = caller
+    call.__doc__ = f"``{operation.__name__}``, with the result written to ``input``."
+    return call
+
+
+celu_ = inplace_form(celu, "celu_")
+elu_ = inplace_form(elu, "elu_")
+hardtanh_ = inplace_form(hardtanh, "hardtanh_")
+leaky_relu_ = inplace_form(leaky_relu, "leaky_relu_")
+relu_ = inplace_form(relu, "relu_")
+selu_ = inplace_form(selu, "selu_")
+threshold_ = inplace_form(threshold, "threshold_")
+
+
+def softmax_of_arrays(x: mx.array, axis: int) -> mx.array:
+    """The softmax of an array with at least one dimension."""
     return float64.softmax64(x, axis) if x.dtype == mx.float64 else mx.softmax(x, axis, precise=True)
 
 

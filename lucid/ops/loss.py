@@ -4,120 +4,30 @@ PyTorch's deprecated arguments ``size_average`` and ``reduce`` keep their places
 warning.
 """
 
-import functools
-import inspect
-import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any
 
 import mlx.core as mx
 
 from lucid import _bounds, _checks
 from lucid.kernels import float64
-from lucid.ops._common import FLOATING, array, at_least_1d, average, compact_if_empty, real_numbers, total
+from lucid.ops._common import FLOATING, array, at_least_1d, total
+from lucid.ops._losses import (
+    REDUCTIONS,
+    broadcast_pair,
+    compute_array,
+    compute_pair,
+    loss_op,
+    reduced,
+    warn_of_broadcasting,
+)
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import log_softmax_of_arrays
 from lucid.tape import op
-
-if TYPE_CHECKING:
-    from lucid._tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "huber_loss",
     "kl_div", "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
-
-P = ParamSpec("P")
-_REDUCTIONS = ("mean", "sum", "none")
-
-
-def reduction_of(caller: str, reduction: str, size_average: bool | None, reduce: bool | None) -> str:
-    """``reduction``, or what the deprecated ``size_average`` and ``reduce`` mean, with a warning.
-
-    Raises:
-        TypeError: one of them is neither a bool nor ``None``.
-    """
-    if size_average is None and reduce is None:
-        return reduction
-    for name, value in (("size_average", size_average), ("reduce", reduce)):
-        if not (value is None or isinstance(value, bool)):
-            hint = f"; for a reduction, pass reduction={value!r}" if isinstance(value, str) else ""
-            raise TypeError(f"{caller}: {name} (deprecated) must be a bool or None, got {value!r}{hint}")
-    meant = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"{caller}: size_average and reduce are deprecated; pass reduction={meant!r}",
-        stacklevel=_checks.level_of_user(),
-    )
-    return meant
-
-
-def _loss(body: Callable[P, mx.array]) -> Callable[P, "Tensor"]:
-    """An operation that warns of deprecated arguments outside of its body, which the backward pass runs again."""
-    lifted = op(autocast="float32")(body)
-    signature = inspect.signature(body)
-    place = list(signature.parameters).index("size_average")
-
-    @functools.wraps(lifted)
-    def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
-        if len(args) <= place and "size_average" not in kwargs and "reduce" not in kwargs:
-            return lifted(*args, **kwargs)
-        given = signature.bind(*args, **kwargs)
-        old = given.arguments.pop("size_average", None), given.arguments.pop("reduce", None)
-        reduction = given.arguments.get("reduction", "mean")
-        given.arguments["reduction"] = reduction_of(body.__name__, reduction, *old)
-        return lifted(*given.args, **given.kwargs)
-
-    return call
-
-
-def _warn_of_broadcasting(loss: Callable[P, "Tensor"]) -> Callable[P, "Tensor"]:
-    """``loss``, with a warning if input and target have different shapes."""
-
-    @functools.wraps(loss)
-    def call(*args: P.args, **kwargs: P.kwargs) -> "Tensor":
-        given: list[Any] = [*args[:2], *(kwargs.get(name) for name in ("input", "target")[len(args) :])]
-        shapes = [one.shape if hasattr(one, "shape") else array(loss.__name__, one).shape for one in given]
-        if shapes[0] != shapes[1]:
-            caller = loss.__name__
-            shape = _checks.broadcast_shapes(caller, *shapes)
-            warnings.warn(
-                f"{caller}: input has shape {shapes[0]} but target has shape {shapes[1]}; both are broadcast to "
-                f"{shape}, which is rarely intended",
-                stacklevel=_checks.level_of_user(),
-            )
-        return loss(*args, **kwargs)
-
-    return call
-
-
-def _compute_array(caller: str, x: Any, name: str = "input") -> mx.array:
-    x = real_numbers(caller, x, name)
-    return x if x.dtype == mx.float64 else x.astype(mx.float32)
-
-
-def _broadcast_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
-    """Both operands in the dtype to compute in, and the dtype of the result."""
-    x, target = compact_if_empty(array(caller, x)), compact_if_empty(array(caller, target, "target"))
-    _checks.broadcast_shapes(caller, x.shape, target.shape)
-    return _compute_pair(caller, x, target)
-
-
-def _compute_pair(caller: str, x: mx.array, target: mx.array) -> tuple[mx.array, mx.array, mx.Dtype]:
-    dtype = mx.result_type(x, target)
-    if dtype == mx.complex64:
-        raise _checks.DtypeError(f"{caller}: input and target must hold real numbers, got complex64")
-    dtype = dtype if dtype in FLOATING else mx.float32
-    wide = dtype if dtype == mx.float64 else mx.float32
-    return x.astype(wide), target.astype(wide), dtype
-
-
-def _reduce(caller: str, loss: mx.array, reduction: str, dtype: mx.Dtype) -> mx.array:
-    _checks.one_of(caller, "reduction", reduction, _REDUCTIONS)
-    if reduction == "mean":
-        loss = average(loss)
-    elif reduction == "sum":
-        loss = total(loss)
-    return loss.astype(dtype)
 
 
 def _weighted(caller: str, loss: mx.array, weight: Any, shape: tuple[int, ...]) -> tuple[mx.array, mx.array]:
@@ -131,18 +41,18 @@ def _weighted(caller: str, loss: mx.array, weight: Any, shape: tuple[int, ...]) 
 def _reduce_weighted_errors(
     caller: str, loss: mx.array, weight: Any, shape: tuple[int, ...], reduction: str, dtype: mx.Dtype
 ) -> mx.array:
-    """As ``_reduce``; with a weight, the mean divides by the sum of the weights."""
+    """As ``reduced``; with a weight, the mean divides by the sum of the weights."""
     if weight is None:
-        return _reduce(caller, loss, reduction, dtype)
+        return reduced(caller, loss, reduction, dtype)
     loss, weight = _weighted(caller, loss, weight, shape)
     dtype = mx.result_type(mx.array(0, dtype), weight)
     if reduction == "mean":
         return (total(loss) / total(weight)).astype(dtype)
-    return _reduce(caller, loss, reduction, dtype)
+    return reduced(caller, loss, reduction, dtype)
 
 
-@_warn_of_broadcasting
-@_loss
+@warn_of_broadcasting
+@loss_op
 def mse_loss(
     input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", weight: TensorLike = None,
@@ -153,12 +63,12 @@ def mse_loss(
         >>> F.mse_loss(lucid.tensor([1.0, 3.0]), lucid.tensor([1.0, 1.0])).item()
         2.0
     """
-    x, target, dtype = _broadcast_pair("mse_loss", input, target)
+    x, target, dtype = broadcast_pair("mse_loss", input, target)
     return _reduce_weighted_errors("mse_loss", mx.square(x - target), weight, x.shape, reduction, dtype)
 
 
-@_warn_of_broadcasting
-@_loss
+@warn_of_broadcasting
+@loss_op
 def l1_loss(
     input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", weight: TensorLike = None,
@@ -166,7 +76,7 @@ def l1_loss(
     """``|input - target|``, times ``weight`` in the shape of the input; "mean" then divides by the sum of weights."""
     if mx.complex64 in (array("l1_loss", input).dtype, array("l1_loss", target).dtype):
         return _complex_l1_loss(input, target, weight, reduction)
-    x, target, dtype = _broadcast_pair("l1_loss", input, target)
+    x, target, dtype = broadcast_pair("l1_loss", input, target)
     return _reduce_weighted_errors("l1_loss", mx.abs(x - target), weight, x.shape, reduction, dtype)
 
 
@@ -177,7 +87,7 @@ def _complex_l1_loss(x: Any, target: Any, weight: Any, reduction: str) -> mx.arr
     return _reduce_weighted_errors("l1_loss", size, weight, x.shape, reduction, mx.float32)
 
 
-@_warn_of_broadcasting
+@warn_of_broadcasting
 @op(autocast="float32")
 def huber_loss(
     input: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0, weight: TensorLike = None
@@ -188,27 +98,27 @@ def huber_loss(
     """
     delta = _checks.number("huber_loss", "delta", delta, 0, above=True)
     kind = array("huber_loss", input).dtype
-    x, target, dtype = _broadcast_pair("huber_loss", input, target)
+    x, target, dtype = broadcast_pair("huber_loss", input, target)
     if kind in FLOATING:  # as in PyTorch, not the common dtype
         dtype = kind
     loss = _huber(x - target, delta)
     if weight is not None:
         loss, weight = _weighted("huber_loss", loss, weight, x.shape)
         dtype = mx.result_type(mx.array(0, dtype), weight)
-    return _reduce("huber_loss", loss, reduction, dtype)
+    return reduced("huber_loss", loss, reduction, dtype)
 
 
-@_warn_of_broadcasting
-@_loss
+@warn_of_broadcasting
+@loss_op
 def smooth_l1_loss(
     input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", beta: float = 1.0,
 ) -> mx.array:  # fmt: skip
     """``0.5 d² / beta`` if ``d = |input - target|`` is below ``beta``, otherwise ``d - 0.5 beta``."""
     beta = _checks.number("smooth_l1_loss", "beta", beta, 0)
-    x, target, dtype = _broadcast_pair("smooth_l1_loss", input, target)
+    x, target, dtype = broadcast_pair("smooth_l1_loss", input, target)
     loss = _huber(x - target, beta) / beta if beta else mx.abs(x - target)
-    return _reduce("smooth_l1_loss", loss, reduction, dtype)
+    return reduced("smooth_l1_loss", loss, reduction, dtype)
 
 
 def _huber(difference: mx.array, delta: float) -> mx.array:
@@ -216,7 +126,7 @@ def _huber(difference: mx.array, delta: float) -> mx.array:
     return mx.where(size <= delta, 0.5 * mx.square(difference), delta * (size - 0.5 * delta))
 
 
-@_loss
+@loss_op
 def binary_cross_entropy(
     input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -227,7 +137,7 @@ def binary_cross_entropy(
     """
     x, target, dtype = _same_shape_pair("binary_cross_entropy", input, target)
     loss = mx.where((target < 0) | (target > 1), mx.nan, _entropy(x, target))
-    return _reduce("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
+    return reduced("binary_cross_entropy", _apply_weight("binary_cross_entropy", loss, weight), reduction, dtype)
 
 
 def _entropy(x: mx.array, target: mx.array) -> mx.array:
@@ -241,7 +151,7 @@ def _entropy(x: mx.array, target: mx.array) -> mx.array:
     return mx.where(is_certain, certain, (target - 1) * mx.log1p(-safe) - target * mx.log(safe))
 
 
-@_loss
+@loss_op
 def binary_cross_entropy_with_logits(
     input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean", pos_weight: TensorLike = None,
@@ -255,7 +165,7 @@ def binary_cross_entropy_with_logits(
     else:
         pos_weight = _expandable(where, pos_weight, "pos_weight", x.shape)
         loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * miss
-    return _reduce(where, _apply_weight(where, loss, weight), reduction, dtype)
+    return reduced(where, _apply_weight(where, loss, weight), reduction, dtype)
 
 
 def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.array, mx.Dtype]:
@@ -266,7 +176,7 @@ def _same_shape_pair(caller: str, x: Any, target: Any) -> tuple[mx.array, mx.arr
         raise _checks.DtypeError(f"{caller}: target must hold real numbers, got complex64")
     if target.dtype == mx.float64:
         x = x.astype(mx.float64)
-    return _compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
+    return compute_array(caller, x), target.astype(mx.float64 if x.dtype == mx.float64 else mx.float32), x.dtype
 
 
 def _apply_weight(caller: str, loss: mx.array, weight: Any) -> mx.array:
@@ -283,7 +193,7 @@ def _expandable(caller: str, value: Any, name: str, shape: tuple[int, ...]) -> m
     return value
 
 
-@_loss
+@loss_op
 def kl_div(
     input: TensorLike, target: TensorLike, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean", log_target: bool = False,
@@ -297,8 +207,8 @@ def kl_div(
             "none".
         log_target: Whether ``target`` holds log-probabilities too.
     """
-    _checks.one_of("kl_div", "reduction", reduction, (*_REDUCTIONS, "batchmean"))
-    x, target, dtype = _broadcast_pair("kl_div", input, target)
+    _checks.one_of("kl_div", "reduction", reduction, (*REDUCTIONS, "batchmean"))
+    x, target, dtype = broadcast_pair("kl_div", input, target)
     if _checks.flag("kl_div", "log_target", log_target):
         loss = float64.exp(target) * (target - x)
     else:
@@ -306,10 +216,10 @@ def kl_div(
         loss = mx.where(zero, 0, target * mx.log(mx.where(zero, 1, target))) - target * x
     if reduction == "batchmean":
         return (total(loss) / mx.array(x.shape[0] if x.ndim else 1, loss.dtype)).astype(dtype)
-    return _reduce("kl_div", loss, reduction, dtype)
+    return reduced("kl_div", loss, reduction, dtype)
 
 
-@_loss
+@loss_op
 def nll_loss(
     input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
@@ -325,7 +235,7 @@ def nll_loss(
         ValueError: the shapes do not match.
         TypeError: ``target`` does not hold integers.
     """
-    x, dtype = _compute_array("nll_loss", input), array("nll_loss", input).dtype
+    x, dtype = compute_array("nll_loss", input), array("nll_loss", input).dtype
     ignore_index = _checks.integer("nll_loss", "ignore_index", ignore_index)
     target = _check_classes("nll_loss", x, target, ignore_index)
     weight = _class_weight("nll_loss", x, weight)
@@ -333,7 +243,7 @@ def nll_loss(
     return _reduce_weighted("nll_loss", loss, counts, reduction, dtype)
 
 
-@_loss
+@loss_op
 def cross_entropy(
     input: TensorLike, target: TensorLike, weight: TensorLike = None, size_average: bool | None = None,
     ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
@@ -360,7 +270,7 @@ def cross_entropy(
         tensor(1.39)
     """
     where = "cross_entropy"
-    x, dtype = _compute_array(where, input), array(where, input).dtype
+    x, dtype = compute_array(where, input), array(where, input).dtype
     labels, target = target, array(where, target, "target")
     smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
     ignore_index = _checks.integer(where, "ignore_index", ignore_index)
@@ -399,7 +309,7 @@ def _soft_cross_entropy(
         target = target * (1 - smoothing) + smoothing / x.shape[axis]
     losses = -log_softmax_of_arrays(x, axis) * target
     loss = total(losses if weight is None else losses * _along_axis(weight, x, axis), axis)
-    return _reduce(caller, loss, reduction, dtype)
+    return reduced(caller, loss, reduction, dtype)
 
 
 def _class_axis(caller: str, x: mx.array) -> int:
@@ -469,14 +379,14 @@ def _reduce_weighted(caller: str, loss: mx.array, counts: mx.array, reduction: s
         count = total(counts)
         mean = total(loss) / mx.where(count == 0, 1, count) + mx.stop_gradient(0 / count)
         return mean.astype(dtype)
-    return _reduce(caller, loss, reduction, dtype)
+    return reduced(caller, loss, reduction, dtype)
 
 
 @op(autocast="float32")
 def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float = 1e-8) -> mx.array:
     """The cosine of the angle between vectors along ``dim``, with broadcasting. Norms are at least ``eps``."""
     where = "cosine_similarity"
-    x, other, dtype = _compute_pair(where, array(where, x1, "x1"), array(where, x2, "x2"))
+    x, other, dtype = compute_pair(where, array(where, x1, "x1"), array(where, x2, "x2"))
     _checks.broadcast_shapes(where, x.shape, other.shape)
     x, other = mx.broadcast_arrays(x, other)
     axis, shape, eps = _checks.dim(where, dim, x.ndim), x.shape, _checks.number(where, "eps", eps)

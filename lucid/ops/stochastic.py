@@ -3,11 +3,14 @@
 Their callers in ``lucid.nn.functional`` draw the key and check that the rate is in [0, 1].
 """
 
+from typing import Any
+
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops._common import real
+from lucid.ops._common import at_least_1d, real, real_numbers
 from lucid.ops._types import TensorLike
+from lucid.ops.activation import softmax_of_arrays
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
 
@@ -43,6 +46,32 @@ def drop_path(input: TensorLike, rate: float, key: mx.array | None, scale_by_kee
     if x.ndim == 0:
         raise _checks.ArgumentError("drop_path: input must be (N, ...), got a 0-d tensor")
     return _apply_mask(x, rate, (x.shape[0], *(1,) * (x.ndim - 1)), key, scale_by_keep)
+
+
+@op
+def rrelu(input: TensorLike, lower: float, upper: float, key: mx.array | None) -> mx.array:
+    """``input`` if ``input > 0``, otherwise times a slope from [lower, upper): random with a key, or else the mean."""
+    x = real_numbers("rrelu", input)
+    if key is None:
+        slope: Any = (lower + upper) / 2
+    else:
+        slope = mx.random.uniform(lower, upper, x.shape, key=key).astype(x.dtype)
+    return mx.where(x > 0, x, x * slope)
+
+
+@op(autocast="float32")
+def gumbel_softmax(logits: TensorLike, tau: float, hard: bool, dim: int, key: mx.array) -> mx.array:
+    """``softmax((logits + Gumbel noise) / tau)``; with ``hard`` one-hot, with the gradient of the soft one."""
+    x = real_numbers("gumbel_softmax", logits, "logits")
+    axis = _checks.dim("gumbel_softmax", dim, x.ndim)
+    noise = mx.random.gumbel(x.shape, key=key)
+    scaled = at_least_1d((x + noise.astype(x.dtype)) / tau)
+    soft = softmax_of_arrays(scaled, axis) if x.size else scaled
+    if hard and x.size:
+        largest = mx.expand_dims(mx.argmax(soft, axis), axis)
+        index = mx.arange(soft.shape[axis]).reshape([-1 if at == axis else 1 for at in range(soft.ndim)])
+        soft = (index == largest).astype(soft.dtype) + (soft - mx.stop_gradient(soft))
+    return soft.reshape(x.shape)
 
 
 def _apply_mask(x: mx.array, rate: float, shape: tuple[int, ...], key: mx.array | None, scale: bool) -> mx.array:

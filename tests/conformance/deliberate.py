@@ -91,6 +91,25 @@ SAMPLES: list[Deliberate] = [
         detail="sparse gradients are not supported",
     ),
     Deliberate(
+        "losses of half precision: `soft_margin_loss`, `hinge_embedding_loss`, `poisson_nll_loss`, "
+        "`cosine_embedding_loss`",
+        "rounds every intermediate result, and overflows",
+        "computes in float32, and rounds once",
+        "float32 is more exact",
+        ops=r"nn\.functional\.(soft_margin|hinge_embedding|poisson_nll|cosine_embedding)_loss|nn\.CosineEmbeddingLoss",
+        kinds="value",
+        when=lambda sample: sample.dtype in ("float16", "bfloat16"),
+    ),
+    Deliberate(
+        "second derivatives of `ctc_loss`",
+        "`RuntimeError`",
+        "computes them",
+        "MLX differentiates every operation",
+        ops=r"nn\.functional\.ctc_loss",
+        kinds="accepts",
+        detail="is not implemented",
+    ),
+    Deliberate(
         "second derivatives of norms at zero",
         "NaN",
         "zero",

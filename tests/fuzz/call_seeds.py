@@ -166,9 +166,22 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "drop_path": [of(M, 0.5, True)],
     "global_response_norm": [of(IMAGES, tensor(5), tensor(5))],
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
+    **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
+    "threshold_": [of(M, 1.0, 0.0)],
+    "rrelu": [of(M, 0.1, 0.3, True)],
+    "rrelu_": [of(M, 0.1, 0.3)],
+    "gumbel_softmax": [of(M, 0.5, True, dim=1)],
+    "ctc_loss": [
+        of(tensor(4, 2, 3), tensor(2, 2, dtype="int64"), (4, 3), (2, 1)),
+        of(CUBE, tensor(3, dtype="int64"), tensor(3, dtype="int64"), tensor(3, dtype="int64"), 3),
+    ],
+    "triplet_margin_loss": [of(M, M, M, 1.0, 2.0, 1e-6, True), of(M, M, M, reduction="none")],
+    "triplet_margin_with_distance_loss": [of(M, M, M, margin=0.5, swap=True)],
+    "gaussian_nll_loss": [of(M, M, tensor(2, 3, low=1), True), of(M, M, 1.0)],
 }
 
 LABELS = tensor(2, dtype="int64")
+SIGNS = tensor(2, 3, low=-1, high=0)
 LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "AdaptiveAvgPool2d": [(of(2), (IMAGES,)), (of((2, None)), (IMAGES,))],
     **{
@@ -211,6 +224,29 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "Linear": [(of(3, 4), (M,)), (of(4, 2, bias=False), (CUBE,))],
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
+    "Softmin": [(of(1), (M,))],
+    "Softmax2d": [(of(), (IMAGES,))],
+    "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
+    "RReLU": [(of(0.1, 0.2), (M,))],
+    "CELU": [(of(0.5), (M,))],
+    "GLU": [(of(1), (tensor(2, 4),))],
+    "Hardtanh": [(of(-1.0, 1.0), (M,))],
+    "Threshold": [(of(0.5, 1.0), (M,))],
+    "Hardshrink": [(of(0.5), (M,))],
+    "Softshrink": [(of(0.5), (M,))],
+    "MarginRankingLoss": [(of(0.5), (M, M, SIGNS))],
+    "CosineEmbeddingLoss": [(of(0.5), (M, M, tensor(2, low=1, high=1)))],
+    "HingeEmbeddingLoss": [(of(0.5), (M, SIGNS))],
+    "SoftMarginLoss": [(of(reduction="sum"), (M, SIGNS))],
+    "MultiMarginLoss": [(of(2, 0.5, tensor(3)), (M, LABELS))],
+    "MultiLabelMarginLoss": [(of(), (M, tensor(2, 3, dtype="int64")))],
+    "MultiLabelSoftMarginLoss": [(of(tensor(3)), (M, M))],
+    "TripletMarginLoss": [(of(0.5, 2.0, 1e-6, True), (M, M, M))],
+    "TripletMarginWithDistanceLoss": [(of(margin=0.5, swap=True), (M, M, M))],
+    "PoissonNLLLoss": [(of(True, True), (M, M))],
+    "GaussianNLLLoss": [(of(full=True), (M, M, tensor(2, 3, low=1)))],
+    "CTCLoss": [(of(0, "sum"), (tensor(4, 2, 3), tensor(2, 2, dtype="int64"), (4, 3), (2, 1)))],
+    "NLLLoss2d": [(of(), (M, LABELS))],
     "LogSoftmax": [(of(dim=1), (M,))],
     "ELU": [(of(0.5), (M,))],
     "GELU": [(of("tanh"), (M,))],
@@ -219,7 +255,8 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     **{
         name: [(of(), (M,))]
         for name in (
-            "Hardsigmoid", "Hardswish", "Identity", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh",
+            "Hardsigmoid", "Hardswish", "Identity", "LogSigmoid", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid",
+            "Softsign", "Tanh", "Tanhshrink",
         )
     },
 }  # fmt: skip

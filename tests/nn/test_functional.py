@@ -9,10 +9,13 @@ import pytest
 import lucid
 from lucid.nn import functional as F
 
-FAMILIES = ["activation", "affine", "convolution", "normalization", "pooling", "resize", "loss"]
+FAMILIES = [
+    "activation", "adaptive_pooling", "affine", "convolution", "ctc", "likelihood_loss", "loss", "margin_loss",
+    "normalization", "pooling", "resize",
+]  # fmt: skip
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
 # Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
-UNRECORDED = {"dropout", "dropout2d", "drop_path", "global_response_norm", "one_hot", "pad"}
+UNRECORDED = {"dropout", "dropout2d", "drop_path", "global_response_norm", "gumbel_softmax", "one_hot", "pad"}
 
 
 class Noted:

@@ -37,9 +37,18 @@ VARIANTS = [
     ("hardswish", {}),
     ("sigmoid", {}),
     ("tanh", {}),
+    ("celu", {}),
+    ("celu", {"alpha": 0.5}),
+    ("selu", {}),
+    ("hardshrink", {}),
+    ("hardshrink", {"lambd": 1.0}),
+    ("softshrink", {}),
+    ("softshrink", {"lambd": 1.0}),
+    ("tanhshrink", {}),
+    ("threshold", {"threshold": 1.0, "value": -2.0}),
 ]
 # PyTorch gives NaN where the limit exists, or its formula is 0 * inf; Lucid may give the limit.
-NO_LIMIT = {"gelu", "silu", "mish", "softsign", "hardswish"}
+NO_LIMIT = {"gelu", "silu", "mish", "softsign", "hardswish", "tanhshrink"}
 ONCE = {"hardsigmoid"}  # PyTorch has no second derivative
 
 CASES = []
@@ -110,3 +119,39 @@ CASES += [
     Case("softsign: integers", lambda lib, x: lib.nn.functional.softsign(x), whole(7)),
     Case("gelu: the tail is 0", lambda lib, x: lib.nn.functional.gelu(x), given([-100.0, -30.0, 30.0, 100.0])),
 ]
+
+
+def written(op, *arguments):
+    """``op``, which writes its result to its first argument, and that argument."""
+
+    def run(lib, x):
+        copy = x.clone()
+        result = getattr(lib.nn.functional, op)(copy, *arguments)
+        return result, copy
+
+    return run
+
+
+CASES += [
+    *(
+        Case(f"{op}", written(op, *arguments), real(3, 7, away=0.1))
+        for op, arguments in (
+            ("celu_", ()), ("elu_", (0.5,)), ("hardtanh_", (-0.5, 0.7)), ("leaky_relu_", (0.2,)), ("relu_", ()),
+            ("selu_", ()), ("threshold_", (0.05, -1.0)), ("rrelu_", (0.1, 0.4)),
+        )
+    ),
+    Case("rrelu: evaluation", call("rrelu", lower=0.1, upper=0.4), real(3, 7, away=0.1)),
+    Case("threshold: integers", call("threshold", threshold=2, value=-1), whole(7)),
+    *(
+        Case(f"prelu: {title}", lambda lib, x, w: lib.nn.functional.prelu(x, w), real(*shape, away=0.1), real(*slopes))
+        for title, shape, slopes in (
+            ("one slope", (3, 4), (1,)), ("a slope per channel", (2, 3, 4), (3,)), ("of a vector", (5,), (1,)),
+            ("a number", (), (1,)), ("nothing", (0, 3), (3,)),
+        )
+    ),
+    Case(
+        "prelu: function and method",
+        lambda lib, x, w: (lib.prelu(x, w), x.prelu(w), lib.selu(x), lib.celu(x), lib.hardshrink(x), x.hardshrink()),
+        real(2, 3, away=0.1), real(3),
+    ),
+]  # fmt: skip

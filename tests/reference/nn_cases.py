@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 FILE = Path(__file__).with_name("nn.npz")
-FAMILIES = ("nn_cases", "nn_spatial_cases")  # the files with cases of modules, each with its own recorded values
+FAMILIES = ("nn_cases", "nn_spatial_cases", "nn_sequence_cases")  # files of cases, each with its own recorded values
 STEPS = 20
 
 
