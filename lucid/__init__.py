@@ -104,6 +104,7 @@ from lucid.ops.gather_scatter import *
 from lucid.ops.indexing import *
 from lucid.ops.joining import *
 from lucid.ops.matrix import *
+from lucid.ops.number_parts import *
 from lucid.ops.padding import *
 from lucid.ops.pointwise import *
 from lucid.ops.reduction import *

@@ -14,6 +14,7 @@ from lucid.ops import (
     indexing,
     joining,
     matrix,
+    number_parts,
     padding,
     pointwise,
     reduction,
@@ -123,23 +124,23 @@ class TensorMethods(tape.TensorBase):
     bool = elementwise.bool
     type_as = elementwise.type_as
 
-    copysign = pointwise.copysign
+    copysign = number_parts.copysign
     float_power = pointwise.float_power
     fmax = pointwise.fmax
     fmin = pointwise.fmin
-    frexp = pointwise.frexp
+    frexp = number_parts.frexp
     gcd = pointwise.gcd
     heaviside = pointwise.heaviside
-    isneginf = pointwise.isneginf
-    isposinf = pointwise.isposinf
-    isreal = pointwise.isreal
+    isneginf = number_parts.isneginf
+    isposinf = number_parts.isposinf
+    isreal = number_parts.isreal
     lcm = pointwise.lcm
-    ldexp = pointwise.ldexp
+    ldexp = number_parts.ldexp
     logaddexp2 = pointwise.logaddexp2
     logit = pointwise.logit
-    nextafter = pointwise.nextafter
-    sgn = pointwise.sgn
-    signbit = pointwise.signbit
+    nextafter = number_parts.nextafter
+    sgn = number_parts.sgn
+    signbit = number_parts.signbit
     sinc = pointwise.sinc
     xlogy = pointwise.xlogy
 

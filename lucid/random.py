@@ -15,6 +15,8 @@ import numpy as np
 
 from lucid import _bounds, _checks, tape
 from lucid._checks import dtype_name
+from lucid._draws import bernoulli as bernoulli
+from lucid._draws import multinomial as multinomial
 from lucid._dtypes import as_dtype, get_default_dtype
 from lucid._generator import Generator, _checked_state, _current, _state, default_generator, key
 from lucid._generator import manual_seed as manual_seed
@@ -22,8 +24,6 @@ from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array, leaf
-from lucid._tensor_random import bernoulli as bernoulli
-from lucid._tensor_random import multinomial as multinomial
 from lucid.kernels import sampling
 from lucid.ops._common import sized
 from lucid.ops._types import TensorLike

@@ -38,6 +38,7 @@ LEVELS = [
     ["ops"],
     ["_tensor_convert", "_tensor_repr", "_tensor_operators", "_tensor_methods", "_tensor_inplace"],
     ["_generator"],
+    ["_draws"],
     ["_tensor_attributes", "_tensor_casting", "_tensor_random"],
     ["_tensor"],
     ["_typed_tensors", "random"],

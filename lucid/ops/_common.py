@@ -164,6 +164,15 @@ def arrays(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     return x, other
 
 
+def ordered(caller: str, input: Any, other: Any) -> tuple[mx.array, mx.array]:
+    """Both operands, broadcast, in a dtype whose numbers have an order."""
+    x, other = arrays(caller, input, other)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: complex64 is not supported")
+    shape = _checks.broadcast_shapes(caller, x.shape, other.shape)
+    return mx.broadcast_to(x, shape), mx.broadcast_to(other, shape)
+
+
 def promoted(*found: mx.array) -> list[mx.array]:
     """The arrays in their common dtype."""
     dtype = mx.result_type(*found)

@@ -11,8 +11,8 @@ from tests.checking import flat
 from tests.reference.case import load
 
 FAMILIES = [
-    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "padding",
-    "pointwise", "reduction", "shape", "sorting",
+    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix",
+    "number_parts", "padding", "pointwise", "reduction", "shape", "sorting",
 ]  # fmt: skip
 
 

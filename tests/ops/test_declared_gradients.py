@@ -66,7 +66,7 @@ OF_THE_FUSED_BLOCK = {"add_branch", "biased_gelu", "conv2d_and_input", "gelu_grn
 CUSTOM_VJPS = {
     "kernels/biased_gelu.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/depthwise_conv2d/dispatch.py",
     "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py", "kernels/power.py", "_profile/marks.py",
-    "ops/pointwise.py",
+    "ops/number_parts.py", "ops/pointwise.py",
 }  # fmt: skip
 
 
