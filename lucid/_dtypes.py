@@ -66,7 +66,7 @@ def get_default_dtype() -> mx.Dtype:
     return _default
 
 
-def set_default_dtype(d: object, /) -> None:
+def set_default_dtype(d: object) -> None:
     """Make ``d`` the dtype of new floating-point tensors, of Python's numbers as tensors, and of functions of integers.
 
     Args:

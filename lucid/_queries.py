@@ -109,7 +109,7 @@ def result_type(tensor1: TensorLike, tensor2: TensorLike) -> mx.Dtype:
     return found
 
 
-def set_default_tensor_type(t: Any, /) -> None:
+def set_default_tensor_type(t: Any) -> None:
     """``set_default_dtype`` of a type such as ``lucid.DoubleTensor``, or its name."""
     set_default_dtype(_dtype_of_type(t))
 

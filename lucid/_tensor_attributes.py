@@ -59,7 +59,10 @@ class TensorAttributes(tape.TensorBase):
     is_conj, is_neg = _never("MLX stores no pending operations"), _never("MLX stores no pending operations")
     is_distributed = _never("a tensor is whole in each process")
     is_coalesced = _never("tensors are dense")
-    is_pinned = _never("memory is unified")
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """False: memory is unified."""
+        return False
 
     def get_device(self) -> int:
         """The index of the GPU that operations run on now, or -1 for the CPU."""
@@ -126,7 +129,7 @@ class TensorAttributes(tape.TensorBase):
         """How many elements of the memory lie before the first one of this tensor, as PyTorch lays them out."""
         return self._layout().offset
 
-    def dim_order(self) -> tuple[int, ...]:
+    def dim_order(self, *, ambiguity_check: Any = False) -> tuple[int, ...]:
         """The dimensions from the outermost to the innermost in memory, as PyTorch lays them out."""
         strides = self._layout().strides
         return tuple(sorted(range(len(strides)), key=lambda dim: -strides[dim]))

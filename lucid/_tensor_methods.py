@@ -8,17 +8,23 @@ from lucid import tape
 from lucid.ops import (
     activation,
     arithmetic,
+    assembling,
     comparison,
+    difference,
     elementwise,
     gather_scatter,
     indexing,
     joining,
     matrix,
+    nan_reduction,
     number_parts,
     padding,
     pointwise,
+    quantiles,
     reduction,
+    scan,
     sorting,
+    splitting,
 )
 from lucid.ops import shape as shapes
 
@@ -265,3 +271,31 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
+
+    cummax = scan.cummax
+    cummin = scan.cummin
+    logcumsumexp = scan.logcumsumexp
+
+    diff = difference.diff
+
+    nanmean = nan_reduction.nanmean
+    nanmedian = nan_reduction.nanmedian
+    nanquantile = quantiles.nanquantile
+    nansum = nan_reduction.nansum
+    quantile = quantiles.quantile
+
+    diagflat = assembling.diagflat
+    kron = assembling.kron
+
+    dsplit = splitting.dsplit
+    hsplit = splitting.hsplit
+    narrow_copy = splitting.narrow_copy
+    ravel = splitting.ravel
+    split_with_sizes = splitting.split_with_sizes
+    sum_to_size = splitting.sum_to_size
+    tensor_split = splitting.tensor_split
+    unfold = splitting.unfold
+    unsafe_chunk = splitting.unsafe_chunk
+    unsafe_split = splitting.unsafe_split
+    unsafe_split_with_sizes = splitting.unsafe_split_with_sizes
+    vsplit = splitting.vsplit
