@@ -235,10 +235,7 @@ def place_of(tensor: TensorBase) -> Place:
     """The place of ``tensor``, made if it has none: the root of a new cell."""
     place = tensor._place
     if place is None:
-        cell = Cell(tensor._array)
-        place = Place(cell, tensor._array.shape)
-        cell.add(tensor)
-        tensor._place = place
+        place = tensor._place = rooted(tensor)
     return place
 
 
@@ -359,8 +356,8 @@ def _alone(tensor: TensorBase, place: Place) -> Place | None:
     return rooted(tensor, place.layout())
 
 
-def rooted(tensor: TensorBase, layout: Layout | None) -> Place:
-    """The root of a new cell for ``tensor``, whose elements lie in memory as ``layout`` says."""
+def rooted(tensor: TensorBase, layout: Layout | None = None) -> Place:
+    """The root of a new cell for ``tensor``, whose elements lie in memory as ``layout`` says (None: contiguous)."""
     cell = Cell(tensor._array)
     place = Place(cell, tensor._array.shape)
     if layout is not None:

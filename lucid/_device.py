@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,20 @@ def _load_openblas() -> str | None:
 
 openblas = _load_openblas()
 """The name of the OpenBLAS library that MLX's CPU backend uses, or ``None`` if it uses its own BLAS."""
+
+
+@cache
+def openblas_core() -> str:
+    """The kind of processor that OpenBLAS has chosen its kernels for, such as "SkylakeX", or "" without OpenBLAS."""
+    if openblas is None:
+        return ""
+    try:
+        name = ctypes.CDLL(openblas).openblas_get_corename
+    except AttributeError:  # another BLAS that LUCID_OPENBLAS names
+        return ""
+    name.restype = ctypes.c_char_p
+    return str(name().decode())
+
 
 try:
     import mlx.core as mx

@@ -2,12 +2,13 @@
 // ConvNeXt V2's global response normalization of gelu(h + bias) needs: sums over each image, and the same gradient with
 // a scale and a shift for each image and channel.
 //
-// h, y and their gradients are (rows, channels), row-contiguous; bias is (channels,), factor one number per image of
-// `image_rows` rows. Each thread owns one channel, so a simdgroup reads neighboring addresses. Arithmetic and sums are
-// float; T is the type of the arrays. The order of every sum is fixed, and nothing is atomic.
+// h and its gradient are (rows, channels), row-contiguous; bias is (channels,), factor one number per image of
+// `image_rows` rows. y and its gradient dy are (rows, width): a row may end with columns for the bias of the Linear that
+// follows, see padded_gelu. Each thread owns one channel, so a simdgroup reads neighboring addresses. Arithmetic and sums
+// are float; T is the type of the arrays. The order of every sum is fixed, and nothing is atomic.
 //
 // This file is the header of a kernel that mx.fast.metal_kernel generates; see depthwise_conv2d.metal for the
-// conventions. `sizes` = (rows, channels, image_rows).
+// conventions. `sizes` = (rows, channels, image_rows, width).
 
 // ---------------------------------------------------------------------------------------------------------------------
 // (x Phi(x))' = 0.5 + x P(x^2) / Q(x^2), with an error below 4e-7 for float x; x is clamped to 6, below -6 it is 0
@@ -71,7 +72,7 @@ template <
     typename Sums>
 inline void biased_gelu_gradient(
     DY dy, H h, Bias bias, Factor factor, Sizes sizes, DH dh, Sums sums, uint3 at, uint3 grid) {
-  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2];
+  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], width = sizes[3];
   const int c = int(at.x);
   if (c >= channels) {
     return;
@@ -84,7 +85,8 @@ inline void biased_gelu_gradient(
 #pragma unroll 4
   for (int row = begin; row < end; ++row) {
     const size_t i = size_t(row) * size_t(channels) + size_t(c);
-    float value = float(dy[i]) * gelu_slope(float(h[i]) + shift);
+    const size_t from = size_t(row) * size_t(width) + size_t(c);
+    float value = float(dy[from]) * gelu_slope(float(h[i]) + shift);
     if (FACTOR) {
       value *= float(factor[row / image_rows]);
     }
@@ -131,7 +133,7 @@ inline void gelu_square_sums(H h, Bias bias, Sizes sizes, Sums sums, uint3 at, u
 // ---------------------------------------------------------------------------------------------------------------------
 template <typename DY, typename H, typename Bias, typename Sizes, typename Sums>
 inline void gelu_product_sums(DY dy, H h, Bias bias, Sizes sizes, Sums sums, uint3 at, uint3 grid) {
-  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2];
+  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], width = sizes[3];
   const int c = int(at.x), image = int(at.z);
   if (c >= channels || image * image_rows >= rows) {
     return;
@@ -143,8 +145,9 @@ inline void gelu_product_sums(DY dy, H h, Bias bias, Sizes sizes, Sums sums, uin
   float product = 0.0f, sum = 0.0f;
 #pragma unroll 4
   for (int row = begin; row < end; ++row) {
-    const size_t i = (size_t(image) * size_t(image_rows) + size_t(row)) * size_t(channels) + size_t(c);
-    const float d = float(dy[i]);
+    const size_t row_in_all = size_t(image) * size_t(image_rows) + size_t(row);
+    const size_t i = row_in_all * size_t(channels) + size_t(c);
+    const float d = float(dy[row_in_all * size_t(width) + size_t(c)]);
     product = fma(d, gelu_value(float(h[i]) + shift), product);
     sum += d;
   }
@@ -165,7 +168,7 @@ template <
     typename Sums>
 inline void scaled_gelu_gradient(
     DY dy, H h, Bias bias, Scale scale, Shift shift, Sizes sizes, DH dh, Sums sums, uint3 at, uint3 grid) {
-  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2];
+  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], width = sizes[3];
   const int c = int(at.x), image = int(at.z);
   if (c >= channels || image * image_rows >= rows) {
     return;
@@ -179,11 +182,95 @@ inline void scaled_gelu_gradient(
   float sum = 0.0f;
 #pragma unroll 4
   for (int row = begin; row < end; ++row) {
-    const size_t i = (size_t(image) * size_t(image_rows) + size_t(row)) * size_t(channels) + size_t(c);
+    const size_t row_in_all = size_t(image) * size_t(image_rows) + size_t(row);
+    const size_t i = row_in_all * size_t(channels) + size_t(c);
     const float z = float(h[i]) + b;
-    const float value = fma(float(dy[i]), times, gelu_value(z) * plus) * gelu_slope(z);
+    const float d = float(dy[row_in_all * size_t(width) + size_t(c)]);
+    const float value = fma(d, times, gelu_value(z) * plus) * gelu_slope(z);
     dh[i] = T(value);
     sum += value;
   }
   sums[(size_t(image) * size_t(grid.y) + size_t(at.y)) * size_t(channels) + size_t(c)] = sum;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// y[r,c] = gelu(h[r,c] + bias[c]) * factor[n]                with SCALE: ... * scale[n,c] + shift[n,c]
+// y[r,channels] = factor[n], the columns after it are 0      n the image of row r; without FACTOR, factor is 1
+//
+// A product with a matrix whose row `channels` is a bias adds the bias, and its gradient contains that of the bias.
+//
+// thread: one column of y, the rows of one chunk of one image.
+// grid: (width, chunks, images)
+// cost: 1 load, 1 store and 25 operations per element of h; 1 store for every other column.
+// ---------------------------------------------------------------------------------------------------------------------
+template <
+    typename T, bool FACTOR, bool SCALE, typename H, typename Bias, typename Factor, typename Scale, typename Shift,
+    typename Sizes, typename Y>
+inline void padded_gelu(
+    H h, Bias bias, Factor factor, Scale scale, Shift shift, Sizes sizes, Y y, uint3 at, uint3 grid) {
+  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], width = sizes[3];
+  const int c = int(at.x), image = int(at.z);
+  if (c >= width || image * image_rows >= rows) {
+    return;
+  }
+  const int chunk_rows = (image_rows + int(grid.y) - 1) / int(grid.y);
+  const int begin = int(at.y) * chunk_rows;
+  const int end = min(begin + chunk_rows, image_rows);
+  const size_t first = size_t(image) * size_t(image_rows);
+  const float all = FACTOR ? float(factor[image]) : 1.0f;
+  if (c >= channels) {
+    const T value = T(c == channels ? all : 0.0f);
+#pragma unroll 4
+    for (int row = begin; row < end; ++row) {
+      y[(first + size_t(row)) * size_t(width) + size_t(c)] = value;
+    }
+    return;
+  }
+  const float b = float(bias[c]);
+  const size_t at_image = size_t(image) * size_t(channels) + size_t(c);
+  const float times = SCALE ? float(scale[at_image]) : all;
+  const float plus = SCALE ? float(shift[at_image]) : 0.0f;
+#pragma unroll 4
+  for (int row = begin; row < end; ++row) {
+    const size_t i = (first + size_t(row)) * size_t(channels) + size_t(c);
+    y[(first + size_t(row)) * size_t(width) + size_t(c)] = T(fma(gelu_value(float(h[i]) + b), times, plus));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// y as padded_gelu without FACTOR and SCALE, and
+// sums[k,n,c] = the sum of gelu(h[r,c] + bias[c])^2 over the rows of chunk k of image n
+//
+// thread, grid: as padded_gelu
+// cost: 1 load, 1 store and 26 operations per element of h; one store of the sum per chunk.
+// ---------------------------------------------------------------------------------------------------------------------
+template <typename T, typename H, typename Bias, typename Sizes, typename Y, typename Sums>
+inline void gelu_and_square_sums(H h, Bias bias, Sizes sizes, Y y, Sums sums, uint3 at, uint3 grid) {
+  const int rows = sizes[0], channels = sizes[1], image_rows = sizes[2], width = sizes[3];
+  const int c = int(at.x), image = int(at.z);
+  if (c >= width || image * image_rows >= rows) {
+    return;
+  }
+  const int chunk_rows = (image_rows + int(grid.y) - 1) / int(grid.y);
+  const int begin = int(at.y) * chunk_rows;
+  const int end = min(begin + chunk_rows, image_rows);
+  const size_t first = size_t(image) * size_t(image_rows);
+  if (c >= channels) {
+    const T value = T(c == channels ? 1.0f : 0.0f);
+#pragma unroll 4
+    for (int row = begin; row < end; ++row) {
+      y[(first + size_t(row)) * size_t(width) + size_t(c)] = value;
+    }
+    return;
+  }
+  const float b = float(bias[c]);
+  float sum = 0.0f;
+#pragma unroll 4
+  for (int row = begin; row < end; ++row) {
+    const size_t i = (first + size_t(row)) * size_t(channels) + size_t(c);
+    const float x = gelu_value(float(h[i]) + b);
+    y[(first + size_t(row)) * size_t(width) + size_t(c)] = T(x);
+    sum = fma(x, x, sum);
+  }
+  sums[(size_t(at.y) * size_t(rows / image_rows) + size_t(image)) * size_t(channels) + size_t(c)] = sum;
 }

@@ -59,8 +59,8 @@ class Binding:
         empty = Cell(mx.array(0))
         number = {id(tensor): i for i, tensor in enumerate(tensors)}
         self._shared: list[tuple[tuple[int, ...], list[Place], list[int | None]]] = []
+        self.members = frozenset(i for one in shared for i in one.members)  # of the inputs that share a cell
         self._strides: list[tuple[int, tuple[int, ...]]] = []
-        grouped: set[int] = set()
         for one in shared:
             places: list[Place] = []
             bases: list[int | None] = []
@@ -73,10 +73,9 @@ class Binding:
                     known = -1  # the write cannot be recorded for the base
                 places.append(place.without_base().within(empty))
                 bases.append(known)
-            grouped |= set(one.members)
             self._shared.append((one.members, places, bases))
         for i, tensor in enumerate(tensors):
-            layout = None if tensor._place is None or i in grouped else tensor._place.layout()
+            layout = None if tensor._place is None or i in self.members else tensor._place.layout()
             if layout is not None and not layout.is_contiguous:
                 self._strides.append((i, layout.strides))
 
@@ -87,11 +86,6 @@ class Binding:
 
     def members_of(self, number: int) -> set[int]:
         return set(self._shared[number][0])
-
-    @property
-    def members(self) -> set[int]:
-        """The numbers of all inputs that share a cell with another one."""
-        return {i for members, _, _ in self._shared for i in members}
 
     def bind(self, tensors: list[Tensor], values: list[mx.array]) -> list[Cell]:
         """Put the inputs into cells of their own, those that are shared with ``values``; returns the latter cells."""

@@ -35,13 +35,13 @@ class Trace:
     def __init__(
         self, caller: str, function: Callable[..., Any], state: State, plan: Plan, view: View,
         look: Callable[[], View | None], shape: Structure, grads: list[Any], requires: list[bool], leaves: list[int],
-        before: Snapshot, binding: Binding | None = None,
+        before: Snapshot, binding: Binding,
     ) -> None:  # fmt: skip
         self.caller, self.function, self.state = caller, function, state
         self.plan = plan  # cleared after the trace, so that tensors replaced later are not kept alive
         self.view, self.look = view, look  # what the function can read, and a way to find it again; cleared, too
         self.shape = shape
-        self.binding = binding or Binding([], [])  # which inputs share their values
+        self.binding = binding  # which inputs share their values
         self.before: Snapshot | None = before  # cleared after the trace, too
         self.present = [grad is not None for grad in grads]  # which leaves have a gradient
         self.requires = requires  # which argument tensors require a gradient
@@ -119,7 +119,7 @@ class Trace:
         self.num_trailing = len(self.view.tensors) + len(given) + len(cells) + len(arrays) + 1
         starts = inputs[: len(self.plan.tensors)] + inputs[len(inputs) - self.num_trailing :]
         first = len(self.plan.tensors) + len(self.view.tensors) + len(given)
-        shared = self.binding.members
+        shared = set(self.binding.members)
         for number, cell in enumerate(cells):
             if cell._array is not starts[first + number]:
                 self.cells.append((number, out(cell._array)))

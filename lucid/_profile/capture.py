@@ -7,6 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _deferred, _threads, random
+from lucid._compile.aliases import Binding, shared_cells
 from lucid._compile.arguments import Arguments, Placeholder, Structure, map_container
 from lucid._compile.function import Compiled
 from lucid._compile.guards import Snapshot
@@ -41,13 +42,11 @@ def capture(
         before = Snapshot([*program._state.plan().tensors, *program._state.objects()])
         stack.callback(before.restore_containers)
         stack.callback(before.restore)
-        _, trace = _trace_once(program, args, kwargs, compiled, device)
+        graph, trace = _trace_once(program, args, kwargs, compiled, device)
         if trace.created:
             for tensor, _ in trace.created:
                 tensor._array = mx.zeros(tensor._array.shape, tensor._array.dtype)
             graph, trace = _trace_once(program, args, kwargs, compiled, device)
-        else:
-            graph = _
         results = _arrays_of(trace.result)
     return graph, graph.outputs[results[0]] if results else None
 
@@ -115,6 +114,9 @@ def _trace_once(
     inputs += [grad._array for grad in grads if grad is not None]
     inputs += [tensor._array for tensor in view.tensors]
     inputs += [tensor._array for tensor in arguments.tensors]
+    tensors = [*plan.tensors, *view.tensors, *arguments.tensors]
+    shared, _ = shared_cells(tensors)
+    inputs += [one.cell._array for one in shared]
     inputs += arguments.arrays
     inputs.append(random._current())
     places = [i for i, tensor in enumerate(arguments.tensors) if tensor._requires_grad]
@@ -126,7 +128,7 @@ def _trace_once(
     trace = _Trace(
         program._caller, program._function, program._state, plan, view, look_again,
         Structure.of(args, kwargs, plan.places), grads, [tensor.requires_grad for tensor in arguments.tensors], places,
-        before,
+        before, Binding(tensors, shared),
     )  # fmt: skip
     names = {id(module): name for root in program._state.modules.values() for name, module in root.named_modules()}
     trace.observer, trace.compiled = Observer(names), compiled

@@ -28,10 +28,7 @@ class _Fusion:
         self.graph = graph
         self.outputs = set(graph.outputs)
         self.makers = graph.makers()
-        self.users: dict[int, list[Node]] = {}
-        for node in graph.nodes:
-            for one in node.inputs:
-                self.users.setdefault(one, []).append(node)
+        self.users = graph.users()
         self.next_array = max(graph.shapes, default=0) + 1
 
     def run(self) -> Graph:

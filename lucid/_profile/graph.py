@@ -53,6 +53,14 @@ class Graph:
         """The node that makes each array."""
         return {one: node for node in self.nodes for one in node.outputs}
 
+    def users(self) -> dict[int, list[Node]]:
+        """The nodes that read each array, one that reads it twice listed twice."""
+        found: dict[int, list[Node]] = {}
+        for node in self.nodes:
+            for one in node.inputs:
+                found.setdefault(one, []).append(node)
+        return found
+
     def label_of(self, node: Node) -> Label | None:
         return self.labels[node.label - 1] if node.label else None
 
@@ -142,11 +150,7 @@ def _exported(
 
 def _untagged(exported: _Exported, calls: Calls) -> Graph:
     """The graph with calls in place of their formulas, see ``lucid._profile.opaque``."""
-    graph, makers = exported.graph, exported.graph.makers()
-    users: dict[int, list[Node]] = {}
-    for node in graph.nodes:
-        for one in node.inputs:
-            users.setdefault(one, []).append(node)
+    graph, makers, users = exported.graph, exported.graph.makers(), exported.graph.users()
 
     def role(array: int) -> tuple[str, int, int] | None:
         node = makers.get(array)

@@ -1,6 +1,6 @@
 """What ``lucid.profile`` returns."""
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
 
 from lucid import _checks
@@ -106,15 +106,8 @@ class Profile:
 
 
 def _largest(kernel: Kernel) -> str:
-    shape, dtype = max(kernel.inputs or kernel.outputs, key=lambda one: _count(one[0]))
+    shape, dtype = max(kernel.inputs or kernel.outputs, key=lambda one: math.prod(one[0]))
     return f"{'x'.join(map(str, shape)) or 'scalar'} {dtype}"
-
-
-def _count(shape: Iterable[int]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
 
 
 def _megabytes(count: int) -> str:

@@ -310,6 +310,8 @@ def _custom_kernel(run: Recorder, node: Node, inputs: list[Layout], shapes: list
 _CUSTOM_FLOPS: dict[str, Callable[[list[Layout], list[Shape]], int]] = {
     "rolling_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[1:]),
     "general_forward": lambda inputs, shapes: 2 * math.prod(shapes[0]) * math.prod(inputs[1].shape[1:]),
+    "gelu_and_square_sums": lambda inputs, shapes: 26 * inputs[0].size,
+    "padded_gelu": lambda inputs, shapes: 25 * inputs[0].size,
     "gelu_square_sums": lambda inputs, shapes: 26 * inputs[0].size,
     "gelu_product_sums": lambda inputs, shapes: 27 * inputs[0].size,
     "scaled_gelu_gradient": lambda inputs, shapes: 52 * inputs[0].size,

@@ -16,7 +16,7 @@ import lucid
 from lucid import _device
 from lucid.benchmark.depthwise import DTYPES, TOLERANCES
 from lucid.benchmark.timing import difference, first_line
-from lucid.kernels import biased_gelu, gelu, gelu_grn, layer_norm, matmul, native, use_reference
+from lucid.kernels import biased_gelu, gelu, gelu_grn, grn_product, layer_norm, matmul, native, use_reference
 from lucid.kernels.depthwise_conv2d import dispatch
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 
@@ -108,9 +108,14 @@ def _pointwise(shape: tuple[int, int, int, int]) -> Iterator[Check]:
     case, vector = _times(shape), (c,)
     factor = mx.arange(1, n + 1).astype(mx.float32) / n
 
-    def grn(h: mx.array, bias: mx.array, weight: mx.array, shift: mx.array) -> mx.array:
+    def grn(h: mx.array, bias: mx.array, weight: mx.array, shift: mx.array, padded: bool = False) -> mx.array:
         squares = mx.stop_gradient(gelu_grn.square_sums(h, bias))
-        return gelu_grn.gelu_grn(h, bias, squares, weight, shift)
+        return gelu_grn.gelu_grn(h, bias, squares, weight, shift, padded=padded)[..., :c]
+
+    def product(x: mx.array, h: mx.array, bias: mx.array, weight: mx.array, matrix: mx.array) -> mx.array:
+        y, squares = map(mx.stop_gradient, gelu_grn.gelu_and_square_sums(h, bias))
+        rows = mx.zeros((biased_gelu.padding(h.dtype) - 1, matrix.shape[1]), matrix.dtype)
+        return grn_product.grn_product(x, h, bias, y, squares, weight, mx.concatenate([matrix, rows]))
 
     def norm(x: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
         return layer_norm.layer_norm(x, weight, bias, EPS)
@@ -125,6 +130,10 @@ def _pointwise(shape: tuple[int, int, int, int]) -> Iterator[Check]:
     yield Check("biased_gelu", f"{case}, with factor", scaled, both, ("h", "bias"), biased)
     four = {**both, "weight": vector, "shift": vector}
     yield Check("gelu_grn", case, grn, four, tuple(four), biased)
+    yield Check("gelu_grn", f"{case}, padded", partial(grn, padded=True), four, tuple(four), biased)
+    width = max(c // 4, 1)
+    five = {"x": (*shape[:3], width), **both, "weight": vector, "matrix": (c + 1, width)}
+    yield Check("grn_product", case, product, five, tuple(five), lambda x, h, bias, *_: biased(h, bias))
     three = {"x": shape, "weight": vector, "bias": vector}
     yield Check("layer_norm", case, norm, three, tuple(three), _native_or_mlx)
 

@@ -27,7 +27,7 @@ import mlx.core as mx
 
 from lucid import _deferred, _threads, serialization
 from lucid._files import open_regular, read_regular
-from lucid.checkpoint.tree import Tensors, pack, unpack
+from lucid.serialization.tree import Tensors, pack, unpack
 
 FORMAT = "lucid.checkpoint 1"
 MANIFEST, STATE = "manifest.json", "state.json"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lucid.checkpoint.folder import CheckpointError, check_part_name
-from lucid.checkpoint.tree import Tensors, pack
+from lucid.serialization.tree import Tensors, pack
 
 # Second: lucid.random and numpy.random. Third: Python's random.
 _PROTOCOLS = (("state_dict", "load_state_dict"), ("get_state", "set_state"), ("getstate", "setstate"))

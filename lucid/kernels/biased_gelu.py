@@ -4,8 +4,12 @@ This is what follows the first matrix product of a ConvNeXt block. As separate o
 reads the widest map of the network once more. ``factor`` is one number for each image, drop path's; it costs nothing
 here.
 
-A GPU runs ``metal/biased_gelu.metal`` for the gradient. Everything else, and the gradient of the gradient, is made of
-MLX's operations: ``reference``.
+The padded result has columns after the C of GELU: ``factor``, or 1, and zeros. A product with a matrix whose row C is a
+bias adds that bias, so that a whole map can be added to the product instead; and the gradient of that matrix contains
+that of the bias, which otherwise reads a map of its own.
+
+A GPU runs ``metal/biased_gelu.metal`` for the gradient and the padded result. Everything else, and the gradient of the
+gradient, is made of MLX's operations: ``reference``.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,24 +31,29 @@ _TARGET_THREADS = 65536
 _MIN_ROWS = 64  # per chunk: the partial sums are 0.5 % of the traffic at most
 
 
-def biased_gelu(h: mx.array, bias: mx.array, factor: mx.array | None = None) -> mx.array:
+def biased_gelu(h: mx.array, bias: mx.array, factor: mx.array | None = None, padded: bool = False) -> mx.array:
     """``gelu(h + bias) * factor`` in the dtype of ``h``; half precision is computed in float32.
 
     Args:
         h: (N, ..., C).
         bias: (C,).
         factor: One number for each of the N, (N,), or None for 1. It gets no gradient.
+        padded: Append ``padding(h.dtype)`` columns: the factor, and zeros.
     """
     language = implementation(h, bias)
-    if language == "reference":
-        return reference(h, bias, *(() if factor is None else (factor,)))
-    return _function(language)(h, bias, *(() if factor is None else (factor,)))
+    arrays = (h, bias, *(() if factor is None else (factor,)))
+    return reference(*arrays, padded=padded) if language == "reference" else _function(language, padded)(*arrays)
+
+
+def padding(dtype: mx.Dtype) -> int:
+    """The columns of a padded result after those of GELU: 16 bytes, so that every row starts at a multiple of them."""
+    return 16 // dtype.size
 
 
 def gradients(
     dy: mx.array, h: mx.array, bias: mx.array, factor: mx.array | None = None
 ) -> tuple[mx.array, mx.array] | None:
-    """The gradients of ``h`` and ``bias`` from that of the result; ``None`` where MLX derives them."""
+    """The gradients of ``h`` and ``bias`` from that of the result, padded or not; ``None`` where MLX derives them."""
     language = implementation(h, bias)
     if language == "reference":
         return None
@@ -63,13 +72,21 @@ def implementation(h: mx.array, weight: mx.array) -> str:
     return backend if 0 < h.size < 2**31 * h.shape[-1] else "reference"
 
 
-def reference(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
+def reference(h: mx.array, bias: mx.array, *factor: mx.array, padded: bool = False) -> mx.array:
     """The same with MLX's operations, which MLX differentiates."""
     wide = mx.float64 if h.dtype == mx.float64 else mx.float32
     y = gelu.reference(h.astype(wide) + bias.astype(wide))
     for one in factor:
         y = y * mx.stop_gradient(_per_image(one, h).astype(wide))
-    return y.astype(h.dtype)
+    return with_columns(y.astype(h.dtype), *factor) if padded else y.astype(h.dtype)
+
+
+def with_columns(y: mx.array, *factor: mx.array) -> mx.array:
+    """``y`` with the columns of a padded result."""
+    ones = mx.ones((*y.shape[:-1], 1), y.dtype)
+    for one in factor:
+        ones = mx.stop_gradient(_per_image(one, y).astype(y.dtype)) * ones
+    return mx.concatenate([y, ones, mx.zeros((*y.shape[:-1], padding(y.dtype) - 1), y.dtype)], -1)
 
 
 def _per_image(factor: mx.array, h: mx.array) -> mx.array:
@@ -85,8 +102,10 @@ def _forward(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
 
 
 @lru_cache
-def _function(language: str) -> Callable[..., mx.array]:
+def _function(language: str, padded: bool) -> Callable[..., mx.array]:
     def forward(h: mx.array, bias: mx.array, *factor: mx.array) -> mx.array:
+        if padded:
+            return launch_padded(language, h, bias, *factor)
         return _forward(h, bias, *(_per_image(one, h) for one in factor))
 
     def vjp(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> tuple[mx.array, ...]:
@@ -101,7 +120,8 @@ def _gradient(language: str) -> Callable[..., tuple[mx.array, mx.array]]:
     """The shader, whose own gradient is that of the reference."""
 
     def plain(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> Sequence[mx.array]:
-        return mx.vjp(lambda h, bias: reference(h, bias, *factor), [h, bias], [dy])[1]
+        padded = dy.shape != h.shape
+        return mx.vjp(lambda h, bias: reference(h, bias, *factor, padded=padded), [h, bias], [dy])[1]
 
     def gradient(dy: mx.array, h: mx.array, bias: mx.array, *factor: mx.array) -> tuple[mx.array, mx.array]:
         dh, dbias = _launch(language, dy, h, bias, factor[0] if factor else None)
@@ -135,7 +155,7 @@ def _launch(
     dh, sums = kernel(
         inputs=[
             dy.astype(h.dtype), h, wide, wide if factor is None else factor.astype(mx.float32),
-            sizes(rows, channels, rows // h.shape[0]),
+            library.sizes(rows, channels, rows // h.shape[0], dy.shape[-1]),
         ],
         output_shapes=[h.shape, (chunks, channels)],
         output_dtypes=[h.dtype, mx.float32],
@@ -146,11 +166,45 @@ def _launch(
     return dh, sums.sum(0)
 
 
+def launch_padded(
+    language: str, h: mx.array, bias: mx.array, factor: mx.array | None = None, scale: mx.array | None = None,
+    shift: mx.array | None = None,
+) -> mx.array:  # fmt: skip
+    """The padded ``gelu(h + bias) * factor``, or ``gelu(h + bias) * scale + shift`` for those (N, 1, ..., 1, C)."""
+    images, channels, chunks = image_grid(h)
+    width = channels + padding(h.dtype)
+    wide = bias.astype(mx.float32)
+    kernel = library.kernel(
+        language,
+        _SHADER,
+        "padded_gelu",
+        ("h", "bias", "factor", "scale", "shift", "sizes"),
+        ("y",),
+        "padded_gelu<T, FACTOR, SCALE>(h, bias, factor, scale, shift, sizes, y, thread_position_in_grid, "
+        "threads_per_grid);",
+    )
+    rows = h.size // channels
+    [y] = kernel(
+        inputs=[
+            h, wide, *(wide if one is None else one.astype(mx.float32) for one in (factor, scale, shift)),
+            library.sizes(rows, channels, rows // images, width),
+        ],
+        output_shapes=[(*h.shape[:-1], width)],
+        output_dtypes=[h.dtype],
+        grid=(width, chunks, images),
+        threadgroup=(_THREADS, 1, 1),
+        template=[("T", h.dtype), ("FACTOR", factor is not None), ("SCALE", scale is not None)],
+    )  # fmt: skip
+    return y
+
+
+def image_grid(h: mx.array) -> tuple[int, int, int]:
+    """Images, channels, and the chunks of each image, for h (N, ..., C)."""
+    images, channels = h.shape[0], h.shape[-1]
+    image_rows = h.size // (images * channels)
+    return images, channels, max(1, min(-(-_TARGET_THREADS // (channels * images)), image_rows // _MIN_ROWS))
+
+
 def chunk_count(rows: int, channels: int) -> int:
     """Chunks of rows: enough threads for a large GPU, without many partial sums."""
     return max(1, min(-(-_TARGET_THREADS // channels), rows // _MIN_ROWS))
-
-
-@lru_cache(maxsize=1024)
-def sizes(*values: int) -> mx.array:
-    return mx.array(values, mx.int32)

@@ -13,6 +13,8 @@ one writes the gradient of h and sums up that of the bias. The passes with sums 
 
 The sums of squares are an argument, because the backward pass needs them too: ``square_sums(h, bias)``. They count as a
 function of h: the gradient of h is the whole one.
+
+``lucid/kernels/grn_product.py`` takes fewer passes over images of many positions.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +27,6 @@ from lucid.kernels.custom_vjp import custom_vjp
 from lucid.kernels.fusion import fused
 
 EPS = 1e-6
-_TARGET_THREADS = 65536
-_MIN_ROWS = 64
 _THREADS = 128
 _END = "thread_position_in_grid, threads_per_grid);"
 implementation = biased_gelu.implementation
@@ -42,13 +42,13 @@ def square_sums(h: mx.array, bias: mx.array) -> mx.array:
 
 
 def _launch_square_sums(language: str, h: mx.array, bias: mx.array) -> mx.array:
-    images, channels, chunks = _grid(h)
+    images, channels, chunks = biased_gelu.image_grid(h)
     kernel = library.kernel(
         language, "biased_gelu", "gelu_square_sums", ("h", "bias", "sizes"), ("sums",),
         f"gelu_square_sums(h, bias, sizes, sums, {_END}",
     )  # fmt: skip
     [sums] = kernel(
-        inputs=[h, bias.astype(mx.float32), _sizes(h)],
+        inputs=[h, bias.astype(mx.float32), _sizes(h, channels)],
         output_shapes=[(chunks, images, channels)],
         output_dtypes=[mx.float32],
         grid=(channels, chunks, images),
@@ -58,9 +58,36 @@ def _launch_square_sums(language: str, h: mx.array, bias: mx.array) -> mx.array:
     return sums.sum(0).reshape(images, 1, 1, channels)
 
 
+def gelu_and_square_sums(h: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
+    """The padded ``gelu(h + bias)`` of ``biased_gelu`` and its ``square_sums``; not differentiable."""
+    language = implementation(h, bias)
+    if language == "reference":
+        return biased_gelu.reference(h, bias, padded=True), square_sums(h, bias)
+    return _launch_with_square_sums(language, h, bias)
+
+
+def _launch_with_square_sums(language: str, h: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
+    images, channels, chunks = biased_gelu.image_grid(h)
+    width = channels + biased_gelu.padding(h.dtype)
+    kernel = library.kernel(
+        language, "biased_gelu", "gelu_and_square_sums", ("h", "bias", "sizes"), ("y", "sums"),
+        f"gelu_and_square_sums<T>(h, bias, sizes, y, sums, {_END}",
+    )  # fmt: skip
+    y, sums = kernel(
+        inputs=[h, bias.astype(mx.float32), _sizes(h, width)],
+        output_shapes=[(*h.shape[:-1], width), (chunks, images, channels)],
+        output_dtypes=[h.dtype, mx.float32],
+        grid=(width, chunks, images),
+        threadgroup=(_THREADS, 1, 1),
+        template=[("T", h.dtype)],
+    )
+    return y, sums.sum(0).reshape(images, 1, 1, channels)
+
+
 def gelu_grn(
-    h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array, factor: mx.array | None = None
-) -> mx.array:
+    h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array, factor: mx.array | None = None,
+    padded: bool = False,
+) -> mx.array:  # fmt: skip
     """``y`` in the dtype of ``h``; the sums are computed in float32.
 
     Args:
@@ -70,10 +97,11 @@ def gelu_grn(
         weight: GRN's gamma, any shape with C elements.
         shift: GRN's beta, any shape with C elements.
         factor: One number for each image, (N,), or None for 1. It gets no gradient.
+        padded: Append columns, as ``biased_gelu`` does.
     """
     language = implementation(h, bias)
     arrays = (h, bias, squares, weight, shift, *(() if factor is None else (factor,)))
-    return reference(*arrays) if language == "reference" else _function(language)(*arrays)
+    return reference(*arrays, padded=padded) if language == "reference" else _function(language, padded)(*arrays)
 
 
 def gradients(
@@ -88,26 +116,44 @@ def gradients(
 
 
 def reference(
-    h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array, *factor: mx.array
-) -> mx.array:
+    h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array, *factor: mx.array,
+    padded: bool = False,
+) -> mx.array:  # fmt: skip
     """The same with MLX's operations, which MLX differentiates. It computes the sums of squares itself."""
     x = gelu.reference(_wide(h) + _wide(bias))
-    squares = mx.square(x).sum((1, 2), keepdims=True)
-    y = x * _scale(squares, _wide(weight).reshape(-1)) + _wide(shift).reshape(-1)
+    y = x * reference_scale(x, weight) + _wide(shift).reshape(-1)
     for one in factor:
         y = y * mx.stop_gradient(_wide(one).reshape(-1, 1, 1, 1))
-    return y.astype(h.dtype)
+    return biased_gelu.with_columns(y.astype(h.dtype), *factor) if padded else y.astype(h.dtype)
 
 
 def _wide(array: mx.array) -> mx.array:
     return array if array.dtype == mx.float64 else array.astype(mx.float32)
 
 
-def _scale(squares: mx.array, weight: mx.array) -> mx.array:
-    """``1 + weight * norm / (mean of norm + eps)``, (N, 1, 1, C). A channel of zeros passes no gradient to its norm."""
+def reference_scale(x: mx.array, weight: mx.array) -> mx.array:
+    """``scale`` from x. A channel of zeros passes no gradient to its norm."""
+    squares = mx.square(x).sum((1, 2), keepdims=True)
     zero = squares == 0
     norm = mx.where(zero, 0, mx.sqrt(mx.where(zero, 1, squares)))
+    return 1 + _wide(weight).reshape(-1) * (norm / (norm.mean(-1, keepdims=True) + EPS))
+
+
+def scale(squares: mx.array, weight: mx.array) -> mx.array:
+    """``1 + weight * norm / (mean of norm + eps)``, (N, 1, 1, C), from ``square_sums`` and a weight (C,)."""
+    norm = mx.sqrt(squares)
     return 1 + weight * (norm / (norm.mean(-1, keepdims=True) + EPS))
+
+
+def scale_gradients(d_scale: mx.array, squares: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
+    """Twice the gradient of the sums of squares, by which x is multiplied for its own, and that of the weight."""
+    norm = mx.sqrt(squares)
+    mean = norm.mean(-1, keepdims=True) + EPS
+    share = d_scale * norm / mean
+    channels = share.shape[-1]
+    total = (share.reshape(-1, channels) @ weight.reshape(channels, 1)).reshape(mean.shape)
+    slope = (d_scale * weight - total / channels) / (mean * norm)
+    return mx.where(squares > 0, slope, 0), share.sum((0, 1, 2))
 
 
 @fused
@@ -117,14 +163,17 @@ def _forward(h: mx.array, bias: mx.array, scale: mx.array, shift: mx.array) -> m
 
 
 @lru_cache
-def _function(language: str) -> Callable[..., mx.array]:
+def _function(language: str, padded: bool) -> Callable[..., mx.array]:
     def forward(
         h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array, *factor: mx.array
     ) -> mx.array:
-        scale, shift = _scale(squares, _wide(weight).reshape(-1)), _wide(shift).reshape(-1)
+        times, plus = scale(squares, _wide(weight).reshape(-1)), _wide(shift).reshape(-1)
         for one in factor:
-            scale, shift = (array * one.reshape(-1, 1, 1, 1) for array in (scale, shift))
-        return _forward(h, bias, scale, shift)
+            times, plus = (array * one.reshape(-1, 1, 1, 1) for array in (times, plus))
+        if padded:
+            plus = mx.broadcast_to(plus, times.shape)
+            return biased_gelu.launch_padded(language, h, bias, factor[0] if factor else None, times, plus)
+        return _forward(h, bias, times, plus)
 
     def vjp(dy: mx.array, *arrays: mx.array) -> tuple[mx.array, ...]:
         return (*_gradient(language)(dy, *arrays), *map(mx.zeros_like, arrays[5:]))
@@ -138,7 +187,8 @@ def _gradient(language: str) -> Callable[..., tuple[mx.array, ...]]:
     """The gradients of the five arrays, whose own gradients are those of the reference."""
 
     def plain(dy: mx.array, *arrays: mx.array) -> Sequence[mx.array]:
-        return mx.vjp(lambda *five: reference(*five, *arrays[5:]), list(arrays[:5]), [dy])[1]
+        padded = dy.shape != arrays[0].shape
+        return mx.vjp(lambda *five: reference(*five, *arrays[5:], padded=padded), list(arrays[:5]), [dy])[1]
 
     def gradient(dy: mx.array, *arrays: mx.array) -> tuple[mx.array, ...]:
         return _launch(language, dy, *arrays)
@@ -153,14 +203,14 @@ def _launch(
     language: str, dy: mx.array, h: mx.array, bias: mx.array, squares: mx.array, weight: mx.array, shift: mx.array,
     *factor: mx.array,
 ) -> tuple[mx.array, ...]:  # fmt: skip
-    images, channels, chunks = _grid(h)
-    dy, wide = dy.astype(h.dtype), bias.astype(mx.float32)
+    images, channels, chunks = biased_gelu.image_grid(h)
+    dy = dy.astype(h.dtype)
     kernel = library.kernel(
         language, "biased_gelu", "gelu_product_sums", ("dy", "h", "bias", "sizes"), ("sums",),
         f"gelu_product_sums(dy, h, bias, sizes, sums, {_END}",
     )  # fmt: skip
     [sums] = kernel(
-        inputs=[dy, h, wide, _sizes(h)],
+        inputs=[dy, h, bias.astype(mx.float32), _sizes(h, dy.shape[-1])],
         output_shapes=[(chunks, images, 2, channels)],
         output_dtypes=[mx.float32],
         grid=(channels, chunks, images),
@@ -171,33 +221,37 @@ def _launch(
     for one in factor:
         sums = sums * one.reshape(-1, 1, 1)
     d_scale = sums[:, :1].reshape(images, 1, 1, channels)
-    [scale], [d_squares, d_weight] = mx.vjp(_scale, [squares, _wide(weight).reshape(-1)], [d_scale])
+    wide = _wide(weight).reshape(-1)
+    times = scale(squares, wide)
+    twice, d_weight = scale_gradients(d_scale, squares, wide)
     for one in factor:
-        scale = scale * one.reshape(-1, 1, 1, 1)
+        times = times * one.reshape(-1, 1, 1, 1)
+    dh, dbias = launch_gradient(language, dy, h, bias, times, twice)
+    d_shift = sums[:, 1].sum(0)
+    found = dh, dbias, mx.zeros_like(squares), d_weight.reshape(weight.shape), d_shift.reshape(shift.shape)
+    return tuple(one.astype(like.dtype) for one, like in zip(found, (h, bias, squares, weight, shift), strict=True))
+
+
+def launch_gradient(
+    language: str, dy: mx.array, h: mx.array, bias: mx.array, scale: mx.array, shift: mx.array
+) -> tuple[mx.array, mx.array]:
+    """``(dy * scale + gelu(h + bias) * shift) * gelu'(h + bias)`` in the dtype of h, and its sums (C,) in float32."""
+    images, channels, chunks = biased_gelu.image_grid(h)
     kernel = library.kernel(
         language, "biased_gelu", "scaled_gelu_gradient", ("dy", "h", "bias", "scale", "shift", "sizes"),
         ("dh", "sums"), f"scaled_gelu_gradient<T>(dy, h, bias, scale, shift, sizes, dh, sums, {_END}",
     )  # fmt: skip
-    dh, partial = kernel(
-        inputs=[dy, h, wide, scale, 2 * d_squares, _sizes(h)],
+    dh, sums = kernel(
+        inputs=[dy.astype(h.dtype), h, bias.astype(mx.float32), scale, shift, _sizes(h, dy.shape[-1])],
         output_shapes=[h.shape, (images * chunks, channels)],
         output_dtypes=[h.dtype, mx.float32],
         grid=(channels, chunks, images),
         threadgroup=(_THREADS, 1, 1),
         template=[("T", h.dtype)],
     )
-    d_shift = sums[:, 1].sum(0)
-    found = dh, partial.sum(0), mx.zeros_like(squares), d_weight.reshape(weight.shape), d_shift.reshape(shift.shape)
-    return tuple(one.astype(like.dtype) for one, like in zip(found, (h, bias, squares, weight, shift), strict=True))
+    return dh, sums.sum(0)
 
 
-def _grid(h: mx.array) -> tuple[int, int, int]:
-    """Images, channels, and the chunks of each image."""
-    images, height, width, channels = h.shape
-    chunks = max(1, min(-(-_TARGET_THREADS // (channels * images)), height * width // _MIN_ROWS))
-    return images, channels, chunks
-
-
-def _sizes(h: mx.array) -> mx.array:
-    images, height, width, channels = h.shape
-    return biased_gelu.sizes(images * height * width, channels, height * width)
+def _sizes(h: mx.array, width: int) -> mx.array:
+    images, height, width_px, channels = h.shape
+    return library.sizes(images * height * width_px, channels, height * width_px, width)

@@ -2,8 +2,10 @@
 
 MLX multiplies with BLAS. Its Linux wheel bundles the reference BLAS, which reaches 4 GFLOP/s; OpenBLAS, where it is
 installed, reaches 80 to 200, and the C++ kernel 130 to 200 (2 cores, AMD EPYC, November 2026). With OpenBLAS the kernel
-multiplies narrow matrices, such as those of a linear layer with few channels, and without it all. macOS has a BLAS of
-its own, and GPUs multiply as MLX does.
+multiplies narrow matrices, such as those of a linear layer with few channels, and without it all. OpenBLAS's AVX-512
+kernels are faster for all shapes: a linear layer of 64 to 256 channels takes 14 ms forward and 14 ms for its weights'
+gradient, the kernel 17 and 20 to 45 ms (one core, Intel Xeon, November 2026). macOS has a BLAS of its own, and GPUs
+multiply as MLX does.
 """
 
 import sys
@@ -17,6 +19,8 @@ from lucid.kernels.custom_vjp import custom_vjp
 
 # Multiply-adds below which calling the kernel takes longer than the product.
 _MIN_WORK = 2**16
+# Processors for which OpenBLAS has AVX-512 kernels.
+_AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids")
 # OpenBLAS is as fast if the product of the two smaller sizes is above this.
 _MAX_NARROW = 2**17
 
@@ -34,6 +38,8 @@ def implementation(a: mx.array, b: mx.array, bias: mx.array | None = None) -> st
     if m * k * n < _MIN_WORK or not a.dtype == b.dtype == mx.float32 or sys.platform != "linux":
         return "blas"
     if _device.openblas is not None and m * k * n > _MAX_NARROW * max(m, k, n):
+        return "blas"
+    if _device.openblas_core().lower() in _AVX512_CORES:
         return "blas"
     if bias is not None and bias.dtype != mx.float32:
         return "blas"

@@ -6,8 +6,12 @@ On a GPU a block is bound by memory traffic. In units of one pass over its map (
   ``b1 + W1 @ norm.bias``, so that their gradients come from those of these small arrays;
 - 6 of the layer scale, in the same way: ``gamma * W2`` and ``gamma * b2``; the map before it is not kept either;
 - 4 of the bias of the first Linear, whose gradient is summed where GELU's is computed (``lucid/kernels/biased_gelu``);
-- 2 of the shortcut, whose gradient is where the sums of the depthwise convolution's gradient start;
-- all of drop path, a factor of each image that GELU multiplies by.
+- 4 of the shortcut, which the second matrix product adds, and whose gradient is where the sums of the depthwise
+  convolution's gradient start;
+- 1 of the bias of the second Linear, a row of its weights that a column of GELU's result multiplies;
+- all of drop path, a factor of each image that GELU multiplies by;
+- in V2, 12 of the normalization on maps of many positions: its scale multiplies the weights of the second Linear, for
+  each image, instead of the map.
 
 On the CPU, where a layer norm's gradient is one pass anyway, only the layer scale is folded. docs/traffic.md counts all
 of it. Folding costs passes over the weights, so it is done for maps with many more positions than channels only. Layers
@@ -25,6 +29,7 @@ from lucid.kernels.choice import reference_is_forced
 from lucid.nn import functional as F
 from lucid.ops import _block
 from lucid.ops.affine import linear
+from lucid.ops.stochastic import random_mask
 
 if TYPE_CHECKING:
     from lucid.models.convnext import Block
@@ -37,8 +42,11 @@ _CLASSES: dict[str, type[nn.Module]] = {
     "pwconv2": nn.Linear,
 }
 # Positions of the map per channel from which on folding saves more than its passes over the weights cost.
+_POSITIONS_FOR_SHORTCUT = 3
 _POSITIONS_FOR_SCALE = 6
 _POSITIONS_FOR_NORM = 16
+# The same for the positions of an image, and second weights for each image.
+_POSITIONS_FOR_IMAGE_WEIGHTS = 2
 
 
 def can_fuse(block: "Block") -> bool:
@@ -88,6 +96,14 @@ def forward(block: "Block", x: Tensor) -> Tensor:
     else:
         y = norm(y)
     factor = _drop_path_factor(block.drop_path, x.shape[0]) if on_gpu else None
+    gamma: Tensor | None = block.gamma
+    folds = (
+        trains
+        and positions >= (_POSITIONS_FOR_SHORTCUT if gamma is None else _POSITIONS_FOR_SCALE) * channels
+        and (gamma is None or y._array.dtype != mx.float16)  # which has no room for W2 * 1e-6
+    )
+    if on_gpu and folds:
+        return _add_branch(block, x, linear(y, weight), bias, factor)
     if not on_gpu:
         y = block.act(linear(y, weight, bias))
         y = y if block.grn is None else block.grn(y)
@@ -96,11 +112,8 @@ def forward(block: "Block", x: Tensor) -> Tensor:
     else:
         y = _gelu_grn(block.grn, linear(y, weight), bias, factor)
 
-    weight, bias, gamma = block.pwconv2.weight, block.pwconv2.bias, block.gamma
-    folds = (
-        gamma is not None and trains and positions >= _POSITIONS_FOR_SCALE * channels and y._array.dtype != mx.float16
-    )
-    if folds:  # float16 has no room for W2 * 1e-6
+    weight, bias = block.pwconv2.weight, block.pwconv2.bias
+    if folds and gamma is not None:
         with _precision.autocasting(None):
             weight, bias = weight * gamma.unsqueeze(1), bias * gamma
     y = linear(y, weight) if factor is not None else linear(y, weight, bias)
@@ -112,6 +125,29 @@ def forward(block: "Block", x: Tensor) -> Tensor:
     if factor is None:
         return x + block.drop_path(y)
     return _block.add_branch(x, y, tape.wrap(factor.reshape(-1, 1, 1, 1)) * bias)
+
+
+def _add_branch(block: "Block", x: Tensor, h: Tensor, bias: Any, factor: mx.array | None) -> Tensor:
+    """``x`` plus all that follows the first product, ``h``. The second product adds x, its bias and the scales."""
+    second, grn, gamma = block.pwconv2, block.grn, block.gamma
+    with _precision.autocasting(None):
+        columns = gelu_kernel.padding(h._array.dtype)
+        if grn is None:
+            y = _block.biased_gelu(h, bias, factor, True)
+            weight = _block.with_bias_row(second.weight, second.bias, columns)
+            if gamma is not None:
+                weight = weight * gamma
+                x = x.to(mx.result_type(x._array, mx.result_type(h._array, gamma._array)))
+        elif h.shape[1] * h.shape[2] >= _POSITIONS_FOR_IMAGE_WEIGHTS * x.shape[-1]:
+            with _grad_mode.set_recording(False):
+                y, squares = _block.gelu_and_square_sums(h, bias)
+            shift = second.bias + second.weight @ grn.beta.reshape(-1)
+            weight = _block.with_bias_row(second.weight, shift, columns)
+            return _block.grn_product(x, h, bias, y, squares, grn.gamma, weight, factor)
+        else:
+            y = _gelu_grn(grn, h, bias, factor, True)
+            weight = _block.with_bias_row(second.weight, second.bias, columns)
+        return _block.add_product(x, y, weight)
 
 
 def _depthwise(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,16 +163,15 @@ def _depthwise(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor]:
     return y, x
 
 
-def _gelu_grn(grn: Any, h: Tensor, bias: Any, factor: mx.array | None) -> Tensor:
+def _gelu_grn(grn: Any, h: Tensor, bias: Any, factor: mx.array | None, padded: bool = False) -> Tensor:
     """The norm of ``gelu(h + bias)``, computed in float32 and rounded to the dtype of ``h``, under autocast too."""
     with _grad_mode.set_recording(False):
         squares = _block.gelu_square_sums(h, bias)
-    return _block.gelu_grn(h, bias, squares, grn.gamma, grn.beta, factor)
+    return _block.gelu_grn(h, bias, squares, grn.gamma, grn.beta, factor, padded)
 
 
 def _drop_path_factor(layer: Any, images: int) -> mx.array | None:
     """What drop path multiplies each image by, (N,), or None for nothing; by the random numbers of ``F.drop_path``."""
     if not layer.training or type(layer) is nn.Identity or not 0 < layer.drop_prob < 1:
         return None
-    kept = mx.random.bernoulli(1 - layer.drop_prob, (images, 1, 1, 1), key=random.key()).reshape(images)
-    return kept * (1 / (1 - layer.drop_prob)) if layer.scale_by_keep else kept.astype(mx.float32)
+    return random_mask(layer.drop_prob, (images, 1, 1, 1), random.key(), layer.scale_by_keep).reshape(images)

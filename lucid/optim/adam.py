@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import mlx.core as mx
 import mlx.optimizers
 
-from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.kernels import native
 from lucid.kernels.fusion import fused
-from lucid.optim.options import betas, flag, reject_differentiable
+from lucid.optim.moments import one_minus_power
+from lucid.optim.options import check_adaptive, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
@@ -86,10 +85,8 @@ class Adam(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _check(self, group: ParamGroup) -> None:
-        group["betas"] = betas(self._name, group["betas"])
-        for name in ("eps", "weight_decay"):
-            group[name] = _checks.number(self._name, name, group[name], 0.0)
-        for name in ("amsgrad", "maximize", "decoupled_weight_decay"):
+        check_adaptive(self._name, group)
+        for name in ("amsgrad", "decoupled_weight_decay"):
             flag(self._name, name, group[name])
 
     def _rule(self, group: ParamGroup) -> Rule:
@@ -109,8 +106,8 @@ class Adam(RuleOptimizer):
             """
             if id(step) not in corrections:
                 count = step.astype(lr.dtype)
-                root = mx.sqrt(_one_minus_power(beta2, count))
-                corrections[id(step)] = lr * root / _one_minus_power(beta1, count), eps * root
+                root = mx.sqrt(one_minus_power(beta2, count))
+                corrections[id(step)] = lr * root / one_minus_power(beta1, count), eps * root
             return corrections[id(step)]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
@@ -186,13 +183,6 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
         )
-
-
-def _one_minus_power(beta: float | mx.array, step: mx.array) -> mx.array:
-    """``1 - beta**step``, to full precision where it is small."""
-    if isinstance(beta, mx.array):
-        return -mx.expm1(step * mx.log(beta))
-    return -mx.expm1(step * (math.log(beta) if beta else -math.inf))
 
 
 @functools.lru_cache(maxsize=32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lucid import _checks
+from lucid.optim.param_group import ParamGroup
 
 # Options that older versions of PyTorch and Lucid do not save.
 OPTIONAL = frozenset(
@@ -34,3 +35,18 @@ def betas(caller: str, value: Any) -> tuple[float, float]:
 
 
 flag = _checks.strict_flag
+
+
+def pair(caller: str, name: str, value: Any) -> tuple[float, float]:
+    """Two numbers."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{caller}: {name} must be two numbers, got {value!r}")
+    return _checks.number(caller, f"{name}[0]", value[0]), _checks.number(caller, f"{name}[1]", value[1])
+
+
+def check_adaptive(caller: str, group: ParamGroup) -> None:
+    """Validate the options that Adam and its relatives have in common."""
+    group["betas"] = betas(caller, group["betas"])
+    for name in ("eps", "weight_decay"):
+        group[name] = _checks.number(caller, name, group[name], 0.0)
+    flag(caller, "maximize", group["maximize"])

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lucid import _device
+from lucid.serialization._save import PYTORCH_SUFFIXES
 from lucid.serialization.checkpoint_folder import find_weights, is_index, read_index
 from lucid.serialization.pytorch_file import read_pytorch
 from lucid.serialization.safetensors_file import SafetensorsFile
+from lucid.serialization.tree import TREE_KEY, unpack
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
-_PYTORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 
 
 def load(
-    f: str | os.PathLike[str], map_location: Any = None, pickle_module: None = None, *,
-    weights_only: bool | None = None, mmap: bool | None = None,
+    f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, pickle_module: None = None, *,
+    weights_only: bool | None = None, mmap: bool | None = None, **pickle_load_args: Any,
 ) -> Any:  # fmt: skip
     """Load a safetensors or PyTorch file; the format is detected by content, not by file name.
 
-    A safetensors file returns a dict of tensors. A ``.pth``, ``.pt``, ``.bin`` or ``.ckpt`` file of PyTorch returns its
-    nested containers, see ``read_pytorch``, often ``{"model": {name: tensor}}``; ``Placeholder`` objects stand for
-    what is neither a tensor nor plain data. A folder returns what its only weights file holds, or one dict of the
-    tensors in all shards, as transformers writes them with ``model.safetensors.index.json``.
+    A safetensors file returns a dict of tensors, or the nested value that ``lucid.save`` was given. A ``.pth``,
+    ``.pt``, ``.bin`` or ``.ckpt`` file of PyTorch returns its nested containers, see ``read_pytorch``, often
+    ``{"model": {name: tensor}}``; ``Placeholder`` objects stand for what is neither a tensor nor plain data. A folder
+    returns what its only weights file holds, or one dict of the tensors in all shards, as transformers writes them with
+    ``model.safetensors.index.json``.
 
     Args:
-        f: The path of the file or folder.
+        f: The path of the file or folder, or a binary file object.
         map_location: A device, a dict of devices or a function, which are checked and have no effect, because memory
             is unified.
         pickle_module: Has to be ``None``.
         weights_only: Has no effect: nothing is unpickled in any case.
         mmap: Has no effect.
+        **pickle_load_args: Has no effect.
 
     Raises:
-        TypeError: ``f`` is not a path, ``map_location`` is of another type, or ``pickle_module`` is given.
+        TypeError: ``f`` is neither a path nor a file object, ``map_location`` is of another type, or ``pickle_module``
+            is given.
         RuntimeError: the device that ``map_location`` names is not available on this machine.
         FileNotFoundError: the file does not exist, or a folder holds no weights.
         ValueError: the format is unknown, the file is damaged, or all of it is one unsupported object, such as a
@@ -52,13 +58,26 @@ def load(
     """
     if pickle_module is not None:
         raise TypeError("load: pickle_module must be None, because nothing is unpickled")
-    if not isinstance(f, str | os.PathLike):
-        raise TypeError(f"load: f must be a path, got {type(f).__name__}; write the bytes to a file first")
     _check_map_location(map_location)
+    if not isinstance(f, str | os.PathLike):
+        return _load_from(f)
     opened = open_checkpoint(f)
     for file in opened.files:
         file.read_all()
     return opened.content
+
+
+def _load_from(file: Any) -> Any:
+    """What a file object holds, from its position to its end."""
+    if not callable(getattr(file, "read", None)):
+        raise TypeError(f"load: f must be a path or a binary file object, got {type(file).__name__}")
+    data = file.read()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"load: the file object must be binary, but its read() gives {type(data).__name__}")
+    with tempfile.TemporaryDirectory(prefix="lucid-") as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(data)
+        return load(path)
 
 
 def _check_map_location(value: Any) -> None:
@@ -109,7 +128,17 @@ def open_checkpoint(path: str | os.PathLike[str]) -> OpenedCheckpoint:
     if _is_pytorch_file(source):
         return OpenedCheckpoint(source, read_pytorch(source))
     file = SafetensorsFile(source)
-    return OpenedCheckpoint(source, file.tensors, file.metadata, [file])
+    return OpenedCheckpoint(source, _content_of(file), file.metadata, [file])
+
+
+def _content_of(file: SafetensorsFile) -> Any:
+    """The tensors by name, or the nested value that ``save`` was given."""
+    if TREE_KEY not in file.metadata:
+        return file.tensors
+    try:
+        return unpack(json.loads(file.metadata[TREE_KEY]), {name: one._array for name, one in file.tensors.items()})
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"load: {file.path} is damaged: its metadata does not describe its tensors: {error}") from None
 
 
 def _open_shards(index: Path) -> OpenedCheckpoint:
@@ -132,4 +161,4 @@ def _is_pytorch_file(source: Path) -> bool:
     # A safetensors file starts with the length of its JSON header, which may look like the start of a pickle.
     if first[8:] == b"{":
         return False
-    return first.startswith((_ZIP, _PICKLE)) or source.suffix in _PYTORCH_SUFFIXES
+    return first.startswith((_ZIP, _PICKLE)) or source.suffix in PYTORCH_SUFFIXES

@@ -26,43 +26,19 @@ _NUMPY_DTYPES = {
 }  # fmt: skip
 
 
-def save(obj: Mapping[str, Any], f: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors, such as a ``state_dict()``, to a safetensors file. The file is written atomically.
-
-    Args:
-        obj: Tensors or arrays by name; flatten nested dictionaries first.
-        f: The path of the file, which must end with ``.safetensors``.
-        metadata: Strings to store with the tensors.
+def save_safetensors(
+    obj: Mapping[str, Any], f: str | os.PathLike[str] | BinaryIO, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write named tensors and the strings ``metadata``, to a path (atomically) or a binary file object.
 
     Raises:
-        TypeError: ``obj`` is not a mapping, a name or an entry of ``metadata`` is not a string, or a value is
-            float64 or not a tensor.
-        ValueError: the file name does not end with ``.safetensors``.
+        TypeError: a name or an entry of ``metadata`` is not a string, or a value is float64 or not a tensor.
         OSError: writing failed, e.g. because the disk is full or the folder does not exist.
-
-    Example:
-        >>> model = nn.Linear(8, 2)
-        >>> lucid.save(model.state_dict(), "model.safetensors")
-        >>> model.load_state_dict(lucid.load("model.safetensors"))
-        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
     """
-    target = Path(f)
-    if target.suffix != ".safetensors":
-        raise ValueError(f"save: the file name must end with .safetensors, got {target.name!r}")
-    if not isinstance(obj, Mapping):
-        given = type(obj).__name__
-        if hasattr(obj, "param_groups"):
-            hint = "; save lucid.optim.flatten_state(optimizer.state_dict())"
-        else:
-            hint = f"; save its state_dict(): lucid.save(model.state_dict(), {target.name!r})"
-            hint = hint if hasattr(obj, "state_dict") else '; a single tensor needs a name, as in {"x": tensor}'
-        raise TypeError(f"save: expected a mapping of names to tensors, got {given}{hint}")
     arrays = {}
     for name, value in obj.items():
         if not isinstance(name, str):
             raise TypeError(f"save: names must be strings, got {name!r}")
-        if isinstance(value, Mapping):
-            raise TypeError(f"save: {name!r} is a dictionary; flatten it first, as safetensors files are not nested")
         arrays[name] = as_array(value)
         if arrays[name].dtype == mx.float64:
             raise TypeError(f"save: {name!r} is float64, which MLX cannot save; convert it, e.g. with .float()")
@@ -72,6 +48,11 @@ def save(obj: Mapping[str, Any], f: str | os.PathLike[str], metadata: Mapping[st
             raise TypeError(
                 f"save: metadata must map strings to strings, got {key!r}: {text!r}; convert values with json.dumps"
             )
+    if not isinstance(f, str | os.PathLike):
+        with _threads.lock:
+            mx.save_safetensors(f, arrays, metadata)
+        return
+    target = Path(f)
     try:
         with atomic_path(target) as temporary, temporary.open("wb") as file, _threads.lock:
             mx.save_safetensors(file, arrays, metadata)

@@ -19,9 +19,10 @@ Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[trai
 
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation
+from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
-from lucid.training.trainer import DivergedError, Evaluation, Stopped, Trainer
+from lucid.training.trainer import DivergedError, Stopped, Trainer
 
 __all__ = [
     "DivergedError",

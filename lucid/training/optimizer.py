@@ -7,6 +7,7 @@ from typing import Any
 from lucid import memory, models, nn, optim
 from lucid.training.recipe import Recipe, SettingError
 
+_MUON: Any = optim.Muon
 _CONVNEXTS = (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)
 
 
@@ -50,9 +51,11 @@ def parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
         groups = [
             _group(name, parameter, recipe) for name, parameter in model.named_parameters() if parameter.requires_grad
         ]
-    merged: dict[tuple[float, float], dict[str, Any]] = {}
+    if recipe.optimizer == "muon":
+        groups = _with_muon_apart(recipe, groups)
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in groups:
-        key = group["lr_scale"], group["weight_decay"]
+        key = group["lr_scale"], group["weight_decay"], group.get("muon", False)
         same = merged.setdefault(key, {**group, "params": [], "param_names": []})
         same["params"] += group["params"]
         same["param_names"] += group["param_names"]
@@ -70,30 +73,76 @@ def _group(name: str, parameter: nn.Parameter, recipe: Recipe) -> dict[str, Any]
     }
 
 
+def _with_muon_apart(recipe: Recipe, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``groups`` split into those for Muon, which has all matrices but the last, and those for AdamW."""
+    matrices = [p for group in groups for p in group["params"] if p.ndim == 2][:-1]
+    own = {id(p) for p in matrices}
+    split = []
+    for group in groups:
+        for is_muon in (False, True):
+            chosen = [
+                (p, name)
+                for p, name in zip(group["params"], group["param_names"], strict=True)
+                if (id(p) in own) == is_muon
+            ]
+            if chosen:
+                params, names = map(list, zip(*chosen, strict=True))
+                split.append({**group, "params": params, "param_names": names, "muon": is_muon})
+    return split
+
+
+class MuonWithAdamW(optim.AdamW):
+    """Muon for the groups that set ``muon``, AdamW for the others: one optimizer with one state.
+
+    The updates of Muon have the size of AdamW's, so both use the same learning rates. A group of Muon takes its
+    momentum from ``betas[0]``.
+    """
+
+    state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]
+
+    def _check(self, group: Any) -> None:
+        super()._check(group)
+        if group.setdefault("muon", False):
+            defaults = {"nesterov": True, "ns_steps": 5, "ns_coefficients": (3.4445, -4.775, 2.0315)}
+            for name, value in {**defaults, "adjust_lr_fn": "match_rms_adamw", "momentum": group["betas"][0]}.items():
+                group.setdefault(name, value)
+            _MUON._check(self, group)
+
+    def _rule(self, group: Any) -> Any:
+        return _MUON._rule(self, group) if group["muon"] else super()._rule(group)
+
+
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> optim.Optimizer:
-    """AdamW, or SGD with Nesterov momentum."""
+    """AdamW, SGD with Nesterov momentum, or Muon with AdamW."""
     if recipe.optimizer == "sgd":
         return optim.SGD(
             groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
             weight_decay=recipe.weight_decay,
         )  # fmt: skip
-    return optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    betas = (0.9, recipe.beta2)
+    if recipe.optimizer == "muon":
+        groups = [{**group, "betas": (recipe.momentum, recipe.beta2)} if group["muon"] else group for group in groups]
+        return MuonWithAdamW(groups, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay)
+    return optim.AdamW(groups, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay)
 
 
 def lr_schedule(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
-    """The factor on the learning rate of each step: linear warm-up, then cosine decay to ``min_lr``."""
+    """The factor on the learning rate of each step: linear warm-up, then decay to ``min_lr``."""
     warmup_epochs = min(recipe.warmup_epochs, recipe.epochs)
     final = recipe.min_lr / recipe.lr if recipe.lr else 0.0
-    return warmup_cosine(warmup_epochs * steps_per_epoch, recipe.epochs * steps_per_epoch, final)
+    is_linear = recipe.schedule == "linear"
+    return warmup_decay(warmup_epochs * steps_per_epoch, recipe.epochs * steps_per_epoch, final, is_linear=is_linear)
 
 
-def warmup_cosine(warmup_steps: int, steps: int, final: float) -> Callable[[int], float]:
-    """A factor that rises to 1 during the warm-up, then decays along half a cosine to ``final``."""
+def warmup_decay(warmup_steps: int, steps: int, final: float, *, is_linear: bool = False) -> Callable[[int], float]:
+    """A factor that rises to 1 during the warm-up, then decays to ``final``, along half a cosine or linearly."""
 
     def factor(step: int) -> float:
         if step < warmup_steps:
             return (step + 1) / warmup_steps
         progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+        if is_linear:
+            return final + (1 - final) * (1 - progress)
         return final + (1 - final) * (0.5 + 0.5 * math.cos(math.pi * progress))
 
     return factor

@@ -62,10 +62,14 @@ class Recipe:
     accumulate: int = setting(1, "split each batch into N parts and accumulate gradients, to save memory", low=1)
     patience: int = setting(0, "stop after N epochs without improvement; 0: never", low=0)
 
-    optimizer: str = setting("adamw", "optimizer", choices=("adamw", "sgd"))
+    optimizer: str = setting(
+        "adamw", "optimizer; muon: for all matrices but the last, adamw for the rest", choices=("adamw", "sgd", "muon")
+    )
     lr: float = setting(2e-3, "peak learning rate", low=0)
-    min_lr: float = setting(0.0, "final learning rate, reached by cosine decay", low=0)
-    momentum: float = setting(0.9, "Nesterov momentum for sgd", low=0, below=1)
+    min_lr: float = setting(0.0, "final learning rate", low=0)
+    schedule: str = setting("cosine", "decay from the peak to the final learning rate", choices=("cosine", "linear"))
+    momentum: float = setting(0.9, "Nesterov momentum for sgd and muon", low=0, below=1)
+    beta2: float = setting(0.999, "decay of adamw's mean of squared gradients", low=0, below=1)
     weight_decay: float = setting(0.05, "weight decay; biases, norms and scales have none", low=0)
     layer_decay: float = setting(1.0, "learning rate factor from each group of blocks to the previous one", low=0)
     clip_norm: float = setting(1.0, "largest gradient norm; 0: no clipping", low=0)
@@ -83,6 +87,11 @@ class Recipe:
     cutmix: float = setting(0.0, "cutmix alpha; 0: no cutmix", low=0)
     mix_switch: float = setting(0.5, "probability of cutmix when mixup is enabled too", low=0, high=1)
 
+    image_sizes: tuple[int, ...] = setting(
+        (), "train on images of these sizes in px, each for an equal share of the epochs; none: all at full size"
+    )
+    test_flip: bool = setting(False, "evaluate the mean of the outputs for an image and its mirror image")
+
     amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))
     seed: int = setting(0, "random seed for weights, sample order and augmentation", low=0)
 
@@ -94,6 +103,8 @@ class Recipe:
             raise SettingError(message, "batch_size", "accumulate")
         if self.min_lr > self.lr:
             raise SettingError(f"min_lr must be at most lr, {self.lr:g}, got {self.min_lr:g}", "min_lr", "lr")
+        if any(size < 1 for size in self.image_sizes):
+            raise SettingError(f"image_sizes must be at least 1, got {min(self.image_sizes)}", "image_sizes")
         if not 0 < self.layer_decay <= 1:
             raise SettingError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay:g}", "layer_decay")
 

@@ -9,7 +9,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
+from lucid.training.evaluation import Evaluation
 from lucid.training.metric_values import metric_values, preserved
 from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
@@ -46,26 +46,6 @@ class Stopped(SystemExit):
 
     Uncaught, it ends the program with that exit code.
     """
-
-
-@dataclass
-class Evaluation:
-    """The result of an evaluation. ``confusion[i, j]`` counts samples of class i that were predicted as class j."""
-
-    loss: float
-    metrics: dict[str, float] = field(default_factory=dict)
-    confusion: np.ndarray | None = None  # of a classifier
-    # Sample number, its class, the predicted class, and the probabilities of the latter and the former.
-    mistakes: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # the most confident first
-
-    @property
-    def accuracy(self) -> float:
-        """The fraction of correct predictions of a classifier."""
-        if self.confusion is None:
-            raise AttributeError(
-                "Evaluation: accuracy is only available for classifiers, and this run has a custom loss"
-            )
-        return float(self.confusion.trace() / self.confusion.sum())
 
 
 class Trainer:
@@ -157,6 +137,7 @@ class Trainer:
         self.labels = ClassLabels(train, test, transform) if loss is None else ClassLabels()
         if self.classes:
             self.labels.check_all(len(self.classes))
+        self._image_size: int | None = None  # of the step; None: as they are
         self.step = self.make_step()
 
         self.history: list[dict[str, Any]] = []  # a row for each complete epoch
@@ -330,6 +311,7 @@ class Trainer:
     def _train_epoch(self, bar: ProgressBar | None, stop: Any) -> bool:
         """Train the rest of the current epoch. Returns False if stopped early, after saving if that is possible."""
         self.model.train()
+        self._set_image_size()
         clock, steps = self.clock, len(self.train_loader)
         start = time.perf_counter() - clock.seconds
         iterator, self.batches = self.batches or self._start_loader(self.epoch), None
@@ -358,6 +340,14 @@ class Trainer:
             self.batches = self._start_loader(self.epoch + 1)  # its threads read while the model is evaluated
         return True
 
+    def _set_image_size(self) -> None:
+        """Build the step for the image size of the current epoch, if it differs from that of the last one."""
+        sizes = self.recipe.image_sizes
+        size = sizes[(self.epoch - 1) * len(sizes) // self.recipe.epochs] if sizes else None
+        if size != self._image_size:
+            self._image_size = size
+            self.step = self.make_step()
+
     def _check_loss(self, bar: ProgressBar | None) -> None:
         values = metric_values(self.running_metrics())
         if not math.isfinite(values["loss"]):
@@ -384,7 +374,7 @@ class Trainer:
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:
         """One step of the optimizer: transform, forward, backward, clip, update, average. It waits for no value."""
         recipe, model, optimizer, scaler, ema = self.recipe, self.model, self.optimizer, self.scaler, self.ema
-        labels = self.labels
+        labels, image_size = self.labels, self._image_size
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
@@ -403,6 +393,8 @@ class Trainer:
                 with labels.trusting():
                     if self.transform is not None:
                         x, y = self.transform(x, y)
+                    if image_size is not None and x.shape[2:] != (image_size, image_size):
+                        x = F.interpolate(x, (image_size, image_size), mode="bilinear", antialias=True)
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
                         outputs = model(x)
                         labels.check(outputs)
@@ -457,7 +449,10 @@ class Trainer:
         with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
-                outputs = self.model(inputs if self.test_transform is None else self.test_transform(inputs))
+                x = inputs if self.test_transform is None else self.test_transform(inputs)
+                outputs = self.model(x)
+                if self.recipe.test_flip:
+                    outputs = (outputs + self.model(x.flip(-1))) / 2
                 self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():

@@ -8,6 +8,7 @@ import pytest
 
 import lucid
 from lucid import _deferred, nn, optim, random
+from lucid._compile.aliases import Binding
 from lucid._compile.arguments import Arguments, Structure
 from lucid._compile.guards import Snapshot
 from lucid._compile.state import State
@@ -24,7 +25,9 @@ def trace_of(function, state, *args):
     shape = Structure.of(args, {}, plan.places)
     requires = [tensor.requires_grad for tensor in arguments.tensors]
     view = World(function).look(plan, [])
-    trace = Trace("here", function, state, plan, view, lambda: view, shape, grads, requires, [], Snapshot([]))
+    trace = Trace(
+        "here", function, state, plan, view, lambda: view, shape, grads, requires, [], Snapshot([]), Binding([], [])
+    )
     inputs = [t._array for t in plan.tensors] + [g._array for g in grads if g is not None]
     return trace, [*inputs, *(t._array for t in arguments.tensors), random._current()]
 

@@ -54,12 +54,12 @@ def drop_path(dim):
 @pytest.mark.parametrize(
     ("make", "compiled", "cost"),
     [
-        (V1, True, (66.32, 37)),
-        (V1, False, (66.33, 39)),
-        (drop_path, True, (66.34, 38)),
-        (drop_path, False, (66.35, 42)),
-        (v2, True, (78.37, 49)),
-        (v2, False, (78.43, 76)),
+        (V1, True, (63.54, 35)),
+        (V1, False, (63.54, 36)),
+        (drop_path, True, (63.54, 35)),
+        (drop_path, False, (63.54, 36)),
+        (v2, True, (64.07, 50)),
+        (v2, False, (64.1, 71)),
     ],
     ids=["V1 compiled", "V1 eager", "drop path compiled", "drop path eager", "V2 compiled", "V2 eager"],
 )
@@ -68,10 +68,16 @@ def test_the_first_stage_of_convnext_tiny(make, compiled, cost):
 
 
 @pytest.mark.parametrize(
-    ("side", "channels", "cost"), [(28, 192, (68.42, 37)), (14, 384, (69.33, 35)), (7, 768, (81.26, 27))]
+    ("side", "channels", "cost", "cost_of_v2"),
+    [
+        (28, 192, (65.56, 35), (69.63, 50)),
+        (14, 384, (66.63, 33), (78.18, 41)),
+        (7, 768, (81.26, 27), (88.38, 36)),
+    ],
 )
-def test_the_other_stages(side, channels, cost):
+def test_the_other_stages(side, channels, cost, cost_of_v2):
     assert block_cost(V1, True, side=side, channels=channels) == cost
+    assert block_cost(v2, True, side=side, channels=channels) == cost_of_v2
 
 
 def test_layer_by_layer_costs_more(monkeypatch):
@@ -99,10 +105,10 @@ def test_half_precision_takes_half_the_bytes(dtype):
     x = lucid.zeros(IMAGES, SIDE, SIDE, CHANNELS, dtype=dtype)
     found = lucid.profile(training_step(model), x, state=model, compiled=True).within("1")
     passes = found.bytes / (MAP / 2)
-    assert passes == pytest.approx(74 if dtype == mx.float16 else 66.5, abs=1.5)  # float16 does not fold layer scale
+    assert passes == pytest.approx(73 if dtype == mx.float16 else 64, abs=1)  # float16 does not fold layer scale
 
 
-@pytest.mark.parametrize(("make", "passes"), [(V1, 76.64), (v2, 88.75)])
+@pytest.mark.parametrize(("make", "passes"), [(V1, 76.07), (v2, 76.53)])
 def test_autocast(make, passes):
     """In passes over a map of half the bytes; the shortcut is float32."""
     model = nn.Sequential(make(96), make(96))
@@ -181,6 +187,21 @@ def test_nothing_changes():
     assert step(x).item() > 0
     steady = lucid.profile(step, x, state=[model, optimizer])
     assert steady.launches == lucid.profile(step, x, state=[model, optimizer]).launches
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_aliases_of_an_argument_follow_it(compiled):
+    """A write to a view is a write to its base, as in ``lucid.compile``."""
+
+    def step(x, y):
+        y.add_(1)
+        return x.sum()
+
+    x = lucid.zeros(64, 1024)
+    alone, shared = (lucid.profile(step, x, one, compiled=compiled) for one in (x[:32].clone(), x[:32]))
+    written = [sum(one.bytes_written for one in found.kernels) for found in (alone, shared)]
+    assert written[1] >= written[0] + x.numel() * 4
+    assert not x.any().item()
 
 
 def test_other_threads_go_on():

@@ -12,10 +12,11 @@ from lucid.kernels import choice, library
 from lucid.kernels.depthwise_conv2d import dispatch, tiling
 from tests.metal_simulator import missing, simulation, stand_in
 
-SHADED = {"depthwise_conv2d", "biased_gelu", "gelu_grn"}
+SHADED = {"depthwise_conv2d", "biased_gelu", "gelu_grn", "grn_product"}
 SHADERS = {
     "rolling_forward", "rolling_weight_gradient", "general_forward", "general_weight_gradient",
     "strided_input_gradient", "biased_gelu_gradient", "gelu_square_sums", "gelu_product_sums", "scaled_gelu_gradient",
+    "padded_gelu", "gelu_and_square_sums",
 }  # fmt: skip
 
 

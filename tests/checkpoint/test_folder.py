@@ -10,7 +10,7 @@ import pytest
 import lucid
 from lucid.checkpoint import CheckpointError, DamagedError
 from lucid.checkpoint.folder import check_part_name, read_folder, read_manifest, write_folder
-from lucid.checkpoint.tree import pack
+from lucid.serialization.tree import pack
 
 PARTS = {"model": {"weight": lucid.tensor([1.0, 2.0, 3.0])}, "history": [1, 2]}
 ABOUT = {"step": 7, "epoch": None, "metrics": {"loss": float("nan")}}

@@ -9,7 +9,7 @@ import lucid
 from lucid import nn, optim
 from lucid.checkpoint import CheckpointError
 from lucid.checkpoint.state_protocols import check_parts, load_parts, pack_parts
-from lucid.checkpoint.tree import unpack
+from lucid.serialization.tree import unpack
 
 
 def states(parts):

@@ -196,6 +196,9 @@ def test_eval_only_evaluates_without_training(whole, capsys):
     assert len(right) == 10 and sum(right) == round(best["test_accuracy"] * 355)
     assert train.main(["--out", str(whole.out), "--eval-only", "--weights", str(whole.out / "last.safetensors")]) == 0
     assert f"{history_of(whole.out)[-1]['test_accuracy']:.2%} of the test" in capsys.readouterr().out
+    assert train.main(["--out", str(whole.out), "--eval-only", "--test-flip"]) == 0
+    flipped = capsys.readouterr().out.splitlines()
+    assert len(flipped) == 11 and flipped[-1] != lines[-1]  # a flipped digit is not a digit
     assert {name: (whole.out / name).read_bytes() for name in before} == before
 
 

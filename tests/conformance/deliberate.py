@@ -163,6 +163,15 @@ SAMPLES: list[Deliberate] = [
         detail=r"of \d+ values",
     ),
     Deliberate(
+        "`optim.SparseAdam`",
+        "takes sparse gradients only",
+        "takes dense gradients, and updates the rows that are not all zero",
+        "MLX has no sparse tensors",
+        ops=r"optim\.SparseAdam",
+        kinds="accepts",
+        detail="does not support dense gradients",
+    ),
+    Deliberate(
         "optimizers with `lr` as a tensor and `foreach=True`, or with a number and a tensor as `betas`",
         "refuses them, the former unless `capturable=True`",
         "accepts them",
@@ -227,7 +236,7 @@ PARAMETERS: list[Parameter] = [
         "`save`",
         "`save(obj, f, metadata)` takes named tensors, and none of `pickle_module`, `pickle_protocol`, "
         "`_use_new_zipfile_serialization` and `_disable_byteorder_record`",
-        "it writes safetensors; nothing is pickled",
+        "it writes safetensors or PyTorch's format; nothing is pickled",
         names="save",
         mismatch="(pickle_|_).* is missing",
     ),

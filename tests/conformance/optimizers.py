@@ -151,7 +151,8 @@ def _schedule(library: Library, optimizer: Any, name: str, args: list[Any], kwar
             return FUNCTIONS[value]
         return [native(one) for one in value] if isinstance(value, list) else value
 
-    make = getattr(library.root.optim.lr_scheduler, name.rpartition(".")[2])
+    short = name.rpartition(".")[2]
+    make = getattr(library.root.optim.swa_utils if short == "SWALR" else library.root.optim.lr_scheduler, short)
     named = {key: native(value) for key, value in kwargs.items()}
     if name.endswith("ChainedScheduler"):
         return make(*map(native, args), **named)

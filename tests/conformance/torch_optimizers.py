@@ -49,14 +49,15 @@ def _errors(info: Any) -> list[Any]:
 def schedule_samples() -> Iterator[ScheduleSample]:
     """The cases by position and by name, with two optimizers, as far as PyTorch has the schedule."""
     for name, args, kwargs in CASES:
-        owner = torch.optim.swa_utils if name == "SWALR" else torch.optim.lr_scheduler
+        home = "swa_utils" if name == "SWALR" else "lr_scheduler"
+        owner = getattr(torch.optim, home)
         [overload] = inspected(getattr(owner, name).__init__, drop_self=True)
         names = overload.positional_names()
         chained = name == "ChainedScheduler"
         by_name = dict(zip(names if chained else names[1:], args, strict=False)) | kwargs
         for optimizer in ("SGD", "Adam"):
             for given in ((args, kwargs), ([], by_name if chained else {"optimizer": True, **by_name})):
-                sample = ScheduleSample(f"optim.lr_scheduler.{name}", list(given[0]), dict(given[1]), optimizer)
+                sample = ScheduleSample(f"optim.{home}.{name}", list(given[0]), dict(given[1]), optimizer)
                 if "epoch" in inspect.signature(getattr(owner, name).step).parameters and "Plateau" not in name:
                     sample.epochs = [3, 4, 17, 0, 25]
                 sample.outcome = run_schedule(TORCH, sample)

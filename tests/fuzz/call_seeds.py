@@ -98,6 +98,8 @@ FUNCTIONS: dict[str, list[Call]] = {
     "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
     "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
     "from_dlpack": [of(M)],
+    "asarray": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "frombuffer": [of(b"12345678", dtype="int32"), of(b"1234", dtype="uint8", count=2, offset=1)],
     "from_numpy": [of(np.ones((2, 3), np.float32))],
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
@@ -186,11 +188,41 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "embedding": [of(tensor(2, 2, dtype="int64"), tensor(5, 3), 1)],
     "dropout": [of(M, 0.5, True)],
     "dropout2d": [of(IMAGES, 0.5, True)],
+    "dropout1d": [of(ROWS, 0.5, True)],
+    "dropout3d": [of(VOLUMES, 0.5, True)],
+    "alpha_dropout": [of(M, 0.5, True)],
+    "feature_alpha_dropout": [of(CUBE, 0.5, True)],
+    "upsample": [of(IMAGES, 7), of(IMAGES, scale_factor=2.0, mode="bilinear")],
+    "upsample_nearest": [of(IMAGES, (3, 4))],
+    "upsample_bilinear": [of(IMAGES, (3, 4))],
     "drop_path": [of(M, 0.5, True)],
     "global_response_norm": [of(IMAGES, tensor(5), tensor(5))],
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
     **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
     "threshold_": [of(M, 1.0, 0.0)],
+    "scaled_dot_product_attention": [
+        of(CUBE, CUBE, CUBE, tensor(3, 3, dtype="bool"), 0.0, False, 0.5),
+        of(CUBE, CUBE, CUBE, dropout_p=0.5, is_causal=True, enable_gqa=False),
+    ],
+    "multi_head_attention_forward": [
+        of(
+            CUBE,
+            CUBE,
+            CUBE,
+            4,
+            2,
+            tensor(12, 4),
+            tensor(12),
+            None,
+            None,
+            False,
+            0.0,
+            tensor(4, 4),
+            tensor(4),
+            key_padding_mask=tensor(3, 2, dtype="bool", high=1),
+            attn_mask=tensor(2, 2),
+        ),
+    ],
     "rrelu": [of(M, 0.1, 0.3, True)],
     "rrelu_": [of(M, 0.1, 0.3)],
     "gumbel_softmax": [of(M, 0.5, True, dim=1)],
@@ -236,6 +268,27 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "BCELoss": [(of(), (tensor(2, 3, high=2), tensor(2, 3, high=2)))],
     "Dropout": [(of(0.5), (M,))],
     "Dropout2d": [(of(0.5), (IMAGES,))],
+    "Dropout1d": [(of(0.5), (ROWS,))],
+    "Dropout3d": [(of(0.5), (VOLUMES,))],
+    "AlphaDropout": [(of(0.5), (M,))],
+    "FeatureAlphaDropout": [(of(0.5), (CUBE,))],
+    **{
+        f"{kind}Pad{dims}d": [(of(1, *value), (inputs,)), (of((1, 0) * dims, *value), (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, value in (
+            ("Circular", ()), ("Constant", (0.5,)), ("Reflection", ()), ("Replication", ()), ("Zero", ())
+        )
+    },
+    "Bilinear": [(of(3, 4, 2), (M, tensor(2, 4)))],
+    "CosineSimilarity": [(of(1, 1e-8), (M, M))],
+    "PairwiseDistance": [(of(2.0, 1e-6, True), (M, M))],
+    "PixelShuffle": [(of(2), (IMAGES,))],
+    "PixelUnshuffle": [(of(2), (tensor(1, 2, 4, 4),))],
+    "ChannelShuffle": [(of(2), (IMAGES,))],
+    "Unfold": [(of(2, 1, 1, 2), (IMAGES,))],
+    "Fold": [(of((4, 4), 2, 1, 0, 2), (tensor(2, 8, 4),))],
+    "UpsamplingNearest2d": [(of(7), (IMAGES,)), (of(scale_factor=2), (IMAGES,))],
+    "UpsamplingBilinear2d": [(of((3, 7)), (IMAGES,))],
     "DropPath": [(of(0.5), (M,))],
     "Embedding": [(of(5, 3, 1), (LABELS,)), (of(5, 3), (tensor(2, 2, dtype="int32"),))],
     "Flatten": [(of(1, 2), (CUBE,))],
@@ -248,6 +301,16 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
     "Softmin": [(of(1), (M,))],
+    "MultiheadAttention": [(of(4, 2, 0.0, batch_first=True), (CUBE, CUBE, CUBE)), (of(4, 2), (CUBE, CUBE, CUBE))],
+    "TransformerEncoderLayer": [(of(4, 2, 6, 0.0, "gelu"), (CUBE,))],
+    "TransformerDecoderLayer": [(of(4, 2, 6, norm_first=True), (CUBE, CUBE))],
+    "Transformer": [(of(4, 2, 1, 1, 6, 0.0), (CUBE, CUBE))],
+    "RNN": [(of(4, 3, 2, "relu"), (CUBE,)), (of(4, 3, batch_first=True), (CUBE, tensor(1, 2, 3)))],
+    "LSTM": [(of(4, 3, 2, proj_size=2, bidirectional=True), (CUBE,))],
+    "GRU": [(of(4, 3, 2, bidirectional=True), (CUBE, tensor(4, 3, 3)))],
+    "RNNCell": [(of(3, 4, True, "relu"), (M, tensor(2, 4)))],
+    "LSTMCell": [(of(3, 4), (M,))],
+    "GRUCell": [(of(3, 4), (M, tensor(2, 4)))],
     "Softmax2d": [(of(), (IMAGES,))],
     "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
     "RReLU": [(of(0.1, 0.2), (M,))],
@@ -283,7 +346,18 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
         )
     },
 }  # fmt: skip
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter"}
+CONTAINERS = {
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "RNNBase",
+    "RNNCellBase",
+    "Sequential",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "attention",
+}
 
 INIT: dict[str, list[Call]] = {
     "calculate_gain": [of("leaky_relu", 0.1)],
@@ -311,23 +385,32 @@ UTILS: dict[str, list[Call]] = {
 
 PARAMS = [M, tensor(3)]
 OPTIMIZERS: dict[str, list[Call]] = {
+    "ASGD": [of(PARAMS, 1e-2, 1e-4, 0.75, 2.0, 0.1), of(PARAMS, maximize=True)],
+    "Adadelta": [of(PARAMS, 1.0, 0.9, 1e-6, 0.1), of(PARAMS, maximize=True)],
     "Adafactor": [of(PARAMS, 1e-2, -0.8, (None, 1e-3), 1.0, 0.1), of(PARAMS, maximize=True)],
     "Adagrad": [of(PARAMS, 1e-2, 0.1, 0.1, 0.1, 1e-10), of(PARAMS, foreach=False)],
     "Adam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, True), of(PARAMS, capturable=True)],
     "AdamW": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, False), of(PARAMS, tensor(1))],
+    "Adamax": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1), of(PARAMS, maximize=True)],
     "Lion": [of(PARAMS, 1e-3, (0.9, 0.99), 0.1)],
     "Muon": [of([M], 1e-3)],
+    "NAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, 4e-3, True), of(PARAMS, maximize=True)],
+    "RAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, 0.1, True), of(PARAMS, maximize=True)],
     "RMSprop": [of(PARAMS, 1e-2, 0.9, 1e-8, 0.1, 0.9, True)],
+    "Rprop": [of(PARAMS, 1e-2, (0.5, 1.2), (1e-6, 50))],
     "SGD": [of(PARAMS, 0.1, 0.9, 0.0, 0.1, True), of([{"params": [M], "lr": 0.1}], lr=0.2)],
+    "SparseAdam": [of(PARAMS, 1e-3, (0.9, 0.99), 1e-8, True)],
 }
 SCHEDULES: dict[str, list[Call]] = {
     "ConstantLR": [of(0.5, 2)],
     "CosineAnnealingLR": [of(3, 0.01)],
     "CosineAnnealingWarmRestarts": [of(2, 2, 0.01)],
+    "CyclicLR": [of(0.1, 0.2, 3), of(0.1, 0.2, mode="exp_range", gamma=0.9, base_momentum=0.8)],
     "ExponentialLR": [of(0.5)],
     "LambdaLR": [of(abs)],
     "LinearLR": [of(0.5, 1.0, 2)],
     "MultiStepLR": [of([1, 2], 0.1)],
+    "MultiplicativeLR": [of(abs)],
     "OneCycleLR": [of(0.1, 5), of(0.1, epochs=2, steps_per_epoch=3, pct_start=0.5, base_momentum=0.8)],
     "PolynomialLR": [of(3, 2.0)],
     "ReduceLROnPlateau": [of("min", 0.1, 1, 1e-4, "rel", 0, 0.0, 1e-8)],
@@ -457,4 +540,4 @@ def without_seeds() -> list[str]:
     names += [f"nn.{name}" for name in _bodies(nn, nn.__all__) if name not in CONTAINERS]
     names += [f"optim.{name}" for name in optim.__all__ if isinstance(getattr(optim, name), type)]
     names += [f"lr_scheduler.{name}" for name in optim.lr_scheduler.__all__ if SCHEDULES.get(name, True)]
-    return [name for name in names if name not in found and name not in ("optim.Optimizer", "optim.EMA")]
+    return [name for name in names if name not in found and name not in ("optim.Optimizer", "optim.EMA", "optim.LBFGS")]

@@ -10,11 +10,11 @@ from lucid import _device
 from lucid.kernels import biased_gelu as module
 from lucid.kernels import use_reference
 from lucid.kernels.biased_gelu import biased_gelu
+from tests.kernels.formulas import assert_close, float64, gelu_derivatives
 from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
 from tests.metal_simulator import simulation
 
-ERF = np.vectorize(math.erf)
 TOLERANCES = {mx.float32: 2e-6, mx.float16: 2e-3, mx.bfloat16: 2e-2}
 SHAPES = [(2, 3, 5, 7), (1, 1, 1, 1), (3, 16, 16, 33), (2, 7, 150), (5, 40), (1, 13, 13, 129)]
 
@@ -27,22 +27,13 @@ def make(shape, dtype, has_factor=True, seed=0):
     return h, bias, factor, dy
 
 
-def wide(array):
-    return np.array(array.astype(mx.float32)).astype(np.float64)
-
-
 def formula(h, bias, factor, dy):
     """The value and the gradients of h and bias, in float64."""
-    z, dy = wide(h) + wide(bias), wide(dy)
-    scale = 1.0 if factor is None else wide(factor).reshape(-1, *(1,) * (z.ndim - 1))
-    phi = 0.5 * (1 + ERF(z / math.sqrt(2)))
-    dh = dy * scale * (phi + z * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi))
-    return z * phi * scale, dh, dh.reshape(-1, z.shape[-1]).sum(0)
-
-
-def assert_close(found, expected, tolerance):
-    assert found.shape == expected.shape
-    assert np.abs(wide(found) - expected).max() <= tolerance * max(1, np.abs(expected).max())
+    z, dy = float64(h) + float64(bias), float64(dy)
+    scale = 1.0 if factor is None else float64(factor).reshape(-1, *(1,) * (z.ndim - 1))
+    value, slope, _ = gelu_derivatives(z)
+    dh = dy * scale * slope
+    return value * scale, dh, dh.reshape(-1, z.shape[-1]).sum(0)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -60,12 +51,31 @@ def test_value_and_gradients(gpu, shape, dtype, has_factor):
     assert all(mx.array_equal(one, other) for one, other in zip(found, derived, strict=True))
 
 
-def test_second_derivatives(gpu):
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("has_factor", [False, True])
+def test_a_padded_result_ends_with_the_factor_and_zeros(gpu, shape, dtype, has_factor):
+    h, bias, factor, dy = make(shape, dtype, has_factor)
+    y = biased_gelu(h, bias, factor, padded=True)
+    columns, channels = 16 // dtype.size, shape[-1]
+    assert y.dtype == dtype and y.shape == (*shape[:-1], channels + columns)
+    assert_close(y[..., :channels], formula(h, bias, factor, dy)[0], TOLERANCES[dtype])
+    ones = mx.ones(shape[0]) if factor is None else factor
+    assert mx.all(y[..., channels] == ones.reshape(-1, *(1,) * (len(shape) - 2))).item()
+    assert not y[..., channels + 1 :].any().item()
+    padded = mx.concatenate([dy, mx.full((*shape[:-1], columns), 7, dtype)], -1)
+    found, expected = (module.gradients(one, h, bias, factor) for one in (padded, dy))
+    assert all(mx.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_second_derivatives(gpu, padded):
     h, bias, factor, dy = make((2, 3, 4, 5), mx.float32)
+    dy = mx.concatenate([dy, dy[..., :4]], -1) if padded else dy
 
     def second(function):
         def slope(h, bias, dy):
-            first = mx.vjp(lambda h, bias: function(h, bias, factor), [h, bias], [dy])[1]
+            first = mx.vjp(lambda h, bias: function(h, bias, factor, padded=padded), [h, bias], [dy])[1]
             return (first[0] * mx.sin(h)).sum() + (first[1] * mx.cos(bias)).sum()
 
         return mx.grad(slope, argnums=(0, 1, 2))(h, bias, dy)
@@ -80,6 +90,7 @@ def test_large_values_and_nan(gpu):
     assert dh.tolist()[0][:4] == pytest.approx([0, 0, 1, 1], abs=1e-6)
     assert math.isnan(dh[0, 4].item())
     assert dh.tolist()[0][5:] == pytest.approx([0, 1, 0.5], abs=1e-6)
+    assert mx.isnan(module.gradients(mx.full(h.shape, math.nan), h, mx.zeros(8))[0]).all()
 
 
 def test_sums_do_not_overflow_half_precision(gpu):
@@ -93,14 +104,17 @@ def test_bfloat16_beyond_the_range_of_float16(gpu):
     dy = dy * 1e8
     _, dh, dbias = formula(h, bias, factor, dy)
     for found, expected in zip(module.gradients(dy, h, bias, factor), (dh, dbias), strict=True):
-        assert np.abs(wide(found) - expected).max() <= 2e-2 * np.abs(expected).max()
+        assert np.abs(float64(found) - expected).max() <= 2e-2 * np.abs(expected).max()
 
 
 def test_whole_threadgroups_as_cuda_launches_them(simulator):
     h, bias, factor, dy = make((2, 16, 16, 131), mx.float32)
     with simulation(round_up_grid=True):
         found = module.gradients(dy, h, bias, factor)
+        y = biased_gelu(h, bias, factor, padded=True)
+        mx.eval(y)
     assert_close(found[1], formula(h, bias, factor, dy)[2], TOLERANCES[mx.float32])
+    assert_close(y[..., :131], formula(h, bias, factor, dy)[0], TOLERANCES[mx.float32])
 
 
 def test_one_pass_over_memory(simulator):
@@ -136,15 +150,22 @@ def test_the_device_and_the_dtype_choose(backend, monkeypatch):
 def test_the_shader_is_legal_metal(monkeypatch, shape, dtype):
     h, bias, factor, dy = make(shape, dtype)
     texts = check_legal_metal(
-        monkeypatch, lambda: [*module.gradients(dy, h, bias, factor), *module.gradients(dy, h, bias)]
+        monkeypatch,
+        lambda: [
+            *module.gradients(dy, h, bias, factor),
+            *module.gradients(dy, h, bias),
+            *(biased_gelu(h, bias, one, padded=True) for one in (factor, None)),
+        ],
     )
-    assert len(texts) == 2
+    assert len(texts) == 4
 
 
 def test_every_pipeline_supports_the_threadgroup(monkeypatch):
     h, bias, factor, dy = make((2, 16, 16, 33), mx.float32)
-    launches = record_launches(monkeypatch, lambda: module.gradients(dy, h, bias, factor))
-    assert [one["name"] for one in launches] == ["biased_gelu_gradient"]
+    launches = record_launches(
+        monkeypatch, lambda: (module.gradients(dy, h, bias, factor), biased_gelu(h, bias, factor, padded=True))
+    )
+    assert [one["name"] for one in launches] == ["biased_gelu_gradient", "padded_gelu"]
     for one in launches:
         x, y, z = one["threadgroup"]
         assert x % 32 == 0 and 64 <= x <= 384 and y == z == 1

@@ -55,6 +55,15 @@ def grn_gradient(count):
     )
 
 
+def padded_gelu(count):
+    scale = mx.broadcast_to(normal(1, 1, 1, CHANNELS), (count, 1, 1, CHANNELS))
+    biased_gelu.launch_padded("metal", images(count), normal(CHANNELS), None, scale, scale)
+
+
+def gelu_and_square_sums(count):
+    gelu_grn._launch_with_square_sums("metal", images(count), normal(CHANNELS))
+
+
 CASES = {
     "rolling forward": depthwise("forward", (3, 3), 1),
     "rolling input gradient with a start": depthwise("input_gradient", (3, 3), 1, True),
@@ -66,6 +75,8 @@ CASES = {
     "gelu gradient": gelu_gradient,
     "gelu square sums": square_sums,
     "grn gradient": grn_gradient,
+    "padded gelu": padded_gelu,
+    "gelu and square sums": gelu_and_square_sums,
 }
 
 
@@ -79,14 +90,15 @@ def test_the_last_of_many_images_is_like_a_single_one(monkeypatch, case):
         assert max(one.size for one in far["inputs"]) > 2**31
         # Thread 1 of the second strip of columns, where there is one; else of the first. Or the second threadgroup.
         lanes, groups, _ = group_size(far)
-        column = lanes + (CHANNELS if far["grid"][0] > CHANNELS else 0)
+        column = lanes + (CHANNELS if far["grid"][0] >= 2 * CHANNELS else 0)
         results = [
-            run_one_thread(one, near, (column, one["grid"][1] - groups, one["grid"][2] - 1)) for one in (far, near)
+            run_one_thread(one, near, (column, max(one["grid"][1] - groups, 0), one["grid"][2] - 1))
+            for one in (far, near)
         ]
         for found, expected, shape in zip(*results, far["output_shapes"], strict=True):
             found, expected = (np.array(one).reshape(-1) for one in (found, expected))
             written = ~np.isnan(expected)
             assert np.array_equal(written, ~np.isnan(found)) and written.any()
-            assert set(np.flatnonzero(written) % CHANNELS) == set(range(lanes, 2 * lanes))
+            assert set(np.flatnonzero(written) % shape[-1]) == set(range(lanes, 2 * lanes))
             times = IMAGES if math.prod(shape) < LARGE else 1  # a small output is a sum over all images
             np.testing.assert_allclose(found[written], times * expected[written], rtol=1e-3, atol=1e-3 * times)

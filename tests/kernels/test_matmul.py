@@ -113,10 +113,12 @@ class Library:
         ((8192, 40, 160), "blas", {"backend": "metal"}),
         ((8192, 40, 160), "blas", {"dtype": mx.float16}),
         ((8192, 40, 160), "blas", {"library": None}),
+        ((8192, 40, 160), "blas", {"core": "SkylakeX"}),
     ],
 )
 def test_a_stated_condition_chooses(monkeypatch, shape, blas, other):
     monkeypatch.setattr(_device, "openblas", other.get("openblas", "libopenblas.so.0"))
+    monkeypatch.setattr(_device, "openblas_core", lambda: other.get("core", "Zen"))
     monkeypatch.setattr(_device, "backend", lambda: other.get("backend", "cpu"))
     monkeypatch.setattr("sys.platform", other.get("platform", "linux"))
     monkeypatch.setattr(native, "library", lambda: other.get("library", Library))

@@ -90,8 +90,10 @@ def test_on_a_gpu(gpu, shape, dtype, tolerance, drop_path):  # noqa: F811
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "tolerance", "drop_path"),
+    # Images of 64 and 15 positions, where the scale is part of the weights; of 6, where it is not; a map of 6.
     [((2, 8, 8, 4), *DTYPES[0], 0.0), ((3, 3, 5, 4), *DTYPES[0], 0.5), ((2, 8, 8, 4), *DTYPES[1], 0.0),
-     ((2, 8, 8, 4), *DTYPES[2], 0.5)],
+     ((2, 8, 8, 4), *DTYPES[2], 0.5), ((4, 2, 3, 4), *DTYPES[0], 0.0), ((4, 2, 3, 4), *DTYPES[1], 0.5),
+     ((4, 2, 3, 4), *DTYPES[2], 0.0), ((1, 2, 3, 4), *DTYPES[0], 0.5)],
     ids=str,
 )  # fmt: skip
 def test_global_response_normalization_on_a_gpu(gpu, shape, dtype, tolerance, drop_path):  # noqa: F811

@@ -59,14 +59,14 @@ COMPARISONS = {
     ],
 }
 # Compared with the layers they replace, by tests/models/test_fused_block.py.
-OF_THE_FUSED_BLOCK = {"add_branch", "biased_gelu", "conv2d_and_input", "gelu_grn"}
+OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_input", "gelu_grn", "grn_product"}
 # The files whose functions of arrays declare their gradient, each used by an operation above or with comparisons of its
 # own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 # The profiler's are the identity.
 CUSTOM_VJPS = {
-    "kernels/biased_gelu.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/depthwise_conv2d/dispatch.py",
-    "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py", "kernels/power.py", "_profile/marks.py",
-    "ops/number_parts.py", "ops/pointwise.py",
+    "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py",
+    "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py", "kernels/matmul.py",
+    "kernels/power.py", "ops/number_parts.py", "ops/pointwise.py",
 }  # fmt: skip
 
 

@@ -72,6 +72,16 @@ def _rising(step: int) -> float:
 CASES = [
     SchedulerCase("LambdaLR", lambda s, o: s.LambdaLR(o, lambda epoch: 0.95**epoch)),
     SchedulerCase("LambdaLR, two", lambda s, o: s.LambdaLR(o, [lambda e: 1 / (e + 1), lambda e: math.sin(e) + 2])),
+    SchedulerCase("MultiplicativeLR", lambda s, o: s.MultiplicativeLR(o, [lambda e: 0.9, lambda e: 1 - 0.5 / (e + 1)])),
+    SchedulerCase("CyclicLR", lambda s, o: s.CyclicLR(o, 0.01, [0.2, 0.1], 4, 3, base_momentum=[0.7, 0.6])),
+    SchedulerCase("CyclicLR, halved", lambda s, o: s.CyclicLR(o, 0.01, 0.2, 5, mode="triangular2")),
+    SchedulerCase("CyclicLR, exponential", lambda s, o: s.CyclicLR(o, 0.01, 0.2, 5, mode="exp_range", gamma=0.95)),
+    SchedulerCase(
+        "CyclicLR, own scale",
+        lambda s, o: s.CyclicLR(
+            o, 0.01, 0.2, 5, scale_fn=lambda x: 1 / (x + 1), scale_mode="iterations", cycle_momentum=False
+        ),
+    ),
     SchedulerCase("StepLR", lambda s, o: s.StepLR(o, 7)),
     SchedulerCase("StepLR, gamma", lambda s, o: s.StepLR(o, step_size=1, gamma=0.9)),
     SchedulerCase("MultiStepLR", lambda s, o: s.MultiStepLR(o, [30, 5, 5, 41], gamma=0.3)),

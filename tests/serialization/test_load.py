@@ -152,5 +152,8 @@ def test_pytorch_s_arguments_are_checked_and_have_no_effect(tmp_path):
             lucid.load(path, map_location=wrong)
     with pytest.raises(TypeError, match="load: pickle_module must be None, because nothing is unpickled"):
         lucid.load(path, pickle_module=pytest)
-    with pytest.raises(TypeError, match="load: f must be a path, got BytesIO; write the bytes to a file first"):
-        lucid.load(io.BytesIO(path.read_bytes()))
+    assert lucid.load(io.BytesIO(path.read_bytes()))["x"].tolist() == [1, 1]
+    with pytest.raises(TypeError, match="load: f must be a path or a binary file object, got int"):
+        lucid.load(3)
+    with pytest.raises(TypeError, match=r"load: the file object must be binary, but its read\(\) gives str"):
+        lucid.load(io.StringIO("text"))

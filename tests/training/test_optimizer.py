@@ -12,11 +12,11 @@ from lucid.training.recipe import Recipe
 
 
 def test_the_rate_rises_then_decays_to_its_final_value():
-    factor = optimizer.warmup_cosine(4, 12, 0.1)
+    factor = optimizer.warmup_decay(4, 12, 0.1)
     found = [factor(step) for step in range(14)]
     cosine = [0.1 + 0.9 * (0.5 + 0.5 * math.cos(math.pi * step / 8)) for step in range(9)]
     np.testing.assert_allclose(found, [0.25, 0.5, 0.75, 1, *cosine, 0.1], rtol=1e-12)
-    assert optimizer.warmup_cosine(0, 0, 0.0)(0) == 1.0
+    assert optimizer.warmup_decay(0, 0, 0.0)(0) == 1.0
 
 
 def test_the_schedule_counts_epochs_and_its_warm_up_ends_with_them():
@@ -25,6 +25,11 @@ def test_the_schedule_counts_epochs_and_its_warm_up_ends_with_them():
     factor = optimizer.lr_schedule(Recipe(epochs=2, warmup_epochs=5), 10)
     assert factor(19) == 1
     assert optimizer.lr_schedule(Recipe(lr=0.0), 10)(500) == 0
+
+
+def test_the_rate_may_decay_linearly():
+    factor = optimizer.lr_schedule(Recipe(epochs=4, warmup_epochs=1, lr=0.1, min_lr=0.01, schedule="linear"), 10)
+    assert [factor(step) for step in (9, 10, 25, 40)] == pytest.approx([1, 1, 0.55, 0.1])
 
 
 @pytest.mark.parametrize(("decay", "groups"), [(1.0, 2), (0.5, 8)])
@@ -57,3 +62,49 @@ def test_optimizers_are_those_of_the_recipe():
     assert isinstance(sgd, lucid.optim.SGD) and sgd.param_groups[0]["momentum"] == 0.8
     assert sgd.param_groups[0]["nesterov"] and sgd.param_groups[0]["lr"] == 0.1
     assert isinstance(optimizer.make_optimizer(Recipe(), groups), lucid.optim.AdamW)
+    adamw = optimizer.make_optimizer(Recipe(beta2=0.95), groups)
+    assert adamw.param_groups[0]["betas"] == (0.9, 0.95)
+
+
+def muon_recipe(**settings):
+    return Recipe(optimizer="muon", lr=0.01, weight_decay=0.1, momentum=0.8, beta2=0.98, **settings)
+
+
+def test_muon_has_all_matrices_but_the_last_and_adamw_the_rest():
+    model = models.ConvNeXt(3, (1, 1), (4, 8), in_chans=1, patch_size=2)
+    groups = optimizer.parameter_groups(muon_recipe(), model)
+    own = {name for group in groups if group["muon"] for name in group["param_names"]}
+    assert own == {f"stages.{i}.0.pwconv{j}.weight" for i in (0, 1) for j in (1, 2)}
+    assert sorted(name for group in groups for name in group["param_names"]) == sorted(
+        name for name, _ in model.named_parameters()
+    )
+    assert {(g["muon"], g["weight_decay"]) for g in groups} == {(True, 0.1), (False, 0.1), (False, 0.0)}
+
+
+def test_muon_with_adamw_does_what_the_two_do():
+    def network():
+        lucid.manual_seed(0)
+        return nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 3))
+
+    x, y = lucid.randn(20, 5), lucid.randint(0, 3, (20,))
+    one, other = network(), network()
+    recipe = muon_recipe()
+    both = [optimizer.make_optimizer(recipe, optimizer.parameter_groups(recipe, one))]
+    apart = [
+        lucid.optim.Muon([other[0].weight], 0.01, 0.1, 0.8, adjust_lr_fn="match_rms_adamw"),
+        lucid.optim.AdamW([other[2].weight], 0.01, (0.9, 0.98), weight_decay=0.1),
+        lucid.optim.AdamW([other[0].bias, other[2].bias], 0.01, (0.9, 0.98), weight_decay=0.0),
+    ]
+    for model, optimizers in ((one, both), (other, apart)):
+        for _ in range(3):
+            model.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            for each in optimizers:
+                each.step()
+    for p, q in zip(one.parameters(), other.parameters(), strict=True):
+        assert lucid.equal(p, q)
+    again = optimizer.make_optimizer(recipe, optimizer.parameter_groups(recipe, one))
+    again.load_state_dict(both[0].state_dict())
+    assert {name for state in again.state.values() for name in state} == {
+        "step", "exp_avg", "exp_avg_sq", "momentum_buffer",
+    }  # fmt: skip

@@ -24,7 +24,7 @@ def test_an_overlapping_stem_has_the_stride_of_patches(patch_size, sizes):
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "digits"])
-@pytest.mark.parametrize("recipe", ["quick", "strong", "paper"])
+@pytest.mark.parametrize("recipe", ["quick", "laptop", "strong", "paper"])
 def test_presets_make_models_and_augmentations(dataset, recipe):
     settings = small_images.preset(recipe, dataset)
     channels, size = (3, 32) if dataset == "cifar10" else (1, 8)
@@ -35,9 +35,10 @@ def test_presets_make_models_and_augmentations(dataset, recipe):
     )  # fmt: skip
     images = type("Images", (), {**vars(images), "__len__": lambda self: len(self.data)})()
     made = small_images.make_trainer(settings, images, images, compile=False)
-    assert (made.ema is None) == (recipe == "quick")
+    is_plain = recipe in ("quick", "laptop")
+    assert (made.ema is None) == is_plain
     mixes = any(type(one).__name__ == "Mixup" for one in made.transform.transforms)
-    assert mixes == (recipe != "quick") and made.scheduler.get_last_lr()[0] <= settings.lr
+    assert mixes != is_plain and made.scheduler.get_last_lr()[0] <= settings.lr
 
 
 def test_settings_override_a_preset():

@@ -189,6 +189,59 @@ def test_a_convnext_on_a_dataset(tmp_path):
     assert found.class_names == ["top", "bottom"] and found.patch_size == 2
 
 
+def image_trainer(folder=None, **settings):
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(3, (1, 1), (8, 16), in_chans=1, patch_size=2)
+    recipe = training.Recipe(epochs=4, batch_size=20, warmup_epochs=0, **settings)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 1, 12, 12)).astype(np.float32), rng.integers(0, 3, 60)
+    return training.Trainer(model, recipe, train=(x, y), test=(x[:30], y[:30]), folder=folder, compile=False)
+
+
+def test_image_sizes_share_the_epochs():
+    one, seen = image_trainer(image_sizes=(4, 8, 12)), []
+    forward = type(one.model).forward
+
+    class Watching(type(one.model)):
+        def forward(self, x):
+            seen.append((self.training, x.shape[2:]))
+            return forward(self, x)
+
+    one.model.__class__ = Watching
+    one.fit(progress=False)
+    assert [size for training, size in seen if training] == [(4, 4)] * 6 + [(8, 8)] * 3 + [(12, 12)] * 3
+    assert {size for training, size in seen if not training} == {(12, 12)}
+
+
+def test_a_run_with_muon_and_image_sizes_resumes_bit_for_bit(tmp_path):
+    needs_extras()
+    settings = {"optimizer": "muon", "image_sizes": (8, 12), "test_flip": True, "ema": 0.9}
+    whole = image_trainer(tmp_path / "whole", **settings)
+    whole.fit(progress=False)
+    for epochs_before in (1, 2):
+        folder = tmp_path / str(epochs_before)
+        stopped = image_trainer(folder, **settings)
+        stopped.is_finished = lambda one=stopped, n=epochs_before: len(one.history) == n
+        stopped.fit(progress=False)
+        resumed = image_trainer(folder, **settings)
+        resumed.fit(resume="auto", progress=False)
+        for name, value in whole.model.state_dict().items():
+            assert lucid.equal(value, resumed.model.state_dict()[name])
+        results = [name for name in whole.history[0] if name.partition("_")[0] in ("train", "test")]
+        for row, other in zip(whole.history, resumed.history, strict=True):
+            assert [row[name] for name in results] == [other[name] for name in results]
+
+
+def test_an_evaluation_may_average_over_mirror_images():
+    one = image_trainer(test_flip=True)
+    x, y = (tensor[:30] for tensor in (one.train_loader.dataset.inputs, one.train_loader.dataset.targets))
+    with lucid.no_grad():
+        logits = (one.model.eval()(x) + one.model(x.flip(-1))) / 2
+    found = one.evaluate()
+    assert found.loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=1e-5)
+    assert found.accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
+
+
 def test_mistakes_are_shown_where_inputs_are_images(tmp_path):
     needs_extras()
     rng = np.random.default_rng(0)

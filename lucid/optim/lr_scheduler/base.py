@@ -245,10 +245,44 @@ class LambdaLR(LRScheduler):
         self.lr_lambdas = functions
 
 
+class MultiplicativeLR(LambdaLR):
+    """Multiplies the learning rate by a function of the epoch, one for all groups or a list with one per group.
+
+    ``state_dict()`` does not hold functions; for callable objects it holds the attributes.
+
+    Args:
+        optimizer: The optimizer whose groups are scheduled.
+        lr_lambda: A function of the epoch, or a list with one per group.
+        last_epoch: The epoch to resume from; -1 starts anew.
+
+    Example:
+        >>> optimizer = optim.SGD(nn.Linear(4, 1).parameters(), lr=0.1)
+        >>> scheduler = optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.5)
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.05]
+    """
+
+    def get_lr(self) -> list[float]:
+        rates = self._current_lrs()
+        if self._is_initial:
+            return rates
+        return [lr * one(self.last_epoch) for lr, one in zip(rates, self.lr_lambdas, strict=True)]
+
+
 def check_optimizer(caller: str, optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{caller}: optimizer must be a lucid.optim.Optimizer, got {type(optimizer).__name__}")
     return optimizer
+
+
+def check_momentum(caller: str, optimizer: Any) -> None:
+    """Raise ValueError if a schedule of the momentum has nothing to change."""
+    if not {"momentum", "betas"} & set(check_optimizer(caller, optimizer).defaults):
+        raise ValueError(
+            f"{caller}: {type(optimizer).__name__} has no momentum and no betas; pass cycle_momentum=False"
+        )
 
 
 def current_lr(group: Mapping[str, Any]) -> float:

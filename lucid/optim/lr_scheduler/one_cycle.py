@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from lucid import _checks
-from lucid.optim.lr_scheduler.base import LRScheduler, check_optimizer, numbers_per_group
+from lucid.optim.lr_scheduler.base import LRScheduler, check_momentum, check_optimizer, numbers_per_group
 from lucid.optim.optimizer import Optimizer
 
 
@@ -87,10 +87,8 @@ class OneCycleLR(LRScheduler):
         max_lrs = numbers_per_group(where, "max_lr", optimizer, max_lr, 0.0)
         high = numbers_per_group(where, "max_momentum", optimizer, max_momentum, 0.0)
         low = numbers_per_group(where, "base_momentum", optimizer, base_momentum, 0.0)
-        if self.cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ValueError(
-                f"{where}: {type(optimizer).__name__} has no momentum and no betas; pass cycle_momentum=False"
-            )
+        if self.cycle_momentum:
+            check_momentum(where, optimizer)
         if last_epoch == -1:
             for group, top, most, least in zip(optimizer.param_groups, max_lrs, high, low, strict=True):
                 group.update(initial_lr=top / div, max_lr=top, min_lr=top / div / final_div)

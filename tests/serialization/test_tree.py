@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.checkpoint.tree import pack, unpack
+from lucid.serialization.tree import pack, unpack
 
 
 def round_trip(value, folder):

@@ -18,6 +18,8 @@ from lucid import tape
 from lucid._tensor import Tensor
 
 Tensors = dict[str, mx.array]
+TREE_KEY = "lucid.tree"
+"""The entry of a safetensors file's metadata that holds the JSON around its tensors."""
 
 
 def pack(value: Any, caller: str) -> tuple[Any, Tensors]:

@@ -1,0 +1,3 @@
+"""``torch.utils.hooks``."""
+
+from lucid._tensor import RemovableHandle as RemovableHandle
