@@ -108,6 +108,8 @@ class TensorRandom(tape.TensorBase):
             ArgumentError: the interval is empty, or exceeds the dtype.
         """
         dtype = self._array.dtype
+        if dtype == mx.complex64:
+            raise _checks.DtypeError("random_: complex64 is not supported")
         largest = 1 if dtype == mx.bool_ else _EXACT.get(dtype) or int(mx.iinfo(dtype).max)
         if to is None:
             from_, to = (0, from_) if from_ else (0, min(largest, 2**63 - 1) + 1)

@@ -71,16 +71,18 @@ def _split_at(caller: str, input: Any, indices: Any, dim: Any, divides: bool = F
     return tuple([shape.narrow(input, axis, min(a, b), max(b - a, 0)) for a, b in itertools.pairwise(bounds)])
 
 
-def _needs(caller: str, input: Any, count: int) -> None:
-    if len(array(caller, unwrap(input)).shape) < count:
-        raise _checks.ArgumentError(f"{caller}: input must have at least {count} dimensions, got {unwrap(input).shape}")
+def _needs(caller: str, input: Any, count: int) -> int:
+    """The number of dimensions, which is at least ``count``."""
+    shape = array(caller, unwrap(input)).shape
+    if len(shape) < count:
+        raise _checks.ArgumentError(f"{caller}: input must have at least {count} dimensions, got shape {shape}")
+    return len(shape)
 
 
 @varargs
 def hsplit(input: Any, indices: Any = None, *, sections: Any = None) -> Any:
     """``tensor_split`` along the second dimension, or the first of a vector, into equal parts."""
-    _needs("hsplit", input, 1)
-    axis = 0 if unwrap(input).ndim == 1 else 1
+    axis = 0 if _needs("hsplit", input, 1) == 1 else 1
     return _split_at("hsplit", input, _one_of("hsplit", indices, sections), axis, True)
 
 
