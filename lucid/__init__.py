@@ -12,12 +12,12 @@ from lucid import _interrupts  # first: the imports below take the time  # isort
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
+    _late,
     amp,
     autograd,
     checkpoint,
     data,
     distributed,
-    linalg,
     memory,
     metrics,
     models,
@@ -145,6 +145,9 @@ int = int32
 if not TYPE_CHECKING:  # type checkers would believe that every name exists
 
     def __getattr__(name):
+        if name in _late.NAMES:
+            globals()[name] = found = _late.load(name)
+            return found
         if name in ("cuda", "backends", "mps", "xpu"):
             raise AttributeError(
                 f"module 'lucid' has no attribute {name!r}: lucid.get_default_device() is the current device, "
@@ -154,7 +157,12 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
         raise AttributeError(f"module 'lucid' has no attribute {name!r}")
 
 
+def __dir__():
+    return sorted({*globals(), *_late.NAMES})
+
+
 __all__ = [
+    *_late.NAMES,
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
     "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh",
     "add", "addcdiv", "addcmul", "addmm", "addmv", "alias_copy", "all", "allclose", "amax", "amin", "aminmax", "amp",

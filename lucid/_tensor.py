@@ -12,7 +12,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _aliases, _checks, _deferred, _grad_mode, _overwritten, _threads, tape
+from lucid import _aliases, _checks, _deferred, _grad_mode, _late, _overwritten, _threads, tape
 from lucid._backward import RemovableHandle, backward_into, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
@@ -149,7 +149,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         Raises:
             RuntimeError: the tensor is not floating point, or was computed from tensors that require gradients.
         """
-        if requires_grad and not mx.issubdtype(self._array.dtype, mx.floating):
+        if requires_grad and not mx.issubdtype(self._array.dtype, mx.inexact):
             raise RuntimeError(
                 f"requires_grad_: only floating-point tensors can require gradients, got {dtype_name(self.dtype)}"
             )
@@ -404,6 +404,18 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
             return shapes.H(self)
         return self.mT
 
+    @property
+    def real(self) -> Tensor:
+        """The real part: ``lucid.real(self)``."""
+        found: Tensor = _late.load("real")(self)
+        return found
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part of complex numbers: ``lucid.imag(self)``."""
+        found: Tensor = _late.load("imag")(self)
+        return found
+
 
 tape.TensorBase._facade = Tensor
 
@@ -416,6 +428,10 @@ def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
             raise RuntimeError(
                 f"{caller}: gradient can only be omitted for a tensor with one element, got shape {root.shape}; "
                 "pass gradient=, or reduce it with sum() or mean()"
+            )
+        if root.dtype == mx.complex64:
+            raise RuntimeError(
+                f"{caller}: gradient can only be omitted for a real tensor, got complex64; pass gradient="
             )
         return tape.wrap(mx.ones(root.shape, root.dtype))
     tensor = gradient if isinstance(gradient, Tensor) else tape.wrap(as_array(gradient, root.dtype))

@@ -56,7 +56,6 @@ class TensorAttributes(tape.TensorBase):
     layout = _always(strided, "tensors are dense")
     name = _always(None, "tensors have no names")
     is_inference = _never("inference mode makes no special tensors")
-    is_conj, is_neg = _never("MLX stores no pending operations"), _never("MLX stores no pending operations")
     is_distributed = _never("a tensor is whole in each process")
     is_coalesced = _never("tensors are dense")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lucid import tape
+from lucid import _late, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -299,3 +299,7 @@ class TensorMethods(tape.TensorBase):
     unsafe_split = splitting.unsafe_split
     unsafe_split_with_sizes = splitting.unsafe_split_with_sizes
     vsplit = splitting.vsplit
+
+
+for _name in _late.METHODS:
+    setattr(TensorMethods, _name, _late.LateMethod(_name))

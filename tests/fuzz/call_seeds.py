@@ -76,6 +76,26 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
+    **{name: [of(M)] for name in ("is_conj", "is_neg")},
+    **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
+    **{
+        f"signal.windows.{name}": [of(5), of(4, sym=False)]
+        for name in (
+            "bartlett",
+            "blackman",
+            "cosine",
+            "exponential",
+            "gaussian",
+            "general_hamming",
+            "hamming",
+            "hann",
+            "kaiser",
+            "nuttall",
+        )
+    },
+    "signal.windows.general_cosine": [of(5, a=[0.5, 0.25])],
+    **{f"fft.{name}": [of(5), of(4, 0.5)] for name in ("fftfreq", "rfftfreq")},
     "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],
     "equal": [of(M, M)],
     "arange": [of(5), of(1, 5, 2), of(0.0, 1.0, 0.25, dtype="float16")],
@@ -425,7 +445,7 @@ OTHER = {
     "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
     "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
     "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "summary",
+    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 
@@ -511,8 +531,11 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
         add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
     for name, function in _bodies(F, F.__all__).items():
         add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
-    for name in ("norm", "vector_norm", "matrix_norm"):
-        add(f"linalg.{name}", getattr(lucid.linalg, name), [])
+    for module in (lucid.linalg, lucid.fft, lucid.signal.windows):
+        for name, function in _bodies(module, module.__all__).items():
+            if name != "LinAlgError":
+                short = module.__name__.removeprefix("lucid.")
+                add(f"{short}.{name}", function, FUNCTIONS.get(f"{short}.{name}", []))
     for name in dir(lucid.Tensor):
         function = getattr(lucid.Tensor, name)
         if callable(function) and (name[0] != "_" or name in METHODS):
