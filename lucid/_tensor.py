@@ -86,16 +86,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         return self._array.dtype
 
     @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self._array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._array.nbytes
-
-    @property
     def device(self) -> device:
         """The device that operations run on now. Tensors belong to none: memory is unified."""
         return get_default_device()
@@ -110,10 +100,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
 
     nelement = numel
     ndimension = dim
-
-    def element_size(self) -> int:
-        """The size of one element in bytes."""
-        return self._array.itemsize
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating-point type."""

@@ -63,6 +63,20 @@ class TensorAttributes(tape.TensorBase):
         """False: memory is unified."""
         return False
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._array.nbytes
+
+    def element_size(self) -> int:
+        """The size of one element in bytes."""
+        return self._array.itemsize
+
     def get_device(self) -> int:
         """The index of the GPU that operations run on now, or -1 for the CPU."""
         device = get_default_device()
