@@ -36,6 +36,31 @@ class Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
+class Dropout1d(Dropout):
+    """Zeroes whole channels of signals (N, C, L) with probability ``p`` during training.
+
+    Args:
+        p: The probability of zeroing, in [0, 1].
+        inplace: Whether to write the result to the input.
+        data_format: "channels_last" for inputs and outputs (N, L, C).
+
+    Example:
+        >>> layer = nn.Dropout1d(0.2)
+        >>> layer(lucid.randn(2, 64, 7)).shape
+        (2, 64, 7)
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
+        super().__init__(p, inplace)
+        self.data_format = _checks.one_of("Dropout1d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout1d(input, self.p, self.training, self.inplace, data_format=self.data_format)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + layout(self.data_format)
+
+
 class Dropout2d(Dropout):
     """Zeroes whole channels of images (N, C, H, W) with probability ``p`` during training.
 
@@ -59,6 +84,65 @@ class Dropout2d(Dropout):
 
     def extra_repr(self) -> str:
         return super().extra_repr() + layout(self.data_format)
+
+
+class Dropout3d(Dropout):
+    """Zeroes whole channels of volumes (N, C, D, H, W) with probability ``p`` during training.
+
+    Args:
+        p: The probability of zeroing, in [0, 1].
+        inplace: Whether to write the result to the input.
+        data_format: "channels_last" for inputs and outputs (N, D, H, W, C).
+
+    Example:
+        >>> layer = nn.Dropout3d(0.2)
+        >>> layer(lucid.randn(2, 8, 7, 7, 7)).shape
+        (2, 8, 7, 7, 7)
+    """
+
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, data_format: str = "channels_first") -> None:
+        super().__init__(p, inplace)
+        self.data_format = _checks.one_of("Dropout3d", "data_format", data_format, DATA_FORMATS)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout3d(input, self.p, self.training, self.inplace, data_format=self.data_format)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + layout(self.data_format)
+
+
+class AlphaDropout(Dropout):
+    """Dropout for networks with SELU: dropped values become its lower limit, and mean and variance stay.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515.
+
+    Args:
+        p: The probability of dropping, in [0, 1].
+        inplace: Whether to write the result to the input.
+
+    Example:
+        >>> nn.AlphaDropout(0.2)(lucid.randn(4, 8)).shape
+        (4, 8)
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(Dropout):
+    """``AlphaDropout`` of whole channels of (N, C, ...).
+
+    Args:
+        p: The probability of dropping, in [0, 1].
+        inplace: Whether to write the result to the input.
+
+    Example:
+        >>> nn.FeatureAlphaDropout(0.2)(lucid.randn(4, 8, 5)).shape
+        (4, 8, 5)
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.feature_alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 class DropPath(Module):

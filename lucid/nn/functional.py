@@ -1,16 +1,17 @@
 """Functional forms of the layers, under PyTorch's names. Most are operations of ``lucid.ops``, re-exported here.
 
-Functions defined here do what a pure operation cannot: draw random numbers or update running statistics.
+Functions defined here do what a pure operation cannot, such as updating running statistics.
 """
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
+from lucid.nn.functional_attention import multi_head_attention_forward as multi_head_attention_forward
+from lucid.nn.functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
+from lucid.nn.functional_dropout import *
 from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
@@ -18,6 +19,7 @@ from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
 from lucid.ops.ctc import *
+from lucid.ops.distance import *
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
@@ -27,6 +29,7 @@ from lucid.ops.margin_loss import *
 from lucid.ops.normalization import *
 from lucid.ops.padding import *
 from lucid.ops.pooling import *
+from lucid.ops.rearrangement import *
 from lucid.ops.resize import *
 
 
@@ -45,38 +48,6 @@ def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dty
 def log_softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """``log(softmax(input, dim))`` without overflow. ``_stacklevel`` has no effect."""
     return activation.log_softmax(input, dim, dtype)
-
-
-def dropout(input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """During training, zero each value with probability ``p`` and divide the rest by ``1 - p``.
-
-    Otherwise this is the input itself. ``inplace=True`` writes the result to the input.
-
-    Raises:
-        ValueError: ``p`` is outside [0, 1].
-
-    Example:
-        >>> sorted(set(F.dropout(lucid.ones(100), 0.5).tolist()))
-        [0.0, 2.0]
-    """
-    return _dropped("dropout", stochastic.dropout, input, p, training, inplace)
-
-
-def dropout2d(
-    input: TensorLike, p: float = 0.5, training: bool = True, inplace: bool = False,
-    *, data_format: str = "channels_first",
-) -> Tensor:  # fmt: skip
-    """``dropout`` of whole channels of images (N, C, H, W).
-
-    As in PyTorch, (N, C, L) is accepted with a warning.
-    """
-    result = _dropped("dropout2d", stochastic.dropout_channels, input, p, training, inplace, data_format)
-    if result.ndim == 3:
-        warnings.warn(
-            "dropout2d: an input of 3 dimensions is taken as (N, C, L), and not as an image without a batch",
-            stacklevel=_checks.level_of_user(),
-        )
-    return result
 
 
 def rrelu(
@@ -121,18 +92,6 @@ def gumbel_softmax(logits: TensorLike, tau: float = 1, hard: bool = False, eps: 
     return stochastic.gumbel_softmax(logits, tau, hard, dim, random.key())
 
 
-def _dropped(
-    caller: str, operation: Callable[..., Tensor], input: TensorLike, p: float, training: bool, inplace: bool,
-    *options: str,
-) -> Tensor:  # fmt: skip
-    rate = _checks.probability(caller, "p", p)
-    rate = rate if _checks.flag(caller, "training", training) else 0.0
-    if rate == 0 and isinstance(input, Tensor):
-        return input
-    result = operation(input, rate, random.key() if rate else None, *options)
-    return tape.write_to(input, result, caller) if inplace else result
-
-
 def embedding(
     input: TensorLike, weight: TensorLike, padding_idx: int | None = None, max_norm: float | None = None,
     norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
@@ -170,20 +129,6 @@ def embedding(
             )
         )
     return affine.embedding(input, weight, padding_idx, scale_grad_by_freq)
-
-
-def drop_path(input: TensorLike, drop_prob: float = 0.0, training: bool = False, scale_by_keep: bool = True) -> Tensor:
-    """During training, zero whole samples of ``input`` (N, ...) with probability ``drop_prob``: stochastic depth.
-
-    With ``scale_by_keep``, the other samples are divided by ``1 - drop_prob``. Source: Huang et al. 2016,
-    arXiv:1603.09382.
-
-    Raises:
-        ValueError: ``drop_prob`` is outside [0, 1].
-    """
-    _checks.probability("drop_path", "drop_prob", drop_prob)
-    key = random.key() if training and drop_prob else None
-    return stochastic.drop_path(input, drop_prob if training else 0.0, key, scale_by_keep)
 
 
 def batch_norm(
@@ -233,14 +178,16 @@ def batch_norm(
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-    "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "cosine_similarity", "cross_entropy", "drop_path", "dropout", "dropout2d", "elu", "embedding",
-    "gelu", "global_response_norm", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "huber_loss",
-    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "lp_pool1d",
-    "lp_pool2d", "lp_pool3d", "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss", "nll_loss", "normalize",
-    "one_hot", "pad", "relu", "relu6", "rms_norm", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin",
-    "softplus", "softsign", "tanh",
+    "adaptive_max_pool3d", "alpha_dropout", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cross_entropy", "drop_path",
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "feature_alpha_dropout", "fold", "gelu",
+    "global_response_norm", "glu", "group_norm", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "interpolate",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d",
+    "lp_pool3d", "max_pool1d", "max_pool2d", "max_pool3d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot",
+    "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "relu", "relu6", "rms_norm", "sigmoid",
+    "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh", "unfold", "upsample",
+    "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 __all__ += [
     "celu", "celu_", "elu_", "gumbel_softmax", "hardshrink", "hardtanh_", "leaky_relu_", "prelu", "relu_", "rrelu",
@@ -251,3 +198,4 @@ __all__ += [
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss",
     "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
+__all__ += ["multi_head_attention_forward", "scaled_dot_product_attention"]

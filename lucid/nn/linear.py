@@ -1,5 +1,6 @@
-"""``Linear``, ``Embedding`` and ``Identity``."""
+"""``Linear``, ``Bilinear``, ``Embedding`` and ``Identity``."""
 
+import math
 from typing import Any
 
 from lucid import _checks, _grad_mode
@@ -74,6 +75,57 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k.
+
+    Shapes: input1 (..., in1_features), input2 (..., in2_features), out (..., out_features); weight (out_features,
+    in1_features, in2_features), bias (out_features,). Both are initialized uniformly in ±1 / sqrt(in1_features).
+
+    Args:
+        in1_features: Size of the last dimension of the first input.
+        in2_features: Size of the last dimension of the second input.
+        out_features: Size of the last dimension of the output.
+        bias: Whether to add a learned bias.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the parameters, float32 by default.
+
+    Example:
+        >>> nn.Bilinear(20, 30, 40)(lucid.randn(4, 20), lucid.randn(4, 30)).shape
+        (4, 40)
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: object = None,
+        dtype: object = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        kept = parameter_dtype("Bilinear", device, dtype)
+        if _checks.integer("Bilinear", "in1_features", in1_features) < 1:
+            raise ValueError(f"Bilinear: in1_features must be at least 1, got {in1_features}")
+        self.in1_features = in1_features
+        self.in2_features = _checks.integer("Bilinear", "in2_features", in2_features, 0)
+        self.out_features = _checks.integer("Bilinear", "out_features", out_features, 0)
+        self.weight = empty_parameter(out_features, in1_features, in2_features, dtype=kept)
+        self.register_parameter("bias", empty_parameter(out_features, dtype=kept) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Reset the parameters to new random values."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: TensorLike, input2: TensorLike) -> Tensor:
+        return affine.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class Embedding(Module):

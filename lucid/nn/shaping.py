@@ -98,3 +98,37 @@ class Upsample(Module):
     def extra_repr(self) -> str:
         goal = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
         return f"{goal}, mode={self.mode!r}{layout(self.data_format)}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """``Upsample`` of images with mode "nearest", by its old name.
+
+    Args:
+        size: Size of the result, an integer or a pair (height, width).
+        scale_factor: Factor on the size, instead of ``size``.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.UpsamplingNearest2d(scale_factor=2)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 14, 14)
+    """
+
+    def __init__(self, size: Any = None, scale_factor: Any = None, *, data_format: str = "channels_first") -> None:
+        super().__init__(size, scale_factor, mode="nearest", data_format=data_format)
+
+
+class UpsamplingBilinear2d(Upsample):
+    """``Upsample`` of images with mode "bilinear" and ``align_corners=True``, by its old name.
+
+    Args:
+        size: Size of the result, an integer or a pair (height, width).
+        scale_factor: Factor on the size, instead of ``size``.
+        data_format: "channels_last" for inputs and outputs (N, H, W, C).
+
+    Example:
+        >>> nn.UpsamplingBilinear2d(scale_factor=2)(lucid.randn(2, 64, 7, 7)).shape
+        (2, 64, 14, 14)
+    """
+
+    def __init__(self, size: Any = None, scale_factor: Any = None, *, data_format: str = "channels_first") -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True, data_format=data_format)

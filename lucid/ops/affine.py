@@ -7,13 +7,13 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.matmul import matmul
-from lucid.ops._common import array, index_within
+from lucid.ops._common import array, index_within, total
 from lucid.ops._norms import power_norm
 from lucid.ops._types import TensorLike
 from lucid.ops.matrix import product
 from lucid.tape import op
 
-__all__ = ["linear"]  # and ``embedding``, which ``lucid.nn.functional`` completes
+__all__ = ["bilinear", "linear"]  # and ``embedding``, which ``lucid.nn.functional`` completes
 
 
 @op(autocast="half")
@@ -61,6 +61,36 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx
     if extra is not None:
         y = y + extra
     return y if is_flat else y.reshape(*shape[:-1], features)
+
+
+@op(autocast="half")
+def bilinear(input1: TensorLike, input2: TensorLike, weight: TensorLike, bias: TensorLike = None) -> mx.array:
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each output feature k.
+
+    Shapes: input1 (..., I), input2 (..., J), weight (O, I, J), bias (O,); out (..., O).
+
+    Raises:
+        ValueError: the shapes do not match.
+    """
+    where = "bilinear"
+    x1, x2, weight = array(where, input1, "input1"), array(where, input2, "input2"), array(where, weight, "weight")
+    _checks.rank(where, "weight", weight.shape, 3, "(out_features, in1_features, in2_features)")
+    features, first, second = weight.shape
+    if not x1.ndim or x1.shape[:-1] != x2.shape[:-1] or (x1.shape[-1], x2.shape[-1]) != (first, second):
+        raise _checks.ArgumentError(
+            f"{where}: weight {weight.shape} needs inputs (..., {first}) and (..., {second}) that are alike in the "
+            f"other dimensions, got {x1.shape} and {x2.shape}"
+        )
+    if bias is not None and (bias := array(where, bias, "bias")).shape != (features,):
+        raise _checks.ArgumentError(f"{where}: bias must have shape ({features},), got {bias.shape}")
+    left, right = x1.reshape(math.prod(x1.shape[:-1]), first), x2.reshape(math.prod(x2.shape[:-1]), 1, second)
+    y = product(where, left, weight.transpose(1, 0, 2).reshape(first, features * second))
+    if y.size:
+        y = total(y.reshape(-1, features, second) * right, -1).astype(y.dtype)
+    else:
+        y = mx.zeros((left.shape[0], features), y.dtype)
+    y = y.reshape(*x1.shape[:-1], features)
+    return y if bias is None else y + bias
 
 
 def refuse_sparse(caller: str, sparse: bool) -> None:

@@ -1,7 +1,8 @@
 """Resize images. Each dimension is resized separately, so 1-d, 2-d and 3-d images share the code."""
 
 import math
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -13,7 +14,10 @@ from lucid.ops.adaptive_pooling import along_axis
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
 
-__all__ = ["interpolate"]
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+__all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
 # The numbers of spatial dimensions; other modes work for all of them.
 _DIMS = {"linear": (1,), "bilinear": (2,), "trilinear": (3,), "bicubic": (2,), "lanczos": (2,)}
@@ -93,6 +97,31 @@ def interpolate(
             matrix = _matrix(old, new, scale, mode, bool(align_corners), antialias)
             wide = along_axis(wide, first + i, mx.array(matrix, wide.dtype))
     return wide.astype(x.dtype)
+
+
+def upsample(
+    input: TensorLike, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> "Tensor":  # fmt: skip
+    """``interpolate`` by its deprecated name, with a warning."""
+    _warn_of_deprecation("upsample", "")
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: TensorLike, size: Any = None, scale_factor: Any = None) -> "Tensor":
+    """``interpolate(input, size, scale_factor, "nearest")`` by its deprecated name, with a warning."""
+    _warn_of_deprecation("upsample_nearest", "")
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: TensorLike, size: Any = None, scale_factor: Any = None) -> "Tensor":
+    """``interpolate`` in mode "bilinear" with ``align_corners=True`` by its deprecated name, with a warning."""
+    _warn_of_deprecation("upsample_bilinear", " with mode='bilinear' and align_corners=True")
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
+def _warn_of_deprecation(name: str, how: str) -> None:
+    warnings.warn(f"{name} is deprecated; use interpolate{how}", stacklevel=_checks.level_of_user())
 
 
 def _sizes(

@@ -3,6 +3,7 @@
 Their callers in ``lucid.nn.functional`` draw the key and check that the rate is in [0, 1].
 """
 
+import math
 from typing import Any
 
 import mlx.core as mx
@@ -10,6 +11,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.ops._common import at_least_1d, real, real_numbers
 from lucid.ops._types import TensorLike
+from lucid.ops._windows import layout_name
 from lucid.ops.activation import softmax_of_arrays
 from lucid.ops.normalization import DATA_FORMATS
 from lucid.tape import op
@@ -26,14 +28,44 @@ def dropout(input: TensorLike, rate: float, key: mx.array | None) -> mx.array:
 
 
 @op
-def dropout_channels(input: TensorLike, rate: float, key: mx.array | None, data_format: str) -> mx.array:
-    """Zero whole channels of (N, C, ...) with probability ``rate``; scale the rest to keep the mean."""
-    x = real("dropout2d", input)
-    _checks.one_of("dropout2d", "data_format", data_format, DATA_FORMATS)
-    _checks.rank("dropout2d", "input", x.shape, (3, 4), "(N, C, H, W)")
-    space = range(2, x.ndim) if data_format == "channels_first" else range(1, x.ndim - 1)
-    shape = tuple(1 if axis in space else size for axis, size in enumerate(x.shape))
-    return _apply_mask(x, rate, shape, key, True)
+def dropout_channels(input: TensorLike, rate: float, key: mx.array | None, data_format: str, dims: int = 2) -> mx.array:
+    """Zero whole channels of (N, C, ...) with probability ``rate``; scale the rest to keep the mean.
+
+    The batch may be missing, but for images: there (N, C, L) is what PyTorch takes it for.
+    """
+    x, caller = real(f"dropout{dims}d", input), f"dropout{dims}d"
+    _checks.one_of(caller, "data_format", data_format, DATA_FORMATS)
+    _checks.rank(caller, "input", x.shape, (dims + 1, dims + 2), layout_name(dims, data_format))
+    batch = 1 if dims == 2 else x.ndim - 1 - dims
+    return _apply_mask(x, rate, _channels_shape(x, batch, data_format), key, True)
+
+
+def _channels_shape(x: mx.array, batch: int, data_format: str) -> tuple[int, ...]:
+    """The shape of a mask of channels after ``batch`` dimensions of samples."""
+    space = range(batch + 1, x.ndim) if data_format == "channels_first" else range(batch, x.ndim - 1)
+    return tuple(1 if axis in space else size for axis, size in enumerate(x.shape))
+
+
+@op
+def alpha_dropout(input: TensorLike, rate: float, key: mx.array | None, whole_channels: bool = False) -> mx.array:
+    """Set values, or whole channels of (N, C, ...), to SELU's limit; keep the mean and the variance.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515.
+    """
+    caller = "feature_alpha_dropout" if whole_channels else "alpha_dropout"
+    x = real(caller, input)
+    if whole_channels and x.ndim < 2:
+        raise _checks.ArgumentError(f"{caller}: input must have at least 2 dimensions (N, C, ...), got {x.shape}")
+    if rate == 0:
+        return x
+    if rate == 1:
+        return mx.zeros_like(x)
+    shape = _channels_shape(x, 1, "channels_first") if whole_channels else x.shape
+    limit = -1.7580993408473766  # -alpha * scale of SELU
+    scale = 1 / math.sqrt((limit * limit * rate + 1) * (1 - rate))
+    kept = mx.random.bernoulli(1 - rate, shape, key=key)
+    factor, shift = mx.where(kept, scale, 0.0), mx.where(kept, 0.0, scale * limit) - scale * limit * rate
+    return x * factor.astype(x.dtype) + shift.astype(x.dtype)
 
 
 @op

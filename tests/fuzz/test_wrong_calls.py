@@ -18,7 +18,7 @@ def test_everything_public_is_called():
     assert call_seeds.without_seeds() == []
 
 
-@pytest.mark.filterwarnings("ignore:NLLLoss2d is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:NLLLoss2d is deprecated:FutureWarning", "ignore:upsample.* is deprecated")
 def test_correct_calls_are_correct():
     """A seed that fails tests nothing: all its wrong calls would fail for the same reason."""
     for name, (function, calls) in wrong_calls.targets().items():

@@ -6,7 +6,7 @@ import pytest
 import lucid
 from lucid import nn
 
-LAYERS = [lambda: nn.Dropout(0.4), lambda: nn.Dropout2d(0.4), lambda: nn.DropPath(0.4)]
+LAYERS = [lambda: nn.Dropout(0.4), lambda: nn.Dropout2d(0.4), lambda: nn.DropPath(0.4), lambda: nn.Dropout3d(0.4)]
 
 
 @pytest.mark.parametrize("build", LAYERS)
@@ -26,6 +26,30 @@ def test_what_is_dropped_together():
     samples = nn.DropPath(0.5)(x).numpy()
     assert (samples == samples[:, :1, :1, :1]).all()
     assert set(np.unique(nn.DropPath(0.5, scale_by_keep=False)(x).numpy())) == {0, 1}
+
+
+@pytest.mark.parametrize("p", [0.3, 0.8])
+def test_alpha_dropout_keeps_mean_and_variance(p):
+    x = lucid.randn(400, 500)
+    y = nn.AlphaDropout(p)(x)
+    assert abs(y.mean().item()) < 0.02 and abs(y.var().item() - 1) < 0.02
+    values, counts = np.unique(y.numpy(), return_counts=True)
+    scale = 1 / np.sqrt((1.7580993408473766**2 * p + 1) * (1 - p))
+    assert values[counts.argmax()] == pytest.approx(-1.7580993408473766 * scale * (1 - p), rel=1e-5)
+    assert abs(counts.max() / y.numel() - p) < 0.01
+    assert nn.AlphaDropout(p).eval()(x) is x
+    assert nn.AlphaDropout(1.0)(x).abs().max().item() == 0
+
+
+def test_feature_alpha_dropout_drops_whole_channels():
+    y = nn.FeatureAlphaDropout(0.5)(lucid.ones(64, 9, 5)).numpy()
+    assert (y == y[:, :, :1]).all() and len(np.unique(y)) == 2
+
+
+def test_channels_without_a_batch():
+    for layer, shape in ((nn.Dropout1d(0.5), (997, 4)), (nn.Dropout3d(0.5), (997, 2, 1, 2))):
+        y = layer(lucid.ones(shape)).numpy().reshape(997, 4)
+        assert (y == y[:, :1]).all() and set(np.unique(y)) == {0, 2}
 
 
 def test_drop_path_is_the_identity_by_default():

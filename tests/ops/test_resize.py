@@ -149,3 +149,22 @@ def test_a_column_is_resized_like_a_row():
 def test_invalid_arguments_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
+
+
+@pytest.mark.parametrize(
+    ("call", "same"),
+    [
+        (lambda x: F.upsample(x, scale_factor=2), {"scale_factor": 2}),
+        (lambda x: F.upsample(x, 7, None, "bilinear", True), {"size": 7, "mode": "bilinear", "align_corners": True}),
+        (lambda x: F.upsample_nearest(x, (5, 6)), {"size": (5, 6)}),
+        (
+            lambda x: F.upsample_bilinear(x, scale_factor=3),
+            {"scale_factor": 3, "mode": "bilinear", "align_corners": True},
+        ),
+    ],
+)
+def test_deprecated_names_warn(call, same):
+    x = lucid.randn(1, 2, 3, 4)
+    with pytest.warns(UserWarning, match="is deprecated; use interpolate"):
+        y = call(x)
+    assert lucid.equal(y, F.interpolate(x, **same))

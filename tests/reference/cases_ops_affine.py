@@ -60,3 +60,13 @@ CASES += [
     Case("linear: a bias of one value", linear, real(2, 3, 5), real(7, 5), real(1)),
     Case("linear: a bias for each row", linear, real(3, 5), real(7, 5), real(3, 7)),
 ]
+CASES += [
+    Case(f"bilinear: {name}", lambda lib, *tensors: lib.nn.functional.bilinear(*tensors), *inputs)
+    for name, inputs in {
+        "one pair": (real(3), real(4), real(2, 3, 4)),
+        "a bias": (real(5, 3), real(5, 4), real(2, 3, 4), real(2)),
+        "two batch dimensions": (real(2, 5, 3), real(2, 5, 4), real(2, 3, 4), real(2)),
+        "no samples": (real(0, 3), real(0, 4), real(2, 3, 4), real(2)),
+        "float16": (real(5, 3, dtype="float16"), real(5, 4, dtype="float16"), real(2, 3, 4, dtype="float16")),
+    }.items()
+]

@@ -38,4 +38,34 @@ CASES = [
     layer("AdaptiveMaxPool2d", (None, 3), inputs=(2, 4, 5)),
     layer("AdaptiveAvgPool1d", 3, inputs=(2, 3, 7)),
     layer("AdaptiveAvgPool3d", (2, None, 1), inputs=(1, 2, 4, 5, 3)),
+    *(
+        layer(f"{kind}Pad{dims}d", *arguments, inputs=shape)
+        for dims, shape, sides in (
+            (1, (2, 3, 5), (1, 3)), (2, (1, 2, 4, 5), (1, 2, 0, 3)), (3, (1, 2, 3, 4, 5), (1, 0, 2, 1, 2, 1))
+        )
+        for kind, arguments in (
+            ("Circular", (sides,)), ("Constant", (sides, 0.5)), ("Reflection", (sides,)), ("Replication", (sides,)),
+            ("Zero", (sides,)), ("Zero", (1,)),
+        )
+    ),
+    layer("ReflectionPad2d", 2, inputs=(2, 4, 5), name="without batch"),
+    layer("ConstantPad1d", (-1, 2), 3.0, inputs=(2, 3, 5)),
+    layer("PixelShuffle", 2, inputs=(2, 8, 3, 2)),
+    layer("PixelUnshuffle", 2, inputs=(2, 3, 4, 6)),
+    layer("ChannelShuffle", 3, inputs=(2, 6, 3)),
+    layer("Unfold", (2, 3), (2, 1), (1, 0), (1, 2), inputs=(2, 3, 5, 7)),
+    layer("Fold", (4, 5), (2, 3), 1, (1, 0), (2, 1), inputs=(2, 12, 9)),
+    layer("UpsamplingNearest2d", scale_factor=2, inputs=(1, 2, 3, 4)),
+    layer("UpsamplingBilinear2d", size=(5, 3), inputs=(1, 2, 3, 4)),
+    layer("Bilinear", 3, 4, 2, inputs=[(2, 5, 3), (2, 5, 4)]),
+    layer("Bilinear", 3, 4, 2, bias=False, inputs=[(3,), (4,)]),
+    layer("CosineSimilarity", dim=1, inputs=[(2, 5), (2, 5)]),
+    layer("PairwiseDistance", inputs=[(2, 5), (2, 5)]),
+    layer("PairwiseDistance", 3.0, 0.1, True, inputs=[(2, 5), (1, 5)]),
+    *(
+        layer(f"Dropout{dims}d", 0.3, inputs=shape, training=False)
+        for dims, shape in ((1, (2, 3, 4)), (3, (1, 2, 3, 2, 2)))
+    ),
+    layer("AlphaDropout", 0.3, inputs=(2, 5), training=False),
+    layer("FeatureAlphaDropout", 0.3, inputs=(2, 5, 3), training=False),
 ]  # fmt: skip
