@@ -93,6 +93,8 @@ def compare(torch: Any, folder: Path, epochs: int, limit: int | None) -> dict[st
     lucid.manual_seed(0)
     start = models.ConvNeXt(10, DEPTHS, DIMS, layer_scale_init=1.0, patch_size=PATCH_SIZE)
     weights = {name: value.numpy() for name, value in start.state_dict().items()}
+    for step, _ in (lucid_program(weights), torch_program(torch, weights)):  # compiles Lucid's kernels, untimed
+        step(train_images[:BATCH], train_labels[:BATCH], PEAK_LR).item()
     programs = {"lucid": lucid_program(weights), "torch": torch_program(torch, weights)}
     losses: dict[str, list[float]] = {name: [] for name in programs}
     seconds = dict.fromkeys(programs, 0.0)
