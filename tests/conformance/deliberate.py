@@ -179,6 +179,23 @@ SAMPLES: list[Deliberate] = [
         detail="Unsupported: complex128|base given to float_power_ has dtype ComplexFloat",
     ),
     Deliberate(
+        "the gradient of `logcumsumexp` at values above 1000 in float32",
+        "is correct to 1e-3",
+        "is correct to 1e-6",
+        "PyTorch's formula takes differences of large logarithms",
+        ops="logcumsumexp",
+        kinds="grad",
+        detail="of input 0: 20 of 125 values",
+    ),
+    Deliberate(
+        "`narrow_copy` with a dimension out of range",
+        "raises `RuntimeError`",
+        "raises `IndexError`",
+        "as `narrow` does, in both",
+        ops="narrow_copy",
+        kinds="error type",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",
@@ -235,7 +252,6 @@ LEFT_OUT = [
         "keeps the number, as PyTorch does with plain dictionaries",
         "state dicts carry no version",
     ),
-    ("`manual_seed(seed)`", "returns the generator", "returns `None`", "all random numbers come from one state"),
     (
         "which of several equal values `topk`, `kthvalue`, `median` and an unstable `sort` name",
         "is not defined",
@@ -259,6 +275,13 @@ PARAMETERS: list[Parameter] = [
         "it writes safetensors or PyTorch's format; nothing is pickled",
         names="save",
         mismatch="(pickle_|_).* is missing",
+    ),
+    Parameter(
+        "`result_type`",
+        "the parameters are called `tensor1` and `tensor2`",
+        "PyTorch has other names for numbers",
+        names="result_type",
+        mismatch=r"(tensor|other|scalar\d?) is missing",
     ),
     Parameter(
         "`amp.GradScaler`",
