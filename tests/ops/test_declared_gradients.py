@@ -66,7 +66,8 @@ OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_in
 CUSTOM_VJPS = {
     "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
     "kernels/float64.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py",
-    "kernels/matmul.py", "kernels/power.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
+    "kernels/matmul.py", "kernels/power.py", "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py",
+    "ops/pointwise.py",
 }  # fmt: skip
 
 
