@@ -24,6 +24,7 @@ LEVELS = [
         "_grad_mode",
         "_placement",
         "_precision",
+        "_process_group",
         "_deferred",
         "_files",
         "_layout",
