@@ -12,12 +12,12 @@ from lucid import _interrupts  # first: the imports below take the time  # isort
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
 from lucid import (
+    _late,
     amp,
     autograd,
     checkpoint,
     data,
     distributed,
-    linalg,
     memory,
     metrics,
     models,
@@ -125,6 +125,9 @@ int = int32
 if not TYPE_CHECKING:  # type checkers would believe that every name exists
 
     def __getattr__(name):
+        if name in _late.NAMES:
+            globals()[name] = found = _late.load(name)
+            return found
         if name in ("cuda", "backends", "mps", "xpu"):
             raise AttributeError(
                 f"module 'lucid' has no attribute {name!r}: lucid.get_default_device() is the current device, "
@@ -134,12 +137,17 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
         raise AttributeError(f"module 'lucid' has no attribute {name!r}")
 
 
+def __dir__():
+    return sorted({*globals(), *_late.NAMES})
+
+
 __all__ = [
+    *_late.NAMES,
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
     "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh", "add",
     "addcdiv", "addcmul", "addmm", "addmv", "all", "allclose", "amax", "amin", "aminmax", "amp", "any", "arange",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere",
-    "as_tensor", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "autocast", "autograd", "baddbmm",
+    "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "autocast", "autograd", "baddbmm",
     "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
     "bitwise_right_shift", "bitwise_xor", "bmm", "bool", "bool_", "broadcast_tensors", "broadcast_to", "cat", "ceil",
     "channels_last", "channels_last_3d", "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
@@ -148,12 +156,13 @@ __all__ = [
     "distributed", "div", "divide", "dot", "double", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal",
     "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expm1", "eye", "fill", "fix", "flatten", "flip",
     "fliplr", "flipud", "float", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax",
-    "fmin", "fmod", "frac", "frexp", "from_dlpack", "from_numpy", "full", "full_like", "gather", "gcd", "ge",
+    "fmin", "fmod", "frac", "frexp", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd",
+    "ge",
     "get_default_device", "greater", "greater_equal", "gt", "half", "heaviside", "hstack", "hypot", "index_add",
     "index_copy", "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32",
     "int64", "int8", "is_autocast_enabled", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isinf", "isnan",
     "isneginf", "isposinf", "isreal", "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal",
-    "linalg", "linspace", "load", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
+    "linspace", "load", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt",
     "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory",
     "memory_format", "meshgrid", "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul",

@@ -302,6 +302,64 @@ def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Ten
     return tensor(data, None if dtype is None else as_dtype(dtype))
 
 
+def asarray(
+    obj: TensorLike, *, dtype: object = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """A tensor of ``obj``: itself if it is a tensor of that dtype, unless ``copy`` is true.
+
+    Raises:
+        ArgumentError: ``copy`` is False and ``obj`` is no tensor of that dtype: MLX copies the values.
+    """
+    check_placement("asarray", device)
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(obj, Tensor) and (wanted is None or wanted == obj.dtype):
+        found = obj.clone() if copy else obj
+    elif copy is False:
+        raise _checks.ArgumentError(f"asarray: copy=False needs a tensor of that dtype, got {type(obj).__name__}")
+    else:
+        found = as_tensor(obj, wanted)
+    return found.detach().requires_grad_() if requires_grad else found
+
+
+def frombuffer(buffer: Any, *, dtype: object, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor (count,) with a copy of the values in an object with the buffer protocol, such as bytes.
+
+    Args:
+        buffer: The object.
+        dtype: The type of its values.
+        count: How many values to read, -1 for all.
+        offset: The number of bytes to skip.
+
+    Raises:
+        TypeError: ``buffer`` has no buffer protocol.
+        ArgumentError: the buffer has fewer values, or its size is no multiple of that of a value.
+
+    Example:
+        >>> lucid.frombuffer(bytes([1, 2, 3]), dtype=lucid.uint8, offset=1).tolist()
+        [2, 3]
+    """
+    wanted = as_dtype(dtype)
+    try:
+        data = memoryview(buffer).cast("B")
+    except TypeError:
+        raise TypeError(
+            f"frombuffer: buffer must have the buffer protocol, as bytes do, got {type(buffer).__name__}"
+        ) from None
+    start = _checks.integer("frombuffer", "offset", offset, 0)
+    count = _checks.integer("frombuffer", "count", count, -1)
+    size = wanted.size
+    found = (len(data) - start) // size if count == -1 else count
+    if found * size > len(data) - start or (count == -1 and (len(data) - start) % size) or found <= 0:
+        raise _checks.ArgumentError(
+            f"frombuffer: {len(data)} bytes from {start} on do not hold {'whole' if count == -1 else found} values of "
+            f"{size} bytes"
+        )
+    values = np.frombuffer(data, np.uint8, found * size, start)
+    bits = mx.array(values)
+    return leaf(bits != 0 if wanted == mx.bool_ else bits.view(wanted), requires_grad)
+
+
 def is_tensor(obj: object) -> bool:
     """Whether ``obj`` is a ``lucid.Tensor``."""
     return isinstance(obj, Tensor)
@@ -313,6 +371,6 @@ def _dtype(dtype: object) -> mx.Dtype:
 
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "is_tensor",
-    "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "frombuffer", "full",
+    "full_like", "is_tensor", "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

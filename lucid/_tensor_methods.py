@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lucid import tape
+from lucid import _late, tape
 from lucid.ops import (
     activation,
     arithmetic,
@@ -264,3 +264,7 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
+
+
+for _name in _late.METHODS:
+    setattr(TensorMethods, _name, _late.LateMethod(_name))

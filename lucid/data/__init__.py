@@ -14,7 +14,16 @@ from lucid.data import augment, transforms
 from lucid.data.archive import ArchiveError
 from lucid.data.cifar import CIFAR10, CIFAR100
 from lucid.data.collate import default_collate
-from lucid.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from lucid.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from lucid.data.decoding import ImageError, open_image
 from lucid.data.digits import Digits
 from lucid.data.image_folder import ImageFolder, stratified_split
@@ -35,6 +44,7 @@ __all__ = [
     "CIFAR100",
     "ArchiveError",
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -46,6 +56,7 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",

@@ -11,7 +11,7 @@ A dataset can define one of two methods to fetch many samples at once:
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import mlx.core as mx
@@ -186,6 +186,93 @@ class ConcatDataset(Dataset[T_co]):
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
+
+
+class ChainDataset(IterableDataset[T_co]):
+    """Several streams, one after another.
+
+    Args:
+        datasets: Instances of ``IterableDataset``, in order.
+
+    Raises:
+        TypeError: one of them is no ``IterableDataset``, when its turn comes.
+
+    Example:
+        >>> class Countdown(data.IterableDataset):
+        ...     def __init__(self, start):
+        ...         self.start = start
+        ...     def __iter__(self):
+        ...         return iter(range(self.start, 0, -1))
+        ...
+        >>> list(data.ChainDataset([Countdown(2), Countdown(3)]))
+        [2, 1, 3, 2, 1]
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[T_co]:
+        for dataset in self._streams():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._streams())
+
+    def _streams(self) -> Iterator[Any]:
+        for number, dataset in enumerate(self.datasets):
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(
+                    f"ChainDataset: dataset {number} must be an IterableDataset, got {type(dataset).__name__}; "
+                    "ConcatDataset joins the others"
+                )
+            yield dataset
+
+
+class StackDataset(Dataset[Any]):
+    """Datasets side by side: a sample is the tuple of their samples, or a dictionary of them if they are given by name.
+
+    Args:
+        args: Datasets of the same size.
+        kwargs: Datasets of the same size by name, instead of ``args``.
+
+    Raises:
+        ValueError: there is none, there are some with and some without a name, or their sizes differ.
+
+    Example:
+        >>> pairs = data.StackDataset(image=[10, 20], text=["a", "b"])
+        >>> pairs[1]
+        {'image': 20, 'text': 'b'}
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args and kwargs:
+            raise ValueError("StackDataset: give all datasets by position, or all by name")
+        self.datasets = kwargs or args
+        sizes = [len(dataset) for dataset in self._all()]
+        if not sizes:
+            raise ValueError("StackDataset: expected at least one dataset")
+        if len(set(sizes)) > 1:
+            raise ValueError(f"StackDataset: the datasets must have the same size, got {', '.join(map(str, sizes))}")
+        self._length = sizes[0]
+
+    def _all(self) -> list[Any]:
+        return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
+
+    def _joined(self, parts: Iterable[Any]) -> Any:
+        return dict(zip(self.datasets, parts, strict=True)) if isinstance(self.datasets, dict) else tuple(parts)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._joined([dataset[index] for dataset in self._all()])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        return [
+            self._joined(parts) for parts in zip(*(fetch_samples(one, indices) for one in self._all()), strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return self._length
 
 
 def fetch_samples(dataset: Any, indices: Sequence[int]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Layers, their functional forms, and initialization, under PyTorch's names."""
 
-from lucid.nn import functional, init, utils
+from lucid.nn import attention, functional, init, utils
 from lucid.nn.activation import (
     ELU,
     GELU,
@@ -61,6 +61,7 @@ from lucid.nn.margin_loss import (
     TripletMarginWithDistanceLoss,
 )
 from lucid.nn.module import Module
+from lucid.nn.multihead_attention import MultiheadAttention
 from lucid.nn.normalization import (
     CrossMapLRN2d,
     GlobalResponseNorm,
@@ -110,7 +111,16 @@ from lucid.nn.pooling import (
     MaxPool3d,
 )
 from lucid.nn.rearrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from lucid.nn.rnn import GRU, LSTM, RNN, RNNBase
+from lucid.nn.rnn_cell import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from lucid.nn.shaping import Flatten, Unflatten, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from lucid.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from lucid.nn.unpooling import FractionalMaxPool2d, FractionalMaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 
 __all__ = [
@@ -140,4 +150,7 @@ __all__ += [
 __all__ += [
     "BatchNorm3d", "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d", "InstanceNorm1d", "InstanceNorm2d",
     "InstanceNorm3d", "LocalResponseNorm", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "SyncBatchNorm",
+    "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
+    "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    "attention",
 ]  # fmt: skip

@@ -157,7 +157,17 @@ def abs(input: TensorLike, *, out: None = None) -> mx.array:
     x = array("abs", input)
     if x.dtype == mx.bool_:
         raise _checks.DtypeError("abs: bool is not supported")
-    return mx.abs(x)
+    return _complex_abs(x) if x.dtype == mx.complex64 else mx.abs(x)
+
+
+def _complex_abs(x: mx.array) -> mx.array:
+    """``mx.abs``, whose second derivative MLX takes for 0."""
+    re, im = mx.real(x), mx.imag(x)
+    size = mx.stop_gradient(mx.maximum(mx.abs(re), mx.abs(im)))  # so that no square is infinite
+    plain = (size == 0) | ~mx.isfinite(size)
+    size = mx.where(plain, 1, size)
+    square = mx.square(re / size) + mx.square(im / size)
+    return mx.where(plain, mx.stop_gradient(mx.abs(x)), size * mx.sqrt(mx.where(plain, 1, square)))
 
 
 @op

@@ -3,7 +3,17 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from lucid.data import (
+    ChainDataset,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from lucid.data.dataset import fetch_batch, fetch_samples
 
 
@@ -139,3 +149,39 @@ def test_samples_of_a_tensor_dataset_are_tensors():
     assert dataset[[0, 2]][0].tolist() == [[0.0, 1.0], [4.0, 5.0]]
     assert dataset[lucid.tensor(2)][2].item() == 2
     assert Subset(dataset, [2, 1])[[1]][0].tolist() == [[2.0, 3.0]]
+
+
+class Stream(IterableDataset):
+    def __init__(self, *values):
+        self.values = values
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __len__(self):
+        return len(self.values)
+
+
+def test_chained_streams_follow_each_other_in_a_loader_too():
+    chain = ChainDataset([Stream(1, 2), Stream(), Stream(3)])
+    assert list(chain) == list(chain) == [1, 2, 3] and len(chain) == 3
+    assert [batch.tolist() for batch in DataLoader(chain, batch_size=2)] == [[1, 2], [3]]
+    with pytest.raises(TypeError, match="dataset 1 must be an IterableDataset, got list; ConcatDataset"):
+        list(ChainDataset([Stream(1), [2]]))
+
+
+def test_stacked_datasets_give_tuples_or_dictionaries():
+    numbers, words = TensorDataset(np.arange(4)), ["a", "b", "c", "d"]
+    pairs = StackDataset(numbers, words)
+    assert len(pairs) == 4 and pairs[-1][1] == "d" and pairs[2][0][0].item() == 2
+    named = StackDataset(number=np.arange(4), word=words)
+    assert named[1] == {"number": 1, "word": "b"}
+    assert named.__getitems__([3, 0]) == [{"number": 3, "word": "d"}, {"number": 0, "word": "a"}]
+    [batch] = DataLoader(named, batch_size=4)
+    assert batch["number"].tolist() == [0, 1, 2, 3] and batch["word"] == words
+    with pytest.raises(ValueError, match="must have the same size, got 4, 3"):
+        StackDataset(words, words[:3])
+    with pytest.raises(ValueError, match="at least one"):
+        StackDataset()
+    with pytest.raises(ValueError, match="all by name"):
+        StackDataset(words, word=words)

@@ -53,6 +53,26 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
+    **{name: [of(M)] for name in ("is_conj", "is_neg")},
+    **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
+    **{
+        f"signal.windows.{name}": [of(5), of(4, sym=False)]
+        for name in (
+            "bartlett",
+            "blackman",
+            "cosine",
+            "exponential",
+            "gaussian",
+            "general_hamming",
+            "hamming",
+            "hann",
+            "kaiser",
+            "nuttall",
+        )
+    },
+    "signal.windows.general_cosine": [of(5, a=[0.5, 0.25])],
+    **{f"fft.{name}": [of(5), of(4, 0.5)] for name in ("fftfreq", "rfftfreq")},
     "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],
     "equal": [of(M, M)],
     "arange": [of(5), of(1, 5, 2), of(0.0, 1.0, 0.25, dtype="float16")],
@@ -75,6 +95,8 @@ FUNCTIONS: dict[str, list[Call]] = {
     "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
     "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
     "from_dlpack": [of(M)],
+    "asarray": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "frombuffer": [of(b"12345678", dtype="int32"), of(b"1234", dtype="uint8", count=2, offset=1)],
     "from_numpy": [of(np.ones((2, 3), np.float32))],
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
@@ -155,6 +177,29 @@ FUNCTIONAL: dict[str, list[Call]] = {
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
     **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
     "threshold_": [of(M, 1.0, 0.0)],
+    "scaled_dot_product_attention": [
+        of(CUBE, CUBE, CUBE, tensor(3, 3, dtype="bool"), 0.0, False, 0.5),
+        of(CUBE, CUBE, CUBE, dropout_p=0.5, is_causal=True, enable_gqa=False),
+    ],
+    "multi_head_attention_forward": [
+        of(
+            CUBE,
+            CUBE,
+            CUBE,
+            4,
+            2,
+            tensor(12, 4),
+            tensor(12),
+            None,
+            None,
+            False,
+            0.0,
+            tensor(4, 4),
+            tensor(4),
+            key_padding_mask=tensor(3, 2, dtype="bool", high=1),
+            attn_mask=tensor(2, 2),
+        ),
+    ],
     "rrelu": [of(M, 0.1, 0.3, True)],
     "rrelu_": [of(M, 0.1, 0.3)],
     "gumbel_softmax": [of(M, 0.5, True, dim=1)],
@@ -246,6 +291,16 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
     "Softmin": [(of(1), (M,))],
+    "MultiheadAttention": [(of(4, 2, 0.0, batch_first=True), (CUBE, CUBE, CUBE)), (of(4, 2), (CUBE, CUBE, CUBE))],
+    "TransformerEncoderLayer": [(of(4, 2, 6, 0.0, "gelu"), (CUBE,))],
+    "TransformerDecoderLayer": [(of(4, 2, 6, norm_first=True), (CUBE, CUBE))],
+    "Transformer": [(of(4, 2, 1, 1, 6, 0.0), (CUBE, CUBE))],
+    "RNN": [(of(4, 3, 2, "relu"), (CUBE,)), (of(4, 3, batch_first=True), (CUBE, tensor(1, 2, 3)))],
+    "LSTM": [(of(4, 3, 2, proj_size=2, bidirectional=True), (CUBE,))],
+    "GRU": [(of(4, 3, 2, bidirectional=True), (CUBE, tensor(4, 3, 3)))],
+    "RNNCell": [(of(3, 4, True, "relu"), (M, tensor(2, 4)))],
+    "LSTMCell": [(of(3, 4), (M,))],
+    "GRUCell": [(of(3, 4), (M, tensor(2, 4)))],
     "Softmax2d": [(of(), (IMAGES,))],
     "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
     "RReLU": [(of(0.1, 0.2), (M,))],
@@ -281,7 +336,18 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
         )
     },
 }  # fmt: skip
-CONTAINERS = {"Module", "ModuleDict", "ModuleList", "Sequential", "Parameter"}
+CONTAINERS = {
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Parameter",
+    "RNNBase",
+    "RNNCellBase",
+    "Sequential",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "attention",
+}
 
 INIT: dict[str, list[Call]] = {
     "calculate_gain": [of("leaky_relu", 0.1)],
@@ -348,7 +414,7 @@ SCHEDULES: dict[str, list[Call]] = {
 OTHER = {
     "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
     "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
-    "profile", "save", "set_default_device", "set_grad_enabled", "summary",
+    "profile", "save", "vmap", "set_default_device", "set_grad_enabled", "summary",
 }  # fmt: skip
 
 
@@ -434,8 +500,11 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
         add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
     for name, function in _bodies(F, F.__all__).items():
         add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
-    for name in ("norm", "vector_norm", "matrix_norm"):
-        add(f"linalg.{name}", getattr(lucid.linalg, name), [])
+    for module in (lucid.linalg, lucid.fft, lucid.signal.windows):
+        for name, function in _bodies(module, module.__all__).items():
+            if name != "LinAlgError":
+                short = module.__name__.removeprefix("lucid.")
+                add(f"{short}.{name}", function, FUNCTIONS.get(f"{short}.{name}", []))
     for name in dir(lucid.Tensor):
         function = getattr(lucid.Tensor, name)
         if callable(function) and (name[0] != "_" or name in METHODS):

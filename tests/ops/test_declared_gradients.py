@@ -65,8 +65,10 @@ OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_in
 # The profiler's are the identity.
 CUSTOM_VJPS = {
     "kernels/biased_gelu.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
-    "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py",
-    "kernels/power.py", "_profile/marks.py", "ops/pointwise.py",
+    "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
+    "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py",
+    "kernels/power.py",
+    "kernels/spectra.py", "_profile/marks.py", "ops/pointwise.py",
 }  # fmt: skip
 
 

@@ -23,7 +23,118 @@ def quietly(word, *arguments):
     return build
 
 
+class First:
+    """A layer of ``lib.nn`` called with options; what it returns is one tensor."""
+
+    def __init__(self, word, *arguments, call=None, **options):
+        self.word, self.arguments, self.options, self.call = word, arguments, options, call or {}
+
+    def __call__(self, lib):
+        call = self.call
+
+        class Whole(lib.nn.Module):
+            def __init__(self, layer):
+                super().__init__()
+                self.layer = layer
+
+            def forward(self, *inputs):
+                more = {name: value(lib, inputs[0]) for name, value in call.items()}
+                return lib.cat([one.reshape(-1) for one in flat(self.layer(*inputs, **more)) if one is not None])
+
+        return Whole(getattr(lib.nn, self.word)(*self.arguments, **self.options))
+
+
+def flat(value):
+    return [one for part in value for one in flat(part)] if isinstance(value, tuple | list) else [value]
+
+
+def whole(word, *arguments, inputs, call=None, name="", **options):
+    """As ``layer``, for layers with several results, and with options of the call."""
+    shown = ", ".join([*map(str, arguments), *(f"{key}={value}" for key, value in options.items()), *(call or ())])
+    arrays = tuple(wave(one, 0.3 + i) for i, one in enumerate(inputs))
+    return ModuleCase(f"{word}({shown}){name and ' '}{name}", First(word, *arguments, call=call, **options), arrays)
+
+
+def forbidden(*rows):
+    return lambda lib, like: lib.tensor(rows, dtype=lib.bool)
+
+
+def causal(size):
+    return lambda lib, like: lib.triu(lib.full_like(like.new_ones((size, size)), float("-inf")), 1)
+
+
+def yes(lib, like):
+    return True
+
+
+def no(lib, like):
+    return False
+
+
+class Packed(First):
+    """A recurrent layer called with packed sequences."""
+
+    def __call__(self, lib):
+        class Whole(lib.nn.Module):
+            def __init__(self, layer):
+                super().__init__()
+                self.layer = layer
+
+            def forward(self, x):
+                packed = lib.nn.utils.rnn.pack_padded_sequence(x, [2, 5, 3], enforce_sorted=False)
+                out, state = self.layer(packed)
+                padded, _ = lib.nn.utils.rnn.pad_packed_sequence(out)
+                return lib.cat([one.reshape(-1) for one in flat([padded, state])])
+
+        return Whole(getattr(lib.nn, self.word)(*self.arguments, **self.options))
+
+
+SMALL = {"dim_feedforward": 6, "dropout": 0.0}
+SEQUENCES = [
+    *(
+        whole(word, 3, 4, inputs=[(5, 2, 3)], **options)
+        for word in ("RNN", "LSTM", "GRU")
+        for options in (
+            {}, {"num_layers": 2, "bidirectional": True}, {"batch_first": True, "bias": False},
+        )
+    ),
+    whole("RNN", 3, 4, nonlinearity="relu", inputs=[(5, 2, 3), (1, 2, 4)]),
+    whole("GRU", 3, 4, inputs=[(5, 3), (1, 4)], name="without batch"),
+    whole("LSTM", 3, 4, proj_size=2, num_layers=2, bidirectional=True, inputs=[(5, 2, 3)]),
+    *(
+        ModuleCase(
+            f"{word} of packed sequences", Packed(word, 3, 4, num_layers=2, bidirectional=True), (wave((5, 3, 3), 0.2),)
+        )
+        for word in ("RNN", "LSTM", "GRU")
+    ),
+    layer("RNNCell", 3, 4, inputs=[(2, 3), (2, 4)]),
+    layer("RNNCell", 3, 4, False, "relu", inputs=[(2, 3)]),
+    layer("GRUCell", 3, 4, inputs=[(2, 3), (2, 4)]),
+    whole("LSTMCell", 3, 4, inputs=[(2, 3)]),
+    whole("LSTMCell", 3, 4, inputs=[(3,)], name="without batch"),
+    whole("MultiheadAttention", 4, 2, inputs=[(3, 2, 4), (5, 2, 4), (5, 2, 4)]),
+    whole("MultiheadAttention", 4, 2, batch_first=True, bias=False, inputs=[(2, 3, 4)] * 3,
+          call={"need_weights": no, "attn_mask": causal(3), "is_causal": yes}),
+    whole("MultiheadAttention", 4, 2, kdim=3, vdim=5, add_bias_kv=True, add_zero_attn=True,
+          inputs=[(3, 2, 4), (5, 2, 3), (5, 2, 5)], call={"average_attn_weights": no,
+          "key_padding_mask": forbidden([0, 0, 1, 0, 1], [0, 0, 0, 1, 1])}),
+    whole("MultiheadAttention", 4, 2, inputs=[(3, 4), (5, 4), (5, 4)],
+          call={"key_padding_mask": forbidden(0, 0, 1, 0, 1)}, name="without batch"),
+    whole("MultiheadAttention", 4, 2, inputs=[(3, 2, 4)] * 3, name="with both masks",
+          call={"attn_mask": causal(3), "key_padding_mask": forbidden([0, 0, 1], [0, 0, 0]), "need_weights": no}),
+    whole("TransformerEncoderLayer", 4, 2, **SMALL, inputs=[(3, 2, 4)]),
+    whole("TransformerEncoderLayer", 4, 2, **SMALL, activation="gelu", norm_first=True, batch_first=True, bias=False,
+          inputs=[(2, 3, 4)], call={"src_mask": causal(3), "is_causal": yes}),
+    whole("TransformerDecoderLayer", 4, 2, **SMALL, inputs=[(3, 2, 4), (5, 2, 4)],
+          call={"tgt_mask": causal(3), "tgt_is_causal": yes,
+                "memory_key_padding_mask": forbidden([0, 0, 1, 0, 1], [0, 0, 0, 1, 1])}),
+    whole("TransformerDecoderLayer", 4, 2, **SMALL, norm_first=True, inputs=[(3, 2, 4), (5, 2, 4)]),
+    whole("Transformer", 4, 2, 2, 2, **SMALL, batch_first=True, inputs=[(2, 5, 4), (2, 3, 4)],
+          call={"tgt_mask": causal(3)}),
+]  # fmt: skip
+
 CASES = [
+    *SEQUENCES,
     layer("PReLU", inputs=(2, 3, 4)),
     layer("PReLU", 3, 0.1, inputs=(2, 3, 4)),
     layer("RReLU", 0.1, 0.4, inputs=(2, 7), training=False),

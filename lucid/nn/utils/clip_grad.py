@@ -1,8 +1,7 @@
-"""Gradient clipping, and conversion between parameters and a vector."""
+"""Gradient clipping, and the norm of gradients."""
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import mlx.core as mx
 
@@ -13,10 +12,10 @@ from lucid.ops._norms import power_norm
 
 def _gradients(caller: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     """The tensors that have a gradient."""
-    return [one for one in _tensor_list(caller, parameters) if one.grad is not None]
+    return [one for one in tensor_list(caller, parameters) if one.grad is not None]
 
 
-def _tensor_list(caller: str, parameters: Tensor | Iterable[Tensor], name: str = "parameters") -> list[Tensor]:
+def tensor_list(caller: str, parameters: Tensor | Iterable[Tensor], name: str = "parameters") -> list[Tensor]:
     if not isinstance(parameters, Iterable):
         raise TypeError(f"{caller}: {name} must be a tensor or an iterable of tensors, got {type(parameters).__name__}")
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
@@ -41,7 +40,7 @@ def get_total_norm(
     Raises:
         RuntimeError: with ``error_if_nonfinite``, the norm is infinite or NaN.
     """
-    total = _total_norm("get_total_norm", _tensor_list("get_total_norm", tensors, "tensors"), norm_type)
+    total = _total_norm("get_total_norm", tensor_list("get_total_norm", tensors, "tensors"), norm_type)
     if _checks.flag("get_total_norm", "error_if_nonfinite", error_if_nonfinite) and not math.isfinite(total.item()):
         raise RuntimeError(f"get_total_norm: the norm of order {norm_type} is {total.item()}")
     return total
@@ -104,39 +103,3 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     for one in _gradients("clip_grad_value_", parameters):
         if one.grad is not None:
             one.grad._rebind(mx.clip(one.grad._array, -bound, bound))
-
-
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """The parameters flattened and concatenated into one vector (numel,), differentiably.
-
-    Example:
-        >>> nn.utils.parameters_to_vector(nn.Linear(4, 2).parameters()).shape
-        (10,)
-    """
-    flat = [one.reshape(-1) for one in _tensor_list("parameters_to_vector", parameters)]
-    if not flat:
-        raise ValueError("parameters_to_vector: expected at least one parameter")
-    return _concatenate(flat)
-
-
-@tape.op
-def _concatenate(parts: list[Any]) -> mx.array:
-    return mx.concatenate(parts)
-
-
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Set the parameters to the values of ``vec`` (numel,), in order.
-
-    Raises:
-        ValueError: the length of ``vec`` is not the number of values of the parameters.
-    """
-    listed = _tensor_list("vector_to_parameters", parameters)
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {type(vec).__name__}")
-    count = sum(one.numel() for one in listed)
-    if vec.shape != (count,):
-        raise ValueError(f"vector_to_parameters: vec must have shape ({count},), got {vec.shape}")
-    start = 0
-    for one in listed:
-        one._rebind(vec._array[start : start + one.numel()].reshape(one.shape).astype(one.dtype))
-        start += one.numel()
