@@ -199,7 +199,7 @@ SAMPLES: list[Deliberate] = [
         "`grid_sample` in half precision",
         "rounds positions and weights to half precision",
         "computes them in float32",
-        "float32 is more exact: a position of float16 or bfloat16 is up to a pixel off in an image of some hundred pixels",
+        "float32 is more exact: positions of half precision are up to a pixel off in an image of some hundred",
         ops=r"nn\.functional\.grid_sample|grid_sampler_[23]d",
         kinds="value|grad|second",
         when=lambda sample: sample.dtype in ("float16", "bfloat16"),
