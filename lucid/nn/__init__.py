@@ -79,6 +79,7 @@ from lucid.nn.padding import (
     ZeroPad3d,
 )
 from lucid.nn.parameter import Parameter
+from lucid.nn.parameter_containers import ParameterDict, ParameterList
 from lucid.nn.piecewise_activation import (
     CELU,
     SELU,
@@ -140,5 +141,5 @@ __all__ += [
 __all__ += [
     "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-    "attention",
+    "ParameterDict", "ParameterList", "attention",
 ]  # fmt: skip

@@ -14,9 +14,10 @@ for family in nn_cases.FAMILIES:
     cases = importlib.import_module(f"tests.reference.{family}")
     RECORDS |= dict(np.load(cases.FILE)) if cases.FILE.exists() else {}
     CASES += cases.CASES
-# PyTorch has no counterpart; the first six are not layers.
+# PyTorch has no counterpart; the first eight are not layers.
 UNRECORDED = {
-    "Module", "Parameter", "ModuleList", "ModuleDict", "RNNBase", "RNNCellBase", "DropPath", "GlobalResponseNorm",
+    "Module", "Parameter", "ModuleList", "ModuleDict", "ParameterDict", "ParameterList", "RNNBase",
+    "RNNCellBase", "DropPath", "GlobalResponseNorm",
 }  # fmt: skip
 
 
