@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _overwritten, _threads
+from lucid import _deferred, _overwritten, _threads, tape
 from lucid._grad_mode import set_recording
 from lucid._precision import autocasting
 from lucid.tape import Edge, Node, TensorBase, apply, edge_of, wrap
@@ -25,11 +25,13 @@ def run_backward(
     *,
     retain_graph: bool = False,
     create_graph: bool = False,
+    stops: bool = False,
 ) -> list[Tensor | None]:
     """Propagate ``cotangents`` from ``roots`` back through the graph.
 
     Without ``targets``, gradients are added to ``.grad`` of every leaf that requires one. With ``targets``, only their
-    gradients are computed and returned (``None`` for a target that was not used), and no ``.grad`` changes.
+    gradients are computed and returned (``None`` for a target that was not used), and no ``.grad`` changes. ``stops``
+    says not to go on through targets: the gradient of one target then leaves out its share through another.
 
     Raises:
         RuntimeError: the graph was freed by an earlier backward pass.
@@ -37,7 +39,7 @@ def run_backward(
     target_index: dict[object, int] | None = None
     if targets is not None:
         target_index = {_key(edge_of(t)): i for i, t in reversed(list(enumerate(targets)))}
-    needed = _needed_nodes([t._node for t in roots if t._node is not None], target_index)
+    needed = _needed_nodes([t._node for t in roots if t._node is not None], target_index, stops)
 
     # A heap, newest node first: every consumer of a node is newer than the node, so all cotangents have arrived when
     # a node is popped. No recursion, because a deep model would exceed Python's recursion limit.
@@ -75,20 +77,24 @@ def run_backward(
                     gradient = slots[index] = run_hooks(node.hooks[index], gradient)
                 if target_index is not None and (position := target_index.get((node, index))) is not None:
                     results[position] = gradient
+                    slots[index] = None if stops else gradient
                 elif target_index is None and node.retained and index in node.retained:
                     owner = node.retained[index]()
                     if owner is not None:
                         owner.grad = _own(gradient) if owner.grad is None else _add(owner.grad, gradient)
-            if node not in needed:
+            if node not in needed or (stops and all(one is None for one in slots)):
                 continue
             full = [
-                wrap(mx.zeros(*node.outputs[i])) if gradient is None else gradient for i, gradient in enumerate(slots)
+                wrap(mx.zeros(*node.outputs[i])) if gradient is None and not node.takes_none else gradient
+                for i, gradient in enumerate(slots)
             ]
             edges = node.edges
             assert edges is not None
             if _overwritten.entries:
-                _overwritten.check(node, full)
-            gradients = node.pullback(full)
+                _overwritten.check(node, full)  # type: ignore[arg-type]
+            gradients = node.pullback(full)  # type: ignore[arg-type]
+            if tape.watch is not None:
+                tape.watch.backward(node, full, gradients)
             if target_index is None and not create_graph:  # otherwise some of them may never be needed
                 gradients = _compute_together(edges, gradients)
             for edge, gradient in zip(edges, gradients, strict=True):
@@ -177,15 +183,18 @@ def _compute_together(edges: list[Edge], gradients: Sequence[Tensor | None]) -> 
     return [wrap(array) for array in mx.depends(arrays, arrays)]
 
 
-def _needed_nodes(starts: list[Node], target_index: dict[object, int] | None) -> set[Node]:
+def _needed_nodes(starts: list[Node], target_index: dict[object, int] | None, stops: bool) -> set[Node]:
     """The nodes reachable from ``starts`` that lead to a target, or all of them without targets."""
     reached: set[Node] = set()
+    ends = {key[0] for key in target_index or () if isinstance(key, tuple)} if stops else set()
     stack = list(starts)
     while stack:
         node = stack.pop()
         if node in reached:
             continue
         reached.add(node)
+        if node in ends:
+            continue
         if node.edges is None:
             if target_index is not None and any(key[0] is node for key in target_index if isinstance(key, tuple)):
                 continue

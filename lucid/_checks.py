@@ -80,6 +80,10 @@ class DivisionError(RuntimeError, ZeroDivisionError):
     """An integer division by 0: a RuntimeError as in PyTorch, and a ZeroDivisionError."""
 
 
+class LinAlgError(ArgumentError):
+    """A matrix that has no inverse or factorization, as ``torch.linalg.LinAlgError``."""
+
+
 class DimError(IndexError, ValueError):
     """A dimension out of range: an IndexError as in PyTorch, and a ValueError like other invalid arguments."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from lucid import _checks, _threads
 from lucid._aliases import place_of
 from lucid._checks import dtype_name
-from lucid._dtypes import as_dtype
+from lucid._dtypes import as_dtype, get_default_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
@@ -30,7 +30,7 @@ def zeros(
     Like all functions that create tensors, it checks ``layout`` and ``device``, which has to be available. They and
     ``pin_memory`` have no effect, because memory is unified.
     """
-    check_placement("zeros", device, layout, None, out)
+    check_placement("zeros", device, layout, out)
     return leaf(mx.zeros(_checks.shape("zeros", (size,)), _dtype(dtype)), requires_grad)
 
 
@@ -40,7 +40,7 @@ def ones(
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
-    check_placement("ones", device, layout, None, out)
+    check_placement("ones", device, layout, out)
     return leaf(mx.ones(_checks.shape("ones", (size,)), _dtype(dtype)), requires_grad)
 
 
@@ -50,7 +50,7 @@ def empty(
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
-    check_placement("empty", device, layout, None, out)
+    check_placement("empty", device, layout, out)
     shape = _checks.shape("empty", (size,))
     check_memory_format("empty", memory_format, len(shape))
     return leaf(mx.zeros(shape, _dtype(dtype)), requires_grad)
@@ -67,7 +67,7 @@ def full(
         tensor([[7., 7., 7.],
                 [7., 7., 7.]])
     """
-    check_placement("full", device, layout, None, out)
+    check_placement("full", device, layout, out)
     found = None if dtype is None else as_dtype(dtype)
     return leaf(_filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
 
@@ -132,7 +132,7 @@ def eye(
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The (n, m) matrix with ones on the diagonal, by default (n, n)."""
-    check_placement("eye", device, layout, None, out)
+    check_placement("eye", device, layout, out)
     rows = _checks.integer("eye", "n", n, 0)
     columns = rows if m is None else _checks.integer("eye", "m", m, 0)
     return leaf(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
@@ -154,7 +154,7 @@ def arange(
         >>> lucid.arange(1, 10, 4).tolist()
         [1, 5, 9]
     """
-    check_placement("arange", device, layout, None, out)
+    check_placement("arange", device, layout, out)
     if end is None:
         start, end = (0, start) if start is not None else (None, None)
     elif start is None:
@@ -168,7 +168,7 @@ def arange(
         elif not math.isfinite(_checks.number("arange", name, one)):
             raise _checks.ArgumentError(f"arange: {name} must be finite, got {one!r}")
     whole = all(isinstance(one, int) for one in limits)
-    found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
+    found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else get_default_dtype())
     if found in (mx.bool_, mx.complex64):
         raise _checks.DtypeError(f"arange: dtype must hold integers or floating-point numbers, got {dtype_name(found)}")
     first, last, stride = limits
@@ -202,7 +202,7 @@ def linspace(
         >>> lucid.linspace(0, 1, 5).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    check_placement("linspace", device, layout, None, out)
+    check_placement("linspace", device, layout, out)
     values, found = _spaced("linspace", start, end, steps, dtype)
     return leaf(as_array(_truncated(values, found), found), requires_grad)
 
@@ -215,7 +215,7 @@ def logspace(
 
     With an integer dtype, ``start`` and ``end`` are truncated to integers first, then the numbers.
     """
-    check_placement("logspace", device, layout, None, out)
+    check_placement("logspace", device, layout, out)
     exponents, found = _spaced("logspace", start, end, steps, dtype)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         values = np.power(float(_checks.number("logspace", "base", base)), exponents)
@@ -302,6 +302,64 @@ def as_tensor(data: TensorLike, dtype: object = None, device: Any = None) -> Ten
     return tensor(data, None if dtype is None else as_dtype(dtype))
 
 
+def asarray(
+    obj: TensorLike, *, dtype: object = None, device: Any = None, copy: bool | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """A tensor of ``obj``: itself if it is a tensor of that dtype, unless ``copy`` is true.
+
+    Raises:
+        ArgumentError: ``copy`` is False and ``obj`` is no tensor of that dtype: MLX copies the values.
+    """
+    check_placement("asarray", device)
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(obj, Tensor) and (wanted is None or wanted == obj.dtype):
+        found = obj.clone() if copy else obj
+    elif copy is False:
+        raise _checks.ArgumentError(f"asarray: copy=False needs a tensor of that dtype, got {type(obj).__name__}")
+    else:
+        found = as_tensor(obj, wanted)
+    return found.detach().requires_grad_() if requires_grad else found
+
+
+def frombuffer(buffer: Any, *, dtype: object, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor (count,) with a copy of the values in an object with the buffer protocol, such as bytes.
+
+    Args:
+        buffer: The object.
+        dtype: The type of its values.
+        count: How many values to read, -1 for all.
+        offset: The number of bytes to skip.
+
+    Raises:
+        TypeError: ``buffer`` has no buffer protocol.
+        ArgumentError: the buffer has fewer values, or its size is no multiple of that of a value.
+
+    Example:
+        >>> lucid.frombuffer(bytes([1, 2, 3]), dtype=lucid.uint8, offset=1).tolist()
+        [2, 3]
+    """
+    wanted = as_dtype(dtype)
+    try:
+        data = memoryview(buffer).cast("B")
+    except TypeError:
+        raise TypeError(
+            f"frombuffer: buffer must have the buffer protocol, as bytes do, got {type(buffer).__name__}"
+        ) from None
+    start = _checks.integer("frombuffer", "offset", offset, 0)
+    count = _checks.integer("frombuffer", "count", count, -1)
+    size = wanted.size
+    found = (len(data) - start) // size if count == -1 else count
+    if found * size > len(data) - start or (count == -1 and (len(data) - start) % size) or found <= 0:
+        raise _checks.ArgumentError(
+            f"frombuffer: {len(data)} bytes from {start} on do not hold {'whole' if count == -1 else found} values of "
+            f"{size} bytes"
+        )
+    values = np.frombuffer(data, np.uint8, found * size, start)
+    bits = mx.array(values)
+    return leaf(bits != 0 if wanted == mx.bool_ else bits.view(wanted), requires_grad)
+
+
 def is_tensor(obj: object) -> bool:
     """Whether ``obj`` is a ``lucid.Tensor``."""
     return isinstance(obj, Tensor)
@@ -309,10 +367,10 @@ def is_tensor(obj: object) -> bool:
 
 def _dtype(dtype: object) -> mx.Dtype:
     _threads.prepare()
-    return mx.float32 if dtype is None else as_dtype(dtype)
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like", "is_tensor",
-    "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "frombuffer", "full",
+    "full_like", "is_tensor", "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

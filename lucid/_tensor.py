@@ -12,24 +12,26 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _aliases, _checks, _deferred, _grad_mode, _overwritten, _threads, tape
+from lucid import _aliases, _checks, _deferred, _grad_mode, _late, _overwritten, _threads, tape
 from lucid._backward import RemovableHandle, backward_into, run_backward
 from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
 from lucid._memory_format import check_memory_format, contiguous_format
 from lucid._placement import check_placement
+from lucid._tensor_attributes import TensorAttributes
 from lucid._tensor_casting import TensorCasting
 from lucid._tensor_convert import as_array, leaf
 from lucid._tensor_inplace import TensorInplace
 from lucid._tensor_methods import TensorMethods
 from lucid._tensor_operators import TensorOperators
+from lucid._tensor_random import TensorRandom
 from lucid._tensor_repr import describe
 from lucid.ops import comparison, elementwise, indexing, joining, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
 
-class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
+class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, TensorAttributes, TensorCasting):
     """A multi-dimensional array with automatic differentiation.
 
     Make tensors with ``lucid.tensor(data)``. As in PyTorch, ``Tensor(2, 3)`` is a float32 tensor of that shape with
@@ -42,6 +44,8 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
     __slots__ = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if type(self).__new__ is not object.__new__:  # a subclass makes its objects there, see ``as_subclass``
+            return
         made = construct(type(self).__name__, mx.float32, args, kwargs)
         self._set_leaf(made._array)
         if made._place is not None:
@@ -82,16 +86,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
         return self._array.dtype
 
     @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self._array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._array.nbytes
-
-    @property
     def device(self) -> device:
         """The device that operations run on now. Tensors belong to none: memory is unified."""
         return get_default_device()
@@ -106,10 +100,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
 
     nelement = numel
     ndimension = dim
-
-    def element_size(self) -> int:
-        """The size of one element in bytes."""
-        return self._array.itemsize
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating-point type."""
@@ -145,7 +135,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
         Raises:
             RuntimeError: the tensor is not floating point, or was computed from tensors that require gradients.
         """
-        if requires_grad and not mx.issubdtype(self._array.dtype, mx.floating):
+        if requires_grad and not mx.issubdtype(self._array.dtype, mx.inexact):
             raise RuntimeError(
                 f"requires_grad_: only floating-point tensors can require gradients, got {dtype_name(self.dtype)}"
             )
@@ -363,7 +353,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
 
     def _with_value_of(self, other: Tensor) -> Tensor:
         kind = _aliases.fresh_class(self)
-        new: Any = kind.__new__(kind)
+        new: Any = object.__new__(kind)
         new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
         new._requires_grad, new._place = other._requires_grad, None
         return new
@@ -400,6 +390,18 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
             return shapes.H(self)
         return self.mT
 
+    @property
+    def real(self) -> Tensor:
+        """The real part: ``lucid.real(self)``."""
+        found: Tensor = _late.load("real")(self)
+        return found
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part of complex numbers: ``lucid.imag(self)``."""
+        found: Tensor = _late.load("imag")(self)
+        return found
+
 
 tape.TensorBase._facade = Tensor
 
@@ -412,6 +414,10 @@ def cotangent_for(root: Tensor, gradient: TensorLike, caller: str) -> Tensor:
             raise RuntimeError(
                 f"{caller}: gradient can only be omitted for a tensor with one element, got shape {root.shape}; "
                 "pass gradient=, or reduce it with sum() or mean()"
+            )
+        if root.dtype == mx.complex64:
+            raise RuntimeError(
+                f"{caller}: gradient can only be omitted for a real tensor, got complex64; pass gradient="
             )
         return tape.wrap(mx.ones(root.shape, root.dtype))
     tensor = gradient if isinstance(gradient, Tensor) else tape.wrap(as_array(gradient, root.dtype))

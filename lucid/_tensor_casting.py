@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import mlx.core as mx
 import numpy as np
 
-from lucid import _checks, _device, _threads, tape
+from lucid import _aliases, _checks, _device, _threads, tape
 from lucid._dtypes import as_dtype, is_dtype_name
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
@@ -131,6 +132,25 @@ class TensorCasting(tape.TensorBase):
             _device.resolve("cuda", device)
         check_memory_format("cuda", memory_format, self._array.ndim)
         return cast("Tensor", self)
+
+    def as_subclass(self, cls: builtins.type[Tensor]) -> Any:
+        """This tensor as an instance of ``cls``, a subclass of ``Tensor``, in the same graph and with the same values.
+
+        Operations on it give plain tensors.
+
+        Raises:
+            TypeError: ``cls`` is no subclass of ``Tensor``.
+        """
+        if not (isinstance(cls, builtins.type) and issubclass(cls, tape.TensorBase._facade)):
+            raise TypeError(f"as_subclass: cls must be a subclass of Tensor, got {cls!r}")
+        made: Any = object.__new__(cls)
+        made._set_leaf(self._array)
+        if self._node is None:
+            _aliases.detached(self, into=made)
+            made._requires_grad = self._requires_grad
+        else:
+            made._node, made._index = self._node, self._index
+        return made
 
     # NumPy and other libraries ---------------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ P = ParamSpec("P")
 VJP = Callable[..., Sequence[mx.array] | None]  # a declared gradient, see op
 _FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
 _serial = itertools.count()
+watch: Any = None  # what anomaly mode calls for each operation, see lucid/autograd/anomaly.py
 
 
 class TensorBase:
@@ -82,8 +83,8 @@ class Node:
     """One recorded operation: how to run it again, and where its inputs came from."""
 
     __slots__ = (
-        "__weakref__", "args", "body", "edges", "hooks", "kwargs", "name", "outputs", "places", "retained", "serial",
-        "vjp",
+        "__weakref__", "args", "body", "edges", "hooks", "kwargs", "line", "name", "outputs", "places", "retained",
+        "serial", "takes_none", "vjp",
     )  # fmt: skip
 
     def __init__(self, name: str, edges: list[Edge], outputs: list[tuple[tuple[int, ...], mx.Dtype]]) -> None:
@@ -91,6 +92,8 @@ class Node:
         self.edges: list[Edge] | None = edges
         self.outputs = outputs  # shape and dtype of every output; outputs without a cotangent get zeros
         self.serial = next(_serial)
+        self.line: str | None = None  # that called the operation, in anomaly mode
+        self.takes_none = False  # whether pullback takes None for an output without a cotangent, in place of zeros
         self.hooks: dict[int, dict[int, Callable[[Tensor], Any]]] | None = None
         self.retained: dict[int, weakref.ref[TensorBase]] | None = None
         self.body: Callable[..., Any] | None = None
@@ -154,6 +157,11 @@ class Node:
         inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
         return cast("Sequence[Tensor]", out)
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The operations that the inputs came from, with the number of their output; (None, 0) for leaves."""
+        return tuple(edge if isinstance(edge, tuple) else (None, 0) for edge in self.edges or ())
 
     def hooks_of(self, index: int) -> dict[int, Callable[[Tensor], Any]]:
         if self.hooks is None:
@@ -379,6 +387,8 @@ def apply(
         raise explained from error
 
     if not edges:
+        if watch is not None:
+            watch.forward(name, arrays, kwargs, out, None)
         result: Any = wrap(out) if isinstance(out, mx.array) else _wrap_all(out, None)
         for one in (result,) if isinstance(out, mx.array) else result:
             _deferred.created(one)
@@ -392,6 +402,8 @@ def apply(
         node = Node(name, edges, [(a.shape, a.dtype) for a in out])
         result = _wrap_all(out, node)
     node.body, node.args, node.kwargs, node.places, node.vjp = body, tuple(arrays), kwargs, places, vjp
+    if watch is not None:
+        watch.forward(name, arrays, kwargs, out, node)
     return result
 
 

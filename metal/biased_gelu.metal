@@ -220,6 +220,7 @@ inline void padded_gelu(
   const float all = FACTOR ? float(factor[image]) : 1.0f;
   if (c >= channels) {
     const T value = T(c == channels ? all : 0.0f);
+#pragma unroll 4
     for (int row = begin; row < end; ++row) {
       y[(first + size_t(row)) * size_t(width) + size_t(c)] = value;
     }
@@ -256,6 +257,7 @@ inline void gelu_and_square_sums(H h, Bias bias, Sizes sizes, Y y, Sums sums, ui
   const size_t first = size_t(image) * size_t(image_rows);
   if (c >= channels) {
     const T value = T(c == channels ? 1.0f : 0.0f);
+#pragma unroll 4
     for (int row = begin; row < end; ++row) {
       y[(first + size_t(row)) * size_t(width) + size_t(c)] = value;
     }

@@ -21,6 +21,8 @@ typedef __nv_bfloat16 bfloat16_t;
 #define thread_position_in_grid                                                                   \
   make_uint3(blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y * blockDim.y + threadIdx.y,        \
              blockIdx.z * blockDim.z + threadIdx.z)
+#define thread_position_in_threadgroup make_uint3(threadIdx.x, threadIdx.y, threadIdx.z)
+#define threads_per_threadgroup make_uint3(blockDim.x, blockDim.y, blockDim.z)
 #define threads_per_grid make_uint3(gridDim.x * blockDim.x, gridDim.y * blockDim.y, gridDim.z * blockDim.z)
 
 struct mem_flags {

@@ -1,10 +1,10 @@
 // Depthwise two-dimensional convolution: output, input gradient, weight gradient.
 //
 // Images are (N, height, width, channels), row-contiguous; the weight is (channels, KH, KW). Each thread computes one
-// channel. Neighboring threads compute neighboring channels, so a simdgroup reads neighboring addresses of images; of
-// the weight, whose taps each thread reads once or once per row, it reads neighboring blocks. All sums are float; T is
-// the type of images and weight, R that of their values in registers. Only the threads of rolling_weight_gradient share anything, and nothing
-// is atomic.
+// channel. Neighboring threads compute neighboring channels, so a simdgroup reads neighboring addresses of images. The
+// taps of a channel are neighbors in the weight, so the rolling functions read it through threadgroup memory; in the
+// general ones each access of a simdgroup reads a cache line per lane. All sums are float; T is the type of images and
+// weight, R that of their values in registers. Nothing is atomic.
 //
 // The order of every sum is fixed: kernel rows from the top, kernel columns from the left, starting with the bias.
 // Outputs and input gradients are therefore bitwise equal for every S, every division into chunks, and for the rolling
@@ -14,8 +14,9 @@
 // below. Pointer types are template parameters because MLX passes inputs of fewer than 8 elements in the address space
 // `constant` and all others in `device`. `bounds` is such a short input:
 //
-//   bounds = (top, left, out_height, out_width, 0)    padding before the first row and column (negative: crop), and
-//                                                     the size of the output
+//   bounds = (top, left, out_height, out_width, 0, rows)    padding before the first row and column (negative: crop),
+//                                                           the size of the output, and in rolling_forward the rows of
+//                                                           a chunk
 //
 // The rolling functions add the 0 to a column in each row. The compiler, which does not know its value, then computes
 // the positions of a strip again in each row, instead of keeping them in 30 registers.
@@ -30,22 +31,25 @@
 // values[j] = row[first + j], 0 outside of the image
 //
 // `row` points to this thread's channel in the first column. At a border every load is made, from the nearest column
-// inside, so that all of them are in flight together: a load under a condition waits for the one before.
+// inside, so that all of them are in flight together: a load under a condition waits for the one before. The pointer moves
+// from column to column, which takes fewer registers than an address for each.
 // ---------------------------------------------------------------------------------------------------------------------
 template <typename R, int COUNT, typename Row>
 inline void load_row(Row row, int first, int width, int channels, thread R (&values)[COUNT]) {
+  row += clamp(first, 0, width - 1) * channels;
   if (first >= 0 && first + COUNT <= width) {
 #pragma unroll
     for (int j = 0; j < COUNT; ++j) {
-      values[j] = R(row[(first + j) * channels]);
+      values[j] = R(row[0]);
+      row += channels;
     }
   } else {
 #pragma unroll
     for (int j = 0; j < COUNT; ++j) {
       const int column = first + j;
-      const int inside = clamp(column, 0, width - 1);
-      const R value = R(row[inside * channels]);
-      values[j] = column == inside ? value : R(0.0f);
+      const R value = R(row[0]);
+      values[j] = column >= 0 && column < width ? value : R(0.0f);
+      row += column >= 0 && column < width - 1 ? channels : 0;
     }
   }
 }
@@ -53,29 +57,44 @@ inline void load_row(Row row, int first, int width, int channels, thread R (&val
 // ---------------------------------------------------------------------------------------------------------------------
 // y[n,h,w,c] = bias[c] + sum over (i,j) of x[n, h+i-top, w+j-left, c] * weight[c,i,j]    stride 1, dilation 1
 //
-// With FLIP, the taps are in reverse order: weight[c, KH-1-i, KW-1-j]. With MAP, `bias` is an array like y, whose values are added to the sums: bias[n,h,w,c].
+// With FLIP, the taps are in reverse order: weight[c, KH-1-i, KW-1-j]. With MAP, `bias` is an array like y, whose values
+// are added to the sums: bias[n,h,w,c].
 //
 // thread: one channel, a strip of S output columns, the rows of one chunk. It iterates over the input rows from the
 //   top. Each row is loaded once and added to the KH output rows that depend on it. Their KH * S sums and the KH * KW
 //   weights stay in registers. sums[r] belongs to output row `lowest + r`; after each input row the first is complete
 //   and the others move up.
-// grid: (channels * ceil(out_width / S), chunks of rows, N)
+// threadgroup: up to LANES channels, several strips. Its threads load the weights of the channels into `shared`, from
+//   neighboring addresses.
+// grid: (channels, strips * chunks, N)
 // border: load_row returns zeros for columns outside; rows outside are skipped.
 // cost per output: (S+KW-1)/S * (rows+KH-1)/rows loads, KH*KW multiply-adds, 1 store. For 7x7, S 4, 14 rows: 3.6 loads.
+//   Per thread KH*KW loads from threadgroup memory.
 // ---------------------------------------------------------------------------------------------------------------------
 template <
     typename T, typename R, int KH, int KW, int S, bool FLIP, bool BIAS, bool MAP, typename X, typename Weight,
     typename B, typename Bounds, typename Y>
 inline void rolling_forward(
-    X x, Weight weight, B bias, Bounds bounds, Y y, int height, int width, int channels, uint3 at, uint3 grid) {
-  const int top = bounds[0], out_height = bounds[2], out_width = bounds[3], zero = bounds[4];
-  const int c = int(at.x) % channels;
-  const int column = int(at.x) / channels * S;
-  const int rows = (out_height + int(grid.y) - 1) / int(grid.y);
-  const int begin = int(at.y) * rows;
+    X x, Weight weight, B bias, Bounds bounds, Y y, threadgroup R* shared, int height, int width, int channels,
+    uint3 at, uint3 local, uint3 group) {
+  const int top = bounds[0], out_height = bounds[2], out_width = bounds[3], zero = bounds[4], rows = bounds[5];
+  const int c = int(at.x);
+  const int lane = int(local.x);
+  const int strips = (out_width + S - 1) / S;
+  const int column = int(at.y) % strips * S;
+  const int begin = int(at.y) / strips * rows;
   const int end = min(begin + rows, out_height);
   int first = column - bounds[1];
-  if (column >= out_width || begin >= end) {
+
+  // shared[l * KH * KW + i * KW + j]: weight[c - lane + l, i, j]
+  weight += size_t(c - lane) * size_t(KH * KW);
+  const int taps = min(int(group.x), channels - (c - lane)) * (KH * KW);
+#pragma unroll 1
+  for (int i = int(local.y * group.x + local.x); i < taps; i += int(group.x * group.y)) {
+    shared[i] = R(weight[i]);
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (c >= channels || begin >= end) {
     return;
   }
   x += size_t(at.z) * size_t(height) * size_t(width * channels) + size_t(c);
@@ -86,13 +105,12 @@ inline void rolling_forward(
   }
 
   R tap[KH][KW];
-  weight += size_t(c) * size_t(KH * KW);
 #pragma unroll
   for (int i = 0; i < KH; ++i) {
 #pragma unroll
     for (int j = 0; j < KW; ++j) {
       const int number = i * KW + j;
-      tap[i][j] = R(weight[FLIP ? KH * KW - 1 - number : number]);
+      tap[i][j] = shared[lane * KH * KW + (FLIP ? KH * KW - 1 - number : number)];
     }
   }
   const float start = BIAS && !MAP ? float(bias[c]) : 0.0f;
@@ -105,13 +123,15 @@ inline void rolling_forward(
     }
   }
 
+  const int pitch = width * channels;
+  X line = x + (begin - top) * pitch;
 #pragma unroll 1
-  for (int lowest = begin - (KH - 1); lowest < end; ++lowest) {
+  for (int lowest = begin - (KH - 1); lowest < end; ++lowest, line += pitch) {
     first += zero;
     const int row = lowest + (KH - 1) - top;  // the last input row that output row `lowest` needs
     if (row >= 0 && row < height) {
       R values[S + KW - 1];
-      load_row(x + row * width * channels, first, width, channels, values);
+      load_row(line, first, width, channels, values);
 #pragma unroll
       for (int r = 0; r < KH; ++r) {
         if (lowest + r >= begin && lowest + r < end) {

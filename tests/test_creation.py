@@ -132,3 +132,32 @@ def test_new_tensors_take_the_dtype_of_another():
     assert x.new_zeros(2, 3).tolist() == [[0] * 3] * 2 and x.new_ones((2,)).dtype == lucid.float16
     assert x.new_full((2,), 1.5).tolist() == [1.5, 1.5] and x.new_empty(0).shape == (0,)
     assert x.new_tensor([1, 2]).dtype == lucid.float16 and x.new_ones(1, dtype=lucid.int32).dtype == lucid.int32
+
+
+def test_frombuffer_copies_the_values_of_bytes():
+    data = bytearray(np.arange(6, dtype=np.float32).tobytes())
+    x = lucid.frombuffer(data, dtype=lucid.float32, count=2, offset=8, requires_grad=True)
+    data[:] = bytes(len(data))
+    assert x.tolist() == [2, 3] and x.requires_grad
+    assert lucid.frombuffer(b"\x00\x02\x01", dtype=lucid.bool_).tolist() == [False, True, True]
+    assert lucid.frombuffer(np.arange(4), dtype=lucid.int64).tolist() == [0, 1, 2, 3]
+    for given, message in (
+        ({"buffer": b"12345", "dtype": lucid.int32}, "5 bytes from 0 on do not hold whole values of 4 bytes"),
+        ({"buffer": b"1234", "dtype": lucid.int32, "count": 2}, "do not hold 2 values"),
+        ({"buffer": b"", "dtype": lucid.int8}, "0 bytes"),
+        ({"buffer": b"12", "dtype": lucid.int8, "offset": 3}, "2 bytes from 3 on"),
+    ):
+        with pytest.raises(ValueError, match=f"frombuffer: .*{message}"):
+            lucid.frombuffer(**given)
+    with pytest.raises(TypeError, match="frombuffer: buffer must have the buffer protocol, as bytes do, got int"):
+        lucid.frombuffer(3, dtype=lucid.int8)
+
+
+def test_asarray_copies_only_when_asked_or_needed():
+    x = lucid.ones(2)
+    assert lucid.asarray(x) is x and lucid.asarray(x, dtype=lucid.float32, copy=False) is x
+    assert lucid.asarray(x, copy=True) is not x
+    assert lucid.asarray([1, 2], dtype=lucid.int8, requires_grad=False).dtype == lucid.int8
+    assert lucid.asarray(np.ones(2), requires_grad=True).requires_grad
+    with pytest.raises(ValueError, match="asarray: copy=False needs a tensor of that dtype, got ndarray"):
+        lucid.asarray(np.ones(2), copy=False)

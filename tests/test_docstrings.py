@@ -14,9 +14,11 @@ from lucid import data, metrics, models, nn, optim, training
 
 MODULES = [
     "lucid", "lucid.amp", "lucid.autograd", "lucid.checkpoint", "lucid.data", "lucid.data.augment",
-    "lucid.data.transforms", "lucid.distributed", "lucid.export", "lucid.linalg", "lucid.memory", "lucid.metrics",
+    "lucid.data.transforms", "lucid.distributed", "lucid.export",
+    "lucid.fft", "lucid.func", "lucid.linalg", "lucid.memory", "lucid.metrics",
     "lucid.models", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
-    "lucid.optim.lr_scheduler", "lucid.random", "lucid.serialization", "lucid.training", "lucid.utils",
+    "lucid.optim.lr_scheduler", "lucid.autograd.functional", "lucid.autograd.graph",
+    "lucid.random", "lucid.serialization", "lucid.signal.windows", "lucid.training", "lucid.utils",
 ]  # fmt: skip
 # Each class of these has an example.
 WITH_EXAMPLES = [

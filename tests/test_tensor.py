@@ -159,3 +159,24 @@ def test_transposed_properties():
     x = lucid.arange(6).reshape(1, 2, 3)
     assert x.T.shape == (3, 2, 1)
     assert x.mT.shape == (1, 3, 2) and x.mT.tolist() == [[[0, 3], [1, 4], [2, 5]]]
+
+
+class _Image(lucid.Tensor):
+    def __new__(cls, data, note="none"):
+        made = lucid.as_tensor(data).as_subclass(cls)
+        made.note = note
+        return made
+
+
+def test_subclasses_that_make_their_objects_themselves():
+    source = lucid.ones(2, 2, dtype=lucid.uint8)
+    image = _Image(source, note="mine")
+    assert type(image) is _Image and image.note == "mine" and image.dtype == lucid.uint8
+    assert type(image + 1) is lucid.Tensor and type(copy.deepcopy(image)) is _Image
+    source[0] = 5
+    assert image.tolist() == [[5, 5], [1, 1]]
+    weight = lucid.ones(2, requires_grad=True)
+    (weight * 3).as_subclass(_Image).sum().backward()
+    assert weight.grad.tolist() == [3, 3] and weight.as_subclass(_Image).requires_grad
+    with pytest.raises(TypeError, match="as_subclass: cls must be a subclass of Tensor, got <class 'int'>"):
+        weight.as_subclass(int)

@@ -115,11 +115,11 @@ def tune_case(case: Case, backend: str, seconds: float) -> dict[str, Any]:
         return graph
 
     shape = (case.images, case.channels, case.height, case.width)
-    usual, *others = tiling.candidates(shape)
+    usual, *others = tiling.candidates(backend, geometry.kernel, shape)
     first = interleaved_medians(timers({cut: prepare(cut) for cut in (usual, *others)}, case.max_calls))
     finalists = dict.fromkeys([usual, *sorted(first, key=first.__getitem__)[:FINALISTS]])
     final = interleaved_medians(timers({cut: prepare(cut) for cut in finalists}, case.max_calls), seconds)
-    best, after = tiling.tune(backend, x.dtype, (case.kernel, case.kernel), shape, lambda cut: final.get(cut, math.inf))
+    best, after = tiling.tune(backend, x.dtype, geometry.kernel, shape, lambda cut: final.get(cut, math.inf))
     return {
         "shape": case.shape,
         "dtype": case.dtype,

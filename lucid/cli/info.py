@@ -53,8 +53,15 @@ def describe_installation() -> dict[str, str]:
         **({"native kernels": native.status()} if machine["backend"] == "cpu" else {}),
         "extras": ", ".join(extras),
         "weights": _hub_cache(),
-        "tiling": str(tiling.path()),
+        "tiling": _tiling_file(),
     }
+
+
+def _tiling_file() -> str:
+    try:
+        return str(tiling.path())
+    except OSError as error:
+        return f"none: {error}"
 
 
 def _extra_state(packages: list[str]) -> str:
@@ -65,7 +72,8 @@ def _extra_state(packages: list[str]) -> str:
 def _hub_cache() -> str:
     """The folder where published weights are cached, as huggingface_hub finds it."""
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
-    return os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    folder = os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    return "none: this user has no home folder; HF_HOME names a folder" if folder.startswith("~") else folder
 
 
 def describe_weights(path: Path) -> dict[str, str]:

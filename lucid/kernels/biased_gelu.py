@@ -155,7 +155,7 @@ def _launch(
     dh, sums = kernel(
         inputs=[
             dy.astype(h.dtype), h, wide, wide if factor is None else factor.astype(mx.float32),
-            sizes(rows, channels, rows // h.shape[0], dy.shape[-1]),
+            library.sizes(rows, channels, rows // h.shape[0], dy.shape[-1]),
         ],
         output_shapes=[h.shape, (chunks, channels)],
         output_dtypes=[h.dtype, mx.float32],
@@ -187,7 +187,7 @@ def launch_padded(
     [y] = kernel(
         inputs=[
             h, wide, *(wide if one is None else one.astype(mx.float32) for one in (factor, scale, shift)),
-            sizes(rows, channels, rows // images, width),
+            library.sizes(rows, channels, rows // images, width),
         ],
         output_shapes=[(*h.shape[:-1], width)],
         output_dtypes=[h.dtype],
@@ -208,8 +208,3 @@ def image_grid(h: mx.array) -> tuple[int, int, int]:
 def chunk_count(rows: int, channels: int) -> int:
     """Chunks of rows: enough threads for a large GPU, without many partial sums."""
     return max(1, min(-(-_TARGET_THREADS // channels), rows // _MIN_ROWS))
-
-
-@lru_cache(maxsize=1024)
-def sizes(*values: int) -> mx.array:
-    return mx.array(values, mx.int32)

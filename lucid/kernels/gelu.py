@@ -123,7 +123,8 @@ def _times_cdf(factor: mx.array, x: mx.array) -> mx.array:
 
 @fused
 def _times_slope(factor: mx.array, x: mx.array, clamped: mx.array) -> mx.array:
-    return mx.where(x < -_SLOPE_LIMIT, 0, factor) * _half_plus_odd_ratio(clamped, _SLOPE_P, _SLOPE_Q)
+    # Not `where(..., 0, factor)`: a factor of NaN or infinity must not vanish.
+    return factor * mx.where(x < -_SLOPE_LIMIT, 0.0, 1.0) * _half_plus_odd_ratio(clamped, _SLOPE_P, _SLOPE_Q)
 
 
 @fused

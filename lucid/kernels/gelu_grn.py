@@ -254,4 +254,4 @@ def launch_gradient(
 
 def _sizes(h: mx.array, width: int) -> mx.array:
     images, height, width_px, channels = h.shape
-    return biased_gelu.sizes(images * height * width_px, channels, height * width_px, width)
+    return library.sizes(images * height * width_px, channels, height * width_px, width)

@@ -6,7 +6,7 @@ compile the same file as CUDA, after ``metal/cuda_compat.h``, which maps Metal's
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ def kernel(
 
 def _callable(kernel: Any) -> Callable[..., Any]:
     return kernel  # typed as object by MLX's stubs
+
+
+@lru_cache(maxsize=1024)
+def sizes(*values: int) -> mx.array:
+    """A short array of integers. MLX passes inputs of fewer than 8 elements in Metal's constant address space."""
+    return mx.array(values, mx.int32)
 
 
 def clear_cache() -> None:

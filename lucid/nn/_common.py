@@ -6,6 +6,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import mlx.core as mx
 
 from lucid import _checks, _device, tape
+from lucid._dtypes import get_default_dtype
 from lucid.nn import init
 from lucid.nn.parameter import Parameter
 
@@ -28,7 +29,7 @@ def parameter_dtype(caller: str, device: object, dtype: object) -> mx.Dtype:
     if device is not None:
         _device.resolve(caller, device)
     if dtype is None:
-        return mx.float32
+        return get_default_dtype()
     found = _checks.dtype(caller, dtype)
     if not mx.issubdtype(found, mx.floating):
         raise TypeError(f"{caller}: dtype must be a floating-point dtype, got {_checks.dtype_name(found)}")

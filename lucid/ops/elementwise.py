@@ -7,7 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid._dtypes import converted
+from lucid._dtypes import converted, get_default_dtype
 from lucid._memory_format import check_memory_format
 from lucid.kernels import float64
 from lucid.ops._common import FLOATING, array, arrays, binary, floating, itself_if_equal, numeric
@@ -48,7 +48,7 @@ def _floating(name: str, table: dict[Any, Function], input: Any) -> mx.array:
     """The function of ``input`` from its table; integers become float32."""
     x = array(name, input)
     function = table.get(x.dtype)
-    return table[mx.float32](x.astype(mx.float32)) if function is None else function(x)
+    return function(x) if function is not None else table[get_default_dtype()](x.astype(get_default_dtype()))
 
 
 def _tanh(x: mx.array) -> mx.array:
@@ -157,7 +157,17 @@ def abs(input: TensorLike, *, out: None = None) -> mx.array:
     x = array("abs", input)
     if x.dtype == mx.bool_:
         raise _checks.DtypeError("abs: bool is not supported")
-    return mx.abs(x)
+    return _complex_abs(x) if x.dtype == mx.complex64 else mx.abs(x)
+
+
+def _complex_abs(x: mx.array) -> mx.array:
+    """``mx.abs``, whose second derivative MLX takes for 0."""
+    re, im = mx.real(x), mx.imag(x)
+    size = mx.stop_gradient(mx.maximum(mx.abs(re), mx.abs(im)))  # so that no square is infinite
+    plain = (size == 0) | ~mx.isfinite(size)
+    size = mx.where(plain, 1, size)
+    square = mx.square(re / size) + mx.square(im / size)
+    return mx.where(plain, mx.stop_gradient(mx.abs(x)), size * mx.sqrt(mx.where(plain, 1, square)))
 
 
 @op

@@ -16,6 +16,7 @@ PyTorch's; what they compute, and the differences that docs/pytorch-differences.
 missing says what to do.
 """
 
+import contextlib as _contextlib
 import math as _math
 import typing as _typing
 
@@ -80,6 +81,11 @@ _modules.build({
     "optim.lr_scheduler": {"_LRScheduler": _LRScheduler},
     "nn.init": {
         "_calculate_fan_in_and_fan_out": lambda tensor: _lucid.nn.init._fans("_calculate_fan_in_and_fan_out", tensor)
+    },
+    "serialization": {  # nothing is unpickled, so there are no lists of what may be
+        "safe_globals": lambda safe_globals: _contextlib.nullcontext(),
+        "add_safe_globals": lambda safe_globals: None,
+        "clear_safe_globals": lambda: None,
     },
     "onnx": {"is_in_onnx_export": lambda: False, "register_custom_op_symbolic": lambda *args, **kwargs: None},
     "onnx.symbolic_helper": {"parse_args": lambda *kinds: jit._same},

@@ -59,7 +59,7 @@ MIRRORS: dict[str, tuple[str, ...]] = {
     "signal.windows": ("lucid.signal.windows",),
     "distributions": ("lucid.distributions",),
     "random": ("lucid.random", "lucid"),
-    "serialization": ("lucid",),
+    "serialization": ("lucid.torch._saving",),
     "storage": (),
     "_utils": (),
     "_dynamo": (),

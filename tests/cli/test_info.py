@@ -27,6 +27,19 @@ def test_the_installation(capsys, monkeypatch, tmp_path):
     assert all(f"{name} (" in found["extras"] for name in ("hub", "vision", "train"))
 
 
+def test_a_user_without_a_home_folder(capsys, monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "LUCID_CACHE", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    found = lines_of(capsys)
+    assert found["weights"] == "none: this user has no home folder; HF_HOME names a folder"
+    assert found["tiling"] == "none: this user has no home folder; LUCID_CACHE names a folder for caches"
+
+
 def test_missing_extras_are_listed(capsys, monkeypatch):
     find = cli.importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tqdm" else find(name))

@@ -50,9 +50,52 @@ VIEWS: dict[str, list[Call]] = {
     "split": [of(CUBE, 2, 1), of(CUBE, [1, 2], 1), of(CUBE, [1, 1], dim=0)],
     "chunk": [of(CUBE, 2, 1)],
     "unbind": [of(CUBE, 1)],
+    "tensor_split": [of(CUBE, 2, 1), of(CUBE, [1, 2], 1)],
+    "hsplit": [of(CUBE, [1, 2])],
+    "vsplit": [of(CUBE, 2)],
+    "dsplit": [of(CUBE, 2), of(CUBE, [1, 3])],
+    "split_with_sizes": [of(CUBE, [1, 2], 1)],
+    "unsafe_split": [of(CUBE, 2, 1)],
+    "unsafe_split_with_sizes": [of(CUBE, [1, 2], 1)],
+    "unsafe_chunk": [of(CUBE, 2, 1)],
+    "ravel": [of(CUBE)],
+    "unfold": [of(CUBE, 1, 2, 1)],
+    **{name: [of(M)] for name in ("alias_copy", "atleast_2d", "atleast_3d", "diagonal_copy", "squeeze_copy", "t_copy")},
+    "cartesian_prod": [of(tensor(2), tensor(3))],
+    "expand_copy": [of(tensor(1, 3), (2, 3))],
+    "narrow_copy": [of(CUBE, 1, 1, 2)],
+    "permute_copy": [of(CUBE, (2, 0, 1))],
+    "select_copy": [of(CUBE, 1, 2)],
+    "split_copy": [of(CUBE, 2, 1)],
+    "split_with_sizes_copy": [of(CUBE, [1, 2], 1)],
+    "transpose_copy": [of(CUBE, 0, 2)],
+    "unbind_copy": [of(CUBE, 1)],
+    "unfold_copy": [of(CUBE, 1, 2, 1)],
+    "unsqueeze_copy": [of(M, 1)],
+    "view_copy": [of(M, (3, 2))],
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
+    **{name: [of(M)] for name in ("is_conj", "is_neg")},
+    **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
+    **{
+        f"signal.windows.{name}": [of(5), of(4, sym=False)]
+        for name in (
+            "bartlett",
+            "blackman",
+            "cosine",
+            "exponential",
+            "gaussian",
+            "general_hamming",
+            "hamming",
+            "hann",
+            "kaiser",
+            "nuttall",
+        )
+    },
+    "signal.windows.general_cosine": [of(5, a=[0.5, 0.25])],
+    **{f"fft.{name}": [of(5), of(4, 0.5)] for name in ("fftfreq", "rfftfreq")},
     "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],
     "equal": [of(M, M)],
     "arange": [of(5), of(1, 5, 2), of(0.0, 1.0, 0.25, dtype="float16")],
@@ -75,10 +118,23 @@ FUNCTIONS: dict[str, list[Call]] = {
     "tensor": [of([1.0, 2.0]), of([[1, 2], [3, 4]], dtype="float16"), of(3, requires_grad=False)],
     "as_tensor": [of([1.0, 2.0]), of(M, dtype="int32")],
     "from_dlpack": [of(M)],
+    "asarray": [of([1.0, 2.0]), of(M, dtype="int32")],
+    "frombuffer": [of(b"12345678", dtype="int32"), of(b"1234", dtype="uint8", count=2, offset=1)],
     "from_numpy": [of(np.ones((2, 3), np.float32))],
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
     "clone": [of(M)],
+    **{name: [of(M)] for name in ("is_complex", "is_floating_point", "is_signed", "numel")},
+    "is_nonzero": [of(tensor(1))],
+    "is_same_size": [of(M, M)],
+    "broadcast_shapes": [of((2, 1), (3,)), of((2, 3), 3)],
+    "result_type": [of(M, 2), of(M, tensor(2, dtype="int32"))],
+    "promote_types": [of("int32", "float16")],
+    "can_cast": [of("int32", "float16")],
+    "finfo": [of("float16")],
+    "iinfo": [of("int8")],
+    "set_rng_state": [of(tensor(2, dtype="uint32"))],
+    "set_printoptions": [of(4, profile="default")],
     "atleast_1d": [of(M), of(tensor()), of(M, tensor())],
     **{
         f"{name}Tensor": [of([1, 2]), of(2, 3)]
@@ -110,6 +166,23 @@ METHODS: dict[str, list[Call]] = {
     "lerp_": [of(M, M, 0.5), of(M, M, M)],
     "masked_fill_": [of(M, tensor(2, 3, dtype="bool"), 1.0)],
     **{name: [of(M)] for name in ("exp_", "neg_", "sqrt_", "zero_", "tolist", "double", "contiguous", "cpu")},
+    "normal_": [of(M, 0.0, 1.0)],
+    "uniform_": [of(M, 0.0, 1.0)],
+    "log_normal_": [of(M, 1.0, 2.0)],
+    "exponential_": [of(M, 1.0)],
+    "cauchy_": [of(M, 0.0, 1.0)],
+    "geometric_": [of(M, 0.5)],
+    "bernoulli_": [of(M, 0.5), of(M, tensor(2, 3, high=1))],
+    "random_": [of(M, 5), of(M, 1, 5), of(M)],
+    "bernoulli": [of(tensor(2, 3, high=2)), of(M, 0.5)],
+    "multinomial": [of(tensor(2, 3, low=1), 2)],
+    "stride": [of(M), of(M, 1)],
+    **{name: [of(M, M)] for name in ("is_same_size", "is_set_to")},
+    **{
+        name: [of(M)]
+        for name in ("get_device", "is_complex", "is_signed", "pin_memory", "share_memory_", "storage_offset")
+    },
+    "is_nonzero": [of(tensor(1))],
     "item": [of(tensor(1))],
     "backward": [of(M, M)],
     "new_empty": [of(M, (2, 3))],
@@ -369,9 +442,10 @@ SCHEDULES: dict[str, list[Call]] = {
 
 # What is no operation: context managers, files, settings; they have tests of their own.
 OTHER = {
-    "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
-    "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
-    "profile", "save", "set_default_device", "set_grad_enabled", "summary",
+    "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
+    "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
+    "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
+    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 
@@ -457,8 +531,11 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
         add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
     for name, function in _bodies(F, F.__all__).items():
         add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
-    for name in ("norm", "vector_norm", "matrix_norm"):
-        add(f"linalg.{name}", getattr(lucid.linalg, name), [])
+    for module in (lucid.linalg, lucid.fft, lucid.signal.windows):
+        for name, function in _bodies(module, module.__all__).items():
+            if name != "LinAlgError":
+                short = module.__name__.removeprefix("lucid.")
+                add(f"{short}.{name}", function, FUNCTIONS.get(f"{short}.{name}", []))
     for name in dir(lucid.Tensor):
         function = getattr(lucid.Tensor, name)
         if callable(function) and (name[0] != "_" or name in METHODS):

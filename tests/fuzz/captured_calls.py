@@ -33,7 +33,8 @@ def captured() -> dict[Callable[..., Any], list[Call]]:
     tape.apply = recorder  # type: ignore[assignment]
     try:
         for module in pkgutil.iter_modules(reference.__path__):
-            if module.name.startswith("cases_"):
+            # What runs inside of mx.vmap has no values.
+            if module.name.startswith("cases_") and module.name != "cases_func":
                 cases = importlib.import_module(f"{reference.__name__}.{module.name}").CASES
                 for case in cases:
                     _run(case)

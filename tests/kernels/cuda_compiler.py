@@ -21,7 +21,7 @@ import pytest
 from lucid.kernels import biased_gelu, gelu_grn, library
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
-from lucid.kernels.depthwise_conv2d.tiling import STRIPS, Tiling, WeightGradientTiling
+from lucid.kernels.depthwise_conv2d.tiling import Tiling, WeightGradientTiling, strips
 
 ARCHITECTURES = ("sm_80", "sm_90a")
 DTYPES = (mx.float32, mx.float16, mx.bfloat16)
@@ -107,7 +107,7 @@ def launch_everything(dtype: mx.Dtype, kernels=((7, 7), (5, 5), (3, 3), (1, 7), 
         geometry = Geometry((24, 25), kernel, stride, ((1, 1), (2, 1)), dilation)
         x, weight, bias = mx.zeros((2, 24, 25, 5), dtype), mx.zeros((*kernel, 5), dtype), mx.zeros((5,), dtype)
         gradient = mx.zeros((2, *geometry.output, 5), dtype)
-        for strip in STRIPS:
+        for strip in strips("cuda", kernel):
             for one in (bias, None):
                 launcher.forward(x, weight, one, geometry, Tiling(strip))
             launcher.weight_gradient(x, gradient, geometry, WeightGradientTiling(strip, 7, 1, 1))

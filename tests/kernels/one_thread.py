@@ -6,10 +6,9 @@ start of the large array, reports an offset outside of it, and takes the element
 
 import math
 
-import mlx.core as mx
-
 from lucid import _device
 from lucid.kernels import library
+from tests.kernels.recorded_launches import recording_kernel
 from tests.metal_simulator import Kernel, simulation
 
 LARGE = 2**26  # elements; smaller arrays are passed as they are
@@ -32,16 +31,8 @@ def record_launches(monkeypatch, run):
     """What ``run()`` would launch on a Mac, in order: a dictionary each."""
     found = []
 
-    def kernel(language, shader, name, inputs, outputs, call):
-        def launch(**arguments):
-            found.append({"shader": shader, "name": name, "names": (*inputs, *outputs), "call": call, **arguments})
-            pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
-            return [mx.broadcast_to(mx.zeros(1, dtype), shape) for shape, dtype in pairs]
-
-        return launch
-
     with monkeypatch.context() as patch:
-        patch.setattr(library, "kernel", kernel)
+        patch.setattr(library, "kernel", recording_kernel(found))
         patch.setattr(_device, "backend", lambda: "metal")
         patch.setenv("LUCID_TUNING", "off")
         run()
@@ -58,7 +49,7 @@ def run_one_thread(launch, single, at):
 
     Of large outputs, one image. ``single`` is the same launch for a single image.
     """
-    names, inputs = launch["names"], list(launch["inputs"])
+    names, inputs = (*launch["input_names"], *launch["output_names"]), list(launch["inputs"])
     shapes = [*(one.shape for one in inputs), *launch["output_shapes"]]
     images = [math.prod(shape) for shape in (*(one.shape for one in single["inputs"]), *single["output_shapes"])]
     output_shapes = list(launch["output_shapes"])

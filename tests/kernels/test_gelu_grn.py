@@ -1,7 +1,5 @@
 """GRN of GELU in few passes against the reference and a formula in float64."""
 
-import math
-
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -10,11 +8,11 @@ from lucid import _device
 from lucid.kernels import biased_gelu, use_reference
 from lucid.kernels import gelu_grn as module
 from lucid.kernels.gelu_grn import gelu_and_square_sums, gelu_grn, square_sums
+from tests.kernels.formulas import assert_close, float64, gelu_derivatives
 from tests.kernels.one_thread import record_launches
 from tests.kernels.shader_text import check_legal_metal
 from tests.metal_simulator import simulation
 
-ERF = np.vectorize(math.erf)
 TOLERANCES = {mx.float32: 5e-6, mx.float16: 4e-3, mx.bfloat16: 3e-2}
 SHAPES = [(2, 3, 5, 7), (1, 1, 1, 1), (2, 16, 17, 33), (3, 12, 12, 130)]
 
@@ -27,21 +25,11 @@ def make(shape, dtype, has_factor=True):
     return (h, bias, square_sums(h, bias), weight.reshape(1, 1, 1, -1), shift, *factor), dy
 
 
-def wide(array):
-    return np.array(array.astype(mx.float32)).astype(np.float64)
-
-
 def formula(h, bias, weight, shift, *factor):
-    z = h + bias
-    x = z * 0.5 * (1 + ERF(z / math.sqrt(2)))
+    x = gelu_derivatives(h + bias)[0]
     norm = np.sqrt(np.square(x).sum((1, 2), keepdims=True))
     y = x * (1 + weight * norm / (norm.mean(-1, keepdims=True) + 1e-6)) + shift
     return y * factor[0].reshape(-1, 1, 1, 1) if factor else y
-
-
-def assert_close(found, expected, tolerance):
-    assert found.shape == expected.shape
-    assert np.abs(wide(found) - expected).max() <= tolerance * max(1, np.abs(expected).max())
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -50,14 +38,14 @@ def assert_close(found, expected, tolerance):
 def test_value_and_gradients(gpu, shape, dtype, has_factor):
     arrays, dy = make(shape, dtype, has_factor)
     tolerance = TOLERANCES[dtype]
-    numbers = [wide(one) for i, one in enumerate(arrays) if i != 2]
+    numbers = [float64(one) for i, one in enumerate(arrays) if i != 2]
     assert_close(gelu_grn(*arrays), formula(*numbers), tolerance)
     found = module.gradients(dy, *arrays)
     assert [one.dtype for one in found] == [dtype, dtype, mx.float32, dtype, dtype]
     exact = [one.astype(mx.float32) for one in arrays]
     expected = mx.vjp(lambda *five: module.reference(*five, *exact[5:]), exact[:5], [dy.astype(mx.float32)])[1]
     for one, other in zip(found, expected, strict=True):
-        assert_close(one, wide(other), tolerance)
+        assert_close(one, float64(other), tolerance)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
@@ -67,7 +55,9 @@ def test_a_padded_result_ends_with_the_factor_and_zeros(gpu, shape, dtype, has_f
     arrays, dy = make(shape, dtype, has_factor)
     y = gelu_grn(*arrays, padded=True)
     columns, channels = 16 // dtype.size, shape[-1]
-    assert_close(y[..., :channels], formula(*(wide(one) for i, one in enumerate(arrays) if i != 2)), TOLERANCES[dtype])
+    assert_close(
+        y[..., :channels], formula(*(float64(one) for i, one in enumerate(arrays) if i != 2)), TOLERANCES[dtype]
+    )
     ones = arrays[5] if has_factor else mx.ones(shape[0])
     assert mx.all(y[..., channels] == ones.reshape(-1, 1, 1)).item()
     assert not y[..., channels + 1 :].any().item()
@@ -88,28 +78,28 @@ def test_gelu_and_its_square_sums_in_one_pass(simulator, shape, dtype):
         mx.eval(y, found)
     assert simulator.names[before:] == ["lucid_gelu_and_square_sums"]
     assert mx.array_equal(y, expected)
-    np.testing.assert_allclose(wide(found), wide(squares), rtol=1e-5)
+    np.testing.assert_allclose(float64(found), float64(squares), rtol=1e-5)
     with use_reference():
         plain, sums = gelu_and_square_sums(h, bias)
-    assert_close(plain, wide(y), TOLERANCES[dtype])
-    np.testing.assert_allclose(wide(sums), wide(found), rtol=1e-4)
+    assert_close(plain, float64(y), TOLERANCES[dtype])
+    np.testing.assert_allclose(float64(sums), float64(found), rtol=1e-4)
 
 
 def test_the_reference_by_finite_differences():
     """In float64, which only the CPU has."""
     with mx.stream(mx.cpu):
         arrays, dy = make((2, 3, 2, 4), mx.float32)
-        numbers = [wide(one) for i, one in enumerate(arrays) if i != 2]
+        numbers = [float64(one) for i, one in enumerate(arrays) if i != 2]
         found = mx.vjp(lambda *five: module.reference(*five, *arrays[5:]), list(arrays[:5]), [dy])[1]
     for i, gradient in enumerate([found[0], found[1], found[3], found[4]]):
         direction = np.random.default_rng(i).normal(size=numbers[i].shape)
 
         def at(step, i=i, direction=direction):
             moved = [one + step * direction if j == i else one for j, one in enumerate(numbers)]
-            return (formula(*moved) * wide(dy)).sum()
+            return (formula(*moved) * float64(dy)).sum()
 
         slope = (at(1e-5) - at(-1e-5)) / 2e-5
-        assert (wide(gradient) * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-4)
+        assert (float64(gradient) * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-4)
     assert not found[2].any().item()
 
 
@@ -143,13 +133,14 @@ def test_sums_are_float32_whatever_the_dtype(gpu):
         h = mx.random.uniform(2, 3, (1, 25, 40, 8)).astype(dtype)
         ones = mx.ones((8,), dtype)
         found = square_sums(h, ones)
-        x = (wide(h) + 1) * 0.5 * (1 + ERF((wide(h) + 1) / math.sqrt(2)))
-        np.testing.assert_allclose(wide(found), np.square(x).sum((1, 2), keepdims=True), rtol=1e-5)
+        x = gelu_derivatives(float64(h) + 1)[0]
+        np.testing.assert_allclose(float64(found), np.square(x).sum((1, 2), keepdims=True), rtol=1e-5)
         exact = [one.astype(mx.float32) for one in (h, ones, found, ones, ones)]
         expected = mx.vjp(module.reference, exact, [mx.ones(h.shape)])[1]
         gradients = module.gradients(mx.ones(h.shape, dtype), h, ones, found, ones, ones)
         for one, other in zip(gradients, expected, strict=True):
-            np.testing.assert_allclose(wide(one), wide(other), rtol=1.02 * float(mx.finfo(dtype).eps) / 2, atol=1e-6)
+            rtol = 1.02 * float(mx.finfo(dtype).eps) / 2
+            np.testing.assert_allclose(float64(one), float64(other), rtol=rtol, atol=1e-6)
 
 
 def test_four_passes_over_memory(simulator):

@@ -92,7 +92,8 @@ def test_the_last_of_many_images_is_like_a_single_one(monkeypatch, case):
         lanes, groups, _ = group_size(far)
         column = lanes + (CHANNELS if far["grid"][0] >= 2 * CHANNELS else 0)
         results = [
-            run_one_thread(one, near, (column, one["grid"][1] - groups, one["grid"][2] - 1)) for one in (far, near)
+            run_one_thread(one, near, (column, max(one["grid"][1] - groups, 0), one["grid"][2] - 1))
+            for one in (far, near)
         ]
         for found, expected, shape in zip(*results, far["output_shapes"], strict=True):
             found, expected = (np.array(one).reshape(-1) for one in (found, expected))

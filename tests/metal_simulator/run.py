@@ -35,6 +35,7 @@ class Options:
         seed: For the order "random".
         low_guard: Without ``check``, guard the start of each buffer instead of its end.
         round_up_grid: Launch whole threadgroups, as CUDA does.
+        lines: Count the cache lines that simdgroups access. Requires ``check``; takes twice the time.
         raises: Raise on a fault, instead of only listing it in the report.
     """
 
@@ -43,6 +44,7 @@ class Options:
     seed: int = 0
     low_guard: bool = False
     round_up_grid: bool = False
+    lines: bool = False
     raises: bool = True
 
     def __post_init__(self):
@@ -53,10 +55,14 @@ class Options:
                 "simulation: low_guard requires check=False; with check=True bounds are exact at both ends"
             )
 
+        if self.lines and not self.check:
+            raise ValueError("simulation: lines requires check=True, which counts accesses")
+
     @property
     def flags(self) -> int:
         """The options as bits, as main.cpp reads them."""
-        bits = (self.check, self.low_guard, self.round_up_grid, self.order == "reverse", self.order == "random")
+        reverse, shuffled = self.order == "reverse", self.order == "random"
+        bits = (self.check, self.low_guard, self.round_up_grid, reverse, shuffled, self.lines)
         return sum(1 << place for place, on in enumerate(bits) if on)
 
 
@@ -96,13 +102,20 @@ class Buffer:
 
 @dataclass(frozen=True)
 class BufferReport:
-    """Accesses to one buffer. ``rewritten`` counts stores of a thread to an element that it wrote before."""
+    """Accesses to one buffer. ``rewritten`` counts stores of a thread to an element that it wrote before.
+
+    With the option ``lines``: the accesses of whole simdgroups, and the distinct lines of 128 bytes in each, summed.
+    """
 
     is_output: bool
     loads: int
     loaded_bytes: int
     stores: int
     stored_bytes: int
+    load_accesses: int
+    load_lines: int
+    store_accesses: int
+    store_lines: int
     rewritten: int
     unwritten: int
 
@@ -140,6 +153,12 @@ class Report:
     @property
     def stored_bytes(self) -> int:
         return sum(buffer.stored_bytes for buffer in self.buffers.values())
+
+    @property
+    def lines(self) -> int:
+        """Lines that simdgroups load, from all buffers but shapes and strides, and store; see ``Options.lines``."""
+        loaded = sum(buffer.load_lines for name, buffer in self.buffers.items() if name not in self.companions)
+        return loaded + sum(buffer.store_lines for buffer in self.buffers.values())
 
     @property
     def rewritten(self) -> int:

@@ -64,9 +64,9 @@ OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_in
 # own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 # The profiler's are the identity.
 CUSTOM_VJPS = {
-    "kernels/biased_gelu.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
-    "kernels/depthwise_conv2d/dispatch.py", "kernels/float64.py", "kernels/layer_norm.py", "kernels/matmul.py",
-    "kernels/power.py", "_profile/marks.py", "ops/pointwise.py",
+    "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
+    "kernels/float64.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py",
+    "kernels/matmul.py", "kernels/power.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
 }  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def implementation(shape: tuple[int, ...], dtype: mx.Dtype, geometry: Geometry) 
     (oh, ow), (height, width) = geometry.output, geometry.size
     largest = max(height * width, oh * ow) * channels
     # CUDA's grids have fewer than 2^16 blocks along the second and third dimension.
-    exceeds_grid = backend == "cuda" and max(images, height, oh) >= 2**16
+    exceeds_grid = backend == "cuda" and max(images, height, width, oh, ow) >= 2**16
     if dtype not in launch.DTYPES or largest >= 2**31 or images * oh * ow >= 2**31 or exceeds_grid:
         return "reference"
     return backend

@@ -88,6 +88,21 @@ class Geometry:
         padding = tuple((low, (out - 1) * s + extent - n - low) for n, (low, _), extent, out, s in sides)
         return Geometry(self.size, self.kernel, self.stride, padding, self.dilation)
 
+    def inner(self) -> tuple["Geometry", tuple[slice, ...]]:
+        """The same convolution with the part of the kernel that meets the input, and not padding alone; and that part.
+
+        Of a 7x7 kernel on images of 2x2 with padding 3 that is 3x3.
+        """
+        kept, padding = [], []
+        sides = zip(self.size, self.kernel, self.stride, self.dilation, self.padding, self.output, strict=True)
+        for n, k, s, d, (low, high), out in sides:
+            used = [i for i in range(k) if max(0, -((i * d - low) // s)) <= min(out - 1, (low - i * d + n - 1) // s)]
+            first, last = (used[0], used[-1]) if used else (0, 0)
+            kept.append(slice(first, last + 1))
+            padding.append((low - first * d, high - (k - 1 - last) * d))
+        kernel = tuple(one.stop - one.start for one in kept)
+        return Geometry(self.size, kernel, self.stride, tuple(padding), self.dilation), tuple(kept)
+
     def with_height(self) -> "Geometry":
         """A one-dimensional convolution as one of images that have a single row."""
         [size], [kernel], [stride], [padding], [dilation] = (

@@ -10,8 +10,6 @@ a template argument, even where the function does not use it: on CUDA, MLX ident
 function by their template arguments alone.
 """
 
-from functools import lru_cache
-
 import mlx.core as mx
 
 from lucid.kernels import library
@@ -26,6 +24,7 @@ _TAPS = 8  # kernel columns per thread of the general weight gradient
 _SIZES = "x_shape[1], x_shape[2], x_shape[3]"
 _POSITION = "thread_position_in_grid"
 _GRID = "threads_per_grid"
+_LOCAL = "thread_position_in_threadgroup, threads_per_threadgroup"
 
 
 class Launcher:
@@ -64,12 +63,13 @@ class Launcher:
             return self._run(
                 "rolling_forward",
                 ("x", "weight", "bias", "bounds"),
+                "threadgroup R shared[LANES * KH * KW];\n"
                 "rolling_forward<T, R, KH, KW, S, FLIP, BIAS, MAP>"
-                f"(x, weight, bias, bounds, y, {_SIZES}, {_POSITION}, {_GRID});",
-                [*operands, _bounds(geometry)],
+                f"(x, weight, bias, bounds, y, shared, {_SIZES}, {_POSITION}, {_LOCAL});",
+                [*operands, _bounds(geometry, -(-oh // tiles.chunks))],
                 (n, oh, ow, c),
                 x.dtype,
-                grid=(c * -(-ow // tiles.strip), tiles.chunks, n),
+                grid=(c, -(-ow // tiles.strip) * tiles.chunks, n),
                 template=[
                     ("T", x.dtype),
                     ("R", self._register_dtype(x.dtype)),
@@ -79,8 +79,9 @@ class Launcher:
                     ("FLIP", flip),
                     ("BIAS", has_bias),
                     ("MAP", bias is not None and bias.ndim == 4),
+                    ("LANES", LANES),
                 ],
-                threadgroup=(tiles.threads, 1, 1),
+                threadgroup=(LANES, tiles.threads // LANES, 1),
             )
         dense = geometry.stride[1] == geometry.dilation[1] == 1
         strip = 8 if dense else 4
@@ -113,7 +114,7 @@ class Launcher:
             "strided_input_gradient",
             ("x", "weight", "params", "bounds", "size"),
             f"strided_input_gradient<T, S>(x, weight, params, bounds, size, y, x_shape[3], {_POSITION});",
-            [dy, weight.transpose(2, 0, 1), _params(geometry), _bounds(geometry), _int_array(geometry.size)],
+            [dy, weight.transpose(2, 0, 1), _params(geometry), _bounds(geometry), library.sizes(*geometry.size)],
             (n, height, width, c),
             dy.dtype,
             grid=(c * -(-width // strip), height, n),
@@ -133,13 +134,13 @@ class Launcher:
         shape = (n, c, oh, ow)
         sizes = f"x_shape[0], {_SIZES}, {_POSITION}"
         if _is_rolling(geometry):
-            tiles = override or tiling.weight_gradient_tiling(shape, x.itemsize, kh * kw)
+            tiles = override or tiling.weight_gradient_tiling(self.language, (kh, kw), shape, x.itemsize)
             partial = self._run(
                 "rolling_weight_gradient",
                 ("x", "dy", "bounds", "cut"),
                 "threadgroup float shared[GROUPS * (KW + 1) * LANES];\n"
                 f"rolling_weight_gradient<R, KH, KW, S, LANES, GROUPS>(x, dy, bounds, cut, y, shared, {sizes});",
-                [x, dy, _bounds(geometry), _int_array((tiles.rows, tiles.count))],
+                [x, dy, _bounds(geometry), library.sizes(tiles.rows, tiles.count)],
                 (tiles.chunks, kh * kw + 1, c),
                 mx.float32,
                 grid=(c, GROUPS * tiles.chunks, 1),
@@ -156,7 +157,7 @@ class Launcher:
             )
         else:
             blocks = kh * -(-kw // _TAPS)
-            chunks = tiling.general_weight_gradient_chunks(shape, x.itemsize, kh * kw, blocks)
+            chunks = tiling.general_weight_gradient_chunks(self.language, shape, x.itemsize, kh * kw, blocks)
             dense = geometry.stride[1] == geometry.dilation[1] == 1
             partial = self._run(
                 "general_weight_gradient",
@@ -210,16 +211,10 @@ def _is_rolling(geometry: Geometry) -> bool:
     return geometry.is_dense and max(geometry.kernel) <= _MAX_ROLLING_KERNEL
 
 
-def _bounds(geometry: Geometry) -> mx.array:
+def _bounds(geometry: Geometry, chunk_rows: int = 0) -> mx.array:
     (top, _), (left, _) = geometry.padding
-    return _int_array((top, left, *geometry.output, 0))
+    return library.sizes(top, left, *geometry.output, 0, chunk_rows)
 
 
 def _params(geometry: Geometry) -> mx.array:
-    return _int_array((*geometry.kernel, *geometry.stride, *geometry.dilation))
-
-
-@lru_cache(maxsize=1024)
-def _int_array(values: tuple[int, ...]) -> mx.array:
-    """A short array. MLX passes inputs of fewer than 8 elements in the constant address space."""
-    return mx.array(values, mx.int32)
+    return library.sizes(*geometry.kernel, *geometry.stride, *geometry.dilation)

@@ -25,6 +25,8 @@ _GROUP_BYTES = 4 * 2**20
 
 def forward(x: mx.array, weight: mx.array, bias: mx.array | None, geometry: Geometry) -> mx.array:
     """The convolution, out (N, OH, OW, C): y[n,h,w,c] = bias[c] + sum over (i,j) of x[n,h+i,w+j,c] * weight[i,j,c]."""
+    geometry, kept = geometry.inner()
+    weight = weight[kept]
     (kh, kw), (sh, sw), (dh, dw), (oh, ow) = geometry.kernel, geometry.stride, geometry.dilation, geometry.output
     (top, _), (left, _) = geometry.padding
     wide, weights = x.astype(_accumulator(x)), weight.astype(_accumulator(x)).reshape(kh * kw, -1)
@@ -44,6 +46,8 @@ def input_gradient(dy: mx.array, weight: mx.array, geometry: Geometry) -> mx.arr
     With stride s, the input rows of one remainder modulo s depend on some of the kernel rows only. Each of the s * s
     phases is a sum of shifted slices of its own, and the phases are interleaved at the end.
     """
+    geometry, kept = geometry.inner()
+    weight = weight[kept]
     (height, width), (kh, kw) = geometry.size, geometry.kernel
     (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
     (top, _), (left, _) = geometry.padding
@@ -79,10 +83,12 @@ def weight_gradient(x: mx.array, dy: mx.array, geometry: Geometry) -> tuple[mx.a
     A group of images, or their rows, is divided into parts. For each kernel position one fused pass multiplies the
     parts and adds them up, so that only the last of them is left to a reduction.
     """
+    if dy.size == 0:  # MLX's sums over empty arrays may never return
+        return mx.zeros((*geometry.kernel, x.shape[3]), _accumulator(x)), mx.zeros((x.shape[3],), _accumulator(x))
+    whole = geometry.kernel
+    geometry, kept = geometry.inner()
     (kh, kw), (sh, sw), (oh, ow) = geometry.kernel, geometry.stride, geometry.output
     (top, _), (left, _) = geometry.padding
-    if dy.size == 0:  # MLX's sums over empty arrays may never return
-        return mx.zeros((kh, kw, x.shape[3]), _accumulator(x)), mx.zeros((x.shape[3],), _accumulator(x))
     by_image = x.shape[0] % _FUSED_PARTS == 0
     rows = oh if by_image else -(-oh // _FUSED_PARTS) * _FUSED_PARTS  # rows of zeros make the parts equal
     eh, ew = geometry.extent
@@ -93,7 +99,8 @@ def weight_gradient(x: mx.array, dy: mx.array, geometry: Geometry) -> tuple[mx.a
     groups = [slice(first, first + images) for first in range(0, max(x.shape[0], 1), images)]
     sums = [_group_weight_gradient(padded[group], padded_dy[group], geometry, by_image) for group in groups]
     d_weight = sums[0] if len(sums) == 1 else mx.stack(sums).sum(0)
-    return d_weight.reshape(kh, kw, x.shape[3]), padded_dy.sum((0, 1, 2))
+    around = [(part.start, size - part.stop) for part, size in zip(kept, whole, strict=True)]
+    return mx.pad(d_weight.reshape(kh, kw, x.shape[3]), [*around, (0, 0)]), padded_dy.sum((0, 1, 2))
 
 
 def _group_weight_gradient(padded: mx.array, dy: mx.array, geometry: Geometry, by_image: bool) -> mx.array:

@@ -3,7 +3,7 @@
 A thread of the rolling kernels computes one channel of a strip of output columns and a chunk of output rows. More and
 smaller tiles occupy a larger GPU; fewer and larger ones load less, because neighboring tiles both load the rows and
 columns at their border. Outputs are bitwise equal for every tiling. In the weight gradient the tiling decides in which
-order the sums are added, so it depends on shape and dtype alone and is never tuned.
+order the sums are added, so it depends on language, shape and dtype alone and is never tuned.
 
 The benchmark of the depthwise convolution times the candidates with ``--tune`` and stores the fastest tilings in the
 user's cache folder, where a launch looks them up. ``LUCID_TUNING=off`` ignores the file. A file that is damaged, or
@@ -25,10 +25,15 @@ from lucid._files import cache_folder, write_atomically
 from lucid._version import __version__
 
 THREADS = 128  # a threadgroup size that every pipeline supports, however many registers it uses
-STRIPS = (4, 3, 2, 1)  # output columns per thread; with 4, a 7x7 kernel and its sums take 97 registers
-_MIN_THREADS = 4096  # an 8-core GPU runs this many at 100 registers each
-_TARGET_THREADS = 16384  # more chunks do not help beyond this
-_WEIGHT_GRADIENT_THREADS = 32768
+STRIPS = (4, 3, 2, 1)  # output columns per thread
+_MAX_CUDA_TAPS = 25  # of a kernel with strips above 2: for 7x7 NVRTC counts 122 to 128 registers, with 2 at most 106
+# The threads that a GPU runs at 100 registers each: 8 cores of an M-series GPU; an M Max, an M Ultra; an H200.
+_MIN_THREADS = 4096
+_MAX_THREADS, _ULTRA_THREADS, _CUDA_THREADS = 16384, 32768, 65536
+_TARGET_THREADS = 16384  # more chunks do not help beyond this, unless the GPU runs more threads
+# Strips and rows per chunk, from the fewest loads to the most threads.
+_TILES = ((4, 14), (4, 7), (2, 7), (1, 7), (1, 4))
+_WEIGHT_GRADIENT_THREADS = {"metal": 32768, "cuda": 65536}
 LANES = 32  # channels of a threadgroup of the rolling weight gradient
 GROUPS = 8  # its threads per channel; 256 threads are supported whatever the number of registers
 _EVEN = 0.7  # the share of the threads that should have units
@@ -57,40 +62,64 @@ class WeightGradientTiling:
     chunks: int
 
 
+def strips(language: str, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """The strip widths to choose from."""
+    narrow = language == "cuda" and kernel[0] * kernel[1] > _MAX_CUDA_TAPS
+    return tuple(one for one in STRIPS if one <= 2 or not narrow)
+
+
 def forward_tiling(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -> Tiling:
     """The tiling of the rolling forward kernel: tuned for such a shape, or the default."""
     found = _table().get(key(language, dtype, kernel, shape)) if _is_on() else None
-    return found if found is not None and found.chunks <= shape[2] else default_forward_tiling(*shape)
+    if found is not None and found.chunks <= shape[2] and found.strip in strips(language, kernel):
+        return found
+    return default_forward_tiling(language, kernel, shape)
 
 
-def default_forward_tiling(images: int, channels: int, height: int, width: int) -> Tiling:
-    """The tiling for an output of (images, height, width, channels): whole columns if there is enough work.
+def default_forward_tiling(language: str, kernel: tuple[int, ...], shape: Shape) -> Tiling:
+    """The tiling for an output of this shape: whole columns if there is enough work.
 
-    Strips of 4 and chunks of at least 14 rows load 16 bytes per output (float32, 7x7). If that gives too few threads,
-    as for single images in the later stages, chunks shrink to 7 rows and then strips to 2.
+    Strips of 4 and chunks of at least 14 rows load 16 bytes per output (float32, 7x7). If that gives too few threads
+    for the GPU, as for single images in the later stages, chunks shrink to 7 rows and then strips to 2 and 1.
     """
+    images, channels, height, width = shape
+    wanted = threads_of_gpu(language)
     found = Tiling()
-    for strip, rows in ((4, 14), (4, 7), (2, 7)):
+    for strip, rows in _TILES:
+        if strip not in strips(language, kernel):
+            continue
         lanes = channels * -(-width // strip) * images
-        chunks = max(1, min(-(-_TARGET_THREADS // max(lanes, 1)), -(-height // rows)))
+        chunks = max(1, min(-(-max(_TARGET_THREADS, wanted) // max(lanes, 1)), -(-height // rows)))
         found = Tiling(strip, chunks)
-        if lanes * chunks >= _MIN_THREADS:
+        if lanes * chunks >= wanted:
             return found
     return found
 
 
-def weight_gradient_tiling(shape: Shape, itemsize: int, kernel_area: int) -> WeightGradientTiling:
+@cache
+def threads_of_gpu(language: str) -> int:
+    """About as many threads as the GPU runs at a time."""
+    if language == "cuda":
+        return _CUDA_THREADS
+    # "applegpu_g13s", as MLX reads it: the last letter is s for a Max, d for an Ultra.
+    name = str(mx.device_info().get("architecture", ""))
+    family = name[-1:] if name.startswith("applegpu") else ""
+    return {"s": _MAX_THREADS, "d": _ULTRA_THREADS}.get(family, _MIN_THREADS)
+
+
+def weight_gradient_tiling(language: str, kernel: tuple[int, ...], shape: Shape, itemsize: int) -> WeightGradientTiling:
     """The tiling of the rolling weight gradient for an output of this shape in values of ``itemsize`` bytes.
 
     Larger units load less at their borders, so the first that spread evenly over the wanted threads are chosen.
     """
     images, channels, height, width = shape
     blocks = -(-channels // LANES)
-    wanted = -(-_WEIGHT_GRADIENT_THREADS // (blocks * LANES * GROUPS))
-    chunks = min(wanted, _most_partial_sums(shape, itemsize, kernel_area, blocks * LANES * GROUPS))
-    found = WeightGradientTiling(STRIPS[0], height, 1, 1)
+    wanted = -(-_WEIGHT_GRADIENT_THREADS[language] // (blocks * LANES * GROUPS))
+    chunks = min(wanted, _most_partial_sums(shape, itemsize, kernel[0] * kernel[1], blocks * LANES * GROUPS))
+    widths = strips(language, kernel)
+    found = WeightGradientTiling(widths[0], height, 1, 1)
     best = 0.0
-    for strip, rows in _units(height):
+    for strip, rows in _units(height, widths):
         units = images * -(-height // rows) * -(-width // strip)
         count = -(-units // (chunks * GROUPS))
         even = units / (chunks * GROUPS * count)  # the share of the wanted threads that have units
@@ -101,11 +130,11 @@ def weight_gradient_tiling(shape: Shape, itemsize: int, kernel_area: int) -> Wei
     return found
 
 
-def _units(height: int) -> Iterator[tuple[int, int]]:
+def _units(height: int, widths: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Strips and rows of the units of the weight gradient, from large to small."""
     for chunks in range(1, max(height // 14, 1) + 1):
-        yield STRIPS[0], -(-height // chunks)
-    for strip in STRIPS:
+        yield widths[0], -(-height // chunks)
+    for strip in widths:
         yield strip, min(height, 7)
 
 
@@ -118,11 +147,11 @@ def _most_partial_sums(shape: Shape, itemsize: int, kernel_area: int, threads: i
     return max(images * height * width * itemsize // (40 * (kernel_area + 1)), -(-_MIN_THREADS // threads), 1)
 
 
-def general_weight_gradient_chunks(shape: Shape, itemsize: int, kernel_area: int, blocks: int) -> int:
+def general_weight_gradient_chunks(language: str, shape: Shape, itemsize: int, kernel_area: int, blocks: int) -> int:
     """Chunks of the images * height rows in the general weight gradient with ``blocks`` blocks of kernel columns."""
     images, channels, height, _ = shape
     rows, threads = images * height, channels * blocks
-    wanted = -(-_WEIGHT_GRADIENT_THREADS // threads)
+    wanted = -(-_WEIGHT_GRADIENT_THREADS[language] // threads)
     chunks = max(1, min(wanted, rows, _most_partial_sums(shape, itemsize, kernel_area, threads)))
     return -(-rows // -(-rows // chunks))  # chunks have equal numbers of rows; none has no rows
 
@@ -134,17 +163,18 @@ def key(language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape) -
     return f"{language} {dtype_name(dtype)} {kernel[0]}x{kernel[1]} {batch}x{height}x{width}x{channels}"
 
 
-def candidates(shape: Shape) -> Iterator[Tiling]:
+def candidates(language: str, kernel: tuple[int, ...], shape: Shape) -> Iterator[Tiling]:
     """The tilings worth timing for an output of this shape, the default first."""
     images, channels, height, width = shape
-    default = default_forward_tiling(*shape)
+    default = default_forward_tiling(language, kernel, shape)
     yield default
     chunks = sorted({1, *(-(-height // rows) for rows in (4, 7, 14, 28))})
-    for strip in STRIPS:
+    for strip in strips(language, kernel):
         for count in chunks:
             for threads in _THREADGROUPS:
                 one = Tiling(strip, count, threads)
-                if one != default and channels * -(-width // strip) * count * images >= threads:
+                columns = -(-width // strip) * count  # CUDA's grids have fewer than 2^16 blocks along y
+                if one != default and channels * columns * images >= threads and columns < 2**16:
                     yield one
 
 
@@ -152,7 +182,7 @@ def tune(
     language: str, dtype: mx.Dtype, kernel: tuple[int, ...], shape: Shape, seconds_of: Callable[[Tiling], float]
 ) -> tuple[Tiling, float]:
     """The fastest tiling by ``seconds_of``, and its seconds. It is used from now on; ``save`` stores it."""
-    timed = [(seconds_of(one), number, one) for number, one in enumerate(candidates(shape))]
+    timed = [(seconds_of(one), number, one) for number, one in enumerate(candidates(language, kernel, shape))]
     seconds, _, best = min(timed)
     _table()[key(language, dtype, kernel, shape)] = best
     return best, seconds

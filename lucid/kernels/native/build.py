@@ -85,9 +85,19 @@ def load() -> Any:
                 try:
                     _build(compiler, options, sources, library_folder, library)
                 except CompilerError as error:
-                    _files.write_atomically(failure, str(error).encode())
+                    if _are_complete(sources):
+                        _files.write_atomically(failure, str(error).encode())
                     raise
     return _import(library)
+
+
+def _are_complete(sources: list[Path]) -> bool:
+    """Whether all that the compiler reads is still there: an upgrade may remove it during a build."""
+    try:
+        _requirements()
+    except NotBuilt:
+        return False
+    return all(path.is_file() for path in (*sources, *(_KERNELS / name for name in _HEADERS)))
 
 
 def private_folder() -> Path:

@@ -15,6 +15,7 @@ from lucid.benchmark import depthwise, timing
 from lucid.kernels import library
 from lucid.kernels.depthwise_conv2d import tiling
 from lucid.kernels.depthwise_conv2d.tiling import Tiling, default_forward_tiling
+from tests.kernels.recorded_launches import recording_kernel
 
 SCRIPT = Path(__file__).parents[3] / "examples" / "benchmarks" / "depthwise_conv2d.py"
 DIRECTIONS = ["forward", "input gradient", "weight gradient"]
@@ -92,19 +93,9 @@ def test_tuning_needs_a_gpu():
 
 @pytest.fixture
 def fake_gpu(tmp_path, monkeypatch):
-    """A Metal device whose kernels return zeros; yields the list of launched tilings."""
+    """A Metal device whose kernels return zeros; yields the list of launches."""
     launched = []
-
-    def kernel(language, stem, name, inputs, outputs, call):
-        def launch(**arguments):
-            strip = dict(arguments["template"])["S"]
-            launched.append(Tiling(strip, arguments["grid"][1], arguments["threadgroup"][0]))
-            pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
-            return [mx.zeros(shape, dtype) for shape, dtype in pairs]
-
-        return launch
-
-    monkeypatch.setattr(library, "kernel", kernel)
+    monkeypatch.setattr(library, "kernel", recording_kernel(launched))
     monkeypatch.setattr(_device, "backend", lambda: "metal")
     monkeypatch.setenv("LUCID_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("LUCID_TUNING", raising=False)
@@ -113,25 +104,35 @@ def fake_gpu(tmp_path, monkeypatch):
     tiling.clear_cache()
 
 
+def tiling_of(launch):
+    strip = dict(launch["template"])["S"]
+    chunks = launch["grid"][1] // -(-launch["output_shapes"][0][2] // strip)
+    return Tiling(strip, chunks, 32 * launch["threadgroup"][1])
+
+
 def test_tuning_times_every_tiling_and_stores_the_fastest(example, monkeypatch, capsys, tmp_path, fake_gpu):
     shape = (2, 96, 28, 28)
-    fastest = list(tiling.candidates(shape))[5]
+    fastest = list(tiling.candidates("metal", (7, 7), shape))[5]
 
     def seconds_of(program, calls):
         program()
-        return 1.0 if fake_gpu[-1] == fastest else 2.0
+        return 1.0 if tiling_of(fake_gpu[-1]) == fastest else 2.0
 
     monkeypatch.setattr(timing, "seconds_of", seconds_of)
     options = ["--tune", "--stages", "28x28x96", "--batch", "2", "--dtype", "float16", "--seconds", "0"]
     assert example.main([*options, "--json", str(tmp_path / "out.json")]) == 0
     tiling.clear_cache()  # as in a new process
-    assert tiling.forward_tiling("metal", mx.float16, (7, 7), shape) == fastest != default_forward_tiling(*shape)
-    assert tiling.forward_tiling("metal", mx.float32, (7, 7), shape) == default_forward_tiling(*shape)
+    assert (
+        tiling.forward_tiling("metal", mx.float16, (7, 7), shape)
+        == fastest
+        != default_forward_tiling("metal", (7, 7), shape)
+    )
+    assert tiling.forward_tiling("metal", mx.float32, (7, 7), shape) == default_forward_tiling("metal", (7, 7), shape)
     [line] = json.loads((tmp_path / "out.json").read_text())["tuning"]
-    usual = default_forward_tiling(*shape)
+    usual = default_forward_tiling("metal", (7, 7), shape)
     assert line["before"] == {"seconds": 2.0, "cut": [usual.strip, usual.chunks, usual.threads]}
     assert line["after"] == {"seconds": 1.0, "cut": [fastest.strip, fastest.chunks, fastest.threads]}
-    assert line["cuts"] == len(list(tiling.candidates(shape)))
+    assert line["cuts"] == len(list(tiling.candidates("metal", (7, 7), shape)))
     out = capsys.readouterr().out
     assert f"{line['before']['cut']} -> {line['after']['cut']}" in out and str(tiling.path()) in out
 

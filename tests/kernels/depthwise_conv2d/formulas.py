@@ -3,15 +3,13 @@
 import mlx.core as mx
 import numpy as np
 
+from tests.kernels.formulas import float64
+
 TOLERANCE = {mx.float32: 2e-5, mx.float16: 2e-3, mx.bfloat16: 1.6e-2}
 
 
 def pairs(value):
     return value if isinstance(value, tuple) else (value, value)
-
-
-def float64(array):
-    return np.array(array.astype(mx.float32)).astype(np.float64)
 
 
 def slices_per_tap(x, weight, stride, padding, dilation):

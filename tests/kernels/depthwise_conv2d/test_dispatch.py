@@ -280,7 +280,7 @@ def test_results_do_not_depend_on_the_tiling(gpu, monkeypatch, shape, kernel, pa
     x, weight, bias, _ = arrays(shape, kernel, dtype, 1, padding, 1)
     plain = depthwise_conv2d(x, weight, bias, padding=padding)
     out = (shape[0], shape[3], plain.shape[1], plain.shape[2])
-    tilings = [one for one in tiling.candidates(out) if one.threads == 32]
+    tilings = [one for one in tiling.candidates("metal", kernel, out) if one.threads == 32]
     assert {one.strip for one in tilings} == {1, 2, 3, 4} and max(one.chunks for one in tilings) > 1
     for chosen in tilings:
         monkeypatch.setattr(tiling, "forward_tiling", lambda *_, chosen=chosen: chosen)
@@ -317,14 +317,14 @@ def test_gradients_do_not_depend_on_the_threadgroup(gpu, monkeypatch, threads):
 
     def with_threads(*args, **options):
         if args[1] != "rolling_weight_gradient":  # which adds up the sums of a threadgroup
-            options["threadgroup"] = (threads, 1, 1)
+            options["threadgroup"] = (32, threads // 32, 1)
         return run(*args, **options)
 
     monkeypatch.setattr(launch.Launcher, "_run", with_threads)
     assert all(mx.array_equal(a, b) for a, b in zip(gradients(), before, strict=True))
 
 
-def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
+def test_few_bytes_are_loaded_and_little_threadgroup_memory(simulator):
     """MLX's own forward kernel loads 212 bytes per output here, and 49 values from threadgroup memory."""
     x, weight, bias, cotangent = arrays((1, 56, 56, 96), (7, 7), mx.float32, 1, 3, 1)
     mx.eval(mx.vjp(lambda *values: depthwise_conv2d(*values, padding=3), [x, weight, bias], [cotangent]))
@@ -333,7 +333,7 @@ def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
     for name, report in simulator:
         is_forward = name == "lucid_rolling_forward"
         assert report.loaded_bytes / outputs <= (18 if is_forward else 19)
-        assert (report.threadgroup_loads + report.threadgroup_stores) / outputs <= (0 if is_forward else 3)
+        assert (report.threadgroup_loads + report.threadgroup_stores) / outputs <= 3
         assert report.rewritten == 0
         assert report.multiply_adds <= 49 * outputs
 
@@ -341,14 +341,18 @@ def test_few_bytes_are_loaded_and_no_threadgroup_memory(simulator):
 # Plausible mistakes in the shader: (correct code, mutated code). The tests must fail for each of them.
 MUTATIONS = {
     "bound off by one": ("first + COUNT <= width", "first + COUNT <= width + 1"),
-    "missing border check": ("column == inside ?", "true ?"),
-    "border check off by one": ("clamp(column, 0, width - 1)", "clamp(column, 0, width)"),
-    "border check one short": ("clamp(column, 0, width - 1)", "clamp(column, 0, max(width - 2, 0))"),
-    "border check after the first": ("clamp(column, 0, width - 1)", "clamp(column, min(1, width - 1), width - 1)"),
+    "missing border check": ("column >= 0 && column < width ? value", "true ? value"),
+    "border check off by one": ("column >= 0 && column < width ? value", "column >= 0 && column <= width ? value"),
+    "border check one short": ("column >= 0 && column < width ? value", "column >= 0 && column < width - 1 ? value"),
+    "border check after the first": ("column >= 0 && column < width ? value", "column > 0 && column < width ? value"),
+    "pointer past the last column": ("column < width - 1 ? channels", "column < width ? channels"),
+    "pointer short of the last column": ("column < width - 1 ? channels", "column < width - 2 ? channels"),
+    "pointer from the first column": ("row += clamp(first, 0, width - 1) * channels;", ""),
+    "pointer that moves before the row": ("row += column >= 0 &&", "row += "),
     "shifted center": ("lowest + (KH - 1) - top;", "lowest + (KH - 1) - top + 1;"),
     "shifted columns": ("int first = column - bounds[1];", "int first = column - bounds[1] + 1;"),
     "transposed weight": ("const int number = i * KW + j;", "const int number = j * KH + i;"),
-    "weight of one channel": ("weight += size_t(c) * size_t(KH * KW);", "weight += 0;"),
+    "weight of one channel": ("weight += size_t(c - lane) * size_t(KH * KW);", "weight += 0;"),
     "gradient without the flip": ("FLIP ? KH * KW - 1 - number : number", "number"),
     "general gradient without the flip": ("FLIP ? kh * kw - 1 - number : number", "number"),
     "general weight of one channel": ("weight += size_t(c) * size_t(kh * kw);", "weight += 0;"),
@@ -405,7 +409,7 @@ def check_mutation_cases(monkeypatch):
             check_all(*case, mx.float32)
 
 
-def two_chunks(shape, *_):
+def two_chunks(_language, _kernel, shape, _itemsize):
     """Units of 4 columns and half of the rows, two chunks of threads, the last threads without units."""
     images, _, height, width = shape
     rows = -(-height // 2)

@@ -79,3 +79,9 @@ def test_arguments_that_are_refused(change, error, message):
     arguments = {"size": (4, 5), "kernel": (3, 3), "stride": 1, "padding": 0, "dilation": 1, **change}
     with pytest.raises(error, match=message):
         Geometry.checked("f", **arguments)
+
+
+def test_taps_that_meet_padding_alone_are_left_out():
+    geometry, kept = Geometry((2, 9), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)).inner()
+    assert geometry == Geometry((2, 9), (3, 7), (1, 1), ((1, 1), (3, 3)), (1, 1))
+    assert kept == (slice(2, 5), slice(0, 7)) and geometry.output == (2, 9)

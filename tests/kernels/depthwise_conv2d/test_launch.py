@@ -8,6 +8,7 @@ from lucid.kernels import library, native, use_reference
 from lucid.kernels.depthwise_conv2d import depthwise_conv2d, dispatch, tiling
 from lucid.kernels.depthwise_conv2d.geometry import Geometry
 from lucid.kernels.depthwise_conv2d.launch import Launcher
+from tests.kernels.recorded_launches import recording_kernel
 
 ROLLING = ["rolling_forward", "rolling_weight_gradient", "rolling_forward"]
 GENERAL = ["general_forward", "general_weight_gradient", "general_forward"]
@@ -19,18 +20,7 @@ def launches(monkeypatch):
     """Everything that is launched; the kernels compute nothing."""
     listed = []
 
-    def kernel(language, shader, name, inputs, outputs, call):
-        def launch(**arguments):
-            last = call.splitlines()[-1]  # after declarations of threadgroup memory
-            assert len(arguments["inputs"]) == len(inputs) and last.startswith(f"{name}<")
-            assert shader in dispatch.__file__
-            listed.append({"language": language, "name": name, **arguments})
-            pairs = zip(arguments["output_shapes"], arguments["output_dtypes"], strict=True)
-            return [mx.zeros(shape, dtype) for shape, dtype in pairs]
-
-        return launch
-
-    monkeypatch.setattr(library, "kernel", kernel)
+    monkeypatch.setattr(library, "kernel", recording_kernel(listed))
     monkeypatch.setattr(_device, "backend", lambda: "metal")
     monkeypatch.setenv("LUCID_TUNING", "off")
     return listed
@@ -63,6 +53,8 @@ def test_the_geometry_chooses_the_function(launches, kernel, options, names, has
     x, weight = mx.zeros((2, 20, 19, 5)), mx.zeros((5, 1, *kernel))
     run(x, weight, mx.zeros((5,)) if has_bias else None, **options)
     assert {one["name"] for one in launches} == set(names)
+    for one in launches:  # the call is the last line, after declarations of threadgroup memory
+        assert one["call"].splitlines()[-1].startswith(f"{one['name']}<") and one["shader"] == "depthwise_conv2d"
     assert {dict(one["template"]).get("BIAS") for one in launches} >= {has_bias}
 
 
@@ -77,8 +69,9 @@ def test_grids_cover_every_output(launches):
     run(mx.zeros((3, 56, 56, 96)), mx.zeros((96, 1, 7, 7)), padding=3)
     forward, weights = (next(one for one in launches if one["name"] == name) for name in ROLLING[:2])
     strip = dict(forward["template"])["S"]
-    assert forward["grid"][0] == 96 * -(-56 // strip) and forward["grid"][2] == 3
-    assert forward["threadgroup"] == (128, 1, 1)
+    chunk_rows = forward["inputs"][3].tolist()[5]
+    assert forward["grid"] == (96, -(-56 // strip) * -(-56 // chunk_rows), 3)
+    assert forward["threadgroup"] == (32, 4, 1)
     strip, (rows, count) = dict(weights["template"])["S"], weights["inputs"][3].tolist()
     units = 3 * -(-56 // rows) * -(-56 // strip)
     [(chunks, taps, channels)] = weights["output_shapes"]
@@ -118,7 +111,8 @@ def test_a_tuned_tiling_is_used(launches, monkeypatch):
     monkeypatch.setattr(tiling, "forward_tiling", lambda *_: tiling.Tiling(2, 5, 64))
     run(mx.zeros((3, 20, 20, 8)), mx.zeros((8, 1, 3, 3)), padding=1)
     forward = next(one for one in launches if one["name"] == "rolling_forward")
-    assert forward["grid"] == (80, 5, 3) and forward["threadgroup"] == (64, 1, 1)
+    assert forward["grid"] == (8, 50, 3) and forward["threadgroup"] == (32, 2, 1)
+    assert forward["inputs"][3].tolist() == [1, 1, 20, 20, 0, 4]
 
 
 @pytest.mark.parametrize("language", ["metal", "cuda"])
@@ -163,6 +157,7 @@ def test_the_compiler_chooses_on_the_cpu(monkeypatch, shape, dtype, version):
         ("metal", (2**25 - 1, 8, 8, 1), mx.float32, "metal"),
         ("cuda", (2**16, 8, 8, 4), mx.float32, "reference"),
         ("cuda", (1, 2**16, 8, 4), mx.float32, "reference"),
+        ("cuda", (1, 8, 2**16, 4), mx.float32, "reference"),
     ],
 )
 def test_a_stated_condition_chooses(monkeypatch, backend, shape, dtype, version):

@@ -12,6 +12,9 @@ GEOMETRIES = [
     Geometry((12, 11), (5, 3), (2, 3), ((4, 0), (1, 2)), (1, 2)),
     Geometry((6, 7), (3, 4), (3, 2), ((5, 7), (9, 8)), (2, 1)),  # padded beyond the kernel
     Geometry((9, 9), (2, 2), (4, 4), ((0, 0), (0, 0)), (1, 1)),  # input rows without any output
+    Geometry((2, 1), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),  # a part of the kernel meets padding alone
+    Geometry((2, 3), (5, 4), (2, 3), ((6, 4), (7, 5)), (2, 3)),
+    Geometry((2, 2), (1, 2), (5, 1), ((3, 1), (1, 1)), (1, 1)),  # all of it
 ]
 
 

@@ -74,6 +74,9 @@ _LAUNCHES = _tests(
 )
 _BATCH = _tests("depthwise_conv2d/test_tiling", "batches_of_32_fill_the_largest_gpu")
 _TILINGS = _tests("depthwise_conv2d/test_dispatch", "results_do_not_depend_on_the_tiling")
+_LINES = _tests("depthwise_conv2d/test_traffic", "each_access_of_a_simdgroup_reads_neighboring_addresses")
+_WHOLE = _tests("depthwise_conv2d/test_dispatch", "whole_threadgroups_as_cuda_launches_them")
+_FULL = ("tests/kernels/depthwise_conv2d/test_dispatch.py::test_the_weight_gradient_is_right_for_every_tiling[3-4]",)
 _SINGLE = _tests("depthwise_conv2d/test_tiling", "single_images_get_smaller_tiles")
 _CHOICE = _tests("depthwise_conv2d/test_launch", "a_stated_condition_chooses", "the_geometry_chooses_the_function")
 _WIDE = _tests("depthwise_conv2d/test_accuracy", "more_channels_than_threads_in_a_threadgroup")
@@ -113,8 +116,8 @@ _ROLLING = [
     Mutant(
         _DEPTHWISE,
         "columns in 16 bits",
-        "  const int column = int(at.x) / channels * S;\n  const int rows",
-        "  const short column = int(at.x) / channels * S;\n  const int rows",
+        "  const int column = int(at.y) % strips * S;",
+        "  const short column = int(at.y) % strips * S;",
         _tests("depthwise_conv2d/test_accuracy", "more_than_32767_columns"),
     ),
     Mutant(
@@ -126,11 +129,52 @@ _ROLLING = [
     ),
     Mutant(
         _DEPTHWISE,
+        "weights that each lane loads itself",
+        "    shared[i] = R(weight[i]);",
+        "    const int l = i % (taps / (KH * KW)) * (KH * KW) + i / (taps / (KH * KW));\n    shared[l] = R(weight[l]);",
+        _LINES,
+    ),
+    Mutant(
+        _LAUNCH,
         "columns across lanes instead of channels",
-        "  const int c = int(at.x) % channels;\n  const int column = int(at.x) / channels * S;\n  const int rows",
-        "  const int strips = (out_width + S - 1) / S;\n  const int c = int(at.x) / strips;\n"
-        "  const int column = int(at.x) % strips * S;\n  const int rows",
-        _far("rolling forward"),
+        "threadgroup=(LANES, tiles.threads // LANES, 1),",
+        "threadgroup=(1, tiles.threads, 1),",
+        _LINES,
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "sums that are not unrolled",
+        "#pragma unroll\n      for (int r = 0; r < KH; ++r) {\n        if (lowest",
+        "      for (int r = 0; r < KH; ++r) {\n        if (lowest",
+        _LOOPS,
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "weights of one channel for all",
+        "shared[lane * KH * KW + (FLIP",
+        "shared[(FLIP",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "weights after the last channel",
+        "const int taps = min(int(group.x), channels - (c - lane)) * (KH * KW);",
+        "const int taps = int(group.x) * (KH * KW);",
+        _WHOLE,
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "weights not awaited",
+        "  threadgroup_barrier(mem_flags::mem_threadgroup);\n  if (c >= channels || begin",
+        "  if (c >= channels || begin",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "threads that leave before the barrier",
+        "  // shared[l * KH * KW + i * KW + j]: weight",
+        "  if (c >= channels || begin >= end) {\n    return;\n  }\n  // shared[l * KH * KW + i * KW + j]: weight",
+        _WHOLE,
     ),
     Mutant(
         _DEPTHWISE,
@@ -142,7 +186,7 @@ _ROLLING = [
     Mutant(
         _DEPTHWISE,
         "rows of the first chunk for all",
-        "  const int begin = int(at.y) * rows;",
+        "  const int begin = int(at.y) / strips * rows;",
         "  const int begin = 0;",
         _tests("depthwise_conv2d/test_dispatch", "results_do_not_depend_on_the_tiling"),
     ),
@@ -268,6 +312,100 @@ _GENERAL_FORWARD = [
         "#pragma unroll 1\n  for (int i = 0; i < kh; ++i) {\n    const int row = out_row",
         "#pragma unroll\n  for (int i = 0; i < kh; ++i) {\n    const int row = out_row",
         _LOOPS,
+    ),
+]
+
+_ROLLING_WEIGHT_GRADIENT = [
+    Mutant(
+        _DEPTHWISE,
+        "products rounded before the sum",
+        "sums[i][j] = fma(",
+        "sums[i][j] = [](float a, float b, float c) { return a * b + c; }(",
+        _accuracy("every_product_is_one_instruction", "rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "sums in 16 bits",
+        "sums[i][j] = fma(",
+        "sums[i][j] = [](float a, float b, float c) { return float(half(fma(a, b, c))); }(",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "offset of an image of x in 32 bits",
+        "X image = x + (size_t(n) * size_t(height) * size_t(width * channels) + size_t(c));",
+        "X image = x + (n * height * (width * channels) + c);",
+        _far("rolling weight gradient"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "offset of an image of dy in 32 bits",
+        "Dy gradient = dy + (size_t(n) * size_t(out_height) * size_t(out_width * channels) + size_t(c));",
+        "Dy gradient = dy + (n * out_height * (out_width * channels) + c);",
+        _far("rolling weight gradient"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "sums of all threads but the last",
+        "for (int g = 0; g < GROUPS; ++g) {",
+        "for (int g = 0; g < GROUPS - 1; ++g) {",
+        _FULL,
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "sums of the first kernel column lost",
+        "for (int j = group; j < wanted; j += GROUPS) {",
+        "for (int j = group + 1; j < wanted; j += GROUPS) {",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "sums of dy in the place of a kernel column",
+        "shared[(group * (KW + 1) + KW) * LANES + lane] = total;",
+        "shared[(group * (KW + 1) + KW - 1) * LANES + lane] = total;",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _DEPTHWISE,
+        "dy that is not unrolled",
+        "#pragma unroll\n      for (int i = KH - 1; i > 0; --i) {",
+        "      for (int i = KH - 1; i > 0; --i) {",
+        _LOOPS,
+    ),
+    Mutant(
+        _LAUNCH,
+        "one unit per thread",
+        "library.sizes(tiles.rows, tiles.count)",
+        "library.sizes(tiles.rows, 1)",
+        _FULL,
+    ),
+    Mutant(
+        _LAUNCH,
+        "a grid without the threads of a channel",
+        "grid=(c, GROUPS * tiles.chunks, 1),",
+        "grid=(c, tiles.chunks, 1),",
+        _rounded("rolling"),
+    ),
+    Mutant(
+        _LAUNCH,
+        "only the first partial sum",
+        "sums = partial.sum(0)",
+        "sums = partial[0]",
+        _FULL,
+    ),
+    Mutant(
+        _TILING,
+        "many partial sums",
+        "itemsize // (40 * (kernel_area + 1))",
+        "itemsize // (4 * (kernel_area + 1))",
+        _tests("depthwise_conv2d/test_tiling", "partial_sums_take_less_than_a_tenth_of_the_bytes_of_x_and_dy"),
+    ),
+    Mutant(
+        _TILING,
+        "wide strips of 7x7 on CUDA",
+        "_MAX_CUDA_TAPS = 25",
+        "_MAX_CUDA_TAPS = 49",
+        _tests("depthwise_conv2d/test_tiling", "cuda_gets_narrow_strips_of_large_kernels_and_more_threads"),
     ),
 ]
 
@@ -711,14 +849,14 @@ _GELU_SHADER = [
 _HOST = [
     Mutant(_TILING, "threadgroups above the pipeline's limit", "\nTHREADS = 128 ", "\nTHREADS = 1024 ", _LAUNCHES),
     Mutant(_TILING, "strips of 16", "STRIPS = (4, ", "STRIPS = (16, ", _BATCH + _TILINGS),
-    Mutant(_TILING, "strips of 16 by default", "((4, 14), (4, 7), (2, 7))", "((16, 14), (4, 7), (2, 7))", _BATCH),
+    Mutant(_TILING, "strips of 3 by default", "_TILES = ((4, 14),", "_TILES = ((3, 14),", _BATCH),
     Mutant(_TILING, "too few threads for a single image", "_MIN_THREADS = 4096", "_MIN_THREADS = 64", _SINGLE),
     Mutant(_TILING, "one chunk for a single image", "_TARGET_THREADS = 16384", "_TARGET_THREADS = 1", _SINGLE),
     Mutant(
         _TILING,
         "too few threads in the weight gradient",
-        "_WEIGHT_GRADIENT_THREADS = 32768",
-        "_WEIGHT_GRADIENT_THREADS = 1024",
+        '_WEIGHT_GRADIENT_THREADS = {"metal": 32768,',
+        '_WEIGHT_GRADIENT_THREADS = {"metal": 1024,',
         ("tests/kernels/depthwise_conv2d/test_tiling.py",),
     ),
     Mutant(
@@ -752,8 +890,8 @@ _HOST = [
     Mutant(
         _LAUNCH,
         "kernel size in the wrong order",
-        "_int_array((*geometry.kernel, *geometry.stride, *geometry.dilation))",
-        "_int_array((*geometry.kernel[::-1], *geometry.stride, *geometry.dilation))",
+        "library.sizes(*geometry.kernel, *geometry.stride, *geometry.dilation)",
+        "library.sizes(*geometry.kernel[::-1], *geometry.stride, *geometry.dilation)",
         _rounded("general"),
     ),
     Mutant(
@@ -787,7 +925,11 @@ _HOST = [
     Mutant(_DISPATCH, "images of 2^31 elements", "largest >= 2**31", "largest >= 2**33", _CHOICE),
     Mutant(_DISPATCH, "float64 on the GPU", "dtype not in launch.DTYPES or", "False or", _CHOICE),
     Mutant(
-        _DISPATCH, "grids beyond CUDA's limit", "max(images, height, oh) >= 2**16", "max(height, oh) >= 2**16", _CHOICE
+        _DISPATCH,
+        "grids beyond CUDA's limit",
+        "max(images, height, width, oh, ow) >= 2**16",
+        "max(height, width, oh, ow) >= 2**16",
+        _CHOICE,
     ),
     Mutant(
         _LIBRARY,
@@ -877,10 +1019,18 @@ _HOST = [
     Mutant(
         _GRN,
         "rows of all images in one",
-        "return biased_gelu.sizes(images * height * width_px, channels, height * width_px, width)",
-        "return biased_gelu.sizes(images * height * width_px, channels, images * height * width_px, width)",
+        "return library.sizes(images * height * width_px, channels, height * width_px, width)",
+        "return library.sizes(images * height * width_px, channels, images * height * width_px, width)",
         _GRN_VALUES,
     ),
 ]
 
-MUTANTS = [*_ROLLING, *_GENERAL_FORWARD, *_STRIDED, *_GENERAL_WEIGHT_GRADIENT, *_GELU_SHADER, *_HOST]
+MUTANTS = [
+    *_ROLLING,
+    *_ROLLING_WEIGHT_GRADIENT,
+    *_GENERAL_FORWARD,
+    *_STRIDED,
+    *_GENERAL_WEIGHT_GRADIENT,
+    *_GELU_SHADER,
+    *_HOST,
+]

@@ -188,6 +188,29 @@ def test_a_user_without_a_home_folder_computes_without_the_kernels(tmp_path):
     assert "not compiled: this user has no home folder; LUCID_CACHE names a folder for caches" in done.stderr
 
 
+def test_a_failure_without_all_sources_is_not_recorded(tmp_path, monkeypatch):
+    """As when the package is upgraded during a build."""
+    try:
+        build._requirements()
+    except build.NotBuilt as error:
+        pytest.skip(str(error))
+    monkeypatch.setenv("LUCID_CACHE", str(tmp_path))
+
+    def fail(*_):
+        raise build.CompilerError("simd.h: No such file or directory")
+
+    monkeypatch.setattr(build, "_build", fail)
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_are_complete", lambda sources: False)
+        with pytest.raises(build.CompilerError):
+            build.load()
+    assert not list((tmp_path / "native").glob("*.txt"))
+    with pytest.raises(build.CompilerError):
+        build.load()
+    assert len(list((tmp_path / "native").glob("*.txt"))) == 1
+    assert not build._are_complete([tmp_path / "gone.cpp"]) and build._are_complete([Path(build.__file__)])
+
+
 def test_a_library_of_another_abi_is_not_used(tmp_path, compiler, monkeypatch):
     class Other:
         def gelu(self, x):

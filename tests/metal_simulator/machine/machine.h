@@ -14,6 +14,7 @@ struct Options {
   bool check;          // exact bounds, races, unwritten outputs, counters; otherwise guard pages only
   bool low_guard;      // fast mode: the guard page comes before each buffer instead of after it
   bool round_up_grid;  // launch whole threadgroups, as CUDA does
+  bool lines;          // count the cache lines of each access
   Order order;         // of the threads of a threadgroup between two barriers
   uint32_t seed;
 };
@@ -47,6 +48,7 @@ struct Buffer {
   std::vector<uint32_t> writer;  // of each element of an output: the number of a thread, or NOBODY
   uint64_t loads = 0, loaded_bytes = 0, stores = 0, stored_bytes = 0;
   uint64_t rewritten = 0;  // stores of a thread to an element that it wrote before
+  uint64_t load_accesses = 0, load_lines = 0, store_accesses = 0, store_lines = 0;  // of simdgroups
   uint64_t unwritten() const;
 };
 extern std::vector<Buffer> buffers;
@@ -65,6 +67,12 @@ size_t threadgroup_bytes();
 void forget_threadgroup_memory();      // at the start of a threadgroup
 void order_threadgroup_memory();       // at a threadgroup barrier
 void order_simdgroup_memory(uint32_t simdgroup);  // at a simdgroup barrier
+
+// ---------------------------------------------------------------------------------------------- lines (lines.cpp)
+constexpr size_t LINE_BYTES = 128;
+
+void note_lines(Buffer& buffer, bool is_store, size_t offset, size_t bytes, const void* instruction);
+void count_lines();  // at the end of a threadgroup
 
 // ---------------------------------------------------------------------------------------------- threads (threads.cpp)
 bool a_thread_runs();

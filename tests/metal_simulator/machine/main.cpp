@@ -12,7 +12,7 @@
 
 namespace simulator {
 
-enum Flag : uint32_t { CHECK = 1, LOW_GUARD = 2, ROUND_UP_GRID = 4, REVERSE_ORDER = 8, RANDOM_ORDER = 16 };
+enum Flag : uint32_t { CHECK = 1, LOW_GUARD = 2, ROUND_UP_GRID = 4, REVERSE_ORDER = 8, RANDOM_ORDER = 16, LINES = 32 };
 
 static void read_bytes(void* into, size_t bytes) {
   if (bytes && fread(into, bytes, 1, stdin) != 1) {
@@ -87,6 +87,10 @@ void print_report(bool completed) {
     print_number("loaded_bytes", buffer.loaded_bytes);
     print_number("stores", buffer.stores);
     print_number("stored_bytes", buffer.stored_bytes);
+    print_number("load_accesses", buffer.load_accesses);
+    print_number("load_lines", buffer.load_lines);
+    print_number("store_accesses", buffer.store_accesses);
+    print_number("store_lines", buffer.store_lines);
     print_number("rewritten", buffer.rewritten);
     print_number("unwritten", buffer.unwritten());
     printf("}");
@@ -107,6 +111,7 @@ static int run(const char* library) {
   options.check = flags & CHECK;
   options.low_guard = flags & LOW_GUARD;
   options.round_up_grid = flags & ROUND_UP_GRID;
+  options.lines = flags & LINES;
   options.order = flags & RANDOM_ORDER ? Order::RANDOM : flags & REVERSE_ORDER ? Order::REVERSE : Order::FORWARD;
   options.seed = read<uint32_t>();
   read_buffers();

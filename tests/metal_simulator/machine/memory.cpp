@@ -105,6 +105,7 @@ static void load_device(Buffer& buffer, uintptr_t address, size_t bytes, const v
                  instruction);
   ++buffer.loads;
   buffer.loaded_bytes += bytes;
+  note_lines(buffer, false, offset, bytes, instruction);
   if (!buffer.is_output) return;
   const size_t element = offset / buffer.element_bytes;
   const uint32_t writer = buffer.writer[element];
@@ -123,6 +124,7 @@ static void store_device(Buffer& buffer, uintptr_t address, size_t bytes, const 
                  instruction);
   ++buffer.stores;
   buffer.stored_bytes += bytes;
+  note_lines(buffer, true, offset, bytes, instruction);
   if (!buffer.is_output)
     return fault(text("store to input '%s', element %zu", buffer.name.c_str(), offset / buffer.element_bytes),
                  instruction);

@@ -269,6 +269,7 @@ void run_grid(Size3 grid, Size3 threadgroup, void (*kernel_entry)()) {
         fill_threadgroup(grid, full, groups, {x, y, z});
         forget_threadgroup_memory();
         run_threadgroup();
+        count_lines();
       }
 }
 

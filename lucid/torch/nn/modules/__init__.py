@@ -14,7 +14,7 @@ _find = fallback(__name__, _nn)
 _BASES = {
     "_BatchNorm": (normalization, "_BatchNorm"), "_NormBase": (normalization, "_BatchNorm"),
     "_ConvNd": (conv, "_Conv"), "_ConvTransposeNd": (conv, "_TransposedConvolution"), "_Loss": (loss, "_Loss"),
-    "_WeightedLoss": (loss, "_Loss"),
+    "_WeightedLoss": (loss, "_Loss"), "NonDynamicallyQuantizableLinear": (_nn, "Linear"),
 }  # fmt: skip
 
 

@@ -1,0 +1,62 @@
+"""Families of functions that are imported when first used, so that ``import lucid`` stays fast.
+
+``lucid.X`` and ``Tensor.X`` for the names below are the functions of these modules. A name that only tensors have, or
+only the package, stands in one table.
+"""
+
+import importlib
+from typing import Any
+
+# The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "lucid.autograd.vectorizing": ("vmap",),
+    "lucid.fft": ("",),
+    "lucid.func": ("",),
+    "lucid.linalg": ("",),
+    "lucid.signal": ("",),
+    "lucid.signal.periodic_windows": (
+        "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
+    ),
+    "lucid.signal.short_time": ("istft", "stft"),
+    "lucid.ops.complex_numbers": (
+        "angle", "complex", "conj", "conj_physical", "imag", "is_conj", "is_neg", "polar", "real", "resolve_conj",
+        "resolve_neg", "view_as_complex", "view_as_real",
+    ),
+    "lucid.linalg.top_level": (
+        "chain_matmul", "cholesky_inverse", "cholesky_solve", "cross", "dist", "inverse", "lu", "lu_solve", "orgqr",
+        "pinverse", "qr", "svd", "triangular_solve",
+    ),
+    "lucid.linalg.decompositions": ("cholesky", "geqrf", "lu_unpack", "ormqr"),
+    "lucid.linalg.determinants": ("det", "logdet", "slogdet"),
+    "lucid.linalg.products": ("matrix_exp", "matrix_power"),
+}  # fmt: skip
+_NOT_METHODS = {
+    "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
+    "kaiser_window", "lu_unpack", "polar", "real", "view_as_complex", "view_as_real", "vmap",
+}  # fmt: skip
+
+MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}
+FUNCTIONS = {name: module for module, names in _FAMILIES.items() for name in names if name}
+METHODS = {name: module for name, module in FUNCTIONS.items() if name not in _NOT_METHODS}
+NAMES = sorted([*MODULES, *FUNCTIONS])
+
+
+def load(name: str) -> Any:
+    """The module or function that is ``lucid.<name>``."""
+    if name in MODULES:
+        return importlib.import_module(MODULES[name])
+    return getattr(importlib.import_module(FUNCTIONS[name]), name)
+
+
+class LateMethod:
+    """A method of a class that takes its function's place once that is imported."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        function = getattr(importlib.import_module(METHODS[self._name]), self._name)
+        for base in owner.__mro__:
+            if vars(base).get(self._name) is self:
+                setattr(base, self._name, function)
+        return function if instance is None else function.__get__(instance, owner)
