@@ -44,7 +44,7 @@ LEVELS = [
     ["_tensor"],
     ["_typed_tensors", "random"],
     ["_creation", "_queries"],
-    ["autograd", "fft", "linalg", "serialization", "signal", "utils"],
+    ["autograd", "distributions", "fft", "linalg", "serialization", "signal", "utils"],
     ["nn", "optim", "data"],
     ["optim.swa_utils"],
     ["_summary"],
