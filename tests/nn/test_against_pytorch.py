@@ -14,10 +14,11 @@ for family in nn_cases.FAMILIES:
     cases = importlib.import_module(f"tests.reference.{family}")
     RECORDS |= dict(np.load(cases.FILE)) if cases.FILE.exists() else {}
     CASES += cases.CASES
-# PyTorch has no counterpart; the first eight are not layers.
+# Compared by formula, no layers, and layers without a counterpart in PyTorch.
 UNRECORDED = {
-    "Module", "Parameter", "ModuleList", "ModuleDict", "ParameterDict", "ParameterList", "RNNBase",
-    "RNNCellBase", "DropPath", "GlobalResponseNorm",
+    "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "ParameterDict", "ParameterList",
+    "Module", "Parameter", "ModuleList", "ModuleDict", "RNNBase", "RNNCellBase", "DropPath", "GlobalResponseNorm",
 }  # fmt: skip
 
 
