@@ -25,6 +25,7 @@ LEVELS = [
         "_late",
         "_placement",
         "_precision",
+        "_process_group",
         "_deferred",
         "_files",
         "_layout",
