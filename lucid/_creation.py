@@ -11,7 +11,7 @@ import numpy as np
 from lucid import _checks, _threads
 from lucid._aliases import place_of
 from lucid._checks import dtype_name
-from lucid._dtypes import as_dtype
+from lucid._dtypes import as_dtype, get_default_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
@@ -30,7 +30,7 @@ def zeros(
     Like all functions that create tensors, it checks ``layout`` and ``device``, which has to be available. They and
     ``pin_memory`` have no effect, because memory is unified.
     """
-    check_placement("zeros", device, layout, None, out)
+    check_placement("zeros", device, layout, out)
     return leaf(mx.zeros(_checks.shape("zeros", (size,)), _dtype(dtype)), requires_grad)
 
 
@@ -40,7 +40,7 @@ def ones(
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones of the given shape, float32 by default."""
-    check_placement("ones", device, layout, None, out)
+    check_placement("ones", device, layout, out)
     return leaf(mx.ones(_checks.shape("ones", (size,)), _dtype(dtype)), requires_grad)
 
 
@@ -50,7 +50,7 @@ def empty(
     pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """A tensor of the given shape with unspecified values (zeros in fact)."""
-    check_placement("empty", device, layout, None, out)
+    check_placement("empty", device, layout, out)
     shape = _checks.shape("empty", (size,))
     check_memory_format("empty", memory_format, len(shape))
     return leaf(mx.zeros(shape, _dtype(dtype)), requires_grad)
@@ -67,7 +67,7 @@ def full(
         tensor([[7., 7., 7.],
                 [7., 7., 7.]])
     """
-    check_placement("full", device, layout, None, out)
+    check_placement("full", device, layout, out)
     found = None if dtype is None else as_dtype(dtype)
     return leaf(_filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
 
@@ -132,7 +132,7 @@ def eye(
     pin_memory: bool = False, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """The (n, m) matrix with ones on the diagonal, by default (n, n)."""
-    check_placement("eye", device, layout, None, out)
+    check_placement("eye", device, layout, out)
     rows = _checks.integer("eye", "n", n, 0)
     columns = rows if m is None else _checks.integer("eye", "m", m, 0)
     return leaf(mx.eye(rows, columns, dtype=_dtype(dtype)), requires_grad)
@@ -154,7 +154,7 @@ def arange(
         >>> lucid.arange(1, 10, 4).tolist()
         [1, 5, 9]
     """
-    check_placement("arange", device, layout, None, out)
+    check_placement("arange", device, layout, out)
     if end is None:
         start, end = (0, start) if start is not None else (None, None)
     elif start is None:
@@ -168,7 +168,7 @@ def arange(
         elif not math.isfinite(_checks.number("arange", name, one)):
             raise _checks.ArgumentError(f"arange: {name} must be finite, got {one!r}")
     whole = all(isinstance(one, int) for one in limits)
-    found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else mx.float32)
+    found = as_dtype(dtype) if dtype is not None else (mx.int64 if whole else get_default_dtype())
     if found in (mx.bool_, mx.complex64):
         raise _checks.DtypeError(f"arange: dtype must hold integers or floating-point numbers, got {dtype_name(found)}")
     first, last, stride = limits
@@ -202,7 +202,7 @@ def linspace(
         >>> lucid.linspace(0, 1, 5).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    check_placement("linspace", device, layout, None, out)
+    check_placement("linspace", device, layout, out)
     values, found = _spaced("linspace", start, end, steps, dtype)
     return leaf(as_array(_truncated(values, found), found), requires_grad)
 
@@ -215,7 +215,7 @@ def logspace(
 
     With an integer dtype, ``start`` and ``end`` are truncated to integers first, then the numbers.
     """
-    check_placement("logspace", device, layout, None, out)
+    check_placement("logspace", device, layout, out)
     exponents, found = _spaced("logspace", start, end, steps, dtype)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         values = np.power(float(_checks.number("logspace", "base", base)), exponents)
@@ -367,7 +367,7 @@ def is_tensor(obj: object) -> bool:
 
 def _dtype(dtype: object) -> mx.Dtype:
     _threads.prepare()
-    return mx.float32 if dtype is None else as_dtype(dtype)
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
 __all__ = [

@@ -18,24 +18,18 @@ class layout:
 strided: Final = layout()
 
 
-def check_placement(
-    caller: str, device: Any = None, layout_: Any = None, generator: Any = None, out: Any = None
-) -> None:
+def check_placement(caller: str, device: Any = None, layout_: Any = None, out: Any = None) -> None:
     """Check arguments that all functions that create tensors share.
 
     Raises:
         ArgumentError: there is no such device.
         RuntimeError: the device is not available on this machine.
-        TypeError: an argument is of the wrong type, or is ``out`` or ``generator``, which only take ``None``.
+        TypeError: an argument is of the wrong type, or is ``out``, which only takes ``None``.
     """
-    if device is None and layout_ is None and generator is None and out is None:
+    if device is None and layout_ is None and out is None:
         return
     if device is not None:
         _device.resolve(caller, device)
     if layout_ is not None and layout_ is not strided:
         raise TypeError(f"{caller}: layout must be lucid.strided, got {layout_!r}")
-    if generator is not None:
-        raise TypeError(
-            f"{caller}: generator is not supported, got {type(generator).__name__}; lucid.manual_seed seeds all numbers"
-        )
     _checks.no_out(caller, out)

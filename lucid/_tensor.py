@@ -18,18 +18,20 @@ from lucid._checks import dtype_name
 from lucid._device import device, get_default_device
 from lucid._memory_format import check_memory_format, contiguous_format
 from lucid._placement import check_placement
+from lucid._tensor_attributes import TensorAttributes
 from lucid._tensor_casting import TensorCasting
 from lucid._tensor_convert import as_array, leaf
 from lucid._tensor_inplace import TensorInplace
 from lucid._tensor_methods import TensorMethods
 from lucid._tensor_operators import TensorOperators
+from lucid._tensor_random import TensorRandom
 from lucid._tensor_repr import describe
 from lucid.ops import comparison, elementwise, indexing, joining, reduction
 from lucid.ops import shape as shapes  # ``shape`` is a property of the class below
 from lucid.ops._types import TensorLike
 
 
-class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
+class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, TensorAttributes, TensorCasting):
     """A multi-dimensional array with automatic differentiation.
 
     Make tensors with ``lucid.tensor(data)``. As in PyTorch, ``Tensor(2, 3)`` is a float32 tensor of that shape with
@@ -84,16 +86,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
         return self._array.dtype
 
     @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self._array.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self._array.nbytes
-
-    @property
     def device(self) -> device:
         """The device that operations run on now. Tensors belong to none: memory is unified."""
         return get_default_device()
@@ -108,10 +100,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorCasting):
 
     nelement = numel
     ndimension = dim
-
-    def element_size(self) -> int:
-        """The size of one element in bytes."""
-        return self._array.itemsize
 
     def is_floating_point(self) -> bool:
         """Whether the dtype is a real floating-point type."""

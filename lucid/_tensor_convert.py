@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks, _threads, tape
-from lucid._dtypes import as_dtype, converted
+from lucid._dtypes import as_dtype, converted, get_default_dtype
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -71,7 +71,7 @@ def _default_dtype(value: Any) -> mx.Dtype:
         return mx.bool_
     if isinstance(value, int):
         return mx.int64
-    return mx.float32 if isinstance(value, float) else mx.complex64
+    return get_default_dtype() if isinstance(value, float) else mx.complex64
 
 
 def _check_numbers(values: np.ndarray, expected: mx.Dtype | None) -> None:
@@ -113,7 +113,7 @@ def _from_numpy(array: np.ndarray, expected: mx.Dtype | None = None) -> mx.array
     # A new array if empty: MLX's sums over an empty array with the strides of a slice may never return.
     array = array if array.size else np.zeros(array.shape, array.dtype)
     if array.dtype == np.float64:
-        if expected is not None and expected == mx.float64:
+        if (get_default_dtype() if expected is None else expected) == mx.float64:
             return mx.array(array, mx.float64)
         if expected in _INTEGER_LIMITS:  # float32 would round large numbers
             with np.errstate(invalid="ignore"):
@@ -144,7 +144,9 @@ def _from_sequence(values: list[Any], expected: mx.Dtype | None) -> mx.array:
     _check_numbers(array, expected)
     if array.dtype.kind not in "biufc":
         raise _checks.DtypeError(f"tensor: lists must hold numbers, got {array.dtype}")
-    return _from_numpy(array, expected) if array.size else mx.zeros(array.shape, expected or mx.float32)
+    if expected is None and (array.dtype == np.float64 or not array.size):
+        expected = get_default_dtype()
+    return _from_numpy(array, expected) if array.size else mx.zeros(array.shape, expected)
 
 
 def _holds_arrays(values: list[Any]) -> bool:

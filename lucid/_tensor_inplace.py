@@ -14,6 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, tape
+from lucid._dtypes import category
 from lucid.ops import (
     activation,
     arithmetic,
@@ -22,11 +23,11 @@ from lucid.ops import (
     gather_scatter,
     indexing,
     matrix,
+    number_parts,
     pointwise,
     reduction,
 )
 from lucid.ops import shape as shapes
-from lucid.ops._common import category
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -236,15 +237,15 @@ class TensorInplace(tape.TensorBase):
     tanh_ = _in_place(elementwise.tanh)
     trunc_ = _in_place(elementwise.trunc)
 
-    copysign_ = _in_place(pointwise.copysign)
+    copysign_ = _in_place(number_parts.copysign)
     float_power_ = _in_place(pointwise.float_power, converts=False)
     gcd_ = _in_place(pointwise.gcd)
     heaviside_ = _in_place(pointwise.heaviside)
     lcm_ = _in_place(pointwise.lcm)
-    ldexp_ = _in_place(pointwise.ldexp)
+    ldexp_ = _in_place(number_parts.ldexp)
     logit_ = _in_place(pointwise.logit)
-    nextafter_ = _in_place(pointwise.nextafter)
-    sgn_ = _in_place(pointwise.sgn)
+    nextafter_ = _in_place(number_parts.nextafter)
+    sgn_ = _in_place(number_parts.sgn)
     sinc_ = _in_place(pointwise.sinc)
     xlogy_ = _in_place(pointwise.xlogy)
 

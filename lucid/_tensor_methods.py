@@ -8,16 +8,23 @@ from lucid import _late, tape
 from lucid.ops import (
     activation,
     arithmetic,
+    assembling,
     comparison,
+    difference,
     elementwise,
     gather_scatter,
     indexing,
     joining,
     matrix,
+    nan_reduction,
+    number_parts,
     padding,
     pointwise,
+    quantiles,
     reduction,
+    scan,
     sorting,
+    splitting,
 )
 from lucid.ops import shape as shapes
 
@@ -123,23 +130,23 @@ class TensorMethods(tape.TensorBase):
     bool = elementwise.bool
     type_as = elementwise.type_as
 
-    copysign = pointwise.copysign
+    copysign = number_parts.copysign
     float_power = pointwise.float_power
     fmax = pointwise.fmax
     fmin = pointwise.fmin
-    frexp = pointwise.frexp
+    frexp = number_parts.frexp
     gcd = pointwise.gcd
     heaviside = pointwise.heaviside
-    isneginf = pointwise.isneginf
-    isposinf = pointwise.isposinf
-    isreal = pointwise.isreal
+    isneginf = number_parts.isneginf
+    isposinf = number_parts.isposinf
+    isreal = number_parts.isreal
     lcm = pointwise.lcm
-    ldexp = pointwise.ldexp
+    ldexp = number_parts.ldexp
     logaddexp2 = pointwise.logaddexp2
     logit = pointwise.logit
-    nextafter = pointwise.nextafter
-    sgn = pointwise.sgn
-    signbit = pointwise.signbit
+    nextafter = number_parts.nextafter
+    sgn = number_parts.sgn
+    signbit = number_parts.signbit
     sinc = pointwise.sinc
     xlogy = pointwise.xlogy
 
@@ -264,6 +271,34 @@ class TensorMethods(tape.TensorBase):
     topk = sorting.topk
     unique = sorting.unique
     bincount = sorting.bincount
+
+    cummax = scan.cummax
+    cummin = scan.cummin
+    logcumsumexp = scan.logcumsumexp
+
+    diff = difference.diff
+
+    nanmean = nan_reduction.nanmean
+    nanmedian = nan_reduction.nanmedian
+    nanquantile = quantiles.nanquantile
+    nansum = nan_reduction.nansum
+    quantile = quantiles.quantile
+
+    diagflat = assembling.diagflat
+    kron = assembling.kron
+
+    dsplit = splitting.dsplit
+    hsplit = splitting.hsplit
+    narrow_copy = splitting.narrow_copy
+    ravel = splitting.ravel
+    split_with_sizes = splitting.split_with_sizes
+    sum_to_size = splitting.sum_to_size
+    tensor_split = splitting.tensor_split
+    unfold = splitting.unfold
+    unsafe_chunk = splitting.unsafe_chunk
+    unsafe_split = splitting.unsafe_split
+    unsafe_split_with_sizes = splitting.unsafe_split_with_sizes
+    vsplit = splitting.vsplit
 
 
 for _name in _late.METHODS:

@@ -73,7 +73,7 @@ def test_out_is_refused_by_name(name):
 )
 def test_generators_are_refused_by_name(name, use):
     assert use(generator=None).numel()
-    with pytest.raises(TypeError, match=f"{name}: generator is not supported, got int; lucid.manual_seed seeds all"):
+    with pytest.raises(TypeError, match=f"{name}: generator must be a lucid.Generator, got int"):
         use(generator=1)
 
 

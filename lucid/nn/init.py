@@ -43,15 +43,6 @@ def _checked(caller: str, tensor: Any) -> Tensor:
     return tensor
 
 
-def _key(caller: str, generator: object) -> mx.array:
-    """The random key of the next samples."""
-    if generator is not None:
-        raise TypeError(
-            f"{caller}: generator must be None, got {type(generator).__name__}; lucid.manual_seed seeds the samples"
-        )
-    return random.key()
-
-
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill ``tensor`` with ``val``."""
     value = _checks.number("constant_", "val", val)
@@ -87,26 +78,29 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fill("dirac_", tensor, mx.array(value))
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: None = None) -> Tensor:
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: random.Generator | None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples from [a, b)."""
     a, b = _checks.number("uniform_", "a", a), _checks.number("uniform_", "b", b)
     if not a <= b:
         raise _checks.ArgumentError(f"uniform_: a must not exceed b, got {a:g} and {b:g}")
     return _fill(
-        "uniform_", _checked("uniform_", tensor), mx.random.uniform(a, b, tensor.shape, key=_key("uniform_", generator))
+        "uniform_",
+        _checked("uniform_", tensor),
+        mx.random.uniform(a, b, tensor.shape, key=random.key(generator, "uniform_")),
     )
 
 
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: None = None) -> Tensor:
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: random.Generator | None = None) -> Tensor:
     """Fill ``tensor`` with samples of a normal distribution."""
     mean, std = _checks.number("normal_", "mean", mean), _checks.number("normal_", "std", std, 0)
     shape = _checked("normal_", tensor).shape
-    return _fill("normal_", tensor, mx.random.normal(shape, loc=mean, scale=std, key=_key("normal_", generator)))
+    return _fill("normal_", tensor, mx.random.normal(shape, loc=mean, scale=std, key=random.key(generator, "normal_")))
 
 
 def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: None = None
-) -> Tensor:
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+    generator: random.Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Fill ``tensor`` with samples of a normal distribution truncated to [a, b] (values, not multiples of std).
 
     Example:
@@ -120,7 +114,7 @@ def trunc_normal_(
         raise ValueError(f"trunc_normal_: a must be less than b, got {a} and {b}")
     std = _checks.number("trunc_normal_", "std", std, 0, above=True)
     low, high = (a - mean) / std, (b - mean) / std
-    drawn = mx.random.truncated_normal(low, high, shape, key=_key("trunc_normal_", generator))
+    drawn = mx.random.truncated_normal(low, high, shape, key=random.key(generator, "trunc_normal_"))
     return _fill("trunc_normal_", tensor, mx.clip(drawn * std + mean, a, b))
 
 
@@ -134,22 +128,23 @@ def _fans(caller: str, tensor: Tensor) -> tuple[int, int]:
     return shape[1] * field, shape[0] * field
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Tensor:
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: random.Generator | None = None) -> Tensor:
     """Fill ``tensor`` with uniform samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
     gain = _checks.number("xavier_uniform_", "gain", gain)
     bound = gain * math.sqrt(6.0 / max(sum(_fans("xavier_uniform_", tensor)), 1))
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: random.Generator | None = None) -> Tensor:
     """Fill ``tensor`` with normal samples of variance gain² 2 / (fan_in + fan_out). Source: Glorot and Bengio 2010."""
     gain = _checks.number("xavier_normal_", "gain", gain)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(sum(_fans("xavier_normal_", tensor)), 1)), generator)
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: None = None
-) -> Tensor:
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+    generator: random.Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Fill ``tensor`` with uniform samples of variance gain² / fan.
 
     ``a`` is the negative slope of "leaky_relu". Source: He et al. 2015, arXiv:1502.01852.
@@ -159,8 +154,9 @@ def kaiming_uniform_(
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: None = None
-) -> Tensor:
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+    generator: random.Generator | None = None,
+) -> Tensor:  # fmt: skip
     """Fill ``tensor`` with normal samples of variance gain² / fan.
 
     ``a`` is the negative slope of "leaky_relu". Source: He et al. 2015, arXiv:1502.01852.
@@ -178,7 +174,7 @@ def _kaiming_std(caller: str, tensor: Tensor, a: float, mode: str, nonlinearity:
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
 
 
-def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: random.Generator | None = None) -> Tensor:
     """Fill ``tensor``, as a matrix (first dimension, all others), with a random orthogonal matrix.
 
     Source: Saxe et al. 2013, arXiv:1312.6120.
@@ -188,7 +184,30 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: None = None) -> Te
     if len(shape) < 2:
         raise ValueError(f"orthogonal_: tensor must have at least 2 dimensions, got shape {shape}")
     rows, columns = shape[0], math.prod(shape[1:])
-    drawn = mx.random.normal((max(rows, columns), min(rows, columns)), key=_key("orthogonal_", generator))
+    drawn = mx.random.normal((max(rows, columns), min(rows, columns)), key=random.key(generator, "orthogonal_"))
     q, r = mx.linalg.qr(drawn, stream=mx.cpu)
     q = q * mx.sign(mx.diag(r))  # makes the distribution uniform over orthogonal matrices
     return _fill("orthogonal_", tensor, gain * (q.T if rows < columns else q).reshape(shape))
+
+
+# The names of PyTorch's private helpers, which public programs call.
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    return _fans("_calculate_fan_in_and_fan_out", tensor)
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    mode = _checks.one_of("_calculate_correct_fan", "mode", mode.lower(), ("fan_in", "fan_out"))
+    return _fans("_calculate_correct_fan", tensor)[mode == "fan_out"]
+
+
+_no_grad_uniform_ = uniform_
+_no_grad_normal_ = normal_
+_no_grad_trunc_normal_ = trunc_normal_
+
+
+def _no_grad_fill_(tensor: Tensor, val: float) -> Tensor:
+    return constant_(tensor, val)
+
+
+def _no_grad_zero_(tensor: Tensor) -> Tensor:
+    return zeros_(tensor)

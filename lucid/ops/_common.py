@@ -9,6 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks
+from lucid._dtypes import category, get_default_dtype
 from lucid.tape import TensorBase, op
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 LOW_PRECISION = frozenset((mx.float16, mx.bfloat16))
 FLOATING = frozenset((mx.float32, mx.float16, mx.bfloat16, mx.float64, mx.complex64))
-# PyTorch's promotion categories: a 0-d tensor only changes the dtype of others if its category is higher.
-_CATEGORY = {mx.bool_: 0, mx.complex64: 3} | dict.fromkeys(FLOATING - {mx.complex64}, 2)
 _SCALARS = (bool, int, float, complex)
 
 
@@ -165,6 +164,15 @@ def arrays(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
     return x, other
 
 
+def ordered(caller: str, input: Any, other: Any) -> tuple[mx.array, mx.array]:
+    """Both operands, broadcast, in a dtype whose numbers have an order."""
+    x, other = arrays(caller, input, other)
+    if x.dtype == mx.complex64:
+        raise _checks.DtypeError(f"{caller}: complex64 is not supported")
+    shape = _checks.broadcast_shapes(caller, x.shape, other.shape)
+    return mx.broadcast_to(x, shape), mx.broadcast_to(other, shape)
+
+
 def promoted(*found: mx.array) -> list[mx.array]:
     """The arrays in their common dtype."""
     dtype = mx.result_type(*found)
@@ -228,14 +236,9 @@ def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
     return mx.array(value - (1 << bits) if mx.iinfo(dtype).min and value >> (bits - 1) else value, dtype)
 
 
-def category(dtype: mx.Dtype) -> int:
-    """0 for bool, 1 for integers, 2 for real and 3 for complex floating-point dtypes."""
-    return _CATEGORY.get(dtype, 1)
-
-
 def _same_dtype(caller: str, x: mx.array, other: mx.array) -> tuple[mx.array, mx.array]:
     if isinstance(caller, TrueDivision) and x.dtype not in FLOATING and other.dtype not in FLOATING:
-        return x.astype(mx.float32), other.astype(mx.float32)  # -1 / uint8 is not 255 / uint8
+        return x.astype(get_default_dtype()), other.astype(get_default_dtype())  # -1 / uint8 is not 255 / uint8
     if caller in _SUBTRACTIONS and mx.bool_ in (x.dtype, other.dtype):
         raise bool_subtraction(caller)
     if x.ndim and not other.ndim:
@@ -260,7 +263,7 @@ def binary(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other:
         _checks.broadcast_shapes(caller, np.shape(x), np.shape(other))
         # Or an integer is out of range for the dtype of the other operand. PyTorch's wraps around.
         if isinstance(caller, TrueDivision):
-            x, other = (one.astype(mx.float32) if isinstance(one, mx.array) else one for one in (x, other))
+            x, other = (one.astype(get_default_dtype()) if isinstance(one, mx.array) else one for one in (x, other))
         elif type(x) is int:
             x = scalar_like(x, other)
         elif type(other) is int:
@@ -292,7 +295,7 @@ def _chosen(caller: str, function: Callable[[Any, Any], mx.array], x: Any, other
 def floating(caller: str, x: Any) -> mx.array:
     """``x`` as a floating-point array; integers become float32."""
     x = array(caller, x)
-    return x if x.dtype in FLOATING else x.astype(mx.float32)
+    return x if x.dtype in FLOATING else x.astype(get_default_dtype())
 
 
 def real(caller: str, value: Any, name: str = "input") -> mx.array:

@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _bounds, _checks
+from lucid._dtypes import get_default_dtype
 from lucid._views import by_shape, view_op
 from lucid.kernels import float64
 from lucid.kernels.power import power
@@ -102,6 +103,8 @@ def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = Non
         ZeroDivisionError: integers are divided by 0 with a ``rounding_mode``, see ``lucid.debug``.
     """
     if rounding_mode is None:
+        if get_default_dtype() is not mx.float32:
+            input, other = (_in_default_dtype(one) for one in (input, other))
         return binary(_TRUE_DIVISION, mx.divide, input, other)
     if _checks.one_of("div", "rounding_mode", rounding_mode, ("trunc", "floor")) == "floor":
         return _floor_quotient("div", input, other)
@@ -110,6 +113,12 @@ def div(input: TensorLike, other: TensorLike, *, rounding_mode: str | None = Non
         return binary("div", lambda a, b: mx.trunc(a / b), x, other)
     # Integers: a floating-point quotient would be wrong beyond 2**24.
     return binary("div", truncated_quotient, x, other)
+
+
+def _in_default_dtype(operand: Any) -> Any:
+    """An operand of a true division: integers are divided in the default dtype, and MLX takes float32."""
+    is_whole = isinstance(operand, mx.array) and operand.dtype not in FLOATING
+    return operand.astype(get_default_dtype()) if is_whole else operand
 
 
 def _dividend_and_divisor(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:

@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid._dtypes import converted
+from lucid._dtypes import converted, get_default_dtype
 from lucid._memory_format import check_memory_format
 from lucid.kernels import float64
 from lucid.ops._common import FLOATING, array, arrays, binary, floating, itself_if_equal, numeric
@@ -49,7 +49,7 @@ def _floating(name: str, table: dict[Any, Function], input: Any) -> mx.array:
     """The function of ``input`` from its table; integers become float32."""
     x = array(name, input)
     function = table.get(x.dtype)
-    return table[mx.float32](x.astype(mx.float32)) if function is None else function(x)
+    return function(x) if function is not None else table[get_default_dtype()](x.astype(get_default_dtype()))
 
 
 def _tanh(x: mx.array) -> mx.array:

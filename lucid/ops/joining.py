@@ -86,7 +86,7 @@ def repeat_interleave(
     return mx.take(x, mx.array([i for i, count in enumerate(counts) for _ in range(count)], mx.int32), axis)
 
 
-def _tensor_list(caller: str, tensors: Any) -> list[mx.array]:
+def tensor_list(caller: str, tensors: Any) -> list[mx.array]:
     if isinstance(tensors, mx.array) and tensors.ndim:
         tensors = [tensors[i] for i in range(tensors.shape[0])]
     if isinstance(tensors, mx.array | str) or not isinstance(tensors, Iterable):
@@ -106,14 +106,14 @@ def cat(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
         >>> lucid.cat([a, b]).shape
         (3, 3)
     """
-    found = _tensor_list("cat", tensors)
+    found = tensor_list("cat", tensors)
     found = [one for one in found if one.shape != (0,)] or found  # as in PyTorch, empty vectors are skipped
     if found[0].ndim == 0:
         raise _checks.ArgumentError("cat: 0-d tensors cannot be concatenated; use stack")
-    return _concatenate("cat", found, _checks.dim("cat", dim, found[0].ndim))
+    return concatenated("cat", found, _checks.dim("cat", dim, found[0].ndim))
 
 
-def _concatenate(caller: str, found: list[mx.array], axis: int) -> mx.array:
+def concatenated(caller: str, found: list[mx.array], axis: int) -> mx.array:
     first = found[0].shape
     for i, one in enumerate(found):
         if one.ndim != len(first) or one.shape[:axis] + one.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
@@ -132,7 +132,7 @@ def stack(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
         >>> lucid.stack([a, b]).shape, lucid.stack([a, b], dim=1).shape
         ((2, 3), (3, 2))
     """
-    found = _tensor_list("stack", tensors)
+    found = tensor_list("stack", tensors)
     for i, one in enumerate(found):
         if one.shape != found[0].shape:
             raise _checks.ArgumentError(
@@ -144,15 +144,15 @@ def stack(tensors: Tensors, dim: int = 0, *, out: None = None) -> mx.array:
 @op
 def hstack(tensors: Tensors, *, out: None = None) -> mx.array:
     """``cat`` along the second dimension, or along the first for vectors."""
-    found = [at_least_1d(one) for one in _tensor_list("hstack", tensors)]
-    return _concatenate("hstack", found, 0 if found[0].ndim == 1 else 1)
+    found = [at_least_1d(one) for one in tensor_list("hstack", tensors)]
+    return concatenated("hstack", found, 0 if found[0].ndim == 1 else 1)
 
 
 @op
 def vstack(tensors: Tensors, *, out: None = None) -> mx.array:
     """``cat`` along the first dimension, with vectors as rows."""
-    return _concatenate(
-        "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in _tensor_list("vstack", tensors)], 0
+    return concatenated(
+        "vstack", [one.reshape(1, -1) if one.ndim < 2 else one for one in tensor_list("vstack", tensors)], 0
     )
 
 

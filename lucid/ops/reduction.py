@@ -50,7 +50,7 @@ class MinAndMax(NamedTuple):
     max: mx.array
 
 
-def _sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
+def sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
     """``x`` in the dtype to sum in, and the dtype of the result: ``dtype``, or int64 for integers."""
     x = compact_if_empty(array(caller, x))
     if dtype is not None:
@@ -64,7 +64,7 @@ def _sum_operand(caller: str, x: Any, dtype: Any) -> tuple[mx.array, mx.Dtype]:
 @op(autocast="float32")
 def sum(input: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None) -> mx.array:
     """The sum over ``dim``; integers and bools give int64."""
-    x, kind = _sum_operand("sum", input, dtype)
+    x, kind = sum_operand("sum", input, dtype)
     return total_of(x, axes("sum", x, dim), flag("sum", "keepdim", keepdim)).astype(kind)
 
 
@@ -86,7 +86,7 @@ def prod(
     input: TensorLike, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, out: None = None
 ) -> mx.array:
     """The product over ``dim``; integers and bools give int64. The gradient is correct at zeros too."""
-    x, kind = _sum_operand("prod", input, dtype)
+    x, kind = sum_operand("prod", input, dtype)
     dims, keep = axes("prod", x, dim), flag("prod", "keepdim", keepdim)
     return (mx.prod(x, dims, keep) if x.size else empty_reduction(x, dims, keep, 1)).astype(kind)
 
@@ -189,10 +189,10 @@ def _extreme_with_index(caller: str, x: mx.array, dim: Any, keep: bool) -> Value
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim(caller, dim, x.ndim)
     check_nonempty(caller, x, (axis,))
-    return _take(x, _arg_extreme(caller, x, axis), axis, scalar, keep)
+    return picked(x, _arg_extreme(caller, x, axis), axis, scalar, keep)
 
 
-def _take(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
+def picked(x: mx.array, index: mx.array, dim: int, scalar: bool, keep: bool) -> ValuesAndIndices:
     """The values at ``index``, one along ``dim``, which is removed unless ``keep``."""
     values, index = mx.take_along_axis(x, index, dim), index.astype(mx.int64)
     if scalar:
@@ -363,7 +363,7 @@ def norm(
 @op(autocast="float32")
 def cumsum(input: TensorLike, dim: int, *, dtype: Any = None, out: None = None) -> mx.array:
     """The cumulative sum along ``dim``; integers give int64."""
-    x, kind = _sum_operand("cumsum", input, dtype)
+    x, kind = sum_operand("cumsum", input, dtype)
     at = _checks.dim("cumsum", dim, x.ndim)
     return mx.cumsum(x, at).astype(kind) if x.ndim else (x + 0).astype(kind)
 
@@ -371,7 +371,7 @@ def cumsum(input: TensorLike, dim: int, *, dtype: Any = None, out: None = None) 
 @op(autocast="float32")
 def cumprod(input: TensorLike, dim: int, *, dtype: Any = None, out: None = None) -> mx.array:
     """The cumulative product along ``dim``; integers give int64."""
-    x, kind = _sum_operand("cumprod", input, dtype)
+    x, kind = sum_operand("cumprod", input, dtype)
     at = _checks.dim("cumprod", dim, x.ndim)
     x, shape = at_least_1d(x), x.shape
     # Multiply neighbors 1, 2, 4, ... apart: without a division, all derivatives are correct at zeros too.
@@ -391,12 +391,12 @@ def median(
     x, keep = array("median", input), flag("median", "keepdim", keepdim)
     if dim is None:
         check_nonempty("median", x, tuple(range(x.ndim)))
-        middle = _take(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
+        middle = picked(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
         return middle.reshape((1,) * x.ndim if keep else ())
     scalar, x = x.ndim == 0, at_least_1d(x)
     at = _checks.dim("median", dim, x.ndim)
     check_nonempty("median", x, (at,))
-    return _take(x, _middle(x, at), at, scalar, keep)
+    return picked(x, _middle(x, at), at, scalar, keep)
 
 
 def _middle(x: mx.array, dim: int) -> mx.array:
@@ -424,4 +424,4 @@ def kthvalue(input: TensorLike, k: int, dim: int = -1, keepdim: bool = False, *,
             f"kthvalue: k must be in [1, {x.shape[axis]}] for dim {dim} of shape {x.shape}, got {k}"
         )
     index = _order(x, axis)[(slice(None),) * axis + (slice(k - 1, k),)]
-    return _take(x, index, axis, scalar, flag("kthvalue", "keepdim", keepdim))
+    return picked(x, index, axis, scalar, flag("kthvalue", "keepdim", keepdim))

@@ -50,6 +50,29 @@ VIEWS: dict[str, list[Call]] = {
     "split": [of(CUBE, 2, 1), of(CUBE, [1, 2], 1), of(CUBE, [1, 1], dim=0)],
     "chunk": [of(CUBE, 2, 1)],
     "unbind": [of(CUBE, 1)],
+    "tensor_split": [of(CUBE, 2, 1), of(CUBE, [1, 2], 1)],
+    "hsplit": [of(CUBE, [1, 2])],
+    "vsplit": [of(CUBE, 2)],
+    "dsplit": [of(CUBE, 2), of(CUBE, [1, 3])],
+    "split_with_sizes": [of(CUBE, [1, 2], 1)],
+    "unsafe_split": [of(CUBE, 2, 1)],
+    "unsafe_split_with_sizes": [of(CUBE, [1, 2], 1)],
+    "unsafe_chunk": [of(CUBE, 2, 1)],
+    "ravel": [of(CUBE)],
+    "unfold": [of(CUBE, 1, 2, 1)],
+    **{name: [of(M)] for name in ("alias_copy", "atleast_2d", "atleast_3d", "diagonal_copy", "squeeze_copy", "t_copy")},
+    "cartesian_prod": [of(tensor(2), tensor(3))],
+    "expand_copy": [of(tensor(1, 3), (2, 3))],
+    "narrow_copy": [of(CUBE, 1, 1, 2)],
+    "permute_copy": [of(CUBE, (2, 0, 1))],
+    "select_copy": [of(CUBE, 1, 2)],
+    "split_copy": [of(CUBE, 2, 1)],
+    "split_with_sizes_copy": [of(CUBE, [1, 2], 1)],
+    "transpose_copy": [of(CUBE, 0, 2)],
+    "unbind_copy": [of(CUBE, 1)],
+    "unfold_copy": [of(CUBE, 1, 2, 1)],
+    "unsqueeze_copy": [of(M, 1)],
+    "view_copy": [of(M, (3, 2))],
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
@@ -102,6 +125,17 @@ FUNCTIONS: dict[str, list[Call]] = {
     "manual_seed": [of(0)],
     "is_tensor": [of(M)],
     "clone": [of(M)],
+    **{name: [of(M)] for name in ("is_complex", "is_floating_point", "is_signed", "numel")},
+    "is_nonzero": [of(tensor(1))],
+    "is_same_size": [of(M, M)],
+    "broadcast_shapes": [of((2, 1), (3,)), of((2, 3), 3)],
+    "result_type": [of(M, 2), of(M, tensor(2, dtype="int32"))],
+    "promote_types": [of("int32", "float16")],
+    "can_cast": [of("int32", "float16")],
+    "finfo": [of("float16")],
+    "iinfo": [of("int8")],
+    "set_rng_state": [of(tensor(2, dtype="uint32"))],
+    "set_printoptions": [of(4, profile="default")],
     "atleast_1d": [of(M), of(tensor()), of(M, tensor())],
     **{
         f"{name}Tensor": [of([1, 2]), of(2, 3)]
@@ -133,6 +167,23 @@ METHODS: dict[str, list[Call]] = {
     "lerp_": [of(M, M, 0.5), of(M, M, M)],
     "masked_fill_": [of(M, tensor(2, 3, dtype="bool"), 1.0)],
     **{name: [of(M)] for name in ("exp_", "neg_", "sqrt_", "zero_", "tolist", "double", "contiguous", "cpu")},
+    "normal_": [of(M, 0.0, 1.0)],
+    "uniform_": [of(M, 0.0, 1.0)],
+    "log_normal_": [of(M, 1.0, 2.0)],
+    "exponential_": [of(M, 1.0)],
+    "cauchy_": [of(M, 0.0, 1.0)],
+    "geometric_": [of(M, 0.5)],
+    "bernoulli_": [of(M, 0.5), of(M, tensor(2, 3, high=1))],
+    "random_": [of(M, 5), of(M, 1, 5), of(M)],
+    "bernoulli": [of(tensor(2, 3, high=2)), of(M, 0.5)],
+    "multinomial": [of(tensor(2, 3, low=1), 2)],
+    "stride": [of(M), of(M, 1)],
+    **{name: [of(M, M)] for name in ("is_same_size", "is_set_to")},
+    **{
+        name: [of(M)]
+        for name in ("get_device", "is_complex", "is_signed", "pin_memory", "share_memory_", "storage_offset")
+    },
+    "is_nonzero": [of(tensor(1))],
     "item": [of(tensor(1))],
     "backward": [of(M, M)],
     "new_empty": [of(M, (2, 3))],
@@ -162,6 +213,14 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "dropout3d": [of(VOLUMES, 0.5, True)],
     "alpha_dropout": [of(M, 0.5, True)],
     "feature_alpha_dropout": [of(CUBE, 0.5, True)],
+    "instance_norm": [of(IMAGES, tensor(4), tensor(4, low=1), tensor(4), tensor(4), True)],
+    "grid_sample": [of(IMAGES, tensor(2, 3, 3, 2), "bilinear", "zeros", False)],
+    "affine_grid": [of(tensor(2, 2, 3), (2, 3, 4, 5), False)],
+    "fractional_max_pool2d": [of(IMAGES, 2, 3), of(IMAGES, 2, output_ratio=0.5, return_indices=True)],
+    "fractional_max_pool3d": [of(VOLUMES, 2, 2)],
+    "max_unpool1d": [of(tensor(1, 2, 2), tensor(1, 2, 2, dtype="int64"), 2)],
+    "max_unpool2d": [of(tensor(1, 2, 2), tensor(1, 2, 2, dtype="int64"), 2, 2, 0)],
+    "max_unpool3d": [of(tensor(1, 2, 2, 2), tensor(1, 2, 2, 2, dtype="int64"), 2)],
     "upsample": [of(IMAGES, 7), of(IMAGES, scale_factor=2.0, mode="bilinear")],
     "upsample_nearest": [of(IMAGES, (3, 4))],
     "upsample_bilinear": [of(IMAGES, (3, 4))],
@@ -249,6 +308,19 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
             ("Circular", ()), ("Constant", (0.5,)), ("Reflection", ()), ("Replication", ()), ("Zero", ())
         )
     },
+    "BatchNorm3d": [(of(4, 1e-5, 0.1), (VOLUMES,))],
+    "SyncBatchNorm": [(of(4, 1e-5, 0.1), (IMAGES,)), (of(3), (M,))],
+    "InstanceNorm1d": [(of(4, 1e-5, 0.1, True, True), (ROWS,))],
+    "InstanceNorm2d": [(of(4, affine=True), (IMAGES,))],
+    "InstanceNorm3d": [(of(4), (VOLUMES,))],
+    "LocalResponseNorm": [(of(2, 1e-4, 0.75, 1.0), (IMAGES,))],
+    "CrossMapLRN2d": [(of(3, 1e-4, 0.75, 1.0), (IMAGES,))],
+    **{
+        f"MaxUnpool{dims}d": [(of(2, 2, 0), (tensor(1, *(2,) * dims), tensor(1, *(2,) * dims, dtype="int64")))]
+        for dims in (1, 2, 3)
+    },
+    "FractionalMaxPool2d": [(of(2, 3), (IMAGES,)), (of(2, output_ratio=0.5, return_indices=True), (IMAGES,))],
+    "FractionalMaxPool3d": [(of(2, 2), (VOLUMES,))],
     "Bilinear": [(of(3, 4, 2), (M, tensor(2, 4)))],
     "CosineSimilarity": [(of(1, 1e-8), (M, M))],
     "PairwiseDistance": [(of(2.0, 1e-6, True), (M, M))],
@@ -392,9 +464,10 @@ SCHEDULES: dict[str, list[Call]] = {
 
 # What is no operation: context managers, files, settings; they have tests of their own.
 OTHER = {
-    "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "inference_mode", "initial_seed",
-    "get_default_device", "is_autocast_enabled", "is_grad_enabled", "layout", "load", "memory_format", "no_grad",
-    "profile", "save", "vmap", "set_default_device", "set_grad_enabled", "summary",
+    "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
+    "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
+    "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
+    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 

@@ -215,7 +215,7 @@ def test_gains(nonlinearity, param, want):
         (
             lambda: init.xavier_normal_(empty(3, 3), generator=7),
             TypeError,
-            "normal_: generator must be None, got int; lucid.manual_seed seeds the samples",
+            "normal_: generator must be a lucid.Generator, got int",
         ),
         (lambda: init.uniform_(empty(3), "a"), TypeError, "uniform_: a must be a number, got 'a'"),
         (lambda: init.constant_(empty(3), "x"), TypeError, "constant_: val must be a number, got 'x'"),

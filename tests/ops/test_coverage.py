@@ -11,8 +11,9 @@ from tests.checking import flat
 from tests.reference.case import load
 
 FAMILIES = [
-    "arithmetic", "comparison", "elementwise", "gather_scatter", "indexing", "joining", "matrix", "padding",
-    "pointwise", "reduction", "shape", "sorting",
+    "arithmetic", "assembling", "comparison", "difference", "elementwise", "gather_scatter", "indexing", "integration",
+    "joining", "matrix", "nan_reduction", "number_parts", "padding", "pointwise", "quantiles", "reduction", "scan",
+    "shape", "sorting", "splitting",
 ]  # fmt: skip
 
 
