@@ -88,6 +88,7 @@ from lucid.nn.padding import (
     ZeroPad3d,
 )
 from lucid.nn.parameter import Parameter
+from lucid.nn.parameter_containers import ParameterDict, ParameterList
 from lucid.nn.piecewise_activation import (
     CELU,
     SELU,
@@ -152,5 +153,5 @@ __all__ += [
     "InstanceNorm3d", "LocalResponseNorm", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "SyncBatchNorm",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-    "attention",
+    "ParameterDict", "ParameterList", "attention",
 ]  # fmt: skip
