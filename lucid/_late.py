@@ -10,6 +10,7 @@ from typing import Any
 # The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
 _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.autograd.vectorizing": ("vmap",),
+    "lucid.distributions": ("",),
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),

@@ -196,6 +196,23 @@ SAMPLES: list[Deliberate] = [
         kinds="error type",
     ),
     Deliberate(
+        "`grid_sample` in half precision",
+        "rounds positions and weights to half precision",
+        "computes them in float32",
+        "float32 is more exact: positions of half precision are up to a pixel off in an image of some hundred",
+        ops=r"nn\.functional\.grid_sample|grid_sampler_[23]d",
+        kinds="value|grad|second",
+        when=lambda sample: sample.dtype in ("float16", "bfloat16"),
+    ),
+    Deliberate(
+        "`CrossMapLRN2d`",
+        "keeps the first channel in sums that it should have left, and has a gradient that is not that of its values",
+        "computes the documented formula and its gradient",
+        "both are mistakes of PyTorch's layer, which no test of its own covers",
+        ops=r"nn\.CrossMapLRN2d",
+        kinds="value|grad|second",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",

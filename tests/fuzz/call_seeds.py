@@ -212,6 +212,14 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "dropout3d": [of(VOLUMES, 0.5, True)],
     "alpha_dropout": [of(M, 0.5, True)],
     "feature_alpha_dropout": [of(CUBE, 0.5, True)],
+    "instance_norm": [of(IMAGES, tensor(4), tensor(4, low=1), tensor(4), tensor(4), True)],
+    "grid_sample": [of(IMAGES, tensor(2, 3, 3, 2), "bilinear", "zeros", False)],
+    "affine_grid": [of(tensor(2, 2, 3), (2, 3, 4, 5), False)],
+    "fractional_max_pool2d": [of(IMAGES, 2, 3), of(IMAGES, 2, output_ratio=0.5, return_indices=True)],
+    "fractional_max_pool3d": [of(VOLUMES, 2, 2)],
+    "max_unpool1d": [of(tensor(1, 2, 2), tensor(1, 2, 2, dtype="int64"), 2)],
+    "max_unpool2d": [of(tensor(1, 2, 2), tensor(1, 2, 2, dtype="int64"), 2, 2, 0)],
+    "max_unpool3d": [of(tensor(1, 2, 2, 2), tensor(1, 2, 2, 2, dtype="int64"), 2)],
     "upsample": [of(IMAGES, 7), of(IMAGES, scale_factor=2.0, mode="bilinear")],
     "upsample_nearest": [of(IMAGES, (3, 4))],
     "upsample_bilinear": [of(IMAGES, (3, 4))],
@@ -299,6 +307,19 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
             ("Circular", ()), ("Constant", (0.5,)), ("Reflection", ()), ("Replication", ()), ("Zero", ())
         )
     },
+    "BatchNorm3d": [(of(4, 1e-5, 0.1), (VOLUMES,))],
+    "SyncBatchNorm": [(of(4, 1e-5, 0.1), (IMAGES,)), (of(3), (M,))],
+    "InstanceNorm1d": [(of(4, 1e-5, 0.1, True, True), (ROWS,))],
+    "InstanceNorm2d": [(of(4, affine=True), (IMAGES,))],
+    "InstanceNorm3d": [(of(4), (VOLUMES,))],
+    "LocalResponseNorm": [(of(2, 1e-4, 0.75, 1.0), (IMAGES,))],
+    "CrossMapLRN2d": [(of(3, 1e-4, 0.75, 1.0), (IMAGES,))],
+    **{
+        f"MaxUnpool{dims}d": [(of(2, 2, 0), (tensor(1, *(2,) * dims), tensor(1, *(2,) * dims, dtype="int64")))]
+        for dims in (1, 2, 3)
+    },
+    "FractionalMaxPool2d": [(of(2, 3), (IMAGES,)), (of(2, output_ratio=0.5, return_indices=True), (IMAGES,))],
+    "FractionalMaxPool3d": [(of(2, 2), (VOLUMES,))],
     "Bilinear": [(of(3, 4, 2), (M, tensor(2, 4)))],
     "CosineSimilarity": [(of(1, 1e-8), (M, M))],
     "PairwiseDistance": [(of(2.0, 1e-6, True), (M, M))],

@@ -11,7 +11,7 @@ from lucid.nn import functional as F
 
 FAMILIES = [
     "activation", "adaptive_pooling", "affine", "convolution", "ctc", "distance", "likelihood_loss", "loss",
-    "margin_loss", "normalization", "pooling", "rearrangement", "resize",
+    "margin_loss", "normalization", "pooling", "rearrangement", "resize", "sampling", "unpooling",
 ]  # fmt: skip
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
 # Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
