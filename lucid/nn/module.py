@@ -25,7 +25,7 @@ from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import call_with_hooks
 from lucid.nn.module_repr import repr_lines
-from lucid.nn.parameter import Parameter
+from lucid.nn.parameter import Parameter, Uninitialized
 from lucid.nn.state import IncompatibleKeys, plan_loading, positional_state_dict_arguments
 
 Self = TypeVar("Self", bound="Module")
@@ -371,7 +371,9 @@ class Module:
         if not mx.issubdtype(dtype, mx.floating):
             raise TypeError(f"to: modules can only be converted to floating-point dtypes, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
-            if tensor.is_floating_point() and tensor.dtype != dtype:
+            if isinstance(tensor, Uninitialized):
+                tensor.cast(dtype)
+            elif tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(converted(tensor._array, dtype))
                 if tensor.grad is not None:
                     tensor.grad = tape.wrap(converted(tensor.grad._array, dtype))
@@ -431,6 +433,8 @@ class Module:
         optional = {f"{path}.{name}".lstrip(".") for path, one in modules for name in one._optional_state}
         plan, keys = plan_loading(type(self).__name__, own, state_dict, strict, optional)
         for tensor, array, value in plan:
+            if isinstance(tensor, Uninitialized):
+                tensor.materialize(array.shape)
             if not assign:
                 tensor._rebind(array if array.dtype == tensor.dtype else converted(array, tensor.dtype))
             elif isinstance(value, Tensor):

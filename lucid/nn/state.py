@@ -11,6 +11,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
+from lucid.nn.parameter import is_lazy
 
 
 class IncompatibleKeys(NamedTuple):
@@ -57,13 +58,13 @@ def plan_loading(
     keys = IncompatibleKeys(missing, [name for name in given if name not in own])
     plan, misshaped = [], []
     for name, tensor in own.items():
-        if name not in given:
+        if name not in given or (is_lazy(tensor) and is_lazy(given[name])):
             continue
         try:
             array = as_array(given[name])
         except (TypeError, ValueError) as error:
             raise TypeError(f"load_state_dict: the value of {name!r} is not an array: {error}") from None
-        if array.shape != tensor.shape:
+        if not is_lazy(tensor) and array.shape != tensor.shape:
             misshaped.append(f"{name} has shape {array.shape}, the module expects {tensor.shape}")
         else:
             plan.append((tensor, array, given[name]))

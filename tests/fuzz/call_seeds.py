@@ -312,6 +312,17 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "InstanceNorm1d": [(of(4, 1e-5, 0.1, True, True), (ROWS,))],
     "InstanceNorm2d": [(of(4, affine=True), (IMAGES,))],
     "InstanceNorm3d": [(of(4), (VOLUMES,))],
+    "LazyLinear": [(of(4), (M,))],
+    **{
+        f"Lazy{kind}{dims}d": [(args, (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, args in (
+            ("BatchNorm", of(1e-5, 0.1)),
+            ("Conv", of(6, 3, 2, 1, 1, 2)),
+            ("ConvTranspose", of(6, 3, 2, 1, 1, 2)),
+            ("InstanceNorm", of(1e-5, 0.1, True, True)),
+        )
+    },
     "LocalResponseNorm": [(of(2, 1e-4, 0.75, 1.0), (IMAGES,))],
     "CrossMapLRN2d": [(of(3, 1e-4, 0.75, 1.0), (IMAGES,))],
     **{
@@ -398,6 +409,8 @@ CONTAINERS = {
     "TransformerDecoder",
     "TransformerEncoder",
     "attention",
+    "UninitializedBuffer",
+    "UninitializedParameter",
 }
 
 INIT: dict[str, list[Call]] = {
