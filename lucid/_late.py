@@ -14,6 +14,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),
+    "lucid.ops.scattering": (
+        "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
+        "slice_scatter",
+    ),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",

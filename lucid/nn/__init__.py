@@ -105,6 +105,7 @@ from lucid.nn.padding import (
     ZeroPad3d,
 )
 from lucid.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from lucid.nn.parameter_containers import ParameterDict, ParameterList
 from lucid.nn.piecewise_activation import (
     CELU,
     SELU,
@@ -169,7 +170,7 @@ __all__ += [
     "InstanceNorm3d", "LocalResponseNorm", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "SyncBatchNorm",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-    "attention",
+    "ParameterDict", "ParameterList", "attention",
 ]  # fmt: skip
 __all__ += [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",

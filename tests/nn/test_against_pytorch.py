@@ -17,6 +17,7 @@ for family in nn_cases.FAMILIES:
 # Compared by formula, no layers, and layers without a counterpart in PyTorch.
 UNRECORDED = {
     "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d",
+    "ParameterDict", "ParameterList",
     "Module", "Parameter", "ModuleList", "ModuleDict", "RNNBase", "RNNCellBase", "DropPath", "GlobalResponseNorm",
 }  # fmt: skip
 
