@@ -43,6 +43,7 @@ from lucid.torch import (
     multiprocessing,
     nn,
     optim,
+    testing,
     types,
     utils,
     version,
