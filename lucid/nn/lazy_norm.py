@@ -140,8 +140,8 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     cls_to_become = InstanceNorm1d
 
     def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: object = None, dtype: object = None,
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: object = None, dtype: object = None,
         *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
@@ -168,8 +168,8 @@ class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
     cls_to_become = InstanceNorm2d
 
     def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: object = None, dtype: object = None,
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: object = None, dtype: object = None,
         *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
@@ -196,8 +196,8 @@ class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     cls_to_become = InstanceNorm3d
 
     def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = False,
-        track_running_stats: bool = False, device: object = None, dtype: object = None,
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: object = None, dtype: object = None,
         *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)

@@ -76,6 +76,14 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    "affine_grid_generator": [of(tensor(2, 2, 3), (2, 3, 4, 5), False)],
+    "constant_pad_nd": [of(M, (1, 2), 0.5), of(CUBE, [1, 0, 0, 2])],
+    **{name: [of(IMAGES, tensor(2, 3, 3, 2), 0, 1, False)] for name in ("grid_sampler", "grid_sampler_2d")},
+    "grid_sampler_3d": [of(VOLUMES, tensor(1, 2, 3, 2, 3), 1, 2, True)],
+    "max_pool2d_with_indices_backward": [
+        of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
+    ],
+    "native_channel_shuffle": [of(IMAGES, 2)],
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
     **{name: [of(M)] for name in ("is_conj", "is_neg")},
     **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
