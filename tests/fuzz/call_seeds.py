@@ -412,6 +412,8 @@ CONTAINERS = {
     "ModuleDict",
     "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RNNBase",
     "RNNCellBase",
     "Sequential",
