@@ -18,6 +18,9 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
         "slice_scatter",
     ),
+    "lucid.special": ("",),
+    "lucid.special.elementary": ("i0",),
+    "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
