@@ -41,8 +41,8 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _NOT_METHODS = {
     "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
-    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "real", "svd_lowrank", "view_as_complex", "view_as_real",
-    "vmap",
+    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
+    "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}

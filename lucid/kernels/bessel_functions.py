@@ -50,12 +50,14 @@ def _i1e_vjp(cotangent: mx.array, x: mx.array) -> tuple[mx.array]:
     return (cotangent * (i0e(x) - mx.sign(x) * i1e(x) - _over_x(i1e(x), x)),)
 
 
-i1e = custom_vjp(_i1e, vjp=_i1e_vjp)
-i0e = custom_vjp(_i0e, vjp=lambda cotangent, x: (cotangent * (i1e(x) - mx.sign(x) * i0e(x)),))
-i1 = custom_vjp(
+i1e: float64.Function = custom_vjp(_i1e, vjp=_i1e_vjp)
+i0e: float64.Function = custom_vjp(_i0e, vjp=lambda cotangent, x: (cotangent * (i1e(x) - mx.sign(x) * i0e(x)),))
+i1: float64.Function = custom_vjp(
     lambda x: float64.exp(mx.abs(x)) * _i1e(x), vjp=lambda cotangent, x: (cotangent * (i0(x) - _over_x(i1(x), x)),)
 )
-i0 = custom_vjp(lambda x: float64.exp(mx.abs(x)) * _i0e(x), vjp=lambda cotangent, x: (cotangent * i1(x),))
+i0: float64.Function = custom_vjp(
+    lambda x: float64.exp(mx.abs(x)) * _i0e(x), vjp=lambda cotangent, x: (cotangent * i1(x),)
+)
 
 
 def _k(order: int, x: mx.array, is_scaled: bool) -> mx.array:

@@ -93,7 +93,9 @@ def _zeta(x: mx.array, q: mx.array) -> mx.array:
     return mx.where(x == 1, mx.inf, mx.where(x < 1, mx.nan, total))
 
 
-zeta = custom_vjp(_zeta, vjp=lambda cotangent, x, q: (mx.zeros_like(x) + mx.nan, -cotangent * x * zeta(x + 1, q)))
+zeta: float64.Function = custom_vjp(
+    _zeta, vjp=lambda cotangent, x, q: (mx.zeros_like(x) + mx.nan, -cotangent * x * zeta(x + 1, q))
+)
 
 
 def polygamma(n: int, x: mx.array) -> mx.array:
@@ -113,5 +115,5 @@ def _trigamma(x: mx.array) -> mx.array:
     return mx.where(is_low, mx.square(math.pi / sine) - found, found)
 
 
-digamma = custom_vjp(_digamma, vjp=lambda cotangent, x: (cotangent * polygamma(1, x),))
-lgamma = custom_vjp(_lgamma, vjp=lambda cotangent, x: (cotangent * digamma(x),))
+digamma: float64.Function = custom_vjp(_digamma, vjp=lambda cotangent, x: (cotangent * polygamma(1, x),))
+lgamma: float64.Function = custom_vjp(_lgamma, vjp=lambda cotangent, x: (cotangent * digamma(x),))

@@ -28,7 +28,9 @@ def _erfcx(x: mx.array) -> mx.array:
     return mx.where(size <= 0.46875, inner, mx.where(x < 0, below, outer))
 
 
-erfcx = custom_vjp(_erfcx, vjp=lambda cotangent, x: (cotangent * (2 * x * erfcx(x) - 2 / math.sqrt(math.pi)),))
+erfcx: float64.Function = custom_vjp(
+    _erfcx, vjp=lambda cotangent, x: (cotangent * (2 * x * erfcx(x) - 2 / math.sqrt(math.pi)),)
+)
 
 
 def ndtr(x: mx.array) -> mx.array:
@@ -83,4 +85,4 @@ def _ndtri_vjp(cotangent: mx.array, p: mx.array) -> tuple[mx.array]:
     return (cotangent * math.sqrt(2 * math.pi) * float64.exp(mx.square(ndtri(p)) / 2),)
 
 
-ndtri = custom_vjp(_ndtri, vjp=_ndtri_vjp)
+ndtri: float64.Function = custom_vjp(_ndtri, vjp=_ndtri_vjp)
