@@ -361,7 +361,10 @@ def _reshaping(name: str) -> Callable[..., Tensor]:
 for _name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"):
     setattr(TensorInplace, f"{_name}_", _reshaping(_name))
 
-_LATE = ("index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce")
+_LATE = (
+    "digamma", "i0", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma", "polygamma", "put",
+    "scatter_reduce",
+)  # fmt: skip
 for _name in _LATE:
     setattr(TensorInplace, f"{_name}_", _late_in_place(_name))
 
