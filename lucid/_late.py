@@ -21,6 +21,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.special": ("",),
     "lucid.special.elementary": ("i0",),
     "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
+    "lucid.ops.searching": ("bucketize", "isin", "msort", "vdot"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
@@ -40,9 +41,9 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
-    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
-    "view_as_real", "vmap",
+    "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex", "hamming_window", "hann_window",
+    "imag", "isin", "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank",
+    "view_as_complex", "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}
