@@ -14,6 +14,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),
+    "lucid.ops.scattering": (
+        "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
+        "slice_scatter",
+    ),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
@@ -29,16 +33,21 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "lucid.linalg.decompositions": ("cholesky", "geqrf", "lu_unpack", "ormqr"),
     "lucid.linalg.determinants": ("det", "logdet", "slogdet"),
+    "lucid.linalg.low_rank": ("pca_lowrank", "svd_lowrank"),
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
     "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
-    "kaiser_window", "lu_unpack", "polar", "real", "view_as_complex", "view_as_real", "vmap",
+    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "real", "svd_lowrank", "view_as_complex", "view_as_real",
+    "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}
 FUNCTIONS = {name: module for module, names in _FAMILIES.items() for name in names if name}
 METHODS = {name: module for name, module in FUNCTIONS.items() if name not in _NOT_METHODS}
+REASONS = {
+    "lobpcg": "it is for sparse matrices, which MLX does not have; lucid.linalg.eigh computes all eigenvalues",
+}
 NAMES = sorted([*MODULES, *FUNCTIONS])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import mlx.core as mx
 import numpy as np
 
-from lucid import _aliases, _checks, _deferred, _grad_mode, tape
+from lucid import _aliases, _checks, _deferred, _grad_mode, _late, tape
 from lucid._dtypes import category
 from lucid.ops import (
     activation,
@@ -320,6 +320,22 @@ class TensorInplace(tape.TensorBase):
 
     def __irshift__(self, other: TensorLike) -> Tensor:
         return self._write(">>=", arithmetic.bitwise_right_shift, other)
+
+
+def _late_in_place(name: str) -> Callable[..., Tensor]:
+    """The method that writes the result of ``lucid.<name>``, which is imported at the first call."""
+
+    def write(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        return cast("Tensor", self._become(_late.load(name)(self, *args, **kwargs), f"{name}_"))
+
+    write.__name__ = write.__qualname__ = f"{name}_"
+    write.__doc__ = f"``{name}`` in place: write the result to this tensor, and return it."
+    return write
+
+
+_LATE = ("index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce")
+for _name in _LATE:
+    setattr(TensorInplace, f"{_name}_", _late_in_place(_name))
 
 
 def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:

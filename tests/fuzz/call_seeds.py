@@ -94,6 +94,7 @@ FUNCTIONS: dict[str, list[Call]] = {
             "nuttall",
         )
     },
+    **{f"{name}_lowrank": [of(tensor(4, 3), 2), of(tensor(2, 3, 4), q=1, niter=1)] for name in ("pca", "svd")},
     "signal.windows.general_cosine": [of(5, a=[0.5, 0.25])],
     **{f"fft.{name}": [of(5), of(4, 0.5)] for name in ("fftfreq", "rfftfreq")},
     "allclose": [of(M, tensor(2, 3), 1e-5, 1e-8), of(M, M, rtol=0.1, equal_nan=True)],

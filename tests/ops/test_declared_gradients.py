@@ -68,8 +68,8 @@ OF_ALL_RANKS = {"gathered"}
 CUSTOM_VJPS = {
     "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
     "kernels/float64.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py",
-    "kernels/matmul.py", "kernels/power.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
-    "ops/synchronized.py",
+    "kernels/matmul.py", "kernels/power.py", "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py",
+    "ops/pointwise.py", "ops/synchronized.py",
 }  # fmt: skip
 
 
