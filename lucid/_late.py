@@ -9,6 +9,7 @@ from typing import Any
 
 # The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
 _FAMILIES: dict[str, tuple[str, ...]] = {
+    "lucid.autograd.modes": ("is_inference_mode_enabled",),
     "lucid.autograd.vectorizing": ("vmap",),
     "lucid.distributions": ("",),
     "lucid.fft": ("",),
@@ -38,6 +39,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _NOT_METHODS = {
     "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
+    "is_inference_mode_enabled",
     "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "real", "svd_lowrank", "view_as_complex", "view_as_real",
     "vmap",
 }  # fmt: skip
