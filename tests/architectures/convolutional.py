@@ -34,6 +34,17 @@ def alexnet(torch):
     )  # fmt: skip
 
 
+@architecture(images(2, 3, 16, 16), integers(5, 2))
+def alexnet_2012(torch):
+    """Krizhevsky et al. 2012: local response normalization, overlapping pooling, groups."""
+    nn = torch.nn
+    return nn.Sequential(
+        conv_relu(nn, 3, 8, 5, padding=2), nn.LocalResponseNorm(5, alpha=0.1, k=2.0), nn.MaxPool2d(3, 2),
+        conv_relu(nn, 8, 12, 3, padding=1, groups=2), nn.LocalResponseNorm(5, alpha=0.1, k=2.0), nn.MaxPool2d(3, 2),
+        nn.Flatten(), nn.Linear(108, 5),
+    )  # fmt: skip
+
+
 @architecture(*IMAGES)
 def vgg_bn(torch):
     """Simonyan and Zisserman 2014, arXiv:1409.1556, with batch normalization."""
@@ -216,3 +227,71 @@ def capsule_network(torch):
             return 5 * v.norm(dim=-1)
 
     return CapsuleNetwork()
+
+
+@architecture(images(2, 1, 6, 12, 12), integers(5, 2))
+def resnet_3d(torch):
+    """Tran et al. 2017, arXiv:1711.11248: R(2+1)D, convolutions of space and of time in turn."""
+    nn = torch.nn
+
+    def unit(cin, cout, stride=1):
+        space = nn.Conv3d(cin, cout, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
+        time = nn.Conv3d(cout, cout, (3, 1, 1), padding=(1, 0, 0), bias=False)
+        return [space, nn.BatchNorm3d(cout), nn.ReLU(), time, nn.BatchNorm3d(cout)]
+
+    class Block(nn.Module):
+        def __init__(self, dim):
+            super().__init__()
+            self.layers = nn.Sequential(*unit(dim, dim), nn.ReLU(), *unit(dim, dim))
+
+        def forward(self, x):
+            return nn.functional.relu(x + self.layers(x))
+
+    return nn.Sequential(
+        *unit(1, 6, 2), nn.ReLU(), Block(6), nn.AdaptiveAvgPool3d((1, 1, 1)), nn.Flatten(), nn.Linear(6, 5)
+    )
+
+
+@architecture(images(2, 1, 16, 16), integers(5, 2))
+def spatial_transformer(torch):
+    """Jaderberg et al. 2015, arXiv:1506.02025, as in PyTorch's tutorial: a learned affine map resamples the image."""
+    nn = torch.nn
+    F = nn.functional
+
+    class SpatialTransformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.localization = nn.Sequential(nn.Conv2d(1, 4, 5), nn.MaxPool2d(2, stride=2), nn.ReLU(True))
+            self.theta = nn.Sequential(nn.Linear(144, 8), nn.Tanh(), nn.Linear(8, 6))
+            self.register_buffer("identity", torch.tensor([1.0, 0, 0, 0, 1, 0]))
+            self.conv, self.fc = nn.Conv2d(1, 6, 3, stride=2), nn.Linear(54, 5)
+
+        def forward(self, x):
+            theta = (0.2 * self.theta(self.localization(x).flatten(1)) + self.identity).view(-1, 2, 3)
+            grid = F.affine_grid(theta, x.size(), align_corners=False)
+            x = F.grid_sample(x, grid, align_corners=False)
+            return self.fc(F.relu(F.max_pool2d(self.conv(x), 2)).flatten(1))
+
+    return SpatialTransformer()
+
+
+@architecture(*IMAGES)
+def deformable_network(torch):
+    """Dai et al. 2017, arXiv:1703.06211, simplified: learned offsets of the samples, bilinear and with borders."""
+    nn = torch.nn
+    F = nn.functional
+
+    class Deformable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.offset = nn.Conv2d(3, 6, 3, 2, 1), nn.Conv2d(6, 2, 3, padding=1)
+            self.norm, self.fc = nn.InstanceNorm2d(6, affine=True), nn.Linear(6, 5)
+
+        def forward(self, x):
+            x = self.norm(self.conv(x))
+            base = F.affine_grid(torch.eye(2, 3).expand(x.size(0), 2, 3), list(x.shape), align_corners=True)
+            grid = base + 0.1 * torch.tanh(self.offset(x)).permute(0, 2, 3, 1)
+            x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=True)
+            return self.fc(F.softplus(x).mean((2, 3)))
+
+    return Deformable()

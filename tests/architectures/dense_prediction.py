@@ -144,3 +144,50 @@ def attention_unet(torch):
             return self.head(torch.cat([a, self.up(b)], 1))
 
     return AttentionUNet()
+
+
+@architecture(*PIXELS, loss=segmentation)
+def segnet(torch):
+    """Badrinarayanan et al. 2015, arXiv:1511.00561: unpooling where the maxima were."""
+    nn = torch.nn
+
+    class SegNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode1, self.encode2 = double_conv(nn, 3, 6), double_conv(nn, 6, 8)
+            self.decode2, self.decode1 = double_conv(nn, 8, 6), nn.Conv2d(6, 3, 3, padding=1)
+            self.pool, self.unpool = nn.MaxPool2d(2, stride=2, return_indices=True), nn.MaxUnpool2d(2, stride=2)
+
+        def forward(self, x):
+            x, first = self.pool(self.encode1(x))
+            x, second = self.pool(self.encode2(x))
+            return self.decode1(self.unpool(self.decode2(self.unpool(x, second)), first))
+
+    return SegNet()
+
+
+def reconstruction(torch, model, x):
+    output = model(x)
+    target = torch.nn.functional.interpolate(x, scale_factor=2, mode="bicubic", align_corners=False)
+    return output, torch.nn.functional.l1_loss(output, target)
+
+
+@architecture(images(2, 3, 8, 8), loss=reconstruction)
+def super_resolution(torch):
+    """Lim et al. 2017, arXiv:1707.02921: residual blocks without norms, sub-pixel convolution, reflected borders."""
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self, dim):
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.Conv2d(dim, dim, 3, padding=1), nn.ReLU(True), nn.ReflectionPad2d(1), nn.Conv2d(dim, dim, 3)
+            )
+
+        def forward(self, x):
+            return x + 0.1 * self.layers(x)
+
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), Block(8), Block(8), nn.Conv2d(8, 32, 3, padding=1), nn.PixelShuffle(2),
+        nn.Conv2d(8, 3, 3, padding=1),
+    )  # fmt: skip

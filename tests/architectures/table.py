@@ -8,13 +8,15 @@ from tests.architectures import (
     mobile,
     modern,
     other,
+    recurrent,
     residual,
     vision_transformer,
 )
 from tests.architectures.architecture import ARCHITECTURES
 
 FAMILIES = (
-    residual, convolutional, mobile, modern, vision_transformer, dense_prediction, language, generative, other,
+    residual, convolutional, mobile, modern, vision_transformer, dense_prediction, language, recurrent, generative,
+    other,
 )  # fmt: skip
 
 __all__ = ["ARCHITECTURES", "FAMILIES"]
