@@ -222,6 +222,14 @@ SAMPLES: list[Deliberate] = [
         kinds="value|grad|second",
     ),
     Deliberate(
+        "`special.round` of integers",
+        "is not implemented",
+        "gives the integers, as `round` does in both",
+        "it is the same function",
+        ops=r"special\.round",
+        kinds="accepts",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",

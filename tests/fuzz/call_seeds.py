@@ -76,6 +76,14 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    "affine_grid_generator": [of(tensor(2, 2, 3), (2, 3, 4, 5), False)],
+    "constant_pad_nd": [of(M, (1, 2), 0.5), of(CUBE, [1, 0, 0, 2])],
+    **{name: [of(IMAGES, tensor(2, 3, 3, 2), 0, 1, False)] for name in ("grid_sampler", "grid_sampler_2d")},
+    "grid_sampler_3d": [of(VOLUMES, tensor(1, 2, 3, 2, 3), 1, 2, True)],
+    "max_pool2d_with_indices_backward": [
+        of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
+    ],
+    "native_channel_shuffle": [of(IMAGES, 2)],
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
     **{name: [of(M)] for name in ("is_conj", "is_neg")},
     **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
@@ -313,6 +321,17 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "InstanceNorm1d": [(of(4, 1e-5, 0.1, True, True), (ROWS,))],
     "InstanceNorm2d": [(of(4, affine=True), (IMAGES,))],
     "InstanceNorm3d": [(of(4), (VOLUMES,))],
+    "LazyLinear": [(of(4), (M,))],
+    **{
+        f"Lazy{kind}{dims}d": [(args, (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, args in (
+            ("BatchNorm", of(1e-5, 0.1)),
+            ("Conv", of(6, 3, 2, 1, 1, 2)),
+            ("ConvTranspose", of(6, 3, 2, 1, 1, 2)),
+            ("InstanceNorm", of(1e-5, 0.1, True, True)),
+        )
+    },
     "LocalResponseNorm": [(of(2, 1e-4, 0.75, 1.0), (IMAGES,))],
     "CrossMapLRN2d": [(of(3, 1e-4, 0.75, 1.0), (IMAGES,))],
     **{
@@ -393,12 +412,16 @@ CONTAINERS = {
     "ModuleDict",
     "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RNNBase",
     "RNNCellBase",
     "Sequential",
     "TransformerDecoder",
     "TransformerEncoder",
     "attention",
+    "UninitializedBuffer",
+    "UninitializedParameter",
 }
 
 INIT: dict[str, list[Call]] = {
