@@ -82,11 +82,11 @@ SAMPLES: list[Deliberate] = [
         when=lambda sample: {"complex64", "float64"} <= {one.dtype for one in arrays_in([sample.args, sample.kwargs])},
     ),
     Deliberate(
-        "`embedding(..., sparse=True)`",
+        "`embedding(..., sparse=True)`, `embedding_bag(..., sparse=True)`",
         "the gradient is a sparse tensor",
         "`ValueError`",
         "MLX has no sparse tensors",
-        ops=r"nn\.functional\.embedding",
+        ops=r"nn\.functional\.embedding(_bag)?",
         kinds="raises|keyword",
         detail="sparse gradients are not supported",
     ),
