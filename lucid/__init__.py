@@ -154,7 +154,8 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
                 "lucid.set_default_device('gpu') computes on the GPU, and memory is unified, so that nothing has to be "
                 "moved"
             )
-        raise AttributeError(f"module 'lucid' has no attribute {name!r}")
+        reason = f": {_late.REASONS[name]}" if name in _late.REASONS else ""
+        raise AttributeError(f"module 'lucid' has no attribute {name!r}{reason}")
 
 
 def __dir__():

@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 # Modules by their position in the navigation. An object with several names has its page in the first module.
 MODULES = [
     "lucid", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
-    "lucid.optim.lr_scheduler", "lucid.models", "lucid.data", "lucid.data.augment", "lucid.data.transforms",
-    "lucid.training", "lucid.metrics", "lucid.checkpoint", "lucid.amp", "lucid.autograd", "lucid.distributed",
-    "lucid.random", "lucid.linalg", "lucid.memory", "lucid.serialization", "lucid.export", "lucid.utils",
+    "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.distributions", "lucid.models", "lucid.data",
+    "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.metrics", "lucid.checkpoint", "lucid.amp",
+    "lucid.autograd", "lucid.distributed", "lucid.random", "lucid.linalg", "lucid.memory", "lucid.serialization",
+    "lucid.export", "lucid.utils",
 ]  # fmt: skip
 
 

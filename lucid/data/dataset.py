@@ -19,7 +19,7 @@ import numpy as np
 
 from lucid._tensor import Tensor, tensor
 from lucid.data.collate import collate_arrays, numpy_leaf
-from lucid.data.seeds import SPLIT, derived_generator, resolve_seed
+from lucid.data.seeds import SPLIT, RandomSource, derived_generator, resolve_seed
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -294,7 +294,7 @@ def fetch_batch(dataset: Any, indices: Sequence[int]) -> Any:
 def random_split(
     dataset: Dataset[T] | Sequence[T],
     lengths: Sequence[int | float],
-    generator: int | np.random.Generator | None = None,
+    generator: RandomSource | None = None,
     *,
     seed: int | None = None,
 ) -> list[Subset[T]]:
@@ -304,7 +304,7 @@ def random_split(
         dataset: the dataset.
         lengths: sizes that sum to ``len(dataset)``, or fractions that sum to 1. Fractions are rounded down, and the
             remaining samples are distributed one by one, starting with the first subset.
-        generator: a NumPy generator or an int, as in PyTorch.
+        generator: a ``lucid.Generator``, a NumPy generator or an int, as in PyTorch.
         seed: an int instead of a generator. The same seed gives the same split.
 
     Raises:

@@ -23,7 +23,7 @@ from lucid._tensor import Tensor
 from lucid.data.collate import collate_arrays, to_numpy, to_tensors
 from lucid.data.dataset import Dataset, IterableDataset, fetch_batch, fetch_samples
 from lucid.data.sampler import BatchSampler, RandomSampler, SequentialSampler, set_epoch
-from lucid.data.seeds import SAMPLES, TRANSFORM, as_seed, derived_generator, resolve_seed
+from lucid.data.seeds import SAMPLES, TRANSFORM, RandomSource, as_seed, derived_generator, resolve_seed
 from lucid.data.transforms import HostTransform
 from lucid.data.worker_info import begin_worker, check_workers
 from lucid.data.workers import run_ahead
@@ -64,7 +64,7 @@ class DataLoader(Generic[Batch]):
             disks). 0 loads in the calling thread. An ``IterableDataset`` is read by one thread.
         collate_fn: turns a list of samples into a batch. ``default_collate`` by default.
         drop_last: drop the last batch if it is smaller.
-        generator: a NumPy generator or an int that seeds the loader, as in PyTorch.
+        generator: a ``lucid.Generator``, a NumPy generator or an int that seeds the loader, as in PyTorch.
         seed: an int, instead of ``generator``.
         batch_transform: a ``HostTransform`` of collated batches, called as ``batch_transform(batch, rng)``. ``rng`` is
             derived from the seed, the epoch and the batch number, and differs between processes.
@@ -95,7 +95,7 @@ class DataLoader(Generic[Batch]):
         sampler: Iterable[Any] | None = None, batch_sampler: Iterable[Sequence[Any]] | None = None,
         num_workers: int = 0, collate_fn: None = None, pin_memory: bool = False, drop_last: bool = False,
         timeout: float = 0, worker_init_fn: Callable[[int], Any] | None = None, multiprocessing_context: Any = None,
-        generator: int | np.random.Generator | None = None, *, prefetch_factor: int | None = None,
+        generator: RandomSource | None = None, *, prefetch_factor: int | None = None,
         persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
         batch_transform: HostTransform | None = None,
     ) -> None: ...  # fmt: skip
@@ -106,7 +106,7 @@ class DataLoader(Generic[Batch]):
         num_workers: int = 0, collate_fn: Callable[[list[Any]], Any] | None = None, pin_memory: bool = False,
         drop_last: bool = False,
         timeout: float = 0, worker_init_fn: Callable[[int], Any] | None = None, multiprocessing_context: Any = None,
-        generator: int | np.random.Generator | None = None, *, prefetch_factor: int | None = None,
+        generator: RandomSource | None = None, *, prefetch_factor: int | None = None,
         persistent_workers: bool = False, pin_memory_device: str = "", in_order: bool = True, seed: int | None = None,
         batch_transform: HostTransform | None = None,
     ) -> None: ...  # fmt: skip
@@ -124,7 +124,7 @@ class DataLoader(Generic[Batch]):
         timeout: float = 0,
         worker_init_fn: Callable[[int], Any] | None = None,
         multiprocessing_context: Any = None,
-        generator: int | np.random.Generator | None = None,
+        generator: RandomSource | None = None,
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,

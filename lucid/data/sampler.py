@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from lucid import _checks
-from lucid.data.seeds import ORDER, derived_generator, resolve_seed
+from lucid.data.seeds import ORDER, RandomSource, derived_generator, resolve_seed
 
 T_co = TypeVar("T_co", covariant=True)
 _BLOCK = 1024  # indices that are drawn at a time, with replacement
@@ -61,7 +61,7 @@ class SequentialSampler(Sampler[int]):
 class _Seeded(Sampler[int]):
     """A sampler whose order in epoch k depends on the seed and k only. Iterating advances the epoch."""
 
-    def __init__(self, seed: int | None, generator: int | np.random.Generator | None) -> None:
+    def __init__(self, seed: int | None, generator: RandomSource | None) -> None:
         self.seed = resolve_seed(type(self).__name__, seed, generator)
         self.epoch = 0
 
@@ -90,7 +90,7 @@ class RandomSampler(_Seeded):
         data_source: Anything with a length.
         replacement: Draw with replacement.
         num_samples: Number of draws; by default the length of ``data_source``.
-        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        generator: A ``lucid.Generator``, a NumPy generator or an int that seeds the order, as in PyTorch.
         seed: An int, instead of ``generator``.
 
     Raises:
@@ -107,7 +107,7 @@ class RandomSampler(_Seeded):
         data_source: Sized,
         replacement: bool = False,
         num_samples: int | None = None,
-        generator: int | np.random.Generator | None = None,
+        generator: RandomSource | None = None,
         *,
         seed: int | None = None,
     ) -> None:
@@ -138,7 +138,7 @@ class SubsetRandomSampler(_Seeded):
 
     Args:
         indices: The indices to draw.
-        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        generator: A ``lucid.Generator``, a NumPy generator or an int that seeds the order, as in PyTorch.
         seed: An int, instead of ``generator``.
 
     Example:
@@ -150,7 +150,7 @@ class SubsetRandomSampler(_Seeded):
     def __init__(
         self,
         indices: Sequence[int],
-        generator: int | np.random.Generator | None = None,
+        generator: RandomSource | None = None,
         *,
         seed: int | None = None,
     ) -> None:
@@ -171,7 +171,7 @@ class WeightedRandomSampler(_Seeded):
         weights: Weights of the indices, at least 0. They need not sum to 1.
         num_samples: Number of draws.
         replacement: Draw with replacement.
-        generator: A NumPy generator or an int that seeds the order, as in PyTorch.
+        generator: A ``lucid.Generator``, a NumPy generator or an int that seeds the order, as in PyTorch.
         seed: An int, instead of ``generator``.
 
     Raises:
@@ -189,7 +189,7 @@ class WeightedRandomSampler(_Seeded):
         weights: Sequence[float],
         num_samples: int,
         replacement: bool = True,
-        generator: int | np.random.Generator | None = None,
+        generator: RandomSource | None = None,
         *,
         seed: int | None = None,
     ) -> None:

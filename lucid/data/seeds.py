@@ -9,20 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from lucid import _checks
+from lucid import _checks, _deferred
+from lucid._generator import Generator, key
 
 # First element of the key, so that orders, transforms, splits and samples never share a stream.
 ORDER, TRANSFORM, SPLIT, SAMPLES = 0, 1, 2, 3
 
 
-def resolve_seed(caller: str, seed: int | None, generator: int | np.random.Generator | None) -> int:
+# What the arguments ``generator`` take.
+RandomSource = int | np.random.Generator | Generator
+
+
+def resolve_seed(caller: str, seed: int | None, generator: RandomSource | None) -> int:
     """The seed from ``seed`` or ``generator``, or a random one if both are None.
 
-    ``generator``, as in PyTorch's arguments, is a NumPy generator (one number is drawn from it) or an int.
+    ``generator``, as in PyTorch's arguments, is a ``lucid.Generator`` or a NumPy generator, from which one number is
+    drawn, or an int.
 
     Raises:
         ValueError: both are given, or the seed is negative.
-        TypeError: the seed is neither an int nor a NumPy generator.
+        TypeError: the seed is neither an int nor a generator.
     """
     if seed is not None and generator is not None:
         raise ValueError(f"{caller}: seed and generator are mutually exclusive")
@@ -31,6 +37,9 @@ def resolve_seed(caller: str, seed: int | None, generator: int | np.random.Gener
         return secrets.randbits(63)
     if isinstance(chosen, np.random.Generator):
         return int(chosen.integers(2**63))
+    if isinstance(chosen, Generator):
+        high, low = _deferred.to_numpy(key(chosen, caller)).tolist()
+        return (high << 31) ^ low
     return as_seed(caller, "seed" if generator is None else "generator", chosen)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, _grad_mode, tape
+from lucid import _checks, _deferred, _grad_mode, _process_group, tape
 from lucid._checks import dtype_name
 from lucid._tensor import Tensor
-from lucid.distributed.group import ProcessGroup, current_group
+from lucid.distributed.group import ProcessGroup, current_group, get_rank, get_world_size
 from lucid.distributed.ring_sockets import gather_records
 
 BUCKET_BYTES = 32 * 2**20
@@ -88,9 +88,7 @@ def all_gather(tensor_list: list[Tensor] | Tensor, tensor: Tensor | None = None)
     if group.size == 1:
         rows = [source._array]
     else:
-        record_call(group, f"all_gather({dtype_name(source.dtype)} {source.shape})")
-        gathered = mx.distributed.all_gather(after_last_collective(source._array)[None], group=group.mlx)
-        start_collective(gathered)
+        gathered = gather_array(source._array)
         rows = [gathered[i] for i in range(group.size)]
     if places is None:
         return [tape.wrap(row) for row in rows]
@@ -220,6 +218,22 @@ def reduce_array(group: ProcessGroup, array: mx.array, op: str) -> mx.array:
     collective = {"max": mx.distributed.all_max, "min": mx.distributed.all_min}.get(op, mx.distributed.all_sum)
     result = start_collective(collective(sent, group=group.mlx))
     return result if result.dtype == array.dtype else result.astype(array.dtype)
+
+
+def gather_array(array: mx.array) -> mx.array:
+    """All ranks' arrays, stacked, scheduled."""
+    group = current_group()
+    record_call(group, f"all_gather({dtype_name(array.dtype)} {array.shape})")
+    return start_collective(mx.distributed.all_gather(after_last_collective(array)[None], group=group.mlx))
+
+
+def _total(array: mx.array) -> mx.array:
+    group = current_group()
+    record_call(group, f"all_reduce(sum, {dtype_name(array.dtype)} {array.shape})")
+    return reduce_array(group, array, "sum")
+
+
+_process_group.register(_process_group.Collectives(get_rank, get_world_size, gather_array, _total))
 
 
 def _broadcast_array(group: ProcessGroup, array: mx.array, src: int) -> mx.array:

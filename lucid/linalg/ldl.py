@@ -138,6 +138,8 @@ def _constant(function: Callable[P, R]) -> Callable[P, R]:
 def _factored(caller: str, input: Any, hermitian: Any) -> tuple[mx.array, mx.array, mx.array]:
     a = matrices(caller, input, square=True)
     is_hermitian = flag(caller, "hermitian", hermitian) and a.dtype == mx.complex64
+    if not a.size:
+        return a, mx.zeros(a.shape[:-1], mx.int32), mx.zeros(a.shape[:-2], mx.int32)
     values = _values(caller, mx.stop_gradient(a))
     exact = values.astype(np.complex128 if values.dtype.kind == "c" else np.float64).reshape(-1, *a.shape[-2:])
     found = [_factor(one, is_hermitian) for one in exact]
@@ -206,6 +208,9 @@ def ldl_solve(
         )
     _checks.broadcast_shapes("ldl_solve", ld.shape[:-2], b.shape[:-2])
     is_hermitian = flag("ldl_solve", "hermitian", hermitian) and ld.dtype == mx.complex64
+    if not ld.size or not b.size:
+        batch = _checks.broadcast_shapes("ldl_solve", ld.shape[:-2], b.shape[:-2])
+        return mx.zeros((*batch, *b.shape[-2:]), b.dtype)
     steps = _values("ldl_solve", order).reshape(-1, n)
     if (steps == 0).any() or (np.abs(steps) > n).any():
         raise _checks.ArgumentError(f"ldl_solve: pivots must be in [1, {n}], or negative in pairs")

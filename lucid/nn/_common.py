@@ -1,12 +1,13 @@
 """Helpers that several layers share: parameters, their initialization, and repr."""
 
 import math
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import mlx.core as mx
 
 from lucid import _checks, _device, tape
 from lucid._dtypes import get_default_dtype
+from lucid._tensor import Tensor
 from lucid.nn import init
 from lucid.nn.parameter import Parameter
 
@@ -55,3 +56,10 @@ def uniform_by_fan_in(weight: Parameter, bias: Parameter | None) -> None:
 def layout(data_format: str, default: str = "channels_first") -> str:
     """``", data_format='...'"`` for a repr, or nothing if it is the layer's default."""
     return "" if data_format == default else f", data_format={data_format!r}"
+
+
+def update_running(running: Tensor | None, new: Tensor, momentum: Any) -> None:
+    """Move ``running``, a running statistic, by the part ``momentum`` of the way to ``new``, if there is one."""
+    if running is not None:
+        old, new_array = tape.unwrap(running), tape.unwrap(new)
+        running._update((old + momentum * (new_array - old)).astype(old.dtype))

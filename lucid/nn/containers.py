@@ -1,4 +1,4 @@
-"""Containers of modules: ``Sequential``, ``ModuleList`` and ``ModuleDict``."""
+"""Containers of modules: ``Sequential``, ``ModuleList`` and ``ModuleDict``; those of parameters have their own file."""
 
 from __future__ import annotations
 

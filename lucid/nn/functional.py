@@ -9,9 +9,12 @@ import mlx.core as mx
 
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
+from lucid.nn._common import update_running as _update_running
+from lucid.nn.embedding_bag import embedding_bag as embedding_bag
 from lucid.nn.functional_attention import multi_head_attention_forward as multi_head_attention_forward
 from lucid.nn.functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
 from lucid.nn.functional_dropout import *
+from lucid.nn.functional_fractional import *
 from lucid.ops import activation, affine, normalization, stochastic
 from lucid.ops._types import TensorLike
 from lucid.ops.activation import *
@@ -31,6 +34,8 @@ from lucid.ops.padding import *
 from lucid.ops.pooling import *
 from lucid.ops.rearrangement import *
 from lucid.ops.resize import *
+from lucid.ops.sampling import *
+from lucid.ops.unpooling import *
 
 
 def softmax(input: TensorLike, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -158,22 +163,60 @@ def batch_norm(
         return normalization.batch_norm_with_statistics(
             input, running_mean, running_var, weight, bias, eps, data_format
         )
-    if not isinstance(momentum, Tensor | mx.array):  # an average over all batches has a lazy one
-        momentum = _checks.number("batch_norm", "momentum", momentum)
     y, mean, var = normalization.batch_norm_of_batch(input, weight, bias, eps, data_format)
+    count = y.numel() // mean.numel() if mean.numel() else 0
+    _track("batch_norm", running_mean, running_var, mean, var, count, momentum)
+    return y
+
+
+def instance_norm(
+    input: TensorLike, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    weight: TensorLike = None, bias: TensorLike = None, use_input_stats: bool = True, momentum: float = 0.1,
+    eps: float = 1e-5, *, data_format: str = "channels_first",
+) -> Tensor:  # fmt: skip
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` for each channel of each sample of (N, C, ...).
+
+    With ``use_input_stats``, uses the mean and biased variance of the sample and updates the running statistics (C,),
+    if given, with the average of the means and unbiased variances. Otherwise, uses the running statistics. Source:
+    Ulyanov et al. 2016, arXiv:1607.08022.
+
+    Args:
+        momentum: The weight of the batch in the update of the running statistics.
+
+    Raises:
+        ValueError: the shapes do not match, or a channel has a single value.
+    """
+    where = "instance_norm"
+    use_input_stats = _checks.flag(where, "use_input_stats", use_input_stats)
+    eps = _checks.number(where, "eps", eps, 0, above=use_input_stats)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise _checks.ArgumentError(f"{where}: running_mean and running_var are required without use_input_stats")
+        return normalization.batch_norm_with_statistics(
+            input, running_mean, running_var, weight, bias, eps, data_format
+        )
+    y, mean, var = normalization.instance_norm_of_batch(input, weight, bias, eps, data_format)
+    count = y.numel() // mean.numel() if mean.numel() else 0
+    if y.numel():
+        mean, var = mean.mean(0), var.mean(0)
+    _track(where, running_mean, running_var, mean, var, count if y.numel() else 0, momentum)
+    return y
+
+
+def _track(
+    caller: str, running_mean: Any, running_var: Any, mean: Tensor, var: Tensor, count: int, momentum: Any
+) -> None:
+    """Update the running statistics, if given, with the mean and the biased variance of ``count`` values."""
+    if not isinstance(momentum, Tensor | mx.array):  # an average over all batches has a lazy one
+        momentum = _checks.number(caller, "momentum", momentum)
     for name, running in (("running_mean", running_mean), ("running_var", running_var)):
         if not (running is None or isinstance(running, Tensor)):
-            raise TypeError(f"batch_norm: {name} must be a tensor or None, got {running!r:.60}")
-        if running is not None and running.shape != mean.shape:
-            raise _checks.ArgumentError(f"batch_norm: {name} must have shape {mean.shape}, got {running.shape}")
-    if y.numel() == 0:  # an empty batch has no statistics
-        return y
-    count = y.numel() // mean.numel()
-    for running, new in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
-        if running is not None:
-            old, new_array = tape.unwrap(running), tape.unwrap(new)
-            running._update((old + momentum * (new_array - old)).astype(old.dtype))
-    return y
+            raise TypeError(f"{caller}: {name} must be a tensor or None, got {running!r:.60}")
+        if running is not None and count and running.shape != mean.shape:
+            raise _checks.ArgumentError(f"{caller}: {name} must have shape {mean.shape}, got {running.shape}")
+    if count:  # an empty batch has no statistics
+        _update_running(running_mean, mean, momentum)
+        _update_running(running_var, var * (count / (count - 1)), momentum)
 
 
 __all__ = [
@@ -198,4 +241,8 @@ __all__ += [
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "poisson_nll_loss",
     "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
-__all__ += ["multi_head_attention_forward", "scaled_dot_product_attention"]
+__all__ += [
+    "affine_grid", "fractional_max_pool2d", "fractional_max_pool3d", "grid_sample", "instance_norm",
+    "local_response_norm", "max_unpool1d", "max_unpool2d", "max_unpool3d",
+]  # fmt: skip
+__all__ += ["embedding_bag", "multi_head_attention_forward", "scaled_dot_product_attention"]

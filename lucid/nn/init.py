@@ -188,3 +188,26 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: random.Generator |
     q, r = mx.linalg.qr(drawn, stream=mx.cpu)
     q = q * mx.sign(mx.diag(r))  # makes the distribution uniform over orthogonal matrices
     return _fill("orthogonal_", tensor, gain * (q.T if rows < columns else q).reshape(shape))
+
+
+# The names of PyTorch's private helpers, which public programs call.
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    return _fans("_calculate_fan_in_and_fan_out", tensor)
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    mode = _checks.one_of("_calculate_correct_fan", "mode", mode.lower(), ("fan_in", "fan_out"))
+    return _fans("_calculate_correct_fan", tensor)[mode == "fan_out"]
+
+
+_no_grad_uniform_ = uniform_
+_no_grad_normal_ = normal_
+_no_grad_trunc_normal_ = trunc_normal_
+
+
+def _no_grad_fill_(tensor: Tensor, val: float) -> Tensor:
+    return constant_(tensor, val)
+
+
+def _no_grad_zero_(tensor: Tensor) -> Tensor:
+    return zeros_(tensor)

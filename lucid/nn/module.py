@@ -10,9 +10,8 @@ changes nothing if something is wrong.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, TypeVar, overload
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, overload
 
 import mlx.core as mx
 
@@ -25,8 +24,8 @@ from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import call_with_hooks
 from lucid.nn.module_repr import repr_lines
-from lucid.nn.parameter import Parameter
-from lucid.nn.state import IncompatibleKeys, plan_loading, positional_state_dict_arguments
+from lucid.nn.parameter import Parameter, Uninitialized
+from lucid.nn.state import STATE_HOOKS, Stateful
 
 Self = TypeVar("Self", bound="Module")
 
@@ -43,7 +42,7 @@ class _Registered:
 registered = _Registered()
 
 
-class Module:
+class Module(Stateful):
     """Base class: create layers in ``__init__`` after ``super().__init__()``, and compute in ``forward``.
 
     Attributes:
@@ -59,7 +58,6 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
-    _optional_state: ClassVar[frozenset[str]] = frozenset()  # buffers that a state dict may lack
 
     def __init__(self) -> None:
         _threads.prepare()
@@ -70,6 +68,7 @@ class Module:
             ("_forward_pre_hooks", {}),
             ("_forward_hooks", {}),
             ("_backward_hooks", {}),
+            *((kind, {}) for kind in STATE_HOOKS),
         ):
             object.__setattr__(self, name, value)
 
@@ -371,73 +370,13 @@ class Module:
         if not mx.issubdtype(dtype, mx.floating):
             raise TypeError(f"to: modules can only be converted to floating-point dtypes, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
-            if tensor.is_floating_point() and tensor.dtype != dtype:
+            if isinstance(tensor, Uninitialized):
+                tensor.cast(dtype)
+            elif tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(converted(tensor._array, dtype))
                 if tensor.grad is not None:
                     tensor.grad = tape.wrap(converted(tensor.grad._array, dtype))
         return self
-
-    # State -----------------------------------------------------------------------------------------------------------
-
-    def state_dict(
-        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Tensor]:
-        """All parameters and persistent buffers by dotted name.
-
-        The tensors share their values with the module, as ``detach()`` does: they follow its training, and a write to
-        them changes the module. ``copy.deepcopy(model.state_dict())`` is a snapshot.
-
-        Args:
-            *args: Deprecated: destination, prefix and keep_vars as positional arguments.
-            destination: The dict to add the tensors to, a new one by default.
-            prefix: Prepended to all names.
-            keep_vars: Whether to return the parameters themselves.
-
-        Example:
-            ``lucid.save(model.state_dict(), "model.safetensors")``
-        """
-        if args:
-            destination, prefix, keep_vars = positional_state_dict_arguments(args, destination, prefix, keep_vars)
-        found: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
-        for path, module in self.named_modules(remove_duplicate=False):
-            at = f"{prefix}{path}." if path else prefix
-            for name, tensor in module._parameters.items():
-                if tensor is not None:
-                    found[at + name] = tensor if keep_vars else tensor.detach()
-            for name, buffer in module._buffers.items():
-                if buffer is not None and name not in module._non_persistent:
-                    found[at + name] = buffer if keep_vars else buffer.detach()
-        return found
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Load the values of ``state_dict``, a mapping of names to tensors, NumPy or MLX arrays.
-
-        Args:
-            strict: Whether missing and unexpected names are errors. Shapes must match in any case.
-            assign: Whether to keep the dtypes of the values, instead of converting them to those of the module. Tensors
-                then share their values with the module.
-
-        Returns:
-            The missing and the unexpected names.
-
-        Raises:
-            RuntimeError: names or shapes do not match; the message lists all of them, and nothing is loaded.
-            TypeError: ``state_dict`` is not a mapping, or one of its values is not an array.
-        """
-        own = self.state_dict(keep_vars=True)
-        modules = self.named_modules(remove_duplicate=False)
-        optional = {f"{path}.{name}".lstrip(".") for path, one in modules for name in one._optional_state}
-        plan, keys = plan_loading(type(self).__name__, own, state_dict, strict, optional)
-        for tensor, array, value in plan:
-            if not assign:
-                tensor._rebind(array if array.dtype == tensor.dtype else converted(array, tensor.dtype))
-            elif isinstance(value, Tensor):
-                tensor.data = value
-            else:
-                tensor._replace(array)
-        return keys
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 

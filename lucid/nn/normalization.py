@@ -1,14 +1,13 @@
 """Normalization layers."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks
 from lucid._tensor import Tensor
-from lucid._tensor_convert import as_array
-from lucid.nn import functional, init
+from lucid.nn import init
 from lucid.nn._common import empty_parameter, layout, parameter_dtype
 from lucid.nn.module import Module
 from lucid.ops import normalization
@@ -16,7 +15,7 @@ from lucid.ops._types import TensorLike
 from lucid.ops.normalization import DATA_FORMATS
 
 
-class _Affine(Module):
+class Affine(Module):
     """Base class of layers with a scale and a shift, initially 1 and 0."""
 
     def _register(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: mx.Dtype = mx.float32) -> None:
@@ -32,7 +31,7 @@ class _Affine(Module):
             init.zeros_(self.bias)
 
 
-class LayerNorm(_Affine):
+class LayerNorm(Affine):
     """``(input - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions.
 
     Source: Ba et al. 2016, arXiv:1607.06450.
@@ -83,129 +82,7 @@ class LayerNorm(_Affine):
         return shown + layout(self.data_format, "channels_last")
 
 
-class _BatchNorm(_Affine):
-    ranks: tuple[int, ...]
-    layout: str
-    _optional_state = frozenset({"num_batches_tracked"})  # PyTorch's files from before 0.4.1 lack it
-
-    def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__()
-        where = type(self).__name__
-        self.num_features = _checks.integer(where, "num_features", num_features, 1)
-        self.eps = _checks.number(where, "eps", eps, 0)
-        self.momentum = None if momentum is None else _checks.number(where, "momentum", momentum, 0, 1)
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-        kept = parameter_dtype(where, device, dtype)
-        zeros, ones = empty_parameter(num_features, dtype=kept)._array, mx.ones((1,), kept)
-        tracked = zeros, mx.broadcast_to(ones, zeros.shape), mx.array(0, mx.int64)
-        for name, start in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
-            self.register_buffer(name, tape.wrap(start) if track_running_stats else None)
-        self._register((num_features,), affine, affine and bias, kept)
-
-    def reset_running_stats(self) -> None:
-        """Reset the running statistics."""
-        if self.track_running_stats:
-            init.zeros_(self.running_mean)
-            init.ones_(self.running_var)
-            init.zeros_(self.num_batches_tracked)
-
-    def forward(self, input: TensorLike) -> Tensor:
-        where = type(self).__name__
-        shape = as_array(input).shape
-        _checks.rank(where, "input", shape, self.ranks, self.layout)
-        channels = shape[1 if self.data_format == "channels_first" else -1]
-        if channels != self.num_features:
-            hint = _checks.layout_hint(shape, self.num_features, self.data_format, len(shape) - 2)
-            raise _checks.ArgumentError(
-                f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
-            )
-        tracks = self.training and self.track_running_stats
-        momentum: Any = 0.0 if self.momentum is None else self.momentum
-        if tracks:
-            count = self.num_batches_tracked._array + 1
-            if self.momentum is None:  # average over all batches
-                momentum = 1.0 / count.astype(mx.float32)
-        y = functional.batch_norm(
-            input,
-            self.running_mean if tracks or not self.training else None,
-            self.running_var if tracks or not self.training else None,
-            self.weight,
-            self.bias,
-            self.training or not self.track_running_stats,
-            momentum,
-            self.eps,
-            data_format=self.data_format,
-        )
-        if tracks:
-            self.num_batches_tracked._update(count)
-        return y
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}{layout(self.data_format)}"
-        )
-
-
-class BatchNorm1d(_BatchNorm):
-    """Normalizes each feature of (N, C) or (N, C, L) over the batch; see ``lucid.nn.functional.batch_norm``.
-
-    Args:
-        num_features: Number of features or channels.
-        eps: Added to the variance for numerical stability.
-        momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
-            all batches.
-        affine: Learn a scale and a shift per channel.
-        track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
-        device: Accepted for compatibility with PyTorch; memory is unified.
-        dtype: The dtype of the parameters and running statistics, float32 by default.
-        bias: Learn a shift, too.
-        data_format: "channels_last" for inputs and outputs (N, L, C).
-
-    Example:
-        >>> layer = nn.BatchNorm1d(64)
-        >>> layer(lucid.randn(8, 64)).shape
-        (8, 64)
-    """
-
-    ranks = (2, 3)
-    layout = "(N, C) or (N, C, L)"
-
-
-class BatchNorm2d(_BatchNorm):
-    """Normalizes each channel of images (N, C, H, W) over the batch; see ``lucid.nn.functional.batch_norm``.
-
-    Args:
-        num_features: Number of features or channels.
-        eps: Added to the variance for numerical stability.
-        momentum: The weight of the batch in the update of the running statistics, or ``None`` for their average over
-            all batches.
-        affine: Learn a scale and a shift per channel.
-        track_running_stats: Whether to use running statistics in evaluation mode, instead of those of the batch.
-        device: Accepted for compatibility with PyTorch; memory is unified.
-        dtype: The dtype of the parameters and running statistics, float32 by default.
-        bias: Learn a shift, too.
-        data_format: "channels_last" for inputs and outputs (N, H, W, C).
-
-    Example:
-        >>> layer = nn.BatchNorm2d(64)
-        >>> layer(lucid.randn(8, 64, 7, 7)).shape
-        (8, 64, 7, 7)
-        >>> layer.eval()(lucid.randn(1, 64, 7, 7)).shape  # uses the running statistics
-        (1, 64, 7, 7)
-    """
-
-    ranks = (4,)
-    layout = "(N, C, H, W)"
-
-
-class GroupNorm(_Affine):
+class GroupNorm(Affine):
     """Normalizes each of ``num_groups`` groups of channels of (N, C, ...) separately, for each sample.
 
     Source: Wu and He 2018, arXiv:1803.08494.
@@ -290,7 +167,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class GlobalResponseNorm(_Affine):
+class GlobalResponseNorm(Affine):
     """``weight * (input * n) + bias + input``, where n is the 2-norm of each channel divided by the mean over channels.
 
     Shapes: input (N, H, W, C), or (N, C, H, W) with ``data_format="channels_first"``; weight and bias (C,), initially
@@ -330,3 +207,59 @@ class GlobalResponseNorm(_Affine):
 
     def extra_repr(self) -> str:
         return f"{self.num_channels}, eps={self.eps}, data_format={self.data_format!r}"
+
+
+class LocalResponseNorm(Module):
+    """Divides each value by a power of the mean square of ``size`` neighboring channels.
+
+    ``input / (k + alpha * mean(input²)) ** beta``; see ``lucid.nn.functional.local_response_norm``. Source: Krizhevsky
+    et al. 2012.
+
+    Args:
+        size: Number of channels in the mean.
+        alpha: The factor on the mean.
+        beta: The exponent.
+        k: Added to the mean.
+
+    Example:
+        >>> nn.LocalResponseNorm(2)(lucid.randn(2, 8, 7, 7)).shape
+        (2, 8, 7, 7)
+    """
+
+    function: ClassVar[Callable[..., Tensor]] = staticmethod(normalization.local_response_norm)
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return type(self).function(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """``LocalResponseNorm`` of images (N, C, H, W) as Caffe computes it, with the same channels on both sides.
+
+    For an odd ``size`` it is the same. PyTorch's layer keeps the first channel in sums that it should have left, and
+    its gradient is not that of its values; here both are those of the formula.
+
+    Args:
+        size: Number of channels in the mean.
+        alpha: The factor on the mean.
+        beta: The exponent.
+        k: Added to the mean.
+
+    Example:
+        >>> nn.CrossMapLRN2d(3)(lucid.randn(2, 8, 7, 7)).shape
+        (2, 8, 7, 7)
+    """
+
+    function = staticmethod(normalization.cross_map_lrn2d)
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)

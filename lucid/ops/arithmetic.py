@@ -214,6 +214,10 @@ def pow(input: TensorLike, exponent: TensorLike, *, out: None = None) -> mx.arra
                 "pow: integers cannot be raised to a negative integer power; convert with .float() first"
             )
     x, exponent = pair("pow", input, exponent)
+    if any(
+        one.dtype == mx.complex64 if isinstance(one, mx.array) else isinstance(one, complex) for one in (x, exponent)
+    ):
+        return binary("pow", power, *arrays("pow", x, exponent))
     if isinstance(exponent, mx.array):
         if exponent.dtype in FLOATING:
             if isinstance(x, mx.array | complex) or x <= 0:

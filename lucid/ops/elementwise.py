@@ -1,6 +1,7 @@
 """Element-wise functions of one tensor, and dtype conversion. Integers become float32 unless the result is integral."""
 
 import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,7 @@ def _erfc(x: mx.array) -> mx.array:
 
 
 _EXP = _table("exp", mx.exp, float64.exp64)
-_EXP2 = _table("exp2", lambda x: mx.power(2.0, x))
+_EXP2 = _table("exp2", lambda x: mx.power(2.0, x), of_complex=lambda x: mx.exp(x * math.log(2)))
 _EXPM1 = _table("expm1", mx.expm1, of_complex=lambda x: mx.exp(x) - 1)
 _LOG = _table("log", mx.log)
 _LOG1P = _table("log1p", mx.log1p)

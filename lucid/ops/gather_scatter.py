@@ -73,12 +73,35 @@ def take_along_dim(input: TensorLike, indices: TensorLike, dim: int | None = Non
     return mx.take_along_axis(x, index, at) if index.size else mx.zeros(index.shape, x.dtype)
 
 
+def grid_of(caller: str, x: mx.array, dim: Any, index: Any, src: mx.array) -> tuple[mx.array, mx.array] | None:
+    """The flat positions in ``x`` that ``index`` selects along ``dim``, and the flat values for them, or None."""
+    if array(caller, index, "index").size == 0:
+        _checks.dim(caller, dim, x.ndim)
+        return None
+    grid, src = _grid(caller, x, dim, index, at_least_1d(src))
+    numbers = mx.arange(x.size, dtype=mx.int64).reshape(at_least_1d(x).shape)
+    return numbers[grid].reshape(-1), src.reshape(-1)
+
+
 def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> mx.array:
     x = array(caller, x)
     shape = x.shape
     if array(caller, index, "index").size == 0:
         _checks.dim(caller, dim, x.ndim)
         return x
+    grid, src = _grid(caller, x, dim, index, src)
+    x = at_least_1d(x)
+    if mode == "add":
+        return x.at[grid].add(src).reshape(shape)
+    if mode == "multiply":
+        return x.at[grid].multiply(src).reshape(shape)
+    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
+    copy[grid] = src
+    return copy.reshape(shape)
+
+
+def _grid(caller: str, x: mx.array, dim: Any, index: Any, src: mx.array) -> tuple[tuple[mx.array, ...], mx.array]:
+    """The index arrays of all dimensions, and the part of ``src`` that they place."""
     x, index, axis = _operands(caller, x, dim, index)
     if any(i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != axis):
         raise _checks.ArgumentError(
@@ -91,13 +114,7 @@ def _scatter(caller: str, x: Any, dim: Any, index: Any, src: Any, mode: str) -> 
         index if d == axis else mx.arange(n).reshape([-1 if e == d else 1 for e in range(index.ndim)])
         for d, n in enumerate(index.shape)
     ]
-    if mode == "add":
-        return x.at[tuple(grid)].add(src).reshape(shape)
-    if mode == "multiply":
-        return x.at[tuple(grid)].multiply(src).reshape(shape)
-    copy = mx.array(x)  # writing rebinds the copy and leaves x unchanged
-    copy[tuple(grid)] = src
-    return copy.reshape(shape)
+    return tuple(grid), src
 
 
 def _source(caller: str, x: mx.array, src: Any) -> mx.array:
@@ -152,7 +169,7 @@ def scatter_add(input: TensorLike, dim: int, index: TensorLike, src: TensorLike,
     return _scatter("scatter_add", x, dim, index, _source("scatter_add", x, src), "add")
 
 
-def _index_vector(caller: str, index: Any, axis: int, shape: tuple[int, ...], lowest: int | None = 0) -> mx.array:
+def index_vector(caller: str, index: Any, axis: int, shape: tuple[int, ...], lowest: int | None = 0) -> mx.array:
     index = index_within(caller, index, axis, shape, lowest=lowest)
     if index.ndim > 1:
         raise _checks.DimError(f"{caller}: index must be a vector, got shape {index.shape}")
@@ -165,7 +182,7 @@ def index_select(input: TensorLike, dim: int, index: TensorLike, *, out: None = 
     x = array("index_select", input)
     scalar, x = x.ndim == 0, at_least_1d(x)
     axis = _checks.dim("index_select", dim, x.ndim)
-    index = _index_vector("index_select", index, axis, x.shape)
+    index = index_vector("index_select", index, axis, x.shape)
     if scalar and index.size != 1:
         raise _checks.ArgumentError(f"index_select: a 0-d tensor takes a single index, got {index.size}")
     found = mx.take(x, index, axis) if index.size else x[(slice(None),) * axis + (slice(0, 0),)]
@@ -182,7 +199,7 @@ def _write_slices(caller: str, x: Any, dim: Any, index: Any, source: Any, mode: 
         )
     shape, x = x.shape, at_least_1d(x)
     axis = _checks.dim(caller, dim, x.ndim)
-    index = _index_vector(caller, index, axis, x.shape)
+    index = index_vector(caller, index, axis, x.shape)
     if not shape:
         source = at_least_1d(source)
     expected = (*x.shape[:axis], index.size, *x.shape[axis + 1 :]) if shape else (1,)
@@ -226,7 +243,7 @@ def index_fill(input: TensorLike, dim: int, index: TensorLike, value: TensorLike
     value = number_as("index_fill", "value", value, x.dtype)
     rows = at_least_1d(x)
     axis = _checks.dim("index_fill", dim, rows.ndim)
-    index = _index_vector("index_fill", index, axis, rows.shape, lowest=None)
+    index = index_vector("index_fill", index, axis, rows.shape, lowest=None)
     if index.size == 0 or x.size == 0:
         return x
     size, index = rows.shape[axis], index.astype(mx.int64)

@@ -283,6 +283,11 @@ def setitem(input: TensorLike, index: Any, value: TensorLike) -> mx.array:
     return flat.reshape(x.shape)
 
 
+def flat_positions(caller: str, shape: tuple[int, ...], index: Any) -> mx.array:
+    """The position in the flattened array of every element that ``index`` selects."""
+    return _positions(shape, _parse(caller, shape, index))
+
+
 def _positions(shape: tuple[int, ...], parsed: _ParsedIndex) -> mx.array:
     """The position in the flattened array of every element that the index selects."""
     count = int(np.prod(shape))

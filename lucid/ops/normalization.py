@@ -11,12 +11,13 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.layer_norm import layer_norm as kernel
+from lucid.kernels.power import power
 from lucid.ops._common import array, at_least_1d, average, real, real_numbers, total
 from lucid.ops._norms import power_norm, safe_sqrt
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
-__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
+__all__ = ["global_response_norm", "group_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
 DATA_FORMATS = ("channels_first", "channels_last")
 
@@ -189,6 +190,32 @@ def batch_norm_of_batch(
     return y, mx.stop_gradient(mean.reshape(-1)), mx.stop_gradient(var.reshape(-1))
 
 
+@op(autocast="float32")
+def instance_norm_of_batch(
+    input: TensorLike, weight: TensorLike, bias: TensorLike, eps: float, data_format: str
+) -> tuple[mx.array, mx.array, mx.array]:
+    """Each channel of each sample normalized by its own mean and biased variance, and both statistics (N, C).
+
+    Raises:
+        ValueError: the channels have a single value, and thus no variance.
+    """
+    x, wide = _operand("instance_norm", input)
+    axis = channel_axis("instance_norm", x, data_format)
+    weight, bias = (
+        _affine_vector("instance_norm", name, value, (x.shape[axis],))
+        for name, value in (("weight", weight), ("bias", bias))
+    )
+    dims = tuple(d for d in range(1, x.ndim) if d != axis)
+    if math.prod(x.shape[d] for d in dims) == 1:
+        raise ValueError(f"instance_norm: needs more than one value per channel and sample, got shape {x.shape}")
+    mean = average(wide, dims, keepdims=True)
+    centered = wide - mean
+    var = average(mx.square(centered), dims, keepdims=True)
+    y = _affine(centered * mx.rsqrt(var + eps), weight, bias, _channel_shape(x, axis)).astype(x.dtype)
+    flat = x.shape[0], x.shape[axis]
+    return y, mx.stop_gradient(mean.reshape(flat)), mx.stop_gradient(var.reshape(flat))
+
+
 def _channel_shape(x: mx.array, axis: int) -> tuple[int, ...]:
     return tuple(x.shape[axis] if d == axis else 1 for d in range(x.ndim))
 
@@ -277,3 +304,45 @@ def normalize(
         [1 if axis in axes else n for axis, n in enumerate(x.shape)]
     )
     return (wide / mx.maximum(size, _checks.number("normalize", "eps", eps))).astype(x.dtype)
+
+
+def _response(caller: str, x: mx.array, before: int, after: int, size: int, options: tuple[Any, ...]) -> mx.array:
+    """``x / (k + alpha / size * s) ** beta`` with the sum s of the squares of channels from -before to +after."""
+    alpha, beta, k = (
+        _checks.number(caller, name, value) for name, value in zip(("alpha", "beta", "k"), options, strict=True)
+    )
+    wide = x if x.dtype == mx.float64 else x.astype(mx.float32)
+    squares = mx.pad(mx.square(wide), [(0, 0), (before, after), *[(0, 0)] * (x.ndim - 2)])
+    sums = squares[:, : x.shape[1]]
+    for i in range(1, before + after + 1):
+        sums = sums + squares[:, i : i + x.shape[1]]
+    divisor = power(sums * (alpha / size) + k, mx.array(beta, wide.dtype))
+    return (wide / divisor).astype(x.dtype)
+
+
+@op(autocast="float32")
+def local_response_norm(
+    input: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> mx.array:
+    """``input / (k + alpha * mean(input²)) ** beta`` with the mean over ``size`` neighboring channels of (N, C, ...).
+
+    Channels beyond the first and the last count as zeros. Source: Krizhevsky et al. 2012.
+
+    Raises:
+        ValueError: ``input`` has fewer than 3 dimensions.
+    """
+    where = "local_response_norm"
+    x, size = real_numbers(where, input), _checks.integer(where, "size", size, 1)
+    if x.ndim < 3:
+        raise ValueError(f"{where}: input must have at least 3 dimensions (N, C, ...), got {x.shape}")
+    return _response(where, x, size // 2, (size - 1) // 2, size, (alpha, beta, k)) if x.size else x
+
+
+@op(autocast="float32")
+def cross_map_lrn2d(input: TensorLike, size: int, alpha: float, beta: float, k: float) -> mx.array:
+    """``local_response_norm`` of images with as many channels before as after, as Caffe and ``CrossMapLRN2d`` do it."""
+    where = "cross_map_lrn2d"
+    x, size = real_numbers(where, input), _checks.integer(where, "size", size, 1)
+    _checks.rank(where, "input", x.shape, 4, "(N, C, H, W)")
+    side = (size - 1) // 2
+    return _response(where, x, side, side, size, (alpha, beta, k)) if x.size else x

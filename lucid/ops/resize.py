@@ -196,7 +196,7 @@ def _matrix(
         centers = np.maximum(centers, 0) if mode != "bicubic" else centers
     low = np.floor(centers).astype(np.int64)
     part = centers - low
-    weights = _cubic(part) if mode == "bicubic" else {0: 1 - part, 1: part}
+    weights = cubic_weights(part) if mode == "bicubic" else {0: 1 - part, 1: part}
     for offset, weight in weights.items():
         np.add.at(matrix, (rows, np.clip(low + offset, 0, old - 1)), weight)
     return matrix
@@ -229,7 +229,7 @@ def _filter(mode: str, x: np.ndarray) -> np.ndarray:
     return np.where(d < 1, _cubic_near(d, _SMOOTH_CUBIC), np.where(d < 2, _cubic_far(d, _SMOOTH_CUBIC), 0))
 
 
-def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
+def cubic_weights(part: Any) -> dict[int, Any]:
     """Keys' cubic convolution: the weights of the neighbors at distances 1 + part, part, 1 - part and 2 - part."""
     return {
         -1: _cubic_far(part + 1, _CUBIC),
@@ -239,9 +239,9 @@ def _cubic(part: np.ndarray) -> dict[int, np.ndarray]:
     }
 
 
-def _cubic_near(d: np.ndarray, a: float) -> np.ndarray:
+def _cubic_near(d: Any, a: float) -> Any:
     return ((a + 2) * d - (a + 3)) * d * d + 1
 
 
-def _cubic_far(d: np.ndarray, a: float) -> np.ndarray:
+def _cubic_far(d: Any, a: float) -> Any:
     return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a

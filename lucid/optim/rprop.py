@@ -79,7 +79,8 @@ class Rprop(RuleOptimizer):
         return mx.broadcast_to(group.learning_rate.astype(start.dtype), start.shape)
 
     def _rule(self, group: ParamGroup) -> Rule:
-        lr, (down, up), (smallest, largest) = group.learning_rate, group["etas"], group["step_sizes"]
+        lr, (down, up) = group.learning_rate, group["etas"]
+        smallest, largest = map(float, group["step_sizes"])
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             if "prev" in state:

@@ -14,8 +14,8 @@ from typing import Any
 from lucid import _checks, _deferred, _grad_mode
 from lucid._creation import tensor
 from lucid._tensor import Tensor
+from lucid.nn.batch_normalization import _BatchNorm
 from lucid.nn.module import Module
-from lucid.nn.normalization import _BatchNorm
 from lucid.optim.lr_scheduler.base import LRScheduler, numbers_per_group
 from lucid.optim.optimizer import Optimizer
 

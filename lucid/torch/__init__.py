@@ -43,6 +43,7 @@ from lucid.torch import (
     multiprocessing,
     nn,
     optim,
+    testing,
     types,
     utils,
     version,
@@ -52,6 +53,7 @@ from lucid.torch._compiled import compile as compile
 from lucid.torch._functions import *
 from lucid.torch._functions import _assert as _assert
 from lucid.torch._functions import _check as _check
+from lucid.torch._functions import _sample_dirichlet as _sample_dirichlet
 from lucid.torch._install import install as install
 from lucid.torch._names import fallback as _fallback
 from lucid.torch._ops import ops as ops
@@ -79,9 +81,6 @@ __getattr__ = _fallback(__name__, _lucid, hidden=_ONLY_LUCID)
 
 _modules.build({
     "optim.lr_scheduler": {"_LRScheduler": _LRScheduler},
-    "nn.init": {
-        "_calculate_fan_in_and_fan_out": lambda tensor: _lucid.nn.init._fans("_calculate_fan_in_and_fan_out", tensor)
-    },
     "serialization": {  # nothing is unpickled, so there are no lists of what may be
         "safe_globals": lambda safe_globals: _contextlib.nullcontext(),
         "add_safe_globals": lambda safe_globals: None,

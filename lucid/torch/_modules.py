@@ -41,6 +41,10 @@ _OF_OPTIM = (
     "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "nadam", "radam", "rmsprop", "rprop", "sgd",
     "sparse_adam",
 )  # fmt: skip
+_OF_DISTRIBUTIONS = (
+    "bernoulli", "categorical", "cauchy", "distribution", "exponential", "geometric", "gumbel", "half_normal",
+    "independent", "kl", "laplace", "log_normal", "normal", "one_hot_categorical", "uniform",
+)  # fmt: skip
 _UTILS_OF_NN = (
     "clip_grad", "convert_parameters", "fusion", "parametrizations", "parametrize", "prune", "rnn", "spectral_norm",
     "stateless", "weight_norm",
@@ -49,7 +53,9 @@ _UTILS_OF_NN = (
 MIRRORS: dict[str, tuple[str, ...]] = {
     "autograd.function": ("lucid.autograd",),
     "autograd.grad_mode": ("lucid.autograd",),
+    "autograd.functional": ("lucid.autograd.functional",),
     "autograd.gradcheck": ("lucid.autograd",),
+    "autograd.graph": ("lucid.autograd.graph",),
     "autograd.variable": ("lucid.torch.autograd",),
     "fft": ("lucid.fft",),
     "func": ("lucid.func",),
@@ -58,6 +64,7 @@ MIRRORS: dict[str, tuple[str, ...]] = {
     "signal": ("lucid.signal",),
     "signal.windows": ("lucid.signal.windows",),
     "distributions": ("lucid.distributions",),
+    **{f"distributions.{name}": ("lucid.distributions",) for name in _OF_DISTRIBUTIONS},
     "random": ("lucid.random", "lucid"),
     "serialization": ("lucid.torch._saving",),
     "storage": (),

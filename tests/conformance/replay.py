@@ -20,7 +20,8 @@ from tests.conformance.values import GRADIENT_FACTOR, Array, Difference, Named, 
 TIES = {"topk", "kthvalue", "median", "nanmedian", "sort", "argsort", "mode"}
 # "caller: ..." is an error of Lucid's own, "f() got an unexpected keyword argument 'x'" one of Python's for a call.
 _OWN = re.compile(
-    r"[A-Za-z_]\w*(\.\w+)*(\(\))?: |.*(unexpected keyword|required positional|takes .* positional|required keyword)"
+    r"[A-Za-z_]\w*(\.\w+)*(\(\))?: "
+    r"|.*(unexpected keyword|multiple values|required positional|takes .* positional|required keyword)"
 )
 
 

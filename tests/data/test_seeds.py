@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+import lucid
+from lucid.data import DataLoader, RandomSampler, SubsetRandomSampler, WeightedRandomSampler, random_split
 from lucid.data.seeds import ORDER, TRANSFORM, derived_generator, resolve_seed
 
 
@@ -46,3 +48,25 @@ def test_without_a_seed_one_is_drawn():
 def test_invalid_seeds_raise(seed, generator, error, message):
     with pytest.raises(error, match=message):
         resolve_seed("f", seed, generator)
+
+
+def test_a_generator_of_lucid_seeds_once_and_advances():
+    one, other = lucid.Generator().manual_seed(3), lucid.Generator().manual_seed(3)
+    seeds = [resolve_seed("f", None, one) for _ in range(3)]
+    assert seeds == [resolve_seed("f", None, other) for _ in range(3)] and len(set(seeds)) == 3
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda g: [b.tolist() for b in DataLoader(np.arange(20), batch_size=4, shuffle=True, generator=g)],
+        lambda g: [part.indices for part in random_split(range(20), [12, 8], generator=g)],
+        lambda g: list(RandomSampler(range(20), generator=g)),
+        lambda g: list(SubsetRandomSampler(range(20), generator=g)),
+        lambda g: list(WeightedRandomSampler([1.0] * 5, 20, generator=g)),
+    ],
+)
+def test_equal_generators_give_equal_orders(use):
+    found = [use(lucid.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]

@@ -205,3 +205,26 @@ def test_state_dicts_without_the_number_of_batches_load():
     norm = nn.BatchNorm1d(3)
     with pytest.raises(RuntimeError, match="missing: running_var"):
         norm.load_state_dict({name: one for name, one in norm.state_dict().items() if name != "running_var"})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_cross_map_lrn_is_its_formula(size):
+    x = np.random.default_rng(0).standard_normal((2, 6, 3, 2)).astype(np.float32)
+    side = (size - 1) // 2
+    sums = np.stack([(x[:, max(c - side, 0) : c + side + 1] ** 2).sum(1) for c in range(6)], 1)
+    y = nn.CrossMapLRN2d(size, 0.5, 0.6, 2.0)(lucid.tensor(x))
+    np.testing.assert_allclose(y.numpy(), x / (2 + 0.5 / size * sums) ** 0.6, rtol=1e-5)
+    if size % 2:
+        same = nn.LocalResponseNorm(size, 0.5, 0.6, 2.0)(lucid.tensor(x))
+        np.testing.assert_allclose(y.numpy(), same.numpy(), rtol=1e-6)
+
+
+def test_instance_norm_checks_its_channels():
+    with pytest.warns(UserWarning, match="InstanceNorm1d: input should have 3 channels.*no effect without affine"):
+        assert nn.InstanceNorm1d(3)(lucid.randn(2, 4, 5)).shape == (2, 4, 5)
+    with pytest.raises(ValueError, match="InstanceNorm2d: input should have 3 channels"):
+        nn.InstanceNorm2d(3, affine=True)(lucid.randn(2, 4, 5, 5))
+    with pytest.raises(ValueError, match="instance_norm: needs more than one value per channel and sample"):
+        nn.InstanceNorm1d(3)(lucid.randn(2, 3, 1))
+    with pytest.raises(ValueError, match=r"InstanceNorm3d: input must have 4 or 5 dimensions \(N, C, D, H, W\)"):
+        nn.InstanceNorm3d(3)(lucid.randn(2, 3, 4))

@@ -179,3 +179,57 @@ def test_invalid_state_dicts_raise(state, error, message):
     with pytest.raises(error, match=message):
         layer.load_state_dict(state)
     assert layer.bias.tolist() == before
+
+
+class Renaming(nn.Module):
+    """Loads a weight that was called kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(lucid.zeros(2))
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        if prefix + "kernel" in state_dict:
+            state_dict[prefix + "weight"] = state_dict.pop(prefix + "kernel")
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def test_load_from_state_dict_can_be_overridden():
+    model = nn.Sequential(nn.Linear(1, 1), Renaming())
+    given = {**nn.Linear(1, 1).state_dict(prefix="0."), "1.kernel": lucid.ones(2)}
+    assert model.load_state_dict(given) == ([], [])
+    assert model[1].weight.tolist() == [1, 1] and "1.kernel" in given
+
+
+def test_hooks_around_loading_and_saving():
+    model, seen = nn.Sequential(nn.Linear(1, 1)), []
+    model[0].register_load_state_dict_pre_hook(lambda module, state, prefix, *rest: seen.append((type(module), prefix)))
+    model.register_load_state_dict_post_hook(lambda module, keys: seen.append(list(keys.missing_keys)))
+
+    def drop_bias(module, state, prefix, metadata):
+        del state[f"{prefix}bias"]
+
+    model[0].register_state_dict_post_hook(drop_bias)
+    model.register_state_dict_pre_hook(lambda module, prefix, keep_vars: seen.append(prefix))
+    assert list(model.state_dict()) == ["0.weight"]
+    model.load_state_dict({"0.weight": lucid.ones(1, 1)}, strict=False)
+    assert seen[0] == "" and (nn.Linear, "0.") in seen and seen[-1] == ["0.bias"]
+
+
+def test_extra_state_is_saved_and_loaded():
+    class Counting(nn.Module):
+        count = 0
+
+        def get_extra_state(self):
+            return lucid.tensor(self.count)
+
+        def set_extra_state(self, state):
+            self.count = state.item()
+
+    model, other = nn.Sequential(Counting()), nn.Sequential(Counting())
+    model[0].count = 3
+    assert list(model.state_dict()) == ["0._extra_state"]
+    other.load_state_dict(model.state_dict())
+    assert other[0].count == 3
+    with pytest.raises(RuntimeError, match=r"missing: 0\._extra_state"):
+        other.load_state_dict({})

@@ -60,13 +60,18 @@ COMPARISONS = {
 }
 # Compared with the layers they replace, by tests/models/test_fused_block.py.
 OF_THE_FUSED_BLOCK = {"add_branch", "add_product", "biased_gelu", "conv2d_and_input", "gelu_grn", "grn_product"}
+# What needs several processes: compared in tests/distributed/test_sync_batch_norm.py.
+OF_ALL_RANKS = {"gathered"}
 # The files whose functions of arrays declare their gradient, each used by an operation above or with comparisons of its
 # own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 # The profiler's are the identity.
 CUSTOM_VJPS = {
-    "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
-    "kernels/float64.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py",
-    "kernels/matmul.py", "kernels/power.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
+    "_profile/marks.py", "kernels/bessel_functions.py", "kernels/biased_gelu.py",
+    "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py", "kernels/float64.py",
+    "kernels/gamma_functions.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
+    "kernels/layer_norm.py", "kernels/matmul.py", "kernels/normal_functions.py", "kernels/power.py",
+    "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
+    "ops/synchronized.py",
 }  # fmt: skip
 
 
@@ -74,7 +79,7 @@ def test_every_declared_gradient_has_a_comparison():
     modules = [importlib.import_module(one.name) for one in pkgutil.walk_packages(lucid.__path__, "lucid.")]
     functions = [one for module in modules for one in vars(module).values() if isinstance(one, FunctionType)]
     declared = {one.__name__ for one in functions if getattr(one, "vjp", None) is not None}
-    assert declared == set(COMPARISONS) | OF_THE_FUSED_BLOCK
+    assert declared == set(COMPARISONS) | OF_THE_FUSED_BLOCK | OF_ALL_RANKS
 
 
 def test_every_custom_vjp_belongs_to_an_operation_with_a_comparison():

@@ -169,3 +169,30 @@ CASES += [
     Case("normalize: two dims", call("normalize", dim=(0, 2)), real(2, 3, 4)),
     Case("normalize: a number", call("normalize", dim=0), real(away=0.1)),
 ]
+CASES += [
+    *(
+        Case(
+            f"instance_norm: {'x'.join(map(str, shape))}{', affine' * affine}",
+            lambda lib, x, *rest: lib.nn.functional.instance_norm(x, None, None, *rest),
+            real(*shape),
+            *([real(shape[1]), real(shape[1])] if affine else []),
+        )
+        for shape in ((2, 3, 5), (2, 3, 4, 2), (1, 2, 2, 3, 2))
+        for affine in (False, True)
+    ),
+    Case(
+        "instance_norm: running statistics",
+        lambda lib, x: lib.nn.functional.instance_norm(x, lib.full((3,), 0.5), lib.full((3,), 2.0), None, None, False),
+        real(2, 3, 5),
+    ),
+    Case("instance_norm: float16", lambda lib, x: lib.nn.functional.instance_norm(x), real(2, 3, 5, dtype="float16")),
+    *(
+        Case(
+            f"local_response_norm: {size}, of {len(shape)} dimensions",
+            lambda lib, x, size=size: lib.nn.functional.local_response_norm(x, size, 0.5, 0.6, 2.0),
+            real(*shape),
+        )
+        for size in (1, 2, 3, 7)
+        for shape in ((2, 5, 3), (1, 4, 2, 3), (1, 3, 2, 2, 2))
+    ),
+]

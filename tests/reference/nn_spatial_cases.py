@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.reference.nn_cases import layer
+import numpy as np
+
+from tests.reference.nn_cases import ModuleCase, layer, wave
 
 FILE = Path(__file__).with_name("nn_spatial.npz")
 
@@ -68,4 +70,28 @@ CASES = [
     ),
     layer("AlphaDropout", 0.3, inputs=(2, 5), training=False),
     layer("FeatureAlphaDropout", 0.3, inputs=(2, 5, 3), training=False),
+    *(
+        layer("BatchNorm3d", 3, inputs=(2, 3, 2, 3, 2), training=training, calls=calls, **options)
+        for options in ({}, {"momentum": None}, {"affine": False, "track_running_stats": False})
+        for training, calls in ((True, 2), (False, 1))
+    ),
+    *(
+        layer(f"InstanceNorm{dims}d", 3, inputs=shape, training=training, calls=calls, **options)
+        for dims, shape in ((1, (2, 3, 5)), (2, (2, 3, 4, 2)), (3, (2, 3, 2, 3, 2)))
+        for options in ({}, {"affine": True, "track_running_stats": True, "momentum": 0.3, "eps": 0.1})
+        for training, calls in ((True, 2), (False, 1))
+    ),
+    layer("InstanceNorm2d", 3, affine=True, inputs=(3, 4, 5), name="without batch"),
+    layer("SyncBatchNorm", 3, inputs=(2, 3, 4), calls=2),
+    layer("SyncBatchNorm", 3, inputs=(2, 3, 4, 2), training=False),
+    layer("LocalResponseNorm", 3, inputs=(2, 5, 4)),
+    layer("LocalResponseNorm", 4, 0.5, 0.6, 2.0, inputs=(1, 5, 2, 3)),
+    *(
+        ModuleCase(
+            f"MaxUnpool{dims}d",
+            lambda lib, dims=dims: getattr(lib.nn, f"MaxUnpool{dims}d")(2),
+            (wave((1, 2, *(2,) * dims), 0.3), 2 * np.arange(2 * 2**dims).reshape(1, 2, *(2,) * dims) % 4**dims),
+        )
+        for dims in (1, 2, 3)
+    ),
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Gradient clipping, and the norm of gradients."""
 
 import math
+import warnings
 from collections.abc import Iterable
 
 import mlx.core as mx
@@ -90,11 +91,28 @@ def clip_grad_norm_(
     total = _total_norm("clip_grad_norm_", [one.grad for one in found if one.grad is not None], norm_type)
     if _checks.flag("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite) and not math.isfinite(total.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} is {total.item()}; no gradient was changed")
+    _scale(found, max_norm, total)
+    return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale the gradients of ``parameters`` by ``max_norm / total_norm`` if that is less than 1.
+
+    ``total_norm`` is what ``get_total_norm`` returned, for example of other gradients too.
+    """
+    max_norm = _checks.number("clip_grads_with_norm_", "max_norm", max_norm, 0)
+    if not isinstance(total_norm, Tensor):
+        raise TypeError(f"clip_grads_with_norm_: total_norm must be a Tensor, got {type(total_norm).__name__}")
+    _scale(_gradients("clip_grads_with_norm_", parameters), max_norm, total_norm)
+
+
+def _scale(parameters: list[Tensor], max_norm: float, total: Tensor) -> None:
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)
-    for one in found:
+    for one in parameters:
         if one.grad is not None:
             one.grad._rebind(one.grad._array * scale.astype(one.grad.dtype))
-    return total
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
@@ -103,3 +121,14 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
     for one in _gradients("clip_grad_value_", parameters):
         if one.grad is not None:
             one.grad._rebind(mx.clip(one.grad._array, -bound, bound))
+
+
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """Deprecated name of ``clip_grad_norm_``."""
+    warnings.warn(
+        "clip_grad_norm is deprecated; use clip_grad_norm_", FutureWarning, stacklevel=_checks.level_of_user()
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
