@@ -9,6 +9,7 @@ from typing import Any
 
 # The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
 _FAMILIES: dict[str, tuple[str, ...]] = {
+    "lucid.autograd.modes": ("is_inference_mode_enabled",),
     "lucid.autograd.vectorizing": ("vmap",),
     "lucid.distributions": ("",),
     "lucid.fft": ("",),
@@ -47,8 +48,9 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 _NOT_METHODS = {
     "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex",
     "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window", "imag",
-    "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward", "native_channel_shuffle", "pca_lowrank",
-    "polar", "polygamma", "real", "svd_lowrank", "view_as_complex", "view_as_real", "vmap",
+    "is_inference_mode_enabled", "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward",
+    "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
+    "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}
