@@ -30,11 +30,13 @@ from lucid.nn.adaptive_pooling import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from lucid.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
 from lucid.nn.batch_normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from lucid.nn.containers import ModuleDict, ModuleList, Sequential
 from lucid.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.distance import CosineSimilarity, PairwiseDistance
 from lucid.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, FeatureAlphaDropout
+from lucid.nn.embedding_bag import EmbeddingBag
 from lucid.nn.instance_normalization import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from lucid.nn.lazy import LazyLinear
 from lucid.nn.lazy_conv import (
@@ -170,7 +172,7 @@ __all__ += [
     "InstanceNorm3d", "LocalResponseNorm", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "SyncBatchNorm",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-    "ParameterDict", "ParameterList", "attention",
+    "AdaptiveLogSoftmaxWithLoss", "EmbeddingBag", "ParameterDict", "ParameterList", "attention",
 ]  # fmt: skip
 __all__ += [
     "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",

@@ -237,6 +237,10 @@ FUNCTIONAL: dict[str, list[Call]] = {
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
     **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
     "threshold_": [of(M, 1.0, 0.0)],
+    "embedding_bag": [
+        of(tensor(4, dtype="int64"), tensor(5, 3), tensor(2, dtype="int64"), mode="max", padding_idx=1),
+        of(tensor(2, 2, dtype="int64"), tensor(5, 3), None, 1.0, 2.0, False, "sum", per_sample_weights=tensor(2, 2)),
+    ],
     "scaled_dot_product_attention": [
         of(CUBE, CUBE, CUBE, tensor(3, 3, dtype="bool"), 0.0, False, 0.5),
         of(CUBE, CUBE, CUBE, dropout_p=0.5, is_causal=True, enable_gqa=False),
@@ -372,6 +376,8 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "RNNCell": [(of(3, 4, True, "relu"), (M, tensor(2, 4)))],
     "LSTMCell": [(of(3, 4), (M,))],
     "GRUCell": [(of(3, 4), (M, tensor(2, 4)))],
+    "EmbeddingBag": [(of(5, 3, mode="mean"), (tensor(4, dtype="int64"), tensor(2, dtype="int64")))],
+    "AdaptiveLogSoftmaxWithLoss": [(of(4, 6, [2, 4]), (tensor(3, 4), tensor(3, dtype="int64")))],
     "Softmax2d": [(of(), (IMAGES,))],
     "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
     "RReLU": [(of(0.1, 0.2), (M,))],
@@ -490,7 +496,7 @@ OTHER = {
     "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
     "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
     "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
+    "is_inference_mode_enabled", "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 
