@@ -45,7 +45,7 @@ LEVELS = [
     ["_tensor"],
     ["_typed_tensors", "random"],
     ["_creation", "_queries"],
-    ["autograd", "distributions", "fft", "linalg", "serialization", "signal", "utils"],
+    ["autograd", "distributions", "fft", "linalg", "serialization", "signal", "special", "utils"],
     ["masked"],
     ["nn", "optim", "data"],
     ["optim.swa_utils"],

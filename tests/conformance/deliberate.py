@@ -82,11 +82,11 @@ SAMPLES: list[Deliberate] = [
         when=lambda sample: {"complex64", "float64"} <= {one.dtype for one in arrays_in([sample.args, sample.kwargs])},
     ),
     Deliberate(
-        "`embedding(..., sparse=True)`",
+        "`embedding(..., sparse=True)`, `embedding_bag(..., sparse=True)`",
         "the gradient is a sparse tensor",
         "`ValueError`",
         "MLX has no sparse tensors",
-        ops=r"nn\.functional\.embedding",
+        ops=r"nn\.functional\.embedding(_bag)?",
         kinds="raises|keyword",
         detail="sparse gradients are not supported",
     ),
@@ -222,6 +222,14 @@ SAMPLES: list[Deliberate] = [
         kinds="value|grad|second",
     ),
     Deliberate(
+        "`special.round` of integers",
+        "is not implemented",
+        "gives the integers, as `round` does in both",
+        "it is the same function",
+        ops=r"special\.round",
+        kinds="accepts",
+    ),
+    Deliberate(
         "`optim.Muon`",
         "orthogonalizes in bfloat16",
         "orthogonalizes in float32",
@@ -317,6 +325,13 @@ PARAMETERS: list[Parameter] = [
         "PyTorch has other names for numbers",
         names="result_type",
         mismatch=r"(tensor|other|scalar\d?) is missing",
+    ),
+    Parameter(
+        "`isin`",
+        "a number is passed as `elements` or `test_elements` too",
+        "PyTorch has other names for numbers",
+        names="isin",
+        mismatch="(element|test_element) is missing",
     ),
     Parameter(
         "`amp.GradScaler`",
