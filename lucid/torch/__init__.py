@@ -80,9 +80,6 @@ __getattr__ = _fallback(__name__, _lucid, hidden=_ONLY_LUCID)
 
 _modules.build({
     "optim.lr_scheduler": {"_LRScheduler": _LRScheduler},
-    "nn.init": {
-        "_calculate_fan_in_and_fan_out": lambda tensor: _lucid.nn.init._fans("_calculate_fan_in_and_fan_out", tensor)
-    },
     "serialization": {  # nothing is unpickled, so there are no lists of what may be
         "safe_globals": lambda safe_globals: _contextlib.nullcontext(),
         "add_safe_globals": lambda safe_globals: None,

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import nn
 
 SCRIPTS = Path(__file__).parents[1] / "torch_scripts"
-NEEDS = {"word_language_model": (nn, "LSTM"), "gpt": (nn.functional, "relu")}
 
 
 def run(folder, name, *arguments):
@@ -28,9 +26,6 @@ def run(folder, name, *arguments):
 
 @pytest.mark.parametrize("name", ["mnist", "vae", "dcgan", "word_language_model", "gpt", "convnext_main"])
 def test_a_program_runs_and_learns(tmp_path, name):
-    owner, needed = NEEDS.get(name, (nn, "Linear"))
-    if not hasattr(owner, needed):
-        pytest.skip(f"needs {needed}")
     run(tmp_path, name)
 
 

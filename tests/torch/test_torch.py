@@ -25,6 +25,13 @@ def test_names_are_lucid_s():
     assert torch.nn.modules.conv.Conv2d is torch.nn.Conv2d and torch.nn.parameter.Parameter is torch.nn.Parameter
     assert issubclass(torch.nn.BatchNorm2d, torch.nn.modules.batchnorm._BatchNorm)
     assert issubclass(torch.nn.Conv2d, torch.nn.modules.conv._ConvNd)
+    assert issubclass(torch.nn.ConvTranspose2d, torch.nn.modules.conv._ConvNd)
+    for name in ("batchnorm._BatchNorm", "batchnorm._NormBase", "conv._ConvNd", "conv._ConvTransposeNd", "loss._Loss"):
+        module, _, kind = name.partition(".")
+        base = getattr(getattr(torch.nn.modules, module), kind)
+        assert base is not torch.nn.Module and not issubclass(torch.nn.Linear, base), name
+    assert not issubclass(torch.nn.LayerNorm, torch.nn.modules.batchnorm._BatchNorm)
+    assert torch.nn.init._calculate_fan_in_and_fan_out(torch.ones(3, 2)) == (2, 3)
     assert isinstance(torch.zeros(1), torch.autograd.Variable) and torch.autograd.Variable(torch.ones(1)).item() == 1
     assert {"relu", "nn", "save", "float32", "device"} <= set(dir(torch)) and "Linear" in dir(torch.nn)
 

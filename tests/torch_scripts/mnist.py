@@ -67,7 +67,7 @@ def main():
     dataset = TensorDataset(data, target)
     loader = DataLoader(dataset, batch_size=16, shuffle=True, num_workers=1, pin_memory=True)
     model = Net().to(device)
-    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    optimizer = optim.Adadelta(model.parameters(), lr=1.0)
     scheduler = StepLR(optimizer, step_size=1, gamma=0.7)
     for epoch in range(1, args.epochs + 1):
         train(args, model, device, loader, optimizer, epoch)

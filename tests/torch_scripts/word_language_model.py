@@ -17,7 +17,7 @@ class RNNModel(nn.Module):
         self.ntoken, self.nhid, self.nlayers = ntoken, nhid, nlayers
         self.drop = nn.Dropout(dropout)
         self.encoder = nn.Embedding(ntoken, ninp)
-        self.rnn = nn.LSTM(ninp, nhid, nlayers, dropout=dropout)
+        self.rnn = nn.LSTM(ninp, nhid, nlayers, dropout=dropout if nlayers > 1 else 0.0)
         self.decoder = nn.Linear(nhid, ntoken)
         if tie_weights:
             self.decoder.weight = self.encoder.weight
@@ -63,8 +63,8 @@ def evaluate(source):
 data = batchify(torch.LongTensor(list(range(ntokens)) * 20), 4)
 model = RNNModel(ntokens, 16, 16, 1).to(device)
 criterion = nn.NLLLoss()
-lr, losses = 5.0, []
-for epoch in range(4):
+lr, losses = 20.0, []
+for epoch in range(5):
     model.train()
     hidden = model.init_hidden(4)
     for i in range(0, data.size(0) - 1, bptt):
@@ -84,4 +84,4 @@ with open("model.pt", "rb") as f, torch.serialization.safe_globals([RNNModel, nn
     model = torch.load(f)
 model.rnn.flatten_parameters()
 assert abs(evaluate(data) - losses[-1]) < 1e-5
-assert losses[-1] < losses[0], losses
+assert losses[-1] < 0.7 * losses[0], losses

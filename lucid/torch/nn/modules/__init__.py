@@ -5,20 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from lucid import nn as _nn
-from lucid.nn import conv, loss, normalization
+from lucid.nn import functional as _functional
+from lucid.nn.module import Module as _Module
 from lucid.torch._names import fallback
 from lucid.torch.nn.modules import utils as utils
 
 _find = fallback(__name__, _nn)
-# The base classes of families: (module of Lucid, name there). What Lucid has no base class for is a Module.
-_BASES = {
-    "_BatchNorm": (normalization, "_BatchNorm"), "_NormBase": (normalization, "_BatchNorm"),
-    "_ConvNd": (conv, "_Conv"), "_ConvTransposeNd": (conv, "_TransposedConvolution"), "_Loss": (loss, "_Loss"),
-    "_WeightedLoss": (loss, "_Loss"), "NonDynamicallyQuantizableLinear": (_nn, "Linear"),
+# PyTorch's base classes of families: the one between these layers and Module.
+_FAMILIES = {
+    "_BatchNorm": "BatchNorm2d", "_InstanceNorm": "InstanceNorm2d", "_ConvTransposeNd": "ConvTranspose2d",
+    "_MaxPoolNd": "MaxPool2d", "_AvgPoolNd": "AvgPool2d", "_Loss": "L1Loss", "_WeightedLoss": "CrossEntropyLoss",
 }  # fmt: skip
+_ROOTS = {"_NormBase": "BatchNorm2d", "_ConvNd": "Conv2d"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _BASES:
-        return getattr(*_BASES[name])
-    return _find(name)
+    if name in _FAMILIES:
+        return getattr(_nn, _FAMILIES[name]).__bases__[0]
+    if name in _ROOTS:
+        lineage = getattr(_nn, _ROOTS[name]).__mro__
+        return lineage[lineage.index(_Module) - 1]
+    return _nn.Linear if name == "NonDynamicallyQuantizableLinear" else _find(name)
+
+
+def _get_activation_fn(activation: str) -> Any:
+    """The function of that name, "relu" or "gelu"."""
+    if activation not in ("relu", "gelu"):
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return getattr(_functional, activation)
