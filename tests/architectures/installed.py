@@ -13,6 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.architectures.architecture import (
 from tests.architectures.comparison import record, recorded_differences
 
 CLASSES = 4
+# Names of timm.create_model, or classes of timm.models.
 TIMM = {
     "convnext_atto": {"depths": (1, 1, 1, 1), "dims": (8, 12, 16, 24)},
     "convnextv2_atto": {"depths": (1, 1, 1, 1), "dims": (8, 12, 16, 24)},
@@ -41,16 +43,10 @@ TIMM = {
     "swin_tiny_patch4_window7_224": {
         "img_size": 32, "window_size": 4, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4),
     },
-    "resnet10t": {},
-    "efficientnet_lite0": {"channel_multiplier": 0.25, "depth_multiplier": 0.3},
+    "resnet10t": {"channels": (8, 12, 16, 24), "stem_width": 8},
     "mobilenetv3_small_050": {},
-    "mixer_s32_224": {"img_size": 32, "patch_size": 8, "embed_dim": 16, "num_blocks": 2},
-    "resmlp_12_224": {"img_size": 32, "patch_size": 8, "embed_dim": 16, "num_blocks": 2},
-    "convmixer_768_32": {"dim": 16, "depth": 2},
-    "poolformer_s12": {"depths": (1, 1, 1, 1), "dims": (8, 12, 16, 24)},
-    "regnety_002": {},
-    "ghostnet_050": {},
-    "lcnet_035": {},
+    "MlpMixer": {"img_size": 32, "patch_size": 8, "embed_dim": 16, "num_blocks": 2},
+    "ConvMixer": {"dim": 16, "depth": 2, "patch_size": 4, "kernel_size": 5},
 }  # fmt: skip
 
 
@@ -71,7 +67,7 @@ def torchvision_models() -> dict[str, Callable[[Any], Any]]:
 
     def resnext(models: Any) -> Any:
         block = models.resnet.Bottleneck
-        return models.ResNet(block, [1, 1, 1, 1], num_classes=CLASSES, groups=4, width_per_group=2)
+        return models.ResNet(block, [1, 1, 1, 1], num_classes=CLASSES, groups=4, width_per_group=1)
 
     def swin(models: Any, **options: Any) -> Any:
         return models.SwinTransformer(
@@ -91,7 +87,6 @@ def torchvision_models() -> dict[str, Callable[[Any], Any]]:
         "efficientnet": efficientnet,
         "mobilenet_v2": lambda models: models.mobilenet_v2(width_mult=0.25, num_classes=CLASSES),
         "mobilenet_v3_small": lambda models: models.mobilenet_v3_small(num_classes=CLASSES),
-        "resnet18": lambda models: models.resnet18(num_classes=CLASSES),
         "resnext": resnext,
         "shufflenet_v2_x0_5": lambda models: models.shufflenet_v2_x0_5(num_classes=CLASSES),
         "squeezenet1_1": lambda models: models.squeezenet1_1(num_classes=CLASSES),
@@ -144,7 +139,8 @@ def architectures(pattern: str) -> Iterator[Architecture]:
             if re.search(pattern, f"timm {name}"):
 
                 def create(torch: Any, name: str = name, options: dict[str, Any] = options) -> Any:
-                    return timm.create_model(name, num_classes=CLASSES, **options)
+                    make = getattr(timm.models, name) if name[0].isupper() else partial(timm.create_model, name)
+                    return make(num_classes=CLASSES, **options)
 
                 yield _classifier(f"timm {name}", create, options.get("img_size", 64))
 

@@ -1,7 +1,7 @@
 """Compare Lucid with the installed PyTorch, element by element: ``python -m tests.architectures.live [PATTERN]``.
 
 PATTERN is a regular expression that names of architectures contain. Needs PyTorch. Where torchvision and timm are
-installed, their models are compared too: "torchvision resnet18", "timm convnext_atto".
+installed, their models are compared too: "torchvision swin", "timm convnext_atto".
 """
 
 import re
