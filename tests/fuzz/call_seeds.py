@@ -496,7 +496,7 @@ OTHER = {
     "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
     "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
     "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
+    "is_inference_mode_enabled", "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 
