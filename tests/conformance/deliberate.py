@@ -248,6 +248,15 @@ SAMPLES: list[Deliberate] = [
         detail=r"of \d+ values",
     ),
     Deliberate(
+        "gradients of `masked` functions where a whole row is masked out",
+        "0",
+        "NaN where the gradient of the result is NaN, as it is behind 0 / 0",
+        "MLX multiplies the gradient of a choice by 0 instead of leaving it out",
+        ops=r"masked\..*",
+        kinds="grad|second",
+        detail="nan",
+    ),
+    Deliberate(
         "`optim.SparseAdam`",
         "takes sparse gradients only",
         "takes dense gradients, and updates the rows that are not all zero",
@@ -325,6 +334,13 @@ PARAMETERS: list[Parameter] = [
         "PyTorch has other names for numbers",
         names="result_type",
         mismatch=r"(tensor|other|scalar\d?) is missing",
+    ),
+    Parameter(
+        "`isin`",
+        "a number is passed as `elements` or `test_elements` too",
+        "PyTorch has other names for numbers",
+        names="isin",
+        mismatch="(element|test_element) is missing",
     ),
     Parameter(
         "`amp.GradScaler`",
