@@ -22,6 +22,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.special": ("",),
     "lucid.special.elementary": ("i0",),
     "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
+    "lucid.ops.searching": ("bucketize", "isin", "msort", "vdot"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
@@ -45,11 +46,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
-    "max_pool2d_with_indices_backward", "native_channel_shuffle",
-    "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
-    "is_inference_mode_enabled",
-    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
+    "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex",
+    "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window", "imag",
+    "is_inference_mode_enabled", "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward",
+    "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
     "view_as_real", "vmap",
 }  # fmt: skip
 

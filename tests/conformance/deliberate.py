@@ -318,6 +318,13 @@ PARAMETERS: list[Parameter] = [
         mismatch=r"(tensor|other|scalar\d?) is missing",
     ),
     Parameter(
+        "`isin`",
+        "a number is passed as `elements` or `test_elements` too",
+        "PyTorch has other names for numbers",
+        names="isin",
+        mismatch="(element|test_element) is missing",
+    ),
+    Parameter(
         "`amp.GradScaler`",
         "`device` is `None` by default, not `'cuda'`",
         "it has no effect: memory is unified",
