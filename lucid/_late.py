@@ -15,6 +15,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),
+    "lucid.masked": ("",),
     "lucid.ops.scattering": (
         "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
         "slice_scatter",

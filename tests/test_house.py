@@ -46,6 +46,7 @@ LEVELS = [
     ["_typed_tensors", "random"],
     ["_creation", "_queries"],
     ["autograd", "distributions", "fft", "linalg", "serialization", "signal", "special", "utils"],
+    ["masked"],
     ["nn", "optim", "data"],
     ["optim.swa_utils"],
     ["_summary"],

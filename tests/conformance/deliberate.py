@@ -239,6 +239,15 @@ SAMPLES: list[Deliberate] = [
         detail=r"of \d+ values",
     ),
     Deliberate(
+        "gradients of `masked` functions where a whole row is masked out",
+        "0",
+        "NaN where the gradient of the result is NaN, as it is behind 0 / 0",
+        "MLX multiplies the gradient of a choice by 0 instead of leaving it out",
+        ops=r"masked\..*",
+        kinds="grad|second",
+        detail="nan",
+    ),
+    Deliberate(
         "`optim.SparseAdam`",
         "takes sparse gradients only",
         "takes dense gradients, and updates the rows that are not all zero",
