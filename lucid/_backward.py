@@ -116,6 +116,7 @@ def run_backward(
             elif leaf._requires_grad:
                 with _threads.lock:  # several threads may add to the same gradient
                     _accumulate(leaf, gradient, create_graph)
+                run_after(leaf)
     if target_index is not None and targets is not None:  # the same target may be given twice
         results = [results[target_index[_key(edge_of(t))]] for t in targets]
     return results
@@ -149,6 +150,7 @@ def backward_into(
         for target, gradient in zip(targets, found, strict=True):
             if gradient is not None:
                 _accumulate(target, gradient, create_graph)
+                run_after(target)
 
 
 def _accumulate(leaf: TensorBase, gradient: Tensor, create_graph: bool) -> None:
@@ -242,8 +244,23 @@ class RemovableHandle:
         self.remove()
 
 
+class AfterAccumulation:
+    """A hook that is called with a leaf once its gradient is in ``.grad``."""
+
+    def __init__(self, hook: Callable[[Tensor], None]) -> None:
+        self.hook = hook
+
+
+def run_after(leaf: TensorBase) -> None:
+    for one in list((leaf._hooks or {}).values()):
+        if isinstance(one, AfterAccumulation):
+            one.hook(cast("Tensor", leaf))
+
+
 def run_hooks(hooks: dict[int, Callable[[Tensor], Any]], gradient: Tensor) -> Tensor:
     for hook in list(hooks.values()):
+        if isinstance(hook, AfterAccumulation):
+            continue
         changed = hook(gradient)
         if changed is not None:
             if not isinstance(changed, TensorBase) or changed._array.shape != gradient._array.shape:

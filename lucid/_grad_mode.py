@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class _Mode(ThreadState):
     recording = True
+    inference = False  # inside inference_mode()
     replaying = False  # a checkpointed function is being recomputed and must have no side effects
 
 

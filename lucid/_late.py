@@ -9,20 +9,30 @@ from typing import Any
 
 # The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
 _FAMILIES: dict[str, tuple[str, ...]] = {
+    "lucid.autograd.modes": ("is_inference_mode_enabled",),
     "lucid.autograd.vectorizing": ("vmap",),
     "lucid.distributions": ("",),
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),
+    "lucid.masked": ("",),
     "lucid.ops.scattering": (
         "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
         "slice_scatter",
     ),
+    "lucid.special": ("",),
+    "lucid.special.elementary": ("i0",),
+    "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
+    "lucid.ops.searching": ("bucketize", "isin", "msort", "vdot"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
     ),
     "lucid.signal.short_time": ("istft", "stft"),
+    "lucid.ops.native": (
+        "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
+        "max_pool2d_with_indices_backward", "native_channel_shuffle",
+    ),
     "lucid.ops.complex_numbers": (
         "angle", "complex", "conj", "conj_physical", "imag", "is_conj", "is_neg", "polar", "real", "resolve_conj",
         "resolve_neg", "view_as_complex", "view_as_real",
@@ -37,9 +47,11 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "bartlett_window", "blackman_window", "chain_matmul", "complex", "hamming_window", "hann_window", "imag",
-    "kaiser_window", "lu_unpack", "pca_lowrank", "polar", "real", "svd_lowrank", "view_as_complex", "view_as_real",
-    "vmap",
+    "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex",
+    "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window", "imag",
+    "is_inference_mode_enabled", "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward",
+    "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
+    "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}

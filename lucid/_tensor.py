@@ -225,6 +225,8 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
 
     def retain_grad(self) -> None:
         """Have ``backward()`` store the gradient of this computed tensor in ``.grad`` as well."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
         if self._node is not None:
             self._node.retain(self)
 

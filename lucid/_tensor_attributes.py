@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import mlx.core as mx
 
 from lucid import _checks, _layout, tape
+from lucid._backward import AfterAccumulation, RemovableHandle
 from lucid._device import get_default_device
 from lucid._layout import Layout
 from lucid._placement import strided
@@ -153,6 +154,21 @@ class TensorAttributes(tape.TensorBase):
         node = self._node
         kept = None if node is None or node.retained is None else node.retained.get(self._index)
         return kept is not None and kept() is self
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call ``hook(tensor)`` when a backward pass has added to ``.grad`` of this leaf.
+
+        Returns:
+            A handle with ``remove()``, which is also a context manager.
+
+        Raises:
+            RuntimeError: the tensor is no leaf that requires gradients.
+        """
+        if self._node is not None or not self._requires_grad:
+            raise RuntimeError("register_post_accumulate_grad_hook: this tensor is no leaf that requires grad")
+        if self._hooks is None:
+            self._hooks = {}
+        return RemovableHandle(self._hooks, AfterAccumulation(hook))
 
     @property
     def output_nr(self) -> int:

@@ -333,7 +333,38 @@ def _late_in_place(name: str) -> Callable[..., Tensor]:
     return write
 
 
-_LATE = ("index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce")
+def _reshaping(name: str) -> Callable[..., Tensor]:
+    """The method that gives the tensor another shape, as ``lucid.<name>`` gives a view of one."""
+    function = getattr(shapes, name)
+
+    def reshape(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if self._requires_grad and _grad_mode.is_recording():
+            raise RuntimeError(f"{name}_: a leaf that requires grad cannot be changed in place; use {name}()")
+        if self._place is None:
+            view = function(tape.wrap(self._array, self._node, self._index), *args, **kwargs)
+            self._array, self._node, self._index = view._array, view._node, view._index
+        elif self._node is not None:
+            raise RuntimeError(f"{name}_: this tensor is in a graph and shares its values with others; use {name}()")
+        else:
+            view = function(self.detach(), *args, **kwargs)
+            place = view._place.without_base()
+            _aliases.leave(self)
+            self._array, self._place = view._array, place
+            place.cell.add(self)
+        return cast("Tensor", self)
+
+    reshape.__name__ = reshape.__qualname__ = f"{name}_"
+    reshape.__doc__ = f"``{name}`` in place: this tensor gets the other shape, and its aliases keep theirs."
+    return reshape
+
+
+for _name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"):
+    setattr(TensorInplace, f"{_name}_", _reshaping(_name))
+
+_LATE = (
+    "digamma", "i0", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma", "polygamma", "put",
+    "scatter_reduce",
+)  # fmt: skip
 for _name in _LATE:
     setattr(TensorInplace, f"{_name}_", _late_in_place(_name))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lucid import _late, tape
 from lucid.ops import (
@@ -40,6 +40,10 @@ class TensorMethods(tape.TensorBase):
     def norm(self, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
         """``lucid.norm(self, ...)``, which has ``out`` before ``dtype``."""
         return reduction.norm(self, p, dim, keepdim, None, dtype)
+
+    def polygamma(self, n: int) -> Tensor:
+        """``lucid.polygamma(n, self)``."""
+        return cast("Tensor", _late.load("polygamma")(n, self))
 
     add = arithmetic.add
     sub = arithmetic.sub

@@ -15,10 +15,10 @@ from lucid import data, distributions, metrics, models, nn, optim, training
 MODULES = [
     "lucid", "lucid.amp", "lucid.autograd", "lucid.checkpoint", "lucid.data", "lucid.data.augment",
     "lucid.data.transforms", "lucid.distributed", "lucid.distributions", "lucid.export",
-    "lucid.fft", "lucid.func", "lucid.linalg", "lucid.memory", "lucid.metrics",
+    "lucid.fft", "lucid.func", "lucid.linalg", "lucid.masked", "lucid.memory", "lucid.metrics",
     "lucid.models", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.autograd.functional", "lucid.autograd.graph",
-    "lucid.random", "lucid.serialization", "lucid.signal.windows", "lucid.training", "lucid.utils",
+    "lucid.random", "lucid.serialization", "lucid.special", "lucid.signal.windows", "lucid.training", "lucid.utils",
 ]  # fmt: skip
 # Each class of these has an example.
 WITH_EXAMPLES = [

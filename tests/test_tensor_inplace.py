@@ -190,3 +190,26 @@ def test_twins_in_place_write_the_result_and_are_recorded(name):
     if wanted.requires_grad:
         got, expected = (lucid.autograd.grad((one * weights).sum(), leaf)[0] for one in (x, wanted))
         assert lucid.equal(got, expected)
+
+
+def test_reshaping_in_place_changes_the_shape_and_keeps_values_shared():
+    x = lucid.arange(6.0).reshape(2, 3).clone()
+    assert x.unsqueeze_(1) is x and x.shape == (2, 1, 3) and x.squeeze_(1).shape == (2, 3)
+    assert x.t_().shape == (3, 2) and x.transpose_(0, 1).tolist() == [[0, 1, 2], [3, 4, 5]]
+    row = x[0]
+    x.unsqueeze_(-1)
+    x[0, 2, 0] = 9
+    assert row.tolist() == [0, 1, 9] and row.shape == (3,)
+    row[0] = 7
+    assert x.squeeze_().tolist() == [[7, 1, 9], [3, 4, 5]]
+    weight = lucid.ones(3, requires_grad=True)
+    y = weight * 2
+    y.unsqueeze_(0)
+    (y * lucid.tensor([[1.0, 2.0, 3.0]])).sum().backward()
+    assert weight.grad.tolist() == [2, 4, 6]
+    with pytest.raises(RuntimeError, match="unsqueeze_: a leaf that requires grad cannot be changed in place"):
+        weight.unsqueeze_(0)
+    z = weight * 2
+    _ = z[0]
+    with pytest.raises(RuntimeError, match="t_: this tensor is in a graph and shares its values with others"):
+        z.t_()

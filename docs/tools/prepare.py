@@ -25,8 +25,8 @@ MODULES = [
     "lucid", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.distributions", "lucid.models", "lucid.data",
     "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.metrics", "lucid.checkpoint", "lucid.amp",
-    "lucid.autograd", "lucid.distributed", "lucid.random", "lucid.linalg", "lucid.memory", "lucid.serialization",
-    "lucid.export", "lucid.utils",
+    "lucid.autograd", "lucid.distributed", "lucid.random", "lucid.linalg", "lucid.masked", "lucid.memory",
+    "lucid.serialization", "lucid.export", "lucid.utils",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ changes less than the time that passes. For a fair comparison on one thread, set
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -163,7 +164,12 @@ def main(argv: list[str] | None = None) -> int:
     lines = compare(torch[0], args.batch, args.rounds)
     show(lines)
     if args.out:
-        write_json(args.out.with_suffix(".json"), {"machine": machine, "lines": lines}, __file__, [])
+        write_json(
+            args.out.with_suffix(".json"),
+            {"machine": machine, "lines": lines},
+            __file__,
+            sys.argv[1:] if argv is None else argv,
+        )
     return 0
 
 

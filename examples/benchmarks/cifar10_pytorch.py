@@ -9,6 +9,7 @@ epoch tell whether it matters.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     print(headline(machine))
     results = {"machine": machine, **compare(torch[0], args.data_dir, args.epochs, args.limit)}
     if args.out:
-        write_json(args.out.with_suffix(".json"), results, __file__, [f"--epochs={args.epochs}"])
+        write_json(args.out.with_suffix(".json"), results, __file__, sys.argv[1:] if argv is None else argv)
         draw(args.out.with_suffix(".png"), results)
     return 0
 

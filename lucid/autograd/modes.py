@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from lucid import _grad_mode
 
@@ -75,15 +76,34 @@ class inference_mode(_grad_mode.set_recording):
 
     def __init__(self, mode: Any = True) -> None:
         self._disables = bool(mode)
+        self._outside: list[bool] = []
         super().__init__(False)
 
     def __enter__(self) -> None:
         if not self._disables:
             self._recording = _grad_mode.mode.recording
+        self._outside.append(_grad_mode.mode.inference)
+        _grad_mode.mode.inference = self._disables
         super().__enter__()
 
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        _grad_mode.mode.inference = self._outside.pop()
+
     def __call__(self, function: _grad_mode.F) -> _grad_mode.F:
-        return super().__call__(function) if self._disables else function
+        disables = self._disables
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with inference_mode(disables):
+                return function(*args, **kwargs)
+
+        return cast("_grad_mode.F", call)
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside ``inference_mode()``."""
+    return _grad_mode.mode.inference
 
 
 class set_grad_enabled(_grad_mode.set_recording):

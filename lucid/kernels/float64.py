@@ -119,27 +119,33 @@ def _polynomial(x: mx.array, coefficients: Sequence[float]) -> mx.array:
     return result
 
 
-def _ratio(x: mx.array, numerator: Sequence[float], denominator: Sequence[float]) -> mx.array:
+def ratio(x: mx.array, numerator: Sequence[float], denominator: Sequence[float]) -> mx.array:
     return _polynomial(x, numerator) / _polynomial(x, denominator)
+
+
+def scaled_erfc_above(size: mx.array) -> mx.array:
+    """exp(size²) erfc(size) for ``size`` of at least 0.46875."""
+    near = ratio(mx.minimum(size, 4), _ERFC_P, _ERFC_Q)
+    far_size = mx.maximum(size, 4)
+    inverse = 1 / (far_size * far_size)
+    far = (1 / math.sqrt(math.pi) - inverse * ratio(inverse, _FAR_P, _FAR_Q)) / far_size
+    return mx.where(size <= 4, near, far)
 
 
 def _erfc_above(size: mx.array, exponential: Callable[[mx.array], mx.array]) -> mx.array:
     """erfc for ``size`` of at least 0.46875."""
-    near = _ratio(mx.minimum(size, 4), _ERFC_P, _ERFC_Q)
-    far_size = mx.maximum(size, 4)
-    inverse = 1 / (far_size * far_size)
-    far = (1 / math.sqrt(math.pi) - inverse * _ratio(inverse, _FAR_P, _FAR_Q)) / far_size
+    scaled = scaled_erfc_above(size)
     # exp(-size²) in two factors, of which the first is exact: size² loses the digits that its exponential needs.
     size = mx.minimum(size, 30)  # erfc(30) is below the smallest float64, and inf - inf is NaN
     coarse = mx.trunc(size * 16) / 16
     decay = exponential(-coarse * coarse) * exponential((coarse - size) * (coarse + size))
-    return decay * mx.where(size <= 4, near, far)
+    return decay * scaled
 
 
 def _erf(x: mx.array) -> mx.array:
     size = mx.abs(x)
     near = mx.minimum(size, 0.5)
-    inner = x * _ratio(near * near, _ERF_P, _ERF_Q)
+    inner = x * ratio(near * near, _ERF_P, _ERF_Q)
     outer = (1 - _erfc_above(mx.maximum(size, 0.46875), _exp)) * mx.sign(x)
     return mx.where(size <= 0.46875, inner, outer)
 
@@ -147,7 +153,7 @@ def _erf(x: mx.array) -> mx.array:
 def _erfc(x: mx.array, exponential: Callable[[mx.array], mx.array] = _exp) -> mx.array:
     size = mx.abs(x)
     near = mx.minimum(size, 0.5)
-    inner = 1 - x * _ratio(near * near, _ERF_P, _ERF_Q)
+    inner = 1 - x * ratio(near * near, _ERF_P, _ERF_Q)
     above = _erfc_above(mx.maximum(size, 0.46875), exponential)
     return mx.where(size <= 0.46875, inner, mx.where(x < 0, 2 - above, above))
 

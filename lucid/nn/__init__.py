@@ -30,12 +30,31 @@ from lucid.nn.adaptive_pooling import (
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
 )
+from lucid.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
 from lucid.nn.batch_normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from lucid.nn.containers import ModuleDict, ModuleList, Sequential
 from lucid.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.distance import CosineSimilarity, PairwiseDistance
 from lucid.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, FeatureAlphaDropout
+from lucid.nn.embedding_bag import EmbeddingBag
 from lucid.nn.instance_normalization import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from lucid.nn.lazy import LazyLinear
+from lucid.nn.lazy_conv import (
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+)
+from lucid.nn.lazy_norm import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+)
 from lucid.nn.likelihood_loss import CTCLoss, GaussianNLLLoss, NLLLoss2d, PoissonNLLLoss
 from lucid.nn.linear import Bilinear, Embedding, Identity, Linear
 from lucid.nn.loss import (
@@ -87,7 +106,7 @@ from lucid.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from lucid.nn.parameter import Parameter
+from lucid.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 from lucid.nn.parameter_containers import ParameterDict, ParameterList
 from lucid.nn.piecewise_activation import (
     CELU,
@@ -153,5 +172,10 @@ __all__ += [
     "InstanceNorm3d", "LocalResponseNorm", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "SyncBatchNorm",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
-    "ParameterDict", "ParameterList", "attention",
+    "AdaptiveLogSoftmaxWithLoss", "EmbeddingBag", "ParameterDict", "ParameterList", "attention",
+]  # fmt: skip
+__all__ += [
+    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
+    "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d", "LazyLinear", "UninitializedBuffer", "UninitializedParameter",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ Ints = int | tuple[int, ...] | list[int]
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Conv(Module):
+class Conv(Module):
     """Base class of convolution layers: size checks, parameters and their initialization, and repr."""
 
     dims: ClassVar[int]
@@ -46,10 +46,16 @@ class _Conv(Module):
         else:
             self.padding = _checks.tuple_of(where, "padding", padding, self.dims, 0)
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
-        outer, inner = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        self.weight = empty_parameter(outer, inner // groups, *self.kernel_size, dtype=kept)
-        self.register_parameter("bias", empty_parameter(out_channels, dtype=kept) if bias else None)
+        self.weight = empty_parameter(*self._weight_shape(), dtype=kept)
+        is_biased = _checks.flag(where, "bias", bool(bias) if bias is None or isinstance(bias, int) else bias)
+        self.register_parameter("bias", empty_parameter(out_channels, dtype=kept) if is_biased else None)
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        outer, inner = self.out_channels, self.in_channels
+        if self.transposed:
+            outer, inner = inner, outer
+        return (outer, inner // self.groups, *self.kernel_size)
 
     def reset_parameters(self) -> None:
         """Reset the parameters to new samples, uniform in ±1 / sqrt(fan_in)."""
@@ -68,7 +74,7 @@ class _Conv(Module):
         return ", ".join(parts) + layout(self.data_format)
 
 
-class _Convolution(_Conv):
+class _Convolution(Conv):
     """Base class of convolutions with ``padding_mode``; modes other than zeros pad the input beforehand."""
 
     function: ClassVar[Callable[..., Tensor]]
@@ -212,7 +218,7 @@ class Conv3d(_Convolution):
     function = staticmethod(convolution.conv3d)
 
 
-class _TransposedConvolution(_Conv):
+class _TransposedConvolution(Conv):
     transposed = True
     function: ClassVar[Callable[..., Tensor]]
 

@@ -10,6 +10,7 @@ import mlx.core as mx
 from lucid import _checks, random, tape
 from lucid._tensor import Tensor
 from lucid.nn._common import update_running as _update_running
+from lucid.nn.embedding_bag import embedding_bag as embedding_bag
 from lucid.nn.functional_attention import multi_head_attention_forward as multi_head_attention_forward
 from lucid.nn.functional_attention import scaled_dot_product_attention as scaled_dot_product_attention
 from lucid.nn.functional_dropout import *
@@ -244,4 +245,4 @@ __all__ += [
     "affine_grid", "fractional_max_pool2d", "fractional_max_pool3d", "grid_sample", "instance_norm",
     "local_response_norm", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
-__all__ += ["multi_head_attention_forward", "scaled_dot_product_attention"]
+__all__ += ["embedding_bag", "multi_head_attention_forward", "scaled_dot_product_attention"]

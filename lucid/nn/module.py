@@ -24,7 +24,7 @@ from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import call_with_hooks
 from lucid.nn.module_repr import repr_lines
-from lucid.nn.parameter import Parameter
+from lucid.nn.parameter import Parameter, Uninitialized
 from lucid.nn.state import STATE_HOOKS, Stateful
 
 Self = TypeVar("Self", bound="Module")
@@ -370,7 +370,9 @@ class Module(Stateful):
         if not mx.issubdtype(dtype, mx.floating):
             raise TypeError(f"to: modules can only be converted to floating-point dtypes, got {dtype_name(dtype)}")
         for tensor in itertools.chain(self.parameters(), self.buffers()):
-            if tensor.is_floating_point() and tensor.dtype != dtype:
+            if isinstance(tensor, Uninitialized):
+                tensor.cast(dtype)
+            elif tensor.is_floating_point() and tensor.dtype != dtype:
                 tensor._replace(converted(tensor._array, dtype))
                 if tensor.grad is not None:
                     tensor.grad = tape.wrap(converted(tensor.grad._array, dtype))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from lucid.nn.parameter import is_lazy
+
 if TYPE_CHECKING:
     from lucid.nn.module import Module
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 def repr_lines(module: Module) -> list[str]:
     """The lines of the tree; consecutive equal modules are shown once."""
     children = [(name, child) for name, child in module._modules.items() if child is not None]
-    count = module.num_parameters()
+    count = sum(one.numel() for one in module.parameters() if not is_lazy(one))
     note = f"  # {count:,} parameters" if count else ""
     head = f"{type(module).__name__}({module.extra_repr()}"
     if not children:

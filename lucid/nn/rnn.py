@@ -7,6 +7,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid._precision import autocast_dtype
 from lucid._tensor import Tensor
 from lucid.nn import functional, init
 from lucid.nn._common import empty_parameter, parameter_dtype
@@ -121,6 +122,9 @@ class RNNBase(Module):
             x = x.transpose(0, 1)
         if x.shape[2] != self.input_size:
             raise _checks.ArgumentError(f"{where}: input must have {self.input_size} features, got {x.shape[2]}")
+        if x.dtype != self.weight_ih_l0.dtype and autocast_dtype() is None:
+            names = _checks.dtype_name(self.weight_ih_l0.dtype), _checks.dtype_name(x.dtype)
+            raise ValueError("{}: input must have the dtype of the weights, {}, got {}".format(where, *names))
         states = self._initial_states(where, x, hx, is_single)
         if packed and input.sorted_indices is not None:
             states = [index_select(one, 1, input.sorted_indices) for one in states]

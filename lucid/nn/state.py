@@ -17,6 +17,7 @@ from lucid import _checks
 from lucid._dtypes import converted
 from lucid._tensor import RemovableHandle, Tensor
 from lucid._tensor_convert import as_array
+from lucid.nn.parameter import Uninitialized, is_lazy
 
 if TYPE_CHECKING:
     from lucid.nn.module import Module
@@ -171,11 +172,13 @@ class Stateful:
                 if strict and name not in self._optional_state:
                     missing_keys.append(key)
                 continue
+            if is_lazy(tensor) and is_lazy(state_dict[key]):
+                continue
             try:
                 array = as_array(state_dict[key])
             except (TypeError, ValueError) as error:
                 raise TypeError(f"load_state_dict: the value of {key!r} is not an array: {error}") from None
-            if array.shape != tensor.shape:
+            if not is_lazy(tensor) and array.shape != tensor.shape:
                 error_msgs.append(f"wrong shape: {key} has shape {array.shape}, the module expects {tensor.shape}")
             else:
                 plan.append((tensor, array, state_dict[key]))
@@ -261,6 +264,8 @@ def _plan_module(
 
 def _load(plan: _Plan, assign: bool) -> None:
     for tensor, array, value in plan:
+        if isinstance(tensor, Uninitialized):
+            tensor.materialize(array.shape)
         if not assign:
             tensor._rebind(array if array.dtype == tensor.dtype else converted(array, tensor.dtype))
         elif isinstance(value, Tensor):

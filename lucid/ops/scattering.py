@@ -225,5 +225,5 @@ def slice_scatter(
     axis = _checks.dim("slice_scatter", dim, x.ndim)
     step = _checks.integer("slice_scatter", "step", step, 1)
     ends = [None if one is None else _checks.integer("slice_scatter", "end", one) for one in (start, end)]
-    index = (slice(None),) * axis + (slice(*ends, step),)
+    index = (slice(None),) * axis + (slice(ends[0], ends[1], step),)
     return _written("slice_scatter", x, src, getitem, index)

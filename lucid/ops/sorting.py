@@ -160,11 +160,11 @@ def searchsorted(
     sequence, values = promoted(mx.stop_gradient(sequence), mx.stop_gradient(values))
     if sequence.ndim == 1:
         sequence = mx.broadcast_to(sequence, (*values.shape[:-1], sequence.size))
-    found = _insertion_points(sequence, at_least_1d(values), right).reshape(values.shape)
+    found = insertion_points(sequence, at_least_1d(values), right).reshape(values.shape)
     return found.astype(mx.int32 if _checks.flag("searchsorted", "out_int32", out_int32) else mx.int64)
 
 
-def _insertion_points(sequence: mx.array, values: mx.array, right: bool) -> mx.array:
+def insertion_points(sequence: mx.array, values: mx.array, right: bool) -> mx.array:
     """Binary search for all values at once: sequence (..., n), values (..., m), out (..., m)."""
     size = sequence.shape[-1]
     low = mx.zeros(values.shape, mx.int32)

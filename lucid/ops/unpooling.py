@@ -148,13 +148,13 @@ def fractional_max_pool(
         raise _checks.ArgumentError(
             f"{caller}: _random_samples must have shape ({n}, {c}, {dims}), got {samples.shape}"
         )
-    wide = samples[:n] if samples.dtype == mx.float64 else samples[:n].astype(mx.float32)
     starts = []
     for i, (size, out, k) in enumerate(zip(space, sizes, kernel, strict=True)):
         # PyTorch's order of the samples is that of the dimensions for volumes, and the reverse for images.
-        sample = wide[:, :, i if dims == 3 else dims - 1 - i, None]
-        step = (size - k) / (out - 1) if out > 1 else 0.0
-        begin = mx.floor((mx.arange(out) + sample) * step) - mx.floor(sample * step)
+        sample = samples[:n, :, i if dims == 3 else dims - 1 - i, None]
+        room, count = mx.array(size - k, sample.dtype), mx.array(max(out - 1, 1), sample.dtype)
+        step = room / count  # in the dtype of the samples, as in PyTorch
+        begin = mx.floor((mx.arange(out).astype(sample.dtype) + sample) * step) - mx.floor(sample * step)
         begin = mx.where(mx.arange(out) == out - 1, size - k, mx.clip(begin, 0, size - k))
         starts.append(begin.astype(mx.int32).reshape(n, c, *(out if j == i else 1 for j in range(dims))))
     flat, shape = batch.reshape(n, c, -1), (n, c, *sizes)

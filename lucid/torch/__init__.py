@@ -53,6 +53,7 @@ from lucid.torch._compiled import compile as compile
 from lucid.torch._functions import *
 from lucid.torch._functions import _assert as _assert
 from lucid.torch._functions import _check as _check
+from lucid.torch._functions import _sample_dirichlet as _sample_dirichlet
 from lucid.torch._install import install as install
 from lucid.torch._names import fallback as _fallback
 from lucid.torch._ops import ops as ops

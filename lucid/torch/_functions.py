@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
-from lucid import _checks, _device, _precision
-from lucid._tensor import Tensor
+from lucid import _checks, _device, _precision, random
+from lucid._tensor import Tensor, tensor
 
 _settings: dict[str, Any] = {"float32_matmul_precision": "highest", "deterministic": False, "warn_only": False}
 
@@ -106,6 +107,13 @@ def is_autocast_cache_enabled() -> bool:
 def compiled_with_cxx11_abi() -> bool:
     """True, as PyTorch's wheels say."""
     return True
+
+
+def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
+    """Samples of the Dirichlet distributions whose parameters are the last dimension of ``input``."""
+    rng = np.random.default_rng(np.array(random.key()).tolist())
+    gammas = rng.standard_gamma(input.detach().numpy())
+    return tensor(gammas / gammas.sum(-1, keepdims=True), dtype=input.dtype)
 
 
 def _check(cond: Any, message: Any = None) -> None:

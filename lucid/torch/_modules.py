@@ -64,6 +64,7 @@ MIRRORS: dict[str, tuple[str, ...]] = {
     "signal": ("lucid.signal",),
     "signal.windows": ("lucid.signal.windows",),
     "distributions": ("lucid.distributions",),
+    "masked": ("lucid.masked",),
     **{f"distributions.{name}": ("lucid.distributions",) for name in _OF_DISTRIBUTIONS},
     "random": ("lucid.random", "lucid"),
     "serialization": ("lucid.torch._saving",),

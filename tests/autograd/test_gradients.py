@@ -363,3 +363,27 @@ def test_gradcheck_is_finer_in_float64(on_cpu):
     assert gradcheck(lucid.sin, x) and not gradcheck(wrong, x, raise_exception=False, check_undefined_grad=False)
     with pytest.raises(NotImplementedError, match="gradcheck: forward-mode"):
         gradcheck(lucid.sin, x, check_forward_ad=True)
+
+
+def test_hooks_after_accumulation():
+    seen = []
+    x = lucid.ones(2, requires_grad=True)
+    with x.register_post_accumulate_grad_hook(lambda leaf: seen.append(leaf.grad.tolist())):
+        (x * 2).sum().backward()
+        (x * 3).sum().backward(inputs=[x])
+    (x * 4).sum().backward()
+    assert seen == [[2, 2], [5, 5]]
+    with pytest.raises(RuntimeError, match="register_post_accumulate_grad_hook: this tensor is no leaf"):
+        (x * 2).register_post_accumulate_grad_hook(seen.append)
+    with pytest.raises(RuntimeError, match="retain_grad: this tensor does not require grad"):
+        lucid.ones(2).retain_grad()
+
+
+def test_inference_mode_is_known():
+    assert not lucid.is_inference_mode_enabled()
+    with lucid.inference_mode():
+        assert lucid.is_inference_mode_enabled()
+        with lucid.inference_mode(False):
+            assert not lucid.is_inference_mode_enabled()
+    assert lucid.inference_mode(lucid.is_inference_mode_enabled)()
+    assert not lucid.is_inference_mode_enabled()

@@ -11,7 +11,9 @@ import numpy as np
 from tests.conformance.values import Array, Named, Outcome, arrays_in, cotangent, tree_map
 
 # Where PyTorch's samples name the arguments of a function in another order than the function does.
-REARRANGED = {"einsum": (1, 0), "where": (1, 0, 2), "nn.functional.embedding": (1, 0)}
+REARRANGED = {"einsum": (1, 0), "where": (1, 0, 2), "nn.functional.embedding": (1, 0)} | {
+    "nn.functional.embedding_bag": (1, 0)
+}
 ATTRIBUTES = {"T", "H", "mT", "mH"}
 
 

@@ -101,7 +101,9 @@ def _sample(info: Any, one: Any, dtype: str, training: bool, order: int) -> Modu
     sample.outcome = outcomes[0]
     if sample.outcome.error is not None and "not implemented" in sample.outcome.error[1] and order:
         return _sample(info, one, dtype, training, order - 1)  # PyTorch has no derivative of that order
-    if "Dropout" in name and repr(outcomes[0].outputs) != repr(outcomes[1].outputs):
+    # Lazy layers draw their parameters in the first call, from other random numbers.
+    is_drawn = "Dropout" in name or (".Lazy" in name and "Norm" not in name)
+    if is_drawn and repr(outcomes[0].outputs) != repr(outcomes[1].outputs):
         sample.outcome.is_random, sample.outcome.grads, sample.outcome.second = True, None, None
     sample.init_names = _names(info.module_cls.__init__, len(init[0]))
     sample.names = _names(info.module_cls.forward, len(call[0]))

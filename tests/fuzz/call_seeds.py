@@ -76,6 +76,14 @@ VIEWS: dict[str, list[Call]] = {
 }
 
 FUNCTIONS: dict[str, list[Call]] = {
+    "affine_grid_generator": [of(tensor(2, 2, 3), (2, 3, 4, 5), False)],
+    "constant_pad_nd": [of(M, (1, 2), 0.5), of(CUBE, [1, 0, 0, 2])],
+    **{name: [of(IMAGES, tensor(2, 3, 3, 2), 0, 1, False)] for name in ("grid_sampler", "grid_sampler_2d")},
+    "grid_sampler_3d": [of(VOLUMES, tensor(1, 2, 3, 2, 3), 1, 2, True)],
+    "max_pool2d_with_indices_backward": [
+        of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
+    ],
+    "native_channel_shuffle": [of(IMAGES, 2)],
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
     **{name: [of(M)] for name in ("is_conj", "is_neg")},
     **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
@@ -229,6 +237,10 @@ FUNCTIONAL: dict[str, list[Call]] = {
     **{name: [of(M, 1), of(M, dim=0, dtype="float16")] for name in ("softmax", "log_softmax", "softmin")},
     **{name: [of(M)] for name in ("celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "selu_")},
     "threshold_": [of(M, 1.0, 0.0)],
+    "embedding_bag": [
+        of(tensor(4, dtype="int64"), tensor(5, 3), tensor(2, dtype="int64"), mode="max", padding_idx=1),
+        of(tensor(2, 2, dtype="int64"), tensor(5, 3), None, 1.0, 2.0, False, "sum", per_sample_weights=tensor(2, 2)),
+    ],
     "scaled_dot_product_attention": [
         of(CUBE, CUBE, CUBE, tensor(3, 3, dtype="bool"), 0.0, False, 0.5),
         of(CUBE, CUBE, CUBE, dropout_p=0.5, is_causal=True, enable_gqa=False),
@@ -313,6 +325,17 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "InstanceNorm1d": [(of(4, 1e-5, 0.1, True, True), (ROWS,))],
     "InstanceNorm2d": [(of(4, affine=True), (IMAGES,))],
     "InstanceNorm3d": [(of(4), (VOLUMES,))],
+    "LazyLinear": [(of(4), (M,))],
+    **{
+        f"Lazy{kind}{dims}d": [(args, (inputs,))]
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+        for kind, args in (
+            ("BatchNorm", of(1e-5, 0.1)),
+            ("Conv", of(6, 3, 2, 1, 1, 2)),
+            ("ConvTranspose", of(6, 3, 2, 1, 1, 2)),
+            ("InstanceNorm", of(1e-5, 0.1, True, True)),
+        )
+    },
     "LocalResponseNorm": [(of(2, 1e-4, 0.75, 1.0), (IMAGES,))],
     "CrossMapLRN2d": [(of(3, 1e-4, 0.75, 1.0), (IMAGES,))],
     **{
@@ -353,6 +376,8 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "RNNCell": [(of(3, 4, True, "relu"), (M, tensor(2, 4)))],
     "LSTMCell": [(of(3, 4), (M,))],
     "GRUCell": [(of(3, 4), (M, tensor(2, 4)))],
+    "EmbeddingBag": [(of(5, 3, mode="mean"), (tensor(4, dtype="int64"), tensor(2, dtype="int64")))],
+    "AdaptiveLogSoftmaxWithLoss": [(of(4, 6, [2, 4]), (tensor(3, 4), tensor(3, dtype="int64")))],
     "Softmax2d": [(of(), (IMAGES,))],
     "PReLU": [(of(4, 0.1), (IMAGES,)), (of(), (M,))],
     "RReLU": [(of(0.1, 0.2), (M,))],
@@ -393,12 +418,16 @@ CONTAINERS = {
     "ModuleDict",
     "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "RNNBase",
     "RNNCellBase",
     "Sequential",
     "TransformerDecoder",
     "TransformerEncoder",
     "attention",
+    "UninitializedBuffer",
+    "UninitializedParameter",
 }
 
 INIT: dict[str, list[Call]] = {
@@ -467,7 +496,7 @@ OTHER = {
     "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
     "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
     "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
-    "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
+    "is_inference_mode_enabled", "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ FAMILIES = [
 ]  # fmt: skip
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
 # Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
-OF_LAYERS = {"multi_head_attention_forward"}  # compared as layers
+OF_LAYERS = {"embedding_bag", "multi_head_attention_forward"}  # compared as layers
 UNRECORDED = {
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "drop_path", "feature_alpha_dropout",
     "global_response_norm", "gumbel_softmax", "one_hot", "pad", "upsample", "upsample_bilinear", "upsample_nearest",

@@ -66,10 +66,12 @@ OF_ALL_RANKS = {"gathered"}
 # own in tests/kernels: because the plain formula is wrong somewhere, or because the operation has no declared gradient.
 # The profiler's are the identity.
 CUSTOM_VJPS = {
-    "_profile/marks.py", "kernels/biased_gelu.py", "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py",
-    "kernels/float64.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py", "kernels/layer_norm.py",
-    "kernels/matmul.py", "kernels/power.py", "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py",
-    "ops/pointwise.py", "ops/synchronized.py",
+    "_profile/marks.py", "kernels/bessel_functions.py", "kernels/biased_gelu.py",
+    "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py", "kernels/float64.py",
+    "kernels/gamma_functions.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
+    "kernels/layer_norm.py", "kernels/matmul.py", "kernels/normal_functions.py", "kernels/power.py",
+    "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
+    "ops/synchronized.py",
 }  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def flat(value):
 def whole(word, *arguments, inputs, call=None, name="", **options):
     """As ``layer``, for layers with several results, and with options of the call."""
     shown = ", ".join([*map(str, arguments), *(f"{key}={value}" for key, value in options.items()), *(call or ())])
-    arrays = tuple(wave(one, 0.3 + i) for i, one in enumerate(inputs))
+    arrays = tuple(one if isinstance(one, np.ndarray) else wave(one, 0.3 + i) for i, one in enumerate(inputs))
     return ModuleCase(f"{word}({shown}){name and ' '}{name}", First(word, *arguments, call=call, **options), arrays)
 
 
@@ -90,6 +90,20 @@ class Packed(First):
 
 
 SMALL = {"dim_feedforward": 6, "dropout": 0.0}
+BAGS = np.array([[1, 2, 4, 5], [4, 3, 2, 6]])
+FLAT, STARTS = np.array([1, 2, 4, 5, 4, 3, 2, 6, 1]), np.array([0, 3, 3, 7])
+TABLES = [
+    *(
+        layer("EmbeddingBag", 7, 3, mode=mode, padding_idx=padding, inputs=inputs, name=name)
+        for mode in ("sum", "mean", "max")
+        for padding in (None, 4)
+        for name, inputs in (("of rows", [BAGS]), ("of offsets", [FLAT, STARTS]))
+    ),
+    layer("EmbeddingBag", 7, 3, 0.8, inputs=[FLAT, STARTS]),
+    layer("EmbeddingBag", 7, 3, include_last_offset=True, inputs=[FLAT, np.array([0, 3, 9])]),
+    whole("AdaptiveLogSoftmaxWithLoss", 8, 20, [4, 10], 2.0, inputs=[(5, 8), np.array([0, 3, 7, 12, 19])]),
+    whole("AdaptiveLogSoftmaxWithLoss", 8, 20, [4], head_bias=True, inputs=[(8,), np.array(5)], name="without batch"),
+]
 SEQUENCES = [
     *(
         whole(word, 3, 4, inputs=[(5, 2, 3)], **options)
@@ -134,6 +148,7 @@ SEQUENCES = [
 ]  # fmt: skip
 
 CASES = [
+    *TABLES,
     *SEQUENCES,
     layer("PReLU", inputs=(2, 3, 4)),
     layer("PReLU", 3, 0.1, inputs=(2, 3, 4)),

@@ -84,6 +84,8 @@ def programs(given, data):
             "--num_workers=1",
             "--model_ema=true",
             "--model_ema_eval=true",
+            "--mixup=0",  # timm 0.4.12 mixes labels on "cuda" only
+            "--cutmix=0",
             f"--output_dir={data}/run",
         ]
         yield "ConvNeXt", given.convnext.resolve(), ["main.py", "--model=convnext_tiny", *where, *sizes, *other]

@@ -1,5 +1,6 @@
 """Parametrizations: parameters that are computed from others, by modules that are registered with them."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,8 @@ class ParametrizationList(ModuleList):
         value: Any = original.detach()
         for module in reversed(list(self)):
             if hasattr(module, "right_inverse"):
-                value = module.right_inverse(value)
+                with contextlib.suppress(NotImplementedError):
+                    value = module.right_inverse(value)
         self.is_tensor = isinstance(value, Tensor)
         parts = {"original": value} if self.is_tensor else {f"original{i}": one for i, one in enumerate(value)}
         for name, part in parts.items():

@@ -1,7 +1,7 @@
 """``torch.backends``: which backends there are. Their settings are kept and have no effect."""
 
 from lucid.torch._names import Mirror as _Mirror
-from lucid.torch.backends import cuda, cudnn, mps
+from lucid.torch.backends import cpu, cuda, cudnn, mps
 
 
 def _absent(name: str) -> _Mirror:

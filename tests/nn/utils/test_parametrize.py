@@ -128,3 +128,26 @@ def test_a_compiled_step_trains_the_originals():
         return [run(lucid.ones(2, 3)).item() for _ in range(4)]
 
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-5)
+
+
+@pytest.mark.parametrize("orthogonal_map", [None, "matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+def test_orthogonal_matrices_stay_orthogonal(orthogonal_map, shape):
+    layer = nn.Linear(shape[1], shape[0], bias=False)
+    before = nn.init.orthogonal_(layer.weight).numpy(force=True)
+    parametrizations.orthogonal(layer, orthogonal_map=orthogonal_map)
+    np.testing.assert_allclose(layer.weight.numpy(force=True), before, atol=1e-5)  # orthogonal already
+    optimizer = lucid.optim.SGD(layer.parameters(), lr=0.5)
+    (layer(lucid.randn(2, shape[1])) * lucid.randn(2, shape[0])).sum().backward()
+    optimizer.step()
+    w = layer.weight.numpy(force=True)
+    assert not np.allclose(w, before, atol=1e-3)
+    product = w @ w.T if shape[0] < shape[1] else w.T @ w
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-5)
+
+
+def test_orthogonal_without_trivialization_cannot_be_set():
+    layer = parametrizations.orthogonal(nn.Linear(3, 3), use_trivialization=False)
+    np.testing.assert_allclose((layer.weight @ layer.weight.t()).numpy(force=True), np.eye(3), atol=1e-5)
+    with pytest.raises(NotImplementedError, match="without use_trivialization, the tensor cannot be set"):
+        layer.weight = lucid.eye(3)
