@@ -12,7 +12,7 @@ from lucid.kernels import factorizations
 from lucid.kernels.factorizations import conj, identity_like
 from lucid.linalg._matrices import matrices, verify
 from lucid.linalg.solving import SINGULAR, first_zero_pivot
-from lucid.ops._common import array, at_least_1d, promoted, total
+from lucid.ops._common import LOW_PRECISION, array, at_least_1d, promoted, total
 from lucid.ops._types import TensorLike
 from lucid.ops.matrix import product
 from lucid.tape import op
@@ -55,9 +55,10 @@ def matrix_exp(input: TensorLike) -> mx.array:
         >>> lucid.linalg.matrix_exp(lucid.zeros(2, 2)).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    a = matrices("matrix_exp", input, square=True)
+    given = array("matrix_exp", input)
+    a = matrices("matrix_exp", given.astype(mx.float32) if given.dtype in LOW_PRECISION else given, square=True)
     if not a.size:
-        return a
+        return a.astype(given.dtype)
     size = mx.max(mx.sum(mx.abs(mx.stop_gradient(a)), -2, keepdims=True), -1, keepdims=True)
     times = mx.clip(mx.ceil(mx.log2(mx.maximum(size, 1e-30))) + 1, 0, _SQUARINGS)  # a norm of at most 1/2
     a = a * mx.power(mx.array(0.5, size.dtype), times)
@@ -72,7 +73,7 @@ def matrix_exp(input: TensorLike) -> mx.array:
     assert result is not None
     for done in range(_SQUARINGS):
         result = mx.where(times > done, result @ result, result)
-    return result
+    return result.astype(given.dtype)
 
 
 def _chain(caller: str, tensors: list[mx.array]) -> mx.array:

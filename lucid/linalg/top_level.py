@@ -22,7 +22,7 @@ from lucid.linalg.decompositions import (
 from lucid.linalg.products import cross_of, cross_operands, multiplied
 from lucid.linalg.solving import SINGULAR, first_zero_pivot, from_cholesky, from_lu, pseudoinverse
 from lucid.linalg.spectral import finite
-from lucid.ops._common import any_op, array, promoted
+from lucid.ops._common import LOW_PRECISION, any_op, array, promoted
 from lucid.ops._norms import power_norm, real_dtype
 from lucid.ops._types import TensorLike
 from lucid.tape import op
@@ -63,7 +63,8 @@ def dist(input: TensorLike, other: TensorLike, p: float = 2) -> mx.array:
         raise _checks.DtypeError(f"dist: expected floating-point numbers, got {_checks.dtype_name(x.dtype)}")
     _checks.broadcast_shapes("dist", x.shape, y.shape)
     order = _checks.number("dist", "p", p)
-    difference = x - y
+    wide = mx.float32 if x.dtype in LOW_PRECISION else x.dtype
+    difference = x.astype(wide) - y.astype(wide)
     found = power_norm("dist", difference, order, tuple(range(difference.ndim)), False)
     return found.astype(real_dtype(x.dtype))
 

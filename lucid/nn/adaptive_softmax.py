@@ -50,6 +50,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         where = "AdaptiveLogSoftmaxWithLoss"
         self.in_features = _checks.integer(where, "in_features", in_features, 1)
         self.n_classes = _checks.integer(where, "n_classes", n_classes, 1)
+        if not isinstance(cutoffs, Sequence):
+            raise TypeError(f"{where}: cutoffs must be a list of integers, got {cutoffs!r:.60}")
         listed = [_checks.integer(where, "cutoffs", one) for one in cutoffs]
         rising = all(a < b for a, b in zip([0, *listed], [*listed, n_classes], strict=True))
         if not listed or not rising:
@@ -81,6 +83,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def forward(self, input_: Tensor, target_: Tensor) -> _OutputAndLoss:
         where = "AdaptiveLogSoftmaxWithLoss"
+        for name, one in (("input", input_), ("target", target_)):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"{where}: {name} must be a Tensor, got {type(one).__name__}")
         x, target = (input_, target_) if target_.ndim else (input_.unsqueeze(0), target_.unsqueeze(0))
         if target.ndim != 1 or x.ndim != 2 or x.shape[0] != target.shape[0]:
             raise _checks.ArgumentError(

@@ -47,7 +47,8 @@ class Conv(Module):
             self.padding = _checks.tuple_of(where, "padding", padding, self.dims, 0)
         self.data_format = _checks.one_of(where, "data_format", data_format, DATA_FORMATS)
         self.weight = empty_parameter(*self._weight_shape(), dtype=kept)
-        self.register_parameter("bias", empty_parameter(out_channels, dtype=kept) if bias else None)
+        is_biased = _checks.flag(where, "bias", bool(bias) if bias is None or isinstance(bias, int) else bias)
+        self.register_parameter("bias", empty_parameter(out_channels, dtype=kept) if is_biased else None)
         self.reset_parameters()
 
     def _weight_shape(self) -> tuple[int, ...]:

@@ -94,9 +94,18 @@ def multi_head_attention_forward(
         is_causal: A hint that ``attn_mask`` is causal, which makes the fused kernel faster.
     """
     caller = "multi_head_attention_forward"
-    for name, one in (("query", query), ("key", key), ("value", value)):
+    given = {"query": query, "key": key, "value": value}
+    optional = {
+        "in_proj_weight": in_proj_weight, "in_proj_bias": in_proj_bias, "bias_k": bias_k, "bias_v": bias_v,
+        "out_proj_weight": out_proj_weight, "out_proj_bias": out_proj_bias, "key_padding_mask": key_padding_mask,
+        "attn_mask": attn_mask, "q_proj_weight": q_proj_weight, "k_proj_weight": k_proj_weight,
+        "v_proj_weight": v_proj_weight, "static_k": static_k, "static_v": static_v,
+    }  # fmt: skip
+    for name, one in (given | {key: one for key, one in optional.items() if one is not None}).items():
         if not isinstance(one, Tensor):
             raise TypeError(f"{caller}: {name} must be a Tensor, got {type(one).__name__}")
+    num_heads = _checks.integer(caller, "num_heads", num_heads, 1)
+    add_zero_attn = _checks.flag(caller, "add_zero_attn", add_zero_attn)
     _check_ranks(caller, query, key, value, key_padding_mask, attn_mask)
     if is_causal and attn_mask is None:
         raise _checks.ArgumentError(f"{caller}: is_causal=True is a hint about attn_mask, which is required")

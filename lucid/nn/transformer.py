@@ -324,6 +324,10 @@ class Transformer(Module):
         Raises:
             ValueError: the batches or the numbers of features of ``src`` and ``tgt`` differ.
         """
+        for name, one in (("src", src), ("tgt", tgt)):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"Transformer: {name} must be a Tensor, got {type(one).__name__}")
+            _checks.rank("Transformer", name, one.shape, (2, 3), "(L, N, features) or (L, features)")
         at = 0 if self.batch_first else 1
         if src.ndim == 3 and src.shape[at] != tgt.shape[at]:
             raise _checks.ArgumentError(

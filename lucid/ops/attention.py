@@ -29,7 +29,13 @@ def attention(
     mask: Any = None if attn_mask is None else _mask(where, attn_mask, q, (*q.shape[:-1], source))
     if is_causal:
         mask = "causal" if length == source else mx.tril(mx.ones((length, source), mx.bool_))
-    if fused and not dropout_p and q.dtype != mx.float64 and q.ndim <= 4:
+    fuses = fused and not dropout_p and q.dtype != mx.float64 and q.ndim <= 4
+    dtype = q.dtype
+    if dtype in LOW_PRECISION and not (fuses and mx.default_device().type == mx.gpu):
+        # MLX's kernel for GPUs sums in float32; elsewhere the scores would be rounded to half precision.
+        q, k, v = (one.astype(mx.float32) for one in (q, k, v))
+        mask = mask.astype(mx.float32) if isinstance(mask, mx.array) and mask.dtype != mx.bool_ else mask
+    if fuses:
         lead = (1,) * (4 - q.ndim)
         q4, k4, v4 = (one.reshape(*lead, *one.shape) for one in (q, k, v))
         if not isinstance(mask, mx.array):
@@ -38,7 +44,7 @@ def attention(
             mask, alive = _without_empty_rows(mask)
             found = mx.fast.scaled_dot_product_attention(q4, k4, v4, scale=factor, mask=mask)
             found = mx.where(alive, found, 0)
-        return found.reshape(shape)
+        return found.reshape(shape).astype(dtype)
     if isinstance(mask, str):
         mask = mx.tril(mx.ones((length, source), mx.bool_))
     if k.ndim > 2 and k.shape[-3] != q.shape[-3]:
@@ -53,7 +59,7 @@ def attention(
     if dropout_p:
         kept = mx.random.bernoulli(1 - dropout_p, weights.shape, key=seed)
         weights = weights * (kept * (1 / (1 - dropout_p) if dropout_p < 1 else 0.0)).astype(weights.dtype)
-    return weights @ v
+    return (weights @ v).astype(dtype)
 
 
 def _checked(caller: str, q: mx.array, k: mx.array, v: mx.array, grouped: bool) -> tuple[mx.array, mx.array, mx.array]:

@@ -160,7 +160,10 @@ def affine_grid(theta: TensorLike, size: Any, align_corners: bool | None = None)
         [[[[-0.5, 0.0], [0.5, 0.0]]]]
     """
     where = "affine_grid"
-    sizes = tuple(_checks.integer(where, "size", one) for one in (size.tolist() if hasattr(size, "tolist") else size))
+    listed = size.tolist() if hasattr(size, "tolist") else size
+    if not isinstance(listed, tuple | list):
+        raise TypeError(f"{where}: size must be a tuple of integers, got {size!r:.60}")
+    sizes = tuple(_checks.integer(where, "size", one) for one in listed)
     if len(sizes) not in (4, 5):
         raise NotImplementedError(f"{where}: size must be (N, C, H, W) or (N, C, D, H, W), got {sizes}")
     if min(sizes) <= 0:

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from lucid import _checks
-from lucid._placement import check_placement
+from lucid._placement import check_placement, strided
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array, leaf
 
@@ -25,12 +25,17 @@ def made(
     device: Any, requires_grad: bool, name: str = "M",
 ) -> Tensor:  # fmt: skip
     """A window from its formula of the positions and their number, in float64."""
+    is_new = name == "M"  # in torch.signal, which refuses other layouts and dtypes with a ValueError
+    if is_new and layout is not None and layout is not strided:
+        raise ValueError(f"{caller}: layout must be lucid.strided, got {layout!r}")
     check_placement(caller, device, layout)
     length = _checks.integer(caller, name, M, 0)
     _checks.representable(caller, (length,))
     wanted = mx.float32 if dtype is None else _checks.dtype(caller, dtype)
     if not mx.issubdtype(wanted, mx.floating):
         raise _checks.ArgumentError(f"{caller}: dtype must be a floating-point dtype, got {_checks.dtype_name(wanted)}")
+    if is_new and wanted not in (mx.float32, mx.float64):
+        raise ValueError(f"{caller}: dtype must be float32 or float64, got {_checks.dtype_name(wanted)}")
     count = length if _checks.flag(caller, "sym", sym) else length + 1
     values = np.ones(length) if length < 2 else formula(np.arange(length, dtype=np.float64), count)
     return leaf(as_array(values, wanted), requires_grad)

@@ -115,7 +115,7 @@ def largest(array: np.ndarray) -> float:
 
 
 def _run(torch: Any, one: Architecture, dtype: Any, perturbation: int) -> Results:
-    model = one.make(torch)
+    model = one.make(torch).to(dtype)
     inputs = [torch.tensor(a, dtype=dtype if a.dtype.kind == "f" else torch.int64) for a in one.arrays()]
     initial = {name: weights(name, tuple(p.shape), perturbation) for name, p in model.named_parameters()}
     found: Results = {}

@@ -1,11 +1,15 @@
 """Compare Lucid with the installed PyTorch, element by element: ``python -m tests.architectures.live [PATTERN]``.
 
-PATTERN is a regular expression that names of architectures contain. Needs PyTorch.
+PATTERN is a regular expression that names of architectures contain. Needs PyTorch. Where torchvision and timm are
+installed, their models are compared too: "torchvision swin", "timm convnext_atto".
 """
 
 import re
+import subprocess
 import sys
+import tempfile
 import time
+from importlib.util import find_spec
 
 import torch
 
@@ -26,6 +30,11 @@ def main(pattern: str = "") -> int:
             print(f"{name}: {len(differences)} differences, {time.perf_counter() - start:.1f} s", flush=True)
             for line in differences[:10]:
                 print(f"    {line}")
+    if find_spec("torchvision") or find_spec("timm"):
+        with tempfile.TemporaryDirectory() as folder:
+            for library in ("pytorch", "lucid"):
+                command = [sys.executable, "-m", "tests.architectures.installed", library, f"{folder}/results.npz"]
+                wrong += subprocess.run([*command, pattern]).returncode
     return wrong
 
 

@@ -124,6 +124,15 @@ SAMPLES: list[Deliberate] = [
         when=lambda sample: sample.dtype == "float64",
     ),
     Deliberate(
+        "`matrix_exp` of half precision",
+        "gives NaN where an intermediate result overflows",
+        "computes in float32, and rounds once",
+        "float32 is more exact",
+        ops=r"(linalg\.)?matrix_exp",
+        kinds="value",
+        when=lambda sample: sample.dtype in ("float16", "bfloat16"),
+    ),
+    Deliberate(
         "complex numbers of float16 parts",
         "are complex32",
         "are complex64",
