@@ -32,9 +32,11 @@ class TensorRandom(tape.TensorBase):
             return bernoulli(cast("Tensor", p), generator=generator).to(self._array.dtype)
         return bernoulli(cast("Tensor", self), p, generator=generator).to(self._array.dtype)
 
-    def multinomial(self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+    def multinomial(
+        self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None, out: None = None
+    ) -> Tensor:
         """``lucid.multinomial(self, ...)``."""
-        return multinomial(cast("Tensor", self), num_samples, replacement, generator=generator)
+        return multinomial(cast("Tensor", self), num_samples, replacement, generator=generator, out=out)
 
     def _draw(self, caller: str, values: mx.array) -> Tensor:
         """Overwrite the tensor. The gradient of its former values is zero."""

@@ -155,12 +155,13 @@ def unfold(input: TensorLike, dimension: int, size: int, step: int) -> mx.array:
 def sum_to_size(input: TensorLike, size: Any) -> mx.array:
     """The sum over the dimensions in which ``size`` broadcasts to the shape of ``input``."""
     x, wanted = array("sum_to_size", input), sizes("sum_to_size", size)
-    x = x.astype(mx.int64) if x.dtype == mx.bool_ else x
     new = x.ndim - len(wanted)
     if new < 0 or any(a not in (1, b) for a, b in zip(wanted, x.shape[new:], strict=True)):
         raise _checks.ArgumentError(f"sum_to_size: size {wanted} cannot be broadcast to shape {x.shape}")
     gone = [d for d in range(x.ndim) if d < new or (wanted[d - new] == 1 != x.shape[d])]
-    return total(compact_if_empty(x), gone, True).reshape(wanted) if gone else x
+    if not gone and wanted:
+        return x.astype(mx.int64) if x.dtype == mx.bool_ else x
+    return total(compact_if_empty(x), gone, True).reshape(wanted)  # of integers int64, as in PyTorch
 
 
 def _copy_of(view: Callable[..., Any], name: str = "") -> Callable[..., Any]:

@@ -157,7 +157,7 @@ def fractional_max_pool(
         begin = mx.floor((mx.arange(out).astype(sample.dtype) + sample) * step) - mx.floor(sample * step)
         begin = mx.where(mx.arange(out) == out - 1, size - k, mx.clip(begin, 0, size - k))
         starts.append(begin.astype(mx.int32).reshape(n, c, *(out if j == i else 1 for j in range(dims))))
-    flat, shape = batch.reshape(n, c, -1), (n, c, *sizes)
+    flat, shape = batch.reshape(n, c, math.prod(space)), (n, c, *sizes)
     steps = [math.prod(space[i + 1 :]) for i in range(dims)]
     largest: Any = None
     for place in itertools.product(*map(range, kernel)):

@@ -89,8 +89,12 @@ class Rprop(RuleOptimizer):
                 before = mx.zeros_like(parameter)
                 size = mx.broadcast_to(lr.astype(parameter.dtype), parameter.shape)
             agreement = mx.sign(gradient) * mx.sign(before)
-            factor = mx.where(agreement > 0, up, mx.where(agreement < 0, down, 1.0)).astype(parameter.dtype)
-            state["step_size"] = size = mx.clip(size * factor, smallest, largest)
+            # Numbers as arrays: MLX would round those of Python to float32.
+            faster, slower, same, low, high = (
+                mx.array(one, parameter.dtype) for one in (up, down, 1.0, smallest, largest)
+            )
+            factor = mx.where(agreement > 0, faster, mx.where(agreement < 0, slower, same))
+            state["step_size"] = size = mx.clip(size * factor, low, high)
             state["prev"] = kept = mx.where(agreement < 0, 0, gradient)
             return parameter - mx.sign(kept) * size
 

@@ -35,7 +35,7 @@ def _polynomial(name: str, first: Callable[[mx.array], mx.array], step: Step, do
                 found = mx.where(degree > k, p, found)
             return found
 
-        return in_float32(evaluated, x, mx.floor(degree.astype(x.dtype)))
+        return in_float32(evaluated, x, (mx.sign(degree) * mx.floor(mx.abs(degree))).astype(x.dtype))
 
     body.__name__ = body.__qualname__ = name
     body.__doc__ = doc

@@ -12,7 +12,9 @@ from tests.conformance.values import Array, Named, Outcome, arrays_in, cotangent
 
 # Where PyTorch's samples name the arguments of a function in another order than the function does.
 REARRANGED = {"einsum": (1, 0), "where": (1, 0, 2), "nn.functional.embedding": (1, 0)} | {
-    "nn.functional.embedding_bag": (1, 0)
+    "nn.functional.embedding_bag": (1, 0),
+    "polygamma": (1, 0),
+    "special.polygamma": (1, 0),
 }
 ATTRIBUTES = {"T", "H", "mT", "mH"}
 
