@@ -1,6 +1,6 @@
 """Indices of triangles and nonzero values, multi-dimensional indices, and runs of equal values."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -9,7 +9,10 @@ from lucid import _bounds, _checks
 from lucid._placement import check_placement
 from lucid.ops._common import any_op, array, index_array
 from lucid.ops._types import TensorLike
-from lucid.tape import op
+from lucid.tape import op, wrap
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
 
 __all__ = ["nonzero_static", "tril_indices", "triu_indices", "unique_consecutive", "unravel_index"]
 
@@ -23,10 +26,10 @@ def _triangle(caller: str, find: Any, row: int, col: int, offset: int, dtype: ob
     )
 
 
-@op
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: object = None, device: Any = None, layout: Any = None
-) -> mx.array:
+    row: int, col: int, offset: int = 0, *, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> "Tensor":  # fmt: skip
     """The rows and columns of the lower triangle of a matrix (row, col), a tensor (2, count) of int64 by default.
 
     Example:
@@ -34,13 +37,14 @@ def tril_indices(
         [[0, 1, 1], [0, 0, 1]]
     """
     check_placement("tril_indices", device, layout)
-    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype)
+    found = wrap(_triangle("tril_indices", np.tril_indices, row, col, offset, dtype))
+    return found.requires_grad_(_checks.flag("tril_indices", "requires_grad", requires_grad))
 
 
-@op
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: object = None, device: Any = None, layout: Any = None
-) -> mx.array:
+    row: int, col: int, offset: int = 0, *, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> "Tensor":  # fmt: skip
     """The rows and columns of the upper triangle of a matrix (row, col), a tensor (2, count) of int64 by default.
 
     Example:
@@ -48,7 +52,8 @@ def triu_indices(
         [[0, 0, 1], [0, 1, 1]]
     """
     check_placement("triu_indices", device, layout)
-    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype)
+    found = wrap(_triangle("triu_indices", np.triu_indices, row, col, offset, dtype))
+    return found.requires_grad_(_checks.flag("triu_indices", "requires_grad", requires_grad))
 
 
 @any_op

@@ -83,6 +83,7 @@ FUNCTIONS: dict[str, list[Call]] = {
     "max_pool2d_with_indices_backward": [
         of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
     ],
+    "histogramdd": [of(tensor(4, 2), [2, 3], density=True), of(tensor(4, 2), 2, range=[0.0, 1.0, 0.0, 2.0])],
     "native_channel_shuffle": [of(IMAGES, 2)],
     **{name: [of(5, 3, 1), of(2, 2, dtype="int32")] for name in ("tril_indices", "triu_indices")},
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
