@@ -11,11 +11,13 @@ from pathlib import PurePosixPath
 from types import ModuleType
 from typing import Any
 
+from lucid.torch import _safetensors
 from lucid.torch.version import __version__
 
 _PACKAGE = "lucid.torch"
 _INTERNAL = (
-    "__main__", "_compiled", "_functions", "_install", "_modules", "_names", "_ops", "_rendezvous", "_saving",
+    "__main__", "_compiled", "_functions", "_install", "_modules", "_names", "_ops", "_rendezvous", "_safetensors",
+    "_saving",
 )  # fmt: skip
 
 
@@ -43,6 +45,7 @@ def install() -> ModuleType:
     for name, module in list(sys.modules.items()):
         if name == _PACKAGE or (name.startswith(f"{_PACKAGE}.") and not _is_internal(name)):
             sys.modules[name.removeprefix("lucid.")] = module
+    sys.modules.setdefault("safetensors.torch", _safetensors)
     sys.meta_path.insert(0, _Finder())
     return package
 

@@ -10,7 +10,7 @@ import pytest
 
 import lucid
 import lucid.torch as torch
-from lucid.torch import _saving, hub
+from lucid.torch import _safetensors, _saving, hub
 from lucid.torch.distributed import _rendezvous
 
 
@@ -98,6 +98,17 @@ def test_saved_files_have_pytorch_s_format_whatever_their_name(tmp_path):
     file = io.BytesIO()
     torch.save([torch.ones(1)], file, pickle_protocol=4, _use_new_zipfile_serialization=False)
     assert torch.load(io.BytesIO(file.getvalue()))[0].item() == 1
+
+
+def test_safetensors_functions_are_lucid_s(tmp_path):
+    net = Net(3)
+    _safetensors.save_model(net, tmp_path / "net.safetensors", {"format": "pt"})
+    other = Net(3)
+    assert _safetensors.load_model(other, tmp_path / "net.safetensors") == ([], [])
+    assert torch.equal(other.layer.weight, net.layer.weight)
+    data = _safetensors.save({"w": torch.ones(2)})
+    assert _safetensors.load(data)["w"].tolist() == [1, 1]
+    assert list(_safetensors.load_file(tmp_path / "net.safetensors", device="cpu")) == ["layer.bias", "layer.weight"]
 
 
 def test_tensorboard_is_tensorboardx(tmp_path):
