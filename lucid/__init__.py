@@ -11,23 +11,8 @@ _distribution = "lucid-mlx"  # first, because lucid/_checks.py reads it
 from lucid import _interrupts  # first: the imports below take the time  # isort: skip
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import (
-    _late,
-    amp,
-    autograd,
-    checkpoint,
-    data,
-    distributed,
-    memory,
-    metrics,
-    models,
-    nn,
-    optim,
-    random,
-    utils,
-)
+from lucid import _late, amp, autograd, memory, metrics, nn, optim, random, utils
 from lucid._bounds import debug
-from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device, get_default_device, set_default_device
 from lucid._dtypes import (
@@ -65,9 +50,7 @@ from lucid._memory_format import (
     preserve_format,
 )
 from lucid._placement import layout, strided
-from lucid._profile import profile
 from lucid._queries import *
-from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._tensor_repr import set_printoptions
 from lucid._typed_tensors import (
@@ -117,7 +100,6 @@ from lucid.ops.scan import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *
 from lucid.ops.splitting import *
-from lucid.optim import swa_utils as _swa_utils
 from lucid.random import (
     bernoulli,
     get_rng_state,
@@ -137,7 +119,14 @@ from lucid.random import (
     set_rng_state,
     uniform,
 )
-from lucid.serialization import load, save
+
+if TYPE_CHECKING:  # loaded when first used, see lucid/_late.py
+    from lucid import checkpoint, data, distributed, models
+    from lucid import serialization as serialization
+    from lucid._compile import compile
+    from lucid._profile import profile
+    from lucid._summary import summary
+    from lucid.serialization import load, save
 
 float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
