@@ -11,23 +11,8 @@ _distribution = "lucid-mlx"  # first, because lucid/_checks.py reads it
 from lucid import _interrupts  # first: the imports below take the time  # isort: skip
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import (
-    _late,
-    amp,
-    autograd,
-    checkpoint,
-    data,
-    distributed,
-    memory,
-    metrics,
-    models,
-    nn,
-    optim,
-    random,
-    utils,
-)
+from lucid import _late, amp, autograd, memory, metrics, nn, optim, random, utils
 from lucid._bounds import debug
-from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device, get_default_device, set_default_device
 from lucid._dtypes import (
@@ -65,9 +50,7 @@ from lucid._memory_format import (
     preserve_format,
 )
 from lucid._placement import layout, strided
-from lucid._profile import profile
 from lucid._queries import *
-from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._tensor_repr import set_printoptions
 from lucid._typed_tensors import (
@@ -117,7 +100,6 @@ from lucid.ops.scan import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *
 from lucid.ops.splitting import *
-from lucid.optim import swa_utils as _swa_utils
 from lucid.random import (
     bernoulli,
     get_rng_state,
@@ -129,6 +111,7 @@ from lucid.random import (
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
@@ -136,7 +119,14 @@ from lucid.random import (
     set_rng_state,
     uniform,
 )
-from lucid.serialization import load, save
+
+if TYPE_CHECKING:  # loaded when first used, see lucid/_late.py
+    from lucid import checkpoint, data, distributed, models
+    from lucid import serialization as serialization
+    from lucid._compile import compile
+    from lucid._profile import profile
+    from lucid._summary import summary
+    from lucid.serialization import load, save
 
 float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
@@ -166,46 +156,46 @@ __all__ = [
     *_late.NAMES,
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
     "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh",
-    "add", "addcdiv", "addcmul", "addmm", "addmv", "alias_copy", "all", "allclose", "amax", "amin", "aminmax", "amp",
-    "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
-    "argsort", "argwhere", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d",
-    "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm", "bernoulli", "bfloat16", "bincount", "bitwise_and",
-    "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block_diag", "bmm",
-    "bool", "bool_", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "can_cast", "cartesian_prod", "cat",
-    "ceil", "celu", "celu_", "channels_last", "channels_last_3d", "checkpoint", "chunk", "clamp", "clamp_max",
-    "clamp_min", "clip", "clone", "column_stack", "combinations", "compile", "complex64", "concat", "concatenate",
-    "contiguous", "contiguous_format", "copysign", "cos", "cosh", "count_nonzero", "cummax", "cummin", "cumprod",
-    "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "device", "diag", "diag_embed",
-    "diagflat", "diagonal", "diagonal_copy", "diff", "distributed", "div", "divide", "dot", "double", "dsplit",
-    "dstack", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2",
-    "expand", "expand_as", "expand_copy", "expm1", "eye", "fill", "finfo", "fix", "flatten", "flip", "fliplr", "flipud",
-    "float", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
-    "frexp", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "gather", "gcd", "ge",
-    "get_default_device", "get_default_dtype", "get_rng_state", "gradient", "greater", "greater_equal", "gt", "half",
-    "hardshrink", "heaviside", "hsplit", "hstack", "hypot", "iinfo", "index_add", "index_copy", "index_fill",
-    "index_select", "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8",
-    "is_autocast_enabled", "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero", "is_same_size",
-    "is_signed", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal", "kron",
-    "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load", "log",
-    "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "manual_seed", "masked_fill",
-    "masked_select", "matmul", "max", "maximum", "mean", "median", "memory", "memory_format", "meshgrid", "metrics",
-    "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul", "multinomial", "multiply", "mv", "nan_to_num",
-    "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "narrow_copy", "ne", "neg", "negative", "nextafter",
-    "nn", "no_grad", "nonzero", "norm", "normal", "not_equal", "numel", "one_hot", "ones", "ones_like", "optim",
-    "outer", "pad", "permutation", "permute", "permute_copy", "positive", "pow", "prelu", "preserve_format", "prod",
-    "profile", "promote_types", "quantile", "rad2deg", "rand", "rand_like", "randint", "randn", "randn_like", "random",
-    "randperm", "ravel", "reciprocal", "relu", "relu_", "remainder", "repeat", "repeat_interleave", "reshape",
-    "reshape_as", "result_type", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "save", "scatter",
-    "scatter_add", "searchsorted", "seed", "select", "select_copy", "selu", "selu_", "set_default_device",
-    "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn",
-    "short", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "softmax", "sort", "split", "split_copy",
-    "split_with_sizes", "split_with_sizes_copy", "sqrt", "square", "squeeze", "squeeze_copy", "stack", "std",
-    "std_mean", "strided", "sub", "subtract", "sum", "sum_to_size", "summary", "swapaxes", "swapdims", "t", "t_copy",
-    "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_", "tile",
-    "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz", "tril", "triu", "true_divide", "trunc",
-    "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy", "uniform",
-    "unique", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "utils",
-    "vander", "var", "var_mean", "view", "view_as", "view_copy", "vsplit", "vstack", "where", "xlogy", "zeros",
+    "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "alias_copy", "all", "allclose", "amax", "amin",
+    "aminmax", "amp", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "argmax", "argmin", "argsort", "argwhere", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
+    "atleast_1d", "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm", "bernoulli", "bfloat16", "bincount",
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "block_diag", "bmm", "bool", "bool_", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "can_cast",
+    "cartesian_prod", "cat", "ceil", "celu", "celu_", "channels_last", "channels_last_3d", "checkpoint", "chunk",
+    "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "compile", "complex64",
+    "concat", "concatenate", "contiguous", "contiguous_format", "copysign", "cos", "cosh", "count_nonzero", "cummax",
+    "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "device",
+    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_copy", "diff", "distributed", "div", "divide", "dot",
+    "double", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_permuted", "empty_strided", "enable_grad",
+    "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expand_copy", "expm1", "eye", "fill",
+    "finfo", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32", "float64", "float_power",
+    "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "frexp", "from_dlpack", "from_numpy", "frombuffer", "full",
+    "full_like", "gather", "gcd", "ge", "get_default_device", "get_default_dtype", "get_rng_state", "gradient",
+    "greater", "greater_equal", "gt", "half", "hardshrink", "heaviside", "hsplit", "hstack", "hypot", "iinfo",
+    "index_add", "index_copy", "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16",
+    "int32", "int64", "int8", "is_autocast_enabled", "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero",
+    "is_same_size", "is_signed", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "kron", "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "manual_seed",
+    "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory", "memory_format", "meshgrid",
+    "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul", "multinomial", "multiply", "mv",
+    "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "narrow_copy", "ne", "neg", "negative",
+    "nextafter", "nn", "no_grad", "nonzero", "norm", "normal", "not_equal", "numel", "one_hot", "ones", "ones_like",
+    "optim", "outer", "pad", "permutation", "permute", "permute_copy", "positive", "pow", "prelu", "preserve_format",
+    "prod", "profile", "promote_types", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "relu_", "remainder", "repeat",
+    "repeat_interleave", "reshape", "reshape_as", "result_type", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub",
+    "save", "scalar_tensor", "scatter", "scatter_add", "searchsorted", "seed", "select", "select_copy", "selu", "selu_",
+    "set_default_device", "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions",
+    "set_rng_state", "sgn", "short", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "softmax", "sort", "split",
+    "split_copy", "split_with_sizes", "split_with_sizes_copy", "sqrt", "square", "squeeze", "squeeze_copy", "stack",
+    "std", "std_mean", "strided", "sub", "subtract", "sum", "sum_to_size", "summary", "swapaxes", "swapdims", "t",
+    "t_copy", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_",
+    "tile", "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz", "tril", "triu", "true_divide",
+    "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy",
+    "uniform", "unique", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy",
+    "utils", "vander", "var", "var_mean", "view", "view_as", "view_copy", "vsplit", "vstack", "where", "xlogy", "zeros",
     "zeros_like",
 ]  # fmt: skip

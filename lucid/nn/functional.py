@@ -22,11 +22,13 @@ from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
 from lucid.ops.ctc import *
-from lucid.ops.distance import *
+from lucid.ops.distance import pairwise_distance as pairwise_distance
+from lucid.ops.distance import pdist as pdist
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
 from lucid.ops.likelihood_loss import *
+from lucid.ops.linear_loss import *
 from lucid.ops.loss import *
 from lucid.ops.margin_loss import *
 from lucid.ops.normalization import *
@@ -245,4 +247,4 @@ __all__ += [
     "affine_grid", "fractional_max_pool2d", "fractional_max_pool3d", "grid_sample", "instance_norm",
     "local_response_norm", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 ]  # fmt: skip
-__all__ += ["embedding_bag", "multi_head_attention_forward", "scaled_dot_product_attention"]
+__all__ += ["embedding_bag", "linear_cross_entropy", "multi_head_attention_forward", "scaled_dot_product_attention"]

@@ -83,7 +83,17 @@ FUNCTIONS: dict[str, list[Call]] = {
     "max_pool2d_with_indices_backward": [
         of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
     ],
+    **{name: [of(tensor(12), (2, 3), (1, 2), 1)] for name in ("as_strided", "as_strided_copy")},
+    "as_strided_scatter": [of(tensor(12), M, (2, 3), (1, 2), 1)],
+    "empty_strided": [of((2, 3), (1, 2)), of((2,), (1,), dtype="int32")],
+    "empty_permuted": [of((2, 3), (1, 0)), of((2,), (0,), dtype="int32")],
+    "scalar_tensor": [of(2.0), of(3, dtype="int32")],
+    "randint_like": [of(M, 5), of(M, 1, 5, dtype="int32")],
+    "native_layer_norm": [of(M, (3,), tensor(3), tensor(3), 1e-5)],
+    "native_group_norm": [of(CUBE, tensor(3), tensor(3), 2, 3, 4, 1, 1e-5)],
+    "histogramdd": [of(tensor(4, 2), [2, 3], density=True), of(tensor(4, 2), 2, range=[0.0, 1.0, 0.0, 2.0])],
     "native_channel_shuffle": [of(IMAGES, 2)],
+    **{name: [of(5, 3, 1), of(2, 2, dtype="int32")] for name in ("tril_indices", "triu_indices")},
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
     **{name: [of(M)] for name in ("is_conj", "is_neg")},
     **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
@@ -175,6 +185,9 @@ METHODS: dict[str, list[Call]] = {
     "lerp_": [of(M, M, 0.5), of(M, M, M)],
     "masked_fill_": [of(M, tensor(2, 3, dtype="bool"), 1.0)],
     **{name: [of(M)] for name in ("exp_", "neg_", "sqrt_", "zero_", "tolist", "double", "contiguous", "cpu")},
+    **{name: [of(M)] for name in ("byte", "char", "cfloat")},
+    "new_empty_strided": [of(M, (2, 3), (1, 2))],
+    "__rdiv__": [of(M, tensor(3)), of(M, 2)],
     "normal_": [of(M, 0.0, 1.0)],
     "uniform_": [of(M, 0.0, 1.0)],
     "log_normal_": [of(M, 1.0, 2.0)],
@@ -273,6 +286,7 @@ FUNCTIONAL: dict[str, list[Call]] = {
     ],
     "triplet_margin_loss": [of(M, M, M, 1.0, 2.0, 1e-6, True), of(M, M, M, reduction="none")],
     "triplet_margin_with_distance_loss": [of(M, M, M, margin=0.5, swap=True)],
+    "linear_cross_entropy": [of(M, tensor(4, 3), tensor(2, dtype="int64"), linear_bias=tensor(4), reduction="sum")],
     "gaussian_nll_loss": [of(M, M, tensor(2, 3, low=1), True), of(M, M, 1.0)],
 }
 

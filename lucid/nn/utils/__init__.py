@@ -1,9 +1,9 @@
 """Utilities for gradients, parameters and sequences, under PyTorch's names."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lucid.nn.utils import clip_grad, convert_parameters, parametrizations, parametrize, rnn
+from lucid.nn.utils import clip_grad, convert_parameters, parametrize, rnn
 from lucid.nn.utils._spectral_norm import remove_spectral_norm, spectral_norm
 from lucid.nn.utils._weight_norm import remove_weight_norm, weight_norm
 from lucid.nn.utils.clip_grad import (
@@ -23,8 +23,11 @@ __all__ = [
     "remove_spectral_norm", "remove_weight_norm", "skip_init", "spectral_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
 
+if TYPE_CHECKING:
+    from lucid.nn.utils import parametrizations, prune
+else:  # type checkers would believe that every name exists
 
-def __getattr__(name: str) -> Any:
-    if name == "prune":  # few programs need it
-        return importlib.import_module("lucid.nn.utils.prune")
-    raise AttributeError(f"module 'lucid.nn.utils' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in ("parametrizations", "prune"):  # few programs need them
+            return importlib.import_module(f"lucid.nn.utils.{name}")
+        raise AttributeError(f"module 'lucid.nn.utils' has no attribute {name!r}")
