@@ -70,7 +70,10 @@ class Selection:
         self.found[key] = known[:PER_KIND]
 
     def samples(self) -> list[Any]:
-        """What was chosen: of an operation and dtype, at most ``MOST``, evenly among all."""
+        """What was chosen: of an operation and dtype, at most ``MOST``, evenly among all.
+
+        Of an operation that has large samples alone, it is the smallest of them.
+        """
         groups: dict[Any, list[Any]] = {}
         for known in self.found.values():
             for _, one in known:
@@ -80,7 +83,9 @@ class Selection:
         for group in groups.values():
             step = max(1, len(group) / MOST)
             chosen += [group[int(i * step)] for i in range(min(MOST, len(group)))]
-        return chosen
+        has_small = {one.op for one in chosen}
+        large = sorted(self.too_large(), key=size, reverse=True)
+        return chosen + list({one.op: one for one in large if one.op not in has_small}.values())
 
     def too_large(self) -> list[Any]:
         return [one for known in self.found.values() for _, one in known if size(one) > LARGEST]
